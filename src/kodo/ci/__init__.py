@@ -1,0 +1,1 @@
+"""CI systems: event in, job, report out."""

@@ -1,0 +1,1 @@
+"""The way of the toolkit to any Responses API: endpoint, retries, budget, ledger."""

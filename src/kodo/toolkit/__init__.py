@@ -1,0 +1,1 @@
+"""Development jobs over any Responses API: one folder per job."""
