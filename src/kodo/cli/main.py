@@ -1,0 +1,85 @@
+"""The entry point of `kodo`: the table of commands, and what happens to an error that reaches the top.
+
+To add a command: write a module of `kodo.cli` with an `app = new_app()` (see `kodo.cli.registry`), and add
+one line to COMMANDS. This module must stay cheap: it imports typer and nothing else of weight, and a test
+looks at `sys.modules` after `kodo --help`.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+from typer import _click as click  # typer carries its own copy of click and exports no public face of it
+from typer.core import TyperGroup
+
+from kodo import __version__
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.registry import LazyCommand
+
+COMMANDS: tuple[tuple[str, str, str], ...] = (
+    # (name, module, help), in the order of a day's work: the server, then talking, then the jobs, then the money
+    ("doctor", "kodo.cli.doctor", "Say what is configured, reachable and sandboxed."),
+)
+
+root = typer.Typer(
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kodo {__version__}")
+        raise typer.Exit
+
+
+@root.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """The Codex API on your own machine, and development automation over any Responses API.
+
+    Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 findings, 2 bad input, 3 partial,
+    4 stopped by a budget, 5 server error, 130 interrupted.
+    """
+
+
+def build() -> TyperGroup:
+    """The whole command line, every command still unloaded."""
+    group = typer.main.get_command(root)
+    assert isinstance(group, TyperGroup)  # noqa: S101 - a typer with a callback always builds a group
+    for name, module, help_line in COMMANDS:
+        group.add_command(LazyCommand(name, module, help_line))
+    return group
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command line (default: the process's own); returns its exit status, an error is one line on stderr."""
+    try:
+        return int(build().main(argv, prog_name="kodo", standalone_mode=False) or ExitCode.DONE)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except CommandError as error:
+        typer.echo(f"kodo: {error.message}", err=True)
+        return error.code
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("kodo: interrupted", err=True)
+        return ExitCode.INTERRUPTED
+    except Exception:  # noqa: BLE001 - the last line: Python's own status for a crash is 1, which means findings
+        traceback.print_exc()
+        return ExitCode.INTERNAL
+
+
+def main() -> NoReturn:
+    """The console script."""
+    sys.exit(run())

@@ -1,0 +1,56 @@
+"""Commands that are named before they are imported.
+
+`kodo --help` and shell completion need each command's name and one line of help, not its code, and the code
+of some commands imports the SDK (about 1 s) or the engine. So the table in `kodo.cli.main` holds the name,
+the module and the help line, and the module is imported when its command is run or asked for its own help.
+
+A command module has one public name, `app`, made with `new_app()`. One `@app.command()` makes a plain command
+(`kodo ask`); several make a group (`kodo budget set`), as does one together with an `@app.callback()`.
+A command function returns an `ExitCode`, or None for done, and raises `CommandError` for what the user can
+act on. This module does not know which commands there are.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer import _click as click  # typer carries its own copy of click and exports no public face of it
+from typer.core import TyperCommand
+
+
+class LazyCommand(TyperCommand):
+    """One line of the command table: what the user types, the module of its `app`, what `kodo --help` says.
+
+    It stands in the root group for the real command, and becomes it when arguments are parsed.
+    """
+
+    def __init__(self, name: str, module: str, help: str) -> None:
+        super().__init__(name, help=help, rich_markup_mode=None)
+        self.module = module
+
+    def load(self) -> click.Command:
+        """Import the module and build its command. Raises ImportError and AttributeError as Python does."""
+        app: typer.Typer = import_module(self.module).app
+        command = typer.main.get_command(app)
+        command.name = self.name
+        command.help = command.help or self.help
+        return command
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Parse `args` with the real command, whose context this returns."""
+        return self.load().make_context(info_name, args, parent=parent, **extra)
+
+
+def new_app(help: str | None = None) -> typer.Typer:
+    """A typer app as all commands use it: plain-text help, no decorated tracebacks, `-h` as well as `--help`."""
+    return typer.Typer(
+        help=help,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
