@@ -1,0 +1,97 @@
+"""The options that every job has, declared once.
+
+    @app.command()
+    @job
+    def review(paths: list[Path], *, options: JobOptions) -> ExitCode:
+        ...
+
+`job` replaces the parameter `options` by one command-line option for each field of `JobOptions`, hands the
+function the filled value, and turns the client's errors into one line and an exit code. A new shared option
+is one new field here, and the place that reads it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from kodo.cli.exit_codes import ExitCode
+from kodo.cli.output import Lang, Output, default_lang
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """Where a job's calls go, what they may cost, and how it talks."""
+
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="The Responses API to call, up to and including /v1. Default: OPENAI_BASE_URL, else a local kodo."
+        ),
+    ] = None
+    profile: Annotated[str | None, typer.Option(help="A named endpoint of the settings file.")] = None
+    model: Annotated[str | None, typer.Option("--model", "-m", help="The model to ask.")] = None
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Stop before this run has cost more than so many US dollars.")
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the tokens and the most it can cost, and send nothing.")
+    ] = False
+    record: Annotated[
+        Path | None,
+        typer.Option(help="Write every exchange with the server to this file, keys filtered out."),
+    ] = None
+    replay: Annotated[
+        Path | None, typer.Option(help="Answer every call from a recorded file; nothing is sent.")
+    ] = None
+    lang: Annotated[
+        Lang, typer.Option(help="Language of messages: en or ja. Default: KODO_LANG, else LANG.")
+    ] = field(default_factory=default_lang)
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False
+
+    @property
+    def output(self) -> Output:
+        """The streams of this command, in its language."""
+        return Output(self.lang, self.quiet)
+
+
+def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | None]:
+    """Make a function with a parameter `options: JobOptions` into a command with all the shared options.
+
+    Raises TypeError, when the module is imported, if the function has no such parameter.
+    """
+    signature = inspect.signature(function)
+    hints = get_type_hints(function, include_extras=True)
+    if hints.get("options") is not JobOptions:
+        raise TypeError(f"{function.__qualname__} needs a parameter 'options: JobOptions'")
+    own = [
+        parameter.replace(annotation=hints[name])
+        for name, parameter in signature.parameters.items()
+        if name != "options"
+    ]
+    shared_hints = get_type_hints(JobOptions, include_extras=True)
+    shared = [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=item.default_factory() if callable(item.default_factory) else item.default,
+            annotation=shared_hints[item.name],
+        )
+        for item in fields(JobOptions)
+    ]
+    shared_names = {parameter.name for parameter in shared}
+
+    @functools.wraps(function)
+    def command(**values: Any) -> ExitCode | None:
+        options = JobOptions(**{name: values.pop(name) for name in shared_names})
+        return function(**values, options=options)
+
+    command.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]  # what typer reads
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
+    return command
