@@ -15,14 +15,15 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from kodo.cli.exit_codes import ExitCode
-from kodo.cli.output import Lang, Output, default_lang
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.output import Output
+from kodo.client.messages import Catalogue, Lang, pick_lang
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,14 +52,20 @@ class JobOptions:
         Path | None, typer.Option(help="Answer every call from a recorded file; nothing is sent.")
     ] = None
     lang: Annotated[
-        Lang, typer.Option(help="Language of messages: en or ja. Default: KODO_LANG, else LANG.")
-    ] = field(default_factory=default_lang)
+        Lang | None, typer.Option(help="Language of messages. Default: KODO_LANG, else the locale.")
+    ] = None
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False
 
-    @property
-    def output(self) -> Output:
-        """The streams of this command, in its language."""
-        return Output(self.lang, self.quiet)
+    def output(self, catalogue: Catalogue) -> Output:
+        """The streams of this command, in its language, with its messages."""
+        return Output(catalogue, self.chosen_lang(), self.quiet)
+
+    def chosen_lang(self) -> Lang:
+        """The language to speak. Raises CommandError where KODO_LANG is neither en nor ja."""
+        try:
+            return pick_lang(self.lang)
+        except ValueError as error:
+            raise CommandError(f"KODO_LANG: {error}") from error
 
 
 def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | None]:
@@ -80,7 +87,7 @@ def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | No
         inspect.Parameter(
             item.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=item.default_factory() if callable(item.default_factory) else item.default,
+            default=item.default,
             annotation=shared_hints[item.name],
         )
         for item in fields(JobOptions)
