@@ -1,0 +1,146 @@
+"""The frame of the command line: help, exit codes, what is imported."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from kodo.cli import main as entry
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.main import COMMANDS
+from kodo.cli.registry import LazyCommand
+
+ROOT = Path(__file__).parents[3]
+
+HEAVY = (
+    "openai",
+    "httpx2",
+    "pydantic",
+    "msgspec",
+    "rich",
+    "matplotlib",
+    "prompt_toolkit",
+    "asyncio",
+    "sqlite3",
+)
+OURS = (
+    "kodo.client",
+    "kodo.toolkit",
+    "kodo.server",
+    "kodo.engines",
+    "kodo.store",
+    "kodo.lifecycle",
+    "kodo.ci",
+)
+
+
+def modules_after(arguments: str) -> set[str]:
+    """The modules that a fresh process has loaded after one command line."""
+    program = (
+        "import sys, json\n"
+        "from kodo.cli.main import run\n"
+        f"code = run({arguments.split()!r})\n"
+        "print('\\n' + json.dumps([code, sorted(sys.modules)]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    code, names = json.loads(done.stdout.splitlines()[-1])
+    assert code == 0, done.stderr
+    return set(names)
+
+
+@pytest.mark.parametrize("arguments", ["--help", "--version", "-h"])
+def test_help_imports_neither_the_sdk_nor_the_engine_nor_any_command(arguments: str) -> None:
+    """What makes `kodo --help` fast: only typer and the table of commands are loaded."""
+    loaded = modules_after(arguments)
+    commands = {module for _, module, _ in COMMANDS}
+    assert not loaded & (set(HEAVY) | set(OURS) | commands)
+
+
+def test_every_command_of_the_table_loads_and_explains_itself() -> None:
+    """No line of the table names a module that is missing or has no app."""
+    for name, module, help_line in COMMANDS:
+        command = LazyCommand(name, module, help_line).load()
+        assert command.name == name
+        assert command.help
+
+
+def test_help_lists_every_command_with_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table is what the user sees."""
+    assert entry.run(["--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, _, help_line in COMMANDS:
+        assert f"{name} {help_line}" in shown
+
+
+def test_a_wrong_command_is_bad_input_with_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    """A typing error costs one line on stderr."""
+    assert entry.run(["doctr"]) == ExitCode.BAD_INPUT
+    captured = capsys.readouterr()
+    assert "Did you mean 'doctor'" in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion_offers_the_commands(shell: str) -> None:
+    """The completion function of each shell gets the names that begin with what was typed."""
+    kodo = Path(sys.executable).with_name("kodo")
+    words = {
+        "COMP_WORDS": "kodo do",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "kodo do",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    done = subprocess.run(
+        [kodo],
+        env={"_KODO_COMPLETE": f"complete_{shell}", **words},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "doctor" in done.stdout
+
+
+class Boom:
+    """Stands in for a command module whose command raises."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.app = typer.Typer()
+
+        @self.app.command()
+        def boom() -> None:
+            raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (CommandError("no such file: x", ExitCode.BAD_INPUT), 2, "kodo: no such file: x\n"),
+        (CommandError("gone", ExitCode.SERVER), 5, "kodo: gone\n"),
+        (KeyboardInterrupt(), 130, ""),
+        (ValueError("a defect"), 70, "Traceback"),
+    ],
+)
+def test_an_error_becomes_one_line_and_its_code(
+    error: BaseException,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Errors for the user have no traceback; a defect has one, and a code that is not mistaken for findings."""
+    monkeypatch.setattr("kodo.cli.registry.import_module", lambda name: Boom(error))
+    assert entry.run([COMMANDS[0][0]]) == code
+    assert capsys.readouterr().err.startswith(said)
+
+
+def test_the_documented_exit_codes_are_the_real_ones() -> None:
+    """docs/cli.md has one row for each code, with its name and number, and no other."""
+    table = re.findall(r"^\| (\d+) \| `(\w+)` \|", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
+    assert {(int(number), name) for number, name in table} == {(code.value, code.name) for code in ExitCode}
+    assert len({code.value for code in ExitCode}) == len(ExitCode)
