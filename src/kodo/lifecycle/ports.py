@@ -98,6 +98,9 @@ class ModelCard(Value, frozen=True, kw_only=True):
     max_output_tokens: int
     parallel: int
     """Requests the engine works on at the same time."""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    """Sampling where the client sets none."""
     images: bool = False
     reasoning: bool = False
     continues: bool = True

@@ -1,0 +1,238 @@
+"""Bytes to checked wire values, with errors that name the field.
+
+The gate in front of everything: size is capped by the server, here come depth, surrogates, types, ranges, unknown
+parameters. ``param`` is a path such as ``input[2].content[0].type``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from kodo.wire.items import InputItem
+from kodo.wire.request import REFUSED, CompactRequest, CreateResponse
+from kodo.wire.tools import HOSTED_TOOLS, Tool
+
+T = TypeVar("T")
+MAX_DEPTH = 100
+"""Levels of nesting in a body: the engine's own JSON reader overflows its stack at some thousands."""
+MAX_ITEMS = 20_000
+MAX_TOOLS = 128
+
+
+class BadBody(ValueError):
+    """A body that cannot be taken. ``code`` and ``param`` as in the error envelope."""
+
+    def __init__(self, message: str, param: str | None, code: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at `(?:key in )?\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
+
+
+def _join(prefix: str, path: str) -> str:
+    path = path.removeprefix(".") if not prefix else path
+    return prefix + path
+
+
+def bad_body(error: msgspec.ValidationError, prefix: str = "") -> BadBody:
+    """msgspec's words in the contract's terms."""
+    match = _AT.match(str(error))
+    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    if unknown := _UNKNOWN.match(what):
+        param = _join(prefix, f"{path}.{unknown['name']}")
+        return BadBody(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
+    if missing := _MISSING.match(what):
+        param = _join(prefix, f"{path}.{missing['name']}")
+        return BadBody(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+    if what.startswith("Invalid value"):
+        param = _join(prefix, f"{path}.type" if not path.endswith(".type") and "'type'" in what else path)
+        return BadBody(f"{what} for '{param}'.", param or None, "invalid_value")
+    param = _join(prefix, path)
+    code = "invalid_type" if re.match(r"^Expected `[^`]+`, got", what) else "invalid_value"
+    return BadBody(f"Invalid '{param}': {what[:1].lower()}{what[1:]}.", param or None, code)
+
+
+def convert(value: Any, kind: Any, prefix: str = "") -> Any:
+    """``msgspec.convert`` with errors that name the field behind ``prefix``.
+
+    Raises:
+        BadBody: the value does not fit.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise bad_body(error, prefix) from None
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """A body as a JSON object of bounded depth, of whole characters.
+
+    Raises:
+        BadBody: it is not.
+    """
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise BadBody(f"The body is not valid JSON: {what}.", None, "invalid_json") from None
+    if not isinstance(value, dict):
+        raise BadBody("The body must be a JSON object.", None, "invalid_json")
+    _check(value)
+    return value
+
+
+def _check(root: dict[str, Any]) -> None:
+    """Depth and surrogates, without recursion."""
+    waiting: list[tuple[Any, int]] = [(root, 1)]
+    while waiting:
+        value, depth = waiting.pop()
+        if isinstance(value, str):
+            _whole(value)
+        elif isinstance(value, dict | list):
+            if depth > MAX_DEPTH:
+                raise BadBody(f"The body is nested deeper than {MAX_DEPTH} levels.", None, "invalid_json")
+            if isinstance(value, dict):
+                for key in value:
+                    _whole(key)
+                waiting.extend((inner, depth + 1) for inner in value.values())
+            else:
+                waiting.extend((inner, depth + 1) for inner in value)
+
+
+def _whole(text: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadBody(
+                "The body has a lone surrogate, which is no character.", None, "invalid_json"
+            ) from None
+
+
+# --- items -----------------------------------------------------------------------------------------------------------
+
+
+def items(value: Any, prefix: str = "input") -> tuple[InputItem, ...]:
+    """Input items, with the short forms written out: a missing ``type``, a string as ``content``.
+
+    Raises:
+        BadBody: an item does not fit; ``param`` is its path.
+    """
+    if not isinstance(value, list):
+        raise BadBody(f"'{prefix}' must be a string or a list of items.", prefix, "invalid_type")
+    if len(value) > MAX_ITEMS:
+        raise BadBody(f"'{prefix}' has more than {MAX_ITEMS} items.", prefix, "invalid_value")
+    return tuple(item(raw, f"{prefix}[{index}]") for index, raw in enumerate(value))
+
+
+def item(raw: Any, path: str) -> InputItem:
+    """One input item. Raises :class:`BadBody`."""
+    if not isinstance(raw, dict):
+        raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
+    raw = dict(raw)
+    kind = raw.get("type")
+    if kind is None:
+        if "role" in raw:
+            kind = "message"
+        elif set(raw) <= {"id", "type"} and "id" in raw:
+            kind = "item_reference"
+        else:
+            raise BadBody(
+                f"Missing required parameter: '{path}.type'.", f"{path}.type", "missing_required_parameter"
+            )
+        raw["type"] = kind
+    if kind == "message" and isinstance(raw.get("content"), str):
+        part = "output_text" if raw.get("role") == "assistant" else "input_text"
+        raw["content"] = [{"type": part, "text": raw["content"]}]
+    if (
+        kind == "message"
+        and raw.get("content") is None
+        and "content" in raw
+        and raw.get("role") == "assistant"
+    ):
+        raw["content"] = []
+    return cast(InputItem, convert(raw, InputItem, path))
+
+
+# --- tools -----------------------------------------------------------------------------------------------------------
+
+
+def tools(value: Any, prefix: str = "tools") -> tuple[Tool, ...]:
+    """Tools, without the hosted ones of a mixed list.
+
+    A type that only a hosted service could run is skipped where other tools stand beside it (agentic clients send such
+    lists by default) and refused where it is all there is. docs/tools.md says the same.
+
+    Raises:
+        BadBody: a tool does not fit, or none is left.
+    """
+    if not isinstance(value, list):
+        raise BadBody(f"'{prefix}' must be a list.", prefix, "invalid_type")
+    if len(value) > MAX_TOOLS:
+        raise BadBody(f"'{prefix}' has more than {MAX_TOOLS} tools.", prefix, "invalid_value")
+    kept: list[Tool] = []
+    hosted: list[str] = []
+    for index, raw in enumerate(value):
+        path = f"{prefix}[{index}]"
+        if isinstance(raw, dict) and raw.get("type") in HOSTED_TOOLS:
+            hosted.append(path)
+            continue
+        kept.append(convert(raw, Tool, path))
+    if hosted and not kept:
+        kind = value[0]["type"]
+        raise BadBody(
+            f"Tools of type '{kind}' run only on the hosted service; this server has none.",
+            f"{hosted[0]}.type",
+            "unsupported_tool",
+        )
+    return tuple(kept)
+
+
+# --- bodies ----------------------------------------------------------------------------------------------------------
+
+
+def _prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
+    body = dict(raw)
+    conversation = body.get("conversation")
+    if isinstance(conversation, dict):
+        body["conversation"] = convert(conversation.get("id"), str, "conversation.id")
+    return body
+
+
+def create_response(raw: Mapping[str, Any]) -> CreateResponse:
+    """The body of ``POST /v1/responses``.
+
+    Raises:
+        BadBody: something in it is unknown, refused or wrong.
+    """
+    for name, why in REFUSED.items():
+        if raw.get(name) is not None:
+            raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
+    body = _prepare({name: value for name, value in raw.items() if name not in REFUSED})
+    return cast(CreateResponse, _with_items(body, CreateResponse))
+
+
+def compact_request(raw: Mapping[str, Any]) -> CompactRequest:
+    """The body of ``POST /v1/responses/compact``. Raises :class:`BadBody`."""
+    return cast(CompactRequest, _with_items(_prepare(raw), CompactRequest))
+
+
+def _with_items(body: dict[str, Any], kind: Callable[..., Any]) -> Any:
+    raw_input = body.pop("input", None)
+    raw_tools = body.pop("tools", None)
+    value = convert(body, kind)
+    given: dict[str, Any] = {}
+    if raw_input is not None:
+        given["input"] = raw_input if isinstance(raw_input, str) else items(raw_input)
+    if raw_tools is not None:
+        given["tools"] = tools(raw_tools)
+    return msgspec.structs.replace(value, **given) if given else value
