@@ -25,6 +25,22 @@ from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.output import Output
 from kodo.client.messages import Catalogue, Lang, pick_lang
 
+LangOption = Annotated[
+    Lang | None, typer.Option("--lang", help="Language of messages. Default: KODO_LANG, else the locale.")
+]
+"""For commands that are no jobs; a job has it among its shared options."""
+
+
+def speaking(catalogue: Catalogue, lang: Lang | None, quiet: bool = False) -> Output:
+    """The streams of a command that speaks from `catalogue`.
+
+    Raises CommandError where no language is asked for and KODO_LANG is neither en nor ja.
+    """
+    try:
+        return Output(catalogue, pick_lang(lang), quiet)
+    except ValueError as error:
+        raise CommandError(f"KODO_LANG: {error}") from error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
@@ -51,21 +67,12 @@ class JobOptions:
     replay: Annotated[
         Path | None, typer.Option(help="Answer every call from a recorded file; nothing is sent.")
     ] = None
-    lang: Annotated[
-        Lang | None, typer.Option(help="Language of messages. Default: KODO_LANG, else the locale.")
-    ] = None
+    lang: LangOption = None
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False
 
     def output(self, catalogue: Catalogue) -> Output:
         """The streams of this command, in its language, with its messages."""
-        return Output(catalogue, self.chosen_lang(), self.quiet)
-
-    def chosen_lang(self) -> Lang:
-        """The language to speak. Raises CommandError where KODO_LANG is neither en nor ja."""
-        try:
-            return pick_lang(self.lang)
-        except ValueError as error:
-            raise CommandError(f"KODO_LANG: {error}") from error
+        return speaking(catalogue, self.lang, self.quiet)
 
 
 def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | None]:

@@ -27,7 +27,7 @@ class LazyCommand(TyperCommand):
     """
 
     def __init__(self, name: str, module: str, help: str) -> None:
-        super().__init__(name, help=help, rich_markup_mode=None)
+        super().__init__(name, help=help, short_help=help, rich_markup_mode=None)
         self.module = module
 
     def load(self) -> click.Command:

@@ -1,0 +1,108 @@
+"""`kodo budget`: the limits that every run obeys, and what is left of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Literal
+
+import typer
+
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.options import LangOption, speaking
+from kodo.cli.registry import new_app
+from kodo.cli.tables import Row, as_json, as_table
+from kodo.client.budget import Scope, Windows
+from kodo.client.errors import SettingsError
+from kodo.client.ledger import Ledger
+from kodo.client.messages import Catalogue
+
+MESSAGES = Catalogue(
+    {
+        "scope": ("per", "単位"),
+        "window": ("window", "期間"),
+        "limit": ("limit USD", "上限 USD"),
+        "spent": ("spent USD", "使用 USD"),
+        "left": ("left USD", "残り USD"),
+        "set": ("limit per {scope}: ${usd}", "{scope} ごとの上限: ${usd}"),
+        "off": ("no limit per {scope}", "{scope} ごとの上限はありません"),
+        "bad_amount": (
+            "AMOUNT: {amount!r} is neither a number of US dollars nor 'off'",
+            "AMOUNT: {amount!r} はドルの金額でも 'off' でもありません",
+        ),
+    }
+)
+
+app = new_app("Set and show the limits that every run obeys, in US dollars.")
+
+
+@contextmanager
+def _ledger() -> Iterator[Ledger]:
+    try:
+        with Ledger() as ledger:
+            yield ledger
+    except SettingsError as error:
+        raise CommandError(str(error)) from error
+
+
+@app.command("set")
+def set_(
+    scope: Annotated[Scope, typer.Argument(help="What the limit counts.")],
+    amount: Annotated[str, typer.Argument(help="US dollars, or 'off' for no limit.")],
+    lang: LangOption = None,
+) -> ExitCode:
+    """Set the limit for each run, day (UTC), month (UTC) or repository."""
+    output = speaking(MESSAGES, lang)
+    try:
+        usd = None if amount == "off" else Decimal(amount)
+        with _ledger() as ledger:
+            ledger.set_limit(scope, usd)
+    except (InvalidOperation, ValueError) as error:
+        raise CommandError(output.say("bad_amount", amount=amount)) from error
+    if usd is None:
+        output.note("off", scope=scope)
+    else:
+        output.note("set", scope=scope, usd=usd)
+    return ExitCode.DONE
+
+
+@app.command()
+def show(
+    format: Annotated[Literal["table", "json"], typer.Option(help="How to print it.")] = "table",
+    lang: LangOption = None,
+) -> ExitCode:
+    """Show each limit, what counts against it now (open reservations too), and what is left."""
+    output = speaking(MESSAGES, lang)
+    with _ledger() as ledger:
+        rows = list(_rows(ledger))
+    if format == "json":
+        output.result(as_json(rows))
+    else:
+        output.result(
+            as_table(rows, {name: output.say(name) for name in ("scope", "window", "limit", "spent", "left")})
+        )
+    return ExitCode.DONE
+
+
+def _rows(ledger: Ledger) -> Iterator[Row]:
+    """A row for the run limit, this day, this month, and each repository that has spent something."""
+    limits = dict(ledger.limits().limits())
+    now = Windows.at(time.time(), run="", repository="")
+    repositories = [
+        str(key) for (key,) in ledger.query("SELECT key FROM totals WHERE scope = 'repository' ORDER BY key")
+    ]
+    windows: list[tuple[Scope, str]] = [("run", ""), ("day", now.day), ("month", now.month)]
+    windows += [("repository", key) for key in repositories or [""]]
+    for scope, key in windows:
+        limit = limits.get(scope)
+        spent = ledger.spent(scope, key) if key else None
+        left = limit - (spent or 0) if limit is not None else None
+        yield {
+            "scope": scope,
+            "window": key or "-",
+            "limit": None if limit is None else float(limit),
+            "spent": None if spent is None else float(spent),
+            "left": None if left is None else float(left),
+        }

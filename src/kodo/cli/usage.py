@@ -1,0 +1,105 @@
+"""`kodo usage`: what was called and what it cost, from the ledger."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.options import LangOption, speaking
+from kodo.cli.output import Output
+from kodo.cli.registry import new_app
+from kodo.cli.tables import as_csv, as_json, as_table
+from kodo.cli.usage_report import By, UsageRow, parse_since, total, usage_rows
+from kodo.client.errors import SettingsError
+from kodo.client.ledger import Ledger
+from kodo.client.messages import Catalogue
+
+MESSAGES = Catalogue(
+    {
+        "day": ("day (UTC)", "日 (UTC)"),
+        "model": ("model", "モデル"),
+        "job": ("job", "ジョブ"),
+        "repo": ("repository", "リポジトリ"),
+        "calls": ("calls", "呼出し"),
+        "failed": ("failed", "失敗"),
+        "input_tokens": ("input", "入力"),
+        "cached_tokens": ("cached", "キャッシュ"),
+        "output_tokens": ("output", "出力"),
+        "reasoning_tokens": ("reasoning", "推論"),
+        "usd": ("USD", "USD"),
+        "list_usd": ("list USD", "定価 USD"),
+        "total": ("total", "合計"),
+        "nothing": ("no calls in this time", "この期間の呼び出しはありません"),
+        "bad_since": (
+            "--since: {text!r} is neither a date (2026-11-01) nor a time ago (24h, 7d, 4w)",
+            "--since: {text!r} は日付 (2026-11-01) でも期間 (24h, 7d, 4w) でもありません",
+        ),
+        "png_needs_file": ("--format png needs -o FILE", "--format png には -o FILE が必要です"),
+        "cannot_write": ("-o: cannot write {path}: {error}", "-o: {path} に書き込めません: {error}"),
+        "written": ("written: {path}", "書き込みました: {path}"),
+    }
+)
+
+app = new_app()
+
+
+@app.command()
+def usage(
+    by: Annotated[By, typer.Option(help="What to sum up by.")] = "day",
+    since: Annotated[
+        str | None, typer.Option(help="Only calls since a date (2026-11-01) or a time ago (24h, 7d, 4w).")
+    ] = None,
+    format: Annotated[
+        Literal["table", "json", "csv", "png"], typer.Option(help="png draws a plot and needs -o.")
+    ] = "table",
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")
+    ] = None,
+    lang: LangOption = None,
+) -> ExitCode:
+    """Say what was called and what it cost: by day, model, job or repository, as a table, JSON, CSV or a plot."""
+    output = speaking(MESSAGES, lang)
+    if format == "png" and out is None:
+        raise CommandError(output.say("png_needs_file"))
+    try:
+        moment = parse_since(since, datetime.now(UTC)) if since else None
+    except (ValueError, OverflowError) as error:
+        raise CommandError(output.say("bad_since", text=since)) from error
+    try:
+        with Ledger() as ledger:
+            rows = usage_rows(ledger, by, moment)
+    except SettingsError as error:
+        raise CommandError(str(error)) from error
+    if not rows:
+        output.note("nothing")
+    try:
+        if format == "png" and out is not None:
+            from kodo.cli.usage_plot import plot_usage
+
+            plot_usage(rows, by, out)
+        elif out is not None:
+            out.write_text(_text(rows, by, format, output) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise CommandError(output.say("cannot_write", path=out, error=error.strerror)) from error
+    if out is not None:
+        output.note("written", path=out)
+    else:
+        output.result(_text(rows, by, format, output))
+    return ExitCode.DONE
+
+
+def _text(rows: list[UsageRow], by: By, format: str, output: Output) -> str:
+    """The report in one of the text formats; the table alone has headings in the user's language and a total."""
+    summed = total(rows, output.say("total"))
+    if format == "json":
+        plain = {name: value for name, value in summed.as_json().items() if name != "key"}
+        return as_json({"by": by, "rows": [row.as_json() for row in rows], "total": plain})
+    columns = list(summed.as_json())
+    if format == "csv":
+        return as_csv([row.as_json() for row in rows], columns)
+    titles = {name: output.say(by if name == "key" else name) for name in columns}
+    return as_table([row.as_json() for row in [*rows, summed]], titles)
