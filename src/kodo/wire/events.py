@@ -1,5 +1,6 @@
-"""The events of a streamed response: the 24 types of Open Responses 2026-04-24 that can occur here, and those of custom
-tools from openai-python 3.54. ``sequence_number`` counts from 0 without a gap."""
+"""The events of a streamed response: those of Open Responses 2026-04-24 that can occur here, and those of custom tools
+from openai-python 3.54. Reasoning is streamed as summary text: the two contracts name the events of raw reasoning
+differently (``response.reasoning.delta``, ``response.reasoning_text.delta``), those of summaries alike. ``sequence_number`` counts from 0 without a gap."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from kodo.wire.items import Item, Logprob, OutputText, Part, ReasoningText, SummaryText
+from kodo.wire.items import Item, Logprob, OutputText, Part, SummaryText
 from kodo.wire.response import Response
 
 
@@ -39,15 +40,12 @@ class ResponseCompleted(_OfResponse, frozen=True, kw_only=True, tag="response.co
 
 
 class ResponseIncomplete(_OfResponse, frozen=True, kw_only=True, tag="response.incomplete"):
-    """The last event of an answer that was cut."""
+    """The last event of an answer that was cut or (``response.status`` says so) cancelled: neither the spec nor the SDK
+    knows an event of its own for that."""
 
 
 class ResponseFailed(_OfResponse, frozen=True, kw_only=True, tag="response.failed"):
     """The last event of an answer that failed."""
-
-
-class ResponseCancelled(_OfResponse, frozen=True, kw_only=True, tag="response.cancelled"):
-    """The last event of a background response that was cancelled."""
 
 
 class _OfOutput(Event, frozen=True, kw_only=True):
@@ -83,7 +81,7 @@ class ContentPartAdded(_OfContent, frozen=True, kw_only=True, tag="response.cont
 class ContentPartDone(_OfContent, frozen=True, kw_only=True, tag="response.content_part.done"):
     """A part of an item is over."""
 
-    part: OutputText | ReasoningText
+    part: OutputText
 
 
 class OutputTextDelta(_OfContent, frozen=True, kw_only=True, tag="response.output_text.delta"):
@@ -98,18 +96,6 @@ class OutputTextDone(_OfContent, frozen=True, kw_only=True, tag="response.output
 
     text: str
     logprobs: tuple[Logprob, ...] = ()
-
-
-class ReasoningTextDelta(_OfContent, frozen=True, kw_only=True, tag="response.reasoning.delta"):
-    """More of the reasoning."""
-
-    delta: str
-
-
-class ReasoningTextDone(_OfContent, frozen=True, kw_only=True, tag="response.reasoning.done"):
-    """The whole reasoning."""
-
-    text: str
 
 
 class _OfSummary(_OfItem, frozen=True, kw_only=True):
@@ -186,15 +172,12 @@ StreamEvent: TypeAlias = (
     | ResponseCompleted
     | ResponseIncomplete
     | ResponseFailed
-    | ResponseCancelled
     | OutputItemAdded
     | OutputItemDone
     | ContentPartAdded
     | ContentPartDone
     | OutputTextDelta
     | OutputTextDone
-    | ReasoningTextDelta
-    | ReasoningTextDone
     | ReasoningSummaryPartAdded
     | ReasoningSummaryPartDone
     | ReasoningSummaryTextDelta
@@ -204,7 +187,7 @@ StreamEvent: TypeAlias = (
     | CustomToolCallInputDelta
     | CustomToolCallInputDone
 )
-TERMINAL = (ResponseCompleted, ResponseIncomplete, ResponseFailed, ResponseCancelled)
+TERMINAL = (ResponseCompleted, ResponseIncomplete, ResponseFailed)
 
 _encode = msgspec.json.Encoder().encode
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, UnsetType, field
 
 from kodo.wire.items import Item, Wire
 from kodo.wire.tools import Format, TextFormat, Tool, ToolChoice
@@ -109,7 +109,7 @@ class Response(Wire, frozen=True, kw_only=True):
     store: bool = True
     background: bool = False
     service_tier: str = "default"
-    metadata: dict[str, str] = {}
+    metadata: dict[str, str] = field(default_factory=dict)
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | UnsetType | None = UNSET
