@@ -85,3 +85,7 @@ def run(argv: Sequence[str] | None = None) -> int:
 def main() -> NoReturn:
     """The console script."""
     sys.exit(run())
+
+
+if __name__ == "__main__":
+    main()

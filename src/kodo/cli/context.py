@@ -1,0 +1,72 @@
+"""The text of a question, put together from the prompt, files and what was piped in. Knows no model.
+
+Files are fenced, with a fence longer than any in them, so that a file full of backticks cannot end its own block.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from kodo.cli.exit_codes import CommandError
+from kodo.cli.output import Output
+from kodo.client.messages import Catalogue
+
+MESSAGES = Catalogue(
+    {
+        "no_prompt": (
+            "PROMPT: nothing was asked and nothing was piped in",
+            "PROMPT: 質問も標準入力もありません",
+        ),
+        "cannot_read": ("{path}: cannot be read: {error}", "{path}: 読み込めません: {error}"),
+        "not_text": ("{path}: is not UTF-8 text", "{path}: UTF-8 のテキストではありません"),
+    }
+)
+
+_BACKTICKS = re.compile(r"`{3,}")
+
+
+def build_prompt(prompt: str | None, files: list[Path], piped: str | None, output: Output) -> str:
+    """One text: the prompt, then each file under its name, then what was piped in.
+
+    Without a prompt, what was piped in is the prompt. Raises CommandError where there is neither, and for a file
+    that cannot be read or is not text.
+    """
+    piped = piped.strip("\n") if piped and piped.strip() else None
+    parts = [prompt] if prompt else []
+    parts += [fenced(str(path), read_text(path, output)) for path in files]
+    if piped is not None:
+        parts.append(fenced("stdin", piped) if prompt else piped)
+    if not prompt and piped is None:
+        raise CommandError(MESSAGES.say(output.lang, "no_prompt"))
+    return "\n\n".join(parts)
+
+
+def fenced(name: str, content: str) -> str:
+    """A named block of text between fences."""
+    longest = max((len(run) for run in _BACKTICKS.findall(content)), default=2)
+    fence = "`" * (longest + 1)
+    return f"{name}:\n{fence}\n{content.rstrip()}\n{fence}"
+
+
+def read_text(path: Path, output: Output) -> str:
+    """The content of a UTF-8 file. Raises CommandError that names it otherwise."""
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise CommandError(MESSAGES.say(output.lang, "not_text", path=path)) from error
+    except OSError as error:
+        raise CommandError(
+            MESSAGES.say(output.lang, "cannot_read", path=path, error=error.strerror)
+        ) from error
+
+
+def read_piped(output: Output) -> str | None:
+    """What was piped into the command, or None where stdin is a terminal or closed."""
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        return None
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise CommandError(MESSAGES.say(output.lang, "not_text", path="stdin")) from error

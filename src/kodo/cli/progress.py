@@ -1,0 +1,66 @@
+"""A progress bar of plain text: one line redrawn on a terminal, a line now and then anywhere else.
+
+Standard library only: scripts/checkout.py draws with it before any dependency is installed. It does not know
+what it counts.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TextIO
+
+_WIDTH = 24
+_SPARSE_SECONDS = 10.0
+"""Pause between two lines where the output is no terminal (a CI log)."""
+
+
+class Bar:
+    """Shows how far a step of work is; a context manager, which ends the line.
+
+    `unit` names what is counted; with "MB" the counts are bytes. Output goes to `stream`, by default stderr.
+    """
+
+    def __init__(self, label: str, unit: str = "", stream: TextIO | None = None) -> None:
+        self._label = label
+        self._unit = unit
+        self._stream = sys.stderr if stream is None else stream
+        self._live = self._stream.isatty()
+        self._began = time.monotonic()
+        self._said = self._began
+        self._shown = ""
+
+    def __enter__(self) -> Bar:
+        if not self._live:
+            self._write(f"{self._label} ...\n")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        seconds = time.monotonic() - self._began
+        end = f"{self._label}: {'done' if kind is None else 'stopped'} ({seconds:.1f} s)"
+        self._write(f"\r{end:<{len(self._shown)}}\n" if self._live else f"{end}\n")
+
+    def show(self, done: int, total: int, note: str = "") -> None:
+        """Draw `done` of `total`; `done` may run past it, `total` 0 means that nobody knows."""
+        share = min(done / total, 1.0) if total else 0.0
+        text = f"{self._label} {self._count(done, total)} {note}".rstrip()
+        if self._live:
+            filled = round(share * _WIDTH)
+            text = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {text}"
+            text = text[: shutil.get_terminal_size().columns - 1]
+            if text != self._shown:
+                self._write(f"\r{text:<{len(self._shown)}}")
+                self._shown = text
+        elif time.monotonic() - self._said >= _SPARSE_SECONDS:
+            self._said = time.monotonic()
+            self._write(f"{text}\n")
+
+    def _count(self, done: int, total: int) -> str:
+        if self._unit == "MB":
+            return f"{done / 1e6:.0f}/{total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
+        return f"{min(done, total)}/{total} {self._unit}".rstrip()
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
