@@ -22,6 +22,7 @@ from kodo.cli.registry import LazyCommand
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     # (name, module, help), in the order of a day's work: the server, then talking, then the jobs, then the money
+    ("model", "kodo.cli.model", "List, pull and remove local models."),
     ("usage", "kodo.cli.usage", "Say what was called and what it cost: by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show the limits that every run obeys."),
     ("doctor", "kodo.cli.doctor", "Say what is configured, reachable and sandboxed."),

@@ -17,7 +17,7 @@ _SPARSE_SECONDS = 10.0
 
 
 class Bar:
-    """Shows how far a step of work is; a context manager, which ends the line.
+    """Shows how far a step of work is, from the first `show` on; a context manager, which ends the line.
 
     `unit` names what is counted; with "MB" the counts are bytes. Output goes to `stream`, by default stderr.
     """
@@ -32,11 +32,11 @@ class Bar:
         self._shown = ""
 
     def __enter__(self) -> Bar:
-        if not self._live:
-            self._write(f"{self._label} ...\n")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if not self._shown:
+            return
         seconds = time.monotonic() - self._began
         end = f"{self._label}: {'done' if kind is None else 'stopped'} ({seconds:.1f} s)"
         self._write(f"\r{end:<{len(self._shown)}}\n" if self._live else f"{end}\n")
@@ -44,7 +44,7 @@ class Bar:
     def show(self, done: int, total: int, note: str = "") -> None:
         """Draw `done` of `total`; `done` may run past it, `total` 0 means that nobody knows."""
         share = min(done / total, 1.0) if total else 0.0
-        text = f"{self._label} {self._count(done, total)} {note}".rstrip()
+        text = " ".join(part for part in (self._label, self._count(done, total), note) if part)
         if self._live:
             filled = round(share * _WIDTH)
             text = f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {text}"
@@ -52,6 +52,9 @@ class Bar:
             if text != self._shown:
                 self._write(f"\r{text:<{len(self._shown)}}")
                 self._shown = text
+        elif not self._shown:
+            self._shown = f"{self._label} ..."
+            self._write(f"{self._shown}\n")
         elif time.monotonic() - self._said >= _SPARSE_SECONDS:
             self._said = time.monotonic()
             self._write(f"{text}\n")
@@ -59,7 +62,7 @@ class Bar:
     def _count(self, done: int, total: int) -> str:
         if self._unit == "MB":
             return f"{done / 1e6:.0f}/{total / 1e6:.0f} MB" if total else f"{done / 1e6:.0f} MB"
-        return f"{min(done, total)}/{total} {self._unit}".rstrip()
+        return f"{min(done, total)}/{total} {self._unit}".rstrip() if total else ""
 
     def _write(self, text: str) -> None:
         self._stream.write(text)

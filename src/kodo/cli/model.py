@@ -1,0 +1,72 @@
+"""`kodo model`: list, pull and remove local models."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from kodo.cli.exit_codes import CommandError
+from kodo.cli.progress import Bar
+from kodo.cli.registry import new_app
+from kodo.config import DEFAULT_MODEL, kodo_home
+from kodo.server import admin
+
+app = new_app(
+    f"Local models. The default, {DEFAULT_MODEL}, is there after make setup; docs/models.md has better ones."
+)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Turn what can go wrong with a model, or with the disk, into one line."""
+    try:
+        yield
+    except admin.WeightsError as error:
+        raise CommandError(str(error)) from None
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        raise CommandError(f"{where}{error.strerror or error}: check the disk and KODO_HOME") from None
+
+
+@app.command("list")
+def list_() -> None:
+    """Name, size, licence and source of each local model."""
+    with _one_line():
+        models = admin.list_models(kodo_home())
+    rows = [("NAME", "SIZE", "LICENCE", "SOURCE")]
+    rows += [(model.name, f"{model.size / 1e6:,.0f} MB", model.licence, model.source) for model in models]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        typer.echo("  ".join([*cells, row[3]]))
+
+
+@app.command()
+def pull(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A path to a GGUF, or hf:owner/repository/file.gguf. Default: the default model."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What to call it. Default: from the file's name.")] = None,
+) -> None:
+    """Fetch a model, check it, and print where it is; one that is there and whole is not fetched again."""
+    with _one_line(), Bar(f"model {name or source or DEFAULT_MODEL}", unit="MB") as bar:
+        model = admin.pull_model(kodo_home(), source, name, bar.show)
+        path = admin.model_path(kodo_home(), model.name)
+    typer.echo(str(path))
+    if source is not None:
+        sys.stderr.write(f"use it: kodo serve --model {model.name}\n")
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="A name of kodo model list.")]) -> None:
+    """Delete a local model."""
+    with _one_line():
+        model = admin.remove_model(kodo_home(), name)
+    sys.stderr.write(f"removed {model.name}, {model.size / 1e6:,.0f} MB\n")
