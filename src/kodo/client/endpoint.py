@@ -1,0 +1,186 @@
+"""Finds the Responses API to talk to: a configured one, a running local kodo, or one started for this command.
+
+It knows a kodo server only by its contract: ``KODO_HOME/server.json`` ``{"pid", "host", "port", "url"}`` while it
+runs, ``GET /health`` once it listens, ``GET /ready`` once it can answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import httpx2
+
+from kodo.client.errors import EndpointError
+from kodo.client.settings import ClientSettings
+from kodo.config import kodo_home
+
+Source = Literal["configured", "running", "started", "replay"]
+
+DEFAULT_PORT = 8000
+_PROBE_SECONDS = 1.0
+_STOP_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where to send calls. ``local``: on this machine, so calls are free unless the settings say otherwise."""
+
+    base_url: str
+    api_key: str | None
+    source: Source
+    local: bool
+
+    def __repr__(self) -> str:  # the key stays out of logs and tracebacks
+        return f"Endpoint({self.base_url!r}, source={self.source!r}, local={self.local})"
+
+
+REPLAY = Endpoint("http://replay.invalid/v1", None, "replay", local=False)
+"""Stands for the server when a cassette answers."""
+
+
+UNFOUND = Endpoint("http://127.0.0.1/v1", None, "started", local=True)
+"""Stands for a server that would be started, where a dry run starts none."""
+
+
+def find(
+    settings: ClientSettings, *, start: bool = True, on_start: Callable[[], None] = lambda: None
+) -> tuple[Endpoint, StartedServer | None]:
+    """The endpoint to use, and the server that was started for it, which the caller stops.
+
+    Args:
+        settings: a ``base_url`` there settles it.
+        start: whether a server may be started.
+        on_start: called before one is started, to tell the user.
+
+    Raises:
+        EndpointError: nothing is configured or running and none could be started.
+    """
+    if settings.base_url:
+        url = settings.base_url.rstrip("/")
+        return Endpoint(url, settings.key(), "configured", is_loopback(url)), None
+    running = find_running()
+    if running:
+        return Endpoint(running, settings.key(), "running", local=True), None
+    if not (start and settings.autostart):
+        raise EndpointError(
+            "no Responses API: set OPENAI_BASE_URL (or base_url in config.toml), or run `kodo serve`"
+        )
+    on_start()
+    server = StartedServer.start(settings.start_timeout)
+    return Endpoint(server.base_url, settings.key(), "started", local=True), server
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL names this machine."""
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def find_running() -> str | None:
+    """Base URL of a kodo that runs on this machine and answers, or None."""
+    noted = _noted()
+    for url in [noted[1]] if noted else []:
+        if _answers(url):
+            return f"{url}/v1"
+    usual = f"http://127.0.0.1:{DEFAULT_PORT}"
+    return f"{usual}/v1" if _answers(usual) else None
+
+
+def _noted() -> tuple[int, str] | None:
+    """Process number and URL in ``server.json``, if it is there, whole, and names this machine."""
+    try:
+        note = json.loads((kodo_home() / "server.json").read_text("utf-8"))
+        pid, url = int(note["pid"]), str(note["url"]).rstrip("/").removesuffix("/v1")
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (pid, url) if is_loopback(url) else None
+
+
+def _answers(url: str, path: str = "/health") -> bool:
+    try:
+        # No redirects and no proxies: only what listens on this machine itself is asked.
+        with httpx2.Client(timeout=_PROBE_SECONDS, trust_env=False) as client:
+            answer = client.get(f"{url}{path}")
+            return answer.status_code == 200 and isinstance(answer.json(), dict)
+    except (httpx2.HTTPError, ValueError):
+        return False
+
+
+class StartedServer:
+    """A kodo server that lives as long as one command. Made by :meth:`start`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
+        self._process, self.base_url, self._log = process, base_url, log
+
+    @classmethod
+    def start(cls, seconds: float, command: tuple[str, ...] = ()) -> StartedServer:
+        """Start ``kodo serve`` on a free port of 127.0.0.1 and wait until it is ready.
+
+        Args:
+            seconds: how long that may take.
+            command: what to run instead of kodo; ``--host`` and ``--port`` are appended.
+
+        Raises:
+            EndpointError: it ended, or was not ready in time; the message carries its last line.
+        """
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        handle, name = tempfile.mkstemp(prefix="kodo-serve-", suffix=".log")
+        with os.fdopen(handle, "wb") as log:
+            process = subprocess.Popen(
+                [
+                    *(command or (sys.executable, "-m", "kodo.cli.main", "serve")),
+                    "--host",
+                    "127.0.0.1",
+                    "--port",
+                    f"{port}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C is for the command, which then stops the server itself
+            )
+        server = cls(process, f"http://127.0.0.1:{port}/v1", Path(name))
+        try:
+            server._wait(seconds)
+        except BaseException:
+            server.stop()
+            raise
+        return server
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        url = self.base_url.removesuffix("/v1")
+        while not _answers(url, "/ready"):
+            if self._process.poll() is not None:
+                raise EndpointError(f"kodo serve ended with {self._process.returncode}: {self._last_line()}")
+            if time.monotonic() > end:
+                raise EndpointError(f"kodo serve was not ready after {seconds:.0f} s: {self._last_line()}")
+            time.sleep(0.05)
+
+    def _last_line(self) -> str:
+        lines = self._log.read_text("utf-8", "replace").strip().splitlines()
+        return lines[-1][:300] if lines else "it said nothing"
+
+    def stop(self) -> None:
+        """Ask it to end, then make it. Safe to call twice."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._log.unlink(missing_ok=True)

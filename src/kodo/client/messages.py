@@ -1,0 +1,78 @@
+"""What the toolkit says to people, in English and Japanese. A catalogue is checked when it is made."""
+
+from __future__ import annotations
+
+import os
+import string
+from collections.abc import Mapping
+from typing import Literal, get_args
+
+Lang = Literal["en", "ja"]
+
+
+def pick_lang(asked: str | None = None) -> Lang:
+    """The language to speak: what was asked for, else ``KODO_LANG``, else Japanese in a Japanese locale, else English.
+
+    Raises:
+        ValueError: a language that is not ``en`` or ``ja`` was asked for.
+    """
+    chosen = asked or os.environ.get("KODO_LANG")
+    if chosen:
+        if chosen not in get_args(Lang):
+            raise ValueError(f"lang: {chosen!r} is not one of {', '.join(get_args(Lang))}")
+        return "ja" if chosen == "ja" else "en"
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or ""
+    return "ja" if locale.startswith("ja") else "en"
+
+
+class Catalogue:
+    """Messages by key in both languages, with ``{named}`` fields.
+
+    Raises:
+        ValueError: a key or a field is missing in one of the languages.
+    """
+
+    def __init__(self, messages: Mapping[str, tuple[str, str]]) -> None:
+        for key, (english, japanese) in messages.items():
+            if _fields(english) != _fields(japanese):
+                raise ValueError(f"message {key!r}: the languages have different fields")
+        self._messages = dict(messages)
+
+    def say(self, lang: Lang, key: str, **values: object) -> str:
+        """The message, filled in. A key that is not there is a KeyError: a fault of the program, not of the user."""
+        english, japanese = self._messages[key]
+        return (japanese if lang == "ja" else english).format(**values)
+
+
+def _fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+CLIENT = Catalogue(
+    {
+        "masked": (
+            "masked before sending: {kinds}",
+            "送信前に伏せました: {kinds}",
+        ),
+        "starting": (
+            "no server is configured or running: starting kodo for this command",
+            "設定済みまたは起動中のサーバーがないため、このコマンドの間だけ kodo を起動します",
+        ),
+        "unknown_price": (
+            "no price is known for model {model}; its cost counts as 0",
+            "モデル {model} の価格が不明なため、費用は 0 として数えます",
+        ),
+        "output_cap": (
+            "a budget is in force: the answer is limited to {tokens} tokens",
+            "予算が設定されているため、回答は {tokens} トークンまでに制限されます",
+        ),
+        "recovered": (
+            "{count} calls of a process that ended are counted at their worst case (${usd})",
+            "終了したプロセスの {count} 件の呼び出しを最大費用（${usd}）で計上しました",
+        ),
+        "retry": (
+            "attempt {attempt} failed ({error}); trying again in {delay:.1f} s",
+            "{attempt} 回目の試行が失敗しました（{error}）。{delay:.1f} 秒後に再試行します",
+        ),
+    }
+)

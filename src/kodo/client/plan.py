@@ -1,0 +1,190 @@
+"""A call before it is sent: its body, masked, and the most it can read, write and cost. No input or output here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+from kodo.client.prices import Cost
+from kodo.client.secrets import mask
+
+Input = str | Sequence[Mapping[str, Any]]
+"""A prompt, or input items as the Responses API takes them."""
+
+
+class CallOptions(TypedDict, total=False):
+    """Everything a call can be told besides its input. Fields left out are not sent, so the server decides.
+
+    ``text_format`` is a JSON schema the answer must follow; a mapping that has a ``type`` of ``json_schema``,
+    ``json_object`` or ``text`` is sent as it is. ``timeout`` is in seconds, of silence. ``job`` names the work in the ledger.
+    ``extra`` is merged into the body last, for fields this list does not have. ``seed`` is kodo's own.
+    """
+
+    instructions: str | None
+    model: str | None
+    max_output_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    text_format: Mapping[str, Any] | None
+    previous_response_id: str | None
+    store: bool | None
+    background: bool | None
+    seed: int | None
+    top_logprobs: int | None
+    include: Sequence[str] | None
+    metadata: Mapping[str, str] | None
+    tools: Sequence[Mapping[str, Any]] | None
+    tool_choice: str | Mapping[str, Any] | None
+    parallel_tool_calls: bool | None
+    reasoning: Mapping[str, Any] | None
+    truncation: Literal["auto", "disabled"] | None
+    prompt_cache_key: str | None
+    job: str | None
+    timeout: float | None
+    extra: Mapping[str, Any] | None
+
+
+_SENT_AS_IS = (
+    "instructions",
+    "max_output_tokens",
+    "temperature",
+    "top_p",
+    "previous_response_id",
+    "store",
+    "background",
+    "seed",
+    "top_logprobs",
+    "include",
+    "metadata",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "reasoning",
+    "truncation",
+    "prompt_cache_key",
+)
+_FORMATS = ("json_schema", "json_object", "text")
+
+TEMPLATE_TOKENS = 256
+"""Allowance for what a server's chat template adds to a request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One call, ready to be reserved and sent.
+
+    Attributes:
+        body: the JSON body, secrets masked.
+        input_bound: no tokenizer can make more input tokens of it than this.
+        output_bound: the cap on output tokens, None where there is none.
+        worst: the most it can cost.
+    """
+
+    body: Mapping[str, Any]
+    model: str
+    job: str
+    timeout: float
+    masked: tuple[str, ...]
+    input_bound: int
+    output_bound: int | None
+    worst: Cost
+
+
+def build_body(
+    input: Input, options: CallOptions, *, model: str, masking: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """The request's JSON body, and the kinds of secrets that were masked in it.
+
+    Raises:
+        TypeError: an option that does not exist.
+        ValueError: an empty input.
+    """
+    unknown = set(options) - set(CallOptions.__annotations__)
+    if unknown:
+        raise TypeError(f"unknown option: {', '.join(sorted(unknown))}")
+    if not input:
+        raise ValueError("input: empty")
+    body: dict[str, Any] = {"model": options.get("model") or model, "input": input}
+    for name in _SENT_AS_IS:
+        value = options.get(name)
+        if value is not None:
+            body[name] = value
+    text_format = options.get("text_format")
+    if text_format is not None:
+        body["text"] = {"format": _text_format(text_format)}
+    body |= options.get("extra") or {}
+    if not masking:
+        return body, ()
+    masked = mask({name: value for name, value in body.items() if name != "model"})
+    assert isinstance(masked.value, dict)  # noqa: S101 -- mask keeps the shape
+    return {"model": body["model"], **masked.value}, masked.found
+
+
+def _text_format(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    if schema.get("type") in _FORMATS:
+        return schema
+    name = "".join(c if c.isalnum() and c.isascii() else "_" for c in str(schema.get("title") or "answer"))[
+        :64
+    ]
+    return {"type": "json_schema", "name": name, "schema": schema, "strict": True}
+
+
+def input_bound(body: Mapping[str, Any], history_tokens: int = 0) -> int:
+    """An upper bound on the input tokens of a body: its bytes, a template's allowance, and the history it goes on from.
+
+    Holds for every byte-level tokenizer, because a token is at least one byte. Images and files are not text: what
+    they cost is not bounded by their size here.
+    """
+    return len(json.dumps(body, ensure_ascii=False).encode()) + TEMPLATE_TOKENS + history_tokens
+
+
+def guess_tokens(text: str) -> int:
+    """About how many tokens a text is, without a tokenizer: 3.6 ASCII characters or 0.9 others to a token.
+
+    The two figures are typical of the o200k tokenizer on English and code, and on Japanese. Good to about a quarter
+    either way; for what must hold, use :func:`input_bound`.
+    """
+    ascii_count = sum(map(str.isascii, text))
+    return -int(-(ascii_count / 3.6 + (len(text) - ascii_count) / 0.9) // 1)
+
+
+def texts(value: object) -> Iterable[str]:
+    """Every text in a body's input, instructions and tools."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from texts(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from texts(part)
+
+
+_COUNTED = (
+    "model",
+    "input",
+    "instructions",
+    "previous_response_id",
+    "conversation",
+    "tools",
+    "tool_choice",
+    "text",
+    "reasoning",
+    "truncation",
+    "parallel_tool_calls",
+)
+
+
+def count_body(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a body that ``POST /responses/input_tokens`` takes."""
+    return {name: body[name] for name in _COUNTED if name in body}
+
+
+def sdk_arguments(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A body as arguments of the SDK's ``responses.create``: fields it does not name go through ``extra_body``."""
+    known = frozenset({*_SENT_AS_IS, "model", "input", "text"}) - {"seed"}
+    arguments = {name: value for name, value in body.items() if name in known}
+    rest = {name: value for name, value in body.items() if name not in known}
+    return {**arguments, **({"extra_body": rest} if rest else {})}

@@ -1,0 +1,287 @@
+"""When a failed call is made again, and after how long. Built on stamina; knows nothing of sessions or ledgers.
+
+Delays are exponential with full jitter: before retry *n* (from 1) the pause is drawn evenly from
+``0 … min(max_delay, base_delay * 2**(n-1))`` seconds (M. Brooker, "Exponential Backoff and Jitter", 2015). A server
+that says how long to wait (``retry-after-ms``, else ``retry-after`` in seconds or as an HTTP date) is waited for that
+long, and up to a tenth (at most a second) longer so that many clients do not come back in the same instant.
+
+Retried: 408, 429, 5xx, time-outs, broken or refused connections. ``x-should-retry: true`` adds other statuses,
+``false`` forbids. Never retried, whatever a header says: 400, 401, 404 and the code ``insufficient_quota``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+import stamina
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+NEVER = frozenset({400, 401, 404})
+"""Statuses that are not retried even if a header asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryEvent:
+    """What a hook is told before a pause: the attempt that failed (from 1), the pause and time gone in seconds."""
+
+    name: str
+    attempt: int
+    delay: float
+    elapsed: float
+    error: Exception
+
+
+RetryHook = Callable[[RetryEvent], None]
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how patiently to retry.
+
+    Args:
+        max_retries: further attempts after the first.
+        base_delay, max_delay: bounds of the drawn pause, in seconds.
+        deadline: no attempt begins later than this many seconds after the first began; None is no deadline.
+        max_server_delay: a server that asks for a longer wait than this, in seconds, is not retried.
+        retryable_exceptions: retry these instead of the list above; an exception with an HTTP status must also
+            have one that may be retried.
+        on_retry: called before each pause, in order; for logging and metrics. stamina's own instrumentation
+            (logging, Prometheus) runs as well.
+    """
+
+    max_retries: int = 5
+    base_delay: float = 1.0
+    max_delay: float = 60.0
+    deadline: float | None = None
+    max_server_delay: float = 120.0
+    retryable_exceptions: tuple[type[Exception], ...] | None = None
+    on_retry: tuple[RetryHook, ...] = ()
+    random: random.Random = field(default_factory=random.SystemRandom, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.max_retries < 0:
+            raise ValueError(f"max_retries: {self.max_retries} is negative")
+        for name in ("base_delay", "max_delay", "max_server_delay"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name}: {value} is not a number of seconds")
+        if self.deadline is not None and not self.deadline >= 0:
+            raise ValueError(f"deadline: {self.deadline} is not a number of seconds")
+
+    def retries(self, error: Exception) -> bool:
+        """Whether this failure may be tried again at all."""
+        if self.retryable_exceptions is not None:
+            if not isinstance(error, self.retryable_exceptions):
+                return False
+            return status_of(error) is None or is_retryable(error)
+        return is_retryable(error)
+
+    def delay(self, retry: int, error: Exception) -> float:
+        """Seconds to wait before retry number ``retry`` (from 1)."""
+        asked = server_delay(error)
+        if asked is not None:
+            return asked + self.random.uniform(0, min(1.0, asked / 10))
+        # 2**64 s is beyond any cap; a larger exponent would overflow a float.
+        return self.random.uniform(0, min(self.max_delay, self.base_delay * 2 ** min(retry - 1, 64)))
+
+    def call(self, name: str, func: Callable[[], T]) -> T:
+        """Run ``func``, again where the policy says so. The last exception is let through unchanged."""
+        for attempt in stamina.retry_context(on=_Decision(self, name), **_UNBOUNDED):
+            with attempt:
+                return func()
+        raise AssertionError("unreachable: stamina yields at least one attempt")
+
+    async def acall(self, name: str, func: Callable[[], Awaitable[T]]) -> T:
+        """As :meth:`call` for a function that is awaited."""
+        async for attempt in stamina.retry_context(on=_Decision(self, name), **_UNBOUNDED):
+            with attempt:
+                return await func()
+        raise AssertionError("unreachable: stamina yields at least one attempt")
+
+
+# The decision object counts attempts and time itself, so stamina is told no limits of its own.
+_UNBOUNDED: dict[str, Any] = {"attempts": None, "timeout": None}
+
+
+class _Decision:
+    """stamina's backoff hook for one call: False stops, a number is the pause in seconds."""
+
+    def __init__(self, policy: RetryPolicy, name: str) -> None:
+        self.policy, self.name = policy, name
+        self.attempt = 0
+        self.began = time.monotonic()
+
+    def __call__(self, error: Exception) -> bool | float:
+        policy = self.policy
+        self.attempt += 1
+        if self.attempt > policy.max_retries or not policy.retries(error):
+            return False
+        if (server_delay(error) or 0.0) > policy.max_server_delay:
+            return False
+        delay = policy.delay(self.attempt, error)
+        elapsed = time.monotonic() - self.began
+        if policy.deadline is not None and elapsed + delay > policy.deadline:
+            return False
+        for hook in policy.on_retry:
+            hook(RetryEvent(self.name, self.attempt, delay, elapsed, error))
+        return delay
+
+
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status an exception carries (``status_code``, or its ``response``'s), or None."""
+    response = getattr(error, "response", None)
+    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    return status if isinstance(status, int) else None
+
+
+def header_of(error: BaseException, name: str) -> str | None:
+    """A header of the response that an exception carries, or None."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    value = headers.get(name) if headers is not None else None
+    return value if isinstance(value, str) else None
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether another attempt may succeed, by the rules in the module's docstring."""
+    status = status_of(error)
+    if status is not None:
+        if status in NEVER or getattr(error, "code", None) == "insufficient_quota":
+            return False
+        advice = header_of(error, "x-should-retry")
+        if advice in ("true", "false"):
+            return advice == "true"
+        return status in (408, 429) or status >= 500
+    return isinstance(error, (ConnectionError, TimeoutError)) or _is_transport_error(error)
+
+
+def _is_transport_error(error: BaseException) -> bool:
+    """True for connection and time-out errors of the SDK and of HTTP clients, found by name in the class's ancestry.
+
+    By name, because importing the SDK takes a second and a caller that never loaded it cannot raise its errors.
+    """
+    wanted = {
+        ("openai", "APIConnectionError"),
+        ("httpx2", "TransportError"),
+        ("httpx", "TransportError"),
+    }
+    return any((kind.__module__.partition(".")[0], kind.__name__) in wanted for kind in type(error).__mro__)
+
+
+def server_delay(error: BaseException) -> float | None:
+    """Seconds the server asked to wait, or None where it did not or what it said is no positive number or date."""
+    milliseconds = _positive(header_of(error, "retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    text = header_of(error, "retry-after")
+    seconds = _positive(text)
+    if seconds is not None or text is None:
+        return seconds
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    ahead = date.timestamp() - time.time()
+    return ahead if ahead > 0 else None
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number > 0 else None
+
+
+def retry_with_backoff(
+    max_retries: int = 5,
+    base_delay: float = 1.0,
+    max_delay: float = 60.0,
+    retryable_exceptions: tuple[type[Exception], ...] | None = None,
+    *,
+    deadline: float | None = None,
+    on_retry: tuple[RetryHook, ...] = (),
+) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorator: call the function again when it fails in a way that another try may mend.
+
+    Works on functions and coroutine functions. Arguments are those of :class:`RetryPolicy`; times are in seconds.
+    The last exception is raised unchanged. Give an SDK client used inside ``max_retries=0``, or its own retries
+    multiply with these.
+
+    Raises:
+        ValueError: an argument is out of range.
+        TypeError: the function is a generator, which has no single moment of failure.
+    """
+    policy = RetryPolicy(
+        max_retries,
+        base_delay,
+        max_delay,
+        deadline,
+        retryable_exceptions=retryable_exceptions,
+        on_retry=on_retry,
+    )
+
+    def decorate(func: Callable[P, T]) -> Callable[P, T]:
+        if inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func):
+            raise TypeError(f"{func.__qualname__}: a generator cannot be retried as a whole")
+        name = f"{func.__module__}.{func.__qualname__}"
+        if inspect.iscoroutinefunction(func):
+
+            @wraps(func)
+            async def aretrying(*args: P.args, **kwargs: P.kwargs) -> object:
+                return await policy.acall(name, lambda: func(*args, **kwargs))
+
+            return cast(Callable[P, T], aretrying)
+
+        @wraps(func)
+        def retrying(*args: P.args, **kwargs: P.kwargs) -> T:
+            return policy.call(name, lambda: func(*args, **kwargs))
+
+        return retrying
+
+    return decorate
+
+
+def exponential_backoff_retry(
+    func: Callable[[], T],
+    max_retries: int = 5,
+    base_delay: float = 1.0,
+    max_delay: float = 60.0,
+    retryable_exceptions: tuple[type[Exception], ...] | None = None,
+    *,
+    deadline: float | None = None,
+    on_retry: tuple[RetryHook, ...] = (),
+) -> T:
+    """Call ``func()`` with retries; of a coroutine function the result is to be awaited.
+
+    As :func:`retry_with_backoff`, for one call: ``exponential_backoff_retry(lambda: client.responses.create(...))``.
+    """
+    wrapped = retry_with_backoff(
+        max_retries, base_delay, max_delay, retryable_exceptions, deadline=deadline, on_retry=on_retry
+    )
+    return wrapped(func if hasattr(func, "__qualname__") else _named(func))()
+
+
+def _named(func: Callable[[], T]) -> Callable[[], T]:
+    """A function around a callable without a name (a partial, an object), a coroutine function if it is one."""
+    call = getattr(func, "func", None) or getattr(func, "__call__", None)  # noqa: B004 -- the method itself is wanted
+    if inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(call):
+
+        async def acalling() -> object:
+            return await cast(Callable[[], Awaitable[object]], func)()
+
+        return cast(Callable[[], T], acalling)
+
+    def calling() -> T:
+        return func()
+
+    return calling
