@@ -6,7 +6,7 @@ not streamed is the same fold with nobody looking at the events.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,10 +131,14 @@ def _object(text: str) -> dict[str, Any]:
 
 
 class Assembler:
-    """Folds a log. ``response`` is always the Response as it stands; ``tokens`` the engine's ids for each output item."""
+    """Folds a log. ``response`` is always the Response as it stands; ``tokens`` the engine's ids for each output item.
 
-    def __init__(self, skeleton: Response) -> None:
+    ``seal`` adds ``encrypted_content`` to reasoning, where the client asked for it; it must be a pure function.
+    """
+
+    def __init__(self, skeleton: Response, seal: Callable[[Reasoning], Reasoning] | None = None) -> None:
         self.response = skeleton
+        self._seal = seal
         self.tokens: list[tuple[int, ...]] = []
         self._done: list[Item] = list(skeleton.output)
         self.tokens.extend(() for _ in self._done)
@@ -275,6 +279,8 @@ class Assembler:
             return
         self._open = None
         text, item = "".join(now.text), now.item(status)
+        if self._seal is not None and isinstance(item, Reasoning):
+            item = self._seal(item)
         where: dict[str, Any] = {"output_index": now.index, "item_id": now.id}
         if now.kind == "message":
             part = OutputText(text=text, logprobs=tuple(now.logprobs))

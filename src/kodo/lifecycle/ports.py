@@ -6,7 +6,7 @@ keeps rows. Neither knows HTTP, and neither knows the other.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -195,7 +195,7 @@ class Engine(Protocol):
 
     def generate(
         self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
-    ) -> AsyncIterator[EngineEvent]:
+    ) -> AsyncGenerator[EngineEvent, None]:
         """Answer. Closing the iterator frees the engine at once, during the prefill too.
 
         Ends with exactly one ``Finished``. ``said`` holds the events of an earlier, interrupted run of the same prompt:

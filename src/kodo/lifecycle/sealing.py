@@ -1,7 +1,8 @@
 """Opaque values that only this server can read back: ``encrypted_content`` of compactions and reasoning.
 
-AES-256-GCM (NIST SP 800-38D) with a key kept in the home folder; the owner is bound in, so that one project's value
-is refused for another. A value that was changed in any bit does not open.
+AES-SIV (RFC 5297) with a key kept in the home folder: authenticated, and deterministic, so that folding a log again
+gives the same bytes. The owner is bound in: one project's value is refused for another, and a value that was changed
+in any bit does not open.
 """
 
 from __future__ import annotations
@@ -13,17 +14,16 @@ import zlib
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 _PREFIX = "kodo1."
-_NONCE = 12
 
 
 class Sealer:
-    """Seals and opens. ``key``: 32 bytes."""
+    """Seals and opens. ``key``: 64 bytes."""
 
     def __init__(self, key: bytes) -> None:
-        self._cipher = AESGCM(key)
+        self._cipher = AESSIV(key)
 
     @classmethod
     def at(cls, path: Path) -> Sealer:
@@ -33,7 +33,7 @@ class Sealer:
         except FileExistsError:
             return cls(path.read_bytes())
         with os.fdopen(handle, "wb") as file:
-            key = AESGCM.generate_key(bit_length=256)
+            key = AESSIV.generate_key(bit_length=512)
             file.write(key)
             file.flush()
             os.fsync(file.fileno())
@@ -41,9 +41,8 @@ class Sealer:
 
     def seal(self, owner: str, data: bytes) -> str:
         """Compressed, encrypted and authenticated, as URL-safe text."""
-        nonce = os.urandom(_NONCE)
-        sealed = self._cipher.encrypt(nonce, zlib.compress(data), owner.encode())
-        return _PREFIX + base64.urlsafe_b64encode(nonce + sealed).decode()
+        sealed = self._cipher.encrypt(zlib.compress(data), [owner.encode()])
+        return _PREFIX + base64.urlsafe_b64encode(sealed).decode()
 
     def open(self, owner: str, text: str) -> bytes | None:
         """What was sealed, or None: not ours, somebody else's, or tampered with."""
@@ -51,6 +50,6 @@ class Sealer:
             return None
         try:
             raw = base64.b64decode(text[len(_PREFIX) :], altchars=b"-_", validate=True)
-            return zlib.decompress(self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], owner.encode()))
+            return zlib.decompress(self._cipher.decrypt(raw, [owner.encode()]))
         except (InvalidTag, binascii.Error, ValueError, zlib.error):
             return None

@@ -1,0 +1,225 @@
+"""One response while it is alive: written by one task, read by any number of readers.
+
+The writer hands over log entries; the fold makes events of them; readers see an event once it may be shown. For a
+background response that is when its entry is on disk, so that nothing a reader saw is lost by a crash. For a response
+in the foreground the first event waits for the row, the last for the final commit, and the log follows within
+``FLUSH_SECONDS``: its client is gone with the process anyway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from kodo.lifecycle import log
+from kodo.lifecycle.assemble import Assembler
+from kodo.lifecycle.errors import KodoError, StoreFailed
+from kodo.lifecycle.ports import ContextItem
+from kodo.lifecycle.records import ItemRow, ResponseRow, Store
+from kodo.lifecycle.status import FINAL
+from kodo.wire.events import StreamEvent
+from kodo.wire.items import Reasoning
+from kodo.wire.response import Response
+
+logger = logging.getLogger(__name__)
+
+FLUSH_SECONDS: Final = 0.25
+
+
+class Run:
+    """A live response. ``response`` is the Response as it stands; ``entries`` its log so far."""
+
+    def __init__(
+        self,
+        owner: str,
+        skeleton: Response,
+        *,
+        store: Store | None,
+        row: ResponseRow | None,
+        entries: Sequence[log.Entry] = (),
+        seal: Callable[[Reasoning], Reasoning] | None = None,
+    ) -> None:
+        self.owner = owner
+        self.row = row
+        self.entries: list[log.Entry] = []
+        self.context: tuple[ContextItem, ...] = ()
+        """The items it was made from, for connections that remember what the store does not."""
+        self.error: KodoError | None = None
+        """Why it failed, for whoever waits for the answer as a whole."""
+        self.cancelled = False
+        self.task: asyncio.Task[None] | None = None
+        self._store = store if row is not None else None
+        self._assembler = Assembler(skeleton, seal)
+        self._events: list[StreamEvent] = list(self._assembler.start())
+        self._visible = 0
+        self._saved = 0
+        self._created = False
+        self._finished = False
+        self._readers: set[asyncio.Event] = set()
+        self._wake = asyncio.Event()
+        self._flusher: asyncio.Task[None] | None = None
+        for entry in entries:  # what an earlier process wrote
+            self._take(entry)
+        self._saved = len(self.entries)
+
+    # --- what it is ---
+
+    @property
+    def id(self) -> str:
+        """The response's id."""
+        return self._assembler.response.id
+
+    @property
+    def response(self) -> Response:
+        """The Response as it stands."""
+        return self._assembler.response
+
+    @property
+    def background(self) -> bool:
+        """Whether it runs without a client."""
+        return self.response.background
+
+    @property
+    def finished(self) -> bool:
+        """Whether its last event may be shown."""
+        return self._finished
+
+    # --- reading ---
+
+    async def events(self, after: int = -1) -> AsyncIterator[Sequence[StreamEvent]]:
+        """Events behind sequence number ``after``, those that are there at once in one go, until the last."""
+        position = after + 1
+        news = asyncio.Event()
+        self._readers.add(news)
+        try:
+            while True:
+                news.clear()
+                if position < self._visible:
+                    batch = self._events[position : self._visible]
+                    position = self._visible
+                    yield batch
+                elif self._finished:
+                    return
+                else:
+                    await news.wait()
+        finally:
+            self._readers.discard(news)
+
+    async def wait(self) -> Response:
+        """The final Response.
+
+        Raises:
+            KodoError: it failed; the same error that a stream would end with.
+        """
+        async for _ in self.events(after=len(self._events) - 1):
+            pass
+        if self.error is not None:
+            raise self.error
+        return self.response
+
+    # --- writing ---
+
+    def created(self) -> None:
+        """The row is on disk (or there is none): the first events may be shown."""
+        self._created = True
+        if self._store is not None and self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush())
+        self._show()
+
+    def emit(self, entry: log.Entry) -> None:
+        """One more entry, not the last."""
+        self._take(entry)
+        self._wake.set()
+        if not self.background:
+            self._show()
+
+    async def end(self, entry: log.Ended) -> None:
+        """The last entry: committed with the final row, then shown."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.gather(self._flusher, return_exceptions=True)
+            self._flusher = None
+        self._take(entry)
+        if self._store is not None and self.row is not None:
+            try:
+                await self._store.finish_response(self._final_row(), self.output_rows(), log=self._unsaved())
+            except StoreFailed as error:
+                # The row on disk is still unfinished: a restart takes it up. Whoever waits must hear of it.
+                logger.error("response %s could not be stored: %s", self.id, error)
+                self.error = self.error or error
+        self._finished = True
+        self._created = True
+        self._show()
+
+    def output_rows(self) -> list[ItemRow]:
+        """The output items of a finished response, with the ids they were generated from."""
+        return [
+            ItemRow(id=item.id or "", context=ContextItem(item=item, tokens=tokens or None))
+            for item, tokens in zip(self.response.output, self._assembler.tokens, strict=True)
+        ]
+
+    async def abandon(self) -> None:
+        """Stop without an end, as a crash would: the log is saved, the row stays unfinished, readers are let go."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.gather(self._flusher, return_exceptions=True)
+        if self._store is not None and self._created:
+            first, entries = self._unsaved()
+            await self._store.append_log(self.id, first, entries)
+        self._finished = True
+        for reader in self._readers:
+            reader.set()
+
+    # --- inside ---
+
+    def _take(self, entry: log.Entry) -> None:
+        self.entries.append(entry)
+        self._events.extend(self._assembler.feed(entry))
+
+    def _show(self, upto: int | None = None) -> None:
+        if not self._created:
+            return
+        self._visible = len(self._events) if upto is None else upto
+        for reader in self._readers:
+            reader.set()
+
+    def _unsaved(self) -> tuple[int, list[bytes]]:
+        return self._saved, [log.encode(entry) for entry in self.entries[self._saved :]]
+
+    def _final_row(self) -> ResponseRow:
+        row = self.row
+        if row is None or self.response.status not in FINAL:
+            raise ValueError("only a stored, finished response has a final row")
+        return row_of(self.response, row)
+
+    async def _flush(self) -> None:
+        """Save the log as it grows; for a background response, show what was saved."""
+        store = self._store
+        if store is None:
+            return
+        while True:
+            await self._wake.wait()
+            if not self.background:
+                await asyncio.sleep(FLUSH_SECONDS)
+            self._wake.clear()
+            shown, (first, entries) = len(self._events), self._unsaved()
+            try:
+                await store.append_log(self.id, first, entries)
+            except StoreFailed as error:
+                # Kept in memory: the next round, or the end, writes them again.
+                logger.error("log of %s could not be stored: %s", self.id, error)
+                await asyncio.sleep(1)
+                self._wake.set()
+                continue
+            self._saved = first + len(entries)
+            if self.background:
+                self._show(shown)
+
+
+def row_of(response: Response, row: ResponseRow) -> ResponseRow:
+    """A row brought up to date with its Response."""
+    return msgspec.structs.replace(row, status=response.status, response=msgspec.json.encode(response))

@@ -1,0 +1,459 @@
+"""The life of a response: create, run, continue after a crash, read, cancel, delete.
+
+Every face of the server (Responses, Chat Completions, Batch, Realtime, Assistants, WebSocket) comes through here; the
+engine is asked nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from kodo.config import Settings
+from kodo.lifecycle import log, plan
+from kodo.lifecycle.admission import Priority
+from kodo.lifecycle.assemble import Assembler
+from kodo.lifecycle.context import History, drop_oldest, history, seal_reasoning, shown
+from kodo.lifecycle.errors import (
+    ContextLengthExceeded,
+    InvalidRequest,
+    KodoError,
+    NotFound,
+    Overloaded,
+    StoreFailed,
+)
+from kodo.lifecycle.generate import Generation, Observer
+from kodo.lifecycle.plan import TRUNCATED, Backend, Call
+from kodo.lifecycle.ports import (
+    Clock,
+    Ids,
+    Prepared,
+    Sampling,
+)
+from kodo.lifecycle.records import ItemRow, Page, ResponseRow, Store
+from kodo.lifecycle.run import Run
+from kodo.lifecycle.sealing import Sealer
+from kodo.wire.events import StreamEvent
+from kodo.wire.items import Compaction, Reasoning
+from kodo.wire.request import CreateResponse
+from kodo.wire.response import Response
+
+logger = logging.getLogger(__name__)
+
+
+class Service:
+    """The lifecycle over its ports. One per server."""
+
+    def __init__(
+        self,
+        *,
+        models: Mapping[str, Backend],
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        sealer: Sealer,
+        settings: Settings,
+        observer: Observer,
+    ) -> None:
+        self.models = models
+        self.store = store
+        self.clock = clock
+        self.ids = ids
+        self.sealer = sealer
+        self.settings = settings
+        self.observer = observer
+        self._runs: dict[str, Run] = {}
+        self._closing = False
+
+    # --- create ---
+
+    async def create(self, call: Call, request: CreateResponse) -> Run:
+        """Start a response. Returns once nothing about the request can be refused any more; the run goes on by itself.
+
+        Raises:
+            NotFound, Conflict, InvalidRequest, ContextLengthExceeded: the request's fault.
+            Overloaded, EngineUnavailable: no room, or no engine, now.
+        """
+        if self._closing:
+            raise Overloaded("The server is shutting down.", retry_after=5.0)
+        background = bool(request.background)
+        store = request.store if request.store is not None else True
+        if background and not store:
+            raise InvalidRequest("background needs store: a response is kept to be fetched.", param="store")
+        if request.stream_options is not None and not request.stream:
+            raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
+        backend = self.backend(request.model)
+        priority = plan.priority(call, request, background)
+        backend.admission.check(priority)
+        found = await history(
+            self.store,
+            self.ids,
+            call.owner,
+            request.input,
+            previous=request.previous_response_id,
+            conversation=request.conversation,
+            local=call.local,
+        )
+        if not found.items and not request.instructions:
+            raise InvalidRequest(
+                "One of input, previous_response_id, conversation or instructions must give the model something.",
+                param="input",
+                code="missing_required_parameter",
+            )
+        prepared, dropped = await self.prepare(call, request, backend, found)
+        now = self.clock.now()
+        skeleton = plan.skeleton(
+            self.ids.new("resp"), request, backend.card, now, background=background, store=store
+        )
+        if dropped:
+            skeleton = msgspec.structs.replace(
+                skeleton, metadata={**skeleton.metadata, TRUNCATED: str(dropped)}
+            )
+        row = None
+        if store:
+            row = ResponseRow(
+                id=skeleton.id,
+                owner=call.owner,
+                status=skeleton.status,
+                created_at=now,
+                parent=request.previous_response_id,
+                conversation=request.conversation,
+                background=background,
+                request=_stored_request(request, call, priority),
+                response=msgspec.json.encode(skeleton),
+            )
+        run = Run(call.owner, skeleton, store=self.store, row=row, seal=self._seal(call.owner, request))
+        if background:
+            run.emit(log.Queued())
+        run.context = found.items
+        self._start(run, backend, prepared, request, call, priority)
+        try:
+            if row is not None:
+                await self.store.create_response(row, found.own)
+        except BaseException:
+            if run.task is not None:
+                run.task.cancel()
+            raise
+        run.created()
+        return run
+
+    def backend(self, model: str) -> Backend:
+        """What answers to a model's name.
+
+        Raises:
+            NotFound: ``model_not_found``.
+        """
+        backend = self.models.get(model)
+        if backend is None:
+            raise NotFound(
+                f"The model '{model}' does not exist on this server. It has: {', '.join(sorted(self.models))}.",
+                param="model",
+                code="model_not_found",
+            )
+        return backend
+
+    async def prepare(
+        self, call: Call, request: CreateResponse, backend: Backend, found: History
+    ) -> tuple[Prepared, int]:
+        """The prompt, counted and inside the window; and how many items were left out for that.
+
+        Raises:
+            ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
+        """
+        card = backend.card
+        images = "see" if card.images else self.settings.images
+        items = shown(found.items, owner=call.owner, sealer=self.sealer, images=images)
+        prompt = plan.prompt(call, request, backend, items)
+        prepared = await backend.engine.prepare(prompt)
+        room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
+        dropped = 0
+        while prepared.input_tokens >= card.context_window:
+            if request.truncation != "auto":
+                raise ContextLengthExceeded(window=card.context_window, needed=prepared.input_tokens + 1)
+            excess = prepared.input_tokens - (card.context_window - room)
+            kept, count = drop_oldest(prepared.prompt.items, prepared.item_tokens, excess)
+            if count == 0:
+                raise ContextLengthExceeded(window=card.context_window, needed=prepared.input_tokens + 1)
+            dropped += count
+            prepared = await backend.engine.prepare(msgspec.structs.replace(prompt, items=kept))
+        return prepared, dropped
+
+    async def count(self, call: Call, request: CreateResponse) -> int:
+        """Input tokens of a request, by the engine's own tokenizer; nothing is run or stored."""
+        backend = self.backend(request.model)
+        found = await history(
+            self.store,
+            self.ids,
+            call.owner,
+            request.input,
+            previous=request.previous_response_id,
+            conversation=request.conversation,
+            local=call.local,
+        )
+        images = "see" if backend.card.images else self.settings.images
+        items = shown(found.items, owner=call.owner, sealer=self.sealer, images=images)
+        return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
+
+    # --- read, cancel, delete ---
+
+    async def get(self, owner: str, response_id: str) -> Response:
+        """A stored response as it stands.
+
+        Raises:
+            NotFound: it is not there, or not this owner's.
+        """
+        if (run := self._live(owner, response_id)) is not None:
+            return run.response
+        return _decode(await self._row(owner, response_id))
+
+    async def events(
+        self, owner: str, response_id: str, after: int = -1
+    ) -> AsyncIterator[Sequence[StreamEvent]]:
+        """Its events behind a sequence number: the stored ones, then those to come. The NotFound comes at once."""
+        run = self._live(owner, response_id)
+        if run is not None:
+            return run.events(after)
+        row = await self._row(owner, response_id)
+        events = await self._folded(row)
+        return _once([event for event in events if event.sequence_number > after])
+
+    async def cancel(self, owner: str, response_id: str) -> Response:
+        """Cancel a background response; one that is over stays as it is.
+
+        Raises:
+            NotFound: it is not there.
+            InvalidRequest: it is not a background response.
+        """
+        run = self._live(owner, response_id)
+        if run is None:
+            response = _decode(await self._row(owner, response_id))
+            if not response.background:
+                raise _not_background(response_id)
+            return response
+        if not run.background:
+            raise _not_background(response_id)
+        await self.stop(run)
+        return run.response
+
+    async def stop(self, run: Run) -> None:
+        """End a run as cancelled (its client went away, or asked for it), and wait until that is stored."""
+        run.cancelled = True
+        if run.task is not None and not run.finished:
+            run.task.cancel()
+            await asyncio.gather(run.task, return_exceptions=True)
+
+    async def delete(self, owner: str, response_id: str) -> None:
+        """Delete a stored response; one that runs is cancelled first.
+
+        Raises:
+            NotFound: it is not there.
+        """
+        if (run := self._live(owner, response_id)) is not None:
+            await self.stop(run)
+        if not await self.store.delete_response(owner, response_id):
+            raise _not_found(response_id)
+
+    async def input_items(self, owner: str, response_id: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
+        """A page of the items a response was given itself (its parents' are theirs)."""
+        await self._row(owner, response_id)
+        return await self.store.list_items(owner, response_id, page)
+
+    # --- start and stop of the server ---
+
+    async def recover(self) -> int:
+        """Take up what a crash left: background responses go on, others end as failed. Returns how many went on."""
+        resumed = 0
+        for row in await self.store.unfinished():
+            try:
+                resumed += await self._recover(row)
+            except KodoError as error:
+                logger.warning("response %s could not be resumed: %s", row.id, error)
+                await self._give_up(row, error)
+        return resumed
+
+    async def close(self, seconds: float) -> None:
+        """Let requests in flight finish, for so many seconds; then fail them. Background work stops where it is and is
+        taken up at the next start."""
+        self._closing = True
+        runs = list(self._runs.values())
+        for run in runs:
+            if run.background and run.task is not None:
+                run.task.cancel()
+        tasks = [run.task for run in runs if run.task is not None]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- inside ---
+
+    def _start(
+        self,
+        run: Run,
+        backend: Backend,
+        prepared: Prepared,
+        request: CreateResponse,
+        call: Call,
+        priority: Priority,
+    ) -> None:
+        generation = Generation(
+            run=run,
+            engine=backend.engine,
+            admission=backend.admission,
+            prepared=prepared,
+            clock=self.clock,
+            observer=self.observer,
+            priority=priority,
+            soft_limit=None
+            if request.max_output_tokens is not None
+            else backend.settings.default_output_tokens,
+            max_calls=request.max_tool_calls,
+            heartbeat=self.settings.heartbeat_seconds if call.streamed or run.background else None,
+            generate=call.generate and not plan.prewarm(request),
+            continues=backend.card.continues,
+            closing=lambda: self._closing,
+        )
+        self._runs[run.id] = run
+        run.task = asyncio.create_task(generation.drive(), name=run.id)
+        run.task.add_done_callback(lambda _: self._runs.pop(run.id, None))
+
+    def _live(self, owner: str, response_id: str) -> Run | None:
+        run = self._runs.get(response_id)
+        return run if run is not None and run.owner == owner and run.row is not None else None
+
+    async def _row(self, owner: str, response_id: str) -> ResponseRow:
+        row = await self.store.get_response(owner, response_id)
+        if row is None:
+            raise _not_found(response_id)
+        return row
+
+    def _seal(self, owner: str, request: CreateResponse) -> Any:
+        if "reasoning.encrypted_content" not in (request.include or ()):
+            return None
+
+        def seal(item: Reasoning) -> Reasoning:
+            return seal_reasoning(item, owner=owner, sealer=self.sealer)
+
+        return seal
+
+    async def _folded(self, row: ResponseRow) -> list[StreamEvent]:
+        stored = _read_request(row)
+        assembler = Assembler(_unfolded(_decode(row)), self._seal(row.owner, stored.request))
+        events = assembler.start()
+        for data in await self.store.read_log(row.id):
+            events.extend(assembler.feed(log.decode(data)))
+        return events
+
+    async def _recover(self, row: ResponseRow) -> bool:
+        stored = _read_request(row)
+        if not row.background:
+            await self._give_up(row, None)
+            return False
+        backend = self.backend(stored.request.model)
+        call = Call(owner=row.owner, priority=Priority(stored.priority), sampling=stored.sampling)
+        own, _ = await self.store.response_items(row.owner, row.id)
+        found = await history(
+            self.store,
+            self.ids,
+            row.owner,
+            None,
+            previous=row.parent,
+            conversation=row.conversation,
+            local={},
+        )
+        found = History(before=found.before, own=tuple(own))
+        prepared, _ = await self.prepare(call, stored.request, backend, found)
+        entries = [log.decode(data) for data in await self.store.read_log(row.id)]
+        run = Run(
+            row.owner,
+            _unfolded(_decode(row)),
+            store=self.store,
+            row=row,
+            entries=entries,
+            seal=self._seal(row.owner, stored.request),
+        )
+        if log.said(entries) and not backend.card.continues:
+            run.emit(log.Restarted())
+        run.created()
+        self._start(run, backend, prepared, stored.request, call, call.priority)
+        return True
+
+    async def _give_up(self, row: ResponseRow, error: KodoError | None) -> None:
+        """End what nobody can continue, so that it does not stay in progress for ever."""
+        entries = [log.decode(data) for data in await self.store.read_log(row.id)]
+        stored = _read_request(row)
+        run = Run(
+            row.owner,
+            _unfolded(_decode(row)),
+            store=self.store,
+            row=row,
+            entries=entries,
+            seal=self._seal(row.owner, stored.request),
+        )
+        message = (
+            error.message if error is not None else "The server stopped while this response was running."
+        )
+        if run.response.status == "queued":
+            run.emit(log.Began())
+        await run.end(log.Ended(status="failed", at=self.clock.now(), error=("server_error", message)))
+
+
+class _StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a restart needs to run a request again."""
+
+    request: CreateResponse
+    sampling: Sampling
+    priority: int
+
+
+def _stored_request(request: CreateResponse, call: Call, priority: Priority) -> bytes:
+    bare = msgspec.structs.replace(request, input=None, client_metadata=None)
+    return msgspec.json.encode(_StoredRequest(request=bare, sampling=call.sampling, priority=priority))
+
+
+def _read_request(row: ResponseRow) -> _StoredRequest:
+    return msgspec.json.decode(row.request, type=_StoredRequest)
+
+
+def _decode(row: ResponseRow) -> Response:
+    try:
+        return msgspec.json.decode(row.response, type=Response)
+    except msgspec.DecodeError as error:
+        raise StoreFailed(f"Response '{row.id}' cannot be read.") from error
+
+
+def _unfolded(response: Response) -> Response:
+    """A response as it was when its log began."""
+    begins_with = tuple(item for item in response.output[:1] if isinstance(item, Compaction))
+    return msgspec.structs.replace(
+        response,
+        status="queued" if response.background else "in_progress",
+        output=begins_with,
+        usage=None,
+        completed_at=None,
+        error=None,
+        incomplete_details=None,
+    )
+
+
+async def _once(events: Sequence[StreamEvent]) -> AsyncIterator[Sequence[StreamEvent]]:
+    if events:
+        yield events
+
+
+def _not_found(response_id: str) -> NotFound:
+    return NotFound(
+        f"Response with id '{response_id}' not found.", param="response_id", code="response_not_found"
+    )
+
+
+def _not_background(response_id: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Response '{response_id}' is not a background response; only those can be cancelled.",
+        param="response_id",
+    )
