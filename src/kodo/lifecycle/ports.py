@@ -177,6 +177,10 @@ EngineEvent: TypeAlias = Progress | TextDelta | ReasoningDelta | CallStart | Cal
 class Engine(Protocol):
     """Something that answers. Raises only errors of :mod:`kodo.lifecycle.errors`; foreign ones are translated inside."""
 
+    @property
+    def restarts(self) -> int:
+        """Times it had to be started again."""
+
     async def start(self) -> None:
         """Get ready to answer; returns when it is, or raises ``EngineUnavailable``."""
 
