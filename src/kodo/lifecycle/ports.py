@@ -181,6 +181,10 @@ class Engine(Protocol):
     def restarts(self) -> int:
         """Times it had to be started again."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer now."""
+
     async def start(self) -> None:
         """Get ready to answer; returns when it is, or raises ``EngineUnavailable``."""
 
