@@ -110,10 +110,15 @@ class Store(Protocol):
     # --- responses ---
 
     async def create_response(self, row: ResponseRow, items: Sequence[ItemRow]) -> None:
-        """Durable: the row and its input items."""
+        """Durable: the row and its input items. A parent that is not there at this moment counts as never stored.
+
+        Raises:
+            Conflict: the id is taken, or two items have the same one.
+        """
 
     async def append_log(self, response_id: str, first: int, entries: Sequence[bytes]) -> None:
-        """Entries ``first``, ``first + 1`` … of a response's log, committed. Entries that are there already stay."""
+        """Entries ``first``, ``first + 1`` … of a response's log, committed. Entries that are there already stay;
+        those of a deleted response are dropped. ValueError: there would be a gap."""
 
     async def finish_response(
         self, row: ResponseRow, output: Sequence[ItemRow], *, log: tuple[int, Sequence[bytes]] | None = None
@@ -121,11 +126,12 @@ class Store(Protocol):
         """Durable, in one transaction: the final row, its output items, the last log entries; and, where the response
         is on a conversation, its input and output items at that conversation's end.
 
-        A response deleted meanwhile stays deleted.
+        A response deleted meanwhile stays deleted, a finished one as it is. Items that the conversation has already
+        (by id) stay in their place; where it was deleted meanwhile, the response is finished all the same.
         """
 
     async def update_response(self, row: ResponseRow) -> None:
-        """Durable: status, request and response of a row that is not final."""
+        """Durable: status, request and response of a row that is not final; a final or deleted one stays as it is."""
 
     async def get_response(self, owner: str, response_id: str) -> ResponseRow | None:
         """The row, or None."""
@@ -146,7 +152,7 @@ class Store(Protocol):
         """Durable. Children keep their context: the rows that a child needs stay until it goes. False: not there."""
 
     async def unfinished(self) -> Sequence[ResponseRow]:
-        """Responses that a crash left behind, oldest first (any owner)."""
+        """Responses that are not final, oldest first (any owner): at start-up, what a crash left behind."""
 
     # --- conversations and documents ---
 
@@ -154,7 +160,8 @@ class Store(Protocol):
         """Durable: a new one. Conflict: the id is taken."""
 
     async def update_document(self, row: DocumentRow) -> None:
-        """Durable: replaces ``body`` and ``status`` where the stored version is ``row.version - 1``, else Conflict."""
+        """Durable: replaces ``body``, ``status`` and ``version`` where the stored version is ``row.version - 1``, else
+        Conflict. NotFound: not there."""
 
     async def get_document(self, kind: str, owner: str, document_id: str) -> DocumentRow | None:
         """The row, or None."""
@@ -162,28 +169,35 @@ class Store(Protocol):
     async def list_documents(
         self, kind: str, owner: str, page: Page, *, parent: str | None = None
     ) -> tuple[Sequence[DocumentRow], bool]:
-        """A page, and whether there is more behind it. NotFound: ``after`` or ``before`` names nothing."""
+        """A page of the documents inside ``parent`` (None: of those that are inside nothing), in the order they were put,
+        and whether there is more on the side the page moves to. NotFound: ``after`` or ``before`` names nothing."""
 
     async def delete_document(self, kind: str, owner: str, document_id: str) -> bool:
-        """Durable; its items and the documents inside it go too. False: not there."""
+        """Durable; its items and the documents inside it (any depth) go too. False: not there."""
 
     async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
         """Documents in these states, any owner, oldest first."""
 
     async def append_items(self, owner: str, container: str, items: Sequence[ItemRow]) -> None:
-        """Durable: items at the end of a conversation, all or none."""
+        """Durable: items at the end of a conversation (any document), all or none.
+
+        Raises:
+            NotFound: there is no such document.
+            Conflict: an id is in it already.
+        """
 
     async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
-        """A page of a conversation's items, or of a response's input items (``container`` is its id)."""
+        """A page of a conversation's items, or of a response's input items (``container`` is its id).
+        NotFound: the container, ``after`` or ``before`` names nothing."""
 
     async def get_item(self, owner: str, container: str | None, item_id: str) -> ItemRow | None:
-        """One item; with no container, any of the owner's (for ``item_reference``)."""
+        """One item; with no container, the owner's newest of this id (for ``item_reference``)."""
 
     async def delete_item(self, owner: str, container: str, item_id: str) -> bool:
-        """Durable. False: not there."""
+        """Durable; a response that has the item too keeps it. False: not there."""
 
     async def all_items(self, owner: str, container: str) -> Sequence[ContextItem]:
-        """A conversation's context, oldest first."""
+        """A conversation's context, oldest first. NotFound: there is no such document."""
 
     # --- idempotency ---
 
@@ -203,8 +217,14 @@ class Store(Protocol):
 
     # --- housekeeping ---
 
-    async def prune(self, before: float) -> dict[str, int]:
-        """Delete what was created before a time (seconds since the epoch) and nobody needs; counts by table."""
+    async def prune(
+        self, before: float, *, kinds: Sequence[str] = (), replays: float | None = None
+    ) -> dict[str, int]:
+        """Delete what was created before a time (seconds since the epoch), as its owner would; counts by kind.
+
+        Final responses, documents of these kinds (others are kept until somebody deletes them), and kept replays
+        (``replays``: a time of their own; default the same).
+        """
 
     async def stats(self) -> dict[str, Any]:
-        """Rows by table, bytes on disk, schema version."""
+        """``rows`` by table, ``bytes`` on disk, ``schema`` version."""
