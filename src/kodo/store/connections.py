@@ -1,0 +1,56 @@
+"""How the database file is opened: for the one writer, and for readers. Which settings, and why, is here only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from pathlib import Path
+
+DATABASE = "kodo.db"
+LOCK = "kodo.lock"
+BUSY_SECONDS = 5.0
+"""How long to wait for another process that writes (``kodo keys create`` beside the server)."""
+
+
+def writing(home: Path) -> sqlite3.Connection:
+    """A connection that writes; the file is made if it is not there, readable by its user only.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be opened.
+    """
+    path = home / DATABASE
+    # O_EXCL: closing a descriptor of a file that this process has open would drop SQLite's locks on it
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    connection = _connect(path, "rw")
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: prune gives pages back
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(
+        f"PRAGMA journal_size_limit = {64 * 2**20}"
+    )  # the WAL shrinks again behind a large write
+    connection.execute("PRAGMA secure_delete = FAST")  # what is deleted is overwritten where that is free
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def reading(home: Path) -> sqlite3.Connection:
+    """A connection that cannot write. The file must be there."""
+    return _connect(home / DATABASE, "ro")
+
+
+def size(home: Path) -> int:
+    """Bytes on disk, with the log of what is not yet in the main file."""
+    files = (home / f"{DATABASE}{suffix}" for suffix in ("", "-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,  # transactions begin and end where the code says so
+        check_same_thread=False,  # made in one thread, then used in one other at a time
+        cached_statements=256,
+    )

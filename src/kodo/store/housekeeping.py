@@ -1,0 +1,61 @@
+"""What keeps the database small and known: pruning, figures. Functions of a connection; writes belong into a
+transaction.
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
+
+from __future__ import annotations
+
+import sqlite3
+
+from kodo.store import documents, responses
+
+CHUNK = 100
+"""Objects that one transaction prunes, so that other writers wait for some milliseconds at most."""
+_TABLES = ("responses", "items", "log", "documents", "replays", "keys")
+
+
+def old_responses(connection: sqlite3.Connection, before: float) -> list[tuple[str, str]]:
+    """Owner and id of the responses that :func:`prune_responses` would delete."""
+    return connection.execute(
+        "SELECT owner, id FROM responses WHERE created_at < ? AND final = 1 AND gone = 0 ORDER BY seq DESC",
+        (before,),
+    ).fetchall()
+
+
+def old_documents(connection: sqlite3.Connection, kind: str, before: float) -> list[tuple[str, str]]:
+    """Owner and id of the documents of one kind that were created before a time."""
+    return connection.execute(
+        "SELECT owner, id FROM documents WHERE kind = ? AND created_at < ? ORDER BY seq", (kind, before)
+    ).fetchall()
+
+
+def prune_responses(connection: sqlite3.Connection, names: list[tuple[str, str]]) -> int:
+    """Delete responses as their owners would; how many were there."""
+    return sum(responses.delete(connection, owner, id_) for owner, id_ in names)
+
+
+def prune_documents(connection: sqlite3.Connection, kind: str, names: list[tuple[str, str]]) -> int:
+    """Delete documents, with what is inside; how many were there."""
+    return sum(documents.delete(connection, kind, owner, id_) for owner, id_ in names)
+
+
+def prune_replays(connection: sqlite3.Connection, before: float) -> int:
+    """Forget answers kept for idempotency keys that were claimed before a time; how many."""
+    return connection.execute(
+        "DELETE FROM replays WHERE created_at < ? AND status IS NOT NULL", (before,)
+    ).rowcount
+
+
+def give_back(connection: sqlite3.Connection) -> None:
+    """Hand pages that are free now to the file system."""
+    connection.execute("PRAGMA incremental_vacuum").fetchall()  # frees one page a row that is fetched
+
+
+def count(connection: sqlite3.Connection) -> dict[str, int]:
+    """Rows by table; deleted responses that children still need are counted apart."""
+    counts = {
+        table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in _TABLES
+    }
+    gone = int(connection.execute("SELECT count(*) FROM responses WHERE gone = 1").fetchone()[0])
+    return {**counts, "responses": counts["responses"] - gone, "deleted_but_needed": gone}
