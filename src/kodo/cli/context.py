@@ -39,7 +39,7 @@ def build_prompt(prompt: str | None, files: list[Path], piped: str | None, outpu
     if piped is not None:
         parts.append(fenced("stdin", piped) if prompt else piped)
     if not prompt and piped is None:
-        raise CommandError(MESSAGES.say(output.lang, "no_prompt"))
+        raise CommandError(output.using(MESSAGES).say("no_prompt"))
     return "\n\n".join(parts)
 
 
@@ -55,10 +55,10 @@ def read_text(path: Path, output: Output) -> str:
     try:
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
-        raise CommandError(MESSAGES.say(output.lang, "not_text", path=path)) from error
+        raise CommandError(output.using(MESSAGES).say("not_text", path=path)) from error
     except OSError as error:
         raise CommandError(
-            MESSAGES.say(output.lang, "cannot_read", path=path, error=error.strerror)
+            output.using(MESSAGES).say("cannot_read", path=path, error=error.strerror)
         ) from error
 
 
@@ -69,4 +69,4 @@ def read_piped(output: Output) -> str | None:
     try:
         return sys.stdin.read()
     except UnicodeDecodeError as error:
-        raise CommandError(MESSAGES.say(output.lang, "not_text", path="stdin")) from error
+        raise CommandError(output.using(MESSAGES).say("not_text", path="stdin")) from error

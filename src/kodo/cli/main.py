@@ -22,7 +22,9 @@ from kodo.cli.registry import LazyCommand
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     # (name, module, help), in the order of a day's work: the server, then talking, then the jobs, then the money
+    ("serve", "kodo.cli.serve", "Serve the API on this machine."),
     ("model", "kodo.cli.model", "List, pull and remove local models."),
+    ("batch", "kodo.cli.batch", "Work through a JSONL file of requests; stop and resume at any moment."),
     ("usage", "kodo.cli.usage", "Say what was called and what it cost: by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show the limits that every run obeys."),
     ("doctor", "kodo.cli.doctor", "Say what is configured, reachable and sandboxed."),

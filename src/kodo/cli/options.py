@@ -3,11 +3,13 @@
     @app.command()
     @job
     def review(paths: list[Path], *, options: JobOptions) -> ExitCode:
-        ...
+        output = options.output(MESSAGES)
+        with options.session("review") as session:
+            ...
 
 `job` replaces the parameter `options` by one command-line option for each field of `JobOptions`, hands the
-function the filled value, and turns the client's errors into one line and an exit code. A new shared option
-is one new field here, and the place that reads it.
+function the filled value, and turns a `KodoError` that leaves it into one line on stderr and an exit code.
+A new shared option is one new field here, and the place that reads it.
 """
 
 from __future__ import annotations
@@ -16,14 +18,22 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_type_hints
 
 import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
-from kodo.cli.output import Output
+from kodo.cli.failures import as_command_error
+from kodo.cli.output import Output, tell
+from kodo.client.budget import Budget
+from kodo.client.errors import KodoError
 from kodo.client.messages import Catalogue, Lang, pick_lang
+
+if TYPE_CHECKING:
+    from kodo.client.async_session import AsyncSession
+    from kodo.client.session import Session
 
 LangOption = Annotated[
     Lang | None, typer.Option("--lang", help="Language of messages. Default: KODO_LANG, else the locale.")
@@ -40,6 +50,22 @@ def speaking(catalogue: Catalogue, lang: Lang | None, quiet: bool = False) -> Ou
         return Output(catalogue, pick_lang(lang), quiet)
     except ValueError as error:
         raise CommandError(f"KODO_LANG: {error}") from error
+
+
+class _SessionArguments(TypedDict):
+    base_url: str | None
+    profile: str | None
+    model: str | None
+    lang: Lang | None
+    budget: Budget
+    record: Path | None
+    replay: Path | None
+    job: str
+    on_note: Callable[[str], None]
+
+
+def _ignore(line: str) -> None:
+    """Say nothing: --quiet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +100,36 @@ class JobOptions:
         """The streams of this command, in its language, with its messages."""
         return speaking(catalogue, self.lang, self.quiet)
 
+    def session(self, job: str) -> Session:
+        """A session for the calls of a job, under whose name they are in the ledger. Use it with `with`.
+
+        Raises CommandError for --record together with --replay, and KodoError for a wrong setting.
+        """
+        from kodo.client.session import Session  # here, because it brings the HTTP client with it
+
+        return Session(**self._session_arguments(job))
+
+    def async_session(self, job: str) -> AsyncSession:
+        """As `session`, for jobs that make many calls at once. Use it with `async with`."""
+        from kodo.client.async_session import AsyncSession
+
+        return AsyncSession(**self._session_arguments(job))
+
+    def _session_arguments(self, job: str) -> _SessionArguments:
+        if self.record is not None and self.replay is not None:
+            raise CommandError("--record and --replay: one of them, not both")
+        return {
+            "base_url": self.base_url,
+            "profile": self.profile,
+            "model": self.model,
+            "lang": self.lang,
+            "budget": Budget(run=None if self.max_cost is None else Decimal(str(self.max_cost))),
+            "record": self.record,
+            "replay": self.replay,
+            "job": job,
+            "on_note": _ignore if self.quiet else tell,
+        }
+
 
 def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | None]:
     """Make a function with a parameter `options: JobOptions` into a command with all the shared options.
@@ -104,7 +160,10 @@ def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | No
     @functools.wraps(function)
     def command(**values: Any) -> ExitCode | None:
         options = JobOptions(**{name: values.pop(name) for name in shared_names})
-        return function(**values, options=options)
+        try:
+            return function(**values, options=options)
+        except KodoError as error:
+            raise as_command_error(error) from error
 
     command.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]  # what typer reads
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}

@@ -7,7 +7,7 @@ and says them through an `Output`. This module does not know any command.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kodo.client.messages import Catalogue, Lang
 
@@ -20,6 +20,10 @@ class Output:
     lang: Lang
     quiet: bool = False
     """Keep notes to yourself; warnings and errors are still said."""
+
+    def using(self, catalogue: Catalogue) -> Output:
+        """The same streams and language with another module's messages."""
+        return replace(self, catalogue=catalogue)
 
     def say(self, key: str, **values: object) -> str:
         """A message of the catalogue, for a `CommandError`, a prompt or a table."""

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.files import write_whole
 from kodo.cli.options import LangOption, speaking
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
@@ -39,7 +40,6 @@ MESSAGES = Catalogue(
             "--since: {text!r} は日付 (2026-11-01) でも期間 (24h, 7d, 4w) でもありません",
         ),
         "png_needs_file": ("--format png needs -o FILE", "--format png には -o FILE が必要です"),
-        "cannot_write": ("-o: cannot write {path}: {error}", "-o: {path} に書き込めません: {error}"),
         "written": ("written: {path}", "書き込みました: {path}"),
     }
 )
@@ -76,20 +76,24 @@ def usage(
         raise CommandError(str(error)) from error
     if not rows:
         output.note("nothing")
-    try:
-        if format == "png" and out is not None:
-            from kodo.cli.usage_plot import plot_usage
-
-            plot_usage(rows, by, out)
-        elif out is not None:
-            out.write_text(_text(rows, by, format, output) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise CommandError(output.say("cannot_write", path=out, error=error.strerror)) from error
-    if out is not None:
-        output.note("written", path=out)
-    else:
+    if out is None:
         output.result(_text(rows, by, format, output))
+        return ExitCode.DONE
+    if format == "png":
+        _plot(rows, by, out)
+    else:
+        write_whole(out, _text(rows, by, format, output) + "\n")
+    output.note("written", path=out)
     return ExitCode.DONE
+
+
+def _plot(rows: list[UsageRow], by: By, out: Path) -> None:
+    from kodo.cli.usage_plot import plot_usage  # here, because it brings matplotlib with it
+
+    try:
+        plot_usage(rows, by, out)
+    except OSError as error:
+        raise CommandError(f"-o {out}: {error.strerror}") from error
 
 
 def _text(rows: list[UsageRow], by: By, format: str, output: Output) -> str:

@@ -9,11 +9,12 @@ class IdSet:
     """Strings seen so far, in a private temporary SQLite database that spills to disk beyond its 2 MB cache.
 
     A Python set of 50,000 ids takes some 6 MB and grows with the file; this does not. An empty file name makes
-    SQLite create the database as an unlinked temporary file, so a killed process leaves nothing behind.
+    SQLite create the database as an unlinked temporary file, so a killed process leaves nothing behind. Any thread
+    may use it, one at a time.
     """
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")

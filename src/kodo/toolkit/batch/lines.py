@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from kodo.toolkit.batch.ids import IdSet
 
-RESPONSES = "/v1/responses"
+RESPONSES: Final = "/v1/responses"
 _NOT_IN_A_BATCH = ("stream", "background")
 
 
@@ -103,6 +103,10 @@ def _check(path: Path, number: int, line: RequestLine) -> None:
         raise BatchInputError(path, number, "custom_id", "is empty")
     if line.url != RESPONSES:
         raise BatchInputError(path, number, "url", f"only {RESPONSES} is supported, not {line.url}")
+    if not line.body.get("input"):
+        raise BatchInputError(path, number, "body.input", "is missing or empty")
+    if not isinstance(line.body["input"], (str, list)):
+        raise BatchInputError(path, number, "body.input", "is neither text nor a list of items")
     for name in _NOT_IN_A_BATCH:
         if line.body.get(name):
             raise BatchInputError(path, number, f"body.{name}", "has no meaning in a batch")

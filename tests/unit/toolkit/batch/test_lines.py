@@ -39,6 +39,8 @@ def test_a_model_given_outside_fills_only_bodies_without_one(tmp_path: Path) -> 
         ({**GOOD, "custom_id": 3}, "custom_id"),
         ({**GOOD, "custom_id": ""}, "custom_id"),
         ({"body": {"model": "m"}}, ""),
+        ({**GOOD, "body": {"model": "m"}}, "body.input"),
+        ({**GOOD, "body": {"model": "m", "input": 5}}, "body.input"),
         ({**GOOD, "body": "hi"}, "body"),
         ({**GOOD, "method": "GET"}, "method"),
         ({**GOOD, "url": "/v1/embeddings"}, "url"),

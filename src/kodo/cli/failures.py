@@ -1,0 +1,32 @@
+"""Which exit code an error of the client or of a job stands for. Total over `KodoError`."""
+
+from __future__ import annotations
+
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.client.errors import (
+    AuthenticationFailedError,
+    BudgetExceededError,
+    CallError,
+    EndpointError,
+    KodoError,
+    RequestRefusedError,
+)
+
+
+def code_of(error: KodoError) -> ExitCode:
+    """Budget for our own limits; bad input for what only the user can change; server for the rest of the calls."""
+    match error:
+        case BudgetExceededError():
+            return ExitCode.BUDGET
+        case RequestRefusedError() | AuthenticationFailedError():
+            return ExitCode.BAD_INPUT
+        case CallError() | EndpointError():
+            return ExitCode.SERVER
+        case _:  # settings, prices, cassettes, names of chats: nothing was sent
+            return ExitCode.BAD_INPUT
+
+
+def as_command_error(error: KodoError) -> CommandError:
+    """The same error as a line for the user, with the request id where the server gave one."""
+    request_id = error.request_id if isinstance(error, CallError) else None
+    return CommandError(f"{error}{f' (request {request_id})' if request_id else ''}", code_of(error))
