@@ -1,0 +1,639 @@
+"""What every store promises to the lifecycle, run over all of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from tests.contract.stores import (
+    ASCENDING,
+    STORES,
+    answered,
+    context_ids,
+    document,
+    item_ids,
+    replay,
+    response,
+    said,
+    turn,
+)
+
+from kodo.lifecycle.errors import Conflict, NotFound
+from kodo.lifecycle.records import ItemRow, KeyRow, Page, Store
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    made = STORES[request.param](tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+# --- responses -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_response_comes_back_as_it_was_stored(store: Store) -> None:
+    """Every column, tokens and other scripts survive the round trip."""
+    row = response("r", parent="unknown", conversation="c", background=True, status="queued")
+    item = said("i", "こんにちは 🎉", tokens=(1, 2))
+    await store.create_response(row, [item])
+    assert await store.get_response("ada", "r") == row
+    inputs, output = await store.response_items("ada", "r")
+    assert (list(inputs), list(output)) == ([item], [])
+
+
+async def test_a_finished_response_has_its_output_and_new_body(store: Store) -> None:
+    """finish_response replaces status, request and response, and adds the output behind the input."""
+    await store.create_response(response("r"), [said("i")])
+    done = response("r", status="completed", body=b'{"done":true}')
+    await store.finish_response(done, [answered("o1"), answered("o2", tokens=None)])
+    assert await store.get_response("ada", "r") == done
+    inputs, output = await store.response_items("ada", "r")
+    assert (list(inputs), list(output)) == ([said("i")], [answered("o1"), answered("o2", tokens=None)])
+
+
+async def test_a_missing_response_is_none_everywhere(store: Store) -> None:
+    """Nothing raises for an id that is not there."""
+    assert await store.get_response("ada", "r") is None
+    assert [list(side) for side in await store.response_items("ada", "r")] == [[], []]
+    assert list(await store.read_log("r")) == []
+    assert await store.chain("ada", "r") is None
+    assert await store.delete_response("ada", "r") is False
+    await store.update_response(response("r"))
+    await store.finish_response(response("r", status="completed"), [answered("o")])
+    await store.append_log("r", 0, [b"x"])
+    assert await store.get_response("ada", "r") is None
+
+
+async def test_somebody_elses_response_is_not_there(store: Store) -> None:
+    """Another owner reads, continues, changes and deletes nothing."""
+    await turn(store, "r")
+    assert await store.get_response("bob", "r") is None
+    assert [list(side) for side in await store.response_items("bob", "r")] == [[], []]
+    assert await store.chain("bob", "r") is None
+    assert await store.delete_response("bob", "r") is False
+    assert await store.get_item("bob", None, "r-in") is None
+    with pytest.raises(NotFound):
+        await store.list_items("bob", "r", ASCENDING)
+    await turn(store, "child", parent="r", owner="bob")
+    assert await store.chain("bob", "child") is None
+    assert await context_ids(store, "r") == ["r-in", "r-out"]
+
+
+async def test_a_response_id_is_taken_once(store: Store) -> None:
+    """A second response of the same id is a Conflict and leaves the first as it was."""
+    await store.create_response(response("r"), [said("i")])
+    with pytest.raises(Conflict):
+        await store.create_response(response("r", status="queued"), [said("j")])
+    row = await store.get_response("ada", "r")
+    assert row is not None
+    assert row.status == "in_progress"
+    assert await item_ids(store, "r") == ["i"]
+
+
+async def test_two_items_of_one_id_are_refused_whole(store: Store) -> None:
+    """The Conflict leaves no half response."""
+    with pytest.raises(Conflict):
+        await store.create_response(response("r"), [said("i"), said("i")])
+    assert await store.get_response("ada", "r") is None
+
+
+async def test_a_final_response_does_not_change(store: Store) -> None:
+    """Neither a second finish nor an update writes over the first finish."""
+    await store.create_response(response("r"), [])
+    done = response("r", status="cancelled")
+    await store.finish_response(done, [answered("o")])
+    await store.finish_response(response("r", status="completed"), [answered("p")], log=(0, [b"late"]))
+    await store.update_response(response("r", status="in_progress"))
+    assert await store.get_response("ada", "r") == done
+    assert [row.id for row in (await store.response_items("ada", "r"))[1]] == ["o"]
+    assert list(await store.read_log("r")) == []
+
+
+async def test_an_update_changes_an_unfinished_row(store: Store) -> None:
+    """Status, request and response are replaced, the rest stays."""
+    await store.create_response(response("r", status="queued", background=True), [])
+    await store.update_response(
+        response("r", status="in_progress", background=True, body=b"[1]", parent="other")
+    )
+    expected = response("r", status="in_progress", background=True, body=b"[1]")
+    assert await store.get_response("ada", "r") == expected
+
+
+async def test_unfinished_are_those_that_are_not_final_oldest_first(store: Store) -> None:
+    """Of every owner; finished, deleted and created-final ones are not among them."""
+    await store.create_response(response("b", owner="bob", status="queued"), [])
+    await store.create_response(response("a"), [])
+    await store.create_response(response("born-final", status="completed"), [])
+    await store.create_response(response("deleted"), [])
+    await store.delete_response("ada", "deleted")
+    await turn(store, "done")
+    assert [row.id for row in await store.unfinished()] == ["b", "a"]
+
+
+async def test_a_deleted_response_stays_deleted_when_it_finishes(store: Store) -> None:
+    """A finish behind a delete brings nothing back."""
+    await store.create_response(response("r"), [said("i")])
+    assert await store.delete_response("ada", "r") is True
+    await store.finish_response(response("r", status="completed"), [answered("o")], log=(0, [b"x"]))
+    assert await store.get_response("ada", "r") is None
+    assert await store.get_item("ada", None, "i") is None
+    assert (await store.stats())["rows"]["items"] == 0
+
+
+# --- the log ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_log_is_read_from_any_number(store: Store) -> None:
+    """Chunks of any size, read behind any entry, are one sequence."""
+    await store.create_response(response("r"), [])
+    entries = [b"%d" % number for number in range(20)]
+    for first, last in ((0, 1), (1, 7), (7, 7), (7, 19)):
+        await store.append_log("r", first, entries[first:last])
+    await store.finish_response(response("r", status="completed"), [], log=(19, entries[19:]))
+    for after in range(-1, 21):
+        assert list(await store.read_log("r", after)) == entries[after + 1 :]
+
+
+async def test_log_entries_that_are_there_stay(store: Store) -> None:
+    """An overlapping append adds only what is new."""
+    await store.create_response(response("r"), [])
+    await store.append_log("r", 0, [b"a", b"b", b"c"])
+    await store.append_log("r", 1, [b"B", b"C", b"D"])
+    await store.append_log("r", 0, [b"A"])
+    assert list(await store.read_log("r")) == [b"a", b"b", b"c", b"D"]
+
+
+async def test_a_gap_in_the_log_is_an_error(store: Store) -> None:
+    """A number too far is a bug of the caller and writes nothing."""
+    await store.create_response(response("r"), [])
+    await store.append_log("r", 0, [b"a"])
+    with pytest.raises(ValueError, match="gap"):
+        await store.append_log("r", 2, [b"c"])
+    assert list(await store.read_log("r")) == [b"a"]
+
+
+# --- chains ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_chain_is_everything_said_before_oldest_first(store: Store) -> None:
+    """Three turns, and the items come back whole, tokens too."""
+    await turn(store, "a")
+    await turn(store, "b", parent="a")
+    await turn(store, "c", parent="b")
+    assert await context_ids(store, "c") == ["a-in", "a-out", "b-in", "b-out", "c-in", "c-out"]
+    chain = await store.chain("ada", "c")
+    assert chain is not None
+    assert chain[1] == answered("a-out", "a").context
+
+
+async def test_branches_share_their_trunk_only(store: Store) -> None:
+    """Two children of one parent do not see each other, in whatever order they are asked for."""
+    await turn(store, "a")
+    await turn(store, "left", parent="a")
+    await turn(store, "right", parent="a")
+    await turn(store, "leaf", parent="left")
+    assert await context_ids(store, "right") == ["a-in", "a-out", "right-in", "right-out"]
+    assert await context_ids(store, "leaf") == [
+        *("a-in", "a-out", "left-in", "left-out"),
+        *("leaf-in", "leaf-out"),
+    ]
+    assert await context_ids(store, "a") == ["a-in", "a-out"]
+
+
+async def test_an_unfinished_response_has_the_context_it_has_so_far(store: Store) -> None:
+    """Asking for it early does not hide what comes later."""
+    await store.create_response(response("a"), [said("a-in")])
+    assert await context_ids(store, "a") == ["a-in"]
+    await store.finish_response(response("a", status="completed"), [answered("a-out")])
+    assert await context_ids(store, "a") == ["a-in", "a-out"]
+
+
+async def test_a_child_keeps_its_context_when_its_ancestors_are_deleted(store: Store) -> None:
+    """The parents cannot be fetched, continued or referred to any more; the child goes on."""
+    await turn(store, "a")
+    await turn(store, "b", parent="a")
+    await turn(store, "c", parent="b")
+    for id_ in ("b", "a"):
+        assert await store.delete_response("ada", id_) is True
+        assert await store.delete_response("ada", id_) is False
+        assert await store.get_response("ada", id_) is None
+        assert await store.chain("ada", id_) is None
+        assert await store.get_item("ada", None, f"{id_}-out") is None
+        assert list(await store.read_log(id_)) == []
+    assert await context_ids(store, "c") == ["a-in", "a-out", "b-in", "b-out", "c-in", "c-out"]
+    assert (await store.stats())["rows"]["deleted_but_needed"] == 2
+
+
+async def test_what_only_a_deleted_child_needed_goes_with_it(store: Store) -> None:
+    """The last child takes its deleted ancestors along, up to the first one that somebody still has."""
+    await turn(store, "root")
+    await turn(store, "a", parent="root")
+    await turn(store, "b", parent="a")
+    await turn(store, "other", parent="root")
+    await store.delete_response("ada", "root")
+    await store.delete_response("ada", "a")
+    await store.delete_response("ada", "b")
+    assert await context_ids(store, "other") == ["root-in", "root-out", "other-in", "other-out"]
+    assert (await store.stats())["rows"]["deleted_but_needed"] == 1
+    await store.delete_response("ada", "other")
+    rows = (await store.stats())["rows"]
+    assert {rows[table] for table in ("responses", "items", "log", "deleted_but_needed")} == {0}
+
+
+async def test_a_chain_with_a_parent_that_was_never_stored_is_none(store: Store) -> None:
+    """For the child and for its own children, also when an object of that id is stored later."""
+    await turn(store, "child", parent="ghost")
+    await turn(store, "grandchild", parent="child")
+    await turn(store, "ghost")
+    assert await store.chain("ada", "child") is None
+    assert await store.chain("ada", "grandchild") is None
+
+
+async def test_a_parent_deleted_before_its_child_is_stored_is_lost(store: Store) -> None:
+    """Also while another child keeps its items alive."""
+    await turn(store, "a")
+    await turn(store, "first", parent="a")
+    await store.delete_response("ada", "a")
+    await turn(store, "second", parent="a")
+    assert await store.chain("ada", "second") is None
+    assert await context_ids(store, "first") == ["a-in", "a-out", "first-in", "first-out"]
+
+
+async def test_a_long_chain_is_complete(store: Store) -> None:
+    """300 turns, asked for at the end, in the middle, and again one turn later."""
+    parent = None
+    for number in range(300):
+        await turn(store, f"r{number}", parent=parent)
+        parent = f"r{number}"
+    expected = [f"r{number}-{side}" for number in range(300) for side in ("in", "out")]
+    assert await context_ids(store, "r299") == expected
+    assert await context_ids(store, "r150") == expected[:302]
+    await turn(store, "last", parent="r299")
+    assert await context_ids(store, "last") == [*expected, "last-in", "last-out"]
+
+
+# --- conversations ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_conversation_collects_what_is_appended_and_what_is_answered(store: Store) -> None:
+    """A finished response adds its input and its output; an unfinished one nothing."""
+    await store.put_document(document("c"))
+    await store.append_items("ada", "c", [said("x"), said("y")])
+    await store.create_response(response("r", conversation="c"), [said("r-in")])
+    assert await item_ids(store, "c") == ["x", "y"]
+    await store.finish_response(response("r", conversation="c", status="completed"), [answered("r-out")])
+    assert await item_ids(store, "c") == ["x", "y", "r-in", "r-out"]
+    assert [str(context.item.id) for context in await store.all_items("ada", "c")] == [
+        "x",
+        "y",
+        "r-in",
+        "r-out",
+    ]
+    assert await item_ids(store, "r") == ["r-in"]
+    assert await store.get_item("ada", "c", "r-out") == answered("r-out")
+
+
+async def test_an_item_that_the_conversation_has_already_keeps_its_place(store: Store) -> None:
+    """An earlier item passed back as input does not appear twice and does not fail the response."""
+    await store.put_document(document("c"))
+    await store.append_items("ada", "c", [said("x"), said("y")])
+    await turn_with(store, [said("x"), said("new")])
+    assert await item_ids(store, "c") == ["x", "y", "new", "o"]
+    assert await item_ids(store, "r") == ["x", "new"]
+
+
+async def turn_with(store: Store, inputs: list[ItemRow]) -> None:
+    """A finished response `r` on conversation `c` with these input items."""
+    await store.create_response(response("r", conversation="c"), inputs)
+    await store.finish_response(response("r", conversation="c", status="completed"), [answered("o")])
+
+
+async def test_appending_is_all_or_nothing(store: Store) -> None:
+    """An id that is there already, or twice in the call, refuses every item of the call."""
+    await store.put_document(document("c"))
+    await store.append_items("ada", "c", [said("x")])
+    for items in ([said("n"), said("x")], [said("n"), said("n")]):
+        with pytest.raises(Conflict):
+            await store.append_items("ada", "c", items)
+    assert await item_ids(store, "c") == ["x"]
+
+
+async def test_items_need_a_container(store: Store) -> None:
+    """A missing container, or somebody else's, is NotFound; reads of one item say None."""
+    await store.put_document(document("c"))
+    for owner, container in (("ada", "nothing"), ("bob", "c")):
+        with pytest.raises(NotFound):
+            await store.append_items(owner, container, [said("x")])
+        with pytest.raises(NotFound):
+            await store.list_items(owner, container, Page())
+        with pytest.raises(NotFound):
+            await store.all_items(owner, container)
+        assert await store.get_item(owner, container, "x") is None
+        assert await store.delete_item(owner, container, "x") is False
+    assert list(await store.all_items("ada", "c")) == []
+
+
+async def test_one_item_leaves_a_conversation(store: Store) -> None:
+    """The others stay in order, new ones come behind, and a response that has the item too keeps it."""
+    await store.put_document(document("c"))
+    await store.append_items("ada", "c", [said("x"), said("y")])
+    await turn(store, "r", conversation="c")
+    assert await store.delete_item("ada", "c", "x") is True
+    assert await store.delete_item("ada", "c", "r-out") is True
+    assert await store.delete_item("ada", "c", "r-out") is False
+    await store.append_items("ada", "c", [said("z"), said("x")])
+    assert await item_ids(store, "c") == ["y", "r-in", "z", "x"]
+    assert await context_ids(store, "r") == ["r-in", "r-out"]
+
+
+async def test_a_conversation_survives_its_responses_and_they_survive_it(store: Store) -> None:
+    """An item goes when it has left both."""
+    await store.put_document(document("c"))
+    await store.put_document(document("d"))
+    await turn(store, "a", conversation="c")
+    await turn(store, "b", conversation="d")
+    await store.delete_response("ada", "a")
+    await store.delete_document("conversation", "ada", "d")
+    assert await item_ids(store, "c") == ["a-in", "a-out"]
+    assert await context_ids(store, "b") == ["b-in", "b-out"]
+    await store.delete_response("ada", "b")
+    await store.delete_document("conversation", "ada", "c")
+    assert (await store.stats())["rows"]["items"] == 0
+
+
+async def test_a_response_finishes_though_its_conversation_was_deleted(store: Store) -> None:
+    """The row is final, its items are its own."""
+    await store.put_document(document("c"))
+    await store.create_response(response("r", conversation="c"), [said("i")])
+    await store.delete_document("conversation", "ada", "c")
+    await store.finish_response(response("r", conversation="c", status="completed"), [answered("o")])
+    row = await store.get_response("ada", "r")
+    assert row is not None
+    assert row.status == "completed"
+    assert await context_ids(store, "r") == ["i", "o"]
+
+
+async def test_writers_of_one_conversation_lose_nothing(store: Store) -> None:
+    """Forty appends at once are forty pairs, each pair together."""
+    await store.put_document(document("c"))
+    await asyncio.gather(
+        *(store.append_items("ada", "c", [said(f"{number}-a"), said(f"{number}-b")]) for number in range(40))
+    )
+    ids = await item_ids(store, "c")
+    assert len(ids) == 80
+    assert all(first[:-1] == second[:-1] for first, second in zip(ids[::2], ids[1::2], strict=True))
+
+
+async def test_a_referenced_item_is_the_newest_of_its_id(store: Store) -> None:
+    """With no container, the owner's items of every place are looked through."""
+    await store.put_document(document("c"))
+    await store.append_items("ada", "c", [said("x", "old")])
+    await store.create_response(response("r"), [said("x", "new"), said("only")])
+    assert await store.get_item("ada", None, "x") == said("x", "new")
+    assert await store.get_item("ada", "c", "x") == said("x", "old")
+    assert await store.get_item("ada", "r", "only") == said("only")
+    await store.delete_response("ada", "r")
+    assert await store.get_item("ada", None, "x") == said("x", "old")
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+WINDOWS = [
+    (Page(limit=2, order="asc"), ["0", "1"], True),
+    (Page(limit=2, order="desc"), ["5", "4"], True),
+    (Page(limit=6, order="asc"), ["0", "1", "2", "3", "4", "5"], False),
+    (Page(after="1", limit=2, order="asc"), ["2", "3"], True),
+    (Page(after="1", limit=2, order="desc"), ["0"], False),
+    (Page(after="5", limit=2, order="asc"), [], False),
+    (Page(before="4", limit=2, order="asc"), ["2", "3"], True),
+    (Page(before="2", limit=2, order="asc"), ["0", "1"], False),
+    (Page(before="1", limit=2, order="desc"), ["3", "2"], True),
+    (Page(before="0", limit=20, order="desc"), ["5", "4", "3", "2", "1"], False),
+    (Page(after="0", before="4", limit=2, order="asc"), ["1", "2"], True),
+    (Page(after="0", before="3", limit=2, order="asc"), ["1", "2"], False),
+]
+
+
+@pytest.mark.parametrize(("page", "expected", "more"), WINDOWS)
+async def test_a_window_of_each_kind_of_list(
+    store: Store, page: Page, expected: list[str], more: bool
+) -> None:
+    """Documents, a conversation's items and a response's input items are cut alike."""
+    for number in range(6):
+        await store.put_document(document(str(number), kind="file", created_at=float(10 - number)))
+    await store.put_document(document("c"))
+    await store.append_items("ada", "c", [said(str(number)) for number in range(6)])
+    await store.create_response(response("r"), [said(str(number)) for number in range(6)])
+    await store.finish_response(response("r", status="completed"), [answered("9")])
+    documents, behind = await store.list_documents("file", "ada", page)
+    assert ([row.id for row in documents], behind) == (expected, more)
+    for container in ("c", "r"):
+        items, behind = await store.list_items("ada", container, page)
+        assert ([row.id for row in items], behind) == (expected, more)
+
+
+@pytest.mark.parametrize("name", ["after", "before"])
+async def test_a_cursor_that_names_nothing_is_not_found(store: Store, name: str) -> None:
+    """The error names the parameter; an id of another list is not in this one."""
+    await store.put_document(document("c"))
+    await store.put_document(document("elsewhere", kind="file", parent="c"))
+    await turn(store, "r")
+    page = msgspec.structs.replace(Page(), **{name: "elsewhere"})
+    with pytest.raises(NotFound) as caught:
+        await store.list_documents("file", "ada", page)
+    assert caught.value.param == name
+    for container in ("c", "r"):
+        with pytest.raises(NotFound) as caught:
+            await store.list_items("ada", container, page)
+        assert caught.value.param == name
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+async def test_a_document_comes_back_as_it_was_put(store: Store) -> None:
+    """Whole, to its owner, by its kind."""
+    row = document("d", kind="batch", parent="p", status="validating", body=b"\x00\xff", version=3)
+    await store.put_document(row)
+    assert await store.get_document("batch", "ada", "d") == row
+    assert await store.get_document("batch", "bob", "d") is None
+    assert await store.get_document("file", "ada", "d") is None
+    with pytest.raises(Conflict):
+        await store.put_document(row)
+
+
+async def test_an_update_needs_the_version_before(store: Store) -> None:
+    """Of two updates of one version the second is a Conflict; a missing document is NotFound."""
+    await store.put_document(document("d"))
+    await store.update_document(document("d", version=1, status="done", body=b"1"))
+    with pytest.raises(Conflict):
+        await store.update_document(document("d", version=1, body=b"2"))
+    assert await store.get_document("conversation", "ada", "d") == document(
+        "d", version=1, status="done", body=b"1"
+    )
+    for missing in (document("x", version=1), document("d", version=2, owner="bob")):
+        with pytest.raises(NotFound):
+            await store.update_document(missing)
+
+
+async def test_lists_hold_one_kind_of_one_owner_in_one_place(store: Store) -> None:
+    """A list with no parent holds what is inside nothing."""
+    await store.put_document(document("t", kind="thread"))
+    await store.put_document(document("m1", kind="message", parent="t"))
+    await store.put_document(document("m2", kind="message"))
+    await store.put_document(document("m3", kind="message", owner="bob"))
+    await store.put_document(document("m4", kind="run", parent="t"))
+
+    async def ids(parent: str | None) -> list[str]:
+        rows, more = await store.list_documents("message", "ada", Page(), parent=parent)
+        assert not more
+        return [row.id for row in rows]
+
+    assert await ids("t") == ["m1"]
+    assert await ids(None) == ["m2"]
+
+
+async def test_a_document_takes_what_is_inside_it_along(store: Store) -> None:
+    """Documents at any depth and the items of each; nothing of the neighbours."""
+    await store.put_document(document("t", kind="thread"))
+    await store.put_document(document("run", kind="run", parent="t"))
+    await store.put_document(document("step", kind="step", parent="run"))
+    await store.put_document(document("other", kind="thread"))
+    await store.put_document(document("t", kind="thread", owner="bob"))
+    await store.append_items("ada", "step", [said("x")])
+    await store.append_items("ada", "other", [said("y")])
+    assert await store.delete_document("thread", "bob", "other") is False
+    assert await store.delete_document("run", "ada", "t") is False
+    assert await store.delete_document("thread", "ada", "t") is True
+    assert await store.delete_document("thread", "ada", "t") is False
+    assert await store.get_document("step", "ada", "step") is None
+    assert await store.get_item("ada", None, "x") is None
+    assert await item_ids(store, "other") == ["y"]
+    assert await store.get_document("thread", "bob", "t") is not None
+
+
+async def test_unfinished_documents_are_found_by_kind_and_status(store: Store) -> None:
+    """Of every owner, oldest first."""
+    await store.put_document(document("b", kind="batch", status="in_progress", owner="bob"))
+    await store.put_document(document("a", kind="batch", status="validating"))
+    await store.put_document(document("done", kind="batch", status="completed"))
+    await store.put_document(document("run", kind="run", status="in_progress"))
+    rows = await store.unfinished_documents("batch", ["validating", "in_progress"])
+    assert [row.id for row in rows] == ["b", "a"]
+
+
+# --- idempotency -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_key_is_claimed_once_and_answers_afterwards(store: Store) -> None:
+    """The second claim sees the first, then its answer; another owner's key is another key."""
+    claim = replay()
+    assert await store.claim_replay("ada", "k", claim, expired=0) is None
+    assert await store.claim_replay("ada", "k", replay(b"other"), expired=0) == claim
+    assert await store.claim_replay("bob", "k", claim, expired=0) is None
+    answer = replay(status=200)
+    await store.settle_replay("ada", "k", answer)
+    assert await store.claim_replay("ada", "k", claim, expired=0) == answer
+
+
+async def test_a_claim_ends_when_it_is_let_go_or_too_old(store: Store) -> None:
+    """Then the key is free again."""
+    await store.claim_replay("ada", "k", replay(), expired=0)
+    await store.settle_replay("ada", "k", None)
+    assert await store.claim_replay("ada", "k", replay(created_at=5.0), expired=0) is None
+    assert await store.claim_replay("ada", "k", replay(created_at=9.0), expired=5.0) is not None
+    assert await store.claim_replay("ada", "k", replay(created_at=9.0), expired=5.5) is None
+    assert await store.claim_replay("ada", "k", replay(), expired=5.5) == replay(created_at=9.0)
+
+
+async def test_of_many_claims_at_once_one_wins(store: Store) -> None:
+    """All others see the winner's row."""
+    rows = [replay(b"%d" % number) for number in range(30)]
+    results = await asyncio.gather(*(store.claim_replay("ada", "k", row, expired=0) for row in rows))
+    winners = [row for row, result in zip(rows, results, strict=True) if result is None]
+    assert len(winners) == 1
+    assert all(result == winners[0] for result in results if result is not None)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+async def test_keys_come_back_in_the_order_they_were_made(store: Store) -> None:
+    """A second put of the same id changes the row in its place."""
+    first = KeyRow(
+        id="1", name="ci", project="p", hash=b"h1", hint="sk-…a", created_at=1.0, requests_per_minute=5
+    )
+    second = KeyRow(id="2", name="me", project="q", hash=b"h2", hint="sk-…b", created_at=2.0)
+    await store.put_key(first)
+    await store.put_key(second)
+    assert list(await store.keys()) == [first, second]
+    revoked = msgspec.structs.replace(first, revoked_at=3.0)
+    await store.put_key(revoked)
+    assert list(await store.keys()) == [revoked, second]
+
+
+# --- housekeeping ----------------------------------------------------------------------------------------------------
+
+
+async def test_prune_deletes_what_is_old_and_final(store: Store) -> None:
+    """Unfinished and newer ones stay; what a newer child needs stays out of sight."""
+    await turn(store, "old", created_at=1.0)
+    await turn(store, "parent", created_at=1.0)
+    await turn(store, "child", parent="parent", created_at=9.0)
+    await store.create_response(response("running", created_at=1.0), [said("i")])
+    counts = await store.prune(5.0)
+    assert counts == {"responses": 2, "replays": 0}
+    assert await store.get_response("ada", "old") is None
+    assert await store.get_response("ada", "parent") is None
+    assert await context_ids(store, "child") == ["parent-in", "parent-out", "child-in", "child-out"]
+    assert await store.get_response("ada", "running") is not None
+    assert await store.prune(5.0) == {"responses": 0, "replays": 0}
+
+
+async def test_prune_deletes_documents_of_the_named_kinds_only(store: Store) -> None:
+    """With what is inside them; other kinds are kept until somebody deletes them."""
+    for kind in ("chat", "assistant"):
+        await store.put_document(document(kind, kind=kind, created_at=1.0))
+        await store.append_items("ada", kind, [said(f"{kind}-item")])
+    await store.put_document(document("new", kind="chat", created_at=9.0))
+    counts = await store.prune(5.0, kinds=["chat"])
+    assert counts == {"responses": 0, "chat": 1, "replays": 0}
+    assert await store.get_document("chat", "ada", "chat") is None
+    assert await store.get_item("ada", None, "chat-item") is None
+    assert await store.get_document("chat", "ada", "new") is not None
+    assert await item_ids(store, "assistant") == ["assistant-item"]
+
+
+async def test_prune_forgets_answers_but_not_claims_that_run(store: Store) -> None:
+    """Replays may have a time limit of their own."""
+    await store.claim_replay("ada", "running", replay(created_at=1.0), expired=0)
+    await store.settle_replay("ada", "old", replay(status=200, created_at=1.0))
+    await store.settle_replay("ada", "new", replay(status=200, created_at=9.0))
+    assert (await store.prune(0.0, replays=5.0))["replays"] == 1
+    assert await store.claim_replay("ada", "running", replay(), expired=0) is not None
+    assert await store.claim_replay("ada", "new", replay(), expired=0) is not None
+    assert await store.claim_replay("ada", "old", replay(), expired=0) is None
+
+
+async def test_stats_count_rows(store: Store) -> None:
+    """By table, and an item once, though a response and a conversation have it."""
+    await store.put_document(document("c"))
+    await turn(store, "r", conversation="c")
+    await store.create_response(response("s"), [said("i")])
+    await store.append_log("s", 0, [b"x", b"y"])
+    await store.claim_replay("ada", "k", replay(), expired=0)
+    rows = (await store.stats())["rows"]
+    assert rows == {
+        "responses": 2,
+        "items": 3,
+        "log": 1,
+        "documents": 1,
+        "replays": 1,
+        "keys": 0,
+        "deleted_but_needed": 0,
+    }
