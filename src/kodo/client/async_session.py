@@ -30,6 +30,15 @@ class AsyncSession(SessionBase):
 
     _sdk: openai.AsyncOpenAI | None = None
 
+    @classmethod
+    def sharing(cls, session: SessionBase) -> Self:
+        """An async session with the settings, endpoint, accounts and cassette of another, which outlives it."""
+        endpoint = session.endpoint()
+        twin = cls(session.settings, ledger=session.ledger, retry=session.retry)
+        twin.account = session.account
+        twin._endpoint, twin._cassette, twin._borrowed = endpoint, session._cassette, True
+        return twin
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -12,6 +12,9 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -28,7 +31,7 @@ from kodo.client.estimate import Estimate, counted_tokens, estimate_plan
 from kodo.client.ledger import Ledger
 from kodo.client.messages import pick_lang
 from kodo.client.plan import CallOptions, Input, Plan
-from kodo.client.retry import RetryEvent, RetryPolicy
+from kodo.client.retry import RetryEvent, RetryHook, RetryPolicy
 from kodo.client.settings import ClientSettings, load
 from kodo.client.stream import TextStream
 
@@ -119,6 +122,7 @@ class SessionBase:
         self._cassette: Cassette | None = open_cassette(record, replay)
         self._endpoint: Endpoint | None = REPLAY if replay else None
         self._server: StartedServer | None = None
+        self._borrowed = False
         self._lock = threading.Lock()
 
     @property
@@ -149,6 +153,16 @@ class SessionBase:
                 )
             return self._endpoint
 
+    @contextmanager
+    def listening(self, hook: RetryHook) -> Iterator[None]:
+        """Also tell this hook of every retry while the block runs; for metrics and throttles."""
+        usual = self.retry
+        self.retry = replace(usual, on_retry=(*usual.on_retry, hook))
+        try:
+            yield
+        finally:
+            self.retry = usual
+
     def _tell_retry(self, event: RetryEvent) -> None:
         error = f"{type(event.error).__name__}"
         self.account.tell("retry", attempt=event.attempt, delay=event.delay, error=error)
@@ -168,6 +182,8 @@ class SessionBase:
         return httpx2.Timeout(seconds, connect=self.settings.connect_timeout)
 
     def _close_shared(self) -> None:
+        if self._borrowed:
+            return
         if self._cassette is not None:
             self._cassette.save()
         if self._server is not None:
