@@ -15,6 +15,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -186,7 +187,7 @@ class Checkout:
     def install_dependencies(self, held: int) -> None:
         """Install the locked versions, and nothing whose sha256 is not in the lock file."""
         self.drop_half_installed()
-        total = self.lock.read_text().count("==")
+        total = len(re.findall(r"^\S+==", self.lock.read_text(), re.MULTILINE))
         with bar("dependencies", "packages") as progress:
 
             def tick(output: str) -> None:

