@@ -150,3 +150,13 @@ def load(**overrides: object) -> Settings:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic at run time
+
+
+def with_model(settings: Settings, target: str) -> Settings:
+    """The settings with another local model behind ``codex-mini-latest``."""
+    alias = settings.models.get("codex-mini-latest", ModelSettings())
+    models = {
+        **settings.models,
+        "codex-mini-latest": alias.model_copy(update={"engine": "llama", "target": target}),
+    }
+    return settings.model_copy(update={"models": models})

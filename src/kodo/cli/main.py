@@ -24,6 +24,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     # (name, module, help), in the order of a day's work: the server, then talking, then the jobs, then the money
     ("serve", "kodo.cli.serve", "Serve the API on this machine."),
     ("model", "kodo.cli.model", "List, pull and remove local models."),
+    ("keys", "kodo.cli.keys", "Make, list and revoke the server's API keys."),
+    ("store", "kodo.cli.store", "Look at, prune and export what the server has stored."),
     ("batch", "kodo.cli.batch", "Work through a JSONL file of requests; stop and resume at any moment."),
     ("usage", "kodo.cli.usage", "Say what was called and what it cost: by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show the limits that every run obeys."),

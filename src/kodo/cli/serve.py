@@ -1,0 +1,54 @@
+"""`kodo serve`: the API on this machine."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.registry import new_app
+
+app = new_app()
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to bind; anything but loopback needs a key.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Local model (a name of `kodo model list`, or a GGUF) behind codex-mini-latest."),
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate: serve https and wss.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM key of the certificate.")] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
+    hello: Annotated[
+        bool, typer.Option("--hello", help="Stream a first answer, and say how to use it.")
+    ] = False,
+) -> ExitCode:
+    """Serve the Responses API and its siblings until Ctrl-C."""
+    import pydantic
+
+    from kodo import config
+    from kodo.cli.hello import greet, say_where
+    from kodo.server.serve import Refused
+    from kodo.server.serve import serve as run
+
+    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = config.load(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
+        if model is not None:
+            settings = config.with_model(settings, model)
+        run(settings, greet if hello else say_where)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise CommandError(f"Setting {place}: {first['msg']}", ExitCode.BAD_INPUT) from None
+    except Refused as error:
+        raise CommandError(str(error), ExitCode.BAD_INPUT) from None
+    return ExitCode.DONE

@@ -1,0 +1,186 @@
+"""The only wiring place: settings in, a running application out. Nobody else imports engines and stores."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from kodo.config import ModelSettings, Settings
+from kodo.engines import build
+from kodo.engines.weights.errors import WeightsError
+from kodo.engines.weights.registry import Registry
+from kodo.lifecycle.admission import Admission
+from kodo.lifecycle.errors import KodoError
+from kodo.lifecycle.plan import Backend
+from kodo.lifecycle.ports import Engine
+from kodo.lifecycle.records import Store
+from kodo.lifecycle.sealing import Sealer
+from kodo.lifecycle.service import Service
+from kodo.server.errors import on_bug, on_http, on_known
+from kodo.server.guard import Guard, RequestId
+from kodo.server.keys import Keys
+from kodo.server.limits import Limits
+from kodo.server.metrics import Metrics
+from kodo.server.routes import ROUTES
+from kodo.server.state import State
+from kodo.store.sqlite import SqliteStore
+from kodo.wire.decode import BadBody
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["WeightsError", "any_key", "build_app", "running"]
+
+
+class SystemClock:
+    """The lifecycle's Clock: the machine's."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+class RandomIds:
+    """The lifecycle's Ids: 192 random bits, so that an id is no key but cannot be guessed either."""
+
+    def new(self, prefix: str) -> str:
+        """A fresh ``<prefix>_<hex>``."""
+        return f"{prefix}_{secrets.token_hex(24)}"
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name; not opened."""
+    return SqliteStore(settings.home)
+
+
+async def any_key(settings: Settings) -> bool:
+    """Whether a key was ever made; no server need run, and one may. Raises ``StoreFailed``."""
+    store = SqliteStore(settings.home, exclusive=False)
+    await store.open()
+    try:
+        return await Keys(store).exist()
+    finally:
+        await store.close()
+
+
+async def open_models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backend]:
+    """Start an engine for each model, one where several names stand for the same; and a queue for each engine.
+
+    A local model also answers to its own name.
+    """
+    engines: dict[ModelSettings, tuple[Engine, Admission]] = {}
+    names: dict[str, ModelSettings] = dict(settings.models)
+    for model in settings.models.values():
+        if model.engine == "llama" and "/" not in model.target:
+            names.setdefault(model.target, model)
+    backends: dict[str, Backend] = {}
+    for name, model in names.items():
+        if model not in engines:
+            engine = build(name, model, settings, _weights(settings.home))
+            stack.push_async_callback(engine.stop)
+            await engine.start()
+            card = await engine.card()
+            engines[model] = engine, Admission(card.parallel, settings.limits.queue)
+        engine, admission = engines[model]
+        backends[name] = Backend(
+            name=name, engine=engine, admission=admission, settings=model, card=await engine.card()
+        )
+    return backends
+
+
+def _weights(home: Path) -> Callable[[str], Path]:
+    registry = Registry(home)
+
+    def path(target: str) -> Path:
+        given = Path(target).expanduser()
+        return given if target.endswith(".gguf") and given.is_file() else registry.path(target)
+
+    return path
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[State]:
+    """The server's parts, started; stopped on the way out, whatever happened on the way in.
+
+    Raises:
+        KodoError, kodo.engines.weights.errors.WeightsError: a part did not start; the message says why.
+    """
+    metrics = Metrics()
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        store = open_store(settings)
+        await store.open()
+        stack.push_async_callback(store.close)
+        models: Mapping[str, Backend] = await open_models(settings, stack)
+        metrics.watch(models)
+        service = Service(
+            models=models,
+            store=store,
+            clock=SystemClock(),
+            ids=RandomIds(),
+            sealer=Sealer.at(settings.home / "seal.key"),
+            settings=settings,
+            observer=metrics,
+        )
+        stack.push_async_callback(service.close, settings.shutdown_seconds)
+        pruned = await store.prune(time.time() - settings.retention_days * 86400)
+        resumed = await service.recover()
+        logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
+        yield State(
+            settings=settings,
+            service=service,
+            store=store,
+            limits=Limits(settings.limits, time.monotonic),
+            metrics=metrics,
+            started=int(time.time()),
+        )
+
+
+def build_app(parts: State) -> Starlette:
+    """The application over running parts."""
+    settings = parts.settings
+    app = Starlette(
+        routes=list(ROUTES),
+        exception_handlers={
+            KodoError: on_known,
+            BadBody: on_known,
+            HTTPException: on_http,
+            Exception: on_bug,
+        },
+        middleware=[
+            Middleware(RequestId, metrics=parts.metrics),
+            *_cors(settings),
+            Middleware(
+                Guard,
+                keys=Keys(parts.store),
+                host=settings.host,
+                allowed_hosts=settings.allowed_hosts,
+                origins=settings.cors_origins,
+            ),
+        ],
+    )
+    app.router.redirect_slashes = False
+    app.state.kodo = parts
+    return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id"],
+        )
+    ]

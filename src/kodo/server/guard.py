@@ -1,0 +1,116 @@
+"""What stands before every route: request ids, who may reach the server at all, whose key it is.
+
+Plain ASGI, outermost first: :class:`RequestId`, :class:`Guard`, then the routes. A web page in the user's browser
+cannot reach an open loopback server: its ``Origin`` is refused, and a name that points to 127.0.0.1 (DNS rebinding) is
+not in ``Host``'s list.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kodo.lifecycle.errors import KodoError, PermissionDenied
+from kodo.server.errors import UnsupportedMediaType, error_response
+from kodo.server.keys import Keys
+from kodo.server.metrics import Metrics
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_MULTIPART = ("/v1/files", "/v1/uploads")
+
+
+class RequestId:
+    """``x-request-id`` on every answer, and one count in the metrics for each."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{secrets.token_hex(16)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def tagged(message: Message) -> None:
+            if message["type"] in (
+                "http.response.start",
+                "websocket.http.response.start",
+                "websocket.accept",
+            ):
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+                if message["type"] == "http.response.start":
+                    route = scope.get("route")
+                    self._metrics.request(getattr(route, "path", "other"), message["status"])
+            await send(message)
+
+        await self._app(scope, receive, tagged)
+
+
+class Guard:
+    """Refuses what must not come in: foreign Hosts and Origins, bodies that are not JSON, missing keys under ``/v1``."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        *,
+        host: str,
+        allowed_hosts: Iterable[str],
+        origins: Iterable[str],
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._origins = frozenset(origins)
+        self._hosts = (
+            LOOPBACK | {host.strip("[]")} | set(allowed_hosts) if host.strip("[]") in LOOPBACK else None
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._check(scope)
+        except KodoError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        if self._hosts is not None:
+            name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+            if name not in self._hosts:
+                raise PermissionDenied(
+                    f"Host '{name}' is not served here; add it to allowed_hosts.", code="host_not_allowed"
+                )
+        origin = headers.get("origin")
+        if origin is not None and origin not in self._origins:
+            raise PermissionDenied(
+                "Requests from web pages are refused; add the page's origin to cors_origins.",
+                code="origin_not_allowed",
+            )
+        path: str = scope["path"]
+        if not path.startswith("/v1/"):
+            return
+        if scope["type"] == "http":
+            _check_body(scope["method"], path, headers)
+        scope.setdefault("state", {})["caller"] = await self._keys.caller(headers.get("authorization"))
+
+
+def _check_body(method: str, path: str, headers: Headers) -> None:
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if method not in ("POST", "PUT", "PATCH") or not has_body:
+        return
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json" or (kind == "multipart/form-data" and path.startswith(_MULTIPART)):
+        return
+    raise UnsupportedMediaType("The body must be application/json.")

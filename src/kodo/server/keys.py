@@ -1,0 +1,69 @@
+"""Who is calling. Keys are 256 random bits, stored as SHA-256, compared in constant time.
+
+With no key made, a server on a loopback address takes any key or none; once one exists, every ``/v1`` route and socket
+needs one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kodo.lifecycle.records import KeyRow, Store
+from kodo.server.errors import Unauthorized
+
+DEFAULT_PROJECT = "default"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The owner of what a request makes, and the key whose limits it is under (None: an open server)."""
+
+    owner: str
+    key: KeyRow | None = None
+
+
+def digest(key: str) -> bytes:
+    """What is stored of a key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+class Keys:
+    """The keys of a store, asked anew each time: another process may have made or revoked one."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def exist(self) -> bool:
+        """Whether any key was ever made: revoking the last one does not open the server again."""
+        return bool(await self._store.keys())
+
+    async def caller(self, authorization: str | None) -> Caller:
+        """Who an ``Authorization`` header stands for.
+
+        Raises:
+            Unauthorized: keys exist, and it holds none of them.
+        """
+        keys = await self._store.keys()
+        if not keys:
+            return Caller(owner=DEFAULT_PROJECT)
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Unauthorized(
+                "You didn't provide an API key. Send it as: Authorization: Bearer YOUR_KEY.",
+                code="missing_api_key",
+            )
+        found = _find(keys, digest(token.strip()))
+        if found is None:
+            raise Unauthorized("Incorrect API key provided.")
+        return Caller(owner=found.project, key=found)
+
+
+def _find(keys: Sequence[KeyRow], wanted: bytes) -> KeyRow | None:
+    found = None
+    for key in keys:  # every key is compared, in constant time each
+        if hmac.compare_digest(key.hash, wanted) and key.revoked_at is None:
+            found = key
+    return found

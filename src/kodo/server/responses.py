@@ -1,0 +1,122 @@
+"""``/v1/responses``: create, retrieve, resume, cancel, delete, input items, input tokens."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.lifecycle.plan import Call
+from kodo.lifecycle.run import Run
+from kodo.server.http import ClientGone, EventStream, json_response, or_gone
+from kodo.server.limits import Ticket
+from kodo.server.lists import page_of, wire_list
+from kodo.server.state import State, caller, json_body, state
+from kodo.wire.decode import BadBody, create_response
+from kodo.wire.events import sse
+from kodo.wire.response import InputTokens
+
+_GONE = Response(status_code=499)
+"""For a client that will not read it; the status shows in the metrics only."""
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/responses``."""
+    here, who = state(request), caller(request)
+    ticket = here.limits.admit(who)
+    try:
+        body = create_response(await json_body(request))
+        call = Call(owner=who.owner, streamed=bool(body.stream) or bool(body.background))
+        run = await here.service.create(call, body)
+    except ClientGone:
+        ticket.close()
+        return _GONE
+    except BaseException:
+        ticket.close()
+        raise
+    if body.stream:
+        return _streamed(here, run, ticket)
+    if body.background:
+        _settle(run, ticket)
+        return json_response(run.response, headers=ticket.headers)
+    try:
+        response = await or_gone(request, run.wait())
+    except ClientGone:
+        await here.service.stop(run)
+        return _GONE
+    finally:
+        _settle(run, ticket)
+    return json_response(response, headers=ticket.headers)
+
+
+def _streamed(here: State, run: Run, ticket: Ticket) -> Response:
+    async def finished() -> None:
+        if not run.background:
+            await here.service.stop(run)
+        _settle(run, ticket)
+
+    return EventStream(run.events(), sse, headers=ticket.headers, finished=finished)
+
+
+def _settle(run: Run, ticket: Ticket) -> None:
+    usage = run.response.usage
+    ticket.charge(usage.total_tokens if usage is not None else 0)
+    ticket.close()
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/responses/{id}``; with ``stream=true`` its events behind ``starting_after``."""
+    here, owner = state(request), caller(request).owner
+    response_id = request.path_params["response_id"]
+    query = _query(request, {"stream", "starting_after", "include", "include[]", "include_obfuscation"})
+    if query.get("stream", "false") != "true":
+        return json_response(await here.service.get(owner, response_id))
+    after = query.get("starting_after", "-1")
+    if not after.removeprefix("-").isdigit():
+        raise BadBody("'starting_after' must be a sequence number.", "starting_after", "invalid_type")
+    events = await here.service.events(owner, response_id, int(after))
+
+    async def finished() -> None:
+        """A reader that goes away changes nothing."""
+
+    return EventStream(events, sse, headers={}, finished=finished)
+
+
+async def cancel(request: Request) -> Response:
+    """``POST /v1/responses/{id}/cancel``."""
+    service = state(request).service
+    return json_response(await service.cancel(caller(request).owner, request.path_params["response_id"]))
+
+
+async def delete(request: Request) -> Response:
+    """``DELETE /v1/responses/{id}``."""
+    response_id = request.path_params["response_id"]
+    await state(request).service.delete(caller(request).owner, response_id)
+    return json_response({"id": response_id, "object": "response", "deleted": True})
+
+
+async def input_items(request: Request) -> Response:
+    """``GET /v1/responses/{id}/input_items``."""
+    query = _query(request, {"after", "before", "limit", "order", "include", "include[]"})
+    rows, more = await state(request).service.input_items(
+        caller(request).owner, request.path_params["response_id"], page_of(query)
+    )
+    return json_response(wire_list([row.context.item for row in rows], [row.id for row in rows], more))
+
+
+async def input_tokens(request: Request) -> Response:
+    """``POST /v1/responses/input_tokens``: nothing is run or stored."""
+    here, who = state(request), caller(request)
+    raw = await json_body(request)
+    if raw.get("model") is None:
+        raw["model"] = next(iter(here.models))
+    body = create_response(raw)
+    count = await here.service.count(Call(owner=who.owner), body)
+    return json_response(InputTokens(input_tokens=count))
+
+
+def _query(request: Request, known: set[str]) -> dict[str, str]:
+    """The query, whose names must be known ones."""
+    for name in request.query_params:
+        if name not in known:
+            raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+    return dict(request.query_params)

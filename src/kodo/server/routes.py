@@ -1,0 +1,21 @@
+"""The one table of routes."""
+
+from __future__ import annotations
+
+from starlette.routing import BaseRoute, Route
+
+from kodo.server import health, models, responses
+
+ROUTES: tuple[BaseRoute, ...] = (
+    Route("/health", health.health, methods=["GET"]),
+    Route("/ready", health.ready, methods=["GET"]),
+    Route("/metrics", health.metrics, methods=["GET"]),
+    Route("/v1/models", models.list_models, methods=["GET"]),
+    Route("/v1/models/{model:path}", models.retrieve_model, methods=["GET"]),
+    Route("/v1/responses", responses.create, methods=["POST"]),
+    Route("/v1/responses/input_tokens", responses.input_tokens, methods=["POST"]),
+    Route("/v1/responses/{response_id}", responses.retrieve, methods=["GET"]),
+    Route("/v1/responses/{response_id}", responses.delete, methods=["DELETE"]),
+    Route("/v1/responses/{response_id}/cancel", responses.cancel, methods=["POST"]),
+    Route("/v1/responses/{response_id}/input_items", responses.input_items, methods=["GET"]),
+)
