@@ -65,4 +65,6 @@ class CommitSource:
     root: Path = field(default_factory=Path.cwd)
 
 
-ReviewSource = PathsSource | TextSource | DiffSource | VersionsSource | StagedSource | BaseSource | CommitSource
+ReviewSource = (
+    PathsSource | TextSource | DiffSource | VersionsSource | StagedSource | BaseSource | CommitSource
+)

@@ -1,0 +1,36 @@
+"""`kodo review`: what is wrong with a change, with evidence.
+
+The public face: `review`, `review_code`, the sources, the options and the report.
+"""
+
+from kodo.toolkit.report.model import Category, Finding, ReviewReport, Severity, State
+from kodo.toolkit.review.job import review
+from kodo.toolkit.review.options import ReviewOptions
+from kodo.toolkit.review.source import (
+    BaseSource,
+    CommitSource,
+    DiffSource,
+    PathsSource,
+    ReviewSource,
+    StagedSource,
+    TextSource,
+    VersionsSource,
+)
+
+__all__ = [
+    "BaseSource",
+    "Category",
+    "CommitSource",
+    "DiffSource",
+    "Finding",
+    "PathsSource",
+    "ReviewOptions",
+    "ReviewReport",
+    "ReviewSource",
+    "Severity",
+    "StagedSource",
+    "State",
+    "TextSource",
+    "VersionsSource",
+    "review",
+]

@@ -1,0 +1,205 @@
+"""The code under review as lines: each file after the change, before it, and which lines the change touched.
+
+Lines end at LF only, as in git; text is kept as it is. This module does not know where the text came from.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import StringIO
+from itertools import islice
+
+from unidiff import Hunk as PatchHunk
+from unidiff import PatchSet
+from unidiff.errors import UnidiffParseError
+
+_HUNK = re.compile(r"^@@ -", re.MULTILINE)
+_SECTION = re.compile(r"^diff --git ", re.MULTILINE)
+
+
+class DiffError(ValueError):
+    """The text is not a unified diff that can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Lines that the change took away; `anchor` is the line after the change that now stands in their place."""
+
+    anchor: int
+    old_line: int
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hunk:
+    """One hunk, in lines after the change: `start` to `end`, both included (`end` < `start` if nothing is left)."""
+
+    start: int
+    end: int
+    added: frozenset[int]
+    removals: tuple[Removal, ...]
+    context: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class ChangedFile:
+    """One file under review. `before` is None for a new file, and for a file reviewed whole."""
+
+    path: str
+    language: str
+    after: str
+    before: str | None = None
+    hunks: tuple[Hunk, ...] = ()
+    whole: bool = False
+    old_path: str = ""
+    complete: bool = field(default=True)
+    """False: the diff is all there is, lines between the hunks are not known (they are empty)."""
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The text's lines without their LF; line n is `lines[n - 1]`."""
+        return split_lines(self.after)
+
+    @cached_property
+    def added(self) -> frozenset[int]:
+        """The lines that are new or altered."""
+        if self.whole:
+            return frozenset(range(1, len(self.lines) + 1))
+        return frozenset().union(*(hunk.added for hunk in self.hunks))
+
+    @cached_property
+    def removals(self) -> tuple[Removal, ...]:
+        """Everything the change took away, in order."""
+        return tuple(removal for hunk in self.hunks for removal in hunk.removals)
+
+    @cached_property
+    def touched(self) -> frozenset[int]:
+        """The lines a finding may stand on: added ones, and those that stand where others were removed."""
+        return self.added | {removal.anchor for removal in self.removals}
+
+    def touches(self, start: int, end: int) -> bool:
+        """Whether any line from `start` to `end` was touched."""
+        return any(start <= line <= end for line in self.touched)
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines of `text` without LF; a final LF begins no further line."""
+    lines = text.split("\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def hunks_of(section: str, total: int) -> tuple[Hunk, ...]:
+    """The hunks of one file's part of a diff; `total` is the number of lines after the change.
+
+    Raises DiffError where counts and lines disagree.
+    """
+    return tuple(_hunk(hunk, total) for hunk in _parsed(section))
+
+
+def _parsed(section: str) -> list[PatchHunk]:
+    """The hunks of one file's part of a diff, whatever its headers say (paths in them may be quoted)."""
+    first = _HUNK.search(section)
+    if first is None:
+        return []
+    try:
+        patch = PatchSet(StringIO("--- a/x\n+++ b/x\n" + section[first.start() :], newline="\n"))
+    except UnidiffParseError as error:
+        raise DiffError(f"diff: {error}") from error
+    return [hunk for file in patch for hunk in file]
+
+
+def _hunk(hunk: PatchHunk, total: int) -> Hunk:
+    added: set[int] = set()
+    context: list[tuple[int, str]] = []
+    removals: list[Removal] = []
+    gone: list[str] = []
+    gone_from = 0
+    start = hunk.target_start
+    length = hunk.target_length
+    following = start if length else start + 1
+
+    def close() -> None:
+        if gone:
+            removals.append(Removal(max(1, min(following, total)), gone_from, tuple(gone)))
+            gone.clear()
+
+    for line in hunk:
+        if line.is_removed:
+            if not gone:
+                gone_from = line.source_line_no
+            gone.append(line.value.removesuffix("\n"))
+            continue
+        if line.target_line_no is None:  # the "no newline at end of file" marker
+            continue
+        close()
+        following = line.target_line_no + 1
+        if line.is_added:
+            added.add(line.target_line_no)
+        context.append((line.target_line_no, line.value.removesuffix("\n")))
+    close()
+    return Hunk(start, start + length - 1, frozenset(added), tuple(removals), tuple(context))
+
+
+def unified(before: str, after: str) -> str:
+    """A unified diff of two texts with three lines of context, without file headers."""
+    old, new = split_lines(before), split_lines(after)
+    lines = islice(difflib.unified_diff(old, new, n=3, lineterm=""), 2, None)
+    return "".join(line + "\n" for line in lines)
+
+
+def sections(diff: str) -> list[str]:
+    """The parts of a `git diff`, one for each file, in order."""
+    starts = [match.start() for match in _SECTION.finditer(diff)]
+    return [diff[start:end] for start, end in zip(starts, [*starts[1:], len(diff)], strict=True)]
+
+
+def matches(lines: list[str], hunks: tuple[Hunk, ...]) -> bool:
+    """Whether a text is the state after the hunks: every context and added line is where they say."""
+    return all(
+        0 < number <= len(lines) and lines[number - 1] == text
+        for hunk in hunks
+        for number, text in hunk.context
+    )
+
+
+def reverted(lines: list[str], hunks: tuple[Hunk, ...]) -> list[str]:
+    """The lines before the change, from those after it and the hunks."""
+    result = list(lines)
+    for hunk in reversed(hunks):
+        old: list[str] = []
+        removals = {removal.anchor: removal for removal in hunk.removals}
+        tail = [removal for removal in hunk.removals if removal.anchor > hunk.end or hunk.end < hunk.start]
+        for number, text in hunk.context:
+            removal = removals.get(number)
+            if removal is not None and removal not in tail:
+                old.extend(removal.lines)
+            if number not in hunk.added:
+                old.append(text)
+        for removal in tail:
+            old.extend(removal.lines)
+        at = hunk.start - 1 if hunk.end >= hunk.start else hunk.start
+        result[at : at + max(0, hunk.end - hunk.start + 1)] = old
+    return result
+
+
+def applied(lines: list[str], section: str) -> list[str] | None:
+    """The lines after the change, from those before it; None where the diff does not fit."""
+    result: list[str] = []
+    at = 0
+    for hunk in _parsed(section):
+        start = hunk.source_start - 1 if hunk.source_length else hunk.source_start
+        result.extend(lines[at:start])
+        at = start
+        for line in hunk:
+            text = line.value.removesuffix("\n")
+            if line.is_context or line.is_removed:
+                if at >= len(lines) or lines[at] != text:
+                    return None
+                at += 1
+            if line.is_context or line.is_added:
+                result.append(text)
+    result.extend(lines[at:])
+    return result

@@ -1,0 +1,72 @@
+"""What each of kodo's own rules means: class, severity, and its words in both languages (`rules.toml`)."""
+
+import ast
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from kodo.toolkit.report.model import Category, EvidenceKind, Severity
+from kodo.toolkit.review.draft import Draft
+from kodo.toolkit.review.python import Module
+
+SOURCE = "kodo"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule; `{0}` in its words is the first value a check gives."""
+
+    category: Category
+    severity: Severity
+    en: str
+    ja: str
+    kind: EvidenceKind = EvidenceKind.RULE
+
+
+@cache
+def rules() -> dict[str, Rule]:
+    """All rules by their full name (`kodo/…`)."""
+    text = files("kodo.toolkit.review.checks").joinpath("rules.toml").read_text(encoding="utf-8")
+    return {
+        f"kodo/{name}": Rule(
+            Category(row["class"]),
+            Severity(row["severity"]),
+            row["en"],
+            row["ja"],
+            EvidenceKind(row.get("evidence", "rule")),
+        )
+        for name, row in tomllib.loads(text).items()
+    }
+
+
+def remark(module: Module, node: ast.AST, name: str, *values: str, symbol: str = "") -> Draft:
+    """A draft on a node of the tree (statements that hold others: on their first line only)."""
+    line: int = node.lineno  # type: ignore[attr-defined]  # only nodes with a place are given
+    holds_others = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.If,
+                                     ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith, ast.ExceptHandler))  # fmt: skip  # one test
+    end: int = line if holds_others else node.end_lineno or line  # type: ignore[attr-defined]  # same
+    return remark_on(
+        line, name, *values, end_line=end, column=module.column(line, node.col_offset), symbol=symbol
+    )  # type: ignore[attr-defined]  # same
+
+
+def remark_on(
+    line: int, name: str, *values: str, end_line: int = 0, column: int = 0, symbol: str = ""
+) -> Draft:
+    """A draft on a line."""
+    rule = rules()[f"kodo/{name}"]
+    return Draft(
+        rule=f"kodo/{name}",
+        category=rule.category,
+        severity=rule.severity,
+        line=line,
+        end_line=end_line or line,
+        column=column,
+        message=rule.en.format(*values),
+        source=SOURCE,
+        detail=name,
+        kind=rule.kind,
+        symbol=symbol,
+        values=values,
+    )

@@ -1,0 +1,67 @@
+"""Which language a file is in, by its name or first line, and which files are not code at all."""
+
+from pathlib import PurePosixPath
+
+_BY_SUFFIX = {
+    ".py": "python", ".pyi": "python", ".pyw": "python",
+    ".js": "javascript", ".mjs": "javascript", ".cjs": "javascript", ".jsx": "javascript",
+    ".ts": "typescript", ".mts": "typescript", ".cts": "typescript", ".tsx": "tsx",
+    ".go": "go", ".java": "java", ".rs": "rust", ".c": "c", ".h": "c",
+    ".json": "json", ".toml": "toml", ".yaml": "yaml", ".yml": "yaml",
+    ".env": "config", ".ini": "config", ".cfg": "config", ".conf": "config", ".properties": "config",
+}  # fmt: skip  # a table reads better in rows
+_UNSUPPORTED = {
+    ".rb": "Ruby", ".php": "PHP", ".cs": "C#", ".kt": "Kotlin", ".swift": "Swift", ".scala": "Scala",
+    ".lua": "Lua", ".pl": "Perl", ".sh": "shell", ".bash": "shell", ".sql": "SQL", ".cpp": "C++",
+    ".cc": "C++", ".hpp": "C++", ".dart": "Dart", ".ex": "Elixir", ".hs": "Haskell", ".r": "R", ".vue": "Vue",
+    ".svelte": "Svelte", ".ipynb": "Jupyter", ".m": "Objective-C", ".zig": "Zig", ".ps1": "PowerShell",
+}  # fmt: skip  # same
+_LOCKS = frozenset(
+    {"package-lock.json", "yarn.lock", "poetry.lock", "uv.lock", "Cargo.lock", "go.sum", "pnpm-lock.yaml"}
+)
+NAMES = {
+    "python": "Python", "javascript": "JavaScript", "typescript": "TypeScript", "tsx": "TypeScript",
+    "go": "Go", "java": "Java", "rust": "Rust", "c": "C", "json": "JSON", "toml": "TOML", "yaml": "YAML",
+    "config": "configuration",
+}  # fmt: skip  # same
+SUFFIXES = {
+    "python": ".py", "javascript": ".js", "typescript": ".ts", "tsx": ".tsx", "go": ".go", "java": ".java",
+    "rust": ".rs", "c": ".c",
+}  # fmt: skip  # same
+
+
+def language_of(path: str, text: str = "") -> str:
+    """The language's short name, or "" where kodo has no analyser for the file."""
+    pure = PurePosixPath(path)
+    if pure.name in _LOCKS:
+        return ""
+    if pure.name.startswith(".env"):
+        return "config"
+    known = _BY_SUFFIX.get(pure.suffix.lower(), "")
+    if not known and not pure.suffix and text.startswith("#!") and "python" in text.partition("\n")[0]:
+        return "python"
+    return known
+
+
+def why_not(path: str, text: str = "") -> tuple[str, bool]:
+    """Why a file without a language is not reviewed, and whether that is a gap (it is code)."""
+    pure = PurePosixPath(path)
+    if pure.name in _LOCKS:
+        return "lock file", False
+    if name := _UNSUPPORTED.get(pure.suffix.lower()):
+        return f"no analyser for {name}", True
+    if not pure.suffix and text.startswith("#!"):
+        return "no analyser for this kind of script", True
+    return "not code", False
+
+
+def is_test(path: str) -> bool:
+    """Whether a file holds tests, by its name or a folder named tests."""
+    pure = PurePosixPath(path)
+    folders = {"tests", "test", "testing", "__tests__", "spec"}
+    return (
+        pure.name.startswith("test_")
+        or pure.stem.endswith(("_test", ".test", ".spec"))
+        or pure.name == "conftest.py"
+        or bool(folders.intersection(pure.parts[:-1]))
+    )

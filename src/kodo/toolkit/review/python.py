@@ -1,0 +1,142 @@
+"""One Python text as a tree with the questions that the checks ask of it.
+
+Positions are the compiler's: lines from 1, columns as UTF-8 bytes from 0, which `column` turns into characters
+from 1. Raises nothing of its own: `parse` returns None for what this Python cannot read.
+"""
+
+import ast
+import io
+import tokenize
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+
+
+@dataclass(frozen=True)
+class Module:
+    """A parsed text and its lines."""
+
+    text: str
+    tree: ast.Module
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The text's lines without LF."""
+        return self.text.split("\n")
+
+    @cached_property
+    def parents(self) -> dict[ast.AST, ast.AST]:
+        """Each node's parent."""
+        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+
+    @cached_property
+    def comments(self) -> dict[int, str]:
+        """The comment on each line that has one, with its `#`."""
+        try:
+            tokens = list(tokenize.generate_tokens(io.StringIO(self.text).readline))
+        except (tokenize.TokenError, SyntaxError):
+            return {}
+        return {token.start[0]: token.string for token in tokens if token.type == tokenize.COMMENT}
+
+    @cached_property
+    def functions(self) -> dict[str, Function]:
+        """Every function by its qualified name; of two with one name the last."""
+        return {
+            name: node
+            for name, node in self.definitions
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+
+    @cached_property
+    def definitions(self) -> list[tuple[str, Function | ast.ClassDef]]:
+        """Every function and class with its qualified name, outermost first."""
+        return list(_definitions(self.tree, ""))
+
+    @cached_property
+    def times_named(self) -> Counter[str]:
+        """How often each name is bound anywhere in the text: defined, assigned or imported."""
+        names = Counter(name for name, _ in self.definitions)
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names[node.id] += 1
+            elif isinstance(node, ast.alias):
+                names[(node.asname or node.name).partition(".")[0]] += 1
+        return names
+
+    def definition_at(self, line: int) -> str:
+        """The qualified name of the innermost function or class around a line, "" for the module."""
+        inner = ""
+        for name, node in self.definitions:
+            if first_line(node) <= line <= (node.end_lineno or node.lineno):
+                inner = name
+        return inner
+
+    def column(self, line: int, offset: int) -> int:
+        """The character column, from 1, of a byte offset in a line."""
+        return len(self.lines[line - 1].encode()[:offset].decode(errors="replace")) + 1
+
+    def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
+        """The nodes around a node, innermost first."""
+        while (parent := self.parents.get(node)) is not None:
+            yield parent
+            node = parent
+
+    def function_of(self, node: ast.AST) -> Function | None:
+        """The function that a node is in, if any."""
+        for parent in self.ancestors(node):
+            if isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                return parent
+            if isinstance(parent, (ast.ClassDef, ast.Lambda)):
+                return None
+        return None
+
+
+def parse(text: str) -> Module | None:
+    """The tree of a text, or None where this Python cannot parse it (or it is nested too deep)."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Module(text, ast.parse(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def first_line(node: Function | ast.ClassDef) -> int:
+    """The line a definition begins on, decorators included."""
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+
+
+def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function's body without those of functions and classes inside it."""
+    todo = list(ast.iter_child_nodes(function))
+    while todo:
+        node = todo.pop()
+        yield node
+        if not isinstance(node, (*_SCOPES, ast.Lambda)):
+            todo.extend(ast.iter_child_nodes(node))
+
+
+def dotted(node: ast.AST) -> str:
+    """`a.b.c` for a chain of names, else ""."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ""
+    return ".".join([node.id, *reversed(parts)])
+
+
+def _definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, Function | ast.ClassDef]]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _SCOPES):
+            name = f"{prefix}{child.name}"
+            yield name, child
+            yield from _definitions(child, f"{name}.")
+        elif not isinstance(child, ast.expr):
+            yield from _definitions(child, prefix)
