@@ -111,13 +111,14 @@ def revoke_key(home: Path, key_id: str) -> KeyRow:
     """Revoke a key, at once and for ever; one that is revoked stays as it is. Raises NotFound or StoreFailed."""
 
     async def revoke(store: Store) -> KeyRow:
-        for row in await store.keys():
-            if row.id == key_id:
-                if row.revoked_at is None:
-                    row = msgspec.structs.replace(row, revoked_at=time.time())
-                    await store.put_key(row)
-                return row
-        raise NotFound(f"There is no key {key_id!r}; kodo keys list shows their ids.")
+        found = next((row for row in await store.keys() if row.id == key_id), None)
+        if found is None:
+            raise NotFound(f"There is no key {key_id!r}; kodo keys list shows their ids.")
+        if found.revoked_at is not None:
+            return found
+        revoked = msgspec.structs.replace(found, revoked_at=time.time())
+        await store.put_key(revoked)
+        return revoked
 
     return _with_store(home, revoke)
 

@@ -12,6 +12,8 @@ from kodo.store import documents, responses
 
 CHUNK = 100
 """Objects that one transaction prunes, so that other writers wait for some milliseconds at most."""
+PAGES = 2000
+"""Free pages that one transaction hands back, for the same reason."""
 _TABLES = ("responses", "items", "log", "documents", "replays", "keys")
 
 
@@ -47,9 +49,12 @@ def prune_replays(connection: sqlite3.Connection, before: float) -> int:
     ).rowcount
 
 
-def give_back(connection: sqlite3.Connection) -> None:
-    """Hand pages that are free now to the file system."""
-    connection.execute("PRAGMA incremental_vacuum").fetchall()  # frees one page a row that is fetched
+def give_back(connection: sqlite3.Connection, pages: int) -> int:
+    """Hand up to so many pages that are free now to the file system; how many are left."""
+    connection.execute(
+        f"PRAGMA incremental_vacuum({pages})"
+    ).fetchall()  # frees one page a row that is fetched
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
 
 def count(connection: sqlite3.Connection) -> dict[str, int]:

@@ -282,7 +282,9 @@ class SqliteStore:
         counts["replays"] = await self._write(
             lambda connection: housekeeping.prune_replays(connection, limit)
         )
-        await self._write(housekeeping.give_back, durable=False)
+        give_back = partial(housekeeping.give_back, pages=housekeeping.PAGES)
+        while await self._write(give_back, durable=False):
+            pass
         return counts
 
     async def _in_chunks(self, delete: Callable[..., int], names: Sequence[tuple[str, str]]) -> int:

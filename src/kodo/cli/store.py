@@ -1,0 +1,63 @@
+"""`kodo store`: look at, prune and export what the server has stored."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from kodo.cli.exit_codes import CommandError
+from kodo.cli.registry import new_app
+from kodo.cli.tables import as_json
+from kodo.config import kodo_home, load
+from kodo.server import admin
+
+app = new_app("What the server has stored. Each works beside a running server.")
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except admin.StoreFailed as error:
+        raise CommandError(error.message) from None
+
+
+@app.command()
+def stats(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Rows by table, bytes on disk, schema version."""
+    with _one_line():
+        found = admin.stats(kodo_home())
+    if json:
+        typer.echo(as_json(found))
+        return
+    for name, count in found["rows"].items():
+        typer.echo(f"{name.replace('_', ' '):<20}{count:>14,}")
+    typer.echo(f"{'bytes on disk':<20}{found['bytes']:>14,}")
+    typer.echo(f"{'schema':<20}{found['schema']:>14}")
+
+
+@app.command()
+def prune(
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Delete what is older. Default: the setting retention_days.")
+    ] = None,
+) -> None:
+    """Delete old responses, and the context that no newer one needs; the space goes back to the disk."""
+    with _one_line():
+        counts = admin.prune(kodo_home(), load().retention_days if days is None else days)
+    typer.echo(", ".join(f"{name}: {count:,}" for name, count in counts.items()))
+
+
+@app.command()
+def export(
+    project: Annotated[str | None, typer.Option(help="Of one project. Default: of all.")] = None,
+) -> None:
+    """Write responses, conversations and other objects to stdout, one JSON object a line."""
+    with _one_line():
+        for line in admin.export(kodo_home(), project):
+            sys.stdout.buffer.write(line)
+    sys.stdout.buffer.flush()
