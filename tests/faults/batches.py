@@ -19,7 +19,7 @@ from tests.faults import answers
 class BatchStore:
     """Uploaded files and submitted batches."""
 
-    polls: int = 2
+    polls: int = 1
     """How many times a batch is still `in_progress` when asked."""
     fails: frozenset[str] = frozenset()
     expires: bool = False
@@ -35,6 +35,9 @@ class BatchStore:
             return 200, json.dumps(self._upload(headers, raw)).encode()
         if (method, target) == ("POST", "/v1/batches"):
             return 200, json.dumps(self._submit(json.loads(raw))).encode()
+        if method == "GET" and re.fullmatch(r"/v1/batches\?limit=\d+", target):
+            newest_first = list(reversed(self.batches.values()))
+            return 200, json.dumps({"object": "list", "data": newest_first, "has_more": False}).encode()
         if method == "GET" and (found := re.fullmatch(r"/v1/batches/(\w+)", target)):
             return 200, json.dumps(self._poll(found[1])).encode()
         if method == "GET" and (found := re.fullmatch(r"/v1/files/(\w+)/content", target)):
@@ -75,6 +78,7 @@ class BatchStore:
             "object": "batch",
             "endpoint": body["endpoint"],
             "input_file_id": body["input_file_id"],
+            "metadata": body.get("metadata"),
             "completion_window": "24h",
             "created_at": 1,
             "status": "in_progress",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import openai
     from openai.types import Batch
 
-POLL_SECONDS = (1.0, 30.0)
+POLL_SECONDS = (0.5, 30.0)
 """First and longest pause between two looks at a submitted batch."""
 
 _TOKEN = "kodo_batch"  # noqa: S105 - the name of a metadata field, not a secret
