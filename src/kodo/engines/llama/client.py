@@ -172,11 +172,15 @@ class ChildClient:
     async def _open(self, method: str, path: str, body: object = None) -> aiohttp.ClientResponse:
         """Send a request to a child that is up, waiting for one that is just being restarted.
 
+        A child that dies before it answers is given the request once more, in its next life: it may have been dying
+        already. Not twice, since the request may be what killed it.
+
         Raises:
             EngineUnavailable: there is no child to send it to.
             EngineFailed: it ended before it answered.
         """
         data = None if body is None else msgspec.json.encode(body)
+        lost = 0
         for _ in range(CONNECT_ATTEMPTS):
             session = await self._supervisor.session()
             try:
@@ -186,7 +190,10 @@ class ChildClient:
             except aiohttp.ClientConnectorError:
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)  # gone; the supervisor learns of it in a moment
             except (aiohttp.ClientError, ConnectionError) as error:
-                raise EngineFailed("The engine's process ended before it answered.") from error
+                lost += 1
+                if lost > 1:
+                    raise EngineFailed("The engine's process ended before it answered.") from error
+                await asyncio.sleep(CONNECT_PAUSE_SECONDS)
             except RuntimeError as error:  # aiohttp's only word for a session closed under it
                 raise EngineUnavailable("The engine is being stopped.") from error
         raise EngineUnavailable("The engine is not available: its process cannot be reached.")
