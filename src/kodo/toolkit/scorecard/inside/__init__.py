@@ -1,0 +1,1 @@
+"""What the scorecard runs inside the sandbox; imports nothing of kodo."""
