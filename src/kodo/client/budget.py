@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Literal, get_args
 
 Scope = Literal["run", "day", "month", "repository"]
@@ -26,9 +26,10 @@ class Budget:
     repository: Decimal | None = None
 
     def __post_init__(self) -> None:
-        for scope, limit in self.limits():
-            if not limit.is_finite() or limit < 0:
-                raise ValueError(f"budget {scope}: {limit} is not an amount of dollars")
+        for scope in SCOPES:
+            value = getattr(self, scope)
+            if value is not None and not _is_amount(value):
+                raise ValueError(f"budget {scope}: {value!r} is not an amount of dollars")
 
     def limits(self) -> Iterator[tuple[Scope, Decimal]]:
         """The limits that are set. Floats and strings given by a caller are taken as decimals."""
@@ -36,6 +37,14 @@ class Budget:
             value = getattr(self, scope)
             if value is not None:
                 yield scope, Decimal(str(value))
+
+
+def _is_amount(value: object) -> bool:
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation:
+        return False
+    return amount.is_finite() and amount >= 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from kodo.client.retry import is_out_of_quota
+
 if TYPE_CHECKING:
     from kodo.client.answer import Answer
 
@@ -171,7 +173,7 @@ def translate(error: Exception, attempts: int = 1) -> CallError:
     kind: type[CallError] = RequestRefusedError
     if status in (401, 403):
         kind = AuthenticationFailedError
-    elif error.code == "insufficient_quota":
+    elif is_out_of_quota(error):
         kind = QuotaExhaustedError
     elif status == 429:
         kind = RateLimitedError

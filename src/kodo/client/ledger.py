@@ -35,7 +35,7 @@ from filelock import FileLock, Timeout
 
 from kodo.client.budget import SCOPES, Budget, Scope, Windows
 from kodo.client.errors import BudgetExceededError, SettingsError
-from kodo.client.prices import Cost, from_nano, to_nano
+from kodo.client.prices import Cost, from_nano, limit_nano, to_nano
 from kodo.client.usage import Usage
 from kodo.config import kodo_home
 
@@ -200,7 +200,7 @@ class Ledger:
                 if not limits:
                     continue
                 spent = self._total(scope, key)
-                if spent + worst.nano > to_nano(min(limits)):
+                if spent + worst.nano > limit_nano(min(limits)):
                     raise BudgetExceededError(scope, key, min(limits), from_nano(spent), worst.usd)
             self._db.execute(
                 "INSERT INTO calls (id, started, status, owner, run, day, month, repository, job, model, endpoint,"
@@ -298,7 +298,7 @@ class Ledger:
             else:
                 self._db.execute(
                     "INSERT INTO limits VALUES (?, ?) ON CONFLICT DO UPDATE SET nano = excluded.nano",
-                    (scope, to_nano(usd)),
+                    (scope, limit_nano(usd)),
                 )
 
     def limits(self) -> Budget:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Literal
 
 from kodo.client.errors import UnknownPriceError
@@ -73,6 +73,11 @@ class Cost:
 def to_nano(usd: Decimal) -> int:
     """Whole nano-dollars, rounded up, so that a limit is never passed by a rounding."""
     return int((usd * NANO).to_integral_value(rounding=ROUND_CEILING))
+
+
+def limit_nano(usd: Decimal) -> int:
+    """A limit in whole nano-dollars, rounded down for the same reason."""
+    return int((usd * NANO).to_integral_value(rounding=ROUND_FLOOR))
 
 
 def from_nano(nano: int) -> Decimal:

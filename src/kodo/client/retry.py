@@ -155,13 +155,18 @@ def is_retryable(error: BaseException) -> bool:
     """Whether another attempt may succeed, by the rules in the module's docstring."""
     status = status_of(error)
     if status is not None:
-        if status in NEVER or getattr(error, "code", None) == "insufficient_quota":
+        if status in NEVER or is_out_of_quota(error):
             return False
         advice = header_of(error, "x-should-retry")
         if advice in ("true", "false"):
             return advice == "true"
         return status in (408, 429) or status >= 500
     return isinstance(error, (ConnectionError, TimeoutError)) or _is_transport_error(error)
+
+
+def is_out_of_quota(error: BaseException) -> bool:
+    """Whether the server says that the account has no quota left (as ``code`` or, on older servers, ``type``)."""
+    return "insufficient_quota" in (getattr(error, "code", None), getattr(error, "type", None))
 
 
 def _is_transport_error(error: BaseException) -> bool:

@@ -238,11 +238,20 @@ class Session(SessionBase):
             CallError: the call did not give an answer; its subclass says why.
             EndpointError: there is no server.
         """
+        client = self.client()
         call, plan = self._open(input, options)
+
+        def send() -> Response:
+            call.attempts += 1
+            answer: object = client.responses.create(
+                **planning.sdk_arguments(plan.body), timeout=self._timeout(plan.timeout)
+            )
+            return checked(answer)
+
         try:
-            raw = self.retry.call(plan.job or "respond", lambda: self._send(call, plan))
+            raw = self.retry.call(plan.job or "respond", send)
             if not is_done(raw):
-                raw = self._poll(raw.id)
+                raw = self._poll(client, raw.id)
         except Exception as error:
             raise call.failed(error) from error
         except BaseException:
@@ -257,8 +266,9 @@ class Session(SessionBase):
         until the first event is there; from then on only a ``background`` response goes on after a break. Leave it
         early with ``close()`` or ``with``.
         """
+        client = self.client()
         call, plan = self._open(input, options)
-        return TextStream.open(self.client(), call, self.retry, self._timeout(plan.timeout))
+        return TextStream.open(client, call, self.retry, self._timeout(plan.timeout))
 
     def estimate(
         self, input: Input, *, ask_server: bool | None = None, **options: Unpack[CallOptions]
@@ -297,18 +307,11 @@ class Session(SessionBase):
         plan = self.account.plan(input, options, endpoint)
         return self.account.open(plan, endpoint), plan
 
-    def _send(self, call: OpenCall, plan: Plan) -> Response:
-        call.attempts += 1
-        answer: object = self.client().responses.create(
-            **planning.sdk_arguments(plan.body), timeout=self._timeout(plan.timeout)
-        )
-        return checked(answer)
-
-    def _poll(self, response_id: str) -> Response:
+    def _poll(self, client: openai.OpenAI, response_id: str) -> Response:
         pause, longest = POLL_SECONDS
         while True:
             time.sleep(pause)
             pause = min(pause * 1.5, longest)
-            raw = self.retry.call("poll", lambda: checked(self.client().responses.retrieve(response_id)))
+            raw = self.retry.call("poll", lambda: checked(client.responses.retrieve(response_id)))
             if is_done(raw):
                 return raw
