@@ -2,12 +2,24 @@
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 8000
+ARGS ?=
 B := .venv/bin
 
-.PHONY: help run test setup setup-dev check lock clean
-
+.PHONY: help
 help: ## This list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
+	@awk -F ':.*## ' '/^##@/ {print "\n" substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##@ The two commands
+.PHONY: run test
+
+run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change) and stream a first answer
+	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello
+
+test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options)
+	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench" $(ARGS)
+
+##@ Working on kodo
+.PHONY: setup setup-dev check lock clean
 
 setup: ## .venv, locked dependencies, the default model
 	@$(PYTHON) scripts/bootstrap.py run
@@ -15,20 +27,16 @@ setup: ## .venv, locked dependencies, the default model
 setup-dev: ## setup, and what the tests and linters need
 	@$(PYTHON) scripts/bootstrap.py dev
 
-run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change) and stream a first answer
-	@$(B)/kodo serve --host $(HOST) --port $(PORT) --hello
-
-test: setup-dev ## Set up and run the tests
-	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench" $(ARGS)
-
 check: setup-dev ## Linters, mypy strict, import-linter
 	@$(B)/ruff check .
 	@$(B)/ruff format --check .
 	@$(B)/mypy
 	@$(B)/lint-imports --no-cache
 
-lock: ## Write requirements/*.txt anew from pyproject.toml
+lock: setup-dev ## Write requirements/*.txt anew from pyproject.toml
 	@scripts/lock
 
 clean: ## Remove the virtual environment and caches (KODO_HOME stays)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+##@ Long suites, not part of `make test`

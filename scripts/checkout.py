@@ -4,8 +4,8 @@
 
 Every step asks whether its outcome is already there, so a second run does nothing, an interrupted one goes on
 where it stopped, and a changed lock file installs what changed. What was done is written to `.venv/kodo-setup.json`
-after each step. Failures are one line on stderr and exit status 1. Standard library only, and of the checkout
-only the modules that promise the same.
+after each step. Failures are one line on stderr and exit status 1. Standard library only, and of kodo only the
+files that promise the same.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).resolve().parent.parent
 SETS = ("run", "dev")
@@ -61,10 +62,10 @@ def explain(error: OSError) -> str:
     """One line for what the operating system refused."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full: free some space and run it again"
-    where = f" {error.filename}" if error.filename else ""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"cannot write{where}: run it as the owner of the checkout, or clone it to a writable disk"
-    return f"{error.strerror}:{where}" if where else str(error)
+        what = error.filename or "the checkout"
+        return f"cannot write {what}: run it as the owner of the checkout, or clone it to a writable disk"
+    return str(error)
 
 
 def digest(path: Path) -> str:
@@ -182,7 +183,7 @@ class Checkout:
                 check=False,
             )
         if done.returncode != 0:
-            raise SetupError(venv_failure(done.stdout))
+            raise SetupError(venv_failure(done.stdout, self.venv))
 
     def install_dependencies(self, held: int) -> None:
         """Install the locked versions, and nothing whose sha256 is not in the lock file."""
@@ -211,8 +212,7 @@ class Checkout:
 
     def pip(self, arguments: list[str], tick: Callable[[str], None], held: int) -> None:
         """Run the environment's pip; its words are kept in `.venv/setup.log`. Raises SetupError."""
-        from kodo.engines.weights import pip
-
+        pip = module("engines/weights/pip.py")
         try:
             # A `user` or `target` in someone's pip.conf must not lead away from the environment.
             pip.run(
@@ -270,22 +270,27 @@ def check_venv_module() -> None:
 NO_VENV = "this Python cannot make virtual environments: install python3-venv (Debian, Ubuntu: apt install python3-venv)"
 
 
-def venv_failure(output: str) -> str:
-    """One line for a failed `python -m venv`."""
+def venv_failure(output: str, venv: Path) -> str:
+    """One line for a failed `python -m venv`, from what it printed."""
     if "ensurepip is not available" in output:
         return NO_VENV
     for number in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
         if os.strerror(number) in output:
-            return explain(OSError(number, os.strerror(number)))
+            return explain(OSError(number, os.strerror(number), str(venv)))
     lines = output.strip().splitlines()
     return f"no virtual environment: {lines[-1] if lines else 'python -m venv failed without a word'}"
 
 
 def bar(label: str, unit: str = ""):
-    """The progress bar of the `kodo` command, which runs without any dependency."""
-    from kodo.cli.progress import Bar
-
-    return Bar(label, unit)
+    """The progress bar of the `kodo` command."""
+    return module("cli/progress.py").Bar(label, unit)
 
 
-sys.path.insert(0, str(ROOT / "src"))
+def module(path: str) -> ModuleType:
+    """One file of kodo that needs nothing but the standard library; its package is not imported, which may need more."""
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / "src" / "kodo" / path)
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded

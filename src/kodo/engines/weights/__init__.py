@@ -1,4 +1,5 @@
 """The weights of local models: what is installed under KODO_HOME, and how a model gets there.
 
-Nothing is imported here: `pip` is also used by scripts/checkout.py, before any dependency is installed.
+registry.py: the models that are there. sources.py: the places they come from. gguf.py: is a file a whole model?
+pip.py: the way to the package index, also used, as a file, by scripts/checkout.py before anything is installed.
 """
