@@ -10,9 +10,9 @@ from functools import cached_property
 from io import StringIO
 from itertools import islice
 
-from unidiff import Hunk as PatchHunk
-from unidiff import PatchSet
 from unidiff.errors import UnidiffParseError
+from unidiff.patch import Hunk as PatchHunk
+from unidiff.patch import PatchSet
 
 _HUNK = re.compile(r"^@@ -", re.MULTILINE)
 _SECTION = re.compile(r"^diff --git ", re.MULTILINE)
@@ -129,7 +129,7 @@ def _hunk(hunk: PatchHunk, total: int) -> Hunk:
     for line in hunk:
         if line.is_removed:
             if not gone:
-                gone_from = line.source_line_no
+                gone_from = line.source_line_no or 0
             gone.append(line.value.removesuffix("\n"))
             continue
         if line.target_line_no is None:  # the "no newline at end of file" marker

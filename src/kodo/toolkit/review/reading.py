@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path, PurePosixPath
 
-from unidiff import PatchSet
 from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchSet
 
 from kodo.toolkit.report.model import Unreviewed
 from kodo.toolkit.review import changes
@@ -265,14 +265,13 @@ def _patched(sorter: _Sorter, root: Path | None, path: str, section: str, new: b
         for hunk in hunks:
             for number, text in hunk.context:
                 after[number - 1] = text
-    text = sorter.readable(
-        path, "".join(line + "\n" for line in after).encode("utf-8", errors="surrogateescape")
-    )
-    if text is None:
+    raw = "".join(line + "\n" for line in after).encode("utf-8", errors="surrogateescape")
+    readable = sorter.readable(path, raw)
+    if readable is None:
         return None
     hunks = changes.hunks_of(section, len(after))
     old = None if before is None else "".join(line + "\n" for line in before)
-    return ChangedFile(path, language_of(path, text), text, old, hunks, complete=complete)
+    return ChangedFile(path, language_of(path, readable), readable, old, hunks, complete=complete)
 
 
 def _staged(source: StagedSource, max_bytes: int) -> Material:

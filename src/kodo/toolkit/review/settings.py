@@ -68,10 +68,8 @@ def load(base_text: Callable[[str], str | None]) -> ProjectSettings:
         for pattern, names in _table(lint, "per-file-ignores").items()
         if isinstance(names, list)
     }
-    ignore = {
-        *_strings(mine, "ignore"),
-        *(str(code) for code in lint.get("ignore", []) if isinstance(code, str)),
-    }
+    theirs = lint.get("ignore", [])
+    ignore = {*_strings(mine, "ignore"), *(map(str, theirs) if isinstance(theirs, list) else ())}
     requires = _table(data, "project").get("requires-python", "")
     own_target = _table(data, "tool", "ruff").get("target-version", "")
     target = own_target if isinstance(own_target, str) and own_target else target_of(str(requires))

@@ -178,21 +178,19 @@ def builtin_order(module: Module) -> Iterator[Draft]:
         if not isinstance(call, ast.Call) or len(call.args) != 2:
             continue
         name, (one, two) = dotted(call.func), call.args
-        if name in {"isinstance", "issubclass"} and isinstance(one, ast.Name) and one.id in types:
-            if (
-                not (isinstance(two, ast.Name) and two.id in types)
-                and not isinstance(two, (ast.Tuple, ast.Attribute))
-                and name == "isinstance"
-            ):
-                yield remark(module, call, "swapped-arguments", one.id, ast.unparse(two), name)
-        elif name in {"json.dump", "pickle.dump", "yaml.dump"} and _opened(module, one):
-            yield remark(module, call, "swapped-arguments", ast.unparse(one), ast.unparse(two), name)
-        elif (
-            name.endswith("strptime")
-            and isinstance(one, ast.Constant)
-            and isinstance(one.value, str)
-            and "%" in one.value
-        ):
+        if name == "isinstance":
+            wrong = (
+                dotted(one) in types
+                and isinstance(two, ast.Name)
+                and two.id[0].islower()
+                and two.id not in types
+            )
+        elif name in {"json.dump", "pickle.dump", "yaml.dump"}:
+            wrong = _opened(module, one)
+        else:
+            text = one.value if isinstance(one, ast.Constant) else None
+            wrong = name.endswith("datetime.strptime") and isinstance(text, str) and "%" in text
+        if wrong:
             yield remark(module, call, "swapped-arguments", ast.unparse(one), ast.unparse(two), name)
 
 

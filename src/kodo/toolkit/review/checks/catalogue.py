@@ -11,6 +11,8 @@ from kodo.toolkit.review.draft import Draft
 from kodo.toolkit.review.python import Module
 
 SOURCE = "kodo"
+Placed = ast.stmt | ast.expr | ast.ExceptHandler
+"""The nodes that have a place in the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,11 @@ def rules() -> dict[str, Rule]:
     }
 
 
-def remark(module: Module, node: ast.AST, name: str, *values: str, symbol: str = "") -> Draft:
+def remark(module: Module, node: Placed, name: str, *values: str, symbol: str = "") -> Draft:
     """A draft on a node of the tree (statements that hold others: on their first line only)."""
-    line: int = node.lineno  # type: ignore[attr-defined]  # only nodes with a place are given
-    holds_others = isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.For, ast.While, ast.If,
-                                     ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith, ast.ExceptHandler))  # fmt: skip  # one test
-    end: int = line if holds_others else node.end_lineno or line  # type: ignore[attr-defined]  # same
-    return remark_on(
-        line, name, *values, end_line=end, column=module.column(line, node.col_offset), symbol=symbol
-    )  # type: ignore[attr-defined]  # same
+    end = node.lineno if hasattr(node, "body") else node.end_lineno or node.lineno
+    column = module.column(node.lineno, node.col_offset)
+    return remark_on(node.lineno, name, *values, end_line=end, column=column, symbol=symbol)
 
 
 def remark_on(

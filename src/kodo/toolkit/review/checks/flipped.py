@@ -113,8 +113,8 @@ def _turned(old: ast.AST, new: ast.AST) -> str:
         case ast.Constant(value=bool() as one), ast.Constant(value=bool() as two) if one is not two:
             return "truth value"
         case ast.Call(), ast.Call() if len(old.args) == len(new.args) > 1:
-            one, two = [ast.dump(node) for node in old.args], [ast.dump(node) for node in new.args]
-            exchanged = ast.dump(old.func) == ast.dump(new.func) and one != two and sorted(one) == sorted(two)
+            was, now = [ast.dump(node) for node in old.args], [ast.dump(node) for node in new.args]
+            exchanged = ast.dump(old.func) == ast.dump(new.func) and was != now and sorted(was) == sorted(now)
             return "order of arguments" if exchanged else ""
         case ((ast.Name() | ast.Attribute()), (ast.Name() | ast.Attribute())):
             names = dotted(old) or getattr(old, "attr", ""), dotted(new) or getattr(new, "attr", "")

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from kodo.toolkit.review.checks.catalogue import remark, remark_on
 from kodo.toolkit.review.draft import Draft
@@ -17,7 +18,7 @@ def unreachable(module: Module) -> Iterator[Draft]:
     """A statement after return, raise, continue or break in the same block."""
     for node in ast.walk(module.tree):
         for block in _blocks(node):
-            for one, following in zip(block, block[1:], strict=False):
+            for one, following in pairwise(block):
                 if isinstance(one, _ENDS) and not _makes_generator(following):
                     yield remark(module, following, "unreachable", type(one).__name__.lower())
                     break
@@ -40,9 +41,9 @@ def none_on_this_branch(module: Module) -> Iterator[Draft]:
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.If):
             continue
-        if (name := is_none(node.test)) and (use := _used(node.body, name)):
-            yield remark_on(node.lineno, "none-used", name, end_line=use.lineno)
-        elif (name := is_not_none(node.test)) and (use := _used(node.orelse, name)):
+        name = is_none(node.test) or is_not_none(node.test)
+        use = _used(node.body if is_none(node.test) else node.orelse, name) if name else None
+        if use is not None:
             yield remark_on(node.lineno, "none-used", name, end_line=use.lineno)
 
 
@@ -67,9 +68,9 @@ def _used(block: Sequence[ast.stmt], name: str) -> ast.expr | None:
     """The first place in a block that takes an attribute or item of `name` before it is assigned again."""
     for statement in block:
         for node in ast.walk(statement):
-            if isinstance(node, (ast.Attribute, ast.Subscript)) and dotted(node.value) == name:
-                if isinstance(node.ctx, ast.Load) and not _guarded(statement, node, name):
-                    return node
+            takes = isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Load)
+            if takes and dotted(node.value) == name and not _guarded(statement, node, name):
+                return node
         if any(
             dotted(node) == name
             for node in ast.walk(statement)

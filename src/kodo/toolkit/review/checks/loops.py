@@ -7,6 +7,7 @@ from kodo.toolkit.review.checks.catalogue import remark, remark_on
 from kodo.toolkit.review.draft import Draft
 from kodo.toolkit.review.python import Function, Module, dotted, own_nodes
 
+_RESIZING = ("append", "extend", "insert", "pop", "remove", "clear")
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
@@ -117,13 +118,8 @@ def _changes(loop: ast.AST, name: str) -> bool:
     for node in ast.walk(loop):
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, (ast.Store, ast.Del)):
             return True
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and dotted(node.func.value) == name
-        ):
-            if node.func.attr in {"append", "extend", "insert", "pop", "remove", "clear"}:
-                return True
+        if isinstance(node, ast.Call) and dotted(node.func) in {f"{name}.{method}" for method in _RESIZING}:
+            return True
     return False
 
 
@@ -231,10 +227,9 @@ def _values(module: Module, node: ast.AST, name: str) -> list[ast.expr]:
     scope: Function | ast.Module = module.function_of(node) or module.tree
     found: list[ast.expr] = []
     for part in own_nodes(scope):
-        if isinstance(part, ast.Assign) and any(dotted(target) == name for target in part.targets):
-            found.append(part.value)
-        elif isinstance(part, ast.AnnAssign) and dotted(part.target) == name and part.value is not None:
-            found.append(part.value)
+        if isinstance(part, (ast.Assign, ast.AnnAssign)) and part.value is not None:
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            found += [part.value for target in targets if dotted(target) == name]
     return found
 
 

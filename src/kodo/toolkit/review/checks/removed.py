@@ -323,13 +323,10 @@ def returned(pair: Pair) -> Iterator[Draft]:
 def base_call(pair: Pair) -> Iterator[Draft]:
     """A method that no longer calls the method it overrides."""
     for node in pair.old_nodes:
-        if (
-            isinstance(node, ast.Call)
-            and ast.unparse(node.func) == f"super().{pair.old.name}"
-            and pair.gone(node)
-        ):
-            if f"super().{pair.new.name}" not in pair.new_text and pair.renewed < _REWRITTEN:
-                yield from pair.lost(node, "super-removed", pair.new.name)
+        is_super = isinstance(node, ast.Call) and ast.unparse(node.func) == f"super().{pair.old.name}"
+        kept = f"super().{pair.new.name}" in pair.new_text
+        if is_super and not kept and pair.gone(node) and pair.renewed < _REWRITTEN:
+            yield from pair.lost(node, "super-removed", pair.new.name)
 
 
 CHECKS = (

@@ -28,7 +28,8 @@ _VALUE_FOLLOWS = re.compile(
     r"(?i)(?:=|<>|<|>|\bLIKE|\bIN|\bVALUES|\bBETWEEN|\bAND|\bLIMIT|\bOFFSET)\s*\(?(?:[^()]*,)?\s*['\"%]*$"
 )
 _RANDOM = frozenset(
-    {"random", "randint", "choice", "choices", "randrange", "getrandbits", "sample", "uniform"}
+    f"random.{name}"
+    for name in ("random", "randint", "choice", "choices", "randrange", "getrandbits", "sample", "uniform")
 )
 _LOGGERS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 
@@ -65,11 +66,7 @@ def compared_in_the_open(module: Module) -> Iterator[Draft]:
 def guessable_secret(module: Module) -> Iterator[Draft]:
     """A token, password or nonce made with the `random` module."""
     for node in ast.walk(module.tree):
-        if (
-            not isinstance(node, ast.Call)
-            or not dotted(node.func).startswith("random.")
-            or node.func.attr not in _RANDOM
-        ):  # type: ignore[attr-defined]  # a dotted call has an attribute
+        if not isinstance(node, ast.Call) or dotted(node.func) not in _RANDOM:
             continue
         function = module.function_of(node)
         names = [function.name] if function else []
@@ -171,8 +168,12 @@ def token_not_verified(module: Module) -> Iterator[Draft]:
 def sql_from_parts(module: Module) -> Iterator[Draft]:
     """SQL put together from text and a value: by f-string, `%`, `+` or `format`, where a parameter belongs."""
     for node in ast.walk(module.tree):
-        parts = _parts(node)
-        if not parts or isinstance(module.parents.get(node), (ast.BinOp, ast.JoinedStr)):
+        parts = _parts(node) if isinstance(node, ast.expr) else []
+        if (
+            not isinstance(node, ast.expr)
+            or not parts
+            or isinstance(module.parents.get(node), (ast.BinOp, ast.JoinedStr))
+        ):
             continue
         first = parts[0]
         if not isinstance(first, str) or not _SQL.match(first):
@@ -206,8 +207,12 @@ def _parts(node: ast.AST) -> list[str | ast.expr]:
         values = node.right.elts if isinstance(node.right, ast.Tuple) else [node.right]
         return _woven(re.split(r"%[sdr]", str(node.left.value)), values)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":
-        if isinstance(node.func.value, ast.Constant) and not node.keywords:
-            return _woven(re.split(r"\{\d*\}", str(node.func.value.value)), node.args)
+        pattern = node.func.value
+        return (
+            _woven(re.split(r"\{\d*\}", str(pattern.value)), node.args)
+            if isinstance(pattern, ast.Constant)
+            else []
+        )
     return []
 
 

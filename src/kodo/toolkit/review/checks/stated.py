@@ -92,9 +92,9 @@ def default_against_docstring(module: Module) -> Iterator[Draft]:
             if default.value is None or stated is None or isinstance(default.value, str):
                 continue
             if (type(default.value) is bool) == (type(stated) is bool) and default.value != stated:
-                yield remark(
-                    module, default, "default-against-docstring", match[1], repr(default.value), match[2]
-                )
+                last = function.body[0].end_lineno or default.lineno
+                values = (match[1], repr(default.value), match[2])
+                yield remark_on(default.lineno, "default-against-docstring", *values, end_line=last)
 
 
 def _defaults(function: Function) -> dict[str, ast.expr]:
