@@ -20,12 +20,16 @@ from kodo.cli.output import Output
 from kodo.cli.registry import new_app
 from kodo.client.messages import Catalogue
 from kodo.client.prices import BATCH_FACTOR
-from kodo.toolkit.batch.job import BatchReport, run_batch
+from kodo.toolkit.batch.job import BatchReport, Limits, run_batch
 from kodo.toolkit.batch.lines import BatchInputError, read_requests, survey
 from kodo.toolkit.batch.submit import submit_batch
 
 MESSAGES = Catalogue(
     {
+        "pace_and_batch_api": (
+            "--concurrency, --rpm and --tpm have no meaning with --via batch-api",
+            "--via batch-api では --concurrency、--rpm、--tpm は使えません",
+        ),
         "stopping": (
             "stopping: waiting for the requests in flight (Ctrl-C again drops them)",
             "停止中: 送信済みの応答を待っています（もう一度 Ctrl-C で破棄します）",
@@ -73,8 +77,11 @@ def run(
         Path, typer.Argument(metavar="OUT.jsonl", help="Results; a run goes on where the last one ended.")
     ],
     concurrency: Annotated[
-        int, typer.Option("--concurrency", "-c", min=1, max=1000, help="Requests in flight at most.")
-    ] = 16,
+        int | None,
+        typer.Option("--concurrency", "-c", min=1, max=1000, help="Requests in flight at most (64)."),
+    ] = None,
+    rpm: Annotated[int | None, typer.Option("--rpm", min=1, help="Requests a minute at most.")] = None,
+    tpm: Annotated[int | None, typer.Option("--tpm", min=1, help="Tokens a minute at most.")] = None,
     via: Annotated[
         Literal["responses", "batch-api"],
         typer.Option(
@@ -93,7 +100,13 @@ def run(
     try:
         if options.dry_run:
             return _dry_run(source, options, output, batch_api=via == "batch-api")
-        report = asyncio.run(_run(source, out, concurrency, via, options, output))
+        if via == "batch-api":
+            if concurrency or rpm or tpm:
+                raise CommandError(output.say("pace_and_batch_api"))
+            report = asyncio.run(_submit(source, out, options, output))
+        else:
+            limits = Limits(concurrency or Limits().concurrency, rpm, tpm)
+            report = asyncio.run(_work(source, out, limits, options, output))
     except BatchInputError as error:
         raise CommandError(str(error)) from error
     except OSError as error:
@@ -101,22 +114,21 @@ def run(
     return _conclude(report, output)
 
 
-async def _run(
-    source: Path, out: Path, concurrency: int, via: str, options: JobOptions, output: Output
-) -> BatchReport:
+async def _work(source: Path, out: Path, limits: Limits, options: JobOptions, output: Output) -> BatchReport:
+    stop = asyncio.Event()
     async with options.async_session("batch") as session:
-        with progress_bar(output) as show:
-            if via == "batch-api":
-                try:
-                    return await submit_batch(session, source, out, on_progress=show)
-                except asyncio.CancelledError:
-                    output.warn("left_running")
-                    raise
-            stop = asyncio.Event()
-            with _first_interrupt_stops(stop, output):
-                return await run_batch(
-                    session, source, out, concurrency=concurrency, on_progress=show, stop=stop
-                )
+        with progress_bar(output) as show, _first_interrupt_stops(stop, output):
+            return await run_batch(session, source, out, limits=limits, on_progress=show, stop=stop)
+
+
+async def _submit(source: Path, out: Path, options: JobOptions, output: Output) -> BatchReport:
+    async with options.async_session("batch") as session:
+        try:
+            with progress_bar(output) as show:
+                return await submit_batch(session, source, out, on_progress=show)
+        except asyncio.CancelledError:
+            output.warn("left_running")
+            raise
 
 
 @contextmanager

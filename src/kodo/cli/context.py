@@ -1,17 +1,14 @@
-"""The text of a question, put together from the prompt, files and what was piped in. Knows no model.
-
-Files are fenced, with a fence longer than any in them, so that a file full of backticks cannot end its own block.
-"""
+"""The text of a question, put together from the prompt, files and what was piped in. Knows no model."""
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 from kodo.cli.exit_codes import CommandError
 from kodo.cli.output import Output
 from kodo.client.messages import Catalogue
+from kodo.toolkit.generate.job import with_files
 
 MESSAGES = Catalogue(
     {
@@ -24,30 +21,20 @@ MESSAGES = Catalogue(
     }
 )
 
-_BACKTICKS = re.compile(r"`{3,}")
-
 
 def build_prompt(prompt: str | None, files: list[Path], piped: str | None, output: Output) -> str:
-    """One text: the prompt, then each file under its name, then what was piped in.
+    """One text: each file under its name, what was piped in, then the prompt.
 
     Without a prompt, what was piped in is the prompt. Raises CommandError where there is neither, and for a file
     that cannot be read or is not text.
     """
     piped = piped.strip("\n") if piped and piped.strip() else None
-    parts = [prompt] if prompt else []
-    parts += [fenced(str(path), read_text(path, output)) for path in files]
-    if piped is not None:
-        parts.append(fenced("stdin", piped) if prompt else piped)
     if not prompt and piped is None:
         raise CommandError(output.using(MESSAGES).say("no_prompt"))
-    return "\n\n".join(parts)
-
-
-def fenced(name: str, content: str) -> str:
-    """A named block of text between fences."""
-    longest = max((len(run) for run in _BACKTICKS.findall(content)), default=2)
-    fence = "`" * (longest + 1)
-    return f"{name}:\n{fence}\n{content.rstrip()}\n{fence}"
+    material = {str(path): read_text(path, output) for path in files}
+    if prompt and piped is not None:
+        material["stdin"] = piped
+    return with_files(prompt or piped or "", material)
 
 
 def read_text(path: Path, output: Output) -> str:

@@ -6,30 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from kodo.cli.context import MESSAGES, build_prompt, fenced
+from kodo.cli.context import MESSAGES, build_prompt
 from kodo.cli.exit_codes import CommandError
 from kodo.cli.output import Output
 
 OUTPUT = Output(MESSAGES, "en")
 
 
-def test_prompt_files_and_pipe_come_in_this_order(tmp_path: Path) -> None:
-    """Each file under its name, what was piped in last."""
+def test_files_and_pipe_come_before_the_prompt(tmp_path: Path) -> None:
+    """Each file under its name, what was piped in after them, and then what is asked."""
     path = tmp_path / "a.py"
     path.write_text("x = 1\n")
     assert build_prompt("Explain", [path], "boom\n", OUTPUT) == (
-        f"Explain\n\n{path}:\n```\nx = 1\n```\n\nstdin:\n```\nboom\n```"
+        f"{path}:\n```\nx = 1\n```\n\nstdin:\n```\nboom\n```\n\nExplain"
     )
 
 
 def test_without_a_prompt_the_pipe_is_the_prompt() -> None:
     """`echo question | kodo ask` asks it as it is."""
     assert build_prompt(None, [], "What is 2+2?\n", OUTPUT) == "What is 2+2?"
-
-
-def test_a_fence_is_longer_than_any_in_the_content() -> None:
-    """A file cannot end its own block."""
-    assert fenced("a.md", "```\ncode\n````") == "a.md:\n`````\n```\ncode\n````\n`````"
 
 
 @pytest.mark.parametrize("piped", [None, "", " \n"])

@@ -30,10 +30,10 @@ from kodo.client.errors import (
     ServerFailedError,
     UnreachableError,
 )
-from kodo.client.retry import RetryEvent, status_of
+from kodo.client.plan import guess_tokens, texts
+from kodo.client.throttle import Slot, Throttle
 from kodo.toolkit.batch.lines import RequestLine, ResultLine, read_requests, survey
 from kodo.toolkit.batch.outcome import answered, failed
-from kodo.toolkit.batch.pace import Pace
 from kodo.toolkit.batch.progress import Progress
 from kodo.toolkit.batch.results import ResultFile
 
@@ -42,7 +42,18 @@ GIVE_UP_AFTER = 20
 
 _HOPELESS = (AuthenticationFailedError, QuotaExhaustedError)
 _SERVER_GONE = (UnreachableError, CallTimeoutError, ServerFailedError, RateLimitedError)
-_OVERLOADED = frozenset({429, 503})
+_ASSUMED_OUTPUT_TOKENS = 256
+"""What a request without `max_output_tokens` counts against tokens a minute until its usage is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard a run may press the server. The limits a minute hold over every 60 seconds; None is no limit."""
+
+    concurrency: int = 64
+    """Requests in flight at most; how many there are is found out (`kodo.client.throttle`)."""
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,28 +85,32 @@ async def run_batch(
     source: Path,
     out: Path,
     *,
-    concurrency: int = 16,
+    limits: Limits | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: asyncio.Event | None = None,
 ) -> BatchReport:
     """Answer every request of `source` that has no result in `out`, and append the results there.
 
-    At most `concurrency` requests are in flight; fewer where the server says that it is too much. When `stop` is
-    set, no further request is sent and those in flight are waited for. Cancelling the task drops those in flight.
+    When `stop` is set, no further request is sent and those in flight are waited for. Cancelling the task drops
+    those in flight.
 
     Raises BatchInputError before anything is sent if a line cannot be used, OutputInUseError if another run writes
     to `out`, and OSError if a file cannot be read or written. Errors of calls are in the report.
     """
+    limits = limits or Limits()
     model = session.settings.model
     total = (await asyncio.to_thread(survey, source, model)).requests
     with ResultFile(out) as results, ErrorFile(errors_path(out)) as errors:
         before = await asyncio.to_thread(count_done, source, model, results)
-        run = _Run(
-            session, results, errors, Pace(concurrency, concurrency), stop or asyncio.Event(), on_progress
+        throttle = Throttle(
+            maximum=limits.concurrency,
+            requests_per_minute=limits.requests_per_minute,
+            tokens_per_minute=limits.tokens_per_minute,
         )
+        run = _Run(session, results, errors, throttle, stop or asyncio.Event(), on_progress)
         run.progress = Progress(total=total, before=before)
         pending = (line for _, line in read_requests(source, model) if line.custom_id not in results)
-        await run.all(pending, min(concurrency, max(1, total - before)))
+        await run.all(pending, min(limits.concurrency, max(1, total - before)))
         results.sync()
         left = run.progress.total - run.progress.done
         return BatchReport(run.progress, errors.path, run.stopped_by, left > 0 and run.stopped_by is None)
@@ -134,7 +149,7 @@ class _Run:
     session: AsyncSession
     results: ResultFile
     errors: ErrorFile
-    pace: Pace
+    throttle: Throttle
     stop: asyncio.Event
     on_progress: Callable[[Progress], None]
     progress: Progress = field(default_factory=lambda: Progress(0, 0))
@@ -144,45 +159,35 @@ class _Run:
 
     async def all(self, pending: Iterator[RequestLine], workers: int) -> None:
         """Work through the requests."""
-        usual = self.session.retry
-        self.session.retry = replace(usual, on_retry=(*usual.on_retry, self._on_retry))
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(workers):
-                    group.create_task(self._work(pending))
-        except ExceptionGroup as several:  # a full disk, an input that changed: the first one says it all
-            raise several.exceptions[0] from several
-        finally:
-            self.session.retry = usual
+        with self.session.listening(self.throttle.on_retry):
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(workers):
+                        group.create_task(self._work(pending))
+            except ExceptionGroup as several:  # a full disk, an input that changed: the first one says it all
+                raise several.exceptions[0] from several
 
     async def _work(self, pending: Iterator[RequestLine]) -> None:
-        while not self.stop.is_set():
-            await self.pace.enter()
-            line = None if self.stop.is_set() else next(pending, None)
-            if line is None:
-                await self.pace.leave(well=False)
-                return
-            well = False
-            try:
-                well = await self._one(line)
-            finally:
-                await self.pace.leave(well=well)
+        while not self.stop.is_set() and (line := next(pending, None)) is not None:
+            async with self.throttle.slot(_around(line)) as slot:
+                if not self.stop.is_set():
+                    await self._one(line, slot)
 
-    async def _one(self, line: RequestLine) -> bool:
-        """Ask one request and keep what came of it; whether the server answered."""
+    async def _one(self, line: RequestLine, slot: Slot) -> None:
+        """Ask one request and keep what came of it."""
         body: dict[str, Any] = {name: value for name, value in line.body.items() if name != "input"}
         try:
             answer = await self.session.respond(line.body["input"], extra=body)
         except CallError as error:
             self._failed(line, error)
-            return not isinstance(error, _SERVER_GONE)
+            return
         except KodoError as error:  # nothing was sent: a budget, a price, no server
             self._end(error)
-            return False
+            return
+        slot.used(answer.usage.total_tokens if answer.usage_known else None)
         self.results.add(answered(line.custom_id, answer))
         self._unanswered = 0
         self._count(answer)
-        return True
 
     def _failed(self, line: RequestLine, error: CallError) -> None:
         self.errors.add(failed(line.custom_id, error))
@@ -205,7 +210,7 @@ class _Run:
 
     def _tell(self, progress: Progress) -> None:
         self.progress = replace(
-            progress, in_flight=self.pace.in_flight - 1, seconds=time.monotonic() - self._began
+            progress, in_flight=self.throttle.in_flight - 1, seconds=time.monotonic() - self._began
         )
         self.on_progress(self.progress)
 
@@ -214,6 +219,10 @@ class _Run:
         self.stopped_by = self.stopped_by or error
         self.stop.set()
 
-    def _on_retry(self, event: RetryEvent) -> None:
-        if status_of(event.error) in _OVERLOADED:
-            self.pace.slow_down()
+
+def _around(line: RequestLine) -> int:
+    """About how many tokens a request will use."""
+    cap = line.body.get("max_output_tokens")
+    return sum(map(guess_tokens, texts(line.body))) + (
+        cap if isinstance(cap, int) else _ASSUMED_OUTPUT_TOKENS
+    )
