@@ -44,10 +44,10 @@ class _Outcome:
 class Writer:
     """Group commit over one connection, which is its own from now on. Made and used inside a running event loop."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, waiting: int = WAITING) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Semaphore(WAITING)
+        self._room = asyncio.Semaphore(waiting)
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._full: bool | None = None
@@ -77,6 +77,11 @@ class Writer:
             self._closed = True
             self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that are handed over and not yet taken up."""
+        return self._queue.qsize()
 
     def _serve(self) -> None:
         going = True
