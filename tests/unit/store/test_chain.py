@@ -1,0 +1,114 @@
+"""What a chain costs: the next turn reads one response, however long the history is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.contract.stores import answered, context_ids, said, turn
+
+from kodo.lifecycle.ports import ContextItem
+from kodo.store import responses
+from kodo.store.codec import unpack_item
+from kodo.store.contexts import Context, Contexts
+from kodo.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[ContextItem]:
+    """Every item that a chain reads from the database."""
+    found: list[ContextItem] = []
+
+    def note(item: bytes, tokens: bytes | None) -> ContextItem:
+        context = unpack_item(item, tokens)
+        found.append(context)
+        return context
+
+    monkeypatch.setattr(responses, "unpack_item", note)
+    return found
+
+
+async def test_each_turn_reads_its_own_items_only(tmp_path: Path, decoded: list[ContextItem]) -> None:
+    """Turn 100 costs two items, as turn 1 does; asking again costs none; a branch costs its own."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    parent = None
+    for number in range(100):
+        await turn(store, f"r{number}", parent=parent)
+        parent = f"r{number}"
+        decoded.clear()
+        assert len(await context_ids(store, parent) or ()) == 2 * (number + 1)
+        assert len(decoded) == 2
+    decoded.clear()
+    await context_ids(store, "r99")
+    assert decoded == []
+    await turn(store, "branch", parent="r50")
+    assert len(await context_ids(store, "branch") or ()) == 104
+    assert len(decoded) == 2
+    await store.close()
+
+
+async def test_after_a_restart_the_whole_chain_is_read_once(
+    tmp_path: Path, decoded: list[ContextItem]
+) -> None:
+    """And only from the nearest ancestor in memory where there is one."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    parent = None
+    for number in range(20):
+        await turn(store, f"r{number}", parent=parent)
+        parent = f"r{number}"
+    await store.close()
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await context_ids(store, "r9")
+    assert len(decoded) == 20
+    await context_ids(store, "r19")
+    assert len(decoded) == 40
+    await store.close()
+
+
+async def test_a_deleted_response_is_not_answered_from_memory(tmp_path: Path) -> None:
+    """Nor is one that another process deleted."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await turn(store, "a")
+    await turn(store, "b")
+    assert await context_ids(store, "a") == ["a-in", "a-out"]
+    assert await context_ids(store, "b") == ["b-in", "b-out"]
+    await store.delete_response("ada", "a")
+    tool = SqliteStore(tmp_path, exclusive=False)
+    await tool.open()
+    await tool.delete_response("ada", "b")
+    await tool.close()
+    assert await context_ids(store, "a") is None
+    assert await context_ids(store, "b") is None
+    await store.close()
+
+
+def context(size: int) -> Context:
+    """A context of about this many bytes."""
+    return Context((said("x").context,), size)
+
+
+def test_the_least_recently_used_context_goes_first() -> None:
+    """A use keeps a context; what does not fit at all is not held and drives nothing out."""
+    contexts = Contexts(capacity=300)
+    for name in ("a", "b"):
+        contexts.put(name, context(120))
+    contexts.get("a")
+    contexts.put("c", context(120))
+    contexts.put("huge", context(301))
+    assert [contexts.get(name) is not None for name in ("a", "b", "c", "huge")] == [True, False, True, False]
+    contexts.put("a", context(10))
+    contexts.put("d", context(120))
+    assert all(contexts.get(name) is not None for name in ("a", "c", "d"))
+
+
+def test_a_childs_context_shares_its_parents_items() -> None:
+    """The items are the same objects; tokens count for the memory they take."""
+    parent = Context().extended((said("a").context,), 100)
+    child = parent.extended((answered("b", tokens=(1,) * 50).context,), 100)
+    assert child.items[0] is parent.items[0]
+    assert parent.content == 100
+    assert child.content > 200 + 50 * 8
