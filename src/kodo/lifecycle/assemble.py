@@ -71,6 +71,17 @@ def wire_usage(usage: Usage) -> ResponseUsage:
     )
 
 
+def engine_usage(usage: ResponseUsage) -> Usage:
+    """The contract's count in the engine's form."""
+    return Usage(
+        input=usage.input_tokens,
+        cached=usage.input_tokens_details.cached_tokens,
+        cache_write=usage.input_tokens_details.cache_write_tokens,
+        output=usage.output_tokens,
+        reasoning=usage.output_tokens_details.reasoning_tokens,
+    )
+
+
 @dataclass
 class _Open:
     """The item that is being written."""

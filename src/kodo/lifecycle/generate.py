@@ -9,6 +9,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
+
 from kodo.lifecycle import log
 from kodo.lifecycle.admission import Admission, Lease, Priority
 from kodo.lifecycle.errors import EngineFailed, KodoError
@@ -61,6 +63,8 @@ class Generation:
     generate: bool
     continues: bool
     closing: Callable[[], bool]
+    spent: Usage = field(default_factory=Usage)
+    """Tokens that went into this response before it began: a compaction's summary."""
     _said: list[EngineEvent] = field(default_factory=list)
     _usage: Usage = field(default_factory=Usage)
     _spoke: bool = False
@@ -92,6 +96,8 @@ class Generation:
             return
         if self.run.response.status == "queued" and end.status not in ("cancelled", "failed"):
             self.run.emit(log.Began())
+        if end.usage is not None:
+            end = msgspec.structs.replace(end, usage=_sum(self.spent, end.usage))
         await self.run.end(end)
         self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
 
@@ -219,6 +225,16 @@ class Generation:
 
 def _count(event: EngineEvent) -> int:
     return 0 if isinstance(event, Progress | Finished) else len(event.tokens)
+
+
+def _sum(one: Usage, two: Usage) -> Usage:
+    return Usage(
+        input=one.input + two.input,
+        cached=one.cached + two.cached,
+        cache_write=one.cache_write + two.cache_write,
+        output=one.output + two.output,
+        reasoning=one.reasoning + two.reasoning,
+    )
 
 
 def _with(usage: Usage, **changes: int) -> Usage:

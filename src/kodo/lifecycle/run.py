@@ -45,6 +45,8 @@ class Run:
     ) -> None:
         self.owner = owner
         self.row = row
+        self.skeleton: Final = skeleton
+        """The Response as it began."""
         self.entries: list[log.Entry] = []
         self.context: tuple[ContextItem, ...] = ()
         """The items it was made from, for connections that remember what the store does not."""

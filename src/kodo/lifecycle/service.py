@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
 
 from kodo.config import Settings
 from kodo.lifecycle import log, plan
 from kodo.lifecycle.admission import Priority
-from kodo.lifecycle.assemble import Assembler
+from kodo.lifecycle.assemble import Assembler, engine_usage
+from kodo.lifecycle.compact import NO_USAGE, Compacted, compact
 from kodo.lifecycle.context import History, drop_oldest, history, seal_reasoning, shown
 from kodo.lifecycle.errors import (
     ContextLengthExceeded,
     InvalidRequest,
-    KodoError,
     NotFound,
     Overloaded,
     StoreFailed,
@@ -30,17 +29,19 @@ from kodo.lifecycle.generate import Generation, Observer
 from kodo.lifecycle.plan import TRUNCATED, Backend, Call
 from kodo.lifecycle.ports import (
     Clock,
+    ContextItem,
     Ids,
     Prepared,
     Sampling,
+    Usage,
 )
 from kodo.lifecycle.records import ItemRow, Page, ResponseRow, Store
 from kodo.lifecycle.run import Run
 from kodo.lifecycle.sealing import Sealer
 from kodo.wire.events import StreamEvent
-from kodo.wire.items import Compaction, Reasoning
-from kodo.wire.request import CreateResponse
-from kodo.wire.response import Response
+from kodo.wire.items import Compaction, Message, Reasoning, text_of
+from kodo.wire.request import CompactRequest, CreateResponse
+from kodo.wire.response import CompactedResponse, Response, ResponseUsage
 
 logger = logging.getLogger(__name__)
 
@@ -78,33 +79,17 @@ class Service:
             NotFound, Conflict, InvalidRequest, ContextLengthExceeded: the request's fault.
             Overloaded, EngineUnavailable: no room, or no engine, now.
         """
-        if self._closing:
-            raise Overloaded("The server is shutting down.", retry_after=5.0)
         background = bool(request.background)
         store = request.store if request.store is not None else True
-        if background and not store:
-            raise InvalidRequest("background needs store: a response is kept to be fetched.", param="store")
-        if request.stream_options is not None and not request.stream:
-            raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
+        self._check(request, background=background, store=store)
         backend = self.backend(request.model)
         priority = plan.priority(call, request, background)
         backend.admission.check(priority)
-        found = await history(
-            self.store,
-            self.ids,
-            call.owner,
-            request.input,
-            previous=request.previous_response_id,
-            conversation=request.conversation,
-            local=call.local,
+        found = await self._history(call, request)
+        compacted = await self._compact_if_long(call, request, backend, found)
+        prepared, dropped = await self.prepare(
+            call, request, backend, found.items if compacted is None else compacted.shown
         )
-        if not found.items and not request.instructions:
-            raise InvalidRequest(
-                "One of input, previous_response_id, conversation or instructions must give the model something.",
-                param="input",
-                code="missing_required_parameter",
-            )
-        prepared, dropped = await self.prepare(call, request, backend, found)
         now = self.clock.now()
         skeleton = plan.skeleton(
             self.ids.new("resp"), request, backend.card, now, background=background, store=store
@@ -113,6 +98,8 @@ class Service:
             skeleton = msgspec.structs.replace(
                 skeleton, metadata={**skeleton.metadata, TRUNCATED: str(dropped)}
             )
+        if compacted is not None:
+            skeleton = msgspec.structs.replace(skeleton, output=(compacted.item,))
         row = None
         if store:
             row = ResponseRow(
@@ -126,11 +113,12 @@ class Service:
                 request=_stored_request(request, call, priority),
                 response=msgspec.json.encode(skeleton),
             )
-        run = Run(call.owner, skeleton, store=self.store, row=row, seal=self._seal(call.owner, request))
+        run = Run(call.owner, skeleton, store=self.store, row=row, seal=self.seal_for(call.owner, request))
         if background:
             run.emit(log.Queued())
         run.context = found.items
-        self._start(run, backend, prepared, request, call, priority)
+        spent = Usage() if compacted is None else engine_usage(compacted.usage)
+        self.start(run, backend, prepared, request, call, priority, spent=spent)
         try:
             if row is not None:
                 await self.store.create_response(row, found.own)
@@ -157,7 +145,7 @@ class Service:
         return backend
 
     async def prepare(
-        self, call: Call, request: CreateResponse, backend: Backend, found: History
+        self, call: Call, request: CreateResponse, backend: Backend, history: tuple[ContextItem, ...]
     ) -> tuple[Prepared, int]:
         """The prompt, counted and inside the window; and how many items were left out for that.
 
@@ -165,9 +153,7 @@ class Service:
             ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
         """
         card = backend.card
-        images = "see" if card.images else self.settings.images
-        items = shown(found.items, owner=call.owner, sealer=self.sealer, images=images)
-        prompt = plan.prompt(call, request, backend, items)
+        prompt = plan.prompt(call, request, backend, self._shown(call.owner, backend, history))
         prepared = await backend.engine.prepare(prompt)
         room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
         dropped = 0
@@ -182,21 +168,57 @@ class Service:
             prepared = await backend.engine.prepare(msgspec.structs.replace(prompt, items=kept))
         return prepared, dropped
 
-    async def count(self, call: Call, request: CreateResponse) -> int:
-        """Input tokens of a request, by the engine's own tokenizer; nothing is run or stored."""
-        backend = self.backend(request.model)
+    def _check(self, request: CreateResponse, *, background: bool, store: bool) -> None:
+        """What can be refused without looking anything up."""
+        if self._closing:
+            raise Overloaded("The server is shutting down.", retry_after=5.0)
+        if background and not store:
+            raise InvalidRequest("background needs store: a response is kept to be fetched.", param="store")
+        if request.stream_options is not None and not request.stream:
+            raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
+
+    async def _history(self, call: Call, request: CreateResponse | CompactRequest) -> History:
         found = await history(
             self.store,
             self.ids,
             call.owner,
             request.input,
             previous=request.previous_response_id,
-            conversation=request.conversation,
+            conversation=request.conversation if isinstance(request, CreateResponse) else None,
             local=call.local,
         )
-        images = "see" if backend.card.images else self.settings.images
-        items = shown(found.items, owner=call.owner, sealer=self.sealer, images=images)
+        if not found.items and not request.instructions:
+            raise InvalidRequest(
+                "One of input, previous_response_id, conversation or instructions must give the model something.",
+                param="input",
+                code="missing_required_parameter",
+            )
+        return found
+
+    async def count(self, call: Call, request: CreateResponse) -> int:
+        """Input tokens of a request, by the engine's own tokenizer; nothing is run or stored."""
+        backend = self.backend(request.model)
+        found = await self._history(call, request)
+        items = self._shown(call.owner, backend, found.items)
         return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
+
+    async def compact(self, call: Call, request: CompactRequest) -> CompactedResponse:
+        """``POST /v1/responses/compact``: a history as one item, which is taken back as input.
+
+        Raises:
+            NotFound, Conflict, InvalidRequest: the request's fault.
+        """
+        backend = self.backend(request.model)
+        asked = CreateResponse(model=request.model, instructions=request.instructions)
+        found = await self._history(call, request)
+        if not found.items:
+            raise InvalidRequest(
+                "There is nothing to compact: give input or previous_response_id.", param="input"
+            )
+        done = await self._compact(call, asked, backend, found.items, backend.card.context_window // 4)
+        return CompactedResponse(
+            id=self.ids.new("resp"), created_at=int(self.clock.now()), output=(done.item,), usage=done.usage
+        )
 
     # --- read, cancel, delete ---
 
@@ -208,7 +230,7 @@ class Service:
         """
         if (run := self._live(owner, response_id)) is not None:
             return run.response
-        return _decode(await self._row(owner, response_id))
+        return decode_response(await self._row(owner, response_id))
 
     async def events(
         self, owner: str, response_id: str, after: int = -1
@@ -230,7 +252,7 @@ class Service:
         """
         run = self._live(owner, response_id)
         if run is None:
-            response = _decode(await self._row(owner, response_id))
+            response = decode_response(await self._row(owner, response_id))
             if not response.background:
                 raise _not_background(response_id)
             return response
@@ -264,17 +286,6 @@ class Service:
 
     # --- start and stop of the server ---
 
-    async def recover(self) -> int:
-        """Take up what a crash left: background responses go on, others end as failed. Returns how many went on."""
-        resumed = 0
-        for row in await self.store.unfinished():
-            try:
-                resumed += await self._recover(row)
-            except KodoError as error:
-                logger.warning("response %s could not be resumed: %s", row.id, error)
-                await self._give_up(row, error)
-        return resumed
-
     async def close(self, seconds: float) -> None:
         """Let requests in flight finish, for so many seconds; then fail them. Background work stops where it is and is
         taken up at the next start."""
@@ -292,7 +303,52 @@ class Service:
 
     # --- inside ---
 
-    def _start(
+    def _shown(self, owner: str, backend: Backend, items: tuple[ContextItem, ...]) -> tuple[ContextItem, ...]:
+        images = "see" if backend.card.images else self.settings.images
+        return shown(items, owner=owner, sealer=self.sealer, images=images)
+
+    async def _compact_if_long(
+        self, call: Call, request: CreateResponse, backend: Backend, found: History
+    ) -> Compacted | None:
+        """``context_management``: the context as one item, once it is over the threshold."""
+        if not request.context_management:
+            return None
+        window = backend.card.context_window
+        threshold = request.context_management[0].compact_threshold or window * 3 // 4
+        items = self._shown(call.owner, backend, found.items)
+        prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
+        if prepared.input_tokens <= threshold:
+            return None
+        return await self._compact(call, request, backend, found.items, min(threshold, window) // 2)
+
+    async def _compact(
+        self,
+        call: Call,
+        request: CreateResponse,
+        backend: Backend,
+        items: tuple[ContextItem, ...],
+        budget: int,
+    ) -> Compacted:
+        seen = self._shown(call.owner, backend, items)
+        prepared = await backend.engine.prepare(plan.prompt(call, request, backend, seen))
+
+        async def summarise(asked: CreateResponse) -> tuple[str, ResponseUsage]:
+            response = await (await self.create(Call(owner=call.owner, priority=call.priority), asked)).wait()
+            text = "".join(text_of(item.content) for item in response.output if isinstance(item, Message))
+            return text, response.usage or NO_USAGE
+
+        return await compact(
+            seen,
+            prepared.item_tokens,
+            item_id=self.ids.new("cmp"),
+            model=backend.name,
+            budget=budget,
+            owner=call.owner,
+            sealer=self.sealer,
+            summarise=summarise,
+        )
+
+    def start(
         self,
         run: Run,
         backend: Backend,
@@ -300,7 +356,10 @@ class Service:
         request: CreateResponse,
         call: Call,
         priority: Priority,
+        *,
+        spent: Usage | None = None,
     ) -> None:
+        """Let a run go on by itself. ``spent``: tokens that went into it before."""
         generation = Generation(
             run=run,
             engine=backend.engine,
@@ -317,6 +376,7 @@ class Service:
             generate=call.generate and not plan.prewarm(request),
             continues=backend.card.continues,
             closing=lambda: self._closing,
+            spent=spent or Usage(),
         )
         self._runs[run.id] = run
         run.task = asyncio.create_task(generation.drive(), name=run.id)
@@ -332,7 +392,8 @@ class Service:
             raise _not_found(response_id)
         return row
 
-    def _seal(self, owner: str, request: CreateResponse) -> Any:
+    def seal_for(self, owner: str, request: CreateResponse) -> Callable[[Reasoning], Reasoning] | None:
+        """How reasoning is sealed for a request that asks for it."""
         if "reasoning.encrypted_content" not in (request.include or ()):
             return None
 
@@ -342,68 +403,15 @@ class Service:
         return seal
 
     async def _folded(self, row: ResponseRow) -> list[StreamEvent]:
-        stored = _read_request(row)
-        assembler = Assembler(_unfolded(_decode(row)), self._seal(row.owner, stored.request))
+        stored = read_request(row)
+        assembler = Assembler(unfolded(decode_response(row)), self.seal_for(row.owner, stored.request))
         events = assembler.start()
         for data in await self.store.read_log(row.id):
             events.extend(assembler.feed(log.decode(data)))
         return events
 
-    async def _recover(self, row: ResponseRow) -> bool:
-        stored = _read_request(row)
-        if not row.background:
-            await self._give_up(row, None)
-            return False
-        backend = self.backend(stored.request.model)
-        call = Call(owner=row.owner, priority=Priority(stored.priority), sampling=stored.sampling)
-        own, _ = await self.store.response_items(row.owner, row.id)
-        found = await history(
-            self.store,
-            self.ids,
-            row.owner,
-            None,
-            previous=row.parent,
-            conversation=row.conversation,
-            local={},
-        )
-        found = History(before=found.before, own=tuple(own))
-        prepared, _ = await self.prepare(call, stored.request, backend, found)
-        entries = [log.decode(data) for data in await self.store.read_log(row.id)]
-        run = Run(
-            row.owner,
-            _unfolded(_decode(row)),
-            store=self.store,
-            row=row,
-            entries=entries,
-            seal=self._seal(row.owner, stored.request),
-        )
-        if log.said(entries) and not backend.card.continues:
-            run.emit(log.Restarted())
-        run.created()
-        self._start(run, backend, prepared, stored.request, call, call.priority)
-        return True
 
-    async def _give_up(self, row: ResponseRow, error: KodoError | None) -> None:
-        """End what nobody can continue, so that it does not stay in progress for ever."""
-        entries = [log.decode(data) for data in await self.store.read_log(row.id)]
-        stored = _read_request(row)
-        run = Run(
-            row.owner,
-            _unfolded(_decode(row)),
-            store=self.store,
-            row=row,
-            entries=entries,
-            seal=self._seal(row.owner, stored.request),
-        )
-        message = (
-            error.message if error is not None else "The server stopped while this response was running."
-        )
-        if run.response.status == "queued":
-            run.emit(log.Began())
-        await run.end(log.Ended(status="failed", at=self.clock.now(), error=("server_error", message)))
-
-
-class _StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
+class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a restart needs to run a request again."""
 
     request: CreateResponse
@@ -413,21 +421,23 @@ class _StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 def _stored_request(request: CreateResponse, call: Call, priority: Priority) -> bytes:
     bare = msgspec.structs.replace(request, input=None, client_metadata=None)
-    return msgspec.json.encode(_StoredRequest(request=bare, sampling=call.sampling, priority=priority))
+    return msgspec.json.encode(StoredRequest(request=bare, sampling=call.sampling, priority=priority))
 
 
-def _read_request(row: ResponseRow) -> _StoredRequest:
-    return msgspec.json.decode(row.request, type=_StoredRequest)
+def read_request(row: ResponseRow) -> StoredRequest:
+    """The request behind a row."""
+    return msgspec.json.decode(row.request, type=StoredRequest)
 
 
-def _decode(row: ResponseRow) -> Response:
+def decode_response(row: ResponseRow) -> Response:
+    """The Response in a row. Raises ``StoreFailed``."""
     try:
         return msgspec.json.decode(row.response, type=Response)
     except msgspec.DecodeError as error:
         raise StoreFailed(f"Response '{row.id}' cannot be read.") from error
 
 
-def _unfolded(response: Response) -> Response:
+def unfolded(response: Response) -> Response:
     """A response as it was when its log began."""
     begins_with = tuple(item for item in response.output[:1] if isinstance(item, Compaction))
     return msgspec.structs.replace(

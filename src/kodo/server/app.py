@@ -23,10 +23,12 @@ from kodo.lifecycle.errors import KodoError
 from kodo.lifecycle.plan import Backend
 from kodo.lifecycle.ports import Engine
 from kodo.lifecycle.records import Store
+from kodo.lifecycle.recovery import recover
 from kodo.lifecycle.sealing import Sealer
 from kodo.lifecycle.service import Service
 from kodo.server.errors import on_bug, on_http, on_known
 from kodo.server.guard import Guard, RequestId
+from kodo.server.idempotency import Idempotency
 from kodo.server.keys import Keys
 from kodo.server.limits import Limits
 from kodo.server.metrics import Metrics
@@ -132,7 +134,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         )
         stack.push_async_callback(service.close, settings.shutdown_seconds)
         pruned = await store.prune(time.time() - settings.retention_days * 86400)
-        resumed = await service.recover()
+        resumed = await recover(service)
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
         yield State(
             settings=settings,
@@ -164,6 +166,12 @@ def build_app(parts: State) -> Starlette:
                 host=settings.host,
                 allowed_hosts=settings.allowed_hosts,
                 origins=settings.cors_origins,
+            ),
+            Middleware(
+                Idempotency,
+                store=parts.store,
+                now=parts.service.clock.now,
+                body_bytes=settings.limits.body_bytes,
             ),
         ],
     )

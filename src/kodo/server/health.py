@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo import __version__
 from kodo.server.http import json_response
 from kodo.server.state import state
 
 
 async def health(request: Request) -> Response:
     """``GET /health``: also how the toolkit knows a kodo when it meets one."""
-    return json_response({"status": "ok", "server": "kodo", "version": __version__})
+    return json_response({"status": "ok", "server": "kodo", "version": version("kodo")})
 
 
 async def ready(request: Request) -> Response:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from starlette.requests import Request
 
 from kodo.lifecycle.records import Page
 from kodo.wire.decode import BadBody
@@ -38,3 +40,11 @@ def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, 
         "last_id": ids[-1] if ids else None,
         "has_more": more,
     }
+
+
+def query_of(request: Request, known: Collection[str]) -> dict[str, str]:
+    """The query of a request, whose names must be known ones. Raises :class:`BadBody`."""
+    for name in request.query_params:
+        if name not in known:
+            raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+    return dict(request.query_params)

@@ -9,9 +9,9 @@ from kodo.lifecycle.plan import Call
 from kodo.lifecycle.run import Run
 from kodo.server.http import ClientGone, EventStream, json_response, or_gone
 from kodo.server.limits import Ticket
-from kodo.server.lists import page_of, wire_list
+from kodo.server.lists import page_of, query_of, wire_list
 from kodo.server.state import State, caller, json_body, state
-from kodo.wire.decode import BadBody, create_response
+from kodo.wire.decode import BadBody, compact_request, create_response
 from kodo.wire.events import sse
 from kodo.wire.response import InputTokens
 
@@ -37,7 +37,7 @@ async def create(request: Request) -> Response:
         return _streamed(here, run, ticket)
     if body.background:
         _settle(run, ticket)
-        return json_response(run.response, headers=ticket.headers)
+        return json_response(run.skeleton, headers=ticket.headers)
     try:
         response = await or_gone(request, run.wait())
     except ClientGone:
@@ -67,7 +67,7 @@ async def retrieve(request: Request) -> Response:
     """``GET /v1/responses/{id}``; with ``stream=true`` its events behind ``starting_after``."""
     here, owner = state(request), caller(request).owner
     response_id = request.path_params["response_id"]
-    query = _query(request, {"stream", "starting_after", "include", "include[]", "include_obfuscation"})
+    query = query_of(request, {"stream", "starting_after", "include", "include[]", "include_obfuscation"})
     if query.get("stream", "false") != "true":
         return json_response(await here.service.get(owner, response_id))
     after = query.get("starting_after", "-1")
@@ -96,11 +96,26 @@ async def delete(request: Request) -> Response:
 
 async def input_items(request: Request) -> Response:
     """``GET /v1/responses/{id}/input_items``."""
-    query = _query(request, {"after", "before", "limit", "order", "include", "include[]"})
+    query = query_of(request, {"after", "before", "limit", "order", "include", "include[]"})
     rows, more = await state(request).service.input_items(
         caller(request).owner, request.path_params["response_id"], page_of(query)
     )
     return json_response(wire_list([row.context.item for row in rows], [row.id for row in rows], more))
+
+
+async def compact(request: Request) -> Response:
+    """``POST /v1/responses/compact``."""
+    here, who = state(request), caller(request)
+    ticket = here.limits.admit(who)
+    try:
+        body = compact_request(await json_body(request))
+        value = await or_gone(request, here.service.compact(Call(owner=who.owner), body))
+        ticket.charge(value.usage.total_tokens)
+    except ClientGone:
+        return _GONE
+    finally:
+        ticket.close()
+    return json_response(value, headers=ticket.headers)
 
 
 async def input_tokens(request: Request) -> Response:
@@ -112,11 +127,3 @@ async def input_tokens(request: Request) -> Response:
     body = create_response(raw)
     count = await here.service.count(Call(owner=who.owner), body)
     return json_response(InputTokens(input_tokens=count))
-
-
-def _query(request: Request, known: set[str]) -> dict[str, str]:
-    """The query, whose names must be known ones."""
-    for name in request.query_params:
-        if name not in known:
-            raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
-    return dict(request.query_params)

@@ -138,7 +138,7 @@ def item(raw: Any, path: str) -> InputItem:
     """One input item. Raises :class:`BadBody`."""
     if not isinstance(raw, dict):
         raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
-    raw = dict(raw)
+    raw = _given(raw)
     kind = raw.get("type")
     if kind is None:
         if "role" in raw:
@@ -161,6 +161,20 @@ def item(raw: Any, path: str) -> InputItem:
     ):
         raw["content"] = []
     return cast(InputItem, convert(raw, InputItem, path))
+
+
+def _given(raw: dict[str, Any]) -> dict[str, Any]:
+    """An item without its nulls: SDKs dump what they were sent with every field they know."""
+    kept = {name: value for name, value in raw.items() if value is not None}
+    for name in ("content", "output", "summary"):
+        if isinstance(kept.get(name), list):
+            kept[name] = [
+                {key: value for key, value in part.items() if value is not None}
+                if isinstance(part, dict)
+                else part
+                for part in kept[name]
+            ]
+    return kept
 
 
 # --- tools -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,149 @@
+"""``Idempotency-Key``: the first status and body of a POST are kept for a day and given again.
+
+The same key with another body is a 409; of two at once one runs and both get its answer. What the server itself was to
+blame for (5xx), what was limited (429), and an answer whose client left before its end are not kept: the next try runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kodo.lifecycle.errors import Conflict, InvalidRequest, KodoError
+from kodo.lifecycle.records import ReplayRow, Store
+from kodo.server.errors import error_response
+from kodo.server.http import ClientGone, read_body
+from kodo.wire.decode import BadBody
+
+KEPT_SECONDS = 24 * 3600
+_MOST_KEY = 255
+_NOT_KEPT = frozenset({"content-length", "transfer-encoding", "x-request-id", "connection", "date"})
+
+
+class Idempotency:
+    """ASGI, behind the guard and in front of the routes."""
+
+    def __init__(self, app: ASGIApp, store: Store, now: Callable[[], float], body_bytes: int) -> None:
+        self._app = app
+        self._store = store
+        self._now = now
+        self._limit = body_bytes
+        self._running: dict[tuple[str, str], asyncio.Event] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        key = Headers(scope=scope).get("idempotency-key") if scope["type"] == "http" else None
+        json = key is not None and Headers(scope=scope).get("content-type", "").startswith("application/json")
+        if key is None or not json or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            if not 1 <= len(key) <= _MOST_KEY:
+                raise InvalidRequest(
+                    f"Idempotency-Key must have 1 to {_MOST_KEY} characters.", param="Idempotency-Key"
+                )
+            body = await read_body(Request(scope, receive), self._limit)
+            await self._once(key, body, scope, receive, send)
+        except ClientGone:
+            return
+        except (KodoError, BadBody) as error:
+            await error_response(error)(scope, receive, send)
+
+    async def _once(self, key: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        place = (scope["state"]["caller"].owner, key)
+        wanted = hashlib.sha256(b"\0".join((scope["method"].encode(), scope["path"].encode(), body))).digest()
+        claim = ReplayRow(digest=wanted, created_at=self._now())
+        while True:
+            found = await self._store.claim_replay(*place, claim, expired=self._now() - KEPT_SECONDS)
+            if found is None:
+                await self._run(place, claim, body, scope, receive, send)
+                return
+            if found.digest != wanted:
+                raise Conflict(
+                    "This Idempotency-Key was used with another request.",
+                    param="Idempotency-Key",
+                    code="idempotency_key_reused",
+                )
+            if found.status is not None:
+                headers = {**dict(found.headers), "idempotent-replayed": "true"}
+                await Response(found.body, found.status, headers=headers)(scope, receive, send)
+                return
+            if place not in self._running:
+                raise Conflict(
+                    "The first request with this Idempotency-Key is still running.",
+                    code="idempotency_key_in_use",
+                )
+            await self._running[place].wait()
+
+    async def _run(
+        self,
+        place: tuple[str, str],
+        claim: ReplayRow,
+        body: bytes,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        done = self._running[place] = asyncio.Event()
+        recorder = _Recorder(send)
+        try:
+            await self._app(scope, _replayed(body, receive), recorder)
+        finally:
+            try:
+                await self._store.settle_replay(*place, recorder.row(claim))
+            finally:
+                del self._running[place]
+                done.set()
+
+
+class _Recorder:
+    """Passes an answer on, and keeps it."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._status = 0
+        self._headers: tuple[tuple[str, str], ...] = ()
+        self._body: list[bytes] = []
+        self._whole = False
+
+    async def __call__(self, message: Message) -> None:
+        """ASGI's ``send``."""
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = ((name.decode(), value.decode()) for name, value in message["headers"])
+            self._headers = tuple(pair for pair in headers if pair[0].lower() not in _NOT_KEPT)
+        elif message["type"] == "http.response.body":
+            self._body.append(message.get("body", b""))
+            self._whole = not message.get("more_body", False)
+        await self._send(message)
+
+    def row(self, claim: ReplayRow) -> ReplayRow | None:
+        """What to keep, or None."""
+        if not self._whole or self._status >= 499 or self._status == 429:
+            return None
+        return ReplayRow(
+            digest=claim.digest,
+            status=self._status,
+            headers=self._headers,
+            body=b"".join(self._body),
+            created_at=claim.created_at,
+        )
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again
