@@ -6,6 +6,7 @@ runs, ``GET /health`` once it listens, ``GET /ready`` once it can answer.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import socket
@@ -84,7 +85,10 @@ def find(
 def is_loopback(url: str) -> bool:
     """Whether a URL names this machine."""
     host = urlsplit(url).hostname or ""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False  # a name: resolved by whoever runs the network
 
 
 def find_running() -> str | None:

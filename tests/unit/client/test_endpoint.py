@@ -1,0 +1,125 @@
+"""Where calls go: configured, running, or started for the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from kodo.client import endpoint
+from kodo.client.endpoint import StartedServer, find, find_running, is_loopback
+from kodo.client.errors import EndpointError
+from kodo.client.settings import load
+from kodo.client.testing import FakeResponses
+
+SERVE = """
+import sys, http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(b'{"status": "ok"}')
+    def log_message(self, *args): pass
+arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+http.server.HTTPServer((arguments["--host"], int(arguments["--port"])), Handler).serve_forever()
+"""
+
+
+@pytest.fixture(autouse=True)
+def nothing_on_the_usual_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever runs on this machine's port 8000 is not part of the test."""
+    monkeypatch.setattr(endpoint, "DEFAULT_PORT", 9)
+
+
+def note(home: Path, url: str) -> None:
+    home.mkdir(exist_ok=True)
+    (home / "server.json").write_text(
+        json.dumps({"pid": os.getpid(), "host": "127.0.0.1", "port": 1, "url": url})
+    )
+
+
+def test_a_configured_url_settles_it() -> None:
+    """A base URL is taken as it is, without a look at the network."""
+    found, started = find(load(base_url="https://api.example/v1/", api_key="k"))
+    assert (found.base_url, found.api_key, found.source, found.local) == (
+        "https://api.example/v1",
+        "k",
+        "configured",
+        False,
+    )
+    assert started is None
+    assert "'k'" not in repr(found)
+
+
+def test_a_running_kodo_is_found_by_its_note(home: Path) -> None:
+    """server.json leads to the server that runs, on whatever port."""
+    with FakeResponses() as server:
+        note(home, server.base_url.removesuffix("/v1"))
+        found, _ = find(load())
+        assert (found.base_url, found.source, found.local) == (server.base_url, "running", True)
+    assert find_running() is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"pid": 1}', '{"pid": 1, "url": "http://elsewhere.example/v1"}']
+)
+def test_a_note_that_is_broken_or_points_elsewhere_is_ignored(home: Path, text: str) -> None:
+    """A torn note, or one that names another machine, leads nowhere."""
+    home.mkdir()
+    (home / "server.json").write_text(text)
+    assert find_running() is None
+
+
+def test_a_running_kodo_is_found_on_its_usual_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a note the usual port is asked."""
+    with FakeResponses() as server:
+        port = int(server.base_url.rpartition(":")[2].removesuffix("/v1"))
+        monkeypatch.setattr(endpoint, "DEFAULT_PORT", port)
+        assert find_running() == server.base_url
+
+
+def test_nothing_found_and_nothing_may_start_says_what_to_do() -> None:
+    """With autostart off the error names the variable to set."""
+    with pytest.raises(EndpointError, match="OPENAI_BASE_URL"):
+        find(load(autostart=False))
+    with pytest.raises(EndpointError, match="kodo serve"):
+        find(load(), start=False)
+
+
+def test_a_started_server_answers_and_ends_with_the_command() -> None:
+    """start waits until the server is ready; stop ends it and removes its log."""
+    server = StartedServer.start(60, (sys.executable, "-c", SERVE))
+    url = server.base_url.removesuffix("/v1")
+    assert endpoint._answers(url)
+    server.stop()
+    server.stop()
+    assert not endpoint._answers(url)
+
+
+def test_a_server_that_dies_reports_its_last_line() -> None:
+    """The error carries what the server said before it ended."""
+    with pytest.raises(EndpointError, match=r"ended with 3: no model here"):
+        StartedServer.start(60, (sys.executable, "-c", "import sys; print('no model here'); sys.exit(3)"))
+
+
+def test_a_server_that_never_gets_ready_is_stopped() -> None:
+    """After the time allowed the process is ended, and the error says so."""
+    with pytest.raises(EndpointError, match="not ready after"):
+        StartedServer.start(0.3, (sys.executable, "-c", "import time; time.sleep(60)"))
+
+
+@pytest.mark.parametrize(
+    ("url", "local"),
+    [
+        ("http://127.0.0.1:8000/v1", True),
+        ("http://localhost/v1", True),
+        ("http://[::1]:1/v1", True),
+        ("http://127.0.0.1.evil.example/v1", False),
+        ("https://api.openai.com/v1", False),
+        ("http://10.0.0.1/v1", False),
+    ],
+)
+def test_this_machine_is_told_from_others(url: str, local: bool) -> None:
+    """Only loopback addresses are local."""
+    assert is_loopback(url) is local
