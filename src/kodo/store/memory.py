@@ -57,6 +57,8 @@ class MemoryStore:
 
     async def open(self) -> None:
         """See ``Store``."""
+        for place in [place for place, row in self._replays.items() if row.status is None]:
+            del self._replays[place]
 
     async def close(self) -> None:
         """See ``Store``."""
