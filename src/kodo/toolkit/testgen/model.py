@@ -1,0 +1,237 @@
+"""The values of test generation: what is tried, what was seen, and what became of it.
+
+Knows neither the sandbox nor the model. The structs cross into the sandbox as JSON, so they hold
+Python source text where a value is meant: source can be printed in a test, compared, and made smaller.
+"""
+
+from typing import Literal
+
+import msgspec
+
+Framework = Literal["pytest", "unittest"]
+Origin = Literal["example", "claim", "boundary", "constants", "near example", "random", "model"]
+Basis = Literal["example", "docstring", "types", "code"]
+
+
+class Arg(msgspec.Struct, frozen=True):
+    """One argument: the parameter's name and the source of its value."""
+
+    name: str
+    source: str
+
+
+class Expectation(msgspec.Struct, frozen=True):
+    """What the documentation says must be seen, and the words that say it.
+
+    kind `value`: `text` is source equal to the result; `shows`: what a doctest prints; `raises`: an
+    exception's name; `property`: source over `result`, `_0`, `_1`... that must be true; `returns`: an
+    annotation the result must conform to.
+    """
+
+    kind: Literal["value", "shows", "raises", "property", "returns"]
+    text: str
+    basis: Basis
+    quote: str
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One candidate: `setup` statements, then `expression`, in which `_0`, `_1`... stand for `args`."""
+
+    id: int
+    function: str
+    expression: str
+    args: tuple[Arg, ...] = ()
+    setup: tuple[str, ...] = ()
+    receiver: str = ""
+    origin: Origin = "random"
+    expect: Expectation | None = None
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What one call did.
+
+    kind `value`: `text` is source that equals the result (wrapped in list() where it was an iterator);
+    `raises`: `text` is the exception's qualified name; the others cannot be asserted and say why in
+    `text`. `after` holds what the call changed: expression -> source. `meets`: whether the expectation
+    held, None where the call had none; `broken` numbers the function's standing expectations that did not
+    hold. `raised_in_target` says the error was not raised on purpose. `arcs` are those of the target's file.
+    """
+
+    id: int
+    kind: Literal["value", "raises", "unusable", "timeout", "died"]
+    text: str = ""
+    wrap: str = ""
+    output: str = ""
+    after: dict[str, str] = {}
+    meets: bool | None = None
+    broken: tuple[int, ...] = ()
+    raised_in_target: bool = False
+    arcs: tuple[tuple[int, int], ...] = ()
+    seconds: float = 0.0
+
+    def same(self, other: "Observed") -> bool:
+        """Whether a test that asserts this observation would pass on the other."""
+        mine = (self.kind, self.text, self.wrap, self.output, self.after)
+        return mine == (other.kind, other.text, other.wrap, other.output, other.after)
+
+
+class MutantPlace(msgspec.Struct, frozen=True):
+    """One mutant: its number, the function and line it changes, and the change in words."""
+
+    id: int
+    function: str
+    line: int
+    change: str
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """How many candidates of a function fell, where, and one of them."""
+
+    function: str
+    reason: str
+    count: int
+    example: str
+
+
+class KeptTest(msgspec.Struct, frozen=True):
+    """One test of the file: its name, why it may be believed, and what it added to the suite."""
+
+    name: str
+    function: str
+    origin: Origin
+    basis: Basis
+    quote: str
+    source: str
+    new_arcs: int
+    kills: tuple[int, ...]
+    seconds: float = 0.0
+
+    @property
+    def characterisation(self) -> bool:
+        """Whether the expected value was read off the code."""
+        return self.basis == "code"
+
+
+class Suspect(msgspec.Struct, frozen=True):
+    """A documented fact the code does not hold: this may be a bug. `source` is a test that shows it."""
+
+    function: str
+    line: int
+    basis: Basis
+    quote: str
+    call: str
+    expected: str
+    got: str
+    source: str
+    origin: Origin
+    shrunk_from: str = ""
+
+
+class Funnel(msgspec.Struct, frozen=True):
+    """How many candidates were left after each step."""
+
+    candidates: int = 0
+    from_model: int = 0
+    parses: int = 0
+    runs: int = 0
+    deterministic: int = 0
+    adds: int = 0
+    collects: int = 0
+    passes_alone: int = 0
+    passes_five_times: int = 0
+    kept: int = 0
+    suspects: int = 0
+
+
+class Score(msgspec.Struct, frozen=True):
+    """Coverage of the target's file and mutants killed; counts, so that scores can be added up."""
+
+    lines: int = 0
+    lines_covered: int = 0
+    branches: int = 0
+    branches_covered: int = 0
+    mutants: int = 0
+    mutants_killed: int = 0
+
+    @property
+    def line_rate(self) -> float:
+        """Lines covered, 0 to 1; 1 where there is nothing to cover."""
+        return self.lines_covered / self.lines if self.lines else 1.0
+
+    @property
+    def branch_rate(self) -> float:
+        """Branches covered, 0 to 1; 1 where there is nothing to cover."""
+        return self.branches_covered / self.branches if self.branches else 1.0
+
+    @property
+    def mutation_score(self) -> float:
+        """Mutants killed, 0 to 1; 1 where there is nothing to mutate."""
+        return self.mutants_killed / self.mutants if self.mutants else 1.0
+
+
+class IsolationSeen(msgspec.Struct, frozen=True):
+    """The isolation the candidates ran in, stored with the result."""
+
+    level: str
+    mechanism: str
+    held: tuple[str, ...]
+    open: tuple[str, ...]
+
+
+class TestReport(msgspec.Struct, frozen=True):
+    """The result of one job. `text` is the whole test file, empty where nothing was kept."""
+
+    __test__ = False  # the name starts with Test; pytest is not to collect it
+
+    target: str
+    module: str
+    framework: Framework
+    functions: tuple[str, ...]
+    isolation: IsolationSeen
+    funnel: Funnel
+    kept: tuple[KeptTest, ...]
+    rejected: tuple[Rejection, ...]
+    suspects: tuple[Suspect, ...]
+    before: Score
+    after: Score
+    living: tuple[MutantPlace, ...]
+    text: str
+    model: str
+    seed: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How to generate. Seconds are wall time.
+
+    `samples` is N of "best of N" for the model; `inputs` the number of model-free calls a function.
+    """
+
+    framework: Framework = "pytest"
+    inputs: int = 300
+    samples: int = 8
+    repairs: int = 2
+    seed: int = 0
+    call_seconds: float = 1.0
+    kill_seconds: float = 60.0
+    mutants: int = 300
+    existing: str | None = None
+    merge_into: str | None = None
+    model_size: Literal["small", "capable"] = "small"
+    allow_weak_isolation: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for name in ("inputs", "call_seconds", "kill_seconds"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0")
+        for name in ("samples", "repairs", "mutants"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more")
+
+
+class TestgenError(Exception):
+    """The job could not be done; the message is one line for the user."""
+
+    __test__ = False

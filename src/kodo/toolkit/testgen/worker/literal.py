@@ -1,0 +1,146 @@
+"""Source text that evaluates to a value equal to a given one, where there is any.
+
+Used to write expected values. What is made from an address, a time or an open file has no such source.
+"""
+
+import collections
+import datetime
+import decimal
+import enum
+import fractions
+import pathlib
+import types
+import uuid
+from collections.abc import Mapping
+
+_DEPTH = 12
+_LENGTH = 2000
+
+
+class NoSource(Exception):
+    """The value has no source text that a test could hold."""
+
+
+def source(value: object, defined: Mapping[str, object], depth: int = 0) -> str:
+    """The source of a value; names in `defined` (name -> object of the module under test) may be used.
+
+    Raises:
+        NoSource: there is none, or it is longer than 2,000 characters.
+    """
+    text = _source(value, defined, depth)
+    if len(text) > _LENGTH:
+        raise NoSource("the value is longer than 2,000 characters")
+    return text
+
+
+def _source(value: object, defined: Mapping[str, object], depth: int) -> str:
+    if depth > _DEPTH:
+        raise NoSource("the value is nested too deep")
+    kind = type(value)
+    if value is None or kind in (bool, int, str, bytes):
+        return repr(value)
+    if isinstance(value, enum.Enum) and kind.__name__ in defined:
+        return f"{kind.__name__}.{value.name}"
+    if kind is float:
+        return (
+            repr(value)
+            if value == value and value not in (float("inf"), float("-inf"))
+            else f"float('{value}')"
+        )
+    if kind is complex:
+        return repr(value)
+    if isinstance(value, list | tuple | set | frozenset | dict | collections.deque):
+        return _container(value, defined, depth)
+    if kind in (datetime.datetime, datetime.date, datetime.time, datetime.timedelta):
+        return repr(value)
+    if isinstance(value, decimal.Decimal):
+        return f"decimal.{value!r}"
+    if isinstance(value, fractions.Fraction):
+        return f"fractions.{value!r}"
+    if isinstance(value, uuid.UUID):
+        return f"uuid.{value!r}"
+    if isinstance(value, pathlib.PurePath):
+        return f"pathlib.Path({str(value)!r})"
+    if kind is range:
+        return repr(value)
+    if isinstance(value, type):
+        return _type_name(value, defined)
+    return _instance(value, defined, depth)
+
+
+def _container(value: object, defined: Mapping[str, object], depth: int) -> str:
+    kind = type(value)
+    if isinstance(value, dict):
+        inner = ", ".join(
+            f"{_source(key, defined, depth + 1)}: {_source(item, defined, depth + 1)}"
+            for key, item in value.items()
+        )
+        return _wrapped(kind, dict, "{" + inner + "}", defined)
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        if kind.__name__ not in defined:
+            raise NoSource(f"{kind.__name__} is not defined in the module")
+        return f"{kind.__name__}({', '.join(_source(item, defined, depth + 1) for item in value)})"
+    assert isinstance(value, list | tuple | set | frozenset | collections.deque)  # noqa: S101 - the caller asked
+    items = [_source(item, defined, depth + 1) for item in value]
+    if isinstance(value, set | frozenset):
+        items = sorted(items)
+    inner = ", ".join(items)
+    if kind is list:
+        return f"[{inner}]"
+    if kind is tuple:
+        return f"({inner},)" if len(items) == 1 else f"({inner})"
+    if kind is set:
+        return "{" + inner + "}" if items else "set()"
+    if kind is frozenset:
+        return f"frozenset([{inner}])"
+    if kind is collections.deque:
+        return f"collections.deque([{inner}])"
+    raise NoSource(f"a {kind.__name__} cannot be written down")
+
+
+def _wrapped(kind: type, base: type, text: str, defined: Mapping[str, object]) -> str:
+    """A dict, or one of the standard library's kinds of it; they compare equal to a plain dict."""
+    if kind is base or kind in (collections.defaultdict, collections.Counter, collections.OrderedDict):
+        return text
+    raise NoSource(f"a {kind.__name__} cannot be written down")
+
+
+def _type_name(value: type, defined: Mapping[str, object]) -> str:
+    if value.__module__ == "builtins":
+        return value.__name__
+    if defined.get(value.__name__) is value:
+        return value.__name__
+    raise NoSource("a class of another module")
+
+
+def _instance(value: object, defined: Mapping[str, object], depth: int) -> str:
+    """An instance of a dataclass or a class of the module whose equality is by value."""
+    kind = type(value)
+    if kind.__name__ not in defined or kind.__eq__ is object.__eq__:
+        raise NoSource(f"a {kind.__name__} cannot be written down")
+    fields = getattr(kind, "__dataclass_fields__", None)
+    if isinstance(fields, dict):
+        parts = [
+            f"{name}={_source(getattr(value, name), defined, depth + 1)}"
+            for name, one in fields.items()
+            if one.init
+        ]
+        return f"{kind.__name__}({', '.join(parts)})"
+    raise NoSource(f"a {kind.__name__} cannot be written down")
+
+
+def attributes(value: object, defined: Mapping[str, object]) -> dict[str, str]:
+    """The public attributes of an instance that have a source; empty for modules, functions and classes."""
+    if isinstance(value, type | types.ModuleType | types.FunctionType):
+        return {}
+    names = list(getattr(value, "__dict__", {})) + [
+        name for name in getattr(type(value), "__slots__", ()) if isinstance(name, str)
+    ]
+    out: dict[str, str] = {}
+    for name in names:
+        if not name.startswith("_") and hasattr(value, name):
+            try:
+                out[name] = source(getattr(value, name), defined)
+            except NoSource:
+                continue
+    return out
