@@ -82,6 +82,7 @@ class FaultServer:
         self._seconds = seconds
         self._slots = asyncio.Semaphore(slots) if slots else None
         self._seen: Counter[str] = Counter()
+        self._made: set[str | None] = {None}  # ids that a call may go on from; None: it goes on from nothing
         self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="fault-server", daemon=True)
@@ -165,8 +166,13 @@ class FaultServer:
         self.record.calls.append(call)
         self.record.in_flight += 1
         self.record.most_in_flight = max(self.record.most_in_flight, self.record.in_flight)
+        number = len(self.record.calls)
+        fault = self._plan(call)
+        if fault is None and body.get("previous_response_id") not in self._made:
+            fault = Refuse(404, "previous_response_not_found", kind="invalid_request_error")
+        self._made.add(f"resp_{number}")
         try:
-            return await self._answer(writer, call, self._plan(call), len(self.record.calls))
+            return await self._answer(writer, call, fault, number)
         finally:
             self.record.in_flight -= 1
 

@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("store", "kodo.cli.store", "Look at, prune and export what the server has stored."),
     ("review", "kodo.cli.review", "Review code, a diff, a branch or a commit, with evidence."),
     ("ask", "kodo.cli.ask", "Ask one question and stream the answer; files and stdin are context."),
+    ("chat", "kodo.cli.chat", "Talk with the model over many turns; save, resume, undo."),
     ("batch", "kodo.cli.batch", "Work through a JSONL file of requests; stop and resume at any moment."),
     ("usage", "kodo.cli.usage", "Say what was called and what it cost: by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show the limits that every run obeys."),

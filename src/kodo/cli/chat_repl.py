@@ -1,0 +1,158 @@
+"""The conversation of `kodo chat`, a line at a time: what is a command, what is a turn, what is shown.
+
+It does not know where lines come from (a terminal, a pipe), so tests give it lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kodo.cli.failures import as_command_error
+from kodo.cli.output import Output, tell
+from kodo.cli.spending import describe_estimate
+from kodo.client.errors import KodoError
+from kodo.client.messages import Catalogue
+from kodo.toolkit.generate.chat import Chat, saved_chats
+
+MESSAGES = Catalogue(
+    {
+        "help": (
+            "/undo  take the last turn back\n"
+            "/history  show what was said\n"
+            "/save NAME  keep this chat under a name\n"
+            "/chats  list the saved chats\n"
+            "/quit  leave (also Ctrl-D)",
+            "/undo  直前のやりとりを取り消す\n"
+            "/history  これまでのやりとりを表示\n"
+            "/save 名前  この会話に名前を付けて保存\n"
+            "/chats  保存した会話の一覧\n"
+            "/quit  終了（Ctrl-D でも可）",
+        ),
+        "resume_alone": (
+            "--resume: the saved chat has its own name and instructions",
+            "--resume: 保存された会話の名前と指示がそのまま使われます",
+        ),
+        "unknown": (
+            "no such command: {name} (/help lists them)",
+            "そのコマンドはありません: {name}（/help で一覧）",
+        ),
+        "undone": ("taken back: {said}", "取り消しました: {said}"),
+        "nothing_to_undo": ("there is nothing to take back", "取り消すものがありません"),
+        "save_what": ("/save needs a name", "/save には名前が必要です"),
+        "saved": (
+            "saved: {name} (kodo chat --resume {name})",
+            "保存しました: {name}（kodo chat --resume {name}）",
+        ),
+        "no_chats": ("no chat is saved", "保存された会話はありません"),
+        "empty": ("nothing has been said", "まだ何も話していません"),
+        "stopped": ("stopped; this turn is not kept", "中断しました。このやりとりは残りません"),
+        "cost": ("${usd:.6f} so far", "ここまで ${usd:.6f}"),
+    }
+)
+
+_SHOWN = 60
+
+
+@dataclass
+class Repl:
+    """One conversation. `dry_run` estimates turns instead of sending them; `keep_going` survives failed turns."""
+
+    chat: Chat
+    output: Output
+    dry_run: bool = False
+    keep_going: bool = True
+
+    def take(self, line: str) -> bool:
+        """Take one line in: a command, a turn, or nothing. False when the user wants to leave.
+
+        Raises CommandError for a turn that failed, unless the conversation is to keep going.
+        """
+        text = line.strip()
+        if not text:
+            return True
+        name, _, argument = text.partition(" ")
+        if name in ("/quit", "/exit"):
+            return False
+        if text.startswith("/"):
+            self._command(name, argument.strip())
+        else:
+            self._turn(text)
+        return True
+
+    def _command(self, name: str, argument: str) -> None:
+        commands: dict[str, Callable[[str], None]] = {
+            "/help": lambda _: self.output.warn("help"),
+            "/undo": lambda _: self._undo(),
+            "/history": lambda _: self._history(),
+            "/save": self._save,
+            "/chats": lambda _: self._chats(),
+        }
+        if name in commands:
+            commands[name](argument)
+        else:
+            self.output.warn("unknown", name=name)
+
+    def _turn(self, text: str) -> None:
+        try:
+            if self.dry_run:
+                estimate = self.chat.session.estimate(text, **self.chat.transcript.options({}))
+                self.output.result(describe_estimate(estimate, self.output))
+            else:
+                self._stream(text)
+        except KodoError as error:
+            failure = as_command_error(error)
+            if not self.keep_going:
+                raise failure from error
+            tell(failure.message)
+
+    def _stream(self, text: str) -> None:
+        """Show one answer as it is written; its line is ended also when it breaks off."""
+        stopped = False
+        last = ""
+        try:
+            for piece in self.chat.stream(text):
+                self.output.result(piece, end="")
+                last = piece
+        except KeyboardInterrupt:
+            if not self.keep_going:
+                raise
+            stopped = True
+        finally:
+            if last and not last.endswith("\n"):
+                self.output.result("")
+        if stopped:
+            self.output.warn("stopped")
+        else:
+            self.output.note("cost", usd=self.chat.session.spent)
+
+    def _undo(self) -> None:
+        turn = self.chat.undo()
+        if turn is None:
+            self.output.warn("nothing_to_undo")
+        else:
+            self.output.warn("undone", said=turn.said[:_SHOWN])
+
+    def _history(self) -> None:
+        if not self.chat.turns:
+            self.output.warn("empty")
+        for turn in self.chat.turns:
+            self.output.result(f"> {turn.said}\n{turn.answered}\n")
+
+    def _save(self, name: str) -> None:
+        if not name:
+            self.output.warn("save_what")
+            return
+        try:
+            self.chat.save(name)
+        except (ValueError, OSError) as error:
+            tell(str(error))
+        else:
+            self.output.warn("saved", name=name)
+
+    def _chats(self) -> None:
+        names = saved_chats()
+        if not names:
+            self.output.warn("no_chats")
+        for name in names:
+            self.output.result(name)
