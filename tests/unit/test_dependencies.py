@@ -1,0 +1,75 @@
+"""docs/dependencies.md, pyproject.toml and the lock files say the same, and name no package index."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+ROW = re.compile(r"^\| ([a-z0-9-]+) \| (\S+) \| (\d{4}-\d\d-\d\d) \| (.+) \|$", re.MULTILINE)
+
+
+def documented(section: str) -> dict[str, str]:
+    """Name and version in each row of a section of the page."""
+    text = (REPOSITORY / "docs" / "dependencies.md").read_text()
+    body = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return {name: version for name, version, _, _ in ROW.findall(body)}
+
+
+def declared() -> tuple[set[str], set[str]]:
+    """The names in pyproject.toml: those of the package, and those of development alone."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+    def names(lines: list[str]) -> set[str]:
+        return {re.split(r"[^A-Za-z0-9-]", line)[0] for line in lines}
+
+    return names(project["project"]["dependencies"]), names(project["dependency-groups"]["dev"])
+
+
+def locked(name: str) -> dict[str, set[str]]:
+    """The versions of each package in requirements/NAME.txt; some differ by Python version."""
+    versions: dict[str, set[str]] = {}
+    for package, version in re.findall(
+        r"^([a-z0-9-]+)==(\S+)", (REPOSITORY / "requirements" / f"{name}.txt").read_text(), re.MULTILINE
+    ):
+        versions.setdefault(package, set()).add(version)
+    return versions
+
+
+def test_every_dependency_has_a_row_and_every_row_a_dependency() -> None:
+    """Both ways, for what the package needs and for what its development needs."""
+    runtime, development = declared()
+    assert set(documented("Runtime")) == runtime
+    assert set(documented("Development")) == development
+
+
+@pytest.mark.parametrize(("section", "lock"), [("Runtime", "run"), ("Development", "dev")])
+def test_the_documented_version_is_the_locked_one(section: str, lock: str) -> None:
+    """A row that was not updated with the lock is named."""
+    versions = locked(lock)
+    stale = {
+        name: (version, versions.get(name))
+        for name, version in documented(section).items()
+        if version not in versions.get(name, set())
+    }
+    assert stale == {}
+
+
+def test_the_development_set_holds_the_runtime_set() -> None:
+    """So the set-up for tests serves `make run` too, with the same versions."""
+    run, dev = locked("run"), locked("dev")
+    assert {name: dev.get(name) for name in run} == run
+
+
+def test_the_lock_files_name_no_address_and_every_package_has_a_hash() -> None:
+    """Where packages come from is the user's pip configuration; what they are is the hash."""
+    files = sorted((REPOSITORY / "requirements").iterdir())
+    assert [path.name for path in files] == ["dev.txt", "run.txt"]
+    for path in files:
+        text = path.read_text()
+        assert not re.search(r"://|index-url|find-links|trusted-host", text), path.name
+        for requirement in re.split(r"\n(?=\S)", text.strip()):
+            assert "--hash=sha256:" in requirement, (path.name, requirement.splitlines()[0])
