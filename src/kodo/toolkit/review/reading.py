@@ -178,17 +178,27 @@ def _paths(source: PathsSource, max_bytes: int) -> Material:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """The files under a folder: those that git would track, or else all but hidden and generated folders."""
+    """The files under a folder: those that git would track, or else all but hidden and generated folders.
+
+    A folder that is itself ignored has nothing that git would track; it was named, so it is walked.
+    """
     try:
         names = Repository(folder).files(["."])
     except GitError:
-        for here, folders, files in os.walk(folder):
-            folders[:] = sorted(
-                name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith(".")
-            )
-            yield from (Path(here, name) for name in sorted(files))
-    else:
+        names = []
+    if names:
         yield from (folder / name for name in sorted(names) if (folder / name).is_file())
+        return
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith(".")
+        )
+        yield from (Path(here, name) for name in sorted(files))
+
+
+def project_files(root: Path) -> list[str]:
+    """The paths, relative to `root`, of what git would track there, or of all files where there is no git."""
+    return [file.relative_to(root).as_posix() for file in _walk(root)]
 
 
 def _text(source: TextSource, max_bytes: int) -> Material:

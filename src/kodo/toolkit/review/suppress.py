@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from kodo.toolkit.report.model import Finding, Suppressed
 from kodo.toolkit.review import python
 from kodo.toolkit.review.changes import ChangedFile
+from kodo.toolkit.review.verify import Verified
 
 _KODO = re.compile(r"kodo:\s*ignore\[([^\]]+)\]", re.IGNORECASE)
 _NOQA = re.compile(r"#\s*noqa\b(?:\s*:\s*([A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*))?", re.IGNORECASE)
@@ -18,15 +19,16 @@ _NOSEC = re.compile(r"#\s*nosec\b(?:\s*:?\s*(B[0-9]+(?:[\s,]+B[0-9]+)*))?", re.I
 _COMMENT = re.compile(r"(#|//|/\*|--|;)(.*)$")
 
 
-def split(file: ChangedFile, findings: Iterable[Finding]) -> tuple[list[Finding], list[Suppressed]]:
+def split(file: ChangedFile, items: Iterable[Verified]) -> tuple[list[Verified], list[Suppressed]]:
     """The findings that stand, and those that a comment silences."""
     comments = _comments(file)
-    standing: list[Finding] = []
+    standing: list[Verified] = []
     silenced: list[Suppressed] = []
-    for finding in findings:
+    for item in items:
+        finding = item.finding
         hit = _silencer(finding, comments, file)
         if hit is None or finding.rule == "syntax":
-            standing.append(finding)
+            standing.append(item)
         else:
             line, by = hit
             silenced.append(Suppressed(finding, by, in_change=not file.whole and line in file.added))

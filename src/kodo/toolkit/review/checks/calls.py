@@ -134,6 +134,8 @@ def lost_await(module: Module) -> Iterator[Draft]:
             continue
         parent = module.parents.get(call)
         inside = module.function_of(call)
+        if isinstance(parent, ast.Attribute) and parent.attr in {"__await__", "send", "throw", "close"}:
+            continue
         dropped = isinstance(parent, ast.Expr)
         used = isinstance(
             parent,

@@ -68,8 +68,9 @@ def _used(block: Sequence[ast.stmt], name: str) -> ast.expr | None:
     """The first place in a block that takes an attribute or item of `name` before it is assigned again."""
     for statement in block:
         for node in ast.walk(statement):
-            takes = isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.ctx, ast.Load)
-            if takes and dotted(node.value) == name and not _guarded(statement, node, name):
+            if not isinstance(node, (ast.Attribute, ast.Subscript)) or not isinstance(node.ctx, ast.Load):
+                continue
+            if dotted(node.value) == name and not _guarded(statement, node, name):
                 return node
         if any(
             dotted(node) == name
@@ -143,7 +144,7 @@ def falls_through(body: Sequence[ast.stmt]) -> bool:
             return False  # a context manager may swallow an exception or not: not certain
         case ast.While():
             endless = isinstance(last.test, ast.Constant) and bool(last.test.value)
-            return not endless or any(isinstance(node, ast.Break) for node in ast.walk(last))
+            return not endless  # a break in it may belong to an inner loop: not certain
         case ast.Try() | ast.TryStar():
             if last.finalbody and not falls_through(last.finalbody):
                 return False
@@ -151,8 +152,11 @@ def falls_through(body: Sequence[ast.stmt]) -> bool:
             return main or any(falls_through(handler.body) for handler in last.handlers)
         case ast.Match():
             return any(falls_through(case.body) for case in last.cases) and _has_default(last)
-        case ast.Expr(value=ast.Call(func=function)):
-            return not dotted(function).endswith(("exit", "_exit", "fail", "abort", "skip", "assert_never"))
+        case ast.Expr(value=ast.Call()):
+            return False  # what is called may never return: not certain
+        case ast.For() | ast.AsyncFor():
+            breaks = any(isinstance(node, ast.Break) for node in ast.walk(last))
+            return breaks or not last.orelse or falls_through(last.orelse)
         case ast.Assert(test=ast.Constant()):
             return False
     return True

@@ -133,16 +133,20 @@ def removed_while_iterating(module: Module) -> Iterator[Draft]:
             continue
         name = dotted(function.value)
         for node in ast.walk(loop):
-            deletes = isinstance(node, ast.Delete) and any(
-                isinstance(target, ast.Subscript) and dotted(target.value) == name for target in node.targets
-            )
-            pops = isinstance(node, ast.Call) and dotted(node.func) in {
-                f"{name}.pop",
-                f"{name}.popitem",
-                f"{name}.clear",
-            }
-            if name and (deletes or pops) and not _leaves_after(module, node):
-                yield remark(module, node, "altered-while-iterating", name)
+            if name and _takes_out(node, name) and not _leaves_after(module, node):
+                yield remark_on(loop.lineno, "altered-while-iterating", name, end_line=loop.end_lineno or 0)
+                break
+
+
+def _takes_out(node: ast.AST, name: str) -> bool:
+    """Whether a node is `del name[...]` or a call that takes items out of it."""
+    if isinstance(node, ast.Delete):
+        return any(
+            isinstance(target, ast.Subscript) and dotted(target.value) == name for target in node.targets
+        )
+    return isinstance(node, ast.Call) and dotted(node.func) in {
+        f"{name}.{method}" for method in ("pop", "popitem", "clear")
+    }
 
 
 def _leaves_after(module: Module, node: ast.AST) -> bool:
@@ -175,6 +179,7 @@ def _in_loop(module: Module, node: ast.AST) -> bool:
 
 def slow_in_loop(module: Module) -> Iterator[Draft]:
     """In a loop: a pattern compiled, a list searched, a list's head taken off, a string or list copied to grow."""
+    grown: set[tuple[Function | None, str]] = set()
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call):
             name = dotted(node.func)
@@ -205,7 +210,9 @@ def slow_in_loop(module: Module) -> Iterator[Draft]:
                 yield remark(module, node, "list-searched", name)
         elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and _in_loop(module, node):
             target = dotted(node.target)
-            if target and _starts_as_text(module, node, target):
+            key = (module.function_of(node), target)
+            if target and key not in grown and _starts_as_text(module, node, target):
+                grown.add(key)
                 yield remark(module, node, "text-grows", target)
         elif (
             isinstance(node, ast.Assign)

@@ -26,7 +26,7 @@ _ASSIGNED = re.compile(
     \s*[:=]\s* (['"])([^'"\s]{8,})\2"""
 )
 _PLACEHOLDER = re.compile(
-    r"(?i)example|change|your|dummy|placeholder|xxx|\*\*\*|<.*>|\$\{|\{\{|%\(|test|fake|sample|redacted|insert|todo|none|null|localhost|password|process\.env|getenv"
+    r"(?i)example|secret@|%|user:pass|change|your|dummy|placeholder|xxx|\*\*\*|<.*>|\$\{|\{\{|%\(|test|fake|sample|redacted|insert|todo|none|null|localhost|password|process\.env|getenv"
 )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from kodo.toolkit.review import python
-from kodo.toolkit.review.checks import calls, flow, loops, risky, secrets, stated
+from kodo.toolkit.review.checks import calls, flow, loops, orders, risky, secrets, stated
 from kodo.toolkit.review.draft import Draft, Outcome, Subject
 from kodo.toolkit.review.python import Module
 
@@ -18,11 +18,11 @@ CHECKS: tuple[Callable[[Module], Iterable[Draft]], ...] = (
 
 
 def run(subjects: Sequence[Subject]) -> Outcome:
-    """Drafts for every subject: secrets in all of them, the rest in Python."""
+    """Drafts for every subject: secrets and orders in all of them, the rest in Python."""
     drafts: dict[int, list[Draft]] = {}
     failures: dict[int, str] = {}
     for index, subject in enumerate(subjects):
-        found = list(secrets.run(subject))
+        found = [*secrets.run(subject), *orders.run(subject)]
         if subject.language == "python":
             module = python.parse(subject.text)
             if module is None:
