@@ -35,10 +35,18 @@ if TYPE_CHECKING:
     from kodo.client.async_session import AsyncSession
     from kodo.client.session import Session
 
+BaseUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The Responses API to call, up to and including /v1. Default: OPENAI_BASE_URL, else a local kodo."
+    ),
+]
+ProfileOption = Annotated[str | None, typer.Option(help="A named endpoint of the settings file.")]
+ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="The model to ask.")]
 LangOption = Annotated[
     Lang | None, typer.Option("--lang", help="Language of messages. Default: KODO_LANG, else the locale.")
 ]
-"""For commands that are no jobs; a job has it among its shared options."""
+"""These four also by name, for commands that are no jobs; a job has them among its shared options."""
 
 
 def speaking(catalogue: Catalogue, lang: Lang | None, quiet: bool = False) -> Output:
@@ -72,14 +80,9 @@ def _ignore(line: str) -> None:
 class JobOptions:
     """Where a job's calls go, what they may cost, and how it talks."""
 
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            help="The Responses API to call, up to and including /v1. Default: OPENAI_BASE_URL, else a local kodo."
-        ),
-    ] = None
-    profile: Annotated[str | None, typer.Option(help="A named endpoint of the settings file.")] = None
-    model: Annotated[str | None, typer.Option("--model", "-m", help="The model to ask.")] = None
+    base_url: BaseUrlOption = None
+    profile: ProfileOption = None
+    model: ModelOption = None
     max_cost: Annotated[
         float | None, typer.Option(min=0, help="Stop before this run has cost more than so many US dollars.")
     ] = None

@@ -1,0 +1,153 @@
+"""What `kodo doctor` looks at: one function a check, each total: what is wrong is its result, not an exception."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from kodo import __version__
+from kodo.cli.exit_codes import ExitCode
+from kodo.cli.failures import code_of
+from kodo.cli.output import Output
+from kodo.client.errors import EndpointError, KodoError, SettingsError, translate
+from kodo.client.ledger import Ledger
+from kodo.client.messages import Catalogue
+from kodo.client.session import Session
+from kodo.config import kodo_home
+from kodo.toolkit.sandbox import Sandbox, SandboxError
+
+State = Literal["ok", "warning", "failed"]
+
+MESSAGES = Catalogue(
+    {
+        "home_new": ("{path} (will be made when it is needed)", "{path}（必要になったときに作成されます）"),
+        "home_closed": ("{path} cannot be written to", "{path} に書き込めません"),
+        "configured": ("{url} (configured), key: {api_key}", "{url}（設定済み）、キー: {api_key}"),
+        "running": ("{url} (a kodo that runs on this machine)", "{url}（このマシンで起動中の kodo）"),
+        "would_start": (
+            "none is configured or running; a local kodo is started for the length of a command",
+            "設定済みまたは起動中のものはありません。コマンドの間だけローカルの kodo を起動します",
+        ),
+        "key_set": ("set", "あり"),
+        "key_none": ("none", "なし"),
+        "answers": (
+            "answers; {count} models, {model} among them",
+            "応答あり。モデル {count} 件、{model} を含む",
+        ),
+        "no_model": (
+            "answers, but does not list the model {model} (it has: {names})",
+            "応答はありますが、モデル {model} がありません（あるもの: {names}）",
+        ),
+        "not_asked": ("not asked: nothing runs", "未確認: 何も起動していません"),
+        "ledger": (
+            "{path}: {calls:,} calls, limits: {limits}",
+            "{path}: 呼び出し {calls:,} 件、上限: {limits}",
+        ),
+        "no_limits": ("none", "なし"),
+        "no_git": ("git is missing: kodo review needs it", "git がありません。kodo review に必要です"),
+    }
+)
+
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the report. `code` is the exit code that a failure asks for."""
+
+    name: str
+    state: State
+    detail: str
+    code: ExitCode = ExitCode.DONE
+
+
+def all_checks(
+    base_url: str | None, profile: str | None, model: str | None, output: Output
+) -> Iterator[Check]:
+    """Every check in turn; later ones are left out where an earlier one leaves nothing to look at."""
+    say = output.using(MESSAGES)
+    yield Check(
+        "kodo",
+        "ok",
+        f"{__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+    )
+    yield _home(say)
+    try:
+        with Session(base_url=base_url, profile=profile, model=model, job="doctor") as session:
+            yield Check(
+                "settings", "ok", f"profile {session.settings.profile or '-'}, model {session.settings.model}"
+            )
+            yield from _server(session, say)
+            yield _ledger(session.ledger, say)
+    except SettingsError as error:
+        yield Check("settings", "failed", str(error), code_of(error))
+    yield _sandbox()
+    yield _git(say)
+
+
+def _home(say: Output) -> Check:
+    path = kodo_home()
+    if not path.exists():
+        return Check("home", "ok", say.say("home_new", path=path))
+    if not os.access(path, os.W_OK | os.X_OK):
+        return Check("home", "failed", say.say("home_closed", path=path), ExitCode.BAD_INPUT)
+    return Check("home", "ok", str(path))
+
+
+def _server(session: Session, say: Output) -> Iterator[Check]:
+    """Where calls would go, and whether something answers there. Starts nothing."""
+    try:
+        endpoint = session.endpoint(start=False)
+    except EndpointError:
+        yield Check("endpoint", "warning", say.say("would_start"))
+        yield Check("server", "warning", say.say("not_asked"))
+        return
+    except KodoError as error:
+        yield Check("endpoint", "failed", str(error), code_of(error))
+        return
+    key = say.say("key_set" if endpoint.api_key else "key_none")
+    yield Check("endpoint", "ok", say.say(endpoint.source, url=endpoint.base_url, api_key=key))
+    yield _answers(session, say)
+
+
+def _answers(session: Session, say: Output) -> Check:
+    import openai
+
+    model = session.settings.model
+    try:
+        names = [listed.id for listed in session.client().with_options(timeout=10.0).models.list()]
+    except openai.OpenAIError as error:
+        failure = translate(error)
+        return Check("server", "failed", str(failure), code_of(failure))
+    if model in names:
+        return Check("server", "ok", say.say("answers", count=len(names), model=model))
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", …" if len(names) > _NAMES_SHOWN else "")
+    return Check("server", "warning", say.say("no_model", model=model, names=shown))
+
+
+def _ledger(ledger: Ledger, say: Output) -> Check:
+    ((calls,),) = ledger.query("SELECT count(*) FROM calls")
+    limits = ", ".join(f"${usd} / {scope}" for scope, usd in ledger.limits().limits())
+    return Check(
+        "ledger",
+        "ok",
+        say.say("ledger", path=ledger.path, calls=calls, limits=limits or say.say("no_limits")),
+    )
+
+
+def _sandbox() -> Check:
+    """How well generated code would be locked in, found out by trying to get out."""
+    try:
+        isolation = Sandbox().probe()
+    except SandboxError as error:
+        return Check("sandbox", "warning", str(error))
+    return Check("sandbox", "ok" if isolation.level == "full" else "warning", isolation.line())
+
+
+def _git(say: Output) -> Check:
+    path = shutil.which("git")
+    return Check("git", "ok", path) if path else Check("git", "warning", say.say("no_git"))
