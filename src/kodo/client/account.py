@@ -14,7 +14,7 @@ from kodo.client import plan as planning
 from kodo.client.answer import TERMINAL, Answer
 from kodo.client.budget import Budget
 from kodo.client.endpoint import Endpoint
-from kodo.client.errors import AnswerFailedError, CallError, StreamCutError, translate
+from kodo.client.errors import AnswerFailedError, CallError, ReplayError, StreamCutError, translate
 from kodo.client.ledger import CallStatus, Ledger, Outcome, Reservation
 from kodo.client.messages import CLIENT, Lang
 from kodo.client.plan import CallOptions, Input, Plan
@@ -162,7 +162,7 @@ class OpenCall:
         the text that arrived.
         """
         translated = translate(error, self.attempts)
-        if (translated.status or 0) >= 400 or _never_sent(error):
+        if (translated.status or 0) >= 400 or isinstance(translated, ReplayError) or _never_sent(error):
             self._settle("failed", Usage(), error=translated)
         else:
             status: CallStatus = "cut" if isinstance(translated, StreamCutError) else "failed"

@@ -38,6 +38,7 @@ class Cassette:
     def __init__(self, path: Path, *, recording: bool) -> None:
         from vcr.cassette import Cassette as Tape
         from vcr.record_mode import RecordMode
+        from yaml import YAMLError
 
         self.path, self.recording = path, recording
         self._lock = threading.Lock()
@@ -47,7 +48,10 @@ class Cassette:
             match_on=(_same_method, _same_path, _same_body),
         )
         if not recording:
-            self._tape._load()  # vcrpy's way in from outside patching; pinned by tests
+            try:
+                self._tape._load()  # how vcrpy itself begins; pinned by tests
+            except (OSError, ValueError, YAMLError, KeyError, TypeError) as error:
+                raise ReplayError(f"{path}: not a recording ({str(error).splitlines()[0]})") from error
             if not len(self._tape):
                 raise ReplayError(f"{path}: no such recording, or an empty one")
 

@@ -7,7 +7,6 @@
     ├── EndpointError            no Responses API was given, none runs, none could be started
     ├── BudgetExceededError      the worst case of the call does not fit a limit; nothing was sent
     ├── UnknownPriceError        no price is known and the policy says refuse; nothing was sent
-    ├── ReplayError              the cassette does not hold this request, or cannot be read
     ├── ChatNotFoundError        no chat was saved under this name
     └── CallError                the call was made and did not give an answer
         ├── RequestRefusedError      4xx that another try would not change
@@ -19,7 +18,8 @@
         ├── CallTimeoutError         no answer in time
         ├── StreamCutError           a stream ended without its last event
         ├── AnswerFailedError        the response's own status is failed or cancelled
-        └── MalformedAnswerError     what came back is not a Response
+        ├── MalformedAnswerError     what came back is not a Response
+        └── ReplayError              the cassette does not hold this request, or cannot be read
 """
 
 from __future__ import annotations
@@ -65,10 +65,6 @@ class BudgetExceededError(KodoError):
 
 class UnknownPriceError(KodoError):
     """No price is known for the model and the policy is to refuse. Nothing was sent."""
-
-
-class ReplayError(KodoError):
-    """A request is not in the cassette, or the cassette cannot be read."""
 
 
 class ChatNotFoundError(KodoError):
@@ -145,6 +141,10 @@ class MalformedAnswerError(CallError):
     """The server answered 200 with something that is not a Response."""
 
 
+class ReplayError(CallError):
+    """A request is not in the cassette, or the cassette cannot be read."""
+
+
 def translate(error: Exception, attempts: int = 1) -> CallError:
     """The error of the tree for an exception of the SDK or its transport. Total: unknown ones are Unreachable.
 
@@ -152,9 +152,10 @@ def translate(error: Exception, attempts: int = 1) -> CallError:
     """
     import openai
 
-    if isinstance(error, CallError):
-        error.attempts = attempts
-        return error
+    ours = error if isinstance(error, CallError) else error.__cause__  # the SDK wraps what a transport raises
+    if isinstance(ours, CallError):
+        ours.attempts = attempts
+        return ours
     if isinstance(error, ValueError):
         return MalformedAnswerError(f"the server sent what is not JSON: {error}", attempts=attempts)
     if isinstance(error, openai.APITimeoutError):

@@ -172,14 +172,13 @@ def is_out_of_quota(error: BaseException) -> bool:
 def _is_transport_error(error: BaseException) -> bool:
     """True for connection and time-out errors of the SDK and of HTTP clients, found by name in the class's ancestry.
 
-    By name, because importing the SDK takes a second and a caller that never loaded it cannot raise its errors.
+    By name, because importing the SDK takes a second and a caller that never loaded it cannot raise its errors. The
+    SDK wraps whatever its transport raised in an APIConnectionError, also what is none; so the cause decides.
     """
-    wanted = {
-        ("openai", "APIConnectionError"),
-        ("httpx2", "TransportError"),
-        ("httpx", "TransportError"),
-    }
-    return any((kind.__module__.partition(".")[0], kind.__name__) in wanted for kind in type(error).__mro__)
+    names = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__}
+    if ("openai", "APIConnectionError") in names:
+        return error.__cause__ is None or is_retryable(error.__cause__)
+    return not names.isdisjoint({("httpx2", "TransportError"), ("httpx", "TransportError")})
 
 
 def server_delay(error: BaseException) -> float | None:

@@ -221,6 +221,7 @@ class TextStream:
                 for event in self._stream:
                     yield event
                     if fold.done():
+                        self._stream.close()
                         return
                 raise StreamCutError(_CUT)
             except Exception as error:

@@ -6,7 +6,7 @@ are looked at in rounds of as many as may run at once:
 - a round that finished more a second than the best so far (in-flight calls over latency, by Little's law) allows
   more: twice as many until the first setback, then one more;
 - a round that finished no more shows that calls only wait for each other: after three such rounds the limit goes
-  back to just above where the best round was, and tries again later, as the best is forgotten slowly;
+  back to just above where the best round was, and looks a quarter higher again after twenty;
 - a rate limit or a time-out halves it, at most once for all calls that were under way at that moment.
 
 Limits a minute are kept over every window of 60 seconds, not on average.
@@ -26,8 +26,8 @@ from kodo.client.retry import RetryEvent, status_of
 WINDOW = 60.0
 """Seconds that a limit a minute is counted over."""
 _GAIN = 1.03
-_FORGET = 0.99
 _PATIENCE = 3
+_LOOK_AGAIN = 20
 
 
 class AdaptiveLimit:
@@ -67,15 +67,19 @@ class AdaptiveLimit:
         self._new_round()
 
     def _judge(self, rate: float) -> None:
-        if rate > self._best_rate * _GAIN:
+        if rate > self._best_rate * _GAIN and (self.limit > self._best_limit or not self._best_rate):
             self._best_rate, self._best_limit, self._idle_rounds = rate, self.limit, 0
             self.limit = min(self.maximum, self.limit * 2 if self._slow_start else self.limit + 1)
             return
-        self._best_rate *= _FORGET
+        if self.limit <= self._best_limit + 1:
+            self._best_rate += (rate - self._best_rate) / 5  # how the server does now
         self._idle_rounds += 1
-        if self._idle_rounds >= _PATIENCE:
-            self._slow_start, self._idle_rounds = False, 0
+        if self._idle_rounds == _PATIENCE:
+            self._slow_start = False
             self.limit = min(self.limit, self._best_limit + 1)
+        elif self._idle_rounds >= _LOOK_AGAIN:
+            self._idle_rounds = 0
+            self.limit = min(self.maximum, self.limit + max(1, self.limit // 4))
 
     def pushed_back(self, began: float) -> None:
         """A call that began at this time was rate limited or timed out."""

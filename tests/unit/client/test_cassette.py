@@ -1,0 +1,108 @@
+"""Record and replay: the same run again, offline, with no key in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kodo.client.async_session import AsyncSession
+from kodo.client.errors import RateLimitedError, ReplayError
+from kodo.client.retry import RetryPolicy
+from kodo.client.session import Session
+from kodo.client.testing import FakeResponses, Reply, refusal
+
+TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+
+
+def run(session: Session) -> list[str]:
+    """A job of three calls: one that is retried, one twice the same, one streamed."""
+    first = session.respond("same words").text
+    second = session.respond("same words").text
+    return [first, second, *session.stream("a stream of words")]
+
+
+def test_a_recorded_run_replays_without_a_server(tmp_path: Path, quick: RetryPolicy) -> None:
+    """Retries, equal requests in their order, and streams come back the same with nobody to ask."""
+    tape = tmp_path / "run.yaml"
+    script = [refusal(503), Reply(text="first"), Reply(text="second"), Reply(text="one two three")]
+    with FakeResponses(script) as server:
+        with Session(base_url=server.base_url, api_key="sesame-key", record=tape, retry=quick) as session:
+            live = run(session)
+    assert live == ["first", "second", "one", " two", " three"]
+    with Session(replay=tape, retry=quick) as session:
+        assert run(session) == live
+        with pytest.raises(ReplayError, match="no \\(further\\) answer"):
+            session.respond("same words")
+
+
+async def test_an_async_run_replays_a_sync_recording_and_the_other_way(tmp_path: Path) -> None:
+    """The file is the same for both kinds of session."""
+    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    with FakeResponses() as server:
+        with Session(base_url=server.base_url, record=one) as session:
+            session.respond("hello")
+        async with AsyncSession(base_url=server.base_url, record=other) as asession:
+            stream = await asession.stream("hello there")
+            assert [piece async for piece in stream] == ["hello", " there"]
+    async with AsyncSession(replay=one) as asession:
+        assert (await asession.respond("hello")).text == "hello"
+    with Session(replay=other) as session:
+        assert list(session.stream("hello there")) == ["hello", " there"]
+
+
+def test_keys_and_secrets_are_not_in_the_file(tmp_path: Path) -> None:
+    """Neither the key, nor a secret sent or answered, nor the server's address is recorded."""
+    tape = tmp_path / "run.yaml"
+    with FakeResponses([Reply(text=f"your token is {TOKEN}")]) as server:
+        with Session(base_url=server.base_url, api_key="sesame-key", record=tape) as session:
+            session.respond(f"look at {TOKEN}")
+    text = tape.read_text()
+    assert "sesame-key" not in text
+    assert TOKEN not in text
+    assert "authorization" not in text.lower()
+    assert "127.0.0.1" not in text
+    assert text.count("[masked github token]") == 2
+
+
+def test_a_recorded_failure_fails_again(tmp_path: Path) -> None:
+    """Errors are recorded with the headers that retries look at."""
+    tape = tmp_path / "run.yaml"
+    no_retry = RetryPolicy(max_retries=0)
+    with FakeResponses([refusal(429, "rate_limit_exceeded", retry_after="7")]) as server:
+        with Session(base_url=server.base_url, record=tape, retry=no_retry) as session:
+            with pytest.raises(RateLimitedError):
+                session.respond("hi")
+    with Session(replay=tape, retry=no_retry) as session, pytest.raises(RateLimitedError) as caught:
+        session.respond("hi")
+    assert caught.value.__cause__.response.headers["retry-after"] == "7"  # type: ignore[union-attr]
+
+
+def test_a_changed_request_is_a_miss(tmp_path: Path) -> None:
+    """Only the recorded body is answered; another is an error that names the file."""
+    tape = tmp_path / "run.yaml"
+    with FakeResponses() as server, Session(base_url=server.base_url, record=tape) as session:
+        session.respond("hello", temperature=0)
+    with Session(replay=tape) as session, pytest.raises(ReplayError, match=r"run\.yaml"):
+        session.respond("hello", temperature=1)
+
+
+@pytest.mark.parametrize("content", [None, "", "not: [a cassette"])
+def test_a_missing_or_broken_recording_is_one_error(tmp_path: Path, content: str | None) -> None:
+    """Replaying from nothing says so at once."""
+    tape = tmp_path / "run.yaml"
+    if content is not None:
+        tape.write_text(content)
+    with pytest.raises(ReplayError, match=r"run\.yaml"):
+        Session(replay=tape)
+
+
+def test_recording_passes_pieces_on_as_they_come(tmp_path: Path) -> None:
+    """A stream is not held back by being recorded: a break after two pieces shows both."""
+    tape = tmp_path / "run.yaml"
+    seen: list[str] = []
+    with FakeResponses([Reply(text="one two three", cut_after=3)]) as server:
+        with Session(base_url=server.base_url, record=tape, retry=RetryPolicy(0)) as session:
+            with pytest.raises(Exception, match="last event"):
+                seen.extend(session.stream("hi"))
+    assert seen == ["one", " two"]

@@ -1,0 +1,35 @@
+"""Messages in two languages."""
+
+from __future__ import annotations
+
+import pytest
+
+from kodo.client.messages import CLIENT, Catalogue, pick_lang
+
+
+def test_the_language_is_asked_for_then_set_then_the_locales(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argument, KODO_LANG, locale, English."""
+    assert pick_lang() == "en"
+    monkeypatch.setenv("LANG", "ja_JP.UTF-8")
+    assert pick_lang() == "ja"
+    monkeypatch.setenv("KODO_LANG", "en")
+    assert pick_lang() == "en"
+    assert pick_lang("ja") == "ja"
+
+
+def test_an_unknown_language_is_named() -> None:
+    """Only en and ja are there."""
+    with pytest.raises(ValueError, match="'fr'"):
+        pick_lang("fr")
+
+
+def test_a_catalogue_says_a_message_in_both_languages() -> None:
+    """Fields are filled in, in either language."""
+    assert CLIENT.say("en", "masked", kinds="aws key id") == "masked before sending: aws key id"
+    assert "aws key id" in CLIENT.say("ja", "masked", kinds="aws key id")
+
+
+def test_translations_must_have_the_same_fields() -> None:
+    """A field that one language forgot is found when the catalogue is made."""
+    with pytest.raises(ValueError, match="greeting"):
+        Catalogue({"greeting": ("hello {name}", "こんにちは")})
