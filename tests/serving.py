@@ -1,0 +1,80 @@
+"""The real server inside the test's own event loop, on a free port of 127.0.0.1; and its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import openai
+import uvicorn
+
+from kodo.config import ModelSettings, Settings
+from kodo.server.app import build_app, running
+from kodo.server.state import State
+
+MODEL = "codex-mini-latest"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server."""
+
+    url: str
+    parts: State
+
+    def sdk(self, api_key: str = "any", **options: Any) -> openai.AsyncOpenAI:
+        """The unmodified SDK, without its own retries."""
+        return openai.AsyncOpenAI(base_url=f"{self.url}/v1", api_key=api_key, max_retries=0, **options)
+
+    def http(self, **options: Any) -> httpx2.AsyncClient:
+        """A bare HTTP client."""
+        return httpx2.AsyncClient(base_url=self.url, timeout=60, **options)
+
+
+def script(path: Path, *turns: dict[str, Any], pace: float = 0.0) -> ModelSettings:
+    """A scripted model: each turn is ``{"match": …, "steps": […]}``. Without turns it echoes."""
+    if not turns and not pace:
+        return ModelSettings(engine="scripted", target="")
+    path.mkdir(parents=True, exist_ok=True)
+    file = path / f"script-{len(list(path.glob('script-*')))}.json"
+    file.write_text(json.dumps({"pace": pace, "turns": list(turns)}))
+    return ModelSettings(engine="scripted", target=str(file))
+
+
+def settings(home: Path, model: ModelSettings | None = None, **options: Any) -> Settings:
+    """Settings with one model behind ``codex-mini-latest``, kept apart from this machine's own."""
+    models = {MODEL: model or ModelSettings(engine="scripted", target="")}
+    return Settings(**{"home": home, "models": models, "shutdown_seconds": 2, **options})
+
+
+@contextlib.asynccontextmanager
+async def served(given: Settings) -> AsyncIterator[Served]:
+    """Serve for the length of a block."""
+    async with running(given) as parts:
+        listener = socket.create_server((given.host, 0))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                build_app(parts),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=3,
+            )
+        )
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # the test runner has its own
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            while not server.started:
+                await asyncio.sleep(0.005)
+            yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", parts)
+        finally:
+            server.should_exit = True
+            await task
+            listener.close()

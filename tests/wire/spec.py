@@ -1,0 +1,94 @@
+"""Two judges of what the server sends: the Open Responses specification, and the SDK's own types in strict mode."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pydantic
+from openai.types.responses import Response, ResponseStreamEvent
+from referencing import Registry, Resource
+
+DOCUMENT = Path(__file__).parents[1] / "data/open-responses/open-responses-2026-04-24.openapi.json"
+NOT_IN_SPEC = {
+    "response.custom_tool_call_input.delta",
+    "response.custom_tool_call_input.done",
+}
+"""Events of custom tools, which Open Responses does not have; the SDK does."""
+
+
+@cache
+def _registry() -> tuple[dict[str, Any], Registry]:
+    document = json.loads(DOCUMENT.read_text())
+    return document, Registry().with_resource("spec:", Resource.opaque(document))
+
+
+@cache
+def validator(schema: str) -> jsonschema.Draft202012Validator:
+    """The validator of one schema of the specification."""
+    _, registry = _registry()
+    return jsonschema.Draft202012Validator({"$ref": f"spec:#/components/schemas/{schema}"}, registry=registry)
+
+
+@cache
+def _events() -> dict[str, str]:
+    document, _ = _registry()
+    schemas = document["components"]["schemas"]
+    return {
+        schema["properties"]["type"]["enum"][0]: name
+        for name, schema in schemas.items()
+        if name.endswith("StreamingEvent")
+    }
+
+
+_sdk_event: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(ResponseStreamEvent)
+
+
+def check_response(value: dict[str, Any]) -> None:
+    """Raise where a Response is not what both contracts say."""
+    validator("ResponseResource").validate(value)
+    Response.model_validate_json(json.dumps(value), strict=True)
+
+
+def check_event(value: dict[str, Any]) -> None:
+    """Raise where an event is not what both contracts say."""
+    if value["type"] not in NOT_IN_SPEC:
+        validator(_events()[value["type"]]).validate(value)
+    _sdk_event.validate_json(json.dumps(value), strict=True)
+
+
+def check_stream(events: list[dict[str, Any]]) -> None:
+    """Raise where a whole stream is not what both contracts say: each event, their numbers, and the fold."""
+    for event in events:
+        check_event(event)
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert events[0]["type"] == "response.created"
+    assert events[-1]["type"] in ("response.completed", "response.incomplete", "response.failed")
+    final = events[-1]["response"]
+    check_response(final)
+    done = [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    assert final["output"] == done
+    for item in final["output"]:
+        if item["type"] == "message":
+            said = [
+                e["delta"]
+                for e in events
+                if e.get("item_id") == item["id"] and e["type"].endswith("text.delta")
+            ]
+            assert "".join(said) == "".join(part["text"] for part in item["content"])
+
+
+def read_sse(body: bytes) -> list[dict[str, Any]]:
+    """The events of a stream, whose every frame must be exactly ``event: T\\ndata: {…}\\n\\n``."""
+    frames = body.split(b"\n\n")
+    assert frames.pop() == b""
+    events = []
+    for frame in frames:
+        first, second = frame.split(b"\n")
+        event = json.loads(second.removeprefix(b"data: "))
+        assert first == b"event: " + event["type"].encode()
+        events.append(event)
+    return events
