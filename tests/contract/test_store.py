@@ -250,6 +250,7 @@ async def test_a_chain_with_a_parent_that_was_never_stored_is_none(store: Store)
     await turn(store, "child", parent="ghost")
     await turn(store, "grandchild", parent="child")
     await turn(store, "ghost")
+    assert await context_ids(store, "ghost") == ["ghost-in", "ghost-out"]
     assert await store.chain("ada", "child") is None
     assert await store.chain("ada", "grandchild") is None
 

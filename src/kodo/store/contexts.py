@@ -1,7 +1,8 @@
 """Contexts of responses, kept in memory so that a chain's next turn reads only the last one.
 
-A context is a tuple of items; a child's tuple shares its items with its parent's, so each turn adds its own items and a
-row of pointers. This module knows no SQL.
+A context is a tuple of items; a child's tuple shares its items with its parent's, and takes its place: a conversation
+of any length holds one context, that of its newest turn. Going back to an older turn reads it from the disk once more.
+This module knows no SQL.
 """
 
 from __future__ import annotations
@@ -12,28 +13,23 @@ from dataclasses import dataclass
 from kodo.lifecycle.ports import ContextItem
 
 CAPACITY = 32 * 2**20
-"""Bytes. Each context counts whole, also what it shares with others: the true size is smaller."""
-_POINTER = 8
+"""Bytes. Branches count whole, also what they share: the true size is never larger."""
+_ITEM = 400
 _TOKEN = 36
-"""Bytes in memory of a tuple's pointer, and of pointer and integer."""
+"""Bytes in memory of an item's objects besides its text, and of a tuple's pointer with its integer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a child of a response starts from, oldest item first. ``content``: bytes of the items themselves."""
+    """What a child of a response starts from, oldest item first. ``weight``: bytes in memory, about."""
 
     items: tuple[ContextItem, ...] = ()
-    content: int = 0
+    weight: int = 0
 
     def extended(self, items: tuple[ContextItem, ...], json_bytes: int) -> Context:
         """The context with a response's own items behind it; ``json_bytes``: what these take as JSON."""
         tokens = sum(len(item.tokens) for item in items if item.tokens is not None)
-        return Context(self.items + items, self.content + json_bytes + _TOKEN * tokens)
-
-    @property
-    def weight(self) -> int:
-        """Bytes in memory, about."""
-        return self.content + _POINTER * len(self.items)
+        return Context(self.items + items, self.weight + json_bytes + _ITEM * len(items) + _TOKEN * tokens)
 
 
 class Contexts:
@@ -55,9 +51,11 @@ class Contexts:
         """The same, without counting as a use: the one call that other threads may make."""
         return self._held.get(response_id)
 
-    def put(self, response_id: str, context: Context) -> None:
-        """Hold a context, unless it is larger than all room there is."""
+    def put(self, response_id: str, context: Context, *, parent: str | None = None) -> None:
+        """Hold a context, in the place of its parent's, unless it is larger than all room there is."""
         self.drop(response_id)
+        if parent is not None:
+            self.drop(parent)
         if context.weight > self._capacity:
             return
         self._held[response_id] = context

@@ -166,10 +166,31 @@ def _keep(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow) 
 
 def keys(connection: sqlite3.Connection) -> list[KeyRow]:
     """Every key, oldest first."""
-    names = _KEY_COLUMNS.split(", ")
     return [
-        KeyRow(**dict(zip(names, found, strict=True)))
-        for found in connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY rowid")
+        KeyRow(
+            id=id_,
+            name=name,
+            project=project,
+            hash=hash_,
+            hint=hint,
+            created_at=created_at,
+            revoked_at=revoked_at,
+            requests_per_minute=requests,
+            tokens_per_minute=tokens,
+            concurrent_requests=concurrent,
+        )
+        for (
+            id_,
+            name,
+            project,
+            hash_,
+            hint,
+            created_at,
+            revoked_at,
+            requests,
+            tokens,
+            concurrent,
+        ) in connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY rowid")
     ]
 
 

@@ -165,7 +165,7 @@ class SqliteStore:
         if context is None:
             context = await self._read.aside(lambda connection: self._walk(connection, link))
         if context is not None and link.final:
-            self._contexts.put(link.id, context)
+            self._contexts.put(link.id, context, parent=link.parent)
         return None if context is None else context.items
 
     def _walk(self, connection: sqlite3.Connection, link: responses.Link) -> Context | None:

@@ -29,7 +29,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[ContextItem]:
 
 
 async def test_each_turn_reads_its_own_items_only(tmp_path: Path, decoded: list[ContextItem]) -> None:
-    """Turn 100 costs two items, as turn 1 does; asking again costs none; a branch costs its own."""
+    """Turn 100 costs two items, as turn 1 does; asking again costs none; a branch of the newest costs its own."""
     store = SqliteStore(tmp_path)
     await store.open()
     parent = None
@@ -42,9 +42,11 @@ async def test_each_turn_reads_its_own_items_only(tmp_path: Path, decoded: list[
     decoded.clear()
     await context_ids(store, "r99")
     assert decoded == []
-    await turn(store, "branch", parent="r50")
-    assert len(await context_ids(store, "branch") or ()) == 104
+    await turn(store, "branch", parent="r99")
+    assert len(await context_ids(store, "branch") or ()) == 202
     assert len(decoded) == 2
+    assert len(await context_ids(store, "r50") or ()) == 102
+    assert len(decoded) == 2 + 102
     await store.close()
 
 
@@ -61,9 +63,9 @@ async def test_after_a_restart_the_whole_chain_is_read_once(
     await store.close()
     store = SqliteStore(tmp_path)
     await store.open()
-    await context_ids(store, "r9")
+    assert len(await context_ids(store, "r9") or ()) == 20
     assert len(decoded) == 20
-    await context_ids(store, "r19")
+    assert len(await context_ids(store, "r19") or ()) == 40
     assert len(decoded) == 40
     await store.close()
 
@@ -105,10 +107,14 @@ def test_the_least_recently_used_context_goes_first() -> None:
     assert all(contexts.get(name) is not None for name in ("a", "c", "d"))
 
 
-def test_a_childs_context_shares_its_parents_items() -> None:
-    """The items are the same objects; tokens count for the memory they take."""
+def test_a_childs_context_takes_its_parents_place() -> None:
+    """The items are the same objects, counted once; tokens count for the memory they take."""
+    contexts = Contexts()
     parent = Context().extended((said("a").context,), 100)
+    contexts.put("parent", parent)
     child = parent.extended((answered("b", tokens=(1,) * 50).context,), 100)
+    contexts.put("child", child, parent="parent")
+    assert contexts.get("parent") is None
+    assert contexts.get("child") is child
     assert child.items[0] is parent.items[0]
-    assert parent.content == 100
-    assert child.content > 200 + 50 * 8
+    assert child.weight > 2 * parent.weight + 50 * 8
