@@ -6,6 +6,7 @@ The public face: `review`, `review_code`, the sources, the options and the repor
 from kodo.toolkit.report.model import Category, Finding, ReviewReport, Severity, State
 from kodo.toolkit.review.job import review
 from kodo.toolkit.review.options import ReviewOptions
+from kodo.toolkit.review.prose import review_code
 from kodo.toolkit.review.source import (
     BaseSource,
     CommitSource,
@@ -33,4 +34,5 @@ __all__ = [
     "TextSource",
     "VersionsSource",
     "review",
+    "review_code",
 ]

@@ -156,50 +156,25 @@ def sections(diff: str) -> list[str]:
     return [diff[start:end] for start, end in zip(starts, [*starts[1:], len(diff)], strict=True)]
 
 
-def matches(lines: list[str], hunks: tuple[Hunk, ...]) -> bool:
-    """Whether a text is the state after the hunks: every context and added line is where they say."""
-    return all(
-        0 < number <= len(lines) and lines[number - 1] == text
-        for hunk in hunks
-        for number, text in hunk.context
-    )
-
-
-def reverted(lines: list[str], hunks: tuple[Hunk, ...]) -> list[str]:
-    """The lines before the change, from those after it and the hunks."""
-    result = list(lines)
-    for hunk in reversed(hunks):
-        old: list[str] = []
-        removals = {removal.anchor: removal for removal in hunk.removals}
-        tail = [removal for removal in hunk.removals if removal.anchor > hunk.end or hunk.end < hunk.start]
-        for number, text in hunk.context:
-            removal = removals.get(number)
-            if removal is not None and removal not in tail:
-                old.extend(removal.lines)
-            if number not in hunk.added:
-                old.append(text)
-        for removal in tail:
-            old.extend(removal.lines)
-        at = hunk.start - 1 if hunk.end >= hunk.start else hunk.start
-        result[at : at + max(0, hunk.end - hunk.start + 1)] = old
-    return result
-
-
-def applied(lines: list[str], section: str) -> list[str] | None:
-    """The lines after the change, from those before it; None where the diff does not fit."""
+def patched(lines: list[str], section: str, *, reverse: bool = False) -> list[str] | None:
+    """The lines on the other side of a diff: after it, or with `reverse` before it; None where it does not fit."""
     result: list[str] = []
     at = 0
     for hunk in _parsed(section):
-        start = hunk.source_start - 1 if hunk.source_length else hunk.source_start
+        first, length = hunk.source_start, hunk.source_length
+        if reverse:
+            first, length = hunk.target_start, hunk.target_length
+        start = first - 1 if length else first
         result.extend(lines[at:start])
         at = start
         for line in hunk:
+            given, made = (line.is_added, line.is_removed) if reverse else (line.is_removed, line.is_added)
             text = line.value.removesuffix("\n")
-            if line.is_context or line.is_removed:
+            if line.is_context or given:
                 if at >= len(lines) or lines[at] != text:
                     return None
                 at += 1
-            if line.is_context or line.is_added:
+            if line.is_context or made:
                 result.append(text)
     result.extend(lines[at:])
     return result

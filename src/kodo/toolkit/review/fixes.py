@@ -13,6 +13,7 @@ from kodo.toolkit.report.model import Finding, Fix
 from kodo.toolkit.review.analysis import outcomes_of
 from kodo.toolkit.review.changes import ChangedFile, split_lines
 from kodo.toolkit.review.draft import Draft, Edit, Subject
+from kodo.toolkit.review.languages import language_of
 from kodo.toolkit.review.verify import Verified, without_twins
 
 _LONGEST = 20
@@ -49,6 +50,22 @@ def with_fixes(
         if fix is not None:
             findings[index] = msgspec.structs.replace(findings[index], fix=fix)
     return findings
+
+
+def keeps_clean(path: str, old: str, new: str) -> bool:
+    """Whether a new text parses and no analyser says anything of it that it did not say of the old one."""
+    language = language_of(path)
+    outcomes = outcomes_of([Subject(path, language, old), Subject(path, language, new)]).values()
+    if any(1 in outcome.failures for outcome in outcomes):
+        return False
+    was, now = (
+        Counter(
+            draft.rule
+            for draft in without_twins([d for outcome in outcomes for d in outcome.drafts.get(at, [])])
+        )
+        for at in (0, 1)
+    )
+    return not now - was and not now["syntax"]
 
 
 def applied(file: ChangedFile, edits: Sequence[Edit]) -> str | None:

@@ -261,11 +261,12 @@ def _patched(sorter: _Sorter, root: Path | None, path: str, section: str, new: b
     found = changes.split_lines(file.read_bytes().decode("utf-8", errors="replace")) if file else None
     before: list[str] | None = None
     complete = True
-    if found is not None and changes.matches(found, hunks):
-        after = found
-        before = None if new else changes.reverted(found, hunks)
-    elif found is not None and (patched := changes.applied(found, section)) is not None:
-        after, before = patched, found
+    old_side = changes.patched(found, section, reverse=True) if found is not None else None
+    new_side = changes.patched(found, section) if found is not None else None
+    if found is not None and old_side is not None:
+        after, before = found, None if new else old_side
+    elif found is not None and new_side is not None:
+        after, before = new_side, found
     elif new:
         after = [text for hunk in hunks for _, text in hunk.context]
     else:

@@ -130,9 +130,10 @@ def _cause(file: ChangedFile, draft: Draft) -> int | None:
 
 
 def without_twins(drafts: Sequence[Draft]) -> list[Draft]:
-    """Drafts without those that say the same: bandit's where ruff's or kodo's own rule speaks of those lines,
+    """Drafts without those that say the same.
 
-    the compiler's second word on a line, and one rule twice at one place.
+    They are bandit's where ruff or kodo speaks of those lines, the compiler's second word on a line, and one rule
+    twice at one place.
     """
     kept: list[Draft] = []
     taken = {line for draft in drafts if draft.source != "bandit" and draft.category == "security"

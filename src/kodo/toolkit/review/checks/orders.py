@@ -14,8 +14,8 @@ _ORDERS = re.compile(
     r"""(?ix)
       \b(?:ignore|disregard|forget|override)\b .{0,30} \b(?:previous|prior|above|earlier|all|your|these|system|preceding)\b .{0,30} \b(?:instruction|prompt|rule|order|direction|guideline|finding|warning)s?\b
     | \b(?:do\s+not|don't|never)\s+(?:report|flag|mention|review)\b .{0,40} \b(?:this|any|issue|bug|finding|problem|function|file|vulnerabilit)
-    | \b(?:report|return|output|print|say|answer|respond|reply)\b .{0,20} \b(?:no\s+(?:issues|bugs|findings|problems)|lgtm|looks\s+good|clean|approved?)\b
-    | \b(?:ai|llm|automated|model|language\s+model)\b .{0,20} \b(?:reviewers?|assistants?|agents?|models?)\b .{0,40} (?: : | \b(?:must|should|please|ignore|skip|approve|report|stop|print|reveal)\b )
+    | \b(?:report|say|answer|respond|reply)\b .{0,20} \b(?:no\s+(?:issues|bugs|findings|problems)|lgtm|looks\s+good)\b
+    | \b(?:ai|llm|automated|language[ -]model)\s+(?:code\s+)?(?:reviewers?|assistants?|agents?)\b .{0,40} (?: : | \b(?:must|should|please|ignore|skip|approve|report|stop|print|reveal)\b )
     | \b(?:reveal|print|repeat|output|show|leak|tell)\b .{0,30} \b(?:system\s+prompt|your\s+(?:instructions|prompt|rules)|the\s+(?:instructions|prompt)\s+above|canary)\b
     | \byou\s+are\s+(?:now\s+)?(?:an?\s+)?(?:ai|llm|assistant|chatbot|language\s+model|reviewer|dan)\b
     | <\|?(?:im_start|im_end|system|endoftext)\|?> | \[/?INST\]
