@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from kodo.toolkit.testgen import claims
 from kodo.toolkit.testgen.model import Arg, Call, Expectation, Origin
-from kodo.toolkit.testgen.shapes import ANY, from_value
+from kodo.toolkit.testgen.shapes import ANY, Shape, from_value
 from kodo.toolkit.testgen.target import Class, Function, Module, Param
 from kodo.toolkit.testgen.values import Values
 
@@ -34,13 +34,8 @@ def constants(module: Module, function: Function) -> tuple[object, ...]:
                 bodies.append(statement.value)
     found: list[object] = []
     for body in bodies:
-        for node in ast.walk(body):
-            if (
-                isinstance(node, ast.Constant)
-                and type(node.value) in (int, float, str, bytes)
-                and node.value != function.node.body
-            ):
-                found.append(node.value)
+        literals = [node.value for node in ast.walk(body) if isinstance(node, ast.Constant)]
+        found += [value for value in literals if type(value) in (int, float, str, bytes)]
     unique = list(
         dict.fromkeys(
             (type(value), value) for value in found if value != ast.get_docstring(function.node, clean=False)
@@ -54,19 +49,15 @@ def standing(module: Module, function: Function) -> tuple[Expectation, ...]:
     out: list[Expectation] = []
     if (
         function.returns is not None
+        and function.name != "__init__"
         and not _is_generator(function)
         and all(param.typed for param in function.params)
     ):
         text = ast.unparse(function.returns)
         out.append(Expectation("returns", text, "types", f"-> {text}"))
     siblings = frozenset(one.name for one in module.functions)
-    for claim in claims.claims(function, siblings):
-        if (
-            not claim.given
-            and claim.expect.kind == "property"
-            and not claim.expect.text.startswith("inverse ")
-        ):
-            out.append(claim.expect)
+    stated = [claim.expect for claim in claims.claims(function, siblings) if not claim.given]
+    out += [one for one in stated if one.kind == "property" and not one.text.startswith("inverse ")]
     return tuple(out)
 
 
@@ -91,7 +82,7 @@ class Maker:
             and function.kind not in ("static", "class")
         ):
             return []
-        rng = random.Random(f"{self._seed}:{function.qualname}")
+        rng = random.Random(f"{self._seed}:{function.qualname}")  # noqa: S311 - test inputs
         values = Values(rng, self._module.classes, constants(self._module, function))
         seen: set[tuple[object, ...]] = set()
         out: list[Call] = []
@@ -109,7 +100,7 @@ class Maker:
     def from_arguments(self, function: Function, rows: Iterable[tuple[str, ...]]) -> list[Call]:
         """Calls with given argument sources, as a model proposes them; rows that do not fit are left out."""
         owner = self._module.classes.get(function.owner)
-        rng = random.Random(f"{self._seed}:{function.qualname}:model")
+        rng = random.Random(f"{self._seed}:{function.qualname}:model")  # noqa: S311 - test inputs
         values = Values(rng, self._module.classes)
         params = [param for param in function.params if not param.variadic]
         needed = sum(param.default is None for param in params)
@@ -127,6 +118,12 @@ class Maker:
             for at, row in enumerate(rows)
             if needed <= len(row) <= len(params)
         ]
+        self._next += len(out)
+        return out
+
+    def from_cases(self, calls: Iterable[Call]) -> list[Call]:
+        """Finished calls of a model, numbered on."""
+        out = [_renumber(call, self._next + at) for at, call in enumerate(calls)]
         self._next += len(out)
         return out
 
@@ -187,9 +184,8 @@ class Maker:
         ]
         out: list[claims.Example] = []
         for doc, own in docs:
-            for example in claims.examples(doc, frozenset({function.name})):
-                if own or _last_called(example.expression) == function.name:
-                    out.append(example)
+            found = claims.examples(doc, frozenset({function.name}))
+            out += [one for one in found if own or _last_called(one.expression) == function.name]
         return list(dict.fromkeys(out))
 
     def _claimed(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
@@ -201,7 +197,7 @@ class Maker:
         ]
         plain = {param.name: values.plain(param.shape) for param in params if param.default is None}
         if examples:
-            plain |= {name: source for name, source in examples[0].items()}
+            plain |= examples[0]
         for claim in claims.claims(function, frozenset(siblings)):
             if claim.given:
                 for at in range(max(len(sources) for sources in claim.given.values())):
@@ -334,7 +330,7 @@ def _param(params: list[Param], name: str) -> Param:
     return next(param for param in params if param.name == name)
 
 
-def _shape(param: Param, rows: list[dict[str, str]]) -> "claims.Shape":
+def _shape(param: Param, rows: list[dict[str, str]]) -> Shape:
     """The annotated shape, else that of the first example's argument, else the guess."""
     if param.typed and param.shape != ANY:
         return param.shape

@@ -63,7 +63,7 @@ def examples(doc: str, names: frozenset[str]) -> list[Example]:
         quote = f">>> {source}"
         out.append(Example(tuple(setup), source, _wanted(one, quote)))
         setup.append(source)
-    return out + [example for example in _inline(doc, names)]
+    return [*out, *_inline(doc, names)]
 
 
 def _wanted(one: doctest.Example, quote: str) -> Expectation:
@@ -163,9 +163,10 @@ def _sentences(doc: str) -> list[str]:
             )
             if head:
                 section = head.group(1)
-            elif (section == "Raises" and (
-                found := re.match(r"(\w*(?:Error|Exception|Iteration))\s*:?\s*(.*)", stripped)
-            )) or (found := re.match(r":raises?\s+(\w+)\s*:\s*(.*)", stripped)):
+            elif (
+                section == "Raises"
+                and (found := re.match(r"(\w*(?:Error|Exception|Iteration))\s*:?\s*(.*)", stripped))
+            ) or (found := re.match(r":raises?\s+(\w+)\s*:\s*(.*)", stripped)):
                 text.append(f". Raises {found.group(1)} {found.group(2)}")
             elif found := re.match(r":returns?:\s*(.*)", stripped):
                 text.append(f". Returns {found.group(1)}")

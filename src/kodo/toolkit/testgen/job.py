@@ -18,6 +18,7 @@ from kodo.toolkit.testgen.model import (
     IsolationSeen,
     Options,
     Score,
+    Suspect,
     TestgenError,
     TestReport,
 )
@@ -25,7 +26,7 @@ from kodo.toolkit.testgen.pipeline import Pipeline, Test, Tried, funnel, kept_te
 from kodo.toolkit.testgen.sandboxed import Worker
 from kodo.toolkit.testgen.select import Chosen
 from kodo.toolkit.testgen.target import Module, load
-from kodo.toolkit.testgen.topup import top_up
+from kodo.toolkit.testgen.topup import bound, top_up
 
 
 def generate_tests(
@@ -124,7 +125,7 @@ class _Made:
     tried: tuple[Tried, ...]
     chosen: tuple[Chosen, ...]
     tests: tuple[Test, ...]
-    suspects: tuple[suspects.Suspect, ...]
+    suspects: tuple[Suspect, ...]
     model: str
     notes: tuple[str, ...]
 
@@ -136,15 +137,14 @@ def _make(pipeline: Pipeline, session: Session | None) -> _Made:
     calls = [call for one in pipeline.functions for call in maker.calls(one, options.inputs)]
     tried = pipeline.attempt(calls)
     found = suspects.find(pipeline, tried)
+    tried = tried.without(suspects.pinned(pipeline, tried))
     kills = pipeline.kills(tried)
     chosen = pipeline.choose(tried, kills)
     taken: set[str] = set()
     tests = pipeline.write(chosen, tried, taken)
     if session is None:
         return _Made((tried,), tuple(chosen), tuple(tests), found, "none", ())
-    covered = frozenset(arc for one in chosen for arc in tried.seen[one.call.id].arcs)
-    dead = frozenset(mutant for one in chosen for mutant in one.kills)
-    more = top_up(pipeline, session, maker, covered, dead)
+    more = top_up(pipeline, session, maker, chosen, tried)
     new = suspects.find(pipeline, more.tried)
     known = {(one.function, one.quote) for one in found}
     extra = pipeline.write(more.chosen, more.tried, taken)
@@ -182,9 +182,35 @@ def _scores(pipeline: Pipeline, text: str, existing: tuple[Path, ...]) -> tuple[
     every = frozenset(place.id for place in pipeline.places)
     dead_before = pipeline.dead("", existing, every) if existing else frozenset()
     dead_after = dead_before | pipeline.dead(text, (), every - dead_before)
-    before, after = pipeline.measure("", existing), pipeline.measure(text, existing)
+    after = pipeline.measure(text, existing)
+    before = pipeline.measure("", existing) if existing else Score(after.lines, 0, after.branches, 0)
 
     def score(one: Score, dead: frozenset[int]) -> Score:
         return Score(one.lines, one.lines_covered, one.branches, one.branches_covered, len(every), len(dead))
 
     return score(before, dead_before), score(after, dead_after), every - dead_after
+
+
+def default_file(target: str) -> Path:
+    """Where the tests of a target belong: tests/test_NAME.py of a project that has or wants it, else beside the module.
+
+    Raises:
+        TestgenError: the target cannot be read.
+    """
+    module = load(Path(target.partition("::")[0]))
+    found = _existing(module, Options())
+    if found:
+        return found[0]
+    tests = module.root / "tests"
+    folder = tests if tests.is_dir() or module.root != module.import_root else module.path.parent
+    return folder / f"test_{module.path.stem}.py"
+
+
+def worst_case(target: str, options: Options) -> tuple[int, int]:
+    """The most requests, and tokens in and out, that a run with the model can take.
+
+    Raises:
+        TestgenError: the target cannot be read.
+    """
+    path, _, name = target.partition("::")
+    return bound(load(Path(path)).pick(name or None), options)

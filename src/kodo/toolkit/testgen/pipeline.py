@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import msgspec
+
 from kodo.toolkit.testgen import render
 from kodo.toolkit.testgen.candidates import standing
 from kodo.toolkit.testgen.model import (
@@ -56,6 +58,10 @@ class Tried:
     fell: dict[int, str]
     runs: int
     stable: int
+
+    def without(self, numbers: dict[int, str]) -> "Tried":
+        """The same with more calls fallen: number -> reason."""
+        return Tried(self.calls, self.seen, self.fell | numbers, self.runs, self.stable)
 
     @property
     def usable(self) -> tuple[Call, ...]:
@@ -104,6 +110,7 @@ class Pipeline:
     def attempt(self, calls: Sequence[Call]) -> Tried:
         """Run every call twice: in order with tracing, and backwards with other hash seeds; keep what agrees."""
         first = self._observe(calls, backwards=False)
+        calls = [_without_skipped(call, first.get(call.id)) for call in calls]
         second = self._observe([call for call in calls if _ended(first.get(call.id))], backwards=True)
         fell: dict[int, str] = {}
         runs = stable = 0
@@ -144,7 +151,10 @@ class Pipeline:
             same = [call for call in tried.usable if place.line in lines[call.id]]
             same = same or [call for call in tried.usable if call.function == place.function]
             own = [call for call in same if call.function == place.function]
-            relevant[place.id] = tuple(call.id for call in (own or same)[:_RELEVANT])
+            ordered = sorted(
+                own or same, key=lambda call: (call.origin not in ("example", "claim"), size(call))
+            )
+            relevant[place.id] = tuple(call.id for call in ordered[:_RELEVANT])
         options = self.options
         job = Kill(
             self.worker.where, tried.usable, tuple(tried.seen[call.id] for call in tried.usable), self.names,
@@ -166,7 +176,7 @@ class Pipeline:
     ) -> list[Chosen]:
         """The calls that add something to what is covered and dead already."""
         arcs = {call.id: frozenset(tried.seen[call.id].arcs) for call in tried.usable}
-        return choose(tried.usable, arcs, kills, covered, dead)
+        return choose(sorted(tried.usable, key=size), arcs, kills, covered, dead)
 
     def write(self, chosen: Iterable[Chosen], tried: Tried, taken: set[str]) -> list[Test]:
         """A test function for each chosen call."""
@@ -308,9 +318,27 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTe
                     len(test.chosen.new_arcs),
                     tuple(sorted(test.chosen.kills)),
                     fate.seconds,
-                )  # fmt: skip
+                )
             )
     return tuple(out)
+
+
+def _without_skipped(call: Call, seen: Observed | None) -> Call:
+    """The call without the setup statements that raised."""
+    if seen is None or not seen.skipped:
+        return call
+    return msgspec.structs.replace(
+        call, setup=tuple(line for at, line in enumerate(call.setup) if at not in seen.skipped)
+    )
+
+
+def size(call: Call) -> int:
+    """How much there is to read in a call: characters, and a line more for each statement of setup."""
+    return (
+        len(call.expression)
+        + sum(len(arg.source) for arg in call.args)
+        + sum(len(line) + 10 for line in call.setup)
+    )
 
 
 def _ended(seen: Observed | None) -> bool:

@@ -159,7 +159,8 @@ def name_for(call: Call, seen: Observed, taken: set[str]) -> str:
     base = re.sub(r"_+", "_", base)
     words = [_word(arg.source) for arg in call.args[:3]]
     if not call.args:
-        words = [_word(part) for part in re.findall(r"\((.*)\)$", call.expression)][:1]
+        tree = ast.parse(call.expression, mode="eval").body
+        words = [_word(ast.unparse(arg)) for arg in tree.args[:3]] if isinstance(tree, ast.Call) else []
     case = "_".join(word for word in words if word) or ("example" if call.origin == "example" else "plain")
     outcome = f"raises_{_snake(seen.text.rsplit('.', 1)[-1])}_for_" if seen.kind == "raises" else ""
     name = f"test_{base}_{outcome}{case}"[:72].strip("_")

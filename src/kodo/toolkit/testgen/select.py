@@ -28,7 +28,10 @@ def choose(
     covered: frozenset[Arc] = frozenset(),
     dead: frozenset[int] = frozenset(),
 ) -> list[Chosen]:
-    """The calls to keep, given the arcs and mutants that the suite so far has; in the order of `calls`."""
+    """The calls to keep, given the arcs and mutants that the suite so far has; by number.
+
+    Of calls that add as much, the one earlier in `calls` is taken.
+    """
     left_arcs, left_mutants = set[Arc](covered), set[int](dead)
     out: list[Chosen] = []
 
@@ -57,5 +60,4 @@ def choose(
             for call, (score, _) in zip(rest, [row for row in scored if row[1] != at], strict=True)
             if score > 0
         ]
-    place = {call.id: at for at, call in enumerate(calls)}
-    return sorted(out, key=lambda one: place[one.call.id])
+    return sorted(out, key=lambda one: one.call.id)

@@ -51,19 +51,42 @@ def find(pipeline: Pipeline, tried: Tried) -> tuple[Suspect, ...]:
     return tuple(out)
 
 
+def pinned(pipeline: Pipeline, tried: Tried) -> dict[int, str]:
+    """The calls that must not become characterisation tests, because they would pin down a suspect: number -> reason.
+
+    Those that failed an expectation, those that make the same call, and all that end in the same slip.
+    """
+    functions = {one.qualname: one for one in pipeline.functions}
+    failing = {_key(call) for call, _, _ in _failures(tried)}
+    out: dict[int, str] = {}
+    for call in tried.usable:
+        seen = tried.seen[call.id]
+        slip = seen.kind == "raises" and _is_slip(call, seen, functions[call.function])
+        if seen.broken or slip or _key(call) in failing:
+            out[call.id] = "this may be a bug: it is reported, not turned into a test"
+    return out
+
+
+def _key(call: Call) -> tuple[object, ...]:
+    return call.function, call.setup, render.fill(call.expression, call)
+
+
+def _failures(tried: Tried) -> Iterator[tuple[Call, Expectation, Observed]]:
+    """Every call that failed what is stated for it, but those that do something else each time."""
+    for call in tried.calls:
+        seen = tried.seen.get(call.id)
+        flaky = "not deterministic" in tried.fell.get(call.id, "")
+        if call.expect is not None and seen is not None and seen.meets is False and not flaky:
+            yield call, call.expect, seen
+
+
 def _stated(tried: Tried) -> Iterator[tuple[Call, Expectation, Observed]]:
     """The first, which is the smallest, failing call of each example and each stated condition."""
     done: set[tuple[str, str]] = set()
-    for call in tried.calls:
-        seen = tried.seen.get(call.id)
-        if call.expect is None or seen is None or seen.meets is not False:
-            continue
-        if call.id in tried.fell and "not deterministic" in tried.fell[call.id]:
-            continue
-        key = (call.function, call.expect.quote)
-        if key not in done:
-            done.add(key)
-            yield call, call.expect, seen
+    for call, expect, seen in _failures(tried):
+        if (call.function, expect.quote) not in done:
+            done.add((call.function, expect.quote))
+            yield call, expect, seen
 
 
 def _broken(

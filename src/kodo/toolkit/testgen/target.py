@@ -15,7 +15,30 @@ from kodo.toolkit.testgen.shapes import ANY, Shape, from_annotation, from_name, 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _MARKERS = ("pyproject.toml", "setup.cfg", "setup.py", ".git", "tox.ini", "pytest.ini")
 _DUNDERS = frozenset(
-    ["__len__", "__str__", "__repr__", "__bool__", "__contains__", "__getitem__", "__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__ne__", "__add__", "__sub__", "__mul__", "__truediv__", "__neg__", "__iter__", "__call__", "__abs__", "__int__", "__float__"]
+    [
+        "__len__",
+        "__str__",
+        "__repr__",
+        "__bool__",
+        "__contains__",
+        "__getitem__",
+        "__eq__",
+        "__lt__",
+        "__le__",
+        "__gt__",
+        "__ge__",
+        "__ne__",
+        "__add__",
+        "__sub__",
+        "__mul__",
+        "__truediv__",
+        "__neg__",
+        "__iter__",
+        "__call__",
+        "__abs__",
+        "__int__",
+        "__float__",
+    ]
 )
 
 
@@ -229,7 +252,7 @@ def _read_param(
         shape = from_value(default)
     if shape is None:
         shape = from_use(arg.arg, body) or from_name(arg.arg)
-    return Param(arg.arg, shape or ANY, typed, ast.unparse(default) if default else None, keyword_only)
+    return Param(arg.arg, shape, typed, ast.unparse(default) if default else None, keyword_only)
 
 
 def _read_class(node: ast.ClassDef, classes: frozenset[str]) -> Class:

@@ -11,13 +11,14 @@ import doctest
 import inspect
 import io
 import itertools
-import os
 import shutil
 import sys
 import time
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from kodo.toolkit.testgen.model import Call, Expectation, Observed
 from kodo.toolkit.testgen.worker import literal
@@ -27,7 +28,8 @@ from kodo.toolkit.testgen.worker.load import TooLong, time_limit
 _LONGEST_ITERATOR = 50
 _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)
 _DOCTEST_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-Trace = Callable[[types.FrameType, str, object], object]
+# What sys.settrace takes, which refers to itself; typeshed has it under a private name.
+Trace = Callable[[types.FrameType, str, Any], Any]
 
 
 @dataclass
@@ -37,13 +39,13 @@ class Arcs:
     filename: str
     seen: set[tuple[int, int]] = field(default_factory=set)
 
-    def __call__(self, frame: types.FrameType, event: str, argument: object) -> Trace | None:
+    def __call__(self, frame: types.FrameType, event: str, argument: Any) -> Trace | None:
         """The global trace function."""
         if frame.f_code.co_filename != self.filename or frame.f_code.co_name == "<module>":
             return None
         previous = -frame.f_code.co_firstlineno
 
-        def local(frame: types.FrameType, event: str, argument: object) -> object:
+        def local(frame: types.FrameType, event: str, argument: Any) -> Trace | None:
             nonlocal previous
             if event == "line":
                 self.seen.add((previous, frame.f_lineno))
@@ -65,6 +67,7 @@ class Ran:
     wrap: str = ""
     before: dict[str, str] = field(default_factory=dict)
     originals: dict[str, object] = field(default_factory=dict)
+    skipped: list[int] = field(default_factory=list)
 
 
 class Unusable(Exception):
@@ -85,7 +88,7 @@ def observe(
     try:
         ran = _run(call, space, defined, seconds, arcs)
         spent = time.perf_counter() - started
-        left = os.listdir()
+        left = list(Path.cwd().iterdir())
         if left:
             _clear(left)
             raise Unusable("it leaves files behind")
@@ -108,12 +111,11 @@ def _run(
                 ran.originals[f"_{at}"] = (
                     copy.deepcopy(space[f"_{at}"]) if not inspect.isgenerator(space[f"_{at}"]) else None
                 )
-            for statement in call.setup:
-                exec(statement, space)  # noqa: S102 - in the sandbox; running it is the point
         except TooLong:
             raise
         except BaseException as error:  # noqa: BLE001 - generated code may raise anything
             raise Unusable(f"its inputs cannot be made: {type(error).__name__}") from None
+        _set_up(call, space, ran)
         output.seek(0)
         output.truncate()
         ran.before = _state(call, space, defined)
@@ -137,6 +139,19 @@ def _run(
             sys.settrace(previous)
     ran.output = output.getvalue()
     return ran
+
+
+def _set_up(call: Call, space: dict[str, object], ran: Ran) -> None:
+    """Run the setup; of statements that we made up ourselves, those that raise are left out."""
+    for at, statement in enumerate(call.setup):
+        try:
+            exec(statement, space)  # noqa: S102 - in the sandbox; running it is the point
+        except TooLong:
+            raise
+        except BaseException as error:  # noqa: BLE001 - generated code may raise anything
+            if at == 0 or not call.receiver:
+                raise Unusable(f"its inputs cannot be made: {type(error).__name__}") from None
+            ran.skipped.append(at)
 
 
 def _state(call: Call, space: dict[str, object], defined: dict[str, object]) -> dict[str, str]:
@@ -174,7 +189,17 @@ def _write_down(
         name = _exception_name(ran.error, defined)
         on_purpose = not _raised_in_target(ran.error, arcs.filename if arcs else "")
         return Observed(
-            call.id, "raises", name, "", ran.output, changed, meets, (), not on_purpose, seen, spent
+            call.id,
+            "raises",
+            name,
+            ran.wrap,
+            ran.output,
+            changed,
+            meets,
+            skipped=tuple(ran.skipped),
+            raised_in_target=not on_purpose,
+            arcs=seen,
+            seconds=spent,
         )
     broken = tuple(
         at for at, one in enumerate(standing) if _meets(one, ran, changed, space, defined) is False
@@ -195,7 +220,19 @@ def _write_down(
             raise Unusable(str(error)) from None
         wrap = f"isinstance:{kind}"
         changed |= {f"result.{name}": value for name, value in found.items()}
-    return Observed(call.id, "value", text, wrap, ran.output, changed, meets, broken, False, seen, spent)
+    return Observed(
+        call.id,
+        "value",
+        text,
+        wrap,
+        ran.output,
+        changed,
+        meets,
+        broken,
+        tuple(ran.skipped),
+        arcs=seen,
+        seconds=spent,
+    )
 
 
 def _hidden_nan(text: str) -> bool:
@@ -262,8 +299,7 @@ def _equal(wanted: object, got: object) -> bool:
     return bool(wanted == got)
 
 
-def _clear(names: list[str]) -> None:
-    for name in names:
-        shutil.rmtree(name, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.unlink(name)
+def _clear(paths: list[Path]) -> None:
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
+        path.unlink(missing_ok=True)

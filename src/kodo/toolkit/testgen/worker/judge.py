@@ -174,6 +174,7 @@ def run_score(job: ScoreMutants) -> Iterator[Killed]:
         if job.plain
         else []
     )
+    patience = _patience(codes)
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         if mutant.place.id not in wanted:
             continue
@@ -184,7 +185,7 @@ def run_score(job: ScoreMutants) -> Iterator[Killed]:
             if install_or_none(job.where, mutant.tree) is None:
                 send(b"dead")
             elif job.plain:
-                send(b"dead" if any(not _plain_passes(code, job.seconds) for code in codes) else b"alive")
+                send(b"dead" if any(not _plain_passes(code, patience) for code in codes) else b"alive")
             else:
                 files = _copied(job.files)
                 send(b"dead" if _pytest([*_arguments(files), *files]).failed else b"alive")
@@ -194,11 +195,18 @@ def run_score(job: ScoreMutants) -> Iterator[Killed]:
         yield Killed(mutant.place.id, (-1,) if dead else ())
 
 
+def _patience(codes: list[types.CodeType]) -> float:
+    """Seconds for one run of the plain files: many times what they take on the real module, measured here."""
+    started = time.perf_counter()
+    forked(lambda send: send(b"" if all(_plain_passes(code, 30.0) for code in codes) else b"x"), 40.0)
+    return max(1.0, 10 * (time.perf_counter() - started))
+
+
 def _plain_passes(code: types.CodeType, seconds: float) -> bool:
     """Whether every test of a file without fixtures passes; stops at the first that fails."""
     space: dict[str, object] = {"__name__": "kodo_scored"}
     try:
-        with time_limit(seconds * 4):
+        with time_limit(seconds):
             exec(code, space)  # noqa: S102 - in the sandbox; running it is the point
             for test in _tests(space):
                 test()
