@@ -20,17 +20,17 @@ MESSAGES = Catalogue(
         "output_capped": ("output: at most {tokens:,} tokens", "出力: 最大 {tokens:,} トークン"),
         "output_open": ("output: no cap", "出力: 上限なし"),
         "cost": ("cost: at most ${usd:.6f}", "費用: 最大 ${usd:.6f}"),
-        "cost_open": (
-            "cost: ${usd:.6f} at most for the input, plus the output, which has no cap",
-            "費用: 入力は最大 ${usd:.6f}、出力は上限がないため別途",
+        "cost_free": (
+            "cost: $0, a local model (list price: at most ${usd:.6f})",
+            "費用: $0、ローカルモデル（定価なら最大 ${usd:.6f}）",
         ),
         "cost_unknown": (
             "cost: unknown, there is no price for {model}",
             "費用: 不明（{model} の価格がありません）",
         ),
-        "cost_free": (
-            "cost: $0, a local model (list price: at most ${usd:.6f})",
-            "費用: $0、ローカルモデル（定価なら最大 ${usd:.6f}）",
+        "input_only": (
+            "these are for the input alone, because the output has no cap",
+            "出力に上限がないため、入力のみの金額です",
         ),
         "spent": (
             "{model}: {input:,} + {output:,} tokens, ${usd:.6f}, {seconds:.1f} s",
@@ -57,12 +57,14 @@ def describe_estimate(estimate: Estimate, output: Output) -> str:
         lines.append(say("output_open"))
     else:
         lines.append(say("output_capped", tokens=estimate.output_bound))
-    if worst.usd == 0 and worst.list_usd:
-        lines.append(say("cost_free", usd=worst.list_usd))
-    elif worst.list_usd is None:
+    if worst.list_usd is None:
         lines.append(say("cost_unknown", model=estimate.model))
+    elif worst.usd == 0 and worst.list_usd:
+        lines.append(say("cost_free", usd=worst.list_usd))
     else:
-        lines.append(say("cost" if estimate.output_bound is not None else "cost_open", usd=worst.usd))
+        lines.append(say("cost", usd=worst.usd))
+    if estimate.output_bound is None and worst.list_usd is not None:
+        lines.append(say("input_only"))
     return "\n".join(lines)
 
 

@@ -125,22 +125,22 @@ class _Submission:
 
     async def submit(self, source: Path, out: Path) -> Batch:
         """Upload the requests without a result, reserve their worst case, and submit them as one batch."""
-        note = _Note(uuid.uuid4().hex)
+        import openai
+
         with tempfile.TemporaryFile() as pending:
             self.reservation = await asyncio.to_thread(self._write_pending, source, pending)
-            _write_note(note_path(out), note)
 
             async def upload() -> str:
                 pending.seek(0)
                 return (await self.client.files.create(file=("in.jsonl", pending), purpose="batch")).id
 
             file_id = await self.session.retry.acall("upload", upload)
-        tries = 0
+        note, tries = _Note(uuid.uuid4().hex), 0
+        _write_note(note_path(out), note)
 
         async def create() -> Batch:
             nonlocal tries
             tries += 1
-            self.sent = True
             found = (
                 await self.find(note) if tries > 1 else None
             )  # the answer to the first try may have been lost
@@ -151,7 +151,16 @@ class _Submission:
                 metadata={_TOKEN: note.token},
             )
 
-        batch = await self.session.retry.acall("submit", create)
+        self.sent = True
+        try:
+            batch = await self.session.retry.acall("submit", create)
+        except openai.APIStatusError as error:
+            if (
+                error.status_code < 500 and tries == 1
+            ):  # refused for certain: there is nothing to come back for
+                self.sent = False
+                note_path(out).unlink()
+            raise
         _write_note(note_path(out), _Note(note.token, batch.id))
         return batch
 
