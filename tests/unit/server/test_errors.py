@@ -1,0 +1,57 @@
+"""Errors: one table, total, the same in docs/errors.md and in the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kodo.lifecycle import errors as lifecycle
+from kodo.server import errors as server
+
+DOCUMENT = Path(__file__).parents[3] / "docs/errors.md"
+
+
+def _subclasses(cls: type) -> set[type]:
+    return {cls}.union(*(_subclasses(sub) for sub in cls.__subclasses__()))
+
+
+def _example(cls: type[lifecycle.KodoError]) -> lifecycle.KodoError:
+    if cls is lifecycle.ContextLengthExceeded:
+        return lifecycle.ContextLengthExceeded(window=1, needed=2)
+    if cls is server.RateLimited:
+        return server.RateLimited("x", retry_after=2.5, headers={"x-ratelimit-limit-requests": "1"})
+    return cls("x")
+
+
+@pytest.mark.parametrize(
+    "cls",
+    sorted(_subclasses(lifecycle.KodoError), key=lambda cls: cls.__name__),
+    ids=lambda cls: cls.__name__,
+)
+def test_every_error_has_a_status_and_an_envelope(cls: type[lifecycle.KodoError]) -> None:
+    """The translation is total: no error of the tree falls through."""
+    status, envelope = server.translate(_example(cls))
+    assert 400 <= status < 600
+    assert envelope.error.code is not None or cls is lifecycle.KodoError
+
+
+def test_the_document_is_what_the_code_does() -> None:
+    """Class, status and type in docs/errors.md are those of STATUS."""
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| `(\w+)`", DOCUMENT.read_text(), re.MULTILINE)
+    documented = {(int(status), kind, name) for status, kind, name in rows}
+    coded = {
+        (status, kind, cls.__name__) for cls, status, kind in server.STATUS if cls is not lifecycle.KodoError
+    }
+    assert documented == coded
+
+
+def test_retry_headers_say_when() -> None:
+    """What helps to repeat says when, in seconds and in milliseconds; a conflict says not to."""
+    limited = server.headers_of(_example(server.RateLimited))
+    assert (limited["retry-after"], limited["retry-after-ms"]) == ("3", "2500")
+    assert limited["x-ratelimit-limit-requests"] == "1"
+    assert int(server.headers_of(lifecycle.Overloaded("full", retry_after=0.2))["retry-after-ms"]) == 200
+    assert server.headers_of(lifecycle.Conflict("x")) == {"x-should-retry": "false"}
+    assert server.headers_of(lifecycle.InvalidRequest("x")) == {}
