@@ -118,50 +118,53 @@ async def reads(store: SqliteStore) -> None:
 
 
 async def chains(home: Path, turns: int) -> None:
-    """One chain: what its tenth and its last turn cost, from memory and after a restart, and its bytes."""
-    store = SqliteStore(home)
-    await store.open()
-    hot: dict[int, list[float]] = {10: [], turns: []}
-    whole: dict[int, list[float]] = {10: [], turns: []}
-    size: dict[int, int] = {}
-    for branch in range(5):
-        parent = None
-        for number in range(1, turns + 1):
-            id_ = f"c{branch}.{number}"
-            begun = time.perf_counter()
-            context = await store.chain("ada", parent) if parent is not None else ()
-            read = time.perf_counter()
-            await turn(store, id_, parent)
-            ended = time.perf_counter()
-            assert context is not None
-            assert len(context) == 2 * number - 2
-            for wanted in hot:
-                if number in range(wanted - 8, wanted + 1):
-                    hot[wanted].append(read - begun)
-                    whole[wanted].append(ended - begun)
-            parent = id_
-        await store.close()  # so that everything is in the main file
-        size[branch] = connections.size(home)
-        await store.open()
-    await store.close()
-    early, late = (statistics.median(times) * 1e6 for times in hot.values())
-    say("chain at turn 10", early, "µs")
-    say(f"chain at turn {turns}", late, "µs")
-    early, late = (statistics.median(times) * 1e6 for times in whole.values())
-    say("chain, create, log, finish at turn 10", early, "µs")
-    say(f"chain, create, log, finish at turn {turns}", late, "µs")
-    say("  ratio", late / early, "x")
+    """Chains one after the other: what the tenth and the last turn cost, from memory and after a restart, and bytes."""
+    await chain(home, "first", turns, {})
+    size = connections.size(home)
+    say(f"bytes a turn, a chain of {turns} turns", size / (turns + 100), "B")
+    taken: dict[int, tuple[list[float], list[float]]] = {10: ([], []), turns: ([], [])}
+    for number in range(5):
+        await chain(home, f"c{number}", turns, taken)
+    say("bytes a turn, five more of them", (connections.size(home) - size) / (turns + 100) / 5, "B")
+    medians = {number: [statistics.median(times) * 1e6 for times in both] for number, both in taken.items()}
+    for number, (read, whole) in medians.items():
+        say(f"turn {number}: chain", read, "µs")
+        say(f"turn {number}: chain, create, log, finish", whole, "µs")
+    say(f"turn {turns} against turn 10, all of the store's time", medians[turns][1] / medians[10][1], "x")
     cold = []
-    for branch in range(5):
+    for number in range(5):
         store = SqliteStore(home)
         await store.open()
         start = time.perf_counter()
-        await store.chain("ada", f"c{branch}.{turns}")
+        await store.chain("ada", f"c{number}.{turns}")
         cold.append(time.perf_counter() - start)
         await store.close()
-    say(f"chain at turn {turns}, after a restart", statistics.median(cold) * 1e6, "µs")
-    say(f"bytes a turn, first {turns} turns", size[0] / turns, "B")
-    say(f"bytes a turn, fifth {turns} turns", (size[4] - size[3]) / turns, "B")
+    say(f"turn {turns}: chain, after a restart", statistics.median(cold) * 1e6, "µs")
+
+
+async def chain(home: Path, name: str, turns: int, taken: dict[int, tuple[list[float], list[float]]]) -> None:
+    """One chain. The seconds that the last few turns up to each number in ``taken`` cost are added there: of reading
+    the context, and of all together. The first hundred turns of another chain warm the process up."""
+    store = SqliteStore(home)
+    await store.open()
+    for number in range(100):
+        await turn(store, f"{name}.w{number}", None)
+    parent = None
+    for number in range(1, turns + 1):
+        id_ = f"{name}.{number}"
+        begun = time.perf_counter()
+        context = await store.chain("ada", parent) if parent is not None else ()
+        read = time.perf_counter()
+        await turn(store, id_, parent)
+        ended = time.perf_counter()
+        assert context is not None
+        assert len(context) == 2 * number - 2
+        for wanted, (reading, whole) in taken.items():
+            if wanted - 8 < number <= wanted:
+                reading.append(read - begun)
+                whole.append(ended - begun)
+        parent = id_
+    await store.close()
 
 
 async def main(home: Path, turns: int) -> None:
