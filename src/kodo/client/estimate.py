@@ -16,7 +16,7 @@ class Estimate:
 
     Attributes:
         input_tokens: what it would read: the server's count, or a guess without a tokenizer (``method`` says which;
-            a guess is good to about a quarter, see :func:`kodo.client.plan.guess_tokens`).
+            for how good a guess is see :func:`kodo.client.plan.guess_tokens`).
         input_bound: what it can read at most.
         output_bound: the cap on what it can write; None where there is no cap, and ``worst`` then counts no output.
         worst: the most it can cost, in US dollars; this is what a budget would set aside.

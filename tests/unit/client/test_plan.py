@@ -40,14 +40,13 @@ def test_a_guess_is_between_nothing_and_the_bytes(text: str) -> None:
     assert guess <= len(text.encode()) + 1
 
 
-def test_the_guess_is_within_a_third_of_known_counts() -> None:
-    """Against counts of the o200k tokenizer: English prose, Python, Japanese."""
-    samples = {
-        "The quick brown fox jumps over the lazy dog. " * 20: 200,
+def test_the_guess_is_within_a_third_of_measured_counts() -> None:
+    """Against what SmolLM2's tokenizer makes of English and of Python."""
+    measured = {
+        "The quick brown fox jumps over the lazy dog. " * 20: 201,
         "def add(a: int, b: int) -> int:\n    return a + b\n" * 20: 400,
-        "吾輩は猫である。名前はまだ無い。" * 20: 260,
     }
-    for text, counted in samples.items():
+    for text, counted in measured.items():
         assert abs(guess_tokens(text) - counted) <= counted / 3, text[:20]
 
 

@@ -56,7 +56,11 @@ def generate_batch(
                 **options,
             )
 
-    return asyncio.run(run())
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(run())
+    raise RuntimeError("an event loop is running here: await kodo.aio.generate_batch instead")
 
 
 async def generate_batch_async(
