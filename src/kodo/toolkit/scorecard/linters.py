@@ -17,6 +17,7 @@ import msgspec
 
 from kodo.toolkit.scorecard.cases import ReviewCase, SourceFile
 from kodo.toolkit.scorecard.pushes import added_lines, after, on_the_comment, push_again
+from kodo.toolkit.scorecard.results import code_of
 from kodo.toolkit.scorecard.review_score import Remark, Reviewed
 
 RUFF_RULES = "E9,F,B,S,BLE,SIM,PLE,PLW,ASYNC,DTZ,RUF"
@@ -51,6 +52,9 @@ class LinterReviewer:
     """ruff and bandit on the added lines of Python files."""
 
     name = "ruff and bandit alone"
+
+    def __init__(self) -> None:
+        self.version = code_of("scorecard/linters.py", "scorecard/pushes.py")
 
     def review(self, case: ReviewCase) -> Reviewed:
         """Lint both pushes of one case; rule and line text stand in for a fingerprint."""

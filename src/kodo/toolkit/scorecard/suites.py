@@ -54,6 +54,10 @@ class Judge:
         sandbox.require(allow_weak=allow_weak)
         self._sandbox = sandbox
 
+    def mutants_of(self, case: ModuleCase) -> int:
+        """How many mutants a suite for this module is tried on."""
+        return len(mutants(case.good, MUTANTS))
+
     def on_both(self, case: ModuleCase, suite: str) -> Judged:
         """The suite on the good and the bad version, every test told."""
         runs = self._run(case, suite, {"good": case.good, "bad": case.bad})

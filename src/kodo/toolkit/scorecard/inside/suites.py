@@ -25,6 +25,8 @@ import hypothesis
 import pytest
 
 SUITE = "test_scorecard_suite.py"
+PLUGIN = "_hypothesis_pytestplugin"
+"""The one plugin that suites get; finding and importing all that are installed takes seconds for each version."""
 
 
 class Outcomes:
@@ -73,9 +75,7 @@ def run_version(folder: Path, job: dict[str, Any], name: str) -> dict[str, Any]:
         "-p",
         "no:cacheprovider",
         "-p",
-        "no:randomly",
-        "-p",
-        "no:xdist",
+        PLUGIN,
         "-c",
         os.devnull,
     ]
@@ -138,7 +138,10 @@ def _wait(child: int, seconds: float) -> bool:
 
 
 def main() -> None:
-    """Read the job, run every version, print the answers."""
+    """Read the job, run every version, write the answers. A run of nothing comes first, so that children find it all imported."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    with contextlib.redirect_stdout(sys.stderr):
+        pytest.main(["--version", "-p", PLUGIN, "-c", os.devnull])
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     sys.stdout.write(json.dumps({name: in_child(job, name) for name in job["versions"]}))
 

@@ -1,0 +1,146 @@
+"""`kodo scorecard`: score both jobs on the sets that ship with kodo, print the tables, write the page."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from kodo import __version__
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.files import write_whole
+from kodo.cli.options import JobOptions, job
+from kodo.cli.progress import Bar
+from kodo.cli.registry import new_app
+from kodo.client.messages import Catalogue
+from kodo.config import kodo_home
+
+if TYPE_CHECKING:
+    from kodo.client.session import Session
+    from kodo.toolkit.scorecard.card import Card, JobName
+    from kodo.toolkit.scorecard.page import Circumstances
+
+MESSAGES = Catalogue(
+    {
+        "jobs": ("--jobs {text}: there are {names}", "--jobs {text}: 使えるのは {names} です"),
+        "written": ("written: {path}", "書き込みました: {path}"),
+        "dry_run": (
+            "{cases} reviews, each pushed twice, and {modules} modules with two versions each would be run",
+            "レビュー {cases} 件(各 2 回)とモジュール {modules} 件(各 2 版)を実行します",
+        ),
+    }
+)
+
+app = new_app()
+
+
+@app.command()
+@job
+def scorecard(
+    jobs: Annotated[
+        str, typer.Option("--jobs", help="Which jobs to score, with commas between them: review, tests.")
+    ] = "review,tests",
+    no_model: Annotated[
+        bool, typer.Option("--no-model", help="Ask no model: the static pipelines and the other tools alone.")
+    ] = False,
+    size: Annotated[
+        Literal["small", "capable"],
+        typer.Option("--size", help="What the model is good for, as in kodo review."),
+    ] = "small",
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first so many cases of each set.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the Markdown page to this file.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the results of earlier runs, finished or not.")
+    ] = False,
+    *,
+    options: JobOptions,
+) -> ExitCode:
+    """Score kodo review and kodo tests on sets written by hand, beside the same without a model and other tools.
+
+    A run that was stopped goes on where it was: results are kept in KODO_HOME/scorecard.jsonl.
+    """
+    from kodo.toolkit.scorecard import page  # here, because the analysers take half a second to import
+    from kodo.toolkit.scorecard.card import JOBS
+    from kodo.toolkit.scorecard.cases import module_cases, review_cases
+
+    output = options.output(MESSAGES)
+    chosen = tuple(name for name in JOBS if name in jobs.split(","))
+    if set(jobs.split(",")) != set(chosen):
+        raise CommandError(output.say("jobs", text=jobs, names=", ".join(JOBS)))
+    if options.dry_run:
+        sets = (*review_cases("seeded")[:limit], *review_cases("clean")[:limit])
+        output.note("dry_run", cases=len(sets), modules=len(module_cases()[:limit]))
+        return ExitCode.DONE
+    if fresh:
+        _results_path().unlink(missing_ok=True)
+    if no_model:
+        card = _run(None, "", chosen, size, limit, options)
+    else:
+        with options.session("scorecard") as session:
+            card = _run(session, options.model or session.settings.model, chosen, size, limit, options)
+    if card.reviews:
+        output.result(page.plain(page.review_table(card, "info")) + "\n")
+    if card.tests:
+        output.result(page.plain(page.tests_table(card)) + "\n")
+    if out is not None:
+        write_whole(out, page.markdown(card, _circumstances(jobs, no_model, limit)))
+        output.note("written", path=out)
+    return ExitCode.DONE
+
+
+def _run(
+    session: Session | None,
+    model: str,
+    jobs: tuple[JobName, ...],
+    size: Literal["small", "capable"],
+    limit: int | None,
+    options: JobOptions,
+) -> Card:
+    """Run what is not known yet, with a line of progress for each contestant. Raises CommandError."""
+    from kodo.toolkit.review import ReviewOptions
+    from kodo.toolkit.sandbox import SandboxError
+    from kodo.toolkit.scorecard import card
+    from kodo.toolkit.scorecard.results import Results
+    from kodo.toolkit.scorecard.suites import SuiteError
+    from kodo.toolkit.testgen import Options
+
+    setup = card.Setup(
+        session,
+        model,
+        ReviewOptions(model=options.model or "", size=size),
+        Options(model_size=size),
+        jobs,
+        limit,
+    )
+    with Bar("scorecard") as bar:
+
+        def progress(contestant: str, done: int, total: int) -> None:
+            if not options.quiet:
+                bar.show(done, total, contestant)
+
+        try:
+            return card.run(setup, Results(_results_path()), progress)
+        except (SandboxError, SuiteError) as error:
+            raise CommandError(str(error)) from error
+
+
+def _results_path() -> Path:
+    return kodo_home() / "scorecard.jsonl"
+
+
+def _circumstances(jobs: str, no_model: bool, limit: int | None) -> Circumstances:
+    from kodo.toolkit.scorecard.page import Circumstances
+
+    command = ["kodo", "scorecard", "--jobs", jobs]
+    command += ["--no-model"] if no_model else []
+    command += ["--limit", str(limit)] if limit else []
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    today = datetime.now(UTC).date().isoformat()
+    return Circumstances(today, machine, shlex.join(command), __version__)

@@ -1,0 +1,137 @@
+"""One run of the scorecard: every contestant over every case, resumable, and the values it ends in.
+
+The only module here that knows both jobs. It imports them as any program would; no job imports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from kodo.toolkit.sandbox import Sandbox
+from kodo.toolkit.scorecard import ghostwriter
+from kodo.toolkit.scorecard.cases import ModuleCase, ReviewCase, module_cases, review_cases
+from kodo.toolkit.scorecard.linters import LinterReviewer
+from kodo.toolkit.scorecard.makers import GhostwriterMaker, KodoMaker, Maker
+from kodo.toolkit.scorecard.results import Results, digest
+from kodo.toolkit.scorecard.review_score import Reviewed
+from kodo.toolkit.scorecard.reviewers import KodoReviewer, Reviewer
+from kodo.toolkit.scorecard.suites import Judge
+from kodo.toolkit.scorecard.testgen_score import Tested
+from kodo.toolkit.scorecard.testing import measure
+from kodo.toolkit.testgen import Options
+
+if TYPE_CHECKING:
+    from kodo.client.session import Session
+    from kodo.toolkit.review import ReviewOptions
+
+JobName = Literal["review", "tests"]
+JOBS: tuple[JobName, ...] = ("review", "tests")
+WITHOUT_MODEL = "kodo without a model"
+
+Progress = Callable[[str, int, int], None]
+"""Told the contestant, how many cases are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What to run: the model's session and name, or None for both; how many cases of each set; which jobs."""
+
+    session: Session | None
+    model: str
+    review: ReviewOptions
+    tests: Options
+    jobs: tuple[JobName, ...] = JOBS
+    limit: int | None = None
+
+
+@dataclass(frozen=True)
+class Card:
+    """Everything that was measured: by contestant, in the order of the cases."""
+
+    model: str
+    """Empty where none was asked."""
+    reviews: dict[str, list[Reviewed]]
+    tests: dict[str, list[Tested]]
+    cases: tuple[ReviewCase, ...]
+    modules: tuple[ModuleCase, ...]
+    left_out: tuple[str, ...]
+    """Contestants that could not take part, and why."""
+    isolation: str
+    """What the generated tests ran in, in one line; empty where none ran."""
+
+
+def run(setup: Setup, results: Results, progress: Progress) -> Card:
+    """Run everything that ``results`` does not hold yet.
+
+    Raises IsolationRefused (kodo.toolkit.sandbox) where generated tests may not run here, SuiteError where a suite
+    cannot be run at all, and the client's errors where the model cannot be asked.
+    """
+    cases = (*review_cases("seeded")[: setup.limit], *review_cases("clean")[: setup.limit])
+    modules = module_cases()[: setup.limit]
+    reviews: dict[str, list[Reviewed]] = {}
+    tests: dict[str, list[Tested]] = {}
+    left_out: list[str] = []
+    isolation = ""
+    if "review" in setup.jobs:
+        for reviewer in _reviewers(setup):
+            reviews[reviewer.name] = _review_all(reviewer, cases, results, progress)
+    if "tests" in setup.jobs:
+        sandbox = Sandbox()
+        judge = Judge(sandbox, allow_weak=setup.tests.allow_weak_isolation)
+        isolation = sandbox.probe().line()
+        for maker in _makers(setup, sandbox):
+            tests[maker.name] = _test_all(maker, judge, modules, results, progress)
+        if not ghostwriter.available():
+            left_out.append(f"{GhostwriterMaker.name}: black, which it imports, is not installed")
+    model = setup.model if setup.session else ""
+    return Card(model, reviews, tests, cases, modules, tuple(left_out), isolation)
+
+
+def with_model(model: str) -> str:
+    """The name of the contestant that asks this model."""
+    return f"kodo with {model}"
+
+
+def _reviewers(setup: Setup) -> list[Reviewer]:
+    asking: list[Reviewer] = (
+        [KodoReviewer(with_model(setup.model), setup.session, setup.review)] if setup.session else []
+    )
+    return [*asking, KodoReviewer(WITHOUT_MODEL, None, setup.review), LinterReviewer()]
+
+
+def _makers(setup: Setup, sandbox: Sandbox) -> list[Maker]:
+    asking: list[Maker] = (
+        [KodoMaker(with_model(setup.model), setup.session, setup.tests, sandbox)] if setup.session else []
+    )
+    ghost: list[Maker] = [GhostwriterMaker(sandbox)] if ghostwriter.available() else []
+    return [*asking, KodoMaker(WITHOUT_MODEL, None, setup.tests, sandbox), *ghost]
+
+
+def _review_all(
+    reviewer: Reviewer, cases: Sequence[ReviewCase], results: Results, progress: Progress
+) -> list[Reviewed]:
+    done = []
+    for number, case in enumerate(cases):
+        progress(reviewer.name, number, len(cases))
+        key = digest("review", reviewer.name, reviewer.version, repr(case))
+        done.append(results.get(key, Reviewed, lambda case=case: reviewer.review(case)))  # type: ignore[misc]  # the default binds the case
+    progress(reviewer.name, len(cases), len(cases))
+    return done
+
+
+def _test_all(
+    maker: Maker,
+    judge: Judge,
+    modules: Sequence[ModuleCase],
+    results: Results,
+    progress: Progress,
+) -> list[Tested]:
+    done = []
+    for number, case in enumerate(modules):
+        progress(maker.name, number, len(modules))
+        key = digest("tests", maker.name, maker.version, repr(case))
+        done.append(results.get(key, Tested, lambda case=case: measure(maker, judge, case)))  # type: ignore[misc]  # the default binds the case
+    progress(maker.name, len(modules), len(modules))
+    return done

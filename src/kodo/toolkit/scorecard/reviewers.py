@@ -1,0 +1,70 @@
+"""kodo's own review as a contestant, with a model and without. Knows no truth and no score."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Protocol
+
+from kodo.toolkit.report.model import EvidenceKind, Finding
+from kodo.toolkit.review import ReviewOptions, review
+from kodo.toolkit.review.source import VersionsSource
+from kodo.toolkit.scorecard.cases import ReviewCase, SourceFile
+from kodo.toolkit.scorecard.pushes import after, before, on_the_comment, push_again
+from kodo.toolkit.scorecard.results import code_of, digest
+from kodo.toolkit.scorecard.review_score import Remark, Reviewed
+
+if TYPE_CHECKING:
+    from kodo.client.session import Session
+
+
+_OWN = ("scorecard/reviewers.py", "scorecard/pushes.py")
+
+
+class Reviewer(Protocol):
+    """One contestant."""
+
+    @property
+    def name(self) -> str:
+        """What the tables call it."""
+
+    @property
+    def version(self) -> str:
+        """Differs where its options or its code differ."""
+
+    def review(self, case: ReviewCase) -> Reviewed:
+        """What it says of the two pushes of the case."""
+
+
+class KodoReviewer:
+    """kodo's own review; without a session, the same pipeline without the model."""
+
+    def __init__(self, name: str, session: Session | None, options: ReviewOptions) -> None:
+        self.name = name
+        self._session = session
+        self._options = options
+        self.version = digest(repr(options), code_of("review", "report", *_OWN))
+
+    def review(self, case: ReviewCase) -> Reviewed:
+        """Review both pushes of one case."""
+        start = time.perf_counter()
+        first, state = self._push(case.files)
+        second, _ = self._push(push_again(case.files))
+        again = tuple(r for r in second if not on_the_comment(case.files, r.path, r.line))
+        return Reviewed(case.name, first, again, state, time.perf_counter() - start)
+
+    def _push(self, files: tuple[SourceFile, ...]) -> tuple[tuple[Remark, ...], str]:
+        report = review(VersionsSource(before(files), after(files)), self._options, self._session)
+        return tuple(_remark(finding) for finding in report.findings), report.state.value
+
+
+def _remark(finding: Finding) -> Remark:
+    return Remark(
+        finding.place.path,
+        finding.place.line,
+        finding.place.end_line,
+        finding.category.value,
+        finding.severity.value,
+        finding.rule,
+        fingerprint=finding.fingerprint,
+        opinion=finding.evidence.kind is EvidenceKind.OPINION,
+    )
