@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -86,7 +85,7 @@ async def open_models(settings: Settings, stack: AsyncExitStack) -> dict[str, Ba
     backends: dict[str, Backend] = {}
     for name, model in names.items():
         if model not in engines:
-            engine = build(name, model, settings, _weights(settings.home))
+            engine = build(name, model, settings, Registry(settings.home).resolve)
             stack.push_async_callback(engine.stop)
             await engine.start()
             card = await engine.card()
@@ -96,16 +95,6 @@ async def open_models(settings: Settings, stack: AsyncExitStack) -> dict[str, Ba
             name=name, engine=engine, admission=admission, settings=model, card=await engine.card()
         )
     return backends
-
-
-def _weights(home: Path) -> Callable[[str], Path]:
-    registry = Registry(home)
-
-    def path(target: str) -> Path:
-        given = Path(target).expanduser()
-        return given if target.endswith(".gguf") and given.is_file() else registry.path(target)
-
-    return path
 
 
 @asynccontextmanager
