@@ -1,4 +1,4 @@
-"""Contexts of responses, kept in memory so that a chain's next turn reads only the last one.
+"""Contexts of responses and conversations, kept in memory so that the next turn reads only what is new.
 
 A context is a tuple of items; a child's tuple shares its items with its parent's, and takes its place: a conversation
 of any length holds one context, that of its newest turn. Going back to an older turn reads it from the disk once more.
@@ -21,15 +21,19 @@ _TOKEN = 36
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a child of a response starts from, oldest item first. ``weight``: bytes in memory, about."""
+    """What a turn starts from, oldest item first. ``weight``: bytes in memory, about; ``end``: the place of the last item
+    in a conversation."""
 
     items: tuple[ContextItem, ...] = ()
     weight: int = 0
+    end: int = -1
 
-    def extended(self, items: tuple[ContextItem, ...], json_bytes: int) -> Context:
-        """The context with a response's own items behind it; ``json_bytes``: what these take as JSON."""
+    def extended(self, items: tuple[ContextItem, ...], json_bytes: int, end: int = -1) -> Context:
+        """The context with more items behind it; ``json_bytes``: what these take as JSON."""
         tokens = sum(len(item.tokens) for item in items if item.tokens is not None)
-        return Context(self.items + items, self.weight + json_bytes + _ITEM * len(items) + _TOKEN * tokens)
+        return Context(
+            self.items + items, self.weight + json_bytes + _ITEM * len(items) + _TOKEN * tokens, end
+        )
 
 
 class Contexts:
@@ -40,31 +44,31 @@ class Contexts:
         self._held: OrderedDict[str, Context] = OrderedDict()
         self._weight = 0
 
-    def get(self, response_id: str) -> Context | None:
-        """The context of this response, if it is held."""
-        context = self._held.get(response_id)
+    def get(self, name: str) -> Context | None:
+        """The context of this name, if it is held."""
+        context = self._held.get(name)
         if context is not None:
-            self._held.move_to_end(response_id)
+            self._held.move_to_end(name)
         return context
 
-    def peek(self, response_id: str) -> Context | None:
+    def peek(self, name: str) -> Context | None:
         """The same, without counting as a use: the one call that other threads may make."""
-        return self._held.get(response_id)
+        return self._held.get(name)
 
-    def put(self, response_id: str, context: Context, *, parent: str | None = None) -> None:
+    def put(self, name: str, context: Context, *, parent: str | None = None) -> None:
         """Hold a context, in the place of its parent's, unless it is larger than all room there is."""
-        self.drop(response_id)
+        self.drop(name)
         if parent is not None:
             self.drop(parent)
         if context.weight > self._capacity:
             return
-        self._held[response_id] = context
+        self._held[name] = context
         self._weight += context.weight
         while self._weight > self._capacity:
             _, oldest = self._held.popitem(last=False)
             self._weight -= oldest.weight
 
-    def drop(self, response_id: str) -> None:
+    def drop(self, name: str) -> None:
         """Forget one."""
-        if (context := self._held.pop(response_id, None)) is not None:
+        if (context := self._held.pop(name, None)) is not None:
             self._weight -= context.weight

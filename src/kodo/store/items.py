@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from kodo.lifecycle.errors import Conflict, NotFound
@@ -48,17 +49,38 @@ def of_response(connection: sqlite3.Connection, seq: int, *, output: bool) -> li
     )
 
 
-def of_conversation(connection: sqlite3.Connection, owner: str, container: str) -> list[ContextItem]:
-    """A conversation's items, oldest first. NotFound: it is not there."""
-    seq = _conversation(connection, owner, container)
-    if seq is None:
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A document that holds items: its row number, and how many items were ever taken out of it."""
+
+    seq: int
+    removals: int
+
+
+def conversation(connection: sqlite3.Connection, owner: str, container: str) -> Conversation:
+    """The conversation of this id. NotFound: it is not there."""
+    found = connection.execute(
+        "SELECT seq, removals FROM documents WHERE owner = ? AND id = ? ORDER BY seq LIMIT 1",
+        (owner, container),
+    ).fetchone()
+    if found is None:
         raise no_container(container)
-    return [
-        unpack_item(item, tokens)
-        for item, tokens in connection.execute(
-            "SELECT item, tokens FROM items WHERE conversation = ? ORDER BY place", (seq,)
-        )
-    ]
+    return Conversation(*found)
+
+
+def of_conversation(
+    connection: sqlite3.Connection, seq: int, *, behind: int = -1
+) -> tuple[tuple[ContextItem, ...], int, int]:
+    """A conversation's items behind a place, oldest first; their bytes; and the place of the last one."""
+    rows = connection.execute(
+        "SELECT place, item, tokens FROM items WHERE conversation = ? AND place > ? ORDER BY place",
+        (seq, behind),
+    ).fetchall()
+    return (
+        tuple(unpack_item(item, tokens) for _, item, tokens in rows),
+        sum(len(item) for _, item, _ in rows),
+        rows[-1][0] if rows else behind,
+    )
 
 
 def listed(
@@ -185,6 +207,7 @@ def delete(connection: sqlite3.Connection, owner: str, container: str, item_id: 
     if seq is None or not _holds(connection, owner, seq, item_id):
         return False
     _leave_conversation(connection, "conversation = ? AND owner = ? AND id = ?", (seq, owner, item_id))
+    connection.execute("UPDATE documents SET removals = removals + 1 WHERE seq = ?", (seq,))
     return True
 
 

@@ -244,8 +244,25 @@ class SqliteStore:
         return await self._write(lambda connection: items.delete(connection, owner, container, item_id))
 
     async def all_items(self, owner: str, container: str) -> Sequence[ContextItem]:
-        """See ``Store``."""
-        return await self._read.aside(lambda connection: items.of_conversation(connection, owner, container))
+        """See ``Store``. What is new since the last call is read; all of it, if an item was taken out or none is held."""
+
+        def new(connection: sqlite3.Connection) -> tuple[str, int, Context | None]:
+            with snapshot(connection):
+                found = items.conversation(connection, owner, container)
+                name = f"conversation {found.seq} after {found.removals} removals"
+                context = self._contexts.get(name)
+                if context is not None:
+                    more = items.of_conversation(connection, found.seq, behind=context.end)
+                    context = context.extended(*more)
+                return name, found.seq, context
+
+        name, seq, context = self._read.now(new)
+        if context is None:
+            context = Context().extended(
+                *await self._read.aside(lambda connection: items.of_conversation(connection, seq))
+            )
+        self._contexts.put(name, context)
+        return context.items
 
     # --- idempotency ---
 

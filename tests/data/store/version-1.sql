@@ -1,19 +1,20 @@
 PRAGMA foreign_keys = OFF;
 BEGIN TRANSACTION;
 CREATE TABLE documents (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,          -- never given out again: contexts in memory are named by it
     owner TEXT NOT NULL,
     id TEXT NOT NULL,
     kind TEXT NOT NULL,
     parent TEXT,
     created_at REAL NOT NULL,
     version INTEGER NOT NULL,
+    removals INTEGER NOT NULL DEFAULT 0,            -- items taken out so far; between two, its items only grow
     status TEXT,
     body BLOB NOT NULL,
     UNIQUE (owner, id, kind)
 );
-INSERT INTO "documents" VALUES(1,'ada','c','conversation',NULL,1000.5,0,NULL,X'7B7D');
-INSERT INTO "documents" VALUES(2,'ada','m','message','c',1000.5,1,'done',X'7B7D');
+INSERT INTO "documents" VALUES(1,'ada','c','conversation',NULL,1000.5,0,0,NULL,X'7B7D');
+INSERT INTO "documents" VALUES(2,'ada','m','message','c',1000.5,1,0,'done',X'7B7D');
 CREATE TABLE items (
     seq INTEGER PRIMARY KEY,                        -- order inside a response
     owner TEXT NOT NULL,
@@ -93,6 +94,8 @@ CREATE INDEX documents_by_status ON documents (kind, status) WHERE status IS NOT
 CREATE INDEX items_by_response ON items (response) WHERE response IS NOT NULL;
 CREATE UNIQUE INDEX items_by_conversation ON items (conversation, place) WHERE conversation IS NOT NULL;
 CREATE INDEX items_by_id ON items (owner, id);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('documents',2);
 COMMIT;
 PRAGMA application_id = 1802462319;
 PRAGMA user_version = 1;

@@ -1,14 +1,14 @@
-"""What a chain costs: the next turn reads one response, however long the history is."""
+"""What a context costs: the next turn reads what is new, however long the history is."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from tests.contract.stores import answered, context_ids, said, turn
+from tests.contract.stores import answered, context_ids, document, said, turn
 
 from kodo.lifecycle.ports import ContextItem
-from kodo.store import responses
+from kodo.store import items, responses
 from kodo.store.codec import unpack_item
 from kodo.store.contexts import Context, Contexts
 from kodo.store.sqlite import SqliteStore
@@ -16,7 +16,7 @@ from kodo.store.sqlite import SqliteStore
 
 @pytest.fixture
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[ContextItem]:
-    """Every item that a chain reads from the database."""
+    """Every item that a context reads from the database."""
     found: list[ContextItem] = []
 
     def note(item: bytes, tokens: bytes | None) -> ContextItem:
@@ -24,7 +24,8 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[ContextItem]:
         found.append(context)
         return context
 
-    monkeypatch.setattr(responses, "unpack_item", note)
+    for module in (responses, items):
+        monkeypatch.setattr(module, "unpack_item", note)
     return found
 
 
@@ -67,6 +68,36 @@ async def test_after_a_restart_the_whole_chain_is_read_once(
     assert len(decoded) == 20
     assert len(await context_ids(store, "r19") or ()) == 40
     assert len(decoded) == 40
+    await store.close()
+
+
+async def test_a_conversation_reads_what_is_new(tmp_path: Path, decoded: list[ContextItem]) -> None:
+    """Turn 50 costs two items, as turn 1 does; after an item was taken out, everything is read once."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await store.put_document(document("c"))
+    for number in range(50):
+        await turn(store, f"r{number}", conversation="c")
+        decoded.clear()
+        assert len(await store.all_items("ada", "c")) == 2 * (number + 1)
+        assert len(decoded) == 2
+    await store.delete_item("ada", "c", "r49-out")
+    await store.append_items("ada", "c", [said("new")])
+    ids = [str(context.item.id) for context in await store.all_items("ada", "c")]
+    assert ids[-2:] == ["r49-in", "new"]
+    assert len(decoded) == 2 + 100
+    await store.close()
+
+
+async def test_a_new_conversation_has_nothing_of_a_deleted_one(tmp_path: Path) -> None:
+    """Also where it has the same id, and both were asked for."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    for name in ("old", "new"):
+        await store.put_document(document("c"))
+        await store.append_items("ada", "c", [said(name)])
+        assert [str(context.item.id) for context in await store.all_items("ada", "c")] == [name]
+        await store.delete_document("conversation", "ada", "c")
     await store.close()
 
 

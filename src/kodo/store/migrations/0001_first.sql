@@ -20,13 +20,14 @@ CREATE INDEX responses_by_parent ON responses (parent_seq) WHERE parent_seq IS N
 CREATE INDEX responses_unfinished ON responses (seq) WHERE final = 0;
 
 CREATE TABLE documents (
-    seq INTEGER PRIMARY KEY,
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,          -- never given out again: contexts in memory are named by it
     owner TEXT NOT NULL,
     id TEXT NOT NULL,
     kind TEXT NOT NULL,
     parent TEXT,
     created_at REAL NOT NULL,
     version INTEGER NOT NULL,
+    removals INTEGER NOT NULL DEFAULT 0,            -- items taken out so far; between two, its items only grow
     status TEXT,
     body BLOB NOT NULL,
     UNIQUE (owner, id, kind)
