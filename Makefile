@@ -40,3 +40,10 @@ clean: ## Remove the virtual environment and caches (KODO_HOME stays)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 ##@ Long suites, not part of `make test`
+
+.PHONY: crash-batch bench-batch
+crash-batch: setup-dev ## kill -9 a batch of 5,000 requests ten times: one result a custom_id
+	@KODO_CRASH_LINES=5000 KODO_CRASH_KILLS=10 $(B)/python -m pytest -m crash --timeout 1800 tests/e2e/test_cli_batch.py
+
+bench-batch: setup-dev ## Throughput of a batch against the engine's limit and a naive script; memory of both
+	@$(B)/python -m bench.bench_batch $(ARGS)

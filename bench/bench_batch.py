@@ -1,0 +1,237 @@
+"""What a batch costs over the engine it runs on: throughput and memory, beside the script everybody writes first.
+
+    python -m bench.bench_batch [--rounds 3] [--requests 96] [--memory-lines 5000] [--base-url URL]
+
+Three contenders answer the same prompts of the same server, in turn, several rounds:
+
+- limit: the bodies posted over raw HTTP by eight loops, answers not even parsed. What the server can do.
+- kodo: `run_batch`, as `kodo batch run` calls it.
+- naive: `asyncio.gather` over one SDK call a line; everything in memory, results written at the end.
+
+Throughput is against `kodo serve` with the default model (or --base-url); memory against a server that answers at
+once, so that it is the client's alone. Each run is a process of its own; memory is its peak resident set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kodo.config import kodo_home
+
+CONTENDERS = ("limit", "kodo", "naive")
+OUTPUT_TOKENS = 24
+LOOPS = 8
+"""Twice the engine's slots, so that none of them waits for a client."""
+TOPICS = (
+    "a queue",
+    "a stack",
+    "binary search",
+    "a linked list",
+    "quicksort",
+    "a hash table",
+    "recursion",
+    "a heap",
+)
+
+
+def write_requests(path: Path, count: int, padding: int = 0) -> None:
+    """So many different requests; `padding` words more in each, for the memory of a real file."""
+    with path.open("w") as file:
+        for number in range(count):
+            prompt = f"{number}: explain {TOPICS[number % len(TOPICS)]} in one sentence." + " word" * padding
+            body = {
+                "model": "codex-mini-latest",
+                "input": prompt,
+                "max_output_tokens": OUTPUT_TOKENS,
+                "temperature": 0,
+            }
+            file.write(json.dumps({"custom_id": f"r{number}", "body": body}) + "\n")
+
+
+async def run_limit(source: Path, base_url: str) -> None:
+    """Post the bodies, drop the answers."""
+    import aiohttp
+
+    bodies = iter([json.dumps(json.loads(line)["body"]).encode() for line in source.open()])
+    headers = {"content-type": "application/json"}
+
+    async def loop(http: aiohttp.ClientSession) -> None:
+        for body in bodies:
+            async with http.post(f"{base_url}/responses", data=body, headers=headers) as answer:
+                await answer.read()
+                answer.raise_for_status()
+
+    async with aiohttp.ClientSession() as http:
+        await asyncio.gather(*(loop(http) for _ in range(LOOPS)))
+
+
+async def run_kodo(source: Path, base_url: str) -> None:
+    """The product."""
+    from kodo.client.async_session import AsyncSession
+    from kodo.toolkit.batch.job import run_batch
+
+    async with AsyncSession(base_url=base_url, job="batch") as session:
+        report = await run_batch(session, source, source.with_name("out.jsonl"))
+    assert report.complete, report
+
+
+async def run_naive(source: Path, base_url: str) -> None:
+    """Read everything, ask everything at once, write everything."""
+    from openai import AsyncOpenAI
+
+    lines = [json.loads(line) for line in source.open()]
+    client = AsyncOpenAI(base_url=base_url, api_key="none", timeout=3600)
+    answers = await asyncio.gather(*(client.responses.create(**line["body"]) for line in lines))
+    results = [
+        {"custom_id": line["custom_id"], "response": answer.to_dict(mode="json")}
+        for line, answer in zip(lines, answers, strict=True)
+    ]
+    source.with_name("out.jsonl").write_text("\n".join(map(json.dumps, results)))
+
+
+def contend(name: str, source: Path, base_url: str) -> None:
+    """Be one contender: prints seconds and the peak resident set in MB. Imports are not timed."""
+    import aiohttp  # noqa: F401 - loaded before the clock starts, as the SDK is
+    import openai.resources.responses  # noqa: F401
+
+    import kodo.toolkit.batch.job  # noqa: F401
+
+    began = time.perf_counter()
+    asyncio.run({"limit": run_limit, "kodo": run_kodo, "naive": run_naive}[name](source, base_url))
+    seconds = time.perf_counter() - began
+    print(json.dumps({"seconds": seconds, "mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+
+
+def measure(name: str, source: Path, base_url: str, home: Path) -> tuple[float, float]:
+    """(seconds, MB) of one run in a process of its own."""
+    source.with_name("out.jsonl").unlink(missing_ok=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "bench.bench_batch",
+            "--as",
+            name,
+            "--source",
+            str(source),
+            "--base-url",
+            base_url,
+        ],
+        env={**os.environ, "KODO_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{name}: {done.stderr}")
+    figures = json.loads(done.stdout)
+    return figures["seconds"], figures["mb"]
+
+
+@contextmanager
+def real_server(home: Path) -> Iterator[str]:
+    """`kodo serve` with the default model, whose weights are taken from the usual home."""
+    (home / "models").symlink_to(kodo_home() / "models")
+    kodo = Path(sys.executable).with_name("kodo")
+    process = subprocess.Popen(
+        [kodo, "serve", "--port", "0"], env={**os.environ, "KODO_HOME": str(home)}, stderr=subprocess.DEVNULL
+    )
+    try:
+        note = home / "server.json"
+        while not note.exists():
+            if process.poll() is not None:
+                raise SystemExit("kodo serve did not start; is the default model there (make setup)?")
+            time.sleep(0.05)
+        yield f"{json.loads(note.read_text())['url']}/v1"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+
+
+@contextmanager
+def instant_server() -> Iterator[str]:
+    """A server that answers at once, in a process of its own."""
+    program = (
+        "import sys\nfrom tests.faults.server import FaultServer\n"
+        "with FaultServer() as server:\n print(server.base_url, flush=True)\n sys.stdin.read()\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    yield process.stdout.readline().strip()
+    process.communicate("")
+
+
+def throughput(source: Path, requests: int, rounds: int, base_url: str, home: Path) -> None:
+    """Print a row a contender: requests a second (median and span over the rounds), and the ratio to the limit."""
+    rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    measure("limit", source, base_url, home)  # warms the server up
+    for number in range(rounds):
+        for name in CONTENDERS[number % 3 :] + CONTENDERS[: number % 3]:
+            seconds, _ = measure(name, source, base_url, home)
+            rates[name].append(requests / seconds)
+    print(f"{requests} requests of {OUTPUT_TOKENS} tokens, {rounds} rounds, alternated\n")
+    print("| | requests/s, median | span | of the limit, median of rounds |\n| --- | --- | --- | --- |")
+    for name, values in rates.items():
+        ratio = statistics.median(mine / top for mine, top in zip(values, rates["limit"], strict=True))
+        print(
+            f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} to {max(values):.2f} | {ratio:.3f} |"
+        )
+
+
+def memory(folder: Path, lines: int, home: Path) -> None:
+    """Print the peak resident set of kodo and of the naive script, for a tenth of the lines and for all."""
+    print(f"\n| peak MB | {lines // 10:,} lines | {lines:,} lines | a line |\n| --- | --- | --- | --- |")
+    with instant_server() as base_url:
+        for name in ("kodo", "naive"):
+            peaks = []
+            for count in (lines // 10, lines):
+                source = folder / "memory.jsonl"
+                write_requests(source, count, padding=200)
+                peaks.append(measure(name, source, base_url, home)[1])
+            each = (peaks[1] - peaks[0]) * 1024 / (lines - lines // 10)
+            print(f"| {name} | {peaks[0]:.1f} | {peaks[1]:.1f} | {each:.2f} kB |")
+
+
+def main() -> None:
+    """Parse, measure, print Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--requests", type=int, default=96)
+    parser.add_argument("--memory-lines", type=int, default=5000)
+    parser.add_argument("--base-url", help="measure against this server instead of starting one")
+    parser.add_argument("--as", dest="contender", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.contender:
+        contend(given.contender, given.source, given.base_url)
+        return
+    with tempfile.TemporaryDirectory() as name:
+        folder, home = Path(name), Path(name) / "home"
+        home.mkdir()
+        source = folder / "in.jsonl"
+        write_requests(source, given.requests)
+        if given.base_url:
+            throughput(source, given.requests, given.rounds, given.base_url, home)
+        else:
+            with real_server(home) as base_url:
+                throughput(source, given.requests, given.rounds, base_url, home)
+        memory(folder, given.memory_lines, home)
+
+
+if __name__ == "__main__":
+    main()
