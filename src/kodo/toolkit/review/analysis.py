@@ -4,6 +4,7 @@ Every analyser sees both states in one run; what it says of the state before is 
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from kodo.toolkit.report.model import Unreviewed
@@ -61,12 +62,14 @@ def analyse(files: Sequence[ChangedFile], target: str = "") -> Analysis:
 
 def outcomes_of(subjects: Sequence[Subject], target: str = "") -> dict[str, Outcome]:
     """What each analyser says, by its name."""
-    found = {
-        ruff.NAME: ruff.run(subjects, target),
-        syntax.NAME: syntax.run(subjects),
-        bandit.NAME: bandit.run(subjects),
-        whole.NAME: whole.run(subjects),
-    }
+    with ThreadPoolExecutor(2) as pool:  # the two that are programs of their own
+        by_ruff, by_bandit = pool.submit(ruff.run, subjects, target), pool.submit(bandit.run, subjects)
+        found = {
+            ruff.NAME: by_ruff.result(),
+            syntax.NAME: syntax.run(subjects),
+            bandit.NAME: by_bandit.result(),
+            whole.NAME: whole.run(subjects),
+        }
     return _without_newer_syntax(found)
 
 

@@ -66,7 +66,7 @@ PATTERNS = (
     ),
     Pattern(
         "kodo/empty-catch", _JS | {"java"}, Category.PRACTICE, Severity.WARNING,
-        '(catch_clause body: (_ . "{" . "}" .)) @at',
+        r'(catch_clause body: (_) @body (#match? @body "^[{][^A-Za-z0-9/]*[}]$")) @at',
         "the error is swallowed",
     ),
     Pattern(
@@ -104,7 +104,7 @@ PATTERNS = (
     Pattern(
         "kodo/error-ignored", frozenset({"go"}), Category.BUG, Severity.WARNING,
         "(if_statement condition: (binary_expression left: (identifier) @name operator: \"!=\" right: (nil)) "
-        'consequence: (block . "{" . "}" .) (#eq? @name "err")) @at',
+        r'consequence: (block) @body (#eq? @name "err") (#match? @body "^[{][^A-Za-z0-9/]*[}]$")) @at',
         "the error is looked at and dropped",
     ),
 )  # fmt: skip  # one pattern in few rows

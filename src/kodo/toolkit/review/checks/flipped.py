@@ -55,6 +55,8 @@ def _differences(old: ast.AST, new: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
     """The smallest pairs of expressions (or statements) in which two trees differ."""
     if type(old) is not type(new):
         return [(old, new)]
+    if _turned(old, new):
+        return [(old, new)]
     found: list[tuple[ast.AST, ast.AST]] = []
     for name in old._fields:
         one, other = getattr(old, name, None), getattr(new, name, None)

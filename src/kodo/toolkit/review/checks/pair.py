@@ -14,6 +14,9 @@ from kodo.toolkit.review.checks.catalogue import remark_on
 from kodo.toolkit.review.draft import Draft
 from kodo.toolkit.review.python import Function, Module, first_line, own_nodes
 
+_MANY = 3
+_MOST_NEW = 0.6
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -57,11 +60,11 @@ class Pair:
         return ast.get_docstring(self.old) != ast.get_docstring(self.new)
 
     @cached_property
-    def renewed(self) -> float:
-        """The part of the old statements, 0 to 1, that is no longer there: a rewrite says little by what it lost."""
-        old = Counter(_simple(self.old_nodes))
-        lost = old - Counter(_simple(self.new_nodes))
-        return lost.total() / max(1, old.total())
+    def rewritten(self) -> bool:
+        """Whether most of the new statements are new: such a function says little by what it lost."""
+        new = Counter(_simple(self.new_nodes))
+        added = (new - Counter(_simple(self.old_nodes))).total()
+        return added >= _MANY and added > _MOST_NEW * new.total()
 
     def gone(self, node: ast.AST) -> bool:
         """Whether the first line of an old node was removed or altered."""

@@ -14,7 +14,6 @@ from kodo.toolkit.review.checks.pair import Pair
 from kodo.toolkit.review.draft import Draft
 from kodo.toolkit.review.python import dotted
 
-_REWRITTEN = 0.7
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _GUARDING = {
     "timeout": ("performance", "it can wait for ever"),
@@ -42,7 +41,7 @@ _STRUCTURE = frozenset({"staticmethod", "classmethod", "property", "abstractmeth
 
 def guard(pair: Pair) -> Iterator[Draft]:
     """An early exit (`if x is None: return`) that is gone although what it guarded still runs."""
-    if pair.renewed > _REWRITTEN:
+    if pair.rewritten:
         return
     tests = {
         ast.unparse(node.test)
@@ -111,7 +110,7 @@ def _taken_apart(pair: Pair, name: str) -> bool:
 
 def wrapped_guard(pair: Pair) -> Iterator[Draft]:
     """`if x is not None:` (or `if x:`) taken off a block that takes `x` apart and is still there."""
-    if pair.renewed > _REWRITTEN:
+    if pair.rewritten:
         return
     tests = [
         ast.unparse(node.test)
@@ -219,7 +218,7 @@ def lock(pair: Pair) -> Iterator[Draft]:
 
 
 def _acquires(pair: Pair) -> bool:
-    return bool(re.search(r"(?i)\.acquire\(|lock|atomic|transaction", pair.new_text))
+    return bool(re.search(r"(?i)\.acquire\(|lock|mutex|semaphore|atomic|transaction", pair.new_text))
 
 
 def cleanup(pair: Pair) -> Iterator[Draft]:
@@ -240,7 +239,7 @@ def cleanup(pair: Pair) -> Iterator[Draft]:
                     and isinstance(statement, ast.Expr)
                     and isinstance(statement.value, ast.Call)
                     and not new_with
-                    and pair.renewed < _REWRITTEN
+                    and not pair.rewritten
                 ):
                     yield from pair.lost(statement, "cleanup-removed", ast.unparse(statement))
 
@@ -276,7 +275,7 @@ def _leaves(handler: ast.ExceptHandler) -> bool:
 
 def check_call(pair: Pair) -> Iterator[Draft]:
     """A call that cleaned or checked its input and is gone although the input is still used."""
-    if pair.renewed > _REWRITTEN:
+    if pair.rewritten:
         return
     new_calls = {dotted(node.func) for node in pair.new_nodes if isinstance(node, ast.Call)}
     if any(
@@ -325,7 +324,7 @@ def base_call(pair: Pair) -> Iterator[Draft]:
     for node in pair.old_nodes:
         is_super = isinstance(node, ast.Call) and ast.unparse(node.func) == f"super().{pair.old.name}"
         kept = f"super().{pair.new.name}" in pair.new_text
-        if is_super and not kept and pair.gone(node) and pair.renewed < _REWRITTEN:
+        if is_super and not kept and pair.gone(node) and not pair.rewritten:
             yield from pair.lost(node, "super-removed", pair.new.name)
 
 
