@@ -271,6 +271,16 @@ def _satisfying(text: str, param: Param | None, function: Function) -> tuple[Par
     ):
         limit = float(_WORDS.get(compare.group(2), compare.group(2)))
         return one, tuple(_numbers(compare.group(1), limit, is_float=is_float))
+    outside = re.search(
+        rf"(?:outside|not (?:in|within|between))\s+(?:the range\s+)?(?:of\s+|from\s+|between\s+)?({_NUMBER})\s*(?:to|and|-|\.\.)\s*({_NUMBER})",
+        text,
+    )
+    if outside and one is not None:
+        low, high = (
+            _numbers(sign, float(limit), is_float=is_float)
+            for sign, limit in zip("<>", outside.groups(), strict=True)
+        )
+        return one, (*low, *high)
     if re.search(r"\bnot (?:strictly )?positive\b|\bnon-?positive\b", text) and one is not None:
         return one, ("0", "-1", "-7")
     if negated:
@@ -332,7 +342,7 @@ def _properties(plain: str, quote: str, function: Function, siblings: frozenset[
         if all(re.fullmatch(rf"{_NUMBER}|_\d+", one) for one in (low, high)) and not re.search(
             r"random|exclusive", text
         ):
-            out.append(f"{low} <= result <= {high}")
+            out.append(f"not {low} <= {high} or {low} <= result <= {high}")
     if (
         about_result
         and re.search(r"\bnever (?:be )?negative\b|\bnon-?negative (?:int|number|float|value|result)", text)
@@ -364,7 +374,9 @@ def _properties(plain: str, quote: str, function: Function, siblings: frozenset[
     if found := re.search(rf"\bat most ({_NUMBER}|\w+) (?:characters|chars|items|elements|long)\b", text):
         limit = params.get(found.group(1), found.group(1))
         if re.fullmatch(r"\d+|_\d+", limit):
-            out.append(f"len(result) <= {limit}")
+            out.append(
+                f"len(result) <= max({limit}, 0)" if limit.startswith("_") else f"len(result) <= {limit}"
+            )
     if (
         (found := re.search(r"\b(?:inverse|reverse|opposite) of (\w+)", plain))
         and found.group(1) in siblings

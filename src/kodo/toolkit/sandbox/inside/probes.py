@@ -370,8 +370,8 @@ def raise_limit(bait: Bait) -> bool:
 
 ATTEMPTS: tuple[Callable[[Bait], bool], ...] = (
     read_host_file, list_host_folder, stat_host_file, write_host, write_project, write_system, remount_writable,
-    mount_tmpfs, tcp_connect, udp_send, unix_connect, abstract_connect, vsock_open, raw_socket, signal_host,
-    see_host_process, inherit_environment, inherit_descriptor, new_user_namespace, new_network_namespace,
+    mount_tmpfs, tcp_connect, udp_send, unix_connect, abstract_connect, vsock_open, raw_socket, see_host_process,
+    signal_host, inherit_environment, inherit_descriptor, new_user_namespace, new_network_namespace,
     join_namespace, change_root, hold_capability, gain_privilege, be_root_outside, trace_process, open_device,
     change_kernel_setting, reach_terminal, use_keyring, enter_kernel_machines, fork_without_end, take_memory,
     write_long_file, raise_limit,

@@ -46,7 +46,7 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Seen]:
                 slow = 0
                 for call in left:
                     arcs = Arcs(filename) if job.trace else None
-                    seen = observe(call, names, own, standing, job.seconds, arcs)
+                    seen = observe(call, names, own, standing if _is_direct(call) else (), job.seconds, arcs)
                     send(msgspec.json.encode(seen))
                     slow += seen.kind == "timeout"
                     if slow >= _MOST_TIMEOUTS:
@@ -66,6 +66,16 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Seen]:
                 timeouts += 1
                 yield Seen(what)
                 left = left[1:]
+
+
+def _is_direct(call: Call) -> bool:
+    """Whether the result of the expression is that of the function; a documented example may be built around it."""
+    if call.origin not in ("example", "model"):
+        return True
+    tree = ast.parse(call.expression, mode="eval").body
+    func = tree.func if isinstance(tree, ast.Call) else None
+    name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
+    return name == call.function.rpartition(".")[2]
 
 
 def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
