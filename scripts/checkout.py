@@ -157,6 +157,8 @@ class Checkout:
             except BlockingIOError:
                 sys.stderr.write("kodo: another set-up of this checkout is at work; waiting for it\n")
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
+            except OSError:
+                pass  # a file system without locks, such as some NFS: its user has to see to it
             yield descriptor
         finally:
             os.close(descriptor)

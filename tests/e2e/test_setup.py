@@ -291,6 +291,20 @@ def test_a_folder_that_cannot_be_written_is_named(checkout: Checkout) -> None:
         small.make_environment()
 
 
+def test_a_disk_without_locks_is_set_up_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, checkout: Checkout
+) -> None:
+    """Some network file systems refuse a lock on a folder."""
+    script = load_script()
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr(script.fcntl, "flock", refuse)
+    with script.Checkout(checkout.root, "run").alone() as held:
+        assert held >= 0
+
+
 @pytest.mark.parametrize(
     ("number", "advice"),
     [
