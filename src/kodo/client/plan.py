@@ -19,7 +19,7 @@ class CallOptions(TypedDict, total=False):
 
     ``text_format`` is a JSON schema the answer must follow; a mapping that has a ``type`` of ``json_schema``,
     ``json_object`` or ``text`` is sent as it is. ``timeout`` is in seconds, of silence. ``job`` names the work in the ledger.
-    ``extra`` is merged into the body last, for fields this list does not have. ``seed`` is kodo's own.
+    ``extra`` is merged into the body last, for fields this list does not have.
     """
 
     instructions: str | None
@@ -31,7 +31,6 @@ class CallOptions(TypedDict, total=False):
     previous_response_id: str | None
     store: bool | None
     background: bool | None
-    seed: int | None
     top_logprobs: int | None
     include: Sequence[str] | None
     metadata: Mapping[str, str] | None
@@ -54,7 +53,6 @@ _SENT_AS_IS = (
     "previous_response_id",
     "store",
     "background",
-    "seed",
     "top_logprobs",
     "include",
     "metadata",
@@ -185,7 +183,7 @@ def count_body(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def sdk_arguments(body: Mapping[str, Any]) -> dict[str, Any]:
     """A body as arguments of the SDK's ``responses.create``: fields it does not name go through ``extra_body``."""
-    known = frozenset({*_SENT_AS_IS, "model", "input", "text"}) - {"seed"}
+    known = frozenset({*_SENT_AS_IS, "model", "input", "text"})
     arguments = {name: value for name, value in body.items() if name in known}
     rest = {name: value for name, value in body.items() if name not in known}
     return {**arguments, **({"extra_body": rest} if rest else {})}

@@ -69,8 +69,8 @@ def test_a_format_that_is_complete_is_sent_as_it_is() -> None:
 
 def test_what_the_sdk_does_not_name_goes_as_extra() -> None:
     """Known fields are arguments of responses.create, others are extra_body."""
-    arguments = sdk_arguments({"model": "m", "input": "hi", "seed": 1, "new_field": 2})
-    assert arguments == {"model": "m", "input": "hi", "extra_body": {"seed": 1, "new_field": 2}}
+    arguments = sdk_arguments({"model": "m", "input": "hi", "other": 1, "new_field": 2})
+    assert arguments == {"model": "m", "input": "hi", "extra_body": {"other": 1, "new_field": 2}}
 
 
 def test_only_what_is_counted_is_sent_to_be_counted() -> None:
