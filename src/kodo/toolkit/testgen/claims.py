@@ -128,7 +128,7 @@ def _is_literal_call(text: str) -> bool:
 def _leading_literal(text: str) -> str | None:
     """The longest literal at the start of the text, of those that end it or stand before punctuation."""
     for end in range(len(text), 0, -1):
-        if end < len(text) and text[end] not in " `.,;)#":
+        if text[end - 1] == "," or (end < len(text) and text[end] not in " `.,;)#"):
             continue
         try:
             ast.literal_eval(text[:end].strip().rstrip("`"))
