@@ -7,7 +7,7 @@ The one edge where the engine's errors are translated.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import aiohttp
@@ -162,6 +162,40 @@ def translate(status: int, body: bytes) -> KodoError:
     return EngineFailed("The engine reported an error.")
 
 
+class Completion:
+    """A completion that is streamed. :meth:`close` drops the connection, which frees the engine's slot.
+
+    Iterating raises ``EngineFailed`` if the child ends in mid-answer or reports an error; before the first event also
+    ``InvalidRequest``, ``ContextLengthExceeded`` and ``EngineUnavailable``.
+    """
+
+    def __init__(self, opening: Coroutine[Any, Any, aiohttp.ClientResponse]) -> None:
+        self._opening = opening
+        self._response: aiohttp.ClientResponse | None = None
+
+    def close(self) -> None:
+        """Drop the connection. May be called at any time, and again."""
+        if self._response is not None:
+            self._response.close()
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """The events. To be called once."""
+        self._response = response = await self._opening
+        try:
+            if response.status != 200:
+                raise translate(response.status, await response.read())
+            pending = b""
+            async for data in response.content.iter_any():
+                *events, pending = (pending + data).split(b"\n\n")
+                for event in events:
+                    yield _chunk(event)
+            raise EngineFailed("The engine's process ended in the middle of an answer.")
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise EngineFailed("The engine's process ended in the middle of an answer.") from error
+        finally:
+            response.close()
+
+
 class ChildClient:
     """The child's routes. One for a supervisor; safe to share among tasks."""
 
@@ -210,28 +244,9 @@ class ChildClient:
             raise translate(response.status, data)
         return msgspec.json.decode(data, type=type_)
 
-    async def complete(self, body: dict[str, Any]) -> AsyncGenerator[Chunk, None]:
-        """Stream a completion. Closing the iterator drops the connection, which frees the slot.
-
-        Raises:
-            EngineFailed: the child ended in mid-answer, or reported an error.
-            InvalidRequest, ContextLengthExceeded, EngineUnavailable: before the first event.
-        """
-        response = await self._open("POST", "/completion", body)
-        try:
-            if response.status != 200:
-                raise translate(response.status, await response.read())
-            pending = b""
-            async for data in response.content.iter_any():
-                pending += data
-                *events, pending = pending.split(b"\n\n")
-                for event in events:
-                    yield _chunk(event)
-            raise EngineFailed("The engine's process ended in the middle of an answer.")
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise EngineFailed("The engine's process ended in the middle of an answer.") from error
-        finally:
-            response.close()
+    def complete(self, body: dict[str, Any]) -> Completion:
+        """A completion, streamed."""
+        return Completion(self._open("POST", "/completion", body))
 
     async def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
         """Token ids of a text; ``special``: control tokens are recognised in it."""

@@ -21,14 +21,18 @@ from kodo.wire.items import (
     text_of,
 )
 
-OPEN = "<tool_call>\n"
-CLOSE = "\n</tool_call>"
+CALL_MARK = "<tool_call>"
+CALL_OPEN = '<tool_call>\n{"name": "'
+CALL_MIDDLE = '", "arguments": '
+CALL_CLOSE = "}\n</tool_call>"
+CALL_NEXT = "\n"
+"""A call is its open mark, the tool's name, the middle, the arguments and the close; the next one follows behind."""
 
 
 def call_text(call: Call) -> str:
     """A call, as the model is taught to write it."""
     name, arguments = _written(call)
-    return f'{OPEN}{{"name": {json.dumps(name)}, "arguments": {arguments}}}{CLOSE}'
+    return f"{CALL_OPEN}{name}{CALL_MIDDLE}{arguments}{CALL_CLOSE}"
 
 
 def _written(call: Call) -> tuple[str, str]:
@@ -36,7 +40,7 @@ def _written(call: Call) -> tuple[str, str]:
         case FunctionCall():
             return full_name(call.name, call.namespace or None), call.arguments or "{}"
         case CustomToolCall():
-            return full_name(call.name, call.namespace or None), json.dumps(call.input, ensure_ascii=False)
+            return full_name(call.name, call.namespace or None), call.input
         case LocalShellCall():
             return "local_shell", json.dumps(call.action, ensure_ascii=False)
         case ShellCall():

@@ -5,20 +5,25 @@ Puts the parts of this package together; each knows one thing. See docs/engine.m
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from kodo.engines.llama.client import ChildClient, Chunk
-from kodo.engines.llama.prompt import turns
+from kodo.engines.llama import reasoning
+from kodo.engines.llama.answer import Answer
+from kodo.engines.llama.client import ChildClient
+from kodo.engines.llama.prompt import question, turns
+from kodo.engines.llama.replay import replay
 from kodo.engines.llama.slots import Slot, Slots
+from kodo.engines.llama.structured import Grammars, schema_of
 from kodo.engines.llama.supervisor import ChildConfig, Supervisor
 from kodo.engines.llama.template import Ids, Template
-from kodo.lifecycle.errors import ContextLengthExceeded, EngineFailed, InvalidRequest
+from kodo.engines.llama.tools import describe, likely, resolve
+from kodo.engines.llama.turn import Plan, Turn
+from kodo.lifecycle.errors import ContextLengthExceeded, InvalidRequest
 from kodo.lifecycle.ports import (
     CallDelta,
     CallStart,
@@ -26,7 +31,6 @@ from kodo.lifecycle.ports import (
     Finished,
     ModelCard,
     Prepared,
-    Progress,
     Prompt,
     ReasoningDelta,
     TextDelta,
@@ -56,12 +60,6 @@ class LlamaStats(Struct, frozen=True):
     parallel: int
 
 
-class _Plan(Struct, frozen=True):
-    """A prompt in the engine's form."""
-
-    ids: Ids
-
-
 class LlamaEngine:
     """An :class:`~kodo.lifecycle.ports.Engine` over a GGUF file."""
 
@@ -79,6 +77,8 @@ class LlamaEngine:
         )
         self._client = ChildClient(self._supervisor)
         self._template = Template(self._client)
+        self._grammars = Grammars()
+        self._thinks = False
         self._slots = Slots(options.parallel)
         self._window = options.context
         self._generation = 0
@@ -109,6 +109,7 @@ class LlamaEngine:
         slots = await self._client.slots()
         trained = await self._client.trained_context()
         self._window = min([slot.n_ctx for slot in slots] + ([trained] if trained else []))
+        self._thinks = reasoning.thinks((await self._client.props()).chat_template)
         await self._template.learn()
 
     async def stop(self) -> None:
@@ -125,61 +126,83 @@ class LlamaEngine:
             parallel=self._options.parallel,
             temperature=self._options.temperature,
             top_p=self._options.top_p,
+            reasoning=self._thinks,
             source=self._model.name,
         )
 
     async def prepare(self, prompt: Prompt) -> Prepared:
-        """Count the prompt and turn it into ids."""
-        rendered = await self._template.render(turns(prompt), prompt.cache.owner)
+        """Count the prompt, turn it into ids, and see what its turn may do.
+
+        Raises:
+            InvalidRequest: a schema, a grammar or the tool choice cannot be honoured.
+        """
+        grammar = await self._grammars.of_format(prompt.format)
+        choice = await resolve(prompt.tools, prompt.tool_choice, self._grammars)
+        offers = () if choice.mode == "none" else choice.offers
+        rendered = await self._template.render(
+            turns(prompt, describe(offers) if offers else ""), prompt.cache.owner
+        )
+        meant = likely(question(prompt), offers)
+        plan = Plan(
+            ids=rendered.ids,
+            offers=offers,
+            calls=offers if choice.mode == "required" and not meant else meant,
+            more=meant,
+            grammar=grammar,
+            schema=schema_of(prompt.format),
+            thinks=self._thinks,
+            inside=self._thinks and self._template.answer_mark.rstrip().endswith(reasoning.OPEN),
+        )
         return Prepared(
             prompt=prompt,
             input_tokens=len(rendered.ids),
             item_tokens=tuple(rendered.by_source.get(source, 0) for source in range(len(prompt.items))),
-            payload=_Plan(ids=rendered.ids),
+            payload=plan,
         )
 
     async def generate(
         self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Answer; see the port."""
-        plan = prepared.payload
-        if not isinstance(plan, _Plan):
+        """Answer; see the port. Free text goes on from its ids; what a grammar held is repeated from its seed."""
+        plan, prompt = prepared.payload, prepared.prompt
+        if not isinstance(plan, Plan):
             raise InvalidRequest("The prompt was prepared by another engine.")
-        before = _spoken(said)
-        ids = plan.ids + before
-        if len(ids) >= self._window:
-            if before:
-                yield Finished(reason="length", usage=Usage(input=len(plan.ids), output=len(before)))
-                return
-            raise ContextLengthExceeded(window=self._window, needed=len(ids) + 1)
-        caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]
+        if len(plan.ids) >= self._window:
+            raise ContextLengthExceeded(window=self._window, needed=len(plan.ids) + 1)
+        again = bool(said) and not (plan.steady and not any(isinstance(event, CallStart) for event in said))
+        before = () if again else _spoken(said)
+        caps = [cap for cap in (limit, prompt.max_output_tokens) if cap is not None]
         room = min([self._window - len(plan.ids), *caps]) - len(before)
         if room <= 0:
             yield Finished(reason="length", usage=Usage(input=len(plan.ids), output=len(before)))
             return
-        cache = prepared.prompt.cache
-        async with self._slots.take(cache.owner, cache.key, ids) as slot:
-            body = self._body(prepared.prompt, ids, slot, room)
-            slot.owner, slot.key, slot.ids = cache.owner, cache.key, ids
-            spoken: list[int] = []
+        cache = prompt.cache
+        async with self._slots.take(cache.owner, cache.key, plan.ids) as slot:
+            answer = Answer(self._client, self._settings(prompt, slot), plan.ids, before=before, room=room)
+            slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()
+            events = Turn(plan, prompt, answer, self._template.tokens).events(begun=() if again else said)
             try:
-                async with aclosing(self._client.complete(body)) as chunks:
-                    async for event in self._events(chunks, plan, len(before), spoken):
-                        yield event
+                async for event in replay(events, said) if again else events:
+                    yield event
+                    if isinstance(event, Finished):
+                        return
             finally:
-                slot.ids = (ids + tuple(spoken))[:-1]
+                answer.close()
+                slot.ids = tuple(answer.ids[:-1])  # the last id drawn has not been read by the model
 
-    def _body(self, prompt: Prompt, ids: Ids, slot: Slot, room: int) -> dict[str, Any]:
+    async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
+        """One vector a text."""
+        raise InvalidRequest("This model has no embeddings.", param="model", code="unsupported_value")
+
+    def _settings(self, prompt: Prompt, slot: Slot) -> dict[str, Any]:
+        """A completion's settings, all of them: nothing that a client sends gets here unless it is named here."""
         if self._generation != self._supervisor.generation:
             self._slots.forget()
             self._generation = self._supervisor.generation
-        sampling = prompt.sampling
-        options = self._options
-        return {
-            "prompt": ids,
+        sampling, options = prompt.sampling, self._options
+        settings: dict[str, Any] = {
             "id_slot": slot.id,
             "cache_prompt": slot.owner == prompt.cache.owner,
-            "n_predict": room,
             "stream": True,
             "return_tokens": True,
             "return_progress": True,
@@ -189,40 +212,15 @@ class LlamaEngine:
             "min_p": 0.0,
             "presence_penalty": sampling.presence_penalty,
             "frequency_penalty": sampling.frequency_penalty,
-            "repeat_last_n": self._window,
             "response_fields": ["content", "tokens", "stop", "tokens_predicted", "stop_type", "timings"],
-            **({} if sampling.seed is None else {"seed": sampling.seed % 2**32}),
         }
-
-    async def _events(
-        self, chunks: AsyncIterator[Chunk], plan: _Plan, before: int, spoken: list[int]
-    ) -> AsyncIterator[EngineEvent]:
-        cached = 0
-        async for chunk in chunks:
-            progress = chunk.prompt_progress
-            if progress is not None:
-                cached = progress.cache
-                yield Progress(total=progress.total, done=progress.processed, cached=cached)
-                continue
-            if chunk.stop:
-                if chunk.timings is not None:
-                    cached = chunk.timings.cache_n
-                yield Finished(
-                    reason="length" if chunk.stop_type == "limit" else "stop",
-                    usage=Usage(
-                        input=len(plan.ids),
-                        cached=min(cached, len(plan.ids)),
-                        output=before + chunk.tokens_predicted,
-                    ),
-                )
-                return
-            spoken.extend(chunk.tokens)
-            yield TextDelta(text=chunk.content, tokens=chunk.tokens)
-        raise EngineFailed("The engine's process ended in the middle of an answer.")
-
-    async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
-        """One vector a text."""
-        raise InvalidRequest("This model has no embeddings.", param="model", code="unsupported_value")
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            settings["repeat_last_n"] = self._window
+        if sampling.seed is not None:
+            settings["seed"] = sampling.seed % 2**32
+        if sampling.logit_bias:
+            settings["logit_bias"] = sampling.logit_bias
+        return settings
 
 
 def _spoken(said: Sequence[EngineEvent]) -> Ids:

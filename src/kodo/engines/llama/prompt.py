@@ -41,6 +41,17 @@ def turns(prompt: Prompt, *extra: str) -> list[Turn]:
     return result
 
 
+def question(prompt: Prompt) -> str:
+    """What the model is to answer: the user's last words; empty if what was last said is a call's output."""
+    for context in reversed(prompt.items):
+        item = context.item
+        if isinstance(item, CallOutput):
+            return ""
+        if isinstance(item, Message) and item.role == "user":
+            return text_of(item.content)
+    return ""
+
+
 def _say(context: ContextItem) -> Iterator[tuple[TurnRole, Content]]:
     item = context.item
     if context.tokens:

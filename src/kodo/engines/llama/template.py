@@ -119,6 +119,11 @@ class Template:
         """The cache of token ids."""
         return self._tokens
 
+    @property
+    def answer_mark(self) -> str:
+        """What the template puts between a user's turn and the answer."""
+        return self._between.get(("user", ANSWER), "")
+
     async def learn(self) -> None:
         """Probe the template: what stands between which roles, and what it refuses."""
         self._between.clear()
