@@ -1,6 +1,6 @@
 """What a batch costs over the engine it runs on: throughput and memory, beside the script everybody writes first.
 
-    python -m bench.bench_batch [--rounds 3] [--requests 96] [--memory-lines 5000] [--base-url URL]
+    python -m bench.bench_batch [--rounds 3] [--requests 48] [--timed-requests 200] [--memory-lines 5000] [--base-url URL]
 
 Three contenders answer the same prompts of the same server, in turn, several rounds:
 
@@ -8,8 +8,9 @@ Three contenders answer the same prompts of the same server, in turn, several ro
 - kodo: `run_batch`, as `kodo batch run` calls it.
 - naive: `asyncio.gather` over one SDK call a line; everything in memory, results written at the end.
 
-Throughput is against `kodo serve` with the default model (or --base-url); memory against a server that answers at
-once, so that it is the client's alone. Each run is a process of its own; memory is its peak resident set.
+Throughput is against `kodo serve` with the default model (or --base-url), and against a server of four slots that
+takes 250 ms for an answer, whose limit does not depend on how busy the machine is; memory is against one that answers
+at once. Each run is a process of its own; memory is its peak resident set.
 """
 
 from __future__ import annotations
@@ -93,8 +94,8 @@ async def run_naive(source: Path, base_url: str) -> None:
     from openai import AsyncOpenAI
 
     lines = [json.loads(line) for line in source.open()]
-    client = AsyncOpenAI(base_url=base_url, api_key="none", timeout=3600)
-    answers = await asyncio.gather(*(client.responses.create(**line["body"]) for line in lines))
+    async with AsyncOpenAI(base_url=base_url, api_key="none", timeout=3600) as client:
+        answers = await asyncio.gather(*(client.responses.create(**line["body"]) for line in lines))
     results = [
         {"custom_id": line["custom_id"], "response": answer.to_dict(mode="json")}
         for line, answer in zip(lines, answers, strict=True)
@@ -162,11 +163,12 @@ def real_server(home: Path) -> Iterator[str]:
 
 
 @contextmanager
-def instant_server() -> Iterator[str]:
-    """A server that answers at once, in a process of its own."""
+def timed_server(seconds: float, slots: int) -> Iterator[str]:
+    """A server that takes so long for an answer and makes so many at once (0: no limit), in a process of its own."""
     program = (
         "import sys\nfrom tests.faults.server import FaultServer\n"
-        "with FaultServer() as server:\n print(server.base_url, flush=True)\n sys.stdin.read()\n"
+        f"with FaultServer(seconds={seconds}, slots={slots}) as server:\n"
+        " print(server.base_url, flush=True)\n sys.stdin.read()\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -184,7 +186,7 @@ def throughput(source: Path, requests: int, rounds: int, base_url: str, home: Pa
         for name in CONTENDERS[number % 3 :] + CONTENDERS[: number % 3]:
             seconds, _ = measure(name, source, base_url, home)
             rates[name].append(requests / seconds)
-    print(f"{requests} requests of {OUTPUT_TOKENS} tokens, {rounds} rounds, alternated\n")
+    print(f"\n{requests} requests, {rounds} rounds, alternated\n")
     print("| | requests/s, median | span | of the limit, median of rounds |\n| --- | --- | --- | --- |")
     for name, values in rates.items():
         ratio = statistics.median(mine / top for mine, top in zip(values, rates["limit"], strict=True))
@@ -196,7 +198,7 @@ def throughput(source: Path, requests: int, rounds: int, base_url: str, home: Pa
 def memory(folder: Path, lines: int, home: Path) -> None:
     """Print the peak resident set of kodo and of the naive script, for a tenth of the lines and for all."""
     print(f"\n| peak MB | {lines // 10:,} lines | {lines:,} lines | a line |\n| --- | --- | --- | --- |")
-    with instant_server() as base_url:
+    with timed_server(0.0, 0) as base_url:
         for name in ("kodo", "naive"):
             peaks = []
             for count in (lines // 10, lines):
@@ -211,7 +213,8 @@ def main() -> None:
     """Parse, measure, print Markdown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--requests", type=int, default=96)
+    parser.add_argument("--requests", type=int, default=48)
+    parser.add_argument("--timed-requests", type=int, default=200)
     parser.add_argument("--memory-lines", type=int, default=5000)
     parser.add_argument("--base-url", help="measure against this server instead of starting one")
     parser.add_argument("--as", dest="contender", choices=CONTENDERS, help=argparse.SUPPRESS)
@@ -220,6 +223,7 @@ def main() -> None:
     if given.contender:
         contend(given.contender, given.source, given.base_url)
         return
+    print(f"the default model, {OUTPUT_TOKENS} tokens a request; then four slots of 250 ms; then memory")
     with tempfile.TemporaryDirectory() as name:
         folder, home = Path(name), Path(name) / "home"
         home.mkdir()
@@ -230,6 +234,9 @@ def main() -> None:
         else:
             with real_server(home) as base_url:
                 throughput(source, given.requests, given.rounds, base_url, home)
+        write_requests(source, given.timed_requests)
+        with timed_server(0.25, 4) as base_url:
+            throughput(source, given.timed_requests, given.rounds, base_url, home)
         memory(folder, given.memory_lines, home)
 
 
