@@ -41,7 +41,13 @@ clean: ## Remove the virtual environment and caches (KODO_HOME stays)
 
 ##@ Long suites, not part of `make test`
 
-.PHONY: crash-batch bench-batch
+.PHONY: crash-store bench-state crash-batch bench-batch
+crash-store: setup-dev ## kill -9 a process that writes to the store, KILLS times (100): nothing acknowledged is lost
+	@KODO_CRASH_KILLS=$(or $(KILLS),100) $(B)/python -m pytest -m crash --timeout 3600 tests/unit/store/test_crash.py
+
+bench-state: setup-dev ## What the store costs alone: commits, reads, a chain's turn 1,000 against its turn 10, bytes
+	@$(B)/python -m bench.bench_state $(ARGS)
+
 crash-batch: setup-dev ## kill -9 a batch of 5,000 requests ten times: one result a custom_id
 	@KODO_CRASH_LINES=5000 KODO_CRASH_KILLS=10 $(B)/python -m pytest -m crash --timeout 1800 tests/e2e/test_cli_batch.py
 

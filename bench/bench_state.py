@@ -1,6 +1,6 @@
 """What the store costs, alone: commits, reads, chains, bytes. No server and no engine.
 
-    python bench/bench_state.py [--home FOLDER] [--turns 1000]
+    make bench-state ARGS="[--home FOLDER] [--turns 1000]"
 
 Figures are medians. The home folder should be on the disk that counts: on tmpfs, syncing is free.
 """
@@ -118,53 +118,42 @@ async def reads(store: SqliteStore) -> None:
 
 
 async def chains(home: Path, turns: int) -> None:
-    """Chains one after the other: what the tenth and the last turn cost, from memory and after a restart, and bytes."""
-    await chain(home, "first", turns, {})
-    size = connections.size(home)
-    say(f"bytes a turn, a chain of {turns} turns", size / (turns + 100), "B")
-    taken: dict[int, tuple[list[float], list[float]]] = {10: ([], []), turns: ([], [])}
-    for number in range(5):
-        await chain(home, f"c{number}", turns, taken)
-    say("bytes a turn, five more of them", (connections.size(home) - size) / (turns + 100) / 5, "B")
-    medians = {number: [statistics.median(times) * 1e6 for times in both] for number, both in taken.items()}
-    for number, (read, whole) in medians.items():
-        say(f"turn {number}: chain", read, "µs")
-        say(f"turn {number}: chain, create, log, finish", whole, "µs")
-    say(f"turn {turns} against turn 10, all of the store's time", medians[turns][1] / medians[10][1], "x")
-    cold = []
-    for number in range(5):
-        store = SqliteStore(home)
-        await store.open()
-        start = time.perf_counter()
-        await store.chain("ada", f"c{number}.{turns}")
-        cold.append(time.perf_counter() - start)
-        await store.close()
-    say(f"turn {turns}: chain, after a restart", statistics.median(cold) * 1e6, "µs")
-
-
-async def chain(home: Path, name: str, turns: int, taken: dict[int, tuple[list[float], list[float]]]) -> None:
-    """One chain. The seconds that the last few turns up to each number in ``taken`` cost are added there: of reading
-    the context, and of all together. The first hundred turns of another chain warm the process up."""
+    """A short and a long chain, continued in turns: what the next turn of each costs; and bytes on disk."""
     store = SqliteStore(home)
     await store.open()
-    for number in range(100):
-        await turn(store, f"{name}.w{number}", None)
-    parent = None
-    for number in range(1, turns + 1):
-        id_ = f"{name}.{number}"
-        begun = time.perf_counter()
-        context = await store.chain("ada", parent) if parent is not None else ()
-        read = time.perf_counter()
-        await turn(store, id_, parent)
-        ended = time.perf_counter()
-        assert context is not None
-        assert len(context) == 2 * number - 2
-        for wanted, (reading, whole) in taken.items():
-            if wanted - 8 < number <= wanted:
-                reading.append(read - begun)
-                whole.append(ended - begun)
-        parent = id_
+    ends: dict[int, str | None] = {10: None, turns: None}
+    for length in ends:
+        for number in range(length):
+            ends[length] = await grow(store, f"{length}.{number}", ends[length])
     await store.close()
+    say(f"bytes a turn, chains of 10 and {turns} turns", connections.size(home) / (turns + 10), "B")
+    store = SqliteStore(home)
+    await store.open()
+    start = time.perf_counter()
+    await store.chain("ada", str(ends[turns]))
+    say(f"turn {turns}: chain, after a restart", (time.perf_counter() - start) * 1e6, "µs")
+    wall: dict[int, list[float]] = {length: [] for length in ends}
+    cpu: dict[int, list[float]] = {length: [] for length in ends}
+    for number in range(100):
+        for length in ends:
+            begun, used = time.perf_counter(), time.process_time()
+            ends[length] = await grow(store, f"{length}.next{number}", ends[length])
+            wall[length].append(time.perf_counter() - begun)
+            cpu[length].append(time.process_time() - used)
+    for what, taken in (("wall", wall), ("CPU", cpu)):
+        short, long = (statistics.median(times[20:]) * 1e6 for times in taken.values())
+        say(f"turn 10: chain, create, log, finish, {what}", short, "µs")
+        say(f"turn {turns}: the same", long, "µs")
+        say("  ratio", long / short, "x")
+    await store.close()
+
+
+async def grow(store: SqliteStore, id_: str, parent: str | None) -> str:
+    """One more turn, its context read first."""
+    if parent is not None:
+        assert await store.chain("ada", parent) is not None
+    await turn(store, id_, parent)
+    return id_
 
 
 async def main(home: Path, turns: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from pathlib import Path
@@ -12,6 +13,9 @@ from tests.unit.store.processes import python
 from tests.unit.store.test_failures import integrity
 
 from kodo.store.sqlite import SqliteStore
+
+KILLS = int(os.environ.get("KODO_CRASH_KILLS", "8"))
+"""``make crash-store`` sets more."""
 
 WRITER = """
 import asyncio, itertools, sys
@@ -74,9 +78,9 @@ def killed_writer(home: Path, run: int, seconds: float) -> list[list[str]]:
 
 @pytest.mark.crash
 async def test_what_was_acknowledged_survives_a_kill(tmp_path: Path) -> None:
-    """Eight kills of one database at random moments, under chains, logs and conversations at once."""
+    """Kills of one database at random moments, under chains, logs and conversations at once."""
     acknowledged: list[list[str]] = []
-    for run in range(8):
+    for run in range(KILLS):
         acknowledged += killed_writer(tmp_path, run, random.uniform(0, 0.3))
         assert integrity(tmp_path) == "ok"
     store = SqliteStore(tmp_path)
