@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import StringIO
-from itertools import islice
+from itertools import islice, pairwise
 
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as PatchHunk
@@ -153,7 +153,7 @@ def unified(before: str, after: str) -> str:
 def sections(diff: str) -> list[str]:
     """The parts of a `git diff`, one for each file, in order."""
     starts = [match.start() for match in _SECTION.finditer(diff)]
-    return [diff[start:end] for start, end in zip(starts, [*starts[1:], len(diff)], strict=True)]
+    return [diff[start:end] for start, end in pairwise([*starts, len(diff)])]
 
 
 def patched(lines: list[str], section: str, *, reverse: bool = False) -> list[str] | None:
