@@ -26,8 +26,7 @@ async def awaited(number: int) -> bytes:
 
 def decorated() -> None:
     assert_type(plain(1, name="x"), str)
-    waiting = awaited(1)
-    assert_type(waiting, Coroutine[Any, Any, bytes])
+    assert_type(awaited(1), Coroutine[Any, Any, bytes]).close()
     assert_type(kodo.exponential_backoff_retry(lambda: 3), int)
     plain("1")  # type: ignore[arg-type] # the decorator keeps the parameters
 

@@ -88,11 +88,13 @@ class Account:
             if cap is not None:
                 body["max_output_tokens"] = cap
         cap = body.get("max_output_tokens")
-        bound = planning.input_bound(body, self._history(body))
         model = str(body["model"])
-        worst = settings.price_book(limited=limited).worst_case(
-            model, bound, cap or 0, free=free, batch=batch
-        )
+        book = settings.price_book(limited=limited)
+        history = self._history(body)
+        bound = planning.input_bound(body, history or 0)
+        if limited and not free and (history is None or planning.reads_unseen(body)):
+            bound = max(bound, book.context_window(model))
+        worst = book.worst_case(model, bound, cap or 0, free=free, batch=batch)
         if not worst.known:
             self.tell("unknown_price", once=True, model=model)
         return Plan(
@@ -106,9 +108,10 @@ class Account:
             worst=worst,
         )
 
-    def _history(self, body: Mapping[str, Any]) -> int:
+    def _history(self, body: Mapping[str, Any]) -> int | None:
+        """Tokens of the conversation a call goes on from; None where the ledger has not seen it."""
         previous = body.get("previous_response_id")
-        return (self.ledger.context_tokens(previous) or 0) if isinstance(previous, str) else 0
+        return self.ledger.context_tokens(previous) if isinstance(previous, str) else 0
 
     def open(self, plan: Plan, endpoint: Endpoint, *, batch: bool = False) -> OpenCall:
         """Reserve the worst case.

@@ -1,7 +1,7 @@
 """Finds the Responses API to talk to: a configured one, a running local kodo, or one started for this command.
 
 It knows a kodo server only by its contract: ``KODO_HOME/server.json`` ``{"pid", "host", "port", "url"}`` while it
-runs, ``GET /health`` once it listens, ``GET /ready`` once it can answer.
+runs, ``GET /health`` with ``"server": "kodo"`` once it listens, ``GET /ready`` once it can answer.
 """
 
 from __future__ import annotations
@@ -95,10 +95,10 @@ def find_running() -> str | None:
     """Base URL of a kodo that runs on this machine and answers, or None."""
     noted = _noted()
     for url in [noted[1]] if noted else []:
-        if _answers(url):
+        if _is_kodo(url):
             return f"{url}/v1"
     usual = f"http://127.0.0.1:{DEFAULT_PORT}"
-    return f"{usual}/v1" if _answers(usual) else None
+    return f"{usual}/v1" if _is_kodo(usual) else None
 
 
 def _noted() -> tuple[int, str] | None:
@@ -111,14 +111,22 @@ def _noted() -> tuple[int, str] | None:
     return (pid, url) if is_loopback(url) else None
 
 
-def _answers(url: str, path: str = "/health") -> bool:
+def _is_kodo(url: str) -> bool:
+    """Whether a kodo listens there. Another program on its usual port is not sent anybody's code."""
+    answer = _get(f"{url}/health")
+    return answer is not None and answer.get("server") == "kodo"
+
+
+def _get(url: str) -> dict[str, object] | None:
+    """The JSON object behind a URL of this machine, None where there is none."""
     try:
         # No redirects and no proxies: only what listens on this machine itself is asked.
         with httpx2.Client(timeout=_PROBE_SECONDS, trust_env=False) as client:
-            answer = client.get(f"{url}{path}")
-            return answer.status_code == 200 and isinstance(answer.json(), dict)
+            answer = client.get(url)
+            found = answer.json() if answer.status_code == 200 else None
     except (httpx2.HTTPError, ValueError):
-        return False
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class StartedServer:
@@ -167,7 +175,7 @@ class StartedServer:
     def _wait(self, seconds: float) -> None:
         end = time.monotonic() + seconds
         url = self.base_url.removesuffix("/v1")
-        while not _answers(url, "/ready"):
+        while _get(f"{url}/ready") is None:
             if self._process.poll() is not None:
                 raise EndpointError(f"kodo serve ended with {self._process.returncode}: {self._last_line()}")
             if time.monotonic() > end:

@@ -132,10 +132,19 @@ def _text_format(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def input_bound(body: Mapping[str, Any], history_tokens: int = 0) -> int:
     """An upper bound on the input tokens of a body: its bytes, a template's allowance, and the history it goes on from.
 
-    Holds for every byte-level tokenizer, because a token is at least one byte. Images and files are not text: what
-    they cost is not bounded by their size here.
+    Holds for every byte-level tokenizer, because a token is at least one byte; not for what :func:`reads_unseen`.
     """
     return len(json.dumps(body, ensure_ascii=False).encode()) + TEMPLATE_TOKENS + history_tokens
+
+
+_OPAQUE = ("input_image", "input_file", "item_reference")
+
+
+def reads_unseen(body: Mapping[str, Any]) -> bool:
+    """Whether a body names things that are read and are not in it: images, files, a conversation, a stored prompt."""
+    return bool(body.get("conversation") or body.get("prompt")) or any(
+        text in _OPAQUE for text in texts(body["input"])
+    )
 
 
 def guess_tokens(text: str) -> int:

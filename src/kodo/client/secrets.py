@@ -16,6 +16,7 @@ _RIGHT = r"(?![A-Za-z0-9_])"
 
 _TOKENS: Mapping[str, str] = {
     "anthropic key": r"sk-ant-[A-Za-z0-9_-]{32,}",
+    "kodo key": r"sk-kodo-[A-Za-z0-9_-]{32,}",
     "openai key": r"sk-(?:(?:proj|svcacct|admin)-[A-Za-z0-9_-]{32,}|[A-Za-z0-9]{32,})",
     "github token": r"(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})",
     "gitlab token": r"gl(?:pat|dt|rt|ptt|cbt|soat)-[A-Za-z0-9_-]{20,}",
@@ -31,7 +32,6 @@ _TOKENS: Mapping[str, str] = {
     "sendgrid key": r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",
     "digitalocean token": r"do[opr]_v1_[a-f0-9]{64}",
     "json web token": r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}",
-    "kodo key": r"kodo_[A-Za-z0-9_-]{32,}",
 }
 
 _PEM = (

@@ -274,7 +274,7 @@ class AsyncTextStream:
         try:
             stream, first = await policy.acall(call.plan.job or "stream", begin)
         except Exception as error:
-            raise call.failed(error) from error
+            raise (await asyncio.to_thread(call.failed, error)) from error
         except BaseException:
             call.stopped()
             raise
@@ -324,11 +324,11 @@ class AsyncTextStream:
                     if piece:
                         yield piece
         except Exception as error:
-            raise fold.broken(error) from error
+            raise (await asyncio.to_thread(fold.broken, error)) from error
         except BaseException:  # the reader left, or the task was cancelled
             fold.call.stopped(fold.received)
             raise
-        self._answer = fold.end()
+        self._answer = await asyncio.to_thread(fold.end)
 
     async def _events(self, first: ResponseStreamEvent) -> AsyncGenerator[ResponseStreamEvent, None]:
         fold = self._fold

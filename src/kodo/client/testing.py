@@ -156,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         fields = dict(part.split("=", 1) for part in query.split("&") if "=" in part)
         stored = self.server.fake.stored.get(path.removeprefix("/v1/responses/"))
         if path in ("/health", "/ready"):
-            self._json(200, {"status": "ok"})
+            self._json(200, {"status": "ok", "server": "kodo"})
         elif stored is None:
             self._answer(seen, self.server.fake.problem(f"{seen.method} {seen.path}"))
         elif fields.get("stream") == "true":

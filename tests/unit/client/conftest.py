@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from kodo.client.retry import RetryPolicy
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("kodo", deadline=None)
+hypothesis.settings.load_profile("kodo")
 
 
 @pytest.fixture(autouse=True)

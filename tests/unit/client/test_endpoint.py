@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from kodo.client import endpoint
@@ -19,7 +20,7 @@ SERVE = """
 import sys, http.server
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200); self.end_headers(); self.wfile.write(b'{"status": "ok"}')
+        self.send_response(200); self.end_headers(); self.wfile.write(b'{"status": "ready"}')
     def log_message(self, *args): pass
 arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 http.server.HTTPServer((arguments["--host"], int(arguments["--port"])), Handler).serve_forever()
@@ -91,10 +92,21 @@ def test_a_started_server_answers_and_ends_with_the_command() -> None:
     """start waits until the server is ready; stop ends it and removes its log."""
     server = StartedServer.start(60, (sys.executable, "-c", SERVE))
     url = server.base_url.removesuffix("/v1")
-    assert endpoint._answers(url)
+    assert httpx2.get(f"{url}/ready").json() == {"status": "ready"}
     server.stop()
     server.stop()
-    assert not endpoint._answers(url)
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(f"{url}/ready")
+
+
+def test_another_program_on_the_usual_port_is_no_kodo(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what says that it is kodo is sent anybody's code."""
+    server = StartedServer.start(60, (sys.executable, "-c", SERVE))
+    try:
+        monkeypatch.setattr(endpoint, "DEFAULT_PORT", int(server.base_url.split(":")[2].removesuffix("/v1")))
+        assert find_running() is None
+    finally:
+        server.stop()
 
 
 def test_a_server_that_dies_reports_its_last_line() -> None:

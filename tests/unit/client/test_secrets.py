@@ -28,6 +28,7 @@ PEM = (
 # Put together from parts, so that no scanner takes this file for a leak.
 SECRETS = {
     "openai key": ["sk-" + "proj-" + ALNUM, "sk-" + ALNUM[:48], "sk-" + "svcacct-" + ALNUM],
+    "kodo key": ["sk-" + "kodo-" + ALNUM[:43]],
     "anthropic key": ["sk-" + "ant-api03-" + ALNUM],
     "github token": ["ghp" + "_" + ALNUM[:36], "github" + "_pat_" + ALNUM + ALNUM[:30]],
     "gitlab token": ["glpat" + "-" + ALNUM[:20]],

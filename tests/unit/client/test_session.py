@@ -8,10 +8,12 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kodo.client.account import repository_of
+from kodo.client.answer import Answer
 from kodo.client.async_session import AsyncSession
 from kodo.client.budget import Budget
 from kodo.client.errors import (
@@ -29,7 +31,7 @@ from kodo.client.errors import (
     UnreachableError,
 )
 from kodo.client.ledger import Ledger
-from kodo.client.retry import RetryPolicy
+from kodo.client.retry import RetryPolicy, retry_with_backoff
 from kodo.client.session import Session
 from kodo.client.settings import load
 from kodo.client.testing import FakeResponses, Reply, refusal
@@ -301,6 +303,30 @@ async def test_history_on_the_server_is_part_of_the_worst_case(kind) -> None:
     assert caught.value.wanted > USD("1.5")
 
 
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        {"previous_response_id": "resp_of_another_ledger"},
+        {"extra": {"conversation": "conv_1"}},
+        {
+            "extra": {
+                "input": [
+                    {"role": "user", "content": [{"type": "input_image", "image_url": "https://x/y.png"}]}
+                ]
+            }
+        },
+    ],
+)
+async def test_what_cannot_be_seen_reserves_the_whole_window(kind, unseen: dict[str, Any]) -> None:
+    """A call that reads what is not in it reserves the model's context window: 200,000 tokens here."""
+    with FakeResponses() as server:
+        async with kind(base_url=server.base_url, free=False, budget=Budget(run=USD("0.29"))) as session:
+            with pytest.raises(BudgetExceededError) as caught:
+                await session.respond("hi", max_output_tokens=1, **unseen)
+    assert caught.value.wanted == USD("0.300006")
+    assert server.posts == []
+
+
 async def test_an_unknown_price_under_a_budget_is_refused(kind) -> None:
     """Without a policy of the user's, a limit that could not be kept refuses the call."""
     with FakeResponses() as server:
@@ -395,6 +421,38 @@ def test_parallel_calls_of_one_session_keep_the_budget() -> None:
         assert session.spent <= limit
     assert outcomes.count("ok") == len(server.posts)
     assert outcomes.count("refused") > 0
+
+
+async def test_a_thousand_tasks_overshoot_by_nothing() -> None:
+    """1,000 calls at once against a nearly spent budget: what was sent fits, the rest was never sent."""
+    limit = USD("0.05")
+    with FakeResponses() as server:
+        async with AsyncSession(base_url=server.base_url, free=False, budget=Budget(run=limit)) as session:
+            calls = [session.respond(f"call {number}", max_output_tokens=100) for number in range(1000)]
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            assert session.spent <= limit
+    answered = [result for result in results if isinstance(result, Answer)]
+    assert len(server.posts) == len(answered) > 0
+    assert sum(isinstance(result, BudgetExceededError) for result in results) == 1000 - len(answered) > 0
+    assert sum((answer.usd for answer in answered), USD(0)) == rows_usd()
+
+
+def rows_usd() -> USD:
+    return sum((USD(int(str(row[0]))) for row in rows("cost_nano")), USD(0)) / 10**9
+
+
+async def test_a_decorated_call_of_a_session_is_not_retried_twice() -> None:
+    """retry_with_backoff around a session adds nothing to the session's own retries."""
+    with FakeResponses([refusal(503)] * 2) as server:
+        async with AsyncSession(base_url=server.base_url, retry=RetryPolicy(1, 0.001)) as session:
+
+            @retry_with_backoff(base_delay=0.001)
+            async def ask() -> None:
+                await session.respond("hi")
+
+            with pytest.raises(ServerFailedError):
+                await ask()
+    assert len(server.posts) == 2
 
 
 def test_record_and_replay_are_not_both(tmp_path: Path) -> None:
