@@ -59,7 +59,12 @@ def _load(config: dict[str, Any]) -> Any:
         params.slot_save_path = config["saves"]
     if config.get("embedding"):
         params.embedding = True
-    return xllamacpp.Server(params)
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:  # its own words are always "Failed to init server"
+        raise RuntimeError(
+            f"{model.name} is damaged, too large for this machine, or of an unknown kind"
+        ) from error
 
 
 def main() -> None:
