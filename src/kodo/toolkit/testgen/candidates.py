@@ -57,7 +57,9 @@ def standing(module: Module, function: Function) -> tuple[Expectation, ...]:
         out.append(Expectation("returns", text, "types", f"-> {text}"))
     siblings = frozenset(one.name for one in module.functions)
     stated = [claim.expect for claim in claims.claims(function, siblings) if not claim.given]
-    out += [one for one in stated if one.kind == "property" and not one.text.startswith("inverse ")]
+    out += [
+        one for one in stated if one.kind == "property" and not one.text.startswith(("undoes ", "undone by "))
+    ]
     return tuple(out)
 
 
@@ -203,22 +205,10 @@ class Maker:
                 for at in range(max(len(sources) for sources in claim.given.values())):
                     row = {name: sources[min(at, len(sources) - 1)] for name, sources in claim.given.items()}
                     yield self._call(function, owner, values, plain | row, "claim", claim.expect)
-            elif claim.expect.text.startswith("inverse "):
-                other = siblings[claim.expect.text.removeprefix("inverse ")]
-                if len(other.params) == 1 and not function.owner:
-                    expect = Expectation("property", "result == _0", "docstring", claim.expect.quote)
-                    for source in values.edges(other.params[0].shape)[:30]:
-                        expression = f"{function.name}({other.name}(_0))"
-                        yield Call(
-                            0,
-                            function.qualname,
-                            expression,
-                            (Arg(other.params[0].name, source),),
-                            (),
-                            "",
-                            "claim",
-                            expect,
-                        )
+            elif claim.expect.text.startswith(("undoes ", "undone by ")) and not function.owner:
+                yield from _round_trip(
+                    function, siblings[claim.expect.text.rpartition(" ")[2]], claim.expect, values
+                )
 
     def _call(
         self,
@@ -298,6 +288,19 @@ class Maker:
             )
             lines.append(f"{receiver}.{method.name}({inner})")
         return tuple(lines)
+
+
+def _round_trip(function: Function, other: Function, stated: Expectation, values: Values) -> Iterator[Call]:
+    """Calls of two functions of which one undoes the other, over the values of the inner one."""
+    outer, inner = (function, other) if stated.text.startswith("undoes ") else (other, function)
+    if len(other.params) != 1:
+        return
+    expect = Expectation("property", "result == _0", stated.basis, stated.quote)
+    param = inner.params[0]
+    sources = [*values.edges(param.shape)[:30], *(values.random(param.shape) for _ in range(30))]
+    for source in dict.fromkeys(sources):
+        arg = Arg(param.name, source)
+        yield Call(0, function.qualname, f"{outer.name}({inner.name}(_0))", (arg,), (), "", "claim", expect)
 
 
 def _changes_state(function: Function) -> bool:

@@ -377,13 +377,27 @@ def _properties(plain: str, quote: str, function: Function, siblings: frozenset[
             out.append(
                 f"len(result) <= max({limit}, 0)" if limit.startswith("_") else f"len(result) <= {limit}"
             )
-    if (
-        (found := re.search(r"\b(?:inverse|reverse|opposite) of (\w+)", plain))
-        and found.group(1) in siblings
-        and len(function.params) == 1
-    ):
-        out.append(f"inverse {found.group(1)}")
+    if len(function.params) == 1:
+        out += _round_trips(plain, siblings)
     return [Claim({}, Expectation("property", one, "docstring", quote)) for one in out if one]
+
+
+def _round_trips(plain: str, siblings: frozenset[str]) -> list[str]:
+    """`undoes f`: this function gives back what went into f; `undone by f`: f gives back what went into this one."""
+    forms = (
+        (r"\b(?:inverse|reverse|opposite) of (?::\w+:)?(\w+)", "undoes"),
+        (
+            r"\b(?:that|which|what) (?::\w+:)?(\w+) (?:wrote|writes|made|makes|returned|returns|produced|encoded)\b",
+            "undoes",
+        ),
+        (r"\b(?:that|which|what) (?::\w+:)?(\w+) (?:reads back|can read back|decodes again)\b", "undone by"),
+    )
+    return [
+        f"{word} {found.group(1)}"
+        for form, word in forms
+        for found in re.finditer(form, plain)
+        if found.group(1) in siblings
+    ]
 
 
 def _about_param(text: str, params: dict[str, str]) -> bool:

@@ -9,24 +9,21 @@ docstring's own words stand behind it and two samples agree, reported as a possi
 
 import ast
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-import msgspec
-
 from kodo.client.answer import Answer
 from kodo.client.errors import KodoError
 from kodo.client.session import Session
-from kodo.toolkit.testgen import render
+from kodo.toolkit.testgen import render, slots
 from kodo.toolkit.testgen.candidates import Maker
-from kodo.toolkit.testgen.model import Basis, Call, Expectation, Options
+from kodo.toolkit.testgen.cases import SCHEMA, Case, calls, read
+from kodo.toolkit.testgen.model import Call, Options
 from kodo.toolkit.testgen.pipeline import Pipeline, Tried
 from kodo.toolkit.testgen.select import Arc, Chosen
-from kodo.toolkit.testgen.shapes import Shape
 from kodo.toolkit.testgen.target import Function
 from kodo.toolkit.testgen.worker.load import LIBRARY
 
@@ -34,48 +31,8 @@ _AT_ONCE = 4
 _MOST_FUNCTIONS = 12
 _SMALL_TOKENS, _CAPABLE_TOKENS = 160, 2000
 _CASES = 8
-_AGREE = 2
-_CASE_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "title": "cases",
-    "additionalProperties": False,
-    "required": ["cases"],
-    "properties": {
-        "cases": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["setup", "call", "expected", "raises", "rests_on", "quote"],
-                "properties": {
-                    "setup": {"type": "array", "items": {"type": "string"}},
-                    "call": {"type": "string"},
-                    "expected": {"type": ["string", "null"]},
-                    "raises": {"type": ["string", "null"]},
-                    "rests_on": {"type": "string", "enum": ["docstring", "example", "code"]},
-                    "quote": {"type": "string"},
-                },
-            },
-        }
-    },
-}
-
-
-class Case(msgspec.Struct, frozen=True):
-    """One case as a capable model writes it."""
-
-    setup: list[str]
-    call: str
-    expected: str | None
-    raises: str | None
-    rests_on: str
-    quote: str
-
-
-class Cases(msgspec.Struct, frozen=True):
-    """An answer of a capable model."""
-
-    cases: list[Case]
+Request = tuple[str | Sequence[Mapping[str, Any]], Mapping[str, Any], int]
+"""Input, schema and the most tokens of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +60,13 @@ class _Asking:
         self.model = ""
         self.error = ""
 
-    def send(
-        self, requests: Sequence[tuple[str | Sequence[Mapping[str, Any]], Mapping[str, Any], int, int]]
-    ) -> list[Answer | None]:
-        """Send (input, schema, tokens, seed) requests, a few at once; None for one that failed."""
+    def send(self, requests: Sequence[Request]) -> list[Answer | None]:
+        """Send requests, a few at once; None for one that failed."""
 
         def one(
-            request: tuple[str | Sequence[Mapping[str, Any]], Mapping[str, Any], int, int],
+            request: Request,
         ) -> Answer | None:
-            content, schema, tokens, seed = request
+            content, schema, tokens = request
             if self.error:
                 return None
             try:
@@ -120,7 +75,6 @@ class _Asking:
                     text_format=schema,
                     max_output_tokens=tokens,
                     temperature=1.0,
-                    seed=seed,
                     store=False,
                     job="tests",
                 )
@@ -138,22 +92,19 @@ class _Asking:
         params = [param for param in function.params if not param.variadic]
         if not params:
             return []
-        fields = {param.name: _schema(param.shape) for param in params}
+        fields = {param.name: slots.schema(param.shape) for param in params}
         if any(field is None for field in fields.values()):
             return []
         schema = {
             "type": "object", "title": "arguments", "properties": fields, "required": list(fields), "additionalProperties": False,
         }  # fmt: skip
         prompt = _prompt("small", source=_source(function), calls=self._calls(function, 4))
-        options = self.pipeline.options
-        answers = self.send(
-            [(prompt, schema, _SMALL_TOKENS, options.seed + at) for at in range(options.samples)]
-        )
+        answers = self.send([(prompt, schema, _SMALL_TOKENS)] * self.pipeline.options.samples)
         rows: list[tuple[str, ...]] = []
         for answer in answers:
             values = _object(answer.text) if answer else None
             if values is not None and set(values) == set(fields):
-                rows.append(tuple(_value(values[param.name], param.shape) for param in params))
+                rows.append(tuple(slots.source(values[param.name], param.shape) for param in params))
         return self.maker.from_arguments(function, dict.fromkeys(rows))
 
     def capable(self, function: Function) -> list[Call]:
@@ -171,19 +122,14 @@ class _Asking:
         talks: list[list[dict[str, Any]]] = [
             [{"role": "user", "content": prompt}] for _ in range(options.samples)
         ]
-        for turn in range(options.repairs + 1):
-            answers = self.send(
-                [
-                    (talk, _CASE_SCHEMA, _CAPABLE_TOKENS, options.seed + at + 100 * turn)
-                    for at, talk in enumerate(talks)
-                ]
-            )
+        for _ in range(options.repairs + 1):
+            answers = self.send([(talk, SCHEMA, _CAPABLE_TOKENS) for talk in talks])
             again: list[list[dict[str, Any]]] = []
             for talk, answer in zip(talks, answers, strict=True):
                 if answer is None:
                     continue
-                read, problems = _read_cases(answer.text, function)
-                cases += read
+                good, problems = read(answer.text, function)
+                cases += good
                 if problems:
                     repair = _prompt("repair", problems="\n".join(f"- {one}" for one in problems))
                     again.append(
@@ -196,9 +142,7 @@ class _Asking:
             talks = again
             if not talks:
                 break
-        return self.maker.from_cases(
-            [_call(case, function, _votes(cases)[_key(case)]) for case in _unique(cases)]
-        )
+        return self.maker.from_cases(calls(cases, function))
 
     def _calls(self, function: Function, count: int) -> str:
         shown = [
@@ -220,10 +164,10 @@ def top_up(
     asking = _Asking(pipeline, session, maker, left, [one.call for one in chosen])
     wanted = [one for one in pipeline.functions if one.qualname in left][:_MOST_FUNCTIONS]
     ask = asking.capable if pipeline.options.model_size == "capable" else asking.small
-    calls = [call for function in wanted for call in (ask(function) if pipeline.options.samples else [])]
+    proposed = [call for function in wanted for call in (ask(function) if pipeline.options.samples else [])]
     notes = (asking.error,) if asking.error else ()
     name = asking.model or session.settings.model or "none"
-    again = pipeline.attempt(calls)
+    again = pipeline.attempt(proposed)
     again = again.without(
         {number: reason for number, reason in _unfounded(again).items() if number not in again.fell}
     )
@@ -295,129 +239,9 @@ def _source(function: Function) -> str:
     return ast.unparse(function.node)
 
 
-def _schema(shape: Shape) -> dict[str, Any] | None:
-    """The JSON schema of a shape; None for what JSON cannot hold."""
-    match shape.kind:
-        case "int":
-            return {"type": "integer", "minimum": -10000, "maximum": 10000}
-        case "float" | "decimal":
-            return {"type": "number", "minimum": -10000, "maximum": 10000}
-        case "bool":
-            return {"type": "boolean"}
-        case "str":
-            return {"type": "string", "maxLength": 40}
-        case "none":
-            return {"type": "null"}
-        case "any":
-            return {"anyOf": [{"type": "integer"}, {"type": "string", "maxLength": 20}]}
-        case "list" | "tuple" | "set" | "frozenset":
-            inner = _schema(shape.args[0]) if shape.args else {"type": "integer"}
-            return None if inner is None else {"type": "array", "items": inner, "maxItems": 6}
-        case "dict":
-            inner = _schema(shape.args[1]) if shape.args[0].kind in ("str", "any") else None
-            return (
-                None
-                if inner is None
-                else {"type": "object", "additionalProperties": inner, "maxProperties": 4}
-            )
-        case "union":
-            parts = [_schema(arg) for arg in shape.args]
-            return None if None in parts else {"anyOf": parts}
-        case _:
-            return None
-
-
-def _value(value: object, shape: Shape) -> str:
-    """The source of a JSON value as a value of the shape."""
-    if shape.kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-        return repr(float(value))
-    if shape.kind == "decimal":
-        return f"decimal.Decimal({str(value)!r})"
-    if shape.kind == "tuple" and isinstance(value, list):
-        return repr(tuple(value))
-    if shape.kind in ("set", "frozenset") and isinstance(value, list):
-        items = ", ".join(map(repr, value))
-        return f"frozenset([{items}])" if shape.kind == "frozenset" else f"{{{items}}}" if items else "set()"
-    return repr(value)
-
-
 def _object(text: str) -> dict[str, object] | None:
     try:
         found = json.loads(text)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
-
-
-def _read_cases(text: str, function: Function) -> tuple[list[Case], list[str]]:
-    """The cases that can be used, and what is wrong with the others."""
-    try:
-        cases = msgspec.json.decode(text, type=Cases).cases
-    except msgspec.DecodeError as error:
-        return [], [f"the answer is not JSON of the form asked for: {error}"]
-    good: list[Case] = []
-    problems: list[str] = []
-    for case in cases:
-        wrong = _wrong(case, function)
-        if wrong:
-            problems.append(f"{case.call[:200]}: {wrong}")
-        else:
-            good.append(case)
-    return good, problems
-
-
-def _wrong(case: Case, function: Function) -> str:
-    """Why a case cannot be used; empty if it can."""
-    try:
-        tree = ast.parse(case.call, mode="eval")
-        for line in case.setup:
-            ast.parse(line)
-        if case.expected is not None:
-            ast.parse(case.expected, mode="eval")
-    except (SyntaxError, ValueError) as error:
-        return f"it does not parse: {error}"
-    name = function.owner if function.name == "__init__" else function.name
-    named = {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(tree)}
-    if name not in named and not name.startswith("__"):
-        return f"it does not call {name}"
-    if (case.expected is None) == (case.raises is None):
-        return "exactly one of expected and raises must be given"
-    if case.raises is not None and not case.raises.replace(".", "").isidentifier():
-        return "raises must be the name of an exception"
-    return ""
-
-
-def _key(case: Case) -> tuple[object, ...]:
-    return tuple(case.setup), case.call, case.expected, case.raises
-
-
-def _votes(cases: Sequence[Case]) -> Counter[tuple[object, ...]]:
-    return Counter(map(_key, cases))
-
-
-def _unique(cases: Sequence[Case]) -> list[Case]:
-    return list({_key(case): case for case in cases}.values())
-
-
-def _call(case: Case, function: Function, votes: int) -> Call:
-    """A call with the model's expectation; it counts as documented only if the quote is there and samples agree."""
-    quoted = len(case.quote) > 10 and " ".join(case.quote.split()) in " ".join(function.doc.split())
-    founded = quoted and votes >= _AGREE and case.rests_on in ("docstring", "example")
-    basis: Basis = ("example" if case.rests_on == "example" else "docstring") if founded else "code"
-    if case.raises is not None:
-        expect = Expectation("raises", case.raises.rsplit(".", 1)[-1], basis, case.quote)
-    else:
-        expect = Expectation("value", case.expected or "None", basis, case.quote)
-    receiver = (
-        case.setup[0].split("=")[0].strip() if case.setup and function.owner and "=" in case.setup[0] else ""
-    )
-    return Call(
-        0,
-        function.qualname,
-        case.call,
-        (),
-        tuple(case.setup),
-        receiver if receiver.isidentifier() else "",
-        "model",
-        expect,
-    )
