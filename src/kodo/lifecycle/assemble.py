@@ -319,8 +319,6 @@ class Assembler:
         yield ev.OutputItemDone(sequence_number=self._next(), output_index=now.index, item=item)
 
     def _ended(self, entry: Ended) -> Iterator[ev.StreamEvent]:
-        if entry.status == "completed" and not self._done and self._open is None:
-            yield from self._begin("message")  # an empty answer is a message without text, not nothing
         if self._open is not None:
             self._open.tokens.extend(entry.tokens)
         yield from self._close("completed" if entry.status == "completed" else "incomplete")

@@ -23,6 +23,7 @@ from kodo.lifecycle.ports import (
     Prepared,
     Progress,
     ReasoningDelta,
+    TextDelta,
     Usage,
 )
 from kodo.lifecycle.run import Run
@@ -181,6 +182,8 @@ class Generation:
         if not self.generate:
             self._usage = _with(event.usage, output=0, reasoning=0)
             return self._ended("completed")
+        if not self._said:
+            self.run.emit(TextDelta(text=""))  # an empty answer is a message without text, not nothing
         if event.reason == "stop":
             return self._ended("completed", tokens=event.tokens)
         reason = "max_output_tokens" if event.reason == "length" else event.reason

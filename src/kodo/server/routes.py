@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from kodo.server import conversations, health, models, responses
+from kodo.server import conversations, health, models, responses, websocket
 
 ROUTES: tuple[BaseRoute, ...] = (
     Route("/health", health.health, methods=["GET"]),
@@ -12,6 +12,7 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/metrics", health.metrics, methods=["GET"]),
     Route("/v1/models", models.list_models, methods=["GET"]),
     Route("/v1/models/{model:path}", models.retrieve_model, methods=["GET"]),
+    WebSocketRoute("/v1/responses", websocket.responses),
     Route("/v1/responses", responses.create, methods=["POST"]),
     Route("/v1/responses/input_tokens", responses.input_tokens, methods=["POST"]),
     Route("/v1/responses/compact", responses.compact, methods=["POST"]),

@@ -1,0 +1,202 @@
+"""Responses over a WebSocket at ``/v1/responses``: the same events as the stream, one JSON frame each.
+
+Sources: openai-python 3.54 (``lib/responses_websocket/README.md``) and Open Responses 2026-04-24. The two differ in one
+point, and this serves both: without ``stream_id`` turns are strictly one after the other, as the specification says;
+with it they run in lanes, first in first out in each.
+
+Responses that are not stored can be continued on the same connection: they live in its memory. A turn that fails takes
+the response it continued with it, where that was made in the same lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from kodo.lifecycle.errors import InvalidRequest, KodoError
+from kodo.lifecycle.plan import Call
+from kodo.lifecycle.ports import ContextItem
+from kodo.lifecycle.run import Run
+from kodo.server.errors import UpgradeRequired, error_response, translate
+from kodo.server.state import State, caller, state
+from kodo.wire.decode import BadBody, convert, create_response, json_object
+from kodo.wire.events import ResponseFailed
+
+MOST_ACTIVE = 16
+MOST_LANES = 32
+MOST_SECONDS = 60 * 60
+_REMEMBERED = 128
+"""Responses that a connection remembers; the oldest go first."""
+_LANE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+_encode = msgspec.json.Encoder().encode
+
+
+async def responses(socket: WebSocket) -> None:
+    """The endpoint. Where WebSockets are switched off the upgrade is answered 426 at once: clients fall back."""
+    here = state(socket)
+    if not here.settings.websockets:
+        error = UpgradeRequired("WebSockets are switched off on this server; use POST /v1/responses.")
+        await socket.send_denial_response(error_response(error))
+        return
+    await socket.accept()
+    connection = _Connection(socket, here, caller(socket).owner)
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            await connection.serve()
+    except WebSocketDisconnect:
+        pass
+    except TimeoutError:
+        await connection.refuse(
+            _limit("websocket_connection_limit_reached", "A connection lasts at most 60 minutes.")
+        )
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(1000)
+    finally:
+        await connection.close()
+
+
+def _limit(code: str, message: str) -> InvalidRequest:
+    return InvalidRequest(message, param="stream_id", code=code)
+
+
+@dataclass
+class _Memory:
+    """Responses that only this connection knows: their whole context, and the lane that made them."""
+
+    contexts: OrderedDict[str, tuple[ContextItem, ...]] = field(default_factory=OrderedDict)
+    lanes: dict[str, str | None] = field(default_factory=dict)
+
+    def keep(self, run: Run, lane: str | None) -> None:
+        answer = tuple(row.context for row in run.output_rows())
+        self.contexts[run.id] = (*run.context, *answer)
+        self.lanes[run.id] = lane
+        while len(self.contexts) > _REMEMBERED:
+            self.forget(next(iter(self.contexts)))
+
+    def forget(self, response_id: str) -> None:
+        self.contexts.pop(response_id, None)
+        self.lanes.pop(response_id, None)
+
+
+class _Connection:
+    def __init__(self, socket: WebSocket, here: State, owner: str) -> None:
+        self._socket = socket
+        self._here = here
+        self._owner = owner
+        self._memory = _Memory()
+        self._lanes: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self._active = 0
+
+    async def serve(self) -> None:
+        """Take frames until the client goes."""
+        while True:
+            frame = await self._socket.receive()
+            if frame["type"] == "websocket.disconnect":
+                return
+            data = frame.get("text")
+            await self._take(data.encode() if data is not None else frame.get("bytes") or b"")
+
+    async def close(self) -> None:
+        """Stop what still runs."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def refuse(self, error: KodoError | BadBody, lane: str | None = None) -> None:
+        """An error as a frame, nested as the SDK has it on sockets."""
+        status, envelope = translate(error)
+        frame: dict[str, Any] = {"type": "error", "status": status, "error": envelope.error}
+        await self._send(frame, lane)
+
+    async def _send(self, frame: Any, lane: str | None) -> None:
+        data = _encode(frame)
+        if lane is not None:
+            data = data[:-1] + b',"stream_id":' + _encode(lane) + b"}"
+        with contextlib.suppress(
+            RuntimeError, WebSocketDisconnect
+        ):  # the client is gone; its loop ends by itself
+            await self._socket.send_text(data.decode())
+
+    async def _take(self, data: bytes) -> None:
+        lane = None
+        try:
+            if len(data) > self._here.settings.limits.body_bytes:
+                raise BadBody("The frame is too large.", None, "request_too_large")
+            frame = json_object(data)
+            if frame.get("type") != "response.create":
+                raise BadBody(f"Unknown event type '{frame.get('type')}'.", "type", "invalid_value")
+            lane = self._lane(frame)
+            if self._active >= MOST_ACTIVE:
+                raise _limit("websocket_stream_limit_reached", f"At most {MOST_ACTIVE} responses at once.")
+        except (KodoError, BadBody) as error:
+            await self.refuse(error, lane)
+            return
+        if lane not in self._lanes:
+            self._lanes[lane] = asyncio.Queue()
+            self._workers.append(asyncio.create_task(self._work(lane)))
+        self._active += 1
+        self._lanes[lane].put_nowait(frame)
+
+    def _lane(self, frame: dict[str, Any]) -> str | None:
+        lane = frame.pop("stream_id", None)
+        if lane is None:
+            return None
+        if not isinstance(lane, str) or not _LANE.fullmatch(lane):
+            raise _limit(
+                "invalid_stream_id", "stream_id must be 1 to 256 of the characters A-Z a-z 0-9 _ . -"
+            )
+        if lane not in self._lanes and len(self._lanes) >= MOST_LANES:
+            raise _limit("websocket_stream_limit_reached", f"At most {MOST_LANES} different stream_ids.")
+        return lane
+
+    async def _work(self, lane: str | None) -> None:
+        while True:
+            frame = await self._lanes[lane].get()
+            try:
+                await self._turn(frame, lane)
+            except (KodoError, BadBody) as error:
+                self._evict(frame.get("previous_response_id"), lane)
+                await self.refuse(error, lane)
+            finally:
+                self._active -= 1
+
+    async def _turn(self, frame: dict[str, Any], lane: str | None) -> None:
+        generate = frame.pop("generate", None)
+        convert(generate, bool | None, "generate")
+        frame.pop("type")
+        if frame.get("background"):
+            raise BadBody("background is not for WebSockets.", "background", "unsupported_parameter")
+        frame.pop("stream", None)
+        ticket = self._here.limits.admit(caller(self._socket))
+        run = None
+        try:
+            call = Call(
+                owner=self._owner, streamed=True, generate=generate is not False, local=self._memory.contexts
+            )
+            run = await self._here.service.create(call, create_response(frame))
+            async for batch in run.events():
+                for event in batch:
+                    await self._send(event, lane)
+                    if isinstance(event, ResponseFailed):
+                        self._evict(frame.get("previous_response_id"), lane)
+            if run.row is None and run.response.status in ("completed", "incomplete"):
+                self._memory.keep(run, lane)
+        finally:
+            if run is not None:
+                await self._here.service.stop(run)
+                usage = run.response.usage
+                ticket.charge(usage.total_tokens if usage is not None else 0)
+            ticket.close()
+
+    def _evict(self, parent: Any, lane: str | None) -> None:
+        """A failed continuation takes its parent with it; a failed fork into another lane does not."""
+        if isinstance(parent, str) and self._memory.lanes.get(parent, "\0") == lane:
+            self._memory.forget(parent)

@@ -1,0 +1,195 @@
+"""Responses over a WebSocket: the SDK unmodified, and frames by hand for the rules of both contracts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+from tests.serving import MODEL, Served, script, served, settings
+from tests.wire.spec import check_stream
+
+
+class Socket:
+    """One connection, frames as values."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self._socket = socket
+
+    async def send(self, **frame: Any) -> None:
+        """One client event."""
+        await self._socket.send(json.dumps({"type": "response.create", "model": MODEL, **frame}))
+
+    async def frame(self) -> dict[str, Any]:
+        """The next server event."""
+        value: dict[str, Any] = json.loads(await self._socket.recv())
+        return value
+
+    async def turn(self, **frame: Any) -> list[dict[str, Any]]:
+        """Send, and collect the events up to the last (or the error)."""
+        await self.send(**frame)
+        events = [await self.frame()]
+        while events[-1]["type"] not in (
+            "response.completed",
+            "response.incomplete",
+            "response.failed",
+            "error",
+        ):
+            events.append(await self.frame())
+        return events
+
+
+@contextlib.asynccontextmanager
+async def connected(server: Served) -> AsyncIterator[Socket]:
+    """A bare connection."""
+    async with websockets.connect(server.url.replace("http", "ws") + "/v1/responses") as socket:
+        yield Socket(socket)
+
+
+def _text(events: list[dict[str, Any]]) -> str:
+    return "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+
+
+async def test_the_sdk_connects_and_gets_the_same_events(tmp_path: Path) -> None:
+    """`client.responses.connect` works unmodified."""
+    async with served(settings(tmp_path)) as server, server.sdk().responses.connect() as connection:
+        await connection.response.create(model=MODEL, input="hello there")
+        types = []
+        async for event in connection:
+            types.append(event.type)
+            if event.type == "response.completed":
+                assert event.response.output[0].content[0].text == "hello there"
+                break
+    assert types[:2] == ["response.created", "response.in_progress"]
+
+
+async def test_frames_are_the_events_of_the_stream(tmp_path: Path) -> None:
+    """Each frame is one event that both contracts accept; there is no [DONE]."""
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        check_stream(await socket.turn(input="one"))
+        check_stream(await socket.turn(input="two"))
+
+
+async def test_unstored_responses_continue_on_their_connection_only(tmp_path: Path) -> None:
+    """store: false lives in the connection's memory; another connection does not know it."""
+    async with served(settings(tmp_path)) as server:
+        async with connected(server) as socket:
+            first = (await socket.turn(input="remember me", store=False))[-1]["response"]
+            more = (await socket.turn(input="again", store=False, previous_response_id=first["id"]))[-1][
+                "response"
+            ]
+            assert more["usage"]["input_tokens"] > first["usage"]["input_tokens"]
+        async with connected(server) as socket:
+            error = (await socket.turn(input="again", store=False, previous_response_id=first["id"]))[-1]
+    assert (error["type"], error["status"]) == ("error", 404)
+    assert error["error"]["code"] == "previous_response_not_found"
+
+
+async def test_a_warm_up_reads_the_prompt_and_says_nothing(tmp_path: Path) -> None:
+    """generate: false gives created and completed without output, and can be continued."""
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        events = await socket.turn(input="the long base prompt", store=False, generate=False)
+        check_stream(events)
+        final = events[-1]["response"]
+        assert (final["status"], final["output"], final["usage"]["output_tokens"]) == ("completed", [], 0)
+        answer = await socket.turn(input="now", store=False, previous_response_id=final["id"])
+        assert _text(answer) == "now"
+
+
+async def test_a_failed_continuation_evicts_its_parent(tmp_path: Path) -> None:
+    """In the same lane it does; a fork into another lane leaves it."""
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        parent = (await socket.turn(input="a", store=False, stream_id="one"))[-1]["response"]["id"]
+        wrong = {
+            "input": [{"type": "function_call_output", "call_id": "none", "output": "x"}],
+            "store": False,
+        }
+        for lane, survives in (("two", True), ("one", False)):
+            failed = (await socket.turn(**wrong, previous_response_id=parent, stream_id=lane))[-1]
+            assert (failed["type"], failed["status"], failed["stream_id"]) == ("error", 400, lane)
+            after = (await socket.turn(input="b", store=False, previous_response_id=parent, stream_id="one"))[
+                -1
+            ]
+            assert (after["type"] == "response.completed") is survives
+
+
+async def test_lanes_interleave_and_the_default_does_not(tmp_path: Path) -> None:
+    """Without stream_id the second turn begins after the first ended; with it both run at once."""
+    turns = ({"steps": [{"type": "delay", "seconds": 0.2}, {"type": "text", "text": "x"}]},) * 4
+    async with (
+        served(settings(tmp_path / "home", script(tmp_path, *turns))) as server,
+        connected(server) as socket,
+    ):
+        for lane in ("a", "b"):
+            await socket.send(input="x", stream_id=lane)
+        lanes = [frame["stream_id"] for frame in [await socket.frame() for _ in range(4)]]
+        assert {"a", "b"} <= set(lanes)
+        while (await socket.frame())["type"] != "response.completed":
+            pass
+        while (await socket.frame())["type"] != "response.completed":
+            pass
+        for _ in range(2):
+            await socket.send(input="x")
+        created = []
+        while len(created) < 2:
+            frame = await socket.frame()
+            assert "stream_id" not in frame
+            if frame["type"] in ("response.created", "response.completed"):
+                created.append(frame["type"])
+        assert created == ["response.created", "response.completed"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "status", "code"),
+    [
+        ({"type": "response.steer"}, 400, "invalid_value"),
+        ({"stream_id": "no spaces"}, 400, "invalid_stream_id"),
+        ({"stream_id": ""}, 400, "invalid_stream_id"),
+        ({"model": "none", "input": "x"}, 404, "model_not_found"),
+        ({"input": "x", "background": True}, 400, "unsupported_parameter"),
+        ({"input": "x", "nonsense": 1}, 400, "unknown_parameter"),
+        ({"input": "x", "generate": "no"}, 400, "invalid_type"),
+        ({"input": "x", "previous_response_id": "resp_none"}, 404, "previous_response_not_found"),
+    ],
+)
+async def test_errors_are_frames_and_the_connection_lives(
+    frame: dict[str, Any], status: int, code: str, tmp_path: Path
+) -> None:
+    """An error names itself as HTTP would; the next turn works."""
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        error = (await socket.turn(**frame))[-1]
+        assert (error["type"], error["status"], error["error"]["code"]) == ("error", status, code)
+        assert (await socket.turn(input="still here"))[-1]["type"] == "response.completed"
+
+
+async def test_text_that_is_no_json_is_an_error_frame(tmp_path: Path) -> None:
+    """Not a closed connection."""
+    async with served(settings(tmp_path)) as server:
+        async with websockets.connect(server.url.replace("http", "ws") + "/v1/responses") as socket:
+            await socket.send("{")
+            assert json.loads(await socket.recv())["error"]["code"] == "invalid_json"
+
+
+async def test_switched_off_the_upgrade_is_a_426_at_once(tmp_path: Path) -> None:
+    """Clients fall back to POST from it; the envelope says why."""
+    async with served(settings(tmp_path, websockets=False)) as server:
+        with pytest.raises(websockets.InvalidStatus) as caught:
+            async with connected(server):
+                pass
+    assert caught.value.response.status_code == 426
+    assert json.loads(caught.value.response.body)["error"]["code"] == "websocket_not_supported"
+
+
+async def test_sockets_stand_behind_the_same_guard(tmp_path: Path) -> None:
+    """A page's Origin is refused before the connection is made."""
+    async with served(settings(tmp_path)) as server:
+        with pytest.raises(websockets.InvalidStatus) as caught:
+            async with websockets.connect(
+                server.url.replace("http", "ws") + "/v1/responses", origin="https://evil.example"
+            ):  # type: ignore[arg-type]  # a NewType of str
+                pass
+    assert caught.value.response.status_code == 403
