@@ -155,6 +155,15 @@ def test_a_limit_is_an_amount(wrong: Decimal) -> None:
         ledger.set_limit("day", wrong)
 
 
+def test_a_limit_is_not_rounded_up() -> None:
+    """A limit between two nano-dollars lets only the lower one through."""
+    with Ledger() as ledger:
+        budget = Budget(run=Decimal("0.0000000015"))
+        with pytest.raises(BudgetExceededError):
+            reserve(ledger, "0.000000002", budget=budget)
+        reserve(ledger, "0.000000001", budget=budget)
+
+
 AMOUNTS = st.decimals(0, 2, places=9)
 
 
