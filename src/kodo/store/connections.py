@@ -24,13 +24,17 @@ def writing(home: Path) -> sqlite3.Connection:
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     connection = _connect(path, "rw")
-    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # before the first table: prune gives pages back
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(
-        f"PRAGMA journal_size_limit = {64 * 2**20}"
-    )  # the WAL shrinks again behind a large write
-    connection.execute("PRAGMA secure_delete = FAST")  # what is deleted is overwritten where that is free
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        connection.execute(
+            "PRAGMA auto_vacuum = INCREMENTAL"
+        )  # before the first table: prune gives pages back
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_size_limit = {64 * 2**20}")  # it shrinks behind a large write
+        connection.execute("PRAGMA secure_delete = FAST")  # what is deleted is overwritten where that is free
+        connection.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from kodo.lifecycle.errors import Conflict, NotFound
 from kodo.lifecycle.ports import ContextItem
-from kodo.lifecycle.records import DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow
+from kodo.lifecycle.records import DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow, Store
 from kodo.lifecycle.status import FINAL
 from kodo.store import paging
 from kodo.store.items import check_ids, no_container
@@ -42,7 +42,7 @@ class _Held:
     children: int = 0
 
 
-class MemoryStore:
+class MemoryStore(Store):
     """``Store`` without a disk."""
 
     def __init__(self) -> None:

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from kodo.lifecycle.errors import StoreFailed
 from kodo.lifecycle.ports import ContextItem
-from kodo.lifecycle.records import DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow
-from kodo.store import connections, documents, housekeeping, items, responses, schema
+from kodo.lifecycle.records import DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow, Store
+from kodo.store import connections, documents, housekeeping, responses, schema
+from kodo.store import items as items_sql
 from kodo.store.contexts import Context, Contexts
 from kodo.store.failures import failed
 from kodo.store.lock import Lock
@@ -26,7 +27,7 @@ from kodo.store.writer import Writer
 T = TypeVar("T")
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """``Store`` in ``<home>/kodo.db``. Used inside one event loop, between :meth:`open` and :meth:`close`.
 
     ``exclusive``: this is the server, there is no second one. A tool beside a running server opens it with False.
@@ -46,13 +47,15 @@ class SqliteStore:
         """Open, migrate and lock; let go of the idempotency claims that a crash left. Raises StoreFailed."""
         try:
             connection = await asyncio.to_thread(self._prepare)
-            self._writer = Writer(connection)
             self._readers = Readers(partial(connections.reading, self._home))
-        except sqlite3.Error as error:
+            self._writer = Writer(connection)
+        except (sqlite3.Error, OSError, StoreFailed) as error:
             self._lock.release()
-            raise failed(error) from error
-        except OSError as error:
-            raise StoreFailed(f"KODO_HOME cannot be used: {error.strerror}.") from error
+            if isinstance(error, sqlite3.Error):
+                raise failed(error) from error
+            if isinstance(error, OSError):
+                raise StoreFailed(f"KODO_HOME cannot be used: {error.strerror}.") from error
+            raise
 
     def _prepare(self) -> sqlite3.Connection:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -69,7 +72,6 @@ class SqliteStore:
                 documents.let_go_of_claims(connection)
         except (sqlite3.Error, StoreFailed):
             connection.close()
-            self._lock.release()
             raise
         if not self._exclusive:
             self._lock.release()
@@ -133,8 +135,8 @@ class SqliteStore:
                 if seq is None:
                     return (), ()
                 return (
-                    items.of_response(connection, seq, output=False),
-                    items.of_response(connection, seq, output=True),
+                    items_sql.of_response(connection, seq, output=False),
+                    items_sql.of_response(connection, seq, output=True),
                 )
 
         return self._read.now(read)
@@ -222,44 +224,44 @@ class SqliteStore:
         """See ``Store``."""
         return await self._read.aside(lambda connection: documents.unfinished(connection, kind, statuses))
 
-    async def append_items(self, owner: str, container: str, rows: Sequence[ItemRow]) -> None:
+    async def append_items(self, owner: str, container: str, items: Sequence[ItemRow]) -> None:
         """See ``Store``."""
-        await self._write(lambda connection: items.append(connection, owner, container, rows))
+        await self._write(lambda connection: items_sql.append(connection, owner, container, items))
 
     async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
         """See ``Store``."""
 
         def read(connection: sqlite3.Connection) -> tuple[Sequence[ItemRow], bool]:
             with snapshot(connection):
-                return items.listed(connection, owner, container, page)
+                return items_sql.listed(connection, owner, container, page)
 
         return self._read.now(read)
 
     async def get_item(self, owner: str, container: str | None, item_id: str) -> ItemRow | None:
         """See ``Store``."""
-        return self._read.now(lambda connection: items.get(connection, owner, container, item_id))
+        return self._read.now(lambda connection: items_sql.get(connection, owner, container, item_id))
 
     async def delete_item(self, owner: str, container: str, item_id: str) -> bool:
         """See ``Store``."""
-        return await self._write(lambda connection: items.delete(connection, owner, container, item_id))
+        return await self._write(lambda connection: items_sql.delete(connection, owner, container, item_id))
 
     async def all_items(self, owner: str, container: str) -> Sequence[ContextItem]:
         """See ``Store``. What is new since the last call is read; all of it, if an item was taken out or none is held."""
 
         def new(connection: sqlite3.Connection) -> tuple[str, int, Context | None]:
             with snapshot(connection):
-                found = items.conversation(connection, owner, container)
+                found = items_sql.conversation(connection, owner, container)
                 name = f"conversation {found.seq} after {found.removals} removals"
                 context = self._contexts.get(name)
                 if context is not None:
-                    more = items.of_conversation(connection, found.seq, behind=context.end)
+                    more = items_sql.of_conversation(connection, found.seq, behind=context.end)
                     context = context.extended(*more)
                 return name, found.seq, context
 
         name, seq, context = self._read.now(new)
         if context is None:
             context = Context().extended(
-                *await self._read.aside(lambda connection: items.of_conversation(connection, seq))
+                *await self._read.aside(lambda connection: items_sql.of_conversation(connection, seq))
             )
         self._contexts.put(name, context)
         return context.items

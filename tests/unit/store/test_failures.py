@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.contract.stores import context_ids, document, response, said, turn
+from tests.unit.store.processes import HOLD, python
 
 from kodo.lifecycle.errors import StoreFailed
 from kodo.store import connections
@@ -157,6 +158,39 @@ def test_writes_that_the_kernel_refuses_are_clean_failures(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert "disk" in done.stdout or "SQLITE_IOERR" in done.stdout
     assert integrity(tmp_path) == "ok"
+
+
+async def test_a_database_that_another_process_holds_is_a_failure_and_then_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Writes that waited too long are refused together; the next one goes through."""
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.05)
+    store = SqliteStore(tmp_path)
+    await store.open()
+    other = connections.writing(tmp_path)
+    other.execute("BEGIN IMMEDIATE")
+    writes = [store.put_document(document(f"d{number}")) for number in range(3)]
+    for result in await asyncio.gather(*writes, return_exceptions=True):
+        assert isinstance(result, StoreFailed)
+        assert "held by another process" in result.message
+    other.execute("ROLLBACK")
+    other.close()
+    await store.put_document(document("d0"))
+    await store.close()
+
+
+async def test_a_start_that_fails_holds_nothing(tmp_path: Path) -> None:
+    """After a damaged file was taken away, another process can open the store."""
+    (tmp_path / "kodo.db").write_bytes(b"this is not a database" * 100)
+    failing = SqliteStore(tmp_path)
+    with pytest.raises(StoreFailed):
+        await failing.open()
+    (tmp_path / "kodo.db").unlink()
+    other = python(HOLD, tmp_path, "alone")
+    assert other.stdout is not None
+    assert other.stdout.readline() == "open\n"
+    other.kill()
+    other.communicate()
 
 
 async def test_a_damaged_file_is_refused_in_words(tmp_path: Path) -> None:
