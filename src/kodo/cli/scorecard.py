@@ -36,6 +36,9 @@ MESSAGES = Catalogue(
     }
 )
 
+KILL_SECONDS = 10.0
+"""What test generation may spend on its own mutants of one module; its default of a minute makes a run of hours."""
+
 app = new_app()
 
 
@@ -115,7 +118,7 @@ def _run(
         session,
         model,
         ReviewOptions(model=options.model or "", size=size),
-        Options(model_size=size),
+        Options(model_size=size, kill_seconds=KILL_SECONDS),
         jobs,
         limit,
     )

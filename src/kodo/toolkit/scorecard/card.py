@@ -18,7 +18,7 @@ from kodo.toolkit.scorecard.results import Results, digest
 from kodo.toolkit.scorecard.review_score import Reviewed
 from kodo.toolkit.scorecard.reviewers import KodoReviewer, Reviewer
 from kodo.toolkit.scorecard.suites import Judge
-from kodo.toolkit.scorecard.testgen_score import Tested
+from kodo.toolkit.scorecard.testgen_score import Measured
 from kodo.toolkit.scorecard.testing import measure
 from kodo.toolkit.testgen import Options
 
@@ -53,7 +53,7 @@ class Card:
     model: str
     """Empty where none was asked."""
     reviews: dict[str, list[Reviewed]]
-    tests: dict[str, list[Tested]]
+    tests: dict[str, list[Measured]]
     cases: tuple[ReviewCase, ...]
     modules: tuple[ModuleCase, ...]
     left_out: tuple[str, ...]
@@ -71,7 +71,7 @@ def run(setup: Setup, results: Results, progress: Progress) -> Card:
     cases = (*review_cases("seeded")[: setup.limit], *review_cases("clean")[: setup.limit])
     modules = module_cases()[: setup.limit]
     reviews: dict[str, list[Reviewed]] = {}
-    tests: dict[str, list[Tested]] = {}
+    tests: dict[str, list[Measured]] = {}
     left_out: list[str] = []
     isolation = ""
     if "review" in setup.jobs:
@@ -127,11 +127,11 @@ def _test_all(
     modules: Sequence[ModuleCase],
     results: Results,
     progress: Progress,
-) -> list[Tested]:
+) -> list[Measured]:
     done = []
     for number, case in enumerate(modules):
         progress(maker.name, number, len(modules))
         key = digest("tests", maker.name, maker.version, repr(case))
-        done.append(results.get(key, Tested, lambda case=case: measure(maker, judge, case)))  # type: ignore[misc]  # the default binds the case
+        done.append(results.get(key, Measured, lambda case=case: measure(maker, judge, case)))  # type: ignore[misc]  # the default binds the case
     progress(maker.name, len(modules), len(modules))
     return done

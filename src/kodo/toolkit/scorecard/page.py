@@ -10,7 +10,7 @@ from kodo.toolkit.scorecard.cases import ReviewCase
 from kodo.toolkit.scorecard.review_score import NEAR, Reviewed, Threshold, hits
 from kodo.toolkit.scorecard.review_score import score as review_score
 from kodo.toolkit.scorecard.suites import MUTANTS
-from kodo.toolkit.scorecard.testgen_score import Tested
+from kodo.toolkit.scorecard.testgen_score import Measured
 from kodo.toolkit.scorecard.testgen_score import score as testgen_score
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -243,7 +243,7 @@ def _module_table(card: Card) -> Table:
     return ("module", "bug contradicts", *names), rows
 
 
-def _module_cell(item: Tested) -> str:
+def _module_cell(item: Measured) -> str:
     if item.error:
         return f"nothing: {item.error.replace('|', '/')}"
     words = [f"{item.killed}/{item.mutants} mutants"]

@@ -15,8 +15,8 @@ from kodo.toolkit.scorecard.mutants import mutants
 
 MUTANTS = 24
 """Mutants of each module."""
-SECONDS = 10.0
-"""What the suite may take for one version; a mutant that takes longer is killed."""
+SECONDS = 20.0
+"""What the suite may take for one version. A mutant has less: see :func:`patience`."""
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -27,6 +27,7 @@ class Run(msgspec.Struct, frozen=True):
     broken: tuple[str, ...] = ()
     covered: float | None = None
     timed_out: bool = False
+    seconds: float = 0.0
 
     @property
     def clean(self) -> bool:
@@ -45,6 +46,11 @@ class Judged(msgspec.Struct, frozen=True):
 
 class SuiteError(Exception):
     """The suite could not be run at all; the message is one line."""
+
+
+def patience(good: Run) -> float:
+    """Seconds a mutant may take before it counts as killed, from the time that the good version took."""
+    return min(SECONDS, 2.0 + 5 * good.seconds)
 
 
 class Judge:
@@ -73,11 +79,16 @@ class Judge:
         if not judged.good.passed:
             return Judged(judged.good, judged.bad, len(texts), 0)
         versions = {f"mutant {i}": text for i, text in enumerate(texts)}
-        runs = self._run(case, suite, versions, only=judged.good.passed)
+        runs = self._run(case, suite, versions, judged.good.passed, patience(judged.good))
         return Judged(judged.good, judged.bad, len(texts), sum(not run.clean for run in runs.values()))
 
     def _run(
-        self, case: ModuleCase, suite: str, versions: dict[str, str], only: tuple[str, ...] = ()
+        self,
+        case: ModuleCase,
+        suite: str,
+        versions: dict[str, str],
+        only: tuple[str, ...] = (),
+        seconds: float = SECONDS,
     ) -> dict[str, Run]:
         job = {
             "suite": suite,
@@ -85,9 +96,9 @@ class Judge:
             "versions": versions,
             "detail": [name for name in ("good", "bad") if name in versions],
             "only": only,
-            "seconds": SECONDS,
+            "seconds": seconds,
         }
-        wall = SECONDS * len(versions) + 30
+        wall = seconds * len(versions) + 60
         outcome = self._sandbox.run(
             [PYTHON, "-I", f"{LIB}/kodo/toolkit/scorecard/inside/suites.py", f"{FILES}/job.json"],
             files={"job.json": json.dumps(job)},

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import msgspec
 
 
-class Tested(msgspec.Struct, frozen=True):
+class Measured(msgspec.Struct, frozen=True):
     """What one writer of tests was worth on one module, in counts of tests unless said otherwise."""
 
     case: str
@@ -45,10 +45,8 @@ class Tested(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True)
-class TestgenScore:
+class WriterScore:
     """Counts over the modules, and the figures that follow from them."""
-
-    __test__ = False
 
     modules: int
     kept: int
@@ -75,14 +73,14 @@ class TestgenScore:
         return self.killed / self.mutants if self.mutants else None
 
 
-def score(tested: Iterable[Tested]) -> TestgenScore:
+def score(tested: Iterable[Measured]) -> WriterScore:
     """Add the modules up."""
     items = list(tested)
     funnel: dict[str, int] = {}
     for item in items:
         for step, count in item.funnel.items():
             funnel[step] = funnel.get(step, 0) + count
-    return TestgenScore(
+    return WriterScore(
         modules=len(items),
         kept=sum(item.kept for item in items),
         coverage=sum(item.covered for item in items) / len(items) if items else None,

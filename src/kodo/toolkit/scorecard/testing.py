@@ -10,12 +10,12 @@ import time
 from kodo.toolkit.scorecard.cases import ModuleCase
 from kodo.toolkit.scorecard.makers import Maker, Written, suspects_suite
 from kodo.toolkit.scorecard.suites import Judge, Judged, Run
-from kodo.toolkit.scorecard.testgen_score import Tested
+from kodo.toolkit.scorecard.testgen_score import Measured
 
 NOTHING = Judged(Run(), Run())
 
 
-def measure(maker: Maker, judge: Judge, case: ModuleCase) -> Tested:
+def measure(maker: Maker, judge: Judge, case: ModuleCase) -> Measured:
     """What the maker is worth on this module. Raises SuiteError when a suite cannot be run at all."""
     start = time.perf_counter()
     good = maker.write(case.filename, case.good)
@@ -31,7 +31,7 @@ def measure(maker: Maker, judge: Judge, case: ModuleCase) -> Tested:
     accusers = _accusers(maker, judge, case, bad, bad_suite)
     accused = set(accusers.bad.failed)
     cemented = set() if maker.accuses_by_failing else set(bad_suite.bad.passed) & set(bad_suite.good.failed)
-    return Tested(
+    return Measured(
         case.name,
         kept=len(suite.good.passed),
         covered=suite.good.covered or 0.0,

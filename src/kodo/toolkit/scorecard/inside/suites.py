@@ -109,6 +109,7 @@ def in_child(job: dict[str, Any], name: str) -> dict[str, Any]:
         folder = Path(scratch) / "version"
         folder.mkdir()
         answer = Path(scratch) / "answer.json"
+        start = time.monotonic()
         child = os.fork()
         if child == 0:
             status = 1
@@ -121,7 +122,7 @@ def in_child(job: dict[str, Any], name: str) -> dict[str, Any]:
         timed_out = not _wait(child, job["seconds"])
         empty = {"passed": [], "failed": [], "broken": [] if timed_out else ["process"]}
         told = json.loads(answer.read_text(encoding="utf-8")) if answer.exists() and not timed_out else empty
-        return {"covered": None, **told, "timed_out": timed_out}
+        return {"covered": None, **told, "timed_out": timed_out, "seconds": time.monotonic() - start}
 
 
 def _wait(child: int, seconds: float) -> bool:
