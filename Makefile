@@ -53,3 +53,7 @@ crash-batch: setup-dev ## kill -9 a batch of 5,000 requests ten times: one resul
 
 bench-batch: setup-dev ## Throughput of a batch against the engine's limit and a naive script; memory of both
 	@$(B)/python -m bench.bench_batch $(ARGS)
+
+.PHONY: scorecard
+scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, beside other tools; writes docs/scorecard.md
+	@$(B)/kodo scorecard --out docs/scorecard.md $(ARGS)
