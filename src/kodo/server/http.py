@@ -17,6 +17,10 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
+GONE = Response(status_code=499)
+"""For a client that will not read it; the status shows in the metrics only."""
+
+
 class ClientGone(Exception):
     """The client hung up before it had its answer."""
 

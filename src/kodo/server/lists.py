@@ -42,9 +42,9 @@ def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, 
     }
 
 
-def query_of(request: Request, known: Collection[str]) -> dict[str, str]:
-    """The query of a request, whose names must be known ones. Raises :class:`BadBody`."""
+def query_of(request: Request, known: Collection[str], *, prefix: str | None = None) -> dict[str, str]:
+    """The query of a request, whose names must be known ones or begin with ``prefix``. Raises :class:`BadBody`."""
     for name in request.query_params:
-        if name not in known:
+        if name not in known and not (prefix and name.startswith(prefix)):
             raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
     return dict(request.query_params)

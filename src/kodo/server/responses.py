@@ -7,16 +7,13 @@ from starlette.responses import Response
 
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.run import Run
-from kodo.server.http import ClientGone, EventStream, json_response, or_gone
+from kodo.server.http import GONE, ClientGone, EventStream, json_response, or_gone
 from kodo.server.limits import Ticket
 from kodo.server.lists import page_of, query_of, wire_list
 from kodo.server.state import State, caller, json_body, state
 from kodo.wire.decode import BadBody, compact_request, create_response
 from kodo.wire.events import sse
 from kodo.wire.response import InputTokens
-
-_GONE = Response(status_code=499)
-"""For a client that will not read it; the status shows in the metrics only."""
 
 
 async def create(request: Request) -> Response:
@@ -29,7 +26,7 @@ async def create(request: Request) -> Response:
         run = await here.service.create(call, body)
     except ClientGone:
         ticket.close()
-        return _GONE
+        return GONE
     except BaseException:
         ticket.close()
         raise
@@ -42,7 +39,7 @@ async def create(request: Request) -> Response:
         response = await or_gone(request, run.wait())
     except ClientGone:
         await here.service.stop(run)
-        return _GONE
+        return GONE
     finally:
         _settle(run, ticket)
     return json_response(response, headers=ticket.headers)
@@ -112,7 +109,7 @@ async def compact(request: Request) -> Response:
         value = await or_gone(request, here.service.compact(Call(owner=who.owner), body))
         ticket.charge(value.usage.total_tokens)
     except ClientGone:
-        return _GONE
+        return GONE
     finally:
         ticket.close()
     return json_response(value, headers=ticket.headers)

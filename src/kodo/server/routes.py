@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from kodo.server import conversations, health, models, responses, websocket
+from kodo.server.chat import completions
 
 ROUTES: tuple[BaseRoute, ...] = (
     Route("/health", health.health, methods=["GET"]),
@@ -20,6 +21,12 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/v1/responses/{response_id}", responses.delete, methods=["DELETE"]),
     Route("/v1/responses/{response_id}/cancel", responses.cancel, methods=["POST"]),
     Route("/v1/responses/{response_id}/input_items", responses.input_items, methods=["GET"]),
+    Route("/v1/chat/completions", completions.create, methods=["POST"]),
+    Route("/v1/chat/completions", completions.list_stored, methods=["GET"]),
+    Route("/v1/chat/completions/{completion_id}", completions.retrieve, methods=["GET"]),
+    Route("/v1/chat/completions/{completion_id}", completions.update, methods=["POST"]),
+    Route("/v1/chat/completions/{completion_id}", completions.delete, methods=["DELETE"]),
+    Route("/v1/chat/completions/{completion_id}/messages", completions.messages, methods=["GET"]),
     Route("/v1/conversations", conversations.create, methods=["POST"]),
     Route("/v1/conversations/{conversation_id}", conversations.retrieve, methods=["GET"]),
     Route("/v1/conversations/{conversation_id}", conversations.update, methods=["POST"]),
