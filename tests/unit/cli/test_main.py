@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import typer
 from kodo.cli import main as entry
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.main import COMMANDS
+from kodo.cli.options import JobOptions
 from kodo.cli.registry import LazyCommand
 
 ROOT = Path(__file__).parents[3]
@@ -144,3 +146,11 @@ def test_the_documented_exit_codes_are_the_real_ones() -> None:
     table = re.findall(r"^\| (\d+) \| `(\w+)` \|", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
     assert {(int(number), name) for number, name in table} == {(code.value, code.name) for code in ExitCode}
     assert len({code.value for code in ExitCode}) == len(ExitCode)
+
+
+def test_every_command_and_shared_option_is_documented() -> None:
+    """docs/cli.md has a row for each command of the table and for each option that jobs share."""
+    text = (ROOT / "docs" / "cli.md").read_text()
+    assert re.findall(r"^\| `kodo (\w+)` \|", text, re.MULTILINE) == [name for name, _, _ in COMMANDS]
+    options = {"--" + item.name.replace("_", "-") for item in fields(JobOptions)}
+    assert options == set(re.findall(r"^\| `(--[a-z-]+)", text, re.MULTILINE))

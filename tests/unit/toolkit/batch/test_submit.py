@@ -53,8 +53,12 @@ async def test_a_batch_is_one_row_in_the_ledger_at_half_the_price(
     with FaultServer() as server, Ledger(tmp_path / "l.db") as ledger:
         async with session(server, ledger) as used:
             report = await submit_batch(used, *files)
+            lines = [f"word {n}" for n in range(4)]
+            estimates = [await used.estimate(line, ask_server=False, max_output_tokens=10) for line in lines]
         rows = ledger.query("SELECT status, input_tokens, output_tokens, cost_nano, response_id FROM calls")
+        ((reserved,),) = ledger.query("SELECT reserved_nano FROM calls")
     assert report.complete
+    assert reserved == sum(estimate.worst.nano for estimate in estimates) / 2
     assert rows == [("completed", 8, 8, 16 * 1_000_000_000 // 1000 // 2, "batch_0")]
     assert report.progress.usd == Decimal("0.008")
 
