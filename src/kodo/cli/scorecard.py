@@ -93,7 +93,7 @@ def scorecard(
     if card.tests:
         output.result(page.plain(page.tests_table(card)) + "\n")
     if out is not None:
-        write_whole(out, page.markdown(card, _circumstances(jobs, no_model, limit)))
+        write_whole(out, page.markdown(card, _circumstances(jobs, no_model, size, limit, options)))
         output.note("written", path=out)
     return ExitCode.DONE
 
@@ -138,12 +138,31 @@ def _results_path() -> Path:
     return kodo_home() / "scorecard.jsonl"
 
 
-def _circumstances(jobs: str, no_model: bool, limit: int | None) -> Circumstances:
+def _circumstances(
+    jobs: str, no_model: bool, size: str, limit: int | None, options: JobOptions
+) -> Circumstances:
     from kodo.toolkit.scorecard.page import Circumstances
 
     command = ["kodo", "scorecard", "--jobs", jobs]
-    command += ["--no-model"] if no_model else []
+    command += ["--no-model"] if no_model else ["--size", size]
+    command += ["--model", options.model] if options.model and not no_model else []
     command += ["--limit", str(limit)] if limit else []
-    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-    today = datetime.now(UTC).date().isoformat()
-    return Circumstances(today, machine, shlex.join(command), __version__)
+    note = f"Test generation may spend {KILL_SECONDS:.0f} s on its own mutants of each version."
+    return Circumstances(
+        datetime.now(UTC).date().isoformat(),
+        f"{os.cpu_count()} cores, {_processor()}, Python {platform.python_version()}",
+        f"{os.getloadavg()[0]:.1f}",
+        shlex.join(command),
+        __version__,
+        (note,) if "tests" in jobs else (),
+    )
+
+
+def _processor() -> str:
+    """The processor's own name where Linux tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

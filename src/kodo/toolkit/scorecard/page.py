@@ -24,11 +24,13 @@ REVIEW_HEAD = (
     "bugs found",
     "false alarms a clean diff",
     "said again after a re-push",
+    "not reviewed whole",
     "s a diff",
 )
 TESTS_HEAD = (
     "tests",
     "kept",
+    "modules without any",
     "coverage",
     "mutation score",
     "regressions caught",
@@ -45,8 +47,11 @@ class Circumstances:
 
     date: str
     machine: str
+    load: str
     command: str
     version: str
+    notes: tuple[str, ...] = ()
+    """What else a reader must know to run it again, in whole sentences."""
 
 
 def review_table(card: Card, threshold: Threshold) -> Table:
@@ -63,6 +68,7 @@ def review_table(card: Card, threshold: Threshold) -> Table:
                 f"{got.hits} of {got.seeded}",
                 _share(got.alarms_per_clean),
                 f"{got.repeated} of {got.told}",
+                str(got.incomplete),
                 _mean([item.seconds for item in reviewed]),
             )
         )
@@ -78,6 +84,7 @@ def tests_table(card: Card) -> Table:
             (
                 name,
                 str(got.kept),
+                str(sum(not item.kept for item in tested)),
                 _share(got.coverage),
                 _share(got.mutation_score),
                 f"{got.caught} of {got.modules}",
@@ -121,10 +128,12 @@ What `kodo review` and `kodo tests` are worth, {model}, beside tools that ask no
 
     {circumstances.command}
 
-{circumstances.date}, kodo {circumstances.version}, {circumstances.machine}. The sets were written by hand, ship with
-the package (`src/kodo/toolkit/scorecard/data`) and were not shown to whoever wrote the jobs. They are small: a
-difference of one or two cases is noise. What the row without the model has is static work and is not the model's merit;
-only the difference between the two rows of kodo is."""
+{circumstances.date}, kodo {circumstances.version}, {circumstances.machine}, load average at the end {circumstances.load}.
+{" ".join(circumstances.notes)}
+
+The sets were written by hand, ship with the package (`src/kodo/toolkit/scorecard/data`) and were not shown to whoever
+wrote the jobs. They are small: a difference of one or two cases is noise. What the row without the model has is static
+work and is not the model's merit; only the difference between the two rows of kodo is."""
 
 
 def _review_part(card: Card) -> str:

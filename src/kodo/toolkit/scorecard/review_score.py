@@ -20,6 +20,9 @@ from kodo.toolkit.scorecard.classes import CLASSES
 NEAR = 3
 """Lines that a remark may be away from the truth."""
 
+INCOMPLETE = frozenset({"failed", "partial"})
+"""States of a review that left something out."""
+
 Threshold = Literal["info", "warning", "error"]
 _RANK = {"info": 0, "warning": 1, "error": 2}
 
@@ -67,8 +70,8 @@ class ReviewScore:
     """Remarks of the second push that would be told again as new, their fingerprint being new."""
     told: int
     """Remarks of the second push on lines that the first push already had."""
-    failed: int
-    """Cases that the reviewer could not review."""
+    incomplete: int
+    """Cases that the reviewer could not review, or not whole."""
 
     @property
     def precision(self) -> float | None:
@@ -117,7 +120,7 @@ def score(
     for item in reviewed:
         case = by_name[item.case]
         remarks = [remark for remark in item.remarks if _RANK[remark.severity] >= _RANK[threshold]]
-        count["failed"] += item.state == "failed"
+        count["incomplete"] += item.state in INCOMPLETE
         if case.truth:
             count["seeded"] += 1
             _count_seeded(count, case.truth, remarks)

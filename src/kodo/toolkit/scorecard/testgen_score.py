@@ -64,7 +64,6 @@ class WriterScore:
     cemented: int
     """Bad versions with at least one test that holds the bug to be right."""
     cemented_unmarked: int
-    failed: int
     funnel: dict[str, int]
 
     @property
@@ -94,6 +93,5 @@ def score(tested: Iterable[Measured]) -> WriterScore:
         wrong_accusations=sum(item.wrong_accusations for item in items),
         cemented=sum(item.cemented > 0 for item in items),
         cemented_unmarked=sum(item.cemented_unmarked > 0 for item in items),
-        failed=sum(bool(item.error) for item in items),
         funnel=funnel,
     )

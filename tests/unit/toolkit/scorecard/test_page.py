@@ -13,7 +13,7 @@ MODULE = ModuleCase("m", "t", "b", "types", "m.py", "x", "y", "")
 RULE = Remark("a.py", 1, 1, "bug", "warning", "kodo/x", "f")
 OPINION = Remark("a.py", 2, 2, "bug", "info", "opinion/y", "g", True)
 MEASURED = Measured("m", 3, 0.9, 10, 7, True, 1, True, 1, 0, 0, 0, {"candidates": 9, "kept": 3}, 2.0)
-WHEN = page.Circumstances("2026-11-23", "2 cores", "kodo scorecard", "0.1.0")
+WHEN = page.Circumstances("2026-11-23", "2 cores", "1.5", "kodo scorecard", "0.1.0", ("A note.",))
 CARD = Card(
     "tiny",
     {
@@ -40,7 +40,7 @@ def test_each_contestant_has_a_row_and_the_model_stands_first():
 def test_the_page_credits_the_model_with_its_opinions_alone_and_names_what_was_left_out():
     """Date, machine and command stand on the page."""
     text = page.markdown(CARD, WHEN)
-    for part in ("added 1 found bugs and 1 false alarms", "2026-11-23", "2 cores", "kodo scorecard", "ghost: no black",
+    for part in ("added 1 found bugs and 1 false alarms", "2026-11-23", "2 cores", "load average at the end 1.5", "A note.", "kodo scorecard", "ghost: no black",
                  "isolation: full", "7/10 mutants, caught, revealed, 1 false", "| s (Python) | boundary | opinion | - |",
                  "kodo without a model: c (kodo/x)"):  # fmt: skip
         assert part in text, part
