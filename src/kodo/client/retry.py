@@ -12,6 +12,7 @@ Retried: 408, 429, 5xx, time-outs, broken or refused connections. ``x-should-ret
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 import random
 import time
@@ -22,6 +23,10 @@ from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 import stamina
+
+# stamina logs each retry for programs that configured logging; the others are told by hooks, not by a bare line on
+# stderr from Python's handler of last resort.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 P = ParamSpec("P")
 T = TypeVar("T")
