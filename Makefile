@@ -57,3 +57,7 @@ bench-batch: setup-dev ## Throughput of a batch against the engine's limit and a
 .PHONY: scorecard
 scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, beside other tools; writes docs/scorecard.md
 	@$(B)/kodo scorecard --out docs/scorecard.md $(ARGS)
+
+.PHONY: bench-serve
+bench-serve: setup-dev ## The API's speed against its engine's own (ROUNDS=, TOKENS=)
+	@$(B)/python bench/bench_serve.py --rounds $(or $(ROUNDS),10) --tokens $(or $(TOKENS),96)

@@ -1,0 +1,173 @@
+"""What kodo costs over its engine: /v1/responses streamed, against the same engine's native HTTP endpoint.
+
+One server process with one engine; a client in another process asks both in turn, A B A B …, for the same number of
+tokens at temperature 0, with 1 stream and with 8. It prints the table that docs/performance.md holds: tokens per
+second, time to first token, and the ratio pair by pair. Also the API process's memory and its time to be ready.
+
+    make bench-serve            # ROUNDS=10 TOKENS=96
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import psutil
+
+from kodo.config import kodo_home
+
+MODEL = "codex-mini-latest"
+HOST = """
+import asyncio, json, socket, sys, pathlib
+import uvicorn, uvloop
+from kodo import config
+from kodo.server.app import build_app, running
+
+async def main():
+    settings = config.load(home=pathlib.Path(sys.argv[1]))
+    async with running(settings) as parts:
+        supervisor = parts.models["codex-mini-latest"].engine._supervisor
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(build_app(parts), lifespan="off", log_config=None, access_log=False))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        while not server.started:
+            await asyncio.sleep(0.001)
+        where = {"port": listener.getsockname()[1], "socket": str(supervisor._folder / "e.sock"), "key": supervisor._key}
+        print(json.dumps(where), flush=True)
+        await task
+
+uvloop.run(main())
+"""
+"""The server, which also tells where its engine listens: no public way says that, so this looks inside."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One streamed answer. Seconds."""
+
+    first: float
+    whole: float
+    tokens: int
+
+
+async def _ask(
+    client: aiohttp.ClientSession, url: str, body: dict[str, object], marks: tuple[bytes, ...]
+) -> Sample:
+    began = time.perf_counter()
+    first = 0.0
+    tokens = 0
+    async with client.post(url, json=body) as answer:
+        answer.raise_for_status()
+        async for line in answer.content:
+            if any(mark in line for mark in marks):
+                first = first or time.perf_counter()
+                tokens += 1
+    return Sample(first - began, time.perf_counter() - began, tokens)
+
+
+def _kodo(question: str, tokens: int) -> dict[str, object]:
+    return {"model": MODEL, "input": question, "stream": True, "temperature": 0, "max_output_tokens": tokens}
+
+
+def _native(question: str, tokens: int) -> dict[str, object]:
+    messages = [{"role": "user", "content": question}]
+    return {
+        "messages": messages,
+        "stream": True,
+        "temperature": 0,
+        "max_tokens": tokens,
+        "cache_prompt": True,
+    }
+
+
+async def _round(
+    client: aiohttp.ClientSession, url: str, native: bool, streams: int, tokens: int, mark: int
+) -> tuple[float, float]:
+    """Tokens per second of all streams together, and the median time to the first token."""
+    bodies = [
+        (_native if native else _kodo)(f"Tell a long story about the number {mark}{stream}.", tokens)
+        for stream in range(streams)
+    ]
+    marks = (b'"content":',) if native else (b'"type":"response.output_text.delta"',)
+    began = time.perf_counter()
+    samples = await asyncio.gather(*(_ask(client, url, body, marks) for body in bodies))
+    wall = time.perf_counter() - began
+    return sum(sample.tokens for sample in samples) / wall, statistics.median(
+        sample.first for sample in samples
+    )
+
+
+async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
+    """The table's rows."""
+    rows = []
+    key = {"authorization": f"Bearer {where['key']}"}
+    native_url, kodo_url = (
+        "http://engine/v1/chat/completions",
+        f"http://127.0.0.1:{where['port']}/v1/responses",
+    )
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(where["socket"]), headers=key) as native,
+        aiohttp.ClientSession() as kodo,
+    ):
+        for streams in (1, 8):
+            speed: dict[bool, list[float]] = {True: [], False: []}
+            first: dict[bool, list[float]] = {True: [], False: []}
+            for number in range(-1, rounds):  # the first round warms up
+                order = (True, False) if number % 2 else (False, True)
+                for is_native in order:
+                    client, url = (native, native_url) if is_native else (kodo, kodo_url)
+                    rate, ttft = await _round(client, url, is_native, streams, tokens, 100 + number)
+                    if number >= 0:
+                        speed[is_native].append(rate)
+                        first[is_native].append(ttft)
+            ratio = statistics.median(k / n for k, n in zip(speed[False], speed[True], strict=True))
+            more = statistics.median(k - n for k, n in zip(first[False], first[True], strict=True)) * 1000
+            rows.append(
+                f"| {streams} | {statistics.median(speed[True]):.1f} | {statistics.median(speed[False]):.1f} "
+                f"| {ratio:.3f} | {statistics.median(first[True]) * 1000:.0f} "
+                f"| {statistics.median(first[False]) * 1000:.0f} | {more:+.1f} |"
+            )
+    return rows
+
+
+async def main() -> None:
+    """Run it and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--tokens", type=int, default=96)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "models").symlink_to(kodo_home() / "models")
+        began = time.perf_counter()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOST, folder, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert process.stdout is not None
+            where = json.loads(await process.stdout.readline())
+            ready = time.perf_counter() - began
+            rows = await measure(where, options.rounds, options.tokens)
+            memory = psutil.Process(process.pid).memory_info().rss / 2**20
+        finally:
+            process.terminate()
+            await process.wait()
+    print(
+        "| streams | native tokens/s | kodo tokens/s | ratio | native TTFT ms | kodo TTFT ms | kodo more, ms |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    print("\n".join(rows))
+    print(
+        f"\nAPI process: {memory:.0f} MB resident without the engine; ready in {ready:.2f} s, engine included."
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
