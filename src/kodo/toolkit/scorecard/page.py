@@ -169,7 +169,8 @@ def _model_in_review(card: Card) -> str:
     got = review_score(card.cases, card.reviews[with_model(card.model)])
     without = review_score(card.cases, card.reviews[WITHOUT_MODEL])
     return f"""
-The model by itself added {got.hits_by_opinion} found bugs and {got.alarms_by_opinion} false alarms on clean changes; on
+The model was asked {got.requests} times (first pushes alone) and {got.accepted} of its opinions became remarks. By
+itself it added {got.hits_by_opinion} found bugs and {got.alarms_by_opinion} false alarms on clean changes; on
 seeded ones, remarks that hit nothing went from {without.strays} to {got.strays}.
 """
 

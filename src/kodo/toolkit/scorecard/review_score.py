@@ -49,6 +49,10 @@ class Reviewed(msgspec.Struct, frozen=True):
     again: tuple[Remark, ...]
     state: str
     seconds: float
+    requests: int = 0
+    """How often a model was asked about the first push."""
+    accepted: int = 0
+    """How many of its opinions became remarks."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,10 @@ class ReviewScore:
     """Remarks of the second push on lines that the first push already had."""
     incomplete: int
     """Cases that the reviewer could not review, or not whole."""
+    requests: int
+    """How often a model was asked."""
+    accepted: int
+    """How many of its opinions became remarks."""
 
     @property
     def precision(self) -> float | None:
@@ -120,6 +128,8 @@ def score(
     for item in reviewed:
         case = by_name[item.case]
         remarks = [remark for remark in item.remarks if _RANK[remark.severity] >= _RANK[threshold]]
+        count["requests"] += item.requests
+        count["accepted"] += item.accepted
         count["incomplete"] += item.state in INCOMPLETE
         if case.truth:
             count["seeded"] += 1

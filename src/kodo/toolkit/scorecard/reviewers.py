@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
-from kodo.toolkit.report.model import EvidenceKind, Finding
+from kodo.toolkit.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.toolkit.review import ReviewOptions, review
 from kodo.toolkit.review.source import VersionsSource
 from kodo.toolkit.scorecard.cases import ReviewCase, SourceFile
@@ -47,14 +47,24 @@ class KodoReviewer:
     def review(self, case: ReviewCase) -> Reviewed:
         """Review both pushes of one case."""
         start = time.perf_counter()
-        first, state = self._push(case.files)
-        second, _ = self._push(push_again(case.files))
-        again = tuple(r for r in second if not on_the_comment(case.files, r.path, r.line))
-        return Reviewed(case.name, first, again, state, time.perf_counter() - start)
+        first = self._push(case.files)
+        second = self._push(push_again(case.files))
+        return Reviewed(
+            case.name,
+            _remarks(first),
+            tuple(r for r in _remarks(second) if not on_the_comment(case.files, r.path, r.line)),
+            first.state.value,
+            time.perf_counter() - start,
+            first.model.requests if first.model else 0,
+            first.model.accepted if first.model else 0,
+        )
 
-    def _push(self, files: tuple[SourceFile, ...]) -> tuple[tuple[Remark, ...], str]:
-        report = review(VersionsSource(before(files), after(files)), self._options, self._session)
-        return tuple(_remark(finding) for finding in report.findings), report.state.value
+    def _push(self, files: tuple[SourceFile, ...]) -> ReviewReport:
+        return review(VersionsSource(before(files), after(files)), self._options, self._session)
+
+
+def _remarks(report: ReviewReport) -> tuple[Remark, ...]:
+    return tuple(_remark(finding) for finding in report.findings)
 
 
 def _remark(finding: Finding) -> Remark:

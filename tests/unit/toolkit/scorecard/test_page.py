@@ -17,7 +17,7 @@ WHEN = page.Circumstances("2026-11-23", "2 cores", "1.5", "kodo scorecard", "0.1
 CARD = Card(
     "tiny",
     {
-        with_model("tiny"): [Reviewed("s", (OPINION,), (), "findings", 1.0), Reviewed("c", (OPINION,), (), "findings", 1.0)],
+        with_model("tiny"): [Reviewed("s", (OPINION,), (), "findings", 1.0, 3, 1), Reviewed("c", (OPINION,), (), "findings", 1.0, 3, 1)],
         WITHOUT_MODEL: [Reviewed("s", (), (), "clean", 1.0), Reviewed("c", (RULE,), (RULE,), "findings", 1.0)],
     },
     {WITHOUT_MODEL: [MEASURED]},
@@ -40,7 +40,7 @@ def test_each_contestant_has_a_row_and_the_model_stands_first():
 def test_the_page_credits_the_model_with_its_opinions_alone_and_names_what_was_left_out():
     """Date, machine and command stand on the page."""
     text = page.markdown(CARD, WHEN)
-    for part in ("added 1 found bugs and 1 false alarms", "2026-11-23", "2 cores", "load average at the end 1.5", "A note.", "kodo scorecard", "ghost: no black",
+    for part in ("was asked 6 times (first pushes alone) and 2 of its opinions", "added 1 found bugs and 1 false alarms", "2026-11-23", "2 cores", "load average at the end 1.5", "A note.", "kodo scorecard", "ghost: no black",
                  "isolation: full", "7/10 mutants, caught, revealed, 1 false", "| s (Python) | boundary | opinion | - |",
                  "kodo without a model: c (kodo/x)"):  # fmt: skip
         assert part in text, part
