@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -126,15 +126,16 @@ def review(
 
     Exits with 1 for findings, 3 if not everything was reviewed, 2 if nothing could be.
     """
-    from kodo.toolkit.review import ReviewOptions  # here, because the analysers take half a second to import
-    from kodo.toolkit.review import review as review_source
+    from kodo.toolkit.review import (
+        review as review_source,
+    )  # here: the analysers take half a second to import
 
     output = options.output(MESSAGES)
     outputs = _outputs(formats or ["text"], output)
     source = _source(paths or [], diff, staged, base, commit, stdin_name, output)
-    wanted = ReviewOptions(
+    wanted = _wanted(
+        output,
         categories=_categories(only or []),
-        lang=output.lang,
         model=options.model or "",
         size=size,
         window=window,
@@ -143,6 +144,9 @@ def review(
         tests=tests,
         fixes=not no_fixes,
     )
+    if options.dry_run:
+        _dry_run(source, wanted, no_model, output)
+        return ExitCode.DONE
     if no_model:
         report = review_source(source, wanted, None)
     else:
@@ -155,6 +159,19 @@ def review(
         write_whole(write_baseline, render_baseline(report))
         output.note("written", path=write_baseline)
     return _exit_code(report, fail_on, fail_on_opinions, output)
+
+
+def _dry_run(source: ReviewSource, wanted: ReviewOptions, no_model: bool, output: Output) -> None:
+    """Say how often the model would be asked. Raises CommandError for a source that cannot be read."""
+    from kodo.toolkit.review.job import most_requests
+    from kodo.toolkit.review.reading import SourceError
+    from kodo.toolkit.review.settings import SettingsError
+
+    try:
+        requests = 0 if no_model else most_requests(source, wanted)
+    except (SourceError, SettingsError) as error:
+        raise CommandError(str(error)) from error
+    output.result(output.say("dry_run", requests=requests, tokens=requests * wanted.window))
 
 
 def _source(
@@ -208,6 +225,16 @@ def _outputs(formats: list[str], output: Output) -> list[tuple[str, Path | None]
     if len(printed) > 1:
         raise CommandError(output.say("one_stdout", names=", ".join(printed)))
     return parsed
+
+
+def _wanted(output: Output, **values: Any) -> ReviewOptions:
+    """The options as one value. Raises CommandError for one that is wrong."""
+    from kodo.toolkit.review.options import ReviewOptions
+
+    try:
+        return ReviewOptions(lang=output.lang, **values)
+    except ValueError as error:
+        raise CommandError(f"--{error}") from error
 
 
 def _categories(names: list[str]) -> frozenset[Category]:

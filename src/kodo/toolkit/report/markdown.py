@@ -38,7 +38,7 @@ def render(report: ReviewReport) -> str:
         lines.append("")
     lines += [escaped(note) for note in report.notes]
     lines.append(
-        f"{len(report.findings)} {word('findings', lang)} · {len(report.reviewed)} {word('reviewed', lang)}"
+        f"{len(report.findings)} {word('count', lang)} · {len(report.reviewed)} {word('reviewed', lang)}"
     )
     return "\n".join(lines).rstrip() + "\n"
 

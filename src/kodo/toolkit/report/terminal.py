@@ -93,7 +93,7 @@ def _rest(console: Console, report: ReviewReport) -> None:
             console.print(Text(visible(text), style="yellow"))
     for note in report.notes:
         console.print(Text(visible(note), style="yellow"))
-    counts = f"{len(report.findings)} {word('findings', lang)}"
+    counts = f"{len(report.findings)} {word('count', lang)}"
     if report.known:
         counts += f", {len(report.known)} {word('known', lang)}"
     if report.suppressed:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 OVERHEAD = 1800
 """Tokens of a request besides the piece: instructions, template, known findings, answer."""
+MOST_A_PIECE = 2
+"""Requests about one piece: an answer and its repair."""
 _ANSWER = 1200
 SCHEMA: dict[str, object] = {
     "title": "findings",

@@ -58,6 +58,15 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     return _report(work, material, findings, use)
 
 
+def most_requests(source: ReviewSource, options: ReviewOptions) -> int:
+    """How often `review` would ask the model at most. Raises SourceError and SettingsError."""
+    material = reading.read(source, options.max_bytes)
+    wishes = settings.load(material.base_text)
+    return opinions.most_requests(
+        [file for file in material.files if not wishes.excludes(file.path)], options
+    )
+
+
 @dataclass
 class _Work:
     """What one review has gathered so far."""

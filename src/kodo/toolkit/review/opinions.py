@@ -87,20 +87,33 @@ class Opinions:
         )
 
 
+def most_requests(files: Sequence[ChangedFile], options: ReviewOptions) -> int:
+    """How often the model would be asked at most about these files."""
+    pieces = len(_pieces(files, options)[0])
+    if options.size == "capable":
+        return min(options.max_requests, capable.MOST_A_PIECE * pieces)
+    return min(options.max_requests, small.calibrations() + small.MOST_A_PIECE * pieces) if pieces else 0
+
+
+def _pieces(files: Sequence[ChangedFile], options: ReviewOptions) -> tuple[list[Chunk], list[Unreviewed]]:
+    """The pieces of all code files, and what fits in none."""
+    pieces: list[Chunk] = []
+    left: list[Unreviewed] = []
+    room = options.window - (capable.OVERHEAD if options.size == "capable" else small.OVERHEAD)
+    for file in files:
+        if file.language not in {"json", "toml", "yaml", "config"}:
+            chunks, too_long = cut(file, room)
+            pieces += chunks
+            left += [_unseen(file, start, end, "too long for the model's window") for start, end in too_long]
+    return pieces, left
+
+
 def ask_about(
     files: Sequence[ChangedFile], found: Sequence[Finding], session: "Session", options: ReviewOptions
 ) -> Opinions:
     """Ask the model about every piece of every code file, as its size allows."""
     asker = Asker(session, options)
-    pieces: list[Chunk] = []
-    left: list[Unreviewed] = []
-    room = options.window - (capable.OVERHEAD if options.size == "capable" else small.OVERHEAD)
-    for file in files:
-        if file.language in {"json", "toml", "yaml", "config"}:
-            continue
-        chunks, too_long = cut(file, room)
-        pieces += chunks
-        left += [_unseen(file, start, end, "too long for the model's window") for start, end in too_long]
+    pieces, left = _pieces(files, options)
     drafts: dict[str, list[Draft]] = {}
     notes: list[str] = []
     asked = 0

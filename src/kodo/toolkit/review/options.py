@@ -6,6 +6,8 @@ from kodo.toolkit.report.model import Category
 
 LANGUAGES = ("en", "ja")
 SIZES = ("small", "capable")
+LEAST_WINDOW = {"small": 512, "capable": 2560}
+"""Tokens: what a request needs besides the code, and some code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +37,8 @@ class ReviewOptions:
             raise ValueError(f"lang: {self.lang!r} is not one of {', '.join(LANGUAGES)}")
         if self.size not in SIZES:
             raise ValueError(f"size: {self.size!r} is not one of {', '.join(SIZES)}")
-        if self.window < 512:
-            raise ValueError(f"window: {self.window} tokens are too few, 512 is the least")
+        least = LEAST_WINDOW[self.size]
+        if self.window < least:
+            raise ValueError(
+                f"window: {self.window} tokens are too few, {least} is the least for a {self.size} model"
+            )

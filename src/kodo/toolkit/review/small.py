@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 OVERHEAD = 400
 """Tokens of a request besides the piece: instructions, template, answer."""
+MOST_A_PIECE = 3
+"""Requests about one piece: two labels and a sentence."""
 SAME = "label also given to good code"
 LABELS = {
     "fine": "fine: the change is right",
@@ -46,12 +48,21 @@ def findings(
 
 def _trusted(asker: "Asker") -> frozenset[str]:
     """The labels that the model does not give to good code more than once in three."""
-    good = prompt("calibration/python.txt").split("====\n")
+    good = _good_code()
     given = Counter(_label(text, "python", list(LABELS), asker) for text in good)
     trusted = frozenset(name for name in LABELS if name != "fine" and given[name] <= _TOO_OFTEN * len(good))
     if len(trusted) < len(LABELS) - 1:
         asker.rejected[SAME] += 1
     return trusted if given["fine"] else frozenset()
+
+
+def calibrations() -> int:
+    """How many requests go to code that is known to be good."""
+    return len(_good_code())
+
+
+def _good_code() -> list[str]:
+    return prompt("calibration/python.txt").split("====\n")
 
 
 def _label(text: str, language: str, order: Sequence[str], asker: "Asker") -> str:

@@ -26,7 +26,7 @@ def test_every_rule_of_the_table_is_one_of_ruffs() -> None:
     known = {rule["code"]: rule for rule in json.loads(done.stdout)}
     assert RULES.keys() <= known.keys()
     assert not [code for code in RULES if "Removed" in str(known[code].get("status"))]
-    assert IN_TESTS_IGNORED <= RULES.keys()
+    assert RULES.keys() >= IN_TESTS_IGNORED
 
 
 @pytest.mark.parametrize("name", sorted(FRAMEWORK_DEFAULTS)[:4])

@@ -7,8 +7,10 @@ import pytest
 
 from kodo.toolkit.review.analysers import syntax
 from kodo.toolkit.review.analysers.patterns import PATTERNS
+from kodo.toolkit.review.analysers.ruff_rules import RULES
 from kodo.toolkit.review.checks import whole
 from kodo.toolkit.review.draft import Subject
+from kodo.toolkit.review.messages import japanese
 
 CASES: list[tuple[str, str, str]] = [
     # (rule, code that has the defect, code that looks like it and has not)
@@ -288,6 +290,14 @@ def test_a_pattern_speaks_of_its_defect_only(rule: str, name: str, bad: str, goo
 def test_every_pattern_has_an_example() -> None:
     """No pattern is without a case."""
     assert {pattern.rule for pattern in PATTERNS} == {rule for rule, *_ in FOREIGN}
+
+
+def test_every_pattern_has_japanese_words() -> None:
+    """And no entry is about a rule that does not exist."""
+    words = japanese().keys()
+    own = {pattern.rule for pattern in PATTERNS} | {"syntax"}
+    assert own <= words
+    assert words - own <= RULES.keys()
 
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.rule)

@@ -19,7 +19,7 @@ import tree_sitter_java
 import tree_sitter_javascript
 import tree_sitter_rust
 import tree_sitter_typescript
-import yaml  # type: ignore[import-untyped]  # the stubs are one more dependency for one call
+import yaml
 from tree_sitter import Language, Node, Parser
 
 from kodo.toolkit.report.model import Category, Severity
