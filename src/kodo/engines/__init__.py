@@ -35,5 +35,13 @@ def build(name: str, model: ModelSettings, settings: Settings, weights: Callable
         parallel=settings.llama.parallel,
         batch=settings.llama.batch,
         context=model.context_window or settings.llama.context,
+        **{
+            field: value
+            for field, value in (("temperature", model.temperature), ("top_p", model.top_p))
+            if value is not None
+        },
+        saves=settings.home / "cache",
+        disk_bytes=settings.cache.disk_bytes,
+        minimum_tokens=settings.cache.minimum_tokens,
     )
     return LlamaEngine(weights(model.target), options)

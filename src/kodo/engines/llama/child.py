@@ -69,6 +69,7 @@ def _load(config: dict[str, Any]) -> Any:
 
 def main() -> None:
     """Load, report, and wait for the end of stdin."""
+    os.umask(0o077)  # saved state is its owner's alone
     voice = _silence()
     config = json.loads(sys.stdin.buffer.readline())
     try:

@@ -5,11 +5,15 @@ Puts the parts of this package together; each knows one thing. See docs/engine.m
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from kodo.engines.llama import reasoning
@@ -17,14 +21,22 @@ from kodo.engines.llama.answer import Answer
 from kodo.engines.llama.client import ChildClient
 from kodo.engines.llama.prompt import question, turns
 from kodo.engines.llama.replay import replay
-from kodo.engines.llama.slots import Slot, Slots
+from kodo.engines.llama.saves import Saves, fingerprint
+from kodo.engines.llama.slots import Slot, Slots, common_prefix
 from kodo.engines.llama.structured import Grammars, schema_of
 from kodo.engines.llama.supervisor import ChildConfig, Supervisor
 from kodo.engines.llama.template import Ids, Template
 from kodo.engines.llama.tools import describe, likely, resolve
 from kodo.engines.llama.turn import Plan, Turn
-from kodo.lifecycle.errors import ContextLengthExceeded, InvalidRequest
+from kodo.lifecycle.errors import (
+    ContextLengthExceeded,
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    KodoError,
+)
 from kodo.lifecycle.ports import (
+    Cache,
     CallDelta,
     CallStart,
     EngineEvent,
@@ -36,6 +48,11 @@ from kodo.lifecycle.ports import (
     TextDelta,
     Usage,
 )
+
+logger = logging.getLogger(__name__)
+
+EVICTED_SECONDS = 3600.0
+"""How long the state of a cache key is kept on disk after its slot was needed for something else."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +66,10 @@ class LlamaOptions:
     context: int = 8192
     temperature: float = 0.2
     top_p: float = 0.9
+    saves: Path | None = None
+    """Folder for saved prompt state; None saves none."""
+    disk_bytes: int = 2 * 2**30
+    minimum_tokens: int = 256
 
 
 class LlamaStats(Struct, frozen=True):
@@ -73,8 +94,10 @@ class LlamaEngine:
                 parallel=options.parallel,
                 batch=options.batch,
                 context=options.context,
+                saves=options.saves,
             )
         )
+        self._saves: Saves | None = None
         self._client = ChildClient(self._supervisor)
         self._template = Template(self._client)
         self._grammars = Grammars()
@@ -101,10 +124,29 @@ class LlamaEngine:
     @property
     def ready(self) -> bool:
         """Whether the child is up."""
-        return self._supervisor.pid is not None
+        return self.child_pid is not None
+
+    @property
+    def child_pid(self) -> int | None:
+        """The child's process id while it is up."""
+        return self._supervisor.pid
 
     async def start(self) -> None:
-        """Load the model and learn its template."""
+        """Load the model and learn its template.
+
+        Raises:
+            EngineUnavailable: the model cannot be loaded, or the folder for saved state cannot be used.
+        """
+        options = self._options
+        if options.saves is not None and options.disk_bytes > 0:
+            identity = f"{version('xllamacpp')}:{options.context}"
+            try:
+                identity += ":" + await asyncio.to_thread(fingerprint, self._model)
+                self._saves = Saves(
+                    options.saves, identity, quota=options.disk_bytes, minimum=options.minimum_tokens
+                )
+            except OSError as error:
+                raise EngineUnavailable(f"Saved prompt state cannot be used: {error.strerror}.") from error
         await self._supervisor.start()
         slots = await self._client.slots()
         trained = await self._client.trained_context()
@@ -178,14 +220,27 @@ class LlamaEngine:
             return
         cache = prompt.cache
         async with self._slots.take(cache.owner, cache.key, plan.ids) as slot:
+            self._recall()
+            await self._swap(slot, cache, plan.ids)
             answer = Answer(self._client, self._settings(prompt, slot), plan.ids, before=before, room=room)
             slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()
-            events = Turn(plan, prompt, answer, self._template.tokens).events(begun=() if again else said)
+            turn = Turn(plan, prompt, answer, self._template.tokens, self._grammars)
+            events = turn.events(begun=() if again else said)
             try:
                 async for event in replay(events, said) if again else events:
-                    yield event
-                    if isinstance(event, Finished):
-                        return
+                    if not isinstance(event, Finished):
+                        yield event
+                        continue
+                    slot.ids = tuple(answer.ids[:-1])
+                    written = await self._keep(slot, cache, plan.ids)
+                    usage = event.usage
+                    yield msgspec.structs.replace(
+                        event,
+                        usage=msgspec.structs.replace(
+                            usage, cache_write=usage.input - usage.cached if written else 0
+                        ),
+                    )
+                    return
             finally:
                 answer.close()
                 slot.ids = tuple(answer.ids[:-1])  # the last id drawn has not been read by the model
@@ -194,11 +249,57 @@ class LlamaEngine:
         """One vector a text."""
         raise InvalidRequest("This model has no embeddings.", param="model", code="unsupported_value")
 
-    def _settings(self, prompt: Prompt, slot: Slot) -> dict[str, Any]:
-        """A completion's settings, all of them: nothing that a client sends gets here unless it is named here."""
+    # --- saved state ---
+
+    def _recall(self) -> None:
+        """A new child holds nothing."""
         if self._generation != self._supervisor.generation:
             self._slots.forget()
             self._generation = self._supervisor.generation
+
+    async def _swap(self, slot: Slot, cache: Cache, ids: Ids) -> None:
+        """Before a slot is used: save what it holds under another key, read what is saved under this one."""
+        if self._saves is None:
+            return
+        other = (slot.owner, slot.key) != (cache.owner, cache.key)
+        if other and slot.owner is not None and slot.key is not None:
+            await self._save(slot, slot.owner, slot.key, slot.ids, EVICTED_SECONDS)
+        if cache.key is None:
+            return
+        name = self._saves.name(cache.owner, cache.key)
+        saved = self._saves.find(name, ids)
+        held = 0 if other else common_prefix(slot.ids, ids)
+        if not saved or common_prefix(saved, ids) <= held:
+            return
+        try:
+            await self._client.restore_slot(slot.id, f"{name}.kv")
+        except (InvalidRequest, EngineFailed):
+            self._saves.drop(name)  # damaged: the prompt is read anew
+            slot.owner = None
+            return
+        slot.owner, slot.key, slot.ids = cache.owner, cache.key, saved
+
+    async def _keep(self, slot: Slot, cache: Cache, prompt: Ids) -> bool:
+        """After an answer: save the slot, if its owner wants that; whether it was saved."""
+        if cache.seconds <= 0 or cache.key is None or len(prompt) < self._options.minimum_tokens:
+            return False
+        return await self._save(slot, cache.owner, cache.key, slot.ids, cache.seconds)
+
+    async def _save(self, slot: Slot, owner: str, key: str, ids: Ids, seconds: float) -> bool:
+        if self._saves is None:
+            return False
+        name = self._saves.name(owner, key)
+        if not self._saves.wants(name, ids):
+            return False
+        try:
+            await self._client.save_slot(slot.id, self._saves.begin(name))
+            return self._saves.done(name, ids, seconds)
+        except (KodoError, OSError):  # a cache that cannot be written costs time later, not the answer
+            logger.warning("the state of a prompt could not be saved")
+            return False
+
+    def _settings(self, prompt: Prompt, slot: Slot) -> dict[str, Any]:
+        """A completion's settings, all of them: nothing that a client sends gets here unless it is named here."""
         sampling, options = prompt.sampling, self._options
         settings: dict[str, Any] = {
             "id_slot": slot.id,

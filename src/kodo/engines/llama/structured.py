@@ -29,6 +29,9 @@ SLOW_SECONDS = 0.5
 """A grammar that takes longer to compile here would hold up everybody's tokens in the engine."""
 PATIENCE_SECONDS = 1.0
 TOO_LARGE = "it is too large"
+TRIAL_BYTES = 64
+_TRIED = tuple(range(126, 31, -1))
+"""Printable ASCII, the brackets that close things first."""
 CACHED = 256
 _HEADER = "%llguidance {}\n"
 _ANY_OBJECT = {"type": "object"}
@@ -113,14 +116,31 @@ class Grammars:
         if fault is not None:
             raise refuse(f"The schema or grammar cannot be enforced: {fault}", param)
 
+    def holds(self, grammar: str, text: str) -> bool:
+        """Whether a text is the beginning, or all, of what a grammar allows."""
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
+        said = list(text.encode())
+        return bool(matcher.try_consume_tokens(said) == len(said))
+
+    def _can_begin(self, grammar: str) -> bool:
+        """Whether a few dozen bytes can be said under a grammar; some compile, and give up on the second."""
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
+        for _ in range(TRIAL_BYTES):
+            if matcher.is_stopped():
+                return not matcher.is_error()
+            mask = matcher.compute_bitmask()
+            allowed = [byte for byte in _TRIED if mask[byte // 8] >> (byte % 8) & 1]
+            if not allowed:
+                return bool(matcher.is_accepting()) or (not matcher.is_error() and any(mask))
+            matcher.consume_token(allowed[0])
+        return not matcher.is_error()
+
     def _fault(self, grammar: str) -> str | None:
         """Why a grammar will not do: it does not compile, nothing fits it, or it is too slow; None if it will."""
         before = time.perf_counter()
         fault = llguidance.LLMatcher.validate_grammar(grammar, self._tokenizer)
         if not fault:
-            matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
-            matcher.compute_bitmask()
-            fault = "nothing can ever fit it" if matcher.is_error() else ""
+            fault = "" if self._can_begin(grammar) else "nothing can ever fit it"
         if fault:
             return _first_line(fault)
         return TOO_LARGE if time.perf_counter() - before > SLOW_SECONDS else None

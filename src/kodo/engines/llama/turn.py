@@ -20,7 +20,7 @@ from msgspec import Struct
 from kodo.engines.llama import reasoning
 from kodo.engines.llama.answer import Answer, cut_top
 from kodo.engines.llama.dialect import CALL_CLOSE, CALL_MARK, CALL_MIDDLE, CALL_NEXT, CALL_OPEN
-from kodo.engines.llama.structured import fits
+from kodo.engines.llama.structured import Grammars, fits
 from kodo.engines.llama.template import Ids, TokenCache
 from kodo.engines.llama.tools import Offer
 from kodo.lifecycle.errors import EngineFailed
@@ -66,11 +66,14 @@ class Plan(Struct, frozen=True):
 class Turn:
     """One turn of one answer."""
 
-    def __init__(self, plan: Plan, prompt: Prompt, answer: Answer, tokens: TokenCache) -> None:
+    def __init__(
+        self, plan: Plan, prompt: Prompt, answer: Answer, tokens: TokenCache, grammars: Grammars
+    ) -> None:
         self._plan = plan
         self._prompt = prompt
         self._answer = answer
         self._tokens = tokens
+        self._grammars = grammars
         self._called: set[str] = set()
 
     async def events(self, *, begun: Sequence[EngineEvent] = ()) -> AsyncGenerator[EngineEvent, None]:
@@ -123,8 +126,7 @@ class Turn:
             if isinstance(event, TextDelta):
                 text.append(event.text)
             yield event
-        if self._answer.ended != "limit":
-            self._check("".join(text), self._plan.schema)
+        self._check("".join(text), self._plan.grammar, self._plan.schema)
 
     async def _thought(self) -> AsyncGenerator[EngineEvent, None]:
         """The reasoning that the prompt has opened, up to its end mark, which is put in."""
@@ -146,8 +148,12 @@ class Turn:
         async for event in self._answer.write(grammar=grammar, stop=stop, **settings):
             yield cut_top(event, top) if isinstance(event, TextDelta) and top is not None else event
 
-    def _check(self, text: str, schema: dict[str, Any] | None) -> None:
-        if schema is not None and not fits(text, schema):
+    def _check(self, text: str, grammar: str | None, schema: dict[str, Any] | None) -> None:
+        """The engine lets a model go free where a grammar fails in the middle; nobody must take that for an answer."""
+        cut = self._answer.ended == "limit"
+        if grammar is not None and not self._grammars.holds(grammar, text):
+            raise EngineFailed("The model's answer does not fit its grammar, although it was held to it.")
+        if schema is not None and not cut and not fits(text, schema):
             raise EngineFailed("The model's answer does not fit its schema, although it was held to it.")
 
     # --- calls ---
@@ -203,9 +209,9 @@ class Turn:
                 yield CallDelta(text=event.text, tokens=event.tokens)
             else:
                 yield event
+        self._check("".join(arguments), offer.grammar, offer.schema)
         if answer.ended == "limit":
             return
-        self._check("".join(arguments), offer.schema)
         answer.rewind()
         close = await self._tokens.special(CALL_CLOSE)
         if answer.force(close):
