@@ -22,6 +22,8 @@ _OPERATORS = {
     "__sub__": "{0} - _0", "__mul__": "{0} * _0", "__truediv__": "{0} / _0",
 }  # fmt: skip
 
+_NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
+
 
 def constants(module: Module, function: Function) -> tuple[object, ...]:
     """The literals in a function, and in the module's own constants that it names."""
@@ -166,6 +168,11 @@ class Maker:
         if not params and not owner and not any(param.variadic for param in function.params):
             return
         for _ in range(count):
+            if rows and values.rng.random() < _NEAR_EXAMPLES:
+                yield self._call(
+                    function, owner, values, _changed_twice(values.rng.choice(rows), values), "near example"
+                )
+                continue
             row = {param.name: values.random(_shape(param, rows)) for param in params}
             kept = {
                 name: source for name, source in row.items() if name in needed or values.rng.random() < 0.6
@@ -187,8 +194,22 @@ class Maker:
         out: list[claims.Example] = []
         for doc, own in docs:
             found = claims.examples(doc, frozenset({function.name}))
-            out += [one for one in found if own or _last_called(one.expression) == function.name]
+            out += [one for one in found if own or self._is_about(one.expression, function)]
         return list(dict.fromkeys(out))
+
+    def _is_about(self, expression: str, function: Function) -> bool:
+        """Whether an example elsewhere is one of this function: it makes the outermost call, or stands inside operators."""
+        tree = ast.parse(expression, mode="eval").body
+        last = (
+            _called(tree)
+            if isinstance(tree, ast.Call)
+            else tree.attr
+            if isinstance(tree, ast.Attribute)
+            else ""
+        )
+        if last in {one.name for one in self._module.functions}:
+            return last == function.name
+        return any(isinstance(node, ast.Call) and _called(node) == function.name for node in ast.walk(tree))
 
     def _claimed(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
         module = self._module
@@ -290,6 +311,16 @@ class Maker:
         return tuple(lines)
 
 
+def _changed_twice(row: dict[str, str], values: Values) -> dict[str, str]:
+    """Documented arguments after two small changes, of the same or of two arguments."""
+    out = dict(row)
+    for _ in range(2 if out else 0):
+        name = values.rng.choice(sorted(out))
+        near = values.near(out[name])
+        out[name] = values.rng.choice(near) if near else out[name]
+    return out
+
+
 def _round_trip(function: Function, other: Function, stated: Expectation, values: Values) -> Iterator[Call]:
     """Calls of two functions of which one undoes the other, over the values of the inner one."""
     outer, inner = (function, other) if stated.text.startswith("undoes ") else (other, function)
@@ -377,11 +408,3 @@ def _called(node: ast.Call) -> str:
         if isinstance(node.func, ast.Attribute)
         else ""
     )
-
-
-def _last_called(expression: str) -> str:
-    """The name of the outermost call or attribute of an expression."""
-    tree = ast.parse(expression, mode="eval").body
-    if isinstance(tree, ast.Call):
-        return _called(tree)
-    return tree.attr if isinstance(tree, ast.Attribute) else ""

@@ -45,10 +45,12 @@ class Claim:
 def examples(doc: str, names: frozenset[str]) -> list[Example]:
     """The documented calls of `names` in a docstring.
 
-    A doctest's statements count as the setup of those after them, as doctest has it.
+    As doctest has it, the statements before an example are its setup; of those, an expression that touches no
+    variable of the block is left out, because it is an example of its own.
     """
     out: list[Example] = []
     setup: list[str] = []
+    bound: set[str] = set()
     try:
         parsed = doctest.DocTestParser().get_examples(doc)
     except ValueError:  # a malformed block is the author's slip, not a claim
@@ -57,13 +59,31 @@ def examples(doc: str, names: frozenset[str]) -> list[Example]:
         source = one.source.strip()
         if one.options.get(doctest.SKIP):
             continue
-        if not _is_expression(source) or not (one.want or one.exc_msg):
+        shown = _is_expression(source) and bool(one.want or one.exc_msg)
+        if shown:
+            out.append(Example(tuple(setup), source, _wanted(one, f">>> {source}")))
+        named, binds = _names(source)
+        bound |= binds
+        if not shown or named & bound:
             setup.append(source)
-            continue
-        quote = f">>> {source}"
-        out.append(Example(tuple(setup), source, _wanted(one, quote)))
-        setup.append(source)
     return [*out, *_inline(doc, names)]
+
+
+def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a statement reads, and those that it binds; none for one that does not parse."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:
+        return frozenset(), frozenset()
+    read = {node.id for node in nodes if isinstance(node, ast.Name)}
+    bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    return frozenset(read), frozenset(bound)
 
 
 def _wanted(one: doctest.Example, quote: str) -> Expectation:
@@ -371,9 +391,15 @@ def _properties(plain: str, quote: str, function: Function, siblings: frozenset[
         out.append("unchanged")
     if sized and re.search(r"\b(?:of|has|with|keeps?) the same length\b", text) and first is not None:
         out.append(f"len(result) == len({params[first.name]})" if first.name in params else "")
-    if found := re.search(rf"\bat most ({_NUMBER}|\w+) (?:characters|chars|items|elements|long)\b", text):
+    if found := re.search(rf"\bat most ({_NUMBER}|\w+) (characters|items|elements)\b", text):
         limit = params.get(found.group(1), found.group(1))
-        if re.fullmatch(r"\d+|_\d+", limit):
+        returned = ast.unparse(function.returns).lower() if function.returns else ""
+        about_this = (
+            returned == "str"
+            if found.group(2) == "characters"
+            else returned.startswith(("list", "tuple", "set"))
+        )
+        if about_this and re.fullmatch(r"\d+|_\d+", limit):
             out.append(
                 f"len(result) <= max({limit}, 0)" if limit.startswith("_") else f"len(result) <= {limit}"
             )

@@ -17,6 +17,8 @@ from kodo.toolkit.testgen.worker.load import LIBRARY
 
 _HELPERS = ("pytest", "unittest", "contextlib", "io", "math", "asyncio")
 _INDENT = "    "
+# What `==` or `is` after it would tie up with: `a < b is True` is a chain.
+_LOOSE = ast.Compare | ast.BoolOp | ast.UnaryOp | ast.IfExp | ast.Lambda | ast.NamedExpr | ast.Await
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
 def _equals(left: str, right: str, framework: Framework) -> str:
     """One assertion that `left` is the value with the source `right`."""
     plain = framework == "pytest"
+    if plain and isinstance(ast.parse(left, mode="eval").body, _LOOSE):
+        left = f"({left})"
     if right in ("None", "True", "False"):
         return f"assert {left} is {right}" if plain else f"self.assertIs({left}, {right})"
     if right == "float('nan')":

@@ -142,6 +142,13 @@ def test_an_observation_becomes_an_assertion(seen, pytest_line, unittest_line):
     assert unittest_line in render.body(one, seen, "unittest")
 
 
+def test_a_comparison_is_kept_together():
+    """`a < b is True` would be a chain, so a comparison stands in parentheses."""
+    one = Call(0, "V.__lt__", "v < _0", (Arg("other", "V(3)"),), ("v = V(1)",), "v")
+    (_, line) = render.body(one, Observed(0, "value", "True"), "pytest")
+    assert line == "assert (v < V(3)) is True"
+
+
 def test_a_changed_argument_is_kept_in_a_variable():
     """A function that changes its argument is tested on the change."""
     one = Call(0, "push", "push(_0, _1)", (Arg("items", "[1]"), Arg("x", "2")))

@@ -179,7 +179,7 @@ def test_stated_results_and_errors_are_read(tmp_path, signature, doc, given, kin
 )
 def test_stated_properties_hold_for_every_call(tmp_path, signature, doc, text):
     """A property stands for all calls of the function."""
-    one = function(tmp_path, f'def f({signature}):\n    """{doc}"""\n')
+    one = function(tmp_path, f'def f({signature}) -> str:\n    """{doc}"""\n')
     assert text in [claim.expect.text for claim in claims.claims(one, frozenset()) if not claim.given]
 
 
@@ -239,3 +239,34 @@ def test_documented_calls_come_first(tmp_path):
     )
     calls = Maker(found, 0).calls(found.functions[0], 20)
     assert [call.origin for call in calls[:4]] == ["example", "claim", "claim", "claim"]
+
+
+def test_at_most_n_characters_of_each_line_is_not_read_as_of_the_list(tmp_path):
+    """The number of characters bounds a text, not a list of texts."""
+    one = function(
+        tmp_path, 'def f(s: str, n: int) -> list[str]:\n    """Lines of at most n characters."""\n'
+    )
+    assert claims.claims(one, frozenset()) == []
+
+
+@pytest.mark.parametrize(
+    ("doc", "expression"),
+    [
+        ("The inverse of `dump`.", "load(dump(_0))"),
+        ("The value that :func:`dump` wrote.", "load(dump(_0))"),
+        ("Text that :func:`dump` reads back.", "dump(load(_0))"),
+    ],
+)
+def test_round_trips_are_tried(tmp_path, doc, expression):
+    """Two functions of which one undoes the other are called one in the other, and must give back what went in."""
+    found = module(tmp_path, f'def dump(n: int) -> str: ...\ndef load(s: str) -> int:\n    """{doc}"""\n')
+    calls = [call for call in Maker(found, 0).calls(found.pick("load")[0], 50) if call.expect]
+    assert len(calls) > 5
+    assert {call.expression for call in calls} == {expression}
+    assert {call.expect.text for call in calls} == {"result == _0"}
+
+
+def test_an_example_is_not_the_setup_of_the_next():
+    """A call that touches no variable of the block is left out before later examples."""
+    doc = ">>> f(1)\n2\n>>> x = 3\n>>> f(x)\n4\n"
+    assert [one.setup for one in claims.examples(doc, frozenset({"f"}))] == [(), ("x = 3",)]

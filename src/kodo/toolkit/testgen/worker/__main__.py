@@ -6,8 +6,18 @@ from pathlib import Path
 
 import msgspec
 
-from kodo.toolkit.testgen.worker import judge, observe
-from kodo.toolkit.testgen.worker.jobs import Answer, Failed, Job, Judge, Kill, Measure, Observe, Shrink
+from kodo.toolkit.testgen.worker import observe
+from kodo.toolkit.testgen.worker.jobs import (
+    Answer,
+    Failed,
+    Job,
+    Judge,
+    Kill,
+    Measure,
+    Observe,
+    ScoreMutants,
+    Shrink,
+)
 from kodo.toolkit.testgen.worker.load import CannotImport, import_target, prepare_path
 
 _IMPORT_SECONDS = 30.0
@@ -16,6 +26,10 @@ _IMPORT_SECONDS = 30.0
 def answers(job: Job) -> Iterator[Answer]:
     """Do the job; an import failure is an answer too."""
     prepare_path(job.where)
+    if isinstance(job, Measure | Judge | ScoreMutants):
+        from kodo.toolkit.testgen.worker import (
+            judge,
+        )  # here, because pytest takes longer than a job over calls
     if isinstance(job, Measure):
         yield from judge.run_measure(job)
         return
