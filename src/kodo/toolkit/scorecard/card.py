@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from kodo.toolkit.sandbox import Sandbox
@@ -116,7 +117,7 @@ def _review_all(
     for number, case in enumerate(cases):
         progress(reviewer.name, number, len(cases))
         key = digest("review", reviewer.name, reviewer.version, repr(case))
-        done.append(results.get(key, Reviewed, lambda case=case: reviewer.review(case)))  # type: ignore[misc]  # the default binds the case
+        done.append(results.get(key, Reviewed, partial(reviewer.review, case)))
     progress(reviewer.name, len(cases), len(cases))
     return done
 
@@ -132,6 +133,6 @@ def _test_all(
     for number, case in enumerate(modules):
         progress(maker.name, number, len(modules))
         key = digest("tests", maker.name, maker.version, repr(case))
-        done.append(results.get(key, Measured, lambda case=case: measure(maker, judge, case)))  # type: ignore[misc]  # the default binds the case
+        done.append(results.get(key, Measured, partial(measure, maker, judge, case)))
     progress(maker.name, len(modules), len(modules))
     return done

@@ -68,7 +68,8 @@ class KodoMaker:
         self._session = session
         self._options = options
         self._sandbox = sandbox
-        self.version = digest(repr(options), code_of("testgen", *_YARDSTICK))
+        where = (session.settings.base_url or "local") if session else ""
+        self.version = digest(repr(options), where, code_of("testgen", *_YARDSTICK))
 
     def write(self, filename: str, source: str) -> Written:
         """Generate tests for the module in a folder of its own."""

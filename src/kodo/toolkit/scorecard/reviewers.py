@@ -42,7 +42,8 @@ class KodoReviewer:
         self.name = name
         self._session = session
         self._options = options
-        self.version = digest(repr(options), code_of("review", "report", *_OWN))
+        where = (session.settings.base_url or "local") if session else ""
+        self.version = digest(repr(options), where, code_of("review", "report", *_OWN))
 
     def review(self, case: ReviewCase) -> Reviewed:
         """Review both pushes of one case."""
