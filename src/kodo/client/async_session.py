@@ -46,7 +46,10 @@ class AsyncSession(SessionBase):
         await self.close()
 
     async def close(self) -> None:
-        """Close connections, save a recording, stop a server that was started for this session."""
+        """Close streams and connections, save a recording, stop a server that was started for this session."""
+        for stream in list(self._streams):
+            if isinstance(stream, AsyncTextStream):
+                await stream.close()
         if self._sdk is not None:
             await self._sdk.close()
             self._sdk = None
@@ -95,7 +98,9 @@ class AsyncSession(SessionBase):
         """One answer as it is written, read with ``async for``. As :meth:`Session.stream`."""
         client = await self.client()
         call, plan = await self._open(input, options)
-        return await AsyncTextStream.open(client, call, self.retry, self._timeout(plan.timeout))
+        stream = await AsyncTextStream.open(client, call, self.retry, self._timeout(plan.timeout))
+        self._streams.add(stream)
+        return stream
 
     async def estimate(
         self, input: Input, *, ask_server: bool | None = None, **options: Unpack[CallOptions]

@@ -25,7 +25,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS totals (
 CREATE TABLE IF NOT EXISTS limits (scope TEXT PRIMARY KEY, nano INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 _VERSION = 1
+_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +264,7 @@ class Ledger:
 
     def recover(self) -> Recovered:
         """Turn the reservations of processes that are gone into ``lost`` rows that keep their worst case."""
+        self._owner.sweep()
         with self._lock:
             owners = [
                 row[0]
@@ -380,6 +382,16 @@ class _Owner:
         path.unlink(missing_ok=True)
         probe.release()
         return False
+
+    def sweep(self) -> None:
+        """Remove the files of dead processes that left no reservation.
+
+        Only those older than a day: a younger one may be about to be locked.
+        """
+        with suppress(OSError):  # no folder yet, or files that go away meanwhile
+            for path in self._folder.iterdir():
+                if time.time() - path.stat().st_mtime > _DAY:
+                    self.is_alive(path.name)
 
     def release(self) -> None:
         """Give the claim up, if it is this process's."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -33,7 +34,7 @@ from kodo.client.messages import pick_lang
 from kodo.client.plan import CallOptions, Input, Plan
 from kodo.client.retry import RetryEvent, RetryHook, RetryPolicy
 from kodo.client.settings import ClientSettings, load
-from kodo.client.stream import TextStream
+from kodo.client.stream import AsyncTextStream, TextStream
 
 if TYPE_CHECKING:
     import httpx2
@@ -123,6 +124,7 @@ class SessionBase:
         self._endpoint: Endpoint | None = REPLAY if replay else None
         self._server: StartedServer | None = None
         self._borrowed = False
+        self._streams: weakref.WeakSet[TextStream | AsyncTextStream] = weakref.WeakSet()
         self._lock = threading.Lock()
 
     @property
@@ -205,7 +207,10 @@ class Session(SessionBase):
         self.close()
 
     def close(self) -> None:
-        """Close connections, save a recording, stop a server that was started for this session."""
+        """Close streams and connections, save a recording, stop a server that was started for this session."""
+        for stream in list(self._streams):
+            if isinstance(stream, TextStream):
+                stream.close()
         if self._sdk is not None:
             self._sdk.close()
             self._sdk = None
@@ -268,7 +273,9 @@ class Session(SessionBase):
         """
         client = self.client()
         call, plan = self._open(input, options)
-        return TextStream.open(client, call, self.retry, self._timeout(plan.timeout))
+        stream = TextStream.open(client, call, self.retry, self._timeout(plan.timeout))
+        self._streams.add(stream)
+        return stream
 
     def estimate(
         self, input: Input, *, ask_server: bool | None = None, **options: Unpack[CallOptions]

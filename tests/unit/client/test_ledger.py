@@ -245,6 +245,20 @@ def test_reservations_of_a_living_process_are_left_alone() -> None:
         assert ledger.query("SELECT status FROM calls") == [("lost",)]
 
 
+def test_old_claims_of_dead_processes_are_swept() -> None:
+    """A day-old lock file that nobody holds goes; a held one and a young one stay."""
+    with Ledger() as ledger:
+        reserve(ledger, "0")
+        folder = ledger.path.parent / "ledger.db-owners"
+        (held,) = folder.iterdir()
+        for name in ("old", "young"):
+            (folder / name).touch()
+        os.utime(held, (1, 1))
+        os.utime(folder / "old", (1, 1))
+        with Ledger():
+            assert {path.name for path in folder.iterdir()} == {held.name, "young"}
+
+
 def test_the_file_is_private_and_a_newer_one_is_refused(home: Path) -> None:
     """Only its owner can read the ledger; one written by a later version is not touched."""
     Ledger().close()

@@ -83,6 +83,26 @@ def test_leaving_early_is_a_cancelled_call() -> None:
     assert len(rows("id")) == 3
 
 
+def test_closing_the_session_closes_its_streams() -> None:
+    """A stream that is still open when its session is closed is settled as cancelled."""
+    with FakeResponses() as server:
+        with Session(base_url=server.base_url) as session:
+            stream = session.stream("one two three")
+            next(stream)
+        assert list(stream) == []
+    assert rows("status") == [("cancelled",)]
+
+
+async def test_closing_the_async_session_closes_its_streams() -> None:
+    """The same, awaited."""
+    with FakeResponses() as server:
+        async with AsyncSession(base_url=server.base_url) as session:
+            stream = await session.stream("one two three")
+            await anext(stream)
+        assert [piece async for piece in stream] == []
+    assert rows("status") == [("cancelled",)]
+
+
 def test_a_response_that_fails_in_the_stream_is_an_error(quick: RetryPolicy) -> None:
     """response.failed ends the stream with AnswerFailedError and is not retried."""
     failed = Reply(
