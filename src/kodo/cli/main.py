@@ -31,7 +31,11 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("batch", "kodo.cli.batch", "Work through a JSONL file of requests; stop and resume at any moment."),
     ("review", "kodo.cli.review", "Review code, a diff, a branch or a commit, with evidence."),
     ("tests", "kodo.cli.tests", "Write tests that were seen to pass, to be stable and to add something."),
-    ("scorecard", "kodo.cli.scorecard", "Score review and tests on sets written by hand, beside other tools."),
+    (
+        "scorecard",
+        "kodo.cli.scorecard",
+        "Score review and tests on sets written by hand, beside other tools.",
+    ),
     ("usage", "kodo.cli.usage", "Say what was called and what it cost: by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show the limits that every run obeys."),
     ("doctor", "kodo.cli.doctor", "Say what is configured, reachable and sandboxed."),
