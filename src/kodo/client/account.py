@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kodo.client import plan as planning
-from kodo.client.answer import TERMINAL, Answer
+from kodo.client.answer import TERMINAL, Answer, field_of, text_of
 from kodo.client.budget import Budget
 from kodo.client.endpoint import Endpoint
 from kodo.client.errors import AnswerFailedError, CallError, ReplayError, StreamCutError, translate
@@ -163,8 +163,15 @@ class OpenCall:
         An HTTP error costs nothing, nor does a connection that was never made. Where the connection or the stream
         broke, or what came is no Response, the server may have worked: an estimate is charged, of the input and of
         the text that arrived.
+
+        Raises:
+            Exception: ``error`` itself, settled, where it is no failure of the call but a fault of the program.
         """
-        translated = translate(error, self.attempts)
+        try:
+            translated = translate(error, self.attempts)
+        except Exception:
+            self._settle("failed", self._guess(received), estimated=True)
+            raise
         if (translated.status or 0) >= 400 or isinstance(translated, ReplayError) or _never_sent(error):
             self._settle("failed", Usage(), error=translated)
         else:
@@ -178,9 +185,8 @@ class OpenCall:
 
     def _read(self, raw: Response, request_id: str | None) -> Answer:
         usage = Usage.from_wire(raw.usage)
-        text = raw.output_text
+        text = text_of(raw)
         cost = self._cost(usage if usage is not None else self._guess(text))
-        reason = raw.incomplete_details.reason if raw.incomplete_details else None
         return Answer(
             text=text,
             usage=usage or Usage(),
@@ -191,7 +197,7 @@ class OpenCall:
             latency=time.monotonic() - self.began,
             cost=cost,
             raw=raw,
-            incomplete_reason=reason,
+            incomplete_reason=field_of(raw.incomplete_details, "reason"),
             usage_known=usage is not None,
             attempts=max(self.attempts, 1),
             masked=self.plan.masked,
@@ -247,10 +253,9 @@ class OpenCall:
 
 def _failure(answer: Answer) -> AnswerFailedError:
     problem = answer.raw.error
-    detail = problem.message if problem else "no reason given"
     error = AnswerFailedError(
-        f"the response {answer.status}: {detail}",
-        code=problem.code if problem else None,
+        f"the response {answer.status}: {field_of(problem, 'message') or 'no reason given'}",
+        code=field_of(problem, "code"),
         request_id=answer.request_id,
         attempts=answer.attempts,
     )

@@ -57,6 +57,23 @@ class Answer:
         return [item for item in self.raw.output if item.type == "function_call"]
 
 
+def text_of(raw: Response) -> str:
+    """The output text, all text parts joined. Parts that are not what they should be have none."""
+    parts = (part for item in raw.output for part in _list(getattr(item, "content", None)))
+    texts = (getattr(part, "text", None) for part in parts if getattr(part, "type", None) == "output_text")
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def field_of(part: object, name: str) -> str | None:
+    """A string field of a part of a response, such as the message of its error; None where there is none."""
+    value = getattr(part, name, None)
+    return value if isinstance(value, str) else None
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
 def checked(response: object) -> Response:
     """The response itself, if it is one.
 

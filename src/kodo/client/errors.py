@@ -24,6 +24,7 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -146,30 +147,36 @@ class ReplayError(CallError):
 
 
 def translate(error: Exception, attempts: int = 1) -> CallError:
-    """The error of the tree for an exception of the SDK or its transport. Total: unknown ones are Unreachable.
+    """The error of the tree for an exception of the SDK or its transport.
 
     The status table is the SDK's (openai-python 3.54, ``_exceptions.py``).
+
+    Raises:
+        Exception: ``error`` itself, where it is neither the SDK's nor the transport's.
     """
+    import httpx2
     import openai
 
     ours = error if isinstance(error, CallError) else error.__cause__  # the SDK wraps what a transport raises
     if isinstance(ours, CallError):
         ours.attempts = attempts
         return ours
-    if isinstance(error, ValueError):
+    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, openai.APIResponseValidationError)):
         return MalformedAnswerError(f"the server sent what is not JSON: {error}", attempts=attempts)
     if isinstance(error, openai.APITimeoutError):
         return CallTimeoutError(f"no answer in time: {error}", attempts=attempts)
-    if not isinstance(error, openai.APIStatusError):
-        if isinstance(error, openai.APIError) and not isinstance(error, openai.APIConnectionError):
-            return AnswerFailedError(
-                f"the server reported an error: {error.message}",
-                code=error.code,
-                param=error.param,
-                attempts=attempts,
-            )
+    if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
         detail = f"{error}" if error.__cause__ is None else f"{error} ({error.__cause__})"
         return UnreachableError(f"connection failed: {detail}", attempts=attempts)
+    if not isinstance(error, openai.APIError):
+        raise error
+    if not isinstance(error, openai.APIStatusError):
+        return AnswerFailedError(
+            f"the server reported an error: {error.message}",
+            code=error.code,
+            param=error.param,
+            attempts=attempts,
+        )
     status = error.status_code
     kind: type[CallError] = RequestRefusedError
     if status in (401, 403):

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from kodo.client import plan as planning
 from kodo.client.account import OpenCall
-from kodo.client.answer import Answer, checked
-from kodo.client.errors import AnswerFailedError, StreamCutError
+from kodo.client.answer import Answer, checked, field_of
+from kodo.client.errors import AnswerFailedError, MalformedAnswerError, StreamCutError
 from kodo.client.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -45,20 +45,24 @@ class _Fold:
 
     def take(self, event: ResponseStreamEvent) -> str | None:
         """Take an event in; the piece of text it brings, if it does."""
+        kind = field_of(event, "type")
+        if kind is None:
+            raise MalformedAnswerError(f"the server sent what is no event: {str(event)[:120]!r}")
         number = getattr(event, "sequence_number", None)
         if isinstance(number, int):
             self.sequence = max(self.sequence, number)
         response = getattr(event, "response", None)
         if response is not None and isinstance(getattr(response, "id", None), str):
             self.response_id = response.id
-        if event.type in _LAST:
+        if kind in _LAST:
             self.final = checked(response)
-        elif event.type == "error":
+        elif kind == "error":
             raise _reported(event)
-        elif event.type in ("response.output_text.delta", "response.refusal.delta"):
-            self.text.append(event.delta)
+        elif kind in ("response.output_text.delta", "response.refusal.delta"):
+            piece = field_of(event, "delta") or ""
+            self.text.append(piece)
             self.resumes = 0
-            return event.delta
+            return piece
         return None
 
     def done(self) -> bool:
@@ -110,9 +114,11 @@ def _as_cut(error: Exception) -> Exception:
     return cut
 
 
-def _reported(event: Any) -> Exception:
+def _reported(event: object) -> Exception:
     return AnswerFailedError(
-        f"the server reported an error: {event.message}", code=event.code, param=event.param
+        f"the server reported an error: {field_of(event, 'message')}",
+        code=field_of(event, "code"),
+        param=field_of(event, "param"),
     )
 
 

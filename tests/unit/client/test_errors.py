@@ -32,14 +32,19 @@ def status_error(status: int, body: object) -> openai.APIStatusError:
         (openai.APIError("in the stream", REQUEST, body={"code": "server_error"}), errors.AnswerFailedError),
         (httpx2.ReadError("cut"), errors.UnreachableError),
         (json.JSONDecodeError("no", "x", 0), errors.MalformedAnswerError),
-        (RuntimeError("anything else"), errors.UnreachableError),
     ],
 )
 def test_every_foreign_error_becomes_one_of_ours(error: Exception, kind: type[CallError]) -> None:
-    """The translation is total and keeps the number of attempts."""
+    """Errors of the SDK and the transport are translated and keep the number of attempts."""
     translated = translate(error, 3)
     assert type(translated) is kind
     assert translated.attempts == 3
+
+
+def test_a_fault_of_the_program_stays_what_it_is() -> None:
+    """A TypeError is not made to look like a failed connection."""
+    with pytest.raises(TypeError, match="mine"):
+        translate(TypeError("mine"))
 
 
 def test_what_the_server_said_is_in_the_error() -> None:
