@@ -26,9 +26,12 @@ from kodo.lifecycle.recovery import recover
 from kodo.lifecycle.sealing import Sealer
 from kodo.lifecycle.service import Service
 from kodo.server.errors import on_bug, on_http, on_known
+from kodo.server.files.blobs import Blobs
+from kodo.server.files.parts import Uploads
+from kodo.server.files.shelf import Files
 from kodo.server.guard import Guard, RequestId
 from kodo.server.idempotency import Idempotency
-from kodo.server.keys import Keys
+from kodo.server.keys import Keys, Secrets
 from kodo.server.limits import Limits
 from kodo.server.metrics import Metrics
 from kodo.server.routes import ROUTES
@@ -124,6 +127,11 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(service.close, settings.shutdown_seconds)
         pruned = await store.prune(time.time() - settings.retention_days * 86400)
         resumed = await recover(service)
+        files = Files(store, Blobs(settings.home / "files"), service.clock, service.ids)
+        stack.push_async_callback(files.close)
+        await files.open()
+        uploads = Uploads(store, files, service.clock, service.ids)
+        await uploads.open()
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
         yield State(
             settings=settings,
@@ -131,6 +139,9 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             store=store,
             limits=Limits(settings.limits, time.monotonic),
             metrics=metrics,
+            secrets=Secrets(time.time),
+            files=files,
+            uploads=uploads,
             started=int(time.time()),
         )
 
@@ -152,6 +163,7 @@ def build_app(parts: State) -> Starlette:
             Middleware(
                 Guard,
                 keys=Keys(parts.store),
+                secrets=parts.secrets,
                 host=settings.host,
                 allowed_hosts=settings.allowed_hosts,
                 origins=settings.cors_origins,

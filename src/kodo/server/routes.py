@@ -6,6 +6,9 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from kodo.server import conversations, health, models, responses, websocket
 from kodo.server.chat import completions
+from kodo.server.files import files, uploads
+from kodo.server.realtime import secrets
+from kodo.server.realtime import socket as realtime
 
 ROUTES: tuple[BaseRoute, ...] = (
     Route("/health", health.health, methods=["GET"]),
@@ -27,6 +30,17 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/v1/chat/completions/{completion_id}", completions.update, methods=["POST"]),
     Route("/v1/chat/completions/{completion_id}", completions.delete, methods=["DELETE"]),
     Route("/v1/chat/completions/{completion_id}/messages", completions.messages, methods=["GET"]),
+    Route("/v1/files", files.create, methods=["POST"]),
+    Route("/v1/files", files.list_files, methods=["GET"]),
+    Route("/v1/files/{file_id}", files.retrieve, methods=["GET"]),
+    Route("/v1/files/{file_id}", files.delete, methods=["DELETE"]),
+    Route("/v1/files/{file_id}/content", files.content, methods=["GET"]),
+    Route("/v1/uploads", uploads.create, methods=["POST"]),
+    Route("/v1/uploads/{upload_id}/parts", uploads.add_part, methods=["POST"]),
+    Route("/v1/uploads/{upload_id}/complete", uploads.complete, methods=["POST"]),
+    Route("/v1/uploads/{upload_id}/cancel", uploads.cancel, methods=["POST"]),
+    WebSocketRoute("/v1/realtime", realtime.connect),
+    Route("/v1/realtime/client_secrets", secrets.create, methods=["POST"]),
     Route("/v1/conversations", conversations.create, methods=["POST"]),
     Route("/v1/conversations/{conversation_id}", conversations.retrieve, methods=["GET"]),
     Route("/v1/conversations/{conversation_id}", conversations.update, methods=["POST"]),

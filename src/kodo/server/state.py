@@ -11,8 +11,10 @@ from kodo.config import Settings
 from kodo.lifecycle.plan import Backend
 from kodo.lifecycle.records import Store
 from kodo.lifecycle.service import Service
+from kodo.server.files.parts import Uploads
+from kodo.server.files.shelf import Files
 from kodo.server.http import read_body
-from kodo.server.keys import Caller
+from kodo.server.keys import Caller, Secrets
 from kodo.server.limits import Limits
 from kodo.server.metrics import Metrics
 from kodo.wire.decode import json_object
@@ -27,6 +29,9 @@ class State:
     store: Store
     limits: Limits
     metrics: Metrics
+    secrets: Secrets
+    files: Files
+    uploads: Uploads
     started: int
     """Seconds since the epoch."""
 
