@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kodo.lifecycle.errors import KodoError, PermissionDenied
 from kodo.server.errors import UnsupportedMediaType, error_response
-from kodo.server.keys import Keys
+from kodo.server.keys import Keys, Secrets
 from kodo.server.metrics import Metrics
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -60,6 +60,7 @@ class Guard:
         self,
         app: ASGIApp,
         keys: Keys,
+        secrets: Secrets,
         *,
         host: str,
         allowed_hosts: Iterable[str],
@@ -67,6 +68,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._keys = keys
+        self._secrets = secrets
         self._origins = frozenset(origins)
         self._hosts = (
             LOOPBACK | {host.strip("[]")} | set(allowed_hosts) if host.strip("[]") in LOOPBACK else None
@@ -103,7 +105,10 @@ class Guard:
             return
         if scope["type"] == "http":
             _check_body(scope["method"], path, headers)
-        scope.setdefault("state", {})["caller"] = await self._keys.caller(headers.get("authorization"))
+        authorization = headers.get("authorization")
+        secret = self._secrets.find(authorization) if path == "/v1/realtime" else None
+        who = secret.caller if secret is not None else await self._keys.caller(authorization)
+        scope.setdefault("state", {})["caller"] = who
 
 
 def _check_body(method: str, path: str, headers: Headers) -> None:

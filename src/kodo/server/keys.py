@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from kodo.lifecycle.records import KeyRow, Store
 from kodo.server.errors import Unauthorized
@@ -28,6 +30,35 @@ class Caller:
 def digest(key: str) -> bytes:
     """What is stored of a key."""
     return hashlib.sha256(key.encode()).digest()
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Whom a short-lived key stands for, until when (seconds since the epoch), and the session it begins with."""
+
+    caller: Caller
+    expires_at: float
+    session: dict[str, Any]
+
+
+class Secrets:
+    """Short-lived keys, for clients that must not hold the real one. In memory, as hashes: a restart ends them."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._held: dict[bytes, Secret] = {}
+
+    def add(self, secret: Secret) -> str:
+        """A new key; those that are over are forgotten."""
+        self._held = {name: held for name, held in self._held.items() if held.expires_at > self._now()}
+        value = f"ek_{secrets.token_urlsafe(32)}"
+        self._held[digest(value)] = secret
+        return value
+
+    def find(self, authorization: str | None) -> Secret | None:
+        """What a key stands for, while it lasts. Found by its hash, so no comparison tells anything of it."""
+        secret = self._held.get(digest((authorization or "").partition(" ")[2].strip()))
+        return secret if secret is not None and secret.expires_at > self._now() else None
 
 
 class Keys:

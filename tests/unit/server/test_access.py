@@ -18,7 +18,7 @@ from kodo.server.keys import digest
 from kodo.server.serve import Refused, check, is_loopback
 
 
-async def _key(server: Served, project: str = "default", **limits: int) -> str:
+async def make_key(server: Served, project: str = "default", **limits: int) -> str:
     key = "sk-kodo-" + secrets.token_urlsafe(32)
     row = KeyRow(
         id=secrets.token_hex(4),
@@ -43,7 +43,7 @@ async def test_without_a_key_made_any_key_or_none_is_taken(tmp_path: Path) -> No
 async def test_once_a_key_exists_every_v1_route_needs_one(tmp_path: Path) -> None:
     """401 in the envelope without it, with a wrong one and on routes that do not exist; health stays open."""
     async with served(settings(tmp_path)) as server, server.http() as http:
-        key = await _key(server)
+        key = await make_key(server)
         for path in ("/v1/models", "/v1/responses/resp_1", "/v1/nope"):
             for headers in ({}, {"authorization": "Bearer sk-kodo-wrong"}, {"authorization": f"Basic {key}"}):
                 answer = await http.get(path, headers=headers)
@@ -58,7 +58,7 @@ async def test_once_a_key_exists_every_v1_route_needs_one(tmp_path: Path) -> Non
 async def test_a_revoked_key_is_refused_at_once_and_the_server_stays_closed(tmp_path: Path) -> None:
     """Revoking the last key does not open the server again."""
     async with served(settings(tmp_path)) as server:
-        key = await _key(server)
+        key = await make_key(server)
         await server.sdk(key).models.list()
         (row,) = await server.parts.store.keys()
         revoked = {name: getattr(row, name) for name in row.__struct_fields__} | {"revoked_at": time.time()}
@@ -71,7 +71,7 @@ async def test_a_revoked_key_is_refused_at_once_and_the_server_stays_closed(tmp_
 async def test_objects_belong_to_the_keys_project(tmp_path: Path) -> None:
     """Every route answers its owner, and tells another key that there is nothing."""
     async with served(settings(tmp_path)) as server:
-        mine, other = server.sdk(await _key(server, "mine")), server.sdk(await _key(server, "other"))
+        mine, other = server.sdk(await make_key(server, "mine")), server.sdk(await make_key(server, "other"))
         response = await mine.responses.create(model=MODEL, input="secret", background=True)
         conversation = await mine.conversations.create(items=[{"role": "user", "content": "secret"}])
         (item,) = (await mine.conversations.items.list(conversation.id)).data
@@ -172,9 +172,9 @@ async def test_limits_of_a_key(tmp_path: Path) -> None:
     )
     async with served(settings(tmp_path / "home", slow)) as server:
         few, tokens, single = (
-            server.sdk(await _key(server, requests_per_minute=1)),
-            server.sdk(await _key(server, tokens_per_minute=5)),
-            server.sdk(await _key(server, concurrent_requests=1)),
+            server.sdk(await make_key(server, requests_per_minute=1)),
+            server.sdk(await make_key(server, tokens_per_minute=5)),
+            server.sdk(await make_key(server, concurrent_requests=1)),
         )
         await few.responses.create(model=MODEL, input="x")
         with pytest.raises(openai.RateLimitError) as caught:

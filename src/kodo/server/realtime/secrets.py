@@ -1,0 +1,47 @@
+"""``POST /v1/realtime/client_secrets``: a short-lived key, and the session that it begins with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http import json_response
+from kodo.server.keys import Secret
+from kodo.server.realtime.session import Config, checked
+from kodo.server.state import caller, json_body, state
+from kodo.wire.decode import convert
+
+DEFAULT_SECONDS = 600
+
+
+class _ExpiresAfter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, Meta(ge=10, le=7200)] = DEFAULT_SECONDS
+
+
+class _Create(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    expires_after: _ExpiresAfter = _ExpiresAfter()
+    session: dict[str, Any] | None = None
+
+
+async def create(request: Request) -> Response:
+    """The endpoint."""
+    here = state(request)
+    body: _Create = convert(await json_body(request), _Create)
+    model = next(iter(here.models))
+    config: Config = checked({"model": model, **(body.session or {})}, Config, "session")
+    here.service.backend(config.model)
+    expires = int(here.service.clock.now()) + body.expires_after.seconds
+    session = msgspec.to_builtins(config)
+    value = here.secrets.add(Secret(caller(request), expires, session))
+    shown = {
+        "id": here.service.ids.new("sess"),
+        "object": "realtime.session",
+        **session,
+        "expires_at": expires,
+    }
+    return json_response({"value": value, "expires_at": expires, "session": shown})
