@@ -27,10 +27,24 @@ def build(name: str, model: ModelSettings, settings: Settings, weights: Callable
 
         script = load_script(Path(model.target)) if model.target.endswith(".json") else None
         return ScriptedEngine(script, name=name)
+    if model.engine == "upstream":
+        from kodo.engines.upstream.engine import DEFAULT_WINDOW, UpstreamEngine
+
+        if model.base_url is None:
+            raise ValueError(
+                f'models."{name}".base_url is missing: an upstream model needs its server\'s URL'
+            )
+        return UpstreamEngine(
+            model.base_url,
+            model.target,
+            api_key=model.api_key.get_secret_value() if model.api_key is not None else None,
+            window=model.context_window or DEFAULT_WINDOW,
+        )
     from kodo.engines.llama.engine import LlamaEngine, LlamaOptions
 
+    path = weights(model.target)
     options = LlamaOptions(
-        name=name,
+        name=path.name if "/" in model.target else model.target,
         threads=settings.llama.threads,
         parallel=settings.llama.parallel,
         batch=settings.llama.batch,
@@ -44,4 +58,4 @@ def build(name: str, model: ModelSettings, settings: Settings, weights: Callable
         disk_bytes=settings.cache.disk_bytes,
         minimum_tokens=settings.cache.minimum_tokens,
     )
-    return LlamaEngine(weights(model.target), options)
+    return LlamaEngine(path, options)

@@ -17,6 +17,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from kodo.engines.actions import BUILT_IN, NO_ARGUMENTS
 from kodo.engines.llama.dialect import full_name
 from kodo.engines.llama.structured import Grammars
 from kodo.lifecycle.errors import InvalidRequest
@@ -38,29 +39,6 @@ from kodo.wire.tools import (
 )
 
 MAX_TOOLS = 128
-_STRING = {"type": "string"}
-_NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
-_COMMANDS = {"type": "array", "items": _STRING, "minItems": 1, "maxItems": 32}
-
-
-def _object(**properties: object) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
-
-
-LOCAL_SHELL = _object(command=_COMMANDS, env=_NO_ARGUMENTS)
-SHELL = _object(commands=_COMMANDS)
-APPLY_PATCH = {
-    "anyOf": [
-        _object(type={"const": "create_file"}, path=_STRING, diff=_STRING),
-        _object(type={"const": "update_file"}, path=_STRING, diff=_STRING),
-        _object(type={"const": "delete_file"}, path=_STRING),
-    ]
-}
 
 
 class Offer(Struct, frozen=True):
@@ -139,7 +117,7 @@ async def _offer(
 ) -> Offer:
     match tool:
         case FunctionTool():
-            schema = tool.parameters or _NO_ARGUMENTS
+            schema = tool.parameters or NO_ARGUMENTS
             schema = {"type": "object", **schema}
             return Offer(
                 kind="function",
@@ -158,11 +136,12 @@ async def _offer(
                 grammar=await grammars.of_custom(tool, param),
             )
         case LocalShellTool():
-            kind, description, schema = "local_shell", "Run a command on the user's computer.", LOCAL_SHELL
+            kind = "local_shell"
         case ShellTool():
-            kind, description, schema = "shell", "Run commands in the user's shell.", SHELL
+            kind = "shell"
         case ApplyPatchTool():
-            kind, description, schema = "apply_patch", "Create, update or delete a file.", APPLY_PATCH
+            kind = "apply_patch"
+    description, schema = BUILT_IN[kind]
     grammar = await grammars.of_schema(schema, param)
     return Offer(kind=kind, name=kind, description=description, schema=schema, grammar=grammar)
 
