@@ -6,7 +6,7 @@ the script does not foresee is an error, never an invention. Without a script it
 Tokens are counted by a rule that a test can work out: every four characters begin a token, each item of the prompt costs
 four more, and so do the instructions.
 
-A script is JSON: ``{"pace": 0.0, "turns": [...]}``. A turn is chosen by its ``match``, a regular expression searched in
+A script is JSON: ``{"pace": 0.0, "continues": true, "turns": [...]}``. A turn is chosen by its ``match``, a regular expression searched in
 the text of the prompt's last item, in the order of the file; if none matches, the next turn without ``match`` is used up.
 ``steps`` are what the turn does: ``text``, ``reasoning``, ``call``, ``delay`` (seconds), ``fail`` (a message), and
 ``finish`` (the reason of the end, by default ``stop``).
@@ -99,10 +99,11 @@ class ScriptTurn(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Script(Struct, frozen=True, forbid_unknown_fields=True):
-    """All answers; ``pace`` is the pause in seconds before each token."""
+    """All answers; ``pace`` is the pause in seconds before each token; ``continues``: whether partial ones can go on."""
 
     turns: tuple[ScriptTurn, ...] = ()
     pace: float = 0.0
+    continues: bool = True
 
 
 class _Plan(Struct, frozen=True):
@@ -167,6 +168,7 @@ class ScriptedEngine:
             max_output_tokens=WINDOW,
             parallel=self._parallel,
             reasoning=True,
+            continues=self._script.continues,
             source="script" if self._script.turns else "echo",
         )
 
@@ -192,7 +194,7 @@ class ScriptedEngine:
         plan: _Plan = prepared.payload
         caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]
         room = min([WINDOW - prepared.input_tokens, *caps])
-        skip = _said(said)
+        skip = _said(said) if self._script.continues else 0
         written = thought = 0
         reason = "stop"
         self.running += 1

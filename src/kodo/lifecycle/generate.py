@@ -126,8 +126,6 @@ class Generation:
                 self.admission.release(lease)
             if end is not None:
                 return end
-            if self._said and not self.continues:
-                self._restart()
 
     def _restart(self) -> None:
         self.run.emit(log.Restarted())
@@ -154,8 +152,8 @@ class Generation:
                     self._hear(event)
                     if self._over(lease):
                         return self._ended("incomplete", reason="max_output_tokens")
-                if lease.yielding.is_set():
-                    return None
+                if lease.yielding.is_set() and (self.continues or not self._said):
+                    return None  # an engine that would have to begin anew keeps its place
         raise EngineFailed("The engine ended without an end.")
 
     def _hear(self, event: EngineEvent) -> None:

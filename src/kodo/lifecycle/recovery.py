@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from kodo.lifecycle import log
 from kodo.lifecycle.admission import Priority
-from kodo.lifecycle.context import history
-from kodo.lifecycle.errors import KodoError
+from kodo.lifecycle.errors import KodoError, NotFound
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.ports import ContextItem
 from kodo.lifecycle.records import ResponseRow
@@ -42,23 +42,36 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     backend = service.backend(stored.request.model)
     call = Call(owner=row.owner, priority=Priority(stored.priority), sampling=stored.sampling)
     run = await _read(service, row, stored)
-    own, _ = await service.store.response_items(row.owner, row.id)
-    found = await history(
-        service.store,
-        service.ids,
-        row.owner,
-        None,
-        previous=row.parent,
-        conversation=row.conversation,
-        local={},
-    )
     begun_with = (ContextItem(item=item) for item in run.skeleton.output)
-    items = (*found.before, *(item.context for item in own), *begun_with)
+    items = (*await _context(service, row, stored), *begun_with)
     prepared, _ = await service.prepare(call, stored.request, backend, items)
     if log.said(run.entries) and not backend.card.continues:
         run.emit(log.Restarted())
     run.created()
-    service.start(run, backend, prepared, stored.request, call, call.priority)
+    service.start(run, backend, prepared, stored.request, call, call.priority, spent=stored.spent)
+
+
+async def _context(service: Service, row: ResponseRow, stored: StoredRequest) -> Sequence[ContextItem]:
+    """The items it began with: its parents' (which stay while it needs them, deleted or not) or its conversation's, and
+    its own. What others have added to the conversation since is not among them; what was deleted from it is gone."""
+    if row.conversation is None:
+        chain = await service.store.chain(row.owner, row.id)
+        if chain is None:
+            raise NotFound(
+                "The response that this one continues is lost.", code="previous_response_not_found"
+            )
+        return chain
+    own, _ = await service.store.response_items(row.owner, row.id)
+    try:
+        said = await service.store.all_items(row.owner, row.conversation)
+    except NotFound:
+        said = ()
+    ids = [context.item.id for context in said]
+    if stored.stands_on is None:
+        said = ()
+    elif stored.stands_on in ids:
+        said = said[: ids.index(stored.stands_on) + 1]
+    return (*said, *(item.context for item in own))
 
 
 async def _give_up(service: Service, row: ResponseRow, message: str) -> None:

@@ -28,6 +28,8 @@ from kodo.wire.response import Response
 logger = logging.getLogger(__name__)
 
 FLUSH_SECONDS: Final = 0.25
+RETRY_SECONDS: Final = 1.0
+"""Pause before a write that failed is tried again."""
 
 
 class Run:
@@ -53,7 +55,13 @@ class Run:
         self.error: KodoError | None = None
         """Why it failed, for whoever waits for the answer as a whole."""
         self.cancelled = False
+        self.ending = False
+        """Whether its end is being written: from here on it is not to be cancelled."""
+        self.told = skeleton
+        """The Response as it may be shown: a crash does not take it back."""
         self.task: asyncio.Task[None] | None = None
+        self._seal = seal
+        self._trouble: StoreFailed | None = None
         self._store = store if row is not None else None
         self._assembler = Assembler(skeleton, seal)
         self._events: list[StreamEvent] = list(self._assembler.start())
@@ -111,6 +119,23 @@ class Run:
         finally:
             self._readers.discard(news)
 
+    async def over(self) -> None:
+        """Until the last event may be shown.
+
+        Raises:
+            StoreFailed: the end could not be stored (that is tried again until it is).
+        """
+        news = asyncio.Event()
+        self._readers.add(news)
+        try:
+            while not self._finished:
+                if self._trouble is not None:
+                    raise self._trouble
+                news.clear()
+                await news.wait()
+        finally:
+            self._readers.discard(news)
+
     async def wait(self) -> Response:
         """The final Response.
 
@@ -139,23 +164,41 @@ class Run:
         if not self.background:
             self._show()
 
+    def never_stored(self) -> None:
+        """Its row could not be written: nothing of it is."""
+        self._store = None
+
     async def end(self, entry: log.Ended) -> None:
-        """The last entry: committed with the final row, then shown."""
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
-            self._flusher = None
-        self._take(entry)
-        if self._store is not None and self.row is not None:
+        """The last entry: committed with the final row, then shown.
+
+        Where it cannot be committed, a background response waits until it can. One in the foreground has somebody who
+        waits: it is shown as failed at once, and stored as failed later.
+        """
+        self.ending = True
+        try:
+            await self._stop_flushing()
+            self._take(entry)
             try:
-                await self._store.finish_response(self._final_row(), self.output_rows(), log=self._unsaved())
+                await self._save_end()
             except StoreFailed as error:
-                # The row on disk is still unfinished: a restart takes it up. Whoever waits must hear of it.
                 logger.error("response %s could not be stored: %s", self.id, error)
-                self.error = self.error or error
-        self._finished = True
-        self._created = True
-        self._show()
+                if self.background:
+                    self._trouble = error
+                    self._wake_readers()
+                else:
+                    self.error = self.error or error
+                    failed = log.Ended(
+                        status="failed", at=entry.at, usage=entry.usage, error=("server_error", error.message)
+                    )
+                    self._fold_again([*self.entries[:-1], failed])
+                    self._show_end()
+                await self._save_end_later()
+            self._show_end()
+        finally:
+            self._finished = (
+                True  # also where the server stops before the disk has room: the next start ends it
+            )
+            self._wake_readers()
 
     def output_rows(self) -> list[ItemRow]:
         """The output items of a finished response, with the ids they were generated from."""
@@ -166,15 +209,16 @@ class Run:
 
     async def abandon(self) -> None:
         """Stop without an end, as a crash would: the log is saved, the row stays unfinished, readers are let go."""
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
-        if self._store is not None and self._created:
-            first, entries = self._unsaved()
-            await self._store.append_log(self.id, first, entries)
-        self._finished = True
-        for reader in self._readers:
-            reader.set()
+        self.ending = True
+        try:
+            await self._stop_flushing()
+            if self._store is not None and self._created:
+                await self._store.append_log(self.id, *self._unsaved())
+        except StoreFailed as error:
+            logger.error("log of %s could not be stored: %s", self.id, error)
+        finally:
+            self._finished = True
+            self._wake_readers()
 
     # --- inside ---
 
@@ -182,12 +226,48 @@ class Run:
         self.entries.append(entry)
         self._events.extend(self._assembler.feed(entry))
 
-    def _show(self, upto: int | None = None) -> None:
+    def _fold_again(self, entries: Sequence[log.Entry]) -> None:
+        """Another log in place of this one, with the same beginning."""
+        self._assembler = Assembler(self.skeleton, self._seal)
+        self._events = list(self._assembler.start())
+        self.entries = []
+        for entry in entries:
+            self._take(entry)
+
+    def _show(self, upto: int | None = None, response: Response | None = None) -> None:
         if not self._created:
             return
         self._visible = len(self._events) if upto is None else upto
+        self.told = response or self.response
+        self._wake_readers()
+
+    def _show_end(self) -> None:
+        self._finished = True
+        self._created = True
+        self._show()
+
+    def _wake_readers(self) -> None:
         for reader in self._readers:
             reader.set()
+
+    async def _stop_flushing(self) -> None:
+        if self._flusher is not None:
+            self._flusher.cancel()
+            await asyncio.gather(self._flusher, return_exceptions=True)
+            self._flusher = None
+
+    async def _save_end(self) -> None:
+        if self._store is not None:
+            await self._store.finish_response(self._final_row(), self.output_rows(), log=self._unsaved())
+
+    async def _save_end_later(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_SECONDS)
+            try:
+                await self._save_end()
+            except StoreFailed:
+                continue
+            return
 
     def _unsaved(self) -> tuple[int, list[bytes]]:
         return self._saved, [log.encode(entry) for entry in self.entries[self._saved :]]
@@ -208,18 +288,18 @@ class Run:
             if not self.background:
                 await asyncio.sleep(FLUSH_SECONDS)
             self._wake.clear()
-            shown, (first, entries) = len(self._events), self._unsaved()
+            shown, response, (first, entries) = len(self._events), self.response, self._unsaved()
             try:
                 await store.append_log(self.id, first, entries)
             except StoreFailed as error:
                 # Kept in memory: the next round, or the end, writes them again.
                 logger.error("log of %s could not be stored: %s", self.id, error)
-                await asyncio.sleep(1)
+                await asyncio.sleep(RETRY_SECONDS)
                 self._wake.set()
                 continue
             self._saved = first + len(entries)
             if self.background:
-                self._show(shown)
+                self._show(shown, response)
 
 
 def row_of(response: Response, row: ResponseRow) -> ResponseRow:

@@ -100,6 +100,7 @@ class Service:
             )
         if compacted is not None:
             skeleton = msgspec.structs.replace(skeleton, output=(compacted.item,))
+        spent = Usage() if compacted is None else engine_usage(compacted.usage)
         row = None
         if store:
             row = ResponseRow(
@@ -110,20 +111,22 @@ class Service:
                 parent=request.previous_response_id,
                 conversation=request.conversation,
                 background=background,
-                request=_stored_request(request, call, priority),
+                request=_stored_request(request, call, priority, spent, found),
                 response=msgspec.json.encode(skeleton),
             )
         run = Run(call.owner, skeleton, store=self.store, row=row, seal=self.seal_for(call.owner, request))
         if background:
             run.emit(log.Queued())
         run.context = found.items
-        spent = Usage() if compacted is None else engine_usage(compacted.usage)
         self.start(run, backend, prepared, request, call, priority, spent=spent)
         try:
             if row is not None:
                 await self.store.create_response(row, found.own)
+            else:
+                await asyncio.sleep(0)  # the run begins: a task cancelled before that would never end it
         except BaseException:
-            if run.task is not None:
+            run.never_stored()
+            if run.task is not None and not run.ending:
                 run.task.cancel()
             raise
         run.created()
@@ -229,7 +232,7 @@ class Service:
             NotFound: it is not there, or not this owner's.
         """
         if (run := self._live(owner, response_id)) is not None:
-            return run.response
+            return run.told
         return decode_response(await self._row(owner, response_id))
 
     async def events(
@@ -249,6 +252,7 @@ class Service:
         Raises:
             NotFound: it is not there.
             InvalidRequest: it is not a background response.
+            StoreFailed: it is cancelled, but that could not be stored yet.
         """
         run = self._live(owner, response_id)
         if run is None:
@@ -259,14 +263,18 @@ class Service:
         if not run.background:
             raise _not_background(response_id)
         await self.stop(run)
-        return run.response
+        return run.told
 
     async def stop(self, run: Run) -> None:
-        """End a run as cancelled (its client went away, or asked for it), and wait until that is stored."""
+        """End a run as cancelled (its client went away, or asked for it), and wait until that is stored.
+
+        Raises:
+            StoreFailed: it is over, but could not be stored yet.
+        """
         run.cancelled = True
-        if run.task is not None and not run.finished:
+        if run.task is not None and not run.ending:
             run.task.cancel()
-            await asyncio.gather(run.task, return_exceptions=True)
+        await run.over()
 
     async def delete(self, owner: str, response_id: str) -> None:
         """Delete a stored response; one that runs is cancelled first.
@@ -292,7 +300,7 @@ class Service:
         self._closing = True
         runs = list(self._runs.values())
         for run in runs:
-            if run.background and run.task is not None:
+            if run.background and run.task is not None and not run.ending:
                 run.task.cancel()
         tasks = [run.task for run in runs if run.task is not None]
         if tasks:
@@ -417,11 +425,25 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     request: CreateResponse
     sampling: Sampling
     priority: int
+    spent: Usage = Usage()
+    """Tokens that went into it before it began: a compaction's summary."""
+    stands_on: str | None = None
+    """The last item of its conversation when it began; None: it was empty, or there is no conversation."""
 
 
-def _stored_request(request: CreateResponse, call: Call, priority: Priority) -> bytes:
-    bare = msgspec.structs.replace(request, input=None, client_metadata=None)
-    return msgspec.json.encode(StoredRequest(request=bare, sampling=call.sampling, priority=priority))
+def _stored_request(
+    request: CreateResponse, call: Call, priority: Priority, spent: Usage, found: History
+) -> bytes:
+    stands_on = found.before[-1].item.id if request.conversation is not None and found.before else None
+    return msgspec.json.encode(
+        StoredRequest(
+            request=msgspec.structs.replace(request, input=None, client_metadata=None),
+            sampling=call.sampling,
+            priority=priority,
+            spent=spent,
+            stands_on=stands_on,
+        )
+    )
 
 
 def read_request(row: ResponseRow) -> StoredRequest:
