@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.run import Run
+from kodo.lifecycle.service import Service
 from kodo.server.http import GONE, ClientGone, EventStream, json_response, or_gone
 from kodo.server.limits import Ticket
 from kodo.server.lists import page_of, query_of, wire_list
 from kodo.server.state import State, caller, json_body, state
+from kodo.wire import response as wire
 from kodo.wire.decode import BadBody, compact_request, create_response
 from kodo.wire.events import sse
 from kodo.wire.response import InputTokens
+
+
+async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> wire.Response:
+    """A body to its whole answer, for those who have no HTTP: a batch.
+
+    Raises:
+        BadBody, KodoError: what the endpoint would answer as an error.
+    """
+    run = await service.create(call, create_response(raw))
+    try:
+        return await run.wait()
+    finally:
+        await service.stop(run)
 
 
 async def create(request: Request) -> Response:

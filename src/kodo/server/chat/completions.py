@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from kodo.lifecycle.errors import EngineFailed, KodoError, NotFound
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.records import DocumentRow
 from kodo.lifecycle.run import Run
+from kodo.lifecycle.service import Service
 from kodo.server.chat import answer
 from kodo.server.chat.request import chat_request, create_request, sampling
 from kodo.server.errors import translate
@@ -37,7 +39,7 @@ async def create(request: Request) -> Response:
     ticket = here.limits.admit(who)
     try:
         body = chat_request(await json_body(request))
-        runs = await _start(here, who.owner, body)
+        runs = await start(here.service, Call(owner=who.owner, streamed=bool(body.stream)), body)
     except ClientGone:
         ticket.close()
         return GONE
@@ -49,37 +51,58 @@ async def create(request: Request) -> Response:
     try:
         for run in runs:
             await or_gone(request, run.wait())
-        value = _whole(here, body, runs)
+        value = _whole(body, runs)
         if body.store:
-            await _keep(here, who.owner, body, value)
+            await _keep(here.service, who.owner, body, value)
         return json_response(value, headers=ticket.headers)
     except ClientGone:
         return GONE
     finally:
-        await _settle(here, runs, ticket)
+        await settle(here, runs, ticket)
 
 
-async def _start(here: State, owner: str, body: chat.ChatRequest) -> list[Run]:
+async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> chat.ChatCompletion:
+    """A body to its whole answer, for those who have no HTTP: a batch.
+
+    Raises:
+        BadBody, KodoError: what the endpoint would answer as an error.
+    """
+    body = chat_request(raw)
+    runs = await start(service, call, body)
+    try:
+        for run in runs:
+            await run.wait()
+        value = _whole(body, runs)
+        if body.store:
+            await _keep(service, call.owner, body, value)
+        return value
+    finally:
+        for run in runs:
+            await service.stop(run)
+
+
+async def start(service: Service, call: Call, body: chat.ChatRequest) -> list[Run]:
     created = create_request(body)
     runs: list[Run] = []
     try:
         for index in range(body.n or 1):
-            call = Call(owner=owner, streamed=bool(body.stream), sampling=sampling(body, index))
-            runs.append(await here.service.create(call, created))
-    except KodoError:
-        await asyncio.gather(*(here.service.stop(run) for run in runs))
+            one = replace(call, sampling=sampling(body, index))
+            runs.append(await service.create(one, created))
+    except BaseException:
+        await asyncio.gather(*(service.stop(run) for run in runs))
         raise
     return runs
 
 
-async def _settle(here: State, runs: Sequence[Run], ticket: Ticket) -> None:
+async def settle(here: State, runs: Sequence[Run], ticket: Ticket) -> None:
+    """Stop what still runs, and charge what was used."""
     for run in runs:
         await here.service.stop(run)
         ticket.charge(run.response.usage.total_tokens if run.response.usage is not None else 0)
     ticket.close()
 
 
-def _whole(here: State, body: chat.ChatRequest, runs: Sequence[Run]) -> chat.ChatCompletion:
+def _whole(body: chat.ChatRequest, runs: Sequence[Run]) -> chat.ChatCompletion:
     return chat.ChatCompletion(
         id=f"chatcmpl-{secrets.token_hex(12)}",
         created=runs[0].response.created_at,
@@ -111,32 +134,38 @@ def _streamed(here: State, owner: str, body: chat.ChatRequest, runs: list[Run], 
         )
 
     async def chunks() -> AsyncIterator[list[chat.ChatChunk]]:
-        async for choices in _merged(runs):
+        async for choices in merged(runs):
             yield [chunk((choice,)) for choice in choices]
         if with_usage:
             yield [chunk((), answer.usage([run.response.usage for run in runs]))]
         if body.store:
-            whole = msgspec.structs.replace(_whole(here, body, runs), id=completion_id)
-            await _keep(here, owner, body, whole)
+            whole = msgspec.structs.replace(_whole(body, runs), id=completion_id)
+            await _keep(here.service, owner, body, whole)
 
     async def finished() -> None:
-        await _settle(here, runs, ticket)
+        await settle(here, runs, ticket)
 
     return EventStream(
-        chunks(), _frame, headers=ticket.headers, finished=finished, on_error=_error, tail=b"data: [DONE]\n\n"
+        chunks(),
+        frame,
+        headers=ticket.headers,
+        finished=finished,
+        on_error=error_frame,
+        tail=b"data: [DONE]\n\n",
     )
 
 
-def _frame(chunk: chat.ChatChunk) -> bytes:
+def frame(chunk: Any) -> bytes:
+    """A value as a frame: chat streams have no ``event`` line."""
     return b"data: " + _encode(chunk) + b"\n\n"
 
 
-def _error(error: KodoError) -> bytes:
+def error_frame(error: KodoError) -> bytes:
     """An error in the middle of a stream: the SDK raises it."""
     return b"data: " + _encode(translate(error)[1]) + b"\n\n"
 
 
-async def _merged(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
+async def merged(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
     """The chunks of all answers as they come. Raises the error of a run that failed."""
     if len(runs) == 1:
         async for choices in _choices(0, runs[0]):
@@ -186,16 +215,16 @@ class _Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metadata: Metadata | None
 
 
-async def _keep(here: State, owner: str, body: chat.ChatRequest, value: chat.ChatCompletion) -> None:
+async def _keep(service: Service, owner: str, body: chat.ChatRequest, value: chat.ChatCompletion) -> None:
     messages = [{"id": f"{value.id}-{index}", **message} for index, message in enumerate(body.messages)]
     row = DocumentRow(
         kind=KIND,
         id=value.id,
         owner=owner,
-        created_at=here.service.clock.now(),
+        created_at=service.clock.now(),
         body=_encode(_Kept(completion=value, messages=messages)),
     )
-    await here.store.put_document(row)
+    await service.store.put_document(row)
 
 
 async def _found(request: Request) -> tuple[DocumentRow, _Kept]:
