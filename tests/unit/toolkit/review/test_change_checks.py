@@ -180,6 +180,28 @@ def test_a_changed_test_or_docstring_answers_the_question() -> None:
     assert "turned-round" not in rules_of(before, documented)
 
 
+@pytest.mark.parametrize(
+    "after",
+    [
+        "def f(key):\n    user = find_or_raise(key)\n    return user.name\n",
+        "def f(key):\n    user = find(key) or Guest()\n    return user.name\n",
+    ],
+)
+def test_a_value_from_elsewhere_needs_no_old_check(after: str) -> None:
+    """Where the change also altered what the name can be, the check that went with it is not missed."""
+    before = "def f(key):\n    user = find(key)\n    if user is None:\n        raise KeyError(key)\n    return user.name\n"
+    assert "none-check-removed" not in rules_of(before, after)
+    assert "none-check-removed" in rules_of(
+        before, before.replace("    if user is None:\n        raise KeyError(key)\n", "")
+    )
+
+
+def test_a_parameter_that_may_no_longer_be_none_needs_no_check() -> None:
+    """The annotation says so."""
+    before = "def f(user: User | None):\n    if user is None:\n        return ''\n    return user.name\n"
+    assert "none-check-removed" not in rules_of(before, "def f(user: User):\n    return user.name\n")
+
+
 def test_every_rule_of_two_texts_has_an_example() -> None:
     """No rule about what was removed is without a case here."""
     text = files("kodo.toolkit.review.checks").joinpath("rules.toml").read_text(encoding="utf-8")

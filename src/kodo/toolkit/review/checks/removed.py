@@ -12,7 +12,7 @@ from kodo.toolkit.review.checks.catalogue import remark, remark_on
 from kodo.toolkit.review.checks.flow import falls_through, is_none, is_not_none
 from kodo.toolkit.review.checks.pair import Pair
 from kodo.toolkit.review.draft import Draft
-from kodo.toolkit.review.python import dotted
+from kodo.toolkit.review.python import Function, dotted
 
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _GUARDING = {
@@ -60,6 +60,11 @@ def guard(pair: Pair) -> Iterator[Draft]:
         used = sorted(name for name in names if _still_used(pair, name))
         if not used:
             continue
+        if any(
+            _comes_from(pair.old_nodes, pair.old, name) != _comes_from(pair.new_nodes, pair.new, name)
+            for name in names
+        ):
+            continue
         nothing = is_none(node.test) or (
             dotted(node.test.operand) if isinstance(node.test, ast.UnaryOp) else ""
         )
@@ -90,6 +95,29 @@ def _called_checks(pair: Pair, names: set[str]) -> bool:
         and any(dotted(argument) in names for argument in node.args)
         for node in pair.new_nodes
     )
+
+
+def _comes_from(nodes: list[ast.AST], function: Function, name: str) -> list[str]:
+    """Where a name has its value from: what is assigned to it, and its annotation. If that changed, so did what it can be."""
+    found = [
+        ast.unparse(node.value)
+        for node in nodes
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.NamedExpr)) and node.value is not None
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if dotted(target) == name
+    ]
+    found += [
+        ast.unparse(node.items[0])
+        for node in nodes
+        if isinstance(node, (ast.With, ast.AsyncWith)) and name in _bound(node)
+    ]
+    parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    found += [ast.unparse(one) for one in parameters if one.arg == name.partition(".")[0]]
+    return sorted(found)
+
+
+def _bound(node: ast.With | ast.AsyncWith) -> set[str]:
+    return {dotted(item.optional_vars) for item in node.items if item.optional_vars is not None}
 
 
 def _still_used(pair: Pair, name: str) -> bool:
@@ -123,7 +151,14 @@ def wrapped_guard(pair: Pair) -> Iterator[Draft]:
             continue
         name = is_not_none(node.test) or dotted(node.test)
         kept = all(ast.unparse(statement) in new for statement in node.body)
-        if name and kept and not any(_mentions(test, {name}) for test in tests) and _taken_apart(pair, name):
+        same = _comes_from(pair.old_nodes, pair.old, name) == _comes_from(pair.new_nodes, pair.new, name)
+        if (
+            name
+            and kept
+            and same
+            and not any(_mentions(test, {name}) for test in tests)
+            and _taken_apart(pair, name)
+        ):
             yield from pair.lost(node, "none-check-removed", name)
 
 
