@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from kodo.server import conversations, health, models, responses, websocket
-from kodo.server.chat import completions
+from kodo.server import conversations, embeddings, health, models, responses, websocket
+from kodo.server.chat import completions, legacy
 from kodo.server.files import files, uploads
 from kodo.server.realtime import secrets
 from kodo.server.realtime import socket as realtime
@@ -41,6 +41,8 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/v1/uploads/{upload_id}/cancel", uploads.cancel, methods=["POST"]),
     WebSocketRoute("/v1/realtime", realtime.connect),
     Route("/v1/realtime/client_secrets", secrets.create, methods=["POST"]),
+    Route("/v1/completions", legacy.create, methods=["POST"]),
+    Route("/v1/embeddings", embeddings.create, methods=["POST"]),
     Route("/v1/conversations", conversations.create, methods=["POST"]),
     Route("/v1/conversations/{conversation_id}", conversations.retrieve, methods=["GET"]),
     Route("/v1/conversations/{conversation_id}", conversations.update, methods=["POST"]),

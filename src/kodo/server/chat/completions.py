@@ -82,6 +82,7 @@ async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> c
 
 
 async def start(service: Service, call: Call, body: chat.ChatRequest) -> list[Run]:
+    """One run for each of ``n`` answers; none is left where one cannot be started."""
     created = create_request(body)
     runs: list[Run] = []
     try:

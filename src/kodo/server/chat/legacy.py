@@ -1,0 +1,232 @@
+"""``POST /v1/completions``: a prompt instead of messages, answered by the same chat model.
+
+The prompt becomes the user's message; with a ``suffix`` the model is asked for what belongs between the two. Chat
+models answer a prompt, they do not continue it: that is what stands behind this endpoint on the hosted service, too,
+since its last completion models are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.lifecycle.plan import Call
+from kodo.lifecycle.run import Run
+from kodo.lifecycle.service import Service
+from kodo.server.chat import answer
+from kodo.server.chat.completions import error_frame, frame, merged, settle, start
+from kodo.server.chat.request import chat_request
+from kodo.server.http import GONE, ClientGone, EventStream, json_response, or_gone
+from kodo.server.limits import Ticket
+from kodo.server.state import State, caller, json_body, state
+from kodo.wire import chat
+from kodo.wire.decode import BadBody, convert
+from kodo.wire.legacy import LegacyChoice, LegacyCompletion, LegacyLogprobs, LegacyRequest
+
+_SUFFIX = (
+    "Write only the text that belongs between BEGINNING and END.\n\nBEGINNING:\n{prompt}\n\nEND:\n{suffix}"
+)
+
+
+async def create(request: Request) -> Response:
+    """The endpoint."""
+    here, who = state(request), caller(request)
+    ticket = here.limits.admit(who)
+    try:
+        body = legacy_request(await json_body(request))
+        runs = await _start(here.service, Call(owner=who.owner, streamed=bool(body.stream)), body)
+    except ClientGone:
+        ticket.close()
+        return GONE
+    except BaseException:
+        ticket.close()
+        raise
+    if body.stream:
+        return _streamed(here, body, runs, ticket)
+    try:
+        for run in runs:
+            await or_gone(request, run.wait())
+        return json_response(whole(body, runs), headers=ticket.headers)
+    except ClientGone:
+        return GONE
+    finally:
+        await settle(here, runs, ticket)
+
+
+def legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
+    """The checked body. Raises :class:`BadBody`."""
+    prompt = raw.get("prompt")
+    if isinstance(prompt, list) and any(not isinstance(one, str) for one in prompt):
+        raise BadBody("Token arrays are not supported: send text.", "prompt", "unsupported_value")
+    body: LegacyRequest = convert(dict(raw), LegacyRequest)
+    if body.best_of is not None and body.best_of != (body.n or 1):
+        raise BadBody(
+            "best_of can only equal n: answers are not ranked here.", "best_of", "unsupported_value"
+        )
+    return body
+
+
+def chat_requests(body: LegacyRequest) -> list[chat.ChatRequest]:
+    """One chat request a prompt. Raises :class:`BadBody`."""
+    given = {
+        name: getattr(body, name)
+        for name in ("model", "stream", "stream_options", "max_tokens", "temperature", "top_p", "presence_penalty",
+                     "frequency_penalty", "logit_bias", "seed", "stop", "user", "n")
+    }  # fmt: skip
+    if body.logprobs is not None:
+        given |= {"logprobs": True, "top_logprobs": body.logprobs}
+    prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+    texts = [
+        prompt if body.suffix is None else _SUFFIX.format(prompt=prompt, suffix=body.suffix)
+        for prompt in prompts
+    ]
+    return [chat_request({**given, "messages": [{"role": "user", "content": text}]}) for text in texts]
+
+
+async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> LegacyCompletion:
+    """A body to its whole answer, for those who have no HTTP: a batch.
+
+    Raises:
+        BadBody, KodoError: what the endpoint would answer as an error.
+    """
+    body = legacy_request(raw)
+    runs = await _start(service, call, body)
+    try:
+        for run in runs:
+            await run.wait()
+        return whole(body, runs)
+    finally:
+        for run in runs:
+            await service.stop(run)
+
+
+async def _start(service: Service, call: Call, body: LegacyRequest) -> list[Run]:
+    runs: list[Run] = []
+    try:
+        for asked in chat_requests(body):
+            runs.extend(await start(service, call, asked))
+    except BaseException:
+        await asyncio.gather(*(service.stop(run) for run in runs))
+        raise
+    return runs
+
+
+def _echoed(body: LegacyRequest, index: int) -> str:
+    if not body.echo:
+        return ""
+    return body.prompt if isinstance(body.prompt, str) else body.prompt[index // (body.n or 1)]
+
+
+def whole(body: LegacyRequest, runs: Sequence[Run]) -> LegacyCompletion:
+    """The answer to a request whose runs are over: the choices of the first prompt, then those of the next."""
+    choices = []
+    for index, run in enumerate(runs):
+        done = answer.choice(index, run.response)
+        before = _echoed(body, index)
+        choices.append(
+            LegacyChoice(
+                index=index,
+                text=before + (done.message.content or ""),
+                logprobs=_logprobs(done.logprobs, len(before)),
+                finish_reason="stop" if done.finish_reason == "tool_calls" else done.finish_reason,
+            )
+        )
+    return _completion(body, runs, tuple(choices), _usage(body, runs))
+
+
+def _usage(body: LegacyRequest, runs: Sequence[Run]) -> chat.CompletionUsage:
+    """Each prompt once, all answers."""
+    each = body.n or 1
+    by_prompt = [
+        answer.usage([run.response.usage for run in runs[place : place + each]])
+        for place in range(0, len(runs), each)
+    ]
+    first = by_prompt[0]
+    prompt, output = (
+        sum(one.prompt_tokens for one in by_prompt),
+        sum(one.completion_tokens for one in by_prompt),
+    )
+    cached = sum(one.prompt_tokens_details.cached_tokens for one in by_prompt)
+    return msgspec.structs.replace(
+        first,
+        prompt_tokens=prompt,
+        completion_tokens=output,
+        total_tokens=prompt + output,
+        prompt_tokens_details=msgspec.structs.replace(first.prompt_tokens_details, cached_tokens=cached),
+    )
+
+
+def _completion(
+    body: LegacyRequest,
+    runs: Sequence[Run],
+    choices: tuple[LegacyChoice, ...],
+    usage: chat.CompletionUsage | None,
+    name: str | None = None,
+) -> LegacyCompletion:
+    return LegacyCompletion(
+        id=name or f"cmpl-{secrets.token_hex(12)}",
+        created=runs[0].response.created_at,
+        model=body.model,
+        choices=choices,
+        usage=UNSET if usage is None else usage,
+    )
+
+
+def _logprobs(given: chat.ChoiceLogprobs | None, offset: int) -> LegacyLogprobs | None:
+    if given is None:
+        return None
+    offsets = []
+    for entry in given.content:
+        offsets.append(offset)
+        offset += len(entry.token)
+    return LegacyLogprobs(
+        tokens=tuple(entry.token for entry in given.content),
+        token_logprobs=tuple(entry.logprob for entry in given.content),
+        top_logprobs=tuple({top.token: top.logprob for top in entry.top_logprobs} for entry in given.content),
+        text_offset=tuple(offsets),
+    )
+
+
+def _streamed(here: State, body: LegacyRequest, runs: list[Run], ticket: Ticket) -> Response:
+    name = f"cmpl-{secrets.token_hex(12)}"
+    with_usage = bool((body.stream_options or {}).get("include_usage"))
+
+    async def frames() -> AsyncIterator[list[LegacyCompletion]]:
+        for index in range(len(runs)):
+            if before := _echoed(body, index):
+                yield [_completion(body, runs, (LegacyChoice(index=index, text=before),), None, name)]
+        async for choices in merged(runs):
+            shown = []
+            for choice in choices:
+                text = choice.delta.content
+                reason = "stop" if choice.finish_reason == "tool_calls" else choice.finish_reason
+                if (isinstance(text, str) and (text or reason)) or reason:
+                    piece = LegacyChoice(
+                        index=choice.index,
+                        text=text if isinstance(text, str) else "",
+                        logprobs=_logprobs(choice.logprobs, 0),
+                        finish_reason=reason,
+                    )
+                    shown.append(_completion(body, runs, (piece,), None, name))
+            if shown:
+                yield shown
+        if with_usage:
+            yield [_completion(body, runs, (), _usage(body, runs), name)]
+
+    async def finished() -> None:
+        await settle(here, runs, ticket)
+
+    return EventStream(
+        frames(),
+        frame,
+        headers=ticket.headers,
+        finished=finished,
+        on_error=error_frame,
+        tail=b"data: [DONE]\n\n",
+    )
