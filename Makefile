@@ -41,7 +41,12 @@ clean: ## Remove the virtual environment and caches (KODO_HOME stays)
 
 ##@ Long suites, not part of `make test`
 
-.PHONY: crash-store bench-state crash-batch bench-batch
+N ?= 200
+
+.PHONY: crash crash-store bench-state crash-batch bench-batch
+crash: setup-dev ## kill -9 the server N times (200) under a mixed load: nothing acknowledged is lost or happens twice
+	@KODO_CRASH_KILLS=$(N) $(B)/python -m pytest -s -m crash tests/crash $(ARGS)
+
 crash-store: setup-dev ## kill -9 a process that writes to the store, KILLS times (100): nothing acknowledged is lost
 	@KODO_CRASH_KILLS=$(or $(KILLS),100) $(B)/python -m pytest -m crash --timeout 3600 tests/unit/store/test_crash.py
 

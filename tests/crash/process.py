@@ -1,0 +1,64 @@
+"""A server in a process of its own that is forked from one where everything is imported already: it starts in no time,
+and it is killed as any other."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from tests.serving import MODEL
+
+from kodo.config import ModelSettings, Settings
+from kodo.server.serve import serve
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.crash.process"])
+
+
+def _serve(home: Path, script: Path) -> None:
+    os.setsid()  # a test that is interrupted does not interrupt the server instead
+    model = ModelSettings(engine="scripted", target=str(script))
+    serve(Settings(home=home, port=0, models={MODEL: model}, heartbeat_seconds=0.2, shutdown_seconds=2))
+
+
+@dataclass
+class Killable:
+    """A server that runs."""
+
+    process: BaseProcess
+    url: str
+
+    def kill(self) -> None:
+        """``kill -9``, and wait until it is gone."""
+        self.process.kill()
+        self.process.join()
+
+    def stop(self) -> int | None:
+        """SIGTERM; the exit code."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, signal.SIGTERM)
+        self.process.join(30)
+        return self.process.exitcode
+
+
+def start(home: Path, script: Path) -> Killable:
+    """Start a server with the scripted engine on a free port, and wait until it takes requests."""
+    note = home / "server.json"
+    note.unlink(missing_ok=True)
+    process = _FORKS.Process(target=_serve, args=(home, script), daemon=True)
+    process.start()
+    deadline = time.monotonic() + 120
+    while not note.exists():
+        if not process.is_alive():
+            raise RuntimeError(f"the server ended with {process.exitcode}")
+        if time.monotonic() > deadline:
+            process.kill()
+            raise RuntimeError("the server did not start")
+        time.sleep(0.005)
+    return Killable(process, json.loads(note.read_text())["url"])
