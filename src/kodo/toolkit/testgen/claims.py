@@ -401,7 +401,9 @@ def _properties(plain: str, quote: str, function: Function, siblings: frozenset[
         )
         if about_this and re.fullmatch(r"\d+|_\d+", limit):
             out.append(
-                f"len(result) <= max({limit}, 0)" if limit.startswith("_") else f"len(result) <= {limit}"
+                f"{limit} < 1 or len(result) <= {limit}"
+                if limit.startswith("_")
+                else f"len(result) <= {limit}"
             )
     if len(function.params) == 1:
         out += _round_trips(plain, siblings)

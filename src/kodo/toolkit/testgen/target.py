@@ -41,6 +41,9 @@ _DUNDERS = frozenset(
     ]
 )
 
+# A guess may be wrong, so a parameter that nothing is known of gets values of these as well.
+_OTHERS = (Shape("str"), Shape("int"), Shape("list", (Shape("int"),)))
+
 
 @dataclass(frozen=True, slots=True)
 class Param:
@@ -251,7 +254,8 @@ def _read_param(
     if shape is None and default is not None:
         shape = from_value(default)
     if shape is None:
-        shape = from_use(arg.arg, body) or from_name(arg.arg)
+        guess = from_use(arg.arg, body) or from_name(arg.arg)
+        shape = Shape("union", (guess, *(other for other in _OTHERS if other != guess)))
     return Param(arg.arg, shape, typed, ast.unparse(default) if default else None, keyword_only)
 
 

@@ -174,7 +174,7 @@ def test_stated_results_and_errors_are_read(tmp_path, signature, doc, given, kin
         ("x: float", "Returns a number between 0 and 1.", "not 0 <= 1 or 0 <= result <= 1"),
         ("xs: list[int]", "Returns the items in ascending order.", "list(result) == sorted(result)"),
         ("xs: list[int]", "Does not modify the list.", "unchanged"),
-        ("s: str, n: int", "Returns at most n characters.", "len(result) <= max(_1, 0)"),
+        ("s: str, n: int", "Returns at most n characters.", "_1 < 1 or len(result) <= _1"),
     ],
 )
 def test_stated_properties_hold_for_every_call(tmp_path, signature, doc, text):

@@ -69,8 +69,8 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Seen]:
 
 
 def _is_direct(call: Call) -> bool:
-    """Whether the result of the expression is that of the function; a documented example may be built around it."""
-    if call.origin not in ("example", "model"):
+    """Whether the result of the expression is that of the function; an example or a round trip may be built around it."""
+    if call.origin not in ("example", "claim", "model"):
         return True
     tree = ast.parse(call.expression, mode="eval").body
     func = tree.func if isinstance(tree, ast.Call) else None
