@@ -32,6 +32,8 @@ class Told:
     background: set[str] = field(default_factory=set)
     cancelled: set[str] = field(default_factory=set)
     """Background responses whose cancellation was acknowledged or asked for."""
+    deleting: set[str] = field(default_factory=set)
+    """Responses that were asked to be deleted; ``deleted``: and that was acknowledged."""
     deleted: set[str] = field(default_factory=set)
     events: dict[str, dict[int, Event]] = field(default_factory=dict)
     """Events that readers of background responses saw, by number."""
@@ -109,6 +111,7 @@ class Load:
         for number in itertools.count():
             response = await self.create(self.text())
             if number % 4 == 3:
+                self.told.deleting.add(response["id"])
                 answer = await self.http.delete(f"/v1/responses/{response['id']}")
                 assert answer.status_code == 200
                 self.told.deleted.add(response["id"])
