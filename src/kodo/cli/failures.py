@@ -9,6 +9,7 @@ from kodo.client.errors import (
     CallError,
     EndpointError,
     KodoError,
+    ReplayError,
     RequestRefusedError,
 )
 
@@ -18,11 +19,11 @@ def code_of(error: KodoError) -> ExitCode:
     match error:
         case BudgetExceededError():
             return ExitCode.BUDGET
-        case RequestRefusedError() | AuthenticationFailedError():
+        case RequestRefusedError() | AuthenticationFailedError() | ReplayError():
             return ExitCode.BAD_INPUT
         case CallError() | EndpointError():
             return ExitCode.SERVER
-        case _:  # settings, prices, cassettes, names of chats: nothing was sent
+        case _:  # settings, prices, names of chats: nothing was sent
             return ExitCode.BAD_INPUT
 
 
