@@ -42,6 +42,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartedServer]:
     with pytest.MonkeyPatch.context() as patch:
         alone(patch, tmp_path_factory.mktemp("home"))
         started = StartedServer.start(120)
+        patch.setenv("KODO_BASE_URL", started.base_url)
         yield started
         started.stop()
 
@@ -56,16 +57,16 @@ def test_with_nothing_configured_a_server_lives_as_long_as_the_session(
     with kodo.Session(on_note=notes.append) as session:
         answer = session.respond("good morning")
         assert session.endpoint().source == "started"
-        assert find_running() == session.endpoint().base_url
+        assert find_running() is None, "it is no other command's server"
     assert "good morning" in answer.text
     assert notes == ["no server is configured or running: starting kodo for this command"]
     assert not (tmp_path / "server.json").exists()
 
 
-def test_a_running_server_is_found_and_used(server: StartedServer) -> None:
+def test_everything_goes_through_a_server_that_runs(server: StartedServer) -> None:
     """Answers, usage, streams, background, chat, code, batch and estimate go through it, and each call is a row."""
     with kodo.Session() as session:
-        assert session.endpoint().source == "running"
+        assert (session.endpoint().source, session.endpoint().local) == ("configured", True)
         answer = session.respond("one two three", max_output_tokens=50, metadata={"a": "b"})
         assert answer.status == "completed"
         assert answer.usage.input_tokens > 0

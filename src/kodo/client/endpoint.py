@@ -21,6 +21,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import httpx2
+from filelock import FileLock, Timeout
 
 from kodo.client.errors import EndpointError
 from kodo.client.settings import ClientSettings
@@ -94,9 +95,8 @@ def is_loopback(url: str) -> bool:
 def find_running() -> str | None:
     """Base URL of a kodo that runs on this machine and answers, or None."""
     noted = _noted()
-    for url in [noted[1]] if noted else []:
-        if _is_kodo(url):
-            return f"{url}/v1"
+    if noted and not _is_private(noted[0]) and _is_kodo(noted[1]):
+        return f"{noted[1]}/v1"
     usual = f"http://127.0.0.1:{DEFAULT_PORT}"
     return f"{usual}/v1" if _is_kodo(usual) else None
 
@@ -109,6 +109,23 @@ def _noted() -> tuple[int, str] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return (pid, url) if is_loopback(url) else None
+
+
+def _claim(pid: int) -> FileLock:
+    """The lock that a command holds on the server it started, for as long as it runs."""
+    return FileLock(kodo_home() / f"server-{pid}.lock", thread_local=False)
+
+
+def _is_private(pid: int) -> bool:
+    """Whether a server was started by a command that still runs, and will end with it."""
+    claim = _claim(pid)
+    if not Path(claim.lock_file).exists():
+        return False
+    try:
+        with claim.acquire(timeout=0):
+            return False  # the command was killed and its server goes on: as good as any other
+    except Timeout:
+        return True
 
 
 def _is_kodo(url: str) -> bool:
@@ -130,10 +147,13 @@ def _get(url: str) -> dict[str, object] | None:
 
 
 class StartedServer:
-    """A kodo server that lives as long as one command. Made by :meth:`start`."""
+    """A kodo server that lives as long as one command, and that no other command uses. Made by :meth:`start`."""
 
     def __init__(self, process: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
         self._process, self.base_url, self._log = process, base_url, log
+        self._claim = _claim(process.pid)
+        Path(self._claim.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        self._claim.acquire(timeout=0)
 
     @classmethod
     def start(cls, seconds: float, command: tuple[str, ...] = ()) -> StartedServer:
@@ -196,3 +216,5 @@ class StartedServer:
                 self._process.kill()
                 self._process.wait()
         self._log.unlink(missing_ok=True)
+        self._claim.release()
+        Path(self._claim.lock_file).unlink(missing_ok=True)

@@ -109,6 +109,16 @@ def test_another_program_on_the_usual_port_is_no_kodo(monkeypatch: pytest.Monkey
         server.stop()
 
 
+def test_a_server_of_another_command_is_not_used_while_that_command_runs(home: Path) -> None:
+    """It would go away with the other command; once that is gone, what still runs is as good as any."""
+    with FakeResponses() as server:
+        note(home, server.base_url.removesuffix("/v1"))
+        claim = endpoint._claim(os.getpid())
+        with claim.acquire():
+            assert find_running() is None
+        assert find_running() == server.base_url
+
+
 def test_a_server_that_dies_reports_its_last_line() -> None:
     """The error carries what the server said before it ended."""
     with pytest.raises(EndpointError, match=r"ended with 3: no model here"):
