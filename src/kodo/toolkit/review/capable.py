@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kodo.toolkit.report.model import Category, EvidenceKind, Finding, Severity
+from kodo.toolkit.review.checks.orders import without_orders
 from kodo.toolkit.review.chunks import Chunk
 from kodo.toolkit.review.draft import Draft, Edit
 from kodo.toolkit.review.languages import NAMES
@@ -76,11 +77,11 @@ def _about(chunk: Chunk, found: Sequence[Finding], asker: "Asker") -> list[Draft
         for item in found
         if item.place.path == chunk.file.path and chunk.start <= item.place.line <= chunk.end
     ]
-    known = "\n".join(f"- line {item.place.line}: {item.message}" for item in here) or "- nothing"
+    known = "\n".join(f"- line {item.place.line}: {_one_line(item.message)}" for item in here) or "- nothing"
     canary = canary_for(chunk.text)
     instructions = prompt("findings.md").format(
         language=NAMES[chunk.file.language],
-        path=chunk.file.path,
+        path=_one_line(chunk.file.path),
         canary=canary,
         tongue=TONGUES[asker.options.lang],
         known=known,
@@ -100,6 +101,11 @@ def _about(chunk: Chunk, found: Sequence[Finding], asker: "Asker") -> list[Draft
         asker.rejected.update(reason.partition(":")[2].strip() for reason in reasons)
     known_at = {(item.place.line, item.category) for item in here}
     return [draft for draft in drafts if (draft.line, draft.category) not in known_at]
+
+
+def _one_line(text: str) -> str:
+    """Words that come from the code under review, as they may stand among instructions."""
+    return without_orders(" ".join(text.split()))[:300]
 
 
 def _read(chunk: Chunk, text: str, canary: str, asker: "Asker") -> tuple[list[Draft], list[str]]:

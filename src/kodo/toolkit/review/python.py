@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+_DEEPEST = 200
+"""Nodes inside each other; Python's own unparse takes several frames for each and stops at 1000 frames."""
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -101,9 +103,20 @@ def parse(text: str) -> Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return Module(text, ast.parse(text))
+            tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    return Module(text, tree) if _depth(tree) <= _DEEPEST else None
+
+
+def _depth(tree: ast.AST) -> int:
+    """How many nodes lie inside each other at most."""
+    level: list[ast.AST] = [tree]
+    depth = 0
+    while level and depth <= _DEEPEST:
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+        depth += 1
+    return depth
 
 
 def first_line(node: Function | ast.ClassDef) -> int:

@@ -5,12 +5,14 @@ from importlib.resources import files
 
 import pytest
 
+from kodo.toolkit.review import VersionsSource
 from kodo.toolkit.review.analysers import syntax
 from kodo.toolkit.review.analysers.patterns import PATTERNS
 from kodo.toolkit.review.analysers.ruff_rules import RULES
-from kodo.toolkit.review.checks import whole
+from kodo.toolkit.review.checks import change, whole
 from kodo.toolkit.review.draft import Subject
 from kodo.toolkit.review.messages import japanese
+from kodo.toolkit.review.reading import read
 
 CASES: list[tuple[str, str, str]] = [
     # (rule, code that has the defect, code that looks like it and has not)
@@ -331,8 +333,20 @@ def test_a_syntax_error_is_found_on_its_line(name: str, language: str, code: str
     assert abs(drafts[0].line - line) <= 1
 
 
-def test_code_that_nests_too_deep_is_a_failure_and_no_crash() -> None:
-    """What the parser gives up on is said not to have been looked at."""
-    deep = "x = " + "(" * 5000 + ")" * 5000 + "\n"
+@pytest.mark.parametrize(
+    "deep",
+    [
+        "x = " + "(" * 5000 + ")" * 5000 + "\n",
+        "x = " + " + ".join(["'a'"] * 900) + "\n",
+        "if a == 0:\n    b()\n" + "".join(f"elif a == {n}:\n    b()\n" for n in range(1, 600)),
+        "".join("    " * n + "if a:\n" for n in range(90)) + "    " * 90 + "b()\n",
+    ],
+    ids=["brackets", "a sum", "a chain of elif", "blocks"],
+)
+def test_code_that_nests_too_deep_is_no_crash(deep: str) -> None:
+    """Each is either checked or said not to have been; nothing else happens."""
     outcome = whole.run([Subject("m.py", "python", deep)])
-    assert 0 in outcome.failures
+    assert (0 in outcome.failures) != (0 in outcome.looked_at)
+    before = f"y = 1\n{deep}"
+    files = read(VersionsSource({"m.py": before}, {"m.py": deep}), 1_000_000).files
+    assert change.run(files[0], tested=False) == []
