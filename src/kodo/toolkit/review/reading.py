@@ -6,7 +6,7 @@ with its reason. `base_text` gives the project's own settings as they were befor
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePosixPath
 
@@ -109,7 +109,7 @@ class _Sorter:
         if not file.whole and not file.touched:
             self.leave(file.path, "no line changed", gap=False)
         else:
-            self.files.append(file)
+            self.files.append(replace(file, path=printable(file.path)))
 
     def material(
         self, name: str, base_text: Callable[[str], str | None], root: Path | None = None

@@ -1,10 +1,12 @@
 """Sources are read right and safely: from git in every state, from diffs with and without a tree, from folders."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from kodo.toolkit.report.formats import FORMATS
 from kodo.toolkit.review import (
     BaseSource,
     CommitSource,
@@ -92,6 +94,16 @@ def test_names_of_every_kind_are_read(repo: Path) -> None:
         (repo / name).write_text("x = 1\n")
     git(repo, "add", ".")
     assert set(paths(read(StagedSource(repo), MOST))) == set(names)
+
+
+def test_a_name_that_is_no_text_can_be_reported(repo: Path) -> None:
+    """Bytes that are no UTF-8 are shown as escapes in every output."""
+    name = os.fsdecode(b"caf\xe9.py")
+    (repo / name).write_text("def f(x=[]):\n    return x\n")
+    git(repo, "add", ".")
+    report = review(StagedSource(repo), ReviewOptions(fixes=False), None)
+    assert [item.place.path for item in report.findings] == ["caf\\xe9.py"]
+    assert all(render(report) for render in FORMATS.values())
 
 
 def test_what_cannot_be_reviewed_is_listed_with_its_reason(repo: Path) -> None:
