@@ -25,6 +25,8 @@ from kodo.lifecycle.records import Store
 from kodo.lifecycle.recovery import recover
 from kodo.lifecycle.sealing import Sealer
 from kodo.lifecycle.service import Service
+from kodo.server.batches.desk import Batches
+from kodo.server.batches.endpoints import ENDPOINTS
 from kodo.server.errors import on_bug, on_http, on_known
 from kodo.server.files.blobs import Blobs
 from kodo.server.files.parts import Uploads
@@ -132,6 +134,9 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         await files.open()
         uploads = Uploads(store, files, service.clock, service.ids)
         await uploads.open()
+        batches = Batches(service, files, ENDPOINTS, settings.limits.body_bytes)
+        stack.push_async_callback(batches.close)
+        await batches.open()
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
         yield State(
             settings=settings,
@@ -142,6 +147,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             secrets=Secrets(time.time),
             files=files,
             uploads=uploads,
+            batches=batches,
             started=int(time.time()),
         )
 

@@ -153,7 +153,11 @@ async def on_http(request: Request, error: Exception) -> Response:
 
 async def on_bug(request: Request, error: Exception) -> Response:
     """Anything else: logged here, and nothing of it leaves the server."""
-    body = Envelope(
+    return Response(msgspec.json.encode(internal_error()), 500, media_type="application/json")
+
+
+def internal_error() -> Envelope:
+    """What is said of a bug."""
+    return Envelope(
         error=ErrorBody(message="The server had an internal error.", type="server_error", code="server_error")
     )
-    return Response(msgspec.json.encode(body), 500, media_type="application/json")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from kodo.server import conversations, embeddings, health, models, responses, websocket
+from kodo.server import conversations, embeddings, health, models, openapi, responses, websocket
+from kodo.server.batches import batches
 from kodo.server.chat import completions, legacy
 from kodo.server.files import files, uploads
 from kodo.server.realtime import secrets
@@ -14,6 +15,7 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/health", health.health, methods=["GET"]),
     Route("/ready", health.ready, methods=["GET"]),
     Route("/metrics", health.metrics, methods=["GET"]),
+    Route("/openapi.json", openapi.openapi, methods=["GET"]),
     Route("/v1/models", models.list_models, methods=["GET"]),
     Route("/v1/models/{model:path}", models.retrieve_model, methods=["GET"]),
     WebSocketRoute("/v1/responses", websocket.responses),
@@ -43,6 +45,10 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/v1/realtime/client_secrets", secrets.create, methods=["POST"]),
     Route("/v1/completions", legacy.create, methods=["POST"]),
     Route("/v1/embeddings", embeddings.create, methods=["POST"]),
+    Route("/v1/batches", batches.create, methods=["POST"]),
+    Route("/v1/batches", batches.list_batches, methods=["GET"]),
+    Route("/v1/batches/{batch_id}", batches.retrieve, methods=["GET"]),
+    Route("/v1/batches/{batch_id}/cancel", batches.cancel, methods=["POST"]),
     Route("/v1/conversations", conversations.create, methods=["POST"]),
     Route("/v1/conversations/{conversation_id}", conversations.retrieve, methods=["GET"]),
     Route("/v1/conversations/{conversation_id}", conversations.update, methods=["POST"]),

@@ -138,6 +138,7 @@ class _Server(uvicorn.Server):
         _forget(self._parts.settings.home)
         if self._greeting is not None:
             self._greeting.cancel()
+        await self._parts.batches.close()
         closing = asyncio.create_task(self._parts.service.close(self._parts.settings.shutdown_seconds))
         await super().shutdown(sockets)
         await closing

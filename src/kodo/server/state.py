@@ -11,6 +11,7 @@ from kodo.config import Settings
 from kodo.lifecycle.plan import Backend
 from kodo.lifecycle.records import Store
 from kodo.lifecycle.service import Service
+from kodo.server.batches.desk import Batches
 from kodo.server.files.parts import Uploads
 from kodo.server.files.shelf import Files
 from kodo.server.http import read_body
@@ -32,6 +33,7 @@ class State:
     secrets: Secrets
     files: Files
     uploads: Uploads
+    batches: Batches
     started: int
     """Seconds since the epoch."""
 

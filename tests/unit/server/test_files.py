@@ -15,7 +15,7 @@ import pytest
 from openai.types import FileObject, Upload
 from openai.types.uploads import UploadPart
 from tests.serving import Served, served, settings
-from tests.unit.server.test_access import _key
+from tests.unit.server.test_access import make_key
 
 from kodo.lifecycle.records import DocumentRow
 from kodo.server.files import files as endpoints
@@ -43,7 +43,7 @@ def on_disk(server: Served) -> list[str]:
 async def test_bytes_come_back_as_they_went_and_only_to_their_owner(tmp_path: Path) -> None:
     """Create, retrieve, list, content, delete; another project's key finds nothing, and lists nothing."""
     async with served(settings(tmp_path)) as server:
-        mine, other = server.sdk(await _key(server, "mine")), server.sdk(await _key(server, "other"))
+        mine, other = server.sdk(await make_key(server, "mine")), server.sdk(await make_key(server, "other"))
         file = await mine.files.create(file=("Ümlaut name.bin", BYTES), purpose="user_data")
         assert (file.bytes, file.filename, file.purpose) == (len(BYTES), "Ümlaut name.bin", "user_data")
         assert (file.status, file.expires_at) == ("processed", None)

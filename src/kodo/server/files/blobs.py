@@ -107,6 +107,10 @@ class Blobs:
         except PermissionError:  # some file systems have one name a file
             shutil.copyfile(place, other)
 
+    def ids(self, prefix: str) -> list[str]:
+        """The ids of this kind that are on disk. Raises ``OSError``."""
+        return [path.name for path in self._folder.glob(f"{prefix}_*") if _ID.fullmatch(path.name)]
+
     async def read(self, blob_id: str) -> AsyncIterator[bytes]:
         """Its bytes, in pieces. It is open once this returns: deleted meanwhile, it is read to its end.
 

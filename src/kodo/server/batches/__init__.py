@@ -1,0 +1,1 @@
+"""Batches: files of requests as background work on the one lifecycle, which a crash does not undo."""
