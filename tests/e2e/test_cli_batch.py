@@ -85,6 +85,7 @@ def test_ctrl_c_waits_for_the_requests_in_flight_and_the_next_run_goes_on(tmp_pa
         kodo = Kodo(tmp_path, server.base_url)
         process = kodo.start("batch", "run", str(source), str(out), "-c", "4")
         while lines_in(out) < 20:
+            assert process.poll() is None, process.communicate()
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate()
@@ -196,6 +197,7 @@ def test_a_second_run_on_the_same_output_is_refused_while_the_first_one_writes(t
         kodo = Kodo(tmp_path, server.base_url)
         first = kodo.start("batch", "run", str(source), str(out))
         while not server.record.calls:
+            assert first.poll() is None, first.communicate()
             time.sleep(0.005)
         second = kodo.run("batch", "run", str(source), str(out))
         first.send_signal(signal.SIGKILL)
@@ -256,6 +258,7 @@ def test_a_submitted_batch_is_taken_up_again_and_not_submitted_twice(
         kodo = Kodo(tmp_path, server.base_url)
         process = kodo.start("batch", "run", str(source), str(out), "--via", "batch-api")
         while not server.batches.batches:
+            assert process.poll() is None, process.communicate()
             time.sleep(0.005)
         process.send_signal(how)
         process.communicate()
