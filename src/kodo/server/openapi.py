@@ -1,0 +1,203 @@
+"""``/openapi.json``: the server's OpenAPI 3.1 document, made from the wire types and one table of operations.
+
+A test holds the table and the routes together, so that nothing is served that is not described here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response as HttpResponse
+
+from kodo.server.errors import STATUS, Envelope
+from kodo.server.http import json_response
+from kodo.wire import batches, chat, embeddings, files, legacy
+from kodo.wire.request import CompactRequest, CreateResponse, Metadata
+from kodo.wire.response import CompactedResponse, InputTokens, Response
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What one method of one path takes and gives. Types are wire types; None: a plain JSON object."""
+
+    summary: str
+    body: Any = None
+    answer: Any = None
+    query: tuple[str, ...] = ()
+    streams: bool = False
+    media: str = "application/json"
+    status: int = 200
+
+
+class Metadated(Struct, frozen=True, kw_only=True):
+    """New metadata for an object."""
+
+    metadata: Metadata
+
+
+class ConversationBody(Struct, frozen=True, kw_only=True):
+    """A new conversation: its metadata, and the items that it begins with."""
+
+    metadata: Metadata | None = None
+    items: list[dict[str, Any]] | None = None
+
+
+class ItemsBody(Struct, frozen=True, kw_only=True):
+    """Items to add."""
+
+    items: list[dict[str, Any]]
+
+
+_PAGE = ("after", "limit", "order")
+_RESPONSE = "/v1/responses/{response_id}"
+_CHAT = "/v1/chat/completions/{completion_id}"
+_CONVERSATION = "/v1/conversations/{conversation_id}"
+
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("GET", "/health"): Operation("The process lives."),
+    ("GET", "/ready"): Operation("It can answer; 503 while an engine is not there."),
+    ("GET", "/metrics"): Operation("Prometheus' text format.", media="text/plain"),
+    ("GET", "/openapi.json"): Operation("This document."),
+    ("GET", "/v1/models"): Operation("The names that are answered, and what stands behind each."),
+    ("GET", "/v1/models/{model}"): Operation("One of them."),
+    ("POST", "/v1/responses"): Operation("Create a response.", CreateResponse, Response, streams=True),
+    ("POST", "/v1/responses/input_tokens"): Operation(
+        "Count a request's input.", CreateResponse, InputTokens
+    ),
+    ("POST", "/v1/responses/compact"): Operation(
+        "Fold a history into one item.", CompactRequest, CompactedResponse
+    ),
+    ("GET", _RESPONSE): Operation(
+        "A stored response, or its events.",
+        None,
+        Response,
+        ("stream", "starting_after", "include[]"),
+        streams=True,
+    ),
+    ("DELETE", _RESPONSE): Operation("Delete it."),
+    ("POST", _RESPONSE + "/cancel"): Operation("Cancel a background response.", None, Response),
+    ("GET", _RESPONSE + "/input_items"): Operation(
+        "The items it was given.", query=("before", "include[]", *_PAGE)
+    ),
+    ("POST", "/v1/chat/completions"): Operation(
+        "Create a chat completion.", chat.ChatRequest, chat.ChatCompletion, streams=True
+    ),
+    ("GET", "/v1/chat/completions"): Operation("The stored ones.", query=("model", *_PAGE)),
+    ("GET", _CHAT): Operation("A stored one.", None, chat.ChatCompletion),
+    ("POST", _CHAT): Operation("Change its metadata.", Metadated, chat.ChatCompletion),
+    ("DELETE", _CHAT): Operation("Delete it."),
+    ("GET", _CHAT + "/messages"): Operation("The messages it answers.", query=_PAGE),
+    ("POST", "/v1/completions"): Operation(
+        "Answer a prompt.", legacy.LegacyRequest, legacy.LegacyCompletion, streams=True
+    ),
+    ("POST", "/v1/embeddings"): Operation(
+        "Vectors of texts.", embeddings.EmbeddingsRequest, embeddings.EmbeddingsResponse
+    ),
+    ("POST", "/v1/files"): Operation("Upload a file (multipart).", answer=files.FileObject),
+    ("GET", "/v1/files"): Operation("The project's files.", query=("purpose", *_PAGE)),
+    ("GET", "/v1/files/{file_id}"): Operation("A file's facts.", None, files.FileObject),
+    ("DELETE", "/v1/files/{file_id}"): Operation("Delete it."),
+    ("GET", "/v1/files/{file_id}/content"): Operation("Its bytes.", media="application/octet-stream"),
+    ("POST", "/v1/uploads"): Operation("Begin an upload in parts.", files.CreateUpload, files.Upload),
+    ("POST", "/v1/uploads/{upload_id}/parts"): Operation("Add a part (multipart).", answer=files.UploadPart),
+    ("POST", "/v1/uploads/{upload_id}/complete"): Operation(
+        "Make a file of the parts.", files.CompleteUpload, files.Upload
+    ),
+    ("POST", "/v1/uploads/{upload_id}/cancel"): Operation("Give it up.", None, files.Upload),
+    ("POST", "/v1/batches"): Operation(
+        "Work through a file of requests.", batches.CreateBatch, batches.Batch
+    ),
+    ("GET", "/v1/batches"): Operation("The project's batches.", query=("after", "limit")),
+    ("GET", "/v1/batches/{batch_id}"): Operation("How far one is.", None, batches.Batch),
+    ("POST", "/v1/batches/{batch_id}/cancel"): Operation("Stop it.", None, batches.Batch),
+    ("POST", "/v1/realtime/client_secrets"): Operation("A short-lived key for a realtime session."),
+    ("POST", "/v1/conversations"): Operation("Create a conversation.", ConversationBody),
+    ("GET", _CONVERSATION): Operation("A conversation."),
+    ("POST", _CONVERSATION): Operation("Change its metadata.", Metadated),
+    ("DELETE", _CONVERSATION): Operation("Delete it, with its items."),
+    ("POST", _CONVERSATION + "/items"): Operation("Add items, all or none.", ItemsBody, query=("include[]",)),
+    ("GET", _CONVERSATION + "/items"): Operation("Its items.", query=("include[]", *_PAGE)),
+    ("GET", _CONVERSATION + "/items/{item_id}"): Operation("One item.", query=("include[]",)),
+    ("DELETE", _CONVERSATION + "/items/{item_id}"): Operation("Delete it."),
+}
+_QUERY: Mapping[str, dict[str, Any]] = {
+    "limit": {"type": "integer", "minimum": 1, "maximum": 100},
+    "order": {"enum": ["asc", "desc"]},
+    "stream": {"enum": ["true", "false"]},
+    "starting_after": {"type": "integer"},
+    "include[]": {"type": "array", "items": {"type": "string"}},
+}
+
+
+async def openapi(request: Request) -> HttpResponse:
+    """``GET /openapi.json``."""
+    return json_response(document())
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document; the same for the life of the process."""
+    types = list({id(kind): kind for kind in _types()}.values())
+    schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    by_type = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
+    paths: dict[str, dict[str, Any]] = {}
+    for (method, path), operation in OPERATIONS.items():
+        paths.setdefault(path, {})[method.lower()] = _described(method, path, operation, by_type)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "kodo",
+            "version": version("kodo"),
+            "description": "The Codex API (Responses and its siblings) on your own machine. WebSockets, which OpenAPI "
+            "cannot describe: /v1/responses and /v1/realtime.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"key": []}],
+    }
+
+
+def _types() -> Iterator[Any]:
+    yield Envelope
+    for operation in OPERATIONS.values():
+        yield from (kind for kind in (operation.body, operation.answer) if kind is not None)
+
+
+def _described(method: str, path: str, operation: Operation, by_type: Mapping[int, Any]) -> dict[str, Any]:
+    names = re.findall(r"{(\w+)}", path)
+    parameters = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+    ]
+    parameters += [
+        {"name": name, "in": "query", "schema": _QUERY.get(name, {"type": "string"})}
+        for name in operation.query
+    ]
+    content = {operation.media: {"schema": by_type.get(id(operation.answer), {})}}
+    if operation.streams:
+        content["text/event-stream"] = {"schema": {"type": "string"}}
+    answers: dict[str, Any] = {str(operation.status): {"description": operation.summary, "content": content}}
+    envelope = {"application/json": {"schema": by_type[id(Envelope)]}}
+    for status in sorted({status for _, status, _ in STATUS}):
+        answers[str(status)] = {"description": "An error.", "content": envelope}
+    described: dict[str, Any] = {
+        "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}").strip("_"),
+        "summary": operation.summary,
+        "parameters": parameters,
+        "responses": answers,
+    }
+    if operation.body is not None:
+        schema = by_type[id(operation.body)]
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    return described
