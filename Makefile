@@ -43,7 +43,7 @@ clean: ## Remove the virtual environment and caches (KODO_HOME stays)
 
 N ?= 200
 
-.PHONY: crash crash-store bench-state crash-batch bench-batch
+.PHONY: crash crash-store bench-state crash-batch crash-batch-api bench-batch-api bench-batch
 crash: setup-dev ## kill -9 the server N times (200) under a mixed load: nothing acknowledged is lost or happens twice
 	@KODO_CRASH_KILLS=$(N) $(B)/python -m pytest -s -m crash tests/crash $(ARGS)
 
@@ -55,6 +55,12 @@ bench-state: setup-dev ## What the store costs alone: commits, reads, a chain's 
 
 crash-batch: setup-dev ## kill -9 a batch of 5,000 requests ten times: one result a custom_id
 	@KODO_CRASH_LINES=5000 KODO_CRASH_KILLS=10 $(B)/python -m pytest -m crash --timeout 1800 tests/e2e/test_cli_batch.py
+
+crash-batch-api: setup-dev ## kill -9 the server under a batch of 2,000 requests twenty times: one result a custom_id
+	@KODO_CRASH_LINES=$(or $(LINES),2000) KODO_CRASH_KILLS=$(or $(KILLS),20) $(B)/python -m pytest -m crash --timeout 1800 tests/e2e/test_batch_crash.py
+
+bench-batch-api: setup-dev ## The Batch API against the engine's limit, and what it costs whoever asks meanwhile
+	@$(B)/python -m bench.bench_batch_api $(ARGS)
 
 bench-batch: setup-dev ## Throughput of a batch against the engine's limit and a naive script; memory of both
 	@$(B)/python -m bench.bench_batch $(ARGS)
