@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from kodo.engines.llama.client import ChildClient, Chunk, Completion, TokenLogprob
-from kodo.engines.llama.template import Ids
+from kodo.engines.llama.template import Ids, TokenCache
 from kodo.lifecycle.ports import Progress, TextDelta, Usage
 from kodo.wire.items import Logprob, TopLogprob
 
@@ -27,9 +27,17 @@ class Answer:
     """
 
     def __init__(
-        self, client: ChildClient, settings: dict[str, Any], prompt: Ids, *, before: Ids = (), room: int
+        self,
+        client: ChildClient,
+        tokens: TokenCache,
+        settings: dict[str, Any],
+        prompt: Ids,
+        *,
+        before: Ids = (),
+        room: int,
     ) -> None:
         self._client = client
+        self._tokens = tokens
         self._settings = settings
         self._prompt = len(prompt)
         self._cached: int | None = None
@@ -117,7 +125,7 @@ class Answer:
                         self._cached = chunk.timings.cache_n
                     self.ended = chunk.stop_type
                     break
-                silent.extend(await self._tokens(chunk, new))
+                silent.extend(await self._ids(chunk, new))
                 if not chunk.content:
                     continue  # an end token, or another control token: without text
                 delta = TextDelta(
@@ -146,11 +154,11 @@ class Answer:
             total=self._prompt, done=min(done, self._prompt), cached=min(self._cached or 0, self._prompt)
         )
 
-    async def _tokens(self, chunk: Chunk, new: int) -> Ids:
+    async def _ids(self, chunk: Chunk, new: int) -> Ids:
         """The ids of a chunk. The engine leaves out those that ended inside a character; their text tells them."""
         if new <= len(chunk.tokens) or not chunk.content:
             return chunk.tokens
-        found = await self._client.tokenize(chunk.content, special=False)
+        found = (await self._tokens.plain("", (chunk.content,)))[chunk.content]
         return found if len(found) == new else (*found[:-1], *chunk.tokens)
 
 

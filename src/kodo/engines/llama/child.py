@@ -59,6 +59,7 @@ def _load(config: dict[str, Any]) -> Any:
         params.slot_save_path = config["saves"]
     if config.get("embedding"):
         params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:  # its own words are always "Failed to init server"

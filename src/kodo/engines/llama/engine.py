@@ -19,6 +19,7 @@ from msgspec import Struct
 from kodo.engines.llama import reasoning
 from kodo.engines.llama.answer import Answer
 from kodo.engines.llama.client import ChildClient
+from kodo.engines.llama.embedding import Embedder
 from kodo.engines.llama.prompt import question, turns
 from kodo.engines.llama.replay import replay
 from kodo.engines.llama.saves import Saves, fingerprint
@@ -97,6 +98,7 @@ class LlamaEngine:
                 saves=options.saves,
             )
         )
+        self._embedder = Embedder(model, options.threads)
         self._saves: Saves | None = None
         self._client = ChildClient(self._supervisor)
         self._template = Template(self._client)
@@ -155,7 +157,8 @@ class LlamaEngine:
         await self._template.learn()
 
     async def stop(self) -> None:
-        """End the child."""
+        """End the children."""
+        await self._embedder.stop()
         await self._supervisor.stop()
 
     async def card(self) -> ModelCard:
@@ -222,7 +225,14 @@ class LlamaEngine:
         async with self._slots.take(cache.owner, cache.key, plan.ids) as slot:
             self._recall()
             await self._swap(slot, cache, plan.ids)
-            answer = Answer(self._client, self._settings(prompt, slot), plan.ids, before=before, room=room)
+            answer = Answer(
+                self._client,
+                self._template.tokens,
+                self._settings(prompt, slot),
+                plan.ids,
+                before=before,
+                room=room,
+            )
             slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()
             turn = Turn(plan, prompt, answer, self._template.tokens, self._grammars)
             events = turn.events(begun=() if again else said)
@@ -246,8 +256,8 @@ class LlamaEngine:
                 slot.ids = tuple(answer.ids[:-1])  # the last id drawn has not been read by the model
 
     async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
-        """One vector a text."""
-        raise InvalidRequest("This model has no embeddings.", param="model", code="unsupported_value")
+        """One vector a text, and the tokens read; see :mod:`kodo.engines.llama.embedding`."""
+        return await self._embedder.embed(texts)
 
     # --- saved state ---
 
