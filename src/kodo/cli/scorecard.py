@@ -132,6 +132,8 @@ def _run(
             return card.run(setup, Results(_results_path()), progress)
         except (SandboxError, SuiteError) as error:
             raise CommandError(str(error)) from error
+        except card.ModelLostError as error:
+            raise CommandError(str(error), ExitCode.SERVER) from error
 
 
 def _results_path() -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from kodo.toolkit.sandbox import Sandbox
 from kodo.toolkit.scorecard import ghostwriter
@@ -27,12 +27,18 @@ if TYPE_CHECKING:
     from kodo.client.session import Session
     from kodo.toolkit.review import ReviewOptions
 
+T = TypeVar("T")
+
 JobName = Literal["review", "tests"]
 JOBS: tuple[JobName, ...] = ("review", "tests")
 WITHOUT_MODEL = "kodo without a model"
 
 Progress = Callable[[str, int, int], None]
 """Told the contestant, how many cases are done, and of how many."""
+
+
+class ModelLostError(Exception):
+    """The model's server failed in the middle of a case, whose result would say nothing of the model."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ def run(setup: Setup, results: Results, progress: Progress) -> Card:
     """Run everything that ``results`` does not hold yet.
 
     Raises IsolationRefused (kodo.toolkit.sandbox) where generated tests may not run here, SuiteError where a suite
-    cannot be run at all, and the client's errors where the model cannot be asked.
+    cannot be run at all, ModelLostError where calls to the model fail, and the client's errors where there is none.
     """
     cases = (*review_cases("seeded")[: setup.limit], *review_cases("clean")[: setup.limit])
     modules = module_cases()[: setup.limit]
@@ -117,7 +123,9 @@ def _review_all(
     for number, case in enumerate(cases):
         progress(reviewer.name, number, len(cases))
         key = digest("review", reviewer.name, reviewer.version, repr(case))
-        done.append(results.get(key, Reviewed, partial(reviewer.review, case)))
+        done.append(
+            results.get(key, Reviewed, partial(_answered, reviewer.session, partial(reviewer.review, case)))
+        )
     progress(reviewer.name, len(cases), len(cases))
     return done
 
@@ -133,6 +141,29 @@ def _test_all(
     for number, case in enumerate(modules):
         progress(maker.name, number, len(modules))
         key = digest("tests", maker.name, maker.version, repr(case))
-        done.append(results.get(key, Measured, partial(measure, maker, judge, case)))
+        done.append(
+            results.get(
+                key, Measured, partial(_answered, maker.session, partial(measure, maker, judge, case))
+            )
+        )
     progress(maker.name, len(modules), len(modules))
     return done
+
+
+def _answered(session: Session | None, compute: Callable[[], T]) -> T:
+    """What ``compute`` gives, unless a call to the model failed meanwhile: both jobs go on without it, a score must not."""
+    failed = _failures(session)
+    value = compute()
+    if _failures(session) > failed:
+        raise ModelLostError(
+            "the model's server failed in the middle of a case; run again to go on from there"
+        )
+    return value
+
+
+def _failures(session: Session | None) -> int:
+    """Calls of this session that did not end in an answer."""
+    if session is None:
+        return 0
+    sql = "SELECT id FROM calls WHERE run = ? AND status IN ('failed', 'cut', 'lost')"
+    return len(session.ledger.query(sql, (session.run_id,)))

@@ -54,6 +54,7 @@ class LinterReviewer:
     name = "ruff and bandit alone"
 
     def __init__(self) -> None:
+        self.session = None
         self.version = code_of("scorecard/linters.py", "scorecard/pushes.py")
 
     def review(self, case: ReviewCase) -> Reviewed:

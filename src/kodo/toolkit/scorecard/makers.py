@@ -43,6 +43,10 @@ class Written(msgspec.Struct, frozen=True):
 class Maker(Protocol):
     """One contestant."""
 
+    @property
+    def session(self) -> Session | None:
+        """The way to the model it asks; None where it asks none."""
+
     accuses_by_failing: bool
     """Whether a failing test of its suite is how it says that something is wrong, there being no other way."""
 
@@ -65,7 +69,7 @@ class KodoMaker:
 
     def __init__(self, name: str, session: Session | None, options: Options, sandbox: Sandbox) -> None:
         self.name = name
-        self._session = session
+        self.session = session
         self._options = options
         self._sandbox = sandbox
         where = (session.settings.base_url or "local") if session else ""
@@ -78,7 +82,7 @@ class KodoMaker:
             path = Path(folder) / filename
             path.write_text(source, encoding="utf-8")
             try:
-                report = testgen(path, self._options, self._session, self._sandbox)
+                report = testgen(path, self._options, self.session, self._sandbox)
             except TestgenError as error:
                 return Written(error=str(error))
         return Written(
@@ -97,6 +101,7 @@ class GhostwriterMaker:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+        self.session = None
         self.version = code_of("scorecard/ghostwriter.py", *_YARDSTICK)
 
     def write(self, filename: str, source: str) -> Written:

@@ -24,6 +24,10 @@ class Reviewer(Protocol):
     """One contestant."""
 
     @property
+    def session(self) -> Session | None:
+        """The way to the model it asks; None where it asks none."""
+
+    @property
     def name(self) -> str:
         """What the tables call it."""
 
@@ -40,7 +44,7 @@ class KodoReviewer:
 
     def __init__(self, name: str, session: Session | None, options: ReviewOptions) -> None:
         self.name = name
-        self._session = session
+        self.session = session
         self._options = options
         where = (session.settings.base_url or "local") if session else ""
         self.version = digest(repr(options), where, code_of("review", "report", *_OWN))
@@ -61,7 +65,7 @@ class KodoReviewer:
         )
 
     def _push(self, files: tuple[SourceFile, ...]) -> ReviewReport:
-        return review(VersionsSource(before(files), after(files)), self._options, self._session)
+        return review(VersionsSource(before(files), after(files)), self._options, self.session)
 
 
 def _remarks(report: ReviewReport) -> tuple[Remark, ...]:

@@ -9,7 +9,9 @@ from kodo.cli.exit_codes import ExitCode
 from kodo.cli.main import run as cli
 from kodo.toolkit.review import ReviewOptions
 from kodo.toolkit.scorecard import card
+from kodo.toolkit.scorecard.cases import ReviewCase
 from kodo.toolkit.scorecard.results import Results
+from kodo.toolkit.scorecard.review_score import Reviewed
 from kodo.toolkit.testgen import Options
 
 SETUP = card.Setup(None, "", ReviewOptions(), Options(), ("review",), 1)
@@ -84,3 +86,36 @@ def test_a_dry_run_counts_and_runs_nothing(home: Path, capsys: pytest.CaptureFix
     assert cli(["scorecard", "--dry-run", "--limit", "3"]) == ExitCode.DONE
     assert capsys.readouterr().err.startswith("6 reviews, each pushed twice, and 3 modules")
     assert not (home / "home").exists()
+
+
+class Losing:
+    """A reviewer whose server fails while it reviews; its session's ledger knows."""
+
+    name = "losing"
+    version = "1"
+
+    def __init__(self) -> None:
+        self.session = self
+        self.ledger = self
+        self.run_id = "r"
+        self.failed: list[tuple[str]] = []
+
+    def query(self, sql: str, parameters: tuple[object, ...]) -> list[tuple[str]]:
+        assert "failed" in sql
+        assert parameters == ("r",)
+        return self.failed
+
+    def review(self, case: ReviewCase) -> Reviewed:
+        self.failed = [*self.failed, ("call",)]
+        return Reviewed(case.name, (), (), "partial", 0.1)
+
+
+def test_a_case_in_which_the_models_server_failed_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Both jobs go on without a model that is lost; a score must stop and leave the case to the next run."""
+    monkeypatch.setattr(card, "_reviewers", lambda setup: [Losing()])
+    path = tmp_path / "r.jsonl"
+    with pytest.raises(card.ModelLostError):
+        card.run(SETUP, Results(path), lambda *_: None)
+    assert not path.exists()

@@ -30,6 +30,7 @@ class Fake:
 
     name = "fake"
     version = "1"
+    session = None
 
     def __init__(self, good: Written, bad: Written, accuses_by_failing: bool = False) -> None:
         self._answers = {CASE.good: good, CASE.bad: bad}
