@@ -40,7 +40,7 @@ class Splitter:
         if self._state == "start":
             words = self._text.lstrip()
             if words.startswith(OPEN):
-                self._state, self._text = "inside", words[len(OPEN) :].lstrip("\n")
+                self._state, self._text = "inside", words[len(OPEN) :]
             elif OPEN.startswith(words):
                 return  # may still become the mark
             else:
@@ -48,6 +48,8 @@ class Splitter:
                 yield self._said(TextDelta)
                 return
         if self._state == "inside":
+            if not self.tokens:
+                self._text = self._text.lstrip("\n")
             before, mark, after = self._text.partition(CLOSE)
             if mark:
                 self._text = before.rstrip("\n")

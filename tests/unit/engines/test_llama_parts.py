@@ -1,0 +1,137 @@
+"""The parts of the llama engine that need no engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kodo.engines.llama.answer import longest_start
+from kodo.engines.llama.caps import check_pattern, check_schema
+from kodo.engines.llama.reasoning import Splitter
+from kodo.engines.llama.replay import replay
+from kodo.engines.llama.saves import Saves
+from kodo.engines.llama.slots import Slots, common_prefix
+from kodo.engines.llama.tools import Offer, likely
+from kodo.lifecycle.errors import EngineFailed, InvalidRequest
+from kodo.lifecycle.ports import EngineEvent, Finished, ReasoningDelta, TextDelta, Usage
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 50])
+def test_reasoning_is_split_wherever_the_pieces_are_cut(size: int) -> None:
+    """The marks are found across deltas, no id is lost, and no mark is in any text."""
+    text = "<think>\nLet me see.\n</think>\n\nYes <b>."
+    splitter = Splitter()
+    events: list[ReasoningDelta | TextDelta] = []
+    for start in range(0, len(text), size):
+        events += splitter.add(TextDelta(text=text[start : start + size], tokens=(start,)))
+    events += splitter.rest()
+    assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == "Let me see."
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "Yes <b>."
+    assert [token for event in events for token in event.tokens] == list(range(0, len(text), size))
+
+
+def test_text_without_marks_is_left_alone() -> None:
+    """A model that does not think this time just answers."""
+    splitter = Splitter()
+    events = [*splitter.add(TextDelta(text="<b>Hi", tokens=(1,))), *splitter.rest()]
+    assert events == [TextDelta(text="<b>Hi", tokens=(1,))]
+
+
+@pytest.mark.parametrize(("text", "size"), [("abc<th", 3), ("abc", 0), ("<", 1), ("<think>", 0), ("<<", 1)])
+def test_the_longest_beginning_of_a_mark_is_found(text: str, size: int) -> None:
+    """Only what may still become the mark is held back."""
+    assert longest_start(text, ("<think>",)) == size
+
+
+def test_a_common_prefix_is_counted_exactly() -> None:
+    """At every length of two prompts that differ in one place."""
+    one = tuple(range(37))
+    for place in range(37):
+        other = (*one[:place], -1, *one[place + 1 :])
+        assert common_prefix(one, other) == place
+    assert common_prefix(one, one[:5]) == 5
+
+
+async def test_a_prompt_goes_to_the_slot_of_its_owner_that_knows_it() -> None:
+    """Longest prefix of the same owner first; another owner's slot is the last resort."""
+    slots = Slots(2)
+    async with slots.take("one", None, (1, 2, 3)) as first:
+        first.owner, first.ids = "one", (1, 2, 3, 4)
+    async with slots.take("two", None, (1, 2, 3)) as other:
+        assert other.id != first.id
+        other.owner, other.ids = "two", (1, 2, 3)
+    async with slots.take("one", None, (1, 2, 3, 9)) as again:
+        assert again.id == first.id
+        assert slots.busy == 1
+
+
+def test_saved_states_go_over_quota_and_time(tmp_path: Path) -> None:
+    """The least recently used go first, expired ones always, and a state without its meta is not whole."""
+    now = [1000.0]
+    saves = Saves(tmp_path / "cache", "model", quota=25, minimum=2, now=lambda: now[0])
+    names = [saves.name("owner", key) for key in "abc"]
+    assert len(set(names)) == 3
+    for name in names:
+        (tmp_path / "cache" / saves.begin(name)).write_bytes(b"x" * 10)
+        saves.done(name, (1, 2, 3), 60)
+    assert sum(bool(saves.find(name, (1, 2, 3, 4))) for name in names) == 2
+    assert not saves.find(names[2], (9, 9, 9))
+    now[0] += 61
+    saves.prune()
+    (tmp_path / "cache" / "torn.kv").write_bytes(b"x")
+    Saves(tmp_path / "cache", "model", quota=25, minimum=2, now=lambda: now[0])
+    assert not list((tmp_path / "cache").glob("*.kv"))
+    assert Saves(tmp_path / "cache", "another model", quota=1, minimum=2).name("owner", "a") != names[0]
+
+
+def test_the_tool_that_is_spoken_of_is_likely() -> None:
+    """Words in common decide; small talk is no call."""
+    offers = (
+        Offer(kind="function", name="get_weather", description="The weather in a city"),
+        Offer(kind="function", name="send_mail", description="Send an e-mail to a person"),
+    )
+    assert [offer.name for offer in likely("What is the weather in Paris?", offers)] == ["get_weather"]
+    assert likely("Tell me a joke about cats", offers) == ()
+    assert likely("", offers) == ()
+
+
+@pytest.mark.parametrize(
+    ("schema", "path"),
+    [
+        ({"properties": {"a": {"not": {}}}}, "s.properties.a.not"),
+        ({"anyOf": [{}, {"$ref": "http://x/y"}]}, "s.anyOf[1].$ref"),
+        ({"items": {"minItems": -1}}, "s.items.minItems"),
+        ({"items": [{"uniqueItems": True}]}, "s.items[0].uniqueItems"),
+        ({"pattern": "a{2001}"}, "s.pattern"),
+        ({"multipleOf": 0}, "s.multipleOf"),
+    ],
+)
+def test_the_place_at_fault_is_named(schema: dict[str, object], path: str) -> None:
+    """The error's param is the path of the keyword."""
+    with pytest.raises(InvalidRequest) as caught:
+        check_schema(schema, "s")
+    assert caught.value.param == path
+
+
+def test_counted_repetitions_multiply() -> None:
+    """Two nested counts of 100 are over the cap, though each is under it."""
+    assert check_pattern("a{100}", "p") == 100
+    with pytest.raises(InvalidRequest):
+        check_pattern("(a{100}){100}", "p")
+
+
+async def test_a_repetition_that_says_something_else_is_an_error() -> None:
+    """Never a second version of an answer."""
+
+    async def events(*texts: str) -> object:
+        for text in texts:
+            yield TextDelta(text=text)
+        yield Finished(reason="stop", usage=Usage())
+
+    said: list[EngineEvent] = [TextDelta(text="ab"), TextDelta(text="c")]
+    rest = [event async for event in replay(events("a", "bcd", "e"), said)]  # type: ignore[arg-type]  # a plain generator will do
+    assert [getattr(event, "text", "") for event in rest] == ["d", "e", ""]
+    for other in (("a", "x"), ("ab",)):
+        with pytest.raises(EngineFailed):
+            [event async for event in replay(events(*other), said)]  # type: ignore[arg-type]  # as above
