@@ -24,6 +24,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+import bubblewrap
+
 ROOT = Path(__file__).resolve().parent.parent
 SETS = ("run", "dev")
 """The locked sets of dependencies, `requirements/NAME.txt`; each holds the one before it."""
@@ -143,6 +145,7 @@ class Checkout:
             if not self.installed(record):
                 self.install_dependencies(held)
                 self.install_kodo(held)
+                sys.stderr.write(f"kodo: {bubblewrap.ensure()}\n")
                 record = self.write({**record, **self.inputs()})
             if not self.model_ready(record):
                 self.write({**record, "model": self.pull_model()})
