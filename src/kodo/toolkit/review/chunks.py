@@ -45,7 +45,7 @@ def cut(file: ChangedFile, tokens: int) -> tuple[list[Chunk], list[tuple[int, in
 
 
 def _spans(file: ChangedFile) -> list[tuple[str, int, int]]:
-    """The touched definitions of a file and the touched lines outside of them, with three lines around."""
+    """The touched definitions of a file and the touched lines with text outside of them, with three lines around."""
     total = len(file.lines)
     module = python.parse(file.after) if file.language == "python" else None
     spans: list[tuple[str, int, int]] = []
@@ -55,7 +55,7 @@ def _spans(file: ChangedFile) -> list[tuple[str, int, int]]:
         covered.update(range(start, end + 1))
         if file.touches(start, end):
             spans.append((name, start, end))
-    rest = sorted(file.touched - covered)
+    rest = sorted(line for line in file.touched - covered if file.lines[line - 1].strip())
     while rest:
         start = end = rest[0]
         while rest and rest[0] <= end + 4:

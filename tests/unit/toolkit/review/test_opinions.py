@@ -248,7 +248,7 @@ def test_data_files_are_not_sent(home: Path) -> None:
 
 
 def test_a_large_change_is_cut_to_the_window() -> None:
-    """By definition, then by part; every touched line is in one piece or among those that fit in none."""
+    """By definition, then by part; every touched line with text is in one piece or among those that fit in none."""
     long = "    x = [" + ", ".join(str(n) for n in range(2000)) + "]\n"
     text = (
         "import os\n\n\ndef a():\n    return 1\n\n\ndef b():\n"
@@ -259,7 +259,7 @@ def test_a_large_change_is_cut_to_the_window() -> None:
     chunks, too_long = cut(file, 400)
     seen = set().union(*(chunk.touched for chunk in chunks))
     missed = {line for start, end in too_long for line in range(start, end + 1)}
-    assert seen | missed == file.touched
+    assert seen | missed >= {line for line in file.touched if file.lines[line - 1].strip()}
     assert not seen & missed
     assert missed == {309}
     assert [chunk.name for chunk in chunks][:2] == ["", "a"]
