@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import openai
 from tests.serving import MODEL
 
 from kodo.config import ModelSettings, Settings
@@ -32,7 +33,12 @@ class Killable:
     """A server that runs."""
 
     process: BaseProcess
+    home: Path
     url: str
+
+    def sdk(self) -> openai.OpenAI:
+        """The unmodified SDK, without its own retries."""
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key="any", max_retries=0)
 
     def kill(self) -> None:
         """``kill -9``, and wait until it is gone."""
@@ -61,4 +67,4 @@ def start(home: Path, script: Path) -> Killable:
             process.kill()
             raise RuntimeError("the server did not start")
         time.sleep(0.005)
-    return Killable(process, json.loads(note.read_text())["url"])
+    return Killable(process, home, json.loads(note.read_text())["url"])

@@ -75,6 +75,7 @@ class Run:
         for entry in entries:  # what an earlier process wrote
             self._take(entry)
         self._saved = len(self.entries)
+        self._begun = len(self._events), self.response
 
     # --- what it is ---
 
@@ -151,11 +152,14 @@ class Run:
     # --- writing ---
 
     def created(self) -> None:
-        """The row is on disk (or there is none): the first events may be shown."""
+        """The row is on disk (or there is none): the first events may be shown, and what an earlier process wrote."""
         self._created = True
         if self._store is not None and self._flusher is None:
             self._flusher = asyncio.create_task(self._flush())
-        self._show()
+        if self.background:
+            self._show(*self._begun)
+        else:
+            self._show()
 
     def emit(self, entry: log.Entry) -> None:
         """One more entry, not the last."""
