@@ -135,6 +135,7 @@ class Generation:
     async def _turn(self, lease: Lease) -> log.Ended | None:
         """One stretch in the engine. None: stepped aside for somebody more urgent."""
         calls = sum(isinstance(event, CallStart) for event in self._said)
+        most = self.max_calls if self.prepared.prompt.parallel_tool_calls else 1
         limit = None if self.generate else 1
         async with aclosing(
             self.engine.generate(self.prepared, said=tuple(self._said), limit=limit)
@@ -146,7 +147,7 @@ class Generation:
                     return self._finished(event)
                 elif self.generate:
                     if isinstance(event, CallStart):
-                        if self.max_calls is not None and calls >= self.max_calls:
+                        if most is not None and calls >= most:
                             return self._ended("completed")
                         calls += 1
                     self._hear(event)
