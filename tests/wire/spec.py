@@ -44,6 +44,16 @@ def _events() -> dict[str, str]:
     }
 
 
+def document() -> dict[str, Any]:
+    """The specification."""
+    return _registry()[0]
+
+
+def event_types() -> frozenset[str]:
+    """The types of its events."""
+    return frozenset(_events())
+
+
 _sdk_event: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(ResponseStreamEvent)
 
 
