@@ -81,6 +81,13 @@ def test_tests_that_fail_on_the_good_version_kill_no_mutants(judge: Judge):
     assert got.mutants > 0
 
 
+def test_a_test_that_fails_on_the_good_version_is_left_out_on_the_mutants(judge: Judge):
+    """Beside tests that kill nothing it would kill everything."""
+    idle = "\n\ndef test_idle():\n    assert twice.double\n"
+    got = measure(Fake(Written(CEMENT + idle), Written()), judge, CASE)
+    assert (got.kept, got.killed) == (1, 0)
+
+
 def test_a_suite_that_cannot_be_collected_is_worth_nothing(judge: Judge):
     """Its module's mutants still count."""
     got = measure(Fake(Written("import nothing_of_that_name\n"), Written()), judge, CASE)

@@ -70,7 +70,7 @@ def run_version(folder: Path, job: dict[str, Any], name: str) -> dict[str, Any]:
     outcomes = Outcomes()
     detail = name in job["detail"]
     arguments = [
-        SUITE,
+        *([f"{SUITE}::{test}" for test in job["only"]] or [SUITE]),
         "-q",
         "-p",
         "no:cacheprovider",
