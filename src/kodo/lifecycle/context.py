@@ -250,18 +250,32 @@ def _file(part: InputFile, path: str) -> InputText:
         )
     if not isinstance(part.file_data, str):
         raise InvalidRequest(
-            "An input_file needs file_data.", param=f"{path}.file_data", code="unsupported_content"
+            "An input_file needs file_data or file_id.", param=f"{path}.file_data", code="unsupported_content"
         )
     _, _, data = part.file_data.rpartition(",")
     try:
-        text = base64.b64decode(data, validate=True).decode()
+        decoded = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidRequest(
-            f"'{name}' is not base64 of UTF-8 text; this model reads text only.",
-            param=f"{path}.file_data",
+            f"'{name}' is not base64.", param=f"{path}.file_data", code="unsupported_content"
+        ) from None
+    return file_text(name, decoded, f"{path}.file_data")
+
+
+def file_text(name: str, data: bytes, param: str) -> InputText:
+    """A file as the model is shown it.
+
+    Raises:
+        InvalidRequest: it is no text; ``param`` is the field that gave it.
+    """
+    try:
+        return InputText(text=f"File {name}:\n{data.decode()}")
+    except UnicodeDecodeError:
+        raise InvalidRequest(
+            f"'{name}' is not UTF-8 text; this model reads text only.",
+            param=param,
             code="unsupported_content",
         ) from None
-    return InputText(text=f"File {name}:\n{text}")
 
 
 def seal_items(

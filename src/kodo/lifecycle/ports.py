@@ -219,6 +219,18 @@ class Engine(Protocol):
         """
 
 
+class FileReader(Protocol):
+    """The files of all owners."""
+
+    async def contents(self, owner: str, file_id: str, limit: int) -> tuple[str, bytes]:
+        """A file's name and bytes.
+
+        Raises:
+            NotFound: it is not there, or not this owner's.
+            InvalidRequest: it has more than ``limit`` bytes.
+        """
+
+
 class Clock(Protocol):
     """Time."""
 

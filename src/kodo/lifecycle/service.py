@@ -16,6 +16,7 @@ from kodo.config import Settings
 from kodo.lifecycle import log, plan
 from kodo.lifecycle.admission import Priority
 from kodo.lifecycle.assemble import Assembler, engine_usage
+from kodo.lifecycle.attachments import attached
 from kodo.lifecycle.compact import NO_USAGE, Compacted, compact
 from kodo.lifecycle.context import History, drop_oldest, history, seal_reasoning, shown
 from kodo.lifecycle.errors import (
@@ -30,6 +31,7 @@ from kodo.lifecycle.plan import TRUNCATED, Backend, Call
 from kodo.lifecycle.ports import (
     Clock,
     ContextItem,
+    FileReader,
     Ids,
     Prepared,
     Sampling,
@@ -59,6 +61,7 @@ class Service:
         sealer: Sealer,
         settings: Settings,
         observer: Observer,
+        files: FileReader,
     ) -> None:
         self.models = models
         self.store = store
@@ -67,6 +70,7 @@ class Service:
         self.sealer = sealer
         self.settings = settings
         self.observer = observer
+        self.files = files
         self._runs: dict[str, Run] = {}
         self._closing = False
 
@@ -156,7 +160,7 @@ class Service:
             ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
         """
         card = backend.card
-        prompt = plan.prompt(call, request, backend, self._shown(call.owner, backend, history))
+        prompt = plan.prompt(call, request, backend, await self._shown(call.owner, backend, history))
         prepared = await backend.engine.prepare(prompt)
         room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
         dropped = 0
@@ -202,7 +206,7 @@ class Service:
         """Input tokens of a request, by the engine's own tokenizer; nothing is run or stored."""
         backend = self.backend(request.model)
         found = await self._history(call, request)
-        items = self._shown(call.owner, backend, found.items)
+        items = await self._shown(call.owner, backend, found.items)
         return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
 
     async def compact(self, call: Call, request: CompactRequest) -> CompactedResponse:
@@ -311,8 +315,12 @@ class Service:
 
     # --- inside ---
 
-    def _shown(self, owner: str, backend: Backend, items: tuple[ContextItem, ...]) -> tuple[ContextItem, ...]:
+    async def _shown(
+        self, owner: str, backend: Backend, items: tuple[ContextItem, ...]
+    ) -> tuple[ContextItem, ...]:
         images = "see" if backend.card.images else self.settings.images
+        limit = self.settings.limits.body_bytes
+        items = await attached(items, owner=owner, files=self.files, limit=limit)
         return shown(items, owner=owner, sealer=self.sealer, images=images)
 
     async def _compact_if_long(
@@ -323,7 +331,7 @@ class Service:
             return None
         window = backend.card.context_window
         threshold = request.context_management[0].compact_threshold or window * 3 // 4
-        items = self._shown(call.owner, backend, found.items)
+        items = await self._shown(call.owner, backend, found.items)
         prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
         if prepared.input_tokens <= threshold:
             return None
@@ -337,7 +345,7 @@ class Service:
         items: tuple[ContextItem, ...],
         budget: int,
     ) -> Compacted:
-        seen = self._shown(call.owner, backend, items)
+        seen = await self._shown(call.owner, backend, items)
         prepared = await backend.engine.prepare(plan.prompt(call, request, backend, seen))
 
         async def summarise(asked: CreateResponse) -> tuple[str, ResponseUsage]:

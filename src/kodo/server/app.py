@@ -25,6 +25,7 @@ from kodo.lifecycle.records import Store
 from kodo.lifecycle.recovery import recover
 from kodo.lifecycle.sealing import Sealer
 from kodo.lifecycle.service import Service
+from kodo.server.assistants.desk import Runs
 from kodo.server.batches.desk import Batches
 from kodo.server.batches.endpoints import ENDPOINTS
 from kodo.server.errors import on_bug, on_http, on_known
@@ -117,26 +118,31 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         stack.push_async_callback(store.close)
         models: Mapping[str, Backend] = await open_models(settings, stack)
         metrics.watch(models)
+        clock, ids = SystemClock(), RandomIds()
+        files = Files(store, Blobs(settings.home / "files"), clock, ids)
+        stack.push_async_callback(files.close)
+        await files.open()
         service = Service(
             models=models,
             store=store,
-            clock=SystemClock(),
-            ids=RandomIds(),
+            clock=clock,
+            ids=ids,
             sealer=Sealer.at(settings.home / "seal.key"),
             settings=settings,
             observer=metrics,
+            files=files,
         )
         stack.push_async_callback(service.close, settings.shutdown_seconds)
         pruned = await store.prune(time.time() - settings.retention_days * 86400)
         resumed = await recover(service)
-        files = Files(store, Blobs(settings.home / "files"), service.clock, service.ids)
-        stack.push_async_callback(files.close)
-        await files.open()
-        uploads = Uploads(store, files, service.clock, service.ids)
+        uploads = Uploads(store, files, clock, ids)
         await uploads.open()
         batches = Batches(service, files, ENDPOINTS, settings.limits.body_bytes)
         stack.push_async_callback(batches.close)
         await batches.open()
+        runs = Runs(service)
+        stack.push_async_callback(runs.close)
+        await runs.open()
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
         yield State(
             settings=settings,
@@ -148,6 +154,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             files=files,
             uploads=uploads,
             batches=batches,
+            runs=runs,
             started=int(time.time()),
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import json
 import os
@@ -14,9 +15,10 @@ import openai
 import pytest
 from openai.types import FileObject, Upload
 from openai.types.uploads import UploadPart
-from tests.serving import Served, served, settings
+from tests.serving import MODEL, Served, served, settings
 from tests.unit.server.test_access import make_key
 
+from kodo.config import LimitSettings
 from kodo.lifecycle.records import DocumentRow
 from kodo.server.files import files as endpoints
 
@@ -348,3 +350,60 @@ async def test_an_upload_that_is_over_takes_nothing_more(tmp_path: Path) -> None
         assert on_disk(server) == [completed.file.id]
         with pytest.raises(openai.NotFoundError):
             await sdk.uploads.cancel("upload_none")
+
+
+# --- in prompts ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_file_named_by_its_id_is_read_into_the_prompt(tmp_path: Path) -> None:
+    """The same text and tokens as the same file inline, in chats and later turns too; what is stored keeps the id."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        file = await sdk.files.create(file=("notes.txt", "Grüße".encode()), purpose="user_data")
+        data = "data:text/plain;base64," + base64.b64encode("Grüße".encode()).decode()
+        asked: list[Any] = [
+            [{"role": "user", "content": [{"type": "input_file", **part}]}]
+            for part in ({"file_id": file.id}, {"file_data": data, "filename": "notes.txt"})
+        ]
+        named, inline = [await sdk.responses.create(model=MODEL, input=one) for one in asked]
+        assert named.output_text == inline.output_text == "File notes.txt:\nGrüße"
+        assert named.usage == inline.usage
+        (item,) = (await sdk.responses.input_items.list(named.id)).data
+        assert item.content[0].file_id == file.id  # type: ignore[union-attr]  # a message
+        chat = await sdk.chat.completions.create(
+            model=MODEL,
+            messages=[{"role": "user", "content": [{"type": "file", "file": {"file_id": file.id}}]}],
+        )
+        assert chat.choices[0].message.content == named.output_text
+        later = await sdk.responses.create(model=MODEL, input="x", previous_response_id=named.id)
+        alone = await sdk.responses.create(model=MODEL, input="x", previous_response_id=inline.id)
+        assert later.usage == alone.usage
+
+
+async def test_a_file_that_cannot_be_read_into_a_prompt_is_refused(tmp_path: Path) -> None:
+    """Unknown or somebody else's, no text, too large, or given twice: the error names the field."""
+    limits = LimitSettings(body_bytes=4096)
+    async with served(settings(tmp_path, limits=limits)) as server:
+        mine, other = server.sdk(await make_key(server, "mine")), server.sdk(await make_key(server, "other"))
+        texts = {"text": b"x", "bytes": b"\xff\xfe", "large": b"x" * 4097}
+        ids = {
+            name: (await mine.files.create(file=("f", data), purpose="user_data")).id
+            for name, data in texts.items()
+        }
+
+        async def ask(client: openai.AsyncOpenAI, **part: str) -> str:
+            content: Any = [{"role": "user", "content": [{"type": "input_file", **part}]}]
+            return (await client.responses.create(model=MODEL, input=content)).output_text
+
+        assert await ask(mine, file_id=ids["text"]) == "File f:\nx"
+        for client, part, status in (
+            (mine, {"file_id": "file-none"}, 404),
+            (other, {"file_id": ids["text"]}, 404),
+            (mine, {"file_id": ids["bytes"]}, 400),
+            (mine, {"file_id": ids["large"]}, 400),
+            (mine, {"file_id": ids["text"], "file_data": "eA=="}, 400),
+        ):
+            with pytest.raises(openai.APIStatusError) as caught:
+                await ask(client, **part)
+            assert caught.value.status_code == status
+            assert caught.value.param == "input[0].content[0].file_id"

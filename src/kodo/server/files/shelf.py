@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from kodo.lifecycle.errors import Conflict, KodoError, NotFound, StoreFailed
+from kodo.lifecycle.errors import Conflict, InvalidRequest, KodoError, NotFound, StoreFailed
 from kodo.lifecycle.ports import Clock, Ids
 from kodo.lifecycle.records import DocumentRow, Page, Store
 from kodo.server.files.blobs import Blobs, Sink
@@ -152,6 +152,17 @@ class Files:
             raise not_found(file_id) from error
         except OSError as error:
             raise StoreFailed(f"The file cannot be read: {error.strerror}.") from error
+
+    async def contents(self, owner: str, file_id: str, limit: int) -> tuple[str, bytes]:
+        """See :class:`kodo.lifecycle.ports.FileReader`."""
+        value, pieces = await self.read(owner, file_id)
+        if value.bytes > limit:
+            raise InvalidRequest(
+                f"'{value.filename}' has {value.bytes} bytes; a prompt takes files of at most {limit}.",
+                param="file_id",
+                code="file_too_large",
+            )
+        return value.filename, b"".join([piece async for piece in pieces])
 
     async def list(self, owner: str, page: Page, purpose: str | None) -> tuple[Sequence[FileObject], bool]:
         """A page of an owner's files, of one purpose if one is given; and whether there are more.
