@@ -122,6 +122,8 @@ class Settings(BaseSettings):
     """How long requests in flight may go on after SIGTERM."""
     heartbeat_seconds: float = Field(default=5, gt=0)
     """Pause after which a waiting stream repeats ``response.in_progress``."""
+    run_seconds: float = Field(default=600, gt=0)
+    """Life of an Assistants run; one that is not over by then expires."""
     websockets: bool = True
     models: dict[str, ModelSettings] = Field(default_factory=lambda: {"codex-mini-latest": ModelSettings()})
     llama: LlamaSettings = LlamaSettings()

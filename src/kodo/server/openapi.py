@@ -19,7 +19,7 @@ from starlette.responses import Response as HttpResponse
 
 from kodo.server.errors import STATUS, Envelope
 from kodo.server.http import json_response
-from kodo.wire import batches, chat, embeddings, files, legacy
+from kodo.wire import assistants, batches, chat, embeddings, files, legacy
 from kodo.wire.request import CompactRequest, CreateResponse, Metadata
 from kodo.wire.response import CompactedResponse, InputTokens, Response
 
@@ -60,6 +60,11 @@ _PAGE = ("after", "limit", "order")
 _RESPONSE = "/v1/responses/{response_id}"
 _CHAT = "/v1/chat/completions/{completion_id}"
 _CONVERSATION = "/v1/conversations/{conversation_id}"
+_ASSISTANT = "/v1/assistants/{assistant_id}"
+_THREAD = "/v1/threads/{thread_id}"
+_MESSAGE = _THREAD + "/messages/{message_id}"
+_RUN = _THREAD + "/runs/{run_id}"
+_WINDOW = ("after", "before", "limit", "order")
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/health"): Operation("The process lives."),
@@ -119,6 +124,39 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/batches/{batch_id}"): Operation("How far one is.", None, batches.Batch),
     ("POST", "/v1/batches/{batch_id}/cancel"): Operation("Stop it.", None, batches.Batch),
     ("POST", "/v1/realtime/client_secrets"): Operation("A short-lived key for a realtime session."),
+    ("POST", "/v1/assistants"): Operation(
+        "Create an assistant.", assistants.CreateAssistant, assistants.Assistant
+    ),
+    ("GET", "/v1/assistants"): Operation("The project's assistants.", query=_WINDOW),
+    ("GET", _ASSISTANT): Operation("An assistant.", None, assistants.Assistant),
+    ("POST", _ASSISTANT): Operation("Change it.", assistants.UpdateAssistant, assistants.Assistant),
+    ("DELETE", _ASSISTANT): Operation("Delete it.", None, assistants.Deleted),
+    ("POST", "/v1/threads"): Operation("Create a thread.", assistants.CreateThread, assistants.Thread),
+    ("POST", "/v1/threads/runs"): Operation(
+        "Create a thread and run it.", assistants.CreateThreadAndRun, assistants.ThreadRun, streams=True
+    ),
+    ("GET", _THREAD): Operation("A thread.", None, assistants.Thread),
+    ("POST", _THREAD): Operation("Change its metadata.", assistants.NewMetadata, assistants.Thread),
+    ("DELETE", _THREAD): Operation("Delete it, with its messages and runs.", None, assistants.Deleted),
+    ("POST", _THREAD + "/messages"): Operation(
+        "Add a message.", assistants.CreateMessage, assistants.ThreadMessage
+    ),
+    ("GET", _THREAD + "/messages"): Operation("Its messages.", query=("run_id", *_WINDOW)),
+    ("GET", _MESSAGE): Operation("A message.", None, assistants.ThreadMessage),
+    ("POST", _MESSAGE): Operation("Change its metadata.", assistants.NewMetadata, assistants.ThreadMessage),
+    ("DELETE", _MESSAGE): Operation("Delete it.", None, assistants.Deleted),
+    ("POST", _THREAD + "/runs"): Operation(
+        "Run an assistant on it.", assistants.CreateRun, assistants.ThreadRun, ("include[]",), streams=True
+    ),
+    ("GET", _THREAD + "/runs"): Operation("Its runs.", query=_WINDOW),
+    ("GET", _RUN): Operation("A run.", None, assistants.ThreadRun),
+    ("POST", _RUN): Operation("Change its metadata.", assistants.NewMetadata, assistants.ThreadRun),
+    ("POST", _RUN + "/cancel"): Operation("Stop it.", None, assistants.ThreadRun),
+    ("POST", _RUN + "/submit_tool_outputs"): Operation(
+        "Give it what its calls gave.", assistants.SubmitToolOutputs, assistants.ThreadRun, streams=True
+    ),
+    ("GET", _RUN + "/steps"): Operation("What it did.", query=("include[]", *_WINDOW)),
+    ("GET", _RUN + "/steps/{step_id}"): Operation("One step.", None, assistants.RunStep, ("include[]",)),
     ("POST", "/v1/conversations"): Operation("Create a conversation.", ConversationBody),
     ("GET", _CONVERSATION): Operation("A conversation."),
     ("POST", _CONVERSATION): Operation("Change its metadata.", Metadated),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from kodo.server import conversations, embeddings, health, models, openapi, responses, websocket
+from kodo.server.assistants import assistants, messages, runs, steps, threads
 from kodo.server.batches import batches
 from kodo.server.chat import completions, legacy
 from kodo.server.files import files, uploads
@@ -49,6 +50,33 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/v1/batches", batches.list_batches, methods=["GET"]),
     Route("/v1/batches/{batch_id}", batches.retrieve, methods=["GET"]),
     Route("/v1/batches/{batch_id}/cancel", batches.cancel, methods=["POST"]),
+    Route("/v1/assistants", assistants.create, methods=["POST"]),
+    Route("/v1/assistants", assistants.list_assistants, methods=["GET"]),
+    Route("/v1/assistants/{assistant_id}", assistants.retrieve, methods=["GET"]),
+    Route("/v1/assistants/{assistant_id}", assistants.update, methods=["POST"]),
+    Route("/v1/assistants/{assistant_id}", assistants.delete, methods=["DELETE"]),
+    Route("/v1/threads", threads.create, methods=["POST"]),
+    Route("/v1/threads/runs", runs.create_with_thread, methods=["POST"]),
+    Route("/v1/threads/{thread_id}", threads.retrieve, methods=["GET"]),
+    Route("/v1/threads/{thread_id}", threads.update, methods=["POST"]),
+    Route("/v1/threads/{thread_id}", threads.delete, methods=["DELETE"]),
+    Route("/v1/threads/{thread_id}/messages", messages.create, methods=["POST"]),
+    Route("/v1/threads/{thread_id}/messages", messages.list_messages, methods=["GET"]),
+    Route("/v1/threads/{thread_id}/messages/{message_id}", messages.retrieve, methods=["GET"]),
+    Route("/v1/threads/{thread_id}/messages/{message_id}", messages.update, methods=["POST"]),
+    Route("/v1/threads/{thread_id}/messages/{message_id}", messages.delete, methods=["DELETE"]),
+    Route("/v1/threads/{thread_id}/runs", runs.create, methods=["POST"]),
+    Route("/v1/threads/{thread_id}/runs", runs.list_runs, methods=["GET"]),
+    Route("/v1/threads/{thread_id}/runs/{run_id}", runs.retrieve, methods=["GET"]),
+    Route("/v1/threads/{thread_id}/runs/{run_id}", runs.update, methods=["POST"]),
+    Route("/v1/threads/{thread_id}/runs/{run_id}/cancel", runs.cancel, methods=["POST"]),
+    Route(
+        "/v1/threads/{thread_id}/runs/{run_id}/submit_tool_outputs",
+        runs.submit_tool_outputs,
+        methods=["POST"],
+    ),
+    Route("/v1/threads/{thread_id}/runs/{run_id}/steps", steps.list_steps, methods=["GET"]),
+    Route("/v1/threads/{thread_id}/runs/{run_id}/steps/{step_id}", steps.retrieve, methods=["GET"]),
     Route("/v1/conversations", conversations.create, methods=["POST"]),
     Route("/v1/conversations/{conversation_id}", conversations.retrieve, methods=["GET"]),
     Route("/v1/conversations/{conversation_id}", conversations.update, methods=["POST"]),

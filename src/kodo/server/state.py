@@ -11,6 +11,7 @@ from kodo.config import Settings
 from kodo.lifecycle.plan import Backend
 from kodo.lifecycle.records import Store
 from kodo.lifecycle.service import Service
+from kodo.server.assistants.desk import Runs
 from kodo.server.batches.desk import Batches
 from kodo.server.files.parts import Uploads
 from kodo.server.files.shelf import Files
@@ -34,6 +35,7 @@ class State:
     files: Files
     uploads: Uploads
     batches: Batches
+    runs: Runs
     started: int
     """Seconds since the epoch."""
 

@@ -1,0 +1,93 @@
+"""``/v1/threads/{id}/messages``: create, list, retrieve, update, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.lifecycle.records import DocumentRow, Page, Store
+from kodo.server.assistants import papers, translate
+from kodo.server.assistants.assistants import PAGE
+from kodo.server.assistants.papers import MESSAGE
+from kodo.server.http import json_response
+from kodo.server.lists import page_of, query_of, wire_list
+from kodo.server.state import caller, json_body, state
+from kodo.wire import assistants as wire
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/threads/{id}/messages``: not while a run is active there."""
+    here, owner, thread_id = state(request), caller(request).owner, request.path_params["thread_id"]
+    body = translate.body(await json_body(request), wire.CreateMessage)
+    async with here.runs.quiet(owner, thread_id):
+        (message,) = await papers.add_messages(here.service, owner, thread_id, [body])
+    return json_response(message)
+
+
+async def list_messages(request: Request) -> Response:
+    """``GET /v1/threads/{id}/messages``; ``run_id``: those of one run only."""
+    store, owner = state(request).store, caller(request).owner
+    query = query_of(request, (*PAGE, "run_id"))
+    thread = await papers.found(store, papers.THREAD, owner, request.path_params["thread_id"])
+    if "run_id" in query:
+        rows, more = await _of_run(store, thread, page_of(query), query["run_id"])
+    else:
+        rows, more = await store.list_documents(MESSAGE, owner, page_of(query), parent=thread.id)
+    return json_response(wire_list([msgspec.Raw(row.body) for row in rows], [row.id for row in rows], more))
+
+
+async def _of_run(
+    store: Store, thread: DocumentRow, page: Page, run_id: str
+) -> tuple[Sequence[DocumentRow], bool]:
+    found: list[DocumentRow] = []
+    more = True
+    while more and len(found) <= page.limit:
+        rows, more = await store.list_documents(MESSAGE, thread.owner, page, parent=thread.id)
+        found += [row for row in rows if _message(row).run_id == run_id]
+        if not rows:
+            break
+        if page.before is not None and page.after is None:
+            page = msgspec.structs.replace(page, before=rows[0].id)
+        else:
+            page = msgspec.structs.replace(page, after=rows[-1].id)
+    return found[: page.limit], len(found) > page.limit
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/threads/{id}/messages/{id}``."""
+    return json_response(msgspec.Raw((await _found(request)).body))
+
+
+async def update(request: Request) -> Response:
+    """``POST /v1/threads/{id}/messages/{id}``: its metadata."""
+    body = translate.body(await json_body(request), wire.NewMetadata)
+    row = await _found(request)
+    value = papers.with_metadata(_message(row), body)
+    return json_response(await papers.changed(state(request).store, row, value))
+
+
+async def delete(request: Request) -> Response:
+    """``DELETE /v1/threads/{id}/messages/{id}``: the model is not shown it any more. Not while a run is active there."""
+    here = state(request)
+    row = await _found(request)
+    async with here.runs.quiet(row.owner, request.path_params["thread_id"]):
+        await here.store.delete_item(row.owner, request.path_params["thread_id"], row.id)
+        await here.store.delete_document(MESSAGE, row.owner, row.id)
+    return json_response(wire.Deleted(id=row.id, object="thread.message.deleted"))
+
+
+async def _found(request: Request) -> DocumentRow:
+    return await papers.found(
+        state(request).store,
+        MESSAGE,
+        caller(request).owner,
+        request.path_params["message_id"],
+        parent=request.path_params["thread_id"],
+    )
+
+
+def _message(row: DocumentRow) -> wire.ThreadMessage:
+    return msgspec.json.decode(row.body, type=wire.ThreadMessage)
