@@ -16,7 +16,10 @@ import openai
 import pytest
 from openai.types import Batch
 from tests.e2e.conftest import Server
+from tests.e2e.kodo_command import Kodo
 from tests.unit.store.test_failures import integrity
+
+from kodo.cli.exit_codes import ExitCode
 
 Serve = Callable[..., Server]
 MODEL = "codex-mini-latest"
@@ -158,3 +161,22 @@ def test_a_cancellation_survives_a_kill(serve: Serve, tmp_path: Path) -> None:
     codes = [json.loads(raw) for raw in sdk.files.content(done.error_file_id).text.splitlines()]
     assert {line["error"]["code"] for line in codes} == {"batch_cancelled"}
     assert len(codes) + len(results(sdk, done)) == 1000
+
+
+def test_the_toolkits_batch_command_uses_it_as_any_other(serve: Serve, tmp_path: Path) -> None:
+    """`kodo batch run --via batch-api` submits, waits and collects: answers by custom_id, errors apart."""
+    server = serve(config=config(tmp_path / "home"))
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    rows = [{"custom_id": f"r{n}", "body": {"model": MODEL, "input": f"word {n}"}} for n in range(20)]
+    rows.append({"custom_id": "hot", "body": {"model": MODEL, "input": "x", "temperature": 9}})
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    kodo = Kodo(tmp_path / "toolkit", f"{server.url}/v1")
+    kodo.home.mkdir()
+    done = kodo.run("batch", "run", str(source), str(out), "--via", "batch-api")
+    assert done.returncode == ExitCode.PARTIAL, done.stderr
+    lines = out.read_bytes().splitlines()
+    assert {json.loads(raw)["custom_id"]: text(raw) for raw in lines} == {
+        f"r{n}": f"word {n}" for n in range(20)
+    }
+    (error,) = (tmp_path / "out.jsonl.errors.jsonl").read_text().splitlines()
+    assert json.loads(error)["custom_id"] == "hot"
