@@ -95,7 +95,7 @@ async def by_batch(client: openai.AsyncOpenAI, first: int, lines: int) -> float:
     began = time.perf_counter()
     batch_id = await submit(client, first, lines)
     while (batch := await client.batches.retrieve(batch_id)).status not in FINAL:
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.25)
     seconds = time.perf_counter() - began
     if batch.status != "completed" or batch.request_counts is None or batch.request_counts.failed:
         raise SystemExit(f"the batch ended as {batch}")
