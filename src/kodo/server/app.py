@@ -26,7 +26,6 @@ from kodo.lifecycle.recovery import recover
 from kodo.lifecycle.sealing import Sealer
 from kodo.lifecycle.service import Service
 from kodo.server.assistants.desk import Runs
-from kodo.server.assistants.desk import Runs
 from kodo.server.batches.desk import Batches
 from kodo.server.batches.endpoints import ENDPOINTS
 from kodo.server.errors import on_bug, on_http, on_known
@@ -144,9 +143,6 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         runs = Runs(service)
         stack.push_async_callback(runs.close)
         await runs.open()
-        runs = Runs(service)
-        stack.push_async_callback(runs.close)
-        await runs.open()
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
         yield State(
             settings=settings,
@@ -158,7 +154,6 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             files=files,
             uploads=uploads,
             batches=batches,
-            runs=runs,
             runs=runs,
             started=int(time.time()),
         )
