@@ -240,7 +240,7 @@ async def test_limits_of_lines_and_requests_are_told(tmp_path: Path, monkeypatch
     [
         ({"completion_window": "7d"}, 400, "completion_window"),
         ({"endpoint": "/v1/videos"}, 400, "endpoint"),
-        ({"input_file_id": "file-none"}, 404, "file_id"),
+        ({"input_file_id": "file-none"}, 404, "input_file_id"),
         ({"metadata": {"a": 1}}, 400, "metadata[...]"),
         ({"priority": "high"}, 400, "priority"),
     ],

@@ -63,7 +63,11 @@ class Batches:
         if body.endpoint not in self._endpoints:
             known = ", ".join(self._endpoints)
             raise InvalidRequest(f"Batches here have the endpoints {known}.", param="endpoint")
-        file = await self._files.get(owner, body.input_file_id)
+        try:
+            file = await self._files.get(owner, body.input_file_id)
+        except NotFound as error:
+            error.param = "input_file_id"
+            raise
         if file.purpose != "batch":
             raise InvalidRequest(
                 f"The file's purpose is '{file.purpose}', not 'batch'.", param="input_file_id"
