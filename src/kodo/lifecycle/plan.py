@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -42,6 +42,17 @@ class Call:
     """False: only read the prompt into the cache."""
     local: Mapping[str, tuple[ContextItem, ...]] = field(default_factory=dict)
     """Responses that only the caller's connection remembers."""
+
+
+def seeded(call: Call, response_id: str) -> Call:
+    """The call with a seed, drawn from the response's random id where the client set none.
+
+    It is stored with the request, so that an answer that was interrupted can be drawn again as it was.
+    """
+    if call.sampling.seed is not None:
+        return call
+    seed = int(response_id.rpartition("_")[2][:8], 16)
+    return replace(call, sampling=msgspec.structs.replace(call.sampling, seed=seed))
 
 
 def prewarm(request: CreateResponse) -> bool:

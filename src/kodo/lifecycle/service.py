@@ -85,6 +85,8 @@ class Service:
         """
         background = bool(request.background)
         store = request.store if request.store is not None else True
+        response_id = self.ids.new("resp")
+        call = plan.seeded(call, response_id)
         self._check(request, background=background, store=store)
         backend = self.backend(request.model)
         priority = plan.priority(call, request, background)
@@ -95,9 +97,7 @@ class Service:
             call, request, backend, found.items if compacted is None else compacted.shown
         )
         now = self.clock.now()
-        skeleton = plan.skeleton(
-            self.ids.new("resp"), request, backend.card, now, background=background, store=store
-        )
+        skeleton = plan.skeleton(response_id, request, backend.card, now, background=background, store=store)
         if dropped:
             skeleton = msgspec.structs.replace(
                 skeleton, metadata={**skeleton.metadata, TRUNCATED: str(dropped)}
