@@ -1,0 +1,84 @@
+"""What the wire tests do not show of /v1/responses: images and files, clients that leave, fair caps."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from tests.serving import MODEL, script, served, settings
+
+IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "auto"}
+
+
+def _user(*parts: dict[str, Any]) -> Any:
+    return [{"role": "user", "content": list(parts)}]
+
+
+async def test_an_image_becomes_a_note_that_it_cannot_be_seen(tmp_path: Path) -> None:
+    """A text-only model is told; the stored item keeps the image."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        response = await sdk.responses.create(model=MODEL, input=_user(IMAGE))
+        assert "cannot see images" in response.output_text
+        (item,) = (await sdk.responses.input_items.list(response.id)).data
+    assert item.content[0].type == "input_image"  # type: ignore[union-attr]  # a message
+
+
+async def test_an_image_is_refused_where_the_settings_say_so(tmp_path: Path) -> None:
+    """400, and the path of the part."""
+    async with served(settings(tmp_path, images="refuse")) as server:
+        with pytest.raises(openai.BadRequestError) as caught:
+            await server.sdk().responses.create(
+                model=MODEL, input=_user({"type": "input_text", "text": "see?"}, IMAGE)
+            )
+    assert (caught.value.param, caught.value.code) == ("input[0].content[1]", "unsupported_content")
+
+
+async def test_a_file_of_text_is_read(tmp_path: Path) -> None:
+    """Inline files of UTF-8 text are shown to the model, with their names."""
+    data = base64.b64encode("print('こんにちは')".encode()).decode()
+    part = {"type": "input_file", "filename": "a.py", "file_data": f"data:text/x-python;base64,{data}"}
+    async with served(settings(tmp_path)) as server:
+        response = await server.sdk().responses.create(model=MODEL, input=_user(part))
+    assert response.output_text == "File a.py:\nprint('こんにちは')"
+
+
+async def test_what_a_client_left_is_counted_and_kept(tmp_path: Path) -> None:
+    """A stream that is left ends as cancelled, with the tokens that were used."""
+    turn = {"steps": [{"type": "text", "text": "a few words"}, {"type": "delay", "seconds": 60}]}
+    async with served(settings(tmp_path / "home", script(tmp_path, turn))) as server:
+        sdk = server.sdk()
+        stream = await sdk.responses.create(model=MODEL, input="go", stream=True)
+        response_id = ""
+        async for event in stream:
+            if event.type == "response.created":
+                response_id = event.response.id
+            elif event.type == "response.output_text.delta" and event.delta.endswith("rds"):
+                break
+        await stream.close()
+        while (kept := await sdk.responses.retrieve(response_id)).status == "in_progress":
+            await asyncio.sleep(0.01)
+        assert server.parts.models[MODEL].admission.running == 0
+    assert kept.status == "cancelled"
+    assert kept.usage is not None
+    assert kept.usage.output_tokens == 3
+    assert kept.output_text == "a few words"
+
+
+async def test_an_uncapped_answer_with_company_ends_at_the_default_cap(tmp_path: Path) -> None:
+    """Alone it runs on to its end; with company, and no cap of the client's, it is cut and says so."""
+    turns = [{"steps": [{"type": "text", "text": "word " * 400}]} for _ in range(4)]
+    async with served(settings(tmp_path / "home", script(tmp_path, *turns, pace=0.0005))) as server:
+        sdk = server.sdk()
+        alone = await sdk.responses.create(model=MODEL, input="go")
+        assert (alone.status, alone.usage and alone.usage.output_tokens) == ("completed", 500)
+        two = await asyncio.gather(*(sdk.responses.create(model=MODEL, input="go") for _ in range(2)))
+        capped = await sdk.responses.create(model=MODEL, input="go", max_output_tokens=400)
+    assert [one.status for one in two] == ["incomplete"] * 2
+    assert {one.usage.output_tokens for one in two if one.usage} == {256}
+    assert capped.usage is not None
+    assert capped.usage.output_tokens == 400
