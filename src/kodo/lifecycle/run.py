@@ -154,9 +154,9 @@ class Run:
     def created(self) -> None:
         """The row is on disk (or there is none): the first events may be shown, and what an earlier process wrote."""
         self._created = True
-        if self._store is not None and self._flusher is None:
+        if self._store is not None and not self.ending:
             self._flusher = asyncio.create_task(self._flush())
-        if self.background:
+        if not self._finished and (self.background or self.ending):
             self._show(*self._begun)
         else:
             self._show()

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.lifecycle.errors import Conflict, InvalidRequest, KodoError
+from kodo.lifecycle.errors import Conflict, InvalidRequest, KodoError, StoreFailed
 from kodo.lifecycle.records import ReplayRow, Store
 from kodo.server.errors import error_response
 from kodo.server.http import ClientGone, read_body
 from kodo.wire.decode import BadBody
+
+logger = logging.getLogger(__name__)
 
 KEPT_SECONDS = 24 * 3600
 _MOST_KEY = 255
@@ -60,26 +63,29 @@ class Idempotency:
         wanted = hashlib.sha256(b"\0".join((scope["method"].encode(), scope["path"].encode(), body))).digest()
         claim = ReplayRow(digest=wanted, created_at=self._now())
         while True:
-            found = await self._store.claim_replay(*place, claim, expired=self._now() - KEPT_SECONDS)
-            if found is None:
-                await self._run(place, claim, body, scope, receive, send)
-                return
-            if found.digest != wanted:
-                raise Conflict(
-                    "This Idempotency-Key was used with another request.",
-                    param="Idempotency-Key",
-                    code="idempotency_key_reused",
-                )
-            if found.status is not None:
-                headers = {**dict(found.headers), "idempotent-replayed": "true"}
-                await Response(found.body, found.status, headers=headers)(scope, receive, send)
-                return
-            if place not in self._running:
-                raise Conflict(
-                    "The first request with this Idempotency-Key is still running.",
-                    code="idempotency_key_in_use",
-                )
-            await self._running[place].wait()
+            if (other := self._running.get(place)) is not None:
+                await other.wait()
+                continue
+            done = self._running[place] = asyncio.Event()
+            try:
+                found = await self._store.claim_replay(*place, claim, expired=self._now() - KEPT_SECONDS)
+                if found is not None and found.digest != wanted:
+                    raise Conflict(
+                        "This Idempotency-Key was used with another request.",
+                        param="Idempotency-Key",
+                        code="idempotency_key_reused",
+                    )
+                if (
+                    found is None or found.status is None
+                ):  # ours, or left by a request whose end could not be kept
+                    await self._run(place, claim, body, scope, receive, send)
+                    return
+            finally:
+                del self._running[place]
+                done.set()
+            headers = {**dict(found.headers), "idempotent-replayed": "true"}
+            await Response(found.body, found.status, headers=headers)(scope, receive, send)
+            return
 
     async def _run(
         self,
@@ -90,49 +96,76 @@ class Idempotency:
         receive: Receive,
         send: Send,
     ) -> None:
-        done = self._running[place] = asyncio.Event()
-        recorder = _Recorder(send)
+        async def keep(row: ReplayRow | None) -> None:
+            await self._store.settle_replay(*place, row)
+
+        async def refuse(error: StoreFailed) -> None:
+            await error_response(error)(scope, receive, send)
+
+        recorder = _Recorder(send, claim, keep, refuse)
         try:
             await self._app(scope, _replayed(body, receive), recorder)
         finally:
-            try:
-                await self._store.settle_replay(*place, recorder.row(claim))
-            finally:
-                del self._running[place]
-                done.set()
+            if not recorder.kept:
+                try:
+                    await keep(None)
+                except (
+                    StoreFailed
+                ) as error:  # the next request with this key finds a claim of nobody, and takes it
+                    logger.error("an Idempotency-Key could not be let go of: %s", error)
 
 
 class _Recorder:
-    """Passes an answer on, and keeps it."""
+    """Passes an answer on, and keeps it before its end is sent: what a client has whole is given again, after a crash too."""
 
-    def __init__(self, send: Send) -> None:
+    def __init__(
+        self,
+        send: Send,
+        claim: ReplayRow,
+        keep: Callable[[ReplayRow | None], Awaitable[None]],
+        refuse: Callable[[StoreFailed], Awaitable[None]],
+    ) -> None:
         self._send = send
-        self._status = 0
-        self._headers: tuple[tuple[str, str], ...] = ()
+        self._claim = claim
+        self._keep = keep
+        self._refuse = refuse
+        self._start: Message | None = None
         self._body: list[bytes] = []
-        self._whole = False
+        self.kept = False
 
     async def __call__(self, message: Message) -> None:
-        """ASGI's ``send``."""
+        """ASGI's ``send``. The status waits for the first piece of the body: until then an error can still be told."""
         if message["type"] == "http.response.start":
-            self._status = message["status"]
-            headers = ((name.decode(), value.decode()) for name, value in message["headers"])
-            self._headers = tuple(pair for pair in headers if pair[0].lower() not in _NOT_KEPT)
-        elif message["type"] == "http.response.body":
+            self._start = message
+            return
+        first = not self._body
+        if message["type"] == "http.response.body":
             self._body.append(message.get("body", b""))
-            self._whole = not message.get("more_body", False)
+            if not message.get("more_body", False):
+                try:
+                    await self._keep(self._row())
+                    self.kept = True
+                except StoreFailed as error:
+                    if first:
+                        await self._refuse(error)
+                        return
+                    logger.error("a stream with an Idempotency-Key could not be kept: %s", error)
+        if first and self._start is not None:
+            await self._send(self._start)
         await self._send(message)
 
-    def row(self, claim: ReplayRow) -> ReplayRow | None:
+    def _row(self) -> ReplayRow | None:
         """What to keep, or None."""
-        if not self._whole or self._status >= 499 or self._status == 429:
+        start = self._start
+        if start is None or start["status"] >= 499 or start["status"] == 429:
             return None
+        headers = ((name.decode(), value.decode()) for name, value in start["headers"])
         return ReplayRow(
-            digest=claim.digest,
-            status=self._status,
-            headers=self._headers,
+            digest=self._claim.digest,
+            status=start["status"],
+            headers=tuple(pair for pair in headers if pair[0].lower() not in _NOT_KEPT),
             body=b"".join(self._body),
-            created_at=claim.created_at,
+            created_at=self._claim.created_at,
         )
 
 
