@@ -19,7 +19,7 @@ from kodo.engines.weights.registry import LocalModel, Progress, Registry
 from kodo.engines.weights.sources import fetch, parse
 from kodo.lifecycle.errors import NotFound, StoreFailed
 from kodo.lifecycle.records import KeyRow, Store
-from kodo.server.idempotency import KEPT_SECONDS
+from kodo.server import housekeeping
 from kodo.server.keys import digest
 from kodo.store.export import lines
 from kodo.store.sqlite import SqliteStore
@@ -129,8 +129,7 @@ def revoke_key(home: Path, key_id: str) -> KeyRow:
 
 def prune(home: Path, days: float) -> dict[str, int]:
     """Delete responses older than ``days``, and kept replays that are over; the counts. Raises StoreFailed."""
-    now = time.time()
-    return _with_store(home, lambda store: store.prune(now - days * 86400, replays=now - KEPT_SECONDS))
+    return _with_store(home, lambda store: housekeeping.prune(store, time.time(), days))
 
 
 def stats(home: Path) -> dict[str, Any]:

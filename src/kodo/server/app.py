@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -33,6 +34,7 @@ from kodo.server.files.blobs import Blobs
 from kodo.server.files.parts import Uploads
 from kodo.server.files.shelf import Files
 from kodo.server.guard import Guard, RequestId
+from kodo.server.housekeeping import keep_pruning, prune
 from kodo.server.idempotency import Idempotency
 from kodo.server.keys import Keys, Secrets
 from kodo.server.limits import Limits
@@ -133,7 +135,9 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             files=files,
         )
         stack.push_async_callback(service.close, settings.shutdown_seconds)
-        pruned = await store.prune(time.time() - settings.retention_days * 86400)
+        pruned = await prune(store, clock.now(), settings.retention_days)
+        pruning = asyncio.create_task(keep_pruning(store, clock.now, settings.retention_days))
+        stack.callback(pruning.cancel)
         resumed = await recover(service)
         uploads = Uploads(store, files, clock, ids)
         await uploads.open()
