@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
@@ -18,6 +19,8 @@ from kodo.server.assistants.job import UNFINISHED, Job, not_cancellable, not_wai
 from kodo.server.assistants.papers import KeptRun
 from kodo.server.assistants.stream import Told
 from kodo.wire import assistants as wire
+
+logger = logging.getLogger(__name__)
 
 
 class Runs:
@@ -55,8 +58,7 @@ class Runs:
             NotFound: it is not there, or not this owner's.
             InvalidRequest: a run is active on it.
         """
-        lock = self._locks.setdefault((owner, thread_id), asyncio.Lock())
-        async with lock:
+        async with self._lock(owner, thread_id):
             await papers.found(self.service.store, papers.THREAD, owner, thread_id)
             run_id = self._busy.get((owner, thread_id))
             if run_id is not None:
@@ -80,12 +82,13 @@ class Runs:
     async def delete_thread(self, owner: str, thread_id: str) -> None:
         """Delete a thread with all that is inside; a run that is active on it is stopped. NotFound: it is not there."""
         store = self.service.store
-        await papers.found(store, papers.THREAD, owner, thread_id)
-        task = self._tasks.get(self._busy.get((owner, thread_id), ""))
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        await store.delete_document(papers.THREAD, owner, thread_id)
+        async with self._lock(owner, thread_id):
+            await papers.found(store, papers.THREAD, owner, thread_id)
+            task = self._tasks.get(self._busy.get((owner, thread_id), ""))
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+            await store.delete_document(papers.THREAD, owner, thread_id)
 
     # --- runs ---
 
@@ -192,6 +195,9 @@ class Runs:
 
     # --- inside ---
 
+    def _lock(self, owner: str, thread_id: str) -> asyncio.Lock:
+        return self._locks.setdefault((owner, thread_id), asyncio.Lock())
+
     async def _taken_up(self, row: DocumentRow, kept: KeptRun) -> DocumentRow:
         """The document of a run whose turn is made again."""
         if kept.run.status != "in_progress":
@@ -208,7 +214,9 @@ class Runs:
         self._jobs[run_id], self._busy[thread] = job, run_id
         task = self._tasks[run_id] = asyncio.create_task(job.drive(), name=run_id)
 
-        def done(_: asyncio.Task[None]) -> None:
+        def done(ended: asyncio.Task[None]) -> None:
             del self._jobs[run_id], self._tasks[run_id], self._busy[thread]
+            if not ended.cancelled() and (error := ended.exception()) is not None:
+                logger.error("run %s broke", run_id, exc_info=error)
 
         task.add_done_callback(done)

@@ -15,7 +15,7 @@ import msgspec
 
 from kodo.lifecycle.admission import Priority
 from kodo.lifecycle.context import drop_oldest, new_row
-from kodo.lifecycle.errors import InvalidRequest, KodoError, NotFound, Overloaded, StoreFailed
+from kodo.lifecycle.errors import EngineFailed, InvalidRequest, KodoError, NotFound, Overloaded, StoreFailed
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.ports import ContextItem
 from kodo.lifecycle.records import DocumentRow, ItemRow
@@ -36,7 +36,6 @@ logger = logging.getLogger(__name__)
 MOVES: Final[dict[wire.RunStatus, tuple[wire.RunStatus, ...]]] = {
     "queued": ("in_progress", "cancelling", "failed", "expired", "incomplete"),
     "in_progress": (
-        "queued",
         "requires_action",
         "cancelling",
         "completed",
@@ -110,7 +109,11 @@ class Job:
     # --- for its clients ---
 
     async def follow(self, position: int) -> AsyncIterator[Sequence[Told]]:
-        """What it tells from a position on, until it is over or waits for the client."""
+        """What it tells from a position on, until it is over or waits for the client.
+
+        Raises:
+            EngineFailed: the server stops, or the thread is gone.
+        """
         news = asyncio.Event()
         self._news.add(news)
         try:
@@ -120,10 +123,13 @@ class Job:
                 position += len(batch)
                 if batch:
                     yield batch
-                if self._over or any(name in _STILL for name, _ in batch):
+                if any(name in _STILL for name, _ in batch):
                     return
-                if position == len(self._told):
-                    await news.wait()
+                if position < len(self._told):
+                    continue
+                if self._over:
+                    raise EngineFailed("The run stopped before it was over.")
+                await news.wait()
         finally:
             self._news.discard(news)
 
@@ -241,7 +247,12 @@ class Job:
         context = await self._context(request)
         if context is None:
             return End(status="incomplete", limit="max_prompt_tokens")
-        call = Call(owner=self.owner, priority=self._priority, streamed=True, local={run.thread_id: context})
+        call = Call(
+            owner=self.owner,
+            priority=self._priority,
+            streamed=self._priority is Priority.INTERACTIVE,
+            local={run.thread_id: context},
+        )
         response = self._response = await self._service.create(call, request)
         if self._stopping:
             await self._service.stop(response)
@@ -337,25 +348,16 @@ class Job:
     async def _finish(self, end: End) -> None:
         """The end, tried until it is stored."""
         now = int(self._now())
-        stamp = {} if end.status in ("incomplete", "expired") else {f"{end.status}_at": now}
-        incomplete = wire.RunIncomplete(reason=end.limit) if end.status == "incomplete" else None
         while True:
             told: list[Told] = []
             try:
                 async with self._writing:
+                    if self.run.status == "cancelling":
+                        end = End(status="cancelled")
                     if self._kept.step is not None and end.status in ("cancelled", "expired"):
                         told.append(ended_step(self._kept.step, end.status, now, None))
                         await self._keep_step(told[0][1])
-                    run = msgspec.structs.replace(
-                        self.run,
-                        status=end.status,
-                        required_action=None,
-                        expires_at=None,
-                        last_error=end.error,
-                        incomplete_details=incomplete,
-                        usage=self._kept.spent,
-                        **stamp,
-                    )
+                    run = _ended(self.run, end, self._kept.spent, now)
                     await self._write(run, pending=(), step=None)
             except StoreFailed as error:
                 logger.error("the end of run %s could not be stored: %s", self.run.id, error)
@@ -439,6 +441,21 @@ def _waiting(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.ThreadRun:
     )
     action = wire.RequiredAction(submit_tool_outputs=wire.RequiredCalls(tool_calls=owed))
     return msgspec.structs.replace(run, status="requires_action", required_action=action)
+
+
+def _ended(run: wire.ThreadRun, end: End, usage: wire.RunUsage, now: int) -> wire.ThreadRun:
+    """A run that is over."""
+    stamp = {} if end.status in ("incomplete", "expired") else {f"{end.status}_at": now}
+    return msgspec.structs.replace(
+        run,
+        status=end.status,
+        required_action=None,
+        expires_at=None,
+        last_error=end.error,
+        incomplete_details=wire.RunIncomplete(reason=end.limit) if end.status == "incomplete" else None,
+        usage=usage,
+        **stamp,
+    )
 
 
 def _with_outputs(step: wire.RunStep, outputs: dict[str, str]) -> wire.RunStep:

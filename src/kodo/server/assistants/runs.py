@@ -8,7 +8,7 @@ from starlette.responses import Response
 from kodo.server.assistants import papers, translate
 from kodo.server.assistants.assistants import PAGE
 from kodo.server.assistants.job import Job
-from kodo.server.assistants.stream import DONE, frame
+from kodo.server.assistants.stream import DONE, error_frame, frame
 from kodo.server.http import GONE, ClientGone, EventStream, json_response
 from kodo.server.limits import Ticket
 from kodo.server.lists import page_of, query_of, wire_list
@@ -17,6 +17,9 @@ from kodo.wire import assistants as wire
 
 INCLUDE = ("include", "include[]")
 """Asks for results of file searches, which this server never has: taken, and without an effect."""
+
+POLL_MS = "200"
+"""How soon the SDK's polling helpers are told to ask again, in milliseconds: the way is short here."""
 
 
 async def create(request: Request) -> Response:
@@ -74,15 +77,21 @@ def _answer(job: Job, ticket: Ticket, stream_from: int | None) -> Response:
     async def finished() -> None:
         ticket.close()
 
-    return EventStream(job.follow(stream_from), frame, headers=ticket.headers, finished=finished, tail=DONE)
+    return EventStream(
+        job.follow(stream_from),
+        frame,
+        headers=ticket.headers,
+        finished=finished,
+        on_error=error_frame,
+        tail=DONE,
+    )
 
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/threads/{id}/runs/{id}``."""
     path = request.path_params
-    return json_response(
-        await state(request).runs.get(caller(request).owner, path["thread_id"], path["run_id"])
-    )
+    run = await state(request).runs.get(caller(request).owner, path["thread_id"], path["run_id"])
+    return json_response(run, headers={"openai-poll-after-ms": POLL_MS})
 
 
 async def update(request: Request) -> Response:

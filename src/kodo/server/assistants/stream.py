@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from kodo.lifecycle.errors import KodoError
+from kodo.server.errors import translate
 from kodo.wire import assistants as wire
 from kodo.wire import events as ev
 from kodo.wire.items import FunctionCall, Message, text_of
@@ -29,6 +31,11 @@ DONE = b"event: done\ndata: [DONE]\n\n"
 def frame(told: Told) -> bytes:
     """An event as one Server-Sent-Events frame."""
     return b"event: " + told[0].encode() + b"\ndata: " + _encode(told[1]) + b"\n\n"
+
+
+def error_frame(error: KodoError) -> bytes:
+    """What breaks a stream off: the SDK raises it."""
+    return b"event: error\ndata: " + _encode(translate(error)[1]) + b"\n\n"
 
 
 class End(Struct, frozen=True, kw_only=True):

@@ -44,7 +44,7 @@ def body(raw: Mapping[str, Any], kind: type[T]) -> T:
 def _without_hosted(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
     """A body without the fields that serve hosted tools; they may only be empty."""
     given = dict(raw)
-    if any(given.pop("tool_resources", None) or ()):
+    if given.pop("tool_resources", None):
         raise _refused(f"{path}tool_resources", "tool resources serve code_interpreter and file_search")
     for index, tool in enumerate(_mappings(given.get("tools"))):
         if tool.get("type") in _HOSTED:
@@ -161,6 +161,10 @@ def request(run: wire.ThreadRun, *, most: int | None, forced: bool) -> CreateRes
     choice: Any = msgspec.to_builtins(run.tool_choice)
     if isinstance(choice, dict):
         choice = {"type": "function", "name": choice["function"]["name"]}
+    known = {tool.function.name for tool in run.tools}
+    wanted = {choice["name"]} if isinstance(choice, dict) else known
+    if choice not in ("auto", "none") and not (known and wanted <= known):
+        raise BadBody("'tool_choice' asks for a tool that is not there.", "tool_choice", "invalid_value")
     if not forced and choice != "none":
         choice = "auto"
     form: Any = msgspec.to_builtins(run.response_format)
@@ -184,8 +188,6 @@ def request(run: wire.ThreadRun, *, most: int | None, forced: bool) -> CreateRes
     if run.tools:
         raw["tools"] = [{"type": "function", **msgspec.to_builtins(tool.function)} for tool in run.tools]
         raw["tool_choice"] = choice
-    elif forced and choice not in ("auto", "none"):
-        raise BadBody("'tool_choice' asks for a tool, but there is none.", "tool_choice", "invalid_value")
     if run.reasoning_effort is not None:
         raw["reasoning"] = {"effort": run.reasoning_effort}
     return decode.create_response(raw)
