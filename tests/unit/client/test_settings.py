@@ -28,7 +28,7 @@ api_key = "client-key"
 max_retries = 1
 
 [profiles.work]
-base_url = "https://work/v1"
+base_url = "https://office.example/v1"
 api_key_env = "WORK_KEY"
 model = "of-work"
 
@@ -70,7 +70,7 @@ def test_a_default_profile_is_below_the_environment_a_named_one_above(
     config(FILE)
     monkeypatch.setenv("WORK_KEY", "work-key")
     monkeypatch.setenv("KODO_PROFILE", "work")
-    assert (load().base_url, load().key()) == ("https://work/v1", "work-key")
+    assert (load().base_url, load().key()) == ("https://office.example/v1", "work-key")
     monkeypatch.setenv("OPENAI_BASE_URL", "https://openai/v1")
     assert load().base_url == "https://openai/v1"
     assert load("lab").base_url == "https://lab/v1"
