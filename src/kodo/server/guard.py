@@ -89,7 +89,7 @@ class Guard:
     async def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         if self._hosts is not None:
-            name = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+            name = _hostname(headers.get("host", ""))
             if name not in self._hosts:
                 raise PermissionDenied(
                     f"Host '{name}' is not served here; add it to allowed_hosts.", code="host_not_allowed"
@@ -109,6 +109,14 @@ class Guard:
         secret = self._secrets.find(authorization) if path == "/v1/realtime" else None
         who = secret.caller if secret is not None else await self._keys.caller(authorization)
         scope.setdefault("state", {})["caller"] = who
+
+
+def _hostname(host: str) -> str:
+    """The name in a Host header; what is none (``[``) is served by nobody."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
 
 
 def _check_body(method: str, path: str, headers: Headers) -> None:

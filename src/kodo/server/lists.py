@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,8 @@ from starlette.requests import Request
 from kodo.lifecycle.records import Page
 from kodo.wire.decode import BadBody
 
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+
 
 def page_of(query: Mapping[str, str], *, default: int = 20, largest: int = 100) -> Page:
     """The window a query asks for.
@@ -17,18 +20,23 @@ def page_of(query: Mapping[str, str], *, default: int = 20, largest: int = 100) 
     Raises:
         BadBody: ``limit`` or ``order`` is none.
     """
-    limit = query.get("limit", str(default))
-    if not limit.isdigit() or not 1 <= int(limit) <= largest:
-        raise BadBody(f"'limit' must be a number from 1 to {largest}.", "limit", "invalid_value")
+    limit = whole_number(query.get("limit", str(default)), "limit", 1, largest)
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
         raise BadBody("'order' must be asc or desc.", "order", "invalid_value")
     return Page(
         after=query.get("after"),
         before=query.get("before"),
-        limit=int(limit),
+        limit=limit,
         order="asc" if order == "asc" else "desc",
     )
+
+
+def whole_number(text: str, name: str, least: int, most: int) -> int:
+    """A number in a query: ASCII digits, as many as can be meant. Raises :class:`BadBody`."""
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise BadBody(f"'{name}' must be a number from {least} to {most}.", name, "invalid_value")
+    return int(text)
 
 
 def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, Any]:

@@ -12,10 +12,10 @@ from kodo.lifecycle.run import Run
 from kodo.lifecycle.service import Service
 from kodo.server.http import GONE, ClientGone, EventStream, json_response, or_gone
 from kodo.server.limits import Ticket
-from kodo.server.lists import page_of, query_of, wire_list
+from kodo.server.lists import page_of, query_of, whole_number, wire_list
 from kodo.server.state import State, caller, json_body, state
 from kodo.wire import response as wire
-from kodo.wire.decode import BadBody, compact_request, create_response
+from kodo.wire.decode import compact_request, create_response
 from kodo.wire.events import sse
 from kodo.wire.response import InputTokens
 
@@ -84,10 +84,8 @@ async def retrieve(request: Request) -> Response:
     query = query_of(request, {"stream", "starting_after", "include", "include[]", "include_obfuscation"})
     if query.get("stream", "false") != "true":
         return json_response(await here.service.get(owner, response_id))
-    after = query.get("starting_after", "-1")
-    if not after.removeprefix("-").isdigit():
-        raise BadBody("'starting_after' must be a sequence number.", "starting_after", "invalid_type")
-    events = await here.service.events(owner, response_id, int(after))
+    after = whole_number(query.get("starting_after", "-1"), "starting_after", -1, 2**53)
+    events = await here.service.events(owner, response_id, after)
 
     async def finished() -> None:
         """A reader that goes away changes nothing."""

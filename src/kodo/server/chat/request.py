@@ -35,7 +35,7 @@ def sampling(body: ChatRequest, index: int = 0) -> Sampling:
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     bias = []
     for token, value in (body.logit_bias or {}).items():
-        if not token.isdigit():
+        if not (token.isascii() and token.isdigit() and len(token) < 10):
             raise BadBody("The keys of logit_bias are token ids.", f"logit_bias.{token}", "invalid_type")
         bias.append((int(token), value))
     return Sampling(stop=stop, logit_bias=tuple(bias), seed=None if body.seed is None else body.seed + index)
@@ -112,7 +112,7 @@ def _content(message: dict[str, Any], path: str) -> Any:
 
 def _part(part: Any, path: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
-    if kind not in _PARTS:
+    if not isinstance(kind, str) or kind not in _PARTS:
         raise BadBody(f"Content of type '{kind}' is not supported here.", f"{path}.type", "invalid_value")
     if kind == "text":
         return {"type": "input_text", "text": part.get("text")}
@@ -142,7 +142,7 @@ def _assistant(message: dict[str, Any], path: str, custom: set[str]) -> list[Ite
                 raise BadBody(f"Content of type '{kind}' is not supported here.", where, "invalid_value")
     if isinstance(message.get("refusal"), str):
         parts.append({"type": "refusal", "refusal": message["refusal"]})
-    calls = message.get("tool_calls") or []
+    calls = _list(message.get("tool_calls"), f"{path}.tool_calls")
     if parts or not calls:
         found.append(
             cast(Item, decode.item({"type": "message", "role": "assistant", "content": parts}, path))
@@ -168,7 +168,11 @@ def _call(call: Any, path: str, custom: set[str]) -> Item:
 
 def _output(message: dict[str, Any], path: str, custom: set[str]) -> Item:
     call_id = message.get("tool_call_id")
-    kind = "custom_tool_call_output" if call_id in custom else "function_call_output"
+    kind = (
+        "custom_tool_call_output"
+        if isinstance(call_id, str) and call_id in custom
+        else "function_call_output"
+    )
     return cast(
         Item, decode.item({"type": kind, "call_id": call_id, "output": _content(message, path)}, path)
     )
@@ -191,9 +195,17 @@ def _choice(choice: Any) -> Any:
         return choice
     kind = choice.get("type")
     if kind == "allowed_tools" and isinstance(allowed := choice.get("allowed_tools"), dict):
-        tools = [_named(tool) for tool in allowed.get("tools") or []]
+        tools = [_named(tool) for tool in _list(allowed.get("tools"), "tool_choice.allowed_tools.tools")]
         return {"type": kind, "mode": allowed.get("mode", "auto"), "tools": tools}
     return _named(choice)
+
+
+def _list(value: Any, path: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadBody(f"'{path}' must be a list.", path, "invalid_type")
+    return value
 
 
 def _named(tool: Any) -> Any:
