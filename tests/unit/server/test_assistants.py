@@ -570,6 +570,39 @@ async def test_additional_messages_and_the_last_messages_are_what_the_model_sees
         assert (await c.over(thread))["usage"]["prompt_tokens"] > 80
 
 
+@pytest.mark.parametrize("words", ["hi", "Two words and a few more.", "日本語で答えて。", "a\n" * 50])
+async def test_a_run_and_the_same_response_say_and_cost_the_same(words: str, tmp_path: Path) -> None:
+    """A run is a response on a conversation: same text, same tokens, also in a second turn that stands on the first."""
+    async with client(tmp_path) as c:
+        sdk, thread = c.server.sdk(), await c.thread(words)
+        given: Any = {"model": MODEL, "instructions": "Be brief.", "input": words}
+        answer = await sdk.responses.create(**given)
+        run = await c.over(thread, tools=[])
+        for _ in range(2):
+            assert (await c.texts(thread))[-1] == ("assistant", answer.output_text)
+            assert answer.usage is not None
+            assert run["usage"] == {
+                "prompt_tokens": answer.usage.input_tokens,
+                "completion_tokens": answer.usage.output_tokens,
+                "total_tokens": answer.usage.total_tokens,
+            }
+            given["previous_response_id"] = answer.id
+            answer = await sdk.responses.create(**given)
+            more = [{"role": "user", "content": words}]
+            run = await c.over(thread, tools=[], additional_messages=more)
+
+
+async def test_a_run_counts_under_its_keys_limits(tmp_path: Path) -> None:
+    """Its tokens are charged when they are used: the next request of the key is over the limit."""
+    async with client(tmp_path) as c:
+        key = await make_key(c.server, tokens_per_minute=5)
+        beta = c.server.sdk(key).beta
+        thread = await beta.threads.create(messages=[{"role": "user", "content": "hello " * 20}])
+        await beta.threads.runs.create_and_poll(thread_id=thread.id, assistant_id=c.assistant_id)
+        with pytest.raises(openai.RateLimitError):
+            await beta.threads.runs.create(thread.id, assistant_id=c.assistant_id)
+
+
 def test_a_run_is_translated_with_everything_it_sets() -> None:
     """The run's own settings go before the assistant's; each has its place in the response that is made."""
     assistant = wire.Assistant(

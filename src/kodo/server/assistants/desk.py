@@ -60,8 +60,9 @@ class Runs:
         """
         async with self._lock(owner, thread_id):
             await papers.found(self.service.store, papers.THREAD, owner, thread_id)
-            run_id = self._busy.get((owner, thread_id))
-            if run_id is not None:
+            run_id = self._busy.get((owner, thread_id), "")
+            job = self._jobs.get(run_id)
+            if job is not None and job.run.status in UNFINISHED:
                 raise InvalidRequest(
                     f"Thread '{thread_id}' already has an active run '{run_id}'.",
                     param="thread_id",
@@ -215,7 +216,9 @@ class Runs:
         task = self._tasks[run_id] = asyncio.create_task(job.drive(), name=run_id)
 
         def done(ended: asyncio.Task[None]) -> None:
-            del self._jobs[run_id], self._tasks[run_id], self._busy[thread]
+            del self._jobs[run_id], self._tasks[run_id]
+            if self._busy.get(thread) == run_id:
+                del self._busy[thread]
             if not ended.cancelled() and (error := ended.exception()) is not None:
                 logger.error("run %s broke", run_id, exc_info=error)
 
