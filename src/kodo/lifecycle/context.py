@@ -116,7 +116,9 @@ async def history(
     for index, item in enumerate(_listed(value)):
         row = await _row(store, ids, owner, item, f"input[{index}]")
         if row.id in taken:
-            row = ItemRow(id=ids.new(row.id.partition("_")[0]), context=row.context)
+            fresh = ids.new(row.id.partition("_")[0])
+            renamed = msgspec.structs.replace(row.context.item, id=fresh)
+            row = ItemRow(id=fresh, context=msgspec.structs.replace(row.context, item=renamed))
         taken.add(row.id)
         rows.append(row)
     found = History(before=tuple(before), own=tuple(rows))
