@@ -18,20 +18,24 @@ from kodo.wire.decode import convert
 DEFAULT_SECONDS = 600
 
 
-class _ExpiresAfter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SecretExpiresAfter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds until the key is none."""
+
     anchor: Literal["created_at"] = "created_at"
     seconds: Annotated[int, Meta(ge=10, le=7200)] = DEFAULT_SECONDS
 
 
-class _Create(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    expires_after: _ExpiresAfter = _ExpiresAfter()
+class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body: how long the key lives, and the settings of its sessions."""
+
+    expires_after: SecretExpiresAfter = SecretExpiresAfter()
     session: dict[str, Any] | None = None
 
 
 async def create(request: Request) -> Response:
     """The endpoint."""
     here = state(request)
-    body: _Create = convert(await json_body(request), _Create)
+    body: CreateSecret = convert(await json_body(request), CreateSecret)
     model = next(iter(here.models))
     config: Config = checked({"model": model, **(body.session or {})}, Config, "session")
     here.service.backend(config.model)
