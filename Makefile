@@ -65,6 +65,10 @@ bench-batch-api: setup-dev ## The Batch API against the engine's limit, and what
 bench-batch: setup-dev ## Throughput of a batch against the engine's limit and a naive script; memory of both
 	@$(B)/python -m bench.bench_batch $(ARGS)
 
+.PHONY: test-clients
+test-clients: setup-dev ## Other people's clients, at their newest versions, against kodo serve; writes docs/clients.md
+	@KODO_CLIENTS_TABLE=docs/clients.md $(B)/python -m pytest -m clients tests/clients $(ARGS)
+
 .PHONY: scorecard
 scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, beside other tools; writes docs/scorecard.md
 	@$(B)/kodo scorecard --out docs/scorecard.md $(ARGS)
@@ -72,3 +76,7 @@ scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, besi
 .PHONY: bench-serve
 bench-serve: setup-dev ## The API's speed against its engine's own (ROUNDS=, TOKENS=)
 	@$(B)/python bench/bench_serve.py --rounds $(or $(ROUNDS),10) --tokens $(or $(TOKENS),96)
+
+.PHONY: fuzz
+fuzz: setup-dev ## Thousands of requests made from /openapi.json, good, bad and in chains; none may fail the server (FUZZ=)
+	@KODO_FUZZ=$(or $(FUZZ),40) $(B)/python -m pytest -n 2 --dist worksteal --timeout 3600 tests/e2e/test_schemathesis.py $(ARGS)

@@ -1,0 +1,126 @@
+"""Requests generated from the server's own OpenAPI document: whatever is sent, it answers, and as the document says.
+
+Twice over: each operation alone, with requests that fit the document and with such that do not; and chains of them
+along the document's links (create, retrieve, update, use, delete, use after that). ``make test`` has a short form, the
+same on each run; ``make fuzz`` a long one, with other requests each time (``KODO_FUZZ`` is the requests an operation).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import hypothesis
+import msgspec
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode, Response
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+from tests.e2e.conftest import Server, start
+
+from kodo.server.errors import Envelope
+from kodo.server.openapi import OPERATIONS, document
+
+MODEL = "codex-mini-latest"
+CONFIG = f'[models."{MODEL}"]\nengine = "scripted"\ntarget = ""\n'
+LONG = int(os.environ.get("KODO_FUZZ", "0"))
+SECONDS = 30
+"""One request may last so long; a generated one is done in milliseconds."""
+USED = (
+    (("POST", "/v1/responses"), "previous_response_id", "post_v1_responses"),
+    (("POST", "/v1/conversations"), "conversation", "post_v1_responses"),
+    (("POST", "/v1/files"), "input_file_id", "post_v1_batches"),
+    (("POST", "/v1/assistants"), "assistant_id", "post_v1_threads_runs"),
+)
+"""Answers whose id is a field of another request: operation, field, and whose. OpenAPI has no word for it."""
+CHECKS = (status_code_conformance, content_type_conformance, response_schema_conformance)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all of them; at the end it still lives, and ends as it should."""
+    running = start(tmp_path_factory.mktemp("fuzzed") / "home", config=CONFIG)
+    yield running
+    assert requests.get(f"{running.url}/health", timeout=SECONDS).status_code == 200
+    code, said = running.stop()
+    assert (code, "Traceback" in said) == (0, False), said
+
+
+def test_described_is_what_is_served(server: Server) -> None:
+    """The document that requests are made from is the one at /openapi.json."""
+    assert requests.get(f"{server.url}/openapi.json", timeout=SECONDS).json() == _described()
+
+
+@pytest.mark.parametrize("mode", GenerationMode, ids=str)
+@pytest.mark.parametrize(("method", "path"), [pytest.param(*key, id=" ".join(key)) for key in OPERATIONS])
+def test_an_operation_answers(server: Server, method: str, path: str, mode: GenerationMode) -> None:
+    """Requests that fit the document, and such that do not: an answer of the document's form, or an error's."""
+    operation = _schema()[path][method]
+    if mode.is_negative and not (operation.body or operation.query or operation.headers):
+        mode = GenerationMode.POSITIVE  # there is nothing to get wrong but the path, which is any text
+
+    @_settings(LONG or 3)
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answers(case: Case) -> None:
+        held(case, case.call(base_url=server.url, timeout=SECONDS))
+
+    answers()
+
+
+def test_chains_of_operations_answer(server: Server) -> None:
+    """Along the document's links: what was created is read, changed, used, deleted, and asked for again."""
+
+    class Chain(_schema(links=True).as_state_machine()):  # type: ignore[misc]  # a class that is made at run time
+        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+            return {"base_url": server.url, "timeout": SECONDS}
+
+        def validate_response(self, response: Response, case: Case, **_: object) -> None:
+            held(case, response)
+
+    Chain.run(settings=settings(_settings(LONG or 10), stateful_step_count=12))
+
+
+def held(case: Case, response: Response) -> None:
+    """The facts that hold for every answer."""
+    assert response.status_code < 500, response.content
+    assert len(response.headers["x-request-id"]) == 1
+    if response.status_code >= 400:
+        msgspec.json.decode(response.content, type=Envelope)
+    case.validate_response(response, checks=[*CHECKS])
+
+
+def _settings(examples: int) -> hypothesis.settings:
+    return settings(
+        max_examples=examples,
+        deadline=timedelta(seconds=SECONDS),
+        derandomize=not LONG,
+        database=None,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink) if LONG else (Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def _schema(*, links: bool = False) -> Any:
+    """The document, with the model's name as the only one that fits; ``links`` adds those that go into a body."""
+    described = _described()
+    for component in described["components"]["schemas"].values():
+        if "model" in component.get("properties", {}):
+            component["properties"]["model"] = {"const": MODEL}
+    if links:
+        for (method, path), field, target in USED:
+            answers = described["paths"][path][method.lower()]["responses"]["200"]
+            body = {field: "$response.body#/id"}
+            answers.setdefault("links", {})[f"as {field}"] = {"operationId": target, "requestBody": body}
+    return schemathesis.openapi.from_dict(described)
+
+
+def _described() -> Any:
+    return msgspec.json.decode(msgspec.json.encode(document()))
