@@ -197,7 +197,8 @@ def tools(value: Any, prefix: str = "tools") -> tuple[Tool, ...]:
     hosted: list[str] = []
     for index, raw in enumerate(value):
         path = f"{prefix}[{index}]"
-        if isinstance(raw, dict) and raw.get("type") in HOSTED_TOOLS:
+        kind = raw.get("type") if isinstance(raw, dict) else None
+        if isinstance(kind, str) and kind in HOSTED_TOOLS:
             hosted.append(path)
             continue
         kept.append(convert(raw, Tool, path))
@@ -219,6 +220,10 @@ def _prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
     conversation = body.get("conversation")
     if isinstance(conversation, dict):
         body["conversation"] = convert(conversation.get("id"), str, "conversation.id")
+    text = body.get("text")
+    if isinstance(text, dict) and isinstance(text.get("format"), dict):
+        format_ = {name: value for name, value in text["format"].items() if value is not None}
+        body["text"] = {**text, "format": format_}
     return body
 
 

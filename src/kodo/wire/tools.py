@@ -133,7 +133,8 @@ class JsonSchemaFormat(Wire, frozen=True, kw_only=True, tag="json_schema", renam
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")]
     description: str | None = None
     schema_: dict[str, Any]
-    strict: bool | None = None
+    strict: bool = False
+    """Echoed; the schema is enforced either way."""
 
 
 Format: TypeAlias = TextFormat | JsonObjectFormat | JsonSchemaFormat
