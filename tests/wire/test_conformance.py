@@ -69,13 +69,6 @@ def _said(response: dict[str, Any]) -> str:
 
 # --- parameters ------------------------------------------------------------------------------------------------------
 
-SCHEMA_FORMAT = {
-    "type": "json_schema",
-    "name": "answer",
-    "description": "The answer.",
-    "schema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
-    "strict": True,
-}
 PARAMETERS: dict[str, list[tuple[Any, Any]]] = {
     "background": [(False, False)],
     "frequency_penalty": [(0.5, 0.5), (None, 0.0)],
@@ -140,6 +133,24 @@ async def test_streamed_options_are_taken_with_a_stream(echo: Served) -> None:
     options = {"stream": True, "stream_options": {"include_obfuscation": True}}
     status, error = await _post(echo, input="hello", **options)
     assert (status, error["error"]["param"]) == (400, "stream_options.include_obfuscation")
+
+
+async def test_the_schema_of_a_format_is_told(tmp_path: Path) -> None:
+    """With `strict` as a boolean, also where null or nothing was sent."""
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    turn = {"match": "", "steps": [{"type": "text", "text": '{"n": 1}'}]}
+    async with served(settings(tmp_path / "home", script(tmp_path, turn))) as server:
+        for strict, told in (({"strict": True}, True), ({"strict": None}, False), ({}, False)):
+            asked = {"type": "json_schema", "name": "answer", "schema": schema, **strict}
+            response = await _ask(server, input="go", text={"format": asked})
+            assert response["text"]["format"] == {
+                "type": "json_schema",
+                "name": "answer",
+                "description": None,
+                "schema": schema,
+                "strict": told,
+            }
+            assert json.loads(_said(response)) == {"n": 1}
 
 
 # --- items -----------------------------------------------------------------------------------------------------------
