@@ -41,9 +41,18 @@ class Queue:
 
     async def drain(self) -> list[str]:
         """Let everybody through; the order."""
-        while self.leases:
-            await self.done(next(iter(self.leases)))
+        while self.leases or any(not task.done() for task in self.tasks.values()):
+            if self.leases:
+                await self.done(next(iter(self.leases)))
+            else:
+                await asyncio.sleep(0.01)  # the quiet behind an interactive request
         return self.order
+
+
+@pytest.fixture(autouse=True)
+def short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pause that a test can wait for."""
+    monkeypatch.setattr(admission_module, "QUIET", 0.1)
 
 
 async def test_owners_take_turns() -> None:
@@ -97,6 +106,23 @@ async def test_more_urgent_work_goes_first_and_asks_the_rest_to_step_aside() -> 
     await queue.done("b1")  # free places are not for lower classes while something interactive runs
     assert queue.order == ["a1", "b1", "d1"]
     assert await queue.drain() == ["a1", "b1", "d1", "e1", "c1"]
+
+
+async def test_nothing_else_is_begun_between_two_questions() -> None:
+    """Background work waits a moment after the last one, not after its own kind, and is not forgotten."""
+    queue = Queue()
+    await queue.ask("a1", INTERACTIVE)
+    await queue.ask("b1", BACKGROUND)
+    await queue.ask("c1", BACKGROUND)
+    await queue.done("a1")
+    assert queue.order == ["a1"]
+    await queue.ask("a2", INTERACTIVE)
+    await queue.done("a2")
+    assert queue.order == ["a1", "a2"]
+    await asyncio.wait_for(queue.tasks["b1"], 30)
+    await queue.done("b1")
+    assert queue.order == ["a1", "a2", "b1", "c1"]
+    await queue.drain()
 
 
 async def test_after_long_waiting_one_background_request_runs_beside_interactive_ones(
