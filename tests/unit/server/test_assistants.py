@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import openai
@@ -15,13 +16,15 @@ import pydantic
 import pytest
 from openai import AsyncAssistantEventHandler
 from openai.types.beta import Assistant, AssistantStreamEvent, Thread
-from openai.types.beta.threads import Message, Run
+from openai.types.beta.threads import Message, Run, RunStatus
+from openai.types.beta.threads.run_create_params import RunCreateParamsBase, RunCreateParamsStreaming
 from openai.types.beta.threads.runs import RunStep
 from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.test_access import make_key
 
 from kodo.lifecycle.context import new_row
-from kodo.lifecycle.records import Page
+from kodo.lifecycle.errors import StoreFailed
+from kodo.lifecycle.records import DocumentRow, Page
 from kodo.server.assistants import translate
 from kodo.server.assistants.job import MOVES
 from kodo.wire import assistants as wire
@@ -483,6 +486,33 @@ async def test_a_run_fails_with_its_engine(tmp_path: Path) -> None:
         assert (await c.over(thread))["status"] == "completed"
 
 
+async def test_a_turn_that_cannot_be_stored_fails_the_run_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end is tried again until the store takes it; what the turn had written already is taken away."""
+    async with client(tmp_path, CALLS, said("next")) as c:
+        thread, store, refusals = await c.thread("hi"), c.server.parts.store, [2]
+        append, update = store.append_items, store.update_document
+
+        async def append_items(*args: Any) -> None:
+            raise StoreFailed("The disk is full.")
+
+        async def update_document(row: DocumentRow) -> None:
+            if row.status == "failed" and refusals:
+                refusals.pop()
+                raise StoreFailed("The disk is full.")
+            await update(row)
+
+        monkeypatch.setattr(store, "append_items", append_items)
+        monkeypatch.setattr(store, "update_document", update_document)
+        run = await c.over(thread)
+        monkeypatch.setattr(store, "append_items", append)
+        assert (run["status"], run["last_error"]["message"]) == ("failed", "The disk is full.")
+        assert (refusals, await c.steps(thread, run["id"])) == ([], [])
+        assert await c.texts(thread) == [("user", "hi")]
+        assert (await c.over(thread))["status"] == "completed"
+
+
 async def test_limits_of_tokens_make_a_run_incomplete(tmp_path: Path) -> None:
     """`max_completion_tokens` cuts, over all turns; `max_prompt_tokens` leaves out the oldest messages first."""
     async with client(tmp_path, CALLS) as c:
@@ -697,6 +727,29 @@ async def test_what_is_unknown_wrong_or_hosted_is_refused_by_name(tmp_path: Path
             await c.refused("POST", path, body, status=404)
         await c.refused("GET", "assistants?nonsense=1")
         assert (await c.over(thread))["status"] == "completed"
+
+
+def rows_of(heading: str) -> dict[str, str]:
+    """The first and the last column of the table under a heading of docs/assistants.md."""
+    page = (Path(__file__).parents[3] / "docs" / "assistants.md").read_text()
+    section = page.partition(f"## {heading}")[2].partition("\n## ")[0]
+    table = [line.strip("| \n").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    return {name: cells[-1] for cells in table for name in re.findall(r"`(\w+)`", cells[0])}
+
+
+def test_the_page_says_which_status_follows_which() -> None:
+    """docs/assistants.md, the table of moves and the SDK's statuses agree."""
+    stated = {
+        name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows_of("A run is a response").items()
+    }
+    assert stated == {status: set(following) for status, following in MOVES.items()}
+    assert set(MOVES) == set(get_args(RunStatus))
+
+
+def test_the_page_has_every_parameter_of_a_run() -> None:
+    """docs/assistants.md, the body that is taken and the SDK's parameters agree."""
+    sdk = {name for kind in (RunCreateParamsBase, RunCreateParamsStreaming) for name in kind.__annotations__}
+    assert set(rows_of("Parameters of a run")) == sdk == {*wire.CreateRun.__struct_fields__, "include"}
 
 
 # --- restarts --------------------------------------------------------------------------------------------------------

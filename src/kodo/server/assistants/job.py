@@ -346,11 +346,13 @@ class Job:
         return _failure("server_error", final.error.message if final.error else "The answer broke off.")
 
     async def _finish(self, end: End) -> None:
-        """The end, tried until it is stored."""
+        """The end, tried until it is stored; of a turn that could not be stored as a whole nothing stays."""
         now = int(self._now())
         while True:
             told: list[Told] = []
             try:
+                if end.status == "failed":
+                    await papers.clear_leftovers(self._service.store, self.owner, self._kept)
                 async with self._writing:
                     if self.run.status == "cancelling":
                         end = End(status="cancelled")
