@@ -152,8 +152,14 @@ async def on_http(request: Request, error: Exception) -> Response:
 
 
 async def on_bug(request: Request, error: Exception) -> Response:
-    """Anything else: logged here, and nothing of it leaves the server."""
-    return Response(msgspec.json.encode(internal_error()), 500, media_type="application/json")
+    """Anything else: Starlette raises it again, to the log; nothing of it leaves the server.
+
+    This answer passes no middleware any more, so it names its request itself.
+    """
+    headers = {"x-request-id": request.state.request_id}
+    return Response(
+        msgspec.json.encode(internal_error()), 500, headers=headers, media_type="application/json"
+    )
 
 
 def internal_error() -> Envelope:

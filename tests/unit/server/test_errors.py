@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.serving import served, settings
 
 from kodo.lifecycle import errors as lifecycle
 from kodo.server import errors as server
@@ -55,3 +56,18 @@ def test_retry_headers_say_when() -> None:
     assert int(server.headers_of(lifecycle.Overloaded("full", retry_after=0.2))["retry-after-ms"]) == 200
     assert server.headers_of(lifecycle.Conflict("x")) == {"x-should-retry": "false"}
     assert server.headers_of(lifecycle.InvalidRequest("x")) == {}
+
+
+async def test_a_bug_is_an_answer_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that nobody expected: the envelope and the request's id, and none of its words."""
+
+    def bug(_: object) -> object:
+        raise LookupError("secret")
+
+    async with served(settings(tmp_path)) as here, here.http() as http:
+        monkeypatch.setattr(type(here.parts), "models", property(bug))
+        answer = await http.get("/v1/models")
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert answer.json()["error"]["type"] == "server_error"
+    assert "secret" not in answer.text
