@@ -1,0 +1,101 @@
+"""Servers for other people's clients, and the table of what worked, which a whole run writes to docs/clients.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.clients.environments import Environments, install
+from tests.e2e.conftest import Server, start
+
+TABLE = "KODO_CLIENTS_TABLE"
+"""Environment variable: the document whose table this run writes."""
+BEGIN, END = "<!-- written by make test-clients: begin -->", "<!-- end -->"
+
+SCRIPT: dict[str, Any] = {
+    "turns": [
+        {"match": "weather", "steps": [{"type": "call", "name": "get_weather", "arguments": {"city": "Paris"}}]},
+        {"match": "21 degrees", "steps": [{"type": "text", "text": "It is 21 degrees in Paris."}]},
+        {"match": "palette", "steps": [{"type": "text", "text": '{"title": "Dusk", "dark": true}'}]},
+    ]
+}  # fmt: skip
+
+
+@dataclass
+class Results:
+    """What each client did: versions by client, results by client and check."""
+
+    versions: dict[str, str] = field(default_factory=dict)
+    checks: dict[str, dict[str, bool]] = field(default_factory=dict)
+
+    def table(self) -> str:
+        """As Markdown."""
+        lines = ["| client | version | works | fails |", "|---|---|---|---|"]
+        for client, checks in self.checks.items():
+            works, fails = (
+                ", ".join(name for name, passed in checks.items() if passed is wanted) or "-"
+                for wanted in (True, False)
+            )
+            lines.append(f"| {client} | {self.versions[client]} | {works} | {fails} |")
+        return "\n".join(lines)
+
+
+RESULTS = pytest.StashKey[Results]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[RESULTS] = Results()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """A test that names a client and a check gives one cell of the table."""
+    report = yield
+    noted = dict(item.user_properties)
+    if "client" in noted and (report.when == "call" or report.failed):
+        results = item.config.stash[RESULTS]
+        results.versions[noted["client"]] = noted["version"]
+        results.checks.setdefault(noted["client"], {})[noted["check"]] = report.passed
+    return report  # type: ignore[return-value]  # a wrapper hands on what it got
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    results = session.config.stash[RESULTS]
+    if (name := os.environ.get(TABLE)) and results.checks:
+        path = Path(name)
+        text = path.read_text()
+        table = f"{BEGIN}\n\n{results.table()}\n\n{END}"
+        path.write_text(
+            re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", lambda _: table, text, flags=re.DOTALL)
+        )
+
+
+@pytest.fixture(scope="session")
+def clients() -> Environments:
+    """The clients, at their newest versions."""
+    return install()
+
+
+def scripted(home: Path, script: dict[str, Any], **options: Any) -> Server:
+    """The installed command with a script in the model's place."""
+    home.mkdir(parents=True)
+    file = home / "script.json"
+    file.write_text(json.dumps(script))
+    config = f'[models."codex-mini-latest"]\nengine = "scripted"\ntarget = "{file}"\n'
+    return start(home, config=config, **options)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """One with the default model, one with a script, for what a small model would get wrong."""
+    folder = tmp_path_factory.mktemp("servers")
+    both = {"model": start(folder / "model"), "script": scripted(folder / "script", SCRIPT)}
+    yield both
+    for server in both.values():
+        server.stop()
