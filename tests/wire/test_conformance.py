@@ -341,6 +341,16 @@ async def test_calls_go_round_by_id_and_by_history(tmp_path: Path) -> None:
     assert (status, error["error"]["param"]) == (400, "input[0].call_id")
 
 
+async def test_hosted_tools_are_skipped_beside_others(echo: Served) -> None:
+    """Agentic clients send them by default; the tools of the Response are those that are offered to the model."""
+    hosted = [
+        {"type": "web_search", "external_web_access": True},
+        {"type": "file_search", "vector_store_ids": ["vs"]},
+    ]
+    response = await _ask(echo, input="go", tools=[hosted[0], FUNCTION, hosted[1]])
+    assert [tool["type"] for tool in response["tools"]] == ["function"]
+
+
 @pytest.mark.parametrize(
     ("body", "calls"), [({"parallel_tool_calls": False}, 1), ({"max_tool_calls": 1}, 1), ({}, 2)]
 )
