@@ -513,6 +513,26 @@ async def test_a_turn_that_cannot_be_stored_fails_the_run_and_leaves_nothing(
         assert (await c.over(thread))["status"] == "completed"
 
 
+async def test_outputs_that_could_not_be_stored_are_submitted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first attempt has left of them is not there twice."""
+    async with client(tmp_path, CALLS, said("three")) as c:
+        thread, store = await c.thread("add"), c.server.parts.store
+        run = await c.over(thread)
+        path, body = f"threads/{thread}/runs/{run['id']}/submit_tool_outputs", {"tool_outputs": OUTPUTS}
+        with monkeypatch.context() as patch:
+
+            async def update_document(row: DocumentRow) -> None:
+                raise StoreFailed("The disk is full.")
+
+            patch.setattr(store, "update_document", update_document)
+            await c.refused("POST", path, body, status=500)
+        await c.ask("POST", path, body)
+        await c.until(thread, run["id"], "completed")
+        assert len((await store.list_items("default", thread, Page()))[0]) == 7
+
+
 async def test_limits_of_tokens_make_a_run_incomplete(tmp_path: Path) -> None:
     """`max_completion_tokens` cuts, over all turns; `max_prompt_tokens` leaves out the oldest messages first."""
     async with client(tmp_path, CALLS) as c:

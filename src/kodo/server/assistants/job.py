@@ -138,6 +138,7 @@ class Job:
 
         Raises:
             InvalidRequest: it waits for none, or for others.
+            StoreFailed: they are not taken; they can be submitted again.
         """
         async with self._writing:
             kept = self._kept
@@ -156,6 +157,8 @@ class Job:
                 new_row(self._service.ids, FunctionCallOutput(call_id=call_id, output=given[call_id]))
                 for call_id in expected
             ]
+            # an earlier submission may have been stored in part
+            await papers.clear_leftovers(self._service.store, self.owner, kept)
             rows = (*kept.pending, *answers)
             await self._service.store.append_items(self.owner, kept.run.thread_id, rows)
             name, step = ended_step(_with_outputs(kept.step, given), "completed", self._now(), None)
