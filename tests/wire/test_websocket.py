@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import websockets
 from tests.serving import MODEL, Served, script, served, settings
-from tests.wire.spec import check_stream
+from tests.wire.spec import check_stream, validator
 
 
 class Socket:
@@ -151,6 +151,7 @@ async def test_lanes_interleave_and_the_default_does_not(tmp_path: Path) -> None
         ({"stream_id": ""}, 400, "invalid_stream_id"),
         ({"model": "none", "input": "x"}, 404, "model_not_found"),
         ({"input": "x", "background": True}, 400, "unsupported_parameter"),
+        ({"input": "x", "stream_options": {"include_obfuscation": True}}, 400, "invalid_value"),
         ({"input": "x", "nonsense": 1}, 400, "unknown_parameter"),
         ({"input": "x", "generate": "no"}, 400, "invalid_type"),
         ({"input": "x", "previous_response_id": "resp_none"}, 404, "previous_response_not_found"),
@@ -163,7 +164,33 @@ async def test_errors_are_frames_and_the_connection_lives(
     async with served(settings(tmp_path)) as server, connected(server) as socket:
         error = (await socket.turn(**frame))[-1]
         assert (error["type"], error["status"], error["error"]["code"]) == ("error", status, code)
+        validator("WebSocketErrorEvent").validate(error)
         assert (await socket.turn(input="still here"))[-1]["type"] == "response.completed"
+
+
+async def test_a_connection_has_sixteen_turns_at_once_and_thirty_two_lanes(tmp_path: Path) -> None:
+    """One more of either is an error frame that names the lane, and takes nothing from the others."""
+    slow = {"match": "wait", "steps": [{"type": "delay", "seconds": 1}, {"type": "text", "text": "done"}]}
+    quick = {"match": "quick", "steps": [{"type": "text", "text": "done"}]}
+    model = script(tmp_path, slow, quick)
+    async with served(settings(tmp_path / "home", model)) as server, connected(server) as socket:
+        for number in range(17):
+            await socket.send(input="wait", stream_id=f"lane-{number}", store=False)
+        frames = [await socket.frame()]
+        while sum(frame["type"] == "response.completed" for frame in frames) < 16:
+            frames.append(await socket.frame())
+        (refused,) = [frame for frame in frames if frame["type"] == "error"]
+        validator("WebSocketErrorEvent").validate(refused)
+        assert refused["error"]["code"] == "websocket_stream_limit_reached"
+        assert (await socket.turn(input="quick", store=False))[-1]["type"] == "response.completed"
+        for number in range(16, 32):
+            done = (await socket.turn(input="quick", stream_id=f"lane-{number}", store=False))[-1]
+            assert (done["type"], done["stream_id"]) == ("response.completed", f"lane-{number}")
+        refused = (await socket.turn(input="quick", stream_id="lane-32", store=False))[-1]
+        assert refused["error"]["code"] == "websocket_stream_limit_reached"
+        assert (await socket.turn(input="quick", stream_id="lane-3", store=False))[-1][
+            "type"
+        ] == "response.completed"
 
 
 async def test_text_that_is_no_json_is_an_error_frame(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ class _Connection:
             raise _limit(
                 "invalid_stream_id", "stream_id must be 1 to 256 of the characters A-Z a-z 0-9 _ . -"
             )
-        if lane not in self._lanes and len(self._lanes) >= MOST_LANES:
+        if lane not in self._lanes and len(self._lanes.keys() - {None}) >= MOST_LANES:
             raise _limit("websocket_stream_limit_reached", f"At most {MOST_LANES} different stream_ids.")
         return lane
 
