@@ -1,4 +1,4 @@
-"""What the store costs, alone: commits, reads, chains, bytes. No server and no engine.
+"""What state costs: the store alone (commits, reads, chains, bytes), then turns through the whole server.
 
     make bench-state ARGS="[--home FOLDER] [--turns 1000]"
 
@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
+from bench import bench_turns
 
 from kodo.lifecycle.ports import ContextItem
 from kodo.lifecycle.records import DocumentRow, ItemRow, KeyRow, ResponseRow
@@ -164,6 +165,12 @@ async def main(home: Path, turns: int) -> None:
     await reads(store)
     await store.close()
     await chains(home / "chains", turns)
+    cost = await bench_turns.turns(home / "server", turns)
+    say("server: turn 10, CPU outside the engine", cost["short"], "µs")
+    say(f"server: turn {turns}, the same", cost["long"], "µs")
+    say("  ratio", cost["ratio"], "x")
+    say(f"server: bytes a turn, turns 1 to {turns // 2}", cost["bytes_first_half"], "B")
+    say(f"server: bytes a turn, turns {turns // 2} to {turns}", cost["bytes_second_half"], "B")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ from kodo.wire.items import (
     LocalShellCall,
     LocalShellCallOutput,
     Message,
+    OutputText,
     Part,
     Reasoning,
     ReasoningText,
@@ -172,6 +173,8 @@ def new_row(ids: Ids, item: Item) -> ItemRow:
 
 def _check_calls(found: History) -> None:
     """Every output answers a call that came before it; behind a compaction, which may hold the call, any is taken."""
+    if not any(isinstance(row.context.item, OUTPUTS) for row in found.own):
+        return
     known: set[str] = set()
     compacted = False
     for position, context in enumerate(found.items):
@@ -192,6 +195,23 @@ def _check_calls(found: History) -> None:
 
 
 # --- what the model is shown -----------------------------------------------------------------------------------------
+
+
+def plain(items: tuple[ContextItem, ...], start: int = 0) -> bool:
+    """Whether the items from number ``start`` on are shown as they are: nothing to open, to unseal or to read."""
+    for context in items[start:]:
+        item = context.item
+        if isinstance(item, Message):
+            if not all(isinstance(part, InputText | OutputText) for part in item.content):
+                return False
+        elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+            if not isinstance(item.output, str):
+                return False
+        elif isinstance(item, Compaction) or (
+            isinstance(item, Reasoning) and isinstance(item.encrypted_content, str)
+        ):
+            return False
+    return True
 
 
 def shown(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
@@ -18,7 +19,7 @@ from kodo.lifecycle.admission import Priority
 from kodo.lifecycle.assemble import Assembler, engine_usage
 from kodo.lifecycle.attachments import attached
 from kodo.lifecycle.compact import NO_USAGE, Compacted, compact
-from kodo.lifecycle.context import History, drop_oldest, history, seal_reasoning, shown
+from kodo.lifecycle.context import History, drop_oldest, history, plain, seal_reasoning, shown
 from kodo.lifecycle.errors import (
     ContextLengthExceeded,
     InvalidRequest,
@@ -47,6 +48,9 @@ from kodo.wire.response import CompactedResponse, Response, ResponseUsage
 
 logger = logging.getLogger(__name__)
 
+MOST_KNOWN = 4096
+"""Responses whose contexts are remembered as plain."""
+
 
 class Service:
     """The lifecycle over its ports. One per server."""
@@ -72,6 +76,9 @@ class Service:
         self.observer = observer
         self.files = files
         self._runs: dict[str, Run] = {}
+        self._plain: OrderedDict[str, int] = OrderedDict()
+        """By response: how many items of its context are known to be shown as they are, so that a turn looks only at
+        what is new. A context never changes at its beginning."""
         self._closing = False
 
     # --- create ---
@@ -93,8 +100,9 @@ class Service:
         backend.admission.check(priority)
         found = await self._history(call, request)
         compacted = await self._compact_if_long(call, request, backend, found)
+        as_it_is = plain(found.items, self._plain.get(request.previous_response_id or "", 0))
         prepared, dropped = await self.prepare(
-            call, request, backend, found.items if compacted is None else compacted.shown
+            call, request, backend, found.items if compacted is None else compacted.shown, plain=as_it_is
         )
         now = self.clock.now()
         skeleton = plan.skeleton(response_id, request, backend.card, now, background=background, store=store)
@@ -122,6 +130,8 @@ class Service:
         if background:
             run.emit(log.Queued())
         run.context = found.items
+        if as_it_is and request.conversation is None:
+            self._remember_plain(run.id, len(found.items))
         self.start(run, backend, prepared, request, call, priority, spent=spent)
         try:
             if row is not None:
@@ -152,15 +162,23 @@ class Service:
         return backend
 
     async def prepare(
-        self, call: Call, request: CreateResponse, backend: Backend, history: tuple[ContextItem, ...]
+        self,
+        call: Call,
+        request: CreateResponse,
+        backend: Backend,
+        history: tuple[ContextItem, ...],
+        *,
+        plain: bool = False,
     ) -> tuple[Prepared, int]:
-        """The prompt, counted and inside the window; and how many items were left out for that.
+        """The prompt, counted and inside the window; and how many items were left out for that. ``plain``: the items are
+        known to be shown as they are.
 
         Raises:
             ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
         """
         card = backend.card
-        prompt = plan.prompt(call, request, backend, await self._shown(call.owner, backend, history))
+        items = history if plain else await self._shown(call.owner, backend, history)
+        prompt = plan.prompt(call, request, backend, items)
         prepared = await backend.engine.prepare(prompt)
         room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
         dropped = 0
@@ -314,6 +332,11 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- inside ---
+
+    def _remember_plain(self, response_id: str, count: int) -> None:
+        self._plain[response_id] = count
+        if len(self._plain) > MOST_KNOWN:
+            self._plain.popitem(last=False)
 
     async def _shown(
         self, owner: str, backend: Backend, items: tuple[ContextItem, ...]
