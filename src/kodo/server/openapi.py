@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -44,23 +44,29 @@ class Operation:
     """The answer with 503, where it is no error."""
 
 
-class Metadated(Struct, frozen=True, kw_only=True):
+class Metadated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """New metadata for an object."""
 
     metadata: Metadata
 
 
-class ConversationBody(Struct, frozen=True, kw_only=True):
+class ConversationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A new conversation: its metadata, and the items that it begins with."""
 
     metadata: Metadata | None = None
     items: list[InputItem] | None = None
 
 
-class ItemsBody(Struct, frozen=True, kw_only=True):
+class ItemsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Items to add, at most 20."""
 
     items: list[InputItem]
+
+
+class BatchBody(batches.CreateBatch, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new batch; its endpoint is one of those that batches here have."""
+
+    endpoint: Literal["/v1/responses", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
 
 
 _FILE: Mapping[str, Any] = {"type": "string", "format": "binary"}
@@ -158,9 +164,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "Make a file of the parts.", files.CompleteUpload, files.Upload
     ),
     ("POST", "/v1/uploads/{upload_id}/cancel"): Operation("Give it up.", None, files.Upload),
-    ("POST", "/v1/batches"): Operation(
-        "Work through a file of requests.", batches.CreateBatch, batches.Batch
-    ),
+    ("POST", "/v1/batches"): Operation("Work through a file of requests.", BatchBody, batches.Batch),
     ("GET", "/v1/batches"): Operation(
         "The project's batches.", answer=Listed[batches.Batch], query=("after", "limit")
     ),
@@ -317,7 +321,7 @@ def _parameters(method: str, path: str, operation: Operation) -> list[dict[str, 
 def _answers(method: str, path: str, operation: Operation, by_type: Mapping[int, Any]) -> dict[str, Any]:
     content = {operation.media: {"schema": by_type.get(id(operation.answer), {})}}
     if operation.streams:
-        content["text/event-stream"] = {"schema": {"type": "string"}}
+        content["text/event-stream"] = {}
     good: dict[str, Any] = {"description": operation.summary, "content": content}
     if links := _links(method, path):
         good["links"] = links
