@@ -73,13 +73,14 @@ def test_a_batch_runs_and_its_results_are_whole_responses(kodo: Kodo, tmp_path: 
 
 
 def test_the_doctor_and_the_usage_report_agree_with_what_was_done(kodo: Kodo) -> None:
-    """The server is reachable, and its calls are in the ledger under their jobs."""
+    """The server is reachable, and a call is in the ledger under its job."""
+    assert kodo.run("ask", "hello").returncode == ExitCode.DONE
     checks = {check["name"]: check for check in json.loads(kodo.run("doctor", "--format", "json").stdout)}
     assert checks["server"]["state"] == "ok", checks
     jobs = {
         row["key"] for row in json.loads(kodo.run("usage", "--by", "job", "--format", "json").stdout)["rows"]
     }
-    assert {"ask", "chat", "batch"} <= jobs
+    assert "ask" in jobs
 
 
 def test_an_unknown_model_is_bad_input_with_the_servers_words(kodo: Kodo) -> None:
