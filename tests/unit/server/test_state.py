@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.store.test_failures import integrity, page_limit
 
 from kodo.lifecycle.errors import StoreFailed
-from kodo.lifecycle.records import KeyRow, ReplayRow, Store
+from kodo.lifecycle.records import KeyRow, ReplayRow, ResponseRow, Store
 from kodo.server.app import build_app, running
 from kodo.server.housekeeping import keep_pruning
 from kodo.server.idempotency import KEPT_SECONDS
@@ -609,17 +609,17 @@ class Broken:
 
     store: Store
     down: bool = True
-    refused: int = 0
+    refused: list[str] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.store, name)
 
-    async def finish_response(self, *args: Any, **options: Any) -> None:
+    async def finish_response(self, row: ResponseRow, *args: Any, **options: Any) -> None:
         """The store's, or a disk that is full."""
         if self.down:
-            self.refused += 1
+            self.refused.append(row.id)
             raise StoreFailed("The disk is full.")
-        await self.store.finish_response(*args, **options)
+        await self.store.finish_response(row, *args, **options)
 
 
 async def test_an_end_that_cannot_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -637,8 +637,7 @@ async def test_an_end_that_cannot_be_stored(tmp_path: Path, monkeypatch: pytest.
         assert (events[-1].type, failed.status) == ("response.failed", "failed")
         assert [event.sequence_number for event in events] == list(range(len(events)))
         waiting = await sdk.responses.create(model=MODEL, input="x", background=True)
-        before = broken.refused
-        while broken.refused < before + 6:
+        while waiting.id not in broken.refused:
             await asyncio.sleep(0.01)
         assert (await sdk.responses.retrieve(waiting.id)).status in ("queued", "in_progress")
         with pytest.raises(openai.InternalServerError):
