@@ -50,7 +50,7 @@ crash: setup-dev ## kill -9 the server N times (200) under a mixed load: nothing
 crash-store: setup-dev ## kill -9 a process that writes to the store, KILLS times (100): nothing acknowledged is lost
 	@KODO_CRASH_KILLS=$(or $(KILLS),100) $(B)/python -m pytest -m crash --timeout 3600 tests/unit/store/test_crash.py
 
-bench-state: setup-dev ## What the store costs alone: commits, reads, a chain's turn 1,000 against its turn 10, bytes
+bench-state: setup-dev ## What state costs: the store alone, and turn 1,000 of a chain against turn 10 through the whole server
 	@$(B)/python -m bench.bench_state $(ARGS)
 
 crash-batch: setup-dev ## kill -9 a batch of 5,000 requests ten times: one result a custom_id
