@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import msgspec
+import schemathesis
 from starlette.routing import Route
 from tests.serving import served, settings
 
@@ -30,6 +32,20 @@ def test_references_lead_somewhere_and_names_are_unique() -> None:
     assert set(re.findall(r"#/components/schemas/([\w.]+)", repr(described))) <= names
     ids = [operation["operationId"] for path in described["paths"].values() for operation in path.values()]
     assert len(ids) == len(set(ids))
+
+
+def test_it_is_an_openapi_document() -> None:
+    """The specification's own JSON Schema accepts it."""
+    schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(document()))).validate()
+
+
+def test_every_answer_has_a_type() -> None:
+    """No good answer of JSON is left open, and every POST that takes a body says which."""
+    without = {"cancel"}
+    for (method, path), operation in OPERATIONS.items():
+        assert operation.answer is not None or operation.media != "application/json", path
+        takes = operation.body is not None or operation.form is not None
+        assert takes == (method == "POST" and path.rpartition("/")[2] not in without), path
 
 
 async def test_it_is_published(tmp_path: Path) -> None:
