@@ -98,7 +98,7 @@ def install() -> Environments:
     subprocess.run(
         [made.python, "-m", "pip", "install", "--quiet", "--upgrade", *PYTHON_PACKAGES], check=True
     )
-    newest = [f"{package}@latest" for package in NODE_PACKAGES if package != "node"]
-    subprocess.run(["npm", "install", "--silent", "--prefix", home / "node", "node@lts", *newest], check=True)
+    newest = [f"{package}@latest" for package in NODE_PACKAGES]
+    subprocess.run(["npm", "install", "--loglevel=error", "--prefix", home / "node", *newest], check=True)
     note.write_text(wanted)
     return made
