@@ -42,19 +42,21 @@ USED = (
 )
 """Answers whose id is a field of another request: operation, field, and whose. OpenAPI has no word for it."""
 CHAINED = ("CreateResponse", "ChatRequest", "CreateThreadAndRun", "CreateRun", "CreateAssistant", "BatchBody")
-PLAIN = {
+PLAIN = (
     "model",
     "input",
     "messages",
+    "instructions",
     "metadata",
     "store",
     "stream",
     "background",
     "assistant_id",
-    "instructions",
-}
-PLAIN |= {"input_file_id", "endpoint", "completion_window"}
-"""Of the bodies of a chain, the fields that it keeps."""
+    "input_file_id",
+    "endpoint",
+    "completion_window",
+)
+"""The fields that the bodies named above keep in a chain."""
 MESSAGES = {
     "type": "array",
     "minItems": 1,
@@ -158,7 +160,7 @@ def _schema(mode: GenerationMode = GenerationMode.POSITIVE, *, chained: bool = F
     if chained:
         for name in CHAINED:
             properties = components[name]["properties"]
-            components[name]["properties"] = {key: properties[key] for key in properties.keys() & PLAIN}
+            components[name]["properties"] = {key: properties[key] for key in PLAIN if key in properties}
         components["CreateResponse"]["properties"]["input"] = {"type": "string", "minLength": 1}
         for (method, path), field, target in USED:
             links = described["paths"][path][method.lower()]["responses"]["200"].setdefault("links", {})
