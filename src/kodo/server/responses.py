@@ -50,7 +50,9 @@ async def create(request: Request) -> Response:
     if body.stream:
         return _streamed(here, run, ticket)
     if body.background:
-        _settle(run, ticket)
+        ticket.close()
+        if run.task is not None:
+            run.task.add_done_callback(lambda _: _charge(run, ticket))
         return json_response(run.skeleton, headers=ticket.headers)
     try:
         response = await or_gone(request, run.wait())
@@ -72,9 +74,13 @@ def _streamed(here: State, run: Run, ticket: Ticket) -> Response:
 
 
 def _settle(run: Run, ticket: Ticket) -> None:
+    _charge(run, ticket)
+    ticket.close()
+
+
+def _charge(run: Run, ticket: Ticket) -> None:
     usage = run.response.usage
     ticket.charge(usage.total_tokens if usage is not None else 0)
-    ticket.close()
 
 
 async def retrieve(request: Request) -> Response:

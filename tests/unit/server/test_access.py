@@ -189,6 +189,12 @@ async def test_limits_of_a_key(tmp_path: Path) -> None:
         await tokens.responses.create(model=MODEL, input="one two three four five six seven")
         with pytest.raises(openai.RateLimitError):
             await tokens.responses.create(model=MODEL, input="x")
+        behind = server.sdk(await make_key(server, tokens_per_minute=5))
+        later = await behind.responses.create(model=MODEL, input="one two three four five", background=True)
+        while (await behind.responses.retrieve(later.id)).status in ("queued", "in_progress"):
+            await asyncio.sleep(0.02)
+        with pytest.raises(openai.RateLimitError):  # what ran in the background is charged, too
+            await behind.responses.create(model=MODEL, input="x")
 
         first = asyncio.create_task(single.responses.create(model=MODEL, input="x"))
         await asyncio.sleep(0.1)
