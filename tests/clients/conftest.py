@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import re
@@ -36,7 +37,13 @@ class Results:
 
     def table(self) -> str:
         """As Markdown."""
-        lines = ["| client | version | works | fails |", "|---|---|---|---|"]
+        today = datetime.date.today().isoformat()
+        lines = [
+            f"`make test-clients`, {today}:",
+            "",
+            "| client | version | works | fails |",
+            "|---|---|---|---|",
+        ]
         for client, checks in self.checks.items():
             works, fails = (
                 ", ".join(name for name, passed in checks.items() if passed is wanted) or "-"
@@ -67,7 +74,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     results = session.config.stash[RESULTS]
-    if (name := os.environ.get(TABLE)) and results.checks:
+    whole = not session.config.option.keyword
+    if whole and (name := os.environ.get(TABLE)) and results.checks:
         path = Path(name)
         text = path.read_text()
         table = f"{BEGIN}\n\n{results.table()}\n\n{END}"
