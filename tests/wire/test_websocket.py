@@ -220,3 +220,19 @@ async def test_sockets_stand_behind_the_same_guard(tmp_path: Path) -> None:
             ):  # type: ignore[arg-type]  # a NewType of str
                 pass
     assert caught.value.response.status_code == 403
+
+
+async def test_a_bug_ends_the_turn_and_not_the_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw is an error frame without a word of its inside; the next turn works."""
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        create = server.parts.service.create
+
+        async def broken(*arguments: Any) -> Any:
+            monkeypatch.setattr(server.parts.service, "create", create)
+            raise ZeroDivisionError("a secret of the inside")
+
+        monkeypatch.setattr(server.parts.service, "create", broken)
+        error = (await socket.turn(input="x"))[-1]
+        assert (error["type"], error["status"]) == ("error", 500)
+        assert "secret" not in json.dumps(error)
+        assert (await socket.turn(input="y"))[-1]["type"] == "response.completed"

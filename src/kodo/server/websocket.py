@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -24,10 +25,12 @@ from kodo.lifecycle.errors import InvalidRequest, KodoError
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.ports import ContextItem
 from kodo.lifecycle.run import Run
-from kodo.server.errors import UpgradeRequired, error_response, translate
+from kodo.server.errors import UpgradeRequired, error_response, internal_error, translate
 from kodo.server.state import State, caller, state
 from kodo.wire.decode import BadBody, convert, create_response, json_object
 from kodo.wire.events import ResponseFailed
+
+logger = logging.getLogger(__name__)
 
 MOST_ACTIVE = 16
 MOST_LANES = 32
@@ -165,6 +168,9 @@ class _Connection:
             except (KodoError, BadBody) as error:
                 self._evict(frame.get("previous_response_id"), lane)
                 await self.refuse(error, lane)
+            except Exception:
+                logger.exception("a turn over a WebSocket broke")
+                await self._send({"type": "error", "status": 500, "error": internal_error().error}, lane)
             finally:
                 self._active -= 1
 
