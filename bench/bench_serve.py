@@ -96,7 +96,7 @@ async def _round(
         (_native if native else _kodo)(f"Tell a long story about the number {mark}{stream}.", tokens)
         for stream in range(streams)
     ]
-    marks = (b'"content":',) if native else (b'"type":"response.output_text.delta"',)
+    marks = (b'"delta":{"content":"',) if native else (b'"type":"response.output_text.delta"',)
     began = time.perf_counter()
     samples = await asyncio.gather(*(_ask(client, url, body, marks) for body in bodies))
     wall = time.perf_counter() - began
@@ -114,8 +114,10 @@ async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
         f"http://127.0.0.1:{where['port']}/v1/responses",
     )
     async with (
-        aiohttp.ClientSession(connector=aiohttp.UnixConnector(where["socket"]), headers=key) as native,
-        aiohttp.ClientSession() as kodo,
+        aiohttp.ClientSession(
+            connector=aiohttp.UnixConnector(where["socket"], force_close=True), headers=key
+        ) as native,
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as kodo,
     ):
         for streams in (1, 8):
             speed: dict[bool, list[float]] = {True: [], False: []}
