@@ -86,7 +86,7 @@ class Generation:
             end = self._interrupted()
         except KodoError as error:
             end = self._failed(error)
-        except Exception:
+        except Exception:  # the last line of defence: a bug must end the response, not leave it hanging
             logger.exception("response %s broke", self.run.id)
             end = self._failed(EngineFailed("The server had an internal error."))
         finally:

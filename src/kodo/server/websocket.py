@@ -168,7 +168,7 @@ class _Connection:
             except (KodoError, BadBody) as error:
                 self._evict(frame.get("previous_response_id"), lane)
                 await self.refuse(error, lane)
-            except Exception:
+            except Exception:  # as on_bug for HTTP: a bug ends the turn, not the lane
                 logger.exception("a turn over a WebSocket broke")
                 await self._send({"type": "error", "status": 500, "error": internal_error().error}, lane)
             finally:

@@ -89,8 +89,21 @@ async def test_objects_belong_to_the_keys_project(tmp_path: Path) -> None:
             lambda c: c.conversations.items.create(conversation.id, items=[{"role": "user", "content": "x"}]),
         ]
         await _finished(mine, response.id)
-        routes.append(lambda c: c.responses.create(model=MODEL, input="x", previous_response_id=response.id))
+        chat = await mine.chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "secret"}], store=True
+        )
+        routes += [
+            lambda c: c.responses.create(model=MODEL, input="x", previous_response_id=response.id),
+            lambda c: c.responses.compact(model=MODEL, previous_response_id=response.id),
+            lambda c: c.responses.input_tokens.count(
+                model=MODEL, input="x", previous_response_id=response.id
+            ),
+            lambda c: c.chat.completions.retrieve(chat.id),
+            lambda c: c.chat.completions.update(chat.id, metadata={"a": "b"}),
+            lambda c: c.chat.completions.messages.list(chat.id),
+        ]
         last: list[Any] = [
+            lambda c: c.chat.completions.delete(chat.id),
             lambda c: c.conversations.items.delete(item.id, conversation_id=conversation.id),
             lambda c: c.conversations.delete(conversation.id),
             lambda c: c.responses.delete(response.id),

@@ -82,3 +82,15 @@ async def test_an_uncapped_answer_with_company_ends_at_the_default_cap(tmp_path:
     assert {one.usage.output_tokens for one in two if one.usage} == {256}
     assert capped.usage is not None
     assert capped.usage.output_tokens == 400
+
+
+async def test_a_prewarm_reads_the_prompt_and_says_nothing(tmp_path: Path) -> None:
+    """prompt_cache_options.prewarm: a completed response without output, whose input was counted."""
+    async with served(settings(tmp_path)) as server:
+        warmed = await server.sdk().responses.create(
+            model=MODEL, input="a long prompt", prompt_cache_key="k", prompt_cache_options={"prewarm": True}
+        )
+    assert (warmed.status, warmed.output) == ("completed", [])
+    assert warmed.usage is not None
+    assert warmed.usage.input_tokens > 0
+    assert warmed.usage.output_tokens == 0
