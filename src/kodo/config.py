@@ -66,8 +66,9 @@ class LlamaSettings(_Frozen):
     """The embedded engine. ``[llama]``."""
 
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 2, 16), ge=1)
-    parallel: int = Field(default=4, ge=1, le=64)
-    """Slots: requests that are decoded together."""
+    parallel: int | None = Field(default=None, ge=1, le=64)
+    """Slots: requests that are decoded together. Default: 4 to 8, by the
+    machine's memory and what a slot of the model takes of it."""
     batch: int = Field(default=128, ge=32)
     """Tokens evaluated at once in a prefill; also how long a cancel has to wait."""
     context: int = Field(default=8192, ge=256)

@@ -41,14 +41,16 @@ def build(name: str, model: ModelSettings, settings: Settings, weights: Callable
             window=model.context_window or DEFAULT_WINDOW,
         )
     from kodo.engines.llama.engine import LlamaEngine, LlamaOptions
+    from kodo.engines.llama.size import size
 
     path = weights(model.target)
+    fits = size(path, model.context_window or settings.llama.context)
     options = LlamaOptions(
         name=path.name if "/" in model.target else model.target,
         threads=settings.llama.threads,
-        parallel=settings.llama.parallel,
+        parallel=settings.llama.parallel or fits.slots,
         batch=settings.llama.batch,
-        context=model.context_window or settings.llama.context,
+        context=fits.context,
         **{
             field: value
             for field, value in (("temperature", model.temperature), ("top_p", model.top_p))

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from kodo.lifecycle import log
 from kodo.lifecycle.admission import Admission, Lease, Priority
@@ -98,7 +98,7 @@ class Generation:
         if self.run.response.status == "queued" and end.status not in ("cancelled", "failed"):
             self.run.emit(log.Began())
         if end.usage is not None:
-            end = msgspec.structs.replace(end, usage=_sum(self.spent, end.usage))
+            end = replace(end, usage=_sum(self.spent, end.usage))
         await self.run.end(end)
         self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
 
@@ -142,7 +142,7 @@ class Generation:
         ) as events:
             async for event in events:
                 if isinstance(event, Progress):
-                    self._usage = _with(self._usage, input=event.total, cached=event.cached)
+                    self._usage = replace(self._usage, input=event.total, cached=event.cached)
                 elif isinstance(event, Finished):
                     return self._finished(event)
                 elif self.generate:
@@ -161,11 +161,11 @@ class Generation:
         if not self._spoke:
             self._spoke = True
             self.observer.first_token(self.run.response.model, self.clock.now() - self._started)
-        tokens = _count(event)
-        reasoning = tokens if isinstance(event, ReasoningDelta) else 0
-        self._usage = _with(
-            self._usage, output=self._usage.output + tokens, reasoning=self._usage.reasoning + reasoning
-        )
+        usage, tokens = self._usage, _count(event)
+        if isinstance(event, ReasoningDelta):
+            self._usage = replace(usage, output=usage.output + tokens, reasoning=usage.reasoning + tokens)
+        else:
+            self._usage = replace(usage, output=usage.output + tokens)
         self._said.append(event)
         if not isinstance(event, Progress | Finished):
             self.run.emit(event)
@@ -179,7 +179,7 @@ class Generation:
     def _finished(self, event: Finished) -> log.Ended:
         self._usage = event.usage
         if not self.generate:
-            self._usage = _with(event.usage, output=0, reasoning=0)
+            self._usage = replace(event.usage, output=0, reasoning=0)
             return self._ended("completed")
         if not self._said:
             self.run.emit(TextDelta(text=""))  # an empty answer is a message without text, not nothing
@@ -237,8 +237,3 @@ def _sum(one: Usage, two: Usage) -> Usage:
         output=one.output + two.output,
         reasoning=one.reasoning + two.reasoning,
     )
-
-
-def _with(usage: Usage, **changes: int) -> Usage:
-    values = {"input": usage.input, "cached": usage.cached, "cache_write": usage.cache_write}
-    return Usage(**{**values, "output": usage.output, "reasoning": usage.reasoning, **changes})

@@ -311,15 +311,18 @@ class LlamaEngine:
     def _settings(self, prompt: Prompt, slot: Slot) -> dict[str, Any]:
         """A completion's settings, all of them: nothing that a client sends gets here unless it is named here."""
         sampling, options = prompt.sampling, self._options
+        temperature = options.temperature if sampling.temperature is None else sampling.temperature
         settings: dict[str, Any] = {
             "id_slot": slot.id,
             "cache_prompt": slot.owner == prompt.cache.owner,
             "stream": True,
             "return_tokens": True,
             "return_progress": True,
-            "temperature": options.temperature if sampling.temperature is None else sampling.temperature,
+            "temperature": temperature,
             "top_p": options.top_p if sampling.top_p is None else sampling.top_p,
-            "top_k": 0,
+            "top_k": 1
+            if temperature == 0
+            else 0,  # the likeliest token is found without sorting the vocabulary
             "min_p": 0.0,
             "presence_penalty": sampling.presence_penalty,
             "frequency_penalty": sampling.frequency_penalty,

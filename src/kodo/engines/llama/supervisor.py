@@ -28,6 +28,10 @@ PATIENCE_SECONDS = 15.0
 STABLE_SECONDS = 30.0
 """A child that lived this long crashed for a new reason: the back-off starts over."""
 BACKOFF_SECONDS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+THREADS = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "200"}
+"""How the engine's threads wait for each other at the end of each step, some hundred times a token: they spin for some
+microseconds, then sleep. Never to spin costs two thirds of the speed on a quiet machine, since a core that fell asleep
+has to be woken each time; to spin for long costs more than that beside other work (docs/decisions/waiting-threads.md)."""
 SOCKET_PATH_LIMIT = 100
 """Bytes; the kernel's limit is 107."""
 
@@ -153,7 +157,7 @@ class Supervisor:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
-            env={**os.environ, "OMP_WAIT_POLICY": "passive"},
+            env={**THREADS, **os.environ},
             start_new_session=True,  # Ctrl-C is for the server, which lets answers finish first
         )
         self._process = process

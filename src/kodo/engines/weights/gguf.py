@@ -64,6 +64,19 @@ def read_head(path: Path) -> Head:
     return head
 
 
+def read_numbers(path: Path) -> dict[str, int]:
+    """The whole numbers among the keys that stand before the vocabulary: the model's shape, such as
+    `llama.context_length`. Takes well under a millisecond, where the whole head takes a good tenth of a second.
+
+    Raises BadWeightsError where the file is no GGUF; OSError where it cannot be read.
+    """
+    with path.open("rb") as file:
+        try:
+            return _Reader(file).numbers()
+        except (struct.error, UnicodeDecodeError, ValueError) as error:
+            raise BadWeightsError(f"{path}: not a whole GGUF file ({error})") from None
+
+
 class _Reader:
     """Reads one head, front to back."""
 
@@ -71,12 +84,7 @@ class _Reader:
         self.file = file
 
     def head(self) -> Head:
-        if self.file.read(4) != _MAGIC:
-            raise ValueError("it does not begin with GGUF")
-        (version,) = self.take("I")
-        if version not in _VERSIONS:
-            raise ValueError(f"GGUF version {version}, known are 2 and 3")
-        tensors, pairs = self.count(), self.count()
+        tensors, pairs = self.counts()
         text: dict[str, str] = {}
         numbers: dict[str, int] = {}
         for _ in range(pairs):
@@ -91,6 +99,27 @@ class _Reader:
         alignment = numbers.get("general.alignment", 32)
         start = -(-self.file.tell() // alignment) * alignment
         return Head(text, start + end)
+
+    def numbers(self) -> dict[str, int]:
+        _, pairs = self.counts()
+        found: dict[str, int] = {}
+        for _ in range(pairs):
+            key = self.string()
+            if key.startswith("tokenizer."):
+                break
+            value = self.value(*self.take("I"))
+            if isinstance(value, int):
+                found[key] = value
+        return found
+
+    def counts(self) -> tuple[int, int]:
+        """What stands first: how many tensors there are, and how many key-value pairs."""
+        if self.file.read(4) != _MAGIC:
+            raise ValueError("it does not begin with GGUF")
+        (version,) = self.take("I")
+        if version not in _VERSIONS:
+            raise ValueError(f"GGUF version {version}, known are 2 and 3")
+        return self.count(), self.count()
 
     def take(self, layout: str) -> tuple[int, ...]:
         return struct.unpack("<" + layout, self.file.read(struct.calcsize("<" + layout)))
