@@ -1,7 +1,7 @@
 """What answers: llama (embedded), upstream (any OpenAI-compatible server), scripted (tests, replay).
 
 The engines are imported when one is built: the llama engine's child process imports this package too, and needs none
-of them.
+of them, nor the settings.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kodo.config import ModelSettings, Settings
-
 if TYPE_CHECKING:
+    from kodo.config import ModelSettings, Settings
     from kodo.lifecycle.ports import Engine
 
 
