@@ -34,7 +34,7 @@ from kodo.config import kodo_home
 
 CONTENDERS = ("limit", "kodo", "naive")
 OUTPUT_TOKENS = 24
-LOOPS = 8
+LOOPS = 16
 """Twice the engine's slots, so that none of them waits for a client."""
 TOPICS = (
     "a queue",
