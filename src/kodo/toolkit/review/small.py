@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from kodo.toolkit.report.model import Category, EvidenceKind, Finding, Severity
 from kodo.toolkit.review.chunks import Chunk
@@ -18,6 +19,7 @@ from kodo.toolkit.review.languages import NAMES
 from kodo.toolkit.review.prompting import TONGUES, prompt
 
 if TYPE_CHECKING:
+    from kodo.client.session import Session
     from kodo.toolkit.review.opinions import Asker
 
 OVERHEAD = 400
@@ -33,6 +35,8 @@ LABELS = {
     "readability": "readability: hard to read",
 }
 _TOO_OFTEN = 1 / 3
+_CALIBRATIONS: "WeakKeyDictionary[Session, dict[str, frozenset[str]]]" = WeakKeyDictionary()
+"""The labels that are trusted, by session and model. The model does not change under a session, as far as it knows."""
 
 
 def findings(
@@ -41,9 +45,20 @@ def findings(
     """Each piece with the drafts the model has for it (mostly none). Raises what `Asker.ask` raises."""
     if not chunks:
         return
-    trusted = _trusted(asker)
+    trusted = _calibrated(asker)
     for chunk in chunks:
         yield chunk, list(_about(chunk, found, trusted, asker)) if trusted else []
+
+
+def _calibrated(asker: "Asker") -> frozenset[str]:
+    """The labels to be believed; asked once a session and model, however many reviews there are in it."""
+    known = _CALIBRATIONS.setdefault(asker.session, {})
+    name = asker.options.model
+    if name not in known:
+        known[name] = _trusted(asker)
+    if len(known[name]) < len(LABELS) - 1:
+        asker.rejected[SAME] += 1
+    return known[name]
 
 
 def _trusted(asker: "Asker") -> frozenset[str]:
@@ -51,8 +66,6 @@ def _trusted(asker: "Asker") -> frozenset[str]:
     good = _good_code()
     given = Counter(_label(text, "python", list(LABELS), asker) for text in good)
     trusted = frozenset(name for name in LABELS if name != "fine" and given[name] <= _TOO_OFTEN * len(good))
-    if len(trusted) < len(LABELS) - 1:
-        asker.rejected[SAME] += 1
     return trusted if given["fine"] else frozenset()
 
 

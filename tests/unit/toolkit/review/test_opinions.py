@@ -14,6 +14,7 @@ from kodo.toolkit.review import ReviewOptions, TextSource, VersionsSource, revie
 from kodo.toolkit.review.changes import ChangedFile
 from kodo.toolkit.review.chunks import cut
 from kodo.toolkit.review.prompting import canary_for
+from kodo.toolkit.review.small import calibrations
 
 OLD = {"m.py": "def f(x):\n    return x\n"}
 NEW = {"m.py": "def f(x, y):\n    total = x\n    return total / y\n"}
@@ -303,3 +304,17 @@ def test_prose_refuses_a_language_without_an_analyser() -> None:
     """The message names the ones there are."""
     with pytest.raises(ValueError, match="no analyser for 'Ruby'; there are C, Go, Java"):
         review_code("puts 1", "Ruby")
+
+
+def test_a_small_model_is_calibrated_once_a_session(home: Path) -> None:
+    """Its labels for code known to be good do not change from review to review: the second asks about its piece only."""
+    label = json.dumps({"label": "fine"})
+    with served(lambda _: Reply(text=label)) as (session, server):
+        small = ReviewOptions(size="small")
+        review(VersionsSource(OLD, NEW), small, session)
+        first = len(server.requests)
+        review(VersionsSource(OLD, NEW), small, session)
+        assert len(server.requests) - first == 1
+        assert first == calibrations() + 1
+        review(VersionsSource(OLD, NEW), ReviewOptions(size="small", model="another"), session)
+        assert len(server.requests) == 2 * first + 1
