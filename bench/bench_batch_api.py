@@ -207,7 +207,7 @@ def main() -> None:
         scripted = f'[models."{MODEL}"]\nengine = "scripted"\ntarget = "{script}"\n'
         engines = (
             Engine(name="scripted", lines=given.lines, loops=128, config=scripted),
-            Engine(name="real", lines=given.real_lines, loops=8, config=""),
+            Engine(name="real", lines=given.real_lines, loops=16, config=""),
         )
         for engine in engines:
             if given.only in (None, engine.name):
