@@ -155,11 +155,11 @@ class PriceBook:
         return self._decide(model, worst, usage, free=free, batch=batch)
 
     def _decide(self, model: str, listed: Decimal | None, usage: Usage, *, free: bool, batch: bool) -> Cost:
+        if listed is None and free:
+            listed = self.list_price(self.list_model, usage)
         if listed is not None and batch:
             listed *= BATCH_FACTOR
         if free:
-            if listed is None:
-                listed = self.list_price(self.list_model, usage)
             return Cost(usd=Decimal(0), list_usd=listed)
         if listed is not None:
             return Cost(usd=listed, list_usd=listed)

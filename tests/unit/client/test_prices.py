@@ -43,6 +43,8 @@ def test_a_batch_costs_half() -> None:
     usage = Usage(input_tokens=MILLION)
     assert book.charge("codex-mini-latest", usage, free=False, batch=True).usd == Decimal("0.75")
     assert book.worst_case("codex-mini-latest", MILLION, 0, free=False, batch=True).usd == Decimal("0.75")
+    local = book.charge("some-local-model", usage, free=True, batch=True)
+    assert (local.usd, local.list_usd) == (0, Decimal("0.75"))
 
 
 def test_a_local_model_costs_nothing_and_shows_the_list_price() -> None:
