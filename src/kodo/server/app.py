@@ -29,16 +29,18 @@ from kodo.lifecycle.service import Service
 from kodo.server.assistants.desk import Runs
 from kodo.server.batches.desk import Batches
 from kodo.server.batches.endpoints import ENDPOINTS
+from kodo.server.batches.tally import Tally
 from kodo.server.errors import on_bug, on_http, on_known
 from kodo.server.files.blobs import Blobs
 from kodo.server.files.parts import Uploads
 from kodo.server.files.shelf import Files
 from kodo.server.guard import Guard, RequestId
-from kodo.server.housekeeping import keep_pruning, prune
+from kodo.server.housekeeping import Ages, keep_pruning, prune
 from kodo.server.idempotency import Idempotency
 from kodo.server.keys import Keys, Secrets
 from kodo.server.limits import Limits
 from kodo.server.metrics import Metrics
+from kodo.server.responses import SKIPPED
 from kodo.server.routes import ROUTES
 from kodo.server.state import State
 from kodo.store.sqlite import SqliteStore
@@ -135,13 +137,14 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             files=files,
         )
         stack.push_async_callback(service.close, settings.shutdown_seconds)
-        pruned = await prune(store, clock.now(), settings.retention_days)
-        pruning = asyncio.create_task(keep_pruning(store, clock.now, settings.retention_days))
+        ages = Ages(settings.retention_days, settings.thread_days)
+        pruned = await prune(store, clock.now(), ages)
+        pruning = asyncio.create_task(keep_pruning(store, clock.now, ages))
         stack.callback(pruning.cancel)
         resumed = await recover(service)
         uploads = Uploads(store, files, clock, ids)
         await uploads.open()
-        batches = Batches(service, files, ENDPOINTS, settings.limits.body_bytes)
+        batches = Batches(service, files, ENDPOINTS, Tally(metrics.registry), settings.limits.body_bytes)
         stack.push_async_callback(batches.close)
         await batches.open()
         runs = Runs(service)
@@ -207,6 +210,6 @@ def _cors(settings: Settings) -> list[Middleware]:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["x-request-id"],
+            expose_headers=["x-request-id", SKIPPED],
         )
     ]

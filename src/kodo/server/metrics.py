@@ -36,6 +36,12 @@ class Metrics:
             ("model", "kind"),
             registry=self.registry,
         )
+        self._skipped = Counter(
+            "kodo_skipped_tools",
+            "Hosted tools that were left out of a mixed list, by type.",
+            ("type",),
+            registry=self.registry,
+        )
         self._first = Histogram(
             "kodo_time_to_first_token_seconds",
             "Time from the request to the first token.",
@@ -51,6 +57,11 @@ class Metrics:
     def request(self, route: str, status: int) -> None:
         """An HTTP request was answered."""
         self._requests.labels(route, str(status)).inc()
+
+    def skipped(self, tools: Iterable[str]) -> None:
+        """These types of tool were left out of a request."""
+        for kind in tools:
+            self._skipped.labels(kind).inc()
 
     def first_token(self, model: str, seconds: float) -> None:
         """See :class:`kodo.lifecycle.generate.Observer`."""

@@ -15,9 +15,12 @@ from kodo.server.limits import Ticket
 from kodo.server.lists import page_of, query_of, whole_number, wire_list
 from kodo.server.state import State, caller, json_body, state
 from kodo.wire import response as wire
-from kodo.wire.decode import compact_request, create_response
+from kodo.wire.decode import compact_request, create_response, skipped_tools
 from kodo.wire.events import sse
 from kodo.wire.response import InputTokens
+
+SKIPPED = "x-kodo-skipped-tools"
+"""Names the types of tool that were left out, where any were."""
 
 
 async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> wire.Response:
@@ -38,7 +41,8 @@ async def create(request: Request) -> Response:
     here, who = state(request), caller(request)
     ticket = here.limits.admit(who)
     try:
-        body = create_response(await json_body(request))
+        raw = await json_body(request)
+        body = create_response(raw)
         call = Call(owner=who.owner, streamed=bool(body.stream) or bool(body.background))
         run = await here.service.create(call, body)
     except ClientGone:
@@ -47,13 +51,14 @@ async def create(request: Request) -> Response:
     except BaseException:
         ticket.close()
         raise
+    note = _skipped(here, raw)
     if body.stream:
-        return _streamed(here, run, ticket)
+        return _streamed(here, run, ticket, note)
     if body.background:
         ticket.close()
         if run.task is not None:
             run.task.add_done_callback(lambda _: _charge(run, ticket))
-        return json_response(run.skeleton, headers=ticket.headers)
+        return json_response(run.skeleton, headers={**ticket.headers, **note})
     try:
         response = await or_gone(request, run.wait())
     except ClientGone:
@@ -61,16 +66,23 @@ async def create(request: Request) -> Response:
         return GONE
     finally:
         _settle(run, ticket)
-    return json_response(response, headers=ticket.headers)
+    return json_response(response, headers={**ticket.headers, **note})
 
 
-def _streamed(here: State, run: Run, ticket: Ticket) -> Response:
+def _skipped(here: State, raw: Mapping[str, object]) -> dict[str, str]:
+    """The note about tools that were left out: a header, as no strict client minds one; and a count."""
+    kinds = skipped_tools(raw)
+    here.metrics.skipped(kinds)
+    return {SKIPPED: ", ".join(kinds)} if kinds else {}
+
+
+def _streamed(here: State, run: Run, ticket: Ticket, note: Mapping[str, str]) -> Response:
     async def finished() -> None:
         if not run.background:
             await here.service.stop(run)
         _settle(run, ticket)
 
-    return EventStream(run.events(), sse, headers=ticket.headers, finished=finished)
+    return EventStream(run.events(), sse, headers={**ticket.headers, **note}, finished=finished)
 
 
 def _settle(run: Run, ticket: Ticket) -> None:
@@ -144,4 +156,4 @@ async def input_tokens(request: Request) -> Response:
         raw["model"] = next(iter(here.models))
     body = create_response(raw)
     count = await here.service.count(Call(owner=who.owner), body)
-    return json_response(InputTokens(input_tokens=count))
+    return json_response(InputTokens(input_tokens=count), headers=_skipped(here, raw))

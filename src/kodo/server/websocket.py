@@ -27,7 +27,7 @@ from kodo.lifecycle.ports import ContextItem
 from kodo.lifecycle.run import Run
 from kodo.server.errors import UpgradeRequired, error_response, internal_error, translate
 from kodo.server.state import State, caller, state
-from kodo.wire.decode import BadBody, convert, create_response, json_object
+from kodo.wire.decode import BadBody, convert, create_response, json_object, skipped_tools
 from kodo.wire.events import ResponseFailed
 
 logger = logging.getLogger(__name__)
@@ -188,6 +188,7 @@ class _Connection:
                 owner=self._owner, streamed=True, generate=generate is not False, local=self._memory.contexts
             )
             run = await self._here.service.create(call, create_response(frame))
+            self._here.metrics.skipped(skipped_tools(frame))
             async for batch in run.events():
                 for event in batch:
                     await self._send(event, lane)

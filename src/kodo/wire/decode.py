@@ -184,7 +184,7 @@ def tools(value: Any, prefix: str = "tools") -> tuple[Tool, ...]:
     """Tools, without the hosted ones of a mixed list.
 
     A type that only a hosted service could run is skipped where other tools stand beside it (agentic clients send such
-    lists by default) and refused where it is all there is. docs/tools.md says the same.
+    lists by default) and refused where it is all there is. docs/tools.md says the same. :func:`skipped_tools` names them.
 
     Raises:
         BadBody: a tool does not fit, or none is left.
@@ -210,6 +210,15 @@ def tools(value: Any, prefix: str = "tools") -> tuple[Tool, ...]:
             "unsupported_tool",
         )
     return tuple(kept)
+
+
+def skipped_tools(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """The types of a body's tools that :func:`tools` leaves out, each once, in their order."""
+    listed = raw.get("tools")
+    kinds = (
+        [tool.get("type") for tool in listed if isinstance(tool, dict)] if isinstance(listed, list) else []
+    )
+    return tuple(dict.fromkeys(kind for kind in kinds if isinstance(kind, str) and kind in HOSTED_TOOLS))
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
