@@ -64,9 +64,13 @@ _sdk_event: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(ResponseStreamEvent
 
 
 def _in_spec(value: dict[str, Any]) -> dict[str, Any]:
-    """A Response as far as the specification knows it: without items of NOT_IN_SPEC, and with the schema of its
-    format as null, which is how the specification types it where the SDK has the schema."""
-    kept = {**value, "output": [item for item in value["output"] if item["type"] not in NOT_IN_SPEC]}
+    """A Response as far as the specification knows it: without items of NOT_IN_SPEC and tools that are no functions, and
+    with the schema of its format as null, which is how the specification types it where the SDK has the schema."""
+    kept = {
+        **value,
+        "output": [item for item in value["output"] if item["type"] not in NOT_IN_SPEC],
+        "tools": [tool for tool in value["tools"] if tool["type"] == "function"],
+    }
     format_ = (value.get("text") or {}).get("format") or {}
     if format_.get("type") == "json_schema":
         kept["text"] = {**value["text"], "format": {**format_, "schema": None}}

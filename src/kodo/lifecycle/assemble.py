@@ -6,12 +6,13 @@ not streamed is the same fold with nobody looking at the events.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from kodo.lifecycle.actions import AT_ONCE, action
 from kodo.lifecycle.log import Began, Ended, Entry, Queued, Restarted
 from kodo.lifecycle.ports import CallDelta, CallStart, ReasoningDelta, TextDelta, Usage
 from kodo.lifecycle.status import move
@@ -54,8 +55,6 @@ _PREFIX = {
     "shell": "sh",
     "apply_patch": "apc",
 }
-_AT_ONCE = frozenset({"local_shell", "shell", "apply_patch"})
-"""Calls whose arguments are an object on the wire: their item is shown when it is whole."""
 
 
 def wire_usage(usage: Usage) -> ResponseUsage:
@@ -122,23 +121,15 @@ class _Open:
                 status=status,
                 namespace=namespace,
             )
-        arguments = _object(text)
+        arguments, whole = action(self.kind, text)
+        status = status if whole else "incomplete"
         if self.kind == "local_shell":
-            return LocalShellCall(
-                id=self.id, call_id=call.call_id, action={"type": "exec", **arguments}, status=status
-            )
+            return LocalShellCall(id=self.id, call_id=call.call_id, action=arguments, status=status)
         if self.kind == "shell":
             return ShellCall(id=self.id, call_id=call.call_id, action=arguments, status=status)
+        if status == "incomplete":  # the contract has no such status for patches
+            status = "in_progress"
         return ApplyPatchCall(id=self.id, call_id=call.call_id, operation=arguments, status=status)
-
-
-def _object(text: str) -> dict[str, Any]:
-    """Arguments as an object; what a cut left unreadable is kept under ``partial``."""
-    try:
-        value = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
-        return {"partial": text}
-    return value if isinstance(value, dict) else {"partial": text}
 
 
 class Assembler:
@@ -169,7 +160,7 @@ class Assembler:
         """The events that an entry stands for (none for token ids without text)."""
         match entry:
             case TextDelta():
-                return list(self._text(entry))
+                return list(self._words("message", entry))
             case Began():
                 return [self._began()]
             case CallDelta():
@@ -177,7 +168,7 @@ class Assembler:
             case CallStart():
                 return list(self._call(entry))
             case ReasoningDelta():
-                return list(self._reasoning(entry))
+                return list(self._words("reasoning", entry))
             case Ended():
                 return list(self._ended(entry))
             case Queued():
@@ -198,13 +189,13 @@ class Assembler:
             self.response = msgspec.structs.replace(self.response, status=status)
         return ev.ResponseInProgress(sequence_number=self._next(), response=self.response)
 
-    def _begin(self, kind: str, call: CallStart | None = None) -> Iterator[ev.StreamEvent]:
+    def _begin(self, kind: str, call: CallStart | None = None) -> Generator[ev.StreamEvent, None, _Open]:
         yield from self._close("completed")
         index = len(self._done)
         item_id = f"{_PREFIX[kind]}_{self.response.id.rpartition('_')[2]}{index:02x}"
         self._open = now = _Open(id=item_id, index=index, kind=kind, call=call)
-        if kind in _AT_ONCE:
-            return
+        if kind in AT_ONCE:
+            return now
         yield ev.OutputItemAdded(
             sequence_number=self._next(), output_index=index, item=now.item("in_progress", blank=True)
         )
@@ -224,52 +215,29 @@ class Assembler:
                 summary_index=0,
                 part=SummaryText(text=""),
             )
+        return now
 
-    def _current(self, kind: str) -> _Open | None:
-        return self._open if self._open is not None and self._open.kind == kind else None
-
-    def _text(self, entry: TextDelta) -> Iterator[ev.StreamEvent]:
-        now = self._current("message")
-        if now is None:
-            yield from self._begin("message")
-            now = self._current("message")
-            assert now is not None  # noqa: S101 — _begin has just made it
+    def _words(self, kind: str, entry: TextDelta | ReasoningDelta) -> Iterator[ev.StreamEvent]:
+        now = self._open
+        if now is None or now.kind != kind:
+            now = yield from self._begin(kind)
         now.tokens.extend(entry.tokens)
-        now.logprobs.extend(entry.logprobs)
+        if isinstance(entry, TextDelta):
+            now.logprobs.extend(entry.logprobs)
         if not entry.text:
             return
         now.text.append(entry.text)
-        yield ev.OutputTextDelta(
-            sequence_number=self._next(),
-            output_index=now.index,
-            item_id=now.id,
-            content_index=0,
-            delta=entry.text,
-            logprobs=entry.logprobs,
-        )
-
-    def _reasoning(self, entry: ReasoningDelta) -> Iterator[ev.StreamEvent]:
-        now = self._current("reasoning")
-        if now is None:
-            yield from self._begin("reasoning")
-            now = self._current("reasoning")
-            assert now is not None  # noqa: S101 — _begin has just made it
-        now.tokens.extend(entry.tokens)
-        if not entry.text:
-            return
-        now.text.append(entry.text)
-        yield ev.ReasoningSummaryTextDelta(
-            sequence_number=self._next(),
-            output_index=now.index,
-            item_id=now.id,
-            summary_index=0,
-            delta=entry.text,
-        )
+        where: dict[str, Any] = {"output_index": now.index, "item_id": now.id, "delta": entry.text}
+        if isinstance(entry, TextDelta):
+            yield ev.OutputTextDelta(
+                sequence_number=self._next(), content_index=0, logprobs=entry.logprobs, **where
+            )
+        else:
+            yield ev.ReasoningSummaryTextDelta(sequence_number=self._next(), summary_index=0, **where)
 
     def _call(self, entry: CallStart) -> Iterator[ev.StreamEvent]:
-        yield from self._begin(entry.kind, entry)
-        if self._open is not None:
-            self._open.tokens.extend(entry.tokens)
+        now = yield from self._begin(entry.kind, entry)
+        now.tokens.extend(entry.tokens)
 
     def _arguments(self, entry: CallDelta) -> Iterator[ev.StreamEvent]:
         now = self._open
@@ -279,7 +247,7 @@ class Assembler:
         if not entry.text:
             return
         now.text.append(entry.text)
-        if now.kind in _AT_ONCE:
+        if now.kind in AT_ONCE:
             return
         kind = ev.FunctionCallArgumentsDelta if now.kind == "function" else ev.CustomToolCallInputDelta
         yield kind(sequence_number=self._next(), output_index=now.index, item_id=now.id, delta=entry.text)
