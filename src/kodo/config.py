@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     images: Literal["note", "refuse"] = "note"
     """Text-only models: an image part becomes a short note to the model, or the request is a 400."""
     retention_days: float = Field(default=30, gt=0)
+    """Responses, stored chat completions and batches that are over are deleted when they are older."""
+    thread_days: float | None = Field(default=None, gt=0)
+    """Threads of the Assistants API are deleted once nothing was added to them for so long; None: never."""
     shutdown_seconds: float = Field(default=30, ge=0)
     """How long requests in flight may go on after SIGTERM."""
     heartbeat_seconds: float = Field(default=5, gt=0)
@@ -126,6 +129,8 @@ class Settings(BaseSettings):
     run_seconds: float = Field(default=600, gt=0)
     """Life of an Assistants run; one that is not over by then expires."""
     websockets: bool = True
+    connection_seconds: float = Field(default=3600, gt=0)
+    """Life of a WebSocket; then the client is told to make a new one."""
     models: dict[str, ModelSettings] = Field(default_factory=lambda: {"codex-mini-latest": ModelSettings()})
     llama: LlamaSettings = LlamaSettings()
     limits: LimitSettings = LimitSettings()

@@ -236,3 +236,58 @@ async def test_a_bug_ends_the_turn_and_not_the_lane(tmp_path: Path, monkeypatch:
         assert (error["type"], error["status"]) == ("error", 500)
         assert "secret" not in json.dumps(error)
         assert (await socket.turn(input="y"))[-1]["type"] == "response.completed"
+
+
+async def _until_it_closes(socket: Socket) -> list[dict[str, Any]]:
+    frames = []
+    with contextlib.suppress(websockets.ConnectionClosedOK):
+        while True:
+            frames.append(await socket.frame())
+    return frames
+
+
+def _connection_is_over(frame: dict[str, Any]) -> None:
+    validator("WebSocketErrorEvent").validate(frame)
+    assert (frame["type"], frame["status"]) == ("error", 400)
+    assert (frame["error"]["code"], frame["error"]["param"]) == ("websocket_connection_limit_reached", None)
+
+
+async def test_a_connection_that_has_lived_its_time_is_told_to_be_made_anew(tmp_path: Path) -> None:
+    """Sixty minutes unless set: the error that clients connect again from, then a close that is no fault."""
+    assert settings(tmp_path).connection_seconds == 3600
+    async with served(settings(tmp_path, connection_seconds=0.2)) as server, connected(server) as socket:
+        frames = await _until_it_closes(socket)
+    assert len(frames) == 1
+    _connection_is_over(frames[0])
+    assert "0.00333333 minutes" in frames[0]["error"]["message"]
+
+
+@pytest.mark.parametrize("lane", [{}, {"stream_id": "a"}])
+async def test_a_turn_that_runs_then_is_cancelled_and_the_error_comes_last(
+    lane: dict[str, Any], tmp_path: Path
+) -> None:
+    """Nothing follows the error; what was said is stored as cancelled, the engine is free, a new connection goes on."""
+    long = {"match": "long", "steps": [{"type": "text", "text": "half"}, {"type": "delay", "seconds": 600}]}
+    more = {"match": "more", "steps": [{"type": "text", "text": "done"}]}
+    for seconds in (1, 10, 60):  # a busy machine may not begin a turn in the first
+        home = tmp_path / str(seconds)
+        given = settings(home / "home", script(home, long, more), connection_seconds=seconds)
+        async with served(given) as server:
+            async with connected(server) as socket:
+                await socket.send(input="long", **lane)
+                frames = await _until_it_closes(socket)
+            if _text(frames) != "half":
+                continue
+            _connection_is_over(frames[-1])
+            assert [frame["type"] for frame in frames].count("error") == 1
+            assert all(frame.get("stream_id") == lane.get("stream_id") for frame in frames[:-1])
+            begun = frames[0]["response"]["id"]
+            kept = await server.sdk().responses.retrieve(begun)
+            assert (kept.status, kept.output_text) == ("cancelled", "half")
+            (backend,) = {id(one.engine): one for one in server.parts.models.values()}.values()
+            assert backend.admission.running == 0
+            async with connected(server) as socket:
+                last = (await socket.turn(input="more", previous_response_id=begun))[-1]
+            assert last["type"] == "response.completed"
+            return
+    pytest.fail("no turn began within a minute")

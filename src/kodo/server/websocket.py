@@ -6,26 +6,28 @@ with it they run in lanes, first in first out in each.
 
 Responses that are not stored can be continued on the same connection: they live in its memory. A turn that fails takes
 the response it continued with it, where that was made in the same lane.
+
+A connection lasts 60 minutes (``connection_seconds``). Turns that run then are cancelled, as where the client goes away;
+the error ``websocket_connection_limit_reached`` is the last frame.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from kodo.lifecycle.errors import InvalidRequest, KodoError
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.ports import ContextItem
 from kodo.lifecycle.run import Run
 from kodo.server.errors import UpgradeRequired, error_response, internal_error, translate
+from kodo.server.sockets import attend, frames, send
 from kodo.server.state import State, caller, state
 from kodo.wire.decode import BadBody, convert, create_response, json_object, skipped_tools
 from kodo.wire.events import ResponseFailed
@@ -34,11 +36,9 @@ logger = logging.getLogger(__name__)
 
 MOST_ACTIVE = 16
 MOST_LANES = 32
-MOST_SECONDS = 60 * 60
 _REMEMBERED = 128
 """Responses that a connection remembers; the oldest go first."""
 _LANE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
-_encode = msgspec.json.Encoder().encode
 
 
 async def responses(socket: WebSocket) -> None:
@@ -49,20 +49,7 @@ async def responses(socket: WebSocket) -> None:
         await socket.send_denial_response(error_response(error))
         return
     await socket.accept()
-    connection = _Connection(socket, here, caller(socket).owner)
-    try:
-        async with asyncio.timeout(MOST_SECONDS):
-            await connection.serve()
-    except WebSocketDisconnect:
-        pass
-    except TimeoutError:
-        await connection.refuse(
-            _limit("websocket_connection_limit_reached", "A connection lasts at most 60 minutes.")
-        )
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await socket.close(1000)
-    finally:
-        await connection.close()
+    await attend(socket, _Connection(socket, here, caller(socket).owner), here.settings.connection_seconds)
 
 
 def _limit(code: str, message: str) -> InvalidRequest:
@@ -100,12 +87,8 @@ class _Connection:
 
     async def serve(self) -> None:
         """Take frames until the client goes."""
-        while True:
-            frame = await self._socket.receive()
-            if frame["type"] == "websocket.disconnect":
-                return
-            data = frame.get("text")
-            await self._take(data.encode() if data is not None else frame.get("bytes") or b"")
+        async for data in frames(self._socket):
+            await self._take(data)
 
     async def close(self) -> None:
         """Stop what still runs."""
@@ -113,20 +96,23 @@ class _Connection:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
+    async def expire(self) -> None:
+        """The error that clients connect again from."""
+        minutes = self._here.settings.connection_seconds / 60
+        await self.refuse(
+            InvalidRequest(
+                f"A connection lasts at most {minutes:g} minutes; make a new one to go on.",
+                code="websocket_connection_limit_reached",
+            )
+        )
+
     async def refuse(self, error: KodoError | BadBody, lane: str | None = None) -> None:
         """An error as a frame, nested as the SDK has it on sockets."""
         status, envelope = translate(error)
-        frame: dict[str, Any] = {"type": "error", "status": status, "error": envelope.error}
-        await self._send(frame, lane)
+        await self._send({"type": "error", "status": status, "error": envelope.error}, lane)
 
     async def _send(self, frame: Any, lane: str | None) -> None:
-        data = _encode(frame)
-        if lane is not None:
-            data = data[:-1] + b',"stream_id":' + _encode(lane) + b"}"
-        with contextlib.suppress(
-            RuntimeError, WebSocketDisconnect
-        ):  # the client is gone; its loop ends by itself
-            await self._socket.send_text(data.decode())
+        await send(self._socket, frame, stream_id=lane)
 
     async def _take(self, data: bytes) -> None:
         lane = None

@@ -248,3 +248,12 @@ async def test_client_secrets_open_one_kind_of_door(tmp_path: Path) -> None:
         with pytest.raises(websockets.InvalidStatus):
             async with connected(server, "ek_guess"):
                 pass
+
+
+async def test_a_session_that_has_lived_its_time_is_told_and_closed(tmp_path: Path) -> None:
+    """The error is the last event, then comes a close that is no fault."""
+    async with served(settings(tmp_path, connection_seconds=0.2)) as server, connected(server) as socket:
+        error = (await socket.until("error"))[-1]["error"]
+        assert error["code"] == "session_expired"
+        with pytest.raises(websockets.ConnectionClosedOK):
+            await socket.next()

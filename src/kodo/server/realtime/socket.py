@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
 from kodo.lifecycle.errors import Conflict, InvalidRequest, KodoError
 from kodo.lifecycle.plan import Call
@@ -27,12 +26,10 @@ from kodo.server.realtime.session import (
     updated,
     wire_item,
 )
+from kodo.server.sockets import attend, frames, send
 from kodo.server.state import State, caller, state
 from kodo.wire.decode import BadBody, convert, json_object
 from kodo.wire.items import Message, Reasoning
-
-MOST_SECONDS = 60 * 60
-_encode = msgspec.json.Encoder().encode
 
 
 async def connect(socket: WebSocket) -> None:
@@ -52,20 +49,7 @@ async def connect(socket: WebSocket) -> None:
         return
     offered = socket.scope.get("subprotocols") or []
     await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
-    session = _Session(socket, here, who, config)
-    try:
-        async with asyncio.timeout(MOST_SECONDS):
-            await session.serve()
-    except WebSocketDisconnect:
-        pass
-    except TimeoutError:
-        await session.refuse(
-            InvalidRequest("A session lasts at most 60 minutes.", code="session_expired"), None
-        )
-        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await socket.close(1000)
-    finally:
-        await session.close()
+    await attend(socket, _Session(socket, here, who, config), here.settings.connection_seconds)
 
 
 class _Session:
@@ -93,18 +77,21 @@ class _Session:
     async def serve(self) -> None:
         """Say who we are, then take events until the client goes."""
         await self._send("session.created", session=self._shown())
-        while True:
-            frame = await self._socket.receive()
-            if frame["type"] == "websocket.disconnect":
-                return
-            data = frame.get("text")
-            await self._take(data.encode() if data is not None else frame.get("bytes") or b"")
+        async for data in frames(self._socket):
+            await self._take(data)
 
     async def close(self) -> None:
         """Stop what still runs."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def expire(self) -> None:
+        """The error that ends a session."""
+        minutes = self._here.settings.connection_seconds / 60
+        await self.refuse(
+            InvalidRequest(f"A session lasts at most {minutes:g} minutes.", code="session_expired"), None
+        )
 
     async def refuse(self, error: KodoError | BadBody, event_id: str | None) -> None:
         """An error as an event; the session goes on."""
@@ -113,11 +100,8 @@ class _Session:
         await self._send("error", error={**shown, "event_id": event_id})
 
     async def _send(self, kind: str, **fields: Any) -> None:
-        event = {"type": kind, "event_id": self._here.service.ids.new("event"), **fields}
-        with contextlib.suppress(
-            RuntimeError, WebSocketDisconnect
-        ):  # the client is gone; its loop ends by itself
-            await self._socket.send_text(_encode(event).decode())
+        event_id = self._here.service.ids.new("event")
+        await send(self._socket, {"type": kind, "event_id": event_id, **fields})
 
     def _shown(self) -> dict[str, Any]:
         return {"id": self._id, "object": "realtime.session", **msgspec.to_builtins(self._config)}

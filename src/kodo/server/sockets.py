@@ -1,0 +1,60 @@
+"""What the WebSocket endpoints share: frames in, frames out, and the end of a connection that has lived its time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Session(Protocol):
+    """One connection's work."""
+
+    async def serve(self) -> None:
+        """Take frames until the client goes."""
+
+    async def close(self) -> None:
+        """Stop what still runs, and wait until that is told and stored. May be called twice."""
+
+    async def expire(self) -> None:
+        """Tell the client that its time is over."""
+
+
+async def attend(socket: WebSocket, session: Session, seconds: float) -> None:
+    """Serve an accepted connection, at most so many seconds. What runs then is stopped first, so that the client's last
+    frame is the one that says why."""
+    try:
+        async with asyncio.timeout(seconds):
+            await session.serve()
+    except WebSocketDisconnect:
+        pass
+    except TimeoutError:
+        await session.close()
+        await session.expire()
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await socket.close(1000)
+    finally:
+        await session.close()
+
+
+async def frames(socket: WebSocket) -> AsyncIterator[bytes]:
+    """What the client sends, text or binary, until it goes."""
+    while (frame := await socket.receive())["type"] != "websocket.disconnect":
+        text = frame.get("text")
+        yield text.encode() if text is not None else frame.get("bytes") or b""
+
+
+async def send(socket: WebSocket, frame: Any, **more: str | None) -> None:
+    """A value as a frame, with ``more`` fields where they are given. To a client that is gone it is nothing: its loop
+    ends by itself."""
+    data = _encode(frame)
+    if given := {name: value for name, value in more.items() if value is not None}:
+        data = data[:-1] + b"," + _encode(given)[1:]
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+        await socket.send_text(data.decode())
