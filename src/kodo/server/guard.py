@@ -124,6 +124,7 @@ def _check_body(method: str, path: str, headers: Headers) -> None:
     if method not in ("POST", "PUT", "PATCH") or not has_body:
         return
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "application/json" or (kind == "multipart/form-data" and path.startswith(_MULTIPART)):
-        return
-    raise UnsupportedMediaType("The body must be application/json.")
+    taken = ["application/json", *(["multipart/form-data"] if path.startswith(_MULTIPART) else [])]
+    if kind not in taken:
+        came = f"not '{kind[:80]}'" if kind else "and Content-Type must say so"
+        raise UnsupportedMediaType(f"The body must be {' or '.join(taken)}, {came}.")

@@ -138,6 +138,38 @@ async def test_web_pages_and_foreign_hosts_are_refused(tmp_path: Path) -> None:
             assert answer.json()["error"]["code"] == "unsupported_media_type"
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "message"),
+    [
+        (
+            "/v1/responses",
+            "application/x-www-form-urlencoded",
+            "The body must be application/json, not 'application/x-www-form-urlencoded'.",
+        ),
+        (
+            "/v1/files",
+            "application/x-www-form-urlencoded",
+            "The body must be application/json or multipart/form-data, not 'application/x-www-form-urlencoded'.",
+        ),
+        ("/v1/responses", None, "The body must be application/json, and Content-Type must say so."),
+    ],
+)
+async def test_another_kind_of_body_is_named_beside_the_one_that_is_taken(
+    path: str, kind: str | None, message: str, tmp_path: Path
+) -> None:
+    """What `curl -d` sends by default: 415 in the envelope, and what to send instead."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        headers = {"content-type": kind} if kind else {}
+        answer = await http.post(path, content=b"model=x&input=hi", headers=headers)
+    assert answer.status_code == 415
+    assert answer.json()["error"] == {
+        "message": message,
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "unsupported_media_type",
+    }
+
+
 async def test_a_configured_origin_is_let_in(tmp_path: Path) -> None:
     """CORS is off unless configured; then that origin, and no other."""
     async with (
