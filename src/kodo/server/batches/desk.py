@@ -13,8 +13,9 @@ from kodo.lifecycle.service import Service
 from kodo.server.batches.asking import Answered
 from kodo.server.batches.job import KIND, UNFINISHED, Job, Kept, Shop, over
 from kodo.server.batches.source import MOST_BYTES
+from kodo.server.batches.tally import Tally
 from kodo.server.files.shelf import Files
-from kodo.wire.batches import Batch, CreateBatch
+from kodo.wire.batches import Batch, BatchStatus, CreateBatch
 
 WINDOW_SECONDS = 24 * 3600
 ROOM = 2
@@ -25,7 +26,7 @@ class Batches:
     """What the endpoints do with batches. ``endpoints``: what stands behind each path that a batch may name."""
 
     def __init__(
-        self, service: Service, files: Files, endpoints: Mapping[str, Answered], longest: int
+        self, service: Service, files: Files, endpoints: Mapping[str, Answered], tally: Tally, longest: int
     ) -> None:
         self._service = service
         self._files = files
@@ -34,8 +35,14 @@ class Batches:
         self._tasks: set[asyncio.Task[None]] = set()
         self._lanes: dict[str | None, asyncio.Semaphore] = {}
         self._shop = Shop(
-            service=service, files=files, answered=endpoints.__getitem__, lane=self._lane, longest=longest
+            service=service,
+            files=files,
+            answered=endpoints.__getitem__,
+            lane=self._lane,
+            tally=tally,
+            longest=longest,
         )
+        tally.watch(self._unfinished)
 
     async def open(self) -> None:
         """Go on with what a stop or a crash left unfinished, and clear away inputs of batches that never began."""
@@ -137,6 +144,13 @@ class Batches:
         return await job.cancel()
 
     # --- inside ---
+
+    def _unfinished(self) -> dict[BatchStatus, int]:
+        counts = dict.fromkeys(UNFINISHED, 0)
+        for job in self._jobs.values():
+            if job.batch.status in counts:
+                counts[job.batch.status] += 1
+        return counts
 
     def _start(self, row: DocumentRow) -> None:
         job = self._jobs[row.id] = Job(self._shop, row)

@@ -23,6 +23,7 @@ from kodo.lifecycle.service import Service
 from kodo.server.batches.asking import Answered, ask
 from kodo.server.batches.results import Results
 from kodo.server.batches.source import Requests, survey
+from kodo.server.batches.tally import Tally
 from kodo.server.files.shelf import Files
 from kodo.wire.batches import (
     Batch,
@@ -52,6 +53,7 @@ MOVES: Final[dict[BatchStatus, tuple[BatchStatus, ...]]] = {
 }
 """Which status may follow which."""
 UNFINISHED: Final = tuple(status for status, following in MOVES.items() if following)
+FINAL: Final = tuple(status for status, following in MOVES.items() if not following)
 _NOT_RUN = {
     "expired": LineError(
         code="batch_expired", message="This request was not run before the completion window ended."
@@ -89,6 +91,7 @@ class Shop:
     """What stands behind an endpoint."""
     lane: Callable[[str | None], asyncio.Semaphore]
     """Room for requests to a model, shared by all batches: each has its turn, and the memory is bounded."""
+    tally: Tally
     longest: int
     """Bytes of a line."""
 
@@ -234,6 +237,7 @@ class Job:
             status_code=status, request_id=shop.service.ids.new("req"), body=msgspec.Raw(body)
         )
         await results.add(self._line(line, response=answer))
+        shop.tally.answered(status)
 
     def _line(self, line: RequestLine, **said: Any) -> ResultLine:
         return ResultLine(id=self._shop.service.ids.new("batch_req"), custom_id=line.custom_id, **said)
@@ -298,6 +302,8 @@ class Job:
             await self._shop.service.store.update_document(row)
             self._row, self._kept = row, kept
             self._moved.set()
+            if not MOVES[status]:
+                self._shop.tally.ended(status)
             return True
 
 
