@@ -22,7 +22,7 @@ from tests.contract.stores import (
 )
 
 from kodo.lifecycle.errors import Conflict, NotFound
-from kodo.lifecycle.records import ItemRow, KeyRow, Page, Store
+from kodo.lifecycle.records import Aged, ItemRow, KeyRow, Page, Store
 
 
 @pytest.fixture(params=STORES)
@@ -602,12 +602,35 @@ async def test_prune_deletes_documents_of_the_named_kinds_only(store: Store) -> 
         await store.put_document(document(kind, kind=kind, created_at=1.0))
         await store.append_items("ada", kind, [said(f"{kind}-item")])
     await store.put_document(document("new", kind="chat", created_at=9.0))
-    counts = await store.prune(5.0, kinds=["chat"])
+    counts = await store.prune(5.0, aged=[Aged(kind="chat", before=5.0)])
     assert counts == {"responses": 0, "chat": 1, "replays": 0}
     assert await store.get_document("chat", "ada", "chat") is None
     assert await store.get_item("ada", None, "chat-item") is None
     assert await store.get_document("chat", "ada", "new") is not None
     assert await item_ids(store, "assistant") == ["assistant-item"]
+
+
+async def test_prune_leaves_documents_in_other_states_and_those_with_something_new_inside(
+    store: Store,
+) -> None:
+    """Each kind has a time of its own."""
+    for status in ("open", "over"):
+        await store.put_document(document(status, kind="batch", created_at=1.0, status=status))
+    for thread, newest in (("idle", 2.0), ("used", 9.0)):
+        await store.put_document(document(thread, kind="thread", created_at=1.0))
+        await store.put_document(
+            document(f"{thread}-message", kind="message", parent=thread, created_at=newest)
+        )
+    await store.put_document(
+        document("used-message", kind="message", owner="bob", parent="idle", created_at=9.0)
+    )
+    aged = [Aged(kind="batch", before=2.0, statuses=("over",)), Aged(kind="thread", before=5.0)]
+    assert await store.prune(0.0, aged=aged) == {"responses": 0, "batch": 1, "thread": 1, "replays": 0}
+    assert await store.get_document("batch", "ada", "open") is not None
+    assert await store.get_document("batch", "ada", "over") is None
+    assert await store.get_document("thread", "ada", "used") is not None
+    assert await store.get_document("thread", "ada", "idle") is None
+    assert await store.get_document("message", "ada", "idle-message") is None
 
 
 async def test_prune_forgets_answers_but_not_claims_that_run(store: Store) -> None:

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.contract.stores import answered, document, replay, response, said
 
 from kodo.lifecycle.errors import KodoError
-from kodo.lifecycle.records import ItemRow, Page, Store
+from kodo.lifecycle.records import Aged, ItemRow, Page, Store
 from kodo.store.memory import MemoryStore
 from kodo.store.sqlite import SqliteStore
 
@@ -154,9 +154,14 @@ class TwoStores(RuleBasedStateMachine):
         row = None if created_at is None else replay(status=200, created_at=created_at)
         self.both(lambda store: store.settle_replay(owner, key, row))
 
-    @rule(before=times, which=st.sampled_from([(), ("message",), ("message", "conversation")]))
-    def prune(self, before: float, which: Sequence[str]) -> None:
-        self.both(lambda store: store.prune(before, kinds=which))
+    @rule(
+        before=times,
+        which=st.sampled_from([(), ("message",), ("message", "conversation")]),
+        statuses=st.sampled_from([None, ("s",), ()]),
+    )
+    def prune(self, before: float, which: Sequence[str], statuses: tuple[str, ...] | None) -> None:
+        aged = [Aged(kind=kind, before=before, statuses=statuses) for kind in which]
+        self.both(lambda store: store.prune(before, aged=aged))
 
     @rule()
     def reopen(self) -> None:

@@ -46,9 +46,15 @@ def prune(
         float | None, typer.Option(min=0, help="Delete what is older. Default: the setting retention_days.")
     ] = None,
 ) -> None:
-    """Delete old responses, and the context that no newer one needs; the space goes back to the disk."""
+    """Delete old responses, the context that no newer one needs, and old batches; the space goes back to the disk.
+
+    Threads go as the setting thread_days says.
+    """
     with _one_line():
-        counts = admin.prune(kodo_home(), load().retention_days if days is None else days)
+        settings = load()
+        counts = admin.prune(
+            kodo_home(), settings.retention_days if days is None else days, settings.thread_days
+        )
     typer.echo(", ".join(f"{name}: {count:,}" for name, count in counts.items()))
 
 

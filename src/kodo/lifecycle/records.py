@@ -66,6 +66,16 @@ class Page(Value, frozen=True, kw_only=True):
     order: Literal["asc", "desc"] = "desc"
 
 
+class Aged(Value, frozen=True, kw_only=True):
+    """Documents that are pruned: of a kind, created before a time (seconds since the epoch), and so is everything that
+    stands directly inside them."""
+
+    kind: str
+    before: float
+    statuses: tuple[str, ...] | None = None
+    """Only those in one of these states; None: in any."""
+
+
 class KeyRow(Value, frozen=True, kw_only=True):
     """An API key. Only its hash is stored."""
 
@@ -218,12 +228,12 @@ class Store(Protocol):
     # --- housekeeping ---
 
     async def prune(
-        self, before: float, *, kinds: Sequence[str] = (), replays: float | None = None
+        self, before: float, *, aged: Sequence[Aged] = (), replays: float | None = None
     ) -> dict[str, int]:
         """Delete what was created before a time (seconds since the epoch), as its owner would; counts by kind.
 
-        Final responses, documents of these kinds (others are kept until somebody deletes them), and kept replays
-        (``replays``: a time of their own; default the same).
+        Final responses, documents that have aged (others are kept until somebody deletes them), and kept replays (``replays``:
+        a time of their own; default the same).
         """
 
     async def stats(self) -> dict[str, Any]:

@@ -127,9 +127,10 @@ def revoke_key(home: Path, key_id: str) -> KeyRow:
 # --- stored state ----------------------------------------------------------------------------------------------------
 
 
-def prune(home: Path, days: float) -> dict[str, int]:
-    """Delete responses older than ``days``, and kept replays that are over; the counts. Raises StoreFailed."""
-    return _with_store(home, lambda store: housekeeping.prune(store, time.time(), days))
+def prune(home: Path, days: float, thread_days: float | None = None) -> dict[str, int]:
+    """Delete what the retention says: see `kodo.server.housekeeping.Ages`; the counts. Raises StoreFailed."""
+    ages = housekeeping.Ages(days, thread_days)
+    return _with_store(home, lambda store: housekeeping.prune(store, time.time(), ages))
 
 
 def stats(home: Path) -> dict[str, Any]:

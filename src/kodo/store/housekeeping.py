@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from kodo.lifecycle.records import Aged
 from kodo.store import documents, responses
 
 CHUNK = 100
@@ -25,10 +26,16 @@ def old_responses(connection: sqlite3.Connection, before: float) -> list[tuple[s
     ).fetchall()
 
 
-def old_documents(connection: sqlite3.Connection, kind: str, before: float) -> list[tuple[str, str]]:
-    """Owner and id of the documents of one kind that were created before a time."""
+def old_documents(connection: sqlite3.Connection, aged: Aged) -> list[tuple[str, str]]:
+    """Owner and id of the documents that have aged."""
+    statuses = aged.statuses or ()
+    which = f" AND d.status IN ({', '.join('?' * len(statuses))})" if aged.statuses is not None else ""
     return connection.execute(
-        "SELECT owner, id FROM documents WHERE kind = ? AND created_at < ? ORDER BY seq", (kind, before)
+        f"SELECT owner, id FROM documents d WHERE kind = ? AND created_at < ?{which} AND NOT EXISTS ("
+        " SELECT 1 FROM documents inside"
+        " WHERE inside.owner = d.owner AND inside.parent = d.id AND inside.created_at >= ?"
+        ") ORDER BY seq",
+        (aged.kind, aged.before, *statuses, aged.before),
     ).fetchall()
 
 

@@ -14,7 +14,16 @@ import msgspec
 
 from kodo.lifecycle.errors import Conflict, NotFound
 from kodo.lifecycle.ports import ContextItem
-from kodo.lifecycle.records import DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow, Store
+from kodo.lifecycle.records import (
+    Aged,
+    DocumentRow,
+    ItemRow,
+    KeyRow,
+    Page,
+    ReplayRow,
+    ResponseRow,
+    Store,
+)
 from kodo.lifecycle.status import FINAL
 from kodo.store import paging
 from kodo.store.items import check_ids, no_container
@@ -311,7 +320,7 @@ class MemoryStore(Store):
     # --- housekeeping ---
 
     async def prune(
-        self, before: float, *, kinds: Sequence[str] = (), replays: float | None = None
+        self, before: float, *, aged: Sequence[Aged] = (), replays: float | None = None
     ) -> dict[str, int]:
         """See ``Store``."""
         old = [
@@ -320,9 +329,11 @@ class MemoryStore(Store):
             if held.row.created_at < before and held.final and not held.gone
         ]
         counts = {"responses": sum([await self.delete_response(row.owner, row.id) for row in old])}
-        for kind in kinds:
-            stale = [row for row in self._documents.values() if row.kind == kind and row.created_at < before]
-            counts[kind] = sum([await self.delete_document(kind, row.owner, row.id) for row in stale])
+        for which in aged:
+            stale = [row for row in self._documents.values() if self._has_aged(row, which)]
+            counts[which.kind] = sum(
+                [await self.delete_document(which.kind, row.owner, row.id) for row in stale]
+            )
         limit = before if replays is None else replays
         expired = [
             place for place, row in self._replays.items() if row.created_at < limit and row.status is not None
@@ -330,6 +341,15 @@ class MemoryStore(Store):
         for place in expired:
             del self._replays[place]
         return {**counts, "replays": len(expired)}
+
+    def _has_aged(self, row: DocumentRow, aged: Aged) -> bool:
+        if row.kind != aged.kind or (aged.statuses is not None and row.status not in aged.statuses):
+            return False
+        return all(
+            each.created_at < aged.before
+            for each in self._documents.values()
+            if each is row or (each.owner, each.parent) == (row.owner, row.id)
+        )
 
     async def stats(self) -> dict[str, Any]:
         """See ``Store``. ``bytes`` on disk and ``schema`` are 0."""

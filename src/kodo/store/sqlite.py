@@ -15,7 +15,16 @@ from typing import Any, TypeVar
 
 from kodo.lifecycle.errors import StoreFailed
 from kodo.lifecycle.ports import ContextItem
-from kodo.lifecycle.records import DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow, Store
+from kodo.lifecycle.records import (
+    Aged,
+    DocumentRow,
+    ItemRow,
+    KeyRow,
+    Page,
+    ReplayRow,
+    ResponseRow,
+    Store,
+)
 from kodo.store import connections, documents, housekeeping, responses, schema
 from kodo.store import items as items_sql
 from kodo.store.contexts import Context, Contexts
@@ -289,14 +298,15 @@ class SqliteStore(Store):
     # --- housekeeping ---
 
     async def prune(
-        self, before: float, *, kinds: Sequence[str] = (), replays: float | None = None
+        self, before: float, *, aged: Sequence[Aged] = (), replays: float | None = None
     ) -> dict[str, int]:
         """See ``Store``. In small transactions: others write in between."""
         names = await self._read.aside(lambda connection: housekeeping.old_responses(connection, before))
         counts = {"responses": await self._in_chunks(housekeeping.prune_responses, names)}
-        for kind in kinds:
-            names = await self._read.aside(partial(housekeeping.old_documents, kind=kind, before=before))
-            counts[kind] = await self._in_chunks(partial(housekeeping.prune_documents, kind=kind), names)
+        for which in aged:
+            names = await self._read.aside(partial(housekeeping.old_documents, aged=which))
+            delete = partial(housekeeping.prune_documents, kind=which.kind)
+            counts[which.kind] = await self._in_chunks(delete, names)
         limit = before if replays is None else replays
         counts["replays"] = await self._write(
             lambda connection: housekeeping.prune_replays(connection, limit)

@@ -20,7 +20,7 @@ from tests.unit.store.test_failures import integrity, page_limit
 from kodo.lifecycle.errors import StoreFailed
 from kodo.lifecycle.records import KeyRow, ReplayRow, ResponseRow, Store
 from kodo.server.app import build_app, running
-from kodo.server.housekeeping import keep_pruning
+from kodo.server.housekeeping import Ages, keep_pruning
 from kodo.server.idempotency import KEPT_SECONDS
 from kodo.server.keys import digest
 from kodo.store.sqlite import SqliteStore
@@ -555,7 +555,7 @@ async def test_old_responses_are_deleted_and_conversations_stay(tmp_path: Path) 
         await server.sdk().responses.retrieve(made.id)
         later = MovedClock()
         later.moved = 29 * 86400
-        pruning = asyncio.create_task(keep_pruning(server.parts.store, later.now, 30, every=0.02))
+        pruning = asyncio.create_task(keep_pruning(server.parts.store, later.now, Ages(30), every=0.02))
         while (await server.parts.store.stats())["rows"]["replays"]:
             await asyncio.sleep(0.01)
         await server.sdk().responses.retrieve(made.id)
