@@ -324,6 +324,24 @@ async def test_appending_is_all_or_nothing(store: Store) -> None:
     assert await item_ids(store, "c") == ["x"]
 
 
+async def test_items_and_their_documents_come_together_or_not_at_all(store: Store) -> None:
+    """Whatever is taken already, of the one or the other, refuses the whole call."""
+    await store.put_document(document("c"))
+    first = document("x", kind="message", parent="c")
+    await store.append_items("ada", "c", [said("x")], [first])
+    second = document("y", kind="message", parent="c")
+    for items, rows in (
+        ([said("y")], [second, first]),
+        ([said("y")], [second, second]),
+        ([said("x")], [second]),
+    ):
+        with pytest.raises(Conflict):
+            await store.append_items("ada", "c", items, rows)
+    assert await item_ids(store, "c") == ["x"]
+    assert await store.get_document("message", "ada", "x") == first
+    assert await store.get_document("message", "ada", "y") is None
+
+
 async def test_items_need_a_container(store: Store) -> None:
     """A missing container, or somebody else's, is NotFound; reads of one item say None."""
     await store.put_document(document("c"))

@@ -188,12 +188,14 @@ class Store(Protocol):
     async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
         """Documents in these states, any owner, oldest first."""
 
-    async def append_items(self, owner: str, container: str, items: Sequence[ItemRow]) -> None:
-        """Durable: items at the end of a conversation (any document), all or none.
+    async def append_items(
+        self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
+    ) -> None:
+        """Durable: items at the end of a conversation (any document), and new documents, all or none.
 
         Raises:
             NotFound: there is no such document.
-            Conflict: an id is in it already.
+            Conflict: an id is in it already, or a document's is taken.
         """
 
     async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:

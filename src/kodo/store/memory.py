@@ -235,7 +235,9 @@ class MemoryStore(Store):
         """See ``Store``."""
         return [row for row in self._documents.values() if row.kind == kind and row.status in statuses]
 
-    async def append_items(self, owner: str, container: str, items: Sequence[ItemRow]) -> None:
+    async def append_items(
+        self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
+    ) -> None:
         """See ``Store``."""
         check_ids(items)
         held = self._held_items(owner, container)
@@ -243,7 +245,12 @@ class MemoryStore(Store):
         for row in items:
             if row.id in taken:
                 raise Conflict(f"The item {row.id!r} is in {container!r} already.")
+        places = [(row.kind, row.owner, row.id) for row in new]
+        if len({*places} - self._documents.keys()) < len(places):
+            raise Conflict("There is such a document already.")
         held += self._enter(items)
+        for document in new:
+            await self.put_document(document)
 
     async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
         """See ``Store``."""

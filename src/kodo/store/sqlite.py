@@ -233,9 +233,17 @@ class SqliteStore(Store):
         """See ``Store``."""
         return await self._read.aside(lambda connection: documents.unfinished(connection, kind, statuses))
 
-    async def append_items(self, owner: str, container: str, items: Sequence[ItemRow]) -> None:
+    async def append_items(
+        self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
+    ) -> None:
         """See ``Store``."""
-        await self._write(lambda connection: items_sql.append(connection, owner, container, items))
+
+        def append(connection: sqlite3.Connection) -> None:
+            items_sql.append(connection, owner, container, items)
+            for row in new:
+                documents.put(connection, row)
+
+        await self._write(append)
 
     async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
         """See ``Store``."""

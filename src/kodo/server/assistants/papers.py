@@ -95,10 +95,9 @@ async def add_messages(
     """Messages at a thread's end. NotFound: the thread is not there."""
     now = service.clock.now()
     made = [translate.message(each, thread_id, service.ids, now) for each in given]
-    if made:
-        await service.store.append_items(owner, thread_id, [item for item, _ in made])
-    for _, message in made:
-        await service.store.put_document(row_of(MESSAGE, owner, message, parent=thread_id, at=now))
+    if made:  # together: the model is shown the items, the client the documents
+        rows = [row_of(MESSAGE, owner, message, parent=thread_id, at=now) for _, message in made]
+        await service.store.append_items(owner, thread_id, [item for item, _ in made], rows)
     return [message for _, message in made]
 
 
