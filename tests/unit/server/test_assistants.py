@@ -805,6 +805,33 @@ async def test_a_run_is_taken_up_at_the_next_start(tmp_path: Path) -> None:
         assert len(items) == 7
 
 
+async def test_a_turn_is_made_once_however_near_to_its_end_it_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped when all but the end of the run was stored, it leaves one answer, one step, and the tokens of one turn."""
+    async with client(tmp_path, said("three")) as c:
+        store, cut = c.server.parts.store, asyncio.Event()
+        update = store.update_document
+
+        async def update_document(row: DocumentRow) -> None:
+            if row.status == "completed":
+                cut.set()
+                await asyncio.Event().wait()
+            await update(row)
+
+        monkeypatch.setattr(store, "update_document", update_document)
+        thread = await c.thread("add")
+        run_id = await c.begin(thread)
+        await cut.wait()
+        assistant = c.assistant_id
+    async with client(tmp_path, said("three"), assistant=assistant) as c:
+        done = await c.until(thread, run_id, "completed")
+        (step,) = await c.steps(thread, run_id)
+        assert step["usage"]["total_tokens"] == done["usage"]["total_tokens"]
+        assert await c.texts(thread) == [("user", "add"), ("assistant", "three")]
+        assert len(await c.server.parts.store.all_items("default", thread)) == 2
+
+
 async def test_a_run_whose_time_is_over_expires_at_the_next_start(tmp_path: Path) -> None:
     """The time that the server was away counts."""
     async with client(tmp_path, CALLS) as c:

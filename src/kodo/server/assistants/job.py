@@ -88,6 +88,8 @@ class Job:
         self._stopping: Literal["cancelled", "expired"] | None = None
         self._response: Run | None = None
         self._ended_steps: list[str] = []
+        self._settled: dict[str, Any] = {}
+        """What the last turn came to; stored with the end, or a crash between the two would have it made again."""
         if self.run.status == "cancelling":
             self._stopping = "cancelled"
 
@@ -320,15 +322,18 @@ class Job:
             waits = end is None and translator.calls is not None
             if waits and translator.calls is not None:
                 await self._keep_step(translator.calls)
-            await self._write(
-                _waiting(kept.run, calls) if waits and not self._stopping else kept.run,
-                items=(*kept.items, *(row.id for row in said)),
-                steps=(*kept.steps, *self._ended_steps),
-                spent=plus(kept.spent, usage),
-                called=kept.called or bool(calls),
-                pending=calls if waits else (),
-                step=translator.calls if waits else None,
-            )
+            settled: dict[str, Any] = {
+                "items": (*kept.items, *(row.id for row in said)),
+                "steps": (*kept.steps, *self._ended_steps),
+                "spent": plus(kept.spent, usage),
+                "called": kept.called or bool(calls),
+            }
+            if end is not None:
+                self._settled = settled
+            else:
+                run = _waiting(kept.run, calls) if waits and not self._stopping else kept.run
+                waiting = {"pending": calls, "step": translator.calls} if waits else {}
+                await self._write(run, **settled, **waiting)
             self._ended_steps.clear()
             run = self.run
         if run.status == "requires_action":
@@ -355,15 +360,16 @@ class Job:
             told: list[Told] = []
             try:
                 if end.status == "failed":
-                    await papers.clear_leftovers(self._service.store, self.owner, self._kept)
+                    kept = msgspec.structs.replace(self._kept, **self._settled)
+                    await papers.clear_leftovers(self._service.store, self.owner, kept)
                 async with self._writing:
                     if self.run.status == "cancelling":
                         end = End(status="cancelled")
                     if self._kept.step is not None and end.status in ("cancelled", "expired"):
                         told.append(ended_step(self._kept.step, end.status, now, None))
                         await self._keep_step(told[0][1])
-                    run = _ended(self.run, end, self._kept.spent, now)
-                    await self._write(run, pending=(), step=None)
+                    run = _ended(self.run, end, self._settled.get("spent", self._kept.spent), now)
+                    await self._write(run, **self._settled, pending=(), step=None)
             except StoreFailed as error:
                 logger.error("the end of run %s could not be stored: %s", self.run.id, error)
                 await asyncio.sleep(_RETRY_SECONDS)
