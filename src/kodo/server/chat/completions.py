@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,18 +11,16 @@ from msgspec import UNSET, Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.lifecycle.errors import EngineFailed, KodoError, NotFound
+from kodo.lifecycle.errors import NotFound
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.records import DocumentRow
 from kodo.lifecycle.run import Run
 from kodo.lifecycle.service import Service
-from kodo.server.chat import answer
-from kodo.server.chat.request import chat_request, create_request, sampling
-from kodo.server.errors import translate
-from kodo.server.http import GONE, ClientGone, EventStream, json_response, or_gone
-from kodo.server.limits import Ticket
+from kodo.server.chat import answer, serving
+from kodo.server.chat.request import chat_request
+from kodo.server.http import json_response
 from kodo.server.lists import page_of, query_of, wire_list
-from kodo.server.state import State, caller, json_body, state
+from kodo.server.state import caller, json_body, state
 from kodo.wire import chat
 from kodo.wire.decode import convert
 from kodo.wire.request import Metadata
@@ -35,91 +31,27 @@ _encode = msgspec.json.Encoder().encode
 
 async def create(request: Request) -> Response:
     """``POST /v1/chat/completions``."""
-    here, who = state(request), caller(request)
-    ticket = here.limits.admit(who)
-    try:
-        body = chat_request(await json_body(request))
-        runs = await start(here.service, Call(owner=who.owner, streamed=bool(body.stream)), body)
-    except ClientGone:
-        ticket.close()
-        return GONE
-    except BaseException:
-        ticket.close()
-        raise
-    if body.stream:
-        return _streamed(here, who.owner, body, runs, ticket)
-    try:
-        for run in runs:
-            await or_gone(request, run.wait())
-        value = _whole(body, runs)
-        if body.store:
-            await _keep(here.service, who.owner, body, value)
-        return json_response(value, headers=ticket.headers)
-    except ClientGone:
-        return GONE
-    finally:
-        await settle(here, runs, ticket)
+    return await serving.serve(_FAMILY, request)
 
 
-async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> chat.ChatCompletion:
-    """A body to its whole answer, for those who have no HTTP: a batch.
-
-    Raises:
-        BadBody, KodoError: what the endpoint would answer as an error.
-    """
-    body = chat_request(raw)
-    runs = await start(service, call, body)
-    try:
-        for run in runs:
-            await run.wait()
-        value = _whole(body, runs)
-        if body.store:
-            await _keep(service, call.owner, body, value)
-        return value
-    finally:
-        for run in runs:
-            await service.stop(run)
+async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> Any:
+    """See :func:`kodo.server.chat.serving.answered`."""
+    return await serving.answered(_FAMILY, service, call, raw)
 
 
-async def start(service: Service, call: Call, body: chat.ChatRequest) -> list[Run]:
-    """One run for each of ``n`` answers; none is left where one cannot be started."""
-    created = create_request(body)
-    runs: list[Run] = []
-    try:
-        for index in range(body.n or 1):
-            one = replace(call, sampling=sampling(body, index))
-            runs.append(await service.create(one, created))
-    except BaseException:
-        await asyncio.gather(*(service.stop(run) for run in runs))
-        raise
-    return runs
+async def _whole(
+    service: Service, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
+) -> chat.ChatCompletion:
+    value = _completion(_new_id(), body, runs)
+    if body.store:
+        await _keep(service, owner, body, value)
+    return value
 
 
-async def settle(here: State, runs: Sequence[Run], ticket: Ticket) -> None:
-    """Stop what still runs, and charge what was used."""
-    for run in runs:
-        await here.service.stop(run)
-        ticket.charge(run.response.usage.total_tokens if run.response.usage is not None else 0)
-    ticket.close()
-
-
-def _whole(body: chat.ChatRequest, runs: Sequence[Run]) -> chat.ChatCompletion:
-    return chat.ChatCompletion(
-        id=f"chatcmpl-{secrets.token_hex(12)}",
-        created=runs[0].response.created_at,
-        model=body.model,
-        choices=tuple(answer.choice(index, run.response) for index, run in enumerate(runs)),
-        usage=answer.usage([run.response.usage for run in runs]),
-        service_tier=runs[0].response.service_tier,
-        metadata=dict(body.metadata) if body.metadata is not None else UNSET,
-    )
-
-
-# --- streams ---------------------------------------------------------------------------------------------------------
-
-
-def _streamed(here: State, owner: str, body: chat.ChatRequest, runs: list[Run], ticket: Ticket) -> Response:
-    completion_id = f"chatcmpl-{secrets.token_hex(12)}"
+async def _frames(
+    service: Service, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
+) -> AsyncIterator[list[chat.ChatChunk]]:
+    completion_id = _new_id()
     with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
 
     def chunk(
@@ -134,72 +66,31 @@ def _streamed(here: State, owner: str, body: chat.ChatRequest, runs: list[Run], 
             service_tier=runs[0].response.service_tier,
         )
 
-    async def chunks() -> AsyncIterator[list[chat.ChatChunk]]:
-        async for choices in merged(runs):
-            yield [chunk((choice,)) for choice in choices]
-        if with_usage:
-            yield [chunk((), answer.usage([run.response.usage for run in runs]))]
-        if body.store:
-            whole = msgspec.structs.replace(_whole(body, runs), id=completion_id)
-            await _keep(here.service, owner, body, whole)
+    async for choices in serving.merged(runs):
+        yield [chunk((choice,)) for choice in choices]
+    if with_usage:
+        yield [chunk((), answer.usage([run.response.usage for run in runs]))]
+    if body.store:
+        await _keep(service, owner, body, _completion(completion_id, body, runs))
 
-    async def finished() -> None:
-        await settle(here, runs, ticket)
 
-    return EventStream(
-        chunks(),
-        frame,
-        headers=ticket.headers,
-        finished=finished,
-        on_error=error_frame,
-        tail=b"data: [DONE]\n\n",
+_FAMILY = serving.Family(parse=chat_request, requests=lambda body: [body], whole=_whole, frames=_frames)
+
+
+def _new_id() -> str:
+    return f"chatcmpl-{secrets.token_hex(12)}"
+
+
+def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run]) -> chat.ChatCompletion:
+    return chat.ChatCompletion(
+        id=completion_id,
+        created=runs[0].response.created_at,
+        model=body.model,
+        choices=tuple(answer.choice(index, run.response) for index, run in enumerate(runs)),
+        usage=answer.usage([run.response.usage for run in runs]),
+        service_tier=runs[0].response.service_tier,
+        metadata=dict(body.metadata) if body.metadata is not None else UNSET,
     )
-
-
-def frame(chunk: Any) -> bytes:
-    """A value as a frame: chat streams have no ``event`` line."""
-    return b"data: " + _encode(chunk) + b"\n\n"
-
-
-def error_frame(error: KodoError) -> bytes:
-    """An error in the middle of a stream: the SDK raises it."""
-    return b"data: " + _encode(translate(error)[1]) + b"\n\n"
-
-
-async def merged(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
-    """The chunks of all answers as they come. Raises the error of a run that failed."""
-    if len(runs) == 1:
-        async for choices in _choices(0, runs[0]):
-            yield choices
-        return
-    queue: asyncio.Queue[list[chat.ChunkChoice] | None] = asyncio.Queue()
-
-    async def pump(index: int, run: Run) -> None:
-        try:
-            async for choices in _choices(index, run):
-                queue.put_nowait(choices)
-        finally:
-            queue.put_nowait(None)
-
-    async with asyncio.TaskGroup() as group:
-        for index, run in enumerate(runs):
-            group.create_task(pump(index, run))
-        left = len(runs)
-        while left:
-            found = await queue.get()
-            if found is None:
-                left -= 1
-            else:
-                yield found
-
-
-async def _choices(index: int, run: Run) -> AsyncIterator[list[chat.ChunkChoice]]:
-    chunks = answer.Chunks(index)
-    async for batch in run.events():
-        if found := [choice for event in batch for choice in chunks.of(event)]:
-            yield found
-    if run.response.status == "failed":
-        raise run.error or EngineFailed("The answer broke off.")
 
 
 # --- stored ones -----------------------------------------------------------------------------------------------------

@@ -7,9 +7,9 @@ since its last completion models are gone.
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
@@ -19,12 +19,8 @@ from starlette.responses import Response
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.run import Run
 from kodo.lifecycle.service import Service
-from kodo.server.chat import answer
-from kodo.server.chat.completions import error_frame, frame, merged, settle, start
+from kodo.server.chat import answer, serving
 from kodo.server.chat.request import chat_request
-from kodo.server.http import GONE, ClientGone, EventStream, json_response, or_gone
-from kodo.server.limits import Ticket
-from kodo.server.state import State, caller, json_body, state
 from kodo.wire import chat
 from kodo.wire.decode import BadBody, convert
 from kodo.wire.legacy import LegacyChoice, LegacyCompletion, LegacyLogprobs, LegacyRequest
@@ -36,27 +32,12 @@ _SUFFIX = (
 
 async def create(request: Request) -> Response:
     """The endpoint."""
-    here, who = state(request), caller(request)
-    ticket = here.limits.admit(who)
-    try:
-        body = legacy_request(await json_body(request))
-        runs = await _start(here.service, Call(owner=who.owner, streamed=bool(body.stream)), body)
-    except ClientGone:
-        ticket.close()
-        return GONE
-    except BaseException:
-        ticket.close()
-        raise
-    if body.stream:
-        return _streamed(here, body, runs, ticket)
-    try:
-        for run in runs:
-            await or_gone(request, run.wait())
-        return json_response(whole(body, runs), headers=ticket.headers)
-    except ClientGone:
-        return GONE
-    finally:
-        await settle(here, runs, ticket)
+    return await serving.serve(_FAMILY, request)
+
+
+async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> Any:
+    """See :func:`kodo.server.chat.serving.answered`."""
+    return await serving.answered(_FAMILY, service, call, raw)
 
 
 def legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
@@ -89,42 +70,16 @@ def chat_requests(body: LegacyRequest) -> list[chat.ChatRequest]:
     return [chat_request({**given, "messages": [{"role": "user", "content": text}]}) for text in texts]
 
 
-async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> LegacyCompletion:
-    """A body to its whole answer, for those who have no HTTP: a batch.
-
-    Raises:
-        BadBody, KodoError: what the endpoint would answer as an error.
-    """
-    body = legacy_request(raw)
-    runs = await _start(service, call, body)
-    try:
-        for run in runs:
-            await run.wait()
-        return whole(body, runs)
-    finally:
-        for run in runs:
-            await service.stop(run)
-
-
-async def _start(service: Service, call: Call, body: LegacyRequest) -> list[Run]:
-    runs: list[Run] = []
-    try:
-        for asked in chat_requests(body):
-            runs.extend(await start(service, call, asked))
-    except BaseException:
-        await asyncio.gather(*(service.stop(run) for run in runs))
-        raise
-    return runs
-
-
 def _echoed(body: LegacyRequest, index: int) -> str:
     if not body.echo:
         return ""
     return body.prompt if isinstance(body.prompt, str) else body.prompt[index // (body.n or 1)]
 
 
-def whole(body: LegacyRequest, runs: Sequence[Run]) -> LegacyCompletion:
-    """The answer to a request whose runs are over: the choices of the first prompt, then those of the next."""
+async def _whole(
+    _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
+) -> LegacyCompletion:
+    """The choices of the first prompt, then those of the next."""
     choices = []
     for index, run in enumerate(runs):
         done = answer.choice(index, run.response)
@@ -193,40 +148,30 @@ def _logprobs(given: chat.ChoiceLogprobs | None, offset: int) -> LegacyLogprobs 
     )
 
 
-def _streamed(here: State, body: LegacyRequest, runs: list[Run], ticket: Ticket) -> Response:
+async def _frames(
+    _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
+) -> AsyncIterator[list[LegacyCompletion]]:
     name = f"cmpl-{secrets.token_hex(12)}"
-    with_usage = bool((body.stream_options or {}).get("include_usage"))
+    for index in range(len(runs)):
+        if before := _echoed(body, index):
+            yield [_completion(body, runs, (LegacyChoice(index=index, text=before),), None, name)]
+    async for choices in serving.merged(runs):
+        shown = []
+        for choice in choices:
+            text = choice.delta.content
+            reason = "stop" if choice.finish_reason == "tool_calls" else choice.finish_reason
+            if (isinstance(text, str) and (text or reason)) or reason:
+                piece = LegacyChoice(
+                    index=choice.index,
+                    text=text if isinstance(text, str) else "",
+                    logprobs=_logprobs(choice.logprobs, 0),
+                    finish_reason=reason,
+                )
+                shown.append(_completion(body, runs, (piece,), None, name))
+        if shown:
+            yield shown
+    if (body.stream_options or {}).get("include_usage"):
+        yield [_completion(body, runs, (), _usage(body, runs), name)]
 
-    async def frames() -> AsyncIterator[list[LegacyCompletion]]:
-        for index in range(len(runs)):
-            if before := _echoed(body, index):
-                yield [_completion(body, runs, (LegacyChoice(index=index, text=before),), None, name)]
-        async for choices in merged(runs):
-            shown = []
-            for choice in choices:
-                text = choice.delta.content
-                reason = "stop" if choice.finish_reason == "tool_calls" else choice.finish_reason
-                if (isinstance(text, str) and (text or reason)) or reason:
-                    piece = LegacyChoice(
-                        index=choice.index,
-                        text=text if isinstance(text, str) else "",
-                        logprobs=_logprobs(choice.logprobs, 0),
-                        finish_reason=reason,
-                    )
-                    shown.append(_completion(body, runs, (piece,), None, name))
-            if shown:
-                yield shown
-        if with_usage:
-            yield [_completion(body, runs, (), _usage(body, runs), name)]
 
-    async def finished() -> None:
-        await settle(here, runs, ticket)
-
-    return EventStream(
-        frames(),
-        frame,
-        headers=ticket.headers,
-        finished=finished,
-        on_error=error_frame,
-        tail=b"data: [DONE]\n\n",
-    )
+_FAMILY = serving.Family(parse=legacy_request, requests=chat_requests, whole=_whole, frames=_frames)
