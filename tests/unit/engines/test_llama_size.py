@@ -7,7 +7,7 @@ from pathlib import Path
 import gguf
 import pytest
 
-from kodo.engines.llama.size import Size, size
+from kodo.engines.llama.size import Size, available, size
 from kodo.engines.weights.gguf import read_head, read_numbers
 
 GIB = 2**30
@@ -66,3 +66,13 @@ def test_numbers_are_read_as_far_as_the_vocabulary(tmp_path: Path) -> None:
     assert numbers["llama.block_count"] == 16
     assert "llama.behind_the_vocabulary" not in numbers
     assert read_head(tmp_path / "m.gguf").text["general.architecture"] == "llama"
+
+
+def test_a_container_has_the_memory_it_was_given(tmp_path: Path) -> None:
+    """Its limit where there is one; "max", or no such file, is the machine's."""
+    limit = tmp_path / "memory.max"
+    whole = available(limit)
+    limit.write_text("max\n")
+    assert available(limit) == whole > GIB // 4
+    limit.write_text("268435456\n")
+    assert available(limit) == GIB // 4

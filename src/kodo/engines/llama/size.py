@@ -31,7 +31,7 @@ class Size:
 def size(model: Path, context: int, memory: int | None = None) -> Size:
     """What fits: at most ``context`` tokens a slot, and at most what the model was trained for.
 
-    ``memory`` is the machine's in bytes; None: this one's. Of a file that is no model nothing is known, and nothing
+    ``memory`` in bytes; None: what is :func:`available`. Of a file that is no model nothing is known, and nothing
     said: the engine that loads it says what is wrong.
 
     Raises:
@@ -45,9 +45,17 @@ def size(model: Path, context: int, memory: int | None = None) -> Size:
     slot = context * _token_bytes(numbers)
     if not slot:
         return Size(context, FEWEST)
-    if memory is None:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return Size(context, max(FEWEST, min(MOST, memory // SHARE // slot)))
+    return Size(context, max(FEWEST, min(MOST, (memory or available()) // SHARE // slot)))
+
+
+def available(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Bytes of memory: the machine's, or what a container may take of it (Linux, control groups v2)."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        said = limit.read_text().strip()
+    except OSError:
+        return whole  # another system, or no limits of this kind
+    return min(whole, int(said)) if said.isdigit() else whole
 
 
 def _token_bytes(numbers: dict[str, int]) -> int:
