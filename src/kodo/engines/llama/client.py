@@ -232,16 +232,20 @@ class ChildClient:
                 raise EngineUnavailable("The engine is being stopped.") from error
         raise EngineUnavailable("The engine is not available: its process cannot be reached.")
 
-    async def _call(self, method: str, path: str, type_: type[_Answer], body: object = None) -> _Answer:
+    async def _exchange(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
+        """A request's status and answer."""
         response = await self._open(method, path, body)
         try:
-            data = await response.read()
+            return response.status, await response.read()
         except (aiohttp.ClientError, ConnectionError) as error:
             raise EngineFailed("The engine's process ended before it answered.") from error
         finally:
             response.release()
-        if response.status != 200:
-            raise translate(response.status, data)
+
+    async def _call(self, method: str, path: str, type_: type[_Answer], body: object = None) -> _Answer:
+        status, data = await self._exchange(method, path, body)
+        if status != 200:
+            raise translate(status, data)
         return msgspec.json.decode(data, type=type_)
 
     def complete(self, body: dict[str, Any]) -> Completion:
@@ -287,7 +291,12 @@ class ChildClient:
         Raises:
             InvalidRequest: the template cannot render them.
         """
-        return (await self._call("POST", "/apply-template", _Rendered, body)).prompt
+        status, data = await self._exchange("POST", "/apply-template", body)
+        if status in (400, 500):  # what a template raises comes as either, as its words have it
+            raise InvalidRequest("This model's chat template cannot render these messages.", param="input")
+        if status != 200:
+            raise translate(status, data)
+        return msgspec.json.decode(data, type=_Rendered).prompt
 
     async def props(self) -> Props:
         """The model's chat template and end token."""
