@@ -5,7 +5,9 @@ Knows text; the marks themselves are in no event's text, their ids are in the ev
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 from kodo.engines.llama.answer import longest_start
 from kodo.lifecycle.ports import ReasoningDelta, TextDelta
@@ -17,6 +19,32 @@ CLOSE = "</think>"
 def thinks(chat_template: str) -> bool:
     """Whether a model with this chat template marks its reasoning."""
     return CLOSE in chat_template or OPEN in chat_template
+
+
+_LEVELS = {
+    "none": "low",
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
+
+
+def variables(chat_template: str, effort: str | None) -> dict[str, Any]:
+    """The template variables that carry an effort, of those that the template reads; none: it has no effect.
+
+    ``enable_thinking`` is Qwen3's, ``reasoning_effort`` (low, medium, high) gpt-oss's.
+    """
+    found: dict[str, Any] = {}
+    if effort is None:
+        return found
+    if re.search(r"\benable_thinking\b", chat_template):
+        found["enable_thinking"] = effort not in ("none", "minimal")
+    if re.search(r"\breasoning_effort\b", chat_template):
+        found["reasoning_effort"] = _LEVELS.get(effort, "medium")
+    return found
 
 
 class Splitter:
