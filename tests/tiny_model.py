@@ -5,6 +5,7 @@ It speaks nonsense in ASCII, deterministically, and everything else works on it:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -29,8 +30,10 @@ def byte_symbols() -> list[str]:
     return [symbols[byte] for byte in range(256)]
 
 
-def write_tiny_model(path: Path, *, template: str = TEMPLATE, context: int = 1024, seed: int = 1) -> Path:
-    """Write the model to ``path`` and return it."""
+def write_tiny_model(
+    path: Path, *, template: str = TEMPLATE, context: int = 1024, seed: int = 1, control: Sequence[str] = ()
+) -> Path:
+    """Write the model to ``path`` and return it. ``control`` are further control tokens, with the ids from 259 on."""
     random = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
@@ -42,9 +45,9 @@ def write_tiny_model(path: Path, *, template: str = TEMPLATE, context: int = 102
     writer.add_head_count_kv(HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_rope_dimension_count(WIDTH // HEADS)
-    tokens = ["<unk>", "<s>", "</s>", *byte_symbols()]
+    tokens = ["<unk>", "<s>", "</s>", *byte_symbols(), *control]
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
-    kinds += [gguf.TokenType.NORMAL] * 256
+    kinds += [gguf.TokenType.NORMAL] * 256 + [gguf.TokenType.CONTROL] * len(control)
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("default")

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kodo.engines.llama.answer import longest_start
+from kodo.engines.llama.answer import Hold, longest_start
 from kodo.engines.llama.caps import check_pattern, check_schema
-from kodo.engines.llama.reasoning import Splitter
+from kodo.engines.llama.reasoning import Splitter, variables
+from kodo.engines.llama.repeats import Repeats
 from kodo.engines.llama.replay import replay
 from kodo.engines.llama.saves import Saves
 from kodo.engines.llama.slots import Slots, common_prefix
@@ -42,6 +43,57 @@ def test_text_without_marks_is_left_alone() -> None:
 def test_the_longest_beginning_of_a_mark_is_found(text: str, size: int) -> None:
     """Only what may still become the mark is held back."""
     assert longest_start(text, ("<think>",)) == size
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said", "stopped"),
+    [
+        ((' {"na', 'me": "f'), "", '{"name": "'),
+        (("As JSON: ", '{"name": "f"}'), 'As JSON: {"name": "f"}', None),
+        (('{"age', '": 1} {"name": "'), '{"age": 1} {"name": "', None),
+        (('{"name" ', "and so STOP on"), '{"name" and so ', "STOP"),
+    ],
+)
+def test_a_mark_that_is_no_word_counts_only_where_a_text_begins(
+    pieces: tuple[str, ...], said: str, stopped: str | None
+) -> None:
+    """Bare JSON begins a call at the start of an answer; behind words it is an example."""
+    hold = Hold(("STOP",), ('{"name": "',))
+    ready: list[TextDelta] = []
+    for piece in pieces:
+        if hold.stopped_by is None:
+            ready += hold.add(TextDelta(text=piece))
+    assert "".join(delta.text for delta in [*ready, *hold.rest((1,))]) == said
+    assert hold.stopped_by == stopped
+
+
+def test_a_further_call_says_something_new() -> None:
+    """Never the same twice, whatever its spaces; a small model's takes up what was asked, and was not yet."""
+    free = Repeats(None)
+    assert [free.add("f", text) for text in ('{"a": 1}', '{"a":1}', '{"a": 2}')] == [True, False, True]
+    assert free.add("g", '{"a": 1}')
+    asked = Repeats("The weather in Paris, Tokyo and 東京の天気?")
+    said = [
+        ("Oslo", True),
+        ("Rome", False),
+        ("tokyo", True),
+        ("Paris", True),
+        ("paris", False),
+        ("Par", False),
+    ]
+    assert [asked.add("f", f'{{"city": "{city}", "days": 3}}') for city, _ in said] == [
+        new for _, new in said
+    ]
+    assert asked.add("f", '{"city": "東京"}')
+    assert not asked.add("f", '{"city": "東京", "unit"')
+
+
+def test_an_effort_is_carried_by_the_variables_that_a_template_reads() -> None:
+    """A switch, a level, both, or neither."""
+    both = "{% if enable_thinking %}{{ reasoning_effort }}{% endif %}"
+    assert variables(both, "none") == {"enable_thinking": False, "reasoning_effort": "low"}
+    assert variables(both, "xhigh") == {"enable_thinking": True, "reasoning_effort": "high"}
+    assert variables(both, None) == variables("{{ my_reasoning_efforts }}", "high") == {}
 
 
 def test_a_common_prefix_is_counted_exactly() -> None:

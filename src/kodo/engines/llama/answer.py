@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from kodo.engines.llama.client import ChildClient, Chunk, Completion, TokenLogprob
-from kodo.engines.llama.template import Ids, TokenCache
+from kodo.engines.llama.content import Ids
+from kodo.engines.llama.template import TokenCache
 from kodo.lifecycle.ports import Progress, TextDelta, Usage
 from kodo.wire.items import Logprob, TopLogprob
 
@@ -72,6 +73,17 @@ class Answer:
         self.room -= len(ids)
         return True
 
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """Where the answer stands, for :meth:`back`."""
+        return len(self.ids), self.written, self.room
+
+    def back(self, position: tuple[int, int, int]) -> None:
+        """Forget what was written since; the answer counts as ended by the model."""
+        kept, self.written, self.room = position
+        del self.ids[kept:]
+        self.ended = "eos"
+
     def rewind(self) -> None:
         """Forget the ids that were drawn behind a stop string: something else is put in their place."""
         self.written -= self._dropped
@@ -89,9 +101,12 @@ class Answer:
         grammar: str | None = None,
         room: int | None = None,
         stop: Sequence[str] = (),
+        opening: Sequence[str] = (),
         **settings: object,
     ) -> AsyncGenerator[Progress | TextDelta, None]:
         """Let the model go on, under a grammar or free, up to ``room`` tokens, its end or a stop string.
+
+        ``opening`` are stop strings that count only where the text begins.
 
         The stop string and what stands behind it are not in the text, and not in ``ids``.
         """
@@ -103,7 +118,7 @@ class Answer:
         body = {**self._settings, **settings, "prompt": self.ids.copy(), "n_predict": cap}
         if grammar is not None:
             body["grammar"] = grammar
-        hold = _Hold(stop)
+        hold = Hold(stop, opening)
         begun = len(self.ids)
         counted = 0
         silent: list[int] = []
@@ -162,23 +177,33 @@ class Answer:
         return found if len(found) == new else (*found[:-1], *chunk.tokens)
 
 
-class _Hold:
+class Hold:
     """Keeps back deltas that may be the beginning of a stop string."""
 
-    def __init__(self, stop: Sequence[str]) -> None:
+    def __init__(self, stop: Sequence[str], opening: Sequence[str] = ()) -> None:
         self._stop = tuple(one for one in stop if one)
+        self._opening = tuple(one for one in opening if one)
         self._held: list[TextDelta] = []
         self.stopped_by: str | None = None
 
     def add(self, delta: TextDelta) -> list[TextDelta]:
         """Deltas that can be let go of."""
-        if not self._stop:
+        if not self._stop and not self._opening:
             return [delta]
         self._held.append(delta)
         text = "".join(one.text for one in self._held)
-        found = [(text.find(stop), stop) for stop in self._stop if stop in text]
-        if found:
-            end, self.stopped_by = min(found)
+        if self._opening:
+            words = text.lstrip()
+            found = [stop for stop in self._opening if words.startswith(stop)]
+            if found:
+                self.stopped_by = found[0]
+                return self._until(0)
+            if any(stop.startswith(words) for stop in self._opening):
+                return []
+            self._opening = ()
+        found_at = [(text.find(stop), stop) for stop in self._stop if stop in text]
+        if found_at:
+            end, self.stopped_by = min(found_at)
             return self._until(end)
         return self._until(len(text) - longest_start(text, self._stop), whole=True)
 

@@ -1,12 +1,16 @@
-"""How calls and their outputs are written for a model whose chat template does not know them.
+"""How calls and their outputs are written: a :class:`Frame` of text around a call's name and arguments.
 
-The form is the widespread one of Hermes and Qwen: ``<tool_call>{"name": ..., "arguments": ...}</tool_call>`` by the
-assistant, ``<tool_response>...</tool_response>`` in the user's turn.
+:data:`OWN` is for a model whose chat template does not know calls, in the widespread form of Hermes and Qwen:
+``<tool_call>{"name": ..., "arguments": ...}</tool_call>`` by the assistant, ``<tool_response>...</tool_response>`` in the
+user's turn. The frame of a template that knows them is found out by :mod:`kodo.engines.llama.native`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
+
+from msgspec import Struct
 
 from kodo.wire.items import (
     ApplyPatchCall,
@@ -21,21 +25,54 @@ from kodo.wire.items import (
     text_of,
 )
 
-CALL_MARK = "<tool_call>"
-CALL_OPEN = '<tool_call>\n{"name": "'
-CALL_MIDDLE = '", "arguments": '
-CALL_CLOSE = "}\n</tool_call>"
-CALL_NEXT = "\n"
-"""A call is its open mark, the tool's name, the middle, the arguments and the close; the next one follows behind."""
+TAG_LENGTH = 9
+"""Characters of a call's tag: the one length that Mistral's templates accept."""
 
 
-def call_text(call: Call) -> str:
-    """A call, as the model is taught to write it."""
-    name, arguments = _written(call)
-    return f"{CALL_OPEN}{name}{CALL_MIDDLE}{arguments}{CALL_CLOSE}"
+class Frame(Struct, frozen=True):
+    """The text around calls: ``open`` name ``middle`` arguments ``end`` (``more`` name ...) ``last``."""
+
+    open: str
+    middle: str
+    end: str
+    last: str = ""
+    """Behind the last call of a turn."""
+    more: str | None = None
+    """Between the end of a call and the name of the next one; None: a turn has one call."""
+    gap: str = "\n"
+    """Between words and a call."""
+    mark: str = ""
+    """What begins a call in a model's free text."""
+    opening: bool = False
+    """The mark is no word of its own, and counts only where an answer begins."""
+    tag: str = ""
+    """Stands in ``end`` for the call's own tag, where the template writes one."""
+    native: bool = False
+    """From the template."""
+    marked: bool = False
+    """``more`` or ``last`` begins with a mark, which may be a control token: no grammar can let a model choose it."""
+
+    def ending(self, call_id: str) -> str:
+        """``end`` of this very call."""
+        return self.end.replace(self.tag, tag_of(call_id)) if self.tag else self.end
 
 
-def _written(call: Call) -> tuple[str, str]:
+OWN = Frame(
+    open='<tool_call>\n{"name": "',
+    middle='", "arguments": ',
+    end="}\n</tool_call>",
+    more='\n<tool_call>\n{"name": "',
+    mark="<tool_call>",
+)
+
+
+def tag_of(call_id: str) -> str:
+    """A call's tag for the model: letters and digits, the same for call and output."""
+    return hashlib.sha256(call_id.encode()).hexdigest()[:TAG_LENGTH]
+
+
+def written(call: Call) -> tuple[str, str]:
+    """A call's name and arguments, as the model writes them."""
     match call:
         case FunctionCall():
             return full_name(call.name, call.namespace or None), call.arguments or "{}"
@@ -54,7 +91,7 @@ def full_name(name: str, namespace: str | None) -> str:
     return f"{namespace}.{name}" if namespace else name
 
 
-def output_text(output: CallOutput) -> str:
+def output_text(output: CallOutput, frame: Frame) -> str:
     """What a call gave back, as the model is shown it."""
     match output:
         case ShellCallOutput():
@@ -63,4 +100,4 @@ def output_text(output: CallOutput) -> str:
             text = f"{output.status}: {output.output or ''}"
         case _:
             text = output.output if isinstance(output.output, str) else text_of(output.output)
-    return f"<tool_response>\n{text}\n</tool_response>"
+    return text if frame.native else f"<tool_response>\n{text}\n</tool_response>"

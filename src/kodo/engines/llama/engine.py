@@ -19,6 +19,8 @@ from msgspec import Struct
 from kodo.engines.llama import reasoning
 from kodo.engines.llama.answer import Answer
 from kodo.engines.llama.client import ChildClient
+from kodo.engines.llama.content import Ids
+from kodo.engines.llama.dialect import OWN, Frame
 from kodo.engines.llama.embedding import Embedder
 from kodo.engines.llama.prompt import question, turns
 from kodo.engines.llama.replay import replay
@@ -26,8 +28,8 @@ from kodo.engines.llama.saves import Saves, fingerprint
 from kodo.engines.llama.slots import Slot, Slots, common_prefix
 from kodo.engines.llama.structured import Grammars, schema_of
 from kodo.engines.llama.supervisor import ChildConfig, Supervisor
-from kodo.engines.llama.template import Ids, Template
-from kodo.engines.llama.tools import describe, likely, resolve
+from kodo.engines.llama.template import Rendered, Template
+from kodo.engines.llama.tools import Offer, describe, likely, resolve, shown
 from kodo.engines.llama.turn import Plan, Turn
 from kodo.lifecycle.errors import (
     ContextLengthExceeded,
@@ -102,6 +104,10 @@ class LlamaEngine:
         self._saves: Saves | None = None
         self._client = ChildClient(self._supervisor)
         self._template = Template(self._client)
+        self._written = ""
+        """The template as the model's file has it."""
+        self._templates: dict[str, Template] = {}
+        self._learning = asyncio.Lock()
         self._grammars = Grammars()
         self._thinks = False
         self._slots = Slots(options.parallel)
@@ -153,7 +159,8 @@ class LlamaEngine:
         slots = await self._client.slots()
         trained = await self._client.trained_context()
         self._window = min([slot.n_ctx for slot in slots] + ([trained] if trained else []))
-        self._thinks = reasoning.thinks((await self._client.props()).chat_template)
+        self._written = (await self._client.props()).chat_template
+        self._thinks = reasoning.thinks(self._written)
         await self._template.learn()
 
     async def stop(self) -> None:
@@ -184,19 +191,22 @@ class LlamaEngine:
         grammar = await self._grammars.of_format(prompt.format)
         choice = await resolve(prompt.tools, prompt.tool_choice, self._grammars)
         offers = () if choice.mode == "none" else choice.offers
-        rendered = await self._template.render(
-            turns(prompt, describe(offers) if offers else ""), prompt.cache.owner
-        )
-        meant = likely(question(prompt), offers)
+        template = await self._template_for(prompt.reasoning_effort)
+        rendered, frame = await self._render(template, prompt, offers)
+        asked = question(prompt)
+        free = frame.native and grammar is None  # a model that was trained to choose does so in its own words
+        meant = () if free else likely(asked, offers)
         plan = Plan(
             ids=rendered.ids,
             offers=offers,
             calls=offers if choice.mode == "required" and not meant else meant,
-            more=meant,
+            more=offers if frame.native else meant,
+            frame=frame,
+            question=None if frame.native else asked,
             grammar=grammar,
             schema=schema_of(prompt.format),
             thinks=self._thinks,
-            inside=self._thinks and self._template.answer_mark.rstrip().endswith(reasoning.OPEN),
+            inside=self._thinks and rendered.mark.rstrip().endswith(reasoning.OPEN),
         )
         return Prepared(
             prompt=prompt,
@@ -204,6 +214,34 @@ class LlamaEngine:
             item_tokens=tuple(rendered.by_source.get(source, 0) for source in range(len(prompt.items))),
             payload=plan,
         )
+
+    async def _template_for(self, effort: str | None) -> Template:
+        """The template with the variables that carry an effort; learnt when it is first asked for."""
+        variables = reasoning.variables(self._written, effort)
+        if not variables:
+            return self._template
+        key = repr(variables)
+        async with self._learning:
+            if key not in self._templates:
+                template = Template(self._client, tokens=self._template.tokens, variables=variables)
+                await template.learn()
+                self._templates[key] = template
+            return self._templates[key]
+
+    async def _render(
+        self, template: Template, prompt: Prompt, offers: Sequence[Offer]
+    ) -> tuple[Rendered, Frame]:
+        """The prompt with its tools as the template has them, where it knows tools and can render these turns."""
+        owner, tools = prompt.cache.owner, shown(offers)
+        if template.frame is not None and tools is not None:
+            try:
+                rendered = await template.render(turns(prompt, template.frame), owner, tools)
+            except InvalidRequest:
+                logger.debug("the template cannot render these calls; kodo's own form is used")
+            else:
+                return rendered, template.frame
+        extra = describe(offers) if offers else ""
+        return await template.render(turns(prompt, OWN, extra), owner), OWN
 
     async def generate(
         self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None

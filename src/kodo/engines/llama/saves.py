@@ -22,8 +22,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from kodo.engines.llama.content import Ids
 from kodo.engines.llama.slots import common_prefix
-from kodo.engines.llama.template import Ids
 
 KEY_FILE = "secret"
 ENOUGH_SHARE = 0.9

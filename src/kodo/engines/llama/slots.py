@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from kodo.engines.llama.template import Ids
+from kodo.engines.llama.content import Ids
 
 
 @dataclass

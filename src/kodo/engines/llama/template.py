@@ -5,7 +5,7 @@ template's own and may hold control tokens; contents are tokenised apart, as pla
 templates are *concatenative*: what stands between two turns depends on their two roles only. That is learnt once by
 probing, and a chain of a thousand turns then costs no rendering at all; other templates are rendered anew each time.
 
-Knows roles and contents; knows nothing of items, instructions or tools.
+Knows roles and contents; knows nothing of items or instructions. Tools are :mod:`kodo.engines.llama.native`'s.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Literal, TypeAlias
+from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from kodo.engines.llama.client import ChildClient
+from kodo.engines.llama.content import Content, Ids, Mark, Piece, Shown, Turn
+from kodo.engines.llama.dialect import Frame
+from kodo.engines.llama.native import Native
 from kodo.lifecycle.errors import InvalidRequest
-
-TurnRole: TypeAlias = Literal["system", "user", "assistant"]
-Ids: TypeAlias = tuple[int, ...]
-Content: TypeAlias = str | Ids
-"""Words, or the very ids that the engine generated them as."""
 
 START = ""
 ANSWER = "answer"
@@ -33,22 +32,13 @@ ANSWER = "answer"
 CACHE_CHARACTERS = 8 * 2**20
 
 
-class Turn(Struct, frozen=True):
-    """One message for the template: its role, and its contents, which follow each other without a gap.
-
-    ``sources`` names for each content the item of the prompt it is from, or -1.
-    """
-
-    role: TurnRole
-    contents: tuple[Content, ...]
-    sources: tuple[int, ...]
-
-
 class Rendered(Struct, frozen=True):
     """A prompt as ids, and how many of them each source takes together with the template's marks before it."""
 
     ids: Ids
     by_source: dict[int, int]
+    mark: str = ""
+    """The template's text behind the last content: where the answer begins."""
 
 
 class _Abilities(Struct, frozen=True):
@@ -105,11 +95,21 @@ class TokenCache:
 
 
 class Template:
-    """A model's chat template. :meth:`learn` first."""
+    """A model's chat template. :meth:`learn` first. ``variables`` are the template's own, set by kodo."""
 
-    def __init__(self, client: ChildClient) -> None:
+    def __init__(
+        self,
+        client: ChildClient,
+        *,
+        tokens: TokenCache | None = None,
+        variables: dict[str, Any] | None = None,
+    ) -> None:
         self._client = client
-        self._tokens = TokenCache(client)
+        self._settings = {"chat_template_kwargs": variables} if variables else {}
+        self._tokens = tokens or TokenCache(client)
+        self._native = Native(client, self._settings)
+        self.frame: Frame | None = None
+        """How this template writes calls; None: it does not know tools."""
         self._between: dict[tuple[str, str], str] = {}
         self._concatenative = True
         self._abilities = _Abilities(system=True, late_system=True, repeated=True)
@@ -118,11 +118,6 @@ class Template:
     def tokens(self) -> TokenCache:
         """The cache of token ids."""
         return self._tokens
-
-    @property
-    def answer_mark(self) -> str:
-        """What the template puts between a user's turn and the answer."""
-        return self._between.get(("user", ANSWER), "")
 
     async def learn(self) -> None:
         """Probe the template: what stands between which roles, and what it refuses."""
@@ -143,35 +138,46 @@ class Template:
         opened, asked = self._between.get(("user", "assistant")), self._between.get(("user", ANSWER))
         if again is not None and opened is not None and asked is not None and asked.startswith(opened):
             self._between["assistant", ANSWER] = again + asked[len(opened) :]
+        ended = self._between.get(("assistant", "user"))
+        self.frame = await self._native.frame(opened or asked or "", ended) if ended is not None else None
 
-    async def render(self, turns: Sequence[Turn], owner: str) -> Rendered:
-        """A prompt that ends where the model's answer begins.
+    async def render(self, turns: Sequence[Turn], owner: str, tools: Sequence[Shown] = ()) -> Rendered:
+        """A prompt that ends where the model's answer begins. Calls, their outputs and ``tools`` need a ``frame``.
 
         Raises:
             InvalidRequest: the template cannot render this order of roles.
         """
         turns = self._bend(turns)
-        between = await self._marks([turn.role for turn in turns])
+        if self.frame is not None and (tools or any(turn.calls or turn.role == "tool" for turn in turns)):
+            pieces = await self._native.layout(turns, tools, self.frame)
+        else:
+            marks = await self._marks([turn.role for turn in turns])
+            pieces = [
+                Piece(mark, turn.contents, turn.sources) for mark, turn in zip(marks[:-1], turns, strict=True)
+            ]
+            pieces.append(Piece(marks[-1], (), ()))
         plain = await self._tokens.plain(
-            owner, (content for turn in turns for content in turn.contents if isinstance(content, str))
+            owner, (content for piece in pieces for content in piece.contents if isinstance(content, str))
         )
         ids: list[int] = []
         by_source: dict[int, int] = {}
-        source = -1
-        for index, mark in enumerate(between):
-            mark_ids = await self._tokens.special(mark)
-            overlap = _overlap(ids, mark_ids) if index else 0
+        generated = False
+        for piece in pieces:
+            mark_ids = await self._tokens.special(piece.mark)
+            overlap = _overlap(ids, mark_ids) if generated else 0
             ids.extend(mark_ids[overlap:])
-            if index == len(turns):
-                break
             fresh = len(mark_ids) - overlap
-            turn = turns[index]
-            for content, source in zip(turn.contents, turn.sources, strict=True):
-                content_ids = plain[content] if isinstance(content, str) else content
+            for content, source in zip(piece.contents, piece.sources, strict=True):
+                content_ids = await self._ids(content, plain)
                 ids.extend(content_ids)
                 by_source[source] = by_source.get(source, 0) + len(content_ids) + fresh
-                fresh = 0
-        return Rendered(ids=tuple(ids), by_source=by_source)
+                fresh, generated = 0, isinstance(content, tuple)
+        return Rendered(ids=tuple(ids), by_source=by_source, mark=pieces[-1].mark)
+
+    async def _ids(self, content: Content, plain: dict[str, Ids]) -> Ids:
+        if isinstance(content, Mark):
+            return await self._tokens.special(content.text)
+        return plain[content] if isinstance(content, str) else content
 
     # --- roles ---
 
@@ -183,13 +189,15 @@ class Template:
             turn = given
             late = turn.role == "system" and any(one.role != "system" for one in bent)
             if turn.role == "system" and (not able.system or (late and not able.late_system)):
-                turn = Turn(role="user", contents=turn.contents, sources=turn.sources)
-            joined = bent and bent[-1].role == turn.role
+                turn = msgspec.structs.replace(turn, role="user")
+            joined = bent and bent[-1].role == turn.role != "tool"
             if joined and (turn.role == "system" or not able.repeated):
                 last = bent.pop()
                 gap: tuple[Content, ...] = ("\n\n",)
                 turn = Turn(
                     role=turn.role,
+                    calls=last.calls or turn.calls,
+                    call_id=last.call_id or turn.call_id,
                     contents=last.contents + gap + turn.contents,
                     sources=(*last.sources, turn.sources[0] if turn.sources else -1, *turn.sources),
                 )
@@ -210,7 +218,7 @@ class Template:
     async def _ask(self, roles: Sequence[str]) -> list[str]:
         nonce = secrets.token_hex(16)
         messages = [{"role": role, "content": f"{nonce}x{index}x"} for index, role in enumerate(roles)]
-        text = await self._client.render({"messages": messages})
+        text = await self._client.render({"messages": messages, **self._settings})
         pieces = re.split(rf"{nonce}x(\d+)x", text)
         if pieces[1::2] != [str(index) for index in range(len(roles))]:
             raise InvalidRequest("This model's chat template cannot render these messages.", param="input")

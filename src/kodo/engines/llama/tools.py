@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 
 from kodo.engines.actions import BUILT_IN, NO_ARGUMENTS
+from kodo.engines.llama.content import Shown
 from kodo.engines.llama.dialect import full_name
 from kodo.engines.llama.structured import Grammars
 from kodo.lifecycle.errors import InvalidRequest
@@ -194,6 +195,13 @@ def describe(offers: Sequence[Offer]) -> str:
         + "\n</tools>\nTo call one, write nothing but:\n"
         + '<tool_call>\n{"name": <its name>, "arguments": <its arguments>}\n</tool_call>'
     )
+
+
+def shown(offers: Sequence[Offer]) -> tuple[Shown, ...] | None:
+    """The same for a template that knows tools; None where one of them takes no JSON, which no template foresees."""
+    if any(offer.schema is None for offer in offers):
+        return None
+    return tuple(Shown(offer.title, offer.description, offer.schema or {}) for offer in offers)
 
 
 # --- which tool is meant ---------------------------------------------------------------------------------------------

@@ -19,9 +19,11 @@ from msgspec import Struct
 
 from kodo.engines.llama import reasoning
 from kodo.engines.llama.answer import Answer, cut_top
-from kodo.engines.llama.dialect import CALL_CLOSE, CALL_MARK, CALL_MIDDLE, CALL_NEXT, CALL_OPEN
+from kodo.engines.llama.content import Ids
+from kodo.engines.llama.dialect import OWN, Frame, full_name
+from kodo.engines.llama.repeats import Repeats
 from kodo.engines.llama.structured import Grammars, fits
-from kodo.engines.llama.template import Ids, TokenCache
+from kodo.engines.llama.template import TokenCache
 from kodo.engines.llama.tools import Offer
 from kodo.lifecycle.errors import EngineFailed
 from kodo.lifecycle.ports import (
@@ -37,7 +39,8 @@ from kodo.lifecycle.ports import (
 
 NAME_ROOM = 64
 """Tokens of a tool's name at most."""
-_ONE_MORE = f"%llguidance {{}}\nstart: {json.dumps(CALL_NEXT + CALL_MARK)}?"
+MAX_CALLS = 16
+"""Calls in one turn at most."""
 
 
 class Plan(Struct, frozen=True):
@@ -49,7 +52,11 @@ class Plan(Struct, frozen=True):
     calls: tuple[Offer, ...] = ()
     """Not empty: the turn is a call of one of these."""
     more: tuple[Offer, ...] = ()
-    """Of which one more call may be made in the same turn, each once: a small model would repeat itself for ever."""
+    """Of which further calls may be made in the same turn."""
+    frame: Frame = OWN
+    """How calls are written."""
+    question: str | None = None
+    """Not None: a further call of the same tool must take up something in it that no earlier one did."""
     grammar: str | None = None
     schema: dict[str, Any] | None = None
     """Of the format that text must have."""
@@ -74,7 +81,8 @@ class Turn:
         self._answer = answer
         self._tokens = tokens
         self._grammars = grammars
-        self._called: set[str] = set()
+        self._frame = plan.frame
+        self._repeats = Repeats(plan.question)
 
     async def events(self, *, begun: Sequence[EngineEvent] = ()) -> AsyncGenerator[EngineEvent, None]:
         """The turn's events, the last of them ``Finished``. ``begun``: the free text it goes on from."""
@@ -86,7 +94,7 @@ class Turn:
             phases = self._free(begun)
         async for event in phases:
             yield event
-        if self._answer.stopped_by == CALL_MARK:
+        if self._plan.offers and self._answer.stopped_by == self._frame.mark:
             self._answer.rewind()
             async for event in self._calls(self._plan.offers):
                 yield event
@@ -96,7 +104,9 @@ class Turn:
     # --- text ---
 
     async def _free(self, begun: Sequence[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:
-        marks = (CALL_MARK,) if self._plan.offers else ()
+        marks = (self._frame.mark,) if self._plan.offers else ()
+        opening = marks if self._frame.opening else ()
+        marks = () if self._frame.opening else marks
         splitter = None
         if self._plan.thinks:
             thinking = isinstance(begun[-1], ReasoningDelta) if begun else self._plan.inside
@@ -105,7 +115,7 @@ class Turn:
                 len(event.tokens) for event in begun if isinstance(event, ReasoningDelta)
             )
         before = self._answer.reasoning
-        async for event in self._text(stop=(*self._prompt.sampling.stop, *marks)):
+        async for event in self._text(stop=(*self._prompt.sampling.stop, *marks), opening=opening):
             if splitter is None or isinstance(event, Progress):
                 yield event
                 continue
@@ -130,7 +140,7 @@ class Turn:
 
     async def _thought(self) -> AsyncGenerator[EngineEvent, None]:
         """The reasoning that the prompt has opened, up to its end mark, which is put in."""
-        async for event in self._answer.write(stop=(reasoning.CLOSE,)):
+        async for event in self._answer.write(stop=(reasoning.CLOSE,), preserved_tokens=[reasoning.CLOSE]):
             if isinstance(event, Progress):
                 yield event
             else:
@@ -141,11 +151,14 @@ class Turn:
             self._answer.force(await self._tokens.special(reasoning.CLOSE + "\n\n"))
 
     async def _text(
-        self, *, grammar: str | None = None, stop: Sequence[str] = ()
+        self, *, grammar: str | None = None, stop: Sequence[str] = (), opening: Sequence[str] = ()
     ) -> AsyncGenerator[Progress | TextDelta, None]:
         top = self._prompt.sampling.top_logprobs
-        settings = {} if top is None else {"n_probs": max(top, 1)}
-        async for event in self._answer.write(grammar=grammar, stop=stop, **settings):
+        settings: dict[str, Any] = {} if top is None else {"n_probs": max(top, 1)}
+        thinking = (reasoning.OPEN, reasoning.CLOSE) if self._plan.thinks else ()
+        if grammar is None:  # marks that are control tokens would not be in the text otherwise
+            settings["preserved_tokens"] = [*stop, *opening, *thinking]
+        async for event in self._answer.write(grammar=grammar, stop=stop, opening=opening, **settings):
             yield cut_top(event, top) if isinstance(event, TextDelta) and top is not None else event
 
     def _check(self, text: str, grammar: str | None, schema: dict[str, Any] | None) -> None:
@@ -161,48 +174,85 @@ class Turn:
     async def _calls(self, offers: Sequence[Offer]) -> AsyncGenerator[EngineEvent, None]:
         if self._plan.inside and self._answer.ended is None:
             self._answer.force(await self._tokens.special("\n" + reasoning.CLOSE + "\n\n"))
-        left = offers
+        frame, answer = self._frame, self._answer
+        first = True
         while True:
-            async for event in self._call(left, "" if left is offers else CALL_NEXT):
+            before = answer.position
+            async for event in self._call(offers, frame.open if first else frame.more or "", first=first):
                 yield event
-            left = tuple(offer for offer in self._plan.more if offer.title not in self._called)
-            if self._answer.ended == "limit" or not left or not self._prompt.parallel_tool_calls:
+            if self._repeats.refused:
+                answer.back(before)
+                break
+            if answer.ended == "limit":
                 return
-            if not await self._one_more():
-                return
+            first, offers = False, self._plan.more
+            again = self._prompt.parallel_tool_calls and len(self._repeats.made) < MAX_CALLS
+            if frame.more is None or not offers or not again or not await self._one_more():
+                break
+        last = await self._tokens.special(frame.last)
+        if last and answer.force(last):
+            yield CallDelta(text="", tokens=last)
 
-    async def _call(self, offers: Sequence[Offer], gap: str) -> AsyncGenerator[EngineEvent, None]:
-        answer = self._answer
-        start = len(answer.ids)
+    async def _call(
+        self, offers: Sequence[Offer], start: str, *, first: bool
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """One call. A further one of the same tool is told when it is whole, and not at all if it says nothing new."""
+        held: list[EngineEvent] = []
+        again = False
+        arguments: list[str] = []
+        title = ""
+        async for event in self._written(offers, start):
+            if isinstance(event, CallStart):
+                title = full_name(event.name, event.namespace)
+                again = not first and self._repeats.knows(title)
+            elif isinstance(event, CallDelta):
+                arguments.append(event.text)
+            if again:
+                held.append(event)
+            else:
+                yield event
+        if title and self._repeats.add(title, "".join(arguments)):
+            for event in held:
+                yield event
+
+    async def _written(self, offers: Sequence[Offer], start: str) -> AsyncGenerator[EngineEvent, None]:
+        answer, frame = self._answer, self._frame
+        begun = len(answer.ids)
         offer = offers[0]
-        known = gap + CALL_OPEN + (offer.title + CALL_MIDDLE if len(offers) == 1 else "")
-        if not answer.force(await self._tokens.special(known)):
+        if not answer.force(await self._tokens.special(start)):
             return
         if len(offers) > 1:
             name: list[str] = []
-            names = " | ".join(json.dumps(f'{one.title}"') for one in offers)
+            close = (
+                "" if frame.middle[:1] in "<[" else frame.middle[:1]
+            )  # a mark is no text: the model just ends
+            names = " | ".join(json.dumps(one.title + close) for one in offers)
             async for event in answer.write(grammar=f"%llguidance {{}}\nstart: {names}", room=NAME_ROOM):
                 if isinstance(event, TextDelta):
                     name.append(event.text)
                 else:
                     yield event
-            found = [one for one in offers if f'{one.title}"' == "".join(name)]
+            found = [one for one in offers if one.title + close == "".join(name)]
             if not found:
                 answer.ended = "limit"
                 return
-            offer = found[0]
-            if not answer.force(await self._tokens.special(CALL_MIDDLE[1:])):
+            offer, middle = found[0], frame.middle.removeprefix(close)
+        else:
+            middle, owner = frame.middle, self._prompt.cache.owner
+            if not answer.force((await self._tokens.plain(owner, (offer.title,)))[offer.title]):
                 return
-        self._called.add(offer.title)
-        yield CallStart(
+        if not answer.force(await self._tokens.special(middle)):
+            return
+        call = CallStart(
             call_id=f"call_{secrets.token_hex(12)}",
             name=offer.name,
             kind=offer.kind,
             namespace=offer.namespace,
-            tokens=tuple(answer.ids[start:]),
+            tokens=tuple(answer.ids[begun:]),
         )
+        yield call
         arguments: list[str] = []
-        stop = () if offer.grammar is not None else (CALL_CLOSE,)
+        stop = () if offer.grammar is not None else (frame.end,)
         async for event in answer.write(grammar=offer.grammar, stop=stop):
             if isinstance(event, TextDelta):
                 arguments.append(event.text)
@@ -213,20 +263,27 @@ class Turn:
         if answer.ended == "limit":
             return
         answer.rewind()
-        close = await self._tokens.special(CALL_CLOSE)
-        if answer.force(close):
-            yield CallDelta(text="", tokens=close)
+        end = await self._tokens.special(frame.ending(call.call_id))
+        if answer.force(end):
+            yield CallDelta(text="", tokens=end)
 
     async def _one_more(self) -> bool:
-        """One constrained step: another call, or the end of the turn."""
-        answer = self._answer
-        kept, written, room = len(answer.ids), answer.written, answer.room
-        async for event in answer.write(grammar=_ONE_MORE, room=NAME_ROOM):
+        """One step: another call, or the end of the turn. Constrained to these two, where a grammar can say them."""
+        answer, frame = self._answer, self._frame
+        more = frame.more or ""
+        before = answer.position
+        if frame.marked:
+            drawn: list[int] = []
+            async for event in answer.write(room=1):
+                if isinstance(event, TextDelta):
+                    drawn.extend(event.tokens)
+            answer.back(before)
+            return drawn[:1] == [*(await self._tokens.special(more))[:1]]
+        other = f" | {json.dumps(frame.last)}" if frame.last else ""
+        grammar = f"%llguidance {{}}\nstart: ({json.dumps(more)}{other}){'' if other else '?'}"
+        async for event in answer.write(grammar=grammar, room=NAME_ROOM):
             if isinstance(event, TextDelta) and event.text:
-                break
-        else:
-            return False
-        answer.close()
-        del answer.ids[kept:]  # the mark is put in anew, as its own ids
-        answer.written, answer.room = written, room
-        return True
+                answer.close()
+                answer.back(before)  # what was drawn is put in anew, as its own ids
+                return more.startswith(event.text)
+        return False
