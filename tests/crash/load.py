@@ -1,4 +1,5 @@
-"""A mixed load, and a note of everything that the server acknowledged.
+"""A mixed load, and a note of everything that the server acknowledged. Batches and runs are in the modules beside
+this one.
 
 The model is the echo: what an answer must be, and what it costs, can be worked out (four characters a token, four
 tokens an item).
@@ -10,7 +11,7 @@ import asyncio
 import itertools
 import json
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ import httpx2
 from tests.serving import MODEL
 
 Event = dict[str, Any]
+Kind = Callable[[], Awaitable[None]]
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -44,13 +46,28 @@ class Told:
     """What was said in a conversation: pairs of items of one user, or a question and its echo."""
     replays: dict[str, tuple[Event, bytes]] = field(default_factory=dict)
     """By Idempotency-Key: the body that was sent and the answer."""
+    batches: dict[str, list[str]] = field(default_factory=dict)
+    """Texts of a batch's requests, which are their custom_ids."""
+    results: dict[str, int] = field(default_factory=dict)
+    """So many requests of a batch were said to be completed."""
+    kept: dict[str, tuple[bytes, int]] = field(default_factory=dict)
+    """Lines of results that were on the disk at a kill, and how often their request had been run by then."""
+    threads: dict[str, list[str]] = field(default_factory=dict)
+    """Messages of a thread."""
+    runs: dict[str, Event] = field(default_factory=dict)
+    """Runs, as they were shown last."""
 
     @property
     def count(self) -> int:
         """Acknowledgements."""
         noted = (self.asked, self.finals, self.deleted, self.conversations, self.replays, self.cancelled)
+        more = (self.batches, self.threads, self.runs)
         pairs = sum(len(pairs) for pairs in self.conversations.values())
-        return sum(len(one) for one in noted) + pairs + sum(len(seen) for seen in self.events.values())
+        messages = sum(len(texts) for texts in self.threads.values())
+        events = sum(len(seen) for seen in self.events.values())
+        return (
+            sum(len(one) for one in (*noted, *more)) + pairs + messages + events + sum(self.results.values())
+        )
 
 
 async def sse(http: httpx2.AsyncClient, method: str, url: str, **options: Any) -> AsyncIterator[Event]:
@@ -58,7 +75,7 @@ async def sse(http: httpx2.AsyncClient, method: str, url: str, **options: Any) -
     async with http.stream(method, url, **options) as answer:
         assert answer.status_code == 200, await answer.aread()
         async for line in answer.aiter_lines():
-            if line.startswith("data: "):
+            if line.startswith("data: ") and line != "data: [DONE]":
                 yield json.loads(line[6:])
 
 
@@ -71,16 +88,22 @@ class Load:
         self.numbers = itertools.count()
         self.http = httpx2.AsyncClient(base_url=url, timeout=60)
 
-    async def go(self) -> None:
-        """All kinds at once, until the server is gone."""
-        kinds: list[Callable[[], Awaitable[None]]] = [
-            *(self.plain, self.streamed, self.chained, self.conversing, self.repeated),
-            *(self.in_background, self.in_background, self.in_background_streamed, self.cancelling),
-        ]
+    @property
+    def interactive(self) -> tuple[Kind, ...]:
+        """Kinds that somebody waits for."""
+        return self.plain, self.streamed, self.chained, self.conversing, self.repeated
+
+    @property
+    def waiting(self) -> tuple[Kind, ...]:
+        """Kinds that stand back."""
+        return self.in_background, self.in_background, self.in_background_streamed, self.cancelling
+
+    async def go(self, kinds: Sequence[Kind]) -> None:
+        """All these kinds at once, until the server is gone."""
         async with self.http:
             await asyncio.gather(*(self._until_gone(kind) for kind in kinds))
 
-    async def _until_gone(self, kind: Callable[[], Awaitable[None]]) -> None:
+    async def _until_gone(self, kind: Kind) -> None:
         try:
             await kind()
         except (httpx2.TransportError, json.JSONDecodeError):
@@ -95,6 +118,12 @@ class Load:
         answer = await self.http.post(path, json=body, headers=headers)
         assert answer.status_code == 200, answer.text
         return answer.json(), answer.content
+
+    async def get(self, path: str) -> Event:
+        """What is there."""
+        answer = await self.http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     async def create(self, text: str, **more: Any) -> Event:
         """A response, noted."""

@@ -22,10 +22,10 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.process"])
 
 
-def _serve(home: Path, script: Path) -> None:
+def _serve(home: Path, scripts: dict[str, Path]) -> None:
     os.setsid()  # a test that is interrupted does not interrupt the server instead
-    model = ModelSettings(engine="scripted", target=str(script))
-    serve(Settings(home=home, port=0, models={MODEL: model}, heartbeat_seconds=0.2, shutdown_seconds=2))
+    models = {name: ModelSettings(engine="scripted", target=str(script)) for name, script in scripts.items()}
+    serve(Settings(home=home, port=0, models=models, heartbeat_seconds=0.2, shutdown_seconds=2))
 
 
 @dataclass
@@ -53,11 +53,12 @@ class Killable:
         return self.process.exitcode
 
 
-def start(home: Path, script: Path) -> Killable:
-    """Start a server with the scripted engine on a free port, and wait until it takes requests."""
+def start(home: Path, script: Path, **others: Path) -> Killable:
+    """Start a server with the scripted engine on a free port, and wait until it takes requests. ``others``: scripts of
+    more models, by name."""
     note = home / "server.json"
     note.unlink(missing_ok=True)
-    process = _FORKS.Process(target=_serve, args=(home, script), daemon=True)
+    process = _FORKS.Process(target=_serve, args=(home, {MODEL: script, **others}), daemon=True)
     process.start()
     deadline = time.monotonic() + 120
     while not note.exists():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from tests.crash import batches, runs
 from tests.crash.load import TERMINAL, Event, Load, Told, sse
 from tests.crash.process import start
 from tests.serving import MODEL
@@ -24,27 +26,41 @@ ROUNDS = 4
 @pytest.mark.crash
 @pytest.mark.timeout(max(300, 30 * KILLS))
 async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: Path) -> None:
-    """Acknowledged objects are there, background responses end, no event is missing or doubled, usage adds up."""
-    home, script = tmp_path / "home", tmp_path / "script.json"
+    """Acknowledged objects are there, background responses, batches and runs end, no event, result or message is missing
+    or doubled, usage adds up."""
+    home, script, caller = tmp_path / "home", tmp_path / "script.json", tmp_path / "caller.json"
     script.write_text('{"pace": 0.002}')
+    caller.write_text(runs.SCRIPT)
     told, checked = Told(), 0
     for run in range(KILLS):
-        server = start(home, script)
-        load, told_before = asyncio.create_task(Load(told, server.url, run).go()), told.count
+        server = start(home, script, caller=caller)
+        load = asyncio.create_task(mixed(Load(told, server.url, run), quiet=run % 2 == 1))
+        told_before = told.count
         enough = random.randint(0, 200)
         while told.count - told_before < enough:
             await asyncio.sleep(0.01)
         server.kill()
         await load
         assert integrity(home) == "ok"
+        batches.look_at_the_disk(told, home)
         if run % ROUNDS == ROUNDS - 1 or run == KILLS - 1:
-            server = start(home, script)
+            server = start(home, script, caller=caller)
             async with httpx2.AsyncClient(base_url=server.url, timeout=120) as http:
                 await Look(told, http).everything()
             assert server.stop() == 0
+            batches.look_at_the_disk(told, home)
             checked += told.count
             told = Told()
     print(f"{KILLS} kills, {checked} acknowledgements")
+
+
+async def mixed(load: Load, *, quiet: bool) -> None:
+    """All kinds at once, until the server is gone. ``quiet``: only those that stand back, which get nowhere otherwise."""
+    batching = partial(batches.batching, load)
+    polled = [partial(runs.running, load, model, False) for model in (MODEL, runs.CALLER)]
+    streamed = [partial(runs.running, load, model, True) for model in (MODEL, runs.CALLER)]
+    kinds = (*load.waiting, batching, *polled)
+    await load.go(kinds if quiet else (*kinds, *load.interactive, *streamed))
 
 
 def tokens(text: str) -> int:
@@ -69,6 +85,8 @@ class Look:
         await asyncio.gather(*(self.background(name) for name in self.told.background))
         for name, text in self.told.asked.items():
             await self.response(name, text)
+        await asyncio.gather(*(batches.look(self.told, self.http, name) for name in self.told.batches))
+        await asyncio.gather(*(runs.look(self.told, self.http, name) for name in self.told.threads))
         for chain in self.told.chains:
             await self.chain(chain)
         for name, pairs in self.told.conversations.items():
