@@ -8,12 +8,13 @@ import pytest
 
 from kodo.engines.llama.answer import Hold, longest_start
 from kodo.engines.llama.caps import check_pattern, check_schema
+from kodo.engines.llama.overlap import likely
 from kodo.engines.llama.reasoning import Splitter, variables
 from kodo.engines.llama.repeats import Repeats
 from kodo.engines.llama.replay import replay
 from kodo.engines.llama.saves import Saves
 from kodo.engines.llama.slots import Slots, common_prefix
-from kodo.engines.llama.tools import Offer, likely
+from kodo.engines.llama.tools import Offer
 from kodo.lifecycle.errors import EngineFailed, InvalidRequest
 from kodo.lifecycle.ports import EngineEvent, Finished, ReasoningDelta, TextDelta, Usage
 
@@ -146,6 +147,43 @@ def test_the_tool_that_is_spoken_of_is_likely() -> None:
     assert [offer.name for offer in likely("What is the weather in Paris?", offers)] == ["get_weather"]
     assert likely("Tell me a joke about cats", offers) == ()
     assert likely("", offers) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "tools"),
+    [
+        (
+            "What is the weather in Paris right now, please?",
+            ["get_weather"],
+        ),  # words that no tool has do not dilute it
+        ("Let bob@example.com know by mail.", ["send_email"]),  # an address is one word; mail is in email
+        (
+            "東京の天気を教えてください。",
+            ["get_weather"],
+        ),  # what tools are called in English, said in Japanese
+        ("田中さんにメールを送って。", ["send_email"]),
+        ("How does a weather radar work?", []),  # a question about the world
+        ("こんにちは。自己紹介をしてください。", []),
+        ("再帰とは何ですか。", []),
+    ],
+)
+def test_what_is_asked_for_in_other_words(text: str, tools: list[str]) -> None:
+    """Paraphrases that overlap has to stand, and questions that only sound like a tool."""
+    offers = (
+        Offer(kind="function", name="get_weather", description="The weather in a city"),
+        Offer(kind="function", name="send_email", description="Send an email to a person"),
+    )
+    assert [offer.name for offer in likely(text, offers)] == tools
+
+
+def test_tools_described_in_japanese_are_found_in_both_languages() -> None:
+    """The same words, whichever side says them in Japanese."""
+    offers = (
+        Offer(kind="function", name="f1", description="都市の天気を調べる"),
+        Offer(kind="function", name="f2", description="在庫を確認する"),
+    )
+    assert [offer.name for offer in likely("What is the weather?", offers)] == ["f1"]
+    assert [offer.name for offer in likely("商品の在庫は？", offers)] == ["f2"]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from kodo.engines.llama.client import ChildClient
 from kodo.engines.llama.content import Ids
 from kodo.engines.llama.dialect import OWN, Frame
 from kodo.engines.llama.embedding import Embedder
+from kodo.engines.llama.overlap import likely
 from kodo.engines.llama.prompt import question, turns
 from kodo.engines.llama.replay import replay
 from kodo.engines.llama.saves import Saves, fingerprint
@@ -29,7 +30,7 @@ from kodo.engines.llama.slots import Slot, Slots, common_prefix
 from kodo.engines.llama.structured import Grammars, schema_of
 from kodo.engines.llama.supervisor import ChildConfig, Supervisor
 from kodo.engines.llama.template import Rendered, Template
-from kodo.engines.llama.tools import Offer, describe, likely, resolve, shown
+from kodo.engines.llama.tools import Offer, describe, resolve, shown
 from kodo.engines.llama.turn import Plan, Turn
 from kodo.lifecycle.errors import (
     ContextLengthExceeded,
