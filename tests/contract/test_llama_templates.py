@@ -285,8 +285,6 @@ async def test_a_small_models_further_calls_take_up_what_was_asked(tmp_path: Pat
 
 # --- reasoning -------------------------------------------------------------------------------------------------------
 
-OPENED = "{{- '<|im_start|>assistant\\n' }}"
-
 
 async def test_an_effort_reaches_the_template(tmp_path: Path) -> None:
     """Qwen3's switch and gpt-oss's level; a template that reads neither is rendered as ever."""
@@ -316,13 +314,33 @@ async def test_an_effort_reaches_the_template(tmp_path: Path) -> None:
     assert len(set(ends["none"])) == 1
 
 
+def _thinking() -> str:
+    """Qwen3's template, opening the reasoning as Qwen's later ones do."""
+    template = (FOLDER / "qwen3.jinja").read_text().rstrip()
+    end = "    {%- endif %}\n{%- endif %}"
+    assert template.endswith(end)
+    return template.removesuffix(end) + "    {%- else %}{{- '<think>\\n' }}{%- endif %}\n{%- endif %}"
+
+
+@pytest.mark.parametrize("choice", ["auto", "required"])
+async def test_a_call_ends_the_reasoning_first(tmp_path: Path, choice: Any) -> None:
+    """Whether it must be made or the model begins it in mid-thought; the ids of the mark are the call's."""
+    control = (*CONTROL["qwen3"], "<tool_call>")
+    engine = llama(_model(tmp_path, _thinking(), control), context=CONTEXT)
+    async with running(engine):
+        sampling = Sampling(temperature=0, logit_bias=((259 + len(control) - 1, 100.0),))
+        options: dict[str, Any] = {"tool_choice": choice, "max_output_tokens": 300}
+        prepared = await engine.prepare(asking("Go.", tools=(NOW,), sampling=sampling, **options))
+        assert _told(prepared.payload.ids, control).endswith("<think>\n")
+        got = await answer(engine, prepared)
+        assert _told(got.ids, control).startswith('\n</think>\n\n<tool_call>\n{"name": "now"')
+        assert not got.text
+        assert [text for _, text in got.calls] == ["{}"]
+
+
 async def test_a_thinking_model_gives_reasoning_items_and_none_without_effort(tmp_path: Path) -> None:
     """Over HTTP, with the SDK: items, events, counts, the sealed copy sent back; effort none turns all of it off."""
-    template = (FOLDER / "qwen3.jinja").read_text().rstrip()
-    assert template.endswith("{%- endif %}\n{%- endif %}")
-    ending = "    {%- else %}{{- '<think>\\n' }}{%- endif %}\n{%- endif %}"  # as Qwen's later models have it
-    template = template.removesuffix("    {%- endif %}\n{%- endif %}") + ending
-    path = _model(tmp_path, template, CONTROL["qwen3"])
+    path = _model(tmp_path, _thinking(), CONTROL["qwen3"])
     given = settings(
         tmp_path / "home", ModelSettings(engine="llama", target=str(path)), llama=LlamaSettings(context=1024)
     )

@@ -58,6 +58,11 @@ class Splitter:
         self.tokens = 0
         """Tokens of reasoning so far."""
 
+    @property
+    def inside(self) -> bool:
+        """Whether the reasoning has begun and not ended."""
+        return self._state == "inside"
+
     def add(self, delta: TextDelta) -> Iterator[ReasoningDelta | TextDelta]:
         """What can be told apart by now."""
         if self._state == "outside" and not self._trim:

@@ -83,6 +83,7 @@ class Turn:
         self._grammars = grammars
         self._frame = plan.frame
         self._repeats = Repeats(plan.question)
+        self._thinking = plan.inside
 
     async def events(self, *, begun: Sequence[EngineEvent] = ()) -> AsyncGenerator[EngineEvent, None]:
         """The turn's events, the last of them ``Finished``. ``begun``: the free text it goes on from."""
@@ -126,6 +127,7 @@ class Turn:
             for part in splitter.rest():
                 yield part
             self._answer.reasoning = before + splitter.tokens
+            self._thinking = splitter.inside
 
     async def _formatted(self) -> AsyncGenerator[EngineEvent, None]:
         if self._plan.inside:
@@ -172,20 +174,22 @@ class Turn:
     # --- calls ---
 
     async def _calls(self, offers: Sequence[Offer]) -> AsyncGenerator[EngineEvent, None]:
-        if self._plan.inside and self._answer.ended is None:
-            self._answer.force(await self._tokens.special("\n" + reasoning.CLOSE + "\n\n"))
         frame, answer = self._frame, self._answer
+        begun = len(answer.ids)
+        if self._thinking:  # a call is not made in mid-thought
+            answer.force(await self._tokens.special(f"\n{reasoning.CLOSE}\n\n"))
         first = True
         while True:
             before = answer.position
-            async for event in self._call(offers, frame.open if first else frame.more or "", first=first):
+            start = frame.open if first else frame.more or ""
+            async for event in self._call(offers, start, begun, first=first):
                 yield event
             if self._repeats.refused:
                 answer.back(before)
                 break
             if answer.ended == "limit":
                 return
-            first, offers = False, self._plan.more
+            first, offers, begun = False, self._plan.more, len(answer.ids)
             again = self._prompt.parallel_tool_calls and len(self._repeats.made) < MAX_CALLS
             if frame.more is None or not offers or not again or not await self._one_more():
                 break
@@ -194,14 +198,14 @@ class Turn:
             yield CallDelta(text="", tokens=last)
 
     async def _call(
-        self, offers: Sequence[Offer], start: str, *, first: bool
+        self, offers: Sequence[Offer], start: str, begun: int, *, first: bool
     ) -> AsyncGenerator[EngineEvent, None]:
         """One call. A further one of the same tool is told when it is whole, and not at all if it says nothing new."""
         held: list[EngineEvent] = []
         again = False
         arguments: list[str] = []
         title = ""
-        async for event in self._written(offers, start):
+        async for event in self._written(offers, start, begun):
             if isinstance(event, CallStart):
                 title = full_name(event.name, event.namespace)
                 again = not first and self._repeats.knows(title)
@@ -215,9 +219,11 @@ class Turn:
             for event in held:
                 yield event
 
-    async def _written(self, offers: Sequence[Offer], start: str) -> AsyncGenerator[EngineEvent, None]:
+    async def _written(
+        self, offers: Sequence[Offer], start: str, begun: int
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """One call as it is written; ``begun`` is where its ids begin."""
         answer, frame = self._answer, self._frame
-        begun = len(answer.ids)
         offer = offers[0]
         if not answer.force(await self._tokens.special(start)):
             return
