@@ -17,6 +17,43 @@ def bodies() -> Iterator[tuple[str, bytes]]:
         yield name, json.dumps({"model": MODEL, "input": "hi", **_SMALL, **body}).encode()
 
 
+def largest(size: int) -> Iterator[tuple[str, bytes]]:
+    """Bodies of just under ``size`` bytes, full of what is dearest to read for its length; and long texts."""
+    start = f'{{"model": "{MODEL}", "max_output_tokens": 2, "input": '.encode()
+    dear = {
+        "numbers": b"1,",
+        "empty lists": b"[],",
+        "empty objects": b"{},",
+        "lists of a list": b"[[]],",
+        "empty texts": b'"",',
+        "texts of a backslash, and lists": b'"\\\\","\\\\","\\\\",[],',
+        "texts that are no ASCII": '"é",'.encode(),
+        "items": b'{"role":"user","content":"x"},',
+        "parts": b'{"type":"input_text","text":""},',
+    }
+    for name, value in dear.items():
+        for field, before, after in (
+            ("input", b"[", b"0]}"),
+            ("metadata", b'"x", "metadata": {"a": [', b"0]}}"),
+        ):
+            count = (size - len(start) - len(before) - len(after)) // len(value)
+            yield f"{field} of {count} {name}", start + before + value * count + after
+    keys = b",".join(b'"%x":0' % number for number in range(size // 11))
+    yield "keys", start + b'"x", "metadata": {' + keys + b"}}"
+    for name, text in (
+        ("letters", b"x"),
+        ("words", b"ab cd "),
+        ("escapes", b"\\u00e9"),
+        ("emoji", "👋".encode()),
+        ("brackets", b"[{:"),
+        ("quotes", b'\\"[:'),
+    ):
+        count = size // 8 // len(text)  # counted by the engine too, which takes its time, in its own process
+        whole = start + b'"' + text * count
+        yield f"a text of {count} {name}", whole + b'"}'
+        yield f"a text of {count} {name} that does not end", whole + b"\\"
+
+
 def _raw() -> Iterator[tuple[str, bytes]]:
     start = f'{{"model": "{MODEL}", "max_output_tokens": 2, "input": '.encode()
     yield "empty", b""
@@ -85,6 +122,7 @@ def _texts() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "a million spaces", {"input": " " * 1_000_000}
     yield "200,000 emoji", {"input": "👩‍👩‍👧‍👦" * 30_000}
     yield "zalgo", {"input": "e" + "\u0301" * 50_000}
+    yield "20,000 items", {"input": [{"role": "user", "content": "x"}] * 20_000}
     yield "20,001 items", {"input": [{"role": "user", "content": "x"}] * 20_001}
     yield (
         "3,000 empty parts",

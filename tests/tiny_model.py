@@ -31,9 +31,19 @@ def byte_symbols() -> list[str]:
 
 
 def write_tiny_model(
-    path: Path, *, template: str = TEMPLATE, context: int = 1024, seed: int = 1, control: Sequence[str] = ()
+    path: Path,
+    *,
+    template: str = TEMPLATE,
+    context: int = 1024,
+    seed: int = 1,
+    splitter: str = "default",
+    control: Sequence[str] = (),
 ) -> Path:
-    """Write the model to ``path`` and return it. ``control`` are further control tokens, with the ids from 259 on."""
+    """Write the model to ``path`` and return it. ``control`` are further control tokens, with the ids from 259 on.
+
+    ``splitter``: how llama.cpp cuts a text before it looks for tokens; the default, a std::regex, overflows its stack on
+    some ten thousand characters of one kind.
+    """
     random = np.random.default_rng(seed)
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
@@ -50,7 +60,7 @@ def write_tiny_model(
     kinds += [gguf.TokenType.NORMAL] * 256 + [gguf.TokenType.CONTROL] * len(control)
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("default")
+    writer.add_tokenizer_pre(splitter)
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
     writer.add_token_merges(["a b"])  # the loader insists on one; "ab" is no token, so it does nothing

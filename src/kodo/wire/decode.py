@@ -6,8 +6,10 @@ parameters. ``param`` is a path such as ``input[2].content[0].type``.
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -19,6 +21,8 @@ from kodo.wire.tools import HOSTED_TOOLS, Tool
 T = TypeVar("T")
 MAX_DEPTH = 100
 """Levels of nesting in a body: the engine's own JSON reader overflows its stack at some thousands."""
+MAX_VALUES = 1_000_000
+"""Values in a body, of any kind and on all levels: looking through more of them would keep others waiting."""
 MAX_ITEMS = 20_000
 MAX_TOOLS = 128
 
@@ -79,8 +83,11 @@ def json_object(body: bytes) -> dict[str, Any]:
     Raises:
         BadBody: it is not.
     """
+    if _crowded(body):
+        raise _too_many()
     try:
-        value = msgspec.json.decode(body)
+        with _uncollected():
+            value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise BadBody(f"The body is not valid JSON: {what}.", None, "invalid_json") from None
@@ -90,22 +97,68 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A JSON string, or one that does not end."""
+
+
+def _crowded(body: bytes) -> bool:
+    """Whether a body surely has more than MAX_VALUES, by what costs most to decode: lists, objects, keys and texts.
+
+    What stands in a text is not counted; taking the texts out is dear too, and done only where they matter.
+    """
+
+    def most() -> int:
+        return max(body.count(b"[") + body.count(b"{"), body.count(b":"))
+
+    if (
+        body.count(b'"') - body.count(b'\\"') > 4 * MAX_VALUES
+    ):  # a value is at most two texts: its key and itself
+        return True
+    if most() <= MAX_VALUES:
+        return False
+    body = _TEXT.sub(b"", body)
+    return most() > MAX_VALUES + 1  # the body itself is none
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: a body has no cycles, and looking for them among all it is made of takes longer than
+    making it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _too_many() -> BadBody:
+    return BadBody(f"The body has more than {MAX_VALUES} values.", None, "invalid_json")
+
+
 def _check(root: dict[str, Any]) -> None:
-    """Depth and surrogates, without recursion."""
-    waiting: list[tuple[Any, int]] = [(root, 1)]
-    while waiting:
-        value, depth = waiting.pop()
-        if isinstance(value, str):
-            _whole(value)
-        elif isinstance(value, dict | list):
-            if depth > MAX_DEPTH:
-                raise BadBody(f"The body is nested deeper than {MAX_DEPTH} levels.", None, "invalid_json")
+    """Depth, number of values and surrogates: level by level, without recursion, and no longer than the limits let it."""
+    level: list[dict[str, Any] | list[Any]] = [root]
+    depth = count = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise BadBody(f"The body is nested deeper than {MAX_DEPTH} levels.", None, "invalid_json")
+        deeper: list[dict[str, Any] | list[Any]] = []
+        for value in level:
+            count += len(value)
+            if count > MAX_VALUES:
+                raise _too_many()
             if isinstance(value, dict):
                 for key in value:
                     _whole(key)
-                waiting.extend((inner, depth + 1) for inner in value.values())
-            else:
-                waiting.extend((inner, depth + 1) for inner in value)
+            for inner in value.values() if isinstance(value, dict) else value:
+                if isinstance(inner, str):
+                    _whole(inner)
+                elif isinstance(inner, dict | list):
+                    deeper.append(inner)
+        level = deeper
 
 
 def _whole(text: str) -> None:
@@ -131,36 +184,42 @@ def items(value: Any, prefix: str = "input") -> tuple[InputItem, ...]:
         raise BadBody(f"'{prefix}' must be a string or a list of items.", prefix, "invalid_type")
     if len(value) > MAX_ITEMS:
         raise BadBody(f"'{prefix}' has more than {MAX_ITEMS} items.", prefix, "invalid_value")
-    return tuple(item(raw, f"{prefix}[{index}]") for index, raw in enumerate(value))
+    full = [_written_out(raw, f"{prefix}[{index}]") for index, raw in enumerate(value)]
+    return cast(tuple[InputItem, ...], convert(full, tuple[InputItem, ...], prefix))
 
 
 def item(raw: Any, path: str) -> InputItem:
     """One input item. Raises :class:`BadBody`."""
+    return cast(InputItem, convert(_written_out(raw, path), InputItem, path))
+
+
+def _written_out(raw: Any, path: str) -> dict[str, Any]:
+    """An item's short forms in full. Raises :class:`BadBody`."""
     if not isinstance(raw, dict):
         raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
-    raw = _given(raw)
-    kind = raw.get("type")
+    full = _given(raw)
+    kind = full.get("type")
     if kind is None:
-        if "role" in raw:
+        if "role" in full:
             kind = "message"
-        elif set(raw) <= {"id", "type"} and "id" in raw:
+        elif set(full) <= {"id", "type"} and "id" in full:
             kind = "item_reference"
         else:
             raise BadBody(
                 f"Missing required parameter: '{path}.type'.", f"{path}.type", "missing_required_parameter"
             )
-        raw["type"] = kind
-    if kind == "message" and isinstance(raw.get("content"), str):
-        part = "output_text" if raw.get("role") == "assistant" else "input_text"
-        raw["content"] = [{"type": part, "text": raw["content"]}]
+        full["type"] = kind
+    if kind == "message" and isinstance(full.get("content"), str):
+        part = "output_text" if full.get("role") == "assistant" else "input_text"
+        full["content"] = [{"type": part, "text": full["content"]}]
     if (
         kind == "message"
-        and raw.get("content") is None
-        and "content" in raw
-        and raw.get("role") == "assistant"
+        and full.get("content") is None
+        and "content" in full
+        and full.get("role") == "assistant"
     ):
-        raw["content"] = []
-    return cast(InputItem, convert(raw, InputItem, path))
+        full["content"] = []
+    return full
 
 
 def _given(raw: dict[str, Any]) -> dict[str, Any]:
