@@ -8,7 +8,7 @@ import pytest
 
 from kodo.engines.llama.answer import Hold, longest_start
 from kodo.engines.llama.caps import check_pattern, check_schema
-from kodo.engines.llama.overlap import likely
+from kodo.engines.llama.overlap import likely, unsaid
 from kodo.engines.llama.reasoning import Splitter, variables
 from kodo.engines.llama.repeats import Repeats
 from kodo.engines.llama.replay import replay
@@ -87,6 +87,15 @@ def test_a_further_call_says_something_new() -> None:
     ]
     assert asked.add("f", '{"city": "東京"}')
     assert not asked.add("f", '{"city": "東京", "unit"')
+
+
+def test_a_model_is_asked_for_a_further_call_only_where_words_are_left() -> None:
+    """Nothing is left of the first question once Paris was called for; Tokyo is, of the second."""
+    offer = Offer(kind="function", name="get_weather", description="The weather in a city")
+    said = ['{"city": "Paris"}']
+    assert not unsaid("What is the weather in Paris?", offer, said)
+    assert unsaid("What is the weather in Paris and in Tokyo?", offer, said)
+    assert not unsaid("What is the weather in Paris and in Tokyo?", offer, [*said, '{"city": "Tokyo"}'])
 
 
 def test_an_effort_is_carried_by_the_variables_that_a_template_reads() -> None:

@@ -180,6 +180,16 @@ def likely(text: str, offers: Sequence[Offer]) -> tuple[Offer, ...]:
     return tuple(offers[index] for score, index in ranked if score >= CLOSE_CALL * best)
 
 
+def unsaid(text: str, offer: Offer, said: Sequence[str]) -> bool:
+    """Whether a text has a word that is neither of the tool's own nor in the arguments that were ``said``.
+
+    The values that a schema lists are not the tool's own: they are what may be asked for.
+    """
+    names = " ".join((offer.schema or {}).get("properties", {}))
+    known = _words(f"{offer.title} {offer.description} {names} {' '.join(said)}")
+    return any(not _has(known, word) for word in _words(text))
+
+
 def _has(document: frozenset[str], word: str) -> bool:
     if word in document:
         return True

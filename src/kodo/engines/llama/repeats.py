@@ -23,13 +23,13 @@ class Repeats:
         self.refused = False
         """Whether the last call said nothing new."""
 
-    def knows(self, title: str) -> bool:
-        """Whether this tool was called before."""
-        return any(title == one for one, _ in self.made)
+    def of(self, title: str) -> list[str]:
+        """The arguments of a tool's calls."""
+        return [said for one, said in self.made if one == title]
 
     def add(self, title: str, arguments: str) -> bool:
         """Take a call; False if it says nothing new."""
-        earlier = [said for one, said in self.made if one == title]
+        earlier = self.of(title)
         new = _plain(arguments) not in [_plain(said) for said in earlier]
         if new and earlier and self._question is not None:
             taken = {value for said in earlier for value in _values(said)}

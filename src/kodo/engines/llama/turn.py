@@ -21,6 +21,7 @@ from kodo.engines.llama import reasoning
 from kodo.engines.llama.answer import Answer, cut_top
 from kodo.engines.llama.content import Ids
 from kodo.engines.llama.dialect import OWN, Frame, full_name
+from kodo.engines.llama.overlap import unsaid
 from kodo.engines.llama.repeats import Repeats
 from kodo.engines.llama.structured import Grammars, fits
 from kodo.engines.llama.template import TokenCache
@@ -189,7 +190,8 @@ class Turn:
                 break
             if answer.ended == "limit":
                 return
-            first, offers, begun = False, self._plan.more, len(answer.ids)
+            offers = [offer for offer in self._plan.more if self._worth(offer)]
+            first, begun = False, len(answer.ids)
             again = self._prompt.parallel_tool_calls and len(self._repeats.made) < MAX_CALLS
             if frame.more is None or not offers or not again or not await self._one_more():
                 break
@@ -208,7 +210,7 @@ class Turn:
         async for event in self._written(offers, start, begun):
             if isinstance(event, CallStart):
                 title = full_name(event.name, event.namespace)
-                again = not first and self._repeats.knows(title)
+                again = not first and bool(self._repeats.of(title))
             elif isinstance(event, CallDelta):
                 arguments.append(event.text)
             if again:
@@ -272,6 +274,11 @@ class Turn:
         end = await self._tokens.special(frame.ending(call.call_id))
         if answer.force(end):
             yield CallDelta(text="", tokens=end)
+
+    def _worth(self, offer: Offer) -> bool:
+        """Whether a further call of this tool could say anything new: a small model is not asked in vain."""
+        said, question = self._repeats.of(offer.title), self._plan.question
+        return question is None or not said or unsaid(question, offer, said)
 
     async def _one_more(self) -> bool:
         """One step: another call, or the end of the turn. Constrained to these two, where a grammar can say them."""
