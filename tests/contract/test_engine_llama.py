@@ -52,6 +52,18 @@ async def tiny(tiny_path: Path) -> AsyncIterator[LlamaEngine]:
 # --- the child -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("run", ["7", "[{:"])
+async def test_a_long_run_of_digits_or_marks_does_not_end_the_child(tiny: LlamaEngine, run: str) -> None:
+    """The tokenizer of this model, as that of many, splits text by recursion: 30,000 of these overflow a usual stack."""
+    restarts = tiny.restarts
+    assert (await tiny.prepare(asking(run * (300_000 // len(run))))).input_tokens > 100_000
+    with pytest.raises(InvalidRequest, match="at most 1,000,000") as caught:
+        await tiny.prepare(asking(run * 1_000_001))
+    assert caught.value.code == "string_above_max_length"
+    assert tiny.restarts == restarts
+    assert tiny.ready
+
+
 async def test_a_killed_child_fails_what_runs_and_the_next_answer_comes(tiny_path: Path) -> None:
     """kill -9 in mid-answer is EngineFailed there, a restart is counted, and the next request is answered."""
     engine = llama(tiny_path, context=8192)

@@ -26,6 +26,8 @@ from kodo.lifecycle.errors import (
 
 CONNECT_ATTEMPTS = 40
 CONNECT_PAUSE_SECONDS = 0.05
+LONGEST_TEXT = 1_000_000
+"""Characters of one text that is tokenised; see ``STACK_BYTES`` of the child, which does not hold for 2,000,000."""
 _Answer = TypeVar("_Answer")
 
 
@@ -253,7 +255,12 @@ class ChildClient:
         return Completion(self._open("POST", "/completion", body))
 
     async def tokenize(self, text: str, *, special: bool) -> tuple[int, ...]:
-        """Token ids of a text; ``special``: control tokens are recognised in it."""
+        """Token ids of a text; ``special``: control tokens are recognised in it.
+
+        Raises:
+            InvalidRequest: it has more than ``LONGEST_TEXT`` characters.
+        """
+        _check_length(text)
         body = {"content": text, "add_special": False, "parse_special": special}
         return (await self._call("POST", "/tokenize", _Tokens, body)).tokens
 
@@ -261,9 +268,14 @@ class ChildClient:
         """Token ids of texts, none of them a control token, in one request.
 
         The engine joins what it is given; the model's end token, which plain text cannot give, is put between.
+
+        Raises:
+            InvalidRequest: one has more than ``LONGEST_TEXT`` characters.
         """
         if not texts:
             return []
+        for text in texts:
+            _check_length(text)
         mark = await self._end_token()
         content: list[str | int] = []
         for text in texts:
@@ -326,6 +338,15 @@ class ChildClient:
         answer = await self._call("POST", "/v1/embeddings", _Embeddings, {"input": list(texts)})
         vectors = sorted(answer.data, key=lambda one: one.index)
         return [one.embedding for one in vectors], answer.usage.prompt_tokens
+
+
+def _check_length(text: str) -> None:
+    if len(text) > LONGEST_TEXT:
+        raise InvalidRequest(
+            f"The input has a text of {len(text):,} characters; a model on this machine takes at most {LONGEST_TEXT:,}.",
+            param="input",
+            code="string_above_max_length",
+        )
 
 
 def _chunk(event: bytes) -> Chunk:
