@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from kodo.toolkit.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.toolkit.review import ReviewOptions, review
 from kodo.toolkit.review.source import VersionsSource
@@ -47,7 +49,8 @@ class KodoReviewer:
         self.session = session
         self._options = options
         where = (session.settings.base_url or "local") if session else ""
-        self.version = digest(repr(options), where, code_of("review", "report", *_OWN))
+        said = msgspec.json.encode(options, order="deterministic").decode()  # a set's repr differs from run to run
+        self.version = digest(said, where, code_of("review", "report", *_OWN))
 
     def review(self, case: ReviewCase) -> Reviewed:
         """Review both pushes of one case."""
