@@ -49,7 +49,9 @@ class KodoReviewer:
         self.session = session
         self._options = options
         where = (session.settings.base_url or "local") if session else ""
-        said = msgspec.json.encode(options, order="deterministic").decode()  # a set's repr differs from run to run
+        said = msgspec.json.encode(
+            options, order="deterministic"
+        ).decode()  # a set's repr differs from run to run
         self.version = digest(said, where, code_of("review", "report", *_OWN))
 
     def review(self, case: ReviewCase) -> Reviewed:
