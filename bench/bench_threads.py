@@ -1,0 +1,85 @@
+"""What the engine's own endpoint gives by how its threads wait, how many slots it has, and what else the machine does.
+
+    python -m bench.bench_threads [--spins 0,100,200,1000] [--slots 8] [--hogs 0] [--streams 1,8] [--rounds 4]
+
+One engine for each number of spins (`GOMP_SPINCOUNT`) and of slots, asked in turn; a hog is a process that computes all the
+time. Prints the medians in tokens a second, all streams together. No server of kodo's is between.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import time
+from contextlib import AsyncExitStack
+
+import aiohttp
+
+from kodo.config import kodo_home
+from kodo.engines.llama.supervisor import ChildConfig, Supervisor
+
+TOKENS = 96
+MARK = b'"content":"'
+
+
+async def _ask(session: aiohttp.ClientSession, question: str) -> int:
+    """Tokens of one streamed answer."""
+    prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
+    body = {"prompt": prompt, "stream": True, "temperature": 0, "top_k": 1, "n_predict": TOKENS}
+    async with session.post("http://engine/completion", json=body) as answer:
+        return sum([MARK in line async for line in answer.content])
+
+
+async def _round(engine: Supervisor, number: int, streams: int) -> float:
+    """Tokens per second."""
+    session = await engine.session()
+    began = time.perf_counter()
+    counts = await asyncio.gather(
+        *(_ask(session, f"Tell a long story about {number}{stream}.") for stream in range(streams))
+    )
+    return sum(counts) / (time.perf_counter() - began)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+async def main() -> None:
+    """Measure and print Markdown."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--spins", type=_numbers, default=[0, 100, 200, 1000])
+    parser.add_argument("--slots", type=_numbers, default=[8])
+    parser.add_argument("--streams", type=_numbers, default=[1, 8])
+    parser.add_argument("--hogs", type=int, default=0)
+    parser.add_argument("--rounds", type=int, default=4)
+    given = parser.parse_args()
+    model = next((kodo_home() / "models").rglob("*.gguf"))
+    async with AsyncExitStack() as stack:
+        for _ in range(given.hogs):
+            hog = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
+            stack.callback(hog.kill)
+        engines: dict[tuple[int, int], Supervisor] = {}
+        for spins in given.spins:
+            for slots in given.slots:
+                os.environ["GOMP_SPINCOUNT"] = str(spins)
+                engine = Supervisor(
+                    ChildConfig(model=model, threads=2, parallel=slots, batch=128, context=2048)
+                )
+                stack.push_async_callback(engine.stop)
+                await engine.start()
+                engines[spins, slots] = engine
+        print("| spins | slots | streams | tokens/s |\n| --- | --- | --- | --- |")
+        for streams in given.streams:
+            speeds: dict[tuple[int, int], list[float]] = {key: [] for key in engines}
+            for number in range(given.rounds):
+                for key, engine in engines.items():
+                    speeds[key].append(await _round(engine, number, streams))
+            for (spins, slots), values in speeds.items():
+                print(f"| {spins} | {slots} | {streams} | {statistics.median(values):.1f} |")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
