@@ -15,6 +15,7 @@ from pathlib import Path
 import openai
 from tests.serving import MODEL
 
+import kodo.server.listening  # noqa: F401 - the server imports it when it starts; here it is to be there already
 from kodo.config import ModelSettings, Settings
 from kodo.server.serve import serve
 

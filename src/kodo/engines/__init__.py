@@ -6,17 +6,21 @@ of them, nor the settings.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kodo.config import ModelSettings, Settings
+    from kodo.engines.llama.engine import LlamaEngine
     from kodo.lifecycle.ports import Engine
 
 
-def build(name: str, model: ModelSettings, settings: Settings, weights: Callable[[str], Path]) -> Engine:
-    """The engine behind a model name, not started. ``weights`` finds the GGUF of a llama model's target.
+async def build(
+    name: str, model: ModelSettings, settings: Settings, weights: Callable[[str], Path]
+) -> Engine:
+    """The engine behind a model name, to be started and stopped. ``weights`` finds the GGUF of a llama model's target.
 
     Raises:
         OSError, ValueError, kodo.engines.weights.errors.WeightsError: the target cannot be read.
@@ -39,8 +43,9 @@ def build(name: str, model: ModelSettings, settings: Settings, weights: Callable
             api_key=model.api_key.get_secret_value() if model.api_key is not None else None,
             window=model.context_window or DEFAULT_WINDOW,
         )
-    from kodo.engines.llama.engine import LlamaEngine, LlamaOptions
+    from kodo.engines.llama.options import LlamaOptions
     from kodo.engines.llama.size import size
+    from kodo.engines.llama.supervisor import Supervisor
 
     path = weights(model.target)
     fits = size(path, model.context_window or settings.llama.context)
@@ -59,4 +64,17 @@ def build(name: str, model: ModelSettings, settings: Settings, weights: Callable
         disk_bytes=settings.cache.disk_bytes,
         minimum_tokens=settings.cache.minimum_tokens,
     )
-    return LlamaEngine(path, options)
+    child = Supervisor(options.child(path))
+    child.begin()
+    try:
+        llama = await asyncio.to_thread(_llama)  # while the child loads the model
+    except BaseException:
+        await child.stop()
+        raise
+    return llama(path, options, child)
+
+
+def _llama() -> type[LlamaEngine]:
+    from kodo.engines.llama.engine import LlamaEngine
+
+    return LlamaEngine

@@ -1,4 +1,4 @@
-"""The only wiring place: settings in, a running application out. Nobody else imports engines and stores."""
+"""The wiring place: settings in, a running application out. What it stands on is :mod:`kodo.server.opening`'s."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from starlette.applications import Starlette
@@ -14,15 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
-from kodo.config import ModelSettings, Settings
-from kodo.engines import build
-from kodo.engines.weights.errors import WeightsError
-from kodo.engines.weights.registry import Registry
-from kodo.lifecycle.admission import Admission
+from kodo.config import Settings
 from kodo.lifecycle.errors import KodoError
-from kodo.lifecycle.plan import Backend
-from kodo.lifecycle.ports import Engine
-from kodo.lifecycle.records import Store
 from kodo.lifecycle.recovery import recover
 from kodo.lifecycle.sealing import Sealer
 from kodo.lifecycle.service import Service
@@ -40,15 +33,15 @@ from kodo.server.idempotency import Idempotency
 from kodo.server.keys import Keys, Secrets
 from kodo.server.limits import Limits
 from kodo.server.metrics import Metrics
+from kodo.server.opening import Opened, opened
 from kodo.server.responses import SKIPPED
 from kodo.server.routes import ROUTES
 from kodo.server.state import State
-from kodo.store.sqlite import SqliteStore
 from kodo.wire.decode import BadBody
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["WeightsError", "any_key", "build_app", "running"]
+__all__ = ["build_app", "running"]
 
 
 class SystemClock:
@@ -67,60 +60,20 @@ class RandomIds:
         return f"{prefix}_{secrets.token_hex(24)}"
 
 
-def open_store(settings: Settings) -> Store:
-    """The store that the settings name; not opened."""
-    return SqliteStore(settings.home)
-
-
-async def any_key(settings: Settings) -> bool:
-    """Whether a key was ever made; no server need run, and one may. Raises ``StoreFailed``."""
-    store = SqliteStore(settings.home, exclusive=False)
-    await store.open()
-    try:
-        return await Keys(store).exist()
-    finally:
-        await store.close()
-
-
-async def open_models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backend]:
-    """Start an engine for each model, one where several names stand for the same; and a queue for each engine.
-
-    A local model also answers to its own name.
-    """
-    engines: dict[ModelSettings, tuple[Engine, Admission]] = {}
-    names: dict[str, ModelSettings] = dict(settings.models)
-    for model in settings.models.values():
-        if model.engine == "llama" and "/" not in model.target:
-            names.setdefault(model.target, model)
-    backends: dict[str, Backend] = {}
-    for name, model in names.items():
-        if model not in engines:
-            engine = build(name, model, settings, Registry(settings.home).resolve)
-            stack.push_async_callback(engine.stop)
-            await engine.start()
-            card = await engine.card()
-            engines[model] = engine, Admission(card.parallel, settings.limits.queue)
-        engine, admission = engines[model]
-        backends[name] = Backend(
-            name=name, engine=engine, admission=admission, settings=model, card=await engine.card()
-        )
-    return backends
-
-
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[State]:
+async def running(settings: Settings, ground: Opened | None = None) -> AsyncIterator[State]:
     """The server's parts, started; stopped on the way out, whatever happened on the way in.
 
+    ``ground`` is what they stand on, where that is open already.
+
     Raises:
-        KodoError, kodo.engines.weights.errors.WeightsError: a part did not start; the message says why.
+        KodoError, kodo.server.opening.WeightsError: a part did not start; the message says why.
     """
     metrics = Metrics()
-    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
-        store = open_store(settings)
-        await store.open()
-        stack.push_async_callback(store.close)
-        models: Mapping[str, Backend] = await open_models(settings, stack)
+        if ground is None:
+            ground = await stack.enter_async_context(opened(settings))
+        store, models = ground.store, await ground.models
         metrics.watch(models)
         clock, ids = SystemClock(), RandomIds()
         files = Files(store, Blobs(settings.home / "files"), clock, ids)

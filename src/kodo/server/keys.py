@@ -67,10 +67,6 @@ class Keys:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def exist(self) -> bool:
-        """Whether any key was ever made: revoking the last one does not open the server again."""
-        return bool(await self._store.keys())
-
     async def caller(self, authorization: str | None) -> Caller:
         """Who an ``Authorization`` header stands for.
 

@@ -68,6 +68,7 @@ def _load(config: dict[str, Any]) -> Any:
     params.kv_unified = False
     params.n_batch = config["batch"]
     params.n_ubatch = config["batch"]
+    params.fit_params = False  # kodo has measured the machine; to measure it again takes 0.1 s
     params.warmup = False
     params.verbosity = 0
     params.ctx_shift = False

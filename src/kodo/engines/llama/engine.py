@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,13 +21,14 @@ from kodo.engines.llama.client import ChildClient
 from kodo.engines.llama.content import Ids
 from kodo.engines.llama.dialect import OWN, Frame
 from kodo.engines.llama.embedding import Embedder
+from kodo.engines.llama.options import LlamaOptions
 from kodo.engines.llama.overlap import likely
 from kodo.engines.llama.prompt import question, turns
 from kodo.engines.llama.replay import replay
 from kodo.engines.llama.saves import Saves, fingerprint
 from kodo.engines.llama.slots import Slot, Slots, common_prefix
 from kodo.engines.llama.structured import Grammars, schema_of
-from kodo.engines.llama.supervisor import ChildConfig, Supervisor
+from kodo.engines.llama.supervisor import Supervisor
 from kodo.engines.llama.template import Rendered, Template
 from kodo.engines.llama.tools import Offer, describe, resolve, shown
 from kodo.engines.llama.turn import Plan, Turn
@@ -59,23 +59,6 @@ EVICTED_SECONDS = 3600.0
 """How long the state of a cache key is kept on disk after its slot was needed for something else."""
 
 
-@dataclass(frozen=True)
-class LlamaOptions:
-    """What the engine is told besides the model. Sampling: where the client set none."""
-
-    name: str
-    threads: int = 2
-    parallel: int = 4
-    batch: int = 128
-    context: int = 8192
-    temperature: float = 0.2
-    top_p: float = 0.9
-    saves: Path | None = None
-    """Folder for saved prompt state; None saves none."""
-    disk_bytes: int = 2 * 2**30
-    minimum_tokens: int = 256
-
-
 class LlamaStats(Struct, frozen=True):
     """Counters for /metrics."""
 
@@ -88,19 +71,11 @@ class LlamaStats(Struct, frozen=True):
 class LlamaEngine:
     """An :class:`~kodo.lifecycle.ports.Engine` over a GGUF file."""
 
-    def __init__(self, model: Path, options: LlamaOptions) -> None:
+    def __init__(self, model: Path, options: LlamaOptions, supervisor: Supervisor | None = None) -> None:
+        """``supervisor`` of its child, where that is being started already."""
         self._options = options
         self._model = model
-        self._supervisor = Supervisor(
-            ChildConfig(
-                model=model,
-                threads=options.threads,
-                parallel=options.parallel,
-                batch=options.batch,
-                context=options.context,
-                saves=options.saves,
-            )
-        )
+        self._supervisor = supervisor or Supervisor(options.child(model))
         self._embedder = Embedder(model, options.threads)
         self._saves: Saves | None = None
         self._client = ChildClient(self._supervisor)
@@ -264,10 +239,11 @@ class LlamaEngine:
         async with self._slots.take(cache.owner, cache.key, plan.ids) as slot:
             self._recall()
             await self._swap(slot, cache, plan.ids)
+            settings = self._settings(prompt, slot)
             answer = Answer(
                 self._client,
                 self._template.tokens,
-                self._settings(prompt, slot),
+                settings,
                 plan.ids,
                 before=before,
                 room=room,

@@ -16,10 +16,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from kodo.lifecycle.errors import EngineUnavailable
+
+if TYPE_CHECKING:  # it takes a tenth of a second to import, in which the child loads its model
+    import aiohttp
 
 LOAD_SECONDS = 300.0
 """A large model on a slow disk may take minutes."""
@@ -50,7 +52,7 @@ class ChildConfig:
 
 
 class Supervisor:
-    """One child at a time. ``start`` and ``stop`` are called once each, from one event loop."""
+    """One child at a time. ``start`` and ``stop`` are called from one event loop; ``begin`` may come before ``start``."""
 
     def __init__(self, config: ChildConfig) -> None:
         self._config = config
@@ -58,6 +60,7 @@ class Supervisor:
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
+        self._starting: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
         self._reason = "it has not been started"
@@ -70,37 +73,42 @@ class Supervisor:
         """The child's process id while it runs."""
         return self._process.pid if self._process is not None and self._up.is_set() else None
 
+    def begin(self) -> None:
+        """Let the first child start by itself; :meth:`start` waits for it."""
+        if self._starting is None:
+            self._starting = asyncio.create_task(self._start(), name="llama-start")
+
     async def start(self) -> None:
         """Start the first child.
 
         Raises:
             EngineUnavailable: it could not load the model; the message says why.
         """
+        self.begin()
+        if self._starting is not None:
+            await self._starting
+
+    async def _start(self) -> None:
         base = tempfile.gettempdir()
         if len(os.fsencode(base)) > SOCKET_PATH_LIMIT - 30:
             base = "/tmp"  # noqa: S108  # the folder below is fresh and private; only the path has to be short
         self._folder = Path(tempfile.mkdtemp(prefix="kodo-", dir=base))
-        connector = aiohttp.UnixConnector(
-            path=str(self._folder / "e.sock"),
-            limit=0,
-            force_close=True,  # the child closes idle connections at will; a new one costs 0.1 ms
-        )
-        self._session = aiohttp.ClientSession(
-            "http://engine",
-            connector=connector,
-            headers={"authorization": f"Bearer {self._key}"},
-            timeout=aiohttp.ClientTimeout(total=None),
-            read_bufsize=2**20,
-        )
         try:
             await self._spawn()
         except EngineUnavailable:
-            await self.stop()
+            await self._let_go()
             raise
+        self._session = self._connect(self._folder)
         self._watcher = asyncio.create_task(self._watch(), name="llama-supervisor")
 
     async def stop(self) -> None:
-        """End the child and remove its folder. May be called twice."""
+        """End the child and remove its folder. May be called twice, and before it is up."""
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)  # raised where it was awaited
+        await self._let_go()
+
+    async def _let_go(self) -> None:
         if self._watcher is not None:
             self._watcher.cancel()
             with suppress(asyncio.CancelledError):
@@ -132,6 +140,22 @@ class Supervisor:
         if self._session is None:
             raise EngineUnavailable(f"The engine is not available: {self._reason}.")
         return self._session
+
+    def _connect(self, folder: Path) -> aiohttp.ClientSession:
+        import aiohttp
+
+        connector = aiohttp.UnixConnector(
+            path=str(folder / "e.sock"),
+            limit=0,
+            force_close=True,  # the child closes idle connections at will; a new one costs 0.1 ms
+        )
+        return aiohttp.ClientSession(
+            "http://engine",
+            connector=connector,
+            headers={"authorization": f"Bearer {self._key}"},
+            timeout=aiohttp.ClientTimeout(total=None),
+            read_bufsize=2**20,
+        )
 
     async def _spawn(self) -> None:
         if self._folder is None:
