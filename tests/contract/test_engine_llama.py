@@ -446,3 +446,22 @@ async def test_a_saved_prefix_answers_ten_times_sooner_than_a_cold_one(tmp_path:
             await answer(engine, prepared)
             seconds.append(asyncio.get_running_loop().time() - before)
     assert seconds[1] <= seconds[0] / 10
+
+
+# --- many at once ----------------------------------------------------------------------------------------------------
+
+
+async def test_prompts_that_come_at_once_are_all_read_whoever_leaves(tiny_path: Path) -> None:
+    """More of them than one step takes; every other one goes away, before or after its turn to be read."""
+    engine = llama(tiny_path, parallel=8)
+    async with running(engine):
+        asked = [asking(f"{number}: " + "word " * 10, max_output_tokens=5) for number in range(24)]
+        tasks = [asyncio.create_task(answer(engine, one)) for one in asked]
+        for number, task in enumerate(tasks):
+            if number % 2:
+                await asyncio.sleep(0.002)
+                task.cancel()
+        done = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [one.end.usage.output for one in done[::2] if not isinstance(one, BaseException)] == [5] * 12
+        assert (await answer(engine, asked[1])).end.usage.output == 5
+        assert engine.stats.busy == 0

@@ -16,6 +16,7 @@ import msgspec
 
 from kodo.engines.llama.client import ChildClient, Chunk, Completion, TokenLogprob
 from kodo.engines.llama.content import Ids
+from kodo.engines.llama.pace import Pace
 from kodo.engines.llama.template import TokenCache
 from kodo.lifecycle.ports import Progress, TextDelta, Usage
 from kodo.wire.items import Logprob, TopLogprob
@@ -36,8 +37,13 @@ class Answer:
         *,
         before: Ids = (),
         room: int,
+        pace: Pace,
+        unread: int,
     ) -> None:
+        """``unread``: ids of the prompt that the slot does not hold, as far as is known."""
         self._client = client
+        self._pace = pace
+        self._unread = unread
         self._tokens = tokens
         self._settings = settings
         self._prompt = len(prompt)
@@ -122,9 +128,11 @@ class Answer:
         begun = len(self.ids)
         counted = 0
         silent: list[int] = []
+        reading = await self._pace.turn(self._unread if first else 0)
         self._stream = stream = self._client.complete(body)
         try:
             async for chunk in stream.chunks():
+                reading.begun()
                 progress = chunk.prompt_progress
                 if progress is not None:
                     if first:
@@ -158,6 +166,7 @@ class Answer:
                     return
         finally:
             stream.close()
+            reading.begun()
         if self.ended == "eos" and silent:
             silent.pop()  # the template's mark for the end of a turn takes its place
         for ready in hold.rest(tuple(silent)):

@@ -23,6 +23,7 @@ from kodo.engines.llama.dialect import OWN, Frame
 from kodo.engines.llama.embedding import Embedder
 from kodo.engines.llama.options import LlamaOptions
 from kodo.engines.llama.overlap import likely
+from kodo.engines.llama.pace import Pace
 from kodo.engines.llama.prompt import question, turns
 from kodo.engines.llama.replay import replay
 from kodo.engines.llama.saves import Saves, fingerprint
@@ -87,6 +88,7 @@ class LlamaEngine:
         self._grammars = Grammars()
         self._thinks = False
         self._slots = Slots(options.parallel)
+        self._pace = Pace()
         self._window = options.context
         self._generation = 0
 
@@ -240,6 +242,7 @@ class LlamaEngine:
             self._recall()
             await self._swap(slot, cache, plan.ids)
             settings = self._settings(prompt, slot)
+            held = common_prefix(slot.ids, plan.ids) if settings["cache_prompt"] else 0
             answer = Answer(
                 self._client,
                 self._template.tokens,
@@ -247,6 +250,8 @@ class LlamaEngine:
                 plan.ids,
                 before=before,
                 room=room,
+                pace=self._pace,
+                unread=max(len(plan.ids) + len(before) - held, 1),
             )
             slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()
             turn = Turn(plan, prompt, answer, self._template.tokens, self._grammars)

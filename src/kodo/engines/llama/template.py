@@ -23,6 +23,7 @@ from msgspec import Struct
 from kodo.engines.llama.client import ChildClient
 from kodo.engines.llama.content import Content, Ids, Mark, Piece, Shown, Turn
 from kodo.engines.llama.dialect import Frame
+from kodo.engines.llama.joint import Joint
 from kodo.engines.llama.native import Native
 from kodo.lifecycle.errors import InvalidRequest
 
@@ -55,6 +56,7 @@ class TokenCache:
 
     def __init__(self, client: ChildClient, limit: int = CACHE_CHARACTERS) -> None:
         self._client = client
+        self._tokenize = Joint(client.tokenize_each)
         self._limit = limit
         self._size = 0
         self._ids: OrderedDict[tuple[str | None, str], Ids] = OrderedDict()
@@ -81,7 +83,7 @@ class TokenCache:
             elif found is not None:
                 self._ids.move_to_end((owner, text))
                 result[text] = found
-        for text, ids in zip(missing, await self._client.tokenize_each(missing), strict=True):
+        for text, ids in zip(missing, await self._tokenize(missing), strict=True):
             result[text] = ids
             self._put((owner, text), ids)
         return result
