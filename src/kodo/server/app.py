@@ -29,6 +29,7 @@ from kodo.server.files.parts import Uploads
 from kodo.server.files.shelf import Files
 from kodo.server.guard import Guard, RequestId
 from kodo.server.housekeeping import Ages, keep_pruning, prune
+from kodo.server.http import ClientGone, on_gone
 from kodo.server.idempotency import Idempotency
 from kodo.server.keys import Keys, Secrets
 from kodo.server.limits import Limits
@@ -128,6 +129,7 @@ def build_app(parts: State) -> Starlette:
             KodoError: on_known,
             BadBody: on_known,
             HTTPException: on_http,
+            ClientGone: on_gone,
             Exception: on_bug,
         },
         middleware=[

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from kodo.lifecycle.admission import Priority
 from kodo.lifecycle.errors import InvalidRequest
 from kodo.lifecycle.service import Service
-from kodo.server.http import GONE, ClientGone, json_response, or_gone
+from kodo.server.http import json_response, or_gone
 from kodo.server.state import caller, json_body, state
 from kodo.wire.decode import convert
 from kodo.wire.embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, EmbeddingsUsage
@@ -26,8 +26,6 @@ async def create(request: Request) -> Response:
         body: EmbeddingsRequest = convert(await json_body(request), EmbeddingsRequest)
         value = await or_gone(request, embed(here.service, who.owner, body))
         ticket.charge(value.usage.total_tokens)
-    except ClientGone:
-        return GONE
     finally:
         ticket.close()
     return json_response(value, headers=ticket.headers)

@@ -17,12 +17,13 @@ T = TypeVar("T")
 _encode = msgspec.json.Encoder().encode
 
 
-GONE = Response(status_code=499)
-"""For a client that will not read it; the status shows in the metrics only."""
-
-
 class ClientGone(Exception):
     """The client hung up before it had its answer."""
+
+
+async def on_gone(request: Request, error: Exception) -> Response:
+    """Starlette's handler for :class:`ClientGone`: nobody reads this; the status shows in the metrics only."""
+    return Response(status_code=499)
 
 
 async def read_body(request: Request, limit: int) -> bytes:

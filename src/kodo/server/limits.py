@@ -6,6 +6,8 @@ they are known: a request over the limit is let through once, and the next ones 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,6 +61,15 @@ class Ticket:
     def headers(self) -> dict[str, str]:
         """The ``x-ratelimit-*`` headers."""
         return _headers(self._account)
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """While the work is begun: where that fails, the request is over."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
 
     def charge(self, tokens: int) -> None:
         """Tokens that the request used."""

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from kodo.lifecycle.plan import Call
 from kodo.lifecycle.run import Run
 from kodo.lifecycle.service import Service
-from kodo.server.http import GONE, ClientGone, EventStream, json_response, or_gone
+from kodo.server.http import ClientGone, EventStream, json_response, or_gone
 from kodo.server.limits import Ticket
 from kodo.server.lists import page_of, query_of, whole_number, wire_list
 from kodo.server.state import State, caller, json_body, state
@@ -40,17 +40,11 @@ async def create(request: Request) -> Response:
     """``POST /v1/responses``."""
     here, who = state(request), caller(request)
     ticket = here.limits.admit(who)
-    try:
+    with ticket.starting():
         raw = await json_body(request)
         body = create_response(raw)
         call = Call(owner=who.owner, streamed=bool(body.stream) or bool(body.background))
         run = await here.service.create(call, body)
-    except ClientGone:
-        ticket.close()
-        return GONE
-    except BaseException:
-        ticket.close()
-        raise
     note = _skipped(here, raw)
     if body.stream:
         return _streamed(here, run, ticket, note)
@@ -63,7 +57,7 @@ async def create(request: Request) -> Response:
         response = await or_gone(request, run.wait())
     except ClientGone:
         await here.service.stop(run)
-        return GONE
+        raise
     finally:
         _settle(run, ticket)
     return json_response(response, headers={**ticket.headers, **note})
@@ -141,8 +135,6 @@ async def compact(request: Request) -> Response:
         body = compact_request(await json_body(request))
         value = await or_gone(request, here.service.compact(Call(owner=who.owner), body))
         ticket.charge(value.usage.total_tokens)
-    except ClientGone:
-        return GONE
     finally:
         ticket.close()
     return json_response(value, headers=ticket.headers)

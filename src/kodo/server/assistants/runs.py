@@ -9,7 +9,7 @@ from kodo.server.assistants import papers, translate
 from kodo.server.assistants.assistants import PAGE
 from kodo.server.assistants.job import Job
 from kodo.server.assistants.stream import DONE, error_frame, frame
-from kodo.server.http import GONE, ClientGone, EventStream, json_response
+from kodo.server.http import EventStream, json_response
 from kodo.server.limits import Ticket
 from kodo.server.lists import page_of, query_of, wire_list
 from kodo.server.state import caller, json_body, state
@@ -37,16 +37,10 @@ async def _create(
 ) -> Response:
     here, who = state(request), caller(request)
     ticket = here.limits.admit(who)
-    try:
+    with ticket.starting():
         query_of(request, INCLUDE)
         body = translate.body(await json_body(request), kind)
         job = await here.runs.create(who.owner, body, thread_id, charge=ticket.charge)
-    except ClientGone:
-        ticket.close()
-        return GONE
-    except BaseException:
-        ticket.close()
-        raise
     return _answer(job, ticket, 0 if body.stream else None)
 
 
@@ -54,17 +48,11 @@ async def submit_tool_outputs(request: Request) -> Response:
     """``POST /v1/threads/{id}/runs/{id}/submit_tool_outputs``."""
     here, who, path = state(request), caller(request), request.path_params
     ticket = here.limits.admit(who)
-    try:
+    with ticket.starting():
         body = translate.body(await json_body(request), wire.SubmitToolOutputs)
-        job = await here.runs.job(who.owner, path["thread_id"], path["run_id"])
+        job = await here.runs.waiting(who.owner, path["thread_id"], path["run_id"])
         position = job.position
         await job.submit(body.tool_outputs)
-    except ClientGone:
-        ticket.close()
-        return GONE
-    except BaseException:
-        ticket.close()
-        raise
     return _answer(job, ticket, position if body.stream else None)
 
 

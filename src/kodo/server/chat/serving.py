@@ -19,7 +19,7 @@ from kodo.lifecycle.service import Service
 from kodo.server.chat import answer
 from kodo.server.chat.request import create_request, sampling
 from kodo.server.errors import translate
-from kodo.server.http import GONE, ClientGone, EventStream, json_response, or_gone
+from kodo.server.http import EventStream, json_response, or_gone
 from kodo.server.limits import Ticket
 from kodo.server.state import State, caller, json_body, state
 from kodo.wire import chat
@@ -47,24 +47,16 @@ async def serve(family: Family[B], request: Request) -> Response:
     """The endpoint."""
     here, who = state(request), caller(request)
     ticket = here.limits.admit(who)
-    try:
+    with ticket.starting():
         body = family.parse(await json_body(request))
         call = Call(owner=who.owner, streamed=bool(body.stream))
         runs = await _start(here.service, call, family.requests(body))
-    except ClientGone:
-        ticket.close()
-        return GONE
-    except BaseException:
-        ticket.close()
-        raise
     if body.stream:
         return _streamed(here, family.frames(here.service, who.owner, body, runs), runs, ticket)
     try:
         for run in runs:
             await or_gone(request, run.wait())
         return json_response(await family.whole(here.service, who.owner, body, runs), headers=ticket.headers)
-    except ClientGone:
-        return GONE
     finally:
         await _settle(here, runs, ticket)
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from kodo.server.files.multipart import read_form
-from kodo.server.http import GONE, ClientGone, json_response
+from kodo.server.http import json_response
 from kodo.server.lists import page_of, query_of, wire_list
 from kodo.server.state import caller, state
 from kodo.wire.decode import BadBody, convert
@@ -23,14 +23,11 @@ _LONGEST_NAME = 512
 async def create(request: Request) -> Response:
     """``POST /v1/files``: a form, streamed to disk."""
     files, owner = state(request).files, caller(request).owner
-    try:
-        async with files.draft(owner) as draft:
-            form = await read_form(request, draft.sink.write, file_field="file", limit=MOST_BYTES)
-            said: FileForm = convert(_nested(form.fields), FileForm)
-            draft.filename = (form.filename or "file")[:_LONGEST_NAME]
-            draft.purpose, draft.expires_after = said.purpose, said.expires_after
-    except ClientGone:
-        return GONE
+    async with files.draft(owner) as draft:
+        form = await read_form(request, draft.sink.write, file_field="file", limit=MOST_BYTES)
+        said: FileForm = convert(_nested(form.fields), FileForm)
+        draft.filename = (form.filename or "file")[:_LONGEST_NAME]
+        draft.purpose, draft.expires_after = said.purpose, said.expires_after
     return json_response(draft.file)
 
 

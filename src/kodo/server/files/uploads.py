@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from kodo.lifecycle.errors import InvalidRequest
 from kodo.server.files.multipart import read_form
-from kodo.server.http import GONE, ClientGone, json_response
+from kodo.server.http import json_response
 from kodo.server.state import caller, json_body, state
 from kodo.wire.decode import BadBody, convert
 from kodo.wire.files import CompleteUpload, CreateUpload
@@ -27,13 +27,10 @@ async def create(request: Request) -> Response:
 async def add_part(request: Request) -> Response:
     """``POST /v1/uploads/{id}/parts``: a form, streamed to disk."""
     uploads = state(request).uploads
-    try:
-        async with uploads.part(caller(request).owner, request.path_params["upload_id"]) as (value, sink):
-            form = await read_form(request, sink.write, file_field="data", limit=MOST_PART_BYTES)
-            for name in form.fields:
-                raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
-    except ClientGone:
-        return GONE
+    async with uploads.part(caller(request).owner, request.path_params["upload_id"]) as (value, sink):
+        form = await read_form(request, sink.write, file_field="data", limit=MOST_PART_BYTES)
+        for name in form.fields:
+            raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
     return json_response(value)
 
 

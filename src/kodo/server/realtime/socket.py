@@ -15,6 +15,7 @@ from kodo.lifecycle.ports import ContextItem
 from kodo.lifecycle.run import Run
 from kodo.server.errors import error_response, translate
 from kodo.server.keys import Caller
+from kodo.server.limits import Ticket
 from kodo.server.realtime.events import Translator
 from kodo.server.realtime.session import (
     Config,
@@ -179,20 +180,17 @@ class _Session:
         place = "session"
         created = msgspec.structs.replace(request(self._config, own), previous_response_id=place)
         ticket = self._here.limits.admit(self._who)
-        try:
+        with ticket.starting():
             call = Call(owner=self._who.owner, streamed=True, local={place: context})
             run = await self._here.service.create(call, created)
-        except BaseException:
-            ticket.close()
-            raise
         self._runs[run.id] = run
         if in_band:
             self._current = run.id
         last = self._conversation.last() if in_band else None
         translator = Translator(run.id, self._conversation_id if in_band else None, last)
-        limits = ticket.headers
-        ticket_done = (ticket.charge, ticket.close)
-        self._tasks[run.id] = asyncio.create_task(self._speak(run, translator, in_band, limits, ticket_done))
+        self._tasks[run.id] = asyncio.create_task(
+            self._speak(run, translator, ticket, ticket.headers, in_band=in_band)
+        )
 
     def _given(self, items: tuple[dict[str, Any], ...]) -> tuple[ContextItem, ...]:
         found = []
@@ -205,14 +203,8 @@ class _Session:
         return tuple(found)
 
     async def _speak(
-        self,
-        run: Run,
-        translator: Translator,
-        in_band: bool,
-        limits: dict[str, str],
-        ticket_done: tuple[Callable[[int], None], Callable[[], None]],
+        self, run: Run, translator: Translator, ticket: Ticket, limits: dict[str, str], *, in_band: bool
     ) -> None:
-        charge, close = ticket_done
         try:
             async for batch in run.events():
                 for event in batch:
@@ -221,14 +213,14 @@ class _Session:
                             self._finish(run, in_band)
                         await self._send(shown.pop("type"), **shown)
             usage = run.response.usage
-            charge(usage.total_tokens if usage is not None else 0)
+            ticket.charge(usage.total_tokens if usage is not None else 0)
             await self._send("rate_limits.updated", rate_limits=_limits(limits))
         finally:
             await self._here.service.stop(run)
             self._finish(run, in_band)
             self._runs.pop(run.id, None)
             self._tasks.pop(run.id, None)
-            close()
+            ticket.close()
 
     def _finish(self, run: Run, in_band: bool) -> None:
         """The answer joins the conversation, before anybody hears that it is done."""
