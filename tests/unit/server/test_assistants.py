@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import re
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, get_args
@@ -27,6 +28,7 @@ from kodo.lifecycle.errors import StoreFailed
 from kodo.lifecycle.records import DocumentRow, Page
 from kodo.server.assistants import translate
 from kodo.server.assistants.job import MOVES
+from kodo.store import documents
 from kodo.wire import assistants as wire
 from kodo.wire.items import InputText
 from kodo.wire.items import Message as Item
@@ -618,6 +620,31 @@ async def test_additional_messages_and_the_last_messages_are_what_the_model_sees
         assert (await c.texts(thread))[-2:] == [("user", "newest"), ("assistant", "newest")]
         assert run["usage"]["prompt_tokens"] < 20
         assert (await c.over(thread))["usage"]["prompt_tokens"] > 80
+
+
+async def test_a_run_that_cannot_be_stored_adds_no_messages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are stored together, so that whoever tries again has them in the thread once."""
+    put = documents.put
+
+    def full(connection: sqlite3.Connection, row: DocumentRow) -> None:
+        if row.kind == "thread.run":
+            raise sqlite3.OperationalError("database or disk is full")
+        put(connection, row)
+
+    async with client(tmp_path) as c:
+        thread = await c.thread("first")
+        body = {
+            "assistant_id": c.assistant_id,
+            "additional_messages": [{"role": "user", "content": "second"}],
+        }
+        with monkeypatch.context() as patch:
+            patch.setattr(documents, "put", full)
+            await c.refused("POST", f"threads/{thread}/runs", body, status=500)
+        assert await c.texts(thread) == [("user", "first")]
+        await c.over(thread, additional_messages=body["additional_messages"])
+        assert [role for role, _ in await c.texts(thread)] == ["user", "user", "assistant"]
 
 
 @pytest.mark.parametrize("words", ["hi", "Two words and a few more.", "日本語で答えて。", "a\n" * 50])

@@ -77,7 +77,7 @@ class Runs:
             id=self.service.ids.new("thread"), created_at=int(now), metadata=dict(body.metadata or {})
         )
         await self.service.store.put_document(papers.row_of(papers.THREAD, owner, thread, at=now))
-        await papers.add_messages(self.service, owner, thread.id, body.messages)
+        await papers.new_messages(self.service, owner, thread.id, body.messages).add(self.service.store)
         return thread
 
     async def delete_thread(self, owner: str, thread_id: str) -> None:
@@ -125,11 +125,12 @@ class Runs:
             told.append(("thread.created", thread))
             thread_id = thread.id
         async with self.quiet(owner, thread_id):
-            await papers.add_messages(
+            more = papers.new_messages(
                 self.service, owner, thread_id, getattr(body, "additional_messages", None) or ()
             )
+            last = more.items[-1].id if more.items else await papers.last_item(store, owner, thread_id)
             new = msgspec.structs.replace(new, thread_id=thread_id)
-            kept = KeptRun(run=new, stands_on=await papers.last_item(store, owner, thread_id))
+            kept = KeptRun(run=new, stands_on=last)
             run_row = DocumentRow(
                 kind=papers.RUN,
                 id=new.id,
@@ -139,7 +140,7 @@ class Runs:
                 status=new.status,
                 body=msgspec.json.encode(kept),
             )
-            await store.put_document(run_row)
+            await more.add(store, run_row)  # in one go: without the run, its messages would be there twice
             told += [("thread.run.created", new), ("thread.run.queued", new)]
             priority = Priority.INTERACTIVE if body.stream else Priority.BACKGROUND
             job = Job(self.service, run_row, priority=priority, charge=charge, told=told)
@@ -156,18 +157,14 @@ class Runs:
         job = self._jobs.get(row.id)
         return job.run if job is not None else msgspec.json.decode(row.body, type=KeptRun).run
 
-    async def job(self, owner: str, thread_id: str, run_id: str) -> Job:
+    async def waiting(self, owner: str, thread_id: str, run_id: str) -> Job:
         """A run that may wait for outputs.
 
         Raises:
             NotFound: it is not there.
             InvalidRequest: it is over.
         """
-        run = await self.get(owner, thread_id, run_id)
-        job = self._jobs.get(run_id)
-        if job is None:
-            raise not_waiting(run)
-        return job
+        return await self._at_work(owner, thread_id, run_id, not_waiting)
 
     async def cancel(self, owner: str, thread_id: str, run_id: str) -> wire.ThreadRun:
         """Cancel a run; the answer says ``cancelling``.
@@ -176,11 +173,7 @@ class Runs:
             NotFound: it is not there.
             InvalidRequest: it is over.
         """
-        run = await self.get(owner, thread_id, run_id)
-        job = self._jobs.get(run_id)
-        if job is None:
-            raise not_cancellable(run)
-        return await job.cancel()
+        return await (await self._at_work(owner, thread_id, run_id, not_cancellable)).cancel()
 
     async def update(self, owner: str, thread_id: str, run_id: str, body: wire.NewMetadata) -> wire.ThreadRun:
         """New metadata for a run. NotFound: it is not there."""
@@ -195,6 +188,16 @@ class Runs:
         return run
 
     # --- inside ---
+
+    async def _at_work(
+        self, owner: str, thread_id: str, run_id: str, over: Callable[[wire.ThreadRun], InvalidRequest]
+    ) -> Job:
+        """A run's job. Raises NotFound; and what ``over`` makes of a run that has none any more."""
+        run = await self.get(owner, thread_id, run_id)
+        job = self._jobs.get(run_id)
+        if job is None:
+            raise over(run)
+        return job
 
     def _lock(self, owner: str, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault((owner, thread_id), asyncio.Lock())

@@ -23,7 +23,7 @@ async def create(request: Request) -> Response:
     here, owner, thread_id = state(request), caller(request).owner, request.path_params["thread_id"]
     body = translate.body(await json_body(request), wire.CreateMessage)
     async with here.runs.quiet(owner, thread_id):
-        (message,) = await papers.add_messages(here.service, owner, thread_id, [body])
+        (message,) = await papers.new_messages(here.service, owner, thread_id, [body]).add(here.store)
     return json_response(message)
 
 

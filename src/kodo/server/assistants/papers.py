@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -89,16 +90,39 @@ def with_metadata(value: T, body: wire.NewMetadata) -> T:
     return msgspec.structs.replace(value, metadata=dict(body.metadata or {}))
 
 
-async def add_messages(
+@dataclass(frozen=True)
+class NewMessages:
+    """Messages that are not in their thread yet."""
+
+    owner: str
+    thread_id: str
+    values: Sequence[wire.ThreadMessage]
+    items: Sequence[ItemRow]
+    rows: Sequence[DocumentRow]
+
+    async def add(self, store: Store, run: DocumentRow | None = None) -> Sequence[wire.ThreadMessage]:
+        """Put them at the thread's end, and a run on them with them, all or none. NotFound: there is no such thread."""
+        begun = [] if run is None else [run]
+        if self.rows:  # together: the model is shown the items, the client the documents
+            await store.append_items(self.owner, self.thread_id, self.items, [*self.rows, *begun])
+        elif run is not None:
+            await store.put_document(run)
+        return self.values
+
+
+def new_messages(
     service: Service, owner: str, thread_id: str, given: Sequence[wire.CreateMessage]
-) -> list[wire.ThreadMessage]:
-    """Messages at a thread's end. NotFound: the thread is not there."""
+) -> NewMessages:
+    """Messages for a thread."""
     now = service.clock.now()
     made = [translate.message(each, thread_id, service.ids, now) for each in given]
-    if made:  # together: the model is shown the items, the client the documents
-        rows = [row_of(MESSAGE, owner, message, parent=thread_id, at=now) for _, message in made]
-        await service.store.append_items(owner, thread_id, [item for item, _ in made], rows)
-    return [message for _, message in made]
+    return NewMessages(
+        owner=owner,
+        thread_id=thread_id,
+        values=[message for _, message in made],
+        items=[item for item, _ in made],
+        rows=[row_of(MESSAGE, owner, message, parent=thread_id, at=now) for _, message in made],
+    )
 
 
 async def last_item(store: Store, owner: str, thread_id: str) -> str | None:
