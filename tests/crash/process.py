@@ -23,10 +23,19 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.process"])
 
 
-def _serve(home: Path, scripts: dict[str, Path]) -> None:
+def _serve(home: Path, scripts: dict[str, Path], run_seconds: float) -> None:
     os.setsid()  # a test that is interrupted does not interrupt the server instead
     models = {name: ModelSettings(engine="scripted", target=str(script)) for name, script in scripts.items()}
-    serve(Settings(home=home, port=0, models=models, heartbeat_seconds=0.2, shutdown_seconds=2))
+    serve(
+        Settings(
+            home=home,
+            port=0,
+            models=models,
+            heartbeat_seconds=0.2,
+            shutdown_seconds=2,
+            run_seconds=run_seconds,
+        )
+    )
 
 
 @dataclass
@@ -54,12 +63,12 @@ class Killable:
         return self.process.exitcode
 
 
-def start(home: Path, script: Path, **others: Path) -> Killable:
+def start(home: Path, script: Path, *, run_seconds: float = 600, **others: Path) -> Killable:
     """Start a server with the scripted engine on a free port, and wait until it takes requests. ``others``: scripts of
     more models, by name."""
     note = home / "server.json"
     note.unlink(missing_ok=True)
-    process = _FORKS.Process(target=_serve, args=(home, {MODEL: script, **others}), daemon=True)
+    process = _FORKS.Process(target=_serve, args=(home, {MODEL: script, **others}, run_seconds), daemon=True)
     process.start()
     deadline = time.monotonic() + 120
     while not note.exists():

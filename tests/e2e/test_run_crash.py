@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -82,3 +83,38 @@ def check(sdk: openai.OpenAI, thread_id: str) -> None:
     ]
     assert run.usage is not None
     assert sum(step.usage.total_tokens for step in steps if step.usage) == run.usage.total_tokens
+
+
+LIFE = 0.3
+STRIKES = [LIFE + late for late in (-0.05, -0.02, -0.01, -0.005, 0.0, 0.003, 0.006, 0.01, 0.015, 0.02, 0.05)]
+"""Seconds after a run was begun."""
+
+
+@pytest.mark.parametrize("turn", ["waiting", "speaking"])
+def test_a_run_killed_in_the_moment_it_expires_has_expired(turn: str, tmp_path: Path) -> None:
+    """Once, with everything in its thread over: the moment of the kill shows nowhere."""
+    script = tmp_path / "script.json"
+    steps = [{"type": "text", "text": "Let me see. " * 400}] if turn == "speaking" else [CALL]
+    script.write_text(json.dumps({"turns": [{"match": "add", "steps": steps}], "pace": 0.002}))
+    server = start(tmp_path / "home", script, run_seconds=LIFE)
+    assistant = server.sdk().beta.assistants.create(model=MODEL, tools=[TOOL])
+    try:
+        for strike in STRIKES:
+            api = server.sdk().beta.threads
+            thread = api.create(messages=[{"role": "user", "content": "add"}])
+            begun = time.monotonic()
+            api.runs.create(thread.id, assistant_id=assistant.id)
+            time.sleep(max(0.0, begun + strike - time.monotonic()))
+            server.kill()
+            server = start(tmp_path / "home", script, run_seconds=LIFE)
+            api = server.sdk().beta.threads
+            (run,) = api.runs.list(thread.id)
+            run = api.runs.poll(run_id=run.id, thread_id=thread.id)
+            assert (run.status, run.required_action, run.last_error) == ("expired", None, None)
+            made = list(api.runs.steps.list(run.id, thread_id=thread.id))
+            assert {step.status for step in made} <= {"expired", "completed"}
+            said = [message for message in api.messages.list(thread.id) if message.role == "assistant"]
+            assert len(said) == sum(step.type == "message_creation" for step in made)
+            assert {message.status for message in said} <= {"incomplete", "completed"}
+    finally:
+        server.kill()
