@@ -74,8 +74,8 @@ scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, besi
 	@$(B)/kodo scorecard --out docs/scorecard.md $(ARGS)
 
 .PHONY: bench-serve
-bench-serve: setup-dev ## The API's speed against its engine's own (ROUNDS=, TOKENS=)
-	@$(B)/python bench/bench_serve.py --rounds $(or $(ROUNDS),10) --tokens $(or $(TOKENS),96)
+bench-serve: setup-dev ## The API's speed against its engine's own (ROUNDS=, TOKENS=, ARGS=)
+	@$(B)/python bench/bench_serve.py --rounds $(or $(ROUNDS),10) --tokens $(or $(TOKENS),96) $(ARGS)
 
 .PHONY: fuzz
 fuzz: setup-dev ## Thousands of requests made from /openapi.json, good, bad and in chains; none may fail the server (FUZZ=)

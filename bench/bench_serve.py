@@ -7,6 +7,7 @@ second, time to first token, and the ratio pair by pair. Also the API process's 
 until it is ready, the engine included: the median of five starts.
 
     make bench-serve            # ROUNDS=10 TOKENS=96
+    python -m bench.bench_serve --together 1000000      # all prompts to the engine at once, see engines/llama/pace.py
 """
 
 from __future__ import annotations
@@ -36,12 +37,16 @@ HOST = """
 import asyncio, json, socket, sys, pathlib
 import uvicorn, uvloop
 from kodo import config
+from kodo.engines.llama.pace import Pace
 from kodo.server.app import build_app, running
 
 async def main():
     settings = config.load(home=pathlib.Path(sys.argv[1]))
     async with running(settings) as parts:
-        supervisor = parts.models["codex-mini-latest"].engine._supervisor
+        engine = parts.models["codex-mini-latest"].engine
+        if len(sys.argv) > 2:
+            engine._pace = Pace(int(sys.argv[2]))
+        supervisor = engine._supervisor
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(sys.argv[1] + "/kodo.sock")
         server = uvicorn.Server(uvicorn.Config(build_app(parts), lifespan="off", log_config=None, access_log=False))
@@ -101,8 +106,8 @@ def _native(question: str, tokens: int) -> dict[str, object]:
 
 async def _round(
     client: aiohttp.ClientSession, url: str, native: bool, streams: int, tokens: int, question: int
-) -> tuple[float, float]:
-    """Tokens per second of all streams together, and the median time to the first token."""
+) -> tuple[float, float, float]:
+    """Tokens per second of all streams together, and the median and the longest time to the first token."""
     bodies = [
         (_native if native else _kodo)(f"Tell a long story about the number {question}{stream}.", tokens)
         for stream in range(streams)
@@ -111,9 +116,8 @@ async def _round(
     began = time.perf_counter()
     samples = await asyncio.gather(*(_ask(client, url, body, mark) for body in bodies))
     wall = time.perf_counter() - began
-    return sum(sample.tokens for sample in samples) / wall, statistics.median(
-        sample.first for sample in samples
-    )
+    firsts = [sample.first for sample in samples]
+    return sum(sample.tokens for sample in samples) / wall, statistics.median(firsts), max(firsts)
 
 
 async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
@@ -132,22 +136,25 @@ async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
         for streams in (1, 8):
             speed: dict[bool, list[float]] = {True: [], False: []}
             first: dict[bool, list[float]] = {True: [], False: []}
+            last: dict[bool, list[float]] = {True: [], False: []}
             for number in range(-1, rounds):  # the first round warms up
                 order = (True, False) if number % 2 else (False, True)
                 for turn, is_native in enumerate(order):
                     client, url = (native, native_url) if is_native else (kodo, kodo_url)
-                    rate, ttft = await _round(
+                    rate, ttft, longest = await _round(
                         client, url, is_native, streams, tokens, 102 + 2 * number + turn
                     )
                     if number >= 0:
                         speed[is_native].append(rate)
                         first[is_native].append(ttft)
+                        last[is_native].append(longest)
             ratio = statistics.median(k / n for k, n in zip(speed[False], speed[True], strict=True))
             more = statistics.median(k - n for k, n in zip(first[False], first[True], strict=True)) * 1000
             rows.append(
                 f"| {streams} | {statistics.median(speed[True]):.1f} | {statistics.median(speed[False]):.1f} "
                 f"| {ratio:.3f} | {statistics.median(first[True]) * 1000:.0f} "
-                f"| {statistics.median(first[False]) * 1000:.0f} | {more:+.1f} |"
+                f"| {statistics.median(first[False]) * 1000:.0f} | {more:+.1f} "
+                f"| {statistics.median(last[True]) * 1000:.0f} | {statistics.median(last[False]) * 1000:.0f} |"
             )
     return rows
 
@@ -180,12 +187,14 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=96)
+    parser.add_argument("--together", help="instead of kodo's own number")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "models").symlink_to(kodo_home() / "models")
         ready = statistics.median(start_up(Path(folder)) for _ in range(STARTS))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", HOST, folder, stdout=asyncio.subprocess.PIPE
+            *(sys.executable, "-c", HOST, folder, *([options.together] if options.together else [])),
+            stdout=asyncio.subprocess.PIPE,
         )
         try:
             assert process.stdout is not None
@@ -196,9 +205,10 @@ async def main() -> None:
             process.terminate()
             await process.wait()
     print(
-        "| streams | native tokens/s | kodo tokens/s | ratio | native TTFT ms | kodo TTFT ms | kodo more, ms |"
+        "| streams | native tokens/s | kodo tokens/s | ratio | native TTFT ms | kodo TTFT ms | kodo more, ms "
+        "| native, the last | kodo, the last |"
     )
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     print("\n".join(rows))
     print(
         f"\nAPI process: {memory:.0f} MB resident without the engine; `kodo serve` is ready in {ready:.2f} s, "
