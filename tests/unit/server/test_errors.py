@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 
 import pytest
-from tests.serving import served, settings
+from tests.serving import MODEL, served, settings
 
 from kodo.lifecycle import errors as lifecycle
 from kodo.server import errors as server
@@ -71,3 +72,49 @@ async def test_a_bug_is_an_answer_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert answer.headers["x-request-id"].startswith("req_")
     assert answer.json()["error"]["type"] == "server_error"
     assert "secret" not in answer.text
+
+
+BODIES = (
+    "responses",
+    "responses/compact",
+    "responses/input_tokens",
+    "chat/completions",
+    "completions",
+    "embeddings",
+    "conversations",
+    "batches",
+    "uploads",
+    "assistants",
+    "threads",
+    "threads/runs",
+    "realtime/client_secrets",
+)
+
+
+async def test_who_hangs_up_in_the_middle_of_a_body_is_no_bug(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever a body is read: nothing is logged, and the key may ask again at once."""
+    given = settings(tmp_path / "home", limits={"concurrent_requests": 1})
+    async with served(given) as server:
+        port = int(server.url.rpartition(":")[2])
+        for path in BODIES:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = f"POST /v1/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            writer.write(f'{head}Content-Length: 100\r\n\r\n{{"model":'.encode())
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        async with server.http() as http:
+            async with asyncio.timeout(10):
+                while True:
+                    metrics = (await http.get("/metrics")).text
+                    gone = re.findall(
+                        r'^kodo_http_requests_total{.*status="499"} (\d+)', metrics, re.MULTILINE
+                    )
+                    if sum(map(int, gone)) == len(BODIES):
+                        break
+                    await asyncio.sleep(0.01)
+        answer = await server.sdk().responses.create(model=MODEL, input="Still there?")
+        assert answer.status == "completed"
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]
