@@ -12,7 +12,8 @@ from kodo.lifecycle.plan import Call
 from kodo.lifecycle.ports import ContextItem
 from kodo.lifecycle.records import ResponseRow
 from kodo.lifecycle.run import Run
-from kodo.lifecycle.service import Service, StoredRequest, decode_response, read_request, unfolded
+from kodo.lifecycle.service import Service
+from kodo.lifecycle.stored import StoredRequest, decode_response, read_request, unfolded
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     run = await _read(service, row, stored)
     begun_with = (ContextItem(item=item) for item in run.skeleton.output)
     items = (*await _context(service, row, stored), *begun_with)
-    prepared, _ = await service.prepare(call, stored.request, backend, items)
+    prepared, _ = await service.prompts.prepare(call, stored.request, backend, items)
     if log.said(run.entries) and not backend.card.continues:
         run.emit(log.Restarted())
     run.created()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import msgspec
@@ -17,39 +16,33 @@ from kodo.config import Settings
 from kodo.lifecycle import log, plan
 from kodo.lifecycle.admission import Priority
 from kodo.lifecycle.assemble import Assembler, engine_usage
-from kodo.lifecycle.attachments import attached
-from kodo.lifecycle.compact import NO_USAGE, Compacted, compact
-from kodo.lifecycle.context import History, drop_oldest, history, plain, seal_reasoning, shown
+from kodo.lifecycle.compact import NO_USAGE
+from kodo.lifecycle.context import seal_reasoning
 from kodo.lifecycle.errors import (
-    ContextLengthExceeded,
     InvalidRequest,
     NotFound,
     Overloaded,
-    StoreFailed,
 )
 from kodo.lifecycle.generate import Generation, Observer
 from kodo.lifecycle.plan import TRUNCATED, Backend, Call
 from kodo.lifecycle.ports import (
     Clock,
-    ContextItem,
     FileReader,
     Ids,
     Prepared,
-    Sampling,
     Usage,
 )
+from kodo.lifecycle.prompts import Prompts, Summarise
 from kodo.lifecycle.records import ItemRow, Page, ResponseRow, Store
 from kodo.lifecycle.run import Run
 from kodo.lifecycle.sealing import Sealer
+from kodo.lifecycle.stored import decode_response, read_request, stored_request, unfolded
 from kodo.wire.events import StreamEvent
-from kodo.wire.items import Compaction, Message, Reasoning, text_of
+from kodo.wire.items import Message, Reasoning, text_of
 from kodo.wire.request import CompactRequest, CreateResponse
 from kodo.wire.response import CompactedResponse, Response, ResponseUsage
 
 logger = logging.getLogger(__name__)
-
-MOST_KNOWN = 4096
-"""Responses whose contexts are remembered as plain."""
 
 
 class Service:
@@ -74,11 +67,8 @@ class Service:
         self.sealer = sealer
         self.settings = settings
         self.observer = observer
-        self.files = files
+        self.prompts = Prompts(store=store, ids=ids, sealer=sealer, settings=settings, files=files)
         self._runs: dict[str, Run] = {}
-        self._plain: OrderedDict[str, int] = OrderedDict()
-        """By response: how many items of its context are known to be shown as they are, so that a turn looks only at
-        what is new. A context never changes at its beginning."""
         self._closing = False
 
     # --- create ---
@@ -98,10 +88,10 @@ class Service:
         backend = self.backend(request.model)
         priority = plan.priority(call, request, background)
         backend.admission.check(priority)
-        found = await self._history(call, request)
-        compacted = await self._compact_if_long(call, request, backend, found)
-        as_it_is = plain(found.items, self._plain.get(request.previous_response_id or "", 0))
-        prepared, dropped = await self.prepare(
+        found = await self.prompts.history(call, request)
+        compacted = await self.prompts.compact_if_long(call, request, backend, found, self._summarise(call))
+        as_it_is = self.prompts.is_plain(request, found)
+        prepared, dropped = await self.prompts.prepare(
             call, request, backend, found.items if compacted is None else compacted.shown, plain=as_it_is
         )
         now = self.clock.now()
@@ -123,7 +113,7 @@ class Service:
                 parent=request.previous_response_id,
                 conversation=request.conversation,
                 background=background,
-                request=_stored_request(request, call, priority, spent, found),
+                request=stored_request(request, call, priority, spent, found),
                 response=msgspec.json.encode(skeleton),
             )
         run = Run(call.owner, skeleton, store=self.store, row=row, seal=self.seal_for(call.owner, request))
@@ -131,7 +121,7 @@ class Service:
             run.emit(log.Queued())
         run.context = found.items
         if as_it_is and request.conversation is None:
-            self._remember_plain(run.id, len(found.items))
+            self.prompts.remember_plain(run.id, len(found.items))
         self.start(run, backend, prepared, request, call, priority, spent=spent)
         try:
             if row is not None:
@@ -161,38 +151,6 @@ class Service:
             )
         return backend
 
-    async def prepare(
-        self,
-        call: Call,
-        request: CreateResponse,
-        backend: Backend,
-        history: tuple[ContextItem, ...],
-        *,
-        plain: bool = False,
-    ) -> tuple[Prepared, int]:
-        """The prompt, counted and inside the window; and how many items were left out for that. ``plain``: the items are
-        known to be shown as they are.
-
-        Raises:
-            ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
-        """
-        card = backend.card
-        items = history if plain else await self._shown(call.owner, backend, history)
-        prompt = plan.prompt(call, request, backend, items)
-        prepared = await backend.engine.prepare(prompt)
-        room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
-        dropped = 0
-        while prepared.input_tokens >= card.context_window:
-            if request.truncation != "auto":
-                raise ContextLengthExceeded(window=card.context_window, needed=prepared.input_tokens + 1)
-            excess = prepared.input_tokens - (card.context_window - room)
-            kept, count = drop_oldest(prepared.prompt.items, prepared.item_tokens, excess)
-            if count == 0:
-                raise ContextLengthExceeded(window=card.context_window, needed=prepared.input_tokens + 1)
-            dropped += count
-            prepared = await backend.engine.prepare(msgspec.structs.replace(prompt, items=kept))
-        return prepared, dropped
-
     def _check(self, request: CreateResponse, *, background: bool, store: bool) -> None:
         """What can be refused without looking anything up."""
         if self._closing:
@@ -202,30 +160,9 @@ class Service:
         if request.stream_options is not None and not request.stream:
             raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
 
-    async def _history(self, call: Call, request: CreateResponse | CompactRequest) -> History:
-        found = await history(
-            self.store,
-            self.ids,
-            call.owner,
-            request.input,
-            previous=request.previous_response_id,
-            conversation=request.conversation if isinstance(request, CreateResponse) else None,
-            local=call.local,
-        )
-        if not found.items and not request.instructions:
-            raise InvalidRequest(
-                "One of input, previous_response_id, conversation or instructions must give the model something.",
-                param="input",
-                code="missing_required_parameter",
-            )
-        return found
-
     async def count(self, call: Call, request: CreateResponse) -> int:
         """Input tokens of a request, by the engine's own tokenizer; nothing is run or stored."""
-        backend = self.backend(request.model)
-        found = await self._history(call, request)
-        items = await self._shown(call.owner, backend, found.items)
-        return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
+        return await self.prompts.count(call, request, self.backend(request.model))
 
     async def compact(self, call: Call, request: CompactRequest) -> CompactedResponse:
         """``POST /v1/responses/compact``: a history as one item, which is taken back as input.
@@ -235,12 +172,13 @@ class Service:
         """
         backend = self.backend(request.model)
         asked = CreateResponse(model=request.model, instructions=request.instructions)
-        found = await self._history(call, request)
+        found = await self.prompts.history(call, request)
         if not found.items:
             raise InvalidRequest(
                 "There is nothing to compact: give input or previous_response_id.", param="input"
             )
-        done = await self._compact(call, asked, backend, found.items, backend.card.context_window // 4)
+        budget = backend.card.context_window // 4
+        done = await self.prompts.compact(call, asked, backend, found.items, budget, self._summarise(call))
         return CompactedResponse(
             id=self.ids.new("resp"), created_at=int(self.clock.now()), output=(done.item,), usage=done.usage
         )
@@ -333,59 +271,15 @@ class Service:
 
     # --- inside ---
 
-    def _remember_plain(self, response_id: str, count: int) -> None:
-        self._plain[response_id] = count
-        if len(self._plain) > MOST_KNOWN:
-            self._plain.popitem(last=False)
-
-    async def _shown(
-        self, owner: str, backend: Backend, items: tuple[ContextItem, ...]
-    ) -> tuple[ContextItem, ...]:
-        images = "see" if backend.card.images else self.settings.images
-        limit = self.settings.limits.body_bytes
-        items = await attached(items, owner=owner, files=self.files, limit=limit)
-        return shown(items, owner=owner, sealer=self.sealer, images=images)
-
-    async def _compact_if_long(
-        self, call: Call, request: CreateResponse, backend: Backend, found: History
-    ) -> Compacted | None:
-        """``context_management``: the context as one item, once it is over the threshold."""
-        if not request.context_management:
-            return None
-        window = backend.card.context_window
-        threshold = request.context_management[0].compact_threshold or window * 3 // 4
-        items = await self._shown(call.owner, backend, found.items)
-        prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
-        if prepared.input_tokens <= threshold:
-            return None
-        return await self._compact(call, request, backend, found.items, min(threshold, window) // 2)
-
-    async def _compact(
-        self,
-        call: Call,
-        request: CreateResponse,
-        backend: Backend,
-        items: tuple[ContextItem, ...],
-        budget: int,
-    ) -> Compacted:
-        seen = await self._shown(call.owner, backend, items)
-        prepared = await backend.engine.prepare(plan.prompt(call, request, backend, seen))
+    def _summarise(self, call: Call) -> Summarise:
+        """How a history is summarised: by a response of its own."""
 
         async def summarise(asked: CreateResponse) -> tuple[str, ResponseUsage]:
             response = await (await self.create(Call(owner=call.owner, priority=call.priority), asked)).wait()
             text = "".join(text_of(item.content) for item in response.output if isinstance(item, Message))
             return text, response.usage or NO_USAGE
 
-        return await compact(
-            seen,
-            prepared.item_tokens,
-            item_id=self.ids.new("cmp"),
-            model=backend.name,
-            budget=budget,
-            owner=call.owner,
-            sealer=self.sealer,
-            summarise=summarise,
-        )
+        return summarise
 
     def start(
         self,
@@ -448,60 +342,6 @@ class Service:
         for data in await self.store.read_log(row.id):
             events.extend(assembler.feed(log.decode(data)))
         return events
-
-
-class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a restart needs to run a request again."""
-
-    request: CreateResponse
-    sampling: Sampling
-    priority: int
-    spent: Usage = Usage()
-    """Tokens that went into it before it began: a compaction's summary."""
-    stands_on: str | None = None
-    """The last item of its conversation when it began; None: it was empty, or there is no conversation."""
-
-
-def _stored_request(
-    request: CreateResponse, call: Call, priority: Priority, spent: Usage, found: History
-) -> bytes:
-    stands_on = found.before[-1].item.id if request.conversation is not None and found.before else None
-    return msgspec.json.encode(
-        StoredRequest(
-            request=msgspec.structs.replace(request, input=None, client_metadata=None),
-            sampling=call.sampling,
-            priority=priority,
-            spent=spent,
-            stands_on=stands_on,
-        )
-    )
-
-
-def read_request(row: ResponseRow) -> StoredRequest:
-    """The request behind a row."""
-    return msgspec.json.decode(row.request, type=StoredRequest)
-
-
-def decode_response(row: ResponseRow) -> Response:
-    """The Response in a row. Raises ``StoreFailed``."""
-    try:
-        return msgspec.json.decode(row.response, type=Response)
-    except msgspec.DecodeError as error:
-        raise StoreFailed(f"Response '{row.id}' cannot be read.") from error
-
-
-def unfolded(response: Response) -> Response:
-    """A response as it was when its log began."""
-    begins_with = tuple(item for item in response.output[:1] if isinstance(item, Compaction))
-    return msgspec.structs.replace(
-        response,
-        status="queued" if response.background else "in_progress",
-        output=begins_with,
-        usage=None,
-        completed_at=None,
-        error=None,
-        incomplete_details=None,
-    )
 
 
 async def _once(events: Sequence[StreamEvent]) -> AsyncIterator[Sequence[StreamEvent]]:

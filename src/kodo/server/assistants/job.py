@@ -284,7 +284,7 @@ class Job:
         room = run.max_prompt_tokens - self._kept.spent.prompt_tokens
         backend, call = self._service.backend(run.model), Call(owner=self.owner)
         while True:
-            prepared, _ = await self._service.prepare(call, request, backend, shown)
+            prepared, _ = await self._service.prompts.prepare(call, request, backend, shown)
             if prepared.input_tokens <= room:
                 return shown
             shown, dropped = drop_oldest(
