@@ -110,17 +110,29 @@ async def test_prompts_are_handed_over_as_far_as_they_fit() -> None:
 
 
 @pytest.mark.parametrize("size", [41, 100_000])
-async def test_a_long_prompt_goes_alone(size: int) -> None:
-    """It waits for those before it, and those behind it wait for it."""
+async def test_a_longer_prompt_waits_for_nothing(size: int) -> None:
+    """And nothing waits for it: it fills the engine's steps by itself."""
     pace = Pace(together=40)
-    tasks = await _started(pace, 1, size, 1)
-    assert _gone(tasks) == [True, False, False]
-    tasks[0].result().begun()
-    await _turn_of_the_loop()
-    assert _gone(tasks) == [True, True, False]
+    tasks = await _started(pace, 40, size, 1, size)
+    assert _gone(tasks) == [True, True, False, True]
     tasks[1].result().begun()
     await _turn_of_the_loop()
-    assert _gone(tasks) == [True, True, True]
+    assert not tasks[2].done()
+    tasks[0].result().begun()
+    await _turn_of_the_loop()
+    assert tasks[2].done()
+
+
+async def test_an_engine_that_does_not_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads something long, and the others may as well wait there."""
+    monkeypatch.setattr("kodo.engines.llama.pace.PATIENCE", 0.01)
+    pace = Pace(together=40)
+    tasks = await _started(pace, 40, 40, 40)
+    assert _gone(tasks) == [True, False, False]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks)
+    tasks[0].result().begun()  # late, and counted already
+    assert (await pace.turn(1)) is not None
 
 
 async def test_who_leaves_the_queue_holds_nobody_up() -> None:

@@ -1,12 +1,13 @@
 """Short prompts that come at once are handed to the engine a few at a time.
 
-The engine reads all prompts that it has in one step, and none of them has a token before the step is over. Reading takes
-as long a token whether prompts are read together or one after the other. So the first ones are answered sooner in steps of
-some ``TOGETHER`` tokens, and write while the others are read; the last one waits a little longer. Figures:
-docs/performance.md.
+The engine reads all prompts that it has in one step of up to a batch of tokens, and none of them has a token of its own
+before the step is over. Reading takes as long a token whether prompts are read together or one after the other. So the
+first ones are answered sooner in steps of some ``TOGETHER`` tokens, and write while the others are read; the last one waits
+a little longer. Figures: docs/performance.md.
 
-A prompt is handed over once the engine has begun with those before it, so that it finds the next one when a step ends. In
-the order of asking. Knows numbers of tokens; knows nothing of prompts or slots.
+A short prompt is handed over once the engine has begun with the short ones before it, so that it finds the next one when a
+step ends; in the order of asking. A longer prompt fills steps by itself: it waits for nothing, and nothing waits for it.
+Knows numbers of tokens; knows nothing of prompts or slots.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ import asyncio
 from collections import deque
 
 TOGETHER = 40
-"""Tokens that wait for the engine at most, unless one prompt has more."""
+"""Tokens that wait for the engine at most; a prompt with more is not short."""
+PATIENCE = 0.25
+"""Seconds after which the engine counts as having begun: it is busy with longer prompts then, and there is nothing to be
+gained by keeping others from it."""
 
 
 class Reading:
@@ -24,16 +28,18 @@ class Reading:
     def __init__(self, pace: Pace, tokens: int) -> None:
         self._pace = pace
         self._tokens = tokens
+        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self.begun) if tokens else None
 
     def begun(self) -> None:
         """Let the next ones go. May be called again."""
-        tokens, self._tokens = self._tokens, 0
-        if tokens:
-            self._pace.give_back(tokens)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._pace.give_back(self._tokens)
 
 
 class Pace:
-    """The prompts of one engine that are not being read yet."""
+    """The short prompts of one engine that are not being read yet."""
 
     def __init__(self, together: int = TOGETHER) -> None:
         self._together = together
@@ -42,8 +48,10 @@ class Pace:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def turn(self, tokens: int) -> Reading:
-        """Wait until a prompt with so many unread tokens may be handed over; what has none goes at once."""
-        if tokens and (self._waiting or not self._fits(tokens)):
+        """Wait until a prompt with so many unread tokens may be handed over."""
+        if not 0 < tokens <= self._together:
+            return Reading(self, 0)
+        if self._waiting or self._handed + tokens > self._together:
             await self._wait(tokens)
         else:
             self._handed += tokens
@@ -52,7 +60,14 @@ class Pace:
     def give_back(self, tokens: int) -> None:
         """The engine has begun with so many."""
         self._handed -= tokens
-        self._let_go()
+        while self._waiting:
+            wanted, go = self._waiting[0]
+            if not go.cancelled():
+                if self._handed + wanted > self._together:
+                    return
+                self._handed += wanted
+                go.set_result(None)
+            self._waiting.popleft()
 
     async def _wait(self, tokens: int) -> None:
         go: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -62,16 +77,3 @@ class Pace:
         except asyncio.CancelledError:
             self.give_back(0 if go.cancelled() else tokens)
             raise
-
-    def _fits(self, tokens: int) -> bool:
-        return not self._handed or self._handed + tokens <= self._together
-
-    def _let_go(self) -> None:
-        while self._waiting:
-            tokens, go = self._waiting[0]
-            if not go.cancelled():
-                if not self._fits(tokens):
-                    return
-                self._handed += tokens
-                go.set_result(None)
-            self._waiting.popleft()
