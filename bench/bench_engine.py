@@ -17,6 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+import msgspec
 from tests.tiny_model import write_tiny_model
 
 from kodo.engines.llama.engine import LlamaEngine, LlamaOptions
@@ -51,9 +52,9 @@ async def main(model: Path) -> None:
         return len([event async for event in engine.generate(prepared)])
 
     async def native() -> int:
-        session = await engine._supervisor.session()
-        async with session.post("/completion", json=body) as response:
-            return len([line async for line in response.content if line.startswith(b"data")])
+        channel = await engine._supervisor.channel()
+        answer = await channel.ask("POST", "/completion", msgspec.json.encode(body))
+        return sum([piece.count(b"data: ") async for piece in answer.pieces()])
 
     await ours()
     for streams in (1, 8, 1, 8):

@@ -1,8 +1,8 @@
 """What kodo costs over its engine: /v1/responses streamed, against the same engine's native HTTP endpoint.
 
 One server process with one engine; a client in another process asks both in turn, A B B A …, for the same number of
-tokens at temperature 0, with 1 stream and with 8, each question once, so that no cache helps the second. Both are
-reached through unix sockets. It prints the table that docs/performance.md holds: tokens per
+tokens at temperature 0, each question once, so that no cache helps the second: one stream that asks one question after
+the other, eight such streams, and eight questions in the same millisecond. Both are reached through unix sockets. It prints the table that docs/performance.md holds: tokens per
 second, time to first token, and the ratio pair by pair. Also the API process's memory, and how long `kodo serve` takes
 until it is ready, the engine included: the median of five starts.
 
@@ -32,6 +32,8 @@ import psutil
 from kodo.config import kodo_home
 
 MODEL = "codex-mini-latest"
+LOADS = {"1": (1, 3), "8": (8, 3), "8 at once": (8, 1)}
+"""Streams, and the questions that each asks one after the other."""
 STARTS = 5
 HOST = """
 import asyncio, json, socket, sys, pathlib
@@ -105,16 +107,19 @@ def _native(question: str, tokens: int) -> dict[str, object]:
 
 
 async def _round(
-    client: aiohttp.ClientSession, url: str, native: bool, streams: int, tokens: int, question: int
+    client: aiohttp.ClientSession, url: str, native: bool, load: tuple[int, int], tokens: int, number: int
 ) -> tuple[float, float, float]:
     """Tokens per second of all streams together, and the median and the longest time to the first token."""
-    bodies = [
-        (_native if native else _kodo)(f"Tell a long story about the number {question}{stream}.", tokens)
-        for stream in range(streams)
-    ]
     mark = b'"delta":{"content":"' if native else b'"type":"response.output_text.delta"'
+    samples: list[Sample] = []
+
+    async def stream(name: int) -> None:
+        for question in range(load[1]):
+            text = f"Tell a long story about the number {number}{name}{question}."
+            samples.append(await _ask(client, url, (_native if native else _kodo)(text, tokens), mark))
+
     began = time.perf_counter()
-    samples = await asyncio.gather(*(_ask(client, url, body, mark) for body in bodies))
+    await asyncio.gather(*(stream(name) for name in range(load[0])))
     wall = time.perf_counter() - began
     firsts = [sample.first for sample in samples]
     return sum(sample.tokens for sample in samples) / wall, statistics.median(firsts), max(firsts)
@@ -132,8 +137,8 @@ async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
         aiohttp.ClientSession(connector=aiohttp.UnixConnector(where["kodo"], force_close=True)) as kodo,
     ):
         for client, url, is_native in ((native, native_url, True), (kodo, kodo_url, False)):
-            await _round(client, url, is_native, 8, 2, 1)  # every slot has read something
-        for streams in (1, 8):
+            await _round(client, url, is_native, (8, 1), 2, 1)  # every slot has read something
+        for name, load in LOADS.items():
             speed: dict[bool, list[float]] = {True: [], False: []}
             first: dict[bool, list[float]] = {True: [], False: []}
             last: dict[bool, list[float]] = {True: [], False: []}
@@ -142,7 +147,7 @@ async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
                 for turn, is_native in enumerate(order):
                     client, url = (native, native_url) if is_native else (kodo, kodo_url)
                     rate, ttft, longest = await _round(
-                        client, url, is_native, streams, tokens, 102 + 2 * number + turn
+                        client, url, is_native, load, tokens, 102 + 2 * number + turn
                     )
                     if number >= 0:
                         speed[is_native].append(rate)
@@ -151,7 +156,7 @@ async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
             ratio = statistics.median(k / n for k, n in zip(speed[False], speed[True], strict=True))
             more = statistics.median(k - n for k, n in zip(first[False], first[True], strict=True)) * 1000
             rows.append(
-                f"| {streams} | {statistics.median(speed[True]):.1f} | {statistics.median(speed[False]):.1f} "
+                f"| {name} | {statistics.median(speed[True]):.1f} | {statistics.median(speed[False]):.1f} "
                 f"| {ratio:.3f} | {statistics.median(first[True]) * 1000:.0f} "
                 f"| {statistics.median(first[False]) * 1000:.0f} | {more:+.1f} "
                 f"| {statistics.median(last[True]) * 1000:.0f} | {statistics.median(last[False]) * 1000:.0f} |"

@@ -16,29 +16,30 @@ import sys
 import time
 from contextlib import AsyncExitStack
 
-import aiohttp
+import msgspec
 
 from kodo.config import kodo_home
+from kodo.engines.llama.http import Channel
 from kodo.engines.llama.supervisor import ChildConfig, Supervisor
 
 TOKENS = 96
 MARK = b'"content":"'
 
 
-async def _ask(session: aiohttp.ClientSession, question: str) -> int:
+async def _ask(channel: Channel, question: str) -> int:
     """Tokens of one streamed answer."""
     prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     body = {"prompt": prompt, "stream": True, "temperature": 0, "top_k": 1, "n_predict": TOKENS}
-    async with session.post("http://engine/completion", json=body) as answer:
-        return sum([MARK in line async for line in answer.content])
+    answer = await channel.ask("POST", "/completion", msgspec.json.encode(body))
+    return sum([piece.count(MARK) async for piece in answer.pieces()])
 
 
 async def _round(engine: Supervisor, number: int, streams: int) -> float:
     """Tokens per second."""
-    session = await engine.session()
+    channel = await engine.channel()
     began = time.perf_counter()
     counts = await asyncio.gather(
-        *(_ask(session, f"Tell a long story about {number}{stream}.") for stream in range(streams))
+        *(_ask(channel, f"Tell a long story about {number}{stream}.") for stream in range(streams))
     )
     return sum(counts) / (time.perf_counter() - began)
 

@@ -17,7 +17,7 @@ async def say_where(url: str) -> None:
 
 async def greet(url: str) -> None:
     """Ask the server that has just started for a first answer, as any client would."""
-    import aiohttp
+    import httpx2
 
     typer.echo(f"kodo serves {url}/v1\n\n> {PROMPT}\n")
     body = {
@@ -31,22 +31,24 @@ async def greet(url: str) -> None:
     first = None
     try:
         async with (
-            aiohttp.ClientSession() as client,
-            client.post(f"{url}/v1/responses", json=body, ssl=False) as answer,
+            httpx2.AsyncClient(verify=False, timeout=None) as client,
+            client.stream("POST", f"{url}/v1/responses", json=body) as answer,
         ):
-            if answer.status != 200:
-                typer.echo(f"(the first answer failed with status {answer.status}; is there an API key?)")
+            if answer.status_code != 200:
+                typer.echo(
+                    f"(the first answer failed with status {answer.status_code}; is there an API key?)"
+                )
             else:
-                async for line in answer.content:
-                    if line.startswith(b"data: ") and (text := _delta(line)):
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: ") and (text := _delta(line)):
                         first = first or time.monotonic() - began
                         typer.echo(text, nl=False)
-    except aiohttp.ClientError as error:
+    except httpx2.HTTPError as error:
         typer.echo(f"(the first answer failed: {error})")
     typer.echo(f"\n\n{_usage(url, first)}")
 
 
-def _delta(line: bytes) -> str:
+def _delta(line: str) -> str:
     event = json.loads(line[6:])
     return str(event["delta"]) if event["type"] == "response.output_text.delta" else ""
 

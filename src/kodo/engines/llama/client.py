@@ -10,10 +10,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Any, TypeVar
 
-import aiohttp
 import msgspec
 from msgspec import Struct
 
+from kodo.engines.llama.http import Broken, Closed, Exchange
 from kodo.engines.llama.supervisor import Supervisor
 from kodo.lifecycle.errors import (
     ContextLengthExceeded,
@@ -171,31 +171,31 @@ class Completion:
     ``InvalidRequest``, ``ContextLengthExceeded`` and ``EngineUnavailable``.
     """
 
-    def __init__(self, opening: Coroutine[Any, Any, aiohttp.ClientResponse]) -> None:
+    def __init__(self, opening: Coroutine[Any, Any, Exchange]) -> None:
         self._opening = opening
-        self._response: aiohttp.ClientResponse | None = None
+        self._exchange: Exchange | None = None
 
     def close(self) -> None:
         """Drop the connection. May be called at any time, and again."""
-        if self._response is not None:
-            self._response.close()
+        if self._exchange is not None:
+            self._exchange.close()
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The events. To be called once."""
-        self._response = response = await self._opening
+        self._exchange = exchange = await self._opening
         try:
-            if response.status != 200:
-                raise translate(response.status, await response.read())
+            if exchange.status != 200:
+                raise translate(exchange.status, await exchange.read())
             pending = b""
-            async for data in response.content.iter_any():
+            async for data in exchange.pieces():
                 *events, pending = (pending + data).split(b"\n\n")
                 for event in events:
                     yield _chunk(event)
             raise EngineFailed("The engine's process ended in the middle of an answer.")
-        except (aiohttp.ClientError, ConnectionError) as error:
+        except Broken as error:
             raise EngineFailed("The engine's process ended in the middle of an answer.") from error
         finally:
-            response.close()
+            exchange.close()
 
 
 class ChildClient:
@@ -205,7 +205,7 @@ class ChildClient:
         self._supervisor = supervisor
         self._end: int | None = None
 
-    async def _open(self, method: str, path: str, body: object = None) -> aiohttp.ClientResponse:
+    async def _open(self, method: str, path: str, body: object = None) -> Exchange:
         """Send a request to a child that is up, waiting for one that is just being restarted.
 
         A child that dies before it answers is given the request once more, in its next life: it may have been dying
@@ -218,31 +218,29 @@ class ChildClient:
         data = None if body is None else msgspec.json.encode(body)
         lost = 0
         for _ in range(CONNECT_ATTEMPTS):
-            session = await self._supervisor.session()
+            channel = await self._supervisor.channel()
             try:
-                return await session.request(
-                    method, path, data=data, headers={"content-type": "application/json"}
-                )
-            except aiohttp.ClientConnectorError:
+                return await channel.ask(method, path, data)
+            except OSError:
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)  # gone; the supervisor learns of it in a moment
-            except (aiohttp.ClientError, ConnectionError) as error:
+            except Broken as error:
                 lost += 1
                 if lost > 1:
                     raise EngineFailed("The engine's process ended before it answered.") from error
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)
-            except RuntimeError as error:  # aiohttp's only word for a session closed under it
+            except Closed as error:
                 raise EngineUnavailable("The engine is being stopped.") from error
         raise EngineUnavailable("The engine is not available: its process cannot be reached.")
 
     async def _exchange(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
         """A request's status and answer."""
-        response = await self._open(method, path, body)
+        exchange = await self._open(method, path, body)
         try:
-            return response.status, await response.read()
-        except (aiohttp.ClientError, ConnectionError) as error:
+            return exchange.status, await exchange.read()
+        except Broken as error:
             raise EngineFailed("The engine's process ended before it answered.") from error
         finally:
-            response.release()
+            exchange.close()
 
     async def _call(self, method: str, path: str, type_: type[_Answer], body: object = None) -> _Answer:
         status, data = await self._exchange(method, path, body)

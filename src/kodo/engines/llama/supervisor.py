@@ -16,12 +16,9 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from kodo.engines.llama.http import Channel
 from kodo.lifecycle.errors import EngineUnavailable
-
-if TYPE_CHECKING:  # it takes a tenth of a second to import, in which the child loads its model
-    import aiohttp
 
 LOAD_SECONDS = 300.0
 """A large model on a slow disk may take minutes."""
@@ -59,7 +56,7 @@ class Supervisor:
         self._key = secrets.token_hex(16)
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._session: aiohttp.ClientSession | None = None
+        self._channel: Channel | None = None
         self._starting: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._up = asyncio.Event()
@@ -98,7 +95,7 @@ class Supervisor:
         except EngineUnavailable:
             await self._let_go()
             raise
-        self._session = self._connect(self._folder)
+        self._channel = Channel(str(self._folder / "e.sock"), self._key)
         self._watcher = asyncio.create_task(self._watch(), name="llama-supervisor")
 
     async def stop(self) -> None:
@@ -116,16 +113,16 @@ class Supervisor:
             self._watcher = None
         self._up.clear()
         self._reason = "it was stopped"
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
         await self._end()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    async def session(self) -> aiohttp.ClientSession:
-        """A session to a child that is up; waits while one is being restarted.
+    async def channel(self) -> Channel:
+        """The way to a child that is up; waits while one is being restarted.
 
         Raises:
             EngineUnavailable: it does not come back in time.
@@ -137,25 +134,9 @@ class Supervisor:
                 await asyncio.wait_for(self._up.wait(), PATIENCE_SECONDS)
             except TimeoutError:
                 raise EngineUnavailable(f"The engine is not available: {self._reason}.") from None
-        if self._session is None:
+        if self._channel is None:
             raise EngineUnavailable(f"The engine is not available: {self._reason}.")
-        return self._session
-
-    def _connect(self, folder: Path) -> aiohttp.ClientSession:
-        import aiohttp
-
-        connector = aiohttp.UnixConnector(
-            path=str(folder / "e.sock"),
-            limit=0,
-            force_close=True,  # the child closes idle connections at will; a new one costs 0.1 ms
-        )
-        return aiohttp.ClientSession(
-            "http://engine",
-            connector=connector,
-            headers={"authorization": f"Bearer {self._key}"},
-            timeout=aiohttp.ClientTimeout(total=None),
-            read_bufsize=2**20,
-        )
+        return self._channel
 
     async def _spawn(self) -> None:
         if self._folder is None:
