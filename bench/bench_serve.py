@@ -7,7 +7,7 @@ second, time to first token, and the ratio pair by pair. Also the API process's 
 until it is ready, the engine included: the median of five starts.
 
     make bench-serve            # ROUNDS=10 TOKENS=96
-    python -m bench.bench_serve --together 1000000      # all prompts to the engine at once, see engines/llama/pace.py
+    python -m bench.bench_serve --together 1            # all prompts to the engine at once, see engines/llama/pace.py
 """
 
 from __future__ import annotations

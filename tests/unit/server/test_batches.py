@@ -442,7 +442,11 @@ async def test_an_engine_that_is_away_is_waited_for_and_one_that_breaks_is_asked
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: list[Exception], status: int
 ) -> None:
     """Being away is no result; breaking off three times is, and so is a bug, of which nothing is told."""
-    monkeypatch.setattr("kodo.server.app.build", lambda *_: Flaky(list(errors)))
+
+    async def build(*_: object) -> Flaky:
+        return Flaky(list(errors))
+
+    monkeypatch.setattr("kodo.server.opening.build", build)
     async with served(settings(tmp_path)) as server:
         sdk = server.sdk()
         done = await finished(sdk, (await submit(sdk, jsonl(line("a")))).id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import psutil
@@ -18,12 +19,14 @@ from kodo.server.opening import opened
 from kodo.store.sqlite import SqliteStore
 
 
-def _children() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if "kodo.engines.llama.child" in child.cmdline()
-    ]
+def _engines() -> set[int]:
+    """Processes of engines under this one; other tests of the same worker may have some."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "kodo.engines.llama.child" in child.cmdline():
+                found.add(child.pid)
+    return found
 
 
 def _with_model(home: Path, path: Path) -> Settings:
@@ -50,13 +53,13 @@ async def test_a_store_that_is_taken_starts_no_engine(
 
 async def test_an_engine_that_is_still_loading_ends_with_the_rest(tmp_path: Path) -> None:
     """Whoever gives up before the models are there leaves no process and no folder behind."""
-    model = write_tiny_model(tmp_path / "tiny.gguf")
+    before, model = _engines(), write_tiny_model(tmp_path / "tiny.gguf")
     with pytest.raises(RuntimeError, match="given up"):
         async with opened(_with_model(tmp_path / "home", model)):
-            while not _children():
+            while _engines() == before:
                 await asyncio.sleep(0.001)
             raise RuntimeError("given up")
-    assert not _children()
+    assert _engines() == before
 
 
 async def test_a_child_that_was_begun_ends_where_its_engine_cannot_be_had(
@@ -67,12 +70,12 @@ async def test_a_child_that_was_begun_ends_where_its_engine_cannot_be_had(
     def broken() -> None:
         raise ImportError("half installed")
 
-    model = write_tiny_model(tmp_path / "tiny.gguf")
+    before, model = _engines(), write_tiny_model(tmp_path / "tiny.gguf")
     here = _with_model(tmp_path / "home", model)
     monkeypatch.setattr("kodo.engines._llama", broken)
     with pytest.raises(ImportError, match="half installed"):
         await build("m", here.models["m"], here, Path)
-    assert not _children()
+    assert _engines() == before
 
 
 async def test_a_model_that_does_not_load_says_why_where_it_is_awaited(tmp_path: Path) -> None:
@@ -90,14 +93,14 @@ async def test_a_child_may_be_begun_and_started_in_any_order(tmp_path: Path) -> 
     config = supervisor.ChildConfig(
         model=write_tiny_model(tmp_path / "tiny.gguf"), threads=1, parallel=1, batch=32, context=64
     )
-    child = supervisor.Supervisor(config)
+    before, child = _engines(), supervisor.Supervisor(config)
     await child.stop()
     child = supervisor.Supervisor(config)
     child.begin()
     child.begin()
     await child.start()
     assert child.generation == 1
-    assert len(_children()) == 1
+    assert len(_engines() - before) == 1
     await child.stop()
     await child.stop()
-    assert not _children()
+    assert _engines() == before
