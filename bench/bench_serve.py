@@ -125,7 +125,7 @@ async def _round(
     return sum(sample.tokens for sample in samples) / wall, statistics.median(firsts), max(firsts)
 
 
-async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
+async def measure(where: dict[str, str], loads: list[str], rounds: int, tokens: int) -> list[str]:
     """The table's rows."""
     rows = []
     key = {"authorization": f"Bearer {where['key']}"}
@@ -138,7 +138,8 @@ async def measure(where: dict[str, str], rounds: int, tokens: int) -> list[str]:
     ):
         for client, url, is_native in ((native, native_url, True), (kodo, kodo_url, False)):
             await _round(client, url, is_native, (8, 1), 2, 1)  # every slot has read something
-        for name, load in LOADS.items():
+        for name in loads:
+            load = LOADS[name]
             speed: dict[bool, list[float]] = {True: [], False: []}
             first: dict[bool, list[float]] = {True: [], False: []}
             last: dict[bool, list[float]] = {True: [], False: []}
@@ -192,6 +193,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--tokens", type=int, default=96)
+    parser.add_argument("--load", choices=LOADS, action="append", help="may be given again; default: all")
     parser.add_argument("--together", help="instead of kodo's own number")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -204,7 +206,7 @@ async def main() -> None:
         try:
             assert process.stdout is not None
             where = json.loads(await process.stdout.readline())
-            rows = await measure(where, options.rounds, options.tokens)
+            rows = await measure(where, options.load or list(LOADS), options.rounds, options.tokens)
             memory = psutil.Process(process.pid).memory_info().rss / 2**20
         finally:
             process.terminate()
