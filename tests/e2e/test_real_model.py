@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import openai
@@ -124,6 +125,23 @@ def test_logprobs_are_reported_where_asked_for(real: Server) -> None:
         assert len(entry.top_logprobs) == 3
         values = [alternative.logprob for alternative in entry.top_logprobs]
         assert values == sorted(values, reverse=True)
+
+
+def test_a_completions_stream_has_its_logprobs_where_the_whole_answer_has_them(real: Server) -> None:
+    """``text_offset`` counts from the beginning of the text, not of the piece."""
+    body: Any = {
+        "model": MODEL,
+        "prompt": "Count to five.",
+        "echo": True,
+        "logprobs": 1,
+        "max_tokens": 12,
+        "temperature": 0,
+    }
+    whole = real.sdk().completions.create(**body).choices[0].logprobs
+    pieces = [piece.choices[0].logprobs for piece in real.sdk().completions.create(**body, stream=True)]
+    offsets = [offset for logprobs in pieces if logprobs for offset in logprobs.text_offset]
+    assert offsets == whole.text_offset
+    assert len(offsets) > 5
 
 
 def test_seventeen_uncapped_questions_are_all_answered_soon(real: Server) -> None:

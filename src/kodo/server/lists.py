@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 
-from kodo.lifecycle.records import Page
+from kodo.lifecycle.records import DocumentRow, Page
 from kodo.wire.decode import BadBody
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
@@ -37,6 +38,29 @@ def whole_number(text: str, name: str, least: int, most: int) -> int:
     if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
         raise BadBody(f"'{name}' must be a number from {least} to {most}.", name, "invalid_value")
     return int(text)
+
+
+async def matching(
+    fetch: Callable[[Page], Awaitable[tuple[Sequence[DocumentRow], bool]]],
+    page: Page,
+    wanted: Callable[[DocumentRow], bool],
+) -> tuple[Sequence[DocumentRow], bool]:
+    """A page of those documents that are wanted, read from the pages of all; and whether more of them lie beyond.
+
+    Raises:
+        NotFound: the page's cursor names nothing.
+    """
+    backwards = page.before is not None and page.after is None
+    found: list[DocumentRow] = []
+    window, more = page, True
+    while more and len(found) <= page.limit:
+        rows, more = await fetch(window)
+        hits = [row for row in rows if wanted(row)]
+        found = hits + found if backwards else found + hits
+        if more:
+            next_window = {"before": rows[0].id} if backwards else {"after": rows[-1].id}
+            window = msgspec.structs.replace(window, **next_window)
+    return found[-page.limit :] if backwards else found[: page.limit], len(found) > page.limit
 
 
 def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, Any]:

@@ -132,6 +132,46 @@ async def test_a_stream_that_breaks_off_raises_in_the_sdk(tmp_path: Path) -> Non
     assert said == "half"
 
 
+async def test_one_of_n_answers_that_breaks_off_ends_the_stream_with_its_error(tmp_path: Path) -> None:
+    """The frame with the error is the same as that of a single answer, and no answer is left at work."""
+    turns = [
+        {"steps": [{"type": "text", "text": "half"}, {"type": "fail"}]},
+        {"steps": [{"type": "text", "text": "on "}] * 2000},
+    ]
+    async with served(settings(tmp_path / "home", script(tmp_path, *turns))) as server:
+        stream = await server.sdk().chat.completions.create(
+            model=MODEL, messages=[{"role": "user", "content": "x"}], stream=True, n=2
+        )
+        with pytest.raises(openai.APIError, match="The script fails here"):
+            async for _ in stream:
+                pass
+        async with server.http() as http:
+            metrics = (await http.get("/metrics")).text
+    assert 'kodo_running_requests{model="codex-mini-latest"} 0.0' in metrics
+
+
+async def test_a_filtered_list_goes_on_until_its_page_is_full(tmp_path: Path) -> None:
+    """What a filter leaves out takes no place in a page; a cursor that names nothing is refused."""
+    async with served(settings(tmp_path)) as server:
+        chat = server.sdk().chat.completions
+        messages: Any = [{"role": "user", "content": "x"}]
+        kept = [
+            await chat.create(model=MODEL, messages=messages, store=True, metadata={"kind": kind})
+            for kind in ("no", "no", "yes", "no", "yes", "yes")
+        ]
+        wanted = [kept[2].id, kept[4].id, kept[5].id]
+        page = await chat.list(metadata={"kind": "yes"}, limit=2)
+        assert ([value.id for value in page.data], page.has_more) == (wanted[:2], True)
+        assert [value.id async for value in chat.list(metadata={"kind": "yes"}, limit=1)] == wanted
+        assert [
+            value.id async for value in chat.list(metadata={"kind": "yes"}, limit=1, order="desc")
+        ] == wanted[::-1]
+        assert (await chat.list(metadata={"kind": "maybe"})).data == []
+        with pytest.raises(openai.NotFoundError) as caught:
+            await chat.messages.list(kept[0].id, after="nobody")
+    assert caught.value.param == "after"
+
+
 async def test_stored_completions_are_listed_read_changed_and_deleted(tmp_path: Path) -> None:
     """store: true keeps the answer and its messages, streamed or not; without it nothing is kept."""
     async with served(settings(tmp_path)) as server:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.lifecycle.records import DocumentRow, Page, Store
+from kodo.lifecycle.records import DocumentRow
 from kodo.server.assistants import papers, translate
 from kodo.server.assistants.assistants import PAGE
 from kodo.server.assistants.papers import MESSAGE
 from kodo.server.http import json_response
-from kodo.server.lists import page_of, query_of, wire_list
+from kodo.server.lists import matching, page_of, query_of, wire_list
 from kodo.server.state import caller, json_body, state
 from kodo.wire import assistants as wire
 
@@ -32,28 +30,13 @@ async def list_messages(request: Request) -> Response:
     store, owner = state(request).store, caller(request).owner
     query = query_of(request, (*PAGE, "run_id"))
     thread = await papers.found(store, papers.THREAD, owner, request.path_params["thread_id"])
-    if "run_id" in query:
-        rows, more = await _of_run(store, thread, page_of(query), query["run_id"])
-    else:
-        rows, more = await store.list_documents(MESSAGE, owner, page_of(query), parent=thread.id)
+    run_id = query.get("run_id")
+    rows, more = await matching(
+        lambda page: store.list_documents(MESSAGE, owner, page, parent=thread.id),
+        page_of(query),
+        lambda row: run_id in (None, _message(row).run_id),
+    )
     return json_response(wire_list([msgspec.Raw(row.body) for row in rows], [row.id for row in rows], more))
-
-
-async def _of_run(
-    store: Store, thread: DocumentRow, page: Page, run_id: str
-) -> tuple[Sequence[DocumentRow], bool]:
-    found: list[DocumentRow] = []
-    more = True
-    while more and len(found) <= page.limit:
-        rows, more = await store.list_documents(MESSAGE, thread.owner, page, parent=thread.id)
-        found += [row for row in rows if _message(row).run_id == run_id]
-        if not rows:
-            break
-        if page.before is not None and page.after is None:
-            page = msgspec.structs.replace(page, before=rows[0].id)
-        else:
-            page = msgspec.structs.replace(page, after=rows[-1].id)
-    return found[: page.limit], len(found) > page.limit
 
 
 async def retrieve(request: Request) -> Response:

@@ -19,7 +19,7 @@ from kodo.lifecycle.service import Service
 from kodo.server.chat import answer, serving
 from kodo.server.chat.request import chat_request
 from kodo.server.http import json_response
-from kodo.server.lists import page_of, query_of, wire_list
+from kodo.server.lists import matching, page_of, query_of, wire_list
 from kodo.server.state import caller, json_body, state
 from kodo.wire import chat
 from kodo.wire.decode import convert
@@ -128,7 +128,11 @@ async def _found(request: Request) -> tuple[DocumentRow, _Kept]:
             param="completion_id",
             code="completion_not_found",
         )
-    return row, msgspec.json.decode(row.body, type=_Kept)
+    return row, _kept(row)
+
+
+def _kept(row: DocumentRow) -> _Kept:
+    return msgspec.json.decode(row.body, type=_Kept)
 
 
 async def retrieve(request: Request) -> Response:
@@ -158,14 +162,16 @@ async def delete(request: Request) -> Response:
 async def list_stored(request: Request) -> Response:
     """``GET /v1/chat/completions``: the stored ones, oldest first, by model and metadata."""
     query = query_of(request, ("after", "limit", "order", "model"), prefix="metadata[")
-    page = page_of({"order": "asc", **query})
-    rows, more = await state(request).store.list_documents(KIND, caller(request).owner, page)
-    values = [msgspec.json.decode(row.body, type=_Kept).completion for row in rows]
+    store, owner, model = state(request).store, caller(request).owner, query.get("model")
     wanted = {
         name[len("metadata[") : -1]: value for name, value in query.items() if name.startswith("metadata[")
     }
-    kept = [value for value in values if _matches(value, query.get("model"), wanted)]
-    return json_response(wire_list(kept, [value.id for value in kept], more))
+    rows, more = await matching(
+        lambda page: store.list_documents(KIND, owner, page),
+        page_of({"order": "asc", **query}),
+        lambda row: _matches(_kept(row).completion, model, wanted),
+    )
+    return json_response(wire_list([_kept(row).completion for row in rows], [row.id for row in rows], more))
 
 
 def _matches(value: chat.ChatCompletion, model: str | None, metadata: dict[str, str]) -> bool:
@@ -179,7 +185,9 @@ async def messages(request: Request) -> Response:
     _, kept = await _found(request)
     found = kept.messages if page.order == "asc" else kept.messages[::-1]
     ids = [message["id"] for message in found]
-    start = ids.index(page.after) + 1 if page.after in ids else 0
+    if page.after not in (None, *ids):
+        raise NotFound(f"No message found with id '{page.after}'.", param="after", code="message_not_found")
+    start = 0 if page.after is None else ids.index(page.after) + 1
     shown = found[start : start + page.limit]
     return json_response(
         wire_list(shown, [message["id"] for message in shown], start + page.limit < len(found))

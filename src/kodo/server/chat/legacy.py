@@ -64,8 +64,7 @@ def chat_requests(body: LegacyRequest) -> list[chat.ChatRequest]:
         given |= {"logprobs": True, "top_logprobs": body.logprobs}
     prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
     texts = [
-        prompt if body.suffix is None else _SUFFIX.format(prompt=prompt, suffix=body.suffix)
-        for prompt in prompts
+        prompt if not body.suffix else _SUFFIX.format(prompt=prompt, suffix=body.suffix) for prompt in prompts
     ]
     return [chat_request({**given, "messages": [{"role": "user", "content": text}]}) for text in texts]
 
@@ -152,21 +151,25 @@ async def _frames(
     _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
 ) -> AsyncIterator[list[LegacyCompletion]]:
     name = f"cmpl-{secrets.token_hex(12)}"
+    told = [0] * len(runs)
+    """Characters of each answer so far."""
     for index in range(len(runs)):
         if before := _echoed(body, index):
+            told[index] = len(before)
             yield [_completion(body, runs, (LegacyChoice(index=index, text=before),), None, name)]
     async for choices in serving.merged(runs):
         shown = []
         for choice in choices:
-            text = choice.delta.content
+            text = choice.delta.content or ""
             reason = "stop" if choice.finish_reason == "tool_calls" else choice.finish_reason
-            if (isinstance(text, str) and (text or reason)) or reason:
+            if text or reason:
                 piece = LegacyChoice(
                     index=choice.index,
-                    text=text if isinstance(text, str) else "",
-                    logprobs=_logprobs(choice.logprobs, 0),
+                    text=text,
+                    logprobs=_logprobs(choice.logprobs, told[choice.index]),
                     finish_reason=reason,
                 )
+                told[choice.index] += len(text)
                 shown.append(_completion(body, runs, (piece,), None, name))
         if shown:
             yield shown

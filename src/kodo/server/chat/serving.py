@@ -139,25 +139,28 @@ async def merged(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
         async for choices in _choices(0, runs[0]):
             yield choices
         return
-    queue: asyncio.Queue[list[chat.ChunkChoice] | None] = asyncio.Queue()
+    queue: asyncio.Queue[list[chat.ChunkChoice] | asyncio.Task[None]] = asyncio.Queue()
 
     async def pump(index: int, run: Run) -> None:
-        try:
-            async for choices in _choices(index, run):
-                queue.put_nowait(choices)
-        finally:
-            queue.put_nowait(None)
+        async for choices in _choices(index, run):
+            queue.put_nowait(choices)
 
-    async with asyncio.TaskGroup() as group:
-        for index, run in enumerate(runs):
-            group.create_task(pump(index, run))
-        left = len(runs)
+    pumps = [asyncio.create_task(pump(index, run)) for index, run in enumerate(runs)]
+    for task in pumps:
+        task.add_done_callback(queue.put_nowait)
+    left = len(pumps)
+    try:
         while left:
             found = await queue.get()
-            if found is None:
+            if isinstance(found, asyncio.Task):
+                found.result()  # raises what ended it
                 left -= 1
             else:
                 yield found
+    finally:
+        for task in pumps:
+            task.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
 
 
 async def _choices(index: int, run: Run) -> AsyncIterator[list[chat.ChunkChoice]]:

@@ -19,6 +19,7 @@ from kodo.lifecycle.errors import Conflict, InvalidRequest, KodoError, NotFound,
 from kodo.lifecycle.ports import Clock, Ids
 from kodo.lifecycle.records import DocumentRow, Page, Store
 from kodo.server.files.blobs import Blobs, Sink
+from kodo.server.lists import matching
 from kodo.wire.files import ExpiresAfter, FileObject, FilePurpose
 
 logger = logging.getLogger(__name__)
@@ -170,19 +171,12 @@ class Files:
         Raises:
             NotFound: the page's cursor names nothing.
         """
-        found: list[FileObject] = []
-        window = page
-        while True:
-            rows, more = await self._store.list_documents(KIND, owner, window)
-            for row in rows:
-                if not self._visible(row) or purpose not in (None, (value := _value(row)).purpose):
-                    continue
-                if len(found) == page.limit:
-                    return found, True
-                found.append(value)
-            if not more:
-                return found, False
-            window = msgspec.structs.replace(window, after=rows[-1].id)
+        rows, more = await matching(
+            lambda window: self._store.list_documents(KIND, owner, window),
+            page,
+            lambda row: self._visible(row) and purpose in (None, _value(row).purpose),
+        )
+        return [_value(row) for row in rows], more
 
     async def delete(self, owner: str, file_id: str) -> None:
         """Delete a file and its bytes. Raises ``NotFound``."""
