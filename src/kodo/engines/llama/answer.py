@@ -148,7 +148,7 @@ class Answer:
                         self._cached = chunk.timings.cache_n
                     self.ended = chunk.stop_type
                     break
-                silent.extend(await self._ids(chunk, new))
+                silent.extend(chunk.tokens if new <= len(chunk.tokens) else await self._ids(chunk, new))
                 if not chunk.content:
                     continue  # an end token, or another control token: without text
                 delta = TextDelta(
@@ -179,8 +179,9 @@ class Answer:
         )
 
     async def _ids(self, chunk: Chunk, new: int) -> Ids:
-        """The ids of a chunk. The engine leaves out those that ended inside a character; their text tells them."""
-        if new <= len(chunk.tokens) or not chunk.content:
+        """The ids of a chunk of ``new`` tokens that names fewer: the engine leaves out those that ended inside a character;
+        their text tells them."""
+        if not chunk.content:
             return chunk.tokens
         found = (await self._tokens.plain("", (chunk.content,)))[chunk.content]
         return found if len(found) == new else (*found[:-1], *chunk.tokens)
