@@ -71,7 +71,8 @@ class Run:
         self._saved = 0
         self._created = False
         self._finished = False
-        self._readers: set[asyncio.Event] = set()
+        self._readers: list[asyncio.Future[None]] = []
+        """Those that wait for news."""
         self._wake = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         for entry in entries:  # what an earlier process wrote
@@ -106,21 +107,15 @@ class Run:
     async def events(self, after: int = -1) -> AsyncIterator[Sequence[StreamEvent]]:
         """Events behind sequence number ``after``, those that are there at once in one go, until the last."""
         position = after + 1
-        news = asyncio.Event()
-        self._readers.add(news)
-        try:
-            while True:
-                news.clear()
-                if position < self._visible:
-                    batch = self._events[position : self._visible]
-                    position = self._visible
-                    yield batch
-                elif self._finished:
-                    return
-                else:
-                    await news.wait()
-        finally:
-            self._readers.discard(news)
+        while True:
+            if position < self._visible:
+                batch = self._events[position : self._visible]
+                position = self._visible
+                yield batch
+            elif self._finished:
+                return
+            else:
+                await self._news()
 
     async def over(self) -> None:
         """Until the last event may be shown.
@@ -128,16 +123,10 @@ class Run:
         Raises:
             StoreFailed: the end could not be stored (that is tried again until it is).
         """
-        news = asyncio.Event()
-        self._readers.add(news)
-        try:
-            while not self._finished:
-                if self._trouble is not None:
-                    raise self._trouble
-                news.clear()
-                await news.wait()
-        finally:
-            self._readers.discard(news)
+        while not self._finished:
+            if self._trouble is not None:
+                raise self._trouble
+            await self._news()
 
     async def wait(self) -> Response:
         """The final Response.
@@ -252,9 +241,17 @@ class Run:
         self._created = True
         self._show()
 
+    def _news(self) -> asyncio.Future[None]:
+        """Done when there is something new to see."""
+        news = asyncio.get_running_loop().create_future()
+        self._readers.append(news)
+        return news
+
     def _wake_readers(self) -> None:
-        for reader in self._readers:
-            reader.set()
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            if not reader.done():  # one that is gone was cancelled
+                reader.set_result(None)
 
     async def _stop_flushing(self) -> None:
         if self._flusher is not None:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kodo.lifecycle.errors import KodoError, PermissionDenied
 from kodo.server.errors import UnsupportedMediaType, error_response
+from kodo.server.http import PIECES
 from kodo.server.keys import Keys, Secrets
 from kodo.server.metrics import Metrics
 
@@ -37,6 +38,7 @@ class RequestId:
             return
         request_id = f"req_{secrets.token_hex(16)}"
         scope.setdefault("state", {})["request_id"] = request_id
+        scope[PIECES] = send
 
         async def tagged(message: Message) -> None:
             if message["type"] in (

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kodo.lifecycle.errors import Conflict, InvalidRequest, KodoError, StoreFailed
 from kodo.lifecycle.records import ReplayRow, Store
 from kodo.server.errors import error_response
-from kodo.server.http import ClientGone, read_body
+from kodo.server.http import PIECES, ClientGone, read_body
 from kodo.wire.decode import BadBody
 
 logger = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Idempotency:
         async def refuse(error: StoreFailed) -> None:
             await error_response(error)(scope, receive, send)
 
-        recorder = _Recorder(send, claim, keep, refuse)
+        recorder = scope[PIECES] = _Recorder(send, claim, keep, refuse)
         try:
             await self._app(scope, _replayed(body, receive), recorder)
         finally:

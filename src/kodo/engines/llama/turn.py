@@ -88,6 +88,7 @@ class Turn:
 
     async def events(self, *, begun: Sequence[EngineEvent] = ()) -> AsyncGenerator[EngineEvent, None]:
         """The turn's events, the last of them ``Finished``. ``begun``: the free text it goes on from."""
+        phases: AsyncGenerator[EngineEvent, None]
         if self._plan.calls:
             phases = self._calls(self._plan.calls)
         elif self._plan.grammar is not None:
@@ -105,30 +106,32 @@ class Turn:
 
     # --- text ---
 
-    async def _free(self, begun: Sequence[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:
+    def _free(self, begun: Sequence[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:
         marks = (self._frame.mark,) if self._plan.offers else ()
         opening = marks if self._frame.opening else ()
         marks = () if self._frame.opening else marks
-        splitter = None
-        if self._plan.thinks:
-            thinking = isinstance(begun[-1], ReasoningDelta) if begun else self._plan.inside
-            splitter = reasoning.Splitter(inside=thinking, begun=bool(begun))
-            self._answer.reasoning = sum(
-                len(event.tokens) for event in begun if isinstance(event, ReasoningDelta)
-            )
-        before = self._answer.reasoning
-        async for event in self._text(stop=(*self._prompt.sampling.stop, *marks), opening=opening):
-            if splitter is None or isinstance(event, Progress):
+        text = self._text(stop=(*self._prompt.sampling.stop, *marks), opening=opening)
+        return self._divided(text, begun) if self._plan.thinks else text
+
+    async def _divided(
+        self, text: AsyncGenerator[Progress | TextDelta, None], begun: Sequence[EngineEvent]
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Text in which reasoning stands between its marks."""
+        thinking = isinstance(begun[-1], ReasoningDelta) if begun else self._plan.inside
+        splitter = reasoning.Splitter(inside=thinking, begun=bool(begun))
+        before = sum(len(event.tokens) for event in begun if isinstance(event, ReasoningDelta))
+        self._answer.reasoning = before
+        async for event in text:
+            if isinstance(event, Progress):
                 yield event
                 continue
             for part in splitter.add(event):
                 yield part
             self._answer.reasoning = before + splitter.tokens
-        if splitter is not None:
-            for part in splitter.rest():
-                yield part
-            self._answer.reasoning = before + splitter.tokens
-            self._thinking = splitter.inside
+        for part in splitter.rest():
+            yield part
+        self._answer.reasoning = before + splitter.tokens
+        self._thinking = splitter.inside
 
     async def _formatted(self) -> AsyncGenerator[EngineEvent, None]:
         if self._plan.inside:
@@ -153,7 +156,7 @@ class Turn:
         if self._answer.ended != "limit":
             self._answer.force(await self._tokens.special(reasoning.CLOSE + "\n\n"))
 
-    async def _text(
+    def _text(
         self, *, grammar: str | None = None, stop: Sequence[str] = (), opening: Sequence[str] = ()
     ) -> AsyncGenerator[Progress | TextDelta, None]:
         top = self._prompt.sampling.top_logprobs
@@ -161,8 +164,8 @@ class Turn:
         thinking = (reasoning.OPEN, reasoning.CLOSE) if self._plan.thinks else ()
         if grammar is None:  # marks that are control tokens would not be in the text otherwise
             settings["preserved_tokens"] = [*stop, *opening, *thinking]
-        async for event in self._answer.write(grammar=grammar, stop=stop, opening=opening, **settings):
-            yield cut_top(event, top) if isinstance(event, TextDelta) and top is not None else event
+        text = self._answer.write(grammar=grammar, stop=stop, opening=opening, **settings)
+        return text if top is None else _cut(text, top)
 
     def _check(self, text: str, grammar: str | None, schema: dict[str, Any] | None) -> None:
         """The engine lets a model go free where a grammar fails in the middle; nobody must take that for an answer."""
@@ -300,3 +303,11 @@ class Turn:
                 answer.back(before)  # what was drawn is put in anew, as its own ids
                 return more.startswith(event.text)
         return False
+
+
+async def _cut(
+    text: AsyncGenerator[Progress | TextDelta, None], top: int
+) -> AsyncGenerator[Progress | TextDelta, None]:
+    """Text with at most ``top`` alternatives at each position."""
+    async for event in text:
+        yield cut_top(event, top) if isinstance(event, TextDelta) else event
