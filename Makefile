@@ -48,7 +48,7 @@ crash: setup-dev ## kill -9 the server N times (200) under a mixed load: nothing
 	@KODO_CRASH_KILLS=$(N) $(B)/python -m pytest -s -m crash tests/crash $(ARGS)
 
 crash-store: setup-dev ## kill -9 a process that writes to the store, KILLS times (100): nothing acknowledged is lost
-	@KODO_CRASH_KILLS=$(or $(KILLS),100) $(B)/python -m pytest -m crash --timeout 3600 tests/unit/store/test_crash.py
+	@KODO_CRASH_KILLS=$(or $(KILLS),100) $(B)/python -m pytest -m crash --timeout 3600 tests/unit/server/store/test_crash.py
 
 bench-state: setup-dev ## What state costs: the store alone, and turn 1,000 of a chain against turn 10 through the whole server
 	@$(B)/python -m bench.bench_state $(ARGS)

@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kodo.config import kodo_home
+from kodo.home import kodo_home
 
 CONTENDERS = ("limit", "kodo", "naive")
 OUTPUT_TOKENS = 24
@@ -82,7 +82,7 @@ async def run_limit(source: Path, base_url: str) -> None:
 async def run_kodo(source: Path, base_url: str) -> None:
     """The product."""
     from kodo.client.async_session import AsyncSession
-    from kodo.toolkit.batch.job import run_batch
+    from kodo.jobs.batch.job import run_batch
 
     async with AsyncSession(base_url=base_url, job="batch") as session:
         report = await run_batch(session, source, source.with_name("out.jsonl"))

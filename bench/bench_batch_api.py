@@ -31,7 +31,7 @@ import openai
 import psutil
 from bench.bench_batch import OUTPUT_TOKENS, TOPICS
 
-from kodo.config import kodo_home
+from kodo.home import kodo_home
 
 MODEL = "codex-mini-latest"
 FINAL = ("completed", "failed", "expired", "cancelled")

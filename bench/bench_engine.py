@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import msgspec
 from tests.tiny_model import write_tiny_model
 
-from kodo.engines.llama.engine import LlamaEngine, LlamaOptions
-from kodo.lifecycle.ports import ContextItem, Prompt, Sampling
-from kodo.wire.items import InputText, Message
+from kodo.server.engines.llama.engine import LlamaEngine, LlamaOptions
+from kodo.server.lifecycle.ports import ContextItem, Prompt, Sampling
+from kodo.server.wire.items import InputText, Message
 
 TOKENS = 900
 

@@ -29,7 +29,7 @@ from urllib.request import urlopen
 import aiohttp
 import psutil
 
-from kodo.config import kodo_home
+from kodo.home import kodo_home
 
 MODEL = "codex-mini-latest"
 LOADS = {"1": (1, 3), "8": (8, 3), "8 at once": (8, 1)}
@@ -38,9 +38,9 @@ STARTS = 5
 HOST = """
 import asyncio, json, socket, sys, pathlib
 import uvicorn, uvloop
-from kodo import config
-from kodo.engines.llama.pace import Pace
-from kodo.server.app import build_app, running
+from kodo.server import config
+from kodo.server.engines.llama.pace import Pace
+from kodo.server.http.app import build_app, running
 
 async def main():
     settings = config.load(home=pathlib.Path(sys.argv[1]))

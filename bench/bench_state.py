@@ -18,11 +18,11 @@ from pathlib import Path
 import uvloop
 from bench import bench_turns
 
-from kodo.lifecycle.ports import ContextItem
-from kodo.lifecycle.records import DocumentRow, ItemRow, KeyRow, ResponseRow
-from kodo.store import connections
-from kodo.store.sqlite import SqliteStore
-from kodo.wire.items import InputText, Message, OutputText
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.records import DocumentRow, ItemRow, KeyRow, ResponseRow
+from kodo.server.store import connections
+from kodo.server.store.sqlite import SqliteStore
+from kodo.server.wire.items import InputText, Message, OutputText
 
 BODY = b'{"x":"' + b"x" * 1000 + b'"}'
 QUESTION = "What does this function return when the list is empty? " * 4

@@ -18,9 +18,9 @@ from contextlib import AsyncExitStack
 
 import msgspec
 
-from kodo.config import kodo_home
-from kodo.engines.llama.http import Channel
-from kodo.engines.llama.supervisor import ChildConfig, Supervisor
+from kodo.home import kodo_home
+from kodo.server.engines.llama.http import Channel
+from kodo.server.engines.llama.supervisor import ChildConfig, Supervisor
 
 TOKENS = 96
 MARK = b'"content":"'

@@ -17,11 +17,11 @@ from typing import Any
 import httpx2
 from starlette.applications import Starlette
 
-from kodo.config import ModelSettings, Settings
-from kodo.engines.scripted import ScriptedEngine
-from kodo.lifecycle.ports import EngineEvent, Finished, Prepared, Prompt, TextDelta, Usage
-from kodo.server.app import build_app, running
-from kodo.store import connections
+from kodo.server.config import ModelSettings, Settings
+from kodo.server.engines.scripted import ScriptedEngine
+from kodo.server.http.app import build_app, running
+from kodo.server.lifecycle.ports import EngineEvent, Finished, Prepared, Prompt, TextDelta, Usage
+from kodo.server.store import connections
 
 MODEL = "codex-mini-latest"
 QUESTION = "What does this function return when the list is empty? " * 4

@@ -218,7 +218,7 @@ class Checkout:
 
     def pip(self, arguments: list[str], tick: Callable[[str], None], held: int) -> None:
         """Run the environment's pip; its words are kept in `.venv/setup.log`. Raises SetupError."""
-        pip = module("engines/weights/pip.py")
+        pip = module("server/engines/weights/pip.py")
         try:
             # A `user` or `target` in someone's pip.conf must not lead away from the environment.
             pip.run(

@@ -15,9 +15,9 @@ import httpx2
 import openai
 import uvicorn
 
-from kodo.config import ModelSettings, Settings
-from kodo.server.app import build_app, running
-from kodo.server.state import State
+from kodo.server.config import ModelSettings, Settings
+from kodo.server.http.app import build_app, running
+from kodo.server.http.state import State
 
 MODEL = "codex-mini-latest"
 

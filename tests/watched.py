@@ -16,7 +16,7 @@ import uvloop
 from tests.serving import served, settings
 from tests.tiny_model import write_tiny_model
 
-from kodo.config import LlamaSettings, ModelSettings
+from kodo.server.config import LlamaSettings, ModelSettings
 
 _PAUSE = 0.005
 

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from kodo.client.session import Session
     from kodo.client.settings import ClientSettings
     from kodo.client.usage import Usage, UsageTracker
-    from kodo.toolkit.generate import aio
-    from kodo.toolkit.generate.chat import Chat, Turn
-    from kodo.toolkit.generate.code import generate_code, generate_code_stream
-    from kodo.toolkit.generate.job import UnusableCodeError
-    from kodo.toolkit.generate.many import generate_batch
+    from kodo.jobs.generate import aio
+    from kodo.jobs.generate.chat import Chat, Turn
+    from kodo.jobs.generate.code import generate_code, generate_code_stream
+    from kodo.jobs.generate.job import UnusableCodeError
+    from kodo.jobs.generate.many import generate_batch
 
 _HOMES = {
     "Answer": "kodo.client.answer",
@@ -40,7 +40,7 @@ _HOMES = {
     "Budget": "kodo.client.budget",
     "BudgetExceededError": "kodo.client.errors",
     "CallError": "kodo.client.errors",
-    "Chat": "kodo.toolkit.generate.chat",
+    "Chat": "kodo.jobs.generate.chat",
     "ClientSettings": "kodo.client.settings",
     "Cost": "kodo.client.prices",
     "Estimate": "kodo.client.estimate",
@@ -51,15 +51,15 @@ _HOMES = {
     "RetryEvent": "kodo.client.retry",
     "RetryPolicy": "kodo.client.retry",
     "Session": "kodo.client.session",
-    "Turn": "kodo.toolkit.generate.chat",
+    "Turn": "kodo.jobs.generate.chat",
     "UnknownPriceError": "kodo.client.errors",
-    "UnusableCodeError": "kodo.toolkit.generate.job",
+    "UnusableCodeError": "kodo.jobs.generate.job",
     "Usage": "kodo.client.usage",
     "UsageTracker": "kodo.client.usage",
     "exponential_backoff_retry": "kodo.client.retry",
-    "generate_batch": "kodo.toolkit.generate.many",
-    "generate_code": "kodo.toolkit.generate.code",
-    "generate_code_stream": "kodo.toolkit.generate.code",
+    "generate_batch": "kodo.jobs.generate.many",
+    "generate_code": "kodo.jobs.generate.code",
+    "generate_code_stream": "kodo.jobs.generate.code",
     "retry_with_backoff": "kodo.client.retry",
 }
 
@@ -98,7 +98,7 @@ __all__ = [
 def __getattr__(name: str) -> object:
     """Load a public name when it is first used."""
     if name == "aio":
-        return importlib.import_module("kodo.toolkit.generate.aio")
+        return importlib.import_module("kodo.jobs.generate.aio")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'kodo' has no attribute {name!r}")

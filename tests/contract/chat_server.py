@@ -20,9 +20,9 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from tests.contract.engines import SCRIPT, says
 
-from kodo.engines.scripted import ScriptedEngine
-from kodo.lifecycle.ports import CallDelta, CallStart, Engine, Finished, Prompt, TextDelta
-from kodo.wire.tools import FunctionTool, JsonObjectFormat, JsonSchemaFormat, TextFormat
+from kodo.server.engines.scripted import ScriptedEngine
+from kodo.server.lifecycle.ports import CallDelta, CallStart, Engine, Finished, Prompt, TextDelta
+from kodo.server.wire.tools import FunctionTool, JsonObjectFormat, JsonSchemaFormat, TextFormat
 
 KNOWN = {
     *("model", "messages", "stream", "stream_options", "max_tokens", "temperature", "top_p", "seed"),

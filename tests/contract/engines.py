@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from tests.tiny_model import write_tiny_model
 
-from kodo.config import DEFAULT_MODEL, kodo_home
-from kodo.engines.llama.engine import LlamaEngine, LlamaOptions
-from kodo.engines.scripted import MakeCall, Script, ScriptedEngine, ScriptTurn, Text
-from kodo.engines.weights.registry import Registry
-from kodo.lifecycle.ports import (
+from kodo.home import kodo_home
+from kodo.server.config import DEFAULT_MODEL
+from kodo.server.engines.llama.engine import LlamaEngine, LlamaOptions
+from kodo.server.engines.scripted import MakeCall, Script, ScriptedEngine, ScriptTurn, Text
+from kodo.server.engines.weights.registry import Registry
+from kodo.server.lifecycle.ports import (
     CallDelta,
     CallStart,
     ContextItem,
@@ -29,8 +30,8 @@ from kodo.lifecycle.ports import (
     Sampling,
     TextDelta,
 )
-from kodo.wire.items import InputText, Item, Message
-from kodo.wire.tools import FunctionTool
+from kodo.server.wire.items import InputText, Item, Message
+from kodo.server.wire.tools import FunctionTool
 
 PERSON = {
     "type": "object",

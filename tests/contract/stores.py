@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kodo.lifecycle.ports import ContextItem
-from kodo.lifecycle.records import DocumentRow, ItemRow, Page, ReplayRow, ResponseRow, Store
-from kodo.store.memory import MemoryStore
-from kodo.store.sqlite import SqliteStore
-from kodo.wire.items import InputText, Message, OutputText
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page, ReplayRow, ResponseRow, Store
+from kodo.server.store.memory import MemoryStore
+from kodo.server.store.sqlite import SqliteStore
+from kodo.server.wire.items import InputText, Message, OutputText
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite": SqliteStore,

@@ -25,10 +25,10 @@ from tests.contract.engines import (
     says,
 )
 
-from kodo.engines.upstream.engine import UpstreamEngine
-from kodo.lifecycle.errors import EngineFailed, EngineUnavailable, InvalidRequest
-from kodo.lifecycle.ports import CallDelta, Engine, Finished, Progress, Prompt, Sampling, TextDelta
-from kodo.wire.tools import FunctionChoice, JsonObjectFormat, JsonSchemaFormat
+from kodo.server.engines.upstream.engine import UpstreamEngine
+from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, InvalidRequest
+from kodo.server.lifecycle.ports import CallDelta, Engine, Finished, Progress, Prompt, Sampling, TextDelta
+from kodo.server.wire.tools import FunctionChoice, JsonObjectFormat, JsonSchemaFormat
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("engine")]
 

@@ -16,11 +16,16 @@ import pytest_asyncio
 from tests.contract.engines import MAIL, WEATHER, answer, asking, llama, model_path, running, says
 from tests.tiny_model import byte_symbols, write_tiny_model
 
-from kodo.engines.llama.engine import LlamaEngine
-from kodo.lifecycle.errors import ContextLengthExceeded, EngineFailed, EngineUnavailable, InvalidRequest
-from kodo.lifecycle.ports import Cache, CallStart, ContextItem, Sampling, TextDelta
-from kodo.wire.items import FunctionCall, FunctionCallOutput, Message, OutputText
-from kodo.wire.tools import (
+from kodo.server.engines.llama.engine import LlamaEngine
+from kodo.server.lifecycle.errors import (
+    ContextLengthExceeded,
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+)
+from kodo.server.lifecycle.ports import Cache, CallStart, ContextItem, Sampling, TextDelta
+from kodo.server.wire.items import FunctionCall, FunctionCallOutput, Message, OutputText
+from kodo.server.wire.tools import (
     AllowedTools,
     ApplyPatchTool,
     CustomChoice,

@@ -10,12 +10,18 @@ import pytest
 from tests.contract.chat_server import chat_server
 from tests.contract.engines import WEATHER, answer, asking, says
 
-from kodo.engines.upstream.engine import UpstreamEngine
-from kodo.engines.upstream.request import chat_request
-from kodo.lifecycle.errors import EngineFailed, EngineUnavailable, InvalidRequest, KodoError, Overloaded
-from kodo.lifecycle.ports import ContextItem, Prompt
-from kodo.wire.items import CustomToolCall, CustomToolCallOutput, FunctionCall, FunctionCallOutput
-from kodo.wire.tools import CustomChoice, CustomTool, FunctionChoice, NamespaceTool, ShellTool
+from kodo.server.engines.upstream.engine import UpstreamEngine
+from kodo.server.engines.upstream.request import chat_request
+from kodo.server.lifecycle.errors import (
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    KodoError,
+    Overloaded,
+)
+from kodo.server.lifecycle.ports import ContextItem, Prompt
+from kodo.server.wire.items import CustomToolCall, CustomToolCallOutput, FunctionCall, FunctionCallOutput
+from kodo.server.wire.tools import CustomChoice, CustomTool, FunctionChoice, NamespaceTool, ShellTool
 
 
 @pytest.mark.parametrize(

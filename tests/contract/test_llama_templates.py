@@ -11,20 +11,21 @@ import jsonschema
 import pytest
 import pytest_asyncio
 from tests.contract.engines import MAIL, WEATHER, Answered, answer, asking, llama, own, running, says
+from tests.paths import DATA
 from tests.serving import MODEL, served, settings
 from tests.tiny_model import TEMPLATE, byte_symbols, write_tiny_model
 
-from kodo.config import LlamaSettings, ModelSettings
-from kodo.engines.llama.dialect import OWN, tag_of
-from kodo.engines.llama.engine import LlamaEngine
-from kodo.engines.llama.turn import MAX_CALLS
-from kodo.lifecycle.ports import ContextItem, Prompt, Sampling
-from kodo.wire.items import FunctionCall, FunctionCallOutput
-from kodo.wire.tools import CustomTool, FunctionTool
+from kodo.server.config import LlamaSettings, ModelSettings
+from kodo.server.engines.llama.dialect import OWN, tag_of
+from kodo.server.engines.llama.engine import LlamaEngine
+from kodo.server.engines.llama.turn import MAX_CALLS
+from kodo.server.lifecycle.ports import ContextItem, Prompt, Sampling
+from kodo.server.wire.items import FunctionCall, FunctionCallOutput
+from kodo.server.wire.tools import CustomTool, FunctionTool
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("engine")]
 
-FOLDER = Path(__file__).parents[1] / "data" / "templates"
+FOLDER = DATA / "templates"
 CONTROL = {
     "qwen2.5": ("<tool_call>", "</tool_call>", "<|im_start|>", "<|im_end|>"),
     "qwen3": ("<think>", "</think>", "<|im_start|>", "<|im_end|>"),

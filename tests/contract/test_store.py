@@ -21,8 +21,8 @@ from tests.contract.stores import (
     turn,
 )
 
-from kodo.lifecycle.errors import Conflict, NotFound
-from kodo.lifecycle.records import Aged, ItemRow, KeyRow, Page, Store
+from kodo.server.lifecycle.errors import Conflict, NotFound
+from kodo.server.lifecycle.records import Aged, ItemRow, KeyRow, Page, Store
 
 
 @pytest.fixture(params=STORES)

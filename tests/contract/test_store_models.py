@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.contract.stores import answered, document, replay, response, said
 
-from kodo.lifecycle.errors import KodoError
-from kodo.lifecycle.records import Aged, ItemRow, Page, Store
-from kodo.store.memory import MemoryStore
-from kodo.store.sqlite import SqliteStore
+from kodo.server.lifecycle.errors import KodoError
+from kodo.server.lifecycle.records import Aged, ItemRow, Page, Store
+from kodo.server.store.memory import MemoryStore
+from kodo.server.store.sqlite import SqliteStore
 
 RESPONSES = [f"r{number}" for number in range(6)]
 DOCUMENTS = [f"d{number}" for number in range(4)]

@@ -15,9 +15,9 @@ from pathlib import Path
 import openai
 from tests.serving import MODEL
 
-import kodo.server.listening  # noqa: F401 - the server imports it when it starts; here it is to be there already
-from kodo.config import ModelSettings, Settings
-from kodo.server.serve import serve
+import kodo.server.http.listening  # noqa: F401 - the server imports it when it starts; here it is to be there already
+from kodo.server.config import ModelSettings, Settings
+from kodo.server.http.serve import serve
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.process"])

@@ -15,7 +15,7 @@ from tests.crash import batches, runs
 from tests.crash.load import TERMINAL, Event, Load, Told, sse
 from tests.crash.process import start
 from tests.serving import MODEL
-from tests.unit.store.test_failures import integrity
+from tests.unit.server.store.test_failures import integrity
 
 KILLS = int(os.environ.get("KODO_CRASH_KILLS", "5"))
 """``make crash N=200`` sets more."""

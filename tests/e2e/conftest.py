@@ -15,7 +15,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from kodo.config import kodo_home
+from kodo.home import kodo_home
 
 KODO = str(Path(sys.executable).with_name("kodo"))
 

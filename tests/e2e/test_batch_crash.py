@@ -17,7 +17,7 @@ import pytest
 from openai.types import Batch
 from tests.e2e.conftest import Server
 from tests.e2e.kodo_command import Kodo
-from tests.unit.store.test_failures import integrity
+from tests.unit.server.store.test_failures import integrity
 
 from kodo.cli.exit_codes import ExitCode
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import Server
 
-from kodo.server.admin import create_key
+from kodo.server.http.admin import create_key
 
 pytestmark = [pytest.mark.model, pytest.mark.xdist_group("real model")]
 MODEL = "codex-mini-latest"

@@ -14,7 +14,7 @@ import pytest
 from openai.types.responses import Response
 from tests.crash.process import Killable, start
 from tests.e2e.conftest import Server
-from tests.unit.store.test_failures import integrity
+from tests.unit.server.store.test_failures import integrity
 
 MODEL = "codex-mini-latest"
 Serve = Callable[..., Server]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kodo.toolkit.report.formats import FORMATS
-from kodo.toolkit.review import PathsSource, ReviewOptions, VersionsSource, review
+from kodo.jobs.report.formats import FORMATS
+from kodo.jobs.review import PathsSource, ReviewOptions, VersionsSource, review
 
 
 def folder_of(package: str) -> Path:

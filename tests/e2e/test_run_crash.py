@@ -12,7 +12,7 @@ import openai
 import pytest
 from tests.crash.process import start
 from tests.serving import MODEL
-from tests.unit.store.test_failures import integrity
+from tests.unit.server.store.test_failures import integrity
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning"

@@ -26,8 +26,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.e2e.conftest import Server, start
 
-from kodo.server.errors import Envelope
-from kodo.server.openapi import OPERATIONS, document
+from kodo.server.http.errors import Envelope
+from kodo.server.http.openapi import OPERATIONS, document
 
 MODEL = "codex-mini-latest"
 CONFIG = f'[models."{MODEL}"]\nengine = "scripted"\ntarget = ""\n'

@@ -21,14 +21,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from tests.paths import REPOSITORY
 from tests.weights_files import make_wheel, sha256
 
-from kodo.config import DEFAULT_MODEL, kodo_home
-from kodo.engines.weights.registry import Registry
-from kodo.engines.weights.sources import DEFAULT
+from kodo.home import kodo_home
+from kodo.server.config import DEFAULT_MODEL
+from kodo.server.engines.weights.registry import Registry
+from kodo.server.engines.weights.sources import DEFAULT
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-NEEDED = ("scripts", "src/kodo/cli/progress.py", "src/kodo/engines/weights/pip.py")
+NEEDED = ("scripts", "src/kodo/cli/progress.py", "src/kodo/server/engines/weights/pip.py")
 
 BACKEND = """
 import zipfile

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kodo.toolkit import testgen as job
-from kodo.toolkit.sandbox import IsolationRefused, Sandbox
-from kodo.toolkit.testgen import Options
+from kodo.jobs import testgen as job
+from kodo.jobs.sandbox import IsolationRefused, Sandbox
+from kodo.jobs.testgen import Options
 
 
 def copy_of(package: str, module: str, to: Path) -> Path:

@@ -11,7 +11,7 @@ from kodo import aio
 from kodo.client.async_session import AsyncSession
 from kodo.client.errors import KodoError
 from kodo.client.stream import AsyncTextStream, TextStream
-from kodo.toolkit.job import Rejected, Result, Verified
+from kodo.jobs.job import Rejected, Result, Verified
 
 
 @kodo.retry_with_backoff(max_retries=5, base_delay=1.0, max_delay=60.0, retryable_exceptions=(OSError,))

@@ -11,15 +11,16 @@ import pytest
 from openai.types import completion_create_params as legacy_params
 from openai.types import embedding_create_params
 from openai.types.chat import completion_create_params as chat_params
+from tests.paths import DOCS
 from tests.serving import MODEL, served, settings
 
-from kodo.server.chat.request import chat_request
-from kodo.wire.chat import REFUSED, ChatRequest
-from kodo.wire.decode import BadBody
-from kodo.wire.embeddings import EmbeddingsRequest
-from kodo.wire.legacy import LegacyRequest
+from kodo.server.http.chat.request import chat_request
+from kodo.server.wire.chat import REFUSED, ChatRequest
+from kodo.server.wire.decode import BadBody
+from kodo.server.wire.embeddings import EmbeddingsRequest
+from kodo.server.wire.legacy import LegacyRequest
 
-DOC = Path(__file__).parents[2] / "docs/chat.md"
+DOC = DOCS / "chat.md"
 MESSAGES = [{"role": "user", "content": "hello"}]
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import msgspec
 import pytest
 from openai.types.responses import response_create_params
+from tests.paths import DOCS
 
-from kodo.wire import decode
-from kodo.wire.request import REFUSED, CreateResponse
+from kodo.server.wire import decode
+from kodo.server.wire.request import REFUSED, CreateResponse
 
-TABLE = Path(__file__).parents[2] / "docs/parameters.md"
+TABLE = DOCS / "parameters.md"
 
 
 def _table() -> dict[str, str]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pydantic
 from openai.types.responses import Response, ResponseStreamEvent
 from referencing import Registry, Resource
+from tests.paths import DATA
 
-DOCUMENT = Path(__file__).parents[1] / "data/open-responses/open-responses-2026-04-24.openapi.json"
+DOCUMENT = DATA / "open-responses/open-responses-2026-04-24.openapi.json"
 NOT_IN_SPEC = frozenset(
     {
         "response.custom_tool_call_input.delta",

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kodo.wire import decode
+from kodo.server.wire import decode
 
 TEXTS = st.text(st.sampled_from(list('[]{}:,"\\é a')), max_size=6)
 VALUES = st.recursive(

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 from tests.serving import MODEL, Served, script, served, settings
-from tests.unit.lifecycle.parts import skeleton
+from tests.unit.server.lifecycle.parts import skeleton
 from tests.wire.spec import check_response, check_stream, read_sse
 
-from kodo.lifecycle import log
-from kodo.lifecycle.actions import action
-from kodo.lifecycle.assemble import Assembler
-from kodo.lifecycle.ports import CallDelta, CallStart
-from kodo.wire import events as ev
+from kodo.server.lifecycle import log
+from kodo.server.lifecycle.actions import action
+from kodo.server.lifecycle.assemble import Assembler
+from kodo.server.lifecycle.ports import CallDelta, CallStart
+from kodo.server.wire import events as ev
 
 WHOLE: dict[str, tuple[str, dict[str, Any]]] = {
     "local_shell": ("local_shell", {"command": ["rm", "-rf", "/tmp/a \"b\" {[,:"], "env": {"A": "b", "C": "d"}, "timeout_ms": 1500}),

@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -25,6 +24,7 @@ import pytest
 import pytest_asyncio
 from tests.contract.test_engine_llama import HOSTILE
 from tests.hostile import MODEL, bodies, largest
+from tests.paths import REPOSITORY
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,7 +76,7 @@ async def watched(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Wat
     folder = tmp_path_factory.mktemp("watched")
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.watched", str(folder)],
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

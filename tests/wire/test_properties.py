@@ -21,7 +21,8 @@ from tests.serving import settings as serving
 from tests.tiny_model import write_tiny_model
 from tests.wire.spec import check_stream, read_sse
 
-from kodo.config import LlamaSettings, ModelSettings, kodo_home
+from kodo.home import kodo_home
+from kodo.server.config import LlamaSettings, ModelSettings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,10 +18,10 @@ from kodo.client.answer import Answer
 from kodo.client.messages import Catalogue
 from kodo.client.plan import CallOptions
 from kodo.client.session import Session
-from kodo.toolkit.generate.fences import CodeFilter
-from kodo.toolkit.generate.job import instructions as code_instructions
-from kodo.toolkit.generate.job import verify
-from kodo.toolkit.job import Rejected
+from kodo.jobs.generate.fences import CodeFilter
+from kodo.jobs.generate.job import instructions as code_instructions
+from kodo.jobs.generate.job import verify
+from kodo.jobs.job import Rejected
 
 MESSAGES = Catalogue(
     {

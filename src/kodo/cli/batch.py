@@ -20,9 +20,9 @@ from kodo.cli.output import Output
 from kodo.cli.registry import new_app
 from kodo.client.messages import Catalogue
 from kodo.client.prices import BATCH_FACTOR
-from kodo.toolkit.batch.job import BatchReport, Limits, run_batch
-from kodo.toolkit.batch.lines import BatchInputError, read_requests, survey
-from kodo.toolkit.batch.submit import submit_batch
+from kodo.jobs.batch.job import BatchReport, Limits, run_batch
+from kodo.jobs.batch.lines import BatchInputError, read_requests, survey
+from kodo.jobs.batch.submit import submit_batch
 
 MESSAGES = Catalogue(
     {

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from kodo.cli.output import Output
 from kodo.client.messages import Catalogue
-from kodo.toolkit.batch.progress import Progress
+from kodo.jobs.batch.progress import Progress
 
 MESSAGES = Catalogue(
     {

@@ -12,8 +12,8 @@ from kodo.cli.chat_repl import MESSAGES, Repl
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import JobOptions, job
 from kodo.cli.registry import new_app
-from kodo.config import kodo_home
-from kodo.toolkit.generate.chat import Chat, saved_chats
+from kodo.home import kodo_home
+from kodo.jobs.generate.chat import Chat, saved_chats
 
 app = new_app()
 

@@ -13,7 +13,7 @@ from kodo.cli.output import Output, tell
 from kodo.cli.spending import describe_estimate
 from kodo.client.errors import KodoError
 from kodo.client.messages import Catalogue
-from kodo.toolkit.generate.chat import Chat, saved_chats
+from kodo.jobs.generate.chat import Chat, saved_chats
 
 MESSAGES = Catalogue(
     {

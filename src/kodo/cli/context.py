@@ -8,7 +8,7 @@ from pathlib import Path
 from kodo.cli.exit_codes import CommandError
 from kodo.cli.output import Output
 from kodo.client.messages import Catalogue
-from kodo.toolkit.generate.job import with_files
+from kodo.jobs.generate.job import with_files
 
 MESSAGES = Catalogue(
     {

@@ -17,8 +17,8 @@ from kodo.client.errors import EndpointError, KodoError, SettingsError, translat
 from kodo.client.ledger import Ledger
 from kodo.client.messages import Catalogue
 from kodo.client.session import Session
-from kodo.config import kodo_home
-from kodo.toolkit.sandbox import Sandbox, SandboxError
+from kodo.home import kodo_home
+from kodo.jobs.sandbox import Sandbox, SandboxError
 
 State = Literal["ok", "warning", "failed"]
 

@@ -13,8 +13,8 @@ import typer
 from kodo.cli.exit_codes import CommandError
 from kodo.cli.registry import new_app
 from kodo.cli.tables import as_json, as_table
-from kodo.config import kodo_home
-from kodo.server import admin
+from kodo.home import kodo_home
+from kodo.server.http import admin
 
 app = new_app(
     "API keys. A server on this machine alone needs none; once one exists, every request needs one. "

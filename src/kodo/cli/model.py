@@ -12,8 +12,9 @@ import typer
 from kodo.cli.exit_codes import CommandError
 from kodo.cli.progress import Bar
 from kodo.cli.registry import new_app
-from kodo.config import DEFAULT_MODEL, kodo_home
-from kodo.server import admin
+from kodo.home import kodo_home
+from kodo.server.config import DEFAULT_MODEL
+from kodo.server.http import admin
 
 app = new_app(
     f"Local models. The default, {DEFAULT_MODEL}, is there after make setup; docs/models.md has better ones."

@@ -18,9 +18,9 @@ from kodo.cli.registry import new_app
 from kodo.client.messages import Catalogue
 
 if TYPE_CHECKING:
-    from kodo.toolkit.report.model import Category, ReviewReport, Severity
-    from kodo.toolkit.review.options import ReviewOptions
-    from kodo.toolkit.review.source import ReviewSource
+    from kodo.jobs.report.model import Category, ReviewReport, Severity
+    from kodo.jobs.review.options import ReviewOptions
+    from kodo.jobs.review.source import ReviewSource
 
 MESSAGES = Catalogue(
     {
@@ -126,7 +126,7 @@ def review(
 
     Exits with 1 for findings, 3 if not everything was reviewed, 2 if nothing could be.
     """
-    from kodo.toolkit.review import (
+    from kodo.jobs.review import (
         review as review_source,
     )  # here: the analysers take half a second to import
 
@@ -154,7 +154,7 @@ def review(
             report = review_source(source, wanted, session)
     _deliver(report, outputs, output)
     if write_baseline is not None:
-        from kodo.toolkit.report.jsonfile import baseline as render_baseline
+        from kodo.jobs.report.jsonfile import baseline as render_baseline
 
         write_whole(write_baseline, render_baseline(report))
         output.note("written", path=write_baseline)
@@ -163,9 +163,9 @@ def review(
 
 def _dry_run(source: ReviewSource, wanted: ReviewOptions, no_model: bool, output: Output) -> None:
     """Say how often the model would be asked. Raises CommandError for a source that cannot be read."""
-    from kodo.toolkit.review.job import most_requests
-    from kodo.toolkit.review.reading import SourceError
-    from kodo.toolkit.review.settings import SettingsError
+    from kodo.jobs.review.job import most_requests
+    from kodo.jobs.review.reading import SourceError
+    from kodo.jobs.review.settings import SettingsError
 
     try:
         requests = 0 if no_model else most_requests(source, wanted)
@@ -184,7 +184,7 @@ def _source(
     output: Output,
 ) -> ReviewSource:
     """The one source that was named. Raises CommandError for none, or several."""
-    from kodo.toolkit.review import source
+    from kodo.jobs.review import source
 
     named = {"PATHS": paths, "--diff": diff, "--staged": staged, "--base": base, "--commit": commit}
     given = [name for name, value in named.items() if value]
@@ -213,7 +213,7 @@ def _stdin() -> str:
 
 def _outputs(formats: list[str], output: Output) -> list[tuple[str, Path | None]]:
     """Format names with their files, None for stdout. Raises CommandError for an unknown one, or two on stdout."""
-    from kodo.toolkit.report.formats import FORMATS
+    from kodo.jobs.report.formats import FORMATS
 
     parsed: list[tuple[str, Path | None]] = []
     for text in formats:
@@ -229,7 +229,7 @@ def _outputs(formats: list[str], output: Output) -> list[tuple[str, Path | None]
 
 def _wanted(output: Output, **values: Any) -> ReviewOptions:
     """The options as one value. Raises CommandError for one that is wrong."""
-    from kodo.toolkit.review.options import ReviewOptions
+    from kodo.jobs.review.options import ReviewOptions
 
     try:
         return ReviewOptions(lang=output.lang, **values)
@@ -238,7 +238,7 @@ def _wanted(output: Output, **values: Any) -> ReviewOptions:
 
 
 def _categories(names: list[str]) -> frozenset[Category]:
-    from kodo.toolkit.report.model import Category
+    from kodo.jobs.report.model import Category
 
     try:
         return frozenset(Category(name) for name in names) or frozenset(Category)
@@ -247,7 +247,7 @@ def _categories(names: list[str]) -> frozenset[Category]:
 
 
 def _known(path: Path, output: Output) -> frozenset[str]:
-    from kodo.toolkit.report.jsonfile import BaselineError, read_baseline
+    from kodo.jobs.report.jsonfile import BaselineError, read_baseline
 
     try:
         return read_baseline(read_text(path, output))
@@ -257,8 +257,8 @@ def _known(path: Path, output: Output) -> frozenset[str]:
 
 def _deliver(report: ReviewReport, outputs: list[tuple[str, Path | None]], output: Output) -> None:
     """Write the report in every format."""
-    from kodo.toolkit.report import terminal
-    from kodo.toolkit.report.formats import FORMATS
+    from kodo.jobs.report import terminal
+    from kodo.jobs.report.formats import FORMATS
 
     for name, file in outputs:
         if file is not None:
@@ -272,7 +272,7 @@ def _deliver(report: ReviewReport, outputs: list[tuple[str, Path | None]], outpu
 
 
 def _exit_code(report: ReviewReport, fail_on: str, opinions: bool, output: Output) -> ExitCode:
-    from kodo.toolkit.report.model import Severity, State
+    from kodo.jobs.report.model import Severity, State
 
     threshold: Severity | None = None if fail_on == "never" else Severity(fail_on)
     if report.state is State.FAILED:

@@ -18,12 +18,12 @@ from kodo.cli.options import JobOptions, job
 from kodo.cli.progress import Bar
 from kodo.cli.registry import new_app
 from kodo.client.messages import Catalogue
-from kodo.config import kodo_home
+from kodo.home import kodo_home
 
 if TYPE_CHECKING:
     from kodo.client.session import Session
-    from kodo.toolkit.scorecard.card import Card, JobName
-    from kodo.toolkit.scorecard.page import Circumstances
+    from kodo.jobs.scorecard.card import Card, JobName
+    from kodo.jobs.scorecard.page import Circumstances
 
 MESSAGES = Catalogue(
     {
@@ -69,9 +69,9 @@ def scorecard(
 
     A run that was stopped goes on where it was: results are kept in KODO_HOME/scorecard.jsonl.
     """
-    from kodo.toolkit.scorecard import page  # here, because the analysers take half a second to import
-    from kodo.toolkit.scorecard.card import JOBS
-    from kodo.toolkit.scorecard.cases import module_cases, review_cases
+    from kodo.jobs.scorecard import page  # here, because the analysers take half a second to import
+    from kodo.jobs.scorecard.card import JOBS
+    from kodo.jobs.scorecard.cases import module_cases, review_cases
 
     output = options.output(MESSAGES)
     chosen = tuple(name for name in JOBS if name in jobs.split(","))
@@ -107,12 +107,12 @@ def _run(
     options: JobOptions,
 ) -> Card:
     """Run what is not known yet, with a line of progress for each contestant. Raises CommandError."""
-    from kodo.toolkit.review import ReviewOptions
-    from kodo.toolkit.sandbox import SandboxError
-    from kodo.toolkit.scorecard import card
-    from kodo.toolkit.scorecard.results import Results
-    from kodo.toolkit.scorecard.suites import SuiteError
-    from kodo.toolkit.testgen import Options
+    from kodo.jobs.review import ReviewOptions
+    from kodo.jobs.sandbox import SandboxError
+    from kodo.jobs.scorecard import card
+    from kodo.jobs.scorecard.results import Results
+    from kodo.jobs.scorecard.suites import SuiteError
+    from kodo.jobs.testgen import Options
 
     setup = card.Setup(
         session,
@@ -143,7 +143,7 @@ def _results_path() -> Path:
 def _circumstances(
     jobs: str, no_model: bool, size: str, limit: int | None, options: JobOptions
 ) -> Circumstances:
-    from kodo.toolkit.scorecard.page import Circumstances
+    from kodo.jobs.scorecard.page import Circumstances
 
     command = ["kodo", "scorecard", "--jobs", jobs]
     command += ["--no-model"] if no_model else ["--size", size]

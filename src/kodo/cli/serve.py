@@ -34,10 +34,10 @@ def serve(
     """Serve the Responses API and its siblings until Ctrl-C."""
     import pydantic
 
-    from kodo import config
     from kodo.cli.hello import greet, say_where
-    from kodo.server.serve import Refused
-    from kodo.server.serve import serve as run
+    from kodo.server import config
+    from kodo.server.http.serve import Refused
+    from kodo.server.http.serve import serve as run
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:

@@ -12,8 +12,9 @@ import typer
 from kodo.cli.exit_codes import CommandError
 from kodo.cli.registry import new_app
 from kodo.cli.tables import as_json
-from kodo.config import kodo_home, load
-from kodo.server import admin
+from kodo.home import kodo_home
+from kodo.server.config import load
+from kodo.server.http import admin
 
 app = new_app("What the server has stored. Each works beside a running server.")
 

@@ -15,7 +15,7 @@ from kodo.cli.registry import new_app
 from kodo.client.messages import Catalogue
 
 if TYPE_CHECKING:
-    from kodo.toolkit.testgen.model import TestReport
+    from kodo.jobs.testgen.model import TestReport
 
 MESSAGES = Catalogue(
     {
@@ -106,9 +106,9 @@ def tests(
     Exits with 1 where a documented fact does not hold (this may be a bug), 3 if no test was kept or the model
     could not be asked to the end, 2 if the target cannot be tested or there is no sandbox.
     """
-    from kodo.toolkit.sandbox import SandboxError  # here, because the job brings libcst and the SDK with it
-    from kodo.toolkit.testgen.job import default_file, testgen, worst_case
-    from kodo.toolkit.testgen.model import Options, TestgenError
+    from kodo.jobs.sandbox import SandboxError  # here, because the job brings libcst and the SDK with it
+    from kodo.jobs.testgen.job import default_file, testgen, worst_case
+    from kodo.jobs.testgen.model import Options, TestgenError
 
     output = options.output(MESSAGES)
     outputs = _outputs(formats or ["text"], print_only, output)
@@ -160,7 +160,7 @@ def _deliver(
     report: TestReport, file: Path, print_only: bool, outputs: list[tuple[str, Path | None]], output: Output
 ) -> None:
     """Write the test file, or print it, and the report in every format."""
-    from kodo.toolkit.testgen import report as reports
+    from kodo.jobs.testgen import report as reports
 
     if print_only:
         output.result(report.text, end="")

@@ -25,7 +25,7 @@ from filelock import FileLock, Timeout
 
 from kodo.client.errors import EndpointError
 from kodo.client.settings import ClientSettings
-from kodo.config import kodo_home
+from kodo.home import kodo_home
 
 Source = Literal["configured", "running", "started", "replay"]
 

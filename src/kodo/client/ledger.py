@@ -37,7 +37,7 @@ from kodo.client.budget import SCOPES, Budget, Scope, Windows
 from kodo.client.errors import BudgetExceededError, SettingsError
 from kodo.client.prices import Cost, from_nano, limit_nano, to_nano
 from kodo.client.usage import Usage
-from kodo.config import kodo_home
+from kodo.home import kodo_home
 
 CallStatus = Literal["reserved", "completed", "incomplete", "failed", "cancelled", "cut", "lost"]
 

@@ -2,7 +2,7 @@
 
 Layers, highest first: arguments; the profile named by argument; environment (``KODO_*``, ``OPENAI_BASE_URL``,
 ``OPENAI_API_KEY``); the default profile (``KODO_PROFILE``, or ``profile`` under ``[client]``); ``[client]`` in
-``KODO_HOME/config.toml``; the defaults below. The server's own settings are in ``kodo.config``.
+``KODO_HOME/config.toml``; the defaults below. The server's own settings are in ``kodo.server.config``.
 
 A key never travels to an address it was not meant for: a profile with a ``base_url`` and no key does not take the key
 of a lower layer, and ``OPENAI_API_KEY`` is used only where a base URL was given.
@@ -26,7 +26,7 @@ from pydantic_settings import (
 
 from kodo.client.errors import SettingsError
 from kodo.client.prices import Price, PriceBook, UnknownPrice
-from kodo.config import kodo_home
+from kodo.home import kodo_home
 
 DEFAULT_MODEL = "codex-mini-latest"
 """Asked for where no model is named; a kodo server answers to it from the start."""

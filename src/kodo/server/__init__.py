@@ -1,1 +1,1 @@
-"""HTTP and WebSocket in front of the lifecycle: one file per endpoint family."""
+"""The server: the API on one machine. `http` is its face, `lifecycle` its core, `engines` and `store` its parts."""

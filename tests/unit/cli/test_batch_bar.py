@@ -9,7 +9,7 @@ import pytest
 
 from kodo.cli.batch_bar import MESSAGES, clock, describe, progress_bar
 from kodo.cli.output import Output
-from kodo.toolkit.batch.progress import Progress
+from kodo.jobs.batch.progress import Progress
 
 HALF_WAY = Progress(
     total=100, before=20, succeeded=28, failed=2, in_flight=4, usd=Decimal("0.25"), seconds=10.0

@@ -15,7 +15,7 @@ from kodo.cli.exit_codes import ExitCode
 from kodo.cli.main import run
 from kodo.cli.output import Output
 from kodo.client.session import Session
-from kodo.toolkit.generate.chat import Chat
+from kodo.jobs.generate.chat import Chat
 
 
 def chat(monkeypatch: pytest.MonkeyPatch, lines: str, *arguments: str) -> int:

@@ -13,9 +13,9 @@ import pytest
 from tests.contract.stores import document, turn
 
 from kodo.cli.main import run
-from kodo.lifecycle.errors import KodoError
-from kodo.server.keys import Keys, digest
-from kodo.store.sqlite import SqliteStore
+from kodo.server.http.keys import Keys, digest
+from kodo.server.lifecycle.errors import KodoError
+from kodo.server.store.sqlite import SqliteStore
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from tests.paths import REPOSITORY
 
 from kodo.cli import main as entry
 from kodo.cli.exit_codes import CommandError, ExitCode
@@ -18,7 +19,7 @@ from kodo.cli.main import COMMANDS
 from kodo.cli.options import JobOptions
 from kodo.cli.registry import LazyCommand
 
-ROOT = Path(__file__).parents[3]
+ROOT = REPOSITORY
 
 HEAVY = (
     "openai",
@@ -33,11 +34,11 @@ HEAVY = (
 )
 OURS = (
     "kodo.client",
-    "kodo.toolkit",
-    "kodo.server",
-    "kodo.engines",
-    "kodo.store",
-    "kodo.lifecycle",
+    "kodo.jobs",
+    "kodo.server.http",
+    "kodo.server.engines",
+    "kodo.server.store",
+    "kodo.server.lifecycle",
     "kodo.ci",
 )
 

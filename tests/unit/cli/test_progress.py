@@ -70,7 +70,7 @@ def test_a_failed_step_does_not_say_done() -> None:
     assert stream.getvalue().splitlines()[-1].startswith("model: stopped (")
 
 
-@pytest.mark.parametrize("file", ["cli/progress.py", "engines/weights/pip.py"])
+@pytest.mark.parametrize("file", ["cli/progress.py", "server/engines/weights/pip.py"])
 def test_what_the_set_up_borrows_needs_the_standard_library_only(file: str) -> None:
     """scripts/checkout.py loads these files before anything is installed."""
     tree = ast.parse((Path(progress.__file__).parents[1] / file).read_text())

@@ -1,1 +1,0 @@
-"""CI systems: event in, job, report out."""

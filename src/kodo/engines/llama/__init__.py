@@ -1,4 +1,0 @@
-"""The embedded engine: llama.cpp through xllamacpp, in a child process.
-
-Nothing is imported here; :mod:`kodo.engines.llama.engine` holds the engine itself.
-"""

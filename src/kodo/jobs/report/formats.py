@@ -1,0 +1,20 @@
+"""The table of output formats by name."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from kodo.jobs.report import codequality, github, jsonfile, junit, markdown, sarif, terminal
+from kodo.jobs.report.model import ReviewReport
+
+FORMATS: Mapping[str, Callable[[ReviewReport], str]] = MappingProxyType(
+    {
+        "text": terminal.render,
+        "markdown": markdown.render,
+        "json": jsonfile.render,
+        "sarif": sarif.render,
+        "codequality": codequality.render,
+        "junit": junit.render,
+        "github": github.render,
+    }
+)
+"""Each renders a report to text that ends in a newline (or is empty)."""

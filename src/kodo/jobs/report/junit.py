@@ -1,0 +1,60 @@
+"""The report as JUnit XML: a suite for each file, a failing case for each finding that may fail a build.
+
+A file without findings is one passing case, an opinion a skipped one, and what was not reviewed an error, so that a
+reader of JUnit never sees green where something was left out.
+"""
+
+import re
+
+from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+
+from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, State
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def render(report: ReviewReport) -> str:
+    """The report as one XML document."""
+    xml = JUnitXml("kodo review")
+    by_path: dict[str, list[Finding]] = {item.path: [] for item in report.reviewed}
+    for finding in report.findings:
+        by_path.setdefault(finding.place.path, []).append(finding)
+    for path, findings in by_path.items():
+        suite = TestSuite(_text(path))
+        for finding in findings:
+            suite.add_testcase(_case(finding))
+        if not findings:
+            suite.add_testcase(TestCase("review", classname=_text(path)))
+        xml.add_testsuite(suite)
+    if report.gaps or report.state is State.FAILED:
+        suite = TestSuite("not reviewed")
+        for item in report.gaps:
+            suite.add_testcase(_error(item.path, item.reason))
+        if report.state is State.FAILED:
+            suite.add_testcase(_error("review", "; ".join(report.notes)))
+        xml.add_testsuite(suite)
+    xml.update_statistics()  # type: ignore[no-untyped-call]  # junitparser is typed in part
+    return bytes(xml.tostring()).decode() + "\n"  # type: ignore[no-untyped-call]  # same
+
+
+def _case(finding: Finding) -> TestCase:
+    place = finding.place
+    case = TestCase(_text(f"{finding.rule} line {place.line}"), classname=_text(place.path))
+    if finding.evidence.kind is EvidenceKind.OPINION:
+        result: Failure | Skipped = Skipped(_text(finding.message), "opinion")
+    else:
+        result = Failure(_text(finding.message), str(finding.category))
+    result.text = _text(f"{place.path}:{place.line}\n{finding.code}\n{finding.evidence.detail}")
+    case.result = [result]
+    return case
+
+
+def _error(name: str, reason: str) -> TestCase:
+    case = TestCase(_text(name), classname="kodo")
+    case.result = [Error(_text(reason), "not reviewed")]
+    return case
+
+
+def _text(text: str) -> str:
+    """Text without the characters that XML cannot hold."""
+    return _NOT_XML.sub("\ufffd", text)

@@ -1,0 +1,56 @@
+"""The fixed words of reports in English and Japanese."""
+
+from kodo.jobs.report.model import Category, EvidenceKind, Severity, State
+
+_JA: dict[str, str] = {
+    Category.BUG: "バグ",
+    Category.SECURITY: "セキュリティ",
+    Category.PERFORMANCE: "性能",
+    Category.READABILITY: "読みやすさ",
+    Category.PRACTICE: "作法",
+    Severity.ERROR: "エラー",
+    Severity.WARNING: "警告",
+    Severity.INFO: "情報",
+    EvidenceKind.RULE: "規則",
+    EvidenceKind.EXECUTION: "実行結果",
+    EvidenceKind.OPINION: "意見",
+    State.CLEAN: "問題なし",
+    State.FINDINGS: "指摘あり",
+    State.PARTIAL: "一部のみ確認",
+    State.SKIPPED: "対象なし",
+    State.FAILED: "失敗",
+    "title": "コードレビュー",
+    "count": "件の指摘",
+    "not reviewed": "確認していないもの",
+    "suppressed": "件をコメントで抑制",
+    "suppressed here": "この変更で追加されたコメントによる抑制",
+    "known": "件は既知",
+    "fix": "修正案",
+    "see": "関連箇所",
+    "reviewed": "個のファイルを確認",
+    "nothing": "指摘はありません。",
+    "checked by": "確認済み",
+}
+_EN: dict[str, str] = {
+    State.CLEAN: "clean",
+    State.FINDINGS: "findings",
+    State.PARTIAL: "partial: not everything was reviewed",
+    State.SKIPPED: "skipped: nothing to review",
+    State.FAILED: "failed",
+    "title": "Code review",
+    "count": "findings",
+    "not reviewed": "Not reviewed",
+    "suppressed": "silenced by comments",
+    "suppressed here": "silenced by a comment of this change",
+    "known": "known findings",
+    "fix": "fix",
+    "see": "see",
+    "reviewed": "reviewed",
+    "nothing": "Nothing was found.",
+    "checked by": "checked",
+}
+
+
+def word(key: str, lang: str) -> str:
+    """One fixed word or phrase in `lang` (`en` or `ja`)."""
+    return (_JA if lang == "ja" else _EN).get(key, str(key))

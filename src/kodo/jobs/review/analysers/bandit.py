@@ -1,0 +1,109 @@
+"""bandit, run once over all Python texts: what it finds that ruff's `S` rules do not.
+
+Tests whose remark is about an import, or is wrong more often than right (B101 assert, B311 random, B603, B607),
+are not used. `# nosec` is not obeyed here: `suppress` does that, and lists what it silenced.
+"""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from kodo.jobs.report.model import Category, Severity
+from kodo.jobs.review.analysers.ruff import write
+from kodo.jobs.review.draft import Draft, Outcome, Subject
+from kodo.jobs.review.languages import is_test
+
+NAME = "bandit"
+_TIMEOUT = 180.0
+SKIPPED = (
+    [
+        "B101",
+        "B104",
+        "B105",
+        "B106",
+        "B107",
+        "B108",
+        "B110",
+        "B112",
+        "B113",
+        "B310",
+        "B311",
+        "B608",
+    ]  # too often wrong, or ruff's twin is used
+    + [f"B4{number:02}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15)]  # imports alone
+    + ["B603", "B606", "B607"]  # every call of a program
+)
+_SEVERITY = {"HIGH": Severity.ERROR, "MEDIUM": Severity.WARNING, "LOW": Severity.INFO}
+
+
+class _Result(msgspec.Struct):
+    filename: str
+    test_id: str
+    issue_text: str
+    issue_severity: str
+    issue_confidence: str
+    line_number: int
+    line_range: list[int]
+    col_offset: int = -1
+
+
+class _Failure(msgspec.Struct):
+    filename: str
+    reason: str
+
+
+class _Answer(msgspec.Struct):
+    results: list[_Result]
+    errors: list[_Failure]
+
+
+def run(subjects: Sequence[Subject]) -> Outcome:
+    """Drafts for every Python subject that is no test. A crash or time-out is a failure of all of them."""
+    mine = [
+        index
+        for index, subject in enumerate(subjects)
+        if subject.language == "python" and not is_test(subject.path) and not subject.path.endswith(".pyi")
+    ]
+    if not mine:
+        return Outcome({}, frozenset())
+    with TemporaryDirectory(prefix="kodo-bandit-") as folder:
+        files = {write(Path(folder), index, subjects[index]): index for index in mine}
+        try:
+            answer = _ask(Path(folder))
+        except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
+            return Outcome(
+                {}, frozenset(), dict.fromkeys(mine, f"bandit could not run: {type(error).__name__}")
+            )
+    drafts: dict[int, list[Draft]] = {index: [] for index in mine}
+    for result in answer.results:
+        if result.issue_confidence != "LOW":
+            drafts[files[result.filename.removeprefix("./")]].append(_draft(result))
+    unread = {
+        files[failure.filename.removeprefix("./")]: f"bandit: {failure.reason}" for failure in answer.errors
+    }
+    return Outcome(drafts, frozenset(mine) - unread.keys(), unread)
+
+
+def _ask(folder: Path) -> _Answer:
+    command = [sys.executable, "-m", "bandit", "-r", ".", "-f", "json", "-q", "--ignore-nosec", "--exit-zero"]
+    done = subprocess.run(
+        [*command, "-s", ",".join(SKIPPED)], cwd=folder, capture_output=True, timeout=_TIMEOUT, check=True
+    )
+    return msgspec.json.decode(done.stdout, type=_Answer)
+
+
+def _draft(result: _Result) -> Draft:
+    return Draft(
+        rule=result.test_id,
+        category=Category.SECURITY,
+        severity=_SEVERITY.get(result.issue_severity, Severity.INFO),
+        line=result.line_number,
+        end_line=max(result.line_range, default=result.line_number),
+        message=result.issue_text,
+        source=NAME,
+        detail=f"{result.issue_text} (confidence {result.issue_confidence.lower()})",
+    )

@@ -1,0 +1,157 @@
+"""ruff, run once over all Python texts, with the selection of `ruff_rules` and no settings file.
+
+Comments that switch ruff off are not obeyed here: `suppress` does that, and lists what it silenced.
+"""
+
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from kodo.jobs.report.model import Category, Severity
+from kodo.jobs.review.analysers.ruff_rules import FRAMEWORK_DEFAULTS, IN_TESTS_IGNORED, RULES
+from kodo.jobs.review.draft import Draft, Edit, Outcome, Subject
+from kodo.jobs.review.languages import is_test
+
+NAME = "ruff"
+_TIMEOUT = 120.0
+_BATCH = 400
+_TARGETS = ("py37", "py38", "py39", "py310", "py311", "py312", "py313", "py314")
+_QUOTED = re.compile(r"`([A-Za-z_][\w.]*)`")
+
+
+class _At(msgspec.Struct):
+    row: int
+    column: int
+
+
+class _Edit(msgspec.Struct):
+    content: str
+    location: _At
+    end_location: _At
+
+
+class _Fix(msgspec.Struct):
+    applicability: str
+    edits: list[_Edit]
+
+
+class _Remark(msgspec.Struct):
+    code: str | None
+    filename: str
+    location: _At
+    end_location: _At
+    message: str
+    fix: _Fix | None = None
+
+
+def target_of(requires: str) -> str:
+    """ruff's name for the oldest Python of a `requires-python` value such as `>=3.10`; "" if it says none."""
+    match = re.search(r">=?\s*3\.(\d+)", requires)
+    name = f"py3{match[1]}" if match else ""
+    return name if name in _TARGETS else ""
+
+
+def run(subjects: Sequence[Subject], target: str = "") -> Outcome:
+    """Drafts for every Python subject. A crash or time-out of ruff is a failure of all of them."""
+    mine = [index for index, subject in enumerate(subjects) if subject.language == "python"]
+    if not mine:
+        return Outcome({}, frozenset())
+    drafts: dict[int, list[Draft]] = {index: [] for index in mine}
+    with TemporaryDirectory(prefix="kodo-ruff-") as folder:
+        files = {write(Path(folder), index, subjects[index]): index for index in mine}
+        for start in range(0, len(mine), _BATCH):
+            batch = list(files)[start : start + _BATCH]
+            try:
+                remarks = _ask(Path(folder), batch, target)
+            except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
+                reason = f"ruff could not run: {type(error).__name__}"
+                return Outcome({}, frozenset(), dict.fromkeys(mine, reason))
+            for remark in remarks:
+                index = files[Path(remark.filename).relative_to(Path(folder).resolve()).as_posix()]
+                draft = _draft(remark, subjects[index])
+                if draft is not None:
+                    drafts[index].append(draft)
+    return Outcome(drafts, frozenset(mine))
+
+
+def write(folder: Path, index: int, subject: Subject) -> str:
+    """Put a subject into a folder of its own under a name that says what it is; returns the path in `folder`.
+
+    The project's own names are not used: they may be long, absolute, or no text.
+    """
+    pure = PurePosixPath(subject.path)
+    if pure.name in {"__init__.py", "conftest.py", "__main__.py"}:
+        name = pure.name
+    else:
+        name = ("test_module" if is_test(subject.path) else "module") + (
+            ".pyi" if pure.suffix == ".pyi" else ".py"
+        )
+    path = f"f{index}/{name}"
+    (folder / path).parent.mkdir()
+    (folder / path).write_bytes(subject.text.encode("utf-8", errors="surrogateescape"))
+    return path
+
+
+def _ask(folder: Path, files: Sequence[str], target: str) -> list[_Remark]:
+    command = [
+        sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet", "--ignore-noqa", "--exit-zero",
+        "--preview", "--no-fix", "--output-format", "json", "--select", ",".join(RULES),
+        "--config", "lint.explicit-preview-rules=true", "--config", "lint.mccabe.max-complexity=15",
+    ]  # fmt: skip  # one row of options
+    if target:
+        command += ["--target-version", target]
+    done = subprocess.run(
+        [*command, "--", *files], cwd=folder.resolve(), capture_output=True, timeout=_TIMEOUT, check=True
+    )
+    return msgspec.json.decode(done.stdout, type=list[_Remark])
+
+
+def _draft(remark: _Remark, subject: Subject) -> Draft | None:
+    quoted = _QUOTED.search(remark.message)
+    symbol = quoted[1] if quoted else ""
+    if remark.code is None or remark.code not in RULES:
+        if remark.code not in {None, "invalid-syntax"}:
+            return None
+        rule, category, severity = "syntax", Category.BUG, Severity.ERROR
+    else:
+        rule = remark.code
+        category, severity = RULES[rule]
+        if rule in IN_TESTS_IGNORED and is_test(subject.path):
+            return None
+        if rule == "B008" and FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", remark.message)):
+            return None
+    end = remark.end_location
+    return Draft(
+        rule=rule,
+        category=category,
+        severity=severity,
+        line=remark.location.row,
+        column=remark.location.column,
+        end_line=end.row,
+        end_column=end.column,
+        message=remark.message,
+        source="compiler" if rule == "syntax" else NAME,
+        detail=remark.message,
+        symbol=symbol,
+        edits=_edits(remark.fix),
+    )
+
+
+def _edits(fix: _Fix | None) -> tuple[Edit, ...]:
+    if fix is None or fix.applicability == "display":
+        return ()
+    return tuple(
+        Edit(
+            edit.location.row,
+            edit.location.column,
+            edit.end_location.row,
+            edit.end_location.column,
+            edit.content,
+        )
+        for edit in fix.edits
+    )

@@ -1,0 +1,93 @@
+"""All analysers over all files, before and after the change.
+
+Every analyser sees both states in one run; what it says of the state before is what the change did not cause.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from kodo.jobs.report.model import Unreviewed
+from kodo.jobs.review.analysers import bandit, ruff, syntax
+from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.checks import change, whole
+from kodo.jobs.review.draft import Draft, Outcome, Subject
+from kodo.jobs.review.languages import is_test
+from kodo.jobs.review.reading import printable
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Drafts by path for both states, who looked at which path, and what could not be looked at."""
+
+    after: dict[str, list[Draft]]
+    before: dict[str, list[Draft]]
+    looked: dict[str, tuple[str, ...]]
+    unreviewed: tuple[Unreviewed, ...]
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The analysers that looked at a path."""
+        return self.looked.get(path, ())
+
+
+def analyse(files: Sequence[ChangedFile], target: str = "") -> Analysis:
+    """Run every analyser that knows the languages of `files`; `target` is ruff's name for the oldest Python."""
+    complete = [file for file in files if file.complete]
+    changed = [file for file in complete if file.before is not None]
+    subjects = [Subject(file.path, file.language, file.after) for file in complete]
+    subjects += [Subject(file.path, file.language, file.before or "") for file in changed]
+    outcomes = outcomes_of(subjects, target)
+    after: dict[str, list[Draft]] = {file.path: [] for file in files}
+    before: dict[str, list[Draft]] = {}
+    looked: dict[str, list[str]] = {file.path: [] for file in files}
+    failed: dict[str, str] = {}
+    for name, outcome in outcomes.items():
+        for index, file in enumerate(complete):
+            after[file.path] += outcome.drafts.get(index, [])
+            if index in outcome.looked_at:
+                looked[file.path].append(name)
+            elif index in outcome.failures:
+                failed.setdefault(file.path, outcome.failures[index])
+        for index, file in enumerate(changed, len(complete)):
+            before.setdefault(file.path, []).extend(outcome.drafts.get(index, []))
+    tested = any(is_test(file.path) for file in files)
+    for file in changed:
+        after[file.path] += change.run(file, tested=tested)
+    broken = {path for path, drafts in after.items() if any(draft.rule == "syntax" for draft in drafts)}
+    unreviewed = [
+        Unreviewed(printable(p), reason, gap=True) for p, reason in failed.items() if p not in broken
+    ]
+    return Analysis(after, before, {path: tuple(names) for path, names in looked.items()}, tuple(unreviewed))
+
+
+def outcomes_of(subjects: Sequence[Subject], target: str = "") -> dict[str, Outcome]:
+    """What each analyser says, by its name."""
+    with ThreadPoolExecutor(2) as pool:  # the two that are programs of their own
+        by_ruff, by_bandit = pool.submit(ruff.run, subjects, target), pool.submit(bandit.run, subjects)
+        found = {
+            ruff.NAME: by_ruff.result(),
+            syntax.NAME: syntax.run(subjects),
+            bandit.NAME: by_bandit.result(),
+            whole.NAME: whole.run(subjects),
+        }
+    return _without_newer_syntax(found)
+
+
+def _without_newer_syntax(found: dict[str, Outcome]) -> dict[str, Outcome]:
+    """The outcomes without the compiler's refusal of a text that ruff's parser accepts: it is newer than this Python.
+
+    Such a text was not seen by the checks that need a tree, which is a failure of `syntax` for it.
+    """
+    mine, theirs = found[syntax.NAME], found[ruff.NAME]
+    drafts = dict(mine.drafts)
+    failures = dict(mine.failures)
+    for index in theirs.looked_at & mine.drafts.keys():
+        refused = any(draft.rule == "syntax" for draft in mine.drafts[index])
+        if (
+            refused
+            and not any(draft.rule == "syntax" for draft in theirs.drafts[index])
+            and index in found[whole.NAME].failures
+        ):
+            drafts[index] = []
+            failures[index] = "written for a newer Python than kodo runs on; its tree was not checked"
+    return {**found, syntax.NAME: Outcome(drafts, mine.looked_at - failures.keys(), failures)}

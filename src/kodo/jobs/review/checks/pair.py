@@ -1,0 +1,111 @@
+"""A function before and after the change, and what the two have in common.
+
+Statements are compared by their unparsed text, so that spacing, comments and brackets do not matter.
+"""
+
+import ast
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from kodo.jobs.review.changes import ChangedFile, Removal
+from kodo.jobs.review.checks.catalogue import remark_on
+from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.python import Function, Module, first_line, own_nodes
+
+_MANY = 3
+_MOST_NEW = 0.6
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One function in both states (same qualified name); only functions that the change touched are paired."""
+
+    file: ChangedFile
+    name: str
+    old_module: Module
+    new_module: Module
+    old: Function
+    new: Function
+
+    @cached_property
+    def old_nodes(self) -> list[ast.AST]:
+        """The nodes of the old body, inner functions left out."""
+        return list(own_nodes(self.old))
+
+    @cached_property
+    def new_nodes(self) -> list[ast.AST]:
+        """The nodes of the new body, inner functions left out."""
+        return list(own_nodes(self.new))
+
+    @cached_property
+    def new_text(self) -> str:
+        """The new function, unparsed."""
+        return ast.unparse(self.new)
+
+    @cached_property
+    def removals(self) -> tuple[Removal, ...]:
+        """What was taken out of this function, by old line."""
+        start, end = first_line(self.old), self.old.end_lineno or self.old.lineno
+        return tuple(
+            removal
+            for removal in self.file.removals
+            if removal.old_line <= end and removal.old_line + len(removal.lines) > start
+        )
+
+    @cached_property
+    def documented(self) -> bool:
+        """Whether the docstring changed too: then a change of behaviour is meant."""
+        return ast.get_docstring(self.old) != ast.get_docstring(self.new)
+
+    @cached_property
+    def rewritten(self) -> bool:
+        """Whether most of the new statements are new: such a function says little by what it lost."""
+        new = Counter(_simple(self.new_nodes))
+        added = (new - Counter(_simple(self.old_nodes))).total()
+        return added >= _MANY and added > _MOST_NEW * new.total()
+
+    def gone(self, node: ast.AST) -> bool:
+        """Whether the first line of an old node was removed or altered."""
+        line: int = node.lineno  # type: ignore[attr-defined]  # only nodes with a place are given
+        return any(
+            removal.old_line <= line < removal.old_line + len(removal.lines) for removal in self.removals
+        )
+
+    def anchor(self, node: ast.AST) -> int | None:
+        """The touched line that stands where an old node was, inside the new function."""
+        line: int = node.lineno  # type: ignore[attr-defined]  # same
+        start, end = first_line(self.new), self.new.end_lineno or self.new.lineno
+        for removal in self.removals:
+            if removal.old_line <= line < removal.old_line + len(removal.lines):
+                candidates = [number for number in self.file.touched if start <= number <= end]
+                if not candidates:
+                    return None
+                wanted = min(removal.anchor + line - removal.old_line, end)
+                if wanted in candidates:
+                    return wanted
+                return min(candidates, key=lambda number: abs(number - removal.anchor))
+        return None
+
+    def lost(self, node: ast.AST, name: str, *values: str) -> Iterator[Draft]:
+        """A draft where an old node was, if that place is in the change."""
+        line = self.anchor(node)
+        if line is not None:
+            yield remark_on(line, name, *values)
+
+
+def pairs(file: ChangedFile, before: Module, after: Module) -> Iterator[Pair]:
+    """The functions that are in both states and that the change touched."""
+    for name, new in after.functions.items():
+        old = before.functions.get(name)
+        if old is not None and ast.dump(old) != ast.dump(new):
+            yield Pair(file, name, before, after, old, new)
+
+
+def _simple(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.stmt) and not hasattr(node, "body"):
+            yield ast.unparse(node)
+        elif isinstance(node, (ast.If, ast.While)):
+            yield ast.unparse(node.test)

@@ -1,0 +1,113 @@
+"""Fixes that were tried: applied to a copy, parsed, analysed again, and run against the tests if there are any.
+
+A fix is shown only if the copy parses, its own remark is gone, and no analyser has anything new to say. It must stay
+inside a few lines that the change touches.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from kodo.jobs.report.model import Finding, Fix
+from kodo.jobs.review.analysis import outcomes_of
+from kodo.jobs.review.changes import ChangedFile, split_lines
+from kodo.jobs.review.draft import Draft, Edit, Subject
+from kodo.jobs.review.languages import language_of
+from kodo.jobs.review.verify import Verified, without_twins
+
+_LONGEST = 20
+Tester = Callable[[Mapping[str, str]], bool]
+"""Whether the project's tests pass with these texts in place of the files of those paths."""
+
+
+def with_fixes(
+    file: ChangedFile, items: Sequence[Verified], before: Sequence[Draft], target: str, tester: Tester | None
+) -> list[Finding]:
+    """The findings of a file, those with a fix that holds carrying it. `before` is what analysers said of the file."""
+    candidates = [
+        (index, text) for index, item in enumerate(items) if (text := applied(file, item.draft.edits))
+    ]
+    findings = [item.finding for item in items]
+    if not candidates:
+        return findings
+    subjects = [Subject(file.path, file.language, text) for _, text in candidates]
+    outcomes = outcomes_of(subjects, target).values()
+    known = Counter(draft.rule for draft in without_twins(before))
+    for at, (index, text) in enumerate(candidates):
+        said = without_twins([draft for outcome in outcomes for draft in outcome.drafts.get(at, [])])
+        rules = Counter(draft.rule for draft in said)
+        draft = items[index].draft
+        solved = draft.source not in {"ruff", "kodo"} or rules[draft.rule] < known[draft.rule]
+        if not solved or rules - known or any(at in outcome.failures for outcome in outcomes):
+            continue
+        checked = ["parses", "analysers"]
+        if tester is not None:
+            if not tester({file.path: text}):
+                continue
+            checked.append("tests")
+        fix = _fix(file, text, tuple(checked))
+        if fix is not None:
+            findings[index] = msgspec.structs.replace(findings[index], fix=fix)
+    return findings
+
+
+def keeps_clean(path: str, old: str, new: str) -> bool:
+    """Whether a new text parses and no analyser says anything of it that it did not say of the old one."""
+    language = language_of(path)
+    outcomes = outcomes_of([Subject(path, language, old), Subject(path, language, new)]).values()
+    if any(1 in outcome.failures for outcome in outcomes):
+        return False
+    was, now = (
+        Counter(
+            draft.rule
+            for draft in without_twins([d for outcome in outcomes for d in outcome.drafts.get(at, [])])
+        )
+        for at in (0, 1)
+    )
+    return not now - was and not now["syntax"]
+
+
+def applied(file: ChangedFile, edits: Sequence[Edit]) -> str | None:
+    """The file's text after the edits; None if there are none, they overlap, or they change nothing."""
+    if not edits:
+        return None
+    lines = file.after.split("\n")
+    starts = [0]
+    for line in lines:
+        starts.append(starts[-1] + len(line) + 1)
+
+    def offset(line: int, column: int) -> int:
+        return min(starts[min(line, len(starts)) - 1] + column - 1, len(file.after))
+
+    spans = sorted(
+        (offset(edit.line, edit.column), offset(edit.end_line, edit.end_column), edit.text) for edit in edits
+    )
+    text, end = "", 0
+    for start, stop, new in spans:
+        if start < end or stop < start:
+            return None
+        text += file.after[end:start] + new
+        end = stop
+    text += file.after[end:]
+    return text if text != file.after else None
+
+
+def _fix(file: ChangedFile, text: str, checked: tuple[str, ...]) -> Fix | None:
+    """The lines in which two texts differ as one replacement, if it is short and in the change."""
+    old, new = file.lines, split_lines(text)
+    top = 0
+    while top < min(len(old), len(new)) and old[top] == new[top]:
+        top += 1
+    bottom = 0
+    while bottom < min(len(old), len(new)) - top and old[-1 - bottom] == new[-1 - bottom]:
+        bottom += 1
+    if top + bottom >= len(old):  # lines are only put in: take the line before with them
+        if top == 0:
+            return None
+        top -= 1
+    first, last = top + 1, len(old) - bottom
+    replacement = "".join(line + "\n" for line in new[top : len(new) - bottom])
+    if last - first >= _LONGEST or not file.touches(first, last):
+        return None
+    return Fix(first, last, replacement, checked)

@@ -1,0 +1,211 @@
+"""One review from beginning to end: read, analyse, verify, silence, ask the model, try fixes, report.
+
+Nothing here knows a particular analyser's rules or an output format. A model only adds to what was found.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kodo import __version__
+from kodo.jobs.report.model import (
+    Finding,
+    ModelUse,
+    Reviewed,
+    ReviewReport,
+    State,
+    Suppressed,
+    Unreviewed,
+)
+from kodo.jobs.review import fixes, opinions, reading, settings, suppress
+from kodo.jobs.review.analysis import Analysis, analyse
+from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.options import ReviewOptions
+from kodo.jobs.review.project_tests import ProjectTests, TestsError, broken_tests
+from kodo.jobs.review.reading import Material, SourceError
+from kodo.jobs.review.settings import ProjectSettings
+from kodo.jobs.review.source import ReviewSource
+from kodo.jobs.review.verify import Rejected, Verified, introduced, verify, without_twins
+from kodo.jobs.sandbox import Sandbox, SandboxError
+
+if TYPE_CHECKING:
+    from kodo.client.session import Session
+
+
+def review(source: ReviewSource, options: ReviewOptions, session: "Session | None") -> ReviewReport:
+    """Review `source`; `session` is the way to a model, None for none.
+
+    Never raises for what it is given to review: a source that cannot be read, or settings that are wrong, end in
+    the state `failed` with the reason in `notes`; a server that fails ends in `partial`.
+    """
+    try:
+        material = reading.read(source, options.max_bytes)
+        wishes = settings.load(material.base_text)
+    except (SourceError, settings.SettingsError) as error:
+        return ReviewReport(
+            state=State.FAILED, source="", notes=(str(error),), lang=options.lang, kodo=__version__
+        )
+    files = [file for file in material.files if not wishes.excludes(file.path)]
+    work = _Work(options, wishes, files, analyse(files, wishes.target))
+    for file in files:
+        drafts = without_twins(work.analysis.after[file.path])
+        work.take(file, introduced(file, drafts, work.analysis.before.get(file.path, [])))
+    tests = _run_tests(work, material.root) if options.tests else None
+    use = _ask_model(work, session) if session is not None else None
+    findings = _with_fixes(work, tests)
+    return _report(work, material, findings, use)
+
+
+def most_requests(source: ReviewSource, options: ReviewOptions) -> int:
+    """How often `review` would ask the model at most. Raises SourceError and SettingsError."""
+    material = reading.read(source, options.max_bytes)
+    wishes = settings.load(material.base_text)
+    return opinions.most_requests(
+        [file for file in material.files if not wishes.excludes(file.path)], options
+    )
+
+
+@dataclass
+class _Work:
+    """What one review has gathered so far."""
+
+    options: ReviewOptions
+    wishes: ProjectSettings
+    files: Sequence[ChangedFile]
+    analysis: Analysis
+    standing: dict[str, list[Verified]] = field(default_factory=dict)
+    silenced: list[Suppressed] = field(default_factory=list)
+    left_out: list[Unreviewed] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, file: ChangedFile, drafts: Iterable[Draft]) -> list[Rejected]:
+        """Judge drafts of one file: keep what is wanted, holds and is not silenced; returns what does not hold."""
+        wanted = [
+            draft
+            for draft in drafts
+            if draft.category in self.options.categories
+            and not self.wishes.unwanted(file.path, draft.rule, draft.category)
+        ]
+        judged = verify(file, wanted, self.options.lang)
+        holding = [item for item in judged if isinstance(item, Verified)]
+        standing, silenced = suppress.split(file, holding)
+        self.standing.setdefault(file.path, []).extend(standing)
+        self.silenced += silenced
+        return [item for item in judged if isinstance(item, Rejected)]
+
+    @property
+    def found(self) -> list[Finding]:
+        """The findings that stand so far."""
+        return [item.finding for items in self.standing.values() for item in items]
+
+
+def _run_tests(work: _Work, root: Path | None) -> ProjectTests | None:
+    """Run the project's tests in both states and take what broke; None, and a note, where they cannot be run."""
+    try:
+        if root is None:
+            raise TestsError("there is no project folder whose tests could be run")
+        sandbox = Sandbox()
+        isolation = sandbox.require()
+        tests = ProjectTests(root, sandbox)
+        after = tests.failures({file.path: file.after for file in work.files})
+        before = tests.failures({file.path: file.before for file in work.files if file.before is not None})
+    except (TestsError, SandboxError) as error:
+        work.notes.append(str(error))
+        work.left_out.append(Unreviewed("tests", str(error), gap=True))
+        return None
+    work.notes.append(isolation.line())
+    for path, drafts in broken_tests(list(work.files), before, after).items():
+        file = next(file for file in work.files if file.path == path)
+        work.take(file, drafts)
+    failing = sum(1 for said in after.values() if said)
+    work.notes.append(f"tests: {len(after) - failing} passed, {failing} failed")
+    return tests if after and not failing else None
+
+
+def _ask_model(work: _Work, session: "Session") -> ModelUse:
+    """Take the model's opinions; returns the use that was made of it."""
+    asked = opinions.ask_about(work.files, work.found, session, work.options)
+    before = len(work.found)
+    for file in work.files:
+        rejected = work.take(file, asked.drafts.get(file.path, []))
+        asked.asker.rejected.update(item.reason for item in rejected)
+    work.left_out += asked.unreviewed
+    work.notes += asked.notes
+    return asked.use(len(work.found) - before)
+
+
+def _with_fixes(work: _Work, tests: ProjectTests | None) -> list[Finding]:
+    if not work.options.fixes:
+        return work.found
+
+    def passing(texts: Mapping[str, str]) -> bool:
+        assert tests is not None  # noqa: S101 -- handed on only where there are tests
+        now = {file.path: file.after for file in work.files}
+        try:
+            return not any(tests.failures({**now, **texts}).values())
+        except (TestsError, SandboxError):
+            return False
+
+    findings: list[Finding] = []
+    for file in work.files:
+        said = work.analysis.after[file.path]
+        tester = passing if tests is not None else None
+        findings += fixes.with_fixes(file, work.standing.get(file.path, []), said, work.wishes.target, tester)
+    return findings
+
+
+def _report(
+    work: _Work, material: Material, findings: Sequence[Finding], use: ModelUse | None
+) -> ReviewReport:
+    options, files = work.options, work.files
+    excluded = {file.path for file in material.files} - {file.path for file in files}
+    left_out = [
+        *material.unreviewed,
+        *(Unreviewed(path, "excluded by the project's settings", gap=False) for path in sorted(excluded)),
+        *work.analysis.unreviewed,
+        *_between_hunks(files),
+        *work.left_out,
+    ]
+    new = [finding for finding in findings if finding.fingerprint not in options.baseline]
+    known = [finding for finding in findings if finding.fingerprint in options.baseline]
+    return ReviewReport(
+        state=_state(files, new, left_out),
+        source=material.name,
+        findings=_sorted(new),
+        known=_sorted(known),
+        suppressed=tuple(work.silenced),
+        unreviewed=tuple(left_out),
+        reviewed=tuple(
+            Reviewed(file.path, file.language, len(file.added), work.analysis.names(file.path))
+            for file in files
+        ),
+        model=use,
+        notes=tuple(work.notes),
+        lang=options.lang,
+        kodo=__version__,
+    )
+
+
+def _between_hunks(files: Iterable[ChangedFile]) -> list[Unreviewed]:
+    reason = "only the lines of the diff are known; the file itself was not there"
+    return [Unreviewed(reading.printable(file.path), reason, gap=True) for file in files if not file.complete]
+
+
+def _state(
+    files: Sequence[ChangedFile], findings: Sequence[Finding], left_out: Sequence[Unreviewed]
+) -> State:
+    """Clean only where everything that should have been read was."""
+    if any(item.gap for item in left_out):
+        return State.PARTIAL
+    if not files:
+        return State.SKIPPED
+    return State.FINDINGS if findings else State.CLEAN
+
+
+def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    def place(finding: Finding) -> tuple[str, int, int, str]:
+        return finding.place.path, finding.place.line, finding.place.column, finding.rule
+
+    return tuple(sorted(findings, key=place))

@@ -1,0 +1,39 @@
+"""The words of findings in the reader's language.
+
+English is what the checks and analysers say themselves. Japanese comes from `messages_ja.toml`, by rule; a rule
+without an entry (most of ruff's are self-explaining code names) keeps its English words after the class.
+"""
+
+import tomllib
+from functools import cache
+from importlib.resources import files
+
+from kodo.jobs.report.model import Category
+from kodo.jobs.review.checks.catalogue import rules
+from kodo.jobs.review.draft import Draft
+
+CLASSES_JA = {
+    Category.BUG: "バグ",
+    Category.SECURITY: "セキュリティ",
+    Category.PERFORMANCE: "性能",
+    Category.READABILITY: "読みやすさ",
+    Category.PRACTICE: "作法",
+}
+
+
+@cache
+def japanese() -> dict[str, str]:
+    """Rule to message, `{0}` and so on standing for the draft's values."""
+    text = files("kodo.jobs.review").joinpath("messages_ja.toml").read_text(encoding="utf-8")
+    return {rule: str(message) for rule, message in tomllib.loads(text).items()}
+
+
+def localised(draft: Draft, lang: str) -> str:
+    """The draft's message in `lang` (`en` or `ja`)."""
+    if lang != "ja":
+        return draft.message
+    own = rules().get(draft.rule)
+    template = own.ja if own else japanese().get(draft.rule)
+    if template is None:
+        return f"{CLASSES_JA[draft.category]}: {draft.message}"
+    return template.format(*draft.values) if draft.values else template

@@ -1,0 +1,142 @@
+"""What the model adds: opinions about pieces of the change, each verified like any other draft.
+
+A model never takes a finding away. What it says in the wrong form, about lines outside the change, or with the words
+it was told to keep, is dropped and counted. A server that fails leaves the rest of the review as it is, and the pieces
+it did not see are listed.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kodo.client.errors import KodoError
+from kodo.jobs.report.model import Finding, ModelUse, Unreviewed
+from kodo.jobs.review import capable, small
+from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.chunks import Chunk, cut
+from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.options import ReviewOptions
+from kodo.jobs.review.reading import printable
+
+if TYPE_CHECKING:
+    from kodo.client.answer import Answer
+    from kodo.client.session import Session
+
+
+class SpentError(Exception):
+    """The review has asked the model as often as it may."""
+
+
+@dataclass
+class Asker:
+    """The way to the model for one review: counts requests and tokens, keeps to the limit.
+
+    Counting is what it is for, so it is the one value here that changes.
+    """
+
+    session: "Session"
+    options: ReviewOptions
+    requests: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    model: str = ""
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    def ask(self, instructions: str, text: str, *, schema: dict[str, object] | None, tokens: int) -> "Answer":
+        """One answer. Raises SpentError when the limit is reached, and what `Session.respond` raises."""
+        if self.requests >= self.options.max_requests:
+            raise SpentError
+        self.requests += 1
+        answer = self.session.respond(
+            text,
+            instructions=instructions,
+            model=self.options.model or None,
+            max_output_tokens=tokens,
+            temperature=0.0,
+            text_format=schema,
+            store=False,
+            job="review",
+        )
+        self.input_tokens += answer.usage.input_tokens
+        self.output_tokens += answer.usage.output_tokens
+        self.model = answer.model
+        return answer
+
+
+@dataclass(frozen=True)
+class Opinions:
+    """Drafts by path, the use that was made of the model, what it did not see, and what there is to say of it."""
+
+    drafts: dict[str, list[Draft]]
+    asker: Asker
+    unreviewed: tuple[Unreviewed, ...]
+    notes: tuple[str, ...]
+
+    def use(self, accepted: int) -> ModelUse:
+        """The figures for the report."""
+        asker = self.asker
+        return ModelUse(
+            model=asker.model,
+            size=asker.options.size,
+            requests=asker.requests,
+            accepted=accepted,
+            rejected=dict(asker.rejected),
+            input_tokens=asker.input_tokens,
+            output_tokens=asker.output_tokens,
+        )
+
+
+def most_requests(files: Sequence[ChangedFile], options: ReviewOptions) -> int:
+    """How often the model would be asked at most about these files."""
+    pieces = len(_pieces(files, options)[0])
+    if options.size == "capable":
+        return min(options.max_requests, capable.MOST_A_PIECE * pieces)
+    return min(options.max_requests, small.calibrations() + small.MOST_A_PIECE * pieces) if pieces else 0
+
+
+def _pieces(files: Sequence[ChangedFile], options: ReviewOptions) -> tuple[list[Chunk], list[Unreviewed]]:
+    """The pieces of all code files, and what fits in none."""
+    pieces: list[Chunk] = []
+    left: list[Unreviewed] = []
+    room = options.window - (capable.OVERHEAD if options.size == "capable" else small.OVERHEAD)
+    for file in files:
+        if file.language not in {"json", "toml", "yaml", "config"}:
+            chunks, too_long = cut(file, room)
+            pieces += chunks
+            left += [_unseen(file, start, end, "too long for the model's window") for start, end in too_long]
+    return pieces, left
+
+
+def ask_about(
+    files: Sequence[ChangedFile], found: Sequence[Finding], session: "Session", options: ReviewOptions
+) -> Opinions:
+    """Ask the model about every piece of every code file, as its size allows."""
+    asker = Asker(session, options)
+    pieces, left = _pieces(files, options)
+    drafts: dict[str, list[Draft]] = {}
+    notes: list[str] = []
+    asked = 0
+    try:
+        job = capable.findings if options.size == "capable" else small.findings
+        for chunk, proposed in job(pieces, found, asker):
+            drafts.setdefault(chunk.file.path, []).extend(proposed)
+            asked += 1
+    except SpentError:
+        reason = f"the model was asked {options.max_requests} times, which is the limit"
+        left += [_unseen(chunk.file, chunk.start, chunk.end, reason) for chunk in pieces[asked:]]
+    except KodoError as error:
+        notes.append(f"the model: {error}")
+        left += [
+            _unseen(chunk.file, chunk.start, chunk.end, "the model did not answer")
+            for chunk in pieces[asked:]
+        ]
+    if asker.rejected[small.SAME]:
+        notes.append(
+            "the model gives the same label to code that is known to be good; its labels were not used"
+        )
+    return Opinions(drafts, asker, tuple(left), tuple(notes))
+
+
+def _unseen(file: ChangedFile, start: int, end: int, reason: str) -> Unreviewed:
+    return Unreviewed(printable(file.path), reason, gap=True, line=start, end_line=end)

@@ -1,0 +1,44 @@
+"""How a review is to be done, as its caller wants it. What the project wants is in `settings`."""
+
+from dataclasses import dataclass
+
+from kodo.jobs.report.model import Category
+
+LANGUAGES = ("en", "ja")
+SIZES = ("small", "capable")
+LEAST_WINDOW = {"small": 512, "capable": 2560}
+"""Tokens: what a request needs besides the code, and some code."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewOptions:
+    """One review's options.
+
+    `categories`: only findings of these classes. `lang`: of the messages, `en` or `ja`. `model`: its name,
+    empty for the session's own; `size`: what it is good for (`small` chooses among labels, `capable` fills a
+    schema). `window`: tokens the model can read and write in one request. `max_requests`: how many times the
+    model may be asked. `baseline`: fingerprints that are known and do not count. `tests`: run the project's
+    tests for evidence and fixes. `fixes`: try the analysers' fixes. `max_bytes`: a larger file is not read.
+    """
+
+    categories: frozenset[Category] = frozenset(Category)
+    lang: str = "en"
+    model: str = ""
+    size: str = "small"
+    window: int = 2048
+    max_requests: int = 40
+    baseline: frozenset[str] = frozenset()
+    tests: bool = False
+    fixes: bool = True
+    max_bytes: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        if self.lang not in LANGUAGES:
+            raise ValueError(f"lang: {self.lang!r} is not one of {', '.join(LANGUAGES)}")
+        if self.size not in SIZES:
+            raise ValueError(f"size: {self.size!r} is not one of {', '.join(SIZES)}")
+        least = LEAST_WINDOW[self.size]
+        if self.window < least:
+            raise ValueError(
+                f"window: {self.window} tokens are too few, {least} is the least for a {self.size} model"
+            )

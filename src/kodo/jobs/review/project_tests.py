@@ -1,0 +1,144 @@
+"""The project's own tests, run in the sandbox on copies: what they say before and after the change.
+
+A test that passed before the change and fails after it is evidence of the strongest kind. The copy holds what git
+would track, the reviewed texts laid over it. Tests that need the network or files outside of the project fail in both
+states, and so say nothing.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from junitparser import JUnitXml, JUnitXmlError
+
+from kodo.jobs.report.model import Category, EvidenceKind, Severity
+from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.checks.catalogue import rules
+from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.languages import is_test
+from kodo.jobs.review.reading import project_files
+from kodo.jobs.sandbox import PROJECT, PYTHON, TMP, Limits, Sandbox
+
+_MARK = "=====kodo-junit====="
+_RUN = f"""
+import sys, pytest
+status = pytest.main(["-q", "-p", "no:cacheprovider", "--doctest-modules", "--doctest-continue-on-failure",
+                      "--ignore-glob=*/setup.py", "--continue-on-collection-errors", "-o", "addopts=",
+                      "--junitxml", sys.argv[1] + "/junit.xml", sys.argv[2]])
+print("{_MARK}")
+print(open(sys.argv[1] + "/junit.xml", encoding="utf-8").read())
+"""
+_MOST_BYTES = 100_000_000
+RULE = "kodo/test-fails"
+
+
+class TestsError(Exception):
+    """The tests could not be run at all; the message says why."""
+
+    __test__ = False  # the name begins with Test; pytest is not to collect it
+
+
+@dataclass(frozen=True)
+class ProjectTests:
+    """The tests of the project at `root`."""
+
+    root: Path
+    sandbox: Sandbox
+    limits: Limits = field(default_factory=lambda: Limits(wall_seconds=120, cpu_seconds=120))
+
+    def failures(self, texts: Mapping[str, str]) -> dict[str, str]:
+        """Each test's name to "" if it passed, else to what it said, with `texts` laid over the project.
+
+        Raises TestsError if the run gives no result.
+        """
+        with TemporaryDirectory(prefix="kodo-tests-") as folder:
+            copy = Path(folder) / "project"
+            _copy(self.root, copy)
+            for path, text in texts.items():
+                (copy / path).parent.mkdir(parents=True, exist_ok=True)
+                (copy / path).write_bytes(text.encode("utf-8", errors="surrogateescape"))
+            Path(folder).chmod(0o755)
+            outcome = self.sandbox.run(
+                [PYTHON, "-c", _RUN, TMP, PROJECT],
+                project=copy,
+                limits=self.limits,
+                env={"PYTHONPATH": f"{PROJECT}:{PROJECT}/src"},
+                cwd=PROJECT,
+            )
+        head, mark, xml = outcome.stdout.partition(_MARK)
+        if not mark:
+            last = (outcome.stderr or head).strip().splitlines()[-1:] or [f"status {outcome.status}"]
+            raise TestsError(f"the project's tests did not run: {last[0]}")
+        try:
+            suites = JUnitXml.fromstring(xml.strip().encode())
+        except JUnitXmlError as error:
+            raise TestsError(f"the project's tests gave no result: {error}") from error
+        return {
+            f"{case.classname}.{case.name}": "\n".join(str(part.text or part.message) for part in case.result)
+            for suite in suites
+            for case in suite
+            if not case.is_skipped
+        }
+
+
+def broken_tests(
+    files: list[ChangedFile], before: Mapping[str, str], after: Mapping[str, str]
+) -> dict[str, list[Draft]]:
+    """A draft for each test that passed before the change and fails after it, on the changed line it went through."""
+    drafts: dict[str, list[Draft]] = {}
+    code = [file for file in files if file.language == "python" and not is_test(file.path) and file.touched]
+    if not code:
+        return drafts
+    rule = rules()[RULE]
+    for name, said in after.items():
+        if not said or before.get(name, "-") != "":
+            continue
+        file, line = _blame(code, said)
+        drafts.setdefault(file.path, []).append(
+            Draft(
+                rule=RULE,
+                category=Category.BUG,
+                severity=Severity.ERROR,
+                line=line,
+                message=rule.en.format(name),
+                source="pytest",
+                detail=said[-2000:],
+                kind=EvidenceKind.EXECUTION,
+                values=(name,),
+            )
+        )
+    return drafts
+
+
+def _blame(files: list[ChangedFile], said: str) -> tuple[ChangedFile, int]:
+    """The changed file and line that a failure speaks of; the last one it names, else the first of the change."""
+    best: tuple[int, ChangedFile, int] | None = None
+    for file in files:
+        for line in sorted(file.touched):
+            at = said.rfind(f"{file.path}:{line}:")
+            if at >= 0 and (best is None or at > best[0]):
+                best = (at, file, line)
+    if best is not None:
+        return best[1], best[2]
+    named = [file for file in files if file.path.rpartition("/")[2].removesuffix(".py") in said]
+    file = (named or files)[0]
+    return file, min(file.added or file.touched)
+
+
+def _copy(root: Path, target: Path) -> None:
+    """Copy what git would track. Raises TestsError for a project that is too large to copy."""
+    total = 0
+    for name in project_files(root):
+        source = root / name
+        if source.is_symlink() or not source.is_file():
+            continue
+        total += source.stat().st_size
+        if total > _MOST_BYTES:
+            raise TestsError(
+                f"the project is larger than {_MOST_BYTES // 1_000_000} MB; its tests were not run"
+            )
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target / name)
+    target.mkdir(parents=True, exist_ok=True)

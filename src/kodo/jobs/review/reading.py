@@ -1,0 +1,350 @@
+"""From a source to the files under review: the only module that reads the project's files.
+
+Nothing outside the root is read, through no symbolic link. What cannot be reviewed becomes an `Unreviewed`
+with its reason. `base_text` gives the project's own settings as they were before the change.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path, PurePosixPath
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchSet
+
+from kodo.jobs.report.model import Unreviewed
+from kodo.jobs.review import changes
+from kodo.jobs.review.changes import ChangedFile, DiffError
+from kodo.jobs.review.git import Entry, GitError, Repository
+from kodo.jobs.review.languages import language_of, why_not
+from kodo.jobs.review.source import (
+    BaseSource,
+    CommitSource,
+    DiffSource,
+    PathsSource,
+    ReviewSource,
+    StagedSource,
+    TextSource,
+    VersionsSource,
+)
+
+_SKIPPED_FOLDERS = frozenset(
+    {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".mypy_cache", ".ruff_cache"}
+)
+
+
+class SourceError(ValueError):
+    """There is nothing to review under that name; the message says which name and why."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a source turned out to be: files, what was left out, and the way to the project's settings."""
+
+    name: str
+    files: tuple[ChangedFile, ...]
+    unreviewed: tuple[Unreviewed, ...]
+    base_text: Callable[[str], str | None]
+    root: Path | None = None
+
+
+def read(source: ReviewSource, max_bytes: int) -> Material:
+    """Read everything that `source` names. Raises SourceError if it names nothing that exists."""
+    try:
+        match source:
+            case PathsSource():
+                return _paths(source, max_bytes)
+            case TextSource():
+                return _text(source, max_bytes)
+            case VersionsSource():
+                return _versions(source, max_bytes)
+            case DiffSource():
+                return _diff(source, max_bytes)
+            case StagedSource():
+                return _staged(source, max_bytes)
+            case BaseSource():
+                return _base(source, max_bytes)
+            case CommitSource():
+                return _commit(source, max_bytes)
+    except (GitError, DiffError) as error:
+        raise SourceError(str(error)) from error
+
+
+class _Sorter:
+    """Puts each candidate among the files to review or among what is left out."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self.files: list[ChangedFile] = []
+        self.unreviewed: list[Unreviewed] = []
+
+    def leave(self, path: str, reason: str, *, gap: bool) -> None:
+        self.unreviewed.append(Unreviewed(printable(path), reason, gap))
+
+    def readable(self, path: str, raw: bytes) -> str | None:
+        """The text of a file that can be reviewed, else None and the reason is noted."""
+        if b"\0" in raw[:8192]:
+            self.leave(path, "binary", gap=False)
+            return None
+        if len(raw) > self.max_bytes:
+            self.leave(path, f"larger than {self.max_bytes} bytes", gap=bool(language_of(path)))
+            return None
+        try:
+            text = raw.decode("utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8")
+        except UnicodeDecodeError:
+            code = bool(language_of(path)) or why_not(path)[1]
+            self.leave(path, "not UTF-8", gap=code)
+            return None
+        if not language_of(path, text):
+            reason, gap = why_not(path, text)
+            self.leave(path, reason, gap=gap)
+            return None
+        if "\r" in text.replace("\r\n", ""):
+            self.leave(path, "has carriage returns that end no line", gap=True)
+            return None
+        return text
+
+    def add(self, file: ChangedFile) -> None:
+        if not file.whole and not file.touched:
+            self.leave(file.path, "no line changed", gap=False)
+        else:
+            self.files.append(replace(file, path=printable(file.path)))
+
+    def material(
+        self, name: str, base_text: Callable[[str], str | None], root: Path | None = None
+    ) -> Material:
+        return Material(name, tuple(self.files), tuple(self.unreviewed), base_text, root)
+
+
+def printable(path: str) -> str:
+    """A path as it may appear in a report: bytes that are no UTF-8 are shown as escapes."""
+    return path.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
+
+
+def _safe(path: str) -> bool:
+    """Whether a path stays below the root it is joined to."""
+    pure = PurePosixPath(path)
+    return bool(path) and not pure.is_absolute() and ".." not in pure.parts and "\0" not in path
+
+
+def _inside(root: Path, path: str) -> Path | None:
+    """The real file for a relative path, or None where it is no regular file inside the root."""
+    if not _safe(path):
+        return None
+    file = root / path
+    try:
+        real = file.resolve(strict=True)
+    except OSError:
+        return None
+    return file if real.is_file() and not file.is_symlink() and real.is_relative_to(root.resolve()) else None
+
+
+def _tree_text(root: Path | None) -> Callable[[str], str | None]:
+    def text(path: str) -> str | None:
+        file = _inside(root, path) if root else None
+        return file.read_text(encoding="utf-8", errors="replace") if file else None
+
+    return text
+
+
+def _paths(source: PathsSource, max_bytes: int) -> Material:
+    sorter = _Sorter(max_bytes)
+    root = source.root.resolve()
+    seen: set[str] = set()
+    for given in source.paths:
+        start = given if given.is_absolute() else root / given
+        if not start.exists():
+            raise SourceError(f"{given}: no such file or directory")
+        named = start.is_file()
+        for file in [start] if named else _walk(start):
+            resolved = file.resolve()
+            path = Path(os.path.relpath(resolved, root)).as_posix()
+            if path in seen:
+                continue
+            seen.add(path)
+            if file.is_symlink() and not named:
+                sorter.leave(path, "symbolic link", gap=False)
+                continue
+            try:
+                raw = file.read_bytes()
+            except OSError as error:
+                sorter.leave(path, f"cannot be read: {error.strerror}", gap=True)
+                continue
+            if (text := sorter.readable(path, raw)) is not None:
+                sorter.add(ChangedFile(path, language_of(path, text), text, whole=True))
+    names = " ".join(str(path) for path in source.paths)
+    return sorter.material(names, _tree_text(root), root)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """The files under a folder: those that git would track, or else all but hidden and generated folders.
+
+    A folder that is itself ignored has nothing that git would track; it was named, so it is walked.
+    """
+    try:
+        names = Repository(folder).files(["."])
+    except GitError:
+        names = []
+    if names:
+        yield from (folder / name for name in sorted(names) if (folder / name).is_file())
+        return
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith(".")
+        )
+        yield from (Path(here, name) for name in sorted(files))
+
+
+def project_files(root: Path) -> list[str]:
+    """The paths, relative to `root`, of what git would track there, or of all files where there is no git."""
+    return [file.relative_to(root).as_posix() for file in _walk(root)]
+
+
+def _text(source: TextSource, max_bytes: int) -> Material:
+    sorter = _Sorter(max_bytes)
+    text = sorter.readable(source.name, source.text.encode("utf-8", errors="surrogateescape"))
+    if text is not None:
+        sorter.add(ChangedFile(source.name, language_of(source.name, text), text, whole=True))
+    return sorter.material(source.name, lambda _: None)
+
+
+def _versions(source: VersionsSource, max_bytes: int) -> Material:
+    sorter = _Sorter(max_bytes)
+    for path in sorted({*source.before, *source.after}):
+        if path not in source.after:
+            sorter.leave(path, "deleted", gap=False)
+            continue
+        text = sorter.readable(path, source.after[path].encode("utf-8", errors="surrogateescape"))
+        if text is None or text == source.before.get(path):
+            continue
+        before = source.before.get(path)
+        hunks = changes.hunks_of(changes.unified(before or "", text), len(changes.split_lines(text)))
+        sorter.add(ChangedFile(path, language_of(path, text), text, before, hunks))
+    return sorter.material("two versions", source.before.get)
+
+
+def _diff(source: DiffSource, max_bytes: int) -> Material:
+    sorter = _Sorter(max_bytes)
+    try:
+        patches = PatchSet(StringIO(source.diff, newline="\n"))
+    except UnidiffParseError as error:
+        raise DiffError(f"diff: {error}") from error
+    if not patches and source.diff.strip() and not changes.sections(source.diff):
+        raise DiffError("diff: no hunk in it")
+    befores: dict[str, str] = {}
+    for patched in patches:
+        path = patched.path
+        if not _safe(path):
+            sorter.leave(path, "path leaves the project", gap=True)
+        elif patched.is_removed_file:
+            sorter.leave(path, "deleted", gap=False)
+        elif patched.is_binary_file:
+            sorter.leave(path, "binary", gap=False)
+        else:
+            file = _patched(
+                sorter, source.root, path, "".join(str(hunk) for hunk in patched), patched.is_added_file
+            )
+            if file is not None:
+                sorter.add(file)
+                if file.before is not None:
+                    befores[path] = file.before
+    tree = _tree_text(source.root)
+    return sorter.material("diff", lambda path: befores.get(path) or tree(path), source.root)
+
+
+def _patched(sorter: _Sorter, root: Path | None, path: str, section: str, new: bool) -> ChangedFile | None:
+    """One file of a diff: its text from the tree in either state, or from the hunks alone."""
+    unknown_total = 1 << 40
+    hunks = changes.hunks_of(section, unknown_total)
+    file = _inside(root, path) if root else None
+    found = changes.split_lines(file.read_bytes().decode("utf-8", errors="replace")) if file else None
+    before: list[str] | None = None
+    complete = True
+    old_side = changes.patched(found, section, reverse=True) if found is not None else None
+    new_side = changes.patched(found, section) if found is not None else None
+    if found is not None and old_side is not None:
+        after, before = found, None if new else old_side
+    elif found is not None and new_side is not None:
+        after, before = new_side, found
+    elif new:
+        after = [text for hunk in hunks for _, text in hunk.context]
+    else:
+        complete = False
+        size = max((hunk.end for hunk in hunks), default=0)
+        after = [""] * size
+        for hunk in hunks:
+            for number, text in hunk.context:
+                after[number - 1] = text
+    raw = "".join(line + "\n" for line in after).encode("utf-8", errors="surrogateescape")
+    readable = sorter.readable(path, raw)
+    if readable is None:
+        return None
+    hunks = changes.hunks_of(section, len(after))
+    old = None if before is None else "".join(line + "\n" for line in before)
+    return ChangedFile(path, language_of(path, readable), readable, old, hunks, complete=complete)
+
+
+def _staged(source: StagedSource, max_bytes: int) -> Material:
+    repository = Repository(Repository(source.root).top())
+    try:
+        head = repository.commit("HEAD")
+    except GitError:  # nothing is committed yet
+        head = repository.empty_tree()
+    return _trees(repository, ("--cached", head), head, "staged changes", max_bytes)
+
+
+def _base(source: BaseSource, max_bytes: int) -> Material:
+    repository = Repository(Repository(source.root).top())
+    head = repository.commit(source.head)
+    base = repository.merge_base(repository.commit(source.ref), head)
+    return _trees(repository, (base, head), base, f"{source.ref}...{source.head}", max_bytes)
+
+
+def _commit(source: CommitSource, max_bytes: int) -> Material:
+    repository = Repository(Repository(source.root).top())
+    commit = repository.commit(source.sha)
+    parent = repository.parent(commit)
+    return _trees(repository, (parent, commit), parent, f"commit {commit[:12]}", max_bytes)
+
+
+def _trees(repository: Repository, range_: tuple[str, str], base: str, name: str, max_bytes: int) -> Material:
+    """Everything that changed between two trees of a repository."""
+    sorter = _Sorter(max_bytes)
+    entries = repository.entries(*range_)
+    parts = changes.sections(repository.diff(*range_))
+    if len(parts) != len(entries):
+        raise SourceError(f"git listed {len(entries)} changed files and a diff of {len(parts)}")
+    wanted = [entry for entry in entries if _reviewable(sorter, entry)]
+    both = [blob for entry in wanted for blob in (entry.old_blob, entry.new_blob) if blob.strip("0")]
+    sizes = repository.sizes(both)
+    contents = repository.blobs(blob for blob, size in sizes.items() if size <= max_bytes)
+    section_of: Mapping[int, str] = {id(entry): part for entry, part in zip(entries, parts, strict=True)}
+    for entry in wanted:
+        raw = contents.get(entry.new_blob)
+        if raw is None:
+            sorter.leave(entry.path, f"larger than {max_bytes} bytes", gap=bool(language_of(entry.path)))
+            continue
+        text = sorter.readable(entry.path, raw)
+        if text is None:
+            continue
+        old = contents.get(entry.old_blob)
+        before = old.decode("utf-8", errors="replace").removeprefix("\ufeff") if old is not None else None
+        hunks = changes.hunks_of(section_of[id(entry)], len(changes.split_lines(text)))
+        language = language_of(entry.path, text)
+        sorter.add(ChangedFile(entry.path, language, text, before, hunks, old_path=entry.old_path))
+    return sorter.material(name, lambda path: repository.file_at(base, path), repository.root)
+
+
+def _reviewable(sorter: _Sorter, entry: Entry) -> bool:
+    if entry.status == "D":
+        sorter.leave(entry.path, "deleted", gap=False)
+    elif entry.new_mode == "160000":
+        sorter.leave(entry.path, "submodule", gap=False)
+    elif entry.new_mode == "120000":
+        sorter.leave(entry.path, "symbolic link", gap=False)
+    elif entry.status == "U":
+        sorter.leave(entry.path, "unmerged", gap=True)
+    else:
+        return True
+    return False

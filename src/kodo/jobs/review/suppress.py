@@ -1,0 +1,82 @@
+"""Comments that silence findings: `# kodo: ignore[class or rule]`, `# noqa`, `# nosec`.
+
+A comment silences what stands on its line, or on the next line if it has a line to itself. What is silenced is
+listed in the report, with whether the change under review itself brought the comment. A syntax error and a bare
+`kodo: ignore` are beyond it.
+"""
+
+import re
+from collections.abc import Iterable
+
+from kodo.jobs.report.model import Finding, Suppressed
+from kodo.jobs.review import python
+from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.verify import Verified
+
+_KODO = re.compile(r"kodo:\s*ignore\[([^\]]+)\]", re.IGNORECASE)
+_NOQA = re.compile(r"#\s*noqa\b(?:\s*:\s*([A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*))?", re.IGNORECASE)
+_NOSEC = re.compile(r"#\s*nosec\b(?:\s*:?\s*(B[0-9]+(?:[\s,]+B[0-9]+)*))?", re.IGNORECASE)
+_COMMENT = re.compile(r"(#|//|/\*|--|;)(.*)$")
+
+
+def split(file: ChangedFile, items: Iterable[Verified]) -> tuple[list[Verified], list[Suppressed]]:
+    """The findings that stand, and those that a comment silences."""
+    comments = _comments(file)
+    standing: list[Verified] = []
+    silenced: list[Suppressed] = []
+    for item in items:
+        finding = item.finding
+        hit = _silencer(finding, comments, file)
+        if hit is None or finding.rule == "syntax":
+            standing.append(item)
+        else:
+            line, by = hit
+            silenced.append(Suppressed(finding, by, in_change=not file.whole and line in file.added))
+    return standing, silenced
+
+
+def _comments(file: ChangedFile) -> dict[int, str]:
+    module = python.parse(file.after) if file.language == "python" else None
+    if module is not None:
+        return module.comments
+    found: dict[int, str] = {}
+    for number, line in enumerate(file.lines, 1):
+        if ("kodo:" in line or "noqa" in line or "nosec" in line) and (match := _COMMENT.search(line)):
+            found[number] = match[0]
+    return found
+
+
+def _silencer(finding: Finding, comments: dict[int, str], file: ChangedFile) -> tuple[int, str] | None:
+    """The line and text of the comment that silences a finding."""
+    place = finding.place
+    candidates = [place.line, place.end_line]
+    above = place.line - 1
+    if above in comments and file.lines[above - 1].strip().startswith(("#", "//", "/*", "--", ";")):
+        candidates.append(above)
+    for line in candidates:
+        comment = comments.get(line, "")
+        if any(_covers(match[1], finding) for match in _KODO.finditer(comment)):
+            return line, comment.strip()
+        if line == above:
+            continue
+        noqa = _NOQA.search(comment)
+        if noqa and finding.evidence.source == "ruff" and _named(noqa[1], finding.rule):
+            return line, comment.strip()
+        nosec = _NOSEC.search(comment)
+        if nosec and finding.category == "security" and _named(nosec[1], finding.rule.replace("S", "B")):
+            return line, comment.strip()
+    return None
+
+
+def _covers(names: str, finding: Finding) -> bool:
+    listed = {name.strip().lower() for name in names.split(",")}
+    return bool(
+        listed & {finding.category.value, finding.rule.lower(), finding.rule.lower().removeprefix("kodo/")}
+    )
+
+
+def _named(codes: str | None, rule: str) -> bool:
+    """Whether a list of codes (or a bare comment) is about a rule; a code also stands for those it begins."""
+    if codes is None:
+        return True
+    return any(rule.upper().startswith(code.upper()) for code in re.split(r"[\s,]+", codes) if code)

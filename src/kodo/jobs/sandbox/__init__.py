@@ -1,0 +1,38 @@
+"""Run generated code where it can do no harm, and say how well that held.
+
+    sandbox = Sandbox()
+    sandbox.require()                     # refuses unless the isolation is full
+    outcome = sandbox.run([PYTHON, "-c", "print(1)"], project=Path("."))
+
+The public face of this folder. Jobs use these names and no others.
+"""
+
+from kodo.jobs.sandbox.model import (
+    FILES,
+    LIB,
+    PROJECT,
+    PYTHON,
+    TMP,
+    Isolation,
+    IsolationRefused,
+    Level,
+    Limits,
+    Outcome,
+    SandboxError,
+)
+from kodo.jobs.sandbox.sandbox import Sandbox
+
+__all__ = [
+    "FILES",
+    "LIB",
+    "PROJECT",
+    "PYTHON",
+    "TMP",
+    "Isolation",
+    "IsolationRefused",
+    "Level",
+    "Limits",
+    "Outcome",
+    "Sandbox",
+    "SandboxError",
+]

@@ -1,0 +1,90 @@
+"""Start one command, give it time and room for output, and end it and all it started.
+
+Knows nothing of isolation: it is handed a finished command line.
+"""
+
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from kodo.jobs.sandbox.model import Limits, Outcome
+
+_CHUNK = 65536
+_GRACE_SECONDS = 2.0
+
+
+def execute(
+    command: Sequence[str],
+    env: Mapping[str, str],
+    limits: Limits,
+    fds: Sequence[int],
+    cwd: str,
+    stdin: bytes = b"",
+) -> Outcome:
+    """Run `command` in a process group of its own; kill the group at the wall limit or when output overflows.
+
+    The wall limit counts from here, so it includes the time the sandbox takes to come up. A process
+    that left its group dies with its namespace.
+    """
+    started = time.monotonic()
+    with subprocess.Popen(
+        command,
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=fds,
+        start_new_session=True,
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr  # noqa: S101 - all three were asked for
+        output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        timed_out = truncated = False
+        try:
+            with suppress(BrokenPipeError):
+                process.stdin.write(stdin)
+                process.stdin.close()
+            with selectors.DefaultSelector() as selector:
+                selector.register(process.stdout, selectors.EVENT_READ, "stdout")
+                selector.register(process.stderr, selectors.EVENT_READ, "stderr")
+                while selector.get_map():
+                    left = limits.wall_seconds - (time.monotonic() - started)
+                    if left <= 0:
+                        timed_out = True
+                        break
+                    for key, _ in selector.select(left):
+                        chunk = os.read(key.fd, _CHUNK)
+                        if not chunk:
+                            selector.unregister(key.fileobj)
+                        output[key.data] += chunk
+                    if sum(map(len, output.values())) > limits.output_bytes:
+                        truncated = True
+                        break
+            if not (timed_out or truncated):
+                left = limits.wall_seconds - (time.monotonic() - started)
+                try:
+                    process.wait(max(left, 0.01))
+                except subprocess.TimeoutExpired:
+                    timed_out = True
+        finally:
+            _end(process)
+    return Outcome(
+        status=process.returncode,
+        stdout=output["stdout"].decode("utf-8", "replace"),
+        stderr=output["stderr"].decode("utf-8", "replace"),
+        seconds=time.monotonic() - started,
+        timed_out=timed_out,
+        truncated=truncated,
+    )
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of the group, which this function's caller made."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_GRACE_SECONDS)

@@ -1,0 +1,410 @@
+"""Candidate calls without a model: documented examples, stated conditions, boundaries, constants, random inputs.
+
+Order is preference: where two calls do the same for the suite, the earlier one is kept. So documented
+calls come first, then plain values, boundaries, neighbours of examples, and random ones last.
+"""
+
+import ast
+import random
+from collections.abc import Iterable, Iterator
+
+from kodo.jobs.testgen import claims
+from kodo.jobs.testgen.model import Arg, Call, Expectation, Origin
+from kodo.jobs.testgen.shapes import ANY, Shape, from_value
+from kodo.jobs.testgen.target import Class, Function, Module, Param
+from kodo.jobs.testgen.values import Values
+
+_OPERATORS = {
+    "__len__": "len({0})", "__str__": "str({0})", "__repr__": "repr({0})", "__bool__": "bool({0})", "__abs__": "abs({0})",
+    "__neg__": "-{0}", "__iter__": "list({0})", "__int__": "int({0})", "__float__": "float({0})",
+    "__contains__": "_0 in {0}", "__getitem__": "{0}[_0]", "__eq__": "{0} == _0", "__ne__": "{0} != _0",
+    "__lt__": "{0} < _0", "__le__": "{0} <= _0", "__gt__": "{0} > _0", "__ge__": "{0} >= _0", "__add__": "{0} + _0",
+    "__sub__": "{0} - _0", "__mul__": "{0} * _0", "__truediv__": "{0} / _0",
+}  # fmt: skip
+
+_NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
+
+
+def constants(module: Module, function: Function) -> tuple[object, ...]:
+    """The literals in a function, and in the module's own constants that it names."""
+    bodies: list[ast.AST] = list(function.node.body)
+    used = {node.id for node in ast.walk(function.node) if isinstance(node, ast.Name)}
+    for statement in module.tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any(isinstance(target, ast.Name) and target.id in used for target in targets):
+                bodies.append(statement.value)
+    found: list[object] = []
+    for body in bodies:
+        literals = [node.value for node in ast.walk(body) if isinstance(node, ast.Constant)]
+        found += [value for value in literals if type(value) in (int, float, str, bytes)]
+    unique = list(
+        dict.fromkeys(
+            (type(value), value) for value in found if value != ast.get_docstring(function.node, clean=False)
+        )
+    )
+    return tuple(value for _, value in unique)[:60]
+
+
+def standing(module: Module, function: Function) -> tuple[Expectation, ...]:
+    """What must hold for every call: the return annotation and the stated properties."""
+    out: list[Expectation] = []
+    if (
+        function.returns is not None
+        and function.name != "__init__"
+        and not _is_generator(function)
+        and all(param.typed for param in function.params)
+    ):
+        text = ast.unparse(function.returns)
+        out.append(Expectation("returns", text, "types", f"-> {text}"))
+    siblings = frozenset(one.name for one in module.functions)
+    stated = [claim.expect for claim in claims.claims(function, siblings) if not claim.given]
+    out += [
+        one for one in stated if one.kind == "property" and not one.text.startswith(("undoes ", "undone by "))
+    ]
+    return tuple(out)
+
+
+def _is_generator(function: Function) -> bool:
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function.node))
+
+
+class Maker:
+    """Makes the candidate calls of a module's functions, numbered from 0."""
+
+    def __init__(self, module: Module, seed: int) -> None:
+        self._module = module
+        self._seed = seed
+        self._next = 0
+
+    def calls(self, function: Function, count: int) -> list[Call]:
+        """At most about `count` calls of one function, without repeats; none for what cannot be made."""
+        owner = self._module.classes.get(function.owner)
+        if (
+            owner is not None
+            and owner.kind in ("abstract", "enum")
+            and function.kind not in ("static", "class")
+        ):
+            return []
+        rng = random.Random(f"{self._seed}:{function.qualname}")  # noqa: S311 - test inputs
+        values = Values(rng, self._module.classes, constants(self._module, function))
+        seen: set[tuple[object, ...]] = set()
+        out: list[Call] = []
+        for call in self._all(function, owner, values, count):
+            key = (call.setup, call.expression, tuple(arg.source for arg in call.args), call.expect is None)
+            if key not in seen:
+                seen.add(key)
+                out.append(call)
+            if len(out) >= count + 50:
+                break
+        numbered = [_renumber(call, self._next + at) for at, call in enumerate(out)]
+        self._next += len(out)
+        return numbered
+
+    def from_arguments(self, function: Function, rows: Iterable[tuple[str, ...]]) -> list[Call]:
+        """Calls with given argument sources, as a model proposes them; rows that do not fit are left out."""
+        owner = self._module.classes.get(function.owner)
+        rng = random.Random(f"{self._seed}:{function.qualname}:model")  # noqa: S311 - test inputs
+        values = Values(rng, self._module.classes)
+        params = [param for param in function.params if not param.variadic]
+        needed = sum(param.default is None for param in params)
+        out = [
+            _renumber(
+                self._call(
+                    function,
+                    owner,
+                    values,
+                    dict(zip((one.name for one in params), row, strict=False)),
+                    "model",
+                ),
+                self._next + at,
+            )
+            for at, row in enumerate(rows)
+            if needed <= len(row) <= len(params)
+        ]
+        self._next += len(out)
+        return out
+
+    def from_cases(self, calls: Iterable[Call]) -> list[Call]:
+        """Finished calls of a model, numbered on."""
+        out = [_renumber(call, self._next + at) for at, call in enumerate(calls)]
+        self._next += len(out)
+        return out
+
+    def _all(self, function: Function, owner: Class | None, values: Values, count: int) -> Iterator[Call]:
+        examples = self._examples(function)
+        for example in examples:
+            receiver = ""
+            yield Call(
+                0,
+                function.qualname,
+                example.expression,
+                (),
+                example.setup,
+                receiver,
+                "example",
+                example.expect,
+            )
+        yield from self._claimed(function, owner, values)
+        params = [param for param in function.params if not param.variadic]
+        rows = [row for row in (_arguments(example.expression, function) for example in examples) if row]
+        plain = {param.name: values.plain(_shape(param, rows)) for param in params}
+        needed = {name: plain[name] for name in plain if _param(params, name).default is None}
+        if rows:
+            plain |= rows[0]
+        yield self._call(function, owner, values, needed, "boundary")
+        yield self._call(function, owner, values, plain, "boundary")
+        for row in rows:
+            for name, source in row.items():
+                for near in values.near(source):
+                    yield self._call(function, owner, values, row | {name: near}, "near example")
+        for param in params:
+            for edge in values.edges(_shape(param, rows)):
+                yield self._call(function, owner, values, plain | {param.name: edge}, "boundary")
+                yield self._call(function, owner, values, needed | {param.name: edge}, "boundary")
+        for param in params:
+            if param.default is not None:
+                yield self._call(function, owner, values, needed | {param.name: param.default}, "boundary")
+        if not params and not owner and not any(param.variadic for param in function.params):
+            return
+        for _ in range(count):
+            if rows and values.rng.random() < _NEAR_EXAMPLES:
+                yield self._call(
+                    function, owner, values, _changed_twice(values.rng.choice(rows), values), "near example"
+                )
+                continue
+            row = {param.name: values.random(_shape(param, rows)) for param in params}
+            kept = {
+                name: source for name, source in row.items() if name in needed or values.rng.random() < 0.6
+            }
+            yield self._call(function, owner, values, kept, "random")
+
+    def _examples(self, function: Function) -> list[claims.Example]:
+        """Examples of this function: in its own docstring, its class's and the module's."""
+        module = self._module
+        docs = [(function.doc, True)]
+        if function.owner:
+            docs.append((module.classes[function.owner].doc, False))
+        docs.append((ast.get_docstring(module.tree) or "", False))
+        docs += [
+            (one.doc, False)
+            for one in module.functions
+            if one.name != function.name and one.owner == function.owner and function.owner
+        ]
+        out: list[claims.Example] = []
+        for doc, own in docs:
+            found = claims.examples(doc, frozenset({function.name}))
+            out += [one for one in found if own or self._is_about(one.expression, function)]
+        return list(dict.fromkeys(out))
+
+    def _is_about(self, expression: str, function: Function) -> bool:
+        """Whether an example elsewhere is one of this function: it makes the outermost call, or stands inside operators."""
+        tree = ast.parse(expression, mode="eval").body
+        last = (
+            _called(tree)
+            if isinstance(tree, ast.Call)
+            else tree.attr
+            if isinstance(tree, ast.Attribute)
+            else ""
+        )
+        if last in {one.name for one in self._module.functions}:
+            return last == function.name
+        return any(isinstance(node, ast.Call) and _called(node) == function.name for node in ast.walk(tree))
+
+    def _claimed(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
+        module = self._module
+        siblings = {one.name: one for one in module.functions if not one.owner}
+        params = [param for param in function.params if not param.variadic]
+        examples = [
+            row for row in (_arguments(one.expression, function) for one in self._examples(function)) if row
+        ]
+        plain = {param.name: values.plain(param.shape) for param in params if param.default is None}
+        if examples:
+            plain |= examples[0]
+        for claim in claims.claims(function, frozenset(siblings)):
+            if claim.given:
+                for at in range(max(len(sources) for sources in claim.given.values())):
+                    row = {name: sources[min(at, len(sources) - 1)] for name, sources in claim.given.items()}
+                    yield self._call(function, owner, values, plain | row, "claim", claim.expect)
+            elif claim.expect.text.startswith(("undoes ", "undone by ")) and not function.owner:
+                yield from _round_trip(
+                    function, siblings[claim.expect.text.rpartition(" ")[2]], claim.expect, values
+                )
+
+    def _call(
+        self,
+        function: Function,
+        owner: Class | None,
+        values: Values,
+        given: dict[str, str],
+        origin: Origin,
+        expect: Expectation | None = None,
+    ) -> Call:
+        """One call of `function` with these arguments, on a fresh instance where it is a method."""
+        args: list[Arg] = []
+        passed: list[str] = []
+        skipped = False
+        for param in function.params:
+            if param.variadic and not skipped:
+                for _ in range(values.rng.randint(0, 3)):
+                    passed.append(f"_{len(args)}")
+                    args.append(Arg(param.name, values.random(param.shape)))
+            elif param.name in given:
+                named = param.keyword_only or skipped
+                passed.append(f"{param.name}=_{len(args)}" if named else f"_{len(args)}")
+                args.append(Arg(param.name, given[param.name]))
+            else:
+                skipped = True
+        inner = ", ".join(passed)
+        if owner is None or function.kind == "static":
+            callee = function.qualname
+            return Call(0, function.qualname, f"{callee}({inner})", tuple(args), (), "", origin, expect)
+        if function.kind == "class":
+            return Call(
+                0, function.qualname, f"{function.qualname}({inner})", tuple(args), (), "", origin, expect
+            )
+        receiver = _variable(owner.name)
+        if function.name == "__init__":
+            return Call(0, function.qualname, f"{owner.name}({inner})", tuple(args), (), "", origin, expect)
+        setup = self._prepare(owner, receiver, function, values, origin)
+        if function.kind == "property":
+            expression = f"{receiver}.{function.name}"
+        elif function.name == "__call__":
+            expression = f"{receiver}({inner})"
+        else:
+            expression = _OPERATORS.get(function.name, f"{receiver}.{function.name}({inner})").format(
+                receiver
+            )
+        return Call(0, function.qualname, expression, tuple(args), setup, receiver, origin, expect)
+
+    def _prepare(
+        self, owner: Class, receiver: str, function: Function, values: Values, origin: Origin
+    ) -> tuple[str, ...]:
+        """Statements that make an instance and, for most calls, bring it into some state by other methods."""
+        rng = values.rng
+        maker = values.random if origin == "random" else values.plain
+        given = [
+            f"{param.name}={maker(param.shape)}" if param.keyword_only else maker(param.shape)
+            for param in owner.init
+            if not param.variadic and param.default is None
+        ]
+        lines = [f"{receiver} = {owner.name}({', '.join(given)})"]
+        others = [
+            one
+            for one in self._module.functions
+            if one.owner == owner.name
+            and one.kind == "method"
+            and not one.name.startswith("_")
+            and isinstance(one.node, ast.FunctionDef)
+        ]
+        makers = [one for one in others if _changes_state(one)]
+        for _ in range(rng.choice((0, 1, 1, 2, 3)) if makers else 0):
+            method = rng.choice(makers)
+            inner = ", ".join(
+                f"{param.name}={values.random(param.shape)}"
+                if param.keyword_only
+                else values.random(param.shape)
+                for param in method.params
+                if not param.variadic and param.default is None
+            )
+            lines.append(f"{receiver}.{method.name}({inner})")
+        return tuple(lines)
+
+
+def _changed_twice(row: dict[str, str], values: Values) -> dict[str, str]:
+    """Documented arguments after two small changes, of the same or of two arguments."""
+    out = dict(row)
+    for _ in range(2 if out else 0):
+        name = values.rng.choice(sorted(out))
+        near = values.near(out[name])
+        out[name] = values.rng.choice(near) if near else out[name]
+    return out
+
+
+def _round_trip(function: Function, other: Function, stated: Expectation, values: Values) -> Iterator[Call]:
+    """Calls of two functions of which one undoes the other, over the values of the inner one."""
+    outer, inner = (function, other) if stated.text.startswith("undoes ") else (other, function)
+    if len(other.params) != 1:
+        return
+    expect = Expectation("property", "result == _0", stated.basis, stated.quote)
+    param = inner.params[0]
+    sources = [*values.edges(param.shape)[:30], *(values.random(param.shape) for _ in range(30))]
+    for source in dict.fromkeys(sources):
+        arg = Arg(param.name, source)
+        yield Call(0, function.qualname, f"{outer.name}({inner.name}(_0))", (arg,), (), "", "claim", expect)
+
+
+def _changes_state(function: Function) -> bool:
+    """Whether a method writes to self or calls something on a part of it."""
+    for node in ast.walk(function.node):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            return True
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            return True
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            return True
+    return False
+
+
+def _renumber(call: Call, number: int) -> Call:
+    return Call(
+        number, call.function, call.expression, call.args, call.setup, call.receiver, call.origin, call.expect
+    )
+
+
+def _variable(name: str) -> str:
+    """CamelCase to snake_case, and never a name of the library."""
+    out = "".join(
+        f"_{char.lower()}" if char.isupper() and at else char.lower() for at, char in enumerate(name)
+    )
+    return out if out != name else f"{out}_"
+
+
+def _param(params: list[Param], name: str) -> Param:
+    return next(param for param in params if param.name == name)
+
+
+def _shape(param: Param, rows: list[dict[str, str]]) -> Shape:
+    """The annotated shape, else that of the first example's argument, else the guess."""
+    if param.typed and param.shape != ANY:
+        return param.shape
+    for row in rows:
+        if param.name in row:
+            found = from_value(ast.parse(row[param.name], mode="eval").body)
+            if found is not None:
+                return found
+    return param.shape
+
+
+def _arguments(expression: str, function: Function) -> dict[str, str]:
+    """Parameter name -> source of a literal argument, where the expression calls the function; else empty."""
+    try:
+        tree = ast.parse(expression, mode="eval").body
+    except SyntaxError:
+        return {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called(node) == function.name:
+            names = [param.name for param in function.params if not param.variadic and not param.keyword_only]
+            given = dict(zip(names, node.args, strict=False)) | {
+                word.arg: word.value for word in node.keywords if word.arg
+            }
+            if len(node.args) > len(names) or any(isinstance(item, ast.Starred) for item in node.args):
+                return {}
+            if any(
+                isinstance(inner, ast.Name) and inner.id not in ("True", "False")
+                for value in given.values()
+                for inner in ast.walk(value)
+            ):
+                return {}
+            return {name: ast.unparse(value) for name, value in given.items()}
+    return {}
+
+
+def _called(node: ast.Call) -> str:
+    return (
+        node.func.id
+        if isinstance(node.func, ast.Name)
+        else node.func.attr
+        if isinstance(node.func, ast.Attribute)
+        else ""
+    )

@@ -1,0 +1,434 @@
+"""Read what the documentation promises: examples, stated results and errors, and stated properties.
+
+Only sentences that name a condition and a result in one of the forms below are read; everything else is
+left to the reader. A claim carries the words it rests on, so that a report can quote them.
+
+    examples    doctest blocks; `f(1, 2) == 3`, `f(1, 2) -> 3`, `f(1, 2) returns 3` in running text
+    results     "Returns 0 for an empty list", "None if the name is empty"
+    errors      "Raises ValueError if n is negative" (in a sentence, or Google, NumPy and Sphinx sections)
+    properties  "between 0 and 1", "never negative", "in ascending order", "without duplicates",
+                "does not modify", "same length", "at most N", "inverse of f"
+"""
+
+import ast
+import doctest
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kodo.jobs.testgen.model import Expectation
+from kodo.jobs.testgen.shapes import Shape
+from kodo.jobs.testgen.target import Function, Param
+
+_SIZED = frozenset({"list", "set", "frozenset", "tuple", "dict", "str", "bytes", "deque"})
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_WORDS = {"zero": "0", "one": "1", "two": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One documented call: statements before it, the call, and what must be seen."""
+
+    setup: tuple[str, ...]
+    expression: str
+    expect: Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Parameter values under which `expect` must be seen; `given` empty means for every call."""
+
+    given: dict[str, tuple[str, ...]]
+    expect: Expectation
+
+
+def examples(doc: str, names: frozenset[str]) -> list[Example]:
+    """The documented calls of `names` in a docstring.
+
+    As doctest has it, the statements before an example are its setup; of those, an expression that touches no
+    variable of the block is left out, because it is an example of its own.
+    """
+    out: list[Example] = []
+    setup: list[str] = []
+    bound: set[str] = set()
+    try:
+        parsed = doctest.DocTestParser().get_examples(doc)
+    except ValueError:  # a malformed block is the author's slip, not a claim
+        parsed = []
+    for one in parsed:
+        source = one.source.strip()
+        if one.options.get(doctest.SKIP):
+            continue
+        shown = _is_expression(source) and bool(one.want or one.exc_msg)
+        if shown:
+            out.append(Example(tuple(setup), source, _wanted(one, f">>> {source}")))
+        named, binds = _names(source)
+        bound |= binds
+        if not shown or named & bound:
+            setup.append(source)
+    return [*out, *_inline(doc, names)]
+
+
+def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that a statement reads, and those that it binds; none for one that does not parse."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:
+        return frozenset(), frozenset()
+    read = {node.id for node in nodes if isinstance(node, ast.Name)}
+    bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    bound |= {
+        alias.asname or alias.name
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    return frozenset(read), frozenset(bound)
+
+
+def _wanted(one: doctest.Example, quote: str) -> Expectation:
+    if one.exc_msg:
+        name = one.exc_msg.split(":")[0].strip()
+        return Expectation("raises", name.rsplit(".", 1)[-1], "example", f"{quote} -> {one.exc_msg.strip()}")
+    want = one.want.strip()
+    quote = f"{quote} -> {want}"
+    try:
+        ast.literal_eval(want)
+    except (ValueError, SyntaxError):
+        return Expectation("shows", want, "example", quote)
+    loose = doctest.ELLIPSIS in one.options or doctest.NORMALIZE_WHITESPACE in one.options
+    return Expectation("shows" if loose else "value", want, "example", quote)
+
+
+def _is_expression(source: str) -> bool:
+    try:
+        ast.parse(source, mode="eval")
+    except SyntaxError:
+        return False
+    return True
+
+
+def _inline(doc: str, names: frozenset[str]) -> Iterator[Example]:
+    """`f(1) == 2` and its like outside doctest blocks."""
+    for line in doc.splitlines():
+        if line.lstrip().startswith((">>>", "...")):
+            continue
+        for found in re.finditer(r"\b([A-Za-z_]\w*)\(", line):
+            if found.group(1) not in names:
+                continue
+            end = _closing(line, found.end() - 1)
+            rest = re.match(r"[`\s]*(?:==|->|=>|→|returns|gives|is)\s+`?(.+)", line[end:]) if end else None
+            value = _leading_literal(rest.group(1)) if rest else None
+            if value is not None and _is_literal_call(line[found.start() : end]):
+                quote = line.strip()
+                yield Example((), line[found.start() : end], Expectation("value", value, "example", quote))
+
+
+def _closing(text: str, start: int) -> int:
+    depth = 0
+    for at in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        if depth == 0:
+            return at + 1
+    return 0
+
+
+def _is_literal_call(text: str) -> bool:
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call):
+            return False
+        for argument in [*call.args, *(keyword.value for keyword in call.keywords)]:
+            ast.literal_eval(argument)
+    except (ValueError, SyntaxError):
+        return False
+    return True
+
+
+def _leading_literal(text: str) -> str | None:
+    """The longest literal at the start of the text, of those that end it or stand before punctuation."""
+    for end in range(len(text), 0, -1):
+        if text[end - 1] == "," or (end < len(text) and text[end] not in " `.,;)#"):
+            continue
+        try:
+            ast.literal_eval(text[:end].strip().rstrip("`"))
+        except (ValueError, SyntaxError):
+            continue
+        return text[:end].strip().rstrip("`")
+    return None
+
+
+def claims(function: Function, siblings: frozenset[str]) -> list[Claim]:
+    """What the docstring says of results, errors and properties of a function."""
+    doc = re.sub(r"(?m)^\s*(>>>|\.\.\.).*$", "", function.doc)
+    out: list[Claim] = []
+    for sentence in _sentences(doc):
+        plain = sentence.replace("`", "")
+        out += _errors(plain, sentence, function)
+        out += _results(plain, sentence, function)
+        out += _properties(plain, sentence, function, siblings)
+    return out
+
+
+def _sentences(doc: str) -> list[str]:
+    """Sentences, with the name of a Raises section put before each of its lines."""
+    out: list[str] = []
+    section = ""
+    for block in re.split(r"\n\s*\n", doc):
+        text: list[str] = []
+        for line in block.splitlines():
+            stripped = line.strip()
+            head = re.fullmatch(
+                r"(Args|Arguments|Parameters|Returns|Raises|Yields|Examples?|Notes?):?", stripped
+            )
+            if head:
+                section = head.group(1)
+            elif (
+                section == "Raises"
+                and (found := re.match(r"(\w*(?:Error|Exception|Iteration))\s*:?\s*(.*)", stripped))
+            ) or (found := re.match(r":raises?\s+(\w+)\s*:\s*(.*)", stripped)):
+                text.append(f". Raises {found.group(1)} {found.group(2)}")
+            elif found := re.match(r":returns?:\s*(.*)", stripped):
+                text.append(f". Returns {found.group(1)}")
+            elif stripped and not set(stripped) <= set("-="):
+                text.append(stripped)
+        if not (section == "Returns" and text):
+            section = section if block.rstrip().endswith(":") or section == "Raises" else ""
+        joined = " ".join(text)
+        if section == "Returns":
+            joined = "Returns " + joined
+            section = ""
+        out += [part.strip(" .") for part in re.split(r"(?<=[a-z0-9`)\]'\"])[.;]\s+|(?:^|\s)\.\s", joined)]
+    return [part for part in out if part]
+
+
+def _errors(plain: str, quote: str, function: Function) -> list[Claim]:
+    out: list[Claim] = []
+    form = r"\b[Rr]aises?\s+(?:an?\s+)?(\w*(?:Error|Exception|StopIteration))\b\s*(?:if|when|for|on|:)?\s*(?:if|when)?\s*(.*)"
+    for found in re.finditer(form, plain):
+        expect = Expectation("raises", found.group(1), "docstring", quote)
+        out += [Claim(given, expect) for given in _condition(found.group(2), function)]
+    return out
+
+
+def _results(plain: str, quote: str, function: Function) -> list[Claim]:
+    out: list[Claim] = []
+    literal = rf"(None|True|False|{_NUMBER}|zero|an empty (?:list|string|dict|dictionary|tuple|set)|''|\"\"|\[\]|'[^']*'|\"[^\"]*\")"
+    for found in re.finditer(rf"{literal}\s+(?:if|when|for)\s+(.+)", plain):
+        before = plain[: found.start()].lower()
+        if not re.search(r"(returns?|gives?|yields?|is|or|and|,|^)\s*$", before) or " not " in before[-12:]:
+            continue
+        expect = Expectation("value", _literal(found.group(1)), "docstring", quote)
+        condition = re.split(r",| else\b| otherwise\b| or (?=None|True|False|\d)", found.group(2))[0]
+        out += [Claim(given, expect) for given in _condition(condition, function)]
+    return out
+
+
+def _literal(text: str) -> str:
+    empty = {"list": "[]", "string": "''", "dict": "{}", "dictionary": "{}", "tuple": "()", "set": "set()"}
+    if text.startswith("an empty "):
+        return empty[text.removeprefix("an empty ")]
+    return _WORDS.get(text, text)
+
+
+def _condition(text: str, function: Function) -> list[dict[str, tuple[str, ...]]]:
+    """Values of parameters that make a stated condition true; empty for a condition not understood."""
+    text = re.split(r"\b(?:and|because|since|unless|but|so that)\b", text.lower().strip(" .,"))[0].strip()
+    if " or " in text:
+        left, _, right = text.partition(" or ")
+        subject = re.match(r"(?:the )?(\w+) (?:is|are) ", left)
+        if subject and not re.search(r"\b(is|are|<|>)\b", right):
+            right = subject.group(0) + right
+        parts = [found for part in (left, right) for found in _condition(part, function)]
+        return parts if len(parts) >= 2 else []
+    params = {param.name.lower(): param for param in function.params if not param.variadic}
+    named = [params[word] for word in re.findall(r"\w+", text) if word in params]
+    pair = _pair(text, params)
+    if pair is not None:
+        return [pair]
+    subject_param = named[0] if named else None
+    if subject_param is not None and len({param.name for param in named}) > 1:
+        return []
+    values = _satisfying(text, subject_param, function)
+    return [{values[0].name: values[1]}] if values else []
+
+
+def _pair(text: str, params: dict[str, Param]) -> dict[str, tuple[str, ...]] | None:
+    """`low is greater than high`, `start > stop`: values for both."""
+    found = re.fullmatch(
+        r"(?:the )?(\w+)\s+(?:is\s+)?(greater than|larger than|above|exceeds|>|less than|below|smaller than|<)\s+(?:the )?(\w+)",
+        text,
+    )
+    if not found or found.group(1) not in params or found.group(3) not in params:
+        return None
+    more, less = params[found.group(1)], params[found.group(3)]
+    if found.group(2) in ("less than", "below", "smaller than", "<"):
+        more, less = less, more
+    if not {more.shape.kind, less.shape.kind} <= {"int", "float", "any"}:
+        return None
+    return {more.name: ("9", "3"), less.name: ("2", "2")}
+
+
+def _satisfying(text: str, param: Param | None, function: Function) -> tuple[Param, tuple[str, ...]] | None:
+    numbers = [one for one in function.params if one.shape.kind in ("int", "float")]
+    sized = [one for one in function.params if one.shape.kind in _SIZED]
+
+    def subject(candidates: list[Param]) -> Param | None:
+        return param if param is not None else candidates[0] if len(candidates) == 1 else None
+
+    is_float = bool((one := subject(numbers)) and one.shape.kind == "float")
+    compare = re.search(
+        rf"(<=|>=|<|>|is not|less than or equal to|greater than or equal to|less than|greater than|below|above|exceeds|at least|at most)\s*({_NUMBER}|zero|one|two)\b",
+        text,
+    )
+    negated = bool(re.search(r"\bnot\b|n't\b|\bno\b", text))
+    if (
+        compare
+        and compare.group(1) != "is not"
+        and not negated
+        and one is not None
+        and one.shape.kind in ("int", "float")
+    ):
+        limit = float(_WORDS.get(compare.group(2), compare.group(2)))
+        return one, tuple(_numbers(compare.group(1), limit, is_float=is_float))
+    outside = re.search(
+        rf"(?:outside|not (?:in|within|between))\s+(?:the range\s+)?(?:of\s+|from\s+|between\s+)?({_NUMBER})\s*(?:to|and|-|\.\.)\s*({_NUMBER})",
+        text,
+    )
+    if outside and one is not None:
+        low, high = (
+            _numbers(sign, float(limit), is_float=is_float)
+            for sign, limit in zip("<>", outside.groups(), strict=True)
+        )
+        return one, (*low, *high)
+    if re.search(r"\bnot (?:strictly )?positive\b|\bnon-?positive\b", text) and one is not None:
+        return one, ("0", "-1", "-7")
+    if negated:
+        return None
+    if re.search(r"\bnegative\b", text) and "non" not in text and one is not None:
+        return one, ("-1", "-5", "-100")
+    if re.search(r"\b(?:is|are|equals|==|by)\s+(?:zero|0)\b|^zero$|^0$", text) and one is not None:
+        return one, ("0.0",) if is_float else ("0",)
+    if re.search(r"\bempty\b", text) and (holder := subject(sized)) is not None:
+        return holder, (_empty(holder.shape),)
+    if (
+        param is not None
+        and re.fullmatch(rf"(?:the )?{param.name.lower()} is none", text)
+        and param.shape.nullable
+    ):
+        return param, ("None",)
+    if param is not None and param.shape.kind == "int" and (found := re.search(r"\bis (odd|even)\b", text)):
+        return param, ("1", "7") if found.group(1) == "odd" else ("0", "8")
+    return None
+
+
+def _numbers(sign: str, limit: float, *, is_float: bool) -> list[str]:
+    step = 0.5 if is_float else 1
+    below, above = [limit - step, limit - 10], [limit + step, limit + 10]
+    match sign:
+        case "<" | "less than" | "below":
+            values = below
+        case ">" | "greater than" | "above" | "exceeds":
+            values = above
+        case "<=" | "less than or equal to" | "at most":
+            values = [limit, *below]
+        case _:
+            values = [limit, *above]
+    return [repr(value if is_float else int(value)) for value in values]
+
+
+def _empty(shape: Shape) -> str:
+    return {"str": "''", "bytes": "b''", "dict": "{}", "set": "set()", "frozenset": "frozenset()", "tuple": "()",
+            "deque": "collections.deque([])"}.get(shape.kind, "[]")  # fmt: skip
+
+
+def _properties(plain: str, quote: str, function: Function, siblings: frozenset[str]) -> list[Claim]:
+    """Statements about every result; only of functions that return something."""
+    text = plain.lower()
+    out: list[str] = []
+    params = {param.name: f"_{at}" for at, param in enumerate(function.params) if not param.variadic}
+    first = function.params[0] if function.params else None
+    about_result = bool(
+        re.search(r"\breturn|\bresult|\balways\b|\bvalue\b", text)
+    ) or plain == function.doc.splitlines()[0].strip(" .")
+    sized = first is not None and first.shape.kind in _SIZED
+    if about_result and (
+        found := re.search(
+            rf"(?:always |is |lies |score |value |result |a number )(?:is |lies )?(?:between|from|in the range) ({_NUMBER}|\w+) (?:and|to) ({_NUMBER}|\w+)",
+            text,
+        )
+    ):
+        low, high = (params.get(one, one) for one in found.groups())
+        if all(re.fullmatch(rf"{_NUMBER}|_\d+", one) for one in (low, high)) and not re.search(
+            r"random|exclusive", text
+        ):
+            out.append(f"not {low} <= {high} or {low} <= result <= {high}")
+    if (
+        about_result
+        and re.search(r"\bnever (?:be )?negative\b|\bnon-?negative (?:int|number|float|value|result)", text)
+        and not _about_param(text, params)
+    ):
+        out.append("result >= 0")
+    if (
+        sized
+        and about_result
+        and re.search(r"\bin ascending order\b|\breturns? (?:a |the )?(?:new )?sorted (?:list|copy)", text)
+    ):
+        out.append("list(result) == sorted(result)")
+    if sized and about_result and re.search(r"\bin descending order\b", text):
+        out.append("list(result) == sorted(result, reverse=True)")
+    if sized and re.search(
+        r"\bwithout (?:any )?(?:duplicates|repeats)\b|\bduplicates? (?:are |is )?removed\b|\bremoves? duplicates?\b",
+        text,
+    ):
+        out.append("all(one not in list(result)[:at] for at, one in enumerate(result))")
+    if re.search(
+        r"\b(?:does not|doesn't|never|without|not be) (?:modify|modif(?:ying|ied)|mutat(?:e|ing|ed)|chang(?:e|ing|ed)) (?:the |its |any )?(?:input|argument|original|list|items|values|caller|"
+        + "|".join(re.escape(name) for name in params)
+        + r")\b",
+        text,
+    ):
+        out.append("unchanged")
+    if sized and re.search(r"\b(?:of|has|with|keeps?) the same length\b", text) and first is not None:
+        out.append(f"len(result) == len({params[first.name]})" if first.name in params else "")
+    if found := re.search(rf"\bat most ({_NUMBER}|\w+) (characters|items|elements)\b", text):
+        limit = params.get(found.group(1), found.group(1))
+        returned = ast.unparse(function.returns).lower() if function.returns else ""
+        about_this = (
+            returned == "str"
+            if found.group(2) == "characters"
+            else returned.startswith(("list", "tuple", "set"))
+        )
+        if about_this and re.fullmatch(r"\d+|_\d+", limit):
+            out.append(
+                f"{limit} < 1 or len(result) <= {limit}"
+                if limit.startswith("_")
+                else f"len(result) <= {limit}"
+            )
+    if len(function.params) == 1:
+        out += _round_trips(plain, siblings)
+    return [Claim({}, Expectation("property", one, "docstring", quote)) for one in out if one]
+
+
+def _round_trips(plain: str, siblings: frozenset[str]) -> list[str]:
+    """`undoes f`: this function gives back what went into f; `undone by f`: f gives back what went into this one."""
+    forms = (
+        (r"\b(?:inverse|reverse|opposite) of (?::\w+:)?(\w+)", "undoes"),
+        (
+            r"\b(?:that|which|what) (?::\w+:)?(\w+) (?:wrote|writes|made|makes|returned|returns|produced|encoded)\b",
+            "undoes",
+        ),
+        (r"\b(?:that|which|what) (?::\w+:)?(\w+) (?:reads back|can read back|decodes again)\b", "undone by"),
+    )
+    return [
+        f"{word} {found.group(1)}"
+        for form, word in forms
+        for found in re.finditer(form, plain)
+        if found.group(1) in siblings
+    ]
+
+
+def _about_param(text: str, params: dict[str, str]) -> bool:
+    return any(
+        re.search(rf"\b{re.escape(name.lower())} (?:is|must|should|may|can)\b", text) for name in params
+    )

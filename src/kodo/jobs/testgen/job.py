@@ -1,0 +1,216 @@
+"""The job: from a path to a report. The only module here that wires the steps together.
+
+load -> candidates -> attempt -> suspects -> kills -> choose -> (model top-up) -> write -> judge -> measure
+"""
+
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from kodo.client.session import Session
+from kodo.jobs.sandbox import Sandbox
+from kodo.jobs.testgen import suspects
+from kodo.jobs.testgen.candidates import Maker
+from kodo.jobs.testgen.merge import merge
+from kodo.jobs.testgen.model import (
+    Framework,
+    IsolationSeen,
+    Options,
+    Score,
+    Suspect,
+    TestgenError,
+    TestReport,
+)
+from kodo.jobs.testgen.pipeline import Pipeline, Test, Tried, funnel, kept_tests, rejections
+from kodo.jobs.testgen.sandboxed import Worker
+from kodo.jobs.testgen.select import Chosen
+from kodo.jobs.testgen.target import Module, load
+from kodo.jobs.testgen.topup import bound, top_up
+
+
+def generate_tests(
+    code: str,
+    framework: Framework = "pytest",
+    *,
+    session: Session | None = None,
+    options: Options | None = None,
+    module: str = "module",
+) -> str:
+    """Tests for a piece of code, as the text of a test file that imports it as `module`.
+
+    Every test was run in the sandbox, five times in random order. Empty where no test could be kept.
+
+    Raises:
+        TestgenError: the code does not parse or import, or `module` is no name.
+        IsolationRefused: there is no full sandbox on this machine.
+    """
+    if not module.isidentifier():
+        raise TestgenError(f"module: {module!r} is not a name that can be imported")
+    with tempfile.TemporaryDirectory(prefix="kodo-tests-") as folder:
+        Path(folder).chmod(0o755)
+        path = Path(folder) / f"{module}.py"
+        path.write_text(code, encoding="utf-8")
+        path.chmod(0o644)
+        chosen = options or Options()
+        if chosen.framework != framework:
+            chosen = Options(
+                **{name: getattr(chosen, name) for name in chosen.__struct_fields__ if name != "framework"},
+                framework=framework,
+            )
+        return testgen(path, chosen, session).text
+
+
+def testgen(
+    target: Path | str,
+    options: Options | None = None,
+    session: Session | None = None,
+    sandbox: Sandbox | None = None,
+) -> TestReport:
+    """Generate tests for `PATH` or `PATH::name` (a function, a class or Class.method).
+
+    Without a session no model is asked. Writes nothing: the report holds the text.
+
+    Raises:
+        TestgenError: the target cannot be read or imported, or holds nothing to test.
+        IsolationRefused: the isolation is not full and `allow_weak_isolation` is not set, or kodo is root.
+        KodoError: the model could not be asked (the client's errors).
+    """
+    started = time.monotonic()
+    options = options or Options()
+    path, _, name = str(target).partition("::")
+    module = load(Path(path))
+    functions = module.pick(name or None)
+    if not functions:
+        raise TestgenError(f"{path}: no public function, method or class to test")
+    sandbox = sandbox or Sandbox()
+    isolation = sandbox.require(allow_weak=options.allow_weak_isolation)
+    pipeline = Pipeline(Worker(sandbox, module, isolation), functions, options)
+    existing = _existing(module, options)
+    made = _make(pipeline, session)
+    judged = pipeline.judge([test.written for test in made.tests])
+    kept = kept_tests(made.tests, judged)
+    passing = [test.written for test in made.tests if (fate := judged.get(test.written.name)) and fate.five]
+    text = pipeline.file(passing)
+    before, after, living = _scores(pipeline, text, existing)
+    merged = text
+    into = Path(options.merge_into) if options.merge_into else None
+    if text and into is not None and into.exists():
+        merged = merge(into.read_text(encoding="utf-8"), text)
+    return TestReport(
+        target=str(target),
+        module=module.name,
+        framework=options.framework,
+        functions=tuple(one.qualname for one in functions),
+        isolation=IsolationSeen(isolation.level, isolation.mechanism, isolation.held, isolation.open),
+        funnel=funnel(made.tried, made.tests, judged, len(kept), len(made.suspects)),
+        kept=kept,
+        rejected=rejections(made.tried, made.chosen, made.tests, judged),
+        suspects=made.suspects,
+        before=before,
+        after=after,
+        living=tuple(place for place in pipeline.places if place.id in living),
+        text=merged,
+        model=made.model,
+        seed=options.seed,
+        seconds=time.monotonic() - started,
+        notes=made.notes,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The tests as written, before they are judged, and how they came about."""
+
+    tried: tuple[Tried, ...]
+    chosen: tuple[Chosen, ...]
+    tests: tuple[Test, ...]
+    suspects: tuple[Suspect, ...]
+    model: str
+    notes: tuple[str, ...]
+
+
+def _make(pipeline: Pipeline, session: Session | None) -> _Made:
+    """Candidates without the model, the choice among them, and then the model's top-up for what is left."""
+    options, module = pipeline.options, pipeline.worker.module
+    maker = Maker(module, options.seed)
+    calls = [call for one in pipeline.functions for call in maker.calls(one, options.inputs)]
+    tried = pipeline.attempt(calls)
+    found = suspects.find(pipeline, tried)
+    tried = tried.without(suspects.pinned(pipeline, tried))
+    kills = pipeline.kills(tried)
+    chosen = pipeline.choose(tried, kills)
+    taken: set[str] = set()
+    tests = pipeline.write(chosen, tried, taken)
+    if session is None:
+        return _Made((tried,), tuple(chosen), tuple(tests), found, "none", ())
+    more = top_up(pipeline, session, maker, chosen, tried)
+    new = suspects.find(pipeline, more.tried)
+    known = {(one.function, one.quote) for one in found}
+    extra = pipeline.write(more.chosen, more.tried, taken)
+    return _Made(
+        (tried, more.tried),
+        (*chosen, *more.chosen),
+        (*tests, *extra),
+        (*found, *(one for one in new if (one.function, one.quote) not in known)),
+        more.model,
+        more.notes,
+    )
+
+
+def _existing(module: Module, options: Options) -> tuple[Path, ...]:
+    """The tests the module has already: the file named in the options, else those named for the module.
+
+    Raises:
+        TestgenError: the file named is not there, or outside the project.
+    """
+    if options.existing is not None:
+        path = Path(options.existing).resolve()
+        if not path.is_file() or not path.is_relative_to(module.root):
+            raise TestgenError(f"existing: {options.existing} is not a file of the project {module.root}")
+        return (path,)
+    names = (f"test_{module.path.stem}.py", f"{module.path.stem}_test.py")
+    folders = [module.path.parent, module.root / "tests", module.root / "test"]
+    found = [folder / name for folder in folders for name in names if (folder / name).is_file()]
+    if not found and (module.root / "tests").is_dir():
+        found = [path for name in names for path in sorted((module.root / "tests").rglob(name))][:5]
+    return tuple(dict.fromkeys(found))
+
+
+def _scores(pipeline: Pipeline, text: str, existing: tuple[Path, ...]) -> tuple[Score, Score, frozenset[int]]:
+    """Coverage and mutants before and after, measured on the files themselves; and the mutants still alive."""
+    every = frozenset(place.id for place in pipeline.places)
+    dead_before = pipeline.dead("", existing, every) if existing else frozenset()
+    dead_after = dead_before | pipeline.dead(text, (), every - dead_before)
+    after = pipeline.measure(text, existing)
+    before = pipeline.measure("", existing) if existing else Score(after.lines, 0, after.branches, 0)
+
+    def score(one: Score, dead: frozenset[int]) -> Score:
+        return Score(one.lines, one.lines_covered, one.branches, one.branches_covered, len(every), len(dead))
+
+    return score(before, dead_before), score(after, dead_after), every - dead_after
+
+
+def default_file(target: str) -> Path:
+    """Where the tests of a target belong: tests/test_NAME.py of a project that has or wants it, else beside the module.
+
+    Raises:
+        TestgenError: the target cannot be read.
+    """
+    module = load(Path(target.partition("::")[0]))
+    found = _existing(module, Options())
+    if found:
+        return found[0]
+    tests = module.root / "tests"
+    folder = tests if tests.is_dir() or module.root != module.import_root else module.path.parent
+    return folder / f"test_{module.path.stem}.py"
+
+
+def worst_case(target: str, options: Options) -> tuple[int, int]:
+    """The most requests, and tokens in and out, that a run with the model can take.
+
+    Raises:
+        TestgenError: the target cannot be read.
+    """
+    path, _, name = target.partition("::")
+    return bound(load(Path(path)).pick(name or None), options)

@@ -1,0 +1,223 @@
+"""Small changes to a module that a good suite should notice.
+
+The same source, functions, limit and seed give the same mutants in the same order, so a mutant is known
+by its number on both sides of the sandbox. Works on one module's syntax tree in memory: nothing is
+written, which lets hundreds of mutants run in forks of one process (docs/decisions/mutation.md).
+
+Operators: comparison, arithmetic, boolean and unary operators; constants; conditions; `return`;
+`break`/`continue`; a statement left out; min/max, any/all; slices; default values; handlers.
+"""
+
+import ast
+import copy
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kodo.jobs.testgen.model import MutantPlace
+
+_COMPARE: dict[type[ast.cmpop], tuple[type[ast.cmpop], ...]] = {
+    ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE), ast.GtE: (ast.Gt, ast.Lt),
+    ast.Eq: (ast.NotEq,), ast.NotEq: (ast.Eq,), ast.Is: (ast.IsNot,), ast.IsNot: (ast.Is,), ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+}  # fmt: skip
+_BINARY: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Div, ast.Mod: ast.FloorDiv,
+    ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr, ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitAnd, ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+}  # fmt: skip
+_NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "True": "False"}
+_METHODS = {"append": "remove", "startswith": "endswith", "endswith": "startswith", "lower": "upper", "upper": "lower",
+            "lstrip": "rstrip", "rstrip": "lstrip", "strip": "lstrip", "add": "discard", "update": "clear",
+            "split": "rsplit", "find": "rfind", "extend": "append"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A place and the changed tree."""
+
+    place: MutantPlace
+    tree: ast.Module
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """Replace the node at `at` (its number in the walk of the tree) by `node`; `words` describes it."""
+
+    at: int
+    node: ast.AST
+    function: str
+    line: int
+    words: str
+
+
+def mutants(source: str, functions: frozenset[str], limit: int, seed: int) -> Iterator[Mutant]:
+    """The mutants of the named functions (qualified names); a random `limit` of them where there are more."""
+    tree = ast.parse(source)
+    changes = list(_changes(tree, functions))
+    if len(changes) > limit:
+        chosen = sorted(random.Random(seed).sample(range(len(changes)), limit))  # noqa: S311 - a sample, not a secret
+        changes = [changes[at] for at in chosen]
+    for number, change in enumerate(changes):
+        yield Mutant(MutantPlace(number, change.function, change.line, change.words), _apply(tree, change))
+
+
+def _apply(tree: ast.Module, change: _Change) -> ast.Module:
+    fresh = copy.deepcopy(tree)
+    for at, (node, parent, name, index) in enumerate(_walk(fresh)):
+        if at == change.at:
+            new = ast.copy_location(copy.deepcopy(change.node), node)
+            if index is None:
+                setattr(parent, name, new)
+            else:
+                getattr(parent, name)[index] = new
+            break
+    return ast.fix_missing_locations(fresh)
+
+
+def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.AST, str, int | None]]:
+    """Every node with its parent, the parent's field and the place in it; parents first, in source order."""
+    for name, value in ast.iter_fields(tree):
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                if isinstance(item, ast.AST):
+                    yield item, tree, name, index
+                    yield from _walk(item)
+        elif isinstance(value, ast.AST):
+            yield value, tree, name, None
+            yield from _walk(value)
+
+
+def _changes(tree: ast.Module, functions: frozenset[str]) -> Iterator[_Change]:
+    owners = _owners(tree)
+    messages = {
+        id(part)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise) and node.exc
+        for part in ast.walk(node.exc)
+    }
+    for at, (node, parent, name, _) in enumerate(_walk(tree)):
+        owner = owners.get(id(node), "")
+        if (
+            owner not in functions
+            or name in ("annotation", "returns", "decorator_list")
+            or _in_annotation(node, owners)
+        ):
+            continue
+        if isinstance(parent, ast.Expr) and isinstance(node, ast.Constant):
+            continue  # a docstring
+        if id(node) in messages:
+            continue  # the words of an error: a test that pins them is brittle, so none is asked for
+        line = getattr(node, "lineno", getattr(parent, "lineno", 0))
+        for new in _variants(node, parent):
+            before, after = ast.unparse(node), ast.unparse(new)
+            if before != after:
+                yield _Change(at, new, owner, line, f"{_short(before)} -> {_short(after)}")
+
+
+def _owners(tree: ast.Module) -> dict[int, str]:
+    """id(node) -> the qualified name of the function at the top level or in a class that holds it."""
+    out: dict[int, str] = {}
+    for node in tree.body:
+        inner = node.body if isinstance(node, ast.ClassDef) else [node]
+        for item in inner:
+            if isinstance(item, ast.FunctionDef | ast.AsyncFunctionDef):
+                name = f"{node.name}.{item.name}" if isinstance(node, ast.ClassDef) else item.name
+                out |= {id(part): name for part in ast.walk(item) if part is not item}
+                for default in (*item.args.defaults, *item.args.kw_defaults):
+                    if default is not None:
+                        out |= {id(part): name for part in ast.walk(default)}
+                for note in (
+                    item.returns,
+                    *(arg.annotation for arg in ast.walk(item) if isinstance(arg, ast.arg)),
+                    *item.decorator_list,
+                ):
+                    if note is not None:
+                        out |= {id(part): "" for part in ast.walk(note)}
+    return out
+
+
+def _in_annotation(node: ast.AST, owners: dict[int, str]) -> bool:
+    return owners.get(id(node)) == ""
+
+
+def _variants(node: ast.AST, parent: ast.AST) -> Iterator[ast.AST]:
+    """The changes of one node."""
+    match node:
+        case ast.Compare(ops=[op], left=left, comparators=comparators):
+            for other in _COMPARE.get(type(op), ()):
+                yield ast.Compare(left, [other()], comparators)
+        case ast.BinOp(op=op, left=left, right=right):
+            other_op = _BINARY.get(type(op))
+            if other_op is not None and not (isinstance(op, ast.Mod) and _is_text(left)):
+                yield ast.BinOp(left, other_op(), right)
+        case ast.AugAssign(op=op, target=target, value=value):
+            other_op = _BINARY.get(type(op))
+            if other_op is not None:
+                yield ast.AugAssign(target, other_op(), value)
+        case ast.BoolOp(op=op, values=values):
+            yield ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)
+            for at in range(len(values)):
+                rest = [*values[:at], *values[at + 1 :]]
+                yield rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
+        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand) if not isinstance(
+            operand, ast.Constant
+        ) or isinstance(node.op, ast.Not):
+            yield operand
+        case ast.Constant(value=value) if not isinstance(parent, ast.JoinedStr | ast.FormattedValue):
+            yield from (ast.Constant(one) for one in _other_constants(value))
+        case ast.If() | ast.While() | ast.IfExp():
+            changed = copy.copy(node)
+            changed.test = ast.UnaryOp(ast.Not(), node.test)
+            if not isinstance(node.test, ast.Compare):
+                yield changed
+            if isinstance(node, ast.If):
+                never = copy.copy(node)
+                never.test = ast.Constant(False)
+                yield never
+        case ast.Return(value=value) if value is not None and not (
+            isinstance(value, ast.Constant) and value.value is None
+        ):
+            yield ast.Return(ast.Constant(None))
+        case ast.Break():
+            yield ast.Continue()
+        case ast.Continue():
+            yield ast.Break()
+        case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise():
+            yield ast.Pass()
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in _NAMES:
+            yield ast.Call(ast.Name(_NAMES[name], ast.Load()), args, keywords)
+        case ast.Call(func=ast.Attribute(value=value, attr=attr), args=args, keywords=keywords) if (
+            attr in _METHODS
+        ):
+            yield ast.Call(ast.Attribute(value, _METHODS[attr], ast.Load()), args, keywords)
+        case ast.Slice(lower=lower, upper=upper, step=step):
+            if lower is not None:
+                yield ast.Slice(None, upper, step)
+            if upper is not None:
+                yield ast.Slice(lower, None, step)
+        case ast.comprehension(ifs=ifs) if ifs:
+            changed_loop = copy.copy(node)
+            changed_loop.ifs = ifs[1:]
+            yield changed_loop
+        case _:
+            return
+
+
+def _is_text(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def _other_constants(value: object) -> list[bool | int | float | str | bytes]:
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int | float):
+        return [value + 1, value - 1]
+    if isinstance(value, str):
+        return [f"XX{value}XX"] if value else ["XX"]
+    return [b"XX" + value] if isinstance(value, bytes) else []
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= 60 else line[:57] + "..."

@@ -1,0 +1,265 @@
+"""Write a call and what it did as a test: readable, without fixtures, for pytest or unittest.
+
+A test asserts exactly what `Observed.same` compares, so what killed a mutant in the sandbox kills it in
+the file. Knows nothing of how the call was found.
+"""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kodo.jobs.testgen.model import Basis, Call, Expectation, Framework, Observed
+from kodo.jobs.testgen.worker.load import LIBRARY
+
+_HELPERS = ("pytest", "unittest", "contextlib", "io", "math", "asyncio")
+_INDENT = "    "
+# What `==` or `is` after it would tie up with: `a < b is True` is a chain.
+_LOOSE = ast.Compare | ast.BoolOp | ast.UnaryOp | ast.IfExp | ast.Lambda | ast.NamedExpr | ast.Await
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One test function: its name and its source, at the left margin, with `self` for unittest."""
+
+    name: str
+    source: str
+
+
+class _Fill(ast.NodeTransformer):
+    """Replace the placeholders `_0`, `_1`... by what stands for them."""
+
+    def __init__(self, by: dict[str, str]) -> None:
+        self._by = by
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self._by:
+            return ast.parse(self._by[node.id], mode="eval").body
+        return node
+
+
+def fill(expression: str, call: Call, kept: Iterable[str] = ()) -> str:
+    """An expression with the sources of the arguments put in; those in `kept` become variables."""
+    by = {f"_{at}": arg.source for at, arg in enumerate(call.args)} | {
+        name: variable(name, call) for name in kept
+    }
+    return ast.unparse(ast.fix_missing_locations(_Fill(by).visit(ast.parse(expression, mode="eval")))).strip()
+
+
+def variable(placeholder: str, call: Call) -> str:
+    """The variable an argument is kept in, named for its parameter."""
+    at = int(placeholder[1:])
+    name = call.args[at].name
+    again = sum(arg.name == name for arg in call.args[:at])
+    taken = name in {call.receiver, "result", "output", "math", "pytest"} or name in call.function.split(".")
+    return f"{name}_{again + 1}" if again else f"{name}_" if taken else name
+
+
+def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
+    """The statements that make the call and assert what it did."""
+    kept = [name for name in sorted(seen.after) if re.fullmatch(r"_\d+", name)]
+    lines = [f"{variable(name, call)} = {call.args[int(name[1:])].source}" for name in kept]
+    lines += call.setup
+    expression = fill(call.expression, call, kept)
+    if seen.wrap in ("list", "asyncio.run"):
+        expression = f"{seen.wrap}({expression})"
+    names = dict(zip(kept, (variable(name, call) for name in kept), strict=True))
+    after = [_equals(names.get(name, name), text, framework) for name, text in sorted(seen.after.items())]
+    if seen.kind == "raises":
+        manager = "pytest.raises" if framework == "pytest" else "self.assertRaises"
+        return [*lines, f"with {manager}({seen.text}):", f"{_INDENT}{expression}", *after]
+    if seen.output:
+        lines += [
+            "output = io.StringIO()",
+            "with contextlib.redirect_stdout(output):",
+            f"{_INDENT}result = {expression}",
+        ]
+        return [
+            *lines,
+            _equals("result", seen.text, framework),
+            *after,
+            _equals("output.getvalue()", repr(seen.output), framework),
+        ]
+    if seen.wrap.startswith("isinstance:"):
+        kind = seen.wrap.removeprefix("isinstance:")
+        is_one = (
+            f"assert isinstance(result, {kind})"
+            if framework == "pytest"
+            else f"self.assertIsInstance(result, {kind})"
+        )
+        return [*lines, f"result = {expression}", is_one, *after]
+    if not after:
+        return [*lines, _equals(expression, seen.text, framework)]
+    if seen.text == "None":
+        return [*lines, expression, *after]
+    return [*lines, f"result = {expression}", _equals("result", seen.text, framework), *after]
+
+
+def _equals(left: str, right: str, framework: Framework) -> str:
+    """One assertion that `left` is the value with the source `right`."""
+    plain = framework == "pytest"
+    if plain and isinstance(ast.parse(left, mode="eval").body, _LOOSE):
+        left = f"({left})"
+    if right in ("None", "True", "False"):
+        return f"assert {left} is {right}" if plain else f"self.assertIs({left}, {right})"
+    if right == "float('nan')":
+        return f"assert math.isnan({left})" if plain else f"self.assertTrue(math.isnan({left}))"
+    if re.fullmatch(r"-?\d+\.\d{6,}(e[-+]?\d+)?", right):
+        close = f"math.isclose({left}, {right}, rel_tol=1e-9)"
+        return f"assert {close}" if plain else f"self.assertTrue({close})"
+    return f"assert {left} == {right}" if plain else f"self.assertEqual({left}, {right})"
+
+
+def documented(call: Call, expect: Expectation, framework: Framework) -> list[str]:
+    """The statements that assert what the documentation says, whatever the code does."""
+    expression = fill(call.expression, call)
+    if expect.kind == "raises":
+        manager = "pytest.raises" if framework == "pytest" else "self.assertRaises"
+        return [*call.setup, f"with {manager}({expect.text}):", f"{_INDENT}{expression}"]
+    if expect.kind == "value":
+        return [*call.setup, _equals(expression, expect.text, framework)]
+    if expect.kind == "shows":
+        return [*call.setup, _equals(f"repr({expression})", repr(expect.text), framework)]
+    if expect.kind == "returns":
+        simple = re.fullmatch(r"\w+( \| \w+)*", expect.text) and expect.text != "None"
+        check = (
+            f"assert isinstance(result, {expect.text})"
+            if simple
+            else f"# must be {expect.text}\nassert result is not None"
+        )
+        return [*call.setup, f"result = {expression}", *check.split("\n")]
+    if expect.text == "unchanged":
+        keep = [f"_{at}" for at in range(len(call.args))]
+        lines = [f"{variable(name, call)} = {arg.source}" for name, arg in zip(keep, call.args, strict=True)]
+        checks = [
+            _equals(variable(name, call), arg.source, framework)
+            for name, arg in zip(keep, call.args, strict=True)
+        ]
+        return [*lines, *call.setup, fill(call.expression, call, keep), *checks]
+    return [*call.setup, f"result = {expression}", f"assert {fill(expect.text, call)}"]
+
+
+def function(name: str, lines: Sequence[str], comment: str, framework: Framework) -> Written:
+    """A test function around the statements, with the ground it stands on as a comment."""
+    head = f"def {name}():" if framework == "pytest" else f"def {name}(self):"
+    words = " ".join(comment.split())
+    inner = [f"# {words if len(words) < 100 else words[:97] + '...'}", *lines]
+    return Written(name, "\n".join([head, *(_INDENT + part for line in inner for part in line.split("\n"))]))
+
+
+def comment(basis: Basis, quote: str) -> str:
+    """The ground of a test in words."""
+    if basis == "code":
+        return "characterisation: the expected value was read off the code"
+    return f"{basis}: {quote}"
+
+
+def name_for(call: Call, seen: Observed, taken: set[str]) -> str:
+    """A name that tells the case; unique among `taken`, which it joins."""
+    base = re.sub(r"\W+", "_", call.function.replace(".", "_")).strip("_").lower()
+    base = re.sub(r"_+", "_", base)
+    words = [_word(arg.source) for arg in call.args[:3]]
+    if not call.args:
+        tree = ast.parse(call.expression, mode="eval").body
+        words = [_word(ast.unparse(arg)) for arg in tree.args[:3]] if isinstance(tree, ast.Call) else []
+    case = "_".join(word for word in words if word) or ("example" if call.origin == "example" else "plain")
+    outcome = f"raises_{_snake(seen.text.rsplit('.', 1)[-1])}_for_" if seen.kind == "raises" else ""
+    name = f"test_{base}_{outcome}{case}"[:72].strip("_")
+    unique, number = name, 2
+    while unique in taken:
+        unique = f"{name}_{number}"
+        number += 1
+    taken.add(unique)
+    return unique
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def _word(source: str) -> str:
+    known = {"''": "empty_text", "[]": "empty_list", "{}": "empty_dict", "()": "empty_tuple", "set()": "empty_set",
+             "None": "none", "' '": "blank", "b''": "no_bytes"}  # fmt: skip
+    if source in known:
+        return known[source]
+    try:
+        value = ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return re.sub(r"\W+", "_", source).strip("_").lower()[:16]
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return ("minus_" if value < 0 else "") + re.sub(r"\W+", "_", repr(abs(value)))[:12]
+    if isinstance(value, str):
+        return (
+            re.sub(r"[^a-z0-9]+", "_", value.lower().encode("ascii", "ignore").decode()).strip("_")[:16]
+            or "text"
+        )
+    return f"{type(value).__name__}_of_{len(value)}" if hasattr(value, "__len__") else type(value).__name__
+
+
+def file(
+    module: str, defined: frozenset[str], tests: Sequence[Written], framework: Framework, class_name: str
+) -> str:
+    """A whole test file, not yet formatted."""
+    sources = [test.source for test in tests]
+    head = (
+        f'"""Tests of {module}, written by `kodo tests`; each was seen to pass and to add something."""\n\n'
+    )
+    text = head + imports(module, defined, sources, framework) + "\n\n\n"
+    if framework == "unittest":
+        inner = "\n\n".join(_indent(source) for source in sources)
+        return text + f'class {class_name}(unittest.TestCase):\n{_INDENT}"""Seen to pass."""\n\n{inner}\n'
+    return text + "\n\n\n".join(sources) + "\n"
+
+
+def _indent(source: str) -> str:
+    return "\n".join(_INDENT + line if line else line for line in source.split("\n"))
+
+
+def imports(module: str, defined: frozenset[str], sources: Iterable[str], framework: Framework) -> str:
+    """The import statements that the tests need."""
+    names: set[str] = set()
+    dotted: set[str] = set()
+    for source in sources:
+        tree = ast.parse(source)
+        bound = {
+            node.id
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - bound
+        dotted |= {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    own = sorted(names & defined)
+    library = {name for name in names & {*LIBRARY, *_HELPERS} if name not in defined}
+    if framework == "unittest":
+        library.add("unittest")
+    for path in dotted:
+        owner, _, last = path.rpartition(".")
+        if (
+            last.endswith(("Error", "Exception", "Warning"))
+            and re.fullmatch(r"[\w.]+", owner)
+            and owner not in library
+        ):
+            library |= (
+                {owner} if owner.split(".")[0] in names and owner.split(".")[0] not in defined else set()
+            )
+    third = [f"import {name}" for name in sorted(library) if name == "pytest"]
+    first = [f"import {name}" for name in sorted(library) if name != "pytest"]
+    mine = [f"from {module} import {', '.join(own)}"] if own else [f"import {module}"]
+    return "\n\n".join("\n".join(block) for block in (first, third, mine) if block)
+
+
+def formatted(text: str, folder: Path) -> str:
+    """The text as ruff formats it under the project's own settings, or ruff's where those are broken."""
+    for more in ([], ["--isolated"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "ruff", "format", *more, "--stdin-filename", "test_kodo.py", "-"],
+            input=text, capture_output=True, text=True, check=False, cwd=folder,
+        )  # fmt: skip
+        if done.returncode == 0 and done.stdout:
+            return done.stdout
+    return text

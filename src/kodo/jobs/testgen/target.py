@@ -1,0 +1,315 @@
+"""Read the module under test without running it: where it is imported from, and what it defines.
+
+Knows source text and `ast` only. What the documentation promises is read in `claims.py`.
+"""
+
+import ast
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from kodo.jobs.testgen.model import TestgenError
+from kodo.jobs.testgen.shapes import ANY, Shape, from_annotation, from_name, from_use, from_value
+
+FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+_MARKERS = ("pyproject.toml", "setup.cfg", "setup.py", ".git", "tox.ini", "pytest.ini")
+_DUNDERS = frozenset(
+    [
+        "__len__",
+        "__str__",
+        "__repr__",
+        "__bool__",
+        "__contains__",
+        "__getitem__",
+        "__eq__",
+        "__lt__",
+        "__le__",
+        "__gt__",
+        "__ge__",
+        "__ne__",
+        "__add__",
+        "__sub__",
+        "__mul__",
+        "__truediv__",
+        "__neg__",
+        "__iter__",
+        "__call__",
+        "__abs__",
+        "__int__",
+        "__float__",
+    ]
+)
+
+# A guess may be wrong, so a parameter that nothing is known of gets values of these as well.
+_OTHERS = (Shape("str"), Shape("int"), Shape("list", (Shape("int"),)))
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """One parameter. `typed` says whether `shape` comes from an annotation, and so may be relied on."""
+
+    name: str
+    shape: Shape
+    typed: bool
+    default: str | None = None
+    keyword_only: bool = False
+    variadic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function or method under test; `owner` is its class, or empty."""
+
+    name: str
+    owner: str
+    kind: Literal["function", "method", "static", "class", "property"]
+    params: tuple[Param, ...]
+    returns: ast.expr | None
+    node: FunctionNode
+    doc: str
+    line: int
+
+    @property
+    def qualname(self) -> str:
+        """As in Python: Class.method."""
+        return f"{self.owner}.{self.name}" if self.owner else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """One class: how to make an instance, and what kind of class it is."""
+
+    name: str
+    kind: Literal["plain", "dataclass", "enum", "namedtuple", "abstract"]
+    init: tuple[Param, ...]
+    members: tuple[str, ...]
+    doc: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Module:
+    """The module under test."""
+
+    path: Path
+    root: Path
+    import_root: Path
+    name: str
+    source: str
+    tree: ast.Module
+
+    @cached_property
+    def classes(self) -> dict[str, Class]:
+        """The classes at the top level, by name."""
+        names = frozenset(node.name for node in self.tree.body if isinstance(node, ast.ClassDef))
+        return {
+            node.name: _read_class(node, names) for node in self.tree.body if isinstance(node, ast.ClassDef)
+        }
+
+    @cached_property
+    def functions(self) -> tuple[Function, ...]:
+        """The public functions and methods, in the order of the file."""
+        names = frozenset(self.classes)
+        out: list[Function] = []
+        for node in self.tree.body:
+            if isinstance(node, FunctionNode) and not _is_private(node.name):
+                out.append(_read_function(node, "", names))
+            elif isinstance(node, ast.ClassDef) and not _is_private(node.name):
+                methods = [inner for inner in node.body if isinstance(inner, FunctionNode)]
+                out += [_read_function(inner, node.name, names) for inner in methods if _is_tested(inner)]
+        return tuple(out)
+
+    @cached_property
+    def defined(self) -> frozenset[str]:
+        """The names that the module itself defines, which tests may import from it."""
+        names: set[str] = set()
+        for node in self.tree.body:
+            if isinstance(node, FunctionNode | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Assign | ast.AnnAssign):
+                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                names |= {
+                    inner.id
+                    for target in targets
+                    for inner in ast.walk(target)
+                    if isinstance(inner, ast.Name)
+                }
+        return frozenset(names)
+
+    def pick(self, name: str | None) -> tuple[Function, ...]:
+        """The functions that `name` means: one function, one method, a whole class; all for None.
+
+        Raises:
+            TestgenError: nothing is called so.
+        """
+        if name is None:
+            return self.functions
+        private = [
+            _read_function(node, "", frozenset(self.classes))
+            for node in self.tree.body
+            if isinstance(node, FunctionNode) and node.name == name
+        ]
+        found = [one for one in self.functions if name in (one.qualname, one.owner)] or private
+        if not found:
+            known = ", ".join(one.qualname for one in self.functions) or "none"
+            raise TestgenError(f"{self.path.name}::{name}: no such function or class (there are: {known})")
+        return tuple(found)
+
+
+def load(path: Path) -> Module:
+    """Read a module.
+
+    Raises:
+        TestgenError: there is no such file, it is not Python, or it does not parse.
+    """
+    path = path.resolve()
+    if not path.is_file() or path.suffix != ".py":
+        raise TestgenError(f"{path}: not a Python file")
+    try:
+        source = path.read_text(encoding="utf-8")
+        tree = ast.parse(source)
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
+        raise TestgenError(f"{path}: does not parse: {error}") from error
+    import_root = path.parent
+    while (import_root / "__init__.py").exists() and import_root != import_root.parent:
+        import_root = import_root.parent
+    parts = path.relative_to(import_root).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    if not all(part.isidentifier() for part in name.split(".")):
+        raise TestgenError(f"{path}: its name cannot be imported")
+    root = next(
+        (
+            one
+            for one in (import_root, *import_root.parents)
+            if any((one / mark).exists() for mark in _MARKERS)
+        ),
+        None,
+    )
+    home = Path.home()
+    if root is None or root == home or root == Path(root.anchor):
+        root = import_root
+    return Module(path, root, import_root, name, source, tree)
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_")
+
+
+def _is_tested(node: FunctionNode) -> bool:
+    if any(
+        _decorator(one) in ("overload", "abstractmethod", "setter", "deleter") for one in node.decorator_list
+    ):
+        return False
+    return not _is_private(node.name) or node.name in _DUNDERS or node.name == "__init__"
+
+
+def _decorator(node: ast.expr) -> str:
+    node = node.func if isinstance(node, ast.Call) else node
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def _read_function(node: FunctionNode, owner: str, classes: frozenset[str]) -> Function:
+    marks = {_decorator(one) for one in node.decorator_list}
+    kind: Literal["function", "method", "static", "class", "property"] = "function"
+    if owner:
+        kind = "static" if "staticmethod" in marks else "class" if "classmethod" in marks else "method"
+        if marks & {"property", "cached_property"}:
+            kind = "property"
+    params = _read_params(node, classes, skip_first=kind in ("method", "class", "property"))
+    doc = ast.get_docstring(node) or ""
+    return Function(node.name, owner, kind, params, node.returns, node, doc, node.lineno)
+
+
+def _read_params(node: FunctionNode, classes: frozenset[str], *, skip_first: bool) -> tuple[Param, ...]:
+    arguments = node.args
+    plain = [*arguments.posonlyargs, *arguments.args]
+    defaults: list[ast.expr | None] = [None] * (len(plain) - len(arguments.defaults)) + list(
+        arguments.defaults
+    )
+    rows = [(arg, default, False) for arg, default in zip(plain, defaults, strict=True)][
+        1 if skip_first else 0 :
+    ]
+    rows += [
+        (arg, default, True) for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    ]
+    out = [_read_param(arg, default, classes, node.body, keyword_only=only) for arg, default, only in rows]
+    if arguments.vararg:
+        one = _read_param(arguments.vararg, None, classes, node.body, keyword_only=False)
+        shape = one.shape if one.typed else Shape("int")
+        out.append(Param(one.name, shape, one.typed, variadic=True))
+    return tuple(out)
+
+
+def _read_param(
+    arg: ast.arg,
+    default: ast.expr | None,
+    classes: frozenset[str],
+    body: list[ast.stmt],
+    *,
+    keyword_only: bool,
+) -> Param:
+    shape = from_annotation(arg.annotation, classes)
+    typed = shape is not None
+    if shape is None and default is not None:
+        shape = from_value(default)
+    if shape is None:
+        guess = from_use(arg.arg, body) or from_name(arg.arg)
+        shape = Shape("union", (guess, *(other for other in _OTHERS if other != guess)))
+    return Param(arg.arg, shape, typed, ast.unparse(default) if default else None, keyword_only)
+
+
+def _read_class(node: ast.ClassDef, classes: frozenset[str]) -> Class:
+    bases = {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases}
+    marks = {_decorator(one) for one in node.decorator_list}
+    doc = ast.get_docstring(node) or ""
+    fields = [
+        item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
+    ]
+    kind: Literal["plain", "dataclass", "enum", "namedtuple", "abstract"] = "plain"
+    members: tuple[str, ...] = ()
+    init: tuple[Param, ...] = ()
+    if bases & {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}:
+        kind = "enum"
+        members = tuple(
+            target.id
+            for item in node.body
+            if isinstance(item, ast.Assign)
+            for target in item.targets
+            if isinstance(target, ast.Name) and not target.id.startswith("_")
+        )
+    elif "dataclass" in marks or bases & {"NamedTuple", "Struct"}:
+        kind = "dataclass" if "dataclass" in marks else "namedtuple"
+        init = tuple(
+            _read_field(item, classes) for item in fields if "ClassVar" not in ast.unparse(item.annotation)
+        )
+        init = tuple(one for one in init if one.default != "field(init=False)")
+    else:
+        maker = next(
+            (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"),
+            None,
+        )
+        if maker is not None:
+            init = _read_params(maker, classes, skip_first=True)
+        abstract = any(
+            isinstance(item, FunctionNode)
+            and "abstractmethod" in {_decorator(one) for one in item.decorator_list}
+            for item in node.body
+        )
+        if abstract or bases & {"Protocol", "TypedDict"}:
+            kind = "abstract"
+    return Class(node.name, kind, init, members, doc, node.lineno)
+
+
+def _read_field(item: ast.AnnAssign, classes: frozenset[str]) -> Param:
+    shape = from_annotation(item.annotation, classes)
+    default = ast.unparse(item.value) if item.value else None
+    if isinstance(item.value, ast.Call) and _decorator(item.value) == "field":
+        given = {keyword.arg: keyword.value for keyword in item.value.keywords}
+        off = given.get("init")
+        if isinstance(off, ast.Constant) and off.value is False:
+            default = "field(init=False)"
+        elif not given.keys() & {"default", "default_factory"}:
+            default = None
+    assert isinstance(item.target, ast.Name)  # noqa: S101 - the caller asked
+    return Param(item.target.id, shape or ANY, shape is not None, default, keyword_only=False)

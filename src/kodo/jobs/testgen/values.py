@@ -1,0 +1,342 @@
+"""Values for a shape, as Python source: a plain one, the boundaries, random ones, and neighbours of a given one.
+
+Deterministic: the same random generator gives the same values. Knows nothing of functions or calls.
+"""
+
+import ast
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kodo.jobs.testgen.shapes import ANY, Shape
+from kodo.jobs.testgen.target import Class
+
+_PLAIN = {
+    "int": "3", "float": "2.5", "bool": "True", "str": "'abc'", "bytes": "b'abc'", "none": "None", "complex": "(1+2j)",
+    "any": "1", "path": "pathlib.Path('data.txt')", "decimal": "decimal.Decimal('2.5')", "range": "range(3)",
+    "fraction": "fractions.Fraction(1, 2)", "date": "datetime.date(2024, 3, 15)", "time": "datetime.time(12, 30)",
+    "datetime": "datetime.datetime(2024, 3, 15, 12, 30)", "timedelta": "datetime.timedelta(hours=1)",
+    "callable": "abs", "uuid": "uuid.UUID(int=1)",
+}  # fmt: skip
+_EDGES = {
+    "int": ("0", "1", "-1", "2", "10", "100", "-100", "255", "2147483648"),
+    "float": ("0.0", "1.0", "-1.0", "0.5", "1e-09", "100.0", "-0.1", "float('inf')", "float('nan')"),
+    "bool": ("False", "True"),
+    "str": ("''", "' '", "'a'", "'A'", "'ab'", "'Hello, World!'", "'  x  '", "'a b c'", "'a,b'", "'123'", "'-1'", "'aa'",
+            "'été 日本'", "'line\\nline'", "'x' * 50"),
+    "bytes": ("b''", "b'\\x00'", "b'\\xff\\xfe'", "b'a b'"),
+    "none": ("None",),
+    "any": ("None", "0", "''", "'abc'", "[]", "[1, 2]", "{}", "2.5", "True", "(1, 2)"),
+    "complex": ("0j", "-1j"),
+    "path": ("pathlib.Path('')", "pathlib.Path('a/b.tar.gz')", "pathlib.Path('.hidden')"),
+    "decimal": ("decimal.Decimal(0)", "decimal.Decimal('-1.005')", "decimal.Decimal('0.125')"),
+    "fraction": ("fractions.Fraction(0)", "fractions.Fraction(-7, 3)"),
+    "range": ("range(0)", "range(1, 10, 3)"),
+    "date": ("datetime.date(2024, 2, 29)", "datetime.date(2023, 12, 31)", "datetime.date(2024, 1, 1)", "datetime.date(1900, 1, 1)"),
+    "datetime": ("datetime.datetime(2024, 2, 29)", "datetime.datetime(1999, 12, 31, 23, 59, 59)"),
+    "time": ("datetime.time(0, 0)", "datetime.time(23, 59, 59)"),
+    "timedelta": ("datetime.timedelta(0)", "datetime.timedelta(days=-1)", "datetime.timedelta(days=1, seconds=5)"),
+    "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True"),
+    "uuid": ("uuid.UUID(int=0)",),
+}  # fmt: skip
+_LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té"
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Makes values. `constants` are the literals found in and around the function under test."""
+
+    rng: random.Random
+    classes: dict[str, Class]
+    constants: tuple[object, ...] = ()
+    depth: int = field(default=0)
+
+    def plain(self, shape: Shape, depth: int = 0) -> str:
+        """One ordinary value."""
+        match shape.kind:
+            case "literal":
+                return shape.text
+            case "class":
+                return self._instance(shape.text, depth, plain=True)
+            case "union":
+                first = next((arg for arg in shape.args if arg.kind != "none"), shape.args[0])
+                return self.plain(first, depth)
+            case "record":
+                return _tuple([self.plain(arg, depth + 1) for arg in shape.args])
+            case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
+                inner = shape.args[0] if shape.args else ANY
+                items = [self.plain(inner, depth + 1)]
+                if depth < 2:
+                    items += [value for value in self.edges(inner, depth + 1)[1:3] if value not in items]
+                return _container(shape.kind, items)
+            case "dict":
+                key, value = (*shape.args, ANY, ANY)[:2]
+                return "{" + f"{self.plain(key, depth + 1)}: {self.plain(value, depth + 1)}" + "}"
+            case _:
+                return _PLAIN.get(shape.kind, "1")
+
+    def edges(self, shape: Shape, depth: int = 0) -> list[str]:
+        """The boundary values of a shape and the constants of the code that fit it, without repeats."""
+        out: list[str] = []
+        match shape.kind:
+            case "union":
+                for arg in shape.args:
+                    out += self.edges(arg, depth)
+            case "literal":
+                out.append(shape.text)
+            case "class":
+                known = self.classes.get(shape.text)
+                if known and known.kind == "enum":
+                    out += [f"{known.name}.{member}" for member in known.members]
+                else:
+                    out += [self._instance(shape.text, depth, plain=False) for _ in range(3)]
+            case "record":
+                base = [self.plain(arg, depth + 1) for arg in shape.args]
+                for at, arg in enumerate(shape.args):
+                    out += [
+                        _tuple([*base[:at], edge, *base[at + 1 :]]) for edge in self.edges(arg, depth + 1)[:4]
+                    ]
+            case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
+                out += self._container_edges(shape, depth)
+            case "dict":
+                key, value = (*shape.args, ANY, ANY)[:2]
+                keys = self.edges(key, depth + 1)[:4] if depth < 3 else [self.plain(key, depth + 1)]
+                out += ["{}", *("{" + f"{one}: {self.plain(value, depth + 1)}" + "}" for one in keys)]
+                if len(keys) > 1:
+                    out.append(
+                        "{" + ", ".join(f"{one}: {self.random(value, depth + 1)}" for one in keys) + "}"
+                    )
+            case kind:
+                out += [*self._from_constants(kind), *_EDGES.get(kind, ())]
+        return list(dict.fromkeys(out))
+
+    def _container_edges(self, shape: Shape, depth: int) -> list[str]:
+        inner = shape.args[0] if shape.args else ANY
+        if depth >= 3:
+            return [_container(shape.kind, [])]
+        edges = self.edges(inner, depth + 1)
+        lists: list[list[str]] = [
+            [],
+            edges[:1],
+            edges[1:2],
+            edges[:2],
+            edges[:2] * 2,
+            edges[:5],
+            edges[:5][::-1],
+        ]
+        lists += [[one] for one in edges[2:6]]
+        if inner.kind in ("int", "float"):
+            lists += [
+                ["1", "2", "3"],
+                ["3", "1", "2"],
+                ["5", "5", "5"],
+                ["-2", "0", "2"],
+                ["1", "2", "2", "3"],
+                ["4", "3", "2", "1"],
+            ]
+        elif inner.kind == "any":
+            lists += [["1", "2", "3"], ["3", "1", "2", "1"], ["'b'", "'a'"], ["[1, 2]", "[3]"]]
+        return [_container(shape.kind, items) for items in lists]
+
+    def _from_constants(self, kind: str) -> list[str]:
+        out: list[str] = []
+        for value in self.constants:
+            if kind in ("int", "float") and type(value) in (int, float):
+                assert isinstance(value, int | float)  # noqa: S101 - its type was just asked
+                if abs(value) < 10**6:
+                    near = (
+                        (value, value + 1, value - 1, -value, value + 0.5)
+                        if kind == "float"
+                        else (value, value + 1, value - 1)
+                    )
+                    out += [repr(float(one) if kind == "float" else int(one)) for one in near]
+            elif kind == "str" and isinstance(value, str) and len(value) < 80:
+                out += [repr(value), repr(value.upper()), repr("a" + value + "b"), repr(value + value)]
+            elif kind == "bytes" and isinstance(value, bytes):
+                out.append(repr(value))
+        return out[:40]
+
+    def random(self, shape: Shape, depth: int = 0) -> str:
+        """One random value; one in three is a boundary."""
+        rng = self.rng
+        if depth > 3:
+            return self.plain(shape, depth)
+        if shape.kind not in ("list", "dict", "record") and rng.random() < 0.33:
+            return rng.choice(self.edges(shape, depth) or [self.plain(shape)])
+        match shape.kind:
+            case "int":
+                return str(
+                    rng.choice(
+                        (
+                            rng.randint(-10, 10),
+                            rng.randint(0, 20),
+                            rng.randint(-1000, 1000),
+                            rng.randint(0, 10**6),
+                        )
+                    )
+                )
+            case "float":
+                return repr(
+                    rng.choice(
+                        (
+                            round(rng.uniform(-10, 10), 2),
+                            round(rng.uniform(0, 1), 3),
+                            float(rng.randint(-100, 1000)),
+                        )
+                    )
+                )
+            case "str":
+                return repr(self._text())
+            case "bytes":
+                return repr(bytes(rng.randrange(256) for _ in range(rng.randint(0, 6))))
+            case "union":
+                return self.random(rng.choice(shape.args), depth)
+            case "class":
+                return self._instance(shape.text, depth, plain=False)
+            case "record":
+                return _tuple([self.random(arg, depth + 1) for arg in shape.args])
+            case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
+                inner = shape.args[0] if shape.args else ANY
+                items = [self.random(inner, depth + 1) for _ in range(rng.choice((0, 1, 2, 3, 4, 6)))]
+                if items and rng.random() < 0.4:
+                    items.append(rng.choice(items))
+                return _container(shape.kind, items)
+            case "dict":
+                key, value = (*shape.args, ANY, ANY)[:2]
+                pairs = [
+                    f"{self.random(key, depth + 1)}: {self.random(value, depth + 1)}"
+                    for _ in range(rng.randint(0, 4))
+                ]
+                return "{" + ", ".join(pairs) + "}"
+            case "date" | "datetime":
+                ymd = f"{rng.randint(1990, 2030)}, {rng.randint(1, 12)}, {rng.randint(1, 28)}"
+                more = f", {rng.randint(0, 23)}, {rng.randint(0, 59)}" if shape.kind == "datetime" else ""
+                return f"datetime.{shape.kind}({ymd}{more})"
+            case "any":
+                return self.random(Shape(rng.choice(("int", "str", "float"))), depth + 1)
+            case _:
+                return rng.choice([self.plain(shape), *self.edges(shape)])
+
+    def _text(self) -> str:
+        rng = self.rng
+        words = [value for value in self.constants if isinstance(value, str) and 0 < len(value) < 30]
+        parts: list[str] = []
+        for _ in range(rng.choice((0, 1, 1, 2, 3, 4))):
+            if words and rng.random() < 0.5:
+                parts.append(rng.choice(words))
+            elif rng.random() < 0.5:
+                parts.append(
+                    rng.choice(("a", "foo", "Bar", "42", "x1", "the quick", "noon", "0", "-7", "3.5"))
+                )
+            else:
+                parts.append("".join(rng.choice(_LETTERS) for _ in range(rng.randint(1, 6))))
+        return rng.choice(("", "", " ")).join(parts)
+
+    def _instance(self, name: str, depth: int, *, plain: bool) -> str:
+        known = self.classes.get(name)
+        if known is None or depth > 3:
+            return "None"
+        if known.kind == "enum":
+            return (
+                f"{name}.{known.members[0] if plain else self.rng.choice(known.members)}"
+                if known.members
+                else "None"
+            )
+        make = self.plain if plain else self.random
+        given = [
+            f"{one.name}={make(one.shape, depth + 1)}" if one.keyword_only else make(one.shape, depth + 1)
+            for one in known.init
+            if not one.variadic
+            and (one.default is None or (not plain and not one.keyword_only and known.kind != "dataclass"))
+        ]
+        return f"{name}({', '.join(given)})"
+
+    def near(self, source: str) -> list[str]:
+        """Neighbours of a literal: the same value a little changed. Empty for what is no literal."""
+        try:
+            value = ast.literal_eval(source)
+        except (ValueError, SyntaxError):
+            return []
+        return list(dict.fromkeys(repr(one) for one in self._neighbours(value, 0) if _same_kind(one, value)))
+
+    def _neighbours(self, value: object, depth: int) -> list[object]:
+        rng = self.rng
+        if isinstance(value, bool):
+            return [not value]
+        if isinstance(value, int):
+            return [value + 1, value - 1, -value, value * 2, 0, value // 2, value * 10]
+        if isinstance(value, float):
+            return [value + 1, -value, value / 2, 0.0, value + 0.005, value * 10]
+        if isinstance(value, str):
+            at = rng.randint(0, len(value))
+            words = value.split()
+            out = [
+                "",
+                value[:at],
+                value[at:],
+                value + value,
+                value.upper(),
+                value.swapcase(),
+                value[::-1],
+                f" {value} ",
+            ]
+            out += [
+                value[:at] + rng.choice(_LETTERS) + value[at:],
+                value[: max(at - 1, 0)] + value[at:],
+                " ".join(words[::-1]),
+            ]
+            out += [value.replace(char, "", 1) for char in sorted(set(value)) if not char.isalnum()][:4]
+            out += [value.replace(char, char * 2, 1) for char in sorted(set(value)) if not char.isalnum()][:4]
+            return list(out)
+        if isinstance(value, list | tuple):
+            kind = type(value)
+            lists: list[object] = [
+                kind(value[:0]),
+                kind(value[::-1]),
+                kind(value[:1]),
+                kind(value[1:]),
+                kind((*value, *value)),
+            ]
+            if depth < 2:
+                for at, item in enumerate(value[:4]):
+                    changed = (
+                        rng.sample(near, min(3, len(near)))
+                        if (near := self._neighbours(item, depth + 1))
+                        else []
+                    )
+                    lists += [kind((*value[:at], one, *value[at + 1 :])) for one in changed]
+            return lists
+        if isinstance(value, dict):
+            pairs = list(value.items())
+            out_dicts: list[object] = [{}, dict(pairs[:1]), dict(pairs[1:])]
+            for key, item in pairs[:3]:
+                out_dicts += [value | {key: one} for one in self._neighbours(item, depth + 1)[:3]]
+            return out_dicts
+        if isinstance(value, set):
+            return [set(), set(list(value)[:1])]
+        return []
+
+
+def _same_kind(one: object, other: object) -> bool:
+    return type(one) is type(other)
+
+
+def _tuple(items: Sequence[str]) -> str:
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def _container(kind: str, items: Sequence[str]) -> str:
+    inner = ", ".join(items)
+    match kind:
+        case "set":
+            return "{" + inner + "}" if items else "set()"
+        case "frozenset":
+            return f"frozenset([{inner}])"
+        case "tuple":
+            return _tuple(items) if items else "()"
+        case "deque":
+            return f"collections.deque([{inner}])"
+        case "iterator":
+            return f"iter([{inner}])"
+        case _:
+            return f"[{inner}]"

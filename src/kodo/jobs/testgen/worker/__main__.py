@@ -1,0 +1,65 @@
+"""Start of the worker: python -m kodo.jobs.testgen.worker JOB.json -> JSON lines of answers."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from kodo.jobs.testgen.worker import observe
+from kodo.jobs.testgen.worker.jobs import (
+    Answer,
+    Failed,
+    Job,
+    Judge,
+    Kill,
+    Measure,
+    Observe,
+    ScoreMutants,
+    Shrink,
+)
+from kodo.jobs.testgen.worker.load import CannotImport, import_target, prepare_path
+
+_IMPORT_SECONDS = 30.0
+
+
+def answers(job: Job) -> Iterator[Answer]:
+    """Do the job; an import failure is an answer too."""
+    prepare_path(job.where)
+    if isinstance(job, Measure | Judge | ScoreMutants):
+        from kodo.jobs.testgen.worker import (
+            judge,
+        )  # here, because pytest takes longer than a job over calls
+    if isinstance(job, Measure):
+        yield from judge.run_measure(job)
+        return
+    try:
+        module = import_target(job.where, _IMPORT_SECONDS)
+    except CannotImport as error:
+        yield Failed(str(error))
+        return
+    match job:
+        case Observe():
+            yield from observe.run_observe(job, module)
+        case Kill():
+            yield from observe.run_kill(job, module)
+        case Shrink():
+            yield from observe.run_shrink(job, module)
+        case Judge():
+            yield from judge.run_judge(job, module)
+        case _:
+            yield from judge.run_score(job)
+
+
+def main() -> None:
+    """Read the job, write one line for each answer to a descriptor that the code under test does not have."""
+    job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Job)
+    out = open(1, "wb", closefd=False)  # noqa: SIM115 - standard output as bytes, for the life of the process
+    sys.stdout = sys.stderr
+    for answer in answers(job):
+        out.write(msgspec.json.encode(answer) + b"\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

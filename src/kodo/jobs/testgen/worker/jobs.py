@@ -1,0 +1,134 @@
+"""The jobs the host gives to the worker, and the answers, as they cross the sandbox's wall."""
+
+import msgspec
+
+from kodo.jobs.testgen.model import Call, Expectation, Observed, Score
+
+# Where a test file of a job is: before its name, one of these.
+GIVEN = "given:"
+OWN = "project:"
+
+
+class Where(msgspec.Struct, frozen=True):
+    """The module under test, with paths relative to the project."""
+
+    path: str
+    import_root: str
+    module: str
+    source: str
+    defined: tuple[str, ...]
+    extra_paths: tuple[str, ...] = ()
+
+
+class Observe(msgspec.Struct, frozen=True, tag=True):
+    """Run calls and say what each did. `backwards` runs them in the opposite order."""
+
+    where: Where
+    calls: tuple[Call, ...]
+    standing: dict[str, tuple[Expectation, ...]]
+    seconds: float
+    trace: bool
+    backwards: bool
+
+
+class Kill(msgspec.Struct, frozen=True, tag=True):
+    """For each mutant, the calls whose observation changes. `relevant` maps mutant -> call numbers, in order."""
+
+    where: Where
+    calls: tuple[Call, ...]
+    baseline: tuple[Observed, ...]
+    functions: tuple[str, ...]
+    limit: int
+    seed: int
+    relevant: dict[int, tuple[int, ...]]
+    seconds: float
+    budget: float
+
+
+class Shrink(msgspec.Struct, frozen=True, tag=True):
+    """Make the arguments of failing calls smaller while they fail in the same way."""
+
+    where: Where
+    calls: tuple[Call, ...]
+    broken: tuple[Expectation, ...]
+    seconds: float
+
+
+class Judge(msgspec.Struct, frozen=True, tag=True):
+    """Run each test of a file alone, and the file five times in random order."""
+
+    where: Where
+    file: str
+    names: tuple[str, ...]
+    seconds: float
+
+
+class Measure(msgspec.Struct, frozen=True, tag=True):
+    """Coverage of the target under test files, given as paths."""
+
+    where: Where
+    files: tuple[str, ...]
+    seconds: float
+
+
+class ScoreMutants(msgspec.Struct, frozen=True, tag=True):
+    """Which of the mutants `only` a test file kills. `plain` files hold tests that need no runner."""
+
+    where: Where
+    files: tuple[str, ...]
+    plain: bool
+    functions: tuple[str, ...]
+    limit: int
+    seed: int
+    only: tuple[int, ...]
+    seconds: float
+    budget: float
+
+
+Job = Observe | Kill | Shrink | Judge | Measure | ScoreMutants
+
+
+class Killed(msgspec.Struct, frozen=True, tag=True):
+    """One mutant's fate: the numbers of the calls (or -1 for a file) that killed it."""
+
+    mutant: int
+    by: tuple[int, ...]
+
+
+class Shrunk(msgspec.Struct, frozen=True, tag=True):
+    """The smaller call and what it did."""
+
+    call: Call
+    observed: Observed
+
+
+class Judged(msgspec.Struct, frozen=True, tag=True):
+    """One test's fate; `reason` is empty for a test that passed everything."""
+
+    name: str
+    collects: bool
+    alone: bool
+    five: bool
+    reason: str
+    seconds: float
+
+
+class Measured(msgspec.Struct, frozen=True, tag=True):
+    """Coverage, without the mutation score."""
+
+    score: Score
+
+
+class Failed(msgspec.Struct, frozen=True, tag=True):
+    """The worker could not do the job; one line for the user."""
+
+    why: str
+
+
+class Seen(msgspec.Struct, frozen=True, tag=True):
+    """One observation."""
+
+    observed: Observed
+
+
+Answer = Killed | Shrunk | Judged | Measured | Failed | Seen

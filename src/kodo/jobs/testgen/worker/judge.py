@@ -1,0 +1,224 @@
+"""Three jobs over test files: judge each test alone, measure coverage, score against mutants."""
+
+import importlib
+import io
+import os
+import shutil
+import time
+import types
+import unittest
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kodo.jobs.testgen.model import Score
+from kodo.jobs.testgen.mutate import Mutant, mutants
+from kodo.jobs.testgen.worker.fork import Send, forked
+from kodo.jobs.testgen.worker.jobs import OWN, Judge, Judged, Killed, Measure, Measured, ScoreMutants
+from kodo.jobs.testgen.worker.load import TooLong, locate, project, time_limit
+from kodo.jobs.testgen.worker.observe import install_or_none
+
+_PLAIN = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--assert=plain", "--rootdir=.")
+_ROUNDS = 5
+_STALL = 5.0
+
+
+class _Listener:
+    """A pytest plugin that keeps each test's outcome, by its name without the file."""
+
+    def __init__(self) -> None:
+        self.collected: list[str] = []
+        self.failed: dict[str, str] = {}
+        self.passed: set[str] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.collected = [item.nodeid.split("::", 1)[1] for item in session.items]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        name = report.nodeid.split("::", 1)[1]
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            self.failed[name] = str(getattr(crash, "message", report.longrepr)).splitlines()[0][:200]
+        elif report.when == "call" and report.passed:
+            self.passed.add(name)
+
+
+class _Heard(msgspec.Struct):
+    """What a listener heard, as it comes out of a child."""
+
+    collected: list[str]
+    passed: list[str]
+    failed: dict[str, str]
+
+
+def _pytest(arguments: list[str]) -> _Listener:
+    listener = _Listener()
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        pytest.main(arguments, plugins=[listener])
+    return listener
+
+
+def run_judge(job: Judge, module: types.ModuleType) -> Iterator[Judged]:
+    """Each test once alone in a child, then the whole file five times, each in another order."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    importlib.import_module("pytest_randomly")
+    alone = {name: _judge_alone(job, name) for name in job.names}
+    fell: dict[str, str] = {}
+    for round_number in range(_ROUNDS):
+        order = ["-p", "pytest_randomly", f"--randomly-seed={round_number + 1}"]
+        skip = [f"--deselect={locate(job.file).name}::{name}" for name, one in alone.items() if not one.alone]
+        heard = _in_child(job.file, [*_PLAIN, *order, *skip], job.seconds * 3 + 30)
+        for name, one in alone.items():
+            if one.alone and name not in heard.passed:
+                fell.setdefault(name, heard.failed.get(name, "the file did not run to its end"))
+    for name, one in alone.items():
+        if one.alone and name in fell:
+            yield Judged(name, True, True, False, f"fails in another order: {fell[name]}", one.seconds)
+        else:
+            yield one
+
+
+def _in_child(file: str, arguments: list[str], silence: float, node: str = "") -> _Heard:
+    def work(send: Send) -> None:
+        name = str(shutil.copy(locate(file), "."))
+        heard = _pytest([*arguments, f"{name}::{node}" if node else name])
+        send(msgspec.json.encode(_Heard(heard.collected, sorted(heard.passed), heard.failed)))
+
+    messages, _ = forked(work, silence)
+    return msgspec.json.decode(messages[0], type=_Heard) if messages else _Heard([], [], {})
+
+
+def _judge_alone(job: Judge, name: str) -> Judged:
+    started = time.perf_counter()
+    heard = _in_child(job.file, [*_PLAIN, "-p", "no:randomly"], job.seconds + _STALL, name)
+    spent = time.perf_counter() - started
+    collects = name in heard.collected
+    passes = name in heard.passed
+    reason = (
+        ""
+        if passes
+        else heard.failed.get(
+            name, "not done in time, or the interpreter died" if collects else "pytest does not collect it"
+        )
+    )
+    return Judged(name, collects, passes, passes, reason, spent)
+
+
+def run_measure(job: Measure) -> Iterator[Measured]:
+    """Line and branch coverage of the target; the module is imported anew under measurement."""
+    import coverage
+
+    path = str(project() / job.where.path)
+
+    def work(send: Send) -> None:
+        measured = coverage.Coverage(branch=True, include=[path], data_file=None, config_file=False)
+        measured.start()
+        files = _copied(job.files)
+        if files:
+            _pytest([*_arguments(files), *files])
+        measured.stop()
+        try:
+            measured.json_report(outfile="coverage.json")
+            totals = msgspec.json.decode(Path("coverage.json").read_bytes())["totals"]
+        except coverage.exceptions.NoDataError:
+            return
+        send(
+            msgspec.json.encode(
+                Score(
+                    totals["num_statements"],
+                    totals["covered_lines"],
+                    totals["num_branches"],
+                    totals["covered_branches"],
+                )
+            )
+        )
+
+    messages, _ = forked(work, job.seconds)
+    if messages:
+        yield Measured(msgspec.json.decode(messages[0], type=Score))
+
+
+def _copied(files: tuple[str, ...]) -> list[str]:
+    """Files that are not in the project stand in the working folder; those of the project where they are."""
+    out: list[str] = []
+    for file in files:
+        path = locate(file)
+        out.append(str(path) if file.startswith(OWN) else str(shutil.copy(path, ".")))
+    return out
+
+
+def _arguments(files: list[str]) -> list[str]:
+    base = [
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=",
+        "--import-mode=importlib",
+        "-p",
+        "no:randomly",
+    ]
+    return base if any(Path(file).is_absolute() for file in files) else [*_PLAIN, "-x", "-p", "no:randomly"]
+
+
+def run_score(job: ScoreMutants) -> Iterator[Killed]:
+    """Run the files against each mutant; -1 in `by` says that they failed, so it is dead."""
+    started = time.monotonic()
+    wanted = frozenset(job.only)
+    codes = (
+        [compile(locate(file).read_text(encoding="utf-8"), file, "exec") for file in job.files]
+        if job.plain
+        else []
+    )
+    patience = _patience(codes)
+    for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
+        if mutant.place.id not in wanted:
+            continue
+        if time.monotonic() - started > job.budget:
+            return
+
+        def work(send: Send, mutant: Mutant = mutant) -> None:
+            if install_or_none(job.where, mutant.tree) is None:
+                send(b"dead")
+            elif job.plain:
+                send(b"dead" if any(not _plain_passes(code, patience) for code in codes) else b"alive")
+            else:
+                files = _copied(job.files)
+                send(b"dead" if _pytest([*_arguments(files), *files]).failed else b"alive")
+
+        messages, end = forked(work, job.seconds * 2 + _STALL)
+        dead = end == "silent" or (messages == [b"dead"]) or not messages
+        yield Killed(mutant.place.id, (-1,) if dead else ())
+
+
+def _patience(codes: list[types.CodeType]) -> float:
+    """Seconds for one run of the plain files: many times what they take on the real module, measured here."""
+    started = time.perf_counter()
+    forked(lambda send: send(b"" if all(_plain_passes(code, 30.0) for code in codes) else b"x"), 40.0)
+    return max(1.0, 10 * (time.perf_counter() - started))
+
+
+def _plain_passes(code: types.CodeType, seconds: float) -> bool:
+    """Whether every test of a file without fixtures passes; stops at the first that fails."""
+    space: dict[str, object] = {"__name__": "kodo_scored"}
+    try:
+        with time_limit(seconds):
+            exec(code, space)  # noqa: S102 - in the sandbox; running it is the point
+            for test in _tests(space):
+                test()
+    except (TooLong, Exception):  # noqa: BLE001 - any failure is a failure
+        return False
+    return True
+
+
+def _tests(space: dict[str, object]) -> Iterator[Callable[[], object]]:
+    for name, value in list(space.items()):
+        if isinstance(value, type) and issubclass(value, unittest.TestCase):
+            for method in unittest.TestLoader().getTestCaseNames(value):
+                yield value(method).debug
+        elif name.startswith("test") and callable(value):
+            yield value

@@ -1,0 +1,122 @@
+"""Import the module under test, put a mutant in its place, and make the names its calls may use."""
+
+import ast
+import importlib
+import os
+import signal
+import sys
+import types
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from kodo.jobs.testgen.worker.jobs import GIVEN, OWN, Where
+
+LIBRARY = (
+    "asyncio",
+    "collections",
+    "datetime",
+    "decimal",
+    "fractions",
+    "itertools",
+    "math",
+    "pathlib",
+    "uuid",
+)
+
+
+class TooLong(BaseException):
+    """The time limit of one call. A BaseException, so that `except Exception` in the code lets it through."""
+
+
+class CannotImport(Exception):
+    """The module under test does not import."""
+
+
+def project() -> Path:
+    """Where the project is seen in the sandbox."""
+    return Path(os.environ["KODO_PROJECT"])
+
+
+def locate(file: str) -> Path:
+    """The path of a test file of a job: one that was given with it, or one of the project's own."""
+    if file.startswith(GIVEN):
+        return Path(os.environ["KODO_FILES"]) / file.removeprefix(GIVEN)
+    return project() / file.removeprefix(OWN)
+
+
+def prepare_path(where: Where) -> None:
+    """Put the project's folders first on the import path."""
+    root = project()
+    folders = [str(root / where.import_root), str(root), *(str(root / extra) for extra in where.extra_paths)]
+    sys.path[:0] = list(dict.fromkeys(folders))
+
+
+def import_target(where: Where, seconds: float) -> types.ModuleType:
+    """Import the module.
+
+    Raises:
+        CannotImport: it raised, did not end in time, or another module of that name was found.
+    """
+    try:
+        with time_limit(seconds):
+            module = importlib.import_module(where.module)
+    except TooLong:
+        raise CannotImport(f"import {where.module}: not done after {seconds:g} s") from None
+    except BaseException as error:
+        raise CannotImport(f"import {where.module}: {type(error).__name__}: {error}") from error
+    found = Path(module.__file__ or "")
+    if found.resolve() != (project() / where.path).resolve():
+        raise CannotImport(f"import {where.module}: found {found} instead of {where.path}")
+    return module
+
+
+def install(where: Where, tree: ast.Module, seconds: float) -> types.ModuleType:
+    """Run a changed tree as the module and put it in the real one's place.
+
+    Raises whatever the changed module raises.
+    """
+    path = str(project() / where.path)
+    code = compile(tree, path, "exec")
+    real = sys.modules[where.module]
+    fresh = types.ModuleType(where.module)
+    fresh.__dict__.update(
+        {name: getattr(real, name) for name in ("__file__", "__package__", "__spec__", "__loader__")}
+    )
+    if hasattr(real, "__path__"):
+        fresh.__path__ = real.__path__
+    sys.modules[where.module] = fresh
+    parent, _, last = where.module.rpartition(".")
+    if parent in sys.modules:
+        setattr(sys.modules[parent], last, fresh)
+    with time_limit(seconds):
+        exec(code, fresh.__dict__)  # noqa: S102 - in the sandbox; running it is the point
+    return fresh
+
+
+def namespace(where: Where, module: types.ModuleType) -> dict[str, object]:
+    """The names calls may use: parts of the standard library, and what the module itself defines."""
+    names: dict[str, object] = {name: importlib.import_module(name) for name in LIBRARY}
+    names |= defined(where, module)
+    return names
+
+
+def defined(where: Where, module: types.ModuleType) -> dict[str, object]:
+    """What the module itself defines, by name."""
+    return {name: getattr(module, name) for name in where.defined if hasattr(module, name)}
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TooLong in this block after so many seconds, and again every quarter second while it is swallowed."""
+
+    def ring(number: int, frame: types.FrameType | None) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.25)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,161 @@
+"""The settings of the server: one frozen value, read once.
+
+Order of precedence, highest first: arguments, environment (``KODO_*``, ``__`` between nested names), ``config.toml``
+in the home folder, the defaults below. The toolkit's own settings (endpoints, profiles) are in ``kodo.client.settings``.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from kodo.home import kodo_home
+
+DEFAULT_MODEL = "smollm2-135m-instruct"
+"""Name of the local model that ``make setup`` installs."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(_Frozen):
+    """How one model name is answered. ``[models."NAME"]`` in the settings file."""
+
+    engine: Literal["llama", "upstream", "scripted"] = "llama"
+    target: str = DEFAULT_MODEL
+    """llama: a name of ``kodo model list`` or a path to a GGUF; upstream: the model's name there;
+    scripted: a path to a script of answers, or empty for an echo."""
+    base_url: str | None = None
+    """upstream: the server's base URL, ending in ``/v1``."""
+    api_key: SecretStr | None = None
+    """upstream: its key."""
+    default_output_tokens: int = Field(default=256, ge=1)
+    """Cap on an answer in tokens where the client set none and the request had company; alone, an answer may run
+    on to the model's limit."""
+    context_window: int | None = Field(default=None, ge=64)
+    """Tokens; default: what the engine reports."""
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Sampling where the client set none; default: the model card's."""
+    price_input: float = Field(default=0.0, ge=0)
+    price_cached_input: float = Field(default=0.0, ge=0)
+    price_output: float = Field(default=0.0, ge=0)
+    """US dollars a million tokens, as reported by ``/v1/models``."""
+
+
+class LlamaSettings(_Frozen):
+    """The embedded engine. ``[llama]``."""
+
+    threads: int = Field(default_factory=lambda: min(os.cpu_count() or 2, 16), ge=1)
+    parallel: int | None = Field(default=None, ge=1, le=64)
+    """Slots: requests that are decoded together. Default: 4 to 8, by the
+    machine's memory and what a slot of the model takes of it."""
+    batch: int = Field(default=128, ge=32)
+    """Tokens evaluated at once in a prefill; also how long a cancel has to wait."""
+    context: int = Field(default=8192, ge=256)
+    """Tokens a slot; never more than the model was trained for."""
+
+
+class LimitSettings(_Frozen):
+    """What the server accepts. ``[limits]``."""
+
+    body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    queue: int = Field(default=256, ge=1)
+    """Requests that may wait for the engine; the next one is answered 503."""
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    concurrent_requests: int | None = Field(default=None, ge=1)
+    """Per key; None: no limit. A key made with its own limits has those instead."""
+
+
+class CacheSettings(_Frozen):
+    """Saved prompt state. ``[cache]``."""
+
+    disk_bytes: int = Field(default=2 * 2**30, ge=0)
+    """Quota of saved prompt state on disk; 0 saves none."""
+    minimum_tokens: int = Field(default=256, ge=1)
+    """Prompts shorter than this are not saved."""
+
+
+class Settings(BaseSettings):
+    """Everything the server can be told. Frozen; made by :func:`load`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        env_prefix="KODO_",
+        env_nested_delimiter="__",
+        nested_model_default_partial_update=True,
+    )
+
+    home: Path = Field(default_factory=kodo_home)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65535)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    cors_origins: tuple[str, ...] = ()
+    """Origins a browser page may call from; none by default."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names accepted in the Host header besides loopback ones and the bound address."""
+    images: Literal["note", "refuse"] = "note"
+    """Text-only models: an image part becomes a short note to the model, or the request is a 400."""
+    retention_days: float = Field(default=30, gt=0)
+    """Responses, stored chat completions and batches that are over are deleted when they are older."""
+    thread_days: float | None = Field(default=None, gt=0)
+    """Threads of the Assistants API are deleted once nothing was added to them for so long; None: never."""
+    shutdown_seconds: float = Field(default=30, ge=0)
+    """How long requests in flight may go on after SIGTERM."""
+    heartbeat_seconds: float = Field(default=5, gt=0)
+    """Pause after which a waiting stream repeats ``response.in_progress``."""
+    run_seconds: float = Field(default=600, gt=0)
+    """Life of an Assistants run; one that is not over by then expires."""
+    websockets: bool = True
+    connection_seconds: float = Field(default=3600, gt=0)
+    """Life of a WebSocket; then the client is told to make a new one."""
+    models: dict[str, ModelSettings] = Field(default_factory=lambda: {"codex-mini-latest": ModelSettings()})
+    llama: LlamaSettings = LlamaSettings()
+    limits: LimitSettings = LimitSettings()
+    cache: CacheSettings = CacheSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, environment, then ``config.toml``."""
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=kodo_home() / "config.toml")
+        return init_settings, env_settings, toml
+
+
+def load(**overrides: object) -> Settings:
+    """Read the settings once.
+
+    Raises:
+        pydantic.ValidationError: a setting has the wrong type or range; its location names it.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic at run time
+
+
+def with_model(settings: Settings, target: str) -> Settings:
+    """The settings with another local model behind ``codex-mini-latest``."""
+    alias = settings.models.get("codex-mini-latest", ModelSettings())
+    models = {
+        **settings.models,
+        "codex-mini-latest": alias.model_copy(update={"engine": "llama", "target": target}),
+    }
+    return settings.model_copy(update={"models": models})

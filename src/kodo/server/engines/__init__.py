@@ -1,0 +1,80 @@
+"""What answers: llama (embedded), upstream (any OpenAI-compatible server), scripted (tests, replay).
+
+The engines are imported when one is built: the llama engine's child process imports this package too, and needs none
+of them, nor the settings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kodo.server.config import ModelSettings, Settings
+    from kodo.server.engines.llama.engine import LlamaEngine
+    from kodo.server.lifecycle.ports import Engine
+
+
+async def build(
+    name: str, model: ModelSettings, settings: Settings, weights: Callable[[str], Path]
+) -> Engine:
+    """The engine behind a model name, to be started and stopped. ``weights`` finds the GGUF of a llama model's target.
+
+    Raises:
+        OSError, ValueError, kodo.server.engines.weights.errors.WeightsError: the target cannot be read.
+    """
+    if model.engine == "scripted":
+        from kodo.server.engines.scripted import ScriptedEngine, load_script
+
+        script = load_script(Path(model.target)) if model.target.endswith(".json") else None
+        return ScriptedEngine(script, name=name)
+    if model.engine == "upstream":
+        from kodo.server.engines.upstream.engine import DEFAULT_WINDOW, UpstreamEngine
+
+        if model.base_url is None:
+            raise ValueError(
+                f'models."{name}".base_url is missing: an upstream model needs its server\'s URL'
+            )
+        return UpstreamEngine(
+            model.base_url,
+            model.target,
+            api_key=model.api_key.get_secret_value() if model.api_key is not None else None,
+            window=model.context_window or DEFAULT_WINDOW,
+        )
+    from kodo.server.engines.llama.options import LlamaOptions
+    from kodo.server.engines.llama.size import size
+    from kodo.server.engines.llama.supervisor import Supervisor
+
+    path = weights(model.target)
+    fits = size(path, model.context_window or settings.llama.context)
+    options = LlamaOptions(
+        name=path.name if "/" in model.target else model.target,
+        threads=settings.llama.threads,
+        parallel=settings.llama.parallel or fits.slots,
+        batch=settings.llama.batch,
+        context=fits.context,
+        **{
+            field: value
+            for field, value in (("temperature", model.temperature), ("top_p", model.top_p))
+            if value is not None
+        },
+        saves=settings.home / "cache",
+        disk_bytes=settings.cache.disk_bytes,
+        minimum_tokens=settings.cache.minimum_tokens,
+    )
+    child = Supervisor(options.child(path))
+    child.begin()
+    try:
+        llama = await asyncio.to_thread(_llama)  # while the child loads the model
+    except BaseException:
+        await child.stop()
+        raise
+    return llama(path, options, child)
+
+
+def _llama() -> type[LlamaEngine]:
+    from kodo.server.engines.llama.engine import LlamaEngine
+
+    return LlamaEngine

@@ -1,0 +1,268 @@
+"""One answer while it is being written: the ids so far, in one slot of the engine.
+
+A turn may take several requests to the engine (free text, then a call's arguments under their grammar); each goes on
+from the ids of the last. Counts what the engine counts, finds the ids that it does not report, keeps characters whole,
+and stops at stop strings, which the engine would report with the wrong token's text.
+
+Knows ids and the engine's stream; knows nothing of items, tools or reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import msgspec
+
+from kodo.server.engines.llama.client import ChildClient, Chunk, Completion, TokenLogprob
+from kodo.server.engines.llama.content import Ids
+from kodo.server.engines.llama.pace import Pace
+from kodo.server.engines.llama.template import TokenCache
+from kodo.server.lifecycle.ports import Progress, TextDelta, Usage
+from kodo.server.wire.items import Logprob, TopLogprob
+
+
+class Answer:
+    """The prompt's ids, those of the answer, and the way to more of them.
+
+    ``ended`` says how the last :meth:`write` ended: ``eos``, ``limit`` or ``stop`` (a stop string); None before.
+    """
+
+    def __init__(
+        self,
+        client: ChildClient,
+        tokens: TokenCache,
+        settings: dict[str, Any],
+        prompt: Ids,
+        *,
+        before: Ids = (),
+        room: int,
+        pace: Pace,
+        unread: int,
+    ) -> None:
+        """``unread``: ids of the prompt that the slot does not hold, as far as is known."""
+        self._client = client
+        self._pace = pace
+        self._unread = unread
+        self._tokens = tokens
+        self._settings = settings
+        self._prompt = len(prompt)
+        self._cached: int | None = None
+        self.ids: list[int] = [*prompt, *before]
+        self.written = len(before)
+        self.room = room
+        """Tokens that may still be written."""
+        self.reasoning = 0
+        self.ended: str | None = None
+        self.stopped_by: str | None = None
+        """The stop string that ended the last :meth:`write`."""
+        self._dropped = 0
+        self._stream: Completion | None = None
+
+    @property
+    def usage(self) -> Usage:
+        """What the answer took so far."""
+        return Usage(
+            input=self._prompt,
+            cached=min(self._cached or 0, self._prompt),
+            output=self.written,
+            reasoning=self.reasoning,
+        )
+
+    def force(self, ids: Sequence[int]) -> bool:
+        """Put ids into the answer that the model is not asked for; False, and nothing done, where there is no room."""
+        if len(ids) > self.room:
+            self.ended = "limit"
+            return False
+        self.ids.extend(ids)
+        self.written += len(ids)
+        self.room -= len(ids)
+        return True
+
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """Where the answer stands, for :meth:`back`."""
+        return len(self.ids), self.written, self.room
+
+    def back(self, position: tuple[int, int, int]) -> None:
+        """Forget what was written since; the answer counts as ended by the model."""
+        kept, self.written, self.room = position
+        del self.ids[kept:]
+        self.ended = "eos"
+
+    def rewind(self) -> None:
+        """Forget the ids that were drawn behind a stop string: something else is put in their place."""
+        self.written -= self._dropped
+        self.room += self._dropped
+        self._dropped = 0
+
+    def close(self) -> None:
+        """Drop the engine's stream, if one is open: its slot is free at once."""
+        if self._stream is not None:
+            self._stream.close()
+
+    async def write(
+        self,
+        *,
+        grammar: str | None = None,
+        room: int | None = None,
+        stop: Sequence[str] = (),
+        opening: Sequence[str] = (),
+        **settings: object,
+    ) -> AsyncGenerator[Progress | TextDelta, None]:
+        """Let the model go on, under a grammar or free, up to ``room`` tokens, its end or a stop string.
+
+        ``opening`` are stop strings that count only where the text begins.
+
+        The stop string and what stands behind it are not in the text, and not in ``ids``.
+        """
+        first, self.stopped_by = self.ended is None, None
+        cap = self.room if room is None else min(room, self.room)
+        if cap <= 0:
+            self.ended = "limit"
+            return
+        body = {**self._settings, **settings, "prompt": self.ids.copy(), "n_predict": cap}
+        if grammar is not None:
+            body["grammar"] = grammar
+        hold = Hold(stop, opening)
+        begun = len(self.ids)
+        counted = 0
+        silent: list[int] = []
+        reading = await self._pace.turn(self._unread if first else 0)
+        self._stream = stream = self._client.complete(body)
+        try:
+            async for chunk in stream.chunks():
+                reading.begun()
+                progress = chunk.prompt_progress
+                if progress is not None:
+                    if first:
+                        self._cached = progress.cache
+                        yield self._progress(progress.processed)
+                    continue
+                new = chunk.tokens_predicted - counted
+                counted = chunk.tokens_predicted
+                self.written += new
+                self.room -= new
+                if chunk.stop:
+                    if first and chunk.timings is not None:
+                        self._cached = chunk.timings.cache_n
+                    self.ended = chunk.stop_type
+                    break
+                silent.extend(chunk.tokens if new <= len(chunk.tokens) else await self._ids(chunk, new))
+                if not chunk.content:
+                    continue  # an end token, or another control token: without text
+                delta = TextDelta(
+                    text=chunk.content,
+                    tokens=tuple(silent),
+                    logprobs=tuple(_logprob(one) for one in chunk.completion_probabilities),
+                )
+                silent.clear()
+                for ready in hold.add(delta):
+                    self.ids.extend(ready.tokens)
+                    yield ready
+                if hold.stopped_by is not None:
+                    self.ended, self.stopped_by = "stop", hold.stopped_by
+                    self._dropped = counted - (len(self.ids) - begun)
+                    return
+        finally:
+            stream.close()
+            reading.begun()
+        if self.ended == "eos" and silent:
+            silent.pop()  # the template's mark for the end of a turn takes its place
+        for ready in hold.rest(tuple(silent)):
+            self.ids.extend(ready.tokens)
+            yield ready
+
+    def _progress(self, done: int) -> Progress:
+        return Progress(
+            total=self._prompt, done=min(done, self._prompt), cached=min(self._cached or 0, self._prompt)
+        )
+
+    async def _ids(self, chunk: Chunk, new: int) -> Ids:
+        """The ids of a chunk of ``new`` tokens that names fewer: the engine leaves out those that ended inside a character;
+        their text tells them."""
+        if not chunk.content:
+            return chunk.tokens
+        found = (await self._tokens.plain("", (chunk.content,)))[chunk.content]
+        return found if len(found) == new else (*found[:-1], *chunk.tokens)
+
+
+class Hold:
+    """Keeps back deltas that may be the beginning of a stop string."""
+
+    def __init__(self, stop: Sequence[str], opening: Sequence[str] = ()) -> None:
+        self._stop = tuple(one for one in stop if one)
+        self._opening = tuple(one for one in opening if one)
+        self._held: list[TextDelta] = []
+        self.stopped_by: str | None = None
+
+    def add(self, delta: TextDelta) -> list[TextDelta]:
+        """Deltas that can be let go of."""
+        if not self._stop and not self._opening:
+            return [delta]
+        self._held.append(delta)
+        text = "".join(one.text for one in self._held)
+        if self._opening:
+            words = text.lstrip()
+            found = [stop for stop in self._opening if words.startswith(stop)]
+            if found:
+                self.stopped_by = found[0]
+                return self._until(0)
+            if any(stop.startswith(words) for stop in self._opening):
+                return []
+            self._opening = ()
+        found_at = [(text.find(stop), stop) for stop in self._stop if stop in text]
+        if found_at:
+            end, self.stopped_by = min(found_at)
+            return self._until(end)
+        return self._until(len(text) - longest_start(text, self._stop), whole=True)
+
+    def rest(self, silent: Ids) -> list[TextDelta]:
+        """What is still held, at the end; ``silent`` are ids without text."""
+        held, self._held = self._held, []
+        return [*held, TextDelta(text="", tokens=silent)] if silent else held
+
+    def _until(self, end: int, *, whole: bool = False) -> list[TextDelta]:
+        """Deltas up to a position of the held text; the one across it is cut, or kept if ``whole``."""
+        ready: list[TextDelta] = []
+        position = 0
+        for index, delta in enumerate(self._held):
+            if position + len(delta.text) <= end:
+                ready.append(delta)
+                position += len(delta.text)
+                continue
+            if not whole and end > position:
+                text = delta.text[: end - position]
+                ready.append(TextDelta(text=text, tokens=delta.tokens, logprobs=delta.logprobs))
+            self._held = self._held[index:] if whole else []
+            return ready
+        self._held = []
+        return ready
+
+
+def longest_start(text: str, marks: Sequence[str]) -> int:
+    """Length of the longest end of ``text`` with which one of ``marks`` begins, whole marks apart."""
+    return max(
+        (
+            size
+            for mark in marks
+            for size in range(min(len(mark) - 1, len(text)), 0, -1)
+            if text.endswith(mark[:size])
+        ),
+        default=0,
+    )
+
+
+def _logprob(token: TokenLogprob) -> Logprob:
+    top = tuple(
+        TopLogprob(token=one.token, logprob=one.logprob, bytes=one.bytes) for one in token.top_logprobs
+    )
+    return Logprob(token=token.token, logprob=token.logprob, bytes=token.bytes, top_logprobs=top)
+
+
+def cut_top(delta: TextDelta, count: int) -> TextDelta:
+    """A delta with at most ``count`` alternatives at each position."""
+    logprobs = tuple(
+        msgspec.structs.replace(one, top_logprobs=one.top_logprobs[:count]) for one in delta.logprobs
+    )
+    return msgspec.structs.replace(delta, logprobs=logprobs)

@@ -1,0 +1,367 @@
+"""The llama engine: prompts in, events out, over one supervised child.
+
+Puts the parts of this package together; each knows one thing. See docs/engine.md for the whole picture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kodo.server.engines.llama import reasoning
+from kodo.server.engines.llama.answer import Answer
+from kodo.server.engines.llama.client import ChildClient
+from kodo.server.engines.llama.content import Ids
+from kodo.server.engines.llama.dialect import OWN, Frame
+from kodo.server.engines.llama.embedding import Embedder
+from kodo.server.engines.llama.options import LlamaOptions
+from kodo.server.engines.llama.overlap import likely
+from kodo.server.engines.llama.pace import Pace
+from kodo.server.engines.llama.prompt import question, turns
+from kodo.server.engines.llama.replay import replay
+from kodo.server.engines.llama.saves import Saves, fingerprint
+from kodo.server.engines.llama.slots import Slot, Slots, common_prefix
+from kodo.server.engines.llama.structured import Grammars, schema_of
+from kodo.server.engines.llama.supervisor import Supervisor
+from kodo.server.engines.llama.template import Rendered, Template
+from kodo.server.engines.llama.tools import Offer, describe, resolve, shown
+from kodo.server.engines.llama.turn import Plan, Turn
+from kodo.server.lifecycle.errors import (
+    ContextLengthExceeded,
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    KodoError,
+)
+from kodo.server.lifecycle.ports import (
+    Cache,
+    CallDelta,
+    CallStart,
+    EngineEvent,
+    Finished,
+    ModelCard,
+    Prepared,
+    Prompt,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+)
+
+logger = logging.getLogger(__name__)
+
+EVICTED_SECONDS = 3600.0
+"""How long the state of a cache key is kept on disk after its slot was needed for something else."""
+
+
+class LlamaStats(Struct, frozen=True):
+    """Counters for /metrics."""
+
+    restarts: int
+    busy: int
+    waiting: int
+    parallel: int
+
+
+class LlamaEngine:
+    """An :class:`~kodo.server.lifecycle.ports.Engine` over a GGUF file."""
+
+    def __init__(self, model: Path, options: LlamaOptions, supervisor: Supervisor | None = None) -> None:
+        """``supervisor`` of its child, where that is being started already."""
+        self._options = options
+        self._model = model
+        self._supervisor = supervisor or Supervisor(options.child(model))
+        self._embedder = Embedder(model, options.threads)
+        self._saves: Saves | None = None
+        self._client = ChildClient(self._supervisor)
+        self._template = Template(self._client)
+        self._written = ""
+        """The template as the model's file has it."""
+        self._templates: dict[str, Template] = {}
+        self._learning = asyncio.Lock()
+        self._grammars = Grammars()
+        self._thinks = False
+        self._slots = Slots(options.parallel)
+        self._pace = Pace()
+        self._window = options.context
+        self._generation = 0
+
+    @property
+    def stats(self) -> LlamaStats:
+        """Counters as they stand."""
+        return LlamaStats(
+            restarts=self._supervisor.restarts,
+            busy=self._slots.busy,
+            waiting=self._slots.waiting,
+            parallel=self._options.parallel,
+        )
+
+    @property
+    def restarts(self) -> int:
+        """Times the child had to be started again."""
+        return self._supervisor.restarts
+
+    @property
+    def ready(self) -> bool:
+        """Whether the child is up."""
+        return self.child_pid is not None
+
+    @property
+    def child_pid(self) -> int | None:
+        """The child's process id while it is up."""
+        return self._supervisor.pid
+
+    async def start(self) -> None:
+        """Load the model and learn its template.
+
+        Raises:
+            EngineUnavailable: the model cannot be loaded, or the folder for saved state cannot be used.
+        """
+        options = self._options
+        if options.saves is not None and options.disk_bytes > 0:
+            identity = f"{version('xllamacpp')}:{options.context}"
+            try:
+                identity += ":" + await asyncio.to_thread(fingerprint, self._model)
+                self._saves = Saves(
+                    options.saves, identity, quota=options.disk_bytes, minimum=options.minimum_tokens
+                )
+            except OSError as error:
+                raise EngineUnavailable(f"Saved prompt state cannot be used: {error.strerror}.") from error
+        await self._supervisor.start()
+        slots = await self._client.slots()
+        trained = await self._client.trained_context()
+        self._window = min([slot.n_ctx for slot in slots] + ([trained] if trained else []))
+        self._written = (await self._client.props()).chat_template
+        self._thinks = reasoning.thinks(self._written)
+        await self._template.learn()
+
+    async def stop(self) -> None:
+        """End the children."""
+        await self._embedder.stop()
+        await self._supervisor.stop()
+
+    async def card(self) -> ModelCard:
+        """The model's limits."""
+        return ModelCard(
+            name=self._options.name,
+            engine="llama",
+            context_window=self._window,
+            max_output_tokens=self._window,
+            parallel=self._options.parallel,
+            temperature=self._options.temperature,
+            top_p=self._options.top_p,
+            reasoning=self._thinks,
+            source=self._model.name,
+        )
+
+    async def prepare(self, prompt: Prompt) -> Prepared:
+        """Count the prompt, turn it into ids, and see what its turn may do.
+
+        Raises:
+            InvalidRequest: a schema, a grammar or the tool choice cannot be honoured.
+        """
+        grammar = await self._grammars.of_format(prompt.format)
+        choice = await resolve(prompt.tools, prompt.tool_choice, self._grammars)
+        offers = () if choice.mode == "none" else choice.offers
+        template = await self._template_for(prompt.reasoning_effort)
+        rendered, frame = await self._render(template, prompt, offers)
+        asked = question(prompt)
+        free = frame.native and grammar is None  # a model that was trained to choose does so in its own words
+        meant = () if free else likely(asked, offers)
+        plan = Plan(
+            ids=rendered.ids,
+            offers=offers,
+            calls=offers if choice.mode == "required" and not meant else meant,
+            more=offers if frame.native else meant,
+            frame=frame,
+            question=None if frame.native else asked,
+            grammar=grammar,
+            schema=schema_of(prompt.format),
+            thinks=self._thinks,
+            inside=self._thinks and rendered.mark.rstrip().endswith(reasoning.OPEN),
+        )
+        return Prepared(
+            prompt=prompt,
+            input_tokens=len(rendered.ids),
+            item_tokens=tuple(rendered.by_source.get(source, 0) for source in range(len(prompt.items))),
+            payload=plan,
+        )
+
+    async def _template_for(self, effort: str | None) -> Template:
+        """The template with the variables that carry an effort; learnt when it is first asked for."""
+        variables = reasoning.variables(self._written, effort)
+        if not variables:
+            return self._template
+        key = repr(variables)
+        async with self._learning:
+            if key not in self._templates:
+                template = Template(self._client, tokens=self._template.tokens, variables=variables)
+                await template.learn()
+                self._templates[key] = template
+            return self._templates[key]
+
+    async def _render(
+        self, template: Template, prompt: Prompt, offers: Sequence[Offer]
+    ) -> tuple[Rendered, Frame]:
+        """The prompt with its tools as the template has them, where it knows tools and can render these turns."""
+        owner, tools = prompt.cache.owner, shown(offers)
+        if template.frame is not None and tools is not None:
+            try:
+                rendered = await template.render(turns(prompt, template.frame), owner, tools)
+            except InvalidRequest:
+                logger.debug("the template cannot render these calls; kodo's own form is used")
+            else:
+                return rendered, template.frame
+        extra = describe(offers) if offers else ""
+        return await template.render(turns(prompt, OWN, extra), owner), OWN
+
+    async def generate(
+        self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Answer; see the port. Free text goes on from its ids; what a grammar held is repeated from its seed."""
+        plan, prompt = prepared.payload, prepared.prompt
+        if not isinstance(plan, Plan):
+            raise InvalidRequest("The prompt was prepared by another engine.")
+        if len(plan.ids) >= self._window:
+            raise ContextLengthExceeded(window=self._window, needed=len(plan.ids) + 1)
+        again = bool(said) and not (plan.steady and not any(isinstance(event, CallStart) for event in said))
+        before = () if again else _spoken(said)
+        caps = [cap for cap in (limit, prompt.max_output_tokens) if cap is not None]
+        room = min([self._window - len(plan.ids), *caps]) - len(before)
+        if room <= 0:
+            yield Finished(reason="length", usage=Usage(input=len(plan.ids), output=len(before)))
+            return
+        cache = prompt.cache
+        async with self._slots.take(cache.owner, cache.key, plan.ids) as slot:
+            self._recall()
+            await self._swap(slot, cache, plan.ids)
+            settings = self._settings(prompt, slot)
+            held = common_prefix(slot.ids, plan.ids) if settings["cache_prompt"] else 0
+            answer = Answer(
+                self._client,
+                self._template.tokens,
+                settings,
+                plan.ids,
+                before=before,
+                room=room,
+                pace=self._pace,
+                unread=max(len(plan.ids) + len(before) - held, 1),
+            )
+            slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()
+            turn = Turn(plan, prompt, answer, self._template.tokens, self._grammars)
+            events = turn.events(begun=() if again else said)
+            try:
+                async for event in replay(events, said) if again else events:
+                    if not isinstance(event, Finished):
+                        yield event
+                        continue
+                    slot.ids = tuple(answer.ids[:-1])
+                    written = await self._keep(slot, cache, plan.ids)
+                    usage = event.usage
+                    yield msgspec.structs.replace(
+                        event,
+                        usage=msgspec.structs.replace(
+                            usage, cache_write=usage.input - usage.cached if written else 0
+                        ),
+                    )
+                    return
+            finally:
+                answer.close()
+                slot.ids = tuple(answer.ids[:-1])  # the last id drawn has not been read by the model
+
+    async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
+        """One vector a text, and the tokens read; see :mod:`kodo.server.engines.llama.embedding`."""
+        return await self._embedder.embed(texts)
+
+    # --- saved state ---
+
+    def _recall(self) -> None:
+        """A new child holds nothing."""
+        if self._generation != self._supervisor.generation:
+            self._slots.forget()
+            self._generation = self._supervisor.generation
+
+    async def _swap(self, slot: Slot, cache: Cache, ids: Ids) -> None:
+        """Before a slot is used: save what it holds under another key, read what is saved under this one."""
+        if self._saves is None:
+            return
+        other = (slot.owner, slot.key) != (cache.owner, cache.key)
+        if other and slot.owner is not None and slot.key is not None:
+            await self._save(slot, slot.owner, slot.key, slot.ids, EVICTED_SECONDS)
+        if cache.key is None:
+            return
+        name = self._saves.name(cache.owner, cache.key)
+        saved = self._saves.find(name, ids)
+        held = 0 if other else common_prefix(slot.ids, ids)
+        if not saved or common_prefix(saved, ids) <= held:
+            return
+        try:
+            await self._client.restore_slot(slot.id, f"{name}.kv")
+        except (InvalidRequest, EngineFailed):
+            self._saves.drop(name)  # damaged: the prompt is read anew
+            slot.owner = None
+            return
+        slot.owner, slot.key, slot.ids = cache.owner, cache.key, saved
+
+    async def _keep(self, slot: Slot, cache: Cache, prompt: Ids) -> bool:
+        """After an answer: save the slot, if its owner wants that; whether it was saved."""
+        if cache.seconds <= 0 or cache.key is None or len(prompt) < self._options.minimum_tokens:
+            return False
+        return await self._save(slot, cache.owner, cache.key, slot.ids, cache.seconds)
+
+    async def _save(self, slot: Slot, owner: str, key: str, ids: Ids, seconds: float) -> bool:
+        if self._saves is None:
+            return False
+        name = self._saves.name(owner, key)
+        if not self._saves.wants(name, ids):
+            return False
+        try:
+            await self._client.save_slot(slot.id, self._saves.begin(name))
+            return self._saves.done(name, ids, seconds)
+        except (KodoError, OSError):  # a cache that cannot be written costs time later, not the answer
+            logger.warning("the state of a prompt could not be saved")
+            return False
+
+    def _settings(self, prompt: Prompt, slot: Slot) -> dict[str, Any]:
+        """A completion's settings, all of them: nothing that a client sends gets here unless it is named here."""
+        sampling, options = prompt.sampling, self._options
+        temperature = options.temperature if sampling.temperature is None else sampling.temperature
+        settings: dict[str, Any] = {
+            "id_slot": slot.id,
+            "cache_prompt": slot.owner == prompt.cache.owner,
+            "stream": True,
+            "return_tokens": True,
+            "return_progress": True,
+            "temperature": temperature,
+            "top_p": options.top_p if sampling.top_p is None else sampling.top_p,
+            "top_k": 1
+            if temperature == 0
+            else 0,  # the likeliest token is found without sorting the vocabulary
+            "min_p": 0.0,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
+            "response_fields": ["content", "tokens", "stop", "tokens_predicted", "stop_type", "timings"],
+        }
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            settings["repeat_last_n"] = self._window
+        if sampling.seed is not None:
+            settings["seed"] = sampling.seed % 2**32
+        if sampling.logit_bias:
+            settings["logit_bias"] = sampling.logit_bias
+        return settings
+
+
+def _spoken(said: Sequence[EngineEvent]) -> Ids:
+    """The ids of an earlier run's events."""
+    return tuple(
+        token
+        for event in said
+        if isinstance(event, TextDelta | ReasoningDelta | CallStart | CallDelta)
+        for token in event.tokens
+    )

@@ -1,0 +1,116 @@
+"""Splits what a thinking model writes into reasoning and answer, at ``<think>`` marks.
+
+Knows text; the marks themselves are in no event's text, their ids are in the events around them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from kodo.server.engines.llama.answer import longest_start
+from kodo.server.lifecycle.ports import ReasoningDelta, TextDelta
+
+OPEN = "<think>"
+CLOSE = "</think>"
+
+
+def thinks(chat_template: str) -> bool:
+    """Whether a model with this chat template marks its reasoning."""
+    return CLOSE in chat_template or OPEN in chat_template
+
+
+_LEVELS = {
+    "none": "low",
+    "minimal": "low",
+    "low": "low",
+    "medium": "medium",
+    "high": "high",
+    "xhigh": "high",
+    "max": "high",
+}
+
+
+def variables(chat_template: str, effort: str | None) -> dict[str, Any]:
+    """The template variables that carry an effort, of those that the template reads; none: it has no effect.
+
+    ``enable_thinking`` is Qwen3's, ``reasoning_effort`` (low, medium, high) gpt-oss's.
+    """
+    found: dict[str, Any] = {}
+    if effort is None:
+        return found
+    if re.search(r"\benable_thinking\b", chat_template):
+        found["enable_thinking"] = effort not in ("none", "minimal")
+    if re.search(r"\breasoning_effort\b", chat_template):
+        found["reasoning_effort"] = _LEVELS.get(effort, "medium")
+    return found
+
+
+class Splitter:
+    """Feed it deltas; it gives back reasoning and text. ``inside``: the prompt has opened the reasoning already."""
+
+    def __init__(self, *, inside: bool = False, begun: bool = False) -> None:
+        self._state = "inside" if inside else "outside" if begun else "start"
+        self._text = ""
+        self._tokens: tuple[int, ...] = ()
+        self._trim = False
+        self.tokens = 0
+        """Tokens of reasoning so far."""
+
+    @property
+    def inside(self) -> bool:
+        """Whether the reasoning has begun and not ended."""
+        return self._state == "inside"
+
+    def add(self, delta: TextDelta) -> Iterator[ReasoningDelta | TextDelta]:
+        """What can be told apart by now."""
+        if self._state == "outside" and not self._trim:
+            yield delta
+            return
+        self._text += delta.text
+        self._tokens += delta.tokens
+        if self._state == "start":
+            words = self._text.lstrip()
+            if words.startswith(OPEN):
+                self._state, self._text = "inside", words[len(OPEN) :]
+            elif OPEN.startswith(words):
+                return  # may still become the mark
+            else:
+                self._state = "outside"
+                yield self._said(TextDelta)
+                return
+        if self._state == "inside":
+            if not self.tokens:
+                self._text = self._text.lstrip("\n")
+            before, mark, after = self._text.partition(CLOSE)
+            if mark:
+                self._text = before.rstrip("\n")
+                if self._text:
+                    yield self._said(ReasoningDelta)
+                self._state, self._trim, self._text = "outside", True, after
+            else:
+                ready = len(before) - longest_start(before, (CLOSE,))
+                ready = len(before[:ready].rstrip("\n"))
+                if ready:
+                    held = before[ready:]
+                    self._text = before[:ready]
+                    yield self._said(ReasoningDelta)
+                    self._text = held
+                return
+        self._text = self._text.lstrip("\n")
+        if self._text:
+            self._trim = False
+            yield self._said(TextDelta)
+
+    def rest(self) -> Iterator[ReasoningDelta | TextDelta]:
+        """What is left at the end."""
+        if self._text or self._tokens:
+            yield self._said(ReasoningDelta if self._state == "inside" else TextDelta)
+
+    def _said(self, kind: type[ReasoningDelta] | type[TextDelta]) -> ReasoningDelta | TextDelta:
+        event = kind(text=self._text, tokens=self._tokens)
+        if kind is ReasoningDelta:
+            self.tokens += len(self._tokens)
+        self._text, self._tokens = "", ()
+        return event

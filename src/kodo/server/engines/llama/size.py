@@ -1,0 +1,69 @@
+"""How large a model's context is, and how many slots of it fit.
+
+Each slot takes the memory of a whole context from the start. Decoded together, 8 requests take 1.5 times the tokens a
+second of 4 (docs/engine.md), so there are 8 where that is no burden: in an eighth of the machine's memory.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kodo.server.engines.weights.errors import BadWeightsError
+from kodo.server.engines.weights.gguf import read_numbers
+
+FEWEST, MOST = 4, 8
+SHARE = 8
+"""The part of the machine's memory that slots may take: one in so many."""
+_ELEMENT_BYTES = 2
+"""A key or a value is kept as a 16-bit float."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """``context`` in tokens a slot; ``slots`` that are decoded together."""
+
+    context: int
+    slots: int
+
+
+def size(model: Path, context: int, memory: int | None = None) -> Size:
+    """What fits: at most ``context`` tokens a slot, and at most what the model was trained for.
+
+    ``memory`` in bytes; None: what is :func:`available`. Of a file that is no model nothing is known, and nothing
+    said: the engine that loads it says what is wrong.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    try:
+        numbers = {key.partition(".")[2]: value for key, value in read_numbers(model).items()}
+    except BadWeightsError:
+        return Size(context, FEWEST)
+    context = min(context, numbers.get("context_length") or context)
+    slot = context * _token_bytes(numbers)
+    if not slot:
+        return Size(context, FEWEST)
+    return Size(context, max(FEWEST, min(MOST, (memory or available()) // SHARE // slot)))
+
+
+def available(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+    """Bytes of memory: the machine's, or what a container may take of it (Linux, control groups v2)."""
+    whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        said = limit.read_text().strip()
+    except OSError:
+        return whole  # another system, or no limits of this kind
+    return min(whole, int(said)) if said.isdigit() else whole
+
+
+def _token_bytes(numbers: dict[str, int]) -> int:
+    """Bytes of state a token, keys and values of all layers; 0 where the model does not say."""
+    layers, heads = numbers.get("block_count", 0), numbers.get("attention.head_count", 0)
+    if not layers or not heads:
+        return 0
+    width = numbers.get("embedding_length", 0) // heads
+    kept = numbers.get("attention.head_count_kv", heads)
+    keys, values = numbers.get("attention.key_length", width), numbers.get("attention.value_length", width)
+    return layers * kept * (keys + values) * _ELEMENT_BYTES

@@ -1,0 +1,201 @@
+"""The tools of a prompt, as the llama engine can offer and enforce them.
+
+Every tool type becomes an :class:`Offer`: a name for the model, and a grammar for what it may write. ``local_shell``,
+``shell`` and ``apply_patch`` get the schema of their action. Names in a namespace are written ``namespace.name``.
+
+Knows tools and choices; knows nothing of ids or HTTP.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from kodo.server.engines.actions import BUILT_IN, NO_ARGUMENTS
+from kodo.server.engines.llama.content import Shown
+from kodo.server.engines.llama.dialect import full_name
+from kodo.server.engines.llama.structured import Grammars
+from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.wire.tools import (
+    AllowedTools,
+    ApplyPatchChoice,
+    ApplyPatchTool,
+    CustomChoice,
+    CustomTool,
+    FunctionChoice,
+    FunctionTool,
+    LocalShellTool,
+    NamespaceTool,
+    ShellChoice,
+    ShellTool,
+    Tool,
+    ToolChoice,
+    ToolName,
+)
+
+MAX_TOOLS = 128
+
+
+class Offer(Struct, frozen=True):
+    """One tool: what it is called, what it is for, and what a call of it must look like."""
+
+    kind: str
+    name: str
+    namespace: str | None = None
+    description: str = ""
+    schema: dict[str, Any] | None = None
+    """None: the input is free text, or a grammar's."""
+    grammar: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The name the model sees."""
+        return full_name(self.name, self.namespace)
+
+
+class Choice(Struct, frozen=True):
+    """What a turn may do: ``none`` (answer), ``auto`` (answer or call), ``required`` (call)."""
+
+    mode: str
+    offers: tuple[Offer, ...] = ()
+
+
+async def resolve(tools: Sequence[Tool], choice: ToolChoice, grammars: Grammars) -> Choice:
+    """The offers that a choice leaves, each with its grammar.
+
+    Raises:
+        InvalidRequest: a schema or grammar cannot be enforced, or the choice names a tool that is not offered.
+    """
+    if len(tools) > MAX_TOOLS:
+        raise InvalidRequest(f"A request may offer {MAX_TOOLS} tools.", param="tools")
+    offers = [await _offer(tool, namespace, param, grammars) for tool, namespace, param in _flat(tools)]
+    if isinstance(choice, str):
+        if choice == "required" and not offers:
+            raise InvalidRequest("tool_choice is 'required', but there are no tools.", param="tool_choice")
+        return Choice(mode=choice if offers else "none", offers=tuple(offers))
+    if isinstance(choice, AllowedTools):
+        allowed = tuple(offer for offer in offers if any(_named(offer, one) for one in choice.tools))
+        for one in choice.tools:
+            if not any(_named(offer, one) for offer in offers):
+                raise InvalidRequest(
+                    f"tool_choice allows a tool that is not offered: {_label(one)}.",
+                    param="tool_choice.tools",
+                )
+        return Choice(mode=choice.mode, offers=allowed)
+    wanted = _wanted(choice)
+    for offer in offers:
+        if _named(offer, wanted) or (wanted.type == "shell" and offer.kind == "local_shell"):
+            return Choice(mode="required", offers=(offer,))
+    raise InvalidRequest(
+        f"tool_choice names a tool that is not offered: {_label(wanted)}.", param="tool_choice"
+    )
+
+
+def _flat(
+    tools: Sequence[Tool],
+) -> Iterator[
+    tuple[FunctionTool | CustomTool | LocalShellTool | ShellTool | ApplyPatchTool, str | None, str]
+]:
+    for index, tool in enumerate(tools):
+        if isinstance(tool, NamespaceTool):
+            for inner_index, inner in enumerate(tool.tools):
+                yield inner, tool.name, f"tools[{index}].tools[{inner_index}]"
+        else:
+            yield tool, None, f"tools[{index}]"
+
+
+async def _offer(
+    tool: FunctionTool | CustomTool | LocalShellTool | ShellTool | ApplyPatchTool,
+    namespace: str | None,
+    param: str,
+    grammars: Grammars,
+) -> Offer:
+    match tool:
+        case FunctionTool():
+            schema = tool.parameters or NO_ARGUMENTS
+            schema = {"type": "object", **schema}
+            return Offer(
+                kind="function",
+                name=tool.name,
+                namespace=namespace,
+                description=tool.description or "",
+                schema=schema,
+                grammar=await grammars.of_schema(schema, f"{param}.parameters"),
+            )
+        case CustomTool():
+            return Offer(
+                kind="custom",
+                name=tool.name,
+                namespace=namespace,
+                description=tool.description or "",
+                grammar=await grammars.of_custom(tool, param),
+            )
+        case LocalShellTool():
+            kind = "local_shell"
+        case ShellTool():
+            kind = "shell"
+        case ApplyPatchTool():
+            kind = "apply_patch"
+    description, schema = BUILT_IN[kind]
+    grammar = await grammars.of_schema(schema, param)
+    return Offer(kind=kind, name=kind, description=description, schema=schema, grammar=grammar)
+
+
+def _wanted(choice: FunctionChoice | CustomChoice | ShellChoice | ApplyPatchChoice) -> ToolName:
+    match choice:
+        case FunctionChoice():
+            return ToolName(type="function", name=choice.name, namespace=choice.namespace)
+        case CustomChoice():
+            return ToolName(type="custom", name=choice.name, namespace=choice.namespace)
+        case ShellChoice():
+            return ToolName(type="shell")
+        case ApplyPatchChoice():
+            return ToolName(type="apply_patch")
+
+
+def _named(offer: Offer, name: ToolName) -> bool:
+    if name.type == "namespace":
+        return offer.namespace == name.name
+    if offer.kind != name.type:
+        return False
+    if name.namespace and offer.namespace != name.namespace:
+        return False
+    return not name.name or name.name in (offer.name, offer.title)
+
+
+def _label(name: ToolName) -> str:
+    return f"{name.type} '{name.name}'" if name.name else name.type
+
+
+# --- what the model is told ------------------------------------------------------------------------------------------
+
+
+def describe(offers: Sequence[Offer]) -> str:
+    """The prompt block for a model whose template knows no tools."""
+    lines = [
+        json.dumps(
+            {
+                "name": offer.title,
+                "description": offer.description,
+                **({} if offer.schema is None else {"parameters": offer.schema}),
+            },
+            ensure_ascii=False,
+        )
+        for offer in offers
+    ]
+    return (
+        "You can call these tools:\n<tools>\n"
+        + "\n".join(lines)
+        + "\n</tools>\nTo call one, write nothing but:\n"
+        + '<tool_call>\n{"name": <its name>, "arguments": <its arguments>}\n</tool_call>'
+    )
+
+
+def shown(offers: Sequence[Offer]) -> tuple[Shown, ...] | None:
+    """The same for a template that knows tools; None where one of them takes no JSON, which no template foresees."""
+    if any(offer.schema is None for offer in offers):
+        return None
+    return tuple(Shown(offer.title, offer.description, offer.schema or {}) for offer in offers)

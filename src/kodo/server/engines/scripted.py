@@ -1,0 +1,330 @@
+"""An engine that says what a script says: for tests, for replays, and for ``kodo serve`` without a model.
+
+Product code, and deterministic: the same prompt gets the same answer, cut answers go on where they stopped, and anything
+the script does not foresee is an error, never an invention. Without a script it echoes the last text it was shown.
+
+Tokens are counted by a rule that a test can work out: every four characters begin a token, each item of the prompt costs
+four more, and so do the instructions.
+
+A script is JSON: ``{"pace": 0.0, "continues": true, "turns": [...]}``. A turn is chosen by its ``match``, a regular expression searched in
+the text of the prompt's last item, in the order of the file; if none matches, the next turn without ``match`` is used up.
+``steps`` are what the turn does: ``text``, ``reasoning``, ``call``, ``delay`` (seconds), ``fail`` (a message), and
+``finish`` (the reason of the end, by default ``stop``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+import zlib
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+from msgspec import Struct
+
+from kodo.server.lifecycle.errors import EngineFailed, InvalidRequest
+from kodo.server.lifecycle.ports import (
+    CallDelta,
+    CallStart,
+    EngineEvent,
+    Finished,
+    ModelCard,
+    Prepared,
+    Progress,
+    Prompt,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+)
+from kodo.server.wire.items import FunctionCallOutput, Item, Message, ShellCallOutput, text_of
+from kodo.server.wire.tools import JsonObjectFormat, JsonSchemaFormat, TextFormat
+
+CHARACTERS_A_TOKEN = 4
+ITEM_OVERHEAD = 4
+WINDOW = 32_768
+
+
+class Text(Struct, frozen=True, tag="text", forbid_unknown_fields=True):
+    """Say this."""
+
+    text: str
+
+
+class Think(Struct, frozen=True, tag="reasoning", forbid_unknown_fields=True):
+    """Reason thus."""
+
+    text: str
+
+
+class MakeCall(Struct, frozen=True, tag="call", forbid_unknown_fields=True):
+    """Call a tool. ``arguments``: JSON text or, for custom tools, the input; an object is written as JSON."""
+
+    name: str
+    arguments: str | dict[str, Any] = ""
+    kind: str = "function"
+    namespace: str | None = None
+    call_id: str | None = None
+
+
+class Delay(Struct, frozen=True, tag="delay", forbid_unknown_fields=True):
+    """Wait."""
+
+    seconds: float
+
+
+class Fail(Struct, frozen=True, tag="fail", forbid_unknown_fields=True):
+    """Break off with ``EngineFailed``; an interrupted run that is continued passes it."""
+
+    message: str = "The script fails here."
+
+
+class Finish(Struct, frozen=True, tag="finish", forbid_unknown_fields=True):
+    """End for this reason."""
+
+    reason: str = "stop"
+
+
+Step = Text | Think | MakeCall | Delay | Fail | Finish
+
+
+class ScriptTurn(Struct, frozen=True, forbid_unknown_fields=True):
+    """One answer."""
+
+    steps: tuple[Step, ...]
+    match: str | None = None
+
+
+class Script(Struct, frozen=True, forbid_unknown_fields=True):
+    """All answers; ``pace`` is the pause in seconds before each token; ``continues``: whether partial ones can go on."""
+
+    turns: tuple[ScriptTurn, ...] = ()
+    pace: float = 0.0
+    continues: bool = True
+
+
+class _Plan(Struct, frozen=True):
+    steps: tuple[Step, ...]
+
+
+def load_script(path: Path) -> Script:
+    """Read a script.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a script; the message names the place.
+    """
+    return msgspec.json.decode(path.read_bytes(), type=Script)
+
+
+def count_tokens(text: str) -> int:
+    """Tokens of a text: one for every four characters begun."""
+    return -(-len(text) // CHARACTERS_A_TOKEN)
+
+
+def _pieces(text: str) -> Iterator[tuple[str, int]]:
+    """Tokens of a text, with their ids."""
+    for start in range(0, len(text), CHARACTERS_A_TOKEN):
+        piece = text[start : start + CHARACTERS_A_TOKEN]
+        yield piece, zlib.crc32(piece.encode())
+
+
+class ScriptedEngine:
+    """An :class:`~kodo.server.lifecycle.ports.Engine` that plays a :class:`Script`; an empty one echoes."""
+
+    def __init__(self, script: Script | None = None, *, name: str = "scripted", parallel: int = 64) -> None:
+        self._script = script if script is not None else Script()
+        self._name = name
+        self._parallel = parallel
+        self._next = 0
+        self.running = 0
+        """Answers being given just now."""
+
+    @property
+    def restarts(self) -> int:
+        """Never."""
+        return 0
+
+    @property
+    def ready(self) -> bool:
+        """Always."""
+        return True
+
+    async def start(self) -> None:
+        """Nothing to do."""
+
+    async def stop(self) -> None:
+        """Nothing to do."""
+
+    async def card(self) -> ModelCard:
+        """A text model with reasoning and a window of 32,768 tokens."""
+        return ModelCard(
+            name=self._name,
+            engine="scripted",
+            context_window=WINDOW,
+            max_output_tokens=WINDOW,
+            parallel=self._parallel,
+            reasoning=True,
+            continues=self._script.continues,
+            source="script" if self._script.turns else "echo",
+        )
+
+    async def prepare(self, prompt: Prompt) -> Prepared:
+        """Choose the turn and count.
+
+        Raises:
+            InvalidRequest: the script has no turn for this prompt, or the echo cannot do what is asked.
+        """
+        items = tuple(ITEM_OVERHEAD + count_tokens(_words(context.item)) for context in prompt.items)
+        head = ITEM_OVERHEAD + count_tokens(prompt.instructions) if prompt.instructions else 0
+        return Prepared(
+            prompt=prompt,
+            input_tokens=head + sum(items),
+            item_tokens=items,
+            payload=_Plan(steps=self._choose(prompt)),
+        )
+
+    async def generate(
+        self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Play the turn, from behind what was said already."""
+        plan: _Plan = prepared.payload
+        caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]
+        room = min([WINDOW - prepared.input_tokens, *caps])
+        skip = _said(said) if self._script.continues else 0
+        written = thought = 0
+        reason = "stop"
+        self.running += 1
+        try:
+            yield Progress(total=prepared.input_tokens, done=prepared.input_tokens, cached=0)
+            for step in plan.steps:
+                if isinstance(step, Delay):
+                    await asyncio.sleep(step.seconds if written >= skip else 0)
+                elif isinstance(step, Fail):
+                    if not skip or written > skip:
+                        raise EngineFailed(step.message)
+                elif isinstance(step, Finish):
+                    reason = step.reason
+                else:
+                    for event in _events(step):
+                        if written >= room:
+                            reason = "length"
+                            break
+                        written += 1
+                        thought += isinstance(event, ReasoningDelta)
+                        if written > skip:
+                            await asyncio.sleep(self._script.pace)
+                            yield event
+                    if reason == "length":
+                        break
+            usage = Usage(input=prepared.input_tokens, output=written, reasoning=thought)
+            yield Finished(reason=reason, usage=usage)
+        finally:
+            self.running -= 1
+
+    async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
+        """Counts of a text's letters by their place in the alphabet: equal texts are equal, nothing more.
+
+        A vector has 32 numbers, and length 1 unless the text is empty.
+        """
+        vectors: list[list[float]] = []
+        for text in texts:
+            counts = [0.0] * 32
+            for character in text:
+                counts[ord(character) % 32] += 1.0
+            norm = sum(value * value for value in counts) ** 0.5 or 1.0
+            vectors.append([value / norm for value in counts])
+        return vectors, sum(count_tokens(text) for text in texts)
+
+    def _choose(self, prompt: Prompt) -> tuple[Step, ...]:
+        text = _words(prompt.items[-1].item) if prompt.items else ""
+        if not self._script.turns:
+            return _echo(prompt, text)
+        in_order = [turn for turn in self._script.turns if turn.match is None]
+        for turn in self._script.turns:
+            if turn.match is not None and re.search(turn.match, text):
+                break
+        else:
+            if self._next >= len(in_order):
+                raise InvalidRequest(f"The script has no turn for the text {text[:80]!r}.", param="input")
+            turn = in_order[self._next]
+            self._next += 1
+        _check(prompt, turn.steps)
+        return turn.steps
+
+
+def _words(item: Item) -> str:
+    """What an item says."""
+    match item:
+        case Message():
+            return text_of(item.content)
+        case FunctionCallOutput():
+            return item.output if isinstance(item.output, str) else text_of(item.output)
+        case ShellCallOutput():
+            return "".join(str(one.get("stdout", "")) for one in item.output)
+        case _:
+            return msgspec.json.encode(item).decode()
+
+
+def _echo(prompt: Prompt, text: str) -> tuple[Step, ...]:
+    if prompt.tool_choice not in ("auto", "none") or isinstance(prompt.format, JsonSchemaFormat):
+        raise InvalidRequest(
+            "The echo engine calls no tools and fills no schema; give the scripted engine a script.",
+            param="text.format" if isinstance(prompt.format, JsonSchemaFormat) else "tool_choice",
+        )
+    if isinstance(prompt.format, JsonObjectFormat):
+        return (Text(text=msgspec.json.encode({"echo": text}).decode()),)
+    return (Text(text=text),)
+
+
+def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
+    """A script that says what the prompt forbids is wrong."""
+    if any(isinstance(step, MakeCall) for step in steps):
+        if prompt.tool_choice == "none" or not prompt.tools:
+            raise EngineFailed("The script calls a tool where none may be called.")
+        return
+    if isinstance(prompt.format, TextFormat) or any(isinstance(step, Fail) for step in steps):
+        return
+    said = "".join(step.text for step in steps if isinstance(step, Text))
+    try:
+        value = msgspec.json.decode(said)
+        if isinstance(prompt.format, JsonSchemaFormat):
+            jsonschema.validate(value, prompt.format.schema_)
+    except (msgspec.DecodeError, jsonschema.ValidationError) as error:
+        raise EngineFailed("The script's text does not fit the format that is asked for.") from error
+
+
+def _events(step: Text | Think | MakeCall) -> Iterator[EngineEvent]:
+    """A step as events of one token each."""
+    if isinstance(step, Text):
+        for piece, token in _pieces(step.text):
+            yield TextDelta(text=piece, tokens=(token,))
+        return
+    if isinstance(step, Think):
+        for piece, token in _pieces(step.text):
+            yield ReasoningDelta(text=piece, tokens=(token,))
+        return
+    arguments = step.arguments
+    if isinstance(arguments, dict):
+        arguments = msgspec.json.encode(arguments).decode()
+    yield CallStart(
+        call_id=step.call_id or f"call_{secrets.token_hex(12)}",
+        name=step.name,
+        kind=step.kind,
+        namespace=step.namespace,
+        tokens=(zlib.crc32(step.name.encode()),),
+    )
+    for piece, token in _pieces(arguments):
+        yield CallDelta(text=piece, tokens=(token,))
+
+
+def _said(events: Sequence[EngineEvent]) -> int:
+    """Tokens of an earlier run."""
+    return sum(
+        len(event.tokens)
+        for event in events
+        if isinstance(event, TextDelta | ReasoningDelta | CallStart | CallDelta)
+    )

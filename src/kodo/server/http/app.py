@@ -1,0 +1,170 @@
+"""The wiring place: settings in, a running application out. What it stands on is :mod:`kodo.server.http.opening`'s."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+
+from kodo.server.config import Settings
+from kodo.server.http.assistants.desk import Runs
+from kodo.server.http.batches.desk import Batches
+from kodo.server.http.batches.endpoints import ENDPOINTS
+from kodo.server.http.batches.tally import Tally
+from kodo.server.http.bodies import ClientGone, on_gone
+from kodo.server.http.errors import on_bug, on_http, on_known
+from kodo.server.http.files.blobs import Blobs
+from kodo.server.http.files.parts import Uploads
+from kodo.server.http.files.shelf import Files
+from kodo.server.http.guard import Guard, RequestId
+from kodo.server.http.housekeeping import Ages, keep_pruning, prune
+from kodo.server.http.idempotency import Idempotency
+from kodo.server.http.keys import Keys, Secrets
+from kodo.server.http.limits import Limits
+from kodo.server.http.metrics import Metrics
+from kodo.server.http.opening import Opened, opened
+from kodo.server.http.responses import SKIPPED
+from kodo.server.http.routes import ROUTES
+from kodo.server.http.state import State
+from kodo.server.lifecycle.errors import KodoError
+from kodo.server.lifecycle.recovery import recover
+from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire.decode import BadBody
+
+logger = logging.getLogger(__name__)
+
+__all__ = ["build_app", "running"]
+
+
+class SystemClock:
+    """The lifecycle's Clock: the machine's."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+
+class RandomIds:
+    """The lifecycle's Ids: 192 random bits, so that an id is no key but cannot be guessed either."""
+
+    def new(self, prefix: str) -> str:
+        """A fresh ``<prefix>_<hex>``."""
+        return f"{prefix}_{secrets.token_hex(24)}"
+
+
+@asynccontextmanager
+async def running(settings: Settings, ground: Opened | None = None) -> AsyncIterator[State]:
+    """The server's parts, started; stopped on the way out, whatever happened on the way in.
+
+    ``ground`` is what they stand on, where that is open already.
+
+    Raises:
+        KodoError, kodo.server.http.opening.WeightsError: a part did not start; the message says why.
+    """
+    metrics = Metrics()
+    async with AsyncExitStack() as stack:
+        if ground is None:
+            ground = await stack.enter_async_context(opened(settings))
+        store, models = ground.store, await ground.models
+        metrics.watch(models)
+        clock, ids = SystemClock(), RandomIds()
+        files = Files(store, Blobs(settings.home / "files"), clock, ids)
+        stack.push_async_callback(files.close)
+        await files.open()
+        service = Service(
+            models=models,
+            store=store,
+            clock=clock,
+            ids=ids,
+            sealer=Sealer.at(settings.home / "seal.key"),
+            settings=settings,
+            observer=metrics,
+            files=files,
+        )
+        stack.push_async_callback(service.close, settings.shutdown_seconds)
+        ages = Ages(settings.retention_days, settings.thread_days)
+        pruned = await prune(store, clock.now(), ages)
+        pruning = asyncio.create_task(keep_pruning(store, clock.now, ages))
+        stack.callback(pruning.cancel)
+        resumed = await recover(service)
+        uploads = Uploads(store, files, clock, ids)
+        await uploads.open()
+        batches = Batches(service, files, ENDPOINTS, Tally(metrics.registry), settings.limits.body_bytes)
+        stack.push_async_callback(batches.close)
+        await batches.open()
+        runs = Runs(service)
+        stack.push_async_callback(runs.close)
+        await runs.open()
+        logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
+        yield State(
+            settings=settings,
+            service=service,
+            store=store,
+            limits=Limits(settings.limits, time.monotonic),
+            metrics=metrics,
+            secrets=Secrets(time.time),
+            files=files,
+            uploads=uploads,
+            batches=batches,
+            runs=runs,
+            started=int(time.time()),
+        )
+
+
+def build_app(parts: State) -> Starlette:
+    """The application over running parts."""
+    settings = parts.settings
+    app = Starlette(
+        routes=list(ROUTES),
+        exception_handlers={
+            KodoError: on_known,
+            BadBody: on_known,
+            HTTPException: on_http,
+            ClientGone: on_gone,
+            Exception: on_bug,
+        },
+        middleware=[
+            Middleware(RequestId, metrics=parts.metrics),
+            *_cors(settings),
+            Middleware(
+                Guard,
+                keys=Keys(parts.store),
+                secrets=parts.secrets,
+                host=settings.host,
+                allowed_hosts=settings.allowed_hosts,
+                origins=settings.cors_origins,
+            ),
+            Middleware(
+                Idempotency,
+                store=parts.store,
+                now=parts.service.clock.now,
+                body_bytes=settings.limits.body_bytes,
+            ),
+        ],
+    )
+    app.router.redirect_slashes = False
+    app.state.kodo = parts
+    return app
+
+
+def _cors(settings: Settings) -> list[Middleware]:
+    if not settings.cors_origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", SKIPPED],
+        )
+    ]

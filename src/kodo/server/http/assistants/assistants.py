@@ -1,0 +1,77 @@
+"""``/v1/assistants``: create, retrieve, update, delete, list."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.assistants import papers, translate
+from kodo.server.http.assistants.papers import ASSISTANT
+from kodo.server.http.bodies import json_response
+from kodo.server.http.lists import page_of, query_of, wire_list
+from kodo.server.http.state import caller, json_body, state
+from kodo.server.lifecycle.records import DocumentRow
+from kodo.server.wire import assistants as wire
+
+PAGE = ("after", "before", "limit", "order")
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/assistants``."""
+    here, owner = state(request), caller(request).owner
+    body = translate.body(await json_body(request), wire.CreateAssistant)
+    here.service.backend(body.model)
+    now = here.service.clock.now()
+    blank = wire.Assistant(
+        id=here.service.ids.new("asst"), created_at=int(now), model=body.model, metadata={}
+    )
+    value = _with(blank, body)
+    await here.store.put_document(papers.row_of(ASSISTANT, owner, value, at=now))
+    return json_response(value)
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/assistants/{id}``."""
+    return json_response(msgspec.Raw((await _found(request)).body))
+
+
+async def update(request: Request) -> Response:
+    """``POST /v1/assistants/{id}``."""
+    here = state(request)
+    body = translate.body(await json_body(request), wire.UpdateAssistant)
+    row = await _found(request)
+    value = _with(msgspec.json.decode(row.body, type=wire.Assistant), body)
+    here.service.backend(value.model)
+    return json_response(await papers.changed(here.store, row, value))
+
+
+async def delete(request: Request) -> Response:
+    """``DELETE /v1/assistants/{id}``; runs that it has begun go on."""
+    row = await _found(request)
+    await state(request).store.delete_document(ASSISTANT, row.owner, row.id)
+    return json_response(wire.Deleted(id=row.id, object="assistant.deleted"))
+
+
+async def list_assistants(request: Request) -> Response:
+    """``GET /v1/assistants``."""
+    page = page_of(query_of(request, PAGE))
+    rows, more = await state(request).store.list_documents(ASSISTANT, caller(request).owner, page)
+    return json_response(wire_list([msgspec.Raw(row.body) for row in rows], [row.id for row in rows], more))
+
+
+async def _found(request: Request) -> DocumentRow:
+    return await papers.found(
+        state(request).store, ASSISTANT, caller(request).owner, request.path_params["assistant_id"]
+    )
+
+
+def _with(value: wire.Assistant, body: wire.UpdateAssistant) -> wire.Assistant:
+    """An assistant with what a body sets."""
+    given = {name: new for name in body.__struct_fields__ if (new := getattr(body, name)) is not UNSET}
+    if "metadata" in given:
+        given["metadata"] = dict(given["metadata"] or {})
+    if "response_format" in given:
+        given["response_format"] = given["response_format"] or "auto"
+    return msgspec.structs.replace(value, **given)

@@ -1,0 +1,76 @@
+"""``/v1/threads/{id}/messages``: create, list, retrieve, update, delete."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.assistants import papers, translate
+from kodo.server.http.assistants.assistants import PAGE
+from kodo.server.http.assistants.papers import MESSAGE
+from kodo.server.http.bodies import json_response
+from kodo.server.http.lists import matching, page_of, query_of, wire_list
+from kodo.server.http.state import caller, json_body, state
+from kodo.server.lifecycle.records import DocumentRow
+from kodo.server.wire import assistants as wire
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/threads/{id}/messages``: not while a run is active there."""
+    here, owner, thread_id = state(request), caller(request).owner, request.path_params["thread_id"]
+    body = translate.body(await json_body(request), wire.CreateMessage)
+    async with here.runs.quiet(owner, thread_id):
+        (message,) = await papers.new_messages(here.service, owner, thread_id, [body]).add(here.store)
+    return json_response(message)
+
+
+async def list_messages(request: Request) -> Response:
+    """``GET /v1/threads/{id}/messages``; ``run_id``: those of one run only."""
+    store, owner = state(request).store, caller(request).owner
+    query = query_of(request, (*PAGE, "run_id"))
+    thread = await papers.found(store, papers.THREAD, owner, request.path_params["thread_id"])
+    run_id = query.get("run_id")
+    rows, more = await matching(
+        lambda page: store.list_documents(MESSAGE, owner, page, parent=thread.id),
+        page_of(query),
+        lambda row: run_id in (None, _message(row).run_id),
+    )
+    return json_response(wire_list([msgspec.Raw(row.body) for row in rows], [row.id for row in rows], more))
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/threads/{id}/messages/{id}``."""
+    return json_response(msgspec.Raw((await _found(request)).body))
+
+
+async def update(request: Request) -> Response:
+    """``POST /v1/threads/{id}/messages/{id}``: its metadata."""
+    body = translate.body(await json_body(request), wire.NewMetadata)
+    row = await _found(request)
+    value = papers.with_metadata(_message(row), body)
+    return json_response(await papers.changed(state(request).store, row, value))
+
+
+async def delete(request: Request) -> Response:
+    """``DELETE /v1/threads/{id}/messages/{id}``: the model is not shown it any more. Not while a run is active there."""
+    here = state(request)
+    row = await _found(request)
+    async with here.runs.quiet(row.owner, request.path_params["thread_id"]):
+        await here.store.delete_item(row.owner, request.path_params["thread_id"], row.id)
+        await here.store.delete_document(MESSAGE, row.owner, row.id)
+    return json_response(wire.Deleted(id=row.id, object="thread.message.deleted"))
+
+
+async def _found(request: Request) -> DocumentRow:
+    return await papers.found(
+        state(request).store,
+        MESSAGE,
+        caller(request).owner,
+        request.path_params["message_id"],
+        parent=request.path_params["thread_id"],
+    )
+
+
+def _message(row: DocumentRow) -> wire.ThreadMessage:
+    return msgspec.json.decode(row.body, type=wire.ThreadMessage)

@@ -1,0 +1,158 @@
+"""Assistants, threads, messages, runs and steps as documents of the store. Whose they are is the caller's owner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from kodo.server.http.assistants import translate
+from kodo.server.lifecycle.errors import NotFound
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page, Store
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire import assistants as wire
+
+T = TypeVar("T", bound=Struct)
+
+ASSISTANT: Final = "assistant"
+THREAD: Final = "thread"
+MESSAGE: Final = "thread.message"
+RUN: Final = "thread.run"
+STEP: Final = "thread.run.step"
+_MANY: Final = 100
+
+
+class KeptRun(Struct, frozen=True, kw_only=True):
+    """What is stored of a run.
+
+    While it lasts nobody else adds to its thread, so whatever stands there behind ``stands_on`` is its own; of that,
+    what is not among ``items`` and ``steps`` is left from a turn that a crash cut short, and is taken away again.
+    """
+
+    run: wire.ThreadRun
+    stands_on: str | None = None
+    """The thread's last item when the run began."""
+    items: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    spent: wire.RunUsage = wire.RunUsage()
+    called: bool = False
+    """Whether it has called a function already."""
+    pending: tuple[ItemRow, ...] = ()
+    """Calls that wait for their outputs; they join the thread together."""
+    step: wire.RunStep | None = None
+    """The step of these calls."""
+
+
+def row_of(kind: str, owner: str, value: Any, *, parent: str | None = None, at: float) -> DocumentRow:
+    """A new document."""
+    return DocumentRow(
+        kind=kind, id=value.id, owner=owner, parent=parent, created_at=at, body=msgspec.json.encode(value)
+    )
+
+
+async def found(
+    store: Store, kind: str, owner: str, document_id: str, *, parent: str | None = None
+) -> DocumentRow:
+    """A document, inside ``parent`` where one is named.
+
+    Raises:
+        NotFound: it is not there, not this owner's, or somewhere else.
+    """
+    row = await store.get_document(kind, owner, document_id)
+    if row is None or (parent is not None and row.parent != parent):
+        what = kind.rpartition(".")[2]
+        raise NotFound(
+            f"No {what} found with id '{document_id}'.", param=f"{what}_id", code=f"{what}_not_found"
+        )
+    return row
+
+
+async def changed(store: Store, row: DocumentRow, value: T) -> T:
+    """Another body for a document.
+
+    Raises:
+        NotFound: it is gone.
+        Conflict: somebody else changed it meanwhile.
+    """
+    body = msgspec.json.encode(value)
+    await store.update_document(msgspec.structs.replace(row, body=body, version=row.version + 1))
+    return value
+
+
+def with_metadata(value: T, body: wire.NewMetadata) -> T:
+    """An object with new metadata, if there are any."""
+    if body.metadata is UNSET:
+        return value
+    return msgspec.structs.replace(value, metadata=dict(body.metadata or {}))
+
+
+@dataclass(frozen=True)
+class NewMessages:
+    """Messages that are not in their thread yet."""
+
+    owner: str
+    thread_id: str
+    values: Sequence[wire.ThreadMessage]
+    items: Sequence[ItemRow]
+    rows: Sequence[DocumentRow]
+
+    async def add(self, store: Store, run: DocumentRow | None = None) -> Sequence[wire.ThreadMessage]:
+        """Put them at the thread's end, and a run on them with them, all or none. NotFound: there is no such thread."""
+        begun = [] if run is None else [run]
+        if self.rows:  # together: the model is shown the items, the client the documents
+            await store.append_items(self.owner, self.thread_id, self.items, [*self.rows, *begun])
+        elif run is not None:
+            await store.put_document(run)
+        return self.values
+
+
+def new_messages(
+    service: Service, owner: str, thread_id: str, given: Sequence[wire.CreateMessage]
+) -> NewMessages:
+    """Messages for a thread."""
+    now = service.clock.now()
+    made = [translate.message(each, thread_id, service.ids, now) for each in given]
+    return NewMessages(
+        owner=owner,
+        thread_id=thread_id,
+        values=[message for _, message in made],
+        items=[item for item, _ in made],
+        rows=[row_of(MESSAGE, owner, message, parent=thread_id, at=now) for _, message in made],
+    )
+
+
+async def last_item(store: Store, owner: str, thread_id: str) -> str | None:
+    """The id of a thread's newest item."""
+    rows, _ = await store.list_items(owner, thread_id, Page(limit=1))
+    return rows[0].id if rows else None
+
+
+def behind(items: Sequence[ContextItem], item_id: str | None) -> int:
+    """Where the part of a thread begins that stands behind an item; None: at its beginning."""
+    ids = [context.item.id for context in items]
+    return ids.index(item_id) + 1 if item_id in ids else 0
+
+
+async def clear_leftovers(store: Store, owner: str, kept: KeptRun) -> None:
+    """Take away what a turn that was cut short has left in its thread."""
+    run = kept.run
+    items = await store.all_items(owner, run.thread_id)
+    for context in items[behind(items, kept.stands_on) :]:
+        if context.item.id not in kept.items:
+            await store.delete_item(owner, run.thread_id, context.item.id or "")
+    messages, _ = await store.list_documents(MESSAGE, owner, Page(limit=_MANY), parent=run.thread_id)
+    for row in messages:
+        if (
+            msgspec.json.decode(row.body, type=wire.ThreadMessage).run_id == run.id
+            and row.id not in kept.items
+        ):
+            await store.delete_document(MESSAGE, owner, row.id)
+    known = {*kept.steps, *([kept.step.id] if kept.step is not None else [])}
+    steps, _ = await store.list_documents(STEP, owner, Page(limit=_MANY), parent=run.id)
+    for row in steps:
+        if row.id not in known:
+            await store.delete_document(STEP, owner, row.id)

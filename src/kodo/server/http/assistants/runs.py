@@ -1,0 +1,104 @@
+"""``/v1/threads/{id}/runs``: create (on a new thread too), retrieve, update, list, cancel, submit tool outputs."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.assistants import papers, translate
+from kodo.server.http.assistants.assistants import PAGE
+from kodo.server.http.assistants.job import Job
+from kodo.server.http.assistants.stream import DONE, error_frame, frame
+from kodo.server.http.bodies import EventStream, json_response
+from kodo.server.http.limits import Ticket
+from kodo.server.http.lists import page_of, query_of, wire_list
+from kodo.server.http.state import caller, json_body, state
+from kodo.server.wire import assistants as wire
+
+INCLUDE = ("include", "include[]")
+"""Asks for results of file searches, which this server never has: taken, and without an effect."""
+
+POLL_MS = "200"
+"""How soon the SDK's polling helpers are told to ask again, in milliseconds: the way is short here."""
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/threads/{id}/runs``."""
+    return await _create(request, wire.CreateRun, request.path_params["thread_id"])
+
+
+async def create_with_thread(request: Request) -> Response:
+    """``POST /v1/threads/runs``."""
+    return await _create(request, wire.CreateThreadAndRun, None)
+
+
+async def _create(
+    request: Request, kind: type[wire.CreateRun] | type[wire.CreateThreadAndRun], thread_id: str | None
+) -> Response:
+    here, who = state(request), caller(request)
+    ticket = here.limits.admit(who)
+    with ticket.starting():
+        query_of(request, INCLUDE)
+        body = translate.body(await json_body(request), kind)
+        job = await here.runs.create(who.owner, body, thread_id, charge=ticket.charge)
+    return _answer(job, ticket, 0 if body.stream else None)
+
+
+async def submit_tool_outputs(request: Request) -> Response:
+    """``POST /v1/threads/{id}/runs/{id}/submit_tool_outputs``."""
+    here, who, path = state(request), caller(request), request.path_params
+    ticket = here.limits.admit(who)
+    with ticket.starting():
+        body = translate.body(await json_body(request), wire.SubmitToolOutputs)
+        job = await here.runs.waiting(who.owner, path["thread_id"], path["run_id"])
+        position = job.position
+        await job.submit(body.tool_outputs)
+    return _answer(job, ticket, position if body.stream else None)
+
+
+def _answer(job: Job, ticket: Ticket, stream_from: int | None) -> Response:
+    """The run, or what it tells from a position on. It does not end with its reader."""
+    if stream_from is None:
+        ticket.close()
+        return json_response(job.run, headers=ticket.headers)
+
+    async def finished() -> None:
+        ticket.close()
+
+    return EventStream(
+        job.follow(stream_from),
+        frame,
+        headers=ticket.headers,
+        finished=finished,
+        on_error=error_frame,
+        tail=DONE,
+    )
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/threads/{id}/runs/{id}``."""
+    path = request.path_params
+    run = await state(request).runs.get(caller(request).owner, path["thread_id"], path["run_id"])
+    return json_response(run, headers={"openai-poll-after-ms": POLL_MS})
+
+
+async def update(request: Request) -> Response:
+    """``POST /v1/threads/{id}/runs/{id}``: its metadata."""
+    body = translate.body(await json_body(request), wire.NewMetadata)
+    path, runs = request.path_params, state(request).runs
+    return json_response(await runs.update(caller(request).owner, path["thread_id"], path["run_id"], body))
+
+
+async def cancel(request: Request) -> Response:
+    """``POST /v1/threads/{id}/runs/{id}/cancel``."""
+    path, runs = request.path_params, state(request).runs
+    return json_response(await runs.cancel(caller(request).owner, path["thread_id"], path["run_id"]))
+
+
+async def list_runs(request: Request) -> Response:
+    """``GET /v1/threads/{id}/runs``."""
+    here, owner = state(request), caller(request).owner
+    page = page_of(query_of(request, PAGE))
+    thread = await papers.found(here.store, papers.THREAD, owner, request.path_params["thread_id"])
+    rows, more = await here.store.list_documents(papers.RUN, owner, page, parent=thread.id)
+    return json_response(wire_list([here.runs.value(row) for row in rows], [row.id for row in rows], more))

@@ -1,0 +1,203 @@
+"""From the Assistants API's words to the lifecycle's: bodies, messages, and a run as a request. No HTTP, no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from kodo.server.lifecycle.context import OUTPUTS, new_row
+from kodo.server.lifecycle.ports import ContextItem, Ids
+from kodo.server.lifecycle.records import ItemRow
+from kodo.server.wire import assistants as wire
+from kodo.server.wire import decode
+from kodo.server.wire.decode import BadBody
+from kodo.server.wire.items import FunctionCall, InputImage, InputText, Message, OutputText, Part
+from kodo.server.wire.request import CreateResponse
+
+T = TypeVar("T")
+_HOSTED = ("code_interpreter", "file_search")
+
+
+def body(raw: Mapping[str, Any], kind: type[T]) -> T:
+    """A checked body. What only the hosted service could run is refused by name.
+
+    Raises:
+        BadBody: something in it is unknown, refused or wrong.
+    """
+    given = _without_hosted(raw, "")
+    thread = given.get("thread")
+    if isinstance(thread, Mapping):
+        given["thread"] = _without_hosted(thread, "thread.")
+    value: T = decode.convert(given, kind)
+    strategy = getattr(value, "truncation_strategy", None)
+    if strategy is not None and (strategy.type == "last_messages") != (strategy.last_messages is not None):
+        raise BadBody(
+            "'truncation_strategy.last_messages' belongs to the type 'last_messages', which needs it.",
+            "truncation_strategy.last_messages",
+            "invalid_value",
+        )
+    return value
+
+
+def _without_hosted(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """A body without the fields that serve hosted tools; they may only be empty."""
+    given = dict(raw)
+    if given.pop("tool_resources", None):
+        raise _refused(f"{path}tool_resources", "tool resources serve code_interpreter and file_search")
+    for index, tool in enumerate(_mappings(given.get("tools"))):
+        if tool.get("type") in _HOSTED:
+            raise _refused(f"{path}tools[{index}].type", f"tools of type '{tool['type']}'")
+    choice = given.get("tool_choice")
+    if isinstance(choice, Mapping) and choice.get("type") in _HOSTED:
+        raise _refused(f"{path}tool_choice.type", f"tools of type '{choice['type']}'")
+    for name in ("messages", "additional_messages"):
+        if isinstance(given.get(name), list):
+            given[name] = [_message(each, f"{path}{name}[{n}].") for n, each in enumerate(given[name])]
+    return _message(given, path) if "role" in given else given
+
+
+def _message(raw: Any, path: str) -> Any:
+    if not isinstance(raw, Mapping):
+        return raw
+    given = dict(raw)
+    if given.pop("attachments", None):
+        raise _refused(f"{path}attachments", "attachments serve code_interpreter and file_search")
+    for index, part in enumerate(_mappings(given.get("content"))):
+        if part.get("type") == "image_file":
+            where = f"{path}content[{index}].type"
+            raise BadBody("Images by file id are not supported here.", where, "unsupported_content")
+    return given
+
+
+def _mappings(value: Any) -> list[Mapping[str, Any]]:
+    """A list's objects; what is none stands for itself as an empty one, so that positions are kept."""
+    return [each if isinstance(each, Mapping) else {} for each in value] if isinstance(value, list) else []
+
+
+def _refused(param: str, what: str) -> BadBody:
+    message = f"Unsupported: '{param}': {what}, which run only on the hosted service."
+    return BadBody(message, param, "unsupported_parameter")
+
+
+# --- messages --------------------------------------------------------------------------------------------------------
+
+
+def message(
+    given: wire.CreateMessage, thread_id: str, ids: Ids, now: float
+) -> tuple[ItemRow, wire.ThreadMessage]:
+    """A client's message: as the model is shown it, and as it is given back. Both have one id."""
+    content = (wire.TextGiven(text=given.content),) if isinstance(given.content, str) else given.content
+    row = new_row(ids, Message(role=given.role, content=tuple(_part(given.role, part) for part in content)))
+    return row, wire.ThreadMessage(
+        id=row.id,
+        created_at=int(now),
+        completed_at=int(now),
+        thread_id=thread_id,
+        role=given.role,
+        content=tuple(_shown(part) for part in content),
+        metadata=dict(given.metadata or {}),
+    )
+
+
+def _part(role: str, part: wire.TextGiven | wire.ImageUrlBlock) -> Part:
+    if isinstance(part, wire.ImageUrlBlock):
+        return InputImage(image_url=part.image_url.url, detail=part.image_url.detail)
+    return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
+
+
+def _shown(part: wire.TextGiven | wire.ImageUrlBlock) -> wire.TextBlock | wire.ImageUrlBlock:
+    if isinstance(part, wire.ImageUrlBlock):
+        return part
+    return wire.TextBlock(text=wire.TextValue(value=part.text))
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+def new_run(
+    given: wire.RunOptions, assistant: wire.Assistant, thread_id: str, run_id: str, now: float, lives: float
+) -> wire.ThreadRun:
+    """A run as it begins: the assistant's settings, and those that the run sets apart. It lives ``lives`` seconds."""
+    instructions = given.instructions if given.instructions is not None else assistant.instructions or ""
+    if isinstance(given, wire.CreateRun) and given.additional_instructions:
+        instructions = f"{instructions}\n\n{given.additional_instructions}".strip()
+
+    def own(name: str) -> Any:
+        value = getattr(given, name)
+        return getattr(assistant, name) if value is None else value
+
+    return wire.ThreadRun(
+        id=run_id,
+        created_at=int(now),
+        thread_id=thread_id,
+        assistant_id=assistant.id,
+        expires_at=int(now + lives),
+        model=own("model"),
+        instructions=instructions,
+        tools=own("tools"),
+        metadata=dict(given.metadata or {}),
+        temperature=own("temperature"),
+        top_p=own("top_p"),
+        max_prompt_tokens=given.max_prompt_tokens,
+        max_completion_tokens=given.max_completion_tokens,
+        truncation_strategy=given.truncation_strategy or wire.TruncationStrategy(),
+        response_format=own("response_format"),
+        tool_choice=given.tool_choice or "auto",
+        parallel_tool_calls=given.parallel_tool_calls is not False,
+        reasoning_effort=own("reasoning_effort"),
+    )
+
+
+def request(run: wire.ThreadRun, *, most: int | None, forced: bool) -> CreateResponse:
+    """A turn of a run as a response: nothing of it is stored there, and its context comes as a local parent, named like
+    the thread. ``most``: tokens it may still say. ``forced``: whether ``tool_choice`` may still force a call; once one
+    was made the model is free to answer, else the run would never end.
+
+    Raises:
+        BadBody: a tool, choice or format does not fit.
+    """
+    choice: Any = msgspec.to_builtins(run.tool_choice)
+    if isinstance(choice, dict):
+        choice = {"type": "function", "name": choice["function"]["name"]}
+    known = {tool.function.name for tool in run.tools}
+    wanted = {choice["name"]} if isinstance(choice, dict) else known
+    if choice not in ("auto", "none") and not (known and wanted <= known):
+        raise BadBody("'tool_choice' asks for a tool that is not there.", "tool_choice", "invalid_value")
+    if not forced and choice != "none":
+        choice = "auto"
+    form: Any = msgspec.to_builtins(run.response_format)
+    if form == "auto":
+        form = {"type": "text"}
+    elif form["type"] == "json_schema":
+        form = {"type": "json_schema", **form["json_schema"]}
+    raw: dict[str, Any] = {
+        "model": run.model,
+        "store": False,
+        "stream": True,
+        "previous_response_id": run.thread_id,
+        "instructions": run.instructions or None,
+        "max_output_tokens": most,
+        "temperature": run.temperature,
+        "top_p": run.top_p,
+        "parallel_tool_calls": run.parallel_tool_calls,
+        "truncation": "auto",
+        "text": {"format": form},
+    }
+    if run.tools:
+        raw["tools"] = [{"type": "function", **msgspec.to_builtins(tool.function)} for tool in run.tools]
+        raw["tool_choice"] = choice
+    if run.reasoning_effort is not None:
+        raw["reasoning"] = {"effort": run.reasoning_effort}
+    return decode.create_response(raw)
+
+
+def last_messages(items: Sequence[ContextItem], count: int) -> tuple[ContextItem, ...]:
+    """The newest ``count`` messages and what stands between them; no output without its call."""
+    places = [place for place, context in enumerate(items) if isinstance(context.item, Message)]
+    kept = items[places[-count] :] if len(places) > count else items
+    calls = {context.item.call_id for context in kept if isinstance(context.item, FunctionCall)}
+    return tuple(
+        context for context in kept if not isinstance(context.item, OUTPUTS) or context.item.call_id in calls
+    )

@@ -1,0 +1,62 @@
+"""One request of a batch: the same function that the endpoint has behind its HTTP, tried again while the engine is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+from kodo.server.http.errors import internal_error, translate
+from kodo.server.lifecycle.admission import Priority
+from kodo.server.lifecycle.errors import EngineFailed, KodoError, Overloaded, StoreFailed
+from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire.decode import BadBody, json_object
+
+logger = logging.getLogger(__name__)
+
+Answered: TypeAlias = Callable[[Service, Call, Mapping[str, object]], Awaitable[Any]]
+"""What stands behind an endpoint: a body to its whole answer."""
+
+ATTEMPTS: Final = 3
+"""How often a request is given to an engine that breaks off, before that is its result."""
+_NOT_IN_A_BATCH = ("stream", "background")
+
+
+async def ask(service: Service, owner: str, answered: Answered, raw: bytes) -> tuple[int, bytes]:
+    """Status and body, as the endpoint would answer; background work, so that it stands back for everybody else.
+
+    While the engine is away it waits: that is no result.
+
+    Raises:
+        StoreFailed: nothing can be kept now.
+    """
+    call = Call(owner=owner, priority=Priority.BACKGROUND)
+    failures = 0
+    while True:
+        try:
+            return 200, msgspec.json.encode(await answered(service, call, _body(raw)))
+        except Overloaded as error:
+            await asyncio.sleep(error.retry_after)
+        except StoreFailed:
+            raise
+        except (KodoError, BadBody) as error:
+            failures += 1
+            if not isinstance(error, EngineFailed) or failures >= ATTEMPTS:
+                status, envelope = translate(error)
+                return status, msgspec.json.encode(envelope)
+            await asyncio.sleep(failures)
+        except Exception:
+            logger.exception("a request of a batch broke")
+            return 500, msgspec.json.encode(internal_error())
+
+
+def _body(raw: bytes) -> dict[str, Any]:
+    body = json_object(raw)
+    for name in _NOT_IN_A_BATCH:
+        if body.get(name):
+            raise BadBody(f"'{name}' has no meaning in a batch.", name, "unsupported_parameter")
+    return body

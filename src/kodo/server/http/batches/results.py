@@ -1,0 +1,187 @@
+"""A batch's results on disk: two files of lines, appended to, whole after any kind of end.
+
+A result counts once its line is on disk; what a kill left of a last line is cut off when the files are opened again,
+and its request is run again. Results that come together go to disk together, with one sync.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+from typing import IO
+
+import msgspec
+from msgspec import Struct
+
+from kodo.server.http.batches.source import key
+from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.wire.batches import ResultLine
+from kodo.server.wire.response import InputTokensDetails, OutputTokensDetails, ResponseUsage
+
+_BLOCK = 2**16
+_encode = msgspec.json.Encoder().encode
+
+
+class _Details(Struct):
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+
+class _Usage(Struct):
+    """Usage in the words of the Responses API, or of the others."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    input_tokens_details: _Details | None = None
+    output_tokens_details: _Details | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+
+class _Body(Struct):
+    usage: _Usage | None = None
+
+
+class _Answer(Struct):
+    status_code: int
+    body: _Body
+
+
+class _Seen(Struct):
+    """What is counted of a line."""
+
+    custom_id: str
+    response: _Answer | None = None
+
+
+_seen = msgspec.json.Decoder(_Seen)
+
+
+class Results:
+    """The two files, opened. Made by blocking code: the files are read through once."""
+
+    def __init__(self, output: Path, errors: Path) -> None:
+        """Open, or begin. Raises ``StoreFailed``."""
+        self.done: set[bytes] = set()
+        """Keys of the requests that have a result."""
+        self.completed = 0
+        self.failed = 0
+        self._tokens = dict.fromkeys(("input", "cached", "output", "reasoning"), 0)
+        self._waiting: list[ResultLine] = []
+        self._turn = asyncio.Lock()
+        self._writing = threading.Lock()
+        self._broken: str | None = None
+        self._files: list[IO[bytes]] = []
+        try:
+            for path in (output, errors):
+                self._files.append(_opened(path))
+                with path.open("rb") as lines:
+                    for raw in lines:
+                        self._count(raw)
+        except OSError as error:
+            self.close()
+            raise _failed(error.strerror) from error
+
+    async def add(self, line: ResultLine) -> None:
+        """Keep a result; on disk when this returns. A request that has one already keeps it.
+
+        Raises:
+            StoreFailed: the disk is full, or fails; from then on nothing is taken, and the files must be opened anew.
+        """
+        self._waiting.append(line)
+        async with self._turn:
+            lines, self._waiting = self._waiting, []
+            await asyncio.to_thread(self._write, lines)
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of output and errors."""
+        output, errors = (os.fstat(file.fileno()).st_size for file in self._files)
+        return output, errors
+
+    @property
+    def usage(self) -> ResponseUsage:
+        """Tokens of all answers together."""
+        tokens = self._tokens
+        return ResponseUsage(
+            input_tokens=tokens["input"],
+            input_tokens_details=InputTokensDetails(cached_tokens=tokens["cached"]),
+            output_tokens=tokens["output"],
+            output_tokens_details=OutputTokensDetails(reasoning_tokens=tokens["reasoning"]),
+            total_tokens=tokens["input"] + tokens["output"],
+        )
+
+    def close(self) -> None:
+        """Close both; a write that goes on in a thread ends first."""
+        with self._writing:
+            for file in self._files:
+                file.close()
+
+    # --- inside ---
+
+    def _write(self, lines: list[ResultLine]) -> None:
+        """Append what is new, then sync. Runs in a thread; one at a time, also when nobody waits for it any more."""
+        with self._writing:
+            if self._broken is not None or any(file.closed for file in self._files):
+                raise _failed(self._broken or "it was closed")
+            new: tuple[list[bytes], list[bytes]] = ([], [])
+            for line in lines:
+                if key(line.custom_id) in self.done:
+                    continue
+                raw = _encode(line) + b"\n"
+                self._count(raw)
+                good = line.response is not None and line.response.status_code < 400
+                new[0 if good else 1].append(raw)
+            try:
+                for file, raws in zip(self._files, new, strict=True):
+                    if raws:
+                        file.write(b"".join(raws))
+                        file.flush()
+                        os.fsync(file.fileno())
+            except OSError as error:
+                self._broken = error.strerror
+                raise _failed(error.strerror) from error
+
+    def _count(self, raw: bytes) -> None:
+        seen = _seen.decode(raw)
+        self.done.add(key(seen.custom_id))
+        if seen.response is None:
+            return
+        if seen.response.status_code >= 400:
+            self.failed += 1
+            return
+        self.completed += 1
+        usage = seen.response.body.usage
+        if usage is None:
+            return
+        read = usage.input_tokens_details or usage.prompt_tokens_details or _Details()
+        written = usage.output_tokens_details or usage.completion_tokens_details or _Details()
+        self._tokens["input"] += usage.input_tokens + usage.prompt_tokens
+        self._tokens["cached"] += read.cached_tokens
+        self._tokens["output"] += usage.output_tokens + usage.completion_tokens
+        self._tokens["reasoning"] += written.reasoning_tokens
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """A file to append to, without the half line that a kill left at its end."""
+    path.touch(mode=0o600)
+    file = path.open("r+b")
+    end = size = os.fstat(file.fileno()).st_size
+    while end > 0:
+        start = max(0, end - _BLOCK)
+        newline = os.pread(file.fileno(), end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        file.truncate(end)
+    file.seek(end)
+    return file
+
+
+def _failed(reason: str | None) -> StoreFailed:
+    return StoreFailed(f"A batch's results could not be written: {reason}.")

@@ -1,0 +1,54 @@
+"""What ``/metrics`` says about batches. See docs/metrics.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from kodo.server.wire.batches import BatchStatus
+
+
+class Tally:
+    """Counters of this process's work on batches."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._ended = Counter(
+            "kodo_batches_ended", "Batches that ended, by status.", ("status",), registry=registry
+        )
+        self._requests = Counter(
+            "kodo_batch_requests",
+            "Requests of batches whose result is on disk, by result: completed, failed.",
+            ("result",),
+            registry=registry,
+        )
+
+    def watch(self, unfinished: Callable[[], Mapping[BatchStatus, int]]) -> None:
+        """Report the batches that are not over, too: how many are in each status."""
+        self._registry.register(_Unfinished(unfinished))
+
+    def ended(self, status: BatchStatus) -> None:
+        """A batch ended."""
+        self._ended.labels(status).inc()
+
+    def answered(self, status_code: int) -> None:
+        """A request has its result, with this HTTP status."""
+        self._requests.labels("completed" if status_code < 400 else "failed").inc()
+
+
+class _Unfinished:
+    """Read when asked."""
+
+    def __init__(self, unfinished: Callable[[], Mapping[BatchStatus, int]]) -> None:
+        self._unfinished = unfinished
+
+    def collect(self) -> Iterable[Metric]:
+        """Prometheus' interface."""
+        batches = GaugeMetricFamily(
+            "kodo_batches", "Batches that are not over, by status.", labels=("status",)
+        )
+        for status, count in self._unfinished().items():
+            batches.add_metric((status,), count)
+        return (batches,)

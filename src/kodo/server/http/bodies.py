@@ -1,0 +1,138 @@
+"""The pieces every endpoint uses: a bounded body, JSON out, an event stream, a client that goes away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from kodo.server.lifecycle.errors import KodoError, TooLarge
+
+T = TypeVar("T")
+PIECES = "kodo.pieces"
+"""Where a request's scope has the ``send`` for the pieces of a stream: past those who look at its beginning only."""
+_encode = msgspec.json.Encoder().encode
+
+
+class ClientGone(Exception):
+    """The client hung up before it had its answer."""
+
+
+async def on_gone(request: Request, error: Exception) -> Response:
+    """Starlette's handler for :class:`ClientGone`: nobody reads this; the status shows in the metrics only."""
+    return Response(status_code=499)
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body, at most ``limit`` bytes.
+
+    Raises:
+        TooLarge: there is more.
+        ClientGone: it never came.
+    """
+    declared = request.headers.get("content-length", "")
+    too_large = TooLarge(f"The body is larger than {limit} bytes.")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """A wire value as an answer."""
+    return Response(_encode(value), status, headers=dict(headers or {}), media_type="application/json")
+
+
+async def or_gone(request: Request, work: Awaitable[T]) -> T:
+    """The result of ``work``, unless the client goes away first.
+
+    Raises:
+        ClientGone: it did; ``work`` was cancelled.
+    """
+    task = asyncio.ensure_future(work)
+    gone = asyncio.create_task(_disconnected(request.receive))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            raise ClientGone
+        return task.result()
+    finally:
+        gone.cancel()
+        task.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream(Response):
+    """Server-Sent Events: whatever is ready goes out in one write, and ``finished`` is awaited however it ends."""
+
+    def __init__(
+        self,
+        batches: AsyncIterator[Sequence[T]],
+        frame: Callable[[T], bytes],
+        *,
+        headers: Mapping[str, str],
+        finished: Callable[[], Awaitable[None]],
+        on_error: Callable[[KodoError], bytes] | None = None,
+        tail: bytes = b"",
+    ) -> None:
+        super().__init__(
+            None,
+            200,
+            headers={"cache-control": "no-cache", "x-accel-buffering": "no", **headers},
+            media_type="text/event-stream",
+        )
+        del self.headers["content-length"]
+        self._batches = batches
+        self._frame = frame
+        self._finished = finished
+        self._on_error = on_error
+        self._tail = tail
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        writing = asyncio.create_task(self._write(send, scope.get(PIECES, send)))
+        gone = asyncio.create_task(_disconnected(receive))
+        try:
+            await asyncio.wait((writing, gone), return_when=asyncio.FIRST_COMPLETED)
+            if writing.done():
+                writing.result()
+        finally:
+            for task in (writing, gone):
+                task.cancel()
+            await asyncio.gather(writing, gone, return_exceptions=True)
+            await self._finished()
+
+    async def _write(self, begin: Send, send: Send) -> None:
+        await begin({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        frame = self._frame
+        try:
+            async for batch in self._batches:
+                body = b"".join([frame(event) for event in batch])
+                if body:
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+        except KodoError as error:
+            if self._on_error is None:
+                raise
+            await send({"type": "http.response.body", "body": self._on_error(error), "more_body": True})
+        await send({"type": "http.response.body", "body": self._tail, "more_body": False})

@@ -1,0 +1,130 @@
+"""From the lifecycle's events to chunks, and from a Response to a ChatCompletion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from kodo.server.wire import chat
+from kodo.server.wire import events as ev
+from kodo.server.wire.items import (
+    CustomToolCall,
+    FunctionCall,
+    Logprob,
+    Message,
+    OutputText,
+    Reasoning,
+    text_of,
+)
+from kodo.server.wire.response import Response, ResponseUsage
+
+
+def finish_reason(response: Response) -> chat.FinishReason:
+    """Why an answer ended, in the chat API's words."""
+    if response.incomplete_details is not None:
+        return "content_filter" if response.incomplete_details.reason == "content_filter" else "length"
+    called = any(isinstance(item, FunctionCall | CustomToolCall) for item in response.output)
+    return "tool_calls" if called else "stop"
+
+
+def choice(index: int, response: Response) -> chat.Choice:
+    """One answer."""
+    text: list[str] = []
+    reasoning: list[str] = []
+    calls: list[chat.ToolCall] = []
+    logprobs: list[Logprob] = []
+    for item in response.output:
+        if isinstance(item, Message):
+            text.append(text_of(item.content))
+            logprobs.extend(
+                entry for part in item.content if isinstance(part, OutputText) for entry in part.logprobs
+            )
+        elif isinstance(item, Reasoning):
+            reasoning.extend(part.text for part in item.summary)
+        elif isinstance(item, FunctionCall):
+            called = chat.CalledFunction(name=item.name, arguments=item.arguments)
+            calls.append(chat.ToolCall(id=item.call_id, type="function", function=called))
+        elif isinstance(item, CustomToolCall):
+            free = chat.CalledCustom(name=item.name, input=item.input)
+            calls.append(chat.ToolCall(id=item.call_id, type="custom", custom=free))
+    message = chat.ChatMessage(
+        content="".join(text) if text else None,
+        tool_calls=tuple(calls) if calls else UNSET,
+        reasoning_content="".join(reasoning) if reasoning else UNSET,
+    )
+    return chat.Choice(
+        index=index,
+        message=message,
+        logprobs=chat.ChoiceLogprobs(content=tuple(logprobs)) if logprobs else None,
+        finish_reason=finish_reason(response),
+    )
+
+
+def usage(all_usage: Sequence[ResponseUsage | None]) -> chat.CompletionUsage:
+    """The usage of ``n`` answers to one prompt: the prompt once, the answers together."""
+    counted = [one for one in all_usage if one is not None]
+    prompt = counted[0].input_tokens if counted else 0
+    answers = sum(one.output_tokens for one in counted)
+    details = counted[0].input_tokens_details if counted else None
+    return chat.CompletionUsage(
+        prompt_tokens=prompt,
+        completion_tokens=answers,
+        total_tokens=prompt + answers,
+        prompt_tokens_details=chat.PromptTokensDetails(
+            cached_tokens=details.cached_tokens if details else 0,
+            cache_write_tokens=details.cache_write_tokens if details else 0,
+        ),
+        completion_tokens_details=chat.CompletionTokensDetails(
+            reasoning_tokens=sum(one.output_tokens_details.reasoning_tokens for one in counted)
+        ),
+    )
+
+
+class Chunks:
+    """The chunks of one of ``n`` answers, from its events."""
+
+    def __init__(self, index: int) -> None:
+        self._index = index
+        self._calls: dict[str, int] = {}
+
+    def of(self, event: ev.StreamEvent) -> list[chat.ChunkChoice]:
+        """What an event adds; often nothing."""
+        match event:
+            case ev.ResponseCreated():
+                return [self._choice(chat.Delta(role="assistant", content=""))]
+            case ev.OutputTextDelta():
+                logprobs = chat.ChoiceLogprobs(content=event.logprobs) if event.logprobs else None
+                return [self._choice(chat.Delta(content=event.delta), logprobs)]
+            case ev.ReasoningSummaryTextDelta():
+                return [self._choice(chat.Delta(reasoning_content=event.delta))]
+            case ev.OutputItemAdded(item=FunctionCall() | CustomToolCall() as item):
+                return [self._begun(item)]
+            case ev.FunctionCallArgumentsDelta():
+                called = chat.CalledFunction(arguments=event.delta)
+                return [self._call(chat.ToolCall(index=self._calls[event.item_id], function=called))]
+            case ev.CustomToolCallInputDelta():
+                free = chat.CalledCustom(input=event.delta)
+                return [self._call(chat.ToolCall(index=self._calls[event.item_id], custom=free))]
+            case ev.ResponseCompleted() | ev.ResponseIncomplete():
+                return [self._choice(chat.Delta(), finish=finish_reason(event.response))]
+        return []
+
+    def _begun(self, item: FunctionCall | CustomToolCall) -> chat.ChunkChoice:
+        index = self._calls[item.id or ""] = len(self._calls)
+        if isinstance(item, FunctionCall):
+            called = chat.CalledFunction(name=item.name, arguments="")
+            return self._call(chat.ToolCall(index=index, id=item.call_id, type="function", function=called))
+        free = chat.CalledCustom(name=item.name, input="")
+        return self._call(chat.ToolCall(index=index, id=item.call_id, type="custom", custom=free))
+
+    def _call(self, call: chat.ToolCall) -> chat.ChunkChoice:
+        return self._choice(chat.Delta(tool_calls=(call,)))
+
+    def _choice(
+        self,
+        delta: chat.Delta,
+        logprobs: chat.ChoiceLogprobs | None = None,
+        finish: chat.FinishReason | None = None,
+    ) -> chat.ChunkChoice:
+        return chat.ChunkChoice(index=self._index, delta=delta, logprobs=logprobs, finish_reason=finish)

@@ -1,0 +1,194 @@
+"""``POST /v1/chat/completions``, and the stored ones: list, retrieve, update, delete, messages."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.bodies import json_response
+from kodo.server.http.chat import answer, serving
+from kodo.server.http.chat.request import chat_request
+from kodo.server.http.lists import matching, page_of, query_of, wire_list
+from kodo.server.http.state import caller, json_body, state
+from kodo.server.lifecycle.errors import NotFound
+from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.records import DocumentRow
+from kodo.server.lifecycle.run import Run
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire import chat
+from kodo.server.wire.decode import convert
+from kodo.server.wire.request import Metadata
+
+KIND = "chat.completion"
+_encode = msgspec.json.Encoder().encode
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/chat/completions``."""
+    return await serving.serve(_FAMILY, request)
+
+
+async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> Any:
+    """See :func:`kodo.server.http.chat.serving.answered`."""
+    return await serving.answered(_FAMILY, service, call, raw)
+
+
+async def _whole(
+    service: Service, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
+) -> chat.ChatCompletion:
+    value = _completion(_new_id(), body, runs)
+    if body.store:
+        await _keep(service, owner, body, value)
+    return value
+
+
+async def _frames(
+    service: Service, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
+) -> AsyncIterator[list[chat.ChatChunk]]:
+    completion_id = _new_id()
+    with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)
+
+    def chunk(
+        choices: tuple[chat.ChunkChoice, ...], usage: chat.CompletionUsage | None = None
+    ) -> chat.ChatChunk:
+        return chat.ChatChunk(
+            id=completion_id,
+            created=runs[0].response.created_at,
+            model=body.model,
+            choices=choices,
+            usage=usage if with_usage else UNSET,
+            service_tier=runs[0].response.service_tier,
+        )
+
+    async for choices in serving.merged(runs):
+        yield [chunk((choice,)) for choice in choices]
+    if with_usage:
+        yield [chunk((), answer.usage([run.response.usage for run in runs]))]
+    if body.store:
+        await _keep(service, owner, body, _completion(completion_id, body, runs))
+
+
+_FAMILY = serving.Family(parse=chat_request, requests=lambda body: [body], whole=_whole, frames=_frames)
+
+
+def _new_id() -> str:
+    return f"chatcmpl-{secrets.token_hex(12)}"
+
+
+def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run]) -> chat.ChatCompletion:
+    return chat.ChatCompletion(
+        id=completion_id,
+        created=runs[0].response.created_at,
+        model=body.model,
+        choices=tuple(answer.choice(index, run.response) for index, run in enumerate(runs)),
+        usage=answer.usage([run.response.usage for run in runs]),
+        service_tier=runs[0].response.service_tier,
+        metadata=dict(body.metadata) if body.metadata is not None else UNSET,
+    )
+
+
+# --- stored ones -----------------------------------------------------------------------------------------------------
+
+
+class _Kept(Struct, frozen=True, kw_only=True):
+    """What is stored: the answer, and the messages it answers."""
+
+    completion: chat.ChatCompletion
+    messages: list[dict[str, Any]]
+
+
+class _Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    metadata: Metadata | None
+
+
+async def _keep(service: Service, owner: str, body: chat.ChatRequest, value: chat.ChatCompletion) -> None:
+    messages = [{"id": f"{value.id}-{index}", **message} for index, message in enumerate(body.messages)]
+    row = DocumentRow(
+        kind=KIND,
+        id=value.id,
+        owner=owner,
+        created_at=service.clock.now(),
+        body=_encode(_Kept(completion=value, messages=messages)),
+    )
+    await service.store.put_document(row)
+
+
+async def _found(request: Request) -> tuple[DocumentRow, _Kept]:
+    completion_id = request.path_params["completion_id"]
+    row = await state(request).store.get_document(KIND, caller(request).owner, completion_id)
+    if row is None:
+        raise NotFound(
+            f"Chat completion with id '{completion_id}' not found.",
+            param="completion_id",
+            code="completion_not_found",
+        )
+    return row, _kept(row)
+
+
+def _kept(row: DocumentRow) -> _Kept:
+    return msgspec.json.decode(row.body, type=_Kept)
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/chat/completions/{id}``."""
+    return json_response((await _found(request))[1].completion)
+
+
+async def update(request: Request) -> Response:
+    """``POST /v1/chat/completions/{id}``: its metadata."""
+    body: _Update = convert(await json_body(request), _Update)
+    row, kept = await _found(request)
+    value = msgspec.structs.replace(kept.completion, metadata=dict(body.metadata or {}))
+    changed = _encode(msgspec.structs.replace(kept, completion=value))
+    await state(request).store.update_document(
+        msgspec.structs.replace(row, body=changed, version=row.version + 1)
+    )
+    return json_response(value)
+
+
+async def delete(request: Request) -> Response:
+    """``DELETE /v1/chat/completions/{id}``."""
+    row, _ = await _found(request)
+    await state(request).store.delete_document(KIND, row.owner, row.id)
+    return json_response({"id": row.id, "object": "chat.completion.deleted", "deleted": True})
+
+
+async def list_stored(request: Request) -> Response:
+    """``GET /v1/chat/completions``: the stored ones, oldest first, by model and metadata."""
+    query = query_of(request, ("after", "limit", "order", "model"), prefix="metadata[")
+    store, owner, model = state(request).store, caller(request).owner, query.get("model")
+    wanted = {
+        name[len("metadata[") : -1]: value for name, value in query.items() if name.startswith("metadata[")
+    }
+    rows, more = await matching(
+        lambda page: store.list_documents(KIND, owner, page),
+        page_of({"order": "asc", **query}),
+        lambda row: _matches(_kept(row).completion, model, wanted),
+    )
+    return json_response(wire_list([_kept(row).completion for row in rows], [row.id for row in rows], more))
+
+
+def _matches(value: chat.ChatCompletion, model: str | None, metadata: dict[str, str]) -> bool:
+    given = value.metadata if isinstance(value.metadata, dict) else {}
+    return model in (None, value.model) and metadata.items() <= given.items()
+
+
+async def messages(request: Request) -> Response:
+    """``GET /v1/chat/completions/{id}/messages``."""
+    page = page_of(query_of(request, ("after", "limit", "order")))
+    _, kept = await _found(request)
+    found = kept.messages if page.order == "asc" else kept.messages[::-1]
+    ids = [message["id"] for message in found]
+    if page.after not in (None, *ids):
+        raise NotFound(f"No message found with id '{page.after}'.", param="after", code="message_not_found")
+    start = 0 if page.after is None else ids.index(page.after) + 1
+    shown = found[start : start + page.limit]
+    return json_response(
+        wire_list(shown, [message["id"] for message in shown], start + page.limit < len(found))
+    )

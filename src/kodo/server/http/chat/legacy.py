@@ -1,0 +1,180 @@
+"""``POST /v1/completions``: a prompt instead of messages, answered by the same chat model.
+
+The prompt becomes the user's message; with a ``suffix`` the model is asked for what belongs between the two. Chat
+models answer a prompt, they do not continue it: that is what stands behind this endpoint on the hosted service, too,
+since its last completion models are gone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.chat import answer, serving
+from kodo.server.http.chat.request import chat_request
+from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.run import Run
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire import chat
+from kodo.server.wire.decode import BadBody, convert
+from kodo.server.wire.legacy import LegacyChoice, LegacyCompletion, LegacyLogprobs, LegacyRequest
+
+_SUFFIX = (
+    "Write only the text that belongs between BEGINNING and END.\n\nBEGINNING:\n{prompt}\n\nEND:\n{suffix}"
+)
+
+
+async def create(request: Request) -> Response:
+    """The endpoint."""
+    return await serving.serve(_FAMILY, request)
+
+
+async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> Any:
+    """See :func:`kodo.server.http.chat.serving.answered`."""
+    return await serving.answered(_FAMILY, service, call, raw)
+
+
+def legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
+    """The checked body. Raises :class:`BadBody`."""
+    prompt = raw.get("prompt")
+    if isinstance(prompt, list) and any(not isinstance(one, str) for one in prompt):
+        raise BadBody("Token arrays are not supported: send text.", "prompt", "unsupported_value")
+    body: LegacyRequest = convert(dict(raw), LegacyRequest)
+    if body.best_of is not None and body.best_of != (body.n or 1):
+        raise BadBody(
+            "best_of can only equal n: answers are not ranked here.", "best_of", "unsupported_value"
+        )
+    return body
+
+
+def chat_requests(body: LegacyRequest) -> list[chat.ChatRequest]:
+    """One chat request a prompt. Raises :class:`BadBody`."""
+    given = {
+        name: getattr(body, name)
+        for name in ("model", "stream", "stream_options", "max_tokens", "temperature", "top_p", "presence_penalty",
+                     "frequency_penalty", "logit_bias", "seed", "stop", "user", "n")
+    }  # fmt: skip
+    if body.logprobs is not None:
+        given |= {"logprobs": True, "top_logprobs": body.logprobs}
+    prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
+    texts = [
+        prompt if not body.suffix else _SUFFIX.format(prompt=prompt, suffix=body.suffix) for prompt in prompts
+    ]
+    return [chat_request({**given, "messages": [{"role": "user", "content": text}]}) for text in texts]
+
+
+def _echoed(body: LegacyRequest, index: int) -> str:
+    if not body.echo:
+        return ""
+    return body.prompt if isinstance(body.prompt, str) else body.prompt[index // (body.n or 1)]
+
+
+async def _whole(
+    _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
+) -> LegacyCompletion:
+    """The choices of the first prompt, then those of the next."""
+    choices = []
+    for index, run in enumerate(runs):
+        done = answer.choice(index, run.response)
+        before = _echoed(body, index)
+        choices.append(
+            LegacyChoice(
+                index=index,
+                text=before + (done.message.content or ""),
+                logprobs=_logprobs(done.logprobs, len(before)),
+                finish_reason="stop" if done.finish_reason == "tool_calls" else done.finish_reason,
+            )
+        )
+    return _completion(body, runs, tuple(choices), _usage(body, runs))
+
+
+def _usage(body: LegacyRequest, runs: Sequence[Run]) -> chat.CompletionUsage:
+    """Each prompt once, all answers."""
+    each = body.n or 1
+    by_prompt = [
+        answer.usage([run.response.usage for run in runs[place : place + each]])
+        for place in range(0, len(runs), each)
+    ]
+    first = by_prompt[0]
+    prompt, output = (
+        sum(one.prompt_tokens for one in by_prompt),
+        sum(one.completion_tokens for one in by_prompt),
+    )
+    cached = sum(one.prompt_tokens_details.cached_tokens for one in by_prompt)
+    return msgspec.structs.replace(
+        first,
+        prompt_tokens=prompt,
+        completion_tokens=output,
+        total_tokens=prompt + output,
+        prompt_tokens_details=msgspec.structs.replace(first.prompt_tokens_details, cached_tokens=cached),
+    )
+
+
+def _completion(
+    body: LegacyRequest,
+    runs: Sequence[Run],
+    choices: tuple[LegacyChoice, ...],
+    usage: chat.CompletionUsage | None,
+    name: str | None = None,
+) -> LegacyCompletion:
+    return LegacyCompletion(
+        id=name or f"cmpl-{secrets.token_hex(12)}",
+        created=runs[0].response.created_at,
+        model=body.model,
+        choices=choices,
+        usage=UNSET if usage is None else usage,
+    )
+
+
+def _logprobs(given: chat.ChoiceLogprobs | None, offset: int) -> LegacyLogprobs | None:
+    if given is None:
+        return None
+    offsets = []
+    for entry in given.content:
+        offsets.append(offset)
+        offset += len(entry.token)
+    return LegacyLogprobs(
+        tokens=tuple(entry.token for entry in given.content),
+        token_logprobs=tuple(entry.logprob for entry in given.content),
+        top_logprobs=tuple({top.token: top.logprob for top in entry.top_logprobs} for entry in given.content),
+        text_offset=tuple(offsets),
+    )
+
+
+async def _frames(
+    _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
+) -> AsyncIterator[list[LegacyCompletion]]:
+    name = f"cmpl-{secrets.token_hex(12)}"
+    told = [0] * len(runs)
+    """Characters of each answer so far."""
+    for index in range(len(runs)):
+        if before := _echoed(body, index):
+            told[index] = len(before)
+            yield [_completion(body, runs, (LegacyChoice(index=index, text=before),), None, name)]
+    async for choices in serving.merged(runs):
+        shown = []
+        for choice in choices:
+            text = choice.delta.content or ""
+            reason = "stop" if choice.finish_reason == "tool_calls" else choice.finish_reason
+            if text or reason:
+                piece = LegacyChoice(
+                    index=choice.index,
+                    text=text,
+                    logprobs=_logprobs(choice.logprobs, told[choice.index]),
+                    finish_reason=reason,
+                )
+                told[choice.index] += len(text)
+                shown.append(_completion(body, runs, (piece,), None, name))
+        if shown:
+            yield shown
+    if (body.stream_options or {}).get("include_usage"):
+        yield [_completion(body, runs, (), _usage(body, runs), name)]
+
+
+_FAMILY = serving.Family(parse=legacy_request, requests=chat_requests, whole=_whole, frames=_frames)

@@ -1,0 +1,222 @@
+"""From a chat request to the lifecycle's: messages become items, so the same words cost the same tokens on both APIs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import msgspec
+
+from kodo.server.lifecycle.ports import Sampling
+from kodo.server.wire import decode
+from kodo.server.wire.chat import REFUSED, ChatRequest
+from kodo.server.wire.decode import BadBody
+from kodo.server.wire.items import Item
+from kodo.server.wire.request import CreateResponse
+
+_PARTS = {"text": "input_text", "image_url": "input_image", "file": "input_file"}
+
+
+def chat_request(raw: Mapping[str, Any]) -> ChatRequest:
+    """The checked body. Raises :class:`BadBody`."""
+    for name, why in REFUSED.items():
+        if raw.get(name) is not None:
+            raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
+    body: ChatRequest = decode.convert({n: v for n, v in raw.items() if n not in REFUSED}, ChatRequest)
+    if not body.messages:
+        raise BadBody("'messages' must not be empty.", "messages", "invalid_value")
+    if body.top_logprobs is not None and not body.logprobs:
+        raise BadBody("top_logprobs needs logprobs: true.", "top_logprobs", "invalid_value")
+    return body
+
+
+def sampling(body: ChatRequest, index: int = 0) -> Sampling:
+    """What the Responses API has no words for. Each of ``n`` answers has a seed of its own."""
+    stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
+    bias = []
+    for token, value in (body.logit_bias or {}).items():
+        if not (token.isascii() and token.isdigit() and len(token) < 10):
+            raise BadBody("The keys of logit_bias are token ids.", f"logit_bias.{token}", "invalid_type")
+        bias.append((int(token), value))
+    return Sampling(stop=stop, logit_bias=tuple(bias), seed=None if body.seed is None else body.seed + index)
+
+
+def create_request(body: ChatRequest) -> CreateResponse:
+    """The same turn as ``POST /v1/responses`` would have it; not stored, the chat API keeps its own form.
+
+    Raises:
+        BadBody: a message, tool or format does not fit; ``param`` is its path in the chat request.
+    """
+    raw: dict[str, Any] = {
+        "model": body.model,
+        "store": False,
+        "stream": body.stream,
+        "max_output_tokens": body.max_completion_tokens or body.max_tokens,
+        "temperature": body.temperature,
+        "top_p": body.top_p,
+        "presence_penalty": body.presence_penalty,
+        "frequency_penalty": body.frequency_penalty,
+        "parallel_tool_calls": body.parallel_tool_calls,
+        "prompt_cache_key": body.prompt_cache_key,
+        "prompt_cache_retention": body.prompt_cache_retention,
+        "safety_identifier": body.safety_identifier,
+        "service_tier": "priority" if body.service_tier == "fast" else body.service_tier,
+        "text": {"format": _format(body.response_format), "verbosity": body.verbosity},
+        "tool_choice": _choice(body.tool_choice),
+    }
+    if body.logprobs:
+        raw["include"] = ["message.output_text.logprobs"]
+        raw["top_logprobs"] = body.top_logprobs
+    if body.reasoning_effort is not None:
+        raw["reasoning"] = {"effort": body.reasoning_effort}
+    created = decode.create_response(raw)
+    tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(body.tools or [])]
+    options = body.prompt_cache_options
+    return msgspec.structs.replace(
+        created,
+        input=items(body.messages),
+        tools=decode.tools(tools) if tools else (),
+        prompt_cache_options=options,
+    )
+
+
+def items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
+    """Messages as items, each with its calls. Raises :class:`BadBody`."""
+    result: list[Item] = []
+    custom: set[str] = set()
+    for index, message in enumerate(messages):
+        path = f"messages[{index}]"
+        role = message.get("role")
+        if role in ("system", "developer", "user"):
+            raw = {"type": "message", "role": role, "content": _content(message, path)}
+            result.append(cast(Item, decode.item(raw, path)))
+        elif role == "assistant":
+            result.extend(_assistant(message, path, custom))
+        elif role == "tool":
+            result.append(_output(message, path, custom))
+        else:
+            raise BadBody(f"Invalid value for '{path}.role'.", f"{path}.role", "invalid_value")
+    return tuple(result)
+
+
+def _content(message: dict[str, Any], path: str) -> Any:
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise BadBody(
+            f"'{path}.content' must be a string or a list of parts.", f"{path}.content", "invalid_type"
+        )
+    return [_part(part, f"{path}.content[{index}]") for index, part in enumerate(content)]
+
+
+def _part(part: Any, path: str) -> dict[str, Any]:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str) or kind not in _PARTS:
+        raise BadBody(f"Content of type '{kind}' is not supported here.", f"{path}.type", "invalid_value")
+    if kind == "text":
+        return {"type": "input_text", "text": part.get("text")}
+    inner = part.get(kind)
+    if not isinstance(inner, dict):
+        raise BadBody(f"'{path}.{kind}' must be an object.", f"{path}.{kind}", "invalid_type")
+    if kind == "image_url":
+        return {"type": "input_image", "image_url": inner.get("url"), "detail": inner.get("detail", "auto")}
+    return {"type": "input_file", **inner}
+
+
+def _assistant(message: dict[str, Any], path: str, custom: set[str]) -> list[Item]:
+    found: list[Item] = []
+    parts: list[dict[str, Any]] = []
+    content = message.get("content")
+    if isinstance(content, str):
+        parts.append({"type": "output_text", "text": content})
+    elif isinstance(content, list):
+        for index, part in enumerate(content):
+            kind = part.get("type") if isinstance(part, dict) else None
+            if kind == "text":
+                parts.append({"type": "output_text", "text": part.get("text")})
+            elif kind == "refusal":
+                parts.append({"type": "refusal", "refusal": part.get("refusal")})
+            else:
+                where = f"{path}.content[{index}].type"
+                raise BadBody(f"Content of type '{kind}' is not supported here.", where, "invalid_value")
+    if isinstance(message.get("refusal"), str):
+        parts.append({"type": "refusal", "refusal": message["refusal"]})
+    calls = _list(message.get("tool_calls"), f"{path}.tool_calls")
+    if parts or not calls:
+        found.append(
+            cast(Item, decode.item({"type": "message", "role": "assistant", "content": parts}, path))
+        )
+    for index, call in enumerate(calls):
+        found.append(_call(call, f"{path}.tool_calls[{index}]", custom))
+    return found
+
+
+def _call(call: Any, path: str, custom: set[str]) -> Item:
+    kind = call.get("type", "function") if isinstance(call, dict) else None
+    if kind not in ("function", "custom") or not isinstance(call.get(kind), dict):
+        raise BadBody(f"'{path}' must be a function or custom call.", path, "invalid_value")
+    inner = call[kind]
+    raw = {"call_id": call.get("id"), "name": inner.get("name")}
+    if kind == "custom":
+        custom.add(str(call.get("id")))
+        raw |= {"type": "custom_tool_call", "input": inner.get("input")}
+    else:
+        raw |= {"type": "function_call", "arguments": inner.get("arguments")}
+    return cast(Item, decode.item(raw, path))
+
+
+def _output(message: dict[str, Any], path: str, custom: set[str]) -> Item:
+    call_id = message.get("tool_call_id")
+    kind = (
+        "custom_tool_call_output"
+        if isinstance(call_id, str) and call_id in custom
+        else "function_call_output"
+    )
+    return cast(
+        Item, decode.item({"type": kind, "call_id": call_id, "output": _content(message, path)}, path)
+    )
+
+
+def _tool(tool: dict[str, Any], path: str) -> dict[str, Any]:
+    kind = tool.get("type")
+    inner = tool.get(kind) if isinstance(kind, str) else None
+    if kind not in ("function", "custom") or not isinstance(inner, dict):
+        raise BadBody(f"'{path}' must be a function or custom tool.", f"{path}.type", "invalid_value")
+    given = {name: value for name, value in inner.items() if value is not None}
+    form = given.get("format")
+    if kind == "custom" and isinstance(form, dict) and isinstance(form.get("grammar"), dict):
+        given["format"] = {"type": "grammar", **form["grammar"]}
+    return {"type": kind, **given}
+
+
+def _choice(choice: Any) -> Any:
+    if not isinstance(choice, dict):
+        return choice
+    kind = choice.get("type")
+    if kind == "allowed_tools" and isinstance(allowed := choice.get("allowed_tools"), dict):
+        tools = [_named(tool) for tool in _list(allowed.get("tools"), "tool_choice.allowed_tools.tools")]
+        return {"type": kind, "mode": allowed.get("mode", "auto"), "tools": tools}
+    return _named(choice)
+
+
+def _list(value: Any, path: str) -> list[Any]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise BadBody(f"'{path}' must be a list.", path, "invalid_type")
+    return value
+
+
+def _named(tool: Any) -> Any:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    inner = tool.get(kind) if isinstance(kind, str) else None
+    return {"type": kind, "name": inner.get("name")} if isinstance(inner, dict) else tool
+
+
+def _format(form: dict[str, Any] | None) -> dict[str, Any]:
+    if form is None:
+        return {"type": "text"}
+    if form.get("type") == "json_schema" and isinstance(form.get("json_schema"), dict):
+        return {"type": "json_schema", **{n: v for n, v in form["json_schema"].items() if v is not None}}
+    return form

@@ -1,0 +1,160 @@
+"""``/v1/conversations``: create, retrieve, update, delete, and their items."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.bodies import json_response
+from kodo.server.http.lists import page_of, query_of, wire_list
+from kodo.server.http.state import caller, json_body, state
+from kodo.server.lifecycle.context import new_row
+from kodo.server.lifecycle.errors import InvalidRequest, NotFound
+from kodo.server.lifecycle.records import DocumentRow, ItemRow
+from kodo.server.wire import decode
+from kodo.server.wire.items import InputItem, ItemReference
+from kodo.server.wire.request import Metadata
+
+KIND = "conversation"
+_INCLUDE = {"include", "include[]"}
+_MOST_ITEMS = 20
+"""Items in one call, as in the hosted contract."""
+
+
+class _Create(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    metadata: Metadata | None = None
+    items: list[Any] | None = None
+
+
+class _Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    metadata: Metadata
+
+
+class _AddItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    items: list[Any]
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """A conversation on the wire."""
+
+    id: str
+    object: str = "conversation"
+    created_at: int
+    metadata: dict[str, str]
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/conversations``."""
+    here, owner = state(request), caller(request).owner
+    body: _Create = decode.convert(await json_body(request), _Create)
+    rows = _rows(here.service.ids, decode.items(body.items or [], "items"))
+    now = here.service.clock.now()
+    value = Conversation(
+        id=here.service.ids.new("conv"), created_at=int(now), metadata=dict(body.metadata or {})
+    )
+    await here.store.put_document(
+        DocumentRow(kind=KIND, id=value.id, owner=owner, created_at=now, body=msgspec.json.encode(value))
+    )
+    if rows:
+        await here.store.append_items(owner, value.id, rows)
+    return json_response(value)
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/conversations/{id}``."""
+    return json_response(msgspec.Raw((await _found(request)).body))
+
+
+async def update(request: Request) -> Response:
+    """``POST /v1/conversations/{id}``: its metadata."""
+    body: _Update = decode.convert(await json_body(request), _Update)
+    row = await _found(request)
+    value = msgspec.structs.replace(
+        msgspec.json.decode(row.body, type=Conversation), metadata=dict(body.metadata)
+    )
+    await state(request).store.update_document(
+        msgspec.structs.replace(row, body=msgspec.json.encode(value), version=row.version + 1)
+    )
+    return json_response(value)
+
+
+async def delete(request: Request) -> Response:
+    """``DELETE /v1/conversations/{id}``, with its items."""
+    row = await _found(request)
+    await state(request).store.delete_document(KIND, row.owner, row.id)
+    return json_response({"id": row.id, "object": "conversation.deleted", "deleted": True})
+
+
+async def create_items(request: Request) -> Response:
+    """``POST /v1/conversations/{id}/items``: at its end, all or none."""
+    query_of(request, _INCLUDE)
+    body: _AddItems = decode.convert(await json_body(request), _AddItems)
+    row = await _found(request)
+    if len(body.items) > _MOST_ITEMS:
+        raise InvalidRequest(f"At most {_MOST_ITEMS} items can be added at once.", param="items")
+    rows = _rows(state(request).service.ids, decode.items(body.items, "items"))
+    await state(request).store.append_items(row.owner, row.id, rows)
+    return _listed(rows, more=False)
+
+
+async def list_items(request: Request) -> Response:
+    """``GET /v1/conversations/{id}/items``."""
+    page = page_of(query_of(request, {"after", "limit", "order", *_INCLUDE}))
+    row = await _found(request)
+    rows, more = await state(request).store.list_items(row.owner, row.id, page)
+    return _listed(list(rows), more=more)
+
+
+async def retrieve_item(request: Request) -> Response:
+    """``GET /v1/conversations/{id}/items/{item_id}``."""
+    query_of(request, _INCLUDE)
+    row = await _found(request)
+    item_id = request.path_params["item_id"]
+    found = await state(request).store.get_item(row.owner, row.id, item_id)
+    if found is None:
+        raise _no_item(item_id)
+    return json_response(found.context.item)
+
+
+async def delete_item(request: Request) -> Response:
+    """``DELETE /v1/conversations/{id}/items/{item_id}``; the answer is the conversation."""
+    row = await _found(request)
+    item_id = request.path_params["item_id"]
+    if not await state(request).store.delete_item(row.owner, row.id, item_id):
+        raise _no_item(item_id)
+    return json_response(msgspec.Raw(row.body))
+
+
+async def _found(request: Request) -> DocumentRow:
+    conversation_id = request.path_params["conversation_id"]
+    row = await state(request).store.get_document(KIND, caller(request).owner, conversation_id)
+    if row is None:
+        raise NotFound(
+            f"Conversation with id '{conversation_id}' not found.",
+            param="conversation_id",
+            code="conversation_not_found",
+        )
+    return row
+
+
+def _rows(ids: Any, items: tuple[InputItem, ...]) -> list[ItemRow]:
+    rows = []
+    for index, item in enumerate(items):
+        if isinstance(item, ItemReference):
+            raise InvalidRequest(
+                "An item reference cannot be kept; send the item.", param=f"items[{index}].type"
+            )
+        rows.append(new_row(ids, item))
+    return rows
+
+
+def _listed(rows: list[ItemRow], *, more: bool) -> Response:
+    return json_response(wire_list([row.context.item for row in rows], [row.id for row in rows], more))
+
+
+def _no_item(item_id: str) -> NotFound:
+    return NotFound(f"Item with id '{item_id}' not found.", param="item_id", code="item_not_found")

@@ -1,0 +1,110 @@
+"""Answers and forms that only the OpenAPI document needs as types: the server writes them as plain objects.
+
+A test that generates requests from the document holds every answer against these.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec import Struct
+
+from kodo.server.wire.items import Item
+
+T = TypeVar("T")
+
+
+class Listed(Struct, Generic[T], frozen=True, kw_only=True):
+    """A page of a list; ``after`` its ``last_id`` begins the next."""
+
+    object: Literal["list"]
+    data: list[T]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
+class Items(Listed[Item], frozen=True, kw_only=True):
+    """A page of items."""
+
+
+class Messages(Listed[dict[str, Any]], frozen=True, kw_only=True):
+    """A page of chat messages, as they were sent, each with an id."""
+
+
+class Gone(Struct, frozen=True, kw_only=True):
+    """What was deleted."""
+
+    id: str
+    object: str
+    deleted: Literal[True]
+
+
+class Health(Struct, frozen=True, kw_only=True):
+    """A kodo, and which."""
+
+    status: Literal["ok"]
+    server: Literal["kodo"]
+    version: str
+
+
+class Readiness(Struct, frozen=True, kw_only=True):
+    """Whether every engine is there, and which are not."""
+
+    status: Literal["ready", "waiting"]
+    waiting_for: list[str]
+
+
+class Pricing(Struct, frozen=True, kw_only=True):
+    """What the usage's ledger counts with."""
+
+    unit: Literal["USD per 1M tokens"]
+    input: float | None
+    cached_input: float | None
+    output: float | None
+
+
+class Backing(Struct, frozen=True, kw_only=True):
+    """What stands behind a name."""
+
+    engine: str
+    model: str
+    source: str
+
+
+class Capabilities(Struct, frozen=True, kw_only=True):
+    """What it can do beside text."""
+
+    images: bool
+    reasoning: bool
+    continues: bool
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """A name that is answered. Sizes in tokens."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    context_window: int
+    max_output_tokens: int | None
+    default_output_tokens: int | None
+    pricing: Pricing
+    backing: Backing
+    capabilities: Capabilities
+
+
+class Models(Struct, frozen=True, kw_only=True):
+    """All of them; this list has no pages."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
+class ClientSecret(Struct, frozen=True, kw_only=True):
+    """A short-lived key; ``expires_at`` in seconds since the epoch."""
+
+    value: str
+    expires_at: int
+    session: dict[str, Any]

@@ -1,0 +1,67 @@
+"""``POST /v1/embeddings``, where the model's engine has them."""
+
+from __future__ import annotations
+
+import array
+import base64
+import sys
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.bodies import json_response, or_gone
+from kodo.server.http.state import caller, json_body, state
+from kodo.server.lifecycle.admission import Priority
+from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire.decode import convert
+from kodo.server.wire.embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, EmbeddingsUsage
+
+
+async def create(request: Request) -> Response:
+    """The endpoint."""
+    here, who = state(request), caller(request)
+    ticket = here.limits.admit(who)
+    try:
+        body: EmbeddingsRequest = convert(await json_body(request), EmbeddingsRequest)
+        value = await or_gone(request, embed(here.service, who.owner, body))
+        ticket.charge(value.usage.total_tokens)
+    finally:
+        ticket.close()
+    return json_response(value, headers=ticket.headers)
+
+
+async def embed(
+    service: Service, owner: str, body: EmbeddingsRequest, priority: Priority = Priority.INTERACTIVE
+) -> EmbeddingsResponse:
+    """The vectors of a request, computed when its turn comes.
+
+    Raises:
+        InvalidRequest: the model has no embeddings, or not of that many dimensions.
+    """
+    backend = service.backend(body.model)
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    backend.admission.check(priority)
+    lease = await backend.admission.acquire(owner, priority)
+    try:
+        vectors, tokens = await backend.engine.embed(texts)
+    finally:
+        backend.admission.release(lease)
+    if body.dimensions is not None and vectors and body.dimensions != len(vectors[0]):
+        raise InvalidRequest(f"This model's vectors have {len(vectors[0])} dimensions.", param="dimensions")
+    as_text = body.encoding_format == "base64"
+    return EmbeddingsResponse(
+        data=tuple(
+            Embedding(index=index, embedding=_base64(vector) if as_text else list(vector))
+            for index, vector in enumerate(vectors)
+        ),
+        model=body.model,
+        usage=EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens),
+    )
+
+
+def _base64(vector: object) -> str:
+    numbers = array.array("f", vector)  # type: ignore[call-overload]  # any sequence of floats
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()

@@ -1,0 +1,136 @@
+"""Bytes on disk, by id, and nothing else: no owner, no name, no HTTP.
+
+The folder is for this user alone, and a file's name is its id, which this server made; what a client calls a file never
+reaches the file system. A blob is written beside its place and moved there once it is whole and synced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO
+
+from kodo.server.lifecycle.errors import StoreFailed
+
+CHUNK = 2**20
+"""Bytes that are read or written at once."""
+_ID = re.compile(r"[a-z]+[-_][0-9a-f]+")
+
+
+class Sink:
+    """A blob being written. ``size``: bytes so far."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._waiting = bytearray()
+        self.size = 0
+
+    async def write(self, data: bytes) -> None:
+        """More bytes; to the disk in pieces of :data:`CHUNK`, so that memory stays small. Raises ``StoreFailed``."""
+        self.size += len(data)
+        self._waiting += data
+        if len(self._waiting) >= CHUNK:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """What waits goes to the file. Raises ``StoreFailed``."""
+        piece, self._waiting = bytes(self._waiting), bytearray()
+        try:
+            await asyncio.to_thread(self._file.write, piece)
+        except OSError as error:
+            raise StoreFailed(f"The file could not be written: {error.strerror}.") from error
+
+
+class Blobs:
+    """The blobs of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def open_folder(self) -> None:
+        """Make the folder, for this user alone, and clear away what was never finished. Raises ``StoreFailed``."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._folder.chmod(0o700)
+            for rest in self._folder.glob("*.part"):
+                rest.unlink()
+        except OSError as error:
+            raise StoreFailed(f"The folder for files cannot be used: {error.strerror}.") from error
+
+    def path(self, blob_id: str) -> Path:
+        """Where a blob is. ValueError: that is no id of ours."""
+        if not _ID.fullmatch(blob_id):
+            raise ValueError("not an id")
+        return self._folder / blob_id
+
+    @contextlib.asynccontextmanager
+    async def writing(self, blob_id: str) -> AsyncIterator[Sink]:
+        """A new blob: there, whole and on disk, after the block; not there if the block raises. Raises ``StoreFailed``."""
+        place = self.path(blob_id)
+        part = place.with_name(f"{place.name}.part")
+        try:
+            file = await asyncio.to_thread(part.open, "wb")
+        except OSError as error:
+            raise StoreFailed(f"The file could not be written: {error.strerror}.") from error
+        try:
+            with file:
+                sink = Sink(file)
+                yield sink
+                await sink.flush()
+                await asyncio.to_thread(_sync, file)
+            await asyncio.to_thread(part.replace, place)
+            await asyncio.to_thread(self.sync_folder)
+        except OSError as error:
+            raise StoreFailed(f"The file could not be written: {error.strerror}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def sync_folder(self) -> None:
+        """Bring the names in the folder to disk."""
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def share(self, blob_id: str, other_id: str) -> None:
+        """A second name for a blob's bytes, which stay until both are deleted. OSError: the disk would not."""
+        place, other = self.path(blob_id), self.path(other_id)
+        other.unlink(missing_ok=True)
+        try:
+            other.hardlink_to(place)
+        except PermissionError:  # some file systems have one name a file
+            shutil.copyfile(place, other)
+
+    def ids(self, prefix: str) -> list[str]:
+        """The ids of this kind that are on disk. Raises ``OSError``."""
+        return [path.name for path in self._folder.glob(f"{prefix}_*") if _ID.fullmatch(path.name)]
+
+    async def read(self, blob_id: str) -> AsyncIterator[bytes]:
+        """Its bytes, in pieces. It is open once this returns: deleted meanwhile, it is read to its end.
+
+        Raises:
+            FileNotFoundError: there is no such blob.
+        """
+        file = await asyncio.to_thread(self.path(blob_id).open, "rb")
+
+        async def pieces() -> AsyncIterator[bytes]:
+            with file:
+                while piece := await asyncio.to_thread(file.read, CHUNK):
+                    yield piece
+
+        return pieces()
+
+    def delete(self, blob_id: str) -> None:
+        """Gone, if it was there."""
+        self.path(blob_id).unlink(missing_ok=True)
+
+
+def _sync(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())

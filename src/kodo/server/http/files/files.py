@@ -1,0 +1,79 @@
+"""``/v1/files``: create, list, retrieve, content, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from kodo.server.http.bodies import json_response
+from kodo.server.http.files.multipart import read_form
+from kodo.server.http.lists import page_of, query_of, wire_list
+from kodo.server.http.state import caller, state
+from kodo.server.wire.decode import BadBody, convert
+from kodo.server.wire.files import FileForm
+
+MOST_BYTES = 512 * 2**20
+_MOST_LISTED = 10_000
+_LONGEST_NAME = 512
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/files``: a form, streamed to disk."""
+    files, owner = state(request).files, caller(request).owner
+    async with files.draft(owner) as draft:
+        form = await read_form(request, draft.sink.write, file_field="file", limit=MOST_BYTES)
+        said: FileForm = convert(_nested(form.fields), FileForm)
+        draft.filename = (form.filename or "file")[:_LONGEST_NAME]
+        draft.purpose, draft.expires_after = said.purpose, said.expires_after
+    return json_response(draft.file)
+
+
+async def list_files(request: Request) -> Response:
+    """``GET /v1/files``."""
+    query = query_of(request, ("after", "limit", "order", "purpose"))
+    page = page_of(query, default=_MOST_LISTED, largest=_MOST_LISTED)
+    found, more = await state(request).files.list(caller(request).owner, page, query.get("purpose"))
+    return json_response(wire_list(found, [value.id for value in found], more))
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/files/{id}``."""
+    file_id = request.path_params["file_id"]
+    return json_response(await state(request).files.get(caller(request).owner, file_id))
+
+
+async def content(request: Request) -> Response:
+    """``GET /v1/files/{id}/content``: the bytes, which a browser is told to do nothing with."""
+    value, pieces = await state(request).files.read(caller(request).owner, request.path_params["file_id"])
+    headers = {
+        "content-length": str(value.bytes),
+        "content-disposition": "attachment",
+        "x-content-type-options": "nosniff",
+    }
+    return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
+
+
+async def delete(request: Request) -> Response:
+    """``DELETE /v1/files/{id}``."""
+    file_id = request.path_params["file_id"]
+    await state(request).files.delete(caller(request).owner, file_id)
+    return json_response({"id": file_id, "object": "file", "deleted": True})
+
+
+def _nested(fields: Mapping[str, str]) -> dict[str, Any]:
+    """``expires_after[seconds]`` and its like, as forms spell an object."""
+    result: dict[str, Any] = {}
+    for name, text in fields.items():
+        outer, opened, inner = name.partition("[")
+        if not opened:
+            result[name] = text
+            continue
+        value: Any = int(text) if text.isascii() and text.isdigit() else text
+        within = result.setdefault(outer, {})
+        if not isinstance(within, dict):
+            raise BadBody(f"'{outer}' is there twice.", outer, "invalid_value")
+        within[inner.removesuffix("]")] = value
+    return result

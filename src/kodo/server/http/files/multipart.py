@@ -1,0 +1,149 @@
+"""A multipart form, read as it comes: its file goes to a sink, its few short fields are kept. Nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
+from starlette.requests import Request
+
+from kodo.server.http.bodies import ClientGone
+from kodo.server.lifecycle.errors import TooLarge
+from kodo.server.wire.decode import BadBody
+
+_MOST_FIELDS = 20
+_LONGEST_FIELD = 4096
+"""Bytes."""
+
+
+@dataclass
+class Form:
+    """What a form said beside its file."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    filename: str | None = None
+    """None: there was no file."""
+
+
+class _Parts:
+    """The parser's callbacks: they collect, and :func:`read_form` empties them after each piece of the body."""
+
+    def __init__(self, file_field: str) -> None:
+        self._file_field = file_field
+        self._headers: dict[bytes, bytes] = {}
+        self._header = (bytearray(), bytearray())
+        self._name = ""
+        self._in_file = False
+        self._value = bytearray()
+        self.form = Form()
+        self.data: list[bytes] = []
+        self.over = False
+
+    def on_part_begin(self) -> None:
+        self._headers = {}
+        self._value = bytearray()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header[0].extend(data[start:end])
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1].extend(data[start:end])
+
+    def on_header_end(self) -> None:
+        self._headers[bytes(self._header[0]).lower()] = bytes(self._header[1])
+        self._header = (bytearray(), bytearray())
+
+    def on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        self._name = options.get(b"name", b"").decode(errors="replace")
+        self._in_file = b"filename" in options
+        if not self._in_file:
+            return
+        if self._name != self._file_field or self.form.filename is not None:
+            raise BadBody(
+                f"The form takes one file, named '{self._file_field}'.", self._name, "invalid_value"
+            )
+        self.form.filename = options[b"filename"].decode(errors="replace")
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._in_file:
+            self.data.append(data[start:end])
+            return
+        self._value += data[start:end]
+        if len(self._value) > _LONGEST_FIELD:
+            raise BadBody(f"'{self._name}' is too long.", self._name, "invalid_value")
+
+    def on_part_end(self) -> None:
+        if self._in_file:
+            return
+        fields = self.form.fields
+        if self._name in fields or len(fields) >= _MOST_FIELDS:
+            raise BadBody(f"'{self._name}' is one field too many.", self._name, "invalid_value")
+        fields[self._name] = self._value.decode(errors="replace")
+
+    def on_end(self) -> None:
+        self.over = True
+
+
+async def read_form(
+    request: Request, write: Callable[[bytes], Awaitable[None]], *, file_field: str, limit: int
+) -> Form:
+    """Read a form; the bytes of the file named ``file_field`` go to ``write``, at most ``limit`` of them.
+
+    Raises:
+        BadBody: it is no form, is cut off, or has no file.
+        TooLarge: the file is.
+        ClientGone: it never came.
+    """
+    parts = _Parts(file_field)
+    parser = _parser(request, parts)
+    size = 0
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        try:
+            parser.write(message.get("body", b""))
+        except FormParserError as error:
+            raise BadBody(f"The form cannot be read: {error}.", None, "invalid_multipart") from None
+        for piece in parts.data:
+            size += len(piece)
+            if size > limit:
+                raise TooLarge(f"The file is larger than {limit} bytes.", param=file_field)
+            await write(piece)
+        parts.data.clear()
+        if not message.get("more_body", False):
+            break
+    if not parts.over:
+        raise BadBody("The form is cut off: its end is missing.", None, "invalid_multipart")
+    if parts.form.filename is None:
+        raise BadBody(
+            f"Missing required parameter: '{file_field}'.", file_field, "missing_required_parameter"
+        )
+    return parts.form
+
+
+def _parser(request: Request, parts: _Parts) -> MultipartParser:
+    kind, options = parse_options_header(request.headers.get("content-type"))
+    boundary = options.get(b"boundary")
+    if kind != b"multipart/form-data" or not boundary:
+        raise BadBody("The body must be multipart/form-data with a boundary.", None, "invalid_multipart")
+    try:
+        return MultipartParser(
+            boundary,
+            {
+                "on_part_begin": parts.on_part_begin,
+                "on_header_field": parts.on_header_field,
+                "on_header_value": parts.on_header_value,
+                "on_header_end": parts.on_header_end,
+                "on_headers_finished": parts.on_headers_finished,
+                "on_part_data": parts.on_part_data,
+                "on_part_end": parts.on_part_end,
+                "on_end": parts.on_end,
+            },
+        )
+    except FormParserError as error:
+        raise BadBody(f"The form cannot be read: {error}.", None, "invalid_multipart") from None

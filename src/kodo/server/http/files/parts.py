@@ -1,0 +1,223 @@
+"""Files that come in parts: each part a blob of its own, put together in the order the client names.
+
+As with files, a document says what is going on before it is done, and :meth:`Uploads.open` ends what a crash left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from kodo.server.http.files.blobs import Sink
+from kodo.server.http.files.shelf import Files
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.ports import Clock, Ids
+from kodo.server.lifecycle.records import DocumentRow, Page, Store
+from kodo.server.wire.files import CompleteUpload, CreateUpload, ExpiresAfter, FileObject, Upload, UploadPart
+
+KIND = "upload"
+PART = "upload.part"
+SECONDS = 3600
+"""Life of an upload that is not completed, as in the hosted contract."""
+PENDING: Final = "pending"
+COMPLETING: Final = "completing"
+CLEARING: Final = "clearing"
+OVER: Final = "over"
+UPLOADING: Final = "uploading"
+KEPT: Final = "kept"
+_PAGE = 100
+Ended: TypeAlias = Literal["completed", "cancelled", "expired"]
+
+
+class _Kept(Struct, frozen=True, kw_only=True):
+    upload: Upload
+    expires_after: ExpiresAfter | None
+
+
+class _KeptPart(Struct, frozen=True, kw_only=True):
+    part: UploadPart
+    size: int
+
+
+class Uploads:
+    """What the endpoints do with uploads."""
+
+    def __init__(self, store: Store, files: Files, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._files = files
+        self._clock = clock
+        self._ids = ids
+
+    async def open(self) -> None:
+        """Take up what a crash left behind: half a part goes, a completion that did not end can be tried again."""
+        for row in await self._store.unfinished_documents(PART, (UPLOADING,)):
+            await self._drop_part(row)
+        for row in await self._store.unfinished_documents(KIND, (COMPLETING,)):
+            await self._update(row, status=PENDING)
+        for row in await self._store.unfinished_documents(KIND, (CLEARING,)):
+            await self._clear(row)
+        for row in await self._store.unfinished_documents(KIND, (PENDING,)):
+            if _read(row).upload.expires_at <= self._clock.now():
+                await self._end(row, "expired")
+
+    async def create(self, owner: str, body: CreateUpload) -> Upload:
+        """A new upload."""
+        now = self._clock.now()
+        value = Upload(
+            id=self._ids.new("upload"),
+            bytes=body.bytes,
+            created_at=int(now),
+            expires_at=int(now) + SECONDS,
+            filename=body.filename,
+            purpose=body.purpose,
+        )
+        kept = _Kept(upload=value, expires_after=body.expires_after)
+        await self._store.put_document(
+            DocumentRow(
+                kind=KIND,
+                id=value.id,
+                owner=owner,
+                created_at=now,
+                status=PENDING,
+                body=msgspec.json.encode(kept),
+            )
+        )
+        return value
+
+    @contextlib.asynccontextmanager
+    async def part(self, owner: str, upload_id: str) -> AsyncIterator[tuple[UploadPart, Sink]]:
+        """A new part, whose bytes are written inside the block; if the block raises, nothing is left.
+
+        Raises:
+            NotFound: there is no such upload.
+            Conflict: it is over.
+            StoreFailed: the disk is full, or fails.
+        """
+        await self._pending(owner, upload_id)
+        now = self._clock.now()
+        value = UploadPart(id=self._ids.new("part"), created_at=int(now), upload_id=upload_id)
+        row = DocumentRow(
+            kind=PART,
+            id=value.id,
+            owner=owner,
+            parent=upload_id,
+            created_at=now,
+            status=UPLOADING,
+            body=b"{}",
+        )
+        await self._store.put_document(row)
+        try:
+            async with self._files.blobs.writing(value.id) as sink:
+                yield value, sink
+            await self._pending(owner, upload_id)  # it may be over meanwhile
+            body = msgspec.json.encode(_KeptPart(part=value, size=sink.size))
+            await self._store.update_document(msgspec.structs.replace(row, status=KEPT, version=1, body=body))
+        except BaseException:
+            await self._drop_part(row)
+            raise
+
+    async def complete(self, owner: str, upload_id: str, body: CompleteUpload) -> Upload:
+        """Put the named parts together, in that order, as a file.
+
+        Raises:
+            NotFound: there is no such upload.
+            Conflict: it is over, or being completed.
+            InvalidRequest: a part is not one of its own or named twice, or their bytes are not what was announced.
+        """
+        row = await self._pending(owner, upload_id)
+        kept = _read(row)
+        await self._check(row, kept.upload, body.part_ids)
+        row = await self._update(row, status=COMPLETING)
+        try:
+            file = await self._join(row, kept, body)
+        except BaseException:
+            await self._update(row, status=PENDING)
+            raise
+        return await self._end(row, "completed", file)
+
+    async def cancel(self, owner: str, upload_id: str) -> Upload:
+        """Give an upload up. Raises ``NotFound`` and ``Conflict``."""
+        return await self._end(await self._pending(owner, upload_id), "cancelled")
+
+    # --- inside ---
+
+    async def _check(self, row: DocumentRow, upload: Upload, part_ids: Sequence[str]) -> None:
+        if len(set(part_ids)) < len(part_ids):
+            raise InvalidRequest("A part can be named once only.", param="part_ids")
+        size = 0
+        for index, part_id in enumerate(part_ids):
+            found = await self._store.get_document(PART, row.owner, part_id)
+            if found is None or found.parent != row.id or found.status != KEPT:
+                raise InvalidRequest(f"No part '{part_id}' in this upload.", param=f"part_ids[{index}]")
+            size += msgspec.json.decode(found.body, type=_KeptPart).size
+        if size != upload.bytes:
+            raise InvalidRequest(
+                f"The parts have {size} bytes together, but {upload.bytes} were announced.",
+                param="part_ids",
+                code="bytes_mismatch",
+            )
+
+    async def _join(self, row: DocumentRow, kept: _Kept, body: CompleteUpload) -> FileObject | None:
+        digest = hashlib.md5(usedforsecurity=False)
+        async with self._files.draft(row.owner) as draft:
+            draft.filename, draft.purpose = kept.upload.filename, kept.upload.purpose
+            draft.expires_after = kept.expires_after
+            for part_id in body.part_ids:
+                async for piece in await self._files.blobs.read(part_id):
+                    await asyncio.to_thread(digest.update, piece)
+                    await draft.sink.write(piece)
+            if body.md5 is not None and digest.hexdigest() != body.md5.lower():
+                raise InvalidRequest("The bytes do not have this MD5.", param="md5", code="md5_mismatch")
+        return draft.file
+
+    async def _pending(self, owner: str, upload_id: str) -> DocumentRow:
+        row = await self._store.get_document(KIND, owner, upload_id)
+        if row is None:
+            raise NotFound(
+                f"No such Upload object: '{upload_id}'.", param="upload_id", code="upload_not_found"
+            )
+        upload = _read(row).upload
+        if row.status == PENDING and upload.expires_at <= self._clock.now():
+            upload = await self._end(row, "expired")
+        if row.status != PENDING or upload.status != "pending":
+            word = upload.status if row.status != COMPLETING else "being completed"
+            raise Conflict(f"The upload is {word}.", param="upload_id", code="upload_not_pending")
+        return row
+
+    async def _end(self, row: DocumentRow, status: Ended, file: FileObject | None = None) -> Upload:
+        kept = _read(row)
+        upload = msgspec.structs.replace(kept.upload, status=status, file=file)
+        body = msgspec.json.encode(msgspec.structs.replace(kept, upload=upload))
+        await self._clear(await self._update(row, status=CLEARING, body=body))
+        return upload
+
+    async def _clear(self, row: DocumentRow) -> None:
+        """The parts of an upload that is over are of no more use."""
+        while True:
+            parts, more = await self._store.list_documents(PART, row.owner, Page(limit=_PAGE), parent=row.id)
+            for part in parts:
+                await self._drop_part(part)
+            if not more:
+                break
+        await self._update(row, status=OVER)
+
+    async def _drop_part(self, row: DocumentRow) -> None:
+        await asyncio.to_thread(self._files.blobs.delete, row.id)
+        await self._store.delete_document(PART, row.owner, row.id)
+
+    async def _update(self, row: DocumentRow, *, status: str, body: bytes | None = None) -> DocumentRow:
+        changed = msgspec.structs.replace(
+            row, status=status, version=row.version + 1, body=row.body if body is None else body
+        )
+        await self._store.update_document(changed)
+        return changed
+
+
+def _read(row: DocumentRow) -> _Kept:
+    return msgspec.json.decode(row.body, type=_Kept)

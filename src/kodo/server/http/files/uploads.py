@@ -1,0 +1,47 @@
+"""``/v1/uploads``: create, parts, complete, cancel."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.bodies import json_response
+from kodo.server.http.files.multipart import read_form
+from kodo.server.http.state import caller, json_body, state
+from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.wire.decode import BadBody, convert
+from kodo.server.wire.files import CompleteUpload, CreateUpload
+
+MOST_BYTES = 8 * 2**30
+MOST_PART_BYTES = 64 * 2**20
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/uploads``."""
+    body: CreateUpload = convert(await json_body(request), CreateUpload)
+    if body.bytes > MOST_BYTES:
+        raise InvalidRequest(f"An upload has at most {MOST_BYTES} bytes.", param="bytes")
+    return json_response(await state(request).uploads.create(caller(request).owner, body))
+
+
+async def add_part(request: Request) -> Response:
+    """``POST /v1/uploads/{id}/parts``: a form, streamed to disk."""
+    uploads = state(request).uploads
+    async with uploads.part(caller(request).owner, request.path_params["upload_id"]) as (value, sink):
+        form = await read_form(request, sink.write, file_field="data", limit=MOST_PART_BYTES)
+        for name in form.fields:
+            raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+    return json_response(value)
+
+
+async def complete(request: Request) -> Response:
+    """``POST /v1/uploads/{id}/complete``."""
+    body: CompleteUpload = convert(await json_body(request), CompleteUpload)
+    owner, upload_id = caller(request).owner, request.path_params["upload_id"]
+    return json_response(await state(request).uploads.complete(owner, upload_id, body))
+
+
+async def cancel(request: Request) -> Response:
+    """``POST /v1/uploads/{id}/cancel``."""
+    uploads = state(request).uploads
+    return json_response(await uploads.cancel(caller(request).owner, request.path_params["upload_id"]))

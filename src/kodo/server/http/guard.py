@@ -1,0 +1,132 @@
+"""What stands before every route: request ids, who may reach the server at all, whose key it is.
+
+Plain ASGI, outermost first: :class:`RequestId`, :class:`Guard`, then the routes. A web page in the user's browser
+cannot reach an open loopback server: its ``Origin`` is refused, and a name that points to 127.0.0.1 (DNS rebinding) is
+not in ``Host``'s list.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kodo.server.http.bodies import PIECES
+from kodo.server.http.errors import UnsupportedMediaType, error_response
+from kodo.server.http.keys import Keys, Secrets
+from kodo.server.http.metrics import Metrics
+from kodo.server.lifecycle.errors import KodoError, PermissionDenied
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_MULTIPART = ("/v1/files", "/v1/uploads")
+
+
+class RequestId:
+    """``x-request-id`` on every answer, and one count in the metrics for each."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        request_id = f"req_{secrets.token_hex(16)}"
+        scope.setdefault("state", {})["request_id"] = request_id
+        scope[PIECES] = send
+
+        async def tagged(message: Message) -> None:
+            if message["type"] in (
+                "http.response.start",
+                "websocket.http.response.start",
+                "websocket.accept",
+            ):
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+                if message["type"] == "http.response.start":
+                    route = scope.get("route")
+                    self._metrics.request(getattr(route, "path", "other"), message["status"])
+            await send(message)
+
+        await self._app(scope, receive, tagged)
+
+
+class Guard:
+    """Refuses what must not come in: foreign Hosts and Origins, bodies that are not JSON, missing keys under ``/v1``."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: Keys,
+        secrets: Secrets,
+        *,
+        host: str,
+        allowed_hosts: Iterable[str],
+        origins: Iterable[str],
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._secrets = secrets
+        self._origins = frozenset(origins)
+        self._hosts = (
+            LOOPBACK | {host.strip("[]")} | set(allowed_hosts) if host.strip("[]") in LOOPBACK else None
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            await self._check(scope)
+        except KodoError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        if self._hosts is not None:
+            name = _hostname(headers.get("host", ""))
+            if name not in self._hosts:
+                raise PermissionDenied(
+                    f"Host '{name}' is not served here; add it to allowed_hosts.", code="host_not_allowed"
+                )
+        origin = headers.get("origin")
+        if origin is not None and origin not in self._origins:
+            raise PermissionDenied(
+                "Requests from web pages are refused; add the page's origin to cors_origins.",
+                code="origin_not_allowed",
+            )
+        path: str = scope["path"]
+        if not path.startswith("/v1/"):
+            return
+        if scope["type"] == "http":
+            _check_body(scope["method"], path, headers)
+        authorization = headers.get("authorization")
+        secret = self._secrets.find(authorization) if path == "/v1/realtime" else None
+        who = secret.caller if secret is not None else await self._keys.caller(authorization)
+        scope.setdefault("state", {})["caller"] = who
+
+
+def _hostname(host: str) -> str:
+    """The name in a Host header; what is none (``[``) is served by nobody."""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""
+
+
+def _check_body(method: str, path: str, headers: Headers) -> None:
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if method not in ("POST", "PUT", "PATCH") or not has_body:
+        return
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    taken = ["application/json", *(["multipart/form-data"] if path.startswith(_MULTIPART) else [])]
+    if kind not in taken:
+        came = f"not '{kind[:80]}'" if kind else "and Content-Type must say so"
+        raise UnsupportedMediaType(f"The body must be {' or '.join(taken)}, {came}.")

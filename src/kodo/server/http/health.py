@@ -1,0 +1,29 @@
+"""``/health`` (the process lives), ``/ready`` (it can answer), ``/metrics``."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.bodies import json_response
+from kodo.server.http.state import state
+
+
+async def health(request: Request) -> Response:
+    """``GET /health``: also how the toolkit knows a kodo when it meets one."""
+    return json_response({"status": "ok", "server": "kodo", "version": version("kodo")})
+
+
+async def ready(request: Request) -> Response:
+    """``GET /ready``: 503 while an engine is not there."""
+    waiting = [name for name, backend in state(request).models.items() if not backend.engine.ready]
+    status = {"status": "ready" if not waiting else "waiting", "waiting_for": waiting}
+    return json_response(status, 503 if waiting else 200)
+
+
+async def metrics(request: Request) -> Response:
+    """``GET /metrics``."""
+    return Response(state(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,182 @@
+"""``Idempotency-Key``: the first status and body of a POST are kept for a day and given again.
+
+The same key with another body is a 409; of two at once one runs and both get its answer. What the server itself was to
+blame for (5xx), what was limited (429), and an answer whose client left before its end are not kept: the next try runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kodo.server.http.bodies import PIECES, ClientGone, read_body
+from kodo.server.http.errors import error_response
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError, StoreFailed
+from kodo.server.lifecycle.records import ReplayRow, Store
+from kodo.server.wire.decode import BadBody
+
+logger = logging.getLogger(__name__)
+
+KEPT_SECONDS = 24 * 3600
+_MOST_KEY = 255
+_NOT_KEPT = frozenset({"content-length", "transfer-encoding", "x-request-id", "connection", "date"})
+
+
+class Idempotency:
+    """ASGI, behind the guard and in front of the routes."""
+
+    def __init__(self, app: ASGIApp, store: Store, now: Callable[[], float], body_bytes: int) -> None:
+        self._app = app
+        self._store = store
+        self._now = now
+        self._limit = body_bytes
+        self._running: dict[tuple[str, str], asyncio.Event] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        key = Headers(scope=scope).get("idempotency-key") if scope["type"] == "http" else None
+        json = key is not None and Headers(scope=scope).get("content-type", "").startswith("application/json")
+        if key is None or not json or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
+            await self._app(scope, receive, send)
+            return
+        try:
+            if not 1 <= len(key) <= _MOST_KEY:
+                raise InvalidRequest(
+                    f"Idempotency-Key must have 1 to {_MOST_KEY} characters.", param="Idempotency-Key"
+                )
+            body = await read_body(Request(scope, receive), self._limit)
+            await self._once(key, body, scope, receive, send)
+        except ClientGone:
+            return
+        except (KodoError, BadBody) as error:
+            await error_response(error)(scope, receive, send)
+
+    async def _once(self, key: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        place = (scope["state"]["caller"].owner, key)
+        wanted = hashlib.sha256(b"\0".join((scope["method"].encode(), scope["path"].encode(), body))).digest()
+        claim = ReplayRow(digest=wanted, created_at=self._now())
+        while True:
+            if (other := self._running.get(place)) is not None:
+                await other.wait()
+                continue
+            done = self._running[place] = asyncio.Event()
+            try:
+                found = await self._store.claim_replay(*place, claim, expired=self._now() - KEPT_SECONDS)
+                if found is not None and found.digest != wanted:
+                    raise Conflict(
+                        "This Idempotency-Key was used with another request.",
+                        param="Idempotency-Key",
+                        code="idempotency_key_reused",
+                    )
+                if (
+                    found is None or found.status is None
+                ):  # ours, or left by a request whose end could not be kept
+                    await self._run(place, claim, body, scope, receive, send)
+                    return
+            finally:
+                del self._running[place]
+                done.set()
+            headers = {**dict(found.headers), "idempotent-replayed": "true"}
+            await Response(found.body, found.status, headers=headers)(scope, receive, send)
+            return
+
+    async def _run(
+        self,
+        place: tuple[str, str],
+        claim: ReplayRow,
+        body: bytes,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        async def keep(row: ReplayRow | None) -> None:
+            await self._store.settle_replay(*place, row)
+
+        async def refuse(error: StoreFailed) -> None:
+            await error_response(error)(scope, receive, send)
+
+        recorder = scope[PIECES] = _Recorder(send, claim, keep, refuse)
+        try:
+            await self._app(scope, _replayed(body, receive), recorder)
+        finally:
+            if not recorder.kept:
+                try:
+                    await keep(None)
+                except (
+                    StoreFailed
+                ) as error:  # the next request with this key finds a claim of nobody, and takes it
+                    logger.error("an Idempotency-Key could not be let go of: %s", error)
+
+
+class _Recorder:
+    """Passes an answer on, and keeps it before its end is sent: what a client has whole is given again, after a crash too."""
+
+    def __init__(
+        self,
+        send: Send,
+        claim: ReplayRow,
+        keep: Callable[[ReplayRow | None], Awaitable[None]],
+        refuse: Callable[[StoreFailed], Awaitable[None]],
+    ) -> None:
+        self._send = send
+        self._claim = claim
+        self._keep = keep
+        self._refuse = refuse
+        self._start: Message | None = None
+        self._body: list[bytes] = []
+        self.kept = False
+
+    async def __call__(self, message: Message) -> None:
+        """ASGI's ``send``. The status waits for the first piece of the body: until then an error can still be told."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            return
+        first = not self._body
+        if message["type"] == "http.response.body":
+            self._body.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                try:
+                    await self._keep(self._row())
+                    self.kept = True
+                except StoreFailed as error:
+                    if first:
+                        await self._refuse(error)
+                        return
+                    logger.error("a stream with an Idempotency-Key could not be kept: %s", error)
+        if first and self._start is not None:
+            await self._send(self._start)
+        await self._send(message)
+
+    def _row(self) -> ReplayRow | None:
+        """What to keep, or None."""
+        start = self._start
+        if start is None or start["status"] >= 499 or start["status"] == 429:
+            return None
+        headers = ((name.decode(), value.decode()) for name, value in start["headers"])
+        return ReplayRow(
+            digest=self._claim.digest,
+            status=start["status"],
+            headers=tuple(pair for pair in headers if pair[0].lower() not in _NOT_KEPT),
+            body=b"".join(self._body),
+            created_at=self._claim.created_at,
+        )
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def again() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return again

@@ -1,0 +1,147 @@
+"""Per-key limits: requests a minute, tokens a minute, requests at once. Off unless set.
+
+Buckets that refill steadily (so a minute's worth may come at once, then as fast as it refills). Tokens are charged when
+they are known: a request over the limit is let through once, and the next ones wait until the bucket is above zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kodo.server.config import LimitSettings
+from kodo.server.http.errors import RateLimited
+from kodo.server.http.keys import DEFAULT_PROJECT, Caller
+
+
+class Now(Protocol):
+    """A clock's reading."""
+
+    def __call__(self) -> float:
+        """Seconds."""
+
+
+@dataclass
+class Bucket:
+    """``limit`` a minute. ``level``: what is left."""
+
+    limit: int
+    level: float
+    at: float
+
+    def refill(self, now: float) -> None:
+        """Bring the level up to date."""
+        self.level = min(float(self.limit), self.level + (now - self.at) * self.limit / 60)
+        self.at = now
+
+    def wait(self, need: float) -> float:
+        """Seconds until ``need`` is there."""
+        return max(0.0, (need - self.level) * 60 / self.limit)
+
+
+@dataclass
+class _Account:
+    requests: Bucket | None
+    tokens: Bucket | None
+    at_once: int | None
+    running: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Ticket:
+    """One request under its key's limits; give it back when the request is over."""
+
+    def __init__(self, account: _Account) -> None:
+        self._account = account
+        self._open = True
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The ``x-ratelimit-*`` headers."""
+        return _headers(self._account)
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """While the work is begun: where that fails, the request is over."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def charge(self, tokens: int) -> None:
+        """Tokens that the request used."""
+        if self._account.tokens is not None:
+            self._account.tokens.level -= tokens
+
+    def close(self) -> None:
+        """The request is over."""
+        if self._open:
+            self._open = False
+            self._account.running -= 1
+
+
+class Limits:
+    """The accounts of all keys."""
+
+    def __init__(self, settings: LimitSettings, now: Now) -> None:
+        self._settings = settings
+        self._now = now
+        self._accounts: dict[str, _Account] = {}
+
+    def admit(self, caller: Caller) -> Ticket:
+        """Let a request in.
+
+        Raises:
+            RateLimited: the key is over one of its limits.
+        """
+        account = self._account(caller)
+        now = self._now()
+        for bucket in (account.requests, account.tokens):
+            if bucket is not None:
+                bucket.refill(now)
+        if account.at_once is not None and account.running >= account.at_once:
+            raise RateLimited(
+                f"This key may have {account.at_once} requests at once.",
+                retry_after=1.0,
+                headers=_headers(account),
+            )
+        for bucket, need, what in ((account.requests, 1.0, "requests"), (account.tokens, 1.0, "tokens")):
+            if bucket is not None and bucket.level < need:
+                raise RateLimited(
+                    f"Rate limit reached: {bucket.limit} {what} per minute.",
+                    retry_after=bucket.wait(need),
+                    headers=_headers(account),
+                )
+        if account.requests is not None:
+            account.requests.level -= 1
+        account.running += 1
+        return Ticket(account)
+
+    def _account(self, caller: Caller) -> _Account:
+        key, default = caller.key, self._settings
+        name = key.id if key is not None else DEFAULT_PROJECT
+        rpm = key.requests_per_minute if key and key.requests_per_minute else default.requests_per_minute
+        tpm = key.tokens_per_minute if key and key.tokens_per_minute else default.tokens_per_minute
+        at_once = key.concurrent_requests if key and key.concurrent_requests else default.concurrent_requests
+        account = self._accounts.get(name)
+        if account is None:
+            now = self._now()
+            account = self._accounts[name] = _Account(
+                requests=None if rpm is None else Bucket(rpm, float(rpm), now),
+                tokens=None if tpm is None else Bucket(tpm, float(tpm), now),
+                at_once=at_once,
+            )
+        return account
+
+
+def _headers(account: _Account) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, bucket in (("requests", account.requests), ("tokens", account.tokens)):
+        if bucket is not None:
+            headers[f"x-ratelimit-limit-{name}"] = str(bucket.limit)
+            headers[f"x-ratelimit-remaining-{name}"] = str(max(0, int(bucket.level)))
+            headers[f"x-ratelimit-reset-{name}"] = f"{bucket.wait(bucket.limit):.3f}s"
+    return headers

@@ -1,0 +1,82 @@
+"""List calls of the contract: ``after``, ``before``, ``limit``, ``order`` in; ``{"object": "list", …}`` out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from kodo.server.lifecycle.records import DocumentRow, Page
+from kodo.server.wire.decode import BadBody
+
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
+
+
+def page_of(query: Mapping[str, str], *, default: int = 20, largest: int = 100) -> Page:
+    """The window a query asks for.
+
+    Raises:
+        BadBody: ``limit`` or ``order`` is none.
+    """
+    limit = whole_number(query.get("limit", str(default)), "limit", 1, largest)
+    order = query.get("order", "desc")
+    if order not in ("asc", "desc"):
+        raise BadBody("'order' must be asc or desc.", "order", "invalid_value")
+    return Page(
+        after=query.get("after"),
+        before=query.get("before"),
+        limit=limit,
+        order="asc" if order == "asc" else "desc",
+    )
+
+
+def whole_number(text: str, name: str, least: int, most: int) -> int:
+    """A number in a query: ASCII digits, as many as can be meant. Raises :class:`BadBody`."""
+    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
+        raise BadBody(f"'{name}' must be a number from {least} to {most}.", name, "invalid_value")
+    return int(text)
+
+
+async def matching(
+    fetch: Callable[[Page], Awaitable[tuple[Sequence[DocumentRow], bool]]],
+    page: Page,
+    wanted: Callable[[DocumentRow], bool],
+) -> tuple[Sequence[DocumentRow], bool]:
+    """A page of those documents that are wanted, read from the pages of all; and whether more of them lie beyond.
+
+    Raises:
+        NotFound: the page's cursor names nothing.
+    """
+    backwards = page.before is not None and page.after is None
+    found: list[DocumentRow] = []
+    window, more = page, True
+    while more and len(found) <= page.limit:
+        rows, more = await fetch(window)
+        hits = [row for row in rows if wanted(row)]
+        found = hits + found if backwards else found + hits
+        if more:
+            next_window = {"before": rows[0].id} if backwards else {"after": rows[-1].id}
+            window = msgspec.structs.replace(window, **next_window)
+    return found[-page.limit :] if backwards else found[: page.limit], len(found) > page.limit
+
+
+def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, Any]:
+    """A page in the contract's form."""
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": ids[0] if ids else None,
+        "last_id": ids[-1] if ids else None,
+        "has_more": more,
+    }
+
+
+def query_of(request: Request, known: Collection[str], *, prefix: str | None = None) -> dict[str, str]:
+    """The query of a request, whose names must be known ones or begin with ``prefix``. Raises :class:`BadBody`."""
+    for name in request.query_params:
+        if name not in known and not (prefix and name.startswith(prefix)):
+            raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
+    return dict(request.query_params)

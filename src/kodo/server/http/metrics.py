@@ -1,0 +1,98 @@
+"""What ``/metrics`` says, in Prometheus' text format. Nothing in it names a key, a user or a prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from kodo.server.lifecycle.plan import Backend
+from kodo.server.lifecycle.ports import Usage
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """Counters of this server; the lifecycle's Observer."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "kodo_http_requests",
+            "HTTP requests, by route and status.",
+            ("route", "status"),
+            registry=self.registry,
+        )
+        self._responses = Counter(
+            "kodo_responses",
+            "Responses that ended, by model and status.",
+            ("model", "status"),
+            registry=self.registry,
+        )
+        self._tokens = Counter(
+            "kodo_tokens",
+            "Tokens, by model and kind: input, cached (a part of input), output.",
+            ("model", "kind"),
+            registry=self.registry,
+        )
+        self._skipped = Counter(
+            "kodo_skipped_tools",
+            "Hosted tools that were left out of a mixed list, by type.",
+            ("type",),
+            registry=self.registry,
+        )
+        self._first = Histogram(
+            "kodo_time_to_first_token_seconds",
+            "Time from the request to the first token.",
+            ("model",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+
+    def watch(self, models: Mapping[str, Backend]) -> None:
+        """Report the queues and engines of these models, too."""
+        self.registry.register(_Engines(models))
+
+    def request(self, route: str, status: int) -> None:
+        """An HTTP request was answered."""
+        self._requests.labels(route, str(status)).inc()
+
+    def skipped(self, tools: Iterable[str]) -> None:
+        """These types of tool were left out of a request."""
+        for kind in tools:
+            self._skipped.labels(kind).inc()
+
+    def first_token(self, model: str, seconds: float) -> None:
+        """See :class:`kodo.server.lifecycle.generate.Observer`."""
+        self._first.labels(model).observe(seconds)
+
+    def ended(self, model: str, status: str, usage: Usage) -> None:
+        """See :class:`kodo.server.lifecycle.generate.Observer`."""
+        self._responses.labels(model, status).inc()
+        for kind, count in (("input", usage.input), ("cached", usage.cached), ("output", usage.output)):
+            self._tokens.labels(model, kind).inc(count)
+
+    def text(self) -> bytes:
+        """The exposition."""
+        return generate_latest(self.registry)
+
+
+class _Engines:
+    """Read when asked: queue depth, running requests, restarts."""
+
+    def __init__(self, models: Mapping[str, Backend]) -> None:
+        self._models = models
+
+    def collect(self) -> Iterable[Metric]:
+        """Prometheus' interface."""
+        depth = GaugeMetricFamily("kodo_queue_depth", "Requests that wait for the engine.", labels=("model",))
+        running = GaugeMetricFamily("kodo_running_requests", "Requests in the engine.", labels=("model",))
+        restarts = CounterMetricFamily(
+            "kodo_engine_restarts", "Times the engine was started again.", labels=("model",)
+        )
+        for name, backend in self._models.items():
+            depth.add_metric((name,), backend.admission.waiting)
+            running.add_metric((name,), backend.admission.running)
+            restarts.add_metric((name,), backend.engine.restarts)
+        return depth, running, restarts

@@ -1,0 +1,92 @@
+"""The store and the engines, opened: nobody else imports those packages, but for the keys and models of the CLI.
+
+Apart from :mod:`kodo.server.http.app`, because a model takes a second to load and the rest of the server a fifth of one to
+import: who opens first has both in the time of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from kodo.server.config import ModelSettings, Settings
+from kodo.server.engines import build
+from kodo.server.engines.weights.errors import WeightsError
+from kodo.server.engines.weights.registry import Registry
+from kodo.server.lifecycle.admission import Admission
+from kodo.server.lifecycle.plan import Backend
+from kodo.server.lifecycle.ports import Engine
+from kodo.server.lifecycle.records import Store
+from kodo.server.store.sqlite import SqliteStore
+
+__all__ = ["Opened", "WeightsError", "any_key", "opened"]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What the server stands on.
+
+    Awaiting ``models`` raises:
+        KodoError, WeightsError: an engine did not start; the message says why.
+    """
+
+    store: Store
+    models: Awaitable[dict[str, Backend]]
+    """By name."""
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Opened]:
+    """The store, open, and the models, being loaded. All are let go of on the way out.
+
+    Raises:
+        StoreFailed: the store does not open, or another server has it. No engine is begun then.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    async with AsyncExitStack() as stack:
+        store = SqliteStore(settings.home)
+        await store.open()
+        stack.push_async_callback(store.close)
+        models = asyncio.create_task(_models(settings, stack))
+        try:
+            yield Opened(store, models)
+        finally:
+            models.cancel()
+            await asyncio.gather(models, return_exceptions=True)  # its error was raised where it was awaited
+
+
+async def any_key(settings: Settings) -> bool:
+    """Whether a key was ever made; no server need run, and one may. Raises ``StoreFailed``."""
+    store = SqliteStore(settings.home, exclusive=False)
+    await store.open()
+    try:
+        return bool(await store.keys())
+    finally:
+        await store.close()
+
+
+async def _models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backend]:
+    """Start an engine for each model, one where several names stand for the same; and a queue for each engine.
+
+    A local model also answers to its own name.
+    """
+    engines: dict[ModelSettings, tuple[Engine, Admission]] = {}
+    names: dict[str, ModelSettings] = dict(settings.models)
+    for model in settings.models.values():
+        if model.engine == "llama" and "/" not in model.target:
+            names.setdefault(model.target, model)
+    backends: dict[str, Backend] = {}
+    for name, model in names.items():
+        if model not in engines:
+            engine = await build(name, model, settings, Registry(settings.home).resolve)
+            stack.push_async_callback(engine.stop)
+            await engine.start()
+            card = await engine.card()
+            engines[model] = engine, Admission(card.parallel, settings.limits.queue)
+        engine, admission = engines[model]
+        backends[name] = Backend(
+            name=name, engine=engine, admission=admission, settings=model, card=await engine.card()
+        )
+    return backends

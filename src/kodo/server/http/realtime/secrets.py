@@ -1,0 +1,51 @@
+"""``POST /v1/realtime/client_secrets``: a short-lived key, and the session that it begins with."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.bodies import json_response
+from kodo.server.http.keys import Secret
+from kodo.server.http.realtime.session import Config, checked
+from kodo.server.http.state import caller, json_body, state
+from kodo.server.wire.decode import convert
+
+DEFAULT_SECONDS = 600
+
+
+class SecretExpiresAfter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds until the key is none."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, Meta(ge=10, le=7200)] = DEFAULT_SECONDS
+
+
+class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body: how long the key lives, and the settings of its sessions."""
+
+    expires_after: SecretExpiresAfter = SecretExpiresAfter()
+    session: dict[str, Any] | None = None
+
+
+async def create(request: Request) -> Response:
+    """The endpoint."""
+    here = state(request)
+    body: CreateSecret = convert(await json_body(request), CreateSecret)
+    model = next(iter(here.models))
+    config: Config = checked({"model": model, **(body.session or {})}, Config, "session")
+    here.service.backend(config.model)
+    expires = int(here.service.clock.now()) + body.expires_after.seconds
+    session = msgspec.to_builtins(config)
+    value = here.secrets.add(Secret(caller(request), expires, session))
+    shown = {
+        "id": here.service.ids.new("sess"),
+        "object": "realtime.session",
+        **session,
+        "expires_at": expires,
+    }
+    return json_response({"value": value, "expires_at": expires, "session": shown})

@@ -1,0 +1,221 @@
+"""What a realtime session is set to, and the conversation that it holds. No socket, no engine.
+
+Source: the types of openai-python 3.54 (``RealtimeSessionCreateRequest``, ``ConversationItem``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.wire import decode
+from kodo.server.wire.decode import BadBody
+from kodo.server.wire.items import FunctionCall, FunctionCallOutput, Item, Message, text_of
+from kodo.server.wire.request import CreateResponse, Metadata
+
+_UNSUPPORTED = (
+    "audio",
+    "prompt",
+    "tracing",
+    "input_audio_format",
+    "output_audio_format",
+    "turn_detection",
+    "voice",
+)
+MostTokens = Annotated[int, Meta(ge=1, le=2**31)] | Literal["inf"]
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The session's settings. ``tools`` and ``tool_choice`` are checked when a response is made of them."""
+
+    type: Literal["realtime"] = "realtime"
+    model: str
+    output_modalities: tuple[Literal["text"], ...] = ("text",)
+    instructions: str = ""
+    tools: tuple[dict[str, Any], ...] = ()
+    tool_choice: Any = "auto"
+    max_output_tokens: MostTokens | None = "inf"
+    parallel_tool_calls: bool = True
+    reasoning: dict[str, Any] | None = None
+    truncation: Any = "auto"
+    include: tuple[str, ...] | None = None
+
+
+class ResponseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one ``response.create`` sets apart from the session."""
+
+    conversation: Literal["auto", "none"] = "auto"
+    input: tuple[dict[str, Any], ...] | None = None
+    instructions: str | None = None
+    metadata: Metadata | None = None
+    output_modalities: tuple[Literal["text"], ...] = ("text",)
+    tools: tuple[dict[str, Any], ...] | None = None
+    tool_choice: Any = None
+    max_output_tokens: MostTokens | None = None
+    parallel_tool_calls: bool | None = None
+    reasoning: dict[str, Any] | None = None
+
+
+def checked(raw: Any, kind: type[Struct], path: str) -> Any:
+    """Settings from a client. Audio is refused by name. Raises :class:`BadBody`."""
+    if not isinstance(raw, Mapping):
+        raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
+    for name in _UNSUPPORTED:
+        if raw.get(name) is not None:
+            raise BadBody(
+                f"'{path}.{name}' is not supported: this server speaks text.",
+                f"{path}.{name}",
+                "unsupported_parameter",
+            )
+    given = {name: value for name, value in raw.items() if value is not None and name not in _UNSUPPORTED}
+    modalities = given.get("output_modalities")
+    if isinstance(modalities, list) and "audio" in modalities:
+        raise BadBody(
+            "Audio is not supported: this server speaks text.",
+            f"{path}.output_modalities",
+            "unsupported_modality",
+        )
+    return decode.convert(given, kind, path)
+
+
+def updated(config: Config, raw: Any) -> Config:
+    """The settings with a client's changes. The model of a session does not change. Raises :class:`BadBody`."""
+    if not isinstance(raw, Mapping):
+        raise BadBody("'session' must be an object.", "session", "invalid_type")
+    merged: Config = checked({**msgspec.to_builtins(config), **raw}, Config, "session")
+    if merged.model != config.model:
+        raise BadBody("The model of a session cannot be changed.", "session.model", "invalid_value")
+    return merged
+
+
+def request(config: Config, own: ResponseConfig) -> CreateResponse:
+    """The lifecycle's request of a turn, without its input. Raises :class:`BadBody`."""
+    most = own.max_output_tokens if own.max_output_tokens is not None else config.max_output_tokens
+    tools = list(config.tools if own.tools is None else own.tools)
+    raw: dict[str, Any] = {
+        "model": config.model,
+        "store": False,
+        "stream": True,
+        "instructions": (own.instructions if own.instructions is not None else config.instructions) or None,
+        "max_output_tokens": None if most == "inf" else most,
+        "tool_choice": config.tool_choice if own.tool_choice is None else own.tool_choice,
+        "parallel_tool_calls": config.parallel_tool_calls
+        if own.parallel_tool_calls is None
+        else own.parallel_tool_calls,
+        "reasoning": config.reasoning if own.reasoning is None else own.reasoning,
+        "truncation": "disabled" if config.truncation == "disabled" else "auto",
+        "metadata": own.metadata,
+    }
+    if tools:
+        raw["tools"] = tools
+    return decode.create_response(raw)
+
+
+# --- items -----------------------------------------------------------------------------------------------------------
+
+
+def item_of(raw: Any, path: str, item_id: str) -> Item:
+    """A client's item. Raises :class:`BadBody`."""
+    if not isinstance(raw, Mapping):
+        raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
+    given = {name: value for name, value in raw.items() if name != "object"}
+    for index, part in enumerate(given.get("content") or ()):
+        if isinstance(part, Mapping) and part.get("type") in ("input_audio", "output_audio", "audio"):
+            where = f"{path}.content[{index}].type"
+            raise BadBody("Audio is not supported: this server speaks text.", where, "unsupported_modality")
+    if given.get("role") == "assistant":
+        given["content"] = [_as_output(part) for part in given.get("content") or ()]
+    item = decode.item({**given, "id": given.get("id") or item_id}, path)
+    if not isinstance(item, Message | FunctionCall | FunctionCallOutput):
+        raise BadBody(
+            f"Items of type '{given.get('type')}' are not supported here.", f"{path}.type", "invalid_value"
+        )
+    return item
+
+
+def _as_output(part: Any) -> Any:
+    return (
+        {**part, "type": "output_text"} if isinstance(part, Mapping) and part.get("type") == "text" else part
+    )
+
+
+def wire_item(item: Item, status: str | None = None) -> dict[str, Any]:
+    """An item as the Realtime API shows it."""
+    base: dict[str, Any] = {"id": item.id, "object": "realtime.item"}
+    match item:
+        case Message():
+            kind = "output_text" if item.role == "assistant" else "input_text"
+            content = [{"type": kind, "text": text_of((part,))} for part in item.content]
+            state = status or item.status
+            return {**base, "type": "message", "role": _role(item), "status": state, "content": content}
+        case FunctionCall():
+            called = {"call_id": item.call_id, "name": item.name, "arguments": item.arguments}
+            return {**base, "type": "function_call", "status": status or item.status, **called}
+        case FunctionCallOutput():
+            output = item.output if isinstance(item.output, str) else text_of(item.output)
+            return {**base, "type": "function_call_output", "call_id": item.call_id, "output": output}
+    raise InvalidRequest(f"An item of type {type(item).__name__} has no place in the Realtime API.")
+
+
+def _role(item: Message) -> str:
+    return "system" if item.role == "developer" else item.role
+
+
+class Conversation:
+    """The items of a session, in order."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, ContextItem] = {}
+
+    @property
+    def context(self) -> tuple[ContextItem, ...]:
+        """Everything, oldest first."""
+        return tuple(self._items.values())
+
+    def last(self) -> str | None:
+        """The id of the newest item."""
+        return next(reversed(self._items), None)
+
+    def add(self, context: ContextItem, after: str | None = None) -> str | None:
+        """Put an item behind another (``root``: at the beginning; None: at the end); the id it stands behind.
+
+        Raises:
+            Conflict: its id is taken.
+            NotFound: there is no item ``after``.
+            InvalidRequest: it is the output of a call that was never made.
+        """
+        item = context.item
+        item_id = item.id or ""
+        if item_id in self._items:
+            raise Conflict(f"There is an item with id '{item_id}' already.", param="item.id")
+        if isinstance(item, FunctionCallOutput) and item.call_id not in self._calls():
+            raise InvalidRequest(f"No call has the call_id '{item.call_id}'.", param="item.call_id")
+        order = list(self._items)
+        if after is not None and after != "root" and after not in self._items:
+            raise NotFound(
+                f"Item with id '{after}' not found.", param="previous_item_id", code="item_not_found"
+            )
+        place = len(order) if after is None else 0 if after == "root" else order.index(after) + 1
+        order.insert(place, item_id)
+        items = {**self._items, item_id: context}
+        self._items = {name: items[name] for name in order}
+        return order[place - 1] if place else None
+
+    def get(self, item_id: str) -> Item:
+        """An item. Raises ``NotFound``."""
+        if item_id not in self._items:
+            raise NotFound(f"Item with id '{item_id}' not found.", param="item_id", code="item_not_found")
+        return self._items[item_id].item
+
+    def remove(self, item_id: str) -> None:
+        """Take an item away. Raises ``NotFound``."""
+        self.get(item_id)
+        del self._items[item_id]
+
+    def _calls(self) -> set[str]:
+        return {c.item.call_id for c in self._items.values() if isinstance(c.item, FunctionCall)}

@@ -1,0 +1,151 @@
+"""``/v1/responses``: create, retrieve, resume, cancel, delete, input items, input tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.bodies import ClientGone, EventStream, json_response, or_gone
+from kodo.server.http.limits import Ticket
+from kodo.server.http.lists import page_of, query_of, whole_number, wire_list
+from kodo.server.http.state import State, caller, json_body, state
+from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.run import Run
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire import response as wire
+from kodo.server.wire.decode import compact_request, create_response, skipped_tools
+from kodo.server.wire.events import sse
+from kodo.server.wire.response import InputTokens
+
+SKIPPED = "x-kodo-skipped-tools"
+"""Names the types of tool that were left out, where any were."""
+
+
+async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> wire.Response:
+    """A body to its whole answer, for those who have no HTTP: a batch.
+
+    Raises:
+        BadBody, KodoError: what the endpoint would answer as an error.
+    """
+    run = await service.create(call, create_response(raw))
+    try:
+        return await run.wait()
+    finally:
+        await service.stop(run)
+
+
+async def create(request: Request) -> Response:
+    """``POST /v1/responses``."""
+    here, who = state(request), caller(request)
+    ticket = here.limits.admit(who)
+    with ticket.starting():
+        raw = await json_body(request)
+        body = create_response(raw)
+        call = Call(owner=who.owner, streamed=bool(body.stream) or bool(body.background))
+        run = await here.service.create(call, body)
+    note = _skipped(here, raw)
+    if body.stream:
+        return _streamed(here, run, ticket, note)
+    if body.background:
+        ticket.close()
+        if run.task is not None:
+            run.task.add_done_callback(lambda _: _charge(run, ticket))
+        return json_response(run.skeleton, headers={**ticket.headers, **note})
+    try:
+        response = await or_gone(request, run.wait())
+    except ClientGone:
+        await here.service.stop(run)
+        raise
+    finally:
+        _settle(run, ticket)
+    return json_response(response, headers={**ticket.headers, **note})
+
+
+def _skipped(here: State, raw: Mapping[str, object]) -> dict[str, str]:
+    """The note about tools that were left out: a header, as no strict client minds one; and a count."""
+    kinds = skipped_tools(raw)
+    here.metrics.skipped(kinds)
+    return {SKIPPED: ", ".join(kinds)} if kinds else {}
+
+
+def _streamed(here: State, run: Run, ticket: Ticket, note: Mapping[str, str]) -> Response:
+    async def finished() -> None:
+        if not run.background:
+            await here.service.stop(run)
+        _settle(run, ticket)
+
+    return EventStream(run.events(), sse, headers={**ticket.headers, **note}, finished=finished)
+
+
+def _settle(run: Run, ticket: Ticket) -> None:
+    _charge(run, ticket)
+    ticket.close()
+
+
+def _charge(run: Run, ticket: Ticket) -> None:
+    usage = run.response.usage
+    ticket.charge(usage.total_tokens if usage is not None else 0)
+
+
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/responses/{id}``; with ``stream=true`` its events behind ``starting_after``."""
+    here, owner = state(request), caller(request).owner
+    response_id = request.path_params["response_id"]
+    query = query_of(request, {"stream", "starting_after", "include", "include[]", "include_obfuscation"})
+    if query.get("stream", "false") != "true":
+        return json_response(await here.service.get(owner, response_id))
+    after = whole_number(query.get("starting_after", "-1"), "starting_after", -1, 2**53)
+    events = await here.service.events(owner, response_id, after)
+
+    async def finished() -> None:
+        """A reader that goes away changes nothing."""
+
+    return EventStream(events, sse, headers={}, finished=finished)
+
+
+async def cancel(request: Request) -> Response:
+    """``POST /v1/responses/{id}/cancel``."""
+    service = state(request).service
+    return json_response(await service.cancel(caller(request).owner, request.path_params["response_id"]))
+
+
+async def delete(request: Request) -> Response:
+    """``DELETE /v1/responses/{id}``."""
+    response_id = request.path_params["response_id"]
+    await state(request).service.delete(caller(request).owner, response_id)
+    return json_response({"id": response_id, "object": "response", "deleted": True})
+
+
+async def input_items(request: Request) -> Response:
+    """``GET /v1/responses/{id}/input_items``."""
+    query = query_of(request, {"after", "before", "limit", "order", "include", "include[]"})
+    rows, more = await state(request).service.input_items(
+        caller(request).owner, request.path_params["response_id"], page_of(query)
+    )
+    return json_response(wire_list([row.context.item for row in rows], [row.id for row in rows], more))
+
+
+async def compact(request: Request) -> Response:
+    """``POST /v1/responses/compact``."""
+    here, who = state(request), caller(request)
+    ticket = here.limits.admit(who)
+    try:
+        body = compact_request(await json_body(request))
+        value = await or_gone(request, here.service.compact(Call(owner=who.owner), body))
+        ticket.charge(value.usage.total_tokens)
+    finally:
+        ticket.close()
+    return json_response(value, headers=ticket.headers)
+
+
+async def input_tokens(request: Request) -> Response:
+    """``POST /v1/responses/input_tokens``: nothing is run or stored."""
+    here, who = state(request), caller(request)
+    raw = await json_body(request)
+    if raw.get("model") is None:
+        raw["model"] = next(iter(here.models))
+    body = create_response(raw)
+    count = await here.service.count(Call(owner=who.owner), body)
+    return json_response(InputTokens(input_tokens=count), headers=_skipped(here, raw))

@@ -1,0 +1,60 @@
+"""What an endpoint can reach: one value, made by ``server.app``, carried by the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import HTTPConnection, Request
+
+from kodo.server.config import Settings
+from kodo.server.http.assistants.desk import Runs
+from kodo.server.http.batches.desk import Batches
+from kodo.server.http.bodies import read_body
+from kodo.server.http.files.parts import Uploads
+from kodo.server.http.files.shelf import Files
+from kodo.server.http.keys import Caller, Secrets
+from kodo.server.http.limits import Limits
+from kodo.server.http.metrics import Metrics
+from kodo.server.lifecycle.plan import Backend
+from kodo.server.lifecycle.records import Store
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire.decode import json_object
+
+
+@dataclass(frozen=True)
+class State:
+    """The server's parts."""
+
+    settings: Settings
+    service: Service
+    store: Store
+    limits: Limits
+    metrics: Metrics
+    secrets: Secrets
+    files: Files
+    uploads: Uploads
+    batches: Batches
+    runs: Runs
+    started: int
+    """Seconds since the epoch."""
+
+    @property
+    def models(self) -> dict[str, Backend]:
+        """What can answer, by name."""
+        return dict(self.service.models)
+
+
+def state(connection: HTTPConnection) -> State:
+    """The server's parts, from a request or socket."""
+    return cast(State, connection.app.state.kodo)
+
+
+def caller(connection: HTTPConnection) -> Caller:
+    """Who is calling: found by the guard."""
+    return cast(Caller, connection.state.caller)
+
+
+async def json_body(request: Request) -> dict[str, object]:
+    """The request's body as a checked JSON object. Raises ``TooLarge`` and ``BadBody``."""
+    return json_object(await read_body(request, state(request).settings.limits.body_bytes))

@@ -1,0 +1,195 @@
+"""Responses over a WebSocket at ``/v1/responses``: the same events as the stream, one JSON frame each.
+
+Sources: openai-python 3.54 (``lib/responses_websocket/README.md``) and Open Responses 2026-04-24. The two differ in one
+point, and this serves both: without ``stream_id`` turns are strictly one after the other, as the specification says;
+with it they run in lanes, first in first out in each.
+
+Responses that are not stored can be continued on the same connection: they live in its memory. A turn that fails takes
+the response it continued with it, where that was made in the same lane.
+
+A connection lasts 60 minutes (``connection_seconds``). Turns that run then are cancelled, as where the client goes away;
+the error ``websocket_connection_limit_reached`` is the last frame.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from kodo.server.http.errors import UpgradeRequired, error_response, internal_error, translate
+from kodo.server.http.sockets import attend, frames, send
+from kodo.server.http.state import State, caller, state
+from kodo.server.lifecycle.errors import InvalidRequest, KodoError
+from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.run import Run
+from kodo.server.wire.decode import BadBody, convert, create_response, json_object, skipped_tools
+from kodo.server.wire.events import ResponseFailed
+
+logger = logging.getLogger(__name__)
+
+MOST_ACTIVE = 16
+MOST_LANES = 32
+_REMEMBERED = 128
+"""Responses that a connection remembers; the oldest go first."""
+_LANE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+
+
+async def responses(socket: WebSocket) -> None:
+    """The endpoint. Where WebSockets are switched off the upgrade is answered 426 at once: clients fall back."""
+    here = state(socket)
+    if not here.settings.websockets:
+        error = UpgradeRequired("WebSockets are switched off on this server; use POST /v1/responses.")
+        await socket.send_denial_response(error_response(error))
+        return
+    await socket.accept()
+    await attend(socket, _Connection(socket, here, caller(socket).owner), here.settings.connection_seconds)
+
+
+def _limit(code: str, message: str) -> InvalidRequest:
+    return InvalidRequest(message, param="stream_id", code=code)
+
+
+@dataclass
+class _Memory:
+    """Responses that only this connection knows: their whole context, and the lane that made them."""
+
+    contexts: OrderedDict[str, tuple[ContextItem, ...]] = field(default_factory=OrderedDict)
+    lanes: dict[str, str | None] = field(default_factory=dict)
+
+    def keep(self, run: Run, lane: str | None) -> None:
+        answer = tuple(row.context for row in run.output_rows())
+        self.contexts[run.id] = (*run.context, *answer)
+        self.lanes[run.id] = lane
+        while len(self.contexts) > _REMEMBERED:
+            self.forget(next(iter(self.contexts)))
+
+    def forget(self, response_id: str) -> None:
+        self.contexts.pop(response_id, None)
+        self.lanes.pop(response_id, None)
+
+
+class _Connection:
+    def __init__(self, socket: WebSocket, here: State, owner: str) -> None:
+        self._socket = socket
+        self._here = here
+        self._owner = owner
+        self._memory = _Memory()
+        self._lanes: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
+        self._workers: list[asyncio.Task[None]] = []
+        self._active = 0
+
+    async def serve(self) -> None:
+        """Take frames until the client goes."""
+        async for data in frames(self._socket):
+            await self._take(data)
+
+    async def close(self) -> None:
+        """Stop what still runs."""
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    async def expire(self) -> None:
+        """The error that clients connect again from."""
+        minutes = self._here.settings.connection_seconds / 60
+        await self.refuse(
+            InvalidRequest(
+                f"A connection lasts at most {minutes:g} minutes; make a new one to go on.",
+                code="websocket_connection_limit_reached",
+            )
+        )
+
+    async def refuse(self, error: KodoError | BadBody, lane: str | None = None) -> None:
+        """An error as a frame, nested as the SDK has it on sockets."""
+        status, envelope = translate(error)
+        await self._send({"type": "error", "status": status, "error": envelope.error}, lane)
+
+    async def _send(self, frame: Any, lane: str | None) -> None:
+        await send(self._socket, frame, stream_id=lane)
+
+    async def _take(self, data: bytes) -> None:
+        lane = None
+        try:
+            if len(data) > self._here.settings.limits.body_bytes:
+                raise BadBody("The frame is too large.", None, "request_too_large")
+            frame = json_object(data)
+            if frame.get("type") != "response.create":
+                raise BadBody(f"Unknown event type '{frame.get('type')}'.", "type", "invalid_value")
+            lane = self._lane(frame)
+            if self._active >= MOST_ACTIVE:
+                raise _limit("websocket_stream_limit_reached", f"At most {MOST_ACTIVE} responses at once.")
+        except (KodoError, BadBody) as error:
+            await self.refuse(error, lane)
+            return
+        if lane not in self._lanes:
+            self._lanes[lane] = asyncio.Queue()
+            self._workers.append(asyncio.create_task(self._work(lane)))
+        self._active += 1
+        self._lanes[lane].put_nowait(frame)
+
+    def _lane(self, frame: dict[str, Any]) -> str | None:
+        lane = frame.pop("stream_id", None)
+        if lane is None:
+            return None
+        if not isinstance(lane, str) or not _LANE.fullmatch(lane):
+            raise _limit(
+                "invalid_stream_id", "stream_id must be 1 to 256 of the characters A-Z a-z 0-9 _ . -"
+            )
+        if lane not in self._lanes and len(self._lanes.keys() - {None}) >= MOST_LANES:
+            raise _limit("websocket_stream_limit_reached", f"At most {MOST_LANES} different stream_ids.")
+        return lane
+
+    async def _work(self, lane: str | None) -> None:
+        while True:
+            frame = await self._lanes[lane].get()
+            try:
+                await self._turn(frame, lane)
+            except (KodoError, BadBody) as error:
+                self._evict(frame.get("previous_response_id"), lane)
+                await self.refuse(error, lane)
+            except Exception:  # as on_bug for HTTP: a bug ends the turn, not the lane
+                logger.exception("a turn over a WebSocket broke")
+                await self._send({"type": "error", "status": 500, "error": internal_error().error}, lane)
+            finally:
+                self._active -= 1
+
+    async def _turn(self, frame: dict[str, Any], lane: str | None) -> None:
+        generate = frame.pop("generate", None)
+        convert(generate, bool | None, "generate")
+        frame.pop("type")
+        if frame.get("background"):
+            raise BadBody("background is not for WebSockets.", "background", "unsupported_parameter")
+        frame.pop("stream", None)
+        ticket = self._here.limits.admit(caller(self._socket))
+        run = None
+        try:
+            call = Call(
+                owner=self._owner, streamed=True, generate=generate is not False, local=self._memory.contexts
+            )
+            run = await self._here.service.create(call, create_response(frame))
+            self._here.metrics.skipped(skipped_tools(frame))
+            async for batch in run.events():
+                for event in batch:
+                    await self._send(event, lane)
+                    if isinstance(event, ResponseFailed):
+                        self._evict(frame.get("previous_response_id"), lane)
+            if run.row is None and run.response.status in ("completed", "incomplete"):
+                self._memory.keep(run, lane)
+        finally:
+            if run is not None:
+                await self._here.service.stop(run)
+                usage = run.response.usage
+                ticket.charge(usage.total_tokens if usage is not None else 0)
+            ticket.close()
+
+    def _evict(self, parent: Any, lane: str | None) -> None:
+        """A failed continuation takes its parent with it; a failed fork into another lane does not."""
+        if isinstance(parent, str) and self._memory.lanes.get(parent, "\0") == lane:
+            self._memory.forget(parent)

@@ -1,0 +1,377 @@
+"""From a request to the items the model is shown: the history it stands on, and its own input.
+
+History comes from ``previous_response_id`` (the parent's instructions do not), from a conversation, or, for responses
+that are not stored, from a connection's own memory. Behind the last compaction nothing older is shown: it stands for
+all that came before.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.ports import ContextItem, Ids, Value
+from kodo.server.lifecycle.records import ItemRow, Store
+from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.lifecycle.status import FINAL
+from kodo.server.wire.items import (
+    ApplyPatchCall,
+    ApplyPatchCallOutput,
+    Compaction,
+    CustomToolCall,
+    CustomToolCallOutput,
+    FunctionCall,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    InputItem,
+    InputText,
+    Item,
+    ItemReference,
+    LocalShellCall,
+    LocalShellCallOutput,
+    Message,
+    OutputText,
+    Part,
+    Reasoning,
+    ReasoningText,
+    ShellCall,
+    ShellCallOutput,
+    SummaryText,
+)
+
+CALLS = FunctionCall | CustomToolCall | LocalShellCall | ShellCall | ApplyPatchCall
+OUTPUTS = (
+    FunctionCallOutput | CustomToolCallOutput | LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput
+)
+
+_PREFIX: dict[type[Item], str] = {
+    Message: "msg",
+    FunctionCall: "fc",
+    FunctionCallOutput: "fco",
+    CustomToolCall: "ctc",
+    CustomToolCallOutput: "ctco",
+    LocalShellCall: "lsh",
+    LocalShellCallOutput: "lsho",
+    ShellCall: "sh",
+    ShellCallOutput: "sho",
+    ApplyPatchCall: "apc",
+    ApplyPatchCallOutput: "apco",
+    Reasoning: "rs",
+    Compaction: "cmp",
+}
+IMAGE_NOTE = "[An image was attached here. You cannot see images.]"
+
+
+class History(Value, frozen=True, kw_only=True):
+    """What a response stands on, and what it adds."""
+
+    before: tuple[ContextItem, ...] = ()
+    own: tuple[ItemRow, ...] = ()
+
+    @property
+    def items(self) -> tuple[ContextItem, ...]:
+        """Everything, oldest first."""
+        return (*self.before, *(row.context for row in self.own))
+
+
+async def history(
+    store: Store,
+    ids: Ids,
+    owner: str,
+    value: str | tuple[InputItem, ...] | None,
+    *,
+    previous: str | None,
+    conversation: str | None,
+    local: Mapping[str, tuple[ContextItem, ...]],
+) -> History:
+    """The history of a request and its own input items, with ids.
+
+    Raises:
+        NotFound: the parent, the conversation or a referenced item is not there, or not this owner's.
+        Conflict: the parent still runs.
+        InvalidRequest: both a parent and a conversation are given; an output answers no call.
+    """
+    if previous is not None and conversation is not None:
+        raise InvalidRequest(
+            "Give previous_response_id or conversation, not both.", param="conversation", code="invalid_value"
+        )
+    before: Sequence[ContextItem] = ()
+    if previous is not None:
+        before = local[previous] if previous in local else await _parent(store, owner, previous)
+    elif conversation is not None:
+        if await store.get_document("conversation", owner, conversation) is None:
+            raise NotFound(
+                f"Conversation with id '{conversation}' not found.",
+                param="conversation",
+                code="conversation_not_found",
+            )
+        before = await store.all_items(owner, conversation)
+    rows: list[ItemRow] = []
+    taken: set[str] = set()
+    for index, item in enumerate(_listed(value)):
+        row = await _row(store, ids, owner, item, f"input[{index}]")
+        if row.id in taken:
+            fresh = ids.new(row.id.partition("_")[0])
+            renamed = msgspec.structs.replace(row.context.item, id=fresh)
+            row = ItemRow(id=fresh, context=msgspec.structs.replace(row.context, item=renamed))
+        taken.add(row.id)
+        rows.append(row)
+    found = History(before=tuple(before), own=tuple(rows))
+    _check_calls(found)
+    return found
+
+
+async def _parent(store: Store, owner: str, previous: str) -> Sequence[ContextItem]:
+    row = await store.get_response(owner, previous)
+    missing = NotFound(
+        f"Previous response with id '{previous}' not found.",
+        param="previous_response_id",
+        code="previous_response_not_found",
+    )
+    if row is None:
+        raise missing
+    if row.status not in FINAL:
+        raise Conflict(
+            f"Response '{previous}' is still {row.status}; wait for it or cancel it first.",
+            param="previous_response_id",
+            code="response_in_progress",
+        )
+    items = await store.chain(owner, previous)
+    if items is None:
+        raise missing
+    return items
+
+
+def _listed(value: str | tuple[InputItem, ...] | None) -> tuple[InputItem, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, str):
+        return (Message(role="user", content=(InputText(text=value),)),)
+    return value
+
+
+async def _row(store: Store, ids: Ids, owner: str, item: InputItem, path: str) -> ItemRow:
+    if isinstance(item, ItemReference):
+        row = await store.get_item(owner, None, item.id)
+        if row is None:
+            raise NotFound(f"Item with id '{item.id}' not found.", param=f"{path}.id", code="item_not_found")
+        return row
+    return new_row(ids, item)
+
+
+def new_row(ids: Ids, item: Item) -> ItemRow:
+    """An item with an id: its own, or a fresh one."""
+    item_id = item.id or ids.new(_PREFIX[type(item)])
+    return ItemRow(id=item_id, context=ContextItem(item=msgspec.structs.replace(item, id=item_id)))
+
+
+def _check_calls(found: History) -> None:
+    """Every output answers a call that came before it; behind a compaction, which may hold the call, any is taken."""
+    if not any(isinstance(row.context.item, OUTPUTS) for row in found.own):
+        return
+    known: set[str] = set()
+    compacted = False
+    for position, context in enumerate(found.items):
+        item = context.item
+        if isinstance(item, Compaction):
+            compacted = True
+        elif isinstance(item, CALLS):
+            known.add(item.call_id)
+        elif isinstance(item, OUTPUTS) and position >= len(found.before) and not compacted:
+            call_id = item.id if isinstance(item, LocalShellCallOutput) and not item.call_id else item.call_id
+            if call_id not in known and not (isinstance(item, LocalShellCallOutput) and known):
+                index = position - len(found.before)
+                raise InvalidRequest(
+                    f"No tool call found for the output with call_id '{call_id}'.",
+                    param=f"input[{index}].call_id",
+                    code="invalid_value",
+                )
+
+
+# --- what the model is shown -----------------------------------------------------------------------------------------
+
+
+def plain(items: tuple[ContextItem, ...], start: int = 0) -> bool:
+    """Whether the items from number ``start`` on are shown as they are: nothing to open, to unseal or to read."""
+    for context in items[start:]:
+        item = context.item
+        if isinstance(item, Message):
+            if not all(isinstance(part, InputText | OutputText) for part in item.content):
+                return False
+        elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
+            if not isinstance(item.output, str):
+                return False
+        elif isinstance(item, Compaction) or (
+            isinstance(item, Reasoning) and isinstance(item.encrypted_content, str)
+        ):
+            return False
+    return True
+
+
+def shown(
+    items: tuple[ContextItem, ...], *, owner: str, sealer: Sealer, images: Literal["see", "note", "refuse"]
+) -> tuple[ContextItem, ...]:
+    """The items as an engine takes them: compactions opened, reasoning unsealed, images and files as text.
+
+    Raises:
+        InvalidRequest: a sealed value is not ours, or an image or file cannot be taken.
+    """
+    last = max(
+        (index for index, context in enumerate(items) if isinstance(context.item, Compaction)), default=-1
+    )
+    result: list[ContextItem] = []
+    for index, context in enumerate(items):
+        item = context.item
+        if isinstance(item, Compaction):
+            kept = _compacted(item, owner, sealer, f"input[{index}]")
+            if index == last:
+                result = kept
+        elif index < last:
+            continue
+        elif isinstance(item, Message):
+            parts = tuple(
+                _part(part, images, f"input[{index}].content[{n}]") for n, part in enumerate(item.content)
+            )
+            same = all(new is old for new, old in zip(parts, item.content, strict=True))
+            result.append(context if same else ContextItem(item=msgspec.structs.replace(item, content=parts)))
+        elif isinstance(item, FunctionCallOutput | CustomToolCallOutput) and not isinstance(item.output, str):
+            output = tuple(
+                _part(part, images, f"input[{index}].output[{n}]") for n, part in enumerate(item.output)
+            )
+            result.append(ContextItem(item=msgspec.structs.replace(item, output=output)))
+        elif isinstance(item, Reasoning) and isinstance(item.encrypted_content, str):
+            result.append(_reasoned(context, item, owner, sealer))
+        else:
+            result.append(context)
+    return tuple(result)
+
+
+def _part(part: Part, images: str, path: str) -> Part:
+    if isinstance(part, InputImage) and images != "see":
+        if images == "refuse":
+            raise InvalidRequest("This model cannot see images.", param=path, code="unsupported_content")
+        return InputText(text=IMAGE_NOTE)
+    if isinstance(part, InputFile):
+        return _file(part, path)
+    return part
+
+
+def _file(part: InputFile, path: str) -> InputText:
+    name = part.filename if isinstance(part.filename, str) else "file"
+    if isinstance(part.file_url, str):
+        raise InvalidRequest(
+            "This server fetches nothing from URLs; send file_data.",
+            param=f"{path}.file_url",
+            code="unsupported_content",
+        )
+    if not isinstance(part.file_data, str):
+        raise InvalidRequest(
+            "An input_file needs file_data or file_id.", param=f"{path}.file_data", code="unsupported_content"
+        )
+    _, _, data = part.file_data.rpartition(",")
+    try:
+        decoded = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest(
+            f"'{name}' is not base64.", param=f"{path}.file_data", code="unsupported_content"
+        ) from None
+    return file_text(name, decoded, f"{path}.file_data")
+
+
+def file_text(name: str, data: bytes, param: str) -> InputText:
+    """A file as the model is shown it.
+
+    Raises:
+        InvalidRequest: it is no text; ``param`` is the field that gave it.
+    """
+    try:
+        return InputText(text=f"File {name}:\n{data.decode()}")
+    except UnicodeDecodeError:
+        raise InvalidRequest(
+            f"'{name}' is not UTF-8 text; this model reads text only.",
+            param=param,
+            code="unsupported_content",
+        ) from None
+
+
+def seal_items(
+    items: Sequence[Item], *, owner: str, sealer: Sealer, notes: dict[str, Any] | None = None
+) -> str:
+    """Items, and notes about them, as ``encrypted_content``."""
+    return sealer.seal(owner, msgspec.json.encode({"items": items, "notes": notes or {}}))
+
+
+class _Sealed(Value, frozen=True, kw_only=True):
+    items: tuple[Item, ...] = ()
+    notes: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
+    data = sealer.open(owner, text)
+    if data is None:
+        raise InvalidRequest(
+            "encrypted_content was not made by this server for this project, or was changed.",
+            param=f"{path}.encrypted_content",
+            code="invalid_encrypted_content",
+        )
+    return msgspec.json.decode(data, type=_Sealed)
+
+
+def _compacted(item: Compaction, owner: str, sealer: Sealer, path: str) -> list[ContextItem]:
+    return [ContextItem(item=kept) for kept in _open(item.encrypted_content, owner, sealer, path).items]
+
+
+def _reasoned(context: ContextItem, item: Reasoning, owner: str, sealer: Sealer) -> ContextItem:
+    """Reasoning with its own words back; foreign ones (another server's) are kept as they came."""
+    data = (
+        sealer.open(owner, item.encrypted_content or "") if isinstance(item.encrypted_content, str) else None
+    )
+    if data is None:
+        return context
+    parts = tuple(
+        ReasoningText(text=part.text)
+        for kept in msgspec.json.decode(data, type=_Sealed).items
+        if isinstance(kept, Reasoning)
+        for part in kept.summary
+    )
+    return ContextItem(item=msgspec.structs.replace(item, content=parts), tokens=context.tokens)
+
+
+def seal_reasoning(item: Reasoning, *, owner: str, sealer: Sealer) -> Reasoning:
+    """A reasoning item that carries itself, sealed, for clients that keep the state."""
+    bare = Reasoning(id=item.id, summary=tuple(SummaryText(text=part.text) for part in item.summary))
+    return msgspec.structs.replace(item, encrypted_content=seal_items([bare], owner=owner, sealer=sealer))
+
+
+# --- what does not fit -----------------------------------------------------------------------------------------------
+
+
+def drop_oldest(
+    items: tuple[ContextItem, ...], tokens: Sequence[int], excess: int
+) -> tuple[tuple[ContextItem, ...], int]:
+    """Without its oldest items, until ``excess`` tokens are gone; and how many went.
+
+    System and developer messages stay, the last item stays, and a call never goes without its outputs.
+    """
+    gone: set[int] = set()
+    calls: set[str] = set()
+    for index, context in enumerate(items[:-1]):
+        if excess <= 0:
+            break
+        item = context.item
+        if isinstance(item, Message) and item.role in ("system", "developer"):
+            continue
+        gone.add(index)
+        excess -= tokens[index]
+        if isinstance(item, CALLS):
+            calls.add(item.call_id)
+    for index, context in enumerate(items):
+        if isinstance(context.item, OUTPUTS) and context.item.call_id in calls:
+            gone.add(index)
+    return tuple(context for index, context in enumerate(items) if index not in gone), len(gone)

@@ -1,0 +1,239 @@
+"""Driving one run: wait for a turn, let the engine speak, step aside when asked to, end exactly once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from kodo.server.lifecycle import log
+from kodo.server.lifecycle.admission import Admission, Lease, Priority
+from kodo.server.lifecycle.errors import EngineFailed, KodoError
+from kodo.server.lifecycle.ports import (
+    CallStart,
+    Clock,
+    Engine,
+    EngineEvent,
+    Finished,
+    Prepared,
+    Progress,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+)
+from kodo.server.lifecycle.run import Run
+from kodo.server.wire.response import Status
+
+logger = logging.getLogger(__name__)
+
+ATTEMPTS = 3
+"""How often in a row a background response is taken up again by an engine that breaks off without a word."""
+
+
+class Observer(Protocol):
+    """Who counts: the server's metrics."""
+
+    def first_token(self, model: str, seconds: float) -> None:
+        """Time from the request to the first token."""
+
+    def ended(self, model: str, status: str, usage: Usage) -> None:
+        """A response ended."""
+
+
+@dataclass
+class Generation:
+    """One response's way through an engine."""
+
+    run: Run
+    engine: Engine
+    admission: Admission
+    prepared: Prepared
+    clock: Clock
+    observer: Observer
+    priority: Priority
+    soft_limit: int | None
+    """Cap in tokens for an answer that had company; None: the client set its own."""
+    max_calls: int | None
+    heartbeat: float | None
+    """Seconds after which silence is broken; None: nobody listens."""
+    generate: bool
+    continues: bool
+    closing: Callable[[], bool]
+    spent: Usage = field(default_factory=Usage)
+    """Tokens that went into this response before it began: a compaction's summary."""
+    _said: list[EngineEvent] = field(default_factory=list)
+    _usage: Usage = field(default_factory=Usage)
+    _spoke: bool = False
+    _company: bool = False
+
+    async def drive(self) -> None:
+        """Run to the end. Never raises: whatever happens is the response's end, and said there."""
+        self._started = self.clock.now()
+        self._said = log.said(self.run.entries)
+        self._usage = Usage(
+            input=self.prepared.input_tokens, output=sum(_count(event) for event in self._said)
+        )
+        beating = asyncio.create_task(self._beat()) if self.heartbeat is not None else None
+        end: log.Ended | None
+        try:
+            end = await self._to_the_end()
+        except asyncio.CancelledError:
+            end = self._interrupted()
+        except KodoError as error:
+            end = self._failed(error)
+        except Exception:  # the last line of defence: a bug must end the response, not leave it hanging
+            logger.exception("response %s broke", self.run.id)
+            end = self._failed(EngineFailed("The server had an internal error."))
+        finally:
+            if beating is not None:
+                beating.cancel()
+        if end is None:
+            await self.run.abandon()
+            return
+        if self.run.response.status == "queued" and end.status not in ("cancelled", "failed"):
+            self.run.emit(log.Began())
+        if end.usage is not None:
+            end = replace(end, usage=_sum(self.spent, end.usage))
+        await self.run.end(end)
+        self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
+
+    async def _to_the_end(self) -> log.Ended:
+        began = False
+        attempts = 0
+        while True:
+            lease = await self.admission.acquire(self.run.owner, self.priority)
+            try:
+                if not began:
+                    self.run.emit(log.Began())
+                    began = True
+                words = len(self._said)
+                end = await self._turn(lease)
+            except EngineFailed:
+                # A crash of the engine does not end background work: it goes on where it was.
+                attempts = attempts + 1 if len(self._said) == words else 1
+                if not self.run.background or attempts > ATTEMPTS:
+                    raise
+                if self._said and not self.continues:
+                    self._restart()
+                continue
+            finally:
+                self._company |= lease.company
+                self.admission.release(lease)
+            if end is not None:
+                return end
+
+    def _restart(self) -> None:
+        self.run.emit(log.Restarted())
+        self._said.clear()
+        self._usage = Usage(input=self.prepared.input_tokens)
+
+    async def _turn(self, lease: Lease) -> log.Ended | None:
+        """One stretch in the engine. None: stepped aside for somebody more urgent."""
+        calls = sum(isinstance(event, CallStart) for event in self._said)
+        most = self.max_calls if self.prepared.prompt.parallel_tool_calls else 1
+        limit = None if self.generate else 1
+        async with aclosing(
+            self.engine.generate(self.prepared, said=tuple(self._said), limit=limit)
+        ) as events:
+            async for event in events:
+                if isinstance(event, Progress):
+                    self._usage = replace(self._usage, input=event.total, cached=event.cached)
+                elif isinstance(event, Finished):
+                    return self._finished(event)
+                elif self.generate:
+                    if isinstance(event, CallStart):
+                        if most is not None and calls >= most:
+                            return self._ended("completed")
+                        calls += 1
+                    self._hear(event)
+                    if self._over(lease):
+                        return self._ended("incomplete", reason="max_output_tokens")
+                if lease.yielding.is_set() and (self.continues or not self._said):
+                    return None  # an engine that would have to begin anew keeps its place
+        raise EngineFailed("The engine ended without an end.")
+
+    def _hear(self, event: EngineEvent) -> None:
+        if not self._spoke:
+            self._spoke = True
+            self.observer.first_token(self.run.response.model, self.clock.now() - self._started)
+        usage, tokens = self._usage, _count(event)
+        if isinstance(event, ReasoningDelta):
+            self._usage = replace(usage, output=usage.output + tokens, reasoning=usage.reasoning + tokens)
+        else:
+            self._usage = replace(usage, output=usage.output + tokens)
+        self._said.append(event)
+        if not isinstance(event, Progress | Finished):
+            self.run.emit(event)
+
+    def _over(self, lease: Lease) -> bool:
+        company = self._company or lease.company
+        return self.soft_limit is not None and company and self._usage.output >= self.soft_limit
+
+    # --- ends ---
+
+    def _finished(self, event: Finished) -> log.Ended:
+        self._usage = event.usage
+        if not self.generate:
+            self._usage = replace(event.usage, output=0, reasoning=0)
+            return self._ended("completed")
+        if not self._said:
+            self.run.emit(TextDelta(text=""))  # an empty answer is a message without text, not nothing
+        if event.reason == "stop":
+            return self._ended("completed", tokens=event.tokens)
+        reason = "max_output_tokens" if event.reason == "length" else event.reason
+        return self._ended("incomplete", reason=reason, tokens=event.tokens)
+
+    def _ended(self, status: Status, reason: str | None = None, tokens: tuple[int, ...] = ()) -> log.Ended:
+        return log.Ended(
+            status=status,
+            at=self.clock.now(),
+            usage=self._usage,
+            reason=reason,
+            tokens=tokens,
+        )
+
+    def _failed(self, error: KodoError) -> log.Ended:
+        self.run.error = error
+        return log.Ended(
+            status="failed", at=self.clock.now(), usage=self._usage, error=("server_error", error.message)
+        )
+
+    def _interrupted(self) -> log.Ended | None:
+        """Cancelled by the client; or the server goes down: background work is left for the next start."""
+        if self.run.cancelled:
+            return self._ended("cancelled")
+        if self.run.background and self.closing():
+            return None
+        return self._failed(EngineFailed("The server stopped before the answer was whole."))
+
+    async def _beat(self) -> None:
+        """Break the silence while nothing else is said: comments do not reset every client's idle timer."""
+        if self.heartbeat is None:
+            return
+        seen = -1
+        while True:
+            await asyncio.sleep(self.heartbeat)
+            now = len(self.run.entries)
+            if now == seen and self.run.response.status == "in_progress":
+                self.run.emit(log.Began())
+                now += 1
+            seen = now
+
+
+def _count(event: EngineEvent) -> int:
+    return 0 if isinstance(event, Progress | Finished) else len(event.tokens)
+
+
+def _sum(one: Usage, two: Usage) -> Usage:
+    return Usage(
+        input=one.input + two.input,
+        cached=one.cached + two.cached,
+        cache_write=one.cache_write + two.cache_write,
+        output=one.output + two.output,
+        reasoning=one.reasoning + two.reasoning,
+    )

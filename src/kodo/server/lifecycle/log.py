@@ -1,0 +1,74 @@
+"""A response's log: what happened to it, in order. Its events and its final form are a pure fold of this.
+
+Entries are what the engine said, and four marks of our own. They carry their times, so that folding the same log twice
+gives the same events byte for byte, before and after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgspec
+
+from kodo.server.lifecycle.ports import (
+    CallDelta,
+    CallStart,
+    EngineEvent,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+    Value,
+)
+from kodo.server.wire.response import Status
+
+
+class Queued(Value, frozen=True, kw_only=True, tag="queued"):
+    """It waits for its turn."""
+
+
+class Began(Value, frozen=True, kw_only=True, tag="began"):
+    """It runs; or still runs, where nothing else was to be said for a while."""
+
+
+class Restarted(Value, frozen=True, kw_only=True, tag="restarted"):
+    """The answer begins anew: the engine that was interrupted cannot continue a partial one."""
+
+
+class Ended(Value, frozen=True, kw_only=True, tag="ended"):
+    """The last entry. ``at`` in seconds since the epoch; ``reason`` of an incomplete answer; ``error`` (code, message)."""
+
+    status: Status
+    at: float
+    usage: Usage | None = None
+    reason: str | None = None
+    error: tuple[str, str] | None = None
+    tokens: tuple[int, ...] = ()
+
+
+Said: TypeAlias = TextDelta | ReasoningDelta | CallStart | CallDelta
+Entry: TypeAlias = Queued | Began | Restarted | TextDelta | ReasoningDelta | CallStart | CallDelta | Ended
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
+
+
+def encode(entry: Entry) -> bytes:
+    """An entry for the store."""
+    return _encoder.encode(entry)
+
+
+def decode(data: bytes) -> Entry:
+    """An entry from the store."""
+    return _decoder.decode(data)
+
+
+def said(entries: Sequence[Entry]) -> list[EngineEvent]:
+    """What the engine said since the last restart."""
+    result: list[EngineEvent] = []
+    for entry in entries:
+        if isinstance(entry, Restarted):
+            result.clear()
+        elif isinstance(entry, TextDelta | ReasoningDelta | CallStart | CallDelta):
+            result.append(entry)
+    return result

@@ -1,0 +1,145 @@
+"""From a request to what is done about it: the prompt for the engine, the Response as it begins, the class of work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from kodo.server.config import ModelSettings
+from kodo.server.lifecycle.admission import Admission, Priority
+from kodo.server.lifecycle.ports import Cache, ContextItem, Engine, ModelCard, Prompt, Sampling
+from kodo.server.wire.request import CreateResponse
+from kodo.server.wire.response import ConversationRef, Response, TextConfig
+
+TRUNCATED = "kodo.truncated_items"
+"""Metadata key that says how many of the oldest items ``truncation: auto`` left out."""
+
+
+@dataclass(frozen=True)
+class Backend:
+    """A model name: its engine, the queue in front of it, its settings."""
+
+    name: str
+    engine: Engine
+    admission: Admission
+    settings: ModelSettings
+    card: ModelCard
+
+
+@dataclass(frozen=True)
+class Call:
+    """How a request came in, besides its body."""
+
+    owner: str
+    priority: Priority = Priority.INTERACTIVE
+    streamed: bool = False
+    """Whether somebody watches the events: only then waiting is said by repeating one."""
+    sampling: Sampling = field(default_factory=Sampling)
+    """What sibling APIs can ask for and the Responses API cannot: seed, stop, logit bias."""
+    generate: bool = True
+    """False: only read the prompt into the cache."""
+    local: Mapping[str, tuple[ContextItem, ...]] = field(default_factory=dict)
+    """Responses that only the caller's connection remembers."""
+
+
+def seeded(call: Call, response_id: str) -> Call:
+    """The call with a seed, drawn from the response's random id where the client set none.
+
+    It is stored with the request, so that an answer that was interrupted can be drawn again as it was.
+    """
+    if call.sampling.seed is not None:
+        return call
+    seed = int(response_id.rpartition("_")[2][:8], 16)
+    return replace(call, sampling=msgspec.structs.replace(call.sampling, seed=seed))
+
+
+def prewarm(request: CreateResponse) -> bool:
+    """Whether only the prompt is to be read."""
+    options = request.prompt_cache_options
+    return not isinstance(options, msgspec.UnsetType) and options.prewarm is True
+
+
+def priority(call: Call, request: CreateResponse, background: bool) -> Priority:
+    """The class of a request: what its face says, lowered by ``flex`` and ``background``."""
+    own = Priority.FLEX if request.service_tier == "flex" else Priority.INTERACTIVE
+    return max(call.priority, Priority.BACKGROUND if background else own)
+
+
+def cache(call: Call, request: CreateResponse) -> Cache:
+    """How long the prompt's state is to be kept, and under which key."""
+    seconds = 0
+    if request.prompt_cache_retention == "24h":
+        seconds = 24 * 3600
+    options = request.prompt_cache_options
+    if not isinstance(options, msgspec.UnsetType):
+        seconds = max(seconds, {"30m": 1800, "12h": 12 * 3600}[options.ttl])
+    return Cache(owner=call.owner, key=request.prompt_cache_key, seconds=seconds)
+
+
+def prompt(call: Call, request: CreateResponse, backend: Backend, items: tuple[ContextItem, ...]) -> Prompt:
+    """What the engine is asked."""
+    text = request.text or TextConfig()
+    sampling = msgspec.structs.replace(
+        call.sampling,
+        temperature=request.temperature if request.temperature is not None else backend.settings.temperature,
+        top_p=request.top_p if request.top_p is not None else backend.settings.top_p,
+        presence_penalty=request.presence_penalty or 0.0,
+        frequency_penalty=request.frequency_penalty or 0.0,
+        top_logprobs=(request.top_logprobs or 0) if request.wants_logprobs else None,
+    )
+    return Prompt(
+        instructions=request.instructions,
+        items=items,
+        tools=request.tools,
+        tool_choice=request.tool_choice if request.tool_choice is not None else "auto",
+        parallel_tool_calls=request.parallel_tool_calls is not False,
+        format=text.format,
+        reasoning_effort=request.reasoning.effort if request.reasoning else None,
+        verbosity=None if isinstance(text.verbosity, msgspec.UnsetType) else text.verbosity,
+        sampling=sampling,
+        max_output_tokens=request.max_output_tokens,
+        cache=cache(call, request),
+    )
+
+
+def skeleton(
+    response_id: str, request: CreateResponse, card: ModelCard, now: float, *, background: bool, store: bool
+) -> Response:
+    """The Response as it begins: what was asked, and the defaults for what was not."""
+
+    def number(value: float | None, default: float) -> float:
+        return default if value is None else value
+
+    return Response(
+        id=response_id,
+        created_at=int(now),
+        status="queued" if background else "in_progress",
+        model=request.model,
+        previous_response_id=request.previous_response_id,
+        conversation=None if request.conversation is None else ConversationRef(id=request.conversation),
+        instructions=request.instructions,
+        tools=request.tools,
+        tool_choice=request.tool_choice if request.tool_choice is not None else "auto",
+        truncation=request.truncation or "disabled",
+        parallel_tool_calls=request.parallel_tool_calls is not False,
+        text=request.text or TextConfig(),
+        temperature=number(request.temperature, card.temperature),
+        top_p=number(request.top_p, card.top_p),
+        presence_penalty=number(request.presence_penalty, 0.0),
+        frequency_penalty=number(request.frequency_penalty, 0.0),
+        top_logprobs=request.top_logprobs or 0,
+        reasoning=request.reasoning,
+        max_output_tokens=request.max_output_tokens,
+        max_tool_calls=request.max_tool_calls,
+        store=store,
+        background=background,
+        service_tier="flex" if request.service_tier == "flex" else "default",
+        metadata=dict(request.metadata or {}),
+        safety_identifier=request.safety_identifier,
+        prompt_cache_key=request.prompt_cache_key,
+        prompt_cache_retention=request.prompt_cache_retention,
+        prompt_cache_options=request.prompt_cache_options,
+        user=request.user,
+    )

@@ -1,0 +1,245 @@
+"""What the lifecycle needs of the world: an Engine, a Store, a Clock, Ids; and the vocabulary it shares with engines.
+
+Everything else it knows is wire values. An engine turns a :class:`Prompt` into :data:`EngineEvent` values; the store
+keeps rows. Neither knows HTTP, and neither knows the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from kodo.server.wire.items import Item, Logprob
+from kodo.server.wire.tools import Format, TextFormat, Tool, ToolChoice
+
+
+class Value(Struct, frozen=True, kw_only=True):
+    """Base of the values below. Subclasses repeat the options: msgspec does not pass `kw_only` on."""
+
+
+# --- what an engine is asked -----------------------------------------------------------------------------------------
+
+
+class ContextItem(Value, frozen=True, kw_only=True):
+    """An item of the prompt, with the ids the engine generated it from, if this engine did.
+
+    Text tokenised anew need not give the ids that were generated; ids keep the prefix cache and continuations exact.
+    """
+
+    item: Item
+    tokens: tuple[int, ...] | None = None
+
+
+class Sampling(Value, frozen=True, kw_only=True):
+    """How tokens are drawn. None: the model card's own value."""
+
+    temperature: float | None = None
+    """0 to 2; 0 is greedy."""
+    top_p: float | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    """-2 to 2."""
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    top_logprobs: int | None = None
+    """How many alternatives to report at each position, 0 to 20; None reports no log probabilities at all."""
+
+
+class Cache(Value, frozen=True, kw_only=True):
+    """Whose prompt this is, and how long its state should be kept.
+
+    State is shared only inside ``owner``. ``key`` is the client's ``prompt_cache_key``. ``seconds`` 0: in memory while
+    there is room; more: on disk, past a restart.
+    """
+
+    owner: str = ""
+    key: str | None = None
+    seconds: int = 0
+
+
+class Prompt(Value, frozen=True, kw_only=True):
+    """One turn for the engine to answer."""
+
+    instructions: str | None = None
+    items: tuple[ContextItem, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    parallel_tool_calls: bool = True
+    format: Format = TextFormat()
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    sampling: Sampling = Sampling()
+    max_output_tokens: int | None = None
+    """Hard cap, in tokens; None: up to the end of the window."""
+    cache: Cache = Cache()
+
+
+class Prepared(Value, frozen=True, kw_only=True):
+    """A prompt ready to run: counted, and in the engine's own form."""
+
+    prompt: Prompt
+    input_tokens: int
+    item_tokens: tuple[int, ...]
+    """Tokens that each item of the prompt takes, in order; the rest of ``input_tokens`` is overhead."""
+    payload: Any = None
+    """The engine's own; nobody else looks inside."""
+
+
+class ModelCard(Value, frozen=True, kw_only=True):
+    """What stands behind a model's name."""
+
+    name: str
+    engine: str
+    context_window: int
+    """Tokens of prompt and answer together."""
+    max_output_tokens: int
+    parallel: int
+    """Requests the engine works on at the same time."""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    """Sampling where the client sets none."""
+    images: bool = False
+    reasoning: bool = False
+    continues: bool = True
+    """Whether a partial answer can be continued token for token."""
+    source: str = ""
+    """The file or server the model is from, without any path of this machine."""
+
+
+# --- what an engine says ---------------------------------------------------------------------------------------------
+
+
+class Usage(Value, frozen=True, kw_only=True):
+    """Tokens, as the engine counted them. ``cached`` and ``cache_write`` are parts of ``input``; ``reasoning`` of ``output``."""
+
+    input: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+
+class Progress(Value, frozen=True, kw_only=True, tag="progress"):
+    """The prompt is being read: ``done`` of ``total`` tokens, ``cached`` of them without work."""
+
+    total: int
+    done: int
+    cached: int
+
+
+class TextDelta(Value, frozen=True, kw_only=True, tag="text"):
+    """More of the answer: whole characters only. ``tokens`` are the ids it came from (text may be empty while a
+    character is incomplete)."""
+
+    text: str
+    tokens: tuple[int, ...] = ()
+    logprobs: tuple[Logprob, ...] = ()
+
+
+class ReasoningDelta(Value, frozen=True, kw_only=True, tag="reasoning"):
+    """More of the reasoning."""
+
+    text: str
+    tokens: tuple[int, ...] = ()
+
+
+class CallStart(Value, frozen=True, kw_only=True, tag="call"):
+    """The model begins a call. ``kind`` is the tool's type: function, custom, local_shell, shell, apply_patch."""
+
+    call_id: str
+    name: str
+    kind: str = "function"
+    namespace: str | None = None
+    tokens: tuple[int, ...] = ()
+
+
+class CallDelta(Value, frozen=True, kw_only=True, tag="arguments"):
+    """More of the current call's arguments (JSON text, or a custom tool's input)."""
+
+    text: str
+    tokens: tuple[int, ...] = ()
+
+
+class Finished(Value, frozen=True, kw_only=True, tag="finished"):
+    """The turn is over. ``reason``: ``stop`` (the model ended it), ``length`` (a cap or the window), ``content_filter``."""
+
+    reason: str
+    usage: Usage
+    tokens: tuple[int, ...] = ()
+
+
+EngineEvent: TypeAlias = Progress | TextDelta | ReasoningDelta | CallStart | CallDelta | Finished
+
+
+class Engine(Protocol):
+    """Something that answers. Raises only errors of :mod:`kodo.server.lifecycle.errors`; foreign ones are translated inside."""
+
+    @property
+    def restarts(self) -> int:
+        """Times it had to be started again."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it can answer now."""
+
+    async def start(self) -> None:
+        """Get ready to answer; returns when it is, or raises ``EngineUnavailable``."""
+
+    async def stop(self) -> None:
+        """Let go of everything. May be called twice."""
+
+    async def card(self) -> ModelCard:
+        """What answers, and its limits."""
+
+    async def prepare(self, prompt: Prompt) -> Prepared:
+        """Count a prompt and bring it into the engine's form. Does not check it against the window.
+
+        Raises:
+            InvalidRequest: the engine cannot honour something in the prompt (a schema, a tool); names the field.
+        """
+
+    def generate(
+        self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Answer. Closing the iterator frees the engine at once, during the prefill too.
+
+        Ends with exactly one ``Finished``. ``said`` holds the events of an earlier, interrupted run of the same prompt:
+        the answer goes on behind them, token for token where ``card().continues``; the final usage counts the whole
+        answer once. ``limit`` caps the output tokens of the whole answer (``prompt.max_output_tokens`` holds besides).
+        """
+
+    async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
+        """One vector a text, and the tokens read.
+
+        Raises:
+            InvalidRequest: this engine has no embeddings.
+        """
+
+
+class FileReader(Protocol):
+    """The files of all owners."""
+
+    async def contents(self, owner: str, file_id: str, limit: int) -> tuple[str, bytes]:
+        """A file's name and bytes.
+
+        Raises:
+            NotFound: it is not there, or not this owner's.
+            InvalidRequest: it has more than ``limit`` bytes.
+        """
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+
+class Ids(Protocol):
+    """Names for new objects."""
+
+    def new(self, prefix: str) -> str:
+        """A fresh id ``<prefix>_<hex>``, unguessable."""

@@ -1,0 +1,166 @@
+"""From a request to a prompt that fits: its history, what of that the model is shown, counted and inside the window.
+
+A history that is too long is cut (``truncation``) or summarised into one item (``context_management``, ``compact``).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import msgspec
+
+from kodo.server.config import Settings
+from kodo.server.lifecycle import plan
+from kodo.server.lifecycle.attachments import attached
+from kodo.server.lifecycle.compact import Compacted, compact
+from kodo.server.lifecycle.context import History, drop_oldest, history, plain, shown
+from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
+from kodo.server.lifecycle.plan import Backend, Call
+from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared
+from kodo.server.lifecycle.records import Store
+from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.wire.request import CompactRequest, CreateResponse
+from kodo.server.wire.response import ResponseUsage
+
+MOST_KNOWN = 4096
+"""Responses whose contexts are remembered as plain."""
+
+Summarise: TypeAlias = Callable[[CreateResponse], Awaitable[tuple[str, ResponseUsage]]]
+"""The text of an answer, and what it took."""
+
+
+class Prompts:
+    """What requests come to as prompts. One per server."""
+
+    def __init__(
+        self, *, store: Store, ids: Ids, sealer: Sealer, settings: Settings, files: FileReader
+    ) -> None:
+        self._store = store
+        self._ids = ids
+        self._sealer = sealer
+        self._settings = settings
+        self._files = files
+        self._plain: OrderedDict[str, int] = OrderedDict()
+        """By response: how many items of its context are known to be shown as they are, so that a turn looks only at
+        what is new. A context never changes at its beginning."""
+
+    async def history(self, call: Call, request: CreateResponse | CompactRequest) -> History:
+        """What a request stands on, with its own input.
+
+        Raises:
+            NotFound, Conflict, InvalidRequest: what it names is not there or cannot be stood on; or there is nothing.
+        """
+        found = await history(
+            self._store,
+            self._ids,
+            call.owner,
+            request.input,
+            previous=request.previous_response_id,
+            conversation=request.conversation if isinstance(request, CreateResponse) else None,
+            local=call.local,
+        )
+        if not found.items and not request.instructions:
+            raise InvalidRequest(
+                "One of input, previous_response_id, conversation or instructions must give the model something.",
+                param="input",
+                code="missing_required_parameter",
+            )
+        return found
+
+    async def prepare(
+        self,
+        call: Call,
+        request: CreateResponse,
+        backend: Backend,
+        history: tuple[ContextItem, ...],
+        *,
+        plain: bool = False,
+    ) -> tuple[Prepared, int]:
+        """The prompt, counted and inside the window; and how many items were left out for that. ``plain``: the items are
+        known to be shown as they are.
+
+        Raises:
+            ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
+        """
+        card = backend.card
+        items = history if plain else await self._shown(call.owner, backend, history)
+        prompt = plan.prompt(call, request, backend, items)
+        prepared = await backend.engine.prepare(prompt)
+        room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
+        dropped = 0
+        while prepared.input_tokens >= card.context_window:
+            if request.truncation != "auto":
+                raise ContextLengthExceeded(window=card.context_window, needed=prepared.input_tokens + 1)
+            excess = prepared.input_tokens - (card.context_window - room)
+            kept, count = drop_oldest(prepared.prompt.items, prepared.item_tokens, excess)
+            if count == 0:
+                raise ContextLengthExceeded(window=card.context_window, needed=prepared.input_tokens + 1)
+            dropped += count
+            prepared = await backend.engine.prepare(msgspec.structs.replace(prompt, items=kept))
+        return prepared, dropped
+
+    async def count(self, call: Call, request: CreateResponse, backend: Backend) -> int:
+        """Input tokens of a request, by the engine's own tokenizer. Raises what :meth:`history` does."""
+        found = await self.history(call, request)
+        items = await self._shown(call.owner, backend, found.items)
+        return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
+
+    def is_plain(self, request: CreateResponse, found: History) -> bool:
+        """Whether a history is shown as it is."""
+        return plain(found.items, self._plain.get(request.previous_response_id or "", 0))
+
+    def remember_plain(self, response_id: str, count: int) -> None:
+        """The first items of a response's context are shown as they are."""
+        self._plain[response_id] = count
+        if len(self._plain) > MOST_KNOWN:
+            self._plain.popitem(last=False)
+
+    async def compact_if_long(
+        self, call: Call, request: CreateResponse, backend: Backend, found: History, summarise: Summarise
+    ) -> Compacted | None:
+        """``context_management``: the context as one item, once it is over the threshold."""
+        if not request.context_management:
+            return None
+        window = backend.card.context_window
+        threshold = request.context_management[0].compact_threshold or window * 3 // 4
+        items = await self._shown(call.owner, backend, found.items)
+        prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
+        if prepared.input_tokens <= threshold:
+            return None
+        budget = min(threshold, window) // 2
+        return await self.compact(call, request, backend, found.items, budget, summarise)
+
+    async def compact(
+        self,
+        call: Call,
+        request: CreateResponse,
+        backend: Backend,
+        items: tuple[ContextItem, ...],
+        budget: int,
+        summarise: Summarise,
+    ) -> Compacted:
+        """Items as one, with the newest ``budget`` tokens of them kept as they are."""
+        seen = await self._shown(call.owner, backend, items)
+        prepared = await backend.engine.prepare(plan.prompt(call, request, backend, seen))
+        return await compact(
+            seen,
+            prepared.item_tokens,
+            item_id=self._ids.new("cmp"),
+            model=backend.name,
+            budget=budget,
+            owner=call.owner,
+            sealer=self._sealer,
+            summarise=summarise,
+        )
+
+    # --- inside ---
+
+    async def _shown(
+        self, owner: str, backend: Backend, items: tuple[ContextItem, ...]
+    ) -> tuple[ContextItem, ...]:
+        images = "see" if backend.card.images else self._settings.images
+        limit = self._settings.limits.body_bytes
+        items = await attached(items, owner=owner, files=self._files, limit=limit)
+        return shown(items, owner=owner, sealer=self._sealer, images=images)

@@ -1,0 +1,242 @@
+"""The Store port: what the lifecycle keeps, and in which steps.
+
+Rules every store follows (one contract suite runs over all of them):
+
+- A method that writes returns when its rows are committed; ``durable`` ones survive a power cut, the others a crash of
+  the process.
+- Every object belongs to an ``owner`` (the project of the key). A foreign object and a missing one look the same.
+- History is stored once: a response row points to its parent, items are rows of their own.
+- A full disk or an I/O error raises ``StoreFailed``, and the database stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
+
+from kodo.server.lifecycle.ports import ContextItem, Value
+
+
+class ItemRow(Value, frozen=True, kw_only=True):
+    """An item with its place. ``id`` is unique inside its owner and container."""
+
+    id: str
+    context: ContextItem
+
+
+class ResponseRow(Value, frozen=True, kw_only=True):
+    """A stored response. JSON is kept as bytes: it was checked once, on the way in."""
+
+    id: str
+    owner: str
+    status: str
+    created_at: float
+    parent: str | None = None
+    """``previous_response_id``."""
+    conversation: str | None = None
+    background: bool = False
+    request: bytes
+    """The accepted request, without its input items."""
+    response: bytes
+    """The wire Response as it was last written (its ``output`` left out while it is not final)."""
+
+
+class DocumentRow(Value, frozen=True, kw_only=True):
+    """An object of a sibling API (conversation, thread, file, batch, assistant, stored chat completion …)."""
+
+    kind: str
+    id: str
+    owner: str
+    parent: str | None = None
+    """The container, for lists inside one (a thread's messages)."""
+    created_at: float
+    version: int = 0
+    """Grows with each update: an update of a stale version is a Conflict."""
+    status: str | None = None
+    """For finding the unfinished ones after a restart."""
+    body: bytes
+
+
+class Page(Value, frozen=True, kw_only=True):
+    """A window into a list, by id, as the contract's list calls have it."""
+
+    after: str | None = None
+    before: str | None = None
+    limit: int = 20
+    order: Literal["asc", "desc"] = "desc"
+
+
+class Aged(Value, frozen=True, kw_only=True):
+    """Documents that are pruned: of a kind, created before a time (seconds since the epoch), and so is everything that
+    stands directly inside them."""
+
+    kind: str
+    before: float
+    statuses: tuple[str, ...] | None = None
+    """Only those in one of these states; None: in any."""
+
+
+class KeyRow(Value, frozen=True, kw_only=True):
+    """An API key. Only its hash is stored."""
+
+    id: str
+    name: str
+    project: str
+    hash: bytes
+    """SHA-256 of the key: keys are random, 256 bits, so a fast hash is enough."""
+    hint: str
+    """The first and last characters, to tell keys apart."""
+    created_at: float
+    revoked_at: float | None = None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_requests: int | None = None
+
+
+class ReplayRow(Value, frozen=True, kw_only=True):
+    """What an ``Idempotency-Key`` stands for. ``status`` None: the first request still runs."""
+
+    digest: bytes
+    """SHA-256 of method, path and body."""
+    status: int | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    created_at: float = 0.0
+
+
+class Store(Protocol):
+    """Where state lives."""
+
+    async def open(self) -> None:
+        """Open, migrate and lock.
+
+        Raises:
+            StoreFailed: another server has it, it is from a newer version, or it cannot be read.
+        """
+
+    async def close(self) -> None:
+        """Write what waits, and let go."""
+
+    # --- responses ---
+
+    async def create_response(self, row: ResponseRow, items: Sequence[ItemRow]) -> None:
+        """Durable: the row and its input items. A parent that is not there at this moment counts as never stored.
+
+        Raises:
+            Conflict: the id is taken, or two items have the same one.
+        """
+
+    async def append_log(self, response_id: str, first: int, entries: Sequence[bytes]) -> None:
+        """Entries ``first``, ``first + 1`` … of a response's log, committed. Entries that are there already stay;
+        those of a deleted response are dropped. ValueError: there would be a gap."""
+
+    async def finish_response(
+        self, row: ResponseRow, output: Sequence[ItemRow], *, log: tuple[int, Sequence[bytes]] | None = None
+    ) -> None:
+        """Durable, in one transaction: the final row, its output items, the last log entries; and, where the response
+        is on a conversation, its input and output items at that conversation's end.
+
+        A response deleted meanwhile stays deleted, a finished one as it is. Items that the conversation has already
+        (by id) stay in their place; where it was deleted meanwhile, the response is finished all the same.
+        """
+
+    async def update_response(self, row: ResponseRow) -> None:
+        """Durable: status, request and response of a row that is not final; a final or deleted one stays as it is."""
+
+    async def get_response(self, owner: str, response_id: str) -> ResponseRow | None:
+        """The row, or None."""
+
+    async def response_items(
+        self, owner: str, response_id: str
+    ) -> tuple[Sequence[ItemRow], Sequence[ItemRow]]:
+        """Its own input and output items."""
+
+    async def read_log(self, response_id: str, after: int = -1) -> Sequence[bytes]:
+        """Log entries behind number ``after``, in order."""
+
+    async def chain(self, owner: str, response_id: str) -> Sequence[ContextItem] | None:
+        """The whole context a child of this response starts from: input and output items of its ancestors, oldest
+        first, then its own. None: an ancestor that is needed was deleted or never stored."""
+
+    async def delete_response(self, owner: str, response_id: str) -> bool:
+        """Durable. Children keep their context: the rows that a child needs stay until it goes. False: not there."""
+
+    async def unfinished(self) -> Sequence[ResponseRow]:
+        """Responses that are not final, oldest first (any owner): at start-up, what a crash left behind."""
+
+    # --- conversations and documents ---
+
+    async def put_document(self, row: DocumentRow) -> None:
+        """Durable: a new one. Conflict: the id is taken."""
+
+    async def update_document(self, row: DocumentRow) -> None:
+        """Durable: replaces ``body``, ``status`` and ``version`` where the stored version is ``row.version - 1``, else
+        Conflict. NotFound: not there."""
+
+    async def get_document(self, kind: str, owner: str, document_id: str) -> DocumentRow | None:
+        """The row, or None."""
+
+    async def list_documents(
+        self, kind: str, owner: str, page: Page, *, parent: str | None = None
+    ) -> tuple[Sequence[DocumentRow], bool]:
+        """A page of the documents inside ``parent`` (None: of those that are inside nothing), in the order they were put,
+        and whether there is more on the side the page moves to. NotFound: ``after`` or ``before`` names nothing."""
+
+    async def delete_document(self, kind: str, owner: str, document_id: str) -> bool:
+        """Durable; its items and the documents inside it (any depth) go too. False: not there."""
+
+    async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
+        """Documents in these states, any owner, oldest first."""
+
+    async def append_items(
+        self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
+    ) -> None:
+        """Durable: items at the end of a conversation (any document), and new documents, all or none.
+
+        Raises:
+            NotFound: there is no such document.
+            Conflict: an id is in it already, or a document's is taken.
+        """
+
+    async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
+        """A page of a conversation's items, or of a response's input items (``container`` is its id).
+        NotFound: the container, ``after`` or ``before`` names nothing."""
+
+    async def get_item(self, owner: str, container: str | None, item_id: str) -> ItemRow | None:
+        """One item; with no container, the owner's newest of this id (for ``item_reference``)."""
+
+    async def delete_item(self, owner: str, container: str, item_id: str) -> bool:
+        """Durable; a response that has the item too keeps it. False: not there."""
+
+    async def all_items(self, owner: str, container: str) -> Sequence[ContextItem]:
+        """A conversation's context, oldest first. NotFound: there is no such document."""
+
+    # --- idempotency ---
+
+    async def claim_replay(self, owner: str, key: str, row: ReplayRow, *, expired: float) -> ReplayRow | None:
+        """Durable. None: the key is ours now; else what is there (not older than ``expired``, seconds since the epoch)."""
+
+    async def settle_replay(self, owner: str, key: str, row: ReplayRow | None) -> None:
+        """Durable: keeps the answer, or (None) lets go of the claim."""
+
+    # --- keys ---
+
+    async def keys(self) -> Sequence[KeyRow]:
+        """Every key, also those another process has just made."""
+
+    async def put_key(self, row: KeyRow) -> None:
+        """Durable: a new key, or a changed one."""
+
+    # --- housekeeping ---
+
+    async def prune(
+        self, before: float, *, aged: Sequence[Aged] = (), replays: float | None = None
+    ) -> dict[str, int]:
+        """Delete what was created before a time (seconds since the epoch), as its owner would; counts by kind.
+
+        Final responses, documents that have aged (others are kept until somebody deletes them), and kept replays (``replays``:
+        a time of their own; default the same).
+        """
+
+    async def stats(self) -> dict[str, Any]:
+        """``rows`` by table, ``bytes`` on disk, ``schema`` version."""

@@ -1,0 +1,51 @@
+"""Rows as SQLite columns: items as JSON, tokens as 32-bit integers, log chunks as MessagePack. Knows no SQL."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.wire.items import Item
+
+_item = msgspec.json.Decoder(Item)
+_chunk = msgspec.msgpack.Decoder(list[bytes])
+_headers = msgspec.json.Decoder(tuple[tuple[str, str], ...])
+_json = msgspec.json.Encoder()
+_msgpack = msgspec.msgpack.Encoder()
+
+
+def pack_item(context: ContextItem) -> tuple[bytes, bytes | None]:
+    """The columns ``item`` and ``tokens``."""
+    tokens = context.tokens
+    return _json.encode(context.item), None if tokens is None else struct.pack(f"<{len(tokens)}I", *tokens)
+
+
+def unpack_item(item: bytes, tokens: bytes | None) -> ContextItem:
+    """The inverse of :func:`pack_item`."""
+    return ContextItem(
+        item=_item.decode(item),
+        tokens=None if tokens is None else struct.unpack(f"<{len(tokens) // 4}I", tokens),
+    )
+
+
+def pack_chunk(entries: Sequence[bytes]) -> bytes:
+    """Log entries as one blob."""
+    return _msgpack.encode(entries)
+
+
+def unpack_chunk(chunk: bytes) -> list[bytes]:
+    """The inverse of :func:`pack_chunk`."""
+    return _chunk.decode(chunk)
+
+
+def pack_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
+    """Header pairs as one blob."""
+    return _json.encode(headers)
+
+
+def unpack_headers(headers: bytes) -> tuple[tuple[str, str], ...]:
+    """The inverse of :func:`pack_headers`."""
+    return _headers.decode(headers)

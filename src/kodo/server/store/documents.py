@@ -1,0 +1,204 @@
+"""Documents, idempotency claims and keys, as SQL. Functions of a connection; writes belong into a transaction."""
+
+# ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from kodo.server.lifecycle.errors import Conflict, NotFound
+from kodo.server.lifecycle.records import DocumentRow, KeyRow, Page, ReplayRow
+from kodo.server.store import items, paging
+from kodo.server.store.codec import pack_headers, unpack_headers
+
+_COLUMNS = "kind, id, owner, parent, created_at, version, status, body"
+_KEY_COLUMNS = (
+    "id, name, project, hash, hint, created_at, revoked_at, "
+    "requests_per_minute, tokens_per_minute, concurrent_requests"
+)
+
+
+def _row(columns: Sequence[Any]) -> DocumentRow:
+    kind, id_, owner, parent, created_at, version, status, body = columns
+    return DocumentRow(
+        kind=kind,
+        id=id_,
+        owner=owner,
+        parent=parent,
+        created_at=created_at,
+        version=version,
+        status=status,
+        body=body,
+    )
+
+
+# --- documents -------------------------------------------------------------------------------------------------------
+
+
+def get(connection: sqlite3.Connection, kind: str, owner: str, document_id: str) -> DocumentRow | None:
+    """The row, or None."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM documents WHERE owner = ? AND id = ? AND kind = ?",
+        (owner, document_id, kind),
+    ).fetchone()
+    return None if found is None else _row(found)
+
+
+def listed(
+    connection: sqlite3.Connection, kind: str, owner: str, parent: str | None, page: Page
+) -> tuple[list[DocumentRow], bool]:
+    """A window of the documents inside ``parent`` (None: of those inside nothing). NotFound: a cursor."""
+    which = "owner = ? AND kind = ? AND parent IS ?"
+
+    def place(document_id: str) -> int | None:
+        found = connection.execute(
+            f"SELECT seq FROM documents WHERE {which} AND id = ?", (owner, kind, parent, document_id)
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    rows, more = paging.select(
+        connection,
+        f"SELECT {_COLUMNS} FROM documents WHERE {which}",
+        (owner, kind, parent),
+        page,
+        key="seq",
+        place=place,
+    )
+    return [_row(row) for row in rows], more
+
+
+def unfinished(connection: sqlite3.Connection, kind: str, statuses: Sequence[str]) -> list[DocumentRow]:
+    """Documents in these states, any owner, oldest first."""
+    marks = ", ".join("?" * len(statuses))
+    return [
+        _row(found)
+        for found in connection.execute(
+            f"SELECT {_COLUMNS} FROM documents WHERE kind = ? AND status IN ({marks}) ORDER BY seq",
+            (kind, *statuses),
+        )
+    ]
+
+
+def put(connection: sqlite3.Connection, row: DocumentRow) -> None:
+    """A new row. Conflict: the id is taken."""
+    if get(connection, row.kind, row.owner, row.id) is not None:
+        raise Conflict(f"There is a {row.kind} {row.id!r} already.")
+    connection.execute(
+        f"INSERT INTO documents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (row.kind, row.id, row.owner, row.parent, row.created_at, row.version, row.status, row.body),
+    )
+
+
+def update(connection: sqlite3.Connection, row: DocumentRow) -> None:
+    """Body and status, if the stored version is the one before. NotFound, Conflict."""
+    changed = connection.execute(
+        "UPDATE documents SET version = ?, status = ?, body = ? "
+        "WHERE owner = ? AND id = ? AND kind = ? AND version = ?",
+        (row.version, row.status, row.body, row.owner, row.id, row.kind, row.version - 1),
+    )
+    if not changed.rowcount:
+        if get(connection, row.kind, row.owner, row.id) is None:
+            raise NotFound(f"There is no {row.kind} {row.id!r}.")
+        raise Conflict(f"The {row.kind} {row.id!r} was changed meanwhile.")
+
+
+def delete(connection: sqlite3.Connection, kind: str, owner: str, document_id: str) -> bool:
+    """The row, its items, and the documents inside it, with theirs."""
+    inside = connection.execute(
+        "WITH RECURSIVE inside (seq, id) AS ("
+        " SELECT seq, id FROM documents WHERE owner = ?1 AND id = ?2 AND kind = ?3"
+        " UNION SELECT d.seq, d.id FROM inside JOIN documents d ON d.owner = ?1 AND d.parent = inside.id"
+        ") SELECT seq FROM inside",
+        (owner, document_id, kind),
+    ).fetchall()
+    for (seq,) in inside:
+        items.leave_conversation(connection, seq)
+        connection.execute("DELETE FROM documents WHERE seq = ?", (seq,))
+    return bool(inside)
+
+
+# --- idempotency -----------------------------------------------------------------------------------------------------
+
+
+def claim(
+    connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow, expired: float
+) -> ReplayRow | None:
+    """None: the key is claimed; else what is there and not older than ``expired``."""
+    found = connection.execute(
+        "SELECT digest, status, headers, body, created_at FROM replays "
+        "WHERE owner = ? AND key = ? AND created_at >= ?",
+        (owner, key, expired),
+    ).fetchone()
+    if found is not None:
+        digest, status, headers, body, created_at = found
+        return ReplayRow(
+            digest=digest, status=status, headers=unpack_headers(headers), body=body, created_at=created_at
+        )
+    _keep(connection, owner, key, row)
+    return None
+
+
+def settle(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow | None) -> None:
+    """Keep the answer, or let go."""
+    if row is None:
+        connection.execute("DELETE FROM replays WHERE owner = ? AND key = ?", (owner, key))
+    else:
+        _keep(connection, owner, key, row)
+
+
+def let_go_of_claims(connection: sqlite3.Connection) -> None:
+    """Claims whose request died with an earlier process."""
+    connection.execute("DELETE FROM replays WHERE status IS NULL")
+
+
+def _keep(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO replays (owner, key, digest, status, headers, body, created_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (owner, key, row.digest, row.status, pack_headers(row.headers), row.body, row.created_at),
+    )
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def keys(connection: sqlite3.Connection) -> list[KeyRow]:
+    """Every key, oldest first."""
+    return [
+        KeyRow(
+            id=id_,
+            name=name,
+            project=project,
+            hash=hash_,
+            hint=hint,
+            created_at=created_at,
+            revoked_at=revoked_at,
+            requests_per_minute=requests,
+            tokens_per_minute=tokens,
+            concurrent_requests=concurrent,
+        )
+        for (
+            id_,
+            name,
+            project,
+            hash_,
+            hint,
+            created_at,
+            revoked_at,
+            requests,
+            tokens,
+            concurrent,
+        ) in connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY rowid")
+    ]
+
+
+def put_key(connection: sqlite3.Connection, row: KeyRow) -> None:
+    """A new key, or another state of one."""
+    names = _KEY_COLUMNS.split(", ")
+    connection.execute(
+        f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT (id) DO UPDATE SET "
+        + ", ".join(f"{name} = excluded.{name}" for name in names[1:]),
+        [getattr(row, name) for name in names],
+    )

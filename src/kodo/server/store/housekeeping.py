@@ -1,0 +1,73 @@
+"""What keeps the database small and known: pruning, figures. Functions of a connection; writes belong into a
+transaction.
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
+
+from __future__ import annotations
+
+import sqlite3
+
+from kodo.server.lifecycle.records import Aged
+from kodo.server.store import documents, responses
+
+CHUNK = 100
+"""Objects that one transaction prunes, so that other writers wait for some milliseconds at most."""
+PAGES = 2000
+"""Free pages that one transaction hands back, for the same reason."""
+_TABLES = ("responses", "items", "log", "documents", "replays", "keys")
+
+
+def old_responses(connection: sqlite3.Connection, before: float) -> list[tuple[str, str]]:
+    """Owner and id of the responses that :func:`prune_responses` would delete."""
+    return connection.execute(
+        "SELECT owner, id FROM responses WHERE created_at < ? AND final = 1 AND gone = 0 ORDER BY seq DESC",
+        (before,),
+    ).fetchall()
+
+
+def old_documents(connection: sqlite3.Connection, aged: Aged) -> list[tuple[str, str]]:
+    """Owner and id of the documents that have aged."""
+    statuses = aged.statuses or ()
+    which = f" AND d.status IN ({', '.join('?' * len(statuses))})" if aged.statuses is not None else ""
+    return connection.execute(
+        f"SELECT owner, id FROM documents d WHERE kind = ? AND created_at < ?{which} AND NOT EXISTS ("
+        " SELECT 1 FROM documents inside"
+        " WHERE inside.owner = d.owner AND inside.parent = d.id AND inside.created_at >= ?"
+        ") ORDER BY seq",
+        (aged.kind, aged.before, *statuses, aged.before),
+    ).fetchall()
+
+
+def prune_responses(connection: sqlite3.Connection, names: list[tuple[str, str]]) -> int:
+    """Delete responses as their owners would; how many were there."""
+    return sum(responses.delete(connection, owner, id_) for owner, id_ in names)
+
+
+def prune_documents(connection: sqlite3.Connection, kind: str, names: list[tuple[str, str]]) -> int:
+    """Delete documents, with what is inside; how many were there."""
+    return sum(documents.delete(connection, kind, owner, id_) for owner, id_ in names)
+
+
+def prune_replays(connection: sqlite3.Connection, before: float) -> int:
+    """Forget answers kept for idempotency keys that were claimed before a time; how many."""
+    return connection.execute(
+        "DELETE FROM replays WHERE created_at < ? AND status IS NOT NULL", (before,)
+    ).rowcount
+
+
+def give_back(connection: sqlite3.Connection, pages: int) -> int:
+    """Hand up to so many pages that are free now to the file system; how many are left."""
+    connection.execute(
+        f"PRAGMA incremental_vacuum({pages})"
+    ).fetchall()  # frees one page a row that is fetched
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
+
+
+def count(connection: sqlite3.Connection) -> dict[str, int]:
+    """Rows by table; deleted responses that children still need are counted apart."""
+    counts = {
+        table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in _TABLES
+    }
+    gone = int(connection.execute("SELECT count(*) FROM responses WHERE gone = 1").fetchone()[0])
+    return {**counts, "responses": counts["responses"] - gone, "deleted_but_needed": gone}

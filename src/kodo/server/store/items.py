@@ -1,0 +1,244 @@
+"""Items as SQL: those of responses, those of conversations, and those that are both. Functions of a connection.
+
+An item is one row, whichever of the two it belongs to; it goes when it has left both.
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kodo.server.lifecycle.errors import Conflict, NotFound
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.records import ItemRow, Page
+from kodo.server.store import paging
+from kodo.server.store.codec import pack_item, unpack_item
+
+
+def check_ids(rows: Sequence[ItemRow]) -> None:
+    """Conflict: two items have the same id."""
+    seen: set[str] = set()
+    for row in rows:
+        if row.id in seen:
+            raise Conflict(f"There are two items with the id {row.id!r}.")
+        seen.add(row.id)
+
+
+def no_container(container: str) -> NotFound:
+    """The error for items of what is not there, or somebody else's."""
+    return NotFound(f"There is no object {container!r} that could hold items.")
+
+
+def _rows(found: Iterable[Sequence[Any]]) -> list[ItemRow]:
+    return [ItemRow(id=id_, context=unpack_item(item, tokens)) for id_, item, tokens in found]
+
+
+# --- reads -----------------------------------------------------------------------------------------------------------
+
+
+def of_response(connection: sqlite3.Connection, seq: int, *, output: bool) -> list[ItemRow]:
+    """A response's input or output items."""
+    return _rows(
+        connection.execute(
+            "SELECT id, item, tokens FROM items WHERE response = ? AND output = ? ORDER BY seq", (seq, output)
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A document that holds items: its row number, and how many items were ever taken out of it."""
+
+    seq: int
+    removals: int
+
+
+def conversation(connection: sqlite3.Connection, owner: str, container: str) -> Conversation:
+    """The conversation of this id. NotFound: it is not there."""
+    found = connection.execute(
+        "SELECT seq, removals FROM documents WHERE owner = ? AND id = ? ORDER BY seq LIMIT 1",
+        (owner, container),
+    ).fetchone()
+    if found is None:
+        raise no_container(container)
+    return Conversation(*found)
+
+
+def of_conversation(
+    connection: sqlite3.Connection, seq: int, *, behind: int = -1
+) -> tuple[tuple[ContextItem, ...], int, int]:
+    """A conversation's items behind a place, oldest first; their bytes; and the place of the last one."""
+    rows = connection.execute(
+        "SELECT place, item, tokens FROM items WHERE conversation = ? AND place > ? ORDER BY place",
+        (seq, behind),
+    ).fetchall()
+    return (
+        tuple(unpack_item(item, tokens) for _, item, tokens in rows),
+        sum(len(item) for _, item, _ in rows),
+        rows[-1][0] if rows else behind,
+    )
+
+
+def listed(
+    connection: sqlite3.Connection, owner: str, container: str, page: Page
+) -> tuple[list[ItemRow], bool]:
+    """A window of a response's input items or of a conversation's items. NotFound: the container, or a cursor."""
+    side, key, seq = _side(connection, owner, container)
+
+    def place(item_id: str) -> int | None:
+        found = connection.execute(
+            f"SELECT {key} FROM items WHERE owner = ? AND id = ? AND {side}", (owner, item_id, seq)
+        ).fetchone()
+        return None if found is None else int(found[0])
+
+    rows, more = paging.select(
+        connection, f"SELECT id, item, tokens FROM items WHERE {side}", (seq,), page, key=key, place=place
+    )
+    return _rows(rows), more
+
+
+def get(connection: sqlite3.Connection, owner: str, container: str | None, item_id: str) -> ItemRow | None:
+    """One item; with no container, the owner's newest of this id that a conversation or an undeleted response has."""
+    query = "SELECT i.id, i.item, i.tokens FROM items i WHERE i.owner = ? AND i.id = ?"
+    values: tuple[Any, ...] = (owner, item_id)
+    if container is None:
+        query += (
+            " AND (i.conversation IS NOT NULL"
+            " OR EXISTS (SELECT 1 FROM responses r WHERE r.seq = i.response AND r.gone = 0))"
+        )
+    else:
+        try:
+            side, _, seq = _side(connection, owner, container)
+        except NotFound:
+            return None
+        query, values = f"{query} AND {side}", (*values, seq)
+    rows = _rows(connection.execute(f"{query} ORDER BY i.seq DESC LIMIT 1", values))
+    return rows[0] if rows else None
+
+
+def _side(connection: sqlite3.Connection, owner: str, container: str) -> tuple[str, str, int]:
+    """How to find a container's items: a condition, the column that orders them, and the container's row number."""
+    found = connection.execute(
+        "SELECT seq FROM responses WHERE id = ? AND owner = ? AND gone = 0", (container, owner)
+    ).fetchone()
+    if found is not None:
+        return "response = ? AND output = 0", "seq", int(found[0])
+    seq = _conversation(connection, owner, container)
+    if seq is None:
+        raise no_container(container)
+    return "conversation = ?", "place", seq
+
+
+def _conversation(connection: sqlite3.Connection, owner: str, container: str) -> int | None:
+    found = connection.execute(
+        "SELECT min(seq) FROM documents WHERE owner = ? AND id = ?", (owner, container)
+    ).fetchone()[0]
+    return None if found is None else int(found)
+
+
+# --- writes ----------------------------------------------------------------------------------------------------------
+
+
+def insert(
+    connection: sqlite3.Connection,
+    owner: str,
+    rows: Sequence[ItemRow],
+    *,
+    response: int | None = None,
+    output: bool = False,
+    conversation: int | None = None,
+    place: int | None = None,
+) -> None:
+    """New rows in order; ``place``: of the first one in its conversation."""
+    connection.executemany(
+        "INSERT INTO items (owner, id, response, output, conversation, place, item, tokens) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                owner,
+                row.id,
+                response,
+                output,
+                conversation,
+                None if place is None else place + number,
+                *pack_item(row.context),
+            )
+            for number, row in enumerate(rows)
+        ],
+    )
+
+
+def append(connection: sqlite3.Connection, owner: str, container: str, rows: Sequence[ItemRow]) -> None:
+    """Items at a conversation's end. NotFound: it is not there. Conflict: an id is in it already."""
+    check_ids(rows)
+    seq = _conversation(connection, owner, container)
+    if seq is None:
+        raise no_container(container)
+    for row in rows:
+        if _holds(connection, owner, seq, row.id):
+            raise Conflict(f"The item {row.id!r} is in {container!r} already.")
+    insert(connection, owner, rows, conversation=seq, place=_end(connection, seq))
+
+
+def add_to_conversation(connection: sqlite3.Connection, owner: str, container: str, *, response: int) -> None:
+    """A response's items at its conversation's end, without those that are in it already; nothing, if it is gone."""
+    seq = _conversation(connection, owner, container)
+    if seq is None:
+        return
+    place = _end(connection, seq)
+    own = connection.execute(
+        "SELECT seq, id FROM items WHERE response = ? ORDER BY seq", (response,)
+    ).fetchall()
+    for item, id_ in own:
+        if not _holds(connection, owner, seq, id_):
+            connection.execute(
+                "UPDATE items SET conversation = ?, place = ? WHERE seq = ?", (seq, place, item)
+            )
+            place += 1
+
+
+def delete(connection: sqlite3.Connection, owner: str, container: str, item_id: str) -> bool:
+    """Take one item out of a conversation."""
+    seq = _conversation(connection, owner, container)
+    if seq is None or not _holds(connection, owner, seq, item_id):
+        return False
+    _leave_conversation(connection, "conversation = ? AND owner = ? AND id = ?", (seq, owner, item_id))
+    connection.execute("UPDATE documents SET removals = removals + 1 WHERE seq = ?", (seq,))
+    return True
+
+
+def leave_response(connection: sqlite3.Connection, response: int) -> None:
+    """A response goes: so do its items that no conversation has."""
+    connection.execute("DELETE FROM items WHERE response = ? AND conversation IS NULL", (response,))
+    connection.execute("UPDATE items SET response = NULL WHERE response = ?", (response,))
+
+
+def leave_conversation(connection: sqlite3.Connection, conversation: int) -> None:
+    """A conversation goes: so do its items that no response has."""
+    _leave_conversation(connection, "conversation = ?", (conversation,))
+
+
+def _leave_conversation(connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> None:
+    connection.execute(f"DELETE FROM items WHERE {which} AND response IS NULL", values)
+    connection.execute(f"UPDATE items SET conversation = NULL, place = NULL WHERE {which}", values)
+
+
+def _holds(connection: sqlite3.Connection, owner: str, conversation: int, item_id: str) -> bool:
+    return (
+        connection.execute(
+            "SELECT 1 FROM items WHERE owner = ? AND id = ? AND conversation = ?",
+            (owner, item_id, conversation),
+        ).fetchone()
+        is not None
+    )
+
+
+def _end(connection: sqlite3.Connection, conversation: int) -> int:
+    last = connection.execute(
+        "SELECT max(place) FROM items WHERE conversation = ?", (conversation,)
+    ).fetchone()[0]
+    return 0 if last is None else int(last) + 1

@@ -1,0 +1,254 @@
+"""Responses, their items and their log, as SQL. Functions of a connection: who calls them, and when they are committed,
+is not known here. Writes belong into a transaction.
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kodo.server.lifecycle.errors import Conflict
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.records import ItemRow, ResponseRow
+from kodo.server.lifecycle.status import FINAL
+from kodo.server.store import items
+from kodo.server.store.codec import pack_chunk, unpack_chunk, unpack_item
+
+_COLUMNS = "id, owner, status, created_at, parent, conversation, background, request, response"
+
+
+def _row(columns: Sequence[Any]) -> ResponseRow:
+    id_, owner, status, created_at, parent, conversation, background, request, response = columns
+    return ResponseRow(
+        id=id_,
+        owner=owner,
+        status=status,
+        created_at=created_at,
+        parent=parent,
+        conversation=conversation,
+        background=bool(background),
+        request=request,
+        response=response,
+    )
+
+
+# --- reads -----------------------------------------------------------------------------------------------------------
+
+
+def find(connection: sqlite3.Connection, owner: str, response_id: str) -> int | None:
+    """The row number of a response, if it is there for this owner."""
+    found = connection.execute(
+        "SELECT seq FROM responses WHERE id = ? AND owner = ? AND gone = 0", (response_id, owner)
+    ).fetchone()
+    return None if found is None else int(found[0])
+
+
+def get(connection: sqlite3.Connection, owner: str, response_id: str) -> ResponseRow | None:
+    """The row, or None."""
+    found = connection.execute(
+        f"SELECT {_COLUMNS} FROM responses WHERE id = ? AND owner = ? AND gone = 0", (response_id, owner)
+    ).fetchone()
+    return None if found is None else _row(found)
+
+
+def unfinished(connection: sqlite3.Connection) -> list[ResponseRow]:
+    """Rows that are not final, oldest first."""
+    return [
+        _row(found)
+        for found in connection.execute(
+            f"SELECT {_COLUMNS} FROM responses WHERE final = 0 AND gone = 0 ORDER BY seq"
+        )
+    ]
+
+
+def read_log(connection: sqlite3.Connection, response_id: str, after: int) -> list[bytes]:
+    """Log entries behind number ``after``."""
+    entries: list[bytes] = []
+    wanted = after + 1
+    for first, chunk in connection.execute(
+        "SELECT l.first, l.chunk FROM responses r JOIN log l ON l.response = r.seq "
+        "WHERE r.id = :id AND r.gone = 0 AND l.first >= coalesce("
+        "(SELECT max(first) FROM log WHERE response = r.seq AND first <= :wanted), 0) ORDER BY l.first",
+        {"id": response_id, "wanted": wanted},
+    ):
+        entries += unpack_chunk(chunk)[max(wanted - first, 0) :]
+    return entries
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A response as a part of a chain. ``above`` is its parent's row number; None with a ``parent``: it is lost."""
+
+    seq: int
+    id: str
+    parent: str | None
+    above: int | None
+    final: bool
+
+    @property
+    def broken(self) -> bool:
+        """Whether the context cannot be had, because the parent was not there when this was stored."""
+        return self.parent is not None and self.above is None
+
+
+def link(connection: sqlite3.Connection, owner: str, response_id: str) -> Link | None:
+    """One response's place in its chain, or None."""
+    found = connection.execute(
+        "SELECT seq, id, parent, parent_seq, final FROM responses WHERE id = ? AND owner = ? AND gone = 0",
+        (response_id, owner),
+    ).fetchone()
+    return None if found is None else Link(*found)
+
+
+_UP = """
+    WITH RECURSIVE up (seq, id, parent, above, final) AS (
+        SELECT seq, id, parent, parent_seq, final FROM responses WHERE seq = ?1
+        UNION ALL
+        SELECT r.seq, r.id, r.parent, r.parent_seq, r.final
+        FROM up JOIN responses r ON r.seq = up.above WHERE r.seq > ?2
+    )
+"""
+
+
+def ancestry(connection: sqlite3.Connection, seq: int) -> list[Link]:
+    """A response and its ancestors, the nearest first. A parent's row number is smaller, so there are no circles."""
+    return [
+        Link(*found)
+        for found in connection.execute(
+            f"{_UP} SELECT seq, id, parent, above, final FROM up ORDER BY seq DESC", (seq, 0)
+        )
+    ]
+
+
+def context_items(
+    connection: sqlite3.Connection, seq: int, *, below: int = 0
+) -> tuple[tuple[ContextItem, ...], int]:
+    """The items of a response and of its ancestors with a row number over ``below``, oldest first; and their bytes."""
+    rows = connection.execute(
+        f"{_UP} SELECT i.item, i.tokens FROM up JOIN items i ON i.response = up.seq ORDER BY up.seq, i.seq",
+        (seq, below),
+    ).fetchall()
+    return tuple(unpack_item(item, tokens) for item, tokens in rows), sum(len(item) for item, _ in rows)
+
+
+# --- writes ----------------------------------------------------------------------------------------------------------
+
+
+def create(connection: sqlite3.Connection, row: ResponseRow, inputs: Sequence[ItemRow]) -> None:
+    """A new row and its input items. Conflict: the id is taken, or two items have the same one."""
+    items.check_ids(inputs)
+    if connection.execute("SELECT 1 FROM responses WHERE id = ?", (row.id,)).fetchone():
+        raise Conflict(f"There is a response {row.id!r} already.")
+    parent = None if row.parent is None else find(connection, row.owner, row.parent)
+    seq = connection.execute(
+        f"INSERT INTO responses ({_COLUMNS}, parent_seq, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            row.id,
+            row.owner,
+            row.status,
+            row.created_at,
+            row.parent,
+            row.conversation,
+            row.background,
+            row.request,
+            row.response,
+            parent,
+            row.status in FINAL,
+        ),
+    ).lastrowid
+    items.insert(connection, row.owner, inputs, response=seq)
+
+
+def update(connection: sqlite3.Connection, row: ResponseRow) -> None:
+    """Status, request and response of a row that is not final; a final or deleted one stays."""
+    connection.execute(
+        "UPDATE responses SET status = ?, request = ?, response = ?, final = ? "
+        "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0",
+        (row.status, row.request, row.response, row.status in FINAL, row.id, row.owner),
+    )
+
+
+def finish(
+    connection: sqlite3.Connection,
+    row: ResponseRow,
+    output: Sequence[ItemRow],
+    log: tuple[int, Sequence[bytes]] | None,
+) -> None:
+    """The final row, its output, its last log entries, and its items at its conversation's end, if that still is."""
+    items.check_ids(output)
+    found = connection.execute(
+        "UPDATE responses SET status = ?, request = ?, response = ?, final = 1 "
+        "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0",
+        (row.status, row.request, row.response, row.id, row.owner),
+    )
+    if not found.rowcount:
+        return
+    seq, conversation = connection.execute(
+        "SELECT seq, conversation FROM responses WHERE id = ?", (row.id,)
+    ).fetchone()
+    items.insert(connection, row.owner, output, response=seq, output=True)
+    if log is not None:
+        append_log(connection, row.id, *log)
+    if conversation is not None:
+        items.add_to_conversation(connection, row.owner, conversation, response=seq)
+
+
+def append_log(
+    connection: sqlite3.Connection, response_id: str, first: int, entries: Sequence[bytes]
+) -> None:
+    """Entries from number ``first`` on; those that are there stay. ValueError: there would be a gap."""
+    found = connection.execute(
+        "SELECT seq, (SELECT next FROM log WHERE response = r.seq ORDER BY first DESC LIMIT 1) "
+        "FROM responses r WHERE id = ? AND gone = 0",
+        (response_id,),
+    ).fetchone()
+    if found is None:
+        return
+    seq, start = found[0], found[1] or 0
+    if first > start:
+        raise ValueError(f"log entry {first} of {response_id} leaves a gap behind {start - 1}")
+    fresh = entries[start - first :]
+    if fresh:
+        connection.execute(
+            "INSERT INTO log (response, first, next, chunk) VALUES (?, ?, ?, ?)",
+            (seq, start, start + len(fresh), pack_chunk(fresh)),
+        )
+
+
+def delete(connection: sqlite3.Connection, owner: str, response_id: str) -> bool:
+    """Delete a response; its items stay while a child needs them."""
+    seq = find(connection, owner, response_id)
+    if seq is None:
+        return False
+    connection.execute("DELETE FROM log WHERE response = ?", (seq,))
+    if _has_children(connection, seq):
+        connection.execute(
+            "UPDATE responses SET gone = 1, request = x'', response = x'' WHERE seq = ?", (seq,)
+        )
+    else:
+        _remove(connection, seq)
+    return True
+
+
+def _has_children(connection: sqlite3.Connection, seq: int) -> bool:
+    return (
+        connection.execute("SELECT 1 FROM responses WHERE parent_seq = ? LIMIT 1", (seq,)).fetchone()
+        is not None
+    )
+
+
+def _remove(connection: sqlite3.Connection, seq: int) -> None:
+    """Remove a row without children, then each deleted ancestor whose last child has gone with it."""
+    while True:
+        above = connection.execute("SELECT parent_seq FROM responses WHERE seq = ?", (seq,)).fetchone()[0]
+        items.leave_response(connection, seq)
+        connection.execute("DELETE FROM responses WHERE seq = ?", (seq,))
+        if above is None or _has_children(connection, above):
+            return
+        if not connection.execute("SELECT gone FROM responses WHERE seq = ?", (above,)).fetchone()[0]:
+            return
+        seq = above

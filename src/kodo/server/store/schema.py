@@ -1,0 +1,79 @@
+"""The database's shape, and how an older one is brought up to it.
+
+``migrations/NNNN_name.sql`` brings version NNNN-1 to NNNN; a released file never changes again. The version stands in
+SQLite's own ``user_version``. This module does not know what the tables mean.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from importlib.resources import files
+
+from kodo.server.lifecycle.errors import StoreFailed
+
+APPLICATION_ID = 0x6B6F646F
+"""``kodo`` in ASCII, in the file's header: another program's database is not taken for ours."""
+
+
+def migrations() -> Sequence[str]:
+    """The SQL of every migration, the first one first.
+
+    Raises:
+        RuntimeError: their numbers have a gap.
+    """
+    found = sorted(
+        (
+            entry
+            for entry in files("kodo.server.store").joinpath("migrations").iterdir()
+            if entry.name.endswith(".sql")
+        ),
+        key=lambda entry: entry.name,
+    )
+    numbers = [int(entry.name.partition("_")[0]) for entry in found]
+    if numbers != list(range(1, len(found) + 1)):
+        raise RuntimeError(f"migrations are not numbered 1, 2, 3 …: {numbers}")
+    return [entry.read_text(encoding="utf-8") for entry in found]
+
+
+def version(connection: sqlite3.Connection) -> int:
+    """The schema version of an open database; 0 is an empty file."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def check(connection: sqlite3.Connection, newest: int) -> int:
+    """The version of a database that this program can work with or migrate.
+
+    Raises:
+        StoreFailed: it is another program's, or from a newer kodo.
+    """
+    found = version(connection)
+    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    if application != APPLICATION_ID and tables:
+        raise StoreFailed("The database in KODO_HOME was not made by kodo.")
+    if found > newest:
+        raise StoreFailed(
+            f"The database in KODO_HOME is from a newer kodo (schema {found}, this one knows {newest}). "
+            "Use that version, or another KODO_HOME."
+        )
+    return found
+
+
+def migrate(connection: sqlite3.Connection, steps: Sequence[str] | None = None) -> None:
+    """Bring a database to the newest version, each step in a transaction of its own. ``steps``: default, all there are.
+
+    Raises:
+        StoreFailed: see :func:`check`.
+        sqlite3.Error: a step failed; the database is at the version before it.
+    """
+    steps = migrations() if steps is None else steps
+    for number in range(check(connection, len(steps)) + 1, len(steps) + 1):
+        # executescript commits what is open before it starts, so the transaction is part of the script
+        script = f"BEGIN IMMEDIATE;\n{steps[number - 1]}\nPRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
+        try:
+            connection.executescript(script)
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

@@ -1,0 +1,202 @@
+"""``/v1/chat/completions``: the request as openai-python 3.54 sends it, and its answer.
+
+Parameters that are known and not honoured are in :data:`REFUSED`; docs/chat.md has the table, held together with these
+by a test.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kodo.server.wire.items import Logprob, Wire
+from kodo.server.wire.request import Metadata
+from kodo.server.wire.response import PromptCacheOptions
+
+REFUSED: dict[str, str] = {
+    "audio": "this server has no audio",
+    "function_call": "it was replaced by tool_choice",
+    "functions": "it was replaced by tools",
+    "moderation": "this server has no moderation models",
+    "web_search_options": "web search belongs to the hosted service",
+}
+
+
+class StreamOptions(Wire, frozen=True, kw_only=True):
+    """``include_usage`` adds a last chunk with the usage. See :class:`kodo.server.wire.request.StreamOptions`."""
+
+    include_usage: bool | None = None
+    include_obfuscation: Literal[False] | UnsetType = UNSET
+
+
+class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body, checked; ``messages``, ``tools``, ``tool_choice`` and ``response_format`` are translated apart."""
+
+    messages: list[dict[str, Any]]
+    model: Annotated[str, Meta(min_length=1, max_length=512)]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Meta(ge=1, le=16)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
+    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    presence_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    frequency_penalty: Annotated[float, Meta(ge=-2, le=2)] | None = None
+    seed: Annotated[int, Meta(ge=-(2**53), le=2**53)] | None = None
+    stop: (
+        Annotated[str, Meta(min_length=1, max_length=256)]
+        | Annotated[list[Annotated[str, Meta(min_length=1, max_length=256)]], Meta(max_length=4)]
+        | None
+    ) = None
+    logit_bias: Annotated[dict[str, Annotated[float, Meta(ge=-100, le=100)]], Meta(max_length=300)] | None = (
+        None
+    )
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
+    modalities: list[Literal["text"]] | None = None
+    prediction: dict[str, Any] | None = None
+    """Accepted; no engine here can use it, and the usage says that none of it was."""
+    store: bool | None = None
+    metadata: Metadata | None = None
+    prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | None = None
+    prompt_cache_options: PromptCacheOptions | UnsetType = UNSET
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
+    safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
+    user: Annotated[str, Meta(max_length=512)] | None = None
+
+
+class CalledFunction(Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """Name and arguments (JSON text) of a call; in a delta, what is new of them."""
+
+    name: str | UnsetType = UNSET
+    arguments: str | UnsetType = UNSET
+
+
+class CalledCustom(Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """Name and input of a free-form call."""
+
+    name: str | UnsetType = UNSET
+    input: str | UnsetType = UNSET
+
+
+class ToolCall(Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """A call. ``index`` stands in deltas only."""
+
+    index: int | UnsetType = UNSET
+    id: str | UnsetType = UNSET
+    type: Literal["function", "custom"] | UnsetType = UNSET
+    function: CalledFunction | UnsetType = UNSET
+    custom: CalledCustom | UnsetType = UNSET
+
+
+class ChatMessage(Wire, frozen=True, kw_only=True):
+    """The answer."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str | None = None
+    refusal: str | None = None
+    annotations: tuple[dict[str, Any], ...] = ()
+    tool_calls: tuple[ToolCall, ...] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    """What the model thought; a field that many local servers have, and OpenAI's does not."""
+
+
+class Delta(Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """What is new of the answer."""
+
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | UnsetType | None = UNSET
+    refusal: str | UnsetType | None = UNSET
+    tool_calls: tuple[ToolCall, ...] | UnsetType = UNSET
+    reasoning_content: str | UnsetType = UNSET
+
+
+class ChoiceLogprobs(Wire, frozen=True, kw_only=True):
+    """Log probabilities of the content's tokens."""
+
+    content: tuple[Logprob, ...]
+    refusal: None = None
+
+
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+
+
+class Choice(Wire, frozen=True, kw_only=True):
+    """One of ``n`` answers."""
+
+    index: int
+    message: ChatMessage
+    logprobs: ChoiceLogprobs | None = None
+    finish_reason: FinishReason
+
+
+class ChunkChoice(Wire, frozen=True, kw_only=True):
+    """What is new of one of ``n`` answers."""
+
+    index: int
+    delta: Delta
+    logprobs: ChoiceLogprobs | None = None
+    finish_reason: FinishReason | None = None
+
+
+class PromptTokensDetails(Wire, frozen=True, kw_only=True):
+    """Parts of the prompt, in tokens."""
+
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    audio_tokens: int = 0
+
+
+class CompletionTokensDetails(Wire, frozen=True, kw_only=True):
+    """Parts of the answer, in tokens."""
+
+    reasoning_tokens: int = 0
+    audio_tokens: int = 0
+    accepted_prediction_tokens: int = 0
+    rejected_prediction_tokens: int = 0
+
+
+class CompletionUsage(Wire, frozen=True, kw_only=True):
+    """Tokens, as the engine counted them; the prompt once, whatever ``n`` is."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails
+
+
+class ChatCompletion(Wire, frozen=True, kw_only=True):
+    """The answer as a whole."""
+
+    id: str
+    object: Literal["chat.completion"] = "chat.completion"
+    created: int
+    model: str
+    choices: tuple[Choice, ...]
+    usage: CompletionUsage
+    service_tier: str = "default"
+    system_fingerprint: str | None = None
+    metadata: dict[str, str] | UnsetType = UNSET
+
+
+class ChatChunk(Wire, frozen=True, kw_only=True):
+    """A frame of the stream."""
+
+    id: str
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    created: int
+    model: str
+    choices: tuple[ChunkChoice, ...] = ()
+    usage: CompletionUsage | UnsetType | None = UNSET
+    service_tier: str = "default"
+    system_fingerprint: str | None = None

@@ -1,0 +1,325 @@
+"""Bytes to checked wire values, with errors that name the field.
+
+The gate in front of everything: size is capped by the server, here come depth, surrogates, types, ranges, unknown
+parameters. ``param`` is a path such as ``input[2].content[0].type``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from kodo.server.wire.items import InputItem
+from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
+from kodo.server.wire.tools import HOSTED_TOOLS, Tool
+
+T = TypeVar("T")
+MAX_DEPTH = 100
+"""Levels of nesting in a body: the engine's own JSON reader overflows its stack at some thousands."""
+MAX_VALUES = 1_000_000
+"""Values in a body, of any kind and on all levels: looking through more of them would keep others waiting."""
+MAX_ITEMS = 20_000
+MAX_TOOLS = 128
+
+
+class BadBody(ValueError):
+    """A body that cannot be taken. ``code`` and ``param`` as in the error envelope."""
+
+    def __init__(self, message: str, param: str | None, code: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+
+_AT = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
+_MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
+
+
+def _join(prefix: str, path: str) -> str:
+    path = path.removeprefix(".") if not prefix else path
+    return prefix + path
+
+
+def bad_body(error: msgspec.ValidationError, prefix: str = "") -> BadBody:
+    """msgspec's words in the contract's terms."""
+    match = _AT.match(str(error))
+    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    if unknown := _UNKNOWN.match(what):
+        param = _join(prefix, f"{path}.{unknown['name']}")
+        return BadBody(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
+    if missing := _MISSING.match(what):
+        param = _join(prefix, f"{path}.{missing['name']}")
+        return BadBody(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
+    if what.startswith("Invalid value"):
+        param = _join(prefix, f"{path}.type" if not path.endswith(".type") and "'type'" in what else path)
+        return BadBody(f"{what} for '{param}'.", param or None, "invalid_value")
+    param = _join(prefix, path)
+    code = "invalid_type" if re.match(r"^Expected `[^`]+`, got", what) else "invalid_value"
+    return BadBody(f"Invalid '{param}': {what[:1].lower()}{what[1:]}.", param or None, code)
+
+
+def convert(value: Any, kind: Any, prefix: str = "") -> Any:
+    """``msgspec.convert`` with errors that name the field behind ``prefix``.
+
+    Raises:
+        BadBody: the value does not fit.
+    """
+    try:
+        return msgspec.convert(value, kind, strict=True)
+    except msgspec.ValidationError as error:
+        raise bad_body(error, prefix) from None
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """A body as a JSON object of bounded depth, of whole characters.
+
+    Raises:
+        BadBody: it is not.
+    """
+    if _crowded(body):
+        raise _too_many()
+    try:
+        with _uncollected():
+            value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise BadBody(f"The body is not valid JSON: {what}.", None, "invalid_json") from None
+    if not isinstance(value, dict):
+        raise BadBody("The body must be a JSON object.", None, "invalid_json")
+    _check(value)
+    return value
+
+
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+"""A JSON string, or one that does not end."""
+
+
+def _crowded(body: bytes) -> bool:
+    """Whether a body surely has more than MAX_VALUES, by what costs most to decode: lists, objects, keys and texts.
+
+    What stands in a text is not counted; taking the texts out is dear too, and done only where they matter.
+    """
+
+    def most() -> int:
+        return max(body.count(b"[") + body.count(b"{"), body.count(b":"))
+
+    if (
+        body.count(b'"') - body.count(b'\\"') > 4 * MAX_VALUES
+    ):  # a value is at most two texts: its key and itself
+        return True
+    if most() <= MAX_VALUES:
+        return False
+    body = _TEXT.sub(b"", body)
+    return most() > MAX_VALUES + 1  # the body itself is none
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: a body has no cycles, and looking for them among all it is made of takes longer than
+    making it."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _too_many() -> BadBody:
+    return BadBody(f"The body has more than {MAX_VALUES} values.", None, "invalid_json")
+
+
+def _check(root: dict[str, Any]) -> None:
+    """Depth, number of values and surrogates: level by level, without recursion, and no longer than the limits let it."""
+    level: list[dict[str, Any] | list[Any]] = [root]
+    depth = count = 0
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise BadBody(f"The body is nested deeper than {MAX_DEPTH} levels.", None, "invalid_json")
+        deeper: list[dict[str, Any] | list[Any]] = []
+        for value in level:
+            count += len(value)
+            if count > MAX_VALUES:
+                raise _too_many()
+            if isinstance(value, dict):
+                for key in value:
+                    _whole(key)
+            for inner in value.values() if isinstance(value, dict) else value:
+                if isinstance(inner, str):
+                    _whole(inner)
+                elif isinstance(inner, dict | list):
+                    deeper.append(inner)
+        level = deeper
+
+
+def _whole(text: str) -> None:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadBody(
+                "The body has a lone surrogate, which is no character.", None, "invalid_json"
+            ) from None
+
+
+# --- items -----------------------------------------------------------------------------------------------------------
+
+
+def items(value: Any, prefix: str = "input") -> tuple[InputItem, ...]:
+    """Input items, with the short forms written out: a missing ``type``, a string as ``content``.
+
+    Raises:
+        BadBody: an item does not fit; ``param`` is its path.
+    """
+    if not isinstance(value, list):
+        raise BadBody(f"'{prefix}' must be a string or a list of items.", prefix, "invalid_type")
+    if len(value) > MAX_ITEMS:
+        raise BadBody(f"'{prefix}' has more than {MAX_ITEMS} items.", prefix, "invalid_value")
+    full = [_written_out(raw, f"{prefix}[{index}]") for index, raw in enumerate(value)]
+    return cast(tuple[InputItem, ...], convert(full, tuple[InputItem, ...], prefix))
+
+
+def item(raw: Any, path: str) -> InputItem:
+    """One input item. Raises :class:`BadBody`."""
+    return cast(InputItem, convert(_written_out(raw, path), InputItem, path))
+
+
+def _written_out(raw: Any, path: str) -> dict[str, Any]:
+    """An item's short forms in full. Raises :class:`BadBody`."""
+    if not isinstance(raw, dict):
+        raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
+    full = _given(raw)
+    kind = full.get("type")
+    if kind is None:
+        if "role" in full:
+            kind = "message"
+        elif set(full) <= {"id", "type"} and "id" in full:
+            kind = "item_reference"
+        else:
+            raise BadBody(
+                f"Missing required parameter: '{path}.type'.", f"{path}.type", "missing_required_parameter"
+            )
+        full["type"] = kind
+    if kind == "message" and isinstance(full.get("content"), str):
+        part = "output_text" if full.get("role") == "assistant" else "input_text"
+        full["content"] = [{"type": part, "text": full["content"]}]
+    if (
+        kind == "message"
+        and full.get("content") is None
+        and "content" in full
+        and full.get("role") == "assistant"
+    ):
+        full["content"] = []
+    return full
+
+
+def _given(raw: dict[str, Any]) -> dict[str, Any]:
+    """An item without its nulls: SDKs dump what they were sent with every field they know."""
+    kept = {name: value for name, value in raw.items() if value is not None}
+    for name in ("content", "output", "summary"):
+        if isinstance(kept.get(name), list):
+            kept[name] = [
+                {key: value for key, value in part.items() if value is not None}
+                if isinstance(part, dict)
+                else part
+                for part in kept[name]
+            ]
+    return kept
+
+
+# --- tools -----------------------------------------------------------------------------------------------------------
+
+
+def tools(value: Any, prefix: str = "tools") -> tuple[Tool, ...]:
+    """Tools, without the hosted ones of a mixed list.
+
+    A type that only a hosted service could run is skipped where other tools stand beside it (agentic clients send such
+    lists by default) and refused where it is all there is. docs/tools.md says the same. :func:`skipped_tools` names them.
+
+    Raises:
+        BadBody: a tool does not fit, or none is left.
+    """
+    if not isinstance(value, list):
+        raise BadBody(f"'{prefix}' must be a list.", prefix, "invalid_type")
+    if len(value) > MAX_TOOLS:
+        raise BadBody(f"'{prefix}' has more than {MAX_TOOLS} tools.", prefix, "invalid_value")
+    kept: list[Tool] = []
+    hosted: list[str] = []
+    for index, raw in enumerate(value):
+        path = f"{prefix}[{index}]"
+        kind = raw.get("type") if isinstance(raw, dict) else None
+        if isinstance(kind, str) and kind in HOSTED_TOOLS:
+            hosted.append(path)
+            continue
+        kept.append(convert(raw, Tool, path))
+    if hosted and not kept:
+        kind = value[0]["type"]
+        raise BadBody(
+            f"Tools of type '{kind}' run only on the hosted service; this server has none.",
+            f"{hosted[0]}.type",
+            "unsupported_tool",
+        )
+    return tuple(kept)
+
+
+def skipped_tools(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """The types of a body's tools that :func:`tools` leaves out, each once, in their order."""
+    listed = raw.get("tools")
+    kinds = (
+        [tool.get("type") for tool in listed if isinstance(tool, dict)] if isinstance(listed, list) else []
+    )
+    return tuple(dict.fromkeys(kind for kind in kinds if isinstance(kind, str) and kind in HOSTED_TOOLS))
+
+
+# --- bodies ----------------------------------------------------------------------------------------------------------
+
+
+def _prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
+    body = dict(raw)
+    conversation = body.get("conversation")
+    if isinstance(conversation, dict):
+        body["conversation"] = convert(conversation.get("id"), str, "conversation.id")
+    text = body.get("text")
+    if isinstance(text, dict) and isinstance(text.get("format"), dict):
+        format_ = {name: value for name, value in text["format"].items() if value is not None}
+        body["text"] = {**text, "format": format_}
+    return body
+
+
+def create_response(raw: Mapping[str, Any]) -> CreateResponse:
+    """The body of ``POST /v1/responses``.
+
+    Raises:
+        BadBody: something in it is unknown, refused or wrong.
+    """
+    for name, why in REFUSED.items():
+        if raw.get(name) is not None:
+            raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
+    body = _prepare({name: value for name, value in raw.items() if name not in REFUSED})
+    return cast(CreateResponse, _with_items(body, CreateResponse))
+
+
+def compact_request(raw: Mapping[str, Any]) -> CompactRequest:
+    """The body of ``POST /v1/responses/compact``. Raises :class:`BadBody`."""
+    return cast(CompactRequest, _with_items(_prepare(raw), CompactRequest))
+
+
+def _with_items(body: dict[str, Any], kind: Callable[..., Any]) -> Any:
+    raw_input = body.pop("input", None)
+    raw_tools = body.pop("tools", None)
+    value = convert(body, kind)
+    given: dict[str, Any] = {}
+    if raw_input is not None:
+        given["input"] = raw_input if isinstance(raw_input, str) else items(raw_input)
+    if raw_tools is not None:
+        given["tools"] = tools(raw_tools)
+    return msgspec.structs.replace(value, **given) if given else value

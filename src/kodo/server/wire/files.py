@@ -1,0 +1,84 @@
+"""``/v1/files`` and ``/v1/uploads`` as openai-python 3.54 has them: their objects, and the bodies that are JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+
+from kodo.server.wire.items import Wire
+
+Purpose: TypeAlias = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
+"""What a client may upload a file for."""
+FilePurpose: TypeAlias = Literal[
+    "assistants", "assistants_output", "batch", "batch_output", "fine-tune", "vision", "user_data", "evals"
+]
+FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+class ExpiresAfter(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """When a file goes by itself: seconds after it was made, an hour to 30 days."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Meta(ge=3600, le=2_592_000)]
+
+
+class FileObject(Wire, frozen=True, kw_only=True):
+    """A file. Times in seconds since the epoch."""
+
+    id: str
+    object: Literal["file"] = "file"
+    bytes: int
+    created_at: int
+    expires_at: int | None = None
+    filename: str
+    purpose: FilePurpose
+    status: Literal["uploaded", "processed", "error"] = "processed"
+    status_details: str | None = None
+
+
+class FileForm(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields of ``POST /v1/files`` beside the file itself."""
+
+    purpose: Purpose
+    expires_after: ExpiresAfter | None = None
+
+
+class Upload(Wire, frozen=True, kw_only=True):
+    """A file that comes in parts. ``bytes`` is what was announced."""
+
+    id: str
+    object: Literal["upload"] = "upload"
+    bytes: int
+    created_at: int
+    expires_at: int
+    filename: str
+    purpose: FilePurpose
+    status: Literal["pending", "completed", "cancelled", "expired"] = "pending"
+    file: FileObject | None = None
+
+
+class UploadPart(Wire, frozen=True, kw_only=True):
+    """A part of an upload."""
+
+    id: str
+    object: Literal["upload.part"] = "upload.part"
+    created_at: int
+    upload_id: str
+
+
+class CreateUpload(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /v1/uploads``."""
+
+    bytes: Annotated[int, Meta(ge=1)]
+    filename: FileName
+    mime_type: Annotated[str, Meta(min_length=1, max_length=255)]
+    purpose: Purpose
+    expires_after: ExpiresAfter | None = None
+
+
+class CompleteUpload(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``POST /v1/uploads/{id}/complete``: the parts in their order, and the whole's MD5 in hex if it is to be checked."""
+
+    part_ids: Annotated[list[str], Meta(min_length=1, max_length=10_000)]
+    md5: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}$")] | None = None

@@ -1,0 +1,135 @@
+"""The Response: every key that Open Responses 2026-04-24 requires, and the fields of openai-python 3.54 that kodo fills."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec import UNSET, UnsetType, field
+
+from kodo.server.wire.items import Item, Wire
+from kodo.server.wire.tools import Format, TextFormat, Tool, ToolChoice
+
+Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
+
+
+class InputTokensDetails(Wire, frozen=True, kw_only=True):
+    """Parts of the input, in tokens: read from the cache, and written to it."""
+
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class OutputTokensDetails(Wire, frozen=True, kw_only=True):
+    """Parts of the output, in tokens."""
+
+    reasoning_tokens: int = 0
+
+
+class ResponseUsage(Wire, frozen=True, kw_only=True):
+    """Tokens, as the engine counted them."""
+
+    input_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens: int
+    output_tokens_details: OutputTokensDetails
+    total_tokens: int
+
+
+class IncompleteDetails(Wire, frozen=True, kw_only=True):
+    """Why an answer is not whole: ``max_output_tokens`` or ``content_filter``."""
+
+    reason: str
+
+
+class ResponseError(Wire, frozen=True, kw_only=True):
+    """Why a response failed."""
+
+    code: str
+    message: str
+
+
+class ReasoningConfig(Wire, frozen=True, kw_only=True):
+    """What was asked of the reasoning."""
+
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    summary: Literal["auto", "concise", "detailed"] | None = None
+
+
+class TextConfig(Wire, frozen=True, kw_only=True):
+    """The form of the answer."""
+
+    format: Format = TextFormat()
+    verbosity: Literal["low", "medium", "high"] | UnsetType | None = UNSET
+
+
+class ConversationRef(Wire, frozen=True, kw_only=True):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
+class PromptCacheOptions(Wire, frozen=True, kw_only=True):
+    """How the prompt's state is kept."""
+
+    mode: Literal["implicit", "explicit"] = "implicit"
+    ttl: Literal["30m", "12h"] = "30m"
+    prewarm: bool | UnsetType = UNSET
+    comparison_response_id: str | UnsetType | None = UNSET
+
+
+class Response(Wire, frozen=True, kw_only=True):
+    """One turn of the model. Times are seconds since the epoch."""
+
+    id: str
+    object: Literal["response"] = "response"
+    created_at: int
+    completed_at: int | None = None
+    status: Status
+    incomplete_details: IncompleteDetails | None = None
+    model: str
+    previous_response_id: str | None = None
+    conversation: ConversationRef | None = None
+    instructions: str | None = None
+    output: tuple[Item, ...] = ()
+    error: ResponseError | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    truncation: Literal["auto", "disabled"] = "disabled"
+    parallel_tool_calls: bool = True
+    text: TextConfig = TextConfig()
+    top_p: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    top_logprobs: int = 0
+    temperature: float = 1.0
+    reasoning: ReasoningConfig | None = None
+    usage: ResponseUsage | None = None
+    max_output_tokens: int | None = None
+    max_tool_calls: int | None = None
+    store: bool = True
+    background: bool = False
+    service_tier: str = "default"
+    metadata: dict[str, str] = field(default_factory=dict)
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: Literal["in_memory", "24h"] | UnsetType | None = UNSET
+    prompt_cache_options: PromptCacheOptions | UnsetType = UNSET
+    user: str | UnsetType | None = UNSET
+    input_transformations: tuple[dict[str, Any], ...] | UnsetType = UNSET
+
+
+class CompactedResponse(Wire, frozen=True, kw_only=True):
+    """The answer of ``POST /v1/responses/compact``."""
+
+    id: str
+    object: Literal["response.compaction"] = "response.compaction"
+    created_at: int
+    output: tuple[Item, ...]
+    usage: ResponseUsage
+
+
+class InputTokens(Wire, frozen=True, kw_only=True):
+    """The answer of ``POST /v1/responses/input_tokens``."""
+
+    object: Literal["response.input_tokens"] = "response.input_tokens"
+    input_tokens: int

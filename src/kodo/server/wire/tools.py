@@ -1,0 +1,140 @@
+"""Tools that a request may offer, and the choices among them.
+
+Sources: Open Responses 2026-04-24 (``ResponsesToolParam``, ``ToolChoiceParam``), openai-python 3.54 (``ToolParam``).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, UnsetType
+
+from kodo.server.wire.items import Name, Wire
+
+
+class FunctionTool(Wire, frozen=True, kw_only=True, tag="function"):
+    """A function with a JSON Schema for its arguments."""
+
+    name: Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class CustomTool(Wire, frozen=True, kw_only=True, tag="custom"):
+    """A free-form tool; ``format`` is ``{"type": "text"}`` or a grammar (``lark`` or ``regex``)."""
+
+    name: Name
+    description: str | UnsetType | None = UNSET
+    format: dict[str, Any] | UnsetType | None = UNSET
+
+
+class NamespaceTool(Wire, frozen=True, kw_only=True, tag="namespace"):
+    """Functions and free-form tools under one name."""
+
+    name: Name
+    description: str | None = None
+    tools: tuple[FunctionTool | CustomTool, ...]
+
+
+class LocalShellTool(Wire, frozen=True, kw_only=True, tag="local_shell"):
+    """The client runs commands."""
+
+
+class ShellTool(Wire, frozen=True, kw_only=True, tag="shell"):
+    """The client runs commands, in the newer form."""
+
+    environment: dict[str, Any] | UnsetType | None = UNSET
+
+
+class ApplyPatchTool(Wire, frozen=True, kw_only=True, tag="apply_patch"):
+    """The client applies patches."""
+
+
+Tool: TypeAlias = FunctionTool | CustomTool | NamespaceTool | LocalShellTool | ShellTool | ApplyPatchTool
+
+HOSTED_TOOLS = frozenset(
+    {
+        "code_interpreter",
+        "computer",
+        "computer_use_preview",
+        "file_search",
+        "image_generation",
+        "mcp",
+        "programmatic_tool_calling",
+        "tool_search",
+        "web_search",
+        "web_search_2025_08_26",
+        "web_search_preview",
+        "web_search_preview_2025_03_11",
+    }
+)
+"""Types of tool that only a hosted service could run."""
+
+
+class ToolName(Wire, frozen=True, kw_only=True):
+    """One tool, by type and name, as listed in ``allowed_tools``."""
+
+    type: str
+    name: str | UnsetType = UNSET
+    namespace: str | UnsetType = UNSET
+
+
+class FunctionChoice(Wire, frozen=True, kw_only=True, tag="function"):
+    """This function must be called."""
+
+    name: str
+    namespace: str | UnsetType = UNSET
+
+
+class CustomChoice(Wire, frozen=True, kw_only=True, tag="custom"):
+    """This free-form tool must be called."""
+
+    name: str
+    namespace: str | UnsetType = UNSET
+
+
+class ShellChoice(Wire, frozen=True, kw_only=True, tag="shell"):
+    """The shell must be called."""
+
+
+class ApplyPatchChoice(Wire, frozen=True, kw_only=True, tag="apply_patch"):
+    """A patch must be made."""
+
+
+class AllowedTools(Wire, frozen=True, kw_only=True, tag="allowed_tools"):
+    """A choice limited to some of the tools offered."""
+
+    tools: Annotated[tuple[ToolName, ...], Meta(min_length=1, max_length=128)]
+    mode: Literal["none", "auto", "required"] = "auto"
+
+
+ToolChoice: TypeAlias = (
+    Literal["none", "auto", "required"]
+    | FunctionChoice
+    | CustomChoice
+    | ShellChoice
+    | ApplyPatchChoice
+    | AllowedTools
+)
+
+
+class TextFormat(Wire, frozen=True, kw_only=True, tag="text"):
+    """Free text."""
+
+
+class JsonObjectFormat(Wire, frozen=True, kw_only=True, tag="json_object"):
+    """Any JSON object."""
+
+
+class JsonSchemaFormat(Wire, frozen=True, kw_only=True, tag="json_schema", rename={"schema_": "schema"}):
+    """JSON that fits a schema."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")]
+    description: str | None = None
+    schema_: dict[str, Any]
+    strict: bool = False
+    """Echoed; the schema is enforced either way."""
+
+
+Format: TypeAlias = TextFormat | JsonObjectFormat | JsonSchemaFormat

@@ -1,0 +1,68 @@
+"""Comments that silence: what they reach, and that nothing is silenced without a word."""
+
+import pytest
+
+from kodo.jobs.review import ReviewOptions, TextSource, VersionsSource, review
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "def f(x=[]):  # kodo: ignore[bug]",
+        "def f(x=[]):  # kodo: ignore[B006]",
+        "def f(x=[]):  # kodo: ignore[security, bug]",
+        "# kodo: ignore[bug]\ndef f(x=[]):",
+        "def f(x=[]):  # noqa: B006",
+        "def f(x=[]):  # noqa",
+    ],
+)
+def test_a_comment_silences_its_line(line: str) -> None:
+    """By class, by rule, from the line above, and in ruff's own form."""
+    report = review(TextSource(f"{line}\n    return x\n", "m.py"), ReviewOptions(), None)
+    assert report.findings == ()
+    assert report.state == "clean"
+    assert [item.finding.rule for item in report.suppressed] == ["B006"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "def f(x=[]):  # kodo: ignore",
+        "def f(x=[]):  # kodo: ignore[security]",
+        "def f(x=[]):  # noqa: F401",
+        "def f(x=[], y='# kodo: ignore[bug]'):",
+        "y = 1  # kodo: ignore[bug]\ndef f(x=[]):",
+    ],
+)
+def test_a_comment_silences_nothing_else(line: str) -> None:
+    """Not without a class, not another class or rule, not from inside a string, not the line below code."""
+    report = review(TextSource(f"{line}\n    return x\n", "m.py"), ReviewOptions(), None)
+    assert "B006" in [item.rule for item in report.findings]
+
+
+def test_nosec_silences_security_only() -> None:
+    """bandit's comment is about security."""
+    report = review(TextSource("def f(c):\n    eval(c)  # nosec\n", "m.py"), ReviewOptions(), None)
+    assert [item.finding.category for item in report.suppressed] == ["security"]
+
+
+def test_a_comment_that_the_change_itself_brings_is_marked() -> None:
+    """The reader sees that the change silenced its own finding."""
+    old = {"m.py": "def f(x):\n    return x\n"}
+    new = {"m.py": "def f(x=[]):  # kodo: ignore[bug]\n    return x\n"}
+    report = review(VersionsSource(old, new), ReviewOptions(), None)
+    assert [item.in_change for item in report.suppressed] == [True]
+
+
+def test_a_syntax_error_cannot_be_silenced() -> None:
+    """A file that does not parse is never clean."""
+    report = review(TextSource("def f(:  # kodo: ignore[bug]\n", "m.py"), ReviewOptions(), None)
+    assert report.state == "findings"
+    assert {item.rule for item in report.findings} == {"syntax"}
+
+
+def test_other_languages_have_comments_too() -> None:
+    """The form is the same in JavaScript."""
+    report = review(TextSource("debugger; // kodo: ignore[practice]\n", "m.js"), ReviewOptions(), None)
+    assert report.state == "clean"
+    assert len(report.suppressed) == 1

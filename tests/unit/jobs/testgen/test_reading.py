@@ -1,0 +1,272 @@
+"""What is read from a module without running it: parameters, shapes, examples, stated facts."""
+
+import ast
+
+import pytest
+
+from kodo.jobs.testgen import claims
+from kodo.jobs.testgen.candidates import Maker, constants, standing
+from kodo.jobs.testgen.model import TestgenError
+from kodo.jobs.testgen.shapes import Shape, from_annotation, from_name, from_use
+from kodo.jobs.testgen.target import load
+
+
+def module(tmp_path, source, name="mod.py"):
+    """A module on disk, read."""
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(source, encoding="utf-8")
+    return load(path)
+
+
+def function(tmp_path, source, name=None):
+    """The first (or named) function of a module."""
+    return module(tmp_path, source).pick(name)[0]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        ("int", "int"), ("list[int]", "list"), ("Optional[str]", "union"), ("str | None", "union"), ("'float'", "float"),
+        ("typing.Sequence[int]", "list"), ("tuple[int, str]", "record"), ("tuple[int, ...]", "tuple"), ("Point", "class"),
+        ("Literal['a', 'b']", "union"), ("dict[str, int]", "dict"), ("datetime.date", "date"), ("T", "int"),
+    ],
+)  # fmt: skip
+def test_annotations_become_shapes(annotation, kind):
+    """Each form of annotation is understood, quoted ones and module-qualified ones too."""
+    shape = from_annotation(ast.parse(annotation, mode="eval").body, frozenset({"Point"}))
+    assert shape is not None
+    assert shape.kind == kind
+
+
+def test_an_unknown_annotation_is_no_shape():
+    """A class of another module is not guessed."""
+    assert from_annotation(ast.parse("Session", mode="eval").body, frozenset()) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("return x.strip()", "str"),
+        ("return x.items()", "dict"),
+        ("return range(x)", "int"),
+        ("return x > 2.5", "float"),
+        ("x.append(1)", "list"),
+    ],
+)
+def test_the_body_says_what_an_unannotated_parameter_is(body, kind):
+    """A method called on it, a comparison or a builtin it is given to decide."""
+    assert from_use("x", ast.parse(f"def f(x):\n    {body}").body).kind == kind
+
+
+def test_a_name_is_the_last_guess():
+    """Where nothing else helps, the usual names do; an unusual one is anything."""
+    assert from_name("text").kind == "str"
+    assert from_name("max_count").kind == "int"
+    assert from_name("qqq") == Shape("any")
+
+
+def test_a_module_is_found_from_its_package_root(tmp_path):
+    """The import name counts the packages above it; the project is where pyproject.toml is."""
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "src" / "pkg").mkdir(parents=True)
+    (tmp_path / "src" / "pkg" / "__init__.py").write_text("")
+    found = module(tmp_path, "def f(): ...\n", "src/pkg/mod.py")
+    assert (found.name, found.import_root, found.root) == ("pkg.mod", tmp_path / "src", tmp_path)
+
+
+def test_public_functions_methods_and_classes_are_found(tmp_path):
+    """Private names, setters and overloads are left out; a class can be picked as a whole."""
+    source = """
+class A:
+    def __init__(self, n: int): self.n = n
+    def go(self): ...
+    def _hidden(self): ...
+    @property
+    def size(self): return 1
+    @staticmethod
+    def make(): ...
+async def later(): ...
+def _private(): ...
+"""
+    found = module(tmp_path, source)
+    assert [one.qualname for one in found.functions] == ["A.__init__", "A.go", "A.size", "A.make", "later"]
+    assert [one.kind for one in found.pick("A")] == ["method", "method", "property", "static"]
+    assert found.pick("_private")[0].name == "_private"
+
+
+def test_an_unknown_name_is_refused_with_the_names_there_are(tmp_path):
+    """The error says what could have been meant."""
+    with pytest.raises(TestgenError, match="there are: f"):
+        module(tmp_path, "def f(): ...\n").pick("g")
+
+
+@pytest.mark.parametrize(("name", "source"), [("m.txt", "x"), ("m.py", "def ("), ("my-mod.py", "x = 1")])
+def test_what_is_no_module_is_refused(tmp_path, name, source):
+    """Not Python, not parseable, not importable: one line each."""
+    with pytest.raises(TestgenError, match=name):
+        module(tmp_path, source, name)
+
+
+def test_doctests_are_examples_with_their_setup():
+    """Statements before an example are its setup; a literal result is a value, a traceback an error."""
+    doc = """
+    >>> s = Stack()
+    >>> s.push(2)
+    >>> s.pop()
+    2
+    >>> s.pop()
+    Traceback (most recent call last):
+    ...
+    IndexError: empty
+    """
+    first, second = claims.examples(doc, frozenset({"pop"}))
+    assert first.setup == ("s = Stack()", "s.push(2)")
+    assert (first.expression, first.expect.kind, first.expect.text) == ("s.pop()", "value", "2")
+    assert (second.expect.kind, second.expect.text) == ("raises", "IndexError")
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        ("``add(1, 2) == 3``", "3"),
+        ("add(1, 2) -> 3, always", "3"),
+        ("add('a', 'b') returns 'ab'.", "'ab'"),
+        ("`add([1], [2])` gives [1, 2]", "[1, 2]"),
+    ],
+)
+def test_calls_in_running_text_are_examples(line, value):
+    """The usual ways to write an example in a sentence are read."""
+    (example,) = claims.examples(line, frozenset({"add"}))
+    assert example.expect.text == value
+
+
+def test_a_call_with_names_is_no_example():
+    """add(a, b) in a sentence speaks of any a and b."""
+    assert claims.examples("add(a, b) == 3", frozenset({"add"})) == []
+
+
+@pytest.mark.parametrize(
+    ("signature", "doc", "given", "kind", "text"),
+    [
+        ("n: int", "Raises ValueError if n is negative.", {"n": "-1"}, "raises", "ValueError"),
+        ("n: int", "Root.\n\n    Raises:\n        ValueError: if n is less than 2", {"n": "1"}, "raises", "ValueError"),
+        ("n: int", "Root.\n\n    :raises ValueError: when ``n`` is zero", {"n": "0"}, "raises", "ValueError"),
+        ("n: int", "Raises ValueError outside 1 to 3999.", {"n": "0"}, "raises", "ValueError"),
+        ("lo: int, hi: int", "Raises ValueError if lo is greater than hi.", {"lo": "9", "hi": "2"}, "raises", "ValueError"),
+        ("xs: list[int]", "The mean; returns 0 for an empty list.", {"xs": "[]"}, "value", "0"),
+        ("name: str", "Returns None if the name is empty.", {"name": "''"}, "value", "None"),
+        ("n: int", "True if n is even, else False.", {"n": "0"}, "value", "True"),
+    ],
+)  # fmt: skip
+def test_stated_results_and_errors_are_read(tmp_path, signature, doc, given, kind, text):
+    """A condition and a result in a docstring become a call and what it must do."""
+    one = function(tmp_path, f'def f({signature}):\n    """{doc}"""\n')
+    found = [claim for claim in claims.claims(one, frozenset()) if claim.given]
+    assert found, "nothing was read"
+    assert {name: values[0] for name, values in found[0].given.items()} == given
+    assert (found[0].expect.kind, found[0].expect.text, found[0].expect.basis) == (kind, text, "docstring")
+
+
+@pytest.mark.parametrize(
+    ("signature", "doc", "text"),
+    [
+        ("x: float", "Returns a number between 0 and 1.", "not 0 <= 1 or 0 <= result <= 1"),
+        ("xs: list[int]", "Returns the items in ascending order.", "list(result) == sorted(result)"),
+        ("xs: list[int]", "Does not modify the list.", "unchanged"),
+        ("s: str, n: int", "Returns at most n characters.", "_1 < 1 or len(result) <= _1"),
+    ],
+)
+def test_stated_properties_hold_for_every_call(tmp_path, signature, doc, text):
+    """A property stands for all calls of the function."""
+    one = function(tmp_path, f'def f({signature}) -> str:\n    """{doc}"""\n')
+    assert text in [claim.expect.text for claim in claims.claims(one, frozenset()) if not claim.given]
+
+
+@pytest.mark.parametrize(
+    "doc",
+    [
+        "Raises ValueError if the file is missing.",
+        "Never raises ValueError.",
+        "Returns x if not empty.",
+        "Handles negative n.",
+        "A sorted view is not made.",
+    ],
+)
+def test_unclear_sentences_are_left_alone(tmp_path, doc):
+    """What is not understood is no claim."""
+    one = function(tmp_path, f'def f(n: int, x: str):\n    """{doc}"""\n')
+    assert claims.claims(one, frozenset()) == []
+
+
+def test_a_return_annotation_stands_for_fully_typed_functions_only(tmp_path):
+    """Without types on every parameter an input may be wrong, so the result's type proves nothing."""
+    found = module(tmp_path, "def f(x: int) -> int: ...\ndef g(x) -> int: ...\n")
+    assert [bool(standing(found, one)) for one in found.functions] == [True, False]
+
+
+def test_constants_come_from_the_function_and_the_tables_it_names(tmp_path):
+    """Literals in the body and in module constants that the body uses; not the docstring."""
+    found = module(tmp_path, 'T = {"am": 0}\nU = 99\ndef f(x):\n    """doc"""\n    return T.get(x, 17)\n')
+    assert set(constants(found, found.functions[0])) == {"am", 0, 17}
+
+
+def test_candidates_are_many_distinct_and_the_same_for_the_same_seed(tmp_path):
+    """Hundreds of calls, no two alike, reproducible."""
+    found = module(tmp_path, "def f(x: int, s: str = 'a', *, flag: bool = False) -> str: ...\n")
+    one = Maker(found, 7).calls(found.functions[0], 300)
+    assert one == Maker(found, 7).calls(found.functions[0], 300)
+    assert one != Maker(found, 8).calls(found.functions[0], 300)
+    assert len(one) > 250
+    assert len({(call.expression, call.args) for call in one}) == len(one)
+    assert any("flag=_" in call.expression for call in one)
+
+
+def test_methods_are_called_on_an_instance_in_some_state(tmp_path):
+    """A call of a method is preceded by the constructor, and for some calls by other methods."""
+    source = "class S:\n    def __init__(self, n: int): self.xs = [n]\n    def push(self, x: int): self.xs.append(x)\n    def pop(self): return self.xs.pop()\n"
+    found = module(tmp_path, source)
+    calls = Maker(found, 0).calls(found.pick("S.pop")[0], 50)
+    assert all(call.setup[0].startswith("s = S(") for call in calls)
+    assert any("s.push(" in line for call in calls for line in call.setup)
+
+
+def test_documented_calls_come_first(tmp_path):
+    """Examples and stated conditions are the first candidates, so they are preferred."""
+    found = module(
+        tmp_path,
+        'def f(n: int) -> int:\n    """Raises ValueError if n is negative.\n\n    >>> f(2)\n    4\n    """\n',
+    )
+    calls = Maker(found, 0).calls(found.functions[0], 20)
+    assert [call.origin for call in calls[:4]] == ["example", "claim", "claim", "claim"]
+
+
+def test_at_most_n_characters_of_each_line_is_not_read_as_of_the_list(tmp_path):
+    """The number of characters bounds a text, not a list of texts."""
+    one = function(
+        tmp_path, 'def f(s: str, n: int) -> list[str]:\n    """Lines of at most n characters."""\n'
+    )
+    assert claims.claims(one, frozenset()) == []
+
+
+@pytest.mark.parametrize(
+    ("doc", "expression"),
+    [
+        ("The inverse of `dump`.", "load(dump(_0))"),
+        ("The value that :func:`dump` wrote.", "load(dump(_0))"),
+        ("Text that :func:`dump` reads back.", "dump(load(_0))"),
+    ],
+)
+def test_round_trips_are_tried(tmp_path, doc, expression):
+    """Two functions of which one undoes the other are called one in the other, and must give back what went in."""
+    found = module(tmp_path, f'def dump(n: int) -> str: ...\ndef load(s: str) -> int:\n    """{doc}"""\n')
+    calls = [call for call in Maker(found, 0).calls(found.pick("load")[0], 50) if call.expect]
+    assert len(calls) > 5
+    assert {call.expression for call in calls} == {expression}
+    assert {call.expect.text for call in calls} == {"result == _0"}
+
+
+def test_an_example_is_not_the_setup_of_the_next():
+    """A call that touches no variable of the block is left out before later examples."""
+    doc = ">>> f(1)\n2\n>>> x = 3\n>>> f(x)\n4\n"
+    assert [one.setup for one in claims.examples(doc, frozenset({"f"}))] == [(), ("x = 3",)]

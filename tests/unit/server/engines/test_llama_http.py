@@ -1,0 +1,168 @@
+"""HTTP to the child: whole and streamed answers, and every way in which a connection ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from kodo.server.engines.llama.http import Broken, Channel, Closed
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def server(folder: Path, handler: Handler) -> AsyncIterator[Channel]:
+    """A server that hands each request to ``handler``, and the way to it."""
+    path = str(folder / "s.sock")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
+        await handler(head + await reader.readexactly(length), writer)
+        writer.close()
+
+    listener = await asyncio.start_unix_server(serve, path)
+    async with listener:
+        channel = Channel(path, "secret")
+        yield channel
+        channel.close()
+
+
+def chunk(data: bytes) -> bytes:
+    """A part of a chunked body."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+async def test_a_request_carries_the_key_and_its_body(tmp_path: Path) -> None:
+    """And the answer is read whole, status and all."""
+    seen: list[bytes] = []
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone")
+
+    async with server(tmp_path, handler) as channel:
+        answer = await channel.ask("POST", "/x?a=b", "日本".encode())
+        assert (answer.status, await answer.read()) == (404, b"none")
+        answer = await channel.ask("GET", "/props")
+        assert await answer.read() == b"none"
+    assert seen[0].startswith(b"POST /x?a=b HTTP/1.1\r\n")
+    assert b"Authorization: Bearer secret\r\n" in seen[0]
+    assert b"Connection: close\r\n" in seen[0]
+    assert seen[0].endswith(b"Content-Length: 6\r\n\r\n\xe6\x97\xa5\xe6\x9c\xac")
+    assert seen[1].startswith(b"GET /props HTTP/1.1\r\n")
+    assert b"Content-Length" not in seen[1]
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+async def test_a_stream_is_the_same_wherever_its_bytes_are_cut(size: int, tmp_path: Path) -> None:
+    """Head, chunk lengths and chunks may all come in pieces."""
+    parts = [b"data: %d\n\n" % number for number in range(200)]
+    whole = HEAD + b"".join(map(chunk, parts)) + b"0\r\n\r\n"
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        for start in range(0, len(whole), size):
+            writer.write(whole[start : start + size])
+            await writer.drain()
+
+    async with server(tmp_path, handler) as channel:
+        answer = await channel.ask("GET", "/")
+        assert b"".join([piece async for piece in answer.pieces()]) == b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"", None),
+        (b"HTTP/1.1 200", None),
+        (b"this is no HTTP\r\n\r\n", None),
+        (HEAD + chunk(b"half") + b"4\r\nha", 200),
+        (HEAD + chunk(b"half") + b"no length\r\n", 200),
+    ],
+    ids=["nothing", "half a head", "no HTTP", "half a chunk", "no chunk"],
+)
+async def test_an_answer_that_is_not_whole_is_broken(sent: bytes, status: int | None, tmp_path: Path) -> None:
+    """Whether its head came or not; what came before is there."""
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+
+    async with server(tmp_path, handler) as channel:
+        if status is None:
+            with pytest.raises(Broken):
+                await channel.ask("GET", "/")
+            return
+        answer = await channel.ask("GET", "/")
+        pieces = answer.pieces()
+        assert (await anext(pieces)).startswith(b"half")
+        with pytest.raises(Broken):
+            await anext(pieces)
+
+
+async def test_nobody_listens(tmp_path: Path) -> None:
+    """That is an OSError: the request was not sent."""
+    with pytest.raises(OSError, match=r"s\.sock|No such file"):
+        await Channel(str(tmp_path / "s.sock"), "k").ask("GET", "/")
+
+
+async def test_a_channel_that_is_closed_drops_what_is_open(tmp_path: Path) -> None:
+    """And takes nothing more."""
+    gone = asyncio.Event()
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD)
+        await writer.drain()
+        while not writer.transport.is_closing():
+            writer.write(chunk(b"x"))
+            await asyncio.sleep(0.001)
+        gone.set()
+
+    async with server(tmp_path, handler) as channel:
+        answer = await channel.ask("GET", "/")
+        channel.close()
+        with pytest.raises(Broken):
+            async for _ in answer.pieces():
+                pass
+        await asyncio.wait_for(gone.wait(), 10)
+        with pytest.raises(Closed):
+            await channel.ask("GET", "/")
+
+
+async def test_who_stops_waiting_for_the_head_drops_the_connection(tmp_path: Path) -> None:
+    """The child sees that nobody wants the answer any more."""
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.transport.is_closing():
+            writer.write(b"X-Still: here\r\n")  # to write is how a server learns that nobody reads
+            await asyncio.sleep(0.001)
+        gone.set()
+
+    async with server(tmp_path, handler) as channel:
+        task = asyncio.create_task(channel.ask("GET", "/"))
+        await asked.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await asyncio.wait_for(gone.wait(), 10)
+
+
+def test_the_servers_own_loop_will_do(tmp_path: Path) -> None:
+    """uvloop's transports only look like asyncio's."""
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"x" * 100_000) + b"0\r\n\r\n")
+        await writer.drain()
+
+    async def ask() -> bytes:
+        async with server(tmp_path, handler) as channel:
+            return await (await channel.ask("POST", "/", b"{}")).read()
+
+    assert uvloop.run(ask()) == b"x" * 100_000

@@ -1,0 +1,147 @@
+"""What requests that come at once share: calls to the tokenizer, and the engine's steps."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from kodo.server.engines.llama.content import Ids
+from kodo.server.engines.llama.joint import MOST, SHORT, Joint
+from kodo.server.engines.llama.pace import Pace, Reading
+from kodo.server.lifecycle.errors import EngineFailed
+
+
+class Tokenizer:
+    """Counts characters, a call at a time; each waits until it is let go."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.go = asyncio.Event()
+
+    async def __call__(self, texts: Sequence[str]) -> list[Ids]:
+        self.calls.append(list(texts))
+        await self.go.wait()
+        if "bad" in texts:
+            raise EngineFailed("It fell over.")
+        return [(len(text),) for text in texts]
+
+
+async def _turn_of_the_loop() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_those_who_ask_during_a_call_share_the_next() -> None:
+    """Each gets the ids of its own texts."""
+    tokenizer = Tokenizer()
+    joint = Joint(tokenizer)
+    first = asyncio.create_task(joint(["a"]))
+    await _turn_of_the_loop()
+    others = [asyncio.create_task(joint(texts)) for texts in (["bb", "ccc"], ["dddd"], [])]
+    await _turn_of_the_loop()
+    tokenizer.go.set()
+    assert await first == [(1,)]
+    assert [await one for one in others] == [[(2,), (3,)], [(4,)], []]
+    assert tokenizer.calls == [["a"], ["bb", "ccc", "dddd"]]
+    assert await joint(["e"]) == [(1,)]
+
+
+async def test_a_long_text_keeps_nobody_waiting() -> None:
+    """It has a call of its own; and what shares one has an end, too."""
+    tokenizer = Tokenizer()
+    joint = Joint(tokenizer)
+    long = "x" * (SHORT + 1)
+    tasks = [asyncio.create_task(joint([text])) for text in (long, *["y" * SHORT] * 20)]
+    await _turn_of_the_loop()
+    tokenizer.go.set()
+    assert [await task for task in tasks] == [[(SHORT + 1,)], *[[(SHORT,)]] * 20]
+    assert tokenizer.calls[0] == [long]
+    sizes = [sum(map(len, call)) for call in tokenizer.calls[1:]]
+    assert max(sizes) <= MOST
+    assert len(sizes) < 20
+
+
+async def test_a_text_fails_only_whoever_sent_it() -> None:
+    """The others' texts are tokenised all the same."""
+    tokenizer = Tokenizer()
+    tokenizer.go.set()
+    joint = Joint(tokenizer)
+    found = await asyncio.gather(
+        *(joint([text]) for text in ("a", "bb", "bad", "dddd")), return_exceptions=True
+    )
+    assert isinstance(found[2], EngineFailed)
+    assert [found[0], found[1], found[3]] == [[(1,)], [(2,)], [(4,)]]
+
+
+async def test_who_goes_away_leaves_the_call_to_the_others() -> None:
+    """Also the one who began it."""
+    tokenizer = Tokenizer()
+    joint = Joint(tokenizer)
+    tasks = [asyncio.create_task(joint([text])) for text in ("a", "bb", "ccc")]
+    await _turn_of_the_loop()
+    tasks[0].cancel()
+    tasks[1].cancel()
+    await _turn_of_the_loop()
+    tokenizer.go.set()
+    assert await tasks[2] == [(3,)]
+
+
+async def _started(pace: Pace, *sizes: int) -> list[asyncio.Task[Reading]]:
+    tasks = [asyncio.create_task(pace.turn(size)) for size in sizes]
+    await _turn_of_the_loop()
+    return tasks
+
+
+def _gone(tasks: Sequence[asyncio.Task[Reading]]) -> list[bool]:
+    return [task.done() for task in tasks]
+
+
+async def test_prompts_are_handed_over_as_far_as_they_fit() -> None:
+    """In the order of asking; the next ones once the engine has begun with those before."""
+    pace = Pace(together=40)
+    tasks = await _started(pace, 15, 15, 15, 9, 0)
+    assert _gone(tasks) == [True, True, False, False, True]  # nothing to read: nothing to wait for
+    tasks[0].result().begun()
+    tasks[0].result().begun()
+    await _turn_of_the_loop()
+    assert _gone(tasks) == [True, True, True, True, True]
+
+
+@pytest.mark.parametrize("size", [41, 100_000])
+async def test_a_longer_prompt_waits_for_nothing(size: int) -> None:
+    """And nothing waits for it: it fills the engine's steps by itself."""
+    pace = Pace(together=40)
+    tasks = await _started(pace, 40, size, 1, size)
+    assert _gone(tasks) == [True, True, False, True]
+    tasks[1].result().begun()
+    await _turn_of_the_loop()
+    assert not tasks[2].done()
+    tasks[0].result().begun()
+    await _turn_of_the_loop()
+    assert tasks[2].done()
+
+
+async def test_an_engine_that_does_not_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads something long, and the others may as well wait there."""
+    monkeypatch.setattr("kodo.server.engines.llama.pace.PATIENCE", 0.01)
+    pace = Pace(together=40)
+    tasks = await _started(pace, 40, 40, 40)
+    assert _gone(tasks) == [True, False, False]
+    async with asyncio.timeout(10):
+        await asyncio.gather(*tasks)
+    tasks[0].result().begun()  # late, and counted already
+    assert (await pace.turn(1)) is not None
+
+
+async def test_who_leaves_the_queue_holds_nobody_up() -> None:
+    """Neither before its turn nor in the moment of it."""
+    pace = Pace(together=10)
+    tasks = await _started(pace, 10, 10, 5, 5, 5)
+    tasks[1].cancel()
+    tasks[0].result().begun()
+    tasks[2].cancel()  # let go already, and not yet awake
+    await _turn_of_the_loop()
+    assert [task.cancelled() for task in tasks] == [False, True, True, False, False]
+    assert _gone(tasks) == [True] * 5

@@ -1,0 +1,121 @@
+"""Errors: one table, total, the same in docs/errors.md and in the code."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from tests.paths import DOCS
+from tests.serving import MODEL, served, settings
+
+from kodo.server.http import errors as server
+from kodo.server.lifecycle import errors as lifecycle
+
+DOCUMENT = DOCS / "errors.md"
+
+
+def _subclasses(cls: type) -> set[type]:
+    return {cls}.union(*(_subclasses(sub) for sub in cls.__subclasses__()))
+
+
+def _example(cls: type[lifecycle.KodoError]) -> lifecycle.KodoError:
+    if cls is lifecycle.ContextLengthExceeded:
+        return lifecycle.ContextLengthExceeded(window=1, needed=2)
+    if cls is server.RateLimited:
+        return server.RateLimited("x", retry_after=2.5, headers={"x-ratelimit-limit-requests": "1"})
+    return cls("x")
+
+
+@pytest.mark.parametrize(
+    "cls",
+    sorted(_subclasses(lifecycle.KodoError), key=lambda cls: cls.__name__),
+    ids=lambda cls: cls.__name__,
+)
+def test_every_error_has_a_status_and_an_envelope(cls: type[lifecycle.KodoError]) -> None:
+    """The translation is total: no error of the tree falls through."""
+    status, envelope = server.translate(_example(cls))
+    assert 400 <= status < 600
+    assert envelope.error.code is not None or cls is lifecycle.KodoError
+
+
+def test_the_document_is_what_the_code_does() -> None:
+    """Class, status and type in docs/errors.md are those of STATUS."""
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| `(\w+)`", DOCUMENT.read_text(), re.MULTILINE)
+    documented = {(int(status), kind, name) for status, kind, name in rows}
+    coded = {
+        (status, kind, cls.__name__) for cls, status, kind in server.STATUS if cls is not lifecycle.KodoError
+    }
+    assert documented == coded
+
+
+def test_retry_headers_say_when() -> None:
+    """What helps to repeat says when, in seconds and in milliseconds; a conflict says not to."""
+    limited = server.headers_of(_example(server.RateLimited))
+    assert (limited["retry-after"], limited["retry-after-ms"]) == ("3", "2500")
+    assert limited["x-ratelimit-limit-requests"] == "1"
+    assert int(server.headers_of(lifecycle.Overloaded("full", retry_after=0.2))["retry-after-ms"]) == 200
+    assert server.headers_of(lifecycle.Conflict("x")) == {"x-should-retry": "false"}
+    assert server.headers_of(lifecycle.InvalidRequest("x")) == {}
+
+
+async def test_a_bug_is_an_answer_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception that nobody expected: the envelope and the request's id, and none of its words."""
+
+    def bug(_: object) -> object:
+        raise LookupError("secret")
+
+    async with served(settings(tmp_path)) as here, here.http() as http:
+        monkeypatch.setattr(type(here.parts), "models", property(bug))
+        answer = await http.get("/v1/models")
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"].startswith("req_")
+    assert answer.json()["error"]["type"] == "server_error"
+    assert "secret" not in answer.text
+
+
+BODIES = (
+    "responses",
+    "responses/compact",
+    "responses/input_tokens",
+    "chat/completions",
+    "completions",
+    "embeddings",
+    "conversations",
+    "batches",
+    "uploads",
+    "assistants",
+    "threads",
+    "threads/runs",
+    "realtime/client_secrets",
+)
+
+
+async def test_who_hangs_up_in_the_middle_of_a_body_is_no_bug(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever a body is read: nothing is logged, and the key may ask again at once."""
+    given = settings(tmp_path / "home", limits={"concurrent_requests": 1})
+    async with served(given) as server:
+        port = int(server.url.rpartition(":")[2])
+        for path in BODIES:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            head = f"POST /v1/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            writer.write(f'{head}Content-Length: 100\r\n\r\n{{"model":'.encode())
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+        async with server.http() as http:
+            async with asyncio.timeout(10):
+                while True:
+                    metrics = (await http.get("/metrics")).text
+                    gone = re.findall(
+                        r'^kodo_http_requests_total{.*status="499"} (\d+)', metrics, re.MULTILINE
+                    )
+                    if sum(map(int, gone)) == len(BODIES):
+                        break
+                    await asyncio.sleep(0.01)
+        answer = await server.sdk().responses.create(model=MODEL, input="Still there?")
+        assert answer.status == "completed"
+    assert not [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")]

@@ -1,0 +1,55 @@
+"""The published document describes exactly what is served."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import msgspec
+import schemathesis
+from starlette.routing import Route
+from tests.serving import served, settings
+
+from kodo.server.http.openapi import OPERATIONS, document
+from kodo.server.http.routes import ROUTES
+
+
+def test_every_route_has_an_operation_and_every_operation_a_route() -> None:
+    """Nothing is served that is not described, and nothing described that is not served."""
+    served_here = {
+        (method, re.sub(r":path}", "}", route.path))
+        for route in ROUTES
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert served_here == set(OPERATIONS)
+
+
+def test_references_lead_somewhere_and_names_are_unique() -> None:
+    """Every $ref is in the components; every operationId is its own."""
+    described = document()
+    names = set(described["components"]["schemas"])
+    assert set(re.findall(r"#/components/schemas/([\w.]+)", repr(described))) <= names
+    ids = [operation["operationId"] for path in described["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids))
+
+
+def test_it_is_an_openapi_document() -> None:
+    """The specification's own JSON Schema accepts it."""
+    schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(document()))).validate()
+
+
+def test_every_answer_has_a_type() -> None:
+    """No good answer of JSON is left open, and every POST that takes a body says which."""
+    without = {"cancel"}
+    for (method, path), operation in OPERATIONS.items():
+        assert operation.answer is not None or operation.media != "application/json", path
+        takes = operation.body is not None or operation.form is not None
+        assert takes == (method == "POST" and path.rpartition("/")[2] not in without), path
+
+
+async def test_it_is_published(tmp_path: Path) -> None:
+    """GET /openapi.json needs no key."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        answer = await http.get("/openapi.json")
+    assert answer.json()["openapi"] == "3.1.0"

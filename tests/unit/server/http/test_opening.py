@@ -1,0 +1,106 @@
+"""What is open before the server is: the store first, then engines that load by themselves, all let go of at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.serving import settings
+from tests.tiny_model import write_tiny_model
+
+from kodo.server.config import ModelSettings, Settings
+from kodo.server.engines import build
+from kodo.server.engines.llama import supervisor
+from kodo.server.http.opening import opened
+from kodo.server.lifecycle.errors import EngineUnavailable, StoreFailed
+from kodo.server.store.sqlite import SqliteStore
+
+
+def _engines() -> set[int]:
+    """Processes of engines under this one; other tests of the same worker may have some."""
+    found = set()
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if "kodo.server.engines.llama.child" in child.cmdline():
+                found.add(child.pid)
+    return found
+
+
+def _with_model(home: Path, path: Path) -> Settings:
+    return Settings(home=home, models={"m": ModelSettings(engine="llama", target=str(path))})
+
+
+async def test_a_store_that_is_taken_starts_no_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second server on a home must not touch the first one's saved prompts."""
+
+    async def never(*_: object, **__: object) -> None:
+        raise AssertionError("an engine was begun")
+
+    async def taken(_: SqliteStore) -> None:
+        raise StoreFailed("Another server has it.")  # a lock holds off other processes, not this one
+
+    monkeypatch.setattr("kodo.server.http.opening.build", never)
+    monkeypatch.setattr(SqliteStore, "open", taken)
+    with pytest.raises(StoreFailed, match="Another"):
+        async with opened(settings(tmp_path / "home")):
+            await asyncio.sleep(0.1)
+
+
+async def test_an_engine_that_is_still_loading_ends_with_the_rest(tmp_path: Path) -> None:
+    """Whoever gives up before the models are there leaves no process and no folder behind."""
+    before, model = _engines(), write_tiny_model(tmp_path / "tiny.gguf")
+    with pytest.raises(RuntimeError, match="given up"):
+        async with opened(_with_model(tmp_path / "home", model)):
+            while _engines() == before:
+                await asyncio.sleep(0.001)
+            raise RuntimeError("given up")
+    assert _engines() == before
+
+
+async def test_a_child_that_was_begun_ends_where_its_engine_cannot_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is begun before the rest of the engine is imported."""
+
+    def broken() -> None:
+        raise ImportError("half installed")
+
+    before, model = _engines(), write_tiny_model(tmp_path / "tiny.gguf")
+    here = _with_model(tmp_path / "home", model)
+    monkeypatch.setattr("kodo.server.engines._llama", broken)
+    with pytest.raises(ImportError, match="half installed"):
+        await build("m", here.models["m"], here, Path)
+    assert _engines() == before
+
+
+async def test_a_model_that_does_not_load_says_why_where_it_is_awaited(tmp_path: Path) -> None:
+    """Not before: the store is open meanwhile."""
+    bad = tmp_path / "bad.gguf"
+    bad.write_bytes(b"no model")
+    async with opened(_with_model(tmp_path / "home", bad)) as ground:
+        assert await ground.store.keys() == []
+        with pytest.raises(EngineUnavailable, match="not a GGUF"):
+            await ground.models
+
+
+async def test_a_child_may_be_begun_and_started_in_any_order(tmp_path: Path) -> None:
+    """It is one child; and one that never came up can be stopped."""
+    config = supervisor.ChildConfig(
+        model=write_tiny_model(tmp_path / "tiny.gguf"), threads=1, parallel=1, batch=32, context=64
+    )
+    before, child = _engines(), supervisor.Supervisor(config)
+    await child.stop()
+    child = supervisor.Supervisor(config)
+    child.begin()
+    child.begin()
+    await child.start()
+    assert child.generation == 1
+    assert len(_engines() - before) == 1
+    await child.stop()
+    await child.stop()
+    assert _engines() == before

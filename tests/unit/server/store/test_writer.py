@@ -1,0 +1,170 @@
+"""Group commit: what waits together is committed together, and fails alone."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from kodo.server.lifecycle.errors import Conflict, StoreFailed
+from kodo.server.store import connections
+from kodo.server.store.writer import Writer
+
+Work = Callable[[sqlite3.Connection], None]
+
+
+class Bench:
+    """A writer over a table of numbers, whose thread can be held, so that a batch gathers behind it."""
+
+    def __init__(self, home: Path, *, waiting: int = 100) -> None:
+        self.home = home
+        connection = connections.writing(home)
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS numbers (number INTEGER PRIMARY KEY CHECK (number >= 0))"
+        )
+        self.statements: list[str] = []
+        connection.set_trace_callback(self.statements.append)
+        self.connection = connection
+        self.writer = Writer(connection, waiting=waiting)
+        self.released = threading.Event()
+
+    async def hold(self) -> asyncio.Task[None]:
+        """Keep the thread busy until ``released`` is set."""
+        begun = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def wait(_: sqlite3.Connection) -> None:
+            loop.call_soon_threadsafe(begun.set)
+            assert self.released.wait(30)
+
+        task = asyncio.create_task(self.writer.run(wait, durable=False))
+        await begun.wait()
+        self.statements.clear()
+        return task
+
+    def numbers(self) -> list[int]:
+        """What another connection sees."""
+        reader = connections.reading(self.home)
+        found = [number for (number,) in reader.execute("SELECT number FROM numbers ORDER BY number")]
+        reader.close()
+        return found
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    made.released.set()
+    await made.writer.close()
+
+
+def insert(number: int) -> Work:
+    """Work that adds a number."""
+
+    def work(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO numbers VALUES (?)", (number,))
+
+    return work
+
+
+def refuse(connection: sqlite3.Connection) -> None:
+    """Work that writes, and then finds that it may not."""
+    connection.execute("INSERT INTO numbers VALUES (1000)")
+    raise Conflict("no")
+
+
+async def test_a_result_is_committed_before_it_is_returned(bench: Bench) -> None:
+    """Another connection sees the row as soon as the call returns."""
+    for number in range(5):
+        await bench.writer.run(insert(number))
+        assert bench.numbers() == list(range(number + 1))
+
+
+async def test_what_waits_is_committed_together(bench: Bench) -> None:
+    """Fifty calls behind a busy writer cost one transaction."""
+    held = await bench.hold()
+    tasks = [asyncio.create_task(bench.writer.run(insert(number))) for number in range(50)]
+    await asyncio.sleep(0)
+    bench.released.set()
+    await asyncio.gather(held, *tasks)
+    assert bench.numbers() == list(range(50))
+    assert bench.statements.count("COMMIT") == 2  # the one that held the thread, and the fifty
+
+
+async def test_a_call_that_is_refused_rolls_back_alone(bench: Bench) -> None:
+    """Its neighbours in the same transaction are kept, and it sees its own exception."""
+    held = await bench.hold()
+    works = [insert(0), refuse, insert(1), refuse]
+    tasks = [asyncio.create_task(bench.writer.run(work)) for work in works]
+    await asyncio.sleep(0)
+    bench.released.set()
+    await held
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), Conflict, type(None), Conflict]
+    assert bench.numbers() == [0, 1]
+    assert bench.statements.count("COMMIT") == 2
+
+
+async def test_a_call_that_breaks_sqlite_fails_alone(bench: Bench) -> None:
+    """The batch is rolled back and each call runs again by itself; nobody sees a value of the failed one."""
+    held = await bench.hold()
+    tasks = [asyncio.create_task(bench.writer.run(insert(number))) for number in (0, -5, 1)]
+    await asyncio.sleep(0)
+    bench.released.set()
+    await held
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(result) for result in results] == [type(None), StoreFailed, type(None)]
+    assert "-5" not in str(results[1])
+    assert bench.numbers() == [0, 1]
+
+
+async def test_a_cancelled_caller_does_not_stop_the_others(bench: Bench) -> None:
+    """Its work is done all the same: it was handed over."""
+    held = await bench.hold()
+    tasks = [asyncio.create_task(bench.writer.run(insert(number))) for number in range(3)]
+    await asyncio.sleep(0)
+    tasks[1].cancel()
+    bench.released.set()
+    await asyncio.gather(held, *tasks, return_exceptions=True)
+    assert tasks[1].cancelled()
+    assert bench.numbers() == [0, 1, 2]
+
+
+async def test_callers_wait_when_the_queue_is_full(tmp_path: Path) -> None:
+    """With room for three, the fourth is handed over when one has been committed."""
+    bench = Bench(tmp_path, waiting=3)
+    held = await bench.hold()
+    tasks = [asyncio.create_task(bench.writer.run(insert(number))) for number in range(6)]
+    await asyncio.sleep(0.01)
+    assert bench.writer.waiting == 2  # the held one has the third place
+    bench.released.set()
+    await asyncio.gather(held, *tasks)
+    assert bench.numbers() == list(range(6))
+    await bench.writer.close()
+
+
+async def test_only_durable_work_waits_for_the_disk(bench: Bench) -> None:
+    """A batch is synced when one call in it asks for it; the level is set when it changes only."""
+    for durable in (True, True, False, False, True):
+        await bench.writer.run(insert(len(bench.statements)), durable=durable)
+    levels = [line for line in bench.statements if "synchronous" in line]
+    assert levels == [f"PRAGMA synchronous = {level}" for level in ("FULL", "NORMAL", "FULL")]
+
+
+async def test_closing_commits_what_waits_and_refuses_what_comes(bench: Bench) -> None:
+    """Nothing handed over before is lost; a later call is a StoreFailed; closing twice is closing."""
+    held = await bench.hold()
+    tasks = [asyncio.create_task(bench.writer.run(insert(number))) for number in range(3)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(bench.writer.close())
+    await asyncio.sleep(0)
+    bench.released.set()
+    await asyncio.gather(held, *tasks, closing)
+    assert bench.numbers() == [0, 1, 2]
+    with pytest.raises(StoreFailed):
+        await bench.writer.run(insert(9))
+    await bench.writer.close()
