@@ -70,10 +70,10 @@ def command(
         "--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try",
         "--disable-userns", "--uid", _SANDBOX_ID, "--gid", _SANDBOX_ID, "--hostname", "sandbox",
         "--cap-drop", "ALL", "--new-session", "--die-with-parent", "--clearenv",
-        "--tmpfs", "/", *mounts, *links,
-        "--proc", "/proc", "--dev", "/dev",
+        "--tmpfs", "/", "--proc", "/proc", "--dev", "/dev",
         "--size", size, "--tmpfs", "/dev/shm",  # noqa: S108 - inside
         "--size", size, "--perms", "1777", "--tmpfs", "/tmp",  # noqa: S108 - inside
+        *mounts, *links,  # after the fresh file systems, which would hide a source below /tmp
         "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd,
     ]  # fmt: skip
     return out if seccomp_fd is None else [*out, "--seccomp", str(seccomp_fd)]

@@ -1,7 +1,10 @@
 """What a run in the sandbox gives, and its limits."""
 
 import os
+import tempfile
 import time
+import venv
+from pathlib import Path
 
 import pytest
 
@@ -239,3 +242,29 @@ def test_the_call_filter_is_made_of_whole_instructions(machine):
 def test_an_unknown_architecture_has_no_filter():
     """Numbers are never guessed."""
     assert seccomp.program("z80") == b""
+
+
+def test_what_lies_in_a_temporary_folder_is_seen_like_any_other(tmp_path):
+    """An environment or folder below /tmp or /dev/shm is not hidden by the sandbox's own fresh one."""
+    for parent in (Path("/tmp"), Path("/dev/shm")):
+        with tempfile.TemporaryDirectory(dir=parent) as name:
+            folder = Path(name)
+            folder.chmod(0o755)
+            (folder / "seen.txt").write_text("here")
+            seen = python(
+                Sandbox(readable=[folder]),
+                f"print(open({str(folder / 'seen.txt')!r}).read())",
+                project=folder,
+            )
+            assert seen.stdout == "here\n", (parent, seen.stderr)
+
+
+def test_an_interpreter_in_a_temporary_folder_runs_in_full_isolation():
+    """A virtual environment below /tmp is a full sandbox, as anywhere else."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        venv.create(folder / "environment", with_pip=False)
+        own = Sandbox(python=folder / "environment" / "bin" / "python")
+        assert own.probe().level == "full"
+        assert python(own, "import sys; print(sys.prefix)").stdout == f"{folder / 'environment'}\n"
