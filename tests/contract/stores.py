@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.contract.memory_store import MemoryStore
+
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page, ReplayRow, ResponseRow, Store
-from kodo.server.store.memory import MemoryStore
+from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page, ReplayRow, ResponseRow
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
 from kodo.server.wire.items import InputText, Message, OutputText
 

@@ -22,7 +22,8 @@ from tests.contract.stores import (
 )
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
-from kodo.server.lifecycle.records import Aged, ItemRow, KeyRow, Page, Store
+from kodo.server.lifecycle.records import Aged, ItemRow, KeyRow, Page
+from kodo.server.lifecycle.store_ports import Store
 
 
 @pytest.fixture(params=STORES)
@@ -63,7 +64,6 @@ async def test_a_missing_response_is_none_everywhere(store: Store) -> None:
     assert list(await store.read_log("r")) == []
     assert await store.chain("ada", "r") is None
     assert await store.delete_response("ada", "r") is False
-    await store.update_response(response("r"))
     await store.finish_response(response("r", status="completed"), [answered("o")])
     await store.append_log("r", 0, [b"x"])
     assert await store.get_response("ada", "r") is None
@@ -103,25 +103,14 @@ async def test_two_items_of_one_id_are_refused_whole(store: Store) -> None:
 
 
 async def test_a_final_response_does_not_change(store: Store) -> None:
-    """Neither a second finish nor an update writes over the first finish."""
+    """A second finish does not overwrite the first."""
     await store.create_response(response("r"), [])
     done = response("r", status="cancelled")
     await store.finish_response(done, [answered("o")])
     await store.finish_response(response("r", status="completed"), [answered("p")], log=(0, [b"late"]))
-    await store.update_response(response("r", status="in_progress"))
     assert await store.get_response("ada", "r") == done
     assert [row.id for row in (await store.response_items("ada", "r"))[1]] == ["o"]
     assert list(await store.read_log("r")) == []
-
-
-async def test_an_update_changes_an_unfinished_row(store: Store) -> None:
-    """Status, request and response are replaced, the rest stays."""
-    await store.create_response(response("r", status="queued", background=True), [])
-    await store.update_response(
-        response("r", status="in_progress", background=True, body=b"[1]", parent="other")
-    )
-    expected = response("r", status="in_progress", background=True, body=b"[1]")
-    assert await store.get_response("ada", "r") == expected
 
 
 async def test_unfinished_are_those_that_are_not_final_oldest_first(store: Store) -> None:

@@ -14,11 +14,12 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
+from tests.contract.memory_store import MemoryStore
 from tests.contract.stores import answered, document, replay, response, said
 
 from kodo.server.lifecycle.errors import KodoError
-from kodo.server.lifecycle.records import Aged, ItemRow, Page, Store
-from kodo.server.store.memory import MemoryStore
+from kodo.server.lifecycle.records import Aged, ItemRow, Page
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
 
 RESPONSES = [f"r{number}" for number in range(6)]
@@ -88,10 +89,6 @@ class TwoStores(RuleBasedStateMachine):
     def finish_response(self, id_: str, owner: str, items: Sequence[ItemRow], log: Any) -> None:
         row = response(id_, owner=owner, status="completed", body=b"[]")
         self.both(lambda store: store.finish_response(row, items, log=log))
-
-    @rule(id_=response_ids, owner=owners, status=st.sampled_from(["in_progress", "cancelled"]))
-    def update_response(self, id_: str, owner: str, status: str) -> None:
-        self.both(lambda store: store.update_response(response(id_, owner=owner, status=status, body=b"{ }")))
 
     @rule(id_=response_ids, owner=owners)
     def delete_response(self, id_: str, owner: str) -> None:

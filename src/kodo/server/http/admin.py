@@ -20,7 +20,8 @@ from kodo.server.engines.weights.sources import fetch, parse
 from kodo.server.http import housekeeping
 from kodo.server.http.keys import digest
 from kodo.server.lifecycle.errors import NotFound, StoreFailed
-from kodo.server.lifecycle.records import KeyRow, Store
+from kodo.server.lifecycle.records import KeyRow
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.export import lines
 from kodo.server.store.sqlite import SqliteStore
 

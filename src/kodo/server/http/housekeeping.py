@@ -17,7 +17,8 @@ from kodo.server.http.batches import job as batches
 from kodo.server.http.chat.completions import KIND as COMPLETION
 from kodo.server.http.idempotency import KEPT_SECONDS
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.records import Aged, Store
+from kodo.server.lifecycle.records import Aged
+from kodo.server.lifecycle.store_ports import Store
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kodo.server.http.bodies import PIECES, ClientGone, read_body
 from kodo.server.http.errors import error_response
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError, StoreFailed
-from kodo.server.lifecycle.records import ReplayRow, Store
+from kodo.server.lifecycle.records import ReplayRow
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.wire.decode import BadBody
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kodo.server.http.errors import Unauthorized
-from kodo.server.lifecycle.records import KeyRow, Store
+from kodo.server.lifecycle.records import KeyRow
+from kodo.server.lifecycle.store_ports import Store
 
 DEFAULT_PROJECT = "default"
 

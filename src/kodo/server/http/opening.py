@@ -18,7 +18,7 @@ from kodo.server.engines.weights.registry import Registry
 from kodo.server.lifecycle.admission import Admission
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import Engine
-from kodo.server.lifecycle.records import Store
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
 
 __all__ = ["Opened", "WeightsError", "any_key", "opened"]

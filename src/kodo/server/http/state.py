@@ -17,8 +17,8 @@ from kodo.server.http.keys import Caller, Secrets
 from kodo.server.http.limits import Limits
 from kodo.server.http.metrics import Metrics
 from kodo.server.lifecycle.plan import Backend
-from kodo.server.lifecycle.records import Store
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.wire.decode import json_object
 
 

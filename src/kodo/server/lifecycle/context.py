@@ -16,9 +16,10 @@ import msgspec
 
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import ContextItem, Ids, Value
-from kodo.server.lifecycle.records import ItemRow, Store
+from kodo.server.lifecycle.records import ItemRow
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.status import FINAL
+from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.items import (
     ApplyPatchCall,
     ApplyPatchCallOutput,
@@ -81,7 +82,7 @@ class History(Value, frozen=True, kw_only=True):
 
 
 async def history(
-    store: Store,
+    store: HistoryStore,
     ids: Ids,
     owner: str,
     value: str | tuple[InputItem, ...] | None,
@@ -127,7 +128,7 @@ async def history(
     return found
 
 
-async def _parent(store: Store, owner: str, previous: str) -> Sequence[ContextItem]:
+async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[ContextItem]:
     row = await store.get_response(owner, previous)
     missing = NotFound(
         f"Previous response with id '{previous}' not found.",
@@ -156,7 +157,7 @@ def _listed(value: str | tuple[InputItem, ...] | None) -> tuple[InputItem, ...]:
     return value
 
 
-async def _row(store: Store, ids: Ids, owner: str, item: InputItem, path: str) -> ItemRow:
+async def _row(store: HistoryStore, ids: Ids, owner: str, item: InputItem, path: str) -> ItemRow:
     if isinstance(item, ItemReference):
         row = await store.get_item(owner, None, item.id)
         if row is None:

@@ -1,7 +1,7 @@
-"""What the lifecycle needs of the world: an Engine, a Store, a Clock, Ids; and the vocabulary it shares with engines.
+"""The ports :class:`Engine`, :class:`FileReader`, :class:`Clock` and :class:`Ids`, and the values shared with engines.
 
-Everything else it knows is wire values. An engine turns a :class:`Prompt` into :data:`EngineEvent` values; the store
-keeps rows. Neither knows HTTP, and neither knows the other.
+An engine turns a :class:`Prompt` into :data:`EngineEvent` values. The ports of the store are in
+:mod:`kodo.server.lifecycle.store_ports`. Engines and stores know neither HTTP nor each other.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ from kodo.server.lifecycle.context import History, drop_oldest, history, plain, 
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
 from kodo.server.lifecycle.plan import Backend, Call
 from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared
-from kodo.server.lifecycle.records import Store
 from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.request import CompactRequest, CreateResponse
 from kodo.server.wire.response import ResponseUsage
 
@@ -35,7 +35,7 @@ class Prompts:
     """What requests come to as prompts. One per server."""
 
     def __init__(
-        self, *, store: Store, ids: Ids, sealer: Sealer, settings: Settings, files: FileReader
+        self, *, store: HistoryStore, ids: Ids, sealer: Sealer, settings: Settings, files: FileReader
     ) -> None:
         self._store = store
         self._ids = ids

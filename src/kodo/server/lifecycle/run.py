@@ -19,8 +19,9 @@ from kodo.server.lifecycle import log
 from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.errors import KodoError, StoreFailed
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.lifecycle.records import ItemRow, ResponseRow, Store
+from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
+from kodo.server.lifecycle.store_ports import ResponseStore
 from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Reasoning
 from kodo.server.wire.response import Response
@@ -42,7 +43,7 @@ class Run:
         owner: str,
         skeleton: Response,
         *,
-        store: Store | None,
+        store: ResponseStore | None,
         row: ResponseRow | None,
         entries: Sequence[log.Entry] = (),
         seal: Callable[[Reasoning], Reasoning] | None = None,

@@ -33,9 +33,10 @@ from kodo.server.lifecycle.ports import (
     Usage,
 )
 from kodo.server.lifecycle.prompts import Prompts, Summarise
-from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow, Store
+from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.lifecycle.stored import decode_response, read_request, stored_request, unfolded
 from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Message, Reasoning, text_of

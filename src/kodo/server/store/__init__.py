@@ -1,1 +1,1 @@
-"""Where state lives: one SQLite file (`sqlite`), or the memory of the process (`memory`)."""
+"""Where state lives: one SQLite file."""

@@ -163,15 +163,6 @@ def create(connection: sqlite3.Connection, row: ResponseRow, inputs: Sequence[It
     items.insert(connection, row.owner, inputs, response=seq)
 
 
-def update(connection: sqlite3.Connection, row: ResponseRow) -> None:
-    """Status, request and response of a row that is not final; a final or deleted one stays."""
-    connection.execute(
-        "UPDATE responses SET status = ?, request = ?, response = ?, final = ? "
-        "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0",
-        (row.status, row.request, row.response, row.status in FINAL, row.id, row.owner),
-    )
-
-
 def finish(
     connection: sqlite3.Connection,
     row: ResponseRow,

@@ -15,16 +15,8 @@ from typing import Any, TypeVar
 
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.lifecycle.records import (
-    Aged,
-    DocumentRow,
-    ItemRow,
-    KeyRow,
-    Page,
-    ReplayRow,
-    ResponseRow,
-    Store,
-)
+from kodo.server.lifecycle.records import Aged, DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import connections, documents, housekeeping, responses, schema
 from kodo.server.store import items as items_sql
 from kodo.server.store.contexts import Context, Contexts
@@ -124,10 +116,6 @@ class SqliteStore(Store):
     ) -> None:
         """See ``Store``."""
         await self._write(lambda connection: responses.finish(connection, row, output, log))
-
-    async def update_response(self, row: ResponseRow) -> None:
-        """See ``Store``."""
-        await self._write(lambda connection: responses.update(connection, row))
 
     async def get_response(self, owner: str, response_id: str) -> ResponseRow | None:
         """See ``Store``."""

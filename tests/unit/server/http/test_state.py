@@ -22,7 +22,8 @@ from kodo.server.http.housekeeping import Ages, keep_pruning
 from kodo.server.http.idempotency import KEPT_SECONDS
 from kodo.server.http.keys import digest
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.records import KeyRow, ReplayRow, ResponseRow, Store
+from kodo.server.lifecycle.records import KeyRow, ReplayRow, ResponseRow
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
 
 FINAL = ("completed", "incomplete", "failed", "cancelled")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+from tests.contract.memory_store import MemoryStore
 
 from kodo.server.lifecycle import plan
 from kodo.server.lifecycle.ports import ContextItem, ModelCard
 from kodo.server.lifecycle.records import ResponseRow
 from kodo.server.lifecycle.run import Run
-from kodo.server.store.memory import MemoryStore
 from kodo.server.wire.items import FunctionCall, FunctionCallOutput, InputText, Item, Message
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import Response

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.contract.memory_store import MemoryStore
 from tests.unit.server.lifecycle.parts import call, names, output, user
 
 from kodo.server.lifecycle.compact import compact
@@ -15,7 +16,6 @@ from kodo.server.lifecycle.context import drop_oldest, history, seal_items, seal
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.sealing import Sealer
-from kodo.server.store.memory import MemoryStore
 from kodo.server.wire.items import (
     Compaction,
     FunctionCall,

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from tests.contract.memory_store import MemoryStore
 from tests.unit.server.lifecycle.parts import skeleton, stored_run
 
 from kodo.server.lifecycle import log
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.ports import TextDelta, Usage
 from kodo.server.lifecycle.run import Run
-from kodo.server.store.memory import MemoryStore
 from kodo.server.wire.events import sse
 
 DONE = log.Ended(status="completed", at=2000.0, usage=Usage(input=1, output=2))

@@ -12,8 +12,9 @@ from msgspec import UNSET, Struct
 from kodo.server.http.assistants import translate
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page, Store
+from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.wire import assistants as wire
 
 T = TypeVar("T", bound=Struct)

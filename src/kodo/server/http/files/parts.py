@@ -18,7 +18,8 @@ from kodo.server.http.files.blobs import Sink
 from kodo.server.http.files.shelf import Files
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
-from kodo.server.lifecycle.records import DocumentRow, Page, Store
+from kodo.server.lifecycle.records import DocumentRow, Page
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.wire.files import CompleteUpload, CreateUpload, ExpiresAfter, FileObject, Upload, UploadPart
 
 KIND = "upload"

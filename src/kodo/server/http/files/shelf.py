@@ -19,7 +19,8 @@ from kodo.server.http.files.blobs import Blobs, Sink
 from kodo.server.http.lists import matching
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError, NotFound, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
-from kodo.server.lifecycle.records import DocumentRow, Page, Store
+from kodo.server.lifecycle.records import DocumentRow, Page
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.wire.files import ExpiresAfter, FileObject, FilePurpose
 
 logger = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
-"""The store in the memory of the process: for tests, and for a server that is to keep nothing. Nothing survives it.
+"""The store in the memory of the process, for tests: the reference that every other store is compared with.
 
-It keeps the promises of the Store port except durability, and has no I/O that could fail.
+It follows the rules of the store ports except durability, and has no I/O that could fail.
 """
 
 from __future__ import annotations
@@ -14,17 +14,9 @@ import msgspec
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.lifecycle.records import (
-    Aged,
-    DocumentRow,
-    ItemRow,
-    KeyRow,
-    Page,
-    ReplayRow,
-    ResponseRow,
-    Store,
-)
+from kodo.server.lifecycle.records import Aged, DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
+from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import paging
 from kodo.server.store.items import check_ids, no_container
 
@@ -111,13 +103,6 @@ class MemoryStore(Store):
         if conversation is not None:
             taken = {entry.row.id for entry in conversation}
             conversation += [item for item in (*held.inputs, *held.output) if item.row.id not in taken]
-
-    async def update_response(self, row: ResponseRow) -> None:
-        """See ``Store``."""
-        held = self._find(row.owner, row.id)
-        if held is not None and not held.final:
-            held.final = row.status in FINAL
-            self._write(held, row)
 
     @staticmethod
     def _write(held: _Held, row: ResponseRow) -> None:

@@ -1,0 +1,171 @@
+"""The store, as ports of a few methods each; a consumer takes the one it needs.
+
+Rules that every store follows (one contract suite runs over all of them):
+
+- A method that writes returns when its rows are committed. "Durable" writes survive a power cut, the others a crash of
+  the process.
+- Every object belongs to an ``owner`` (the project of the key). An object of another owner looks like a missing one.
+- History is stored once: a response row points to its parent, items are rows of their own.
+- A full disk or an I/O error raises ``StoreFailed``, and the database stays as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.records import Aged, DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow
+
+
+class ResponseStore(Protocol):
+    """Responses with their input and output items and their event logs."""
+
+    async def create_response(self, row: ResponseRow, items: Sequence[ItemRow]) -> None:
+        """Durable: the row and its input items. A parent that is not there at this moment counts as never stored.
+
+        Raises:
+            Conflict: the id is taken, or two items have the same one.
+        """
+
+    async def append_log(self, response_id: str, first: int, entries: Sequence[bytes]) -> None:
+        """Entries ``first``, ``first + 1`` … of a response's log, committed. Entries that are there already stay;
+        those of a deleted response are dropped. ValueError: there would be a gap."""
+
+    async def finish_response(
+        self, row: ResponseRow, output: Sequence[ItemRow], *, log: tuple[int, Sequence[bytes]] | None = None
+    ) -> None:
+        """Durable, in one transaction: the final row, its output items, the last log entries; and, where the response
+        is on a conversation, its input and output items at that conversation's end.
+
+        A response deleted meanwhile stays deleted, a finished one as it is. Items that the conversation has already
+        (by id) stay in their place; where it was deleted meanwhile, the response is finished all the same.
+        """
+
+    async def get_response(self, owner: str, response_id: str) -> ResponseRow | None:
+        """The row, or None."""
+
+    async def response_items(
+        self, owner: str, response_id: str
+    ) -> tuple[Sequence[ItemRow], Sequence[ItemRow]]:
+        """Its own input and output items."""
+
+    async def read_log(self, response_id: str, after: int = -1) -> Sequence[bytes]:
+        """Log entries behind number ``after``, in order."""
+
+    async def chain(self, owner: str, response_id: str) -> Sequence[ContextItem] | None:
+        """The whole context a child of this response starts from: input and output items of its ancestors, oldest
+        first, then its own. None: an ancestor that is needed was deleted or never stored."""
+
+    async def delete_response(self, owner: str, response_id: str) -> bool:
+        """Durable. Children keep their context: the rows that a child needs stay until it goes. False: not there."""
+
+    async def unfinished(self) -> Sequence[ResponseRow]:
+        """Responses that are not final, oldest first (any owner): at start-up, what a crash left behind."""
+
+
+class DocumentStore(Protocol):
+    """Objects of the sibling APIs: conversations, threads, files, batches and more."""
+
+    async def put_document(self, row: DocumentRow) -> None:
+        """Durable: a new one. Conflict: the id is taken."""
+
+    async def update_document(self, row: DocumentRow) -> None:
+        """Durable: replaces ``body``, ``status`` and ``version`` where the stored version is ``row.version - 1``, else
+        Conflict. NotFound: not there."""
+
+    async def get_document(self, kind: str, owner: str, document_id: str) -> DocumentRow | None:
+        """The row, or None."""
+
+    async def list_documents(
+        self, kind: str, owner: str, page: Page, *, parent: str | None = None
+    ) -> tuple[Sequence[DocumentRow], bool]:
+        """A page of the documents inside ``parent`` (None: of those that are inside nothing), in the order they were put,
+        and whether there is more on the side the page moves to. NotFound: ``after`` or ``before`` names nothing."""
+
+    async def delete_document(self, kind: str, owner: str, document_id: str) -> bool:
+        """Durable; its items and the documents inside it (any depth) go too. False: not there."""
+
+    async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
+        """Documents in these states, any owner, oldest first."""
+
+
+class ItemStore(Protocol):
+    """Items inside a container: a conversation (any document), or a response."""
+
+    async def append_items(
+        self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
+    ) -> None:
+        """Durable: items at the end of a conversation (any document), and new documents, all or none.
+
+        Raises:
+            NotFound: there is no such document.
+            Conflict: an id is in it already, or a document's is taken.
+        """
+
+    async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
+        """A page of a conversation's items, or of a response's input items (``container`` is its id).
+        NotFound: the container, ``after`` or ``before`` names nothing."""
+
+    async def get_item(self, owner: str, container: str | None, item_id: str) -> ItemRow | None:
+        """One item; with no container, the owner's newest of this id (for ``item_reference``)."""
+
+    async def delete_item(self, owner: str, container: str, item_id: str) -> bool:
+        """Durable; a response that has the item too keeps it. False: not there."""
+
+    async def all_items(self, owner: str, container: str) -> Sequence[ContextItem]:
+        """A conversation's context, oldest first. NotFound: there is no such document."""
+
+
+class HistoryStore(ResponseStore, DocumentStore, ItemStore, Protocol):
+    """Everything that a prompt's history is read from."""
+
+
+class ReplayStore(Protocol):
+    """Answers kept for an ``Idempotency-Key``."""
+
+    async def claim_replay(self, owner: str, key: str, row: ReplayRow, *, expired: float) -> ReplayRow | None:
+        """Durable. None: the key is ours now; else what is there (not older than ``expired``, seconds since the epoch)."""
+
+    async def settle_replay(self, owner: str, key: str, row: ReplayRow | None) -> None:
+        """Durable: keeps the answer, or (None) lets go of the claim."""
+
+
+class KeyStore(Protocol):
+    """API keys."""
+
+    async def keys(self) -> Sequence[KeyRow]:
+        """Every key, also those another process has just made."""
+
+    async def put_key(self, row: KeyRow) -> None:
+        """Durable: a new key, or a changed one."""
+
+
+class RetentionStore(Protocol):
+    """What keeps the store small and its size known."""
+
+    async def prune(
+        self, before: float, *, aged: Sequence[Aged] = (), replays: float | None = None
+    ) -> dict[str, int]:
+        """Delete what was created before a time (seconds since the epoch), as its owner would; counts by kind.
+
+        Final responses, documents that have aged (others are kept until somebody deletes them), and kept replays (``replays``:
+        a time of their own; default the same).
+        """
+
+    async def stats(self) -> dict[str, Any]:
+        """``rows`` by table, ``bytes`` on disk, ``schema`` version."""
+
+
+class Store(HistoryStore, ReplayStore, KeyStore, RetentionStore, Protocol):
+    """All ports together, and their life. Built and passed on in one place; consumers ask for a smaller port."""
+
+    async def open(self) -> None:
+        """Open, migrate and lock.
+
+        Raises:
+            StoreFailed: another server has it, it is from a newer version, or it cannot be read.
+        """
+
+    async def close(self) -> None:
+        """Write what waits, and let go."""
