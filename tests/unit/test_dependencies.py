@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.metadata import packages_distributions
+from typing import Any
 
 import pytest
 from tests.paths import REPOSITORY
+
+from kodo.cli.extras import MODULES
 
 ROW = re.compile(r"^\| ([a-z0-9-]+) \| (\S+) \| (\d{4}-\d\d-\d\d) \| (.+) \|$", re.MULTILINE)
 
@@ -18,14 +22,27 @@ def documented(section: str) -> dict[str, str]:
     return {name: version for name, version, _, _ in ROW.findall(body)}
 
 
+def names(lines: list[str]) -> set[str]:
+    """The packages that requirements name."""
+    return {re.split(r"[^A-Za-z0-9-]", line)[0] for line in lines}
+
+
+def project() -> dict[str, Any]:
+    """pyproject.toml."""
+    return tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+
+
+def extras() -> dict[str, set[str]]:
+    """The packages that each extra brings; `all`, which is the others, is left out."""
+    found = project()["project"]["optional-dependencies"]
+    assert found.pop("all") == [f"kodo[{','.join(found)}]"]
+    return {extra: names(lines) for extra, lines in found.items()}
+
+
 def declared() -> tuple[set[str], set[str]]:
-    """The names in pyproject.toml: those of the package, and those of development alone."""
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-
-    def names(lines: list[str]) -> set[str]:
-        return {re.split(r"[^A-Za-z0-9-]", line)[0] for line in lines}
-
-    return names(project["project"]["dependencies"]), names(project["dependency-groups"]["dev"])
+    """The names in pyproject.toml: those of the package and its extras, and those of development alone."""
+    runtime = names(project()["project"]["dependencies"]).union(*extras().values())
+    return runtime, names(project()["dependency-groups"]["dev"])
 
 
 def locked(name: str) -> dict[str, set[str]]:
@@ -72,3 +89,32 @@ def test_the_lock_files_name_no_address_and_every_package_has_a_hash() -> None:
         assert not re.search(r"://|index-url|find-links|trusted-host", text), path.name
         for requirement in re.split(r"\n(?=\S)", text.strip()):
             assert "--hash=sha256:" in requirement, (path.name, requirement.splitlines()[0])
+
+
+def test_the_table_of_extras_is_what_the_package_declares() -> None:
+    """Each module stands with an extra whose packages bring it, and each package is found by its module."""
+    brought = packages_distributions()
+    for module, extra in MODULES.items():
+        packages = {canonical(name) for name in brought[module]}
+        assert packages & extras()[extra], (module, packages)
+    covered = {canonical(name) for module in MODULES for name in brought[module]}
+    # Reached only through a module of the same extra that is imported first, or run as a program.
+    behind = {"pip", "ruff", "bandit", "pytest-randomly"} | {
+        name for name in extras()["review"] if name.startswith("tree-sitter-")
+    }
+    assert set().union(*extras().values()) - covered == behind
+
+
+def test_no_range_is_a_single_version() -> None:
+    """kodo installs beside other pins of what it needs."""
+    declared_lines = project()["project"]
+    lines = [
+        *declared_lines["dependencies"],
+        *(line for extra in declared_lines["optional-dependencies"].values() for line in extra),
+    ]
+    assert [line for line in lines if "==" in line] == []
+
+
+def canonical(name: str) -> str:
+    """A distribution's name as pyproject.toml spells it."""
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -17,6 +17,7 @@ from typer import _click as click  # typer carries its own copy of click and exp
 from typer.core import TyperGroup
 
 from kodo import __version__
+from kodo.cli import extras
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.registry import LazyCommand
 
@@ -91,7 +92,10 @@ def run(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("kodo: interrupted", err=True)
         return ExitCode.INTERRUPTED
-    except Exception:  # noqa: BLE001 - the last line: Python's own status for a crash is 1, which means findings
+    except Exception as error:  # noqa: BLE001 - the last line: Python's own status for a crash is 1, which means findings
+        if isinstance(error, ModuleNotFoundError) and (advice := extras.explain(error)) is not None:
+            typer.echo(f"kodo: {advice}", err=True)
+            return ExitCode.BAD_INPUT
         traceback.print_exc()
         return ExitCode.INTERNAL
 

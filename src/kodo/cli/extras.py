@@ -1,0 +1,39 @@
+"""Which extra of the package brings a module that is not installed.
+
+The base installation is the client and the command line. `pyproject.toml` is the source of the table; a test
+compares the two.
+"""
+
+from __future__ import annotations
+
+MODULES: dict[str, str] = {
+    "starlette": "server",
+    "uvicorn": "server",
+    "uvloop": "server",
+    "httptools": "server",
+    "websockets": "server",
+    "python_multipart": "server",
+    "prometheus_client": "server",
+    "cryptography": "server",
+    "jsonschema": "server",
+    "xllamacpp": "server",
+    "llguidance": "server",
+    "huggingface_hub": "server",
+    "unidiff": "review",
+    "tree_sitter": "review",
+    "junitparser": "review",
+    "libcst": "tests",
+    "coverage": "tests",
+    "pytest": "tests",
+    "matplotlib": "plot",
+}
+"""Importable name -> extra. A module that two extras bring stands with the first of them."""
+
+
+def explain(error: ModuleNotFoundError) -> str | None:
+    """One line that says which extra to install; None if the module belongs to no extra, which is a fault of ours."""
+    name = (error.name or "").partition(".")[0]
+    extra = MODULES.get(name)
+    if extra is None:
+        return None
+    return f"this command needs kodo's {extra!r} extra ({name} is not installed): pip install 'kodo[{extra}]'"
