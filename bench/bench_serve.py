@@ -7,7 +7,7 @@ second, time to first token, and the ratio pair by pair. Also the API process's 
 until it is ready, the engine included: the median of five starts.
 
     make bench-serve            # ROUNDS=10 TOKENS=96
-    python -m bench.bench_serve --together 1            # all prompts to the engine at once, see engines/llama/pace.py
+    python -m bench.bench_serve --together 1            # all prompts to the engine at once, see engines/llama/decoding/prefill_pacer.py
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ HOST = """
 import asyncio, json, socket, sys, pathlib
 import uvicorn, uvloop
 from kodo.server import config
-from kodo.server.engines.llama.pace import Pace
+from kodo.server.engines.llama.decoding.prefill_pacer import Pace
 from kodo.server.http.app import build_app, running
 
 async def main():

@@ -19,8 +19,8 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from kodo.home import kodo_home
-from kodo.server.engines.llama.http import Channel
-from kodo.server.engines.llama.supervisor import ChildConfig, Supervisor
+from kodo.server.engines.llama.process.http import Channel
+from kodo.server.engines.llama.process.supervisor import ChildConfig, Supervisor
 
 TOKENS = 96
 MARK = b'"content":"'

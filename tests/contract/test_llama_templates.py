@@ -16,9 +16,9 @@ from tests.serving import MODEL, served, settings
 from tests.tiny_model import TEMPLATE, byte_symbols, write_tiny_model
 
 from kodo.server.config import LlamaSettings, ModelSettings
-from kodo.server.engines.llama.dialect import OWN, tag_of
+from kodo.server.engines.llama.decoding.turn import MAX_CALLS
 from kodo.server.engines.llama.engine import LlamaEngine
-from kodo.server.engines.llama.turn import MAX_CALLS
+from kodo.server.engines.llama.prompting.tool_call_format import OWN, tag_of
 from kodo.server.lifecycle.ports import ContextItem, Prompt, Sampling
 from kodo.server.wire.items import FunctionCall, FunctionCallOutput
 from kodo.server.wire.tools import CustomTool, FunctionTool

@@ -44,8 +44,8 @@ async def build(
             window=model.context_window or DEFAULT_WINDOW,
         )
     from kodo.server.engines.llama.options import LlamaOptions
-    from kodo.server.engines.llama.size import size
-    from kodo.server.engines.llama.supervisor import Supervisor
+    from kodo.server.engines.llama.process.memory_fit import size
+    from kodo.server.engines.llama.process.supervisor import Supervisor
 
     path = weights(model.target)
     fits = size(path, model.context_window or settings.llama.context)

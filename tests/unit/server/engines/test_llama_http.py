@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from kodo.server.engines.llama.http import Broken, Channel, Closed
+from kodo.server.engines.llama.process.http import Broken, Channel, Closed
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]

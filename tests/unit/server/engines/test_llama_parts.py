@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from kodo.server.engines.llama.answer import Hold, longest_start
-from kodo.server.engines.llama.caps import check_pattern, check_schema
-from kodo.server.engines.llama.overlap import likely, unsaid
-from kodo.server.engines.llama.reasoning import Splitter, variables
-from kodo.server.engines.llama.repeats import Repeats
-from kodo.server.engines.llama.replay import replay
-from kodo.server.engines.llama.saves import Saves
-from kodo.server.engines.llama.slots import Slots, common_prefix
-from kodo.server.engines.llama.tools import Offer
+from kodo.server.engines.llama.decoding.answer import Hold, longest_start
+from kodo.server.engines.llama.decoding.kv_cache import Saves
+from kodo.server.engines.llama.decoding.replay import replay
+from kodo.server.engines.llama.decoding.slots import Slots, common_prefix
+from kodo.server.engines.llama.prompting.reasoning import Splitter, variables
+from kodo.server.engines.llama.tools.call_dedup import Repeats
+from kodo.server.engines.llama.tools.schema_limits import check_pattern, check_schema
+from kodo.server.engines.llama.tools.tool_ranking import likely, unsaid
+from kodo.server.engines.llama.tools.tools import Offer
 from kodo.server.lifecycle.errors import EngineFailed, InvalidRequest
 from kodo.server.lifecycle.ports import EngineEvent, Finished, ReasoningDelta, TextDelta, Usage
 

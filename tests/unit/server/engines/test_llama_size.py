@@ -7,7 +7,7 @@ from pathlib import Path
 import gguf
 import pytest
 
-from kodo.server.engines.llama.size import Size, available, size
+from kodo.server.engines.llama.process.memory_fit import Size, available, size
 from kodo.server.engines.weights.gguf import read_head, read_numbers
 
 GIB = 2**30

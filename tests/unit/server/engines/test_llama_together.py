@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from kodo.server.engines.llama.content import Ids
-from kodo.server.engines.llama.joint import MOST, SHORT, Joint
-from kodo.server.engines.llama.pace import Pace, Reading
+from kodo.server.engines.llama.decoding.prefill_pacer import Pace, Reading
+from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.prompting.tokenize_batcher import MOST, SHORT, Joint
 from kodo.server.lifecycle.errors import EngineFailed
 
 
@@ -125,7 +125,7 @@ async def test_a_longer_prompt_waits_for_nothing(size: int) -> None:
 
 async def test_an_engine_that_does_not_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It reads something long, and the others may as well wait there."""
-    monkeypatch.setattr("kodo.server.engines.llama.pace.PATIENCE", 0.01)
+    monkeypatch.setattr("kodo.server.engines.llama.decoding.prefill_pacer.PATIENCE", 0.01)
     pace = Pace(together=40)
     tasks = await _started(pace, 40, 40, 40)
     assert _gone(tasks) == [True, False, False]

@@ -13,7 +13,7 @@ from tests.tiny_model import write_tiny_model
 
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.engines import build
-from kodo.server.engines.llama import supervisor
+from kodo.server.engines.llama.process import supervisor
 from kodo.server.http.opening import opened
 from kodo.server.lifecycle.errors import EngineUnavailable, StoreFailed
 from kodo.server.store.sqlite import SqliteStore
@@ -24,7 +24,7 @@ def _engines() -> set[int]:
     found = set()
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
-            if "kodo.server.engines.llama.child" in child.cmdline():
+            if "kodo.server.engines.llama.process.child" in child.cmdline():
                 found.add(child.pid)
     return found
 

@@ -15,24 +15,24 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.llama import reasoning
-from kodo.server.engines.llama.answer import Answer
-from kodo.server.engines.llama.client import ChildClient
-from kodo.server.engines.llama.content import Ids
-from kodo.server.engines.llama.dialect import OWN, Frame
-from kodo.server.engines.llama.embedding import Embedder
+from kodo.server.engines.llama.decoding.answer import Answer
+from kodo.server.engines.llama.decoding.embedding import Embedder
+from kodo.server.engines.llama.decoding.kv_cache import Saves, fingerprint
+from kodo.server.engines.llama.decoding.prefill_pacer import Pace
+from kodo.server.engines.llama.decoding.replay import replay
+from kodo.server.engines.llama.decoding.slots import Slot, Slots, common_prefix
+from kodo.server.engines.llama.decoding.turn import Plan, Turn
 from kodo.server.engines.llama.options import LlamaOptions
-from kodo.server.engines.llama.overlap import likely
-from kodo.server.engines.llama.pace import Pace
-from kodo.server.engines.llama.prompt import question, turns
-from kodo.server.engines.llama.replay import replay
-from kodo.server.engines.llama.saves import Saves, fingerprint
-from kodo.server.engines.llama.slots import Slot, Slots, common_prefix
-from kodo.server.engines.llama.structured import Grammars, schema_of
-from kodo.server.engines.llama.supervisor import Supervisor
-from kodo.server.engines.llama.template import Rendered, Template
-from kodo.server.engines.llama.tools import Offer, describe, resolve, shown
-from kodo.server.engines.llama.turn import Plan, Turn
+from kodo.server.engines.llama.process.client import ChildClient
+from kodo.server.engines.llama.process.supervisor import Supervisor
+from kodo.server.engines.llama.prompting import reasoning
+from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.prompting.prompt import question, turns
+from kodo.server.engines.llama.prompting.template import Rendered, Template
+from kodo.server.engines.llama.prompting.tool_call_format import OWN, Frame
+from kodo.server.engines.llama.tools.structured import Grammars, schema_of
+from kodo.server.engines.llama.tools.tool_ranking import likely
+from kodo.server.engines.llama.tools.tools import Offer, describe, resolve, shown
 from kodo.server.lifecycle.errors import (
     ContextLengthExceeded,
     EngineFailed,
@@ -276,7 +276,7 @@ class LlamaEngine:
                 slot.ids = tuple(answer.ids[:-1])  # the last id drawn has not been read by the model
 
     async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
-        """One vector a text, and the tokens read; see :mod:`kodo.server.engines.llama.embedding`."""
+        """One vector a text, and the tokens read; see :mod:`kodo.server.engines.llama.decoding.embedding`."""
         return await self._embedder.embed(texts)
 
     # --- saved state ---

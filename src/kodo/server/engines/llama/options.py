@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from kodo.server.engines.llama.supervisor import ChildConfig
+from kodo.server.engines.llama.process.supervisor import ChildConfig
 
 
 @dataclass(frozen=True)

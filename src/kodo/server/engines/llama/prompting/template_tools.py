@@ -2,7 +2,7 @@
 
 The template is given stand-ins for every name, description, schema, call and content. What it writes around them is its
 own, and may hold control tokens; what stands in their place is the client's, and cannot (see
-:mod:`kodo.server.engines.llama.template`). So no template's form is known here: the text around a call's name and arguments is
+:mod:`kodo.server.engines.llama.prompting.template`). So no template's form is known here: the text around a call's name and arguments is
 cut out of a rendered one. A template that writes schemas or arguments in another form than JSON, or a call without its
 name, is taken as one that does not know tools.
 
@@ -17,9 +17,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from kodo.server.engines.llama.client import ChildClient
-from kodo.server.engines.llama.content import Content, Piece, Shown, Turn
-from kodo.server.engines.llama.dialect import TAG_LENGTH, Frame, tag_of
+from kodo.server.engines.llama.process.client import ChildClient
+from kodo.server.engines.llama.prompting.content import Content, Piece, Shown, Turn
+from kodo.server.engines.llama.prompting.tool_call_format import TAG_LENGTH, Frame, tag_of
 from kodo.server.lifecycle.errors import InvalidRequest
 
 _MARK = re.compile(r"\s*(<[^<>\s]+>|\[/?[A-Z_]+\])")

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from kodo.server.engines.llama.content import Ids
+from kodo.server.engines.llama.prompting.content import Ids
 
 SHORT = 4096
 """Characters up to which a request's texts share a call: about a millisecond of the tokenizer's time."""

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from kodo.server.engines.llama.content import Ids
+from kodo.server.engines.llama.prompting.content import Ids
 
 
 @dataclass

@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from kodo.server.engines.llama.client import ChildClient, Chunk, Completion, TokenLogprob
-from kodo.server.engines.llama.content import Ids
-from kodo.server.engines.llama.pace import Pace
-from kodo.server.engines.llama.template import TokenCache
+from kodo.server.engines.llama.decoding.prefill_pacer import Pace
+from kodo.server.engines.llama.process.client import ChildClient, Chunk, Completion, TokenLogprob
+from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.prompting.template import TokenCache
 from kodo.server.lifecycle.ports import Progress, TextDelta, Usage
 from kodo.server.wire.items import Logprob, TopLogprob
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from kodo.server.engines.llama.http import Channel
+from kodo.server.engines.llama.process.http import Channel
 from kodo.server.lifecycle.errors import EngineUnavailable
 
 LOAD_SECONDS = 300.0
@@ -37,7 +37,7 @@ SOCKET_PATH_LIMIT = 100
 
 @dataclass(frozen=True)
 class ChildConfig:
-    """What the child is told; see :mod:`kodo.server.engines.llama.child`."""
+    """What the child is told; see :mod:`kodo.server.engines.llama.process.child`."""
 
     model: Path
     threads: int
@@ -158,7 +158,7 @@ class Supervisor:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "kodo.server.engines.llama.child",
+            "kodo.server.engines.llama.process.child",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from kodo.server.engines.llama.tools import Offer
+from kodo.server.engines.llama.tools.tools import Offer
 
 _WORD = re.compile(
     r"[\w.+-]+@[\w.-]+"  # an address is one word

@@ -2,7 +2,7 @@
 
 :data:`OWN` is for a model whose chat template does not know calls, in the widespread form of Hermes and Qwen:
 ``<tool_call>{"name": ..., "arguments": ...}</tool_call>`` by the assistant, ``<tool_response>...</tool_response>`` in the
-user's turn. The frame of a template that knows them is found out by :mod:`kodo.server.engines.llama.native`.
+user's turn. The frame of a template that knows them is found out by :mod:`kodo.server.engines.llama.prompting.template_tools`.
 """
 
 from __future__ import annotations

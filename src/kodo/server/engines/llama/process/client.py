@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.llama.http import Broken, Closed, Exchange
-from kodo.server.engines.llama.supervisor import Supervisor
+from kodo.server.engines.llama.process.http import Broken, Closed, Exchange
+from kodo.server.engines.llama.process.supervisor import Supervisor
 from kodo.server.lifecycle.errors import (
     ContextLengthExceeded,
     EngineFailed,

@@ -5,7 +5,7 @@ template's own and may hold control tokens; contents are tokenised apart, as pla
 templates are *concatenative*: what stands between two turns depends on their two roles only. That is learnt once by
 probing, and a chain of a thousand turns then costs no rendering at all; other templates are rendered anew each time.
 
-Knows roles and contents; knows nothing of items or instructions. Tools are :mod:`kodo.server.engines.llama.native`'s.
+Knows roles and contents; knows nothing of items or instructions. Tools are :mod:`kodo.server.engines.llama.prompting.template_tools`'s.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.llama.client import ChildClient
-from kodo.server.engines.llama.content import Content, Ids, Mark, Piece, Shown, Turn
-from kodo.server.engines.llama.dialect import Frame
-from kodo.server.engines.llama.joint import Joint
-from kodo.server.engines.llama.native import Native
+from kodo.server.engines.llama.process.client import ChildClient
+from kodo.server.engines.llama.prompting.content import Content, Ids, Mark, Piece, Shown, Turn
+from kodo.server.engines.llama.prompting.template_tools import Native
+from kodo.server.engines.llama.prompting.tokenize_batcher import Joint
+from kodo.server.engines.llama.prompting.tool_call_format import Frame
 from kodo.server.lifecycle.errors import InvalidRequest
 
 START = ""

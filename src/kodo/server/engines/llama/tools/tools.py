@@ -15,9 +15,9 @@ from typing import Any
 from msgspec import Struct
 
 from kodo.server.engines.actions import BUILT_IN, NO_ARGUMENTS
-from kodo.server.engines.llama.content import Shown
-from kodo.server.engines.llama.dialect import full_name
-from kodo.server.engines.llama.structured import Grammars
+from kodo.server.engines.llama.prompting.content import Shown
+from kodo.server.engines.llama.prompting.tool_call_format import full_name
+from kodo.server.engines.llama.tools.structured import Grammars
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.wire.tools import (
     AllowedTools,

@@ -22,8 +22,8 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.llama.content import Ids
-from kodo.server.engines.llama.slots import common_prefix
+from kodo.server.engines.llama.decoding.slots import common_prefix
+from kodo.server.engines.llama.prompting.content import Ids
 
 KEY_FILE = "secret"
 ENOUGH_SHARE = 0.9

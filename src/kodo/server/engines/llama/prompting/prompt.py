@@ -5,15 +5,15 @@ model become one assistant turn. An item with token ids is put in with exactly t
 template's own default system prompt, where it has one, stands: the model was trained with it.
 
 Knows items; knows nothing of templates, ids or HTTP. How calls and their outputs look is in
-:mod:`kodo.server.engines.llama.dialect`.
+:mod:`kodo.server.engines.llama.prompting.tool_call_format`.
 """
 
 from __future__ import annotations
 
 from msgspec import UnsetType
 
-from kodo.server.engines.llama.content import Content, Mark, Turn, TurnRole
-from kodo.server.engines.llama.dialect import Frame, output_text, written
+from kodo.server.engines.llama.prompting.content import Content, Mark, Turn, TurnRole
+from kodo.server.engines.llama.prompting.tool_call_format import Frame, output_text, written
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import ContextItem, Prompt
 from kodo.server.wire.items import Call, CallOutput, Message, Reasoning, text_of

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kodo.server.engines.llama.answer import longest_start
+from kodo.server.engines.llama.decoding.answer import longest_start
 from kodo.server.lifecycle.ports import ReasoningDelta, TextDelta
 
 OPEN = "<think>"

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from kodo.server.engines.llama.client import ChildClient
-from kodo.server.engines.llama.supervisor import ChildConfig, Supervisor
+from kodo.server.engines.llama.process.client import ChildClient
+from kodo.server.engines.llama.process.supervisor import ChildConfig, Supervisor
 from kodo.server.lifecycle.errors import InvalidRequest
 
 WINDOW = 2048

@@ -17,15 +17,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from kodo.server.engines.llama import reasoning
-from kodo.server.engines.llama.answer import Answer, cut_top
-from kodo.server.engines.llama.content import Ids
-from kodo.server.engines.llama.dialect import OWN, Frame, full_name
-from kodo.server.engines.llama.overlap import unsaid
-from kodo.server.engines.llama.repeats import Repeats
-from kodo.server.engines.llama.structured import Grammars, fits
-from kodo.server.engines.llama.template import TokenCache
-from kodo.server.engines.llama.tools import Offer
+from kodo.server.engines.llama.decoding.answer import Answer, cut_top
+from kodo.server.engines.llama.prompting import reasoning
+from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.prompting.template import TokenCache
+from kodo.server.engines.llama.prompting.tool_call_format import OWN, Frame, full_name
+from kodo.server.engines.llama.tools.call_dedup import Repeats
+from kodo.server.engines.llama.tools.structured import Grammars, fits
+from kodo.server.engines.llama.tools.tool_ranking import unsaid
+from kodo.server.engines.llama.tools.tools import Offer
 from kodo.server.lifecycle.errors import EngineFailed
 from kodo.server.lifecycle.ports import (
     CallDelta,

@@ -1,4 +1,4 @@
-"""The child process: one llama.cpp server behind a unix socket. Run as ``python -m kodo.server.engines.llama.child``.
+"""The child process: one llama.cpp server behind a unix socket. Run as ``python -m kodo.server.engines.llama.process.child``.
 
 Knows nothing of kodo: it imports xllamacpp and the standard library, reads one line of JSON from stdin, says on stdout
 in one line of JSON whether the model is loaded, and lives until its stdin ends, that is, until its parent lets go of it

@@ -20,7 +20,7 @@ import jsonschema
 import llguidance
 import referencing
 
-from kodo.server.engines.llama.caps import check_pattern, check_schema, refuse
+from kodo.server.engines.llama.tools.schema_limits import check_pattern, check_schema, refuse
 from kodo.server.wire.tools import CustomTool, Format, JsonObjectFormat, JsonSchemaFormat
 
 MAX_GRAMMAR = 32_000
