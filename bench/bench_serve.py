@@ -40,18 +40,18 @@ import asyncio, json, socket, sys, pathlib
 import uvicorn, uvloop
 from kodo.server import config
 from kodo.server.engines.llama.decoding.prefill_pacer import Pace
-from kodo.server.http.app import build_app, running
+from kodo.server.http.app import build_app, open_state
 
 async def main():
     settings = config.load(home=pathlib.Path(sys.argv[1]))
-    async with running(settings) as parts:
-        engine = parts.models["codex-mini-latest"].engine
+    async with open_state(settings) as state:
+        engine = state.models["codex-mini-latest"].engine
         if len(sys.argv) > 2:
             engine._pace = Pace(int(sys.argv[2]))
         supervisor = engine._supervisor
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(sys.argv[1] + "/kodo.sock")
-        server = uvicorn.Server(uvicorn.Config(build_app(parts), lifespan="off", log_config=None, access_log=False))
+        server = uvicorn.Server(uvicorn.Config(build_app(state), lifespan="off", log_config=None, access_log=False))
         task = asyncio.create_task(server.serve(sockets=[listener]))
         while not server.started:
             await asyncio.sleep(0.001)

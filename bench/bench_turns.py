@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.engines.scripted import ScriptedEngine
-from kodo.server.http.app import build_app, running
+from kodo.server.http.app import build_app, open_state
 from kodo.server.lifecycle.ports import EngineEvent, Finished, Prepared, Prompt, TextDelta, Usage
 from kodo.server.store import connections
 
@@ -62,11 +62,11 @@ async def turn(http: httpx2.AsyncClient, parent: str | None) -> str:
 async def turns(home: Path, count: int, rounds: int = 100) -> dict[str, float]:
     """CPU microseconds of turn 10 and of turn ``count``, their ratio, and bytes on disk a turn at both lengths."""
     settings = Settings(home=home, models={MODEL: ModelSettings(engine="scripted", target="")})
-    async with running(settings) as parts:
+    async with open_state(settings) as state:
         engine = TimedEngine()
-        for backend in parts.service.models.values():
+        for backend in state.service.models.values():
             object.__setattr__(backend, "engine", engine)  # a frozen value; nobody else sees this one
-        app: Starlette = build_app(parts)
+        app: Starlette = build_app(state)
         transport = httpx2.ASGITransport(app=app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             ends: dict[int, str | None] = {10: None, count: None}

@@ -16,7 +16,7 @@ import openai
 import uvicorn
 
 from kodo.server.config import ModelSettings, Settings
-from kodo.server.http.app import build_app, running
+from kodo.server.http.app import build_app, open_state
 from kodo.server.http.state import State
 
 MODEL = "codex-mini-latest"
@@ -27,7 +27,7 @@ class Served:
     """A running server."""
 
     url: str
-    parts: State
+    state: State
 
     def sdk(self, api_key: str = "any", **options: Any) -> openai.AsyncOpenAI:
         """The unmodified SDK, without its own retries."""
@@ -57,11 +57,11 @@ def settings(home: Path, model: ModelSettings | None = None, **options: Any) -> 
 @contextlib.asynccontextmanager
 async def served(given: Settings) -> AsyncIterator[Served]:
     """Serve for the length of a block."""
-    async with running(given) as parts:
+    async with open_state(given) as state:
         listener = socket.create_server((given.host, 0))
         server = uvicorn.Server(
             uvicorn.Config(
-                build_app(parts),
+                build_app(state),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -73,7 +73,7 @@ async def served(given: Settings) -> AsyncIterator[Served]:
         try:
             while not server.started:
                 await asyncio.sleep(0.005)
-            yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", parts)
+            yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", state)
         finally:
             server.should_exit = True
             await task

@@ -14,7 +14,15 @@ import msgspec
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.lifecycle.records import Aged, DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow
+from kodo.server.lifecycle.records import (
+    DocumentRow,
+    ItemRow,
+    KeyRow,
+    Page,
+    ReplayRow,
+    ResponseRow,
+    RetentionRule,
+)
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import paging
@@ -312,7 +320,7 @@ class MemoryStore(Store):
     # --- housekeeping ---
 
     async def prune(
-        self, before: float, *, aged: Sequence[Aged] = (), replays: float | None = None
+        self, before: float, *, rules: Sequence[RetentionRule] = (), replays: float | None = None
     ) -> dict[str, int]:
         """See ``Store``."""
         old = [
@@ -321,7 +329,7 @@ class MemoryStore(Store):
             if held.row.created_at < before and held.final and not held.gone
         ]
         counts = {"responses": sum([await self.delete_response(row.owner, row.id) for row in old])}
-        for which in aged:
+        for which in rules:
             stale = [row for row in self._documents.values() if self._has_aged(row, which)]
             counts[which.kind] = sum(
                 [await self.delete_document(which.kind, row.owner, row.id) for row in stale]
@@ -334,11 +342,11 @@ class MemoryStore(Store):
             del self._replays[place]
         return {**counts, "replays": len(expired)}
 
-    def _has_aged(self, row: DocumentRow, aged: Aged) -> bool:
-        if row.kind != aged.kind or (aged.statuses is not None and row.status not in aged.statuses):
+    def _has_aged(self, row: DocumentRow, rule: RetentionRule) -> bool:
+        if row.kind != rule.kind or (rule.statuses is not None and row.status not in rule.statuses):
             return False
         return all(
-            each.created_at < aged.before
+            each.created_at < rule.before
             for each in self._documents.values()
             if each is row or (each.owner, each.parent) == (row.owner, row.id)
         )

@@ -22,7 +22,7 @@ from tests.contract.stores import (
 )
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
-from kodo.server.lifecycle.records import Aged, ItemRow, KeyRow, Page
+from kodo.server.lifecycle.records import ItemRow, KeyRow, Page, RetentionRule
 from kodo.server.lifecycle.store_ports import Store
 
 
@@ -609,7 +609,7 @@ async def test_prune_deletes_documents_of_the_named_kinds_only(store: Store) -> 
         await store.put_document(document(kind, kind=kind, created_at=1.0))
         await store.append_items("ada", kind, [said(f"{kind}-item")])
     await store.put_document(document("new", kind="chat", created_at=9.0))
-    counts = await store.prune(5.0, aged=[Aged(kind="chat", before=5.0)])
+    counts = await store.prune(5.0, rules=[RetentionRule(kind="chat", before=5.0)])
     assert counts == {"responses": 0, "chat": 1, "replays": 0}
     assert await store.get_document("chat", "ada", "chat") is None
     assert await store.get_item("ada", None, "chat-item") is None
@@ -631,8 +631,11 @@ async def test_prune_leaves_documents_in_other_states_and_those_with_something_n
     await store.put_document(
         document("used-message", kind="message", owner="bob", parent="idle", created_at=9.0)
     )
-    aged = [Aged(kind="batch", before=2.0, statuses=("over",)), Aged(kind="thread", before=5.0)]
-    assert await store.prune(0.0, aged=aged) == {"responses": 0, "batch": 1, "thread": 1, "replays": 0}
+    rules = [
+        RetentionRule(kind="batch", before=2.0, statuses=("over",)),
+        RetentionRule(kind="thread", before=5.0),
+    ]
+    assert await store.prune(0.0, rules=rules) == {"responses": 0, "batch": 1, "thread": 1, "replays": 0}
     assert await store.get_document("batch", "ada", "open") is not None
     assert await store.get_document("batch", "ada", "over") is None
     assert await store.get_document("thread", "ada", "used") is not None

@@ -18,7 +18,7 @@ from tests.contract.memory_store import MemoryStore
 from tests.contract.stores import answered, document, replay, response, said
 
 from kodo.server.lifecycle.errors import KodoError
-from kodo.server.lifecycle.records import Aged, ItemRow, Page
+from kodo.server.lifecycle.records import ItemRow, Page, RetentionRule
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
 
@@ -157,8 +157,8 @@ class TwoStores(RuleBasedStateMachine):
         statuses=st.sampled_from([None, ("s",), ()]),
     )
     def prune(self, before: float, which: Sequence[str], statuses: tuple[str, ...] | None) -> None:
-        aged = [Aged(kind=kind, before=before, statuses=statuses) for kind in which]
-        self.both(lambda store: store.prune(before, aged=aged))
+        rules = [RetentionRule(kind=kind, before=before, statuses=statuses) for kind in which]
+        self.both(lambda store: store.prune(before, rules=rules))
 
     @rule()
     def reopen(self) -> None:

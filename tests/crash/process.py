@@ -15,7 +15,7 @@ from pathlib import Path
 import openai
 from tests.serving import MODEL
 
-import kodo.server.http.listening  # noqa: F401 - the server imports it when it starts; here it is to be there already
+import kodo.server.http.app  # noqa: F401 - the server imports it when it starts; here it is to be there already
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.http.serve import serve
 

@@ -225,13 +225,13 @@ async def test_sockets_stand_behind_the_same_guard(tmp_path: Path) -> None:
 async def test_a_bug_ends_the_turn_and_not_the_lane(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What nobody foresaw is an error frame without a word of its inside; the next turn works."""
     async with served(settings(tmp_path)) as server, connected(server) as socket:
-        create = server.parts.service.create
+        create = server.state.service.create
 
         async def broken(*arguments: Any) -> Any:
-            monkeypatch.setattr(server.parts.service, "create", create)
+            monkeypatch.setattr(server.state.service, "create", create)
             raise ZeroDivisionError("a secret of the inside")
 
-        monkeypatch.setattr(server.parts.service, "create", broken)
+        monkeypatch.setattr(server.state.service, "create", broken)
         error = (await socket.turn(input="x"))[-1]
         assert (error["type"], error["status"]) == ("error", 500)
         assert "secret" not in json.dumps(error)
@@ -284,7 +284,7 @@ async def test_a_turn_that_runs_then_is_cancelled_and_the_error_comes_last(
             begun = frames[0]["response"]["id"]
             kept = await server.sdk().responses.retrieve(begun)
             assert (kept.status, kept.output_text) == ("cancelled", "half")
-            (backend,) = {id(one.engine): one for one in server.parts.models.values()}.values()
+            (backend,) = {id(one.engine): one for one in server.state.models.values()}.values()
             assert backend.admission.running == 0
             async with connected(server) as socket:
                 last = (await socket.turn(input="more", previous_response_id=begun))[-1]

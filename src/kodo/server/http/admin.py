@@ -17,7 +17,7 @@ import msgspec
 from kodo.server.engines.weights.errors import WeightsError
 from kodo.server.engines.weights.registry import LocalModel, Progress, Registry
 from kodo.server.engines.weights.sources import fetch, parse
-from kodo.server.http import housekeeping
+from kodo.server.http import retention
 from kodo.server.http.keys import digest
 from kodo.server.lifecycle.errors import NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
@@ -129,9 +129,9 @@ def revoke_key(home: Path, key_id: str) -> KeyRow:
 
 
 def prune(home: Path, days: float, thread_days: float | None = None) -> dict[str, int]:
-    """Delete what the retention says: see `kodo.server.http.housekeeping.Ages`; the counts. Raises StoreFailed."""
-    ages = housekeeping.Ages(days, thread_days)
-    return _with_store(home, lambda store: housekeeping.prune(store, time.time(), ages))
+    """Delete what is older than `kodo.server.http.retention.RetentionPolicy` allows; counts by kind. Raises StoreFailed."""
+    policy = retention.RetentionPolicy(days, thread_days)
+    return _with_store(home, lambda store: retention.prune(store, time.time(), policy))
 
 
 def stats(home: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The wiring place: settings in, a running application out. What it stands on is :mod:`kodo.server.http.opening`'s."""
+"""The wiring place: settings in, a running application out. What it stands on is :mod:`kodo.server.http.backends`'s."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from starlette.middleware.cors import CORSMiddleware
 
 from kodo.server.config import Settings
 from kodo.server.http.assistants.desk import Runs
+from kodo.server.http.backends import Resources, open_resources
 from kodo.server.http.batches.desk import Batches
 from kodo.server.http.batches.endpoints import ENDPOINTS
 from kodo.server.http.batches.tally import Tally
-from kodo.server.http.bodies import ClientGone, on_gone
+from kodo.server.http.bodies import ClientDisconnect, on_disconnect
 from kodo.server.http.errors import on_bug, on_http, on_known
 from kodo.server.http.files.blobs import Blobs
 from kodo.server.http.files.parts import Uploads
 from kodo.server.http.files.shelf import Files
 from kodo.server.http.guard import Guard, RequestId
-from kodo.server.http.housekeeping import Ages, keep_pruning, prune
 from kodo.server.http.idempotency import Idempotency
 from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.limits import Limits
 from kodo.server.http.metrics import Metrics
-from kodo.server.http.opening import Opened, opened
 from kodo.server.http.responses import SKIPPED
+from kodo.server.http.retention import RetentionPolicy, prune, prune_periodically
 from kodo.server.http.routes import ROUTES
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import KodoError
@@ -42,7 +42,7 @@ from kodo.server.wire.decode import BadBody
 
 logger = logging.getLogger(__name__)
 
-__all__ = ["build_app", "running"]
+__all__ = ["build_app", "open_state"]
 
 
 class SystemClock:
@@ -62,19 +62,19 @@ class RandomIds:
 
 
 @asynccontextmanager
-async def running(settings: Settings, ground: Opened | None = None) -> AsyncIterator[State]:
+async def open_state(settings: Settings, resources: Resources | None = None) -> AsyncIterator[State]:
     """The server's parts, started; stopped on the way out, whatever happened on the way in.
 
-    ``ground`` is what they stand on, where that is open already.
+    ``resources`` is what they stand on, where that is open already.
 
     Raises:
-        KodoError, kodo.server.http.opening.WeightsError: a part did not start; the message says why.
+        KodoError, kodo.server.http.backends.WeightsError: a part did not start; the message says why.
     """
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        if ground is None:
-            ground = await stack.enter_async_context(opened(settings))
-        store, models = ground.store, await ground.models
+        if resources is None:
+            resources = await stack.enter_async_context(open_resources(settings))
+        store, models = resources.store, await resources.models
         metrics.watch(models)
         clock, ids = SystemClock(), RandomIds()
         files = Files(store, Blobs(settings.home / "files"), clock, ids)
@@ -91,9 +91,9 @@ async def running(settings: Settings, ground: Opened | None = None) -> AsyncIter
             files=files,
         )
         stack.push_async_callback(service.close, settings.shutdown_seconds)
-        ages = Ages(settings.retention_days, settings.thread_days)
-        pruned = await prune(store, clock.now(), ages)
-        pruning = asyncio.create_task(keep_pruning(store, clock.now, ages))
+        policy = RetentionPolicy(settings.retention_days, settings.thread_days)
+        pruned = await prune(store, clock.now(), policy)
+        pruning = asyncio.create_task(prune_periodically(store, clock.now, policy))
         stack.callback(pruning.cancel)
         resumed = await recover(service)
         uploads = Uploads(store, files, clock, ids)
@@ -120,39 +120,39 @@ async def running(settings: Settings, ground: Opened | None = None) -> AsyncIter
         )
 
 
-def build_app(parts: State) -> Starlette:
+def build_app(state: State) -> Starlette:
     """The application over running parts."""
-    settings = parts.settings
+    settings = state.settings
     app = Starlette(
         routes=list(ROUTES),
         exception_handlers={
             KodoError: on_known,
             BadBody: on_known,
             HTTPException: on_http,
-            ClientGone: on_gone,
+            ClientDisconnect: on_disconnect,
             Exception: on_bug,
         },
         middleware=[
-            Middleware(RequestId, metrics=parts.metrics),
+            Middleware(RequestId, metrics=state.metrics),
             *_cors(settings),
             Middleware(
                 Guard,
-                keys=Keys(parts.store),
-                secrets=parts.secrets,
+                keys=Keys(state.store),
+                secrets=state.secrets,
                 host=settings.host,
                 allowed_hosts=settings.allowed_hosts,
                 origins=settings.cors_origins,
             ),
             Middleware(
                 Idempotency,
-                store=parts.store,
-                now=parts.service.clock.now,
+                store=state.store,
+                now=state.service.clock.now,
                 body_bytes=settings.limits.body_bytes,
             ),
         ],
     )
     app.router.redirect_slashes = False
-    app.state.kodo = parts
+    app.state.kodo = state
     return app
 
 

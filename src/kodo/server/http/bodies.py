@@ -14,17 +14,17 @@ from starlette.types import Receive, Scope, Send
 from kodo.server.lifecycle.errors import KodoError, TooLarge
 
 T = TypeVar("T")
-PIECES = "kodo.pieces"
+RAW_SEND = "kodo.pieces"
 """Where a request's scope has the ``send`` for the pieces of a stream: past those who look at its beginning only."""
 _encode = msgspec.json.Encoder().encode
 
 
-class ClientGone(Exception):
+class ClientDisconnect(Exception):
     """The client hung up before it had its answer."""
 
 
-async def on_gone(request: Request, error: Exception) -> Response:
-    """Starlette's handler for :class:`ClientGone`: nobody reads this; the status shows in the metrics only."""
+async def on_disconnect(request: Request, error: Exception) -> Response:
+    """Starlette's handler for :class:`ClientDisconnect`: nobody reads this; the status shows in the metrics only."""
     return Response(status_code=499)
 
 
@@ -33,7 +33,7 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises:
         TooLarge: there is more.
-        ClientGone: it never came.
+        ClientDisconnect: it never came.
     """
     declared = request.headers.get("content-length", "")
     too_large = TooLarge(f"The body is larger than {limit} bytes.")
@@ -44,7 +44,7 @@ async def read_body(request: Request, limit: int) -> bytes:
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone
+            raise ClientDisconnect
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > limit:
@@ -59,18 +59,18 @@ def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | No
     return Response(_encode(value), status, headers=dict(headers or {}), media_type="application/json")
 
 
-async def or_gone(request: Request, work: Awaitable[T]) -> T:
+async def cancel_on_disconnect(request: Request, work: Awaitable[T]) -> T:
     """The result of ``work``, unless the client goes away first.
 
     Raises:
-        ClientGone: it did; ``work`` was cancelled.
+        ClientDisconnect: it did; ``work`` was cancelled.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.create_task(_disconnected(request.receive))
     try:
         await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientGone
+            raise ClientDisconnect
         return task.result()
     finally:
         gone.cancel()
@@ -111,7 +111,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        writing = asyncio.create_task(self._write(send, scope.get(PIECES, send)))
+        writing = asyncio.create_task(self._write(send, scope.get(RAW_SEND, send)))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait((writing, gone), return_when=asyncio.FIRST_COMPLETED)

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
-from kodo.server.http.lists import page_of, query_of, wire_list
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound
 from kodo.server.lifecycle.records import DocumentRow, ItemRow
@@ -49,18 +49,18 @@ class Conversation(Struct, frozen=True, kw_only=True):
 
 async def create(request: Request) -> Response:
     """``POST /v1/conversations``."""
-    here, owner = state(request), caller(request).owner
+    state, owner = get_state(request), get_caller(request).owner
     body: _Create = decode.convert(await json_body(request), _Create)
-    rows = _rows(here.service.ids, decode.items(body.items or [], "items"))
-    now = here.service.clock.now()
+    rows = _rows(state.service.ids, decode.items(body.items or [], "items"))
+    now = state.service.clock.now()
     value = Conversation(
-        id=here.service.ids.new("conv"), created_at=int(now), metadata=dict(body.metadata or {})
+        id=state.service.ids.new("conv"), created_at=int(now), metadata=dict(body.metadata or {})
     )
-    await here.store.put_document(
+    await state.store.put_document(
         DocumentRow(kind=KIND, id=value.id, owner=owner, created_at=now, body=msgspec.json.encode(value))
     )
     if rows:
-        await here.store.append_items(owner, value.id, rows)
+        await state.store.append_items(owner, value.id, rows)
     return json_response(value)
 
 
@@ -76,7 +76,7 @@ async def update(request: Request) -> Response:
     value = msgspec.structs.replace(
         msgspec.json.decode(row.body, type=Conversation), metadata=dict(body.metadata)
     )
-    await state(request).store.update_document(
+    await get_state(request).store.update_document(
         msgspec.structs.replace(row, body=msgspec.json.encode(value), version=row.version + 1)
     )
     return json_response(value)
@@ -85,7 +85,7 @@ async def update(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """``DELETE /v1/conversations/{id}``, with its items."""
     row = await _found(request)
-    await state(request).store.delete_document(KIND, row.owner, row.id)
+    await get_state(request).store.delete_document(KIND, row.owner, row.id)
     return json_response({"id": row.id, "object": "conversation.deleted", "deleted": True})
 
 
@@ -96,8 +96,8 @@ async def create_items(request: Request) -> Response:
     row = await _found(request)
     if len(body.items) > _MOST_ITEMS:
         raise InvalidRequest(f"At most {_MOST_ITEMS} items can be added at once.", param="items")
-    rows = _rows(state(request).service.ids, decode.items(body.items, "items"))
-    await state(request).store.append_items(row.owner, row.id, rows)
+    rows = _rows(get_state(request).service.ids, decode.items(body.items, "items"))
+    await get_state(request).store.append_items(row.owner, row.id, rows)
     return _listed(rows, more=False)
 
 
@@ -105,7 +105,7 @@ async def list_items(request: Request) -> Response:
     """``GET /v1/conversations/{id}/items``."""
     page = page_of(query_of(request, {"after", "limit", "order", *_INCLUDE}))
     row = await _found(request)
-    rows, more = await state(request).store.list_items(row.owner, row.id, page)
+    rows, more = await get_state(request).store.list_items(row.owner, row.id, page)
     return _listed(list(rows), more=more)
 
 
@@ -114,7 +114,7 @@ async def retrieve_item(request: Request) -> Response:
     query_of(request, _INCLUDE)
     row = await _found(request)
     item_id = request.path_params["item_id"]
-    found = await state(request).store.get_item(row.owner, row.id, item_id)
+    found = await get_state(request).store.get_item(row.owner, row.id, item_id)
     if found is None:
         raise _no_item(item_id)
     return json_response(found.context.item)
@@ -124,14 +124,14 @@ async def delete_item(request: Request) -> Response:
     """``DELETE /v1/conversations/{id}/items/{item_id}``; the answer is the conversation."""
     row = await _found(request)
     item_id = request.path_params["item_id"]
-    if not await state(request).store.delete_item(row.owner, row.id, item_id):
+    if not await get_state(request).store.delete_item(row.owner, row.id, item_id):
         raise _no_item(item_id)
     return json_response(msgspec.Raw(row.body))
 
 
 async def _found(request: Request) -> DocumentRow:
     conversation_id = request.path_params["conversation_id"]
-    row = await state(request).store.get_document(KIND, caller(request).owner, conversation_id)
+    row = await get_state(request).store.get_document(KIND, get_caller(request).owner, conversation_id)
     if row is None:
         raise NotFound(
             f"Conversation with id '{conversation_id}' not found.",

@@ -9,8 +9,8 @@ import sys
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.bodies import json_response, or_gone
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.bodies import cancel_on_disconnect, json_response
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.service import Service
@@ -20,11 +20,11 @@ from kodo.server.wire.embeddings import Embedding, EmbeddingsRequest, Embeddings
 
 async def create(request: Request) -> Response:
     """The endpoint."""
-    here, who = state(request), caller(request)
-    ticket = here.limits.admit(who)
+    state, caller = get_state(request), get_caller(request)
+    ticket = state.limits.admit(caller)
     try:
         body: EmbeddingsRequest = convert(await json_body(request), EmbeddingsRequest)
-        value = await or_gone(request, embed(here.service, who.owner, body))
+        value = await cancel_on_disconnect(request, embed(state.service, caller.owner, body))
         ticket.charge(value.usage.total_tokens)
     finally:
         ticket.close()

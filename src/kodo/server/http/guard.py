@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.http.bodies import PIECES
+from kodo.server.http.bodies import RAW_SEND
 from kodo.server.http.errors import UnsupportedMediaType, error_response
 from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.metrics import Metrics
@@ -38,7 +38,7 @@ class RequestId:
             return
         request_id = f"req_{secrets.token_hex(16)}"
         scope.setdefault("state", {})["request_id"] = request_id
-        scope[PIECES] = send
+        scope[RAW_SEND] = send
 
         async def tagged(message: Message) -> None:
             if message["type"] in (
@@ -109,8 +109,8 @@ class Guard:
             _check_body(scope["method"], path, headers)
         authorization = headers.get("authorization")
         secret = self._secrets.find(authorization) if path == "/v1/realtime" else None
-        who = secret.caller if secret is not None else await self._keys.caller(authorization)
-        scope.setdefault("state", {})["caller"] = who
+        caller = secret.caller if secret is not None else await self._keys.caller(authorization)
+        scope.setdefault("state", {})["caller"] = caller
 
 
 def _hostname(host: str) -> str:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
-from kodo.server.http.state import state
+from kodo.server.http.state import get_state
 
 
 async def health(request: Request) -> Response:
@@ -19,11 +19,11 @@ async def health(request: Request) -> Response:
 
 async def ready(request: Request) -> Response:
     """``GET /ready``: 503 while an engine is not there."""
-    waiting = [name for name, backend in state(request).models.items() if not backend.engine.ready]
+    waiting = [name for name, backend in get_state(request).models.items() if not backend.engine.ready]
     status = {"status": "ready" if not waiting else "waiting", "waiting_for": waiting}
     return json_response(status, 503 if waiting else 200)
 
 
 async def metrics(request: Request) -> Response:
     """``GET /metrics``."""
-    return Response(state(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(get_state(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)

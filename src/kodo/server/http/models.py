@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
-from kodo.server.http.state import state
+from kodo.server.http.state import get_state
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.plan import Backend
 
@@ -36,17 +36,17 @@ def _wire(backend: Backend, created: int) -> dict[str, Any]:
 
 async def list_models(request: Request) -> Response:
     """``GET /v1/models``."""
-    here = state(request)
-    data = [_wire(backend, here.started) for backend in here.models.values()]
+    state = get_state(request)
+    data = [_wire(backend, state.started) for backend in state.models.values()]
     return json_response({"object": "list", "data": data})
 
 
 async def retrieve_model(request: Request) -> Response:
     """``GET /v1/models/{id}``."""
-    here, name = state(request), request.path_params["model"]
-    backend = here.models.get(name)
+    state, name = get_state(request), request.path_params["model"]
+    backend = state.models.get(name)
     if backend is None:
         raise NotFound(
             f"The model '{name}' does not exist on this server.", param="model", code="model_not_found"
         )
-    return json_response(_wire(backend, here.started))
+    return json_response(_wire(backend, state.started))

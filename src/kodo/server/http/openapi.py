@@ -17,10 +17,10 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 
-from kodo.server.http import conversations, described
+from kodo.server.http import conversations, openapi_types
 from kodo.server.http.bodies import json_response
-from kodo.server.http.described import Listed
 from kodo.server.http.errors import STATUS, Envelope
+from kodo.server.http.openapi_types import Listed
 from kodo.server.http.realtime import secrets
 from kodo.server.wire import assistants, batches, chat, embeddings, files, legacy
 from kodo.server.wire.items import InputItem, Item
@@ -102,18 +102,18 @@ _RUN = _THREAD + "/runs/{run_id}"
 _WINDOW = ("after", "before", "limit", "order")
 
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
-    ("GET", "/health"): Operation("The process lives.", answer=described.Health),
+    ("GET", "/health"): Operation("The process lives.", answer=openapi_types.Health),
     ("GET", "/ready"): Operation(
         "It can answer; 503 while an engine is not there.",
-        answer=described.Readiness,
-        unready=described.Readiness,
+        answer=openapi_types.Readiness,
+        unready=openapi_types.Readiness,
     ),
     ("GET", "/metrics"): Operation("Prometheus' text format.", media="text/plain"),
     ("GET", "/openapi.json"): Operation("This document.", answer=dict[str, Any]),
     ("GET", "/v1/models"): Operation(
-        "The names that are answered, and what stands behind each.", answer=described.Models
+        "The names that are answered, and what stands behind each.", answer=openapi_types.Models
     ),
-    ("GET", "/v1/models/{model}"): Operation("One of them.", answer=described.Model),
+    ("GET", "/v1/models/{model}"): Operation("One of them.", answer=openapi_types.Model),
     ("POST", "/v1/responses"): Operation("Create a response.", CreateResponse, Response, streams=True),
     ("POST", "/v1/responses/input_tokens"): Operation(
         "Count a request's input.", CreateResponse, InputTokens
@@ -128,10 +128,10 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         ("stream", "starting_after", "include_obfuscation", "include[]"),
         streams=True,
     ),
-    ("DELETE", _RESPONSE): Operation("Delete it.", answer=described.Gone),
+    ("DELETE", _RESPONSE): Operation("Delete it.", answer=openapi_types.Gone),
     ("POST", _RESPONSE + "/cancel"): Operation("Cancel a background response.", None, Response),
     ("GET", _RESPONSE + "/input_items"): Operation(
-        "The items it was given.", answer=described.Items, query=("before", "include[]", *_PAGE)
+        "The items it was given.", answer=openapi_types.Items, query=("before", "include[]", *_PAGE)
     ),
     ("POST", "/v1/chat/completions"): Operation(
         "Create a chat completion.", chat.ChatRequest, chat.ChatCompletion, streams=True
@@ -141,9 +141,9 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", _CHAT): Operation("A stored one.", None, chat.ChatCompletion),
     ("POST", _CHAT): Operation("Change its metadata.", Metadated, chat.ChatCompletion),
-    ("DELETE", _CHAT): Operation("Delete it.", answer=described.Gone),
+    ("DELETE", _CHAT): Operation("Delete it.", answer=openapi_types.Gone),
     ("GET", _CHAT + "/messages"): Operation(
-        "The messages it answers.", answer=described.Messages, query=_PAGE
+        "The messages it answers.", answer=openapi_types.Messages, query=_PAGE
     ),
     ("POST", "/v1/completions"): Operation(
         "Answer a prompt.", legacy.LegacyRequest, legacy.LegacyCompletion, streams=True
@@ -156,7 +156,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "The project's files.", answer=Listed[files.FileObject], query=("purpose", *_PAGE)
     ),
     ("GET", "/v1/files/{file_id}"): Operation("A file's facts.", None, files.FileObject),
-    ("DELETE", "/v1/files/{file_id}"): Operation("Delete it.", answer=described.Gone),
+    ("DELETE", "/v1/files/{file_id}"): Operation("Delete it.", answer=openapi_types.Gone),
     ("GET", "/v1/files/{file_id}/content"): Operation("Its bytes.", media="application/octet-stream"),
     ("POST", "/v1/uploads"): Operation("Begin an upload in parts.", files.CreateUpload, files.Upload),
     ("POST", "/v1/uploads/{upload_id}/parts"): Operation("Add a part.", None, files.UploadPart, form=_PART),
@@ -171,7 +171,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/batches/{batch_id}"): Operation("How far one is.", None, batches.Batch),
     ("POST", "/v1/batches/{batch_id}/cancel"): Operation("Stop it.", None, batches.Batch),
     ("POST", "/v1/realtime/client_secrets"): Operation(
-        "A short-lived key for a realtime session.", secrets.CreateSecret, described.ClientSecret
+        "A short-lived key for a realtime session.", secrets.CreateSecret, openapi_types.ClientSecret
     ),
     ("POST", "/v1/assistants"): Operation(
         "Create an assistant.", assistants.CreateAssistant, assistants.Assistant
@@ -217,12 +217,12 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", _CONVERSATION): Operation("A conversation.", answer=conversations.Conversation),
     ("POST", _CONVERSATION): Operation("Change its metadata.", Metadated, conversations.Conversation),
-    ("DELETE", _CONVERSATION): Operation("Delete it, with its items.", answer=described.Gone),
+    ("DELETE", _CONVERSATION): Operation("Delete it, with its items.", answer=openapi_types.Gone),
     ("POST", _CONVERSATION + "/items"): Operation(
-        "Add items, all or none.", ItemsBody, described.Items, ("include[]",)
+        "Add items, all or none.", ItemsBody, openapi_types.Items, ("include[]",)
     ),
     ("GET", _CONVERSATION + "/items"): Operation(
-        "Its items.", answer=described.Items, query=("include[]", *_PAGE)
+        "Its items.", answer=openapi_types.Items, query=("include[]", *_PAGE)
     ),
     ("GET", _CONVERSATION + "/items/{item_id}"): Operation("One item.", answer=Item, query=("include[]",)),
     ("DELETE", _CONVERSATION + "/items/{item_id}"): Operation(

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.bodies import ClientGone, EventStream, json_response, or_gone
+from kodo.server.http.bodies import ClientDisconnect, EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.limits import Ticket
-from kodo.server.http.lists import page_of, query_of, whole_number, wire_list
-from kodo.server.http.state import State, caller, json_body, state
+from kodo.server.http.pagination import page_of, query_of, whole_number, wire_list
+from kodo.server.http.state import State, get_caller, get_state, json_body
 from kodo.server.lifecycle.plan import Call
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
@@ -38,42 +38,42 @@ async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> w
 
 async def create(request: Request) -> Response:
     """``POST /v1/responses``."""
-    here, who = state(request), caller(request)
-    ticket = here.limits.admit(who)
+    state, caller = get_state(request), get_caller(request)
+    ticket = state.limits.admit(caller)
     with ticket.starting():
         raw = await json_body(request)
         body = create_response(raw)
-        call = Call(owner=who.owner, streamed=bool(body.stream) or bool(body.background))
-        run = await here.service.create(call, body)
-    note = _skipped(here, raw)
+        call = Call(owner=caller.owner, streamed=bool(body.stream) or bool(body.background))
+        run = await state.service.create(call, body)
+    note = _skipped(state, raw)
     if body.stream:
-        return _streamed(here, run, ticket, note)
+        return _streamed(state, run, ticket, note)
     if body.background:
         ticket.close()
         if run.task is not None:
             run.task.add_done_callback(lambda _: _charge(run, ticket))
         return json_response(run.skeleton, headers={**ticket.headers, **note})
     try:
-        response = await or_gone(request, run.wait())
-    except ClientGone:
-        await here.service.stop(run)
+        response = await cancel_on_disconnect(request, run.wait())
+    except ClientDisconnect:
+        await state.service.stop(run)
         raise
     finally:
         _settle(run, ticket)
     return json_response(response, headers={**ticket.headers, **note})
 
 
-def _skipped(here: State, raw: Mapping[str, object]) -> dict[str, str]:
+def _skipped(state: State, raw: Mapping[str, object]) -> dict[str, str]:
     """The note about tools that were left out: a header, as no strict client minds one; and a count."""
     kinds = skipped_tools(raw)
-    here.metrics.skipped(kinds)
+    state.metrics.skipped(kinds)
     return {SKIPPED: ", ".join(kinds)} if kinds else {}
 
 
-def _streamed(here: State, run: Run, ticket: Ticket, note: Mapping[str, str]) -> Response:
+def _streamed(state: State, run: Run, ticket: Ticket, note: Mapping[str, str]) -> Response:
     async def finished() -> None:
         if not run.background:
-            await here.service.stop(run)
+            await state.service.stop(run)
         _settle(run, ticket)
 
     return EventStream(run.events(), sse, headers={**ticket.headers, **note}, finished=finished)
@@ -91,13 +91,13 @@ def _charge(run: Run, ticket: Ticket) -> None:
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/responses/{id}``; with ``stream=true`` its events behind ``starting_after``."""
-    here, owner = state(request), caller(request).owner
+    state, owner = get_state(request), get_caller(request).owner
     response_id = request.path_params["response_id"]
     query = query_of(request, {"stream", "starting_after", "include", "include[]", "include_obfuscation"})
     if query.get("stream", "false") != "true":
-        return json_response(await here.service.get(owner, response_id))
+        return json_response(await state.service.get(owner, response_id))
     after = whole_number(query.get("starting_after", "-1"), "starting_after", -1, 2**53)
-    events = await here.service.events(owner, response_id, after)
+    events = await state.service.events(owner, response_id, after)
 
     async def finished() -> None:
         """A reader that goes away changes nothing."""
@@ -107,33 +107,33 @@ async def retrieve(request: Request) -> Response:
 
 async def cancel(request: Request) -> Response:
     """``POST /v1/responses/{id}/cancel``."""
-    service = state(request).service
-    return json_response(await service.cancel(caller(request).owner, request.path_params["response_id"]))
+    service = get_state(request).service
+    return json_response(await service.cancel(get_caller(request).owner, request.path_params["response_id"]))
 
 
 async def delete(request: Request) -> Response:
     """``DELETE /v1/responses/{id}``."""
     response_id = request.path_params["response_id"]
-    await state(request).service.delete(caller(request).owner, response_id)
+    await get_state(request).service.delete(get_caller(request).owner, response_id)
     return json_response({"id": response_id, "object": "response", "deleted": True})
 
 
 async def input_items(request: Request) -> Response:
     """``GET /v1/responses/{id}/input_items``."""
     query = query_of(request, {"after", "before", "limit", "order", "include", "include[]"})
-    rows, more = await state(request).service.input_items(
-        caller(request).owner, request.path_params["response_id"], page_of(query)
+    rows, more = await get_state(request).service.input_items(
+        get_caller(request).owner, request.path_params["response_id"], page_of(query)
     )
     return json_response(wire_list([row.context.item for row in rows], [row.id for row in rows], more))
 
 
 async def compact(request: Request) -> Response:
     """``POST /v1/responses/compact``."""
-    here, who = state(request), caller(request)
-    ticket = here.limits.admit(who)
+    state, caller = get_state(request), get_caller(request)
+    ticket = state.limits.admit(caller)
     try:
         body = compact_request(await json_body(request))
-        value = await or_gone(request, here.service.compact(Call(owner=who.owner), body))
+        value = await cancel_on_disconnect(request, state.service.compact(Call(owner=caller.owner), body))
         ticket.charge(value.usage.total_tokens)
     finally:
         ticket.close()
@@ -142,10 +142,10 @@ async def compact(request: Request) -> Response:
 
 async def input_tokens(request: Request) -> Response:
     """``POST /v1/responses/input_tokens``: nothing is run or stored."""
-    here, who = state(request), caller(request)
+    state, caller = get_state(request), get_caller(request)
     raw = await json_body(request)
     if raw.get("model") is None:
-        raw["model"] = next(iter(here.models))
+        raw["model"] = next(iter(state.models))
     body = create_response(raw)
-    count = await here.service.count(Call(owner=who.owner), body)
-    return json_response(InputTokens(input_tokens=count), headers=_skipped(here, raw))
+    count = await state.service.count(Call(owner=caller.owner), body)
+    return json_response(InputTokens(input_tokens=count), headers=_skipped(state, raw))

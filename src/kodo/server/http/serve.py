@@ -1,36 +1,77 @@
-"""Starting the server: what is refused, the socket, and what is loaded when.
+"""The server's process: what it refuses to start with, its socket, ``server.json``, its signals, its order of stopping.
 
-Binding anything but a loopback address without a key is refused. The store is opened and the models begin to load before
-the rest is imported.
+Three files start the server, each naming the next: this one; :mod:`kodo.server.http.backends`, which opens the store and
+loads the models; and :mod:`kodo.server.http.app`, which builds everything above them. The application is imported while
+the models are loading, because both take a while.
+
+SIGTERM stops taking requests, lets those in flight finish, and exits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import ipaddress
+import json
+import os
+import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import uvicorn
 import uvloop
 
 from kodo.server.config import Settings
-from kodo.server.http.opening import Opened, WeightsError, any_key, opened
+from kodo.server.http.backends import WeightsError, has_keys, open_resources
 from kodo.server.lifecycle.errors import KodoError
 
 if TYPE_CHECKING:
-    from kodo.server.http.listening import Ready
+    from starlette.applications import Starlette
 
-Rest: TypeAlias = "Callable[[Settings, Opened, socket.socket, Ready | None], Awaitable[None]]"
+    from kodo.server.http.state import State
+
+OnReady: TypeAlias = Callable[[str], Awaitable[None]]
 
 
 class Refused(Exception):
-    """The server will not start like this; the message says why and what to do."""
+    """The server does not start with these settings; the message says why and what to do."""
+
+
+def serve(settings: Settings, on_ready: OnReady | None = None) -> None:
+    """Serve until a signal arrives. ``on_ready`` is awaited with the base URL once requests are accepted.
+
+    Raises:
+        Refused: a public address without a key, a port that is taken, half a TLS pair, a store or model that does not
+            open.
+    """
+    check_settings(settings)
+    with _open_socket(settings) as listener:
+        uvloop.run(_serve(settings, listener, on_ready))
+
+
+def check_settings(settings: Settings) -> None:
+    """Check what can be checked before anything starts.
+
+    Raises:
+        Refused: half a TLS pair, a certificate that is not there, or a public address without a key.
+    """
+    if (settings.tls_cert is None) != (settings.tls_key is None):
+        raise Refused("TLS needs both --tls-cert and --tls-key.")
+    for path in (settings.tls_cert, settings.tls_key):
+        if path is not None and not path.is_file():
+            raise Refused(f"There is no file {path}.")
+    if not is_loopback(settings.host) and not asyncio.run(has_keys(settings)):
+        raise Refused(
+            f"Refusing to serve on {settings.host} without an API key: anybody on the network could use it. "
+            "Make one with `kodo keys create`, or bind 127.0.0.1."
+        )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reachable from this machine alone."""
+    """Whether an address can be reached from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -39,49 +80,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def serve(settings: Settings, on_ready: Ready | None = None) -> None:
-    """Serve until a signal. ``on_ready`` is awaited with the base URL once requests are taken.
-
-    Raises:
-        Refused: a public address without a key, a port that is taken, half a TLS pair, a store or model that does not
-            open.
-    """
-    check(settings)
-    with _listening(settings) as listener:
-        uvloop.run(_serve(settings, listener, on_ready))
-
-
-async def _serve(settings: Settings, listener: socket.socket, on_ready: Ready | None) -> None:
-    try:
-        async with opened(settings) as ground:
-            listen = await asyncio.to_thread(_import_the_rest)  # while the models are loading
-            await listen(settings, ground, listener, on_ready)
-    except (KodoError, WeightsError) as error:
-        raise Refused(str(error)) from error
-
-
-def _import_the_rest() -> Rest:
-    from kodo.server.http.listening import listen
-
-    return listen
-
-
-def check(settings: Settings) -> None:
-    """What can be refused before anything starts. Raises :class:`Refused`."""
-    if (settings.tls_cert is None) != (settings.tls_key is None):
-        raise Refused("TLS needs both --tls-cert and --tls-key.")
-    for path in (settings.tls_cert, settings.tls_key):
-        if path is not None and not path.is_file():
-            raise Refused(f"There is no file {path}.")
-    if not is_loopback(settings.host) and not asyncio.run(any_key(settings)):
-        raise Refused(
-            f"Refusing to serve on {settings.host} without an API key: anybody on the network could use it. "
-            "Make one with `kodo keys create`, or bind 127.0.0.1."
-        )
-
-
 @contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
+def _open_socket(settings: Settings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -95,3 +95,102 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
     finally:
         listener.close()
+
+
+async def _serve(settings: Settings, listener: socket.socket, on_ready: OnReady | None) -> None:
+    try:
+        async with open_resources(settings) as resources:
+            await asyncio.to_thread(
+                importlib.import_module, "kodo.server.http.app"
+            )  # while the models are loading
+            from kodo.server.http.app import build_app, open_state
+
+            async with open_state(settings, resources) as state:
+                await _Server(build_app(state), state, listener, on_ready).serve(sockets=[listener])
+    except (KodoError, WeightsError) as error:
+        raise Refused(str(error)) from error
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with kodo's signals, order of stopping, and ``server.json``."""
+
+    def __init__(
+        self, app: Starlette, state: State, listener: socket.socket, on_ready: OnReady | None
+    ) -> None:
+        settings = state.settings
+        self._state = state
+        self._url = base_url(settings, listener)
+        self._on_ready = on_ready
+        self._greeting: asyncio.Task[None] | None = None
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                ssl_certfile=settings.tls_cert,
+                ssl_keyfile=settings.tls_key,
+                ws_max_size=settings.limits.body_bytes,
+                timeout_graceful_shutdown=int(settings.shutdown_seconds) + 5,
+                timeout_keep_alive=75,
+            )
+        )
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's, but the signal is not raised again at the end: there is state to close after it."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; then write ``server.json`` and await ``on_ready``."""
+        await super().startup(sockets)
+        _write_server_file(self._state.settings.home, self._url)
+        if self._on_ready is not None:
+            self._greeting = asyncio.ensure_future(self._on_ready(self._url))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop background work and refuse new requests first; uvicorn waits for the requests in flight."""
+        _remove_server_file(self._state.settings.home)
+        if self._greeting is not None:
+            self._greeting.cancel()
+        await self._state.batches.close()
+        closing = asyncio.create_task(self._state.service.close(self._state.settings.shutdown_seconds))
+        await super().shutdown(sockets)
+        await closing
+
+
+def base_url(settings: Settings, listener: socket.socket) -> str:
+    """The URL of a listening server, without ``/v1``."""
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if settings.tls_cert else 'http'}://{shown}:{port}"
+
+
+def _write_server_file(home: Path, url: str) -> None:
+    """``server.json``: how the client half finds the running server."""
+    text = json.dumps(
+        {
+            "pid": os.getpid(),
+            "url": url,
+            "host": url.partition("//")[2].rpartition(":")[0],
+            "port": int(url.rpartition(":")[2]),
+        }
+    )
+    temporary = home / f".server.json.{os.getpid()}"
+    temporary.write_text(text)
+    temporary.replace(home / "server.json")
+
+
+def _remove_server_file(home: Path) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        if json.loads((home / "server.json").read_text())["pid"] == os.getpid():
+            (home / "server.json").unlink()

@@ -26,7 +26,7 @@ class Session(Protocol):
         """Tell the client that its time is over."""
 
 
-async def attend(socket: WebSocket, session: Session, seconds: float) -> None:
+async def serve_connection(socket: WebSocket, session: Session, seconds: float) -> None:
     """Serve an accepted connection, at most so many seconds. What runs then is stopped first, so that the client's last
     frame is the one that says why."""
     try:

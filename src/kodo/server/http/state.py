@@ -1,4 +1,4 @@
-"""What an endpoint can reach: one value, made by ``server.app``, carried by the application."""
+"""What an endpoint can reach: one value, made by :mod:`kodo.server.http.app` and carried by the application."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from kodo.server.wire.decode import json_object
 
 @dataclass(frozen=True)
 class State:
-    """The server's parts."""
+    """The parts of a running server."""
 
     settings: Settings
     service: Service
@@ -41,20 +41,20 @@ class State:
 
     @property
     def models(self) -> dict[str, Backend]:
-        """What can answer, by name."""
+        """The models that can answer, by name."""
         return dict(self.service.models)
 
 
-def state(connection: HTTPConnection) -> State:
-    """The server's parts, from a request or socket."""
+def get_state(connection: HTTPConnection) -> State:
+    """The server's state, from a request or socket."""
     return cast(State, connection.app.state.kodo)
 
 
-def caller(connection: HTTPConnection) -> Caller:
-    """Who is calling: found by the guard."""
+def get_caller(connection: HTTPConnection) -> Caller:
+    """The caller that the guard identified."""
     return cast(Caller, connection.state.caller)
 
 
 async def json_body(request: Request) -> dict[str, object]:
     """The request's body as a checked JSON object. Raises ``TooLarge`` and ``BadBody``."""
-    return json_object(await read_body(request, state(request).settings.limits.body_bytes))
+    return json_object(await read_body(request, get_state(request).settings.limits.body_bytes))

@@ -23,8 +23,8 @@ from typing import Any
 from starlette.websockets import WebSocket
 
 from kodo.server.http.errors import UpgradeRequired, error_response, internal_error, translate
-from kodo.server.http.sockets import attend, frames, send
-from kodo.server.http.state import State, caller, state
+from kodo.server.http.sockets import frames, send, serve_connection
+from kodo.server.http.state import State, get_caller, get_state
 from kodo.server.lifecycle.errors import InvalidRequest, KodoError
 from kodo.server.lifecycle.plan import Call
 from kodo.server.lifecycle.ports import ContextItem
@@ -43,13 +43,15 @@ _LANE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 
 async def responses(socket: WebSocket) -> None:
     """The endpoint. Where WebSockets are switched off the upgrade is answered 426 at once: clients fall back."""
-    here = state(socket)
-    if not here.settings.websockets:
+    state = get_state(socket)
+    if not state.settings.websockets:
         error = UpgradeRequired("WebSockets are switched off on this server; use POST /v1/responses.")
         await socket.send_denial_response(error_response(error))
         return
     await socket.accept()
-    await attend(socket, _Connection(socket, here, caller(socket).owner), here.settings.connection_seconds)
+    await serve_connection(
+        socket, _Connection(socket, state, get_caller(socket).owner), state.settings.connection_seconds
+    )
 
 
 def _limit(code: str, message: str) -> InvalidRequest:
@@ -76,9 +78,9 @@ class _Memory:
 
 
 class _Connection:
-    def __init__(self, socket: WebSocket, here: State, owner: str) -> None:
+    def __init__(self, socket: WebSocket, state: State, owner: str) -> None:
         self._socket = socket
-        self._here = here
+        self._state = state
         self._owner = owner
         self._memory = _Memory()
         self._lanes: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
@@ -98,7 +100,7 @@ class _Connection:
 
     async def expire(self) -> None:
         """The error that clients connect again from."""
-        minutes = self._here.settings.connection_seconds / 60
+        minutes = self._state.settings.connection_seconds / 60
         await self.refuse(
             InvalidRequest(
                 f"A connection lasts at most {minutes:g} minutes; make a new one to go on.",
@@ -117,7 +119,7 @@ class _Connection:
     async def _take(self, data: bytes) -> None:
         lane = None
         try:
-            if len(data) > self._here.settings.limits.body_bytes:
+            if len(data) > self._state.settings.limits.body_bytes:
                 raise BadBody("The frame is too large.", None, "request_too_large")
             frame = json_object(data)
             if frame.get("type") != "response.create":
@@ -167,14 +169,14 @@ class _Connection:
         if frame.get("background"):
             raise BadBody("background is not for WebSockets.", "background", "unsupported_parameter")
         frame.pop("stream", None)
-        ticket = self._here.limits.admit(caller(self._socket))
+        ticket = self._state.limits.admit(get_caller(self._socket))
         run = None
         try:
             call = Call(
                 owner=self._owner, streamed=True, generate=generate is not False, local=self._memory.contexts
             )
-            run = await self._here.service.create(call, create_response(frame))
-            self._here.metrics.skipped(skipped_tools(frame))
+            run = await self._state.service.create(call, create_response(frame))
+            self._state.metrics.skipped(skipped_tools(frame))
             async for batch in run.events():
                 for event in batch:
                     await self._send(event, lane)
@@ -184,7 +186,7 @@ class _Connection:
                 self._memory.keep(run, lane)
         finally:
             if run is not None:
-                await self._here.service.stop(run)
+                await self._state.service.stop(run)
                 usage = run.response.usage
                 ticket.charge(usage.total_tokens if usage is not None else 0)
             ticket.close()

@@ -56,7 +56,7 @@ class Page(Value, frozen=True, kw_only=True):
     order: Literal["asc", "desc"] = "desc"
 
 
-class Aged(Value, frozen=True, kw_only=True):
+class RetentionRule(Value, frozen=True, kw_only=True):
     """Documents that are pruned: of a kind, created before a time (seconds since the epoch), and so is everything that
     stands directly inside them."""
 

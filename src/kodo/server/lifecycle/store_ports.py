@@ -15,7 +15,15 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.lifecycle.records import Aged, DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow
+from kodo.server.lifecycle.records import (
+    DocumentRow,
+    ItemRow,
+    KeyRow,
+    Page,
+    ReplayRow,
+    ResponseRow,
+    RetentionRule,
+)
 
 
 class ResponseStore(Protocol):
@@ -145,11 +153,11 @@ class RetentionStore(Protocol):
     """What keeps the store small and its size known."""
 
     async def prune(
-        self, before: float, *, aged: Sequence[Aged] = (), replays: float | None = None
+        self, before: float, *, rules: Sequence[RetentionRule] = (), replays: float | None = None
     ) -> dict[str, int]:
         """Delete what was created before a time (seconds since the epoch), as its owner would; counts by kind.
 
-        Final responses, documents that have aged (others are kept until somebody deletes them), and kept replays (``replays``:
+        Final responses, documents that a rule names (others are kept), and kept replays (``replays``:
         a time of their own; default the same).
         """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from kodo.server.lifecycle.records import Aged
+from kodo.server.lifecycle.records import RetentionRule
 from kodo.server.store import documents, responses
 
 CHUNK = 100
@@ -26,16 +26,16 @@ def old_responses(connection: sqlite3.Connection, before: float) -> list[tuple[s
     ).fetchall()
 
 
-def old_documents(connection: sqlite3.Connection, aged: Aged) -> list[tuple[str, str]]:
-    """Owner and id of the documents that have aged."""
-    statuses = aged.statuses or ()
-    which = f" AND d.status IN ({', '.join('?' * len(statuses))})" if aged.statuses is not None else ""
+def old_documents(connection: sqlite3.Connection, rule: RetentionRule) -> list[tuple[str, str]]:
+    """Owner and id of the documents that a rule prunes."""
+    statuses = rule.statuses or ()
+    which = f" AND d.status IN ({', '.join('?' * len(statuses))})" if rule.statuses is not None else ""
     return connection.execute(
         f"SELECT owner, id FROM documents d WHERE kind = ? AND created_at < ?{which} AND NOT EXISTS ("
         " SELECT 1 FROM documents inside"
         " WHERE inside.owner = d.owner AND inside.parent = d.id AND inside.created_at >= ?"
         ") ORDER BY seq",
-        (aged.kind, aged.before, *statuses, aged.before),
+        (rule.kind, rule.before, *statuses, rule.before),
     ).fetchall()
 
 

@@ -15,7 +15,15 @@ from typing import Any, TypeVar
 
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.lifecycle.records import Aged, DocumentRow, ItemRow, KeyRow, Page, ReplayRow, ResponseRow
+from kodo.server.lifecycle.records import (
+    DocumentRow,
+    ItemRow,
+    KeyRow,
+    Page,
+    ReplayRow,
+    ResponseRow,
+    RetentionRule,
+)
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import connections, documents, housekeeping, responses, schema
 from kodo.server.store import items as items_sql
@@ -294,13 +302,13 @@ class SqliteStore(Store):
     # --- housekeeping ---
 
     async def prune(
-        self, before: float, *, aged: Sequence[Aged] = (), replays: float | None = None
+        self, before: float, *, rules: Sequence[RetentionRule] = (), replays: float | None = None
     ) -> dict[str, int]:
         """See ``Store``. In small transactions: others write in between."""
         names = await self._read.aside(lambda connection: housekeeping.old_responses(connection, before))
         counts = {"responses": await self._in_chunks(housekeeping.prune_responses, names)}
-        for which in aged:
-            names = await self._read.aside(partial(housekeeping.old_documents, aged=which))
+        for which in rules:
+            names = await self._read.aside(partial(housekeeping.old_documents, rule=which))
             delete = partial(housekeeping.prune_documents, kind=which.kind)
             counts[which.kind] = await self._in_chunks(delete, names)
         limit = before if replays is None else replays

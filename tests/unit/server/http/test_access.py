@@ -14,7 +14,7 @@ from tests.serving import MODEL, Served, script, served, settings
 
 from kodo.server.config import LimitSettings
 from kodo.server.http.keys import digest
-from kodo.server.http.serve import Refused, check, is_loopback
+from kodo.server.http.serve import Refused, check_settings, is_loopback
 from kodo.server.lifecycle.records import KeyRow
 
 
@@ -29,7 +29,7 @@ async def make_key(server: Served, project: str = "default", **limits: int) -> s
         created_at=time.time(),
         **limits,
     )
-    await server.parts.store.put_key(row)
+    await server.state.store.put_key(row)
     return key
 
 
@@ -60,9 +60,9 @@ async def test_a_revoked_key_is_refused_at_once_and_the_server_stays_closed(tmp_
     async with served(settings(tmp_path)) as server:
         key = await make_key(server)
         await server.sdk(key).models.list()
-        (row,) = await server.parts.store.keys()
+        (row,) = await server.state.store.keys()
         revoked = {name: getattr(row, name) for name in row.__struct_fields__} | {"revoked_at": time.time()}
-        await server.parts.store.put_key(KeyRow(**revoked))
+        await server.state.store.put_key(KeyRow(**revoked))
         for wrong in (key, "none"):
             with pytest.raises(openai.AuthenticationError):
                 await server.sdk(wrong).models.list()
@@ -253,7 +253,7 @@ async def test_a_full_queue_is_a_503_with_retry_after(tmp_path: Path) -> None:
     slow = script(tmp_path, pace=5.0)
     limited = settings(tmp_path / "home", slow, limits=LimitSettings(queue=1), shutdown_seconds=0)
     async with served(limited) as server:
-        admission = server.parts.models[MODEL].admission
+        admission = server.state.models[MODEL].admission
         admission.parallel = 1
         sdk = server.sdk()
         waiting = [
@@ -273,14 +273,14 @@ async def test_a_full_queue_is_a_503_with_retry_after(tmp_path: Path) -> None:
 def test_a_public_address_without_a_key_is_refused(tmp_path: Path) -> None:
     """And the reason says what to do."""
     with pytest.raises(Refused, match="kodo keys create"):
-        check(settings(tmp_path, host="0.0.0.0"))
-    check(settings(tmp_path, host="127.0.0.1"))
+        check_settings(settings(tmp_path, host="0.0.0.0"))
+    check_settings(settings(tmp_path, host="127.0.0.1"))
 
 
 def test_half_a_tls_pair_is_refused(tmp_path: Path) -> None:
     """A certificate needs its key."""
     with pytest.raises(Refused, match="--tls-key"):
-        check(settings(tmp_path, tls_cert=tmp_path / "cert.pem"))
+        check_settings(settings(tmp_path, tls_cert=tmp_path / "cert.pem"))
 
 
 @pytest.mark.parametrize(

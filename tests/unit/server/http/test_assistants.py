@@ -454,7 +454,7 @@ async def test_a_run_is_cancelled_while_it_waits_for_outputs(tmp_path: Path) -> 
         await c.ask("POST", f"threads/{thread}/runs/{run['id']}/cancel")
         await c.until(thread, run["id"], "cancelled")
         assert [step["status"] for step in await c.steps(thread, run["id"])] == ["completed", "cancelled"]
-        items, _ = await c.server.parts.store.list_items("default", thread, Page())
+        items, _ = await c.server.state.store.list_items("default", thread, Page())
         assert {type(row.context.item) for row in items} == {Item}
         assert (await c.over(thread))["status"] == "completed"
 
@@ -494,7 +494,7 @@ async def test_a_turn_that_cannot_be_stored_fails_the_run_and_leaves_nothing(
 ) -> None:
     """The end is tried again until the store takes it; what the turn had written already is taken away."""
     async with client(tmp_path, CALLS, said("next")) as c:
-        thread, store, refusals = await c.thread("hi"), c.server.parts.store, [2]
+        thread, store, refusals = await c.thread("hi"), c.server.state.store, [2]
         append, update = store.append_items, store.update_document
 
         async def append_items(*args: Any) -> None:
@@ -521,7 +521,7 @@ async def test_outputs_that_could_not_be_stored_are_submitted_again(
 ) -> None:
     """What the first attempt has left of them is not there twice."""
     async with client(tmp_path, CALLS, said("three")) as c:
-        thread, store = await c.thread("add"), c.server.parts.store
+        thread, store = await c.thread("add"), c.server.state.store
         run = await c.over(thread)
         path, body = f"threads/{thread}/runs/{run['id']}/submit_tool_outputs", {"tool_outputs": OUTPUTS}
         with monkeypatch.context() as patch:
@@ -602,7 +602,7 @@ async def test_a_thread_is_deleted_with_its_run(tmp_path: Path) -> None:
                     if event.event == "thread.message.delta":
                         await c.ask("DELETE", f"threads/{thread}")
         await c.refused("GET", f"threads/{thread}/runs", status=404)
-        assert not await c.server.parts.store.unfinished_documents("thread.run", ["in_progress", "queued"])
+        assert not await c.server.state.store.unfinished_documents("thread.run", ["in_progress", "queued"])
 
 
 # --- what a run may set ----------------------------------------------------------------------------------------------
@@ -815,8 +815,8 @@ async def test_a_run_is_taken_up_at_the_next_start(tmp_path: Path) -> None:
         path = f"threads/{thread}/runs/{run_id}/submit_tool_outputs"
         await c.ask("POST", path, {"tool_outputs": OUTPUTS})
         await c.until(thread, run_id, "in_progress")
-        store = c.server.parts.store
-        half = new_row(c.server.parts.service.ids, Item(role="assistant", content=(InputText(text="half"),)))
+        store = c.server.state.store
+        half = new_row(c.server.state.service.ids, Item(role="assistant", content=(InputText(text="half"),)))
         await store.append_items("default", thread, [half])
     async with client(tmp_path, said("three"), assistant=assistant) as c:
         done = await c.until(thread, run_id, "completed")
@@ -828,7 +828,7 @@ async def test_a_run_is_taken_up_at_the_next_start(tmp_path: Path) -> None:
             ("assistant", "Let me see."),
             ("assistant", "three"),
         ]
-        items, _ = await c.server.parts.store.list_items("default", thread, Page())
+        items, _ = await c.server.state.store.list_items("default", thread, Page())
         assert half.id not in [row.id for row in items]
         assert len(items) == 7
 
@@ -838,7 +838,7 @@ async def test_a_turn_is_made_once_however_near_to_its_end_it_is_cut(
 ) -> None:
     """Stopped when all but the end of the run was stored, it leaves one answer, one step, and the tokens of one turn."""
     async with client(tmp_path, said("three")) as c:
-        store, cut = c.server.parts.store, asyncio.Event()
+        store, cut = c.server.state.store, asyncio.Event()
         update = store.update_document
 
         async def update_document(row: DocumentRow) -> None:
@@ -857,7 +857,7 @@ async def test_a_turn_is_made_once_however_near_to_its_end_it_is_cut(
         (step,) = await c.steps(thread, run_id)
         assert step["usage"]["total_tokens"] == done["usage"]["total_tokens"]
         assert await c.texts(thread) == [("user", "add"), ("assistant", "three")]
-        assert len(await c.server.parts.store.all_items("default", thread)) == 2
+        assert len(await c.server.state.store.all_items("default", thread)) == 2
 
 
 async def test_a_run_whose_time_is_over_expires_at_the_next_start(tmp_path: Path) -> None:

@@ -313,7 +313,7 @@ async def test_a_batch_that_expires_hands_over_what_was_finished(tmp_path: Path)
         sdk = server.sdk()
         batch = await submit(sdk, jsonl(line("a"), line("b", input="wait"), line("c", input="wait")))
         await _partly(sdk, batch.id, 1)
-        server.parts.service.clock = Later(server, 24 * 3600)
+        server.state.service.clock = Later(server, 24 * 3600)
         done = await finished(sdk, batch.id)
         assert done.status == "expired"
         assert done.expired_at is not None
@@ -381,7 +381,7 @@ async def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
 async def test_a_batch_stands_back_for_interactive_requests_and_still_finishes(tmp_path: Path) -> None:
     """With one place in the engine, a question does not wait for the request that runs, nor for those behind it."""
     async with served(settings(tmp_path / "home", script(tmp_path, pace=0.01))) as server:
-        server.parts.models[MODEL].admission.parallel = 1
+        server.state.models[MODEL].admission.parallel = 1
         sdk = server.sdk()
         texts = {f"{n}": f"{n} {'word ' * 80}" for n in range(8)}
         batch = await submit(sdk, jsonl(*(line(id_, input=text) for id_, text in texts.items())))
@@ -401,7 +401,7 @@ async def test_a_batch_stands_back_for_interactive_requests_and_still_finishes(t
 async def test_no_more_of_the_input_is_in_memory_than_the_engine_can_use(tmp_path: Path) -> None:
     """However many batches there are, their requests in hand together are twice what the engine works on."""
     async with served(settings(tmp_path / "home", slow(tmp_path))) as server:
-        admission = server.parts.models[MODEL].admission
+        admission = server.state.models[MODEL].admission
         admission.parallel = 3
         sdk = server.sdk()
         batches = [
@@ -446,7 +446,7 @@ async def test_an_engine_that_is_away_is_waited_for_and_one_that_breaks_is_asked
     async def build(*_: object) -> Flaky:
         return Flaky(list(errors))
 
-    monkeypatch.setattr("kodo.server.http.opening.build", build)
+    monkeypatch.setattr("kodo.server.http.backends.build", build)
     async with served(settings(tmp_path)) as server:
         sdk = server.sdk()
         done = await finished(sdk, (await submit(sdk, jsonl(line("a")))).id)

@@ -67,7 +67,7 @@ async def test_a_bug_is_an_answer_too(tmp_path: Path, monkeypatch: pytest.Monkey
         raise LookupError("secret")
 
     async with served(settings(tmp_path)) as here, here.http() as http:
-        monkeypatch.setattr(type(here.parts), "models", property(bug))
+        monkeypatch.setattr(type(here.state), "models", property(bug))
         answer = await http.get("/v1/models")
     assert answer.status_code == 500
     assert answer.headers["x-request-id"].startswith("req_")

@@ -30,7 +30,7 @@ class Later:
     """A clock that is ahead."""
 
     def __init__(self, server: Served, seconds: float) -> None:
-        self._clock = server.parts.service.clock
+        self._clock = server.state.service.clock
         self._seconds = seconds
 
     def now(self) -> float:
@@ -39,7 +39,7 @@ class Later:
 
 def on_disk(server: Served) -> list[str]:
     """Names in the folder of files."""
-    return sorted(path.name for path in (server.parts.settings.home / "files").iterdir())
+    return sorted(path.name for path in (server.state.settings.home / "files").iterdir())
 
 
 async def test_bytes_come_back_as_they_went_and_only_to_their_owner(tmp_path: Path) -> None:
@@ -146,11 +146,11 @@ async def test_a_file_that_expired_is_gone(tmp_path: Path) -> None:
         kept = await sdk.files.create(file=("f", b"x"), purpose="user_data")
         assert soon.expires_at == soon.created_at + 3600
         assert month.expires_at == month.created_at + 30 * 86400
-        server.parts.files._clock = Later(server, 3601)
+        server.state.files._clock = Later(server, 3601)
         with pytest.raises(openai.NotFoundError):
             await sdk.files.content(soon.id)
         assert {file.id async for file in sdk.files.list()} == {month.id, kept.id}
-        assert await server.parts.files.sweep() == 1
+        assert await server.state.files.sweep() == 1
         assert on_disk(server) == sorted([month.id, kept.id])
 
 
@@ -245,7 +245,7 @@ async def test_what_a_crash_left_is_cleared_away_at_the_next_start(tmp_path: Pat
     async with served(given) as server:
         sdk = server.sdk()
         kept = await sdk.files.create(file=("f", b"kept"), purpose="user_data")
-        store = server.parts.store
+        store = server.state.store
         for name, kind, status in (
             ("file-aa", "file", "uploading"),
             ("file-bb", "file", "deleting"),
@@ -260,7 +260,7 @@ async def test_what_a_crash_left_is_cleared_away_at_the_next_start(tmp_path: Pat
         assert [file.id for file in (await server.sdk().files.list()).data] == [kept.id]
         assert (await server.sdk().files.content(kept.id)).content == b"kept"
         for kind in ("file", "upload.part"):
-            assert not await server.parts.store.unfinished_documents(kind, ("uploading", "deleting"))
+            assert not await server.state.store.unfinished_documents(kind, ("uploading", "deleting"))
 
 
 # --- uploads ---------------------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ async def test_an_upload_that_is_over_takes_nothing_more(tmp_path: Path) -> None
         ]
         completed = await sdk.uploads.complete(done.id, part_ids=parts[:1])
         assert (await sdk.uploads.cancel(cancelled.id)).status == "cancelled"
-        server.parts.uploads._clock = Later(server, 3601)
+        server.state.uploads._clock = Later(server, 3601)
         for upload, part in zip((done, cancelled, expired), parts, strict=True):
             for call in (
                 sdk.uploads.parts.create(upload.id, data=b"x"),

@@ -62,7 +62,7 @@ async def test_what_a_client_left_is_counted_and_kept(tmp_path: Path) -> None:
         await stream.close()
         while (kept := await sdk.responses.retrieve(response_id)).status == "in_progress":
             await asyncio.sleep(0.01)
-        assert server.parts.models[MODEL].admission.running == 0
+        assert server.state.models[MODEL].admission.running == 0
     assert kept.status == "cancelled"
     assert kept.usage is not None
     assert kept.usage.output_tokens == 3

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from kodo.server.http.sockets import attend, frames, send
+from kodo.server.http.sockets import frames, send, serve_connection
 
 
 class Recorded:
@@ -55,14 +55,14 @@ async def test_at_its_end_what_runs_is_stopped_before_the_client_is_told(broken:
     session = Recorded(None)
     socket = _socket(session, broken=broken)
     await socket.accept()
-    await attend(socket, session, 0.01)
+    await serve_connection(socket, session, 0.01)
     assert session.asked == ["websocket.accept", "serve", "close", "expire", "websocket.close 1000", "close"]
 
 
 async def test_a_client_that_goes_is_told_nothing() -> None:
     """What runs is stopped."""
     session = Recorded(WebSocketDisconnect())
-    await attend(_socket(session), session, 60)
+    await serve_connection(_socket(session), session, 60)
     assert session.asked == ["serve", "close"]
 
 
@@ -70,7 +70,7 @@ async def test_a_bug_stops_what_runs_and_is_not_swallowed() -> None:
     """It goes to the server's log."""
     session = Recorded(ZeroDivisionError())
     with pytest.raises(ZeroDivisionError):
-        await attend(_socket(session), session, 60)
+        await serve_connection(_socket(session), session, 60)
     assert session.asked == ["serve", "close"]
 
 

@@ -17,10 +17,10 @@ from openai.types.responses import Response
 from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.store.test_failures import integrity, page_limit
 
-from kodo.server.http.app import build_app, running
-from kodo.server.http.housekeeping import Ages, keep_pruning
+from kodo.server.http.app import build_app, open_state
 from kodo.server.http.idempotency import KEPT_SECONDS
 from kodo.server.http.keys import digest
+from kodo.server.http.retention import RetentionPolicy, prune_periodically
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import KeyRow, ReplayRow, ResponseRow
 from kodo.server.lifecycle.store_ports import Store
@@ -367,7 +367,7 @@ async def test_background_steps_aside_for_an_interactive_request_and_goes_on(slo
 
 async def stream_now(server: Served, response_id: str) -> list[bytes]:
     """The log entries that are stored just now."""
-    return list(await server.parts.store.read_log(response_id))
+    return list(await server.state.store.read_log(response_id))
 
 
 # --- idempotency -----------------------------------------------------------------------------------------------------
@@ -393,7 +393,7 @@ async def test_a_repeated_request_gets_the_first_answer(server: Served) -> None:
             assert again.headers["idempotent-replayed"] == "true"
             other = await post(http, key, "y", **more)
             assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
-        assert (await server.parts.store.stats())["rows"]["responses"] == 3
+        assert (await server.state.store.stats())["rows"]["responses"] == 3
         assert (await post(http, "", "x")).status_code == 400
         assert (await post(http, "k" * 256, "x")).status_code == 400
 
@@ -406,7 +406,7 @@ async def test_two_at_once_run_once(slow: Served) -> None:
         )
         assert [answer.status_code for answer in answers] == [200] * 5 + [409]
         assert len({answer.content for answer in answers[:5]}) == 1
-        assert (await slow.parts.store.stats())["rows"]["responses"] == 1
+        assert (await slow.state.store.stats())["rows"]["responses"] == 1
 
 
 class MovedClock:
@@ -421,10 +421,10 @@ class MovedClock:
 
 async def test_a_key_lasts_a_day_and_belongs_to_its_project(tmp_path: Path) -> None:
     """By a clock that is moved: after 24 hours the key is fresh again; another project's key of that name is another."""
-    async with running(settings(tmp_path)) as parts:
+    async with open_state(settings(tmp_path)) as state:
         clock = MovedClock()
-        parts.service.clock = clock
-        transport = httpx2.ASGITransport(app=build_app(parts))
+        state.service.clock = clock
+        transport = httpx2.ASGITransport(app=build_app(state))
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             first = await post(http, "k", "x")
             clock.moved = KEPT_SECONDS - 60
@@ -435,7 +435,7 @@ async def test_a_key_lasts_a_day_and_belongs_to_its_project(tmp_path: Path) -> N
             assert (fresh.status_code, fresh.content == first.content) == (200, False)
             assert (await post(http, "k", "y")).content == fresh.content
             digest = ReplayRow(digest=b"other", created_at=clock.now())
-            assert await parts.store.claim_replay("other project", "k", digest, expired=0) is None
+            assert await state.store.claim_replay("other project", "k", digest, expired=0) is None
 
 
 async def test_a_server_error_is_not_kept(tmp_path: Path) -> None:
@@ -488,7 +488,7 @@ async def test_a_short_history_is_kept_whole(server: Served) -> None:
 async def test_a_compaction_that_was_changed_or_is_somebody_elses_is_refused(tmp_path: Path) -> None:
     """400 that names the field, for every changed part of it and for another project."""
     async with served(settings(tmp_path)) as server:
-        store = server.parts.store
+        store = server.state.store
         for project in ("mine", "other"):
             row = KeyRow(
                 id=project, name="", project=project, hash=digest(f"sk-{project}"), hint="", created_at=0.0
@@ -556,12 +556,14 @@ async def test_old_responses_are_deleted_and_conversations_stay(tmp_path: Path) 
         await server.sdk().responses.retrieve(made.id)
         later = MovedClock()
         later.moved = 29 * 86400
-        pruning = asyncio.create_task(keep_pruning(server.parts.store, later.now, Ages(30), every=0.02))
-        while (await server.parts.store.stats())["rows"]["replays"]:
+        pruning = asyncio.create_task(
+            prune_periodically(server.state.store, later.now, RetentionPolicy(30), every=0.02)
+        )
+        while (await server.state.store.stats())["rows"]["replays"]:
             await asyncio.sleep(0.01)
         await server.sdk().responses.retrieve(made.id)
         later.moved = 31 * 86400
-        while (await server.parts.store.stats())["rows"]["responses"]:
+        while (await server.state.store.stats())["rows"]["responses"]:
             await asyncio.sleep(0.01)
         pruning.cancel()
         with pytest.raises(openai.NotFoundError):
@@ -571,7 +573,7 @@ async def test_old_responses_are_deleted_and_conversations_stay(tmp_path: Path) 
 
 async def test_a_full_disk_is_a_500_and_service_goes_on(slow: Served, tmp_path: Path) -> None:
     """Nothing half-done is acknowledged: 500 in the envelope, reads go on; what ran ends once there is room."""
-    sdk, store = slow.sdk(), slow.parts.store
+    sdk, store = slow.sdk(), slow.state.store
     assert isinstance(store, SqliteStore)
     kept = await sdk.responses.create(model=MODEL, input="kept")
     conversation = await sdk.conversations.create()
@@ -627,8 +629,8 @@ async def test_an_end_that_cannot_be_stored(tmp_path: Path, monkeypatch: pytest.
     """Plain: 500. Streamed: response.failed. Background: goes on once it can. All are stored as they were told."""
     monkeypatch.setattr("kodo.server.lifecycle.run.RETRY_SECONDS", 0.02)
     async with served(settings(tmp_path)) as server:
-        broken: Any = Broken(server.parts.store)
-        server.parts.service.store = broken
+        broken: Any = Broken(server.state.store)
+        server.state.service.store = broken
         sdk = server.sdk()
         with pytest.raises(openai.InternalServerError) as caught:
             await sdk.responses.create(model=MODEL, input="x", metadata={"a": "plain"})
@@ -645,7 +647,7 @@ async def test_an_end_that_cannot_be_stored(tmp_path: Path, monkeypatch: pytest.
             await sdk.responses.cancel(waiting.id)
         broken.down = False
         assert (await over(server, waiting.id)).status == "completed"
-        while await server.parts.store.unfinished():
+        while await server.state.store.unfinished():
             await asyncio.sleep(0.01)
         assert (await sdk.responses.retrieve(failed.id)).to_dict() == failed.to_dict()
         assert (await stream(server, failed.id)) == [event.to_dict() for event in events]

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from kodo.server.http.assistants import papers, translate
 from kodo.server.http.assistants.papers import ASSISTANT
 from kodo.server.http.bodies import json_response
-from kodo.server.http.lists import page_of, query_of, wire_list
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.wire import assistants as wire
 
@@ -20,15 +20,15 @@ PAGE = ("after", "before", "limit", "order")
 
 async def create(request: Request) -> Response:
     """``POST /v1/assistants``."""
-    here, owner = state(request), caller(request).owner
+    state, owner = get_state(request), get_caller(request).owner
     body = translate.body(await json_body(request), wire.CreateAssistant)
-    here.service.backend(body.model)
-    now = here.service.clock.now()
+    state.service.backend(body.model)
+    now = state.service.clock.now()
     blank = wire.Assistant(
-        id=here.service.ids.new("asst"), created_at=int(now), model=body.model, metadata={}
+        id=state.service.ids.new("asst"), created_at=int(now), model=body.model, metadata={}
     )
     value = _with(blank, body)
-    await here.store.put_document(papers.row_of(ASSISTANT, owner, value, at=now))
+    await state.store.put_document(papers.row_of(ASSISTANT, owner, value, at=now))
     return json_response(value)
 
 
@@ -39,31 +39,31 @@ async def retrieve(request: Request) -> Response:
 
 async def update(request: Request) -> Response:
     """``POST /v1/assistants/{id}``."""
-    here = state(request)
+    state = get_state(request)
     body = translate.body(await json_body(request), wire.UpdateAssistant)
     row = await _found(request)
     value = _with(msgspec.json.decode(row.body, type=wire.Assistant), body)
-    here.service.backend(value.model)
-    return json_response(await papers.changed(here.store, row, value))
+    state.service.backend(value.model)
+    return json_response(await papers.changed(state.store, row, value))
 
 
 async def delete(request: Request) -> Response:
     """``DELETE /v1/assistants/{id}``; runs that it has begun go on."""
     row = await _found(request)
-    await state(request).store.delete_document(ASSISTANT, row.owner, row.id)
+    await get_state(request).store.delete_document(ASSISTANT, row.owner, row.id)
     return json_response(wire.Deleted(id=row.id, object="assistant.deleted"))
 
 
 async def list_assistants(request: Request) -> Response:
     """``GET /v1/assistants``."""
     page = page_of(query_of(request, PAGE))
-    rows, more = await state(request).store.list_documents(ASSISTANT, caller(request).owner, page)
+    rows, more = await get_state(request).store.list_documents(ASSISTANT, get_caller(request).owner, page)
     return json_response(wire_list([msgspec.Raw(row.body) for row in rows], [row.id for row in rows], more))
 
 
 async def _found(request: Request) -> DocumentRow:
     return await papers.found(
-        state(request).store, ASSISTANT, caller(request).owner, request.path_params["assistant_id"]
+        get_state(request).store, ASSISTANT, get_caller(request).owner, request.path_params["assistant_id"]
     )
 
 

@@ -10,24 +10,24 @@ from kodo.server.http.assistants import papers, translate
 from kodo.server.http.assistants.assistants import PAGE
 from kodo.server.http.assistants.papers import MESSAGE
 from kodo.server.http.bodies import json_response
-from kodo.server.http.lists import matching, page_of, query_of, wire_list
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.pagination import matching, page_of, query_of, wire_list
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.wire import assistants as wire
 
 
 async def create(request: Request) -> Response:
     """``POST /v1/threads/{id}/messages``: not while a run is active there."""
-    here, owner, thread_id = state(request), caller(request).owner, request.path_params["thread_id"]
+    state, owner, thread_id = get_state(request), get_caller(request).owner, request.path_params["thread_id"]
     body = translate.body(await json_body(request), wire.CreateMessage)
-    async with here.runs.quiet(owner, thread_id):
-        (message,) = await papers.new_messages(here.service, owner, thread_id, [body]).add(here.store)
+    async with state.runs.quiet(owner, thread_id):
+        (message,) = await papers.new_messages(state.service, owner, thread_id, [body]).add(state.store)
     return json_response(message)
 
 
 async def list_messages(request: Request) -> Response:
     """``GET /v1/threads/{id}/messages``; ``run_id``: those of one run only."""
-    store, owner = state(request).store, caller(request).owner
+    store, owner = get_state(request).store, get_caller(request).owner
     query = query_of(request, (*PAGE, "run_id"))
     thread = await papers.found(store, papers.THREAD, owner, request.path_params["thread_id"])
     run_id = query.get("run_id")
@@ -49,24 +49,24 @@ async def update(request: Request) -> Response:
     body = translate.body(await json_body(request), wire.NewMetadata)
     row = await _found(request)
     value = papers.with_metadata(_message(row), body)
-    return json_response(await papers.changed(state(request).store, row, value))
+    return json_response(await papers.changed(get_state(request).store, row, value))
 
 
 async def delete(request: Request) -> Response:
     """``DELETE /v1/threads/{id}/messages/{id}``: the model is not shown it any more. Not while a run is active there."""
-    here = state(request)
+    state = get_state(request)
     row = await _found(request)
-    async with here.runs.quiet(row.owner, request.path_params["thread_id"]):
-        await here.store.delete_item(row.owner, request.path_params["thread_id"], row.id)
-        await here.store.delete_document(MESSAGE, row.owner, row.id)
+    async with state.runs.quiet(row.owner, request.path_params["thread_id"]):
+        await state.store.delete_item(row.owner, request.path_params["thread_id"], row.id)
+        await state.store.delete_document(MESSAGE, row.owner, row.id)
     return json_response(wire.Deleted(id=row.id, object="thread.message.deleted"))
 
 
 async def _found(request: Request) -> DocumentRow:
     return await papers.found(
-        state(request).store,
+        get_state(request).store,
         MESSAGE,
-        caller(request).owner,
+        get_caller(request).owner,
         request.path_params["message_id"],
         parent=request.path_params["thread_id"],
     )

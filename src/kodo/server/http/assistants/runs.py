@@ -11,8 +11,8 @@ from kodo.server.http.assistants.job import Job
 from kodo.server.http.assistants.stream import DONE, error_frame, frame
 from kodo.server.http.bodies import EventStream, json_response
 from kodo.server.http.limits import Ticket
-from kodo.server.http.lists import page_of, query_of, wire_list
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.wire import assistants as wire
 
 INCLUDE = ("include", "include[]")
@@ -35,22 +35,22 @@ async def create_with_thread(request: Request) -> Response:
 async def _create(
     request: Request, kind: type[wire.CreateRun] | type[wire.CreateThreadAndRun], thread_id: str | None
 ) -> Response:
-    here, who = state(request), caller(request)
-    ticket = here.limits.admit(who)
+    state, caller = get_state(request), get_caller(request)
+    ticket = state.limits.admit(caller)
     with ticket.starting():
         query_of(request, INCLUDE)
         body = translate.body(await json_body(request), kind)
-        job = await here.runs.create(who.owner, body, thread_id, charge=ticket.charge)
+        job = await state.runs.create(caller.owner, body, thread_id, charge=ticket.charge)
     return _answer(job, ticket, 0 if body.stream else None)
 
 
 async def submit_tool_outputs(request: Request) -> Response:
     """``POST /v1/threads/{id}/runs/{id}/submit_tool_outputs``."""
-    here, who, path = state(request), caller(request), request.path_params
-    ticket = here.limits.admit(who)
+    state, caller, path = get_state(request), get_caller(request), request.path_params
+    ticket = state.limits.admit(caller)
     with ticket.starting():
         body = translate.body(await json_body(request), wire.SubmitToolOutputs)
-        job = await here.runs.waiting(who.owner, path["thread_id"], path["run_id"])
+        job = await state.runs.waiting(caller.owner, path["thread_id"], path["run_id"])
         position = job.position
         await job.submit(body.tool_outputs)
     return _answer(job, ticket, position if body.stream else None)
@@ -78,27 +78,29 @@ def _answer(job: Job, ticket: Ticket, stream_from: int | None) -> Response:
 async def retrieve(request: Request) -> Response:
     """``GET /v1/threads/{id}/runs/{id}``."""
     path = request.path_params
-    run = await state(request).runs.get(caller(request).owner, path["thread_id"], path["run_id"])
+    run = await get_state(request).runs.get(get_caller(request).owner, path["thread_id"], path["run_id"])
     return json_response(run, headers={"openai-poll-after-ms": POLL_MS})
 
 
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}/runs/{id}``: its metadata."""
     body = translate.body(await json_body(request), wire.NewMetadata)
-    path, runs = request.path_params, state(request).runs
-    return json_response(await runs.update(caller(request).owner, path["thread_id"], path["run_id"], body))
+    path, runs = request.path_params, get_state(request).runs
+    return json_response(
+        await runs.update(get_caller(request).owner, path["thread_id"], path["run_id"], body)
+    )
 
 
 async def cancel(request: Request) -> Response:
     """``POST /v1/threads/{id}/runs/{id}/cancel``."""
-    path, runs = request.path_params, state(request).runs
-    return json_response(await runs.cancel(caller(request).owner, path["thread_id"], path["run_id"]))
+    path, runs = request.path_params, get_state(request).runs
+    return json_response(await runs.cancel(get_caller(request).owner, path["thread_id"], path["run_id"]))
 
 
 async def list_runs(request: Request) -> Response:
     """``GET /v1/threads/{id}/runs``."""
-    here, owner = state(request), caller(request).owner
+    state, owner = get_state(request), get_caller(request).owner
     page = page_of(query_of(request, PAGE))
-    thread = await papers.found(here.store, papers.THREAD, owner, request.path_params["thread_id"])
-    rows, more = await here.store.list_documents(papers.RUN, owner, page, parent=thread.id)
-    return json_response(wire_list([here.runs.value(row) for row in rows], [row.id for row in rows], more))
+    thread = await papers.found(state.store, papers.THREAD, owner, request.path_params["thread_id"])
+    rows, more = await state.store.list_documents(papers.RUN, owner, page, parent=thread.id)
+    return json_response(wire_list([state.runs.value(row) for row in rows], [row.id for row in rows], more))

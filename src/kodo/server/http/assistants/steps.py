@@ -10,8 +10,8 @@ from kodo.server.http.assistants import papers
 from kodo.server.http.assistants.assistants import PAGE
 from kodo.server.http.assistants.runs import INCLUDE
 from kodo.server.http.bodies import json_response
-from kodo.server.http.lists import page_of, query_of, wire_list
-from kodo.server.http.state import caller, state
+from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.state import get_caller, get_state
 from kodo.server.lifecycle.records import DocumentRow
 
 
@@ -19,7 +19,7 @@ async def list_steps(request: Request) -> Response:
     """``GET /v1/threads/{id}/runs/{id}/steps``."""
     page = page_of(query_of(request, (*PAGE, *INCLUDE)))
     run = await _run(request)
-    rows, more = await state(request).store.list_documents(papers.STEP, run.owner, page, parent=run.id)
+    rows, more = await get_state(request).store.list_documents(papers.STEP, run.owner, page, parent=run.id)
     return json_response(wire_list([msgspec.Raw(row.body) for row in rows], [row.id for row in rows], more))
 
 
@@ -28,7 +28,7 @@ async def retrieve(request: Request) -> Response:
     query_of(request, INCLUDE)
     run = await _run(request)
     row = await papers.found(
-        state(request).store, papers.STEP, run.owner, request.path_params["step_id"], parent=run.id
+        get_state(request).store, papers.STEP, run.owner, request.path_params["step_id"], parent=run.id
     )
     return json_response(msgspec.Raw(row.body))
 
@@ -36,5 +36,9 @@ async def retrieve(request: Request) -> Response:
 async def _run(request: Request) -> DocumentRow:
     path = request.path_params
     return await papers.found(
-        state(request).store, papers.RUN, caller(request).owner, path["run_id"], parent=path["thread_id"]
+        get_state(request).store,
+        papers.RUN,
+        get_caller(request).owner,
+        path["run_id"],
+        parent=path["thread_id"],
     )

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from kodo.server.http.assistants import papers, translate
 from kodo.server.http.bodies import json_response
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.wire import assistants as wire
 
@@ -16,7 +16,7 @@ from kodo.server.wire import assistants as wire
 async def create(request: Request) -> Response:
     """``POST /v1/threads``."""
     body = translate.body(await json_body(request), wire.CreateThread)
-    return json_response(await state(request).runs.new_thread(caller(request).owner, body))
+    return json_response(await get_state(request).runs.new_thread(get_caller(request).owner, body))
 
 
 async def retrieve(request: Request) -> Response:
@@ -29,17 +29,17 @@ async def update(request: Request) -> Response:
     body = translate.body(await json_body(request), wire.NewMetadata)
     row = await _found(request)
     value = papers.with_metadata(msgspec.json.decode(row.body, type=wire.Thread), body)
-    return json_response(await papers.changed(state(request).store, row, value))
+    return json_response(await papers.changed(get_state(request).store, row, value))
 
 
 async def delete(request: Request) -> Response:
     """``DELETE /v1/threads/{id}``, with its messages and runs."""
     thread_id = request.path_params["thread_id"]
-    await state(request).runs.delete_thread(caller(request).owner, thread_id)
+    await get_state(request).runs.delete_thread(get_caller(request).owner, thread_id)
     return json_response(wire.Deleted(id=thread_id, object="thread.deleted"))
 
 
 async def _found(request: Request) -> DocumentRow:
     return await papers.found(
-        state(request).store, papers.THREAD, caller(request).owner, request.path_params["thread_id"]
+        get_state(request).store, papers.THREAD, get_caller(request).owner, request.path_params["thread_id"]
     )

@@ -14,8 +14,8 @@ from starlette.responses import Response
 from kodo.server.http.bodies import json_response
 from kodo.server.http.chat import answer, serving
 from kodo.server.http.chat.request import chat_request
-from kodo.server.http.lists import matching, page_of, query_of, wire_list
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.pagination import matching, page_of, query_of, wire_list
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.plan import Call
 from kodo.server.lifecycle.records import DocumentRow
@@ -121,7 +121,7 @@ async def _keep(service: Service, owner: str, body: chat.ChatRequest, value: cha
 
 async def _found(request: Request) -> tuple[DocumentRow, _Kept]:
     completion_id = request.path_params["completion_id"]
-    row = await state(request).store.get_document(KIND, caller(request).owner, completion_id)
+    row = await get_state(request).store.get_document(KIND, get_caller(request).owner, completion_id)
     if row is None:
         raise NotFound(
             f"Chat completion with id '{completion_id}' not found.",
@@ -146,7 +146,7 @@ async def update(request: Request) -> Response:
     row, kept = await _found(request)
     value = msgspec.structs.replace(kept.completion, metadata=dict(body.metadata or {}))
     changed = _encode(msgspec.structs.replace(kept, completion=value))
-    await state(request).store.update_document(
+    await get_state(request).store.update_document(
         msgspec.structs.replace(row, body=changed, version=row.version + 1)
     )
     return json_response(value)
@@ -155,14 +155,14 @@ async def update(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """``DELETE /v1/chat/completions/{id}``."""
     row, _ = await _found(request)
-    await state(request).store.delete_document(KIND, row.owner, row.id)
+    await get_state(request).store.delete_document(KIND, row.owner, row.id)
     return json_response({"id": row.id, "object": "chat.completion.deleted", "deleted": True})
 
 
 async def list_stored(request: Request) -> Response:
     """``GET /v1/chat/completions``: the stored ones, oldest first, by model and metadata."""
     query = query_of(request, ("after", "limit", "order", "model"), prefix="metadata[")
-    store, owner, model = state(request).store, caller(request).owner, query.get("model")
+    store, owner, model = get_state(request).store, get_caller(request).owner, query.get("model")
     wanted = {
         name[len("metadata[") : -1]: value for name, value in query.items() if name.startswith("metadata[")
     }

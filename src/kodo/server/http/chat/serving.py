@@ -12,12 +12,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.bodies import EventStream, json_response, or_gone
+from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.chat import answer
 from kodo.server.http.chat.request import create_request, sampling
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
-from kodo.server.http.state import State, caller, json_body, state
+from kodo.server.http.state import State, get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import EngineFailed, KodoError
 from kodo.server.lifecycle.plan import Call
 from kodo.server.lifecycle.run import Run
@@ -45,20 +45,22 @@ class Family(Generic[B]):
 
 async def serve(family: Family[B], request: Request) -> Response:
     """The endpoint."""
-    here, who = state(request), caller(request)
-    ticket = here.limits.admit(who)
+    state, caller = get_state(request), get_caller(request)
+    ticket = state.limits.admit(caller)
     with ticket.starting():
         body = family.parse(await json_body(request))
-        call = Call(owner=who.owner, streamed=bool(body.stream))
-        runs = await _start(here.service, call, family.requests(body))
+        call = Call(owner=caller.owner, streamed=bool(body.stream))
+        runs = await _start(state.service, call, family.requests(body))
     if body.stream:
-        return _streamed(here, family.frames(here.service, who.owner, body, runs), runs, ticket)
+        return _streamed(state, family.frames(state.service, caller.owner, body, runs), runs, ticket)
     try:
         for run in runs:
-            await or_gone(request, run.wait())
-        return json_response(await family.whole(here.service, who.owner, body, runs), headers=ticket.headers)
+            await cancel_on_disconnect(request, run.wait())
+        return json_response(
+            await family.whole(state.service, caller.owner, body, runs), headers=ticket.headers
+        )
     finally:
-        await _settle(here, runs, ticket)
+        await _settle(state, runs, ticket)
 
 
 async def answered(family: Family[B], service: Service, call: Call, raw: Mapping[str, object]) -> Any:
@@ -96,10 +98,10 @@ async def _start(service: Service, call: Call, requests: Sequence[chat.ChatReque
     return runs
 
 
-async def _settle(here: State, runs: Sequence[Run], ticket: Ticket) -> None:
+async def _settle(state: State, runs: Sequence[Run], ticket: Ticket) -> None:
     """Stop what still runs, and charge what was used."""
     for run in runs:
-        await here.service.stop(run)
+        await state.service.stop(run)
         ticket.charge(run.response.usage.total_tokens if run.response.usage is not None else 0)
     ticket.close()
 
@@ -108,10 +110,10 @@ async def _settle(here: State, runs: Sequence[Run], ticket: Ticket) -> None:
 
 
 def _streamed(
-    here: State, frames: AsyncIterator[Sequence[Any]], runs: Sequence[Run], ticket: Ticket
+    state: State, frames: AsyncIterator[Sequence[Any]], runs: Sequence[Run], ticket: Ticket
 ) -> Response:
     async def finished() -> None:
-        await _settle(here, runs, ticket)
+        await _settle(state, runs, ticket)
 
     return EventStream(
         frames,

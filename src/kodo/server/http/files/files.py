@@ -10,8 +10,8 @@ from starlette.responses import Response, StreamingResponse
 
 from kodo.server.http.bodies import json_response
 from kodo.server.http.files.multipart import read_form
-from kodo.server.http.lists import page_of, query_of, wire_list
-from kodo.server.http.state import caller, state
+from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.state import get_caller, get_state
 from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.files import FileForm
 
@@ -22,7 +22,7 @@ _LONGEST_NAME = 512
 
 async def create(request: Request) -> Response:
     """``POST /v1/files``: a form, streamed to disk."""
-    files, owner = state(request).files, caller(request).owner
+    files, owner = get_state(request).files, get_caller(request).owner
     async with files.draft(owner) as draft:
         form = await read_form(request, draft.sink.write, file_field="file", limit=MOST_BYTES)
         said: FileForm = convert(_nested(form.fields), FileForm)
@@ -35,19 +35,21 @@ async def list_files(request: Request) -> Response:
     """``GET /v1/files``."""
     query = query_of(request, ("after", "limit", "order", "purpose"))
     page = page_of(query, default=_MOST_LISTED, largest=_MOST_LISTED)
-    found, more = await state(request).files.list(caller(request).owner, page, query.get("purpose"))
+    found, more = await get_state(request).files.list(get_caller(request).owner, page, query.get("purpose"))
     return json_response(wire_list(found, [value.id for value in found], more))
 
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/files/{id}``."""
     file_id = request.path_params["file_id"]
-    return json_response(await state(request).files.get(caller(request).owner, file_id))
+    return json_response(await get_state(request).files.get(get_caller(request).owner, file_id))
 
 
 async def content(request: Request) -> Response:
     """``GET /v1/files/{id}/content``: the bytes, which a browser is told to do nothing with."""
-    value, pieces = await state(request).files.read(caller(request).owner, request.path_params["file_id"])
+    value, pieces = await get_state(request).files.read(
+        get_caller(request).owner, request.path_params["file_id"]
+    )
     headers = {
         "content-length": str(value.bytes),
         "content-disposition": "attachment",
@@ -59,7 +61,7 @@ async def content(request: Request) -> Response:
 async def delete(request: Request) -> Response:
     """``DELETE /v1/files/{id}``."""
     file_id = request.path_params["file_id"]
-    await state(request).files.delete(caller(request).owner, file_id)
+    await get_state(request).files.delete(get_caller(request).owner, file_id)
     return json_response({"id": file_id, "object": "file", "deleted": True})
 
 

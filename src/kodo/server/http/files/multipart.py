@@ -10,7 +10,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import Request
 
-from kodo.server.http.bodies import ClientGone
+from kodo.server.http.bodies import ClientDisconnect
 from kodo.server.lifecycle.errors import TooLarge
 from kodo.server.wire.decode import BadBody
 
@@ -96,7 +96,7 @@ async def read_form(
     Raises:
         BadBody: it is no form, is cut off, or has no file.
         TooLarge: the file is.
-        ClientGone: it never came.
+        ClientDisconnect: it never came.
     """
     parts = _Parts(file_field)
     parser = _parser(request, parts)
@@ -104,7 +104,7 @@ async def read_form(
     while True:
         message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise ClientGone
+            raise ClientDisconnect
         try:
             parser.write(message.get("body", b""))
         except FormParserError as error:

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from kodo.server.http.files.blobs import Blobs, Sink
-from kodo.server.http.lists import matching
+from kodo.server.http.pagination import matching
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError, NotFound, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
 from kodo.server.http.files.multipart import read_form
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.files import CompleteUpload, CreateUpload
@@ -21,13 +21,13 @@ async def create(request: Request) -> Response:
     body: CreateUpload = convert(await json_body(request), CreateUpload)
     if body.bytes > MOST_BYTES:
         raise InvalidRequest(f"An upload has at most {MOST_BYTES} bytes.", param="bytes")
-    return json_response(await state(request).uploads.create(caller(request).owner, body))
+    return json_response(await get_state(request).uploads.create(get_caller(request).owner, body))
 
 
 async def add_part(request: Request) -> Response:
     """``POST /v1/uploads/{id}/parts``: a form, streamed to disk."""
-    uploads = state(request).uploads
-    async with uploads.part(caller(request).owner, request.path_params["upload_id"]) as (value, sink):
+    uploads = get_state(request).uploads
+    async with uploads.part(get_caller(request).owner, request.path_params["upload_id"]) as (value, sink):
         form = await read_form(request, sink.write, file_field="data", limit=MOST_PART_BYTES)
         for name in form.fields:
             raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
@@ -37,11 +37,11 @@ async def add_part(request: Request) -> Response:
 async def complete(request: Request) -> Response:
     """``POST /v1/uploads/{id}/complete``."""
     body: CompleteUpload = convert(await json_body(request), CompleteUpload)
-    owner, upload_id = caller(request).owner, request.path_params["upload_id"]
-    return json_response(await state(request).uploads.complete(owner, upload_id, body))
+    owner, upload_id = get_caller(request).owner, request.path_params["upload_id"]
+    return json_response(await get_state(request).uploads.complete(owner, upload_id, body))
 
 
 async def cancel(request: Request) -> Response:
     """``POST /v1/uploads/{id}/cancel``."""
-    uploads = state(request).uploads
-    return json_response(await uploads.cancel(caller(request).owner, request.path_params["upload_id"]))
+    uploads = get_state(request).uploads
+    return json_response(await uploads.cancel(get_caller(request).owner, request.path_params["upload_id"]))

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from kodo.server.http.bodies import json_response
 from kodo.server.http.keys import Secret
 from kodo.server.http.realtime.session import Config, checked
-from kodo.server.http.state import caller, json_body, state
+from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.wire.decode import convert
 
 DEFAULT_SECONDS = 600
@@ -34,16 +34,16 @@ class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 async def create(request: Request) -> Response:
     """The endpoint."""
-    here = state(request)
+    state = get_state(request)
     body: CreateSecret = convert(await json_body(request), CreateSecret)
-    model = next(iter(here.models))
+    model = next(iter(state.models))
     config: Config = checked({"model": model, **(body.session or {})}, Config, "session")
-    here.service.backend(config.model)
-    expires = int(here.service.clock.now()) + body.expires_after.seconds
+    state.service.backend(config.model)
+    expires = int(state.service.clock.now()) + body.expires_after.seconds
     session = msgspec.to_builtins(config)
-    value = here.secrets.add(Secret(caller(request), expires, session))
+    value = state.secrets.add(Secret(get_caller(request), expires, session))
     shown = {
-        "id": here.service.ids.new("sess"),
+        "id": state.service.ids.new("sess"),
         "object": "realtime.session",
         **session,
         "expires_at": expires,

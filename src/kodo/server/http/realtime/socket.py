@@ -23,8 +23,8 @@ from kodo.server.http.realtime.session import (
     updated,
     wire_item,
 )
-from kodo.server.http.sockets import attend, frames, send
-from kodo.server.http.state import State, caller, state
+from kodo.server.http.sockets import frames, send, serve_connection
+from kodo.server.http.state import State, get_caller, get_state
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError
 from kodo.server.lifecycle.plan import Call
 from kodo.server.lifecycle.ports import ContextItem
@@ -35,32 +35,32 @@ from kodo.server.wire.items import Message, Reasoning
 
 async def connect(socket: WebSocket) -> None:
     """The endpoint. ``?model=`` names the model; a short-lived key brings its own session."""
-    here, who = state(socket), caller(socket)
-    secret = here.secrets.find(socket.headers.get("authorization"))
+    state, caller = get_state(socket), get_caller(socket)
+    secret = state.secrets.find(socket.headers.get("authorization"))
     name = socket.query_params.get("model")
     config = (
         convert(secret.session, Config)
         if secret is not None
-        else Config(model=name or next(iter(here.models)))
+        else Config(model=name or next(iter(state.models)))
     )
     try:
-        here.service.backend(config.model)
+        state.service.backend(config.model)
     except KodoError as error:
         await socket.send_denial_response(error_response(error))
         return
     offered = socket.scope.get("subprotocols") or []
     await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
-    await attend(socket, _Session(socket, here, who, config), here.settings.connection_seconds)
+    await serve_connection(socket, _Session(socket, state, caller, config), state.settings.connection_seconds)
 
 
 class _Session:
-    def __init__(self, socket: WebSocket, here: State, who: Caller, config: Config) -> None:
+    def __init__(self, socket: WebSocket, state: State, caller: Caller, config: Config) -> None:
         self._socket = socket
-        self._here = here
-        self._who = who
+        self._state = state
+        self._who = caller
         self._config = config
-        self._id = here.service.ids.new("sess")
-        self._conversation_id = here.service.ids.new("conv")
+        self._id = state.service.ids.new("sess")
+        self._conversation_id = state.service.ids.new("conv")
         self._conversation = Conversation()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
@@ -89,7 +89,7 @@ class _Session:
 
     async def expire(self) -> None:
         """The error that ends a session."""
-        minutes = self._here.settings.connection_seconds / 60
+        minutes = self._state.settings.connection_seconds / 60
         await self.refuse(
             InvalidRequest(f"A session lasts at most {minutes:g} minutes.", code="session_expired"), None
         )
@@ -101,7 +101,7 @@ class _Session:
         await self._send("error", error={**shown, "event_id": event_id})
 
     async def _send(self, kind: str, **fields: Any) -> None:
-        event_id = self._here.service.ids.new("event")
+        event_id = self._state.service.ids.new("event")
         await send(self._socket, {"type": kind, "event_id": event_id, **fields})
 
     def _shown(self) -> dict[str, Any]:
@@ -136,7 +136,7 @@ class _Session:
         await self._send("session.updated", session=self._shown())
 
     async def _create_item(self, event: dict[str, Any]) -> None:
-        item = item_of(event.get("item"), "item", self._here.service.ids.new("item"))
+        item = item_of(event.get("item"), "item", self._state.service.ids.new("item"))
         after = convert(event.get("previous_item_id"), str | None, "previous_item_id")
         previous = self._conversation.add(ContextItem(item=item), after)
         shown = wire_item(item)
@@ -179,10 +179,10 @@ class _Session:
         context = self._conversation.context if own.input is None else self._given(own.input)
         place = "session"
         created = msgspec.structs.replace(request(self._config, own), previous_response_id=place)
-        ticket = self._here.limits.admit(self._who)
+        ticket = self._state.limits.admit(self._who)
         with ticket.starting():
             call = Call(owner=self._who.owner, streamed=True, local={place: context})
-            run = await self._here.service.create(call, created)
+            run = await self._state.service.create(call, created)
         self._runs[run.id] = run
         if in_band:
             self._current = run.id
@@ -199,7 +199,7 @@ class _Session:
                 found.append(ContextItem(item=self._conversation.get(str(raw.get("id")))))
             else:
                 path = f"response.input[{index}]"
-                found.append(ContextItem(item=item_of(raw, path, self._here.service.ids.new("item"))))
+                found.append(ContextItem(item=item_of(raw, path, self._state.service.ids.new("item"))))
         return tuple(found)
 
     async def _speak(
@@ -216,7 +216,7 @@ class _Session:
             ticket.charge(usage.total_tokens if usage is not None else 0)
             await self._send("rate_limits.updated", rate_limits=_limits(limits))
         finally:
-            await self._here.service.stop(run)
+            await self._state.service.stop(run)
             self._finish(run, in_band)
             self._runs.pop(run.id, None)
             self._tasks.pop(run.id, None)
@@ -236,7 +236,7 @@ class _Session:
         run = self._runs.get(response_id or "")
         if run is None:
             raise InvalidRequest("There is no active response to cancel.", code="response_cancel_not_active")
-        await self._here.service.stop(run)
+        await self._state.service.stop(run)
 
 
 def _limits(headers: dict[str, str]) -> list[dict[str, Any]]:

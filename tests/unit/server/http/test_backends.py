@@ -14,7 +14,7 @@ from tests.tiny_model import write_tiny_model
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.engines import build
 from kodo.server.engines.llama.process import supervisor
-from kodo.server.http.opening import opened
+from kodo.server.http.backends import open_resources
 from kodo.server.lifecycle.errors import EngineUnavailable, StoreFailed
 from kodo.server.store.sqlite import SqliteStore
 
@@ -44,10 +44,10 @@ async def test_a_store_that_is_taken_starts_no_engine(
     async def taken(_: SqliteStore) -> None:
         raise StoreFailed("Another server has it.")  # a lock holds off other processes, not this one
 
-    monkeypatch.setattr("kodo.server.http.opening.build", never)
+    monkeypatch.setattr("kodo.server.http.backends.build", never)
     monkeypatch.setattr(SqliteStore, "open", taken)
     with pytest.raises(StoreFailed, match="Another"):
-        async with opened(settings(tmp_path / "home")):
+        async with open_resources(settings(tmp_path / "home")):
             await asyncio.sleep(0.1)
 
 
@@ -55,7 +55,7 @@ async def test_an_engine_that_is_still_loading_ends_with_the_rest(tmp_path: Path
     """Whoever gives up before the models are there leaves no process and no folder behind."""
     before, model = _engines(), write_tiny_model(tmp_path / "tiny.gguf")
     with pytest.raises(RuntimeError, match="given up"):
-        async with opened(_with_model(tmp_path / "home", model)):
+        async with open_resources(_with_model(tmp_path / "home", model)):
             while _engines() == before:
                 await asyncio.sleep(0.001)
             raise RuntimeError("given up")
@@ -82,10 +82,10 @@ async def test_a_model_that_does_not_load_says_why_where_it_is_awaited(tmp_path:
     """Not before: the store is open meanwhile."""
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(b"no model")
-    async with opened(_with_model(tmp_path / "home", bad)) as ground:
-        assert await ground.store.keys() == []
+    async with open_resources(_with_model(tmp_path / "home", bad)) as resources:
+        assert await resources.store.keys() == []
         with pytest.raises(EngineUnavailable, match="not a GGUF"):
-            await ground.models
+            await resources.models
 
 
 async def test_a_child_may_be_begun_and_started_in_any_order(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ from kodo.server.lifecycle.ports import Engine
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
 
-__all__ = ["Opened", "WeightsError", "any_key", "opened"]
+__all__ = ["Resources", "WeightsError", "has_keys", "open_resources"]
 
 
 @dataclass(frozen=True)
-class Opened:
+class Resources:
     """What the server stands on.
 
     Awaiting ``models`` raises:
@@ -38,7 +38,7 @@ class Opened:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Opened]:
+async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """The store, open, and the models, being loaded. All are let go of on the way out.
 
     Raises:
@@ -51,13 +51,13 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
         stack.push_async_callback(store.close)
         models = asyncio.create_task(_models(settings, stack))
         try:
-            yield Opened(store, models)
+            yield Resources(store, models)
         finally:
             models.cancel()
             await asyncio.gather(models, return_exceptions=True)  # its error was raised where it was awaited
 
 
-async def any_key(settings: Settings) -> bool:
+async def has_keys(settings: Settings) -> bool:
     """Whether a key was ever made; no server need run, and one may. Raises ``StoreFailed``."""
     store = SqliteStore(settings.home, exclusive=False)
     await store.open()

@@ -10,7 +10,7 @@ import pytest
 from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.http.test_batches import finished, jsonl, line, submit
 
-from kodo.server.http.housekeeping import Ages, prune
+from kodo.server.http.retention import RetentionPolicy, prune
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning"
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.filterwarnings(
 DAY = 86400.0
 
 
-async def pruned(server: Served, days: float, ages: Ages) -> dict[str, int]:
+async def pruned(server: Served, days: float, ages: RetentionPolicy) -> dict[str, int]:
     """What is deleted so many days from now."""
-    return await prune(server.parts.store, server.parts.service.clock.now() + days * DAY, ages)
+    return await prune(server.state.store, server.state.service.clock.now() + days * DAY, ages)
 
 
 async def test_a_batch_ages_when_it_is_over_and_its_files_stay(tmp_path: Path) -> None:
@@ -33,8 +33,8 @@ async def test_a_batch_ages_when_it_is_over_and_its_files_stay(tmp_path: Path) -
         sdk = server.sdk()
         over = await finished(sdk, (await submit(sdk, jsonl(line("a")))).id)
         running = await submit(sdk, jsonl(line("b", input="wait")))
-        assert (await pruned(server, 29, Ages(30)))["batch"] == 0
-        assert (await pruned(server, 31, Ages(30)))["batch"] == 1
+        assert (await pruned(server, 29, RetentionPolicy(30)))["batch"] == 0
+        assert (await pruned(server, 31, RetentionPolicy(30)))["batch"] == 1
         with pytest.raises(openai.NotFoundError) as gone:
             await sdk.batches.retrieve(over.id)
         assert gone.value.code == "batch_not_found"
@@ -42,9 +42,9 @@ async def test_a_batch_ages_when_it_is_over_and_its_files_stay(tmp_path: Path) -
         assert over.output_file_id is not None
         assert "said" in (await sdk.files.content(over.output_file_id)).text
         assert (await finished(sdk, running.id)).status == "completed"
-        while server.parts.files.blobs.ids("batch"):
+        while server.state.files.blobs.ids("batch"):
             await asyncio.sleep(0.01)
-        assert (await pruned(server, 31, Ages(30)))["batch"] == 1
+        assert (await pruned(server, 31, RetentionPolicy(30)))["batch"] == 1
 
 
 async def test_threads_age_only_where_the_settings_say_so(tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ async def test_threads_age_only_where_the_settings_say_so(tmp_path: Path) -> Non
         thread = await api.create(messages=[{"role": "user", "content": "hello"}])
         run = await api.runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id)
         assert run.status == "completed"
-        assert "thread" not in await pruned(server, 4000, Ages(30))
-        assert (await pruned(server, 59, Ages(30, 60)))["thread"] == 0
+        assert "thread" not in await pruned(server, 4000, RetentionPolicy(30))
+        assert (await pruned(server, 59, RetentionPolicy(30, 60)))["thread"] == 0
         await api.retrieve(thread.id)
-        assert (await pruned(server, 61, Ages(30, 60)))["thread"] == 1
+        assert (await pruned(server, 61, RetentionPolicy(30, 60)))["thread"] == 1
         for call in (
             api.retrieve(thread.id),
             api.runs.retrieve(run.id, thread_id=thread.id),
@@ -68,7 +68,7 @@ async def test_threads_age_only_where_the_settings_say_so(tmp_path: Path) -> Non
             with pytest.raises(openai.NotFoundError):
                 await call
         await sdk.beta.assistants.retrieve(assistant.id)
-        assert (await server.parts.store.stats())["rows"]["documents"] == 1
+        assert (await server.state.store.stats())["rows"]["documents"] == 1
 
 
 async def test_a_server_deletes_what_has_aged_when_it_starts(tmp_path: Path) -> None:

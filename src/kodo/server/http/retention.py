@@ -1,0 +1,71 @@
+"""Retention: what is older than the settings allow is deleted when the server starts, and every hour after that.
+
+Responses, stored chat completions and finished batches are deleted after ``retention_days``; threads after
+``thread_days`` without an addition, where that is set; kept answers of idempotency keys after a day. Conversations,
+files and assistants stay until the client deletes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kodo.server.http.assistants.papers import THREAD
+from kodo.server.http.batches import job as batches
+from kodo.server.http.chat.completions import KIND as COMPLETION
+from kodo.server.http.idempotency import KEPT_SECONDS
+from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.lifecycle.records import RetentionRule
+from kodo.server.lifecycle.store_ports import RetentionStore
+
+logger = logging.getLogger(__name__)
+
+PRUNE_SECONDS = 3600.0
+"""Pause between two runs of :func:`prune`."""
+_DAY = 86400.0
+
+
+@dataclass(frozen=True)
+class RetentionPolicy:
+    """How long objects are kept, in days."""
+
+    responses: float
+    """Responses, chat completions, and batches that are finished."""
+    threads: float | None = None
+    """Threads, counted from the last addition; None: they are kept."""
+
+
+async def prune(store: RetentionStore, now: float, policy: RetentionPolicy) -> dict[str, int]:
+    """Delete what is older than the policy allows; ``now`` in seconds since the epoch.
+
+    Returns:
+        How many objects of each kind were deleted.
+
+    Raises:
+        StoreFailed: the store could not delete them.
+    """
+    before = now - policy.responses * _DAY
+    rules = [
+        RetentionRule(kind=COMPLETION, before=before),
+        RetentionRule(kind=batches.KIND, before=before, statuses=batches.FINAL),
+    ]
+    if policy.threads is not None:
+        rules.append(RetentionRule(kind=THREAD, before=now - policy.threads * _DAY))
+    return await store.prune(before, rules=rules, replays=now - KEPT_SECONDS)
+
+
+async def prune_periodically(
+    store: RetentionStore, now: Callable[[], float], policy: RetentionPolicy, *, every: float = PRUNE_SECONDS
+) -> None:
+    """Prune every ``every`` seconds until cancelled. A failure is logged, and the next run tries again."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            pruned = await prune(store, now(), policy)
+        except StoreFailed as error:
+            logger.error("retention: %s", error)
+        else:
+            if any(pruned.values()):
+                logger.info("retention: deleted %s", pruned)
