@@ -300,6 +300,8 @@ class Recording:
                 continue
             if plain == "x-request-id":
                 value = re.sub("[0-9a-f]{32}", "<id>", value)
+            elif plain == "allow":  # a set, in the order of the process
+                value = ", ".join(sorted(value.split(", ")))
             elif plain in _NUMBERS or plain.startswith("x-ratelimit-reset-"):
                 value = re.sub(r"\d+(\.\d+)?", "<number>", value)
             shown.append(f"{name}: {self._masks(value)}")
@@ -373,11 +375,11 @@ class Socket:
             self._frames.append({"closed": error.rcvd.code, "reason": error.rcvd.reason})
 
 
-def restore(home: Path) -> str:
-    """Put the frozen database into a home; its first line, which says what is in it."""
+def restore(home: Path, more: str) -> str:
+    """Put the frozen database into a home, then run some more SQL; its first line, which says what is in it."""
     script = FROZEN.read_text(encoding="utf-8")
     with contextlib.closing(sqlite3.connect(home / "kodo.db", isolation_level=None)) as connection:
-        connection.executescript(script)
+        connection.executescript(script + more)
     return script.partition("\n")[0]
 
 

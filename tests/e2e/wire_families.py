@@ -304,12 +304,6 @@ def tools(r: Recording) -> None:
         url,
         {"model": "echo", "input": "json", "text": {"format": {"type": "json_object"}}},
     )
-    r.ask(
-        "a schema that is none",
-        "POST",
-        url,
-        {"model": M, "input": "person", "text": {"format": {**schema, "schema": {"type": "nothing"}}}},
-    )
 
 
 def chains(r: Recording) -> None:
@@ -1234,7 +1228,7 @@ def cors(r: Recording) -> None:
 
 
 def limits(r: Recording) -> None:
-    """A key with limits: one request a minute."""
+    """A key with limits: one request a minute, and fewer tokens than one takes, so that neither comes back in the test."""
     r.ask("the first", "POST", "/v1/responses", {"model": M, "input": "Hello."})
     r.ask("the second", "POST", "/v1/responses", {"model": M, "input": "Hello."})
     r.ask(
@@ -1389,7 +1383,7 @@ def record(where: Path) -> dict[str, str]:
         keys.append(server.kodo("keys", "create", "--project", "ada"))
         keys.append(
             server.kodo(
-                "keys", "create", "--project", "bob", "--rpm", "1", "--tpm", "100000", "--concurrent", "5"
+                "keys", "create", "--project", "bob", "--rpm", "1", "--tpm", "10", "--concurrent", "5"
             )
         )
 
@@ -1400,7 +1394,7 @@ def record(where: Path) -> dict[str, str]:
     home = where / "store"
 
     def thaw(server: Server) -> None:
-        head = restore(server.home)
+        head = restore(server.home, "UPDATE replays SET created_at = unixepoch();")  # they are kept for a day
         (server.home / "frozen.json").write_text(head.removeprefix("-- frozen: "), encoding="utf-8")
 
     with serving(home, _config(home, "retention_days = 100000\n"), thaw) as server:
