@@ -1260,7 +1260,9 @@ def store(r: Recording) -> None:
     r.ask("a thread's messages", "GET", f"/v1/threads/{found['thread']}/messages")
     r.ask("a thread's runs", "GET", f"/v1/threads/{found['thread']}/runs")
     r.ask("the batches", "GET", "/v1/batches")
-    r.ask("the files", "GET", "/v1/files")
+    r.ask(
+        "the files that stay", "GET", "/v1/files?purpose=batch_output"
+    )  # inputs of batches go after 30 days
     r.ask(
         "an idempotent replay",
         "POST",
