@@ -38,7 +38,7 @@ KODO = str(Path(sys.executable).with_name("kodo"))
 WIDTH = 150
 PATIENCE = 60
 
-_DROPPED = ("date",)
+_DROPPED = ("date", "sec-websocket-accept")
 _NUMBERS = ("content-length", "retry-after", "retry-after-ms")
 _ID = re.compile(r"(?<![A-Za-z0-9])([a-z]+[_-])([0-9a-f]{48}|[0-9a-f]{32}|[0-9a-f]{24}|[0-9a-f]{16})")
 _TIME = re.compile(r"(?<=:)(?:1[7-9]|2\d)\d{8}(\.\d+)?(?=[,}\]])")
@@ -226,7 +226,9 @@ class Recording:
                 "request": {key: value for key, value in request.items() if value},
                 "response": {
                     "status": answer.status_code,
-                    "headers": self._headers(answer),
+                    "headers": self._headers(
+                        [(key.decode(), value.decode()) for key, value in answer.headers.raw]
+                    ),
                     **self._body(answer, shown),
                 },
             }
@@ -262,7 +264,10 @@ class Recording:
                 {
                     "name": name,
                     "websocket": self._masks(path),
-                    "subprotocol": connection.subprotocol,
+                    "response": {
+                        "status": connection.response.status_code,
+                        "headers": self._headers(list(connection.response.headers.raw_items())),
+                    },
                     "frames": frames,
                 }
             )
@@ -284,6 +289,7 @@ class Recording:
                     "headers": {key: self._masks(value) for key, value in (headers or {}).items()},
                     "response": {
                         "status": answer.status_code,
+                        "headers": self._headers(list(answer.headers.raw_items())),
                         "body": lossless(self._masks((answer.body or b"").decode())),
                     },
                 }
@@ -292,9 +298,9 @@ class Recording:
     def _authorized(self, headers: dict[str, str]) -> dict[str, str]:
         return {"authorization": f"Bearer {self._key}", **headers} if self._key else headers
 
-    def _headers(self, answer: httpx2.Response) -> list[str]:
+    def _headers(self, given: list[tuple[str, str]]) -> list[str]:
         shown = []
-        for name, value in ((name.decode(), value.decode()) for name, value in answer.headers.raw):
+        for name, value in given:
             plain = name.lower()
             if plain in _DROPPED:
                 continue
