@@ -71,7 +71,7 @@ test-clients: setup-dev ## Other people's clients, at their newest versions, aga
 
 .PHONY: scorecard
 scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, beside other tools; writes docs/scorecard.md
-	@$(B)/kodo scorecard --out docs/scorecard.md $(ARGS)
+	@$(B)/python -m bench.scorecard --out docs/scorecard.md $(ARGS)
 
 .PHONY: bench-serve
 bench-serve: setup-dev ## The API's speed against its engine's own (ROUNDS=, TOKENS=, ARGS=)

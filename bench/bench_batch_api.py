@@ -29,8 +29,8 @@ from pathlib import Path
 
 import openai
 import psutil
-from bench.bench_batch import OUTPUT_TOKENS, TOPICS
 
+from bench.bench_batch import OUTPUT_TOKENS, TOPICS
 from kodo.home import kodo_home
 
 MODEL = "codex-mini-latest"

@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvloop
-from bench import bench_turns
 
+from bench import bench_turns
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, KeyRow, ResponseRow
 from kodo.server.store import connections

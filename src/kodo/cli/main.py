@@ -32,11 +32,6 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("batch", "kodo.cli.batch", "Work through a JSONL file of requests; stop and resume at any moment."),
     ("review", "kodo.cli.review", "Review code, a diff, a branch or a commit, with evidence."),
     ("tests", "kodo.cli.tests", "Write tests that were seen to pass, to be stable and to add something."),
-    (
-        "scorecard",
-        "kodo.cli.scorecard",
-        "Score review and tests on sets written by hand, beside other tools.",
-    ),
     ("usage", "kodo.cli.usage", "Say what was called and what it cost: by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show the limits that every run obeys."),
     ("doctor", "kodo.cli.doctor", "Say what is configured, reachable and sandboxed."),
@@ -79,10 +74,20 @@ def build() -> TyperGroup:
     return group
 
 
-def run(argv: Sequence[str] | None = None) -> int:
-    """Run one command line (default: the process's own); returns its exit status, an error is one line on stderr."""
+def run(
+    argv: Sequence[str] | None = None, command: click.Command | None = None, prog_name: str = "kodo"
+) -> int:
+    """Run one command line (default: the process's own) and return its exit status; an error is one line on stderr.
+
+    Args:
+        argv: The arguments without the program's name.
+        command: What parses and runs them; by default all of ``kodo``. Programs beside kodo pass their own.
+        prog_name: What usage lines call the program.
+    """
     try:
-        return int(build().main(argv, prog_name="kodo", standalone_mode=False) or ExitCode.DONE)
+        return int(
+            (command or build()).main(argv, prog_name=prog_name, standalone_mode=False) or ExitCode.DONE
+        )
     except click.ClickException as error:
         error.show()
         return error.exit_code

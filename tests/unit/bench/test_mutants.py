@@ -2,7 +2,7 @@
 
 import ast
 
-from kodo.jobs.scorecard.mutants import mutants
+from bench.scorecard.mutants import mutants
 
 SOURCE = '''"""Docstring."""
 

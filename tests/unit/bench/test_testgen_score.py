@@ -1,6 +1,6 @@
 """The arithmetic of the tests part."""
 
-from kodo.jobs.scorecard.testgen_score import Measured, score
+from bench.scorecard.testgen_score import Measured, score
 
 
 def made(case: str, **values: object) -> Measured:

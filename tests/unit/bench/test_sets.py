@@ -12,11 +12,10 @@ import tree_sitter_java
 import tree_sitter_javascript
 import tree_sitter_rust
 import tree_sitter_typescript
-
-from kodo.jobs.scorecard.cases import ModuleCase, ReviewCase, SourceFile, module_cases, review_cases
-from kodo.jobs.scorecard.linters import lint
-from kodo.jobs.scorecard.pushes import added_lines
-from kodo.jobs.scorecard.review_score import NEAR, hits
+from bench.scorecard.cases import ModuleCase, ReviewCase, SourceFile, module_cases, review_cases
+from bench.scorecard.linters import lint
+from bench.scorecard.pushes import added_lines
+from bench.scorecard.review_score import NEAR, hits
 
 SEEDED = review_cases("seeded")
 CLEAN = review_cases("clean")

@@ -7,15 +7,20 @@ taken for that of another version. A line that a crash cut short is ignored and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+import kodo.jobs
+
 T = TypeVar("T")
+
+SCORECARD = Path(__file__).parent
+"""The scorecard's own code."""
+JOBS = Path(kodo.jobs.__file__).parent
+"""The code of the jobs that are scored."""
 
 
 class _Line(msgspec.Struct, frozen=True):
@@ -58,22 +63,12 @@ def digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def code_of(*paths: str) -> str:
-    """A digest of these files and folders of ``kodo.jobs``, so that changed code makes new results."""
+def code_of(*paths: Path) -> str:
+    """A digest of these files and folders, so that changed code makes new results."""
     total = hashlib.sha256()
     for path in paths:
-        place = files("kodo.jobs")
-        for part in path.split("/"):
-            place = place / part
-        for name, content in sorted(_contents(place, path)):
-            total.update(name.encode() + b"\0" + content + b"\0")
+        for file in [path] if path.is_file() else sorted(path.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                name = f"{path.name}/{file.relative_to(path).as_posix()}"
+                total.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
     return total.hexdigest()[:16]
-
-
-def _contents(place: Traversable, name: str) -> Iterable[tuple[str, bytes]]:
-    if place.is_file():
-        yield name, place.read_bytes()
-        return
-    for entry in place.iterdir():
-        if entry.name != "__pycache__":
-            yield from _contents(entry, f"{name}/{entry.name}")

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from bench.scorecard.cases import ReviewCase, SourceFile
+from bench.scorecard.pushes import after, before, on_the_comment, push_again
+from bench.scorecard.results import JOBS, SCORECARD, code_of, digest
+from bench.scorecard.review_score import Remark, Reviewed
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.jobs.review import ReviewOptions, review
 from kodo.jobs.review.source import VersionsSource
-from kodo.jobs.scorecard.cases import ReviewCase, SourceFile
-from kodo.jobs.scorecard.pushes import after, before, on_the_comment, push_again
-from kodo.jobs.scorecard.results import code_of, digest
-from kodo.jobs.scorecard.review_score import Remark, Reviewed
 
 if TYPE_CHECKING:
     from kodo.client.session import Session
 
 
-_OWN = ("scorecard/reviewers.py", "scorecard/pushes.py")
+_OWN = (SCORECARD / "reviewers.py", SCORECARD / "pushes.py")
 
 
 class Reviewer(Protocol):
@@ -52,7 +52,7 @@ class KodoReviewer:
         said = msgspec.json.encode(
             options, order="deterministic"
         ).decode()  # a set's repr differs from run to run
-        self.version = digest(said, where, code_of("review", "report", *_OWN))
+        self.version = digest(said, where, code_of(JOBS / "review", JOBS / "report", *_OWN))
 
     def review(self, case: ReviewCase) -> Reviewed:
         """Review both pushes of one case."""

@@ -4,14 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+from bench.scorecard import card
+from bench.scorecard.__main__ import main as cli
+from bench.scorecard.cases import ReviewCase
+from bench.scorecard.results import Results
+from bench.scorecard.review_score import Reviewed
 
 from kodo.cli.exit_codes import ExitCode
-from kodo.cli.main import run as cli
 from kodo.jobs.review import ReviewOptions
-from kodo.jobs.scorecard import card
-from kodo.jobs.scorecard.cases import ReviewCase
-from kodo.jobs.scorecard.results import Results
-from kodo.jobs.scorecard.review_score import Reviewed
 from kodo.jobs.testgen import Options
 
 SETUP = card.Setup(None, "", ReviewOptions(), Options(), ("review",), 1)
@@ -40,8 +40,8 @@ def test_a_second_run_computes_nothing_and_is_the_same(first, monkeypatch: pytes
     def refuse(*_: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr("kodo.jobs.scorecard.reviewers.review", refuse)
-    monkeypatch.setattr("kodo.jobs.scorecard.linters.lint", refuse)
+    monkeypatch.setattr("bench.scorecard.reviewers.review", refuse)
+    monkeypatch.setattr("bench.scorecard.linters.lint", refuse)
     assert card.run(SETUP, Results(path), lambda *_: None) == got
 
 
@@ -61,12 +61,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_command_prints_the_table_and_writes_the_page(home: Path, capsys: pytest.CaptureFixture[str]):
     """The page names the command that makes it."""
     page = home / "card.md"
-    assert (
-        cli(["scorecard", "--no-model", "--jobs", "review", "--limit", "1", "--out", str(page)])
-        == ExitCode.DONE
-    )
+    assert cli(["--no-model", "--jobs", "review", "--limit", "1", "--out", str(page)]) == ExitCode.DONE
     assert "kodo without a model" in capsys.readouterr().out
-    assert "kodo scorecard --jobs review --no-model --limit 1" in page.read_text(encoding="utf-8")
+    assert "python -m bench.scorecard --jobs review --no-model --limit 1" in page.read_text(encoding="utf-8")
     lines = (home / "home" / "scorecard.jsonl").read_text(encoding="utf-8").split()
     assert all(json.loads(line)["key"] for line in lines)
     assert len(lines) == 4
@@ -77,13 +74,13 @@ def test_a_job_that_does_not_exist_is_refused_in_one_line(
     home: Path, jobs: str, capsys: pytest.CaptureFixture[str]
 ):
     """Bad input, and nothing is run."""
-    assert cli(["scorecard", "--no-model", "--jobs", jobs]) == ExitCode.BAD_INPUT
+    assert cli(["--no-model", "--jobs", jobs]) == ExitCode.BAD_INPUT
     assert capsys.readouterr().err == f"kodo: --jobs {jobs}: there are review, tests\n"
 
 
 def test_a_dry_run_counts_and_runs_nothing(home: Path, capsys: pytest.CaptureFixture[str]):
     """No results file appears."""
-    assert cli(["scorecard", "--dry-run", "--limit", "3"]) == ExitCode.DONE
+    assert cli(["--dry-run", "--limit", "3"]) == ExitCode.DONE
     assert capsys.readouterr().err.startswith("6 reviews, each pushed twice, and 3 modules")
     assert not (home / "home").exists()
 

@@ -1,10 +1,17 @@
-"""`kodo scorecard`: score both jobs on the sets that ship with kodo, print the tables, write the page."""
+"""Score both jobs on sets written by hand, print the tables, write the page.
+
+    python -m bench.scorecard [--jobs review,tests] [--no-model] [--size small] [--limit N] [--out FILE]
+
+It takes the options of every job of kodo too (``--model``, ``--base-url``, ``--dry-run``, ...).
+"""
 
 from __future__ import annotations
 
 import os
 import platform
 import shlex
+import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -14,6 +21,7 @@ import typer
 from kodo import __version__
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.files import write_whole
+from kodo.cli.main import run
 from kodo.cli.options import JobOptions, job
 from kodo.cli.progress import Bar
 from kodo.cli.registry import new_app
@@ -21,9 +29,9 @@ from kodo.client.messages import Catalogue
 from kodo.home import kodo_home
 
 if TYPE_CHECKING:
+    from bench.scorecard.card import Card, JobName
+    from bench.scorecard.page import Circumstances
     from kodo.client.session import Session
-    from kodo.jobs.scorecard.card import Card, JobName
-    from kodo.jobs.scorecard.page import Circumstances
 
 MESSAGES = Catalogue(
     {
@@ -69,9 +77,9 @@ def scorecard(
 
     A run that was stopped goes on where it was: results are kept in KODO_HOME/scorecard.jsonl.
     """
-    from kodo.jobs.scorecard import page  # here, because the analysers take half a second to import
-    from kodo.jobs.scorecard.card import JOBS
-    from kodo.jobs.scorecard.cases import module_cases, review_cases
+    from bench.scorecard import page  # here, because the analysers take half a second to import
+    from bench.scorecard.card import JOBS
+    from bench.scorecard.cases import module_cases, review_cases
 
     output = options.output(MESSAGES)
     chosen = tuple(name for name in JOBS if name in jobs.split(","))
@@ -107,11 +115,11 @@ def _run(
     options: JobOptions,
 ) -> Card:
     """Run what is not known yet, with a line of progress for each contestant. Raises CommandError."""
+    from bench.scorecard import card
+    from bench.scorecard.results import Results
+    from bench.scorecard.suites import SuiteError
     from kodo.jobs.review import ReviewOptions
     from kodo.jobs.sandbox import SandboxError
-    from kodo.jobs.scorecard import card
-    from kodo.jobs.scorecard.results import Results
-    from kodo.jobs.scorecard.suites import SuiteError
     from kodo.jobs.testgen import Options
 
     setup = card.Setup(
@@ -143,9 +151,9 @@ def _results_path() -> Path:
 def _circumstances(
     jobs: str, no_model: bool, size: str, limit: int | None, options: JobOptions
 ) -> Circumstances:
-    from kodo.jobs.scorecard.page import Circumstances
+    from bench.scorecard.page import Circumstances
 
-    command = ["kodo", "scorecard", "--jobs", jobs]
+    command = ["python", "-m", "bench.scorecard", "--jobs", jobs]
     command += ["--no-model"] if no_model else ["--size", size]
     command += ["--model", options.model] if options.model and not no_model else []
     command += ["--limit", str(limit)] if limit else []
@@ -168,3 +176,12 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns its exit status."""
+    return run(argv, typer.main.get_command(app), "python -m bench.scorecard")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

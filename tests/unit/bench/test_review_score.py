@@ -1,9 +1,8 @@
 """The arithmetic of the review part, on remarks made by hand."""
 
 import pytest
-
-from kodo.jobs.scorecard.cases import ReviewCase, SourceFile, Truth
-from kodo.jobs.scorecard.review_score import Remark, Reviewed, hits, score
+from bench.scorecard.cases import ReviewCase, SourceFile, Truth
+from bench.scorecard.review_score import Remark, Reviewed, hits, score
 
 TRUTH = Truth("a.py", 10, "sql-injection", "")
 SEEDED = ReviewCase("s", "", "Python", False, (SourceFile("a.py", None, "x\n"),), (TRUTH,))

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kodo.jobs.scorecard.card import WITHOUT_MODEL, Card, with_model
-from kodo.jobs.scorecard.cases import ReviewCase
-from kodo.jobs.scorecard.review_score import NEAR, Reviewed, Threshold, hits
-from kodo.jobs.scorecard.review_score import score as review_score
-from kodo.jobs.scorecard.suites import MUTANTS
-from kodo.jobs.scorecard.testgen_score import Measured
-from kodo.jobs.scorecard.testgen_score import score as testgen_score
+from bench.scorecard.card import WITHOUT_MODEL, Card, with_model
+from bench.scorecard.cases import ReviewCase
+from bench.scorecard.review_score import NEAR, Reviewed, Threshold, hits
+from bench.scorecard.review_score import score as review_score
+from bench.scorecard.suites import MUTANTS
+from bench.scorecard.testgen_score import Measured
+from bench.scorecard.testgen_score import score as testgen_score
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """A head and rows."""
@@ -131,7 +131,7 @@ What `kodo review` and `kodo tests` are worth, {model}, beside tools that ask no
 {circumstances.date}, kodo {circumstances.version}, {circumstances.machine}, load average at the end {circumstances.load}.
 {" ".join(circumstances.notes)}
 
-The sets were written by hand, ship with the package (`src/kodo/jobs/scorecard/data`) and were not shown to whoever
+The sets were written by hand, are in the repository (`bench/scorecard/data`) and were not shown to whoever
 wrote the jobs. They are small: a difference of one or two cases is noise. What the row without the model has is static
 work and is not the model's merit; only the difference between the two rows of kodo is."""
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from bench.scorecard import ghostwriter
+from bench.scorecard.results import JOBS, SCORECARD, code_of, digest
 from kodo.jobs.sandbox import Sandbox
-from kodo.jobs.scorecard import ghostwriter
-from kodo.jobs.scorecard.results import code_of, digest
 from kodo.jobs.testgen import Options, TestgenError, testgen
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _YARDSTICK = tuple(
-    f"scorecard/{name}" for name in ("makers.py", "testing.py", "suites.py", "mutants.py", "inside/suites.py")
+    SCORECARD / name for name in ("makers.py", "testing.py", "suites.py", "mutants.py", "inside/suites.py")
 )
 
 
@@ -73,7 +73,7 @@ class KodoMaker:
         self._options = options
         self._sandbox = sandbox
         where = (session.settings.base_url or "local") if session else ""
-        self.version = digest(repr(options), where, code_of("testgen", *_YARDSTICK))
+        self.version = digest(repr(options), where, code_of(JOBS / "testgen", *_YARDSTICK))
 
     def write(self, filename: str, source: str) -> Written:
         """Generate tests for the module in a folder of its own."""
@@ -102,7 +102,7 @@ class GhostwriterMaker:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self.session = None
-        self.version = code_of("scorecard/ghostwriter.py", *_YARDSTICK)
+        self.version = code_of(SCORECARD / "ghostwriter.py", *_YARDSTICK)
 
     def write(self, filename: str, source: str) -> Written:
         """The ghostwriter's file; an error where it has nothing to say."""

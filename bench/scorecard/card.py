@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from bench.scorecard import ghostwriter
+from bench.scorecard.cases import ModuleCase, ReviewCase, module_cases, review_cases
+from bench.scorecard.linters import LinterReviewer
+from bench.scorecard.makers import GhostwriterMaker, KodoMaker, Maker
+from bench.scorecard.results import Results, digest
+from bench.scorecard.review_score import Reviewed
+from bench.scorecard.reviewers import KodoReviewer, Reviewer
+from bench.scorecard.suites import Judge
+from bench.scorecard.testgen_score import Measured
+from bench.scorecard.testing import measure
 from kodo.jobs.sandbox import Sandbox
-from kodo.jobs.scorecard import ghostwriter
-from kodo.jobs.scorecard.cases import ModuleCase, ReviewCase, module_cases, review_cases
-from kodo.jobs.scorecard.linters import LinterReviewer
-from kodo.jobs.scorecard.makers import GhostwriterMaker, KodoMaker, Maker
-from kodo.jobs.scorecard.results import Results, digest
-from kodo.jobs.scorecard.review_score import Reviewed
-from kodo.jobs.scorecard.reviewers import KodoReviewer, Reviewer
-from kodo.jobs.scorecard.suites import Judge
-from kodo.jobs.scorecard.testgen_score import Measured
-from kodo.jobs.scorecard.testing import measure
 from kodo.jobs.testgen import Options
 
 if TYPE_CHECKING:

@@ -16,11 +16,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Literal
 
-from kodo.jobs.scorecard.classes import CLASSES
+from bench.scorecard.classes import CLASSES
 
 ORACLE = "oracle"
 
@@ -36,7 +35,7 @@ class Truth:
     path: str
     line: int
     kind: str
-    """A name of :data:`kodo.jobs.scorecard.classes.CLASSES`."""
+    """A name of :data:`bench.scorecard.classes.CLASSES`."""
     text: str
 
 
@@ -152,12 +151,8 @@ def parse_module(name: str, text: str) -> ModuleCase:
 
 
 def _texts(folder: str) -> Iterator[tuple[str, str]]:
-    root: Traversable = files("kodo.jobs.scorecard") / "data"
-    for part in folder.split("/"):
-        root = root / part
-    for entry in sorted(root.iterdir(), key=lambda item: item.name):
-        if entry.name.endswith(".case"):
-            yield entry.name.removesuffix(".case"), entry.read_text("utf-8")
+    for entry in sorted((Path(__file__).parent / "data" / folder).glob("*.case")):
+        yield entry.stem, entry.read_text("utf-8")
 
 
 def _split(

@@ -1,7 +1,7 @@
 """Scores of a reviewer: what its remarks are worth against the truth of the review sets. Pure arithmetic.
 
 Definitions. A remark hits a truth when the file is the same, the lines are at most :data:`NEAR` apart and the
-remark's class names the truth's (:mod:`kodo.jobs.scorecard.classes`). Precision is hits over all remarks of both
+remark's class names the truth's (:mod:`bench.scorecard.classes`). Precision is hits over all remarks of both
 sets, so an alarm on a clean change counts against it; a second remark on a truth that is already hit counts neither
 way. Recall is truths hit over truths. Knows nothing of how the remarks came about.
 """
@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from kodo.jobs.scorecard.cases import ReviewCase, Truth
-from kodo.jobs.scorecard.classes import CLASSES
+from bench.scorecard.cases import ReviewCase, Truth
+from bench.scorecard.classes import CLASSES
 
 NEAR = 3
 """Lines that a remark may be away from the truth."""

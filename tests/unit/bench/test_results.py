@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-
-from kodo.jobs.scorecard.results import Results, code_of, digest
-from kodo.jobs.scorecard.review_score import Reviewed
+from bench.scorecard.results import SCORECARD, Results, code_of, digest
+from bench.scorecard.review_score import Reviewed
 
 VALUE = Reviewed("c", (), (), "clean", 0.5)
 
@@ -52,5 +51,5 @@ def test_keys_depend_on_every_part_and_on_the_borders_between_them():
 
 def test_code_of_tells_one_file_from_another_and_reads_folders():
     """Changed code makes new results."""
-    assert code_of("scorecard/mutants.py") != code_of("scorecard/suites.py")
-    assert code_of("scorecard/inside") == code_of("scorecard/inside")
+    assert code_of(SCORECARD / "mutants.py") != code_of(SCORECARD / "suites.py")
+    assert code_of(SCORECARD / "inside") == code_of(SCORECARD / "inside")

@@ -1,8 +1,7 @@
 """The format of the case files: one text holds both sides, the diff and the truth."""
 
 import pytest
-
-from kodo.jobs.scorecard.cases import CaseError, Truth, parse_module, parse_review
+from bench.scorecard.cases import CaseError, Truth, parse_module, parse_review
 
 HEAD = "title: T\nlanguage: Python\nlinter: no\n\n"
 MODULE_HEAD = "title: T\nbug: b\nrests-on: types\n"

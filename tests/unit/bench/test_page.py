@@ -1,10 +1,10 @@
 """The tables and the page."""
 
-from kodo.jobs.scorecard import page
-from kodo.jobs.scorecard.card import WITHOUT_MODEL, Card, with_model
-from kodo.jobs.scorecard.cases import ModuleCase, ReviewCase, SourceFile, Truth
-from kodo.jobs.scorecard.review_score import Remark, Reviewed
-from kodo.jobs.scorecard.testgen_score import Measured
+from bench.scorecard import page
+from bench.scorecard.card import WITHOUT_MODEL, Card, with_model
+from bench.scorecard.cases import ModuleCase, ReviewCase, SourceFile, Truth
+from bench.scorecard.review_score import Remark, Reviewed
+from bench.scorecard.testgen_score import Measured
 
 FILES = (SourceFile("a.py", None, "x\n"),)
 SEEDED = ReviewCase("s", "", "Python", False, FILES, (Truth("a.py", 1, "boundary", ""),))
@@ -13,7 +13,7 @@ MODULE = ModuleCase("m", "t", "b", "types", "m.py", "x", "y", "")
 RULE = Remark("a.py", 1, 1, "bug", "warning", "kodo/x", "f")
 OPINION = Remark("a.py", 2, 2, "bug", "info", "opinion/y", "g", True)
 MEASURED = Measured("m", 3, 0.9, 10, 7, True, 1, True, 1, 0, 0, 0, {"candidates": 9, "kept": 3}, 2.0)
-WHEN = page.Circumstances("2026-11-23", "2 cores", "1.5", "kodo scorecard", "0.1.0", ("A note.",))
+WHEN = page.Circumstances("2026-11-23", "2 cores", "1.5", "python -m bench.scorecard", "0.1.0", ("A note.",))
 CARD = Card(
     "tiny",
     {
@@ -40,7 +40,7 @@ def test_each_contestant_has_a_row_and_the_model_stands_first():
 def test_the_page_credits_the_model_with_its_opinions_alone_and_names_what_was_left_out():
     """Date, machine and command stand on the page."""
     text = page.markdown(CARD, WHEN)
-    for part in ("was asked 6 times (first pushes alone) and 2 of its opinions", "added 1 found bugs and 1 false alarms", "2026-11-23", "2 cores", "load average at the end 1.5", "A note.", "kodo scorecard", "ghost: no black",
+    for part in ("was asked 6 times (first pushes alone) and 2 of its opinions", "added 1 found bugs and 1 false alarms", "2026-11-23", "2 cores", "load average at the end 1.5", "A note.", "python -m bench.scorecard", "ghost: no black",
                  "isolation: full", "7/10 mutants, caught, revealed, 1 false", "| s (Python) | boundary | opinion | - |",
                  "kodo without a model: c (kodo/x)"):  # fmt: skip
         assert part in text, part

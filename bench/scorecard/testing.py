@@ -1,16 +1,16 @@
 """Scores one writer of tests on one module: has it write for both versions, and has the suites judged.
 
-The order of things, and what each comparison means, is in :mod:`kodo.jobs.scorecard.testgen_score`.
+The order of things, and what each comparison means, is in :mod:`bench.scorecard.testgen_score`.
 """
 
 from __future__ import annotations
 
 import time
 
-from kodo.jobs.scorecard.cases import ModuleCase
-from kodo.jobs.scorecard.makers import Maker, Written, suspects_suite
-from kodo.jobs.scorecard.suites import Judge, Judged, Run
-from kodo.jobs.scorecard.testgen_score import Measured
+from bench.scorecard.cases import ModuleCase
+from bench.scorecard.makers import Maker, Written, suspects_suite
+from bench.scorecard.suites import Judge, Judged, Run
+from bench.scorecard.testgen_score import Measured
 
 NOTHING = Judged(Run(), Run())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from pathlib import PurePosixPath
 
-from kodo.jobs.scorecard.cases import SourceFile
+from bench.scorecard.cases import SourceFile
 
 _COMMENT_MARK = {".py": "#", ".md": ""}
 _COMMENT = ("reviewed once already", "pushed again after the first remarks")

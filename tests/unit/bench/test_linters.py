@@ -1,7 +1,7 @@
 """ruff and bandit alone, as a reviewer."""
 
-from kodo.jobs.scorecard.cases import ReviewCase, SourceFile
-from kodo.jobs.scorecard.linters import LinterReviewer, lint
+from bench.scorecard.cases import ReviewCase, SourceFile
+from bench.scorecard.linters import LinterReviewer, lint
 
 BEFORE = "import subprocess\n\n\ndef run(name: str) -> None:\n    eval(name)\n"
 AFTER = BEFORE + '    subprocess.run(f"ls {name}", shell=True, check=True)\n'

@@ -6,13 +6,15 @@ The same for every contestant, whoever wrote the suite. Knows nothing of how it 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 
-from kodo.jobs.sandbox import FILES, LIB, PYTHON, Limits, Sandbox
-from kodo.jobs.scorecard.cases import ModuleCase
-from kodo.jobs.scorecard.mutants import mutants
+from bench.scorecard.cases import ModuleCase
+from bench.scorecard.mutants import mutants
+from kodo.jobs.sandbox import FILES, PYTHON, Limits, Sandbox
 
+_PROGRAM = Path(__file__).parent / "inside" / "suites.py"
 MUTANTS = 24
 """Mutants of each module."""
 SECONDS = 60.0
@@ -100,8 +102,8 @@ class Judge:
         }
         wall = seconds * len(versions) + 60
         outcome = self._sandbox.run(
-            [PYTHON, "-I", f"{LIB}/kodo/jobs/scorecard/inside/suites.py", f"{FILES}/job.json"],
-            files={"job.json": json.dumps(job)},
+            [PYTHON, "-I", f"{FILES}/suites.py", f"{FILES}/job.json"],
+            files={"suites.py": _PROGRAM.read_bytes(), "job.json": json.dumps(job)},
             limits=Limits(wall_seconds=wall, cpu_seconds=int(wall)),
         )
         if not outcome.ok:

@@ -1,13 +1,13 @@
 """A writer of tests is judged by running what it wrote, in the sandbox."""
 
 import pytest
+from bench.scorecard import ghostwriter
+from bench.scorecard.cases import ModuleCase
+from bench.scorecard.makers import GhostwriterMaker, Written, suspects_suite
+from bench.scorecard.suites import Judge
+from bench.scorecard.testing import measure
 
 from kodo.jobs.sandbox import Sandbox
-from kodo.jobs.scorecard import ghostwriter
-from kodo.jobs.scorecard.cases import ModuleCase
-from kodo.jobs.scorecard.makers import GhostwriterMaker, Written, suspects_suite
-from kodo.jobs.scorecard.suites import Judge
-from kodo.jobs.scorecard.testing import measure
 
 GOOD = '''def double(n: int) -> int:
     """Twice n.
@@ -97,7 +97,7 @@ def test_a_suite_that_cannot_be_collected_is_worth_nothing(judge: Judge):
 
 def test_a_mutant_that_never_ends_is_killed(judge: Judge, monkeypatch: pytest.MonkeyPatch):
     """Its time is up, the others' is not."""
-    monkeypatch.setattr("kodo.jobs.scorecard.suites.SECONDS", 2.0)
+    monkeypatch.setattr("bench.scorecard.suites.SECONDS", 2.0)
     source = "def down(n):\n    while n > 0:\n        n -= 1\n    return n\n"
     case = ModuleCase("m", "t", "b", "docstring", "loop.py", source, source.replace("n -= 1", "n -= 2"), "")
     judged = judge.judge(case, "import loop\n\n\ndef test_down():\n    assert loop.down(3) == 0\n")

@@ -1,0 +1,1 @@
+"""Benchmarks and the scorecard: programs that measure kodo from outside. Not part of the package."""
