@@ -163,13 +163,13 @@ def review(
 
 def _dry_run(source: ReviewSource, wanted: ReviewOptions, no_model: bool, output: Output) -> None:
     """Say how often the model would be asked. Raises CommandError for a source that cannot be read."""
-    from kodo.jobs.review.job import most_requests
+    from kodo.jobs.review.job import max_requests_for
     from kodo.jobs.review.reading import SourceError
-    from kodo.jobs.review.settings import SettingsError
+    from kodo.jobs.review.settings import ProjectSettingsError
 
     try:
-        requests = 0 if no_model else most_requests(source, wanted)
-    except (SourceError, SettingsError) as error:
+        requests = 0 if no_model else max_requests_for(source, wanted)
+    except (SourceError, ProjectSettingsError) as error:
         raise CommandError(str(error)) from error
     output.result(output.say("dry_run", requests=requests, tokens=requests * wanted.window))
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from kodo.jobs.report.model import Unreviewed
 from kodo.jobs.review.analysers import bandit, ruff, syntax
+from kodo.jobs.review.candidate import AnalyserResult, Candidate, Subject
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.checks import change, whole
-from kodo.jobs.review.draft import Draft, Outcome, Subject
+from kodo.jobs.review.checks import diff_checks, file_checks
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import printable
 
@@ -20,8 +20,8 @@ from kodo.jobs.review.reading import printable
 class Analysis:
     """Drafts by path for both states, who looked at which path, and what could not be looked at."""
 
-    after: dict[str, list[Draft]]
-    before: dict[str, list[Draft]]
+    after: dict[str, list[Candidate]]
+    before: dict[str, list[Candidate]]
     looked: dict[str, tuple[str, ...]]
     unreviewed: tuple[Unreviewed, ...]
 
@@ -36,31 +36,35 @@ def analyse(files: Sequence[ChangedFile], target: str = "") -> Analysis:
     changed = [file for file in complete if file.before is not None]
     subjects = [Subject(file.path, file.language, file.after) for file in complete]
     subjects += [Subject(file.path, file.language, file.before or "") for file in changed]
-    outcomes = outcomes_of(subjects, target)
-    after: dict[str, list[Draft]] = {file.path: [] for file in files}
-    before: dict[str, list[Draft]] = {}
+    results = run_analysers(subjects, target)
+    after: dict[str, list[Candidate]] = {file.path: [] for file in files}
+    before: dict[str, list[Candidate]] = {}
     looked: dict[str, list[str]] = {file.path: [] for file in files}
     failed: dict[str, str] = {}
-    for name, outcome in outcomes.items():
+    for name, outcome in results.items():
         for index, file in enumerate(complete):
-            after[file.path] += outcome.drafts.get(index, [])
+            after[file.path] += outcome.candidates.get(index, [])
             if index in outcome.looked_at:
                 looked[file.path].append(name)
             elif index in outcome.failures:
                 failed.setdefault(file.path, outcome.failures[index])
         for index, file in enumerate(changed, len(complete)):
-            before.setdefault(file.path, []).extend(outcome.drafts.get(index, []))
+            before.setdefault(file.path, []).extend(outcome.candidates.get(index, []))
     tested = any(is_test(file.path) for file in files)
     for file in changed:
-        after[file.path] += change.run(file, tested=tested)
-    broken = {path for path, drafts in after.items() if any(draft.rule == "syntax" for draft in drafts)}
+        after[file.path] += diff_checks.run(file, tested=tested)
+    broken = {
+        path
+        for path, candidates in after.items()
+        if any(candidate.rule == "syntax" for candidate in candidates)
+    }
     unreviewed = [
         Unreviewed(printable(p), reason, gap=True) for p, reason in failed.items() if p not in broken
     ]
     return Analysis(after, before, {path: tuple(names) for path, names in looked.items()}, tuple(unreviewed))
 
 
-def outcomes_of(subjects: Sequence[Subject], target: str = "") -> dict[str, Outcome]:
+def run_analysers(subjects: Sequence[Subject], target: str = "") -> dict[str, AnalyserResult]:
     """What each analyser says, by its name."""
     with ThreadPoolExecutor(2) as pool:  # the two that are programs of their own
         by_ruff, by_bandit = pool.submit(ruff.run, subjects, target), pool.submit(bandit.run, subjects)
@@ -68,26 +72,26 @@ def outcomes_of(subjects: Sequence[Subject], target: str = "") -> dict[str, Outc
             ruff.NAME: by_ruff.result(),
             syntax.NAME: syntax.run(subjects),
             bandit.NAME: by_bandit.result(),
-            whole.NAME: whole.run(subjects),
+            file_checks.NAME: file_checks.run(subjects),
         }
     return _without_newer_syntax(found)
 
 
-def _without_newer_syntax(found: dict[str, Outcome]) -> dict[str, Outcome]:
-    """The outcomes without the compiler's refusal of a text that ruff's parser accepts: it is newer than this Python.
+def _without_newer_syntax(found: dict[str, AnalyserResult]) -> dict[str, AnalyserResult]:
+    """The results without the compiler's refusal of a text that ruff's parser accepts: it is newer than this Python.
 
     Such a text was not seen by the checks that need a tree, which is a failure of `syntax` for it.
     """
     mine, theirs = found[syntax.NAME], found[ruff.NAME]
-    drafts = dict(mine.drafts)
+    candidates = dict(mine.candidates)
     failures = dict(mine.failures)
-    for index in theirs.looked_at & mine.drafts.keys():
-        refused = any(draft.rule == "syntax" for draft in mine.drafts[index])
+    for index in theirs.looked_at & mine.candidates.keys():
+        refused = any(candidate.rule == "syntax" for candidate in mine.candidates[index])
         if (
             refused
-            and not any(draft.rule == "syntax" for draft in theirs.drafts[index])
-            and index in found[whole.NAME].failures
+            and not any(candidate.rule == "syntax" for candidate in theirs.candidates[index])
+            and index in found[file_checks.NAME].failures
         ):
-            drafts[index] = []
+            candidates[index] = []
             failures[index] = "written for a newer Python than kodo runs on; its tree was not checked"
-    return {**found, syntax.NAME: Outcome(drafts, mine.looked_at - failures.keys(), failures)}
+    return {**found, syntax.NAME: AnalyserResult(candidates, mine.looked_at - failures.keys(), failures)}

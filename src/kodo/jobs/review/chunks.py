@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from kodo.client.plan import guess_tokens
 from kodo.jobs.review import python
 from kodo.jobs.review.changes import ChangedFile, Removal
-from kodo.jobs.review.checks.orders import without_orders
+from kodo.jobs.review.checks.prompt_injection import redact_injections
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Chunk:
     touched: frozenset[int]
 
 
-def cut(file: ChangedFile, tokens: int) -> tuple[list[Chunk], list[tuple[int, int]]]:
+def split_file(file: ChangedFile, tokens: int) -> tuple[list[Chunk], list[tuple[int, int]]]:
     """The pieces of a file, each of at most about `tokens` tokens, and the touched lines that fit in none."""
     chunks: list[Chunk] = []
     too_long: list[tuple[int, int]] = []
@@ -64,7 +64,7 @@ def _spans(file: ChangedFile) -> list[tuple[str, int, int]]:
     return sorted(spans, key=lambda span: span[1])
 
 
-def _outermost(module: python.Module) -> list[tuple[str, python.Function]]:
+def _outermost(module: python.ParsedModule) -> list[tuple[str, python.Function]]:
     """Functions that are in no other function."""
     found = [(name, node) for name, node in module.functions.items() if module.function_of(node) is None]
     return sorted(found, key=lambda item: item[1].lineno)
@@ -90,8 +90,8 @@ def _chunk(file: ChangedFile, name: str, start: int, end: int) -> Chunk:
     rows: list[str] = []
     for number in range(start, end + 1):
         for removal in removals.get(number, []):
-            rows += [f"     - {without_orders(line)}" for line in removal.lines]
+            rows += [f"     - {redact_injections(line)}" for line in removal.lines]
         sign = "+" if number in file.added and not file.whole else " "
-        rows.append(f"{number:4} {sign} {without_orders(file.lines[number - 1])}")
+        rows.append(f"{number:4} {sign} {redact_injections(file.lines[number - 1])}")
     touched = frozenset(line for line in file.touched if start <= line <= end)
     return Chunk(file, name, start, end, "\n".join(rows), touched)

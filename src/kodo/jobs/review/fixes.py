@@ -10,36 +10,42 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from kodo.jobs.report.model import Finding, Fix
-from kodo.jobs.review.analysis import outcomes_of
+from kodo.jobs.review.analysis import run_analysers
+from kodo.jobs.review.candidate import Candidate, Edit, Subject
 from kodo.jobs.review.changes import ChangedFile, split_lines
-from kodo.jobs.review.draft import Draft, Edit, Subject
 from kodo.jobs.review.languages import language_of
-from kodo.jobs.review.verify import Verified, without_twins
+from kodo.jobs.review.verification import Verified, without_duplicates
 
-_LONGEST = 20
+MAX_FIX_LINES = 20
 Tester = Callable[[Mapping[str, str]], bool]
 """Whether the project's tests pass with these texts in place of the files of those paths."""
 
 
 def with_fixes(
-    file: ChangedFile, items: Sequence[Verified], before: Sequence[Draft], target: str, tester: Tester | None
+    file: ChangedFile,
+    items: Sequence[Verified],
+    before: Sequence[Candidate],
+    target: str,
+    tester: Tester | None,
 ) -> list[Finding]:
     """The findings of a file, those with a fix that holds carrying it. `before` is what analysers said of the file."""
-    candidates = [
-        (index, text) for index, item in enumerate(items) if (text := applied(file, item.draft.edits))
+    fixable = [
+        (index, text) for index, item in enumerate(items) if (text := applied(file, item.candidate.edits))
     ]
     findings = [item.finding for item in items]
-    if not candidates:
+    if not fixable:
         return findings
-    subjects = [Subject(file.path, file.language, text) for _, text in candidates]
-    outcomes = outcomes_of(subjects, target).values()
-    known = Counter(draft.rule for draft in without_twins(before))
-    for at, (index, text) in enumerate(candidates):
-        said = without_twins([draft for outcome in outcomes for draft in outcome.drafts.get(at, [])])
-        rules = Counter(draft.rule for draft in said)
-        draft = items[index].draft
-        solved = draft.source not in {"ruff", "kodo"} or rules[draft.rule] < known[draft.rule]
-        if not solved or rules - known or any(at in outcome.failures for outcome in outcomes):
+    subjects = [Subject(file.path, file.language, text) for _, text in fixable]
+    results = run_analysers(subjects, target).values()
+    known = Counter(candidate.rule for candidate in without_duplicates(before))
+    for at, (index, text) in enumerate(fixable):
+        said = without_duplicates(
+            [candidate for outcome in results for candidate in outcome.candidates.get(at, [])]
+        )
+        rules = Counter(candidate.rule for candidate in said)
+        candidate = items[index].candidate
+        solved = candidate.source not in {"ruff", "kodo"} or rules[candidate.rule] < known[candidate.rule]
+        if not solved or rules - known or any(at in outcome.failures for outcome in results):
             continue
         checked = ["parses", "analysers"]
         if tester is not None:
@@ -55,13 +61,15 @@ def with_fixes(
 def keeps_clean(path: str, old: str, new: str) -> bool:
     """Whether a new text parses and no analyser says anything of it that it did not say of the old one."""
     language = language_of(path)
-    outcomes = outcomes_of([Subject(path, language, old), Subject(path, language, new)]).values()
-    if any(1 in outcome.failures for outcome in outcomes):
+    results = run_analysers([Subject(path, language, old), Subject(path, language, new)]).values()
+    if any(1 in outcome.failures for outcome in results):
         return False
     was, now = (
         Counter(
-            draft.rule
-            for draft in without_twins([d for outcome in outcomes for d in outcome.drafts.get(at, [])])
+            candidate.rule
+            for candidate in without_duplicates(
+                [d for outcome in results for d in outcome.candidates.get(at, [])]
+            )
         )
         for at in (0, 1)
     )
@@ -108,6 +116,6 @@ def _fix(file: ChangedFile, text: str, checked: tuple[str, ...]) -> Fix | None:
         top -= 1
     first, last = top + 1, len(old) - bottom
     replacement = "".join(line + "\n" for line in new[top : len(new) - bottom])
-    if last - first >= _LONGEST or not file.touches(first, last):
+    if last - first >= MAX_FIX_LINES or not file.touches(first, last):
         return None
     return Fix(first, last, replacement, checked)

@@ -18,16 +18,16 @@ from kodo.jobs.report.model import (
     Suppressed,
     Unreviewed,
 )
-from kodo.jobs.review import fixes, opinions, reading, settings, suppress
+from kodo.jobs.review import fixes, model_review, reading, suppression
 from kodo.jobs.review.analysis import Analysis, analyse
+from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.draft import Draft
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.project_tests import ProjectTests, TestsError, broken_tests
-from kodo.jobs.review.reading import Material, SourceError
-from kodo.jobs.review.settings import ProjectSettings
+from kodo.jobs.review.reading import ReviewInput, SourceError
+from kodo.jobs.review.settings import ProjectSettings, ProjectSettingsError, load_settings
 from kodo.jobs.review.source import ReviewSource
-from kodo.jobs.review.verify import Rejected, Verified, introduced, verify, without_twins
+from kodo.jobs.review.verification import Rejected, Verified, introduced, verify, without_duplicates
 from kodo.jobs.sandbox import Sandbox, SandboxError
 
 if TYPE_CHECKING:
@@ -42,66 +42,66 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     """
     try:
         material = reading.read(source, options.max_bytes)
-        wishes = settings.load(material.base_text)
-    except (SourceError, settings.SettingsError) as error:
+        settings = load_settings(material.base_text)
+    except (SourceError, ProjectSettingsError) as error:
         return ReviewReport(
             state=State.FAILED, source="", notes=(str(error),), lang=options.lang, kodo=__version__
         )
-    files = [file for file in material.files if not wishes.excludes(file.path)]
-    work = _Work(options, wishes, files, analyse(files, wishes.target))
+    files = [file for file in material.files if not settings.excludes(file.path)]
+    work = _ReviewState(options, settings, files, analyse(files, settings.target))
     for file in files:
-        drafts = without_twins(work.analysis.after[file.path])
-        work.take(file, introduced(file, drafts, work.analysis.before.get(file.path, [])))
+        candidates = without_duplicates(work.analysis.after[file.path])
+        work.take(file, introduced(file, candidates, work.analysis.before.get(file.path, [])))
     tests = _run_tests(work, material.root) if options.tests else None
     use = _ask_model(work, session) if session is not None else None
     findings = _with_fixes(work, tests)
     return _report(work, material, findings, use)
 
 
-def most_requests(source: ReviewSource, options: ReviewOptions) -> int:
-    """How often `review` would ask the model at most. Raises SourceError and SettingsError."""
+def max_requests_for(source: ReviewSource, options: ReviewOptions) -> int:
+    """How often `review` would ask the model at most. Raises SourceError and ProjectSettingsError."""
     material = reading.read(source, options.max_bytes)
-    wishes = settings.load(material.base_text)
-    return opinions.most_requests(
-        [file for file in material.files if not wishes.excludes(file.path)], options
+    settings = load_settings(material.base_text)
+    return model_review.max_requests_for(
+        [file for file in material.files if not settings.excludes(file.path)], options
     )
 
 
 @dataclass
-class _Work:
+class _ReviewState:
     """What one review has gathered so far."""
 
     options: ReviewOptions
-    wishes: ProjectSettings
+    settings: ProjectSettings
     files: Sequence[ChangedFile]
     analysis: Analysis
-    standing: dict[str, list[Verified]] = field(default_factory=dict)
-    silenced: list[Suppressed] = field(default_factory=list)
+    active: dict[str, list[Verified]] = field(default_factory=dict)
+    suppressed: list[Suppressed] = field(default_factory=list)
     left_out: list[Unreviewed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def take(self, file: ChangedFile, drafts: Iterable[Draft]) -> list[Rejected]:
-        """Judge drafts of one file: keep what is wanted, holds and is not silenced; returns what does not hold."""
+    def take(self, file: ChangedFile, candidates: Iterable[Candidate]) -> list[Rejected]:
+        """Judge candidates of one file: keep what is wanted, holds and is not suppressed; returns what does not hold."""
         wanted = [
-            draft
-            for draft in drafts
-            if draft.category in self.options.categories
-            and not self.wishes.unwanted(file.path, draft.rule, draft.category)
+            candidate
+            for candidate in candidates
+            if candidate.category in self.options.categories
+            and not self.settings.unwanted(file.path, candidate.rule, candidate.category)
         ]
         judged = verify(file, wanted, self.options.lang)
         holding = [item for item in judged if isinstance(item, Verified)]
-        standing, silenced = suppress.split(file, holding)
-        self.standing.setdefault(file.path, []).extend(standing)
-        self.silenced += silenced
+        active, suppressed = suppression.split(file, holding)
+        self.active.setdefault(file.path, []).extend(active)
+        self.suppressed += suppressed
         return [item for item in judged if isinstance(item, Rejected)]
 
     @property
     def found(self) -> list[Finding]:
         """The findings that stand so far."""
-        return [item.finding for items in self.standing.values() for item in items]
+        return [item.finding for items in self.active.values() for item in items]
 
 
-def _run_tests(work: _Work, root: Path | None) -> ProjectTests | None:
+def _run_tests(work: _ReviewState, root: Path | None) -> ProjectTests | None:
     """Run the project's tests in both states and take what broke; None, and a note, where they cannot be run."""
     try:
         if root is None:
@@ -116,27 +116,27 @@ def _run_tests(work: _Work, root: Path | None) -> ProjectTests | None:
         work.left_out.append(Unreviewed("tests", str(error), gap=True))
         return None
     work.notes.append(isolation.line())
-    for path, drafts in broken_tests(list(work.files), before, after).items():
+    for path, candidates in broken_tests(list(work.files), before, after).items():
         file = next(file for file in work.files if file.path == path)
-        work.take(file, drafts)
+        work.take(file, candidates)
     failing = sum(1 for said in after.values() if said)
     work.notes.append(f"tests: {len(after) - failing} passed, {failing} failed")
     return tests if after and not failing else None
 
 
-def _ask_model(work: _Work, session: "Session") -> ModelUse:
+def _ask_model(work: _ReviewState, session: "Session") -> ModelUse:
     """Take the model's opinions; returns the use that was made of it."""
-    asked = opinions.ask_about(work.files, work.found, session, work.options)
+    asked = model_review.review_with_model(work.files, work.found, session, work.options)
     before = len(work.found)
     for file in work.files:
-        rejected = work.take(file, asked.drafts.get(file.path, []))
+        rejected = work.take(file, asked.candidates.get(file.path, []))
         asked.asker.rejected.update(item.reason for item in rejected)
     work.left_out += asked.unreviewed
     work.notes += asked.notes
     return asked.use(len(work.found) - before)
 
 
-def _with_fixes(work: _Work, tests: ProjectTests | None) -> list[Finding]:
+def _with_fixes(work: _ReviewState, tests: ProjectTests | None) -> list[Finding]:
     if not work.options.fixes:
         return work.found
 
@@ -152,12 +152,12 @@ def _with_fixes(work: _Work, tests: ProjectTests | None) -> list[Finding]:
     for file in work.files:
         said = work.analysis.after[file.path]
         tester = passing if tests is not None else None
-        findings += fixes.with_fixes(file, work.standing.get(file.path, []), said, work.wishes.target, tester)
+        findings += fixes.with_fixes(file, work.active.get(file.path, []), said, work.settings.target, tester)
     return findings
 
 
 def _report(
-    work: _Work, material: Material, findings: Sequence[Finding], use: ModelUse | None
+    work: _ReviewState, material: ReviewInput, findings: Sequence[Finding], use: ModelUse | None
 ) -> ReviewReport:
     options, files = work.options, work.files
     excluded = {file.path for file in material.files} - {file.path for file in files}
@@ -175,7 +175,7 @@ def _report(
         source=material.name,
         findings=_sorted(new),
         known=_sorted(known),
-        suppressed=tuple(work.silenced),
+        suppressed=tuple(work.suppressed),
         unreviewed=tuple(left_out),
         reviewed=tuple(
             Reviewed(file.path, file.language, len(file.added), work.analysis.names(file.path))

@@ -19,7 +19,7 @@ _UNSUPPORTED = {
 _LOCKS = frozenset(
     {"package-lock.json", "yarn.lock", "poetry.lock", "uv.lock", "Cargo.lock", "go.sum", "pnpm-lock.yaml"}
 )
-NAMES = {
+DISPLAY_NAMES = {
     "python": "Python", "javascript": "JavaScript", "typescript": "TypeScript", "tsx": "TypeScript",
     "go": "Go", "java": "Java", "rust": "Rust", "c": "C", "json": "JSON", "toml": "TOML", "yaml": "YAML",
     "config": "configuration",
@@ -43,7 +43,7 @@ def language_of(path: str, text: str = "") -> str:
     return known
 
 
-def why_not(path: str, text: str = "") -> tuple[str, bool]:
+def unreviewable_reason(path: str, text: str = "") -> tuple[str, bool]:
     """Why a file without a language is not reviewed, and whether that is a gap (it is code)."""
     pure = PurePosixPath(path)
     if pure.name in _LOCKS:

@@ -9,8 +9,8 @@ from functools import cache
 from importlib.resources import files
 
 from kodo.jobs.report.model import Category
+from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import rules
-from kodo.jobs.review.draft import Draft
 
 CLASSES_JA = {
     Category.BUG: "バグ",
@@ -23,17 +23,17 @@ CLASSES_JA = {
 
 @cache
 def japanese() -> dict[str, str]:
-    """Rule to message, `{0}` and so on standing for the draft's values."""
+    """Rule to message, `{0}` and so on active for the candidate's values."""
     text = files("kodo.jobs.review").joinpath("messages_ja.toml").read_text(encoding="utf-8")
     return {rule: str(message) for rule, message in tomllib.loads(text).items()}
 
 
-def localised(draft: Draft, lang: str) -> str:
-    """The draft's message in `lang` (`en` or `ja`)."""
+def localised(candidate: Candidate, lang: str) -> str:
+    """The candidate's message in `lang` (`en` or `ja`)."""
     if lang != "ja":
-        return draft.message
-    own = rules().get(draft.rule)
-    template = own.ja if own else japanese().get(draft.rule)
+        return candidate.message
+    own = rules().get(candidate.rule)
+    template = own.ja if own else japanese().get(candidate.rule)
     if template is None:
-        return f"{CLASSES_JA[draft.category]}: {draft.message}"
-    return template.format(*draft.values) if draft.values else template
+        return f"{CLASSES_JA[candidate.category]}: {candidate.message}"
+    return template.format(*candidate.values) if candidate.values else template

@@ -6,7 +6,7 @@ from kodo.jobs.report.model import Category
 
 LANGUAGES = ("en", "ja")
 SIZES = ("small", "capable")
-LEAST_WINDOW = {"small": 512, "capable": 2560}
+MIN_WINDOW = {"small": 512, "capable": 2560}
 """Tokens: what a request needs besides the code, and some code."""
 
 
@@ -37,7 +37,7 @@ class ReviewOptions:
             raise ValueError(f"lang: {self.lang!r} is not one of {', '.join(LANGUAGES)}")
         if self.size not in SIZES:
             raise ValueError(f"size: {self.size!r} is not one of {', '.join(SIZES)}")
-        least = LEAST_WINDOW[self.size]
+        least = MIN_WINDOW[self.size]
         if self.window < least:
             raise ValueError(
                 f"window: {self.window} tokens are too few, {least} is the least for a {self.size} model"

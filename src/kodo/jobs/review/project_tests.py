@@ -14,9 +14,9 @@ from tempfile import TemporaryDirectory
 from junitparser import JUnitXml, JUnitXmlError
 
 from kodo.jobs.report.model import Category, EvidenceKind, Severity
+from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.catalogue import rules
-from kodo.jobs.review.draft import Draft
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import project_files
 from kodo.jobs.sandbox import PROJECT, PYTHON, TMP, Limits, Sandbox
@@ -30,7 +30,7 @@ status = pytest.main(["-q", "-p", "no:cacheprovider", "--doctest-modules", "--do
 print("{_MARK}")
 print(open(sys.argv[1] + "/junit.xml", encoding="utf-8").read())
 """
-_MOST_BYTES = 100_000_000
+MAX_PROJECT_BYTES = 100_000_000
 RULE = "kodo/test-fails"
 
 
@@ -85,19 +85,19 @@ class ProjectTests:
 
 def broken_tests(
     files: list[ChangedFile], before: Mapping[str, str], after: Mapping[str, str]
-) -> dict[str, list[Draft]]:
-    """A draft for each test that passed before the change and fails after it, on the changed line it went through."""
-    drafts: dict[str, list[Draft]] = {}
+) -> dict[str, list[Candidate]]:
+    """A candidate for each test that passed before the change and fails after it, on the changed line it went through."""
+    candidates: dict[str, list[Candidate]] = {}
     code = [file for file in files if file.language == "python" and not is_test(file.path) and file.touched]
     if not code:
-        return drafts
+        return candidates
     rule = rules()[RULE]
     for name, said in after.items():
         if not said or before.get(name, "-") != "":
             continue
         file, line = _blame(code, said)
-        drafts.setdefault(file.path, []).append(
-            Draft(
+        candidates.setdefault(file.path, []).append(
+            Candidate(
                 rule=RULE,
                 category=Category.BUG,
                 severity=Severity.ERROR,
@@ -109,7 +109,7 @@ def broken_tests(
                 values=(name,),
             )
         )
-    return drafts
+    return candidates
 
 
 def _blame(files: list[ChangedFile], said: str) -> tuple[ChangedFile, int]:
@@ -135,9 +135,9 @@ def _copy(root: Path, target: Path) -> None:
         if source.is_symlink() or not source.is_file():
             continue
         total += source.stat().st_size
-        if total > _MOST_BYTES:
+        if total > MAX_PROJECT_BYTES:
             raise TestsError(
-                f"the project is larger than {_MOST_BYTES // 1_000_000} MB; its tests were not run"
+                f"the project is larger than {MAX_PROJECT_BYTES // 1_000_000} MB; its tests were not run"
             )
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target / name)

@@ -9,9 +9,9 @@ from kodo.jobs.report.markdown import fenced
 from kodo.jobs.report.model import Category, EvidenceKind, Finding, ReviewReport, State
 from kodo.jobs.review.fixes import keeps_clean
 from kodo.jobs.review.job import review
-from kodo.jobs.review.languages import NAMES, SUFFIXES
+from kodo.jobs.review.languages import DISPLAY_NAMES, SUFFIXES
 from kodo.jobs.review.options import ReviewOptions
-from kodo.jobs.review.prompting import prompt
+from kodo.jobs.review.prompt_templates import prompt
 from kodo.jobs.review.source import TextSource
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def review_code(
 def _suffix(language: str) -> str:
     wanted = language.strip().lower()
     for name, suffix in SUFFIXES.items():
-        if wanted in {name, NAMES[name].lower(), suffix.lstrip(".")}:
+        if wanted in {name, DISPLAY_NAMES[name].lower(), suffix.lstrip(".")}:
             return suffix
     raise ValueError(
-        f"language: no analyser for {language!r}; there are {', '.join(sorted({NAMES[n] for n in SUFFIXES}))}"
+        f"language: no analyser for {language!r}; there are {', '.join(sorted({DISPLAY_NAMES[n] for n in SUFFIXES}))}"
     )
 
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
-_DEEPEST = 200
+MAX_TREE_DEPTH = 200
 """Nodes inside each other; Python's own unparse takes several frames for each and stops at 1000 frames."""
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 @dataclass(frozen=True)
-class Module:
+class ParsedModule:
     """A parsed text and its lines."""
 
     text: str
@@ -60,7 +60,7 @@ class Module:
         return list(_definitions(self.tree, ""))
 
     @cached_property
-    def times_named(self) -> Counter[str]:
+    def binding_counts(self) -> Counter[str]:
         """How often each name is bound anywhere in the text: defined, assigned or imported."""
         names = Counter(name for name, _ in self.definitions)
         for node in ast.walk(self.tree):
@@ -98,7 +98,7 @@ class Module:
         return None
 
 
-def parse(text: str) -> Module | None:
+def parse(text: str) -> ParsedModule | None:
     """The tree of a text, or None where this Python cannot parse it (or it is nested too deep)."""
     try:
         with warnings.catch_warnings():
@@ -106,14 +106,14 @@ def parse(text: str) -> Module | None:
             tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    return Module(text, tree) if _depth(tree) <= _DEEPEST else None
+    return ParsedModule(text, tree) if _depth(tree) <= MAX_TREE_DEPTH else None
 
 
 def _depth(tree: ast.AST) -> int:
     """How many nodes lie inside each other at most."""
     level: list[ast.AST] = [tree]
     depth = 0
-    while level and depth <= _DEEPEST:
+    while level and depth <= MAX_TREE_DEPTH:
         level = [child for node in level for child in ast.iter_child_nodes(node)]
         depth += 1
     return depth

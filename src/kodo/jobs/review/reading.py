@@ -17,7 +17,7 @@ from kodo.jobs.report.model import Unreviewed
 from kodo.jobs.review import changes
 from kodo.jobs.review.changes import ChangedFile, DiffError
 from kodo.jobs.review.git import Entry, GitError, Repository
-from kodo.jobs.review.languages import language_of, why_not
+from kodo.jobs.review.languages import language_of, unreviewable_reason
 from kodo.jobs.review.source import (
     BaseSource,
     CommitSource,
@@ -39,7 +39,7 @@ class SourceError(ValueError):
 
 
 @dataclass(frozen=True)
-class Material:
+class ReviewInput:
     """What a source turned out to be: files, what was left out, and the way to the project's settings."""
 
     name: str
@@ -49,7 +49,7 @@ class Material:
     root: Path | None = None
 
 
-def read(source: ReviewSource, max_bytes: int) -> Material:
+def read(source: ReviewSource, max_bytes: int) -> ReviewInput:
     """Read everything that `source` names. Raises SourceError if it names nothing that exists."""
     try:
         match source:
@@ -71,7 +71,7 @@ def read(source: ReviewSource, max_bytes: int) -> Material:
         raise SourceError(str(error)) from error
 
 
-class _Sorter:
+class _InputBuilder:
     """Puts each candidate among the files to review or among what is left out."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -93,11 +93,11 @@ class _Sorter:
         try:
             text = raw.decode("utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8")
         except UnicodeDecodeError:
-            code = bool(language_of(path)) or why_not(path)[1]
+            code = bool(language_of(path)) or unreviewable_reason(path)[1]
             self.leave(path, "not UTF-8", gap=code)
             return None
         if not language_of(path, text):
-            reason, gap = why_not(path, text)
+            reason, gap = unreviewable_reason(path, text)
             self.leave(path, reason, gap=gap)
             return None
         if "\r" in text.replace("\r\n", ""):
@@ -113,8 +113,8 @@ class _Sorter:
 
     def material(
         self, name: str, base_text: Callable[[str], str | None], root: Path | None = None
-    ) -> Material:
-        return Material(name, tuple(self.files), tuple(self.unreviewed), base_text, root)
+    ) -> ReviewInput:
+        return ReviewInput(name, tuple(self.files), tuple(self.unreviewed), base_text, root)
 
 
 def printable(path: str) -> str:
@@ -148,8 +148,8 @@ def _tree_text(root: Path | None) -> Callable[[str], str | None]:
     return text
 
 
-def _paths(source: PathsSource, max_bytes: int) -> Material:
-    sorter = _Sorter(max_bytes)
+def _paths(source: PathsSource, max_bytes: int) -> ReviewInput:
+    builder = _InputBuilder(max_bytes)
     root = source.root.resolve()
     seen: set[str] = set()
     for given in source.paths:
@@ -164,17 +164,17 @@ def _paths(source: PathsSource, max_bytes: int) -> Material:
                 continue
             seen.add(path)
             if file.is_symlink() and not named:
-                sorter.leave(path, "symbolic link", gap=False)
+                builder.leave(path, "symbolic link", gap=False)
                 continue
             try:
                 raw = file.read_bytes()
             except OSError as error:
-                sorter.leave(path, f"cannot be read: {error.strerror}", gap=True)
+                builder.leave(path, f"cannot be read: {error.strerror}", gap=True)
                 continue
-            if (text := sorter.readable(path, raw)) is not None:
-                sorter.add(ChangedFile(path, language_of(path, text), text, whole=True))
+            if (text := builder.readable(path, raw)) is not None:
+                builder.add(ChangedFile(path, language_of(path, text), text, whole=True))
     names = " ".join(str(path) for path in source.paths)
-    return sorter.material(names, _tree_text(root), root)
+    return builder.material(names, _tree_text(root), root)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -201,31 +201,31 @@ def project_files(root: Path) -> list[str]:
     return [file.relative_to(root).as_posix() for file in _walk(root)]
 
 
-def _text(source: TextSource, max_bytes: int) -> Material:
-    sorter = _Sorter(max_bytes)
-    text = sorter.readable(source.name, source.text.encode("utf-8", errors="surrogateescape"))
+def _text(source: TextSource, max_bytes: int) -> ReviewInput:
+    builder = _InputBuilder(max_bytes)
+    text = builder.readable(source.name, source.text.encode("utf-8", errors="surrogateescape"))
     if text is not None:
-        sorter.add(ChangedFile(source.name, language_of(source.name, text), text, whole=True))
-    return sorter.material(source.name, lambda _: None)
+        builder.add(ChangedFile(source.name, language_of(source.name, text), text, whole=True))
+    return builder.material(source.name, lambda _: None)
 
 
-def _versions(source: VersionsSource, max_bytes: int) -> Material:
-    sorter = _Sorter(max_bytes)
+def _versions(source: VersionsSource, max_bytes: int) -> ReviewInput:
+    builder = _InputBuilder(max_bytes)
     for path in sorted({*source.before, *source.after}):
         if path not in source.after:
-            sorter.leave(path, "deleted", gap=False)
+            builder.leave(path, "deleted", gap=False)
             continue
-        text = sorter.readable(path, source.after[path].encode("utf-8", errors="surrogateescape"))
+        text = builder.readable(path, source.after[path].encode("utf-8", errors="surrogateescape"))
         if text is None or text == source.before.get(path):
             continue
         before = source.before.get(path)
         hunks = changes.hunks_of(changes.unified(before or "", text), len(changes.split_lines(text)))
-        sorter.add(ChangedFile(path, language_of(path, text), text, before, hunks))
-    return sorter.material("two versions", source.before.get)
+        builder.add(ChangedFile(path, language_of(path, text), text, before, hunks))
+    return builder.material("two versions", source.before.get)
 
 
-def _diff(source: DiffSource, max_bytes: int) -> Material:
-    sorter = _Sorter(max_bytes)
+def _diff(source: DiffSource, max_bytes: int) -> ReviewInput:
+    builder = _InputBuilder(max_bytes)
     try:
         patches = PatchSet(StringIO(source.diff, newline="\n"))
     except UnidiffParseError as error:
@@ -236,24 +236,26 @@ def _diff(source: DiffSource, max_bytes: int) -> Material:
     for patched in patches:
         path = patched.path
         if not _safe(path):
-            sorter.leave(path, "path leaves the project", gap=True)
+            builder.leave(path, "path leaves the project", gap=True)
         elif patched.is_removed_file:
-            sorter.leave(path, "deleted", gap=False)
+            builder.leave(path, "deleted", gap=False)
         elif patched.is_binary_file:
-            sorter.leave(path, "binary", gap=False)
+            builder.leave(path, "binary", gap=False)
         else:
             file = _patched(
-                sorter, source.root, path, "".join(str(hunk) for hunk in patched), patched.is_added_file
+                builder, source.root, path, "".join(str(hunk) for hunk in patched), patched.is_added_file
             )
             if file is not None:
-                sorter.add(file)
+                builder.add(file)
                 if file.before is not None:
                     befores[path] = file.before
     tree = _tree_text(source.root)
-    return sorter.material("diff", lambda path: befores.get(path) or tree(path), source.root)
+    return builder.material("diff", lambda path: befores.get(path) or tree(path), source.root)
 
 
-def _patched(sorter: _Sorter, root: Path | None, path: str, section: str, new: bool) -> ChangedFile | None:
+def _patched(
+    builder: _InputBuilder, root: Path | None, path: str, section: str, new: bool
+) -> ChangedFile | None:
     """One file of a diff: its text from the tree in either state, or from the hunks alone."""
     unknown_total = 1 << 40
     hunks = changes.hunks_of(section, unknown_total)
@@ -277,7 +279,7 @@ def _patched(sorter: _Sorter, root: Path | None, path: str, section: str, new: b
             for number, text in hunk.context:
                 after[number - 1] = text
     raw = "".join(line + "\n" for line in after).encode("utf-8", errors="surrogateescape")
-    readable = sorter.readable(path, raw)
+    readable = builder.readable(path, raw)
     if readable is None:
         return None
     hunks = changes.hunks_of(section, len(after))
@@ -285,7 +287,7 @@ def _patched(sorter: _Sorter, root: Path | None, path: str, section: str, new: b
     return ChangedFile(path, language_of(path, readable), readable, old, hunks, complete=complete)
 
 
-def _staged(source: StagedSource, max_bytes: int) -> Material:
+def _staged(source: StagedSource, max_bytes: int) -> ReviewInput:
     repository = Repository(Repository(source.root).top())
     try:
         head = repository.commit("HEAD")
@@ -294,28 +296,30 @@ def _staged(source: StagedSource, max_bytes: int) -> Material:
     return _trees(repository, ("--cached", head), head, "staged changes", max_bytes)
 
 
-def _base(source: BaseSource, max_bytes: int) -> Material:
+def _base(source: BaseSource, max_bytes: int) -> ReviewInput:
     repository = Repository(Repository(source.root).top())
     head = repository.commit(source.head)
     base = repository.merge_base(repository.commit(source.ref), head)
     return _trees(repository, (base, head), base, f"{source.ref}...{source.head}", max_bytes)
 
 
-def _commit(source: CommitSource, max_bytes: int) -> Material:
+def _commit(source: CommitSource, max_bytes: int) -> ReviewInput:
     repository = Repository(Repository(source.root).top())
     commit = repository.commit(source.sha)
     parent = repository.parent(commit)
     return _trees(repository, (parent, commit), parent, f"commit {commit[:12]}", max_bytes)
 
 
-def _trees(repository: Repository, range_: tuple[str, str], base: str, name: str, max_bytes: int) -> Material:
+def _trees(
+    repository: Repository, range_: tuple[str, str], base: str, name: str, max_bytes: int
+) -> ReviewInput:
     """Everything that changed between two trees of a repository."""
-    sorter = _Sorter(max_bytes)
+    builder = _InputBuilder(max_bytes)
     entries = repository.entries(*range_)
     parts = changes.sections(repository.diff(*range_))
     if len(parts) != len(entries):
         raise SourceError(f"git listed {len(entries)} changed files and a diff of {len(parts)}")
-    wanted = [entry for entry in entries if _reviewable(sorter, entry)]
+    wanted = [entry for entry in entries if _reviewable(builder, entry)]
     both = [blob for entry in wanted for blob in (entry.old_blob, entry.new_blob) if blob.strip("0")]
     sizes = repository.sizes(both)
     contents = repository.blobs(blob for blob, size in sizes.items() if size <= max_bytes)
@@ -323,28 +327,28 @@ def _trees(repository: Repository, range_: tuple[str, str], base: str, name: str
     for entry in wanted:
         raw = contents.get(entry.new_blob)
         if raw is None:
-            sorter.leave(entry.path, f"larger than {max_bytes} bytes", gap=bool(language_of(entry.path)))
+            builder.leave(entry.path, f"larger than {max_bytes} bytes", gap=bool(language_of(entry.path)))
             continue
-        text = sorter.readable(entry.path, raw)
+        text = builder.readable(entry.path, raw)
         if text is None:
             continue
         old = contents.get(entry.old_blob)
         before = old.decode("utf-8", errors="replace").removeprefix("\ufeff") if old is not None else None
         hunks = changes.hunks_of(section_of[id(entry)], len(changes.split_lines(text)))
         language = language_of(entry.path, text)
-        sorter.add(ChangedFile(entry.path, language, text, before, hunks, old_path=entry.old_path))
-    return sorter.material(name, lambda path: repository.file_at(base, path), repository.root)
+        builder.add(ChangedFile(entry.path, language, text, before, hunks, old_path=entry.old_path))
+    return builder.material(name, lambda path: repository.file_at(base, path), repository.root)
 
 
-def _reviewable(sorter: _Sorter, entry: Entry) -> bool:
+def _reviewable(builder: _InputBuilder, entry: Entry) -> bool:
     if entry.status == "D":
-        sorter.leave(entry.path, "deleted", gap=False)
+        builder.leave(entry.path, "deleted", gap=False)
     elif entry.new_mode == "160000":
-        sorter.leave(entry.path, "submodule", gap=False)
+        builder.leave(entry.path, "submodule", gap=False)
     elif entry.new_mode == "120000":
-        sorter.leave(entry.path, "symbolic link", gap=False)
+        builder.leave(entry.path, "symbolic link", gap=False)
     elif entry.status == "U":
-        sorter.leave(entry.path, "unmerged", gap=True)
+        builder.leave(entry.path, "unmerged", gap=True)
     else:
         return True
     return False

@@ -13,7 +13,7 @@ from kodo.jobs.review.analysers.ruff import target_of
 _KEYS = {"ignore", "exclude"}
 
 
-class SettingsError(ValueError):
+class ProjectSettingsError(ValueError):
     """The project's settings are wrong; the message names the key."""
 
 
@@ -48,18 +48,18 @@ class ProjectSettings:
         )
 
 
-def load(base_text: Callable[[str], str | None]) -> ProjectSettings:
-    """Read the settings. Raises SettingsError for an unknown key or a value of the wrong kind."""
+def load_settings(base_text: Callable[[str], str | None]) -> ProjectSettings:
+    """Read the settings. Raises ProjectSettingsError for an unknown key or a value of the wrong kind."""
     text = base_text("pyproject.toml")
     if text is None:
         return ProjectSettings()
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"pyproject.toml: {error}") from error
+        raise ProjectSettingsError(f"pyproject.toml: {error}") from error
     mine = _table(data, "tool", "kodo", "review")
     if unknown := mine.keys() - _KEYS:
-        raise SettingsError(
+        raise ProjectSettingsError(
             f"tool.kodo.review.{min(unknown)}: no such setting; there are {', '.join(sorted(_KEYS))}"
         )
     lint = _table(data, "tool", "ruff", "lint")
@@ -91,5 +91,5 @@ def _table(data: Mapping[str, object], *path: str) -> Mapping[str, object]:
 def _strings(table: Mapping[str, object], key: str) -> tuple[str, ...]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise SettingsError(f"tool.kodo.review.{key}: a list of strings is needed")
+        raise ProjectSettingsError(f"tool.kodo.review.{key}: a list of strings is needed")
     return tuple(value)

@@ -9,7 +9,7 @@ import pytest
 from kodo.jobs.review import ReviewOptions, TextSource, VersionsSource, review
 from kodo.jobs.review.analysers import bandit, ruff
 from kodo.jobs.review.analysers.ruff_rules import FRAMEWORK_DEFAULTS, IN_TESTS_IGNORED, RULES
-from kodo.jobs.review.draft import Subject
+from kodo.jobs.review.candidate import Subject
 
 
 def rules_of(text: str, name: str = "m.py") -> list[str]:
@@ -93,8 +93,8 @@ def test_ruff_sees_no_settings_of_the_tree(tmp_path, monkeypatch: pytest.MonkeyP
     """A ruff.toml in the current folder switches nothing off."""
     (tmp_path / "ruff.toml").write_text("[lint]\nselect = []\n")
     monkeypatch.chdir(tmp_path)
-    drafts = ruff.run([Subject("m.py", "python", "import os\n")]).drafts[0]
-    assert [draft.rule for draft in drafts] == ["F401"]
+    candidates = ruff.run([Subject("m.py", "python", "import os\n")]).candidates[0]
+    assert [candidate.rule for candidate in candidates] == ["F401"]
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from kodo.jobs.review import ReviewOptions, TextSource, VersionsSource, review
+from kodo.jobs.review.candidate import Edit
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.draft import Edit
 from kodo.jobs.review.fixes import applied
 
 

@@ -18,7 +18,7 @@ from kodo.jobs.review import (
     VersionsSource,
     review,
 )
-from kodo.jobs.review.reading import Material, SourceError, read
+from kodo.jobs.review.reading import ReviewInput, SourceError, read
 
 MOST = 1_000_000
 
@@ -41,7 +41,7 @@ def repo(tmp_path: Path) -> Path:
     return root
 
 
-def paths(material: Material) -> dict[str, set[int]]:
+def paths(material: ReviewInput) -> dict[str, set[int]]:
     return {file.path: set(file.added) for file in material.files}
 
 

@@ -1,7 +1,7 @@
 """bandit, run once over all Python texts: what it finds that ruff's `S` rules do not.
 
 Tests whose remark is about an import, or is wrong more often than right (B101 assert, B311 random, B603, B607),
-are not used. `# nosec` is not obeyed here: `suppress` does that, and lists what it silenced.
+are not used. `# nosec` is not obeyed here: `suppression` does that, and lists what it suppressed.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ import msgspec
 
 from kodo.jobs.report.model import Category, Severity
 from kodo.jobs.review.analysers.ruff import write
-from kodo.jobs.review.draft import Draft, Outcome, Subject
+from kodo.jobs.review.candidate import AnalyserResult, Candidate, Subject
 from kodo.jobs.review.languages import is_test
 
 NAME = "bandit"
@@ -61,7 +61,7 @@ class _Answer(msgspec.Struct):
     errors: list[_Failure]
 
 
-def run(subjects: Sequence[Subject]) -> Outcome:
+def run(subjects: Sequence[Subject]) -> AnalyserResult:
     """Drafts for every Python subject that is no test. A crash or time-out is a failure of all of them."""
     mine = [
         index
@@ -69,23 +69,23 @@ def run(subjects: Sequence[Subject]) -> Outcome:
         if subject.language == "python" and not is_test(subject.path) and not subject.path.endswith(".pyi")
     ]
     if not mine:
-        return Outcome({}, frozenset())
+        return AnalyserResult({}, frozenset())
     with TemporaryDirectory(prefix="kodo-bandit-") as folder:
         files = {write(Path(folder), index, subjects[index]): index for index in mine}
         try:
             answer = _ask(Path(folder))
         except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
-            return Outcome(
+            return AnalyserResult(
                 {}, frozenset(), dict.fromkeys(mine, f"bandit could not run: {type(error).__name__}")
             )
-    drafts: dict[int, list[Draft]] = {index: [] for index in mine}
+    candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
     for result in answer.results:
         if result.issue_confidence != "LOW":
-            drafts[files[result.filename.removeprefix("./")]].append(_draft(result))
+            candidates[files[result.filename.removeprefix("./")]].append(_candidate(result))
     unread = {
         files[failure.filename.removeprefix("./")]: f"bandit: {failure.reason}" for failure in answer.errors
     }
-    return Outcome(drafts, frozenset(mine) - unread.keys(), unread)
+    return AnalyserResult(candidates, frozenset(mine) - unread.keys(), unread)
 
 
 def _ask(folder: Path) -> _Answer:
@@ -96,8 +96,8 @@ def _ask(folder: Path) -> _Answer:
     return msgspec.json.decode(done.stdout, type=_Answer)
 
 
-def _draft(result: _Result) -> Draft:
-    return Draft(
+def _candidate(result: _Result) -> Candidate:
+    return Candidate(
         rule=result.test_id,
         category=Category.SECURITY,
         severity=_SEVERITY.get(result.issue_severity, Severity.INFO),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tree_sitter import Language, Node, Query, QueryCursor
 
 from kodo.jobs.report.model import Category, Severity
-from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.candidate import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +110,10 @@ PATTERNS = (
 )  # fmt: skip  # one pattern in few rows
 
 
-def patterns_in(root: Node, raw: bytes, language: str, grammar: Language) -> list[Draft]:
-    """A draft for every match, in order of place."""
+def patterns_in(root: Node, raw: bytes, language: str, grammar: Language) -> list[Candidate]:
+    """A candidate for every match, in order of place."""
     lines = raw.decode("utf-8", errors="surrogateescape").split("\n")
-    found: list[Draft] = []
+    found: list[Candidate] = []
     for pattern in PATTERNS:
         if language not in pattern.languages:
             continue
@@ -121,7 +121,7 @@ def patterns_in(root: Node, raw: bytes, language: str, grammar: Language) -> lis
             line = lines[node.start_point.row].encode("utf-8", errors="surrogateescape")
             column = len(line[: node.start_point.column].decode("utf-8", errors="surrogateescape")) + 1
             found.append(
-                Draft(
+                Candidate(
                     rule=pattern.rule,
                     category=pattern.category,
                     severity=pattern.severity,
@@ -133,4 +133,4 @@ def patterns_in(root: Node, raw: bytes, language: str, grammar: Language) -> lis
                     detail=node.type,
                 )
             )
-    return sorted(found, key=lambda draft: (draft.line, draft.column, draft.rule))
+    return sorted(found, key=lambda candidate: (candidate.line, candidate.column, candidate.rule))

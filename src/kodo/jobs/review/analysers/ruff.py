@@ -1,6 +1,6 @@
 """ruff, run once over all Python texts, with the selection of `ruff_rules` and no settings file.
 
-Comments that switch ruff off are not obeyed here: `suppress` does that, and lists what it silenced.
+Comments that switch ruff off are not obeyed here: `suppression` does that, and lists what it suppressed.
 """
 
 import re
@@ -14,7 +14,7 @@ import msgspec
 
 from kodo.jobs.report.model import Category, Severity
 from kodo.jobs.review.analysers.ruff_rules import FRAMEWORK_DEFAULTS, IN_TESTS_IGNORED, RULES
-from kodo.jobs.review.draft import Draft, Edit, Outcome, Subject
+from kodo.jobs.review.candidate import AnalyserResult, Candidate, Edit, Subject
 from kodo.jobs.review.languages import is_test
 
 NAME = "ruff"
@@ -40,7 +40,7 @@ class _Fix(msgspec.Struct):
     edits: list[_Edit]
 
 
-class _Remark(msgspec.Struct):
+class _Diagnostic(msgspec.Struct):
     code: str | None
     filename: str
     location: _At
@@ -56,12 +56,12 @@ def target_of(requires: str) -> str:
     return name if name in _TARGETS else ""
 
 
-def run(subjects: Sequence[Subject], target: str = "") -> Outcome:
+def run(subjects: Sequence[Subject], target: str = "") -> AnalyserResult:
     """Drafts for every Python subject. A crash or time-out of ruff is a failure of all of them."""
     mine = [index for index, subject in enumerate(subjects) if subject.language == "python"]
     if not mine:
-        return Outcome({}, frozenset())
-    drafts: dict[int, list[Draft]] = {index: [] for index in mine}
+        return AnalyserResult({}, frozenset())
+    candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
     with TemporaryDirectory(prefix="kodo-ruff-") as folder:
         files = {write(Path(folder), index, subjects[index]): index for index in mine}
         for start in range(0, len(mine), _BATCH):
@@ -70,13 +70,13 @@ def run(subjects: Sequence[Subject], target: str = "") -> Outcome:
                 remarks = _ask(Path(folder), batch, target)
             except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
                 reason = f"ruff could not run: {type(error).__name__}"
-                return Outcome({}, frozenset(), dict.fromkeys(mine, reason))
+                return AnalyserResult({}, frozenset(), dict.fromkeys(mine, reason))
             for remark in remarks:
                 index = files[Path(remark.filename).relative_to(Path(folder).resolve()).as_posix()]
-                draft = _draft(remark, subjects[index])
-                if draft is not None:
-                    drafts[index].append(draft)
-    return Outcome(drafts, frozenset(mine))
+                candidate = _candidate(remark, subjects[index])
+                if candidate is not None:
+                    candidates[index].append(candidate)
+    return AnalyserResult(candidates, frozenset(mine))
 
 
 def write(folder: Path, index: int, subject: Subject) -> str:
@@ -97,7 +97,7 @@ def write(folder: Path, index: int, subject: Subject) -> str:
     return path
 
 
-def _ask(folder: Path, files: Sequence[str], target: str) -> list[_Remark]:
+def _ask(folder: Path, files: Sequence[str], target: str) -> list[_Diagnostic]:
     command = [
         sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet", "--ignore-noqa", "--exit-zero",
         "--preview", "--no-fix", "--output-format", "json", "--select", ",".join(RULES),
@@ -108,10 +108,10 @@ def _ask(folder: Path, files: Sequence[str], target: str) -> list[_Remark]:
     done = subprocess.run(
         [*command, "--", *files], cwd=folder.resolve(), capture_output=True, timeout=_TIMEOUT, check=True
     )
-    return msgspec.json.decode(done.stdout, type=list[_Remark])
+    return msgspec.json.decode(done.stdout, type=list[_Diagnostic])
 
 
-def _draft(remark: _Remark, subject: Subject) -> Draft | None:
+def _candidate(remark: _Diagnostic, subject: Subject) -> Candidate | None:
     quoted = _QUOTED.search(remark.message)
     symbol = quoted[1] if quoted else ""
     if remark.code is None or remark.code not in RULES:
@@ -126,7 +126,7 @@ def _draft(remark: _Remark, subject: Subject) -> Draft | None:
         if rule == "B008" and FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", remark.message)):
             return None
     end = remark.end_location
-    return Draft(
+    return Candidate(
         rule=rule,
         category=category,
         severity=severity,

@@ -24,7 +24,7 @@ from tree_sitter import Language, Node, Parser
 
 from kodo.jobs.report.model import Category, Severity
 from kodo.jobs.review.analysers.patterns import patterns_in
-from kodo.jobs.review.draft import Draft, Outcome, Subject
+from kodo.jobs.review.candidate import AnalyserResult, Candidate, Subject
 
 NAME = "syntax"
 _GRAMMARS: Mapping[str, Callable[[], object]] = {
@@ -36,13 +36,13 @@ _GRAMMARS: Mapping[str, Callable[[], object]] = {
     "rust": tree_sitter_rust.language,
     "c": tree_sitter_c.language,
 }
-_MOST = 5
+MAX_SYNTAX_ERRORS = 5
 """Syntax errors reported for one file; a parser that has lost its way reports many more."""
 
 
-def run(subjects: Sequence[Subject]) -> Outcome:
+def run(subjects: Sequence[Subject]) -> AnalyserResult:
     """Drafts for every subject in a language that has a parser."""
-    drafts: dict[int, list[Draft]] = {}
+    candidates: dict[int, list[Candidate]] = {}
     failures: dict[int, str] = {}
     for index, subject in enumerate(subjects):
         if subject.language == "python":
@@ -53,19 +53,21 @@ def run(subjects: Sequence[Subject]) -> Outcome:
             found, problem = _data(subject), ""
         else:
             continue
-        drafts[index] = found
+        candidates[index] = found
         if problem:
             failures[index] = problem
-    return Outcome(drafts, frozenset(drafts) - failures.keys(), failures)
+    return AnalyserResult(candidates, frozenset(candidates) - failures.keys(), failures)
 
 
 def parses(subject: Subject) -> bool:
     """Whether a text has no syntax error, for a language with a parser."""
     outcome = run([subject])
-    return not outcome.failures and not any(draft.rule == "syntax" for draft in outcome.drafts.get(0, []))
+    return not outcome.failures and not any(
+        candidate.rule == "syntax" for candidate in outcome.candidates.get(0, [])
+    )
 
 
-def _python(text: str) -> tuple[list[Draft], str]:
+def _python(text: str) -> tuple[list[Candidate], str]:
     """What the compiler refuses of a text that parses; for one that does not, the parser's own words."""
     try:
         with warnings.catch_warnings():
@@ -91,14 +93,16 @@ def _parser(language: str) -> Parser:
     return Parser(_grammar(language))
 
 
-def _tree(subject: Subject) -> list[Draft]:
+def _tree(subject: Subject) -> list[Candidate]:
     raw = subject.text.encode("utf-8", errors="surrogateescape")
     root = _parser(subject.language).parse(raw).root_node
     if root.has_error:
         conditional = subject.language == "c" and re.search(
             r"^\s*#\s*(if|define)", subject.text, re.MULTILINE
         )
-        return [] if conditional else [_broken(node, raw) for node in islice(_errors(root), _MOST)]
+        return (
+            [] if conditional else [_broken(node, raw) for node in islice(_errors(root), MAX_SYNTAX_ERRORS)]
+        )
     return patterns_in(root, raw, subject.language, _grammar(subject.language))
 
 
@@ -113,7 +117,7 @@ def _errors(node: Node) -> Iterator[Node]:
             todo.extend(reversed(node.children))
 
 
-def _broken(node: Node, raw: bytes) -> Draft:
+def _broken(node: Node, raw: bytes) -> Candidate:
     line, column = node.start_point.row + 1, node.start_point.column
     start = raw.rfind(b"\n", 0, node.start_byte) + 1
     characters = len(raw[start : start + column].decode(errors="replace")) + 1
@@ -121,8 +125,8 @@ def _broken(node: Node, raw: bytes) -> Draft:
     return _error(line, characters, line, 0, what)
 
 
-def _error(line: int, column: int, end_line: int, end_column: int, message: str) -> Draft:
-    return Draft(
+def _error(line: int, column: int, end_line: int, end_column: int, message: str) -> Candidate:
+    return Candidate(
         rule="syntax",
         category=Category.BUG,
         severity=Severity.ERROR,
@@ -136,7 +140,7 @@ def _error(line: int, column: int, end_line: int, end_column: int, message: str)
     )
 
 
-def _data(subject: Subject) -> list[Draft]:
+def _data(subject: Subject) -> list[Candidate]:
     """The first error of a JSON, TOML or YAML text. JSON with comments (tsconfig and its like) is not judged."""
     try:
         if subject.language == "json":

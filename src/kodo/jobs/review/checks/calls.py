@@ -6,12 +6,12 @@ Only functions defined once, without decorators or `*args`, in the same text are
 import ast
 from collections.abc import Iterator
 
-from kodo.jobs.review.checks.catalogue import remark
-from kodo.jobs.review.draft import Draft
-from kodo.jobs.review.python import Function, Module, dotted
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.checks.catalogue import report_node
+from kodo.jobs.review.python import Function, ParsedModule, dotted
 
 
-def _callable(module: Module, call: ast.Call) -> tuple[Function, bool] | None:
+def _callable(module: ParsedModule, call: ast.Call) -> tuple[Function, bool] | None:
     """The function that a call means and whether its first parameter is bound, where there is no doubt."""
     name, bound = "", False
     if isinstance(call.func, ast.Name):
@@ -28,7 +28,7 @@ def _callable(module: Module, call: ast.Call) -> tuple[Function, bool] | None:
             return None
         name, bound = f"{qualified}.{call.func.attr}", True
     function = module.functions.get(name)
-    if function is None or module.times_named[name] != 1:
+    if function is None or module.binding_counts[name] != 1:
         return None
     decorators = {dotted(decorator) for decorator in function.decorator_list}
     if decorators - {"staticmethod", "classmethod"}:
@@ -54,7 +54,7 @@ def _plain(call: ast.Call) -> bool:
     )
 
 
-def swapped(module: Module) -> Iterator[Draft]:
+def swapped(module: ParsedModule) -> Iterator[Candidate]:
     """`f(b, a)` where the function is `def f(a, b)`."""
     for call, function, bound in _judged(module):
         parameters = [parameter.arg for parameter in (*function.args.posonlyargs, *function.args.args)][
@@ -70,7 +70,7 @@ def swapped(module: Module) -> Iterator[Draft]:
                     and one == parameters[j]
                     and names[j] == parameters[i]
                 ):
-                    yield remark(
+                    yield report_node(
                         module, call, "swapped-arguments", one, names[j], function.name, symbol=function.name
                     )
 
@@ -82,13 +82,13 @@ def _name(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else ""
 
 
-def wrong_number(module: Module) -> Iterator[Draft]:
+def wrong_number(module: ParsedModule) -> Iterator[Candidate]:
     """A call that raises TypeError: an argument missing, one too many, or of an unknown name."""
     for call, function, bound in _judged(module):
         arguments = function.args
         positional = [parameter.arg for parameter in (*arguments.posonlyargs, *arguments.args)][bound:]
         if arguments.vararg is None and len(call.args) > len(positional):
-            yield remark(
+            yield report_node(
                 module,
                 call,
                 "wrong-arguments",
@@ -100,7 +100,7 @@ def wrong_number(module: Module) -> Iterator[Draft]:
         given = {keyword.arg for keyword in call.keywords if keyword.arg}
         known = set(positional) | {parameter.arg for parameter in arguments.kwonlyargs}
         if arguments.kwarg is None and (unknown := given - known):
-            yield remark(
+            yield report_node(
                 module, call, "wrong-arguments", function.name, f"{min(unknown)}=?", symbol=function.name
             )
             continue
@@ -111,7 +111,7 @@ def wrong_number(module: Module) -> Iterator[Draft]:
             if default is None
         ]
         if missing := [name for name in needed if name not in given]:
-            yield remark(
+            yield report_node(
                 module,
                 call,
                 "wrong-arguments",
@@ -121,13 +121,13 @@ def wrong_number(module: Module) -> Iterator[Draft]:
             )
 
 
-def _judged(module: Module) -> Iterator[tuple[ast.Call, Function, bool]]:
+def _judged(module: ParsedModule) -> Iterator[tuple[ast.Call, Function, bool]]:
     for call in ast.walk(module.tree):
         if isinstance(call, ast.Call) and _plain(call) and (found := _callable(module, call)) is not None:
             yield call, *found
 
 
-def lost_await(module: Module) -> Iterator[Draft]:
+def lost_await(module: ParsedModule) -> Iterator[Candidate]:
     """A call of an async function of this text whose coroutine is dropped, or used as if it were the result."""
     for call, function, _ in _judged(module):
         if not isinstance(function, ast.AsyncFunctionDef) or _yields(function):
@@ -149,7 +149,7 @@ def lost_await(module: Module) -> Iterator[Draft]:
             and not _awaited_later(parent, inside)
         )
         if dropped or used or kept:
-            yield remark(module, call, "lost-await", function.name, symbol=function.name)
+            yield report_node(module, call, "lost-await", function.name, symbol=function.name)
 
 
 def _yields(function: ast.AST) -> bool:
@@ -173,7 +173,7 @@ def _awaited_later(assignment: ast.Assign, function: ast.AST) -> bool:
     return False
 
 
-def builtin_order(module: Module) -> Iterator[Draft]:
+def builtin_order(module: ParsedModule) -> Iterator[Candidate]:
     """Arguments of well-known functions in the wrong order: `isinstance(str, x)`, `json.dump(file, data)`."""
     types = {"str", "int", "float", "bytes", "list", "dict", "tuple", "set", "bool"}
     for call in ast.walk(module.tree):
@@ -193,10 +193,10 @@ def builtin_order(module: Module) -> Iterator[Draft]:
             text = one.value if isinstance(one, ast.Constant) else None
             wrong = name.endswith("datetime.strptime") and isinstance(text, str) and "%" in text
         if wrong:
-            yield remark(module, call, "swapped-arguments", ast.unparse(one), ast.unparse(two), name)
+            yield report_node(module, call, "swapped-arguments", ast.unparse(one), ast.unparse(two), name)
 
 
-def _opened(module: Module, node: ast.expr) -> bool:
+def _opened(module: ParsedModule, node: ast.expr) -> bool:
     """Whether a name is the file of a `with open(...) as name` around it."""
     return isinstance(node, ast.Name) and any(
         isinstance(item.optional_vars, ast.Name)

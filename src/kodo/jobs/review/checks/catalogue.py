@@ -7,8 +7,8 @@ from functools import cache
 from importlib.resources import files
 
 from kodo.jobs.report.model import Category, EvidenceKind, Severity
-from kodo.jobs.review.draft import Draft
-from kodo.jobs.review.python import Module
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.python import ParsedModule
 
 SOURCE = "kodo"
 Placed = ast.stmt | ast.expr | ast.ExceptHandler
@@ -42,19 +42,19 @@ def rules() -> dict[str, Rule]:
     }
 
 
-def remark(module: Module, node: Placed, name: str, *values: str, symbol: str = "") -> Draft:
-    """A draft on a node of the tree (statements that hold others: on their first line only)."""
+def report_node(module: ParsedModule, node: Placed, name: str, *values: str, symbol: str = "") -> Candidate:
+    """A candidate on a node of the tree (statements that hold others: on their first line only)."""
     end = node.lineno if hasattr(node, "body") else node.end_lineno or node.lineno
     column = module.column(node.lineno, node.col_offset)
-    return remark_on(node.lineno, name, *values, end_line=end, column=column, symbol=symbol)
+    return report_line(node.lineno, name, *values, end_line=end, column=column, symbol=symbol)
 
 
-def remark_on(
+def report_line(
     line: int, name: str, *values: str, end_line: int = 0, column: int = 0, symbol: str = ""
-) -> Draft:
-    """A draft on a line."""
+) -> Candidate:
+    """A candidate on a line."""
     rule = rules()[f"kodo/{name}"]
-    return Draft(
+    return Candidate(
         rule=f"kodo/{name}",
         category=rule.category,
         severity=rule.severity,

@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Iterator
 
-from kodo.jobs.review.checks.catalogue import remark, remark_on
-from kodo.jobs.review.draft import Draft
-from kodo.jobs.review.python import Function, Module, dotted, own_nodes
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.checks.catalogue import report_line, report_node
+from kodo.jobs.review.python import Function, ParsedModule, dotted, own_nodes
 
 _RESIZING = ("append", "extend", "insert", "pop", "remove", "clear")
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -38,7 +38,7 @@ def _len_and_more(node: ast.AST) -> tuple[str, int]:
     return "", 0
 
 
-def past_the_end(module: Module) -> Iterator[Draft]:
+def index_past_end(module: ParsedModule) -> Iterator[Candidate]:
     """`for i in range(len(xs) + 1): xs[i]`, `xs[i + 1]` up to the last index, `xs[len(xs)]`, `while i <= len(xs)`."""
     for node in ast.walk(module.tree):
         if (
@@ -46,14 +46,14 @@ def past_the_end(module: Module) -> Iterator[Draft]:
             and isinstance(node.ctx, ast.Load)
             and _len_of(node.slice) == dotted(node.value) != ""
         ):
-            yield remark(module, node, "past-the-end", ast.unparse(node), dotted(node.value))
+            yield report_node(module, node, "past-the-end", ast.unparse(node), dotted(node.value))
         elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
             yield from _range_past_the_end(module, node, node.target.id)
         elif isinstance(node, ast.While):
             yield from _while_past_the_end(module, node)
 
 
-def _range_past_the_end(module: Module, loop: ast.For, index: str) -> Iterator[Draft]:
+def _range_past_the_end(module: ParsedModule, loop: ast.For, index: str) -> Iterator[Candidate]:
     call = loop.iter
     if not isinstance(call, ast.Call) or dotted(call.func) != "range" or not 1 <= len(call.args) <= 2:
         return
@@ -67,10 +67,10 @@ def _range_past_the_end(module: Module, loop: ast.For, index: str) -> Iterator[D
     if more + far[1] > 0 and not _looks_first(loop, index):
         yield _from(module, loop, far[0], name)
     elif more < 0 and far[1] + more < 0 and len(call.args) == 1 and min(use[1] for use in reach) == 0:
-        yield remark(module, loop, "last-left-out", ast.unparse(call), name)
+        yield report_node(module, loop, "last-left-out", ast.unparse(call), name)
 
 
-def _while_past_the_end(module: Module, loop: ast.While) -> Iterator[Draft]:
+def _while_past_the_end(module: ParsedModule, loop: ast.While) -> Iterator[Candidate]:
     test = loop.test
     if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.LtE):
         return
@@ -82,9 +82,9 @@ def _while_past_the_end(module: Module, loop: ast.While) -> Iterator[Draft]:
                 return
 
 
-def _from(module: Module, loop: ast.For | ast.While, use: ast.Subscript, name: str) -> Draft:
-    """A draft on the lines from a loop's head, which may be what changed, to the item it reads."""
-    return remark_on(loop.lineno, "past-the-end", ast.unparse(use), name, end_line=use.lineno)
+def _from(module: ParsedModule, loop: ast.For | ast.While, use: ast.Subscript, name: str) -> Candidate:
+    """A candidate on the lines from a loop's head, which may be what changed, to the item it reads."""
+    return report_line(loop.lineno, "past-the-end", ast.unparse(use), name, end_line=use.lineno)
 
 
 def _reach(loop: ast.AST, name: str, index: str) -> list[tuple[ast.Subscript, int]]:
@@ -123,7 +123,7 @@ def _changes(loop: ast.AST, name: str) -> bool:
     return False
 
 
-def removed_while_iterating(module: Module) -> Iterator[Draft]:
+def removed_while_iterating(module: ParsedModule) -> Iterator[Candidate]:
     """`for x in xs: xs.remove(x)` and its like over `.keys()`, `.items()` (ruff's B909 sees the plain form only)."""
     for loop in ast.walk(module.tree):
         if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call) or loop.iter.args:
@@ -134,7 +134,7 @@ def removed_while_iterating(module: Module) -> Iterator[Draft]:
         name = dotted(function.value)
         for node in ast.walk(loop):
             if name and _takes_out(node, name) and not _leaves_after(module, node):
-                yield remark_on(loop.lineno, "altered-while-iterating", name, end_line=loop.end_lineno or 0)
+                yield report_line(loop.lineno, "altered-while-iterating", name, end_line=loop.end_lineno or 0)
                 break
 
 
@@ -149,7 +149,7 @@ def _takes_out(node: ast.AST, name: str) -> bool:
     }
 
 
-def _leaves_after(module: Module, node: ast.AST) -> bool:
+def _leaves_after(module: ParsedModule, node: ast.AST) -> bool:
     """Whether the block that holds the node ends in break or return, so that the loop never goes on."""
     statement: ast.AST = node
     for parent in (node, *module.ancestors(node)):
@@ -164,7 +164,7 @@ def _leaves_after(module: Module, node: ast.AST) -> bool:
     return False
 
 
-def _in_loop(module: Module, node: ast.AST) -> bool:
+def _in_loop(module: ParsedModule, node: ast.AST) -> bool:
     """Whether a node runs once for each turn of a loop of its own function."""
     child = node
     for parent in module.ancestors(node):
@@ -177,7 +177,7 @@ def _in_loop(module: Module, node: ast.AST) -> bool:
     return False
 
 
-def slow_in_loop(module: Module) -> Iterator[Draft]:
+def slow_in_loop(module: ParsedModule) -> Iterator[Candidate]:
     """In a loop: a pattern compiled, a list searched, a list's head taken off, a string or list copied to grow."""
     grown: set[tuple[Function | None, str]] = set()
     for node in ast.walk(module.tree):
@@ -189,7 +189,7 @@ def slow_in_loop(module: Module) -> Iterator[Draft]:
                 and isinstance(node.args[0], ast.Constant)
                 and _in_loop(module, node)
             ):
-                yield remark(module, node, "compiled-in-loop", ast.unparse(node.args[0]))
+                yield report_node(module, node, "compiled-in-loop", ast.unparse(node.args[0]))
             elif isinstance(node.func, ast.Attribute) and _in_loop(module, node):
                 first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
                 if (
@@ -199,7 +199,7 @@ def slow_in_loop(module: Module) -> Iterator[Draft]:
                 ):
                     owner = dotted(node.func.value)
                     if owner and _is_list(module, node, owner):
-                        yield remark(module, node, "list-head", owner)
+                        yield report_node(module, node, "list-head", owner)
         elif (
             isinstance(node, ast.Compare)
             and isinstance(node.ops[0], (ast.In, ast.NotIn))
@@ -207,13 +207,13 @@ def slow_in_loop(module: Module) -> Iterator[Draft]:
         ):
             name = dotted(node.comparators[0])
             if name and _is_list(module, node, name) and not _small_list(module, node, name):
-                yield remark(module, node, "list-searched", name)
+                yield report_node(module, node, "list-searched", name)
         elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and _in_loop(module, node):
             target = dotted(node.target)
             key = (module.function_of(node), target)
             if target and key not in grown and _starts_as_text(module, node, target):
                 grown.add(key)
-                yield remark(module, node, "text-grows", target)
+                yield report_node(module, node, "text-grows", target)
         elif (
             isinstance(node, ast.Assign)
             and isinstance(node.value, ast.BinOp)
@@ -226,10 +226,10 @@ def slow_in_loop(module: Module) -> Iterator[Draft]:
                 and isinstance(node.value.right, ast.List)
                 and _in_loop(module, node)
             ):
-                yield remark(module, node, "list-copied", target)
+                yield report_node(module, node, "list-copied", target)
 
 
-def _values(module: Module, node: ast.AST, name: str) -> list[ast.expr]:
+def _values(module: ParsedModule, node: ast.AST, name: str) -> list[ast.expr]:
     """Everything that is assigned to a plain name in the function around a node (or in the module)."""
     scope: Function | ast.Module = module.function_of(node) or module.tree
     found: list[ast.expr] = []
@@ -240,7 +240,7 @@ def _values(module: Module, node: ast.AST, name: str) -> list[ast.expr]:
     return found
 
 
-def _is_list(module: Module, node: ast.AST, name: str) -> bool:
+def _is_list(module: ParsedModule, node: ast.AST, name: str) -> bool:
     """Whether a name certainly is a list: all it is ever assigned is one, or its annotation says so."""
     values = _values(module, node, name)
     if values:
@@ -258,25 +258,25 @@ def _is_list(module: Module, node: ast.AST, name: str) -> bool:
     }
 
 
-def _made_inside(module: Module, node: ast.AST, values: list[ast.expr]) -> bool:
+def _made_inside(module: ParsedModule, node: ast.AST, values: list[ast.expr]) -> bool:
     """Whether a value is made anew in each turn of a loop around the node."""
     around = {id(parent) for parent in module.ancestors(node) if isinstance(parent, _LOOPS)}
     return any(id(parent) in around for value in values for parent in module.ancestors(value))
 
 
-def _small_list(module: Module, node: ast.AST, name: str) -> bool:
+def _small_list(module: ParsedModule, node: ast.AST, name: str) -> bool:
     values = _values(module, node, name)
     return any(isinstance(value, ast.List) and value.elts for value in values)
 
 
-def _starts_as_text(module: Module, node: ast.AST, name: str) -> bool:
+def _starts_as_text(module: ParsedModule, node: ast.AST, name: str) -> bool:
     values = _values(module, node, name)
     return bool(values) and all(
         isinstance(value, ast.Constant) and isinstance(value.value, str) for value in values
     )
 
 
-def query_in_loop(module: Module) -> Iterator[Draft]:
+def query_in_loop(module: ParsedModule) -> Iterator[Candidate]:
     """A query sent in every turn of a loop (the n + 1 queries problem)."""
     for node in ast.walk(module.tree):
         if (
@@ -294,10 +294,10 @@ def query_in_loop(module: Module) -> Iterator[Draft]:
         )
         finds = ".objects." in f"{dotted(node.func)}." and node.func.attr in {"get", "filter", "first"}
         if selects or finds:
-            yield remark(module, node, "query-in-loop", ast.unparse(node.func))
+            yield report_node(module, node, "query-in-loop", ast.unparse(node.func))
 
 
-def fraction_as_index(module: Module) -> Iterator[Draft]:
+def fraction_as_index(module: ParsedModule) -> Iterator[Candidate]:
     """`xs[n / 2]`, `range(n / 2)`: true division gives a float, which is no index."""
     for node in ast.walk(module.tree):
         at: list[ast.expr] = []
@@ -314,7 +314,7 @@ def fraction_as_index(module: Module) -> Iterator[Draft]:
             at = node.args
         for part in at:
             if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Div):
-                yield remark(module, part, "fraction-as-index", ast.unparse(part))
+                yield report_node(module, part, "fraction-as-index", ast.unparse(part))
 
 
-CHECKS = (past_the_end, removed_while_iterating, slow_in_loop, query_in_loop, fraction_as_index)
+CHECKS = (index_past_end, removed_while_iterating, slow_in_loop, query_in_loop, fraction_as_index)

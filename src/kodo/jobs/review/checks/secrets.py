@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from kodo.jobs.review.checks.catalogue import remark_on
-from kodo.jobs.review.draft import Draft, Subject
+from kodo.jobs.review.candidate import Candidate, Subject
+from kodo.jobs.review.checks.catalogue import report_line
 from kodo.jobs.review.languages import is_test
 
 _FORMATS = (
@@ -30,8 +30,8 @@ _PLACEHOLDER = re.compile(
 )
 
 
-def run(subject: Subject) -> Iterator[Draft]:
-    """A draft for each line that holds a credential; a line is reported once. Tests may hold made-up ones."""
+def run(subject: Subject) -> Iterator[Candidate]:
+    """A candidate for each line that holds a credential; a line is reported once. Tests may hold made-up ones."""
     if is_test(subject.path):
         return
     python = subject.language == "python"  # ruff's S105 to S107 look at names there
@@ -41,12 +41,12 @@ def run(subject: Subject) -> Iterator[Draft]:
         for what, pattern in _FORMATS:
             match = pattern.search(line)
             if match and not _PLACEHOLDER.search(match[0]):
-                yield remark_on(number, "credential", what, column=match.start() + 1)
+                yield report_line(number, "credential", what, column=match.start() + 1)
                 break
         else:
             assigned = None if python else _ASSIGNED.search(line)
             if assigned and not _PLACEHOLDER.search(assigned[3]) and _mixed(assigned[3]):
-                yield remark_on(number, "credential", assigned[1], column=assigned.start(1) + 1)
+                yield report_line(number, "credential", assigned[1], column=assigned.start(1) + 1)
 
 
 def _mixed(value: str) -> bool:

@@ -8,13 +8,13 @@ and the change's tests.
 import ast
 from collections.abc import Iterator
 
-from kodo.jobs.review.checks.catalogue import remark
-from kodo.jobs.review.checks.pair import Pair
-from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.checks.catalogue import report_node
+from kodo.jobs.review.checks.definition_pairs import DefinitionPair
 from kodo.jobs.review.python import dotted
 
-_MOST = 2
-_OPPOSITE: dict[type[ast.AST], frozenset[type[ast.AST]]] = {
+MAX_INVERSIONS = 2
+_OPPOSITES: dict[type[ast.AST], frozenset[type[ast.AST]]] = {
     ast.Lt: frozenset({ast.LtE, ast.Gt, ast.GtE}),
     ast.LtE: frozenset({ast.Lt, ast.GtE, ast.Gt}),
     ast.Gt: frozenset({ast.GtE, ast.Lt, ast.LtE}),
@@ -26,21 +26,21 @@ _OPPOSITE: dict[type[ast.AST], frozenset[type[ast.AST]]] = {
     ast.In: frozenset({ast.NotIn}),
     ast.NotIn: frozenset({ast.In}),
 }
-_EXCHANGED = frozenset({("min", "max"), ("any", "all"), ("floor", "ceil"), ("math.floor", "math.ceil"), ("append", "extend"),
+_SWAPPED_NAMES = frozenset({("min", "max"), ("any", "all"), ("floor", "ceil"), ("math.floor", "math.ceil"), ("append", "extend"),
                         ("startswith", "endswith"), ("lstrip", "rstrip"), ("isoformat", "strftime")})  # fmt: skip  # one set
 
 
-def turned_round(pair: Pair) -> Iterator[Draft]:
-    """One draft for each part that was turned round, where at most two parts of the function differ."""
+def inverted_logic(pair: DefinitionPair) -> Iterator[Candidate]:
+    """One candidate for each part that was turned round, where at most two parts of the function differ."""
     if pair.documented:
         return
     differences = _differences(pair.old, pair.new)
-    if not differences or len(differences) > _MOST:
+    if not differences or len(differences) > MAX_INVERSIONS:
         return
     for old, new in differences:
-        what = _turned(old, new)
+        what = _inversion(old, new)
         if what and isinstance(new, (ast.expr, ast.stmt)) and new.lineno in pair.file.touched:
-            yield remark(pair.new_module, new, "turned-round", what, *_short(old, new))
+            yield report_node(pair.new_module, new, "turned-round", what, *_short(old, new))
 
 
 def _short(old: ast.AST, new: ast.AST) -> tuple[str, str]:
@@ -55,7 +55,7 @@ def _differences(old: ast.AST, new: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
     """The smallest pairs of expressions (or statements) in which two trees differ."""
     if type(old) is not type(new):
         return [(old, new)]
-    if _turned(old, new):
+    if _inversion(old, new):
         return [(old, new)]
     found: list[tuple[ast.AST, ast.AST]] = []
     for name in old._fields:
@@ -85,7 +85,7 @@ def _differences(old: ast.AST, new: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
     return list(dict.fromkeys(found))
 
 
-def _turned(old: ast.AST, new: ast.AST) -> str:
+def _inversion(old: ast.AST, new: ast.AST) -> str:
     """What was turned round, in a word or two; "" if it is something else."""
     match old, new:
         case ast.Compare(), ast.Compare() if ast.dump(old.left) == ast.dump(new.left):
@@ -93,7 +93,7 @@ def _turned(old: ast.AST, new: ast.AST) -> str:
             same = [ast.dump(node) for node in old.comparators] == [
                 ast.dump(node) for node in new.comparators
             ]
-            if same and any(type(two) in _OPPOSITE.get(type(one), frozenset()) for one, two in pairs):
+            if same and any(type(two) in _OPPOSITES.get(type(one), frozenset()) for one, two in pairs):
                 return "comparison"
         case ast.BoolOp(), ast.BoolOp() if type(old.op) is not type(new.op):
             return "and/or"
@@ -121,8 +121,8 @@ def _turned(old: ast.AST, new: ast.AST) -> str:
         case ((ast.Name() | ast.Attribute()), (ast.Name() | ast.Attribute())):
             names = dotted(old) or getattr(old, "attr", ""), dotted(new) or getattr(new, "attr", "")
             last = names[0].rpartition(".")[2], names[1].rpartition(".")[2]
-            return "function" if {names, names[::-1], last, last[::-1]} & _EXCHANGED else ""
+            return "function" if {names, names[::-1], last, last[::-1]} & _SWAPPED_NAMES else ""
     return ""
 
 
-CHECKS = (turned_round,)
+CHECKS = (inverted_logic,)

@@ -12,9 +12,9 @@ from kodo.client.testing import FakeResponses, Reply, Seen, refusal
 from kodo.jobs.report.model import ReviewReport
 from kodo.jobs.review import ReviewOptions, TextSource, VersionsSource, review, review_code
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.chunks import cut
-from kodo.jobs.review.prompting import canary_for
-from kodo.jobs.review.small import calibrations
+from kodo.jobs.review.chunks import split_file
+from kodo.jobs.review.label_reviewer import calibrations
+from kodo.jobs.review.prompt_templates import canary_for
 
 OLD = {"m.py": "def f(x):\n    return x\n"}
 NEW = {"m.py": "def f(x, y):\n    total = x\n    return total / y\n"}
@@ -257,7 +257,7 @@ def test_a_large_change_is_cut_to_the_window() -> None:
         + long
     )
     file = ChangedFile("m.py", "python", text, whole=True)
-    chunks, too_long = cut(file, 400)
+    chunks, too_long = split_file(file, 400)
     seen = set().union(*(chunk.touched for chunk in chunks))
     missed = {line for start, end in too_long for line in range(start, end + 1)}
     assert seen | missed >= {line for line in file.touched if file.lines[line - 1].strip()}

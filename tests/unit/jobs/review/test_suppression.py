@@ -1,4 +1,4 @@
-"""Comments that silence: what they reach, and that nothing is silenced without a word."""
+"""Comments that silence: what they reach, and that nothing is suppressed without a word."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_nosec_silences_security_only() -> None:
 
 
 def test_a_comment_that_the_change_itself_brings_is_marked() -> None:
-    """The reader sees that the change silenced its own finding."""
+    """The reader sees that the change suppressed its own finding."""
     old = {"m.py": "def f(x):\n    return x\n"}
     new = {"m.py": "def f(x=[]):  # kodo: ignore[bug]\n    return x\n"}
     report = review(VersionsSource(old, new), ReviewOptions(), None)

@@ -4,9 +4,9 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
-from kodo.jobs.review.checks.catalogue import remark
-from kodo.jobs.review.draft import Draft
-from kodo.jobs.review.python import Module, dotted
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.checks.catalogue import report_node
+from kodo.jobs.review.python import ParsedModule, dotted
 
 _SECRET = re.compile(
     r"(?i)(?:^|_)(password|passwd|secret|api_?key|access_?token|auth_?token|private_?key|credentials?)$"
@@ -34,7 +34,7 @@ _RANDOM = frozenset(
 _LOGGERS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 
 
-def compared_in_the_open(module: Module) -> Iterator[Draft]:
+def timing_comparison(module: ParsedModule) -> Iterator[Candidate]:
     """A signature or token compared by `==`, whose time tells how much of it was right."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
@@ -60,10 +60,10 @@ def compared_in_the_open(module: Module) -> Iterator[Draft]:
             or (named and calls)
             or any("hmac." in ast.unparse(call) for call in calls)
         ):
-            yield remark(module, node, "timing", ast.unparse(node))
+            yield report_node(module, node, "timing", ast.unparse(node))
 
 
-def guessable_secret(module: Module) -> Iterator[Draft]:
+def predictable_secret(module: ParsedModule) -> Iterator[Candidate]:
     """A token, password or nonce made with the `random` module."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call) or dotted(node.func) not in _RANDOM:
@@ -78,10 +78,10 @@ def guessable_secret(module: Module) -> Iterator[Draft]:
             elif isinstance(parent, ast.stmt):
                 break
         if name := next((name for name in names if _FOR_SECRETS.search(name)), ""):
-            yield remark(module, node, "guessable", name)
+            yield report_node(module, node, "guessable", name)
 
 
-def logged_secret(module: Module) -> Iterator[Draft]:
+def logged_secret(module: ParsedModule) -> Iterator[Candidate]:
     """A password or key written to a log or printed."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call):
@@ -107,7 +107,7 @@ def logged_secret(module: Module) -> Iterator[Draft]:
                 "",
             )
             if secret:
-                yield remark(module, node, "logged-secret", secret)
+                yield report_node(module, node, "logged-secret", secret)
                 break
 
 
@@ -124,7 +124,7 @@ def _shown(argument: ast.expr) -> Iterator[ast.AST]:
             todo.extend(node.args)
 
 
-def path_from_request(module: Module) -> Iterator[Draft]:
+def path_from_request(module: ParsedModule) -> Iterator[Candidate]:
     """A path made of what a request or an upload says it is called."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and dotted(node.func) in {
@@ -140,17 +140,17 @@ def path_from_request(module: Module) -> Iterator[Draft]:
                 if _REQUEST.search(text) or re.search(
                     r"\b(?:upload|uploaded|file|upload_file)\w*\.filename$", text
                 ):
-                    yield remark(module, node, "path-from-request", text)
+                    yield report_node(module, node, "path-from-request", text)
                     break
         elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             text = ast.unparse(node.right)
             if _REQUEST.search(text) or re.search(
                 r"\b(?:upload|uploaded|file|upload_file)\w*\.filename$", text
             ):
-                yield remark(module, node, "path-from-request", text)
+                yield report_node(module, node, "path-from-request", text)
 
 
-def token_not_verified(module: Module) -> Iterator[Draft]:
+def token_not_verified(module: ParsedModule) -> Iterator[Candidate]:
     """A JWT decoded without looking at its signature."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call) or not dotted(node.func).endswith("jwt.decode"):
@@ -161,11 +161,11 @@ def token_not_verified(module: Module) -> Iterator[Draft]:
                 keyword.arg == "options" and re.search(r"verify_signature'?\"?: False", text)
             )
             if off or (keyword.arg == "algorithms" and "none" in text.lower()):
-                yield remark(module, node, "jwt-unverified")
+                yield report_node(module, node, "jwt-unverified")
                 break
 
 
-def sql_from_parts(module: Module) -> Iterator[Draft]:
+def sql_from_parts(module: ParsedModule) -> Iterator[Candidate]:
     """SQL put together from text and a value: by f-string, `%`, `+` or `format`, where a parameter belongs."""
     for node in ast.walk(module.tree):
         parts = _parts(node) if isinstance(node, ast.expr) else []
@@ -184,7 +184,7 @@ def sql_from_parts(module: Module) -> Iterator[Draft]:
                 text += part
                 continue
             if _VALUE_FOLLOWS.search(text) and not _harmless(module, part):
-                yield remark(module, node, "sql-from-parts", ast.unparse(part))
+                yield report_node(module, node, "sql-from-parts", ast.unparse(part))
                 break
             text += "x"
 
@@ -229,7 +229,7 @@ def _woven(texts: list[str], values: Sequence[ast.expr]) -> list[str | ast.expr]
     return woven
 
 
-def _harmless(module: Module, value: ast.expr) -> bool:
+def _harmless(module: ParsedModule, value: ast.expr) -> bool:
     """Whether a value put into SQL cannot carry anybody's text: a constant, a number, a row of placeholders."""
     if isinstance(value, ast.Constant) or (
         isinstance(value, ast.Call) and dotted(value.func) in {"int", "float", "len"}
@@ -247,8 +247,8 @@ def _harmless(module: Module, value: ast.expr) -> bool:
 
 CHECKS = (
     sql_from_parts,
-    compared_in_the_open,
-    guessable_secret,
+    timing_comparison,
+    predictable_secret,
     logged_secret,
     path_from_request,
     token_not_verified,

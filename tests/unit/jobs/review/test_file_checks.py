@@ -9,8 +9,8 @@ from kodo.jobs.review import VersionsSource
 from kodo.jobs.review.analysers import syntax
 from kodo.jobs.review.analysers.patterns import PATTERNS
 from kodo.jobs.review.analysers.ruff_rules import RULES
-from kodo.jobs.review.checks import change, whole
-from kodo.jobs.review.draft import Subject
+from kodo.jobs.review.candidate import Subject
+from kodo.jobs.review.checks import diff_checks, file_checks
 from kodo.jobs.review.messages import japanese
 from kodo.jobs.review.reading import read
 
@@ -199,9 +199,9 @@ CASES: list[tuple[str, str, str]] = [
 
 
 def rules_of(code: str, name: str = "m.py") -> set[str]:
-    outcome = whole.run([Subject(name, "python", code)])
+    outcome = file_checks.run([Subject(name, "python", code)])
     assert not outcome.failures, "the example does not parse"
-    return {draft.rule.removeprefix("kodo/") for draft in outcome.drafts[0]}
+    return {candidate.rule.removeprefix("kodo/") for candidate in outcome.candidates[0]}
 
 
 @pytest.mark.parametrize(("rule", "bad", "good"), CASES)
@@ -278,7 +278,8 @@ LANGUAGE = {
 
 def foreign(name: str, code: str) -> list[str]:
     return [
-        draft.rule for draft in syntax.run([Subject(name, LANGUAGE[name.rpartition(".")[2]], code)]).drafts[0]
+        candidate.rule
+        for candidate in syntax.run([Subject(name, LANGUAGE[name.rpartition(".")[2]], code)]).candidates[0]
     ]
 
 
@@ -327,10 +328,10 @@ def test_a_pattern_is_a_query_of_all_its_languages(pattern) -> None:
 )
 def test_a_syntax_error_is_found_on_its_line(name: str, language: str, code: str, line: int) -> None:
     """Every parser says where it stopped, within a line."""
-    drafts = syntax.run([Subject(name, language, code)]).drafts[0]
-    assert drafts
-    assert drafts[0].rule == "syntax"
-    assert abs(drafts[0].line - line) <= 1
+    candidates = syntax.run([Subject(name, language, code)]).candidates[0]
+    assert candidates
+    assert candidates[0].rule == "syntax"
+    assert abs(candidates[0].line - line) <= 1
 
 
 @pytest.mark.parametrize(
@@ -345,8 +346,8 @@ def test_a_syntax_error_is_found_on_its_line(name: str, language: str, code: str
 )
 def test_code_that_nests_too_deep_is_no_crash(deep: str) -> None:
     """Each is either checked or said not to have been; nothing else happens."""
-    outcome = whole.run([Subject("m.py", "python", deep)])
+    outcome = file_checks.run([Subject("m.py", "python", deep)])
     assert (0 in outcome.failures) != (0 in outcome.looked_at)
     before = f"y = 1\n{deep}"
     files = read(VersionsSource({"m.py": before}, {"m.py": deep}), 1_000_000).files
-    assert change.run(files[0], tested=False) == []
+    assert diff_checks.run(files[0], tested=False) == []

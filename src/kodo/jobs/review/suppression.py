@@ -1,6 +1,6 @@
 """Comments that silence findings: `# kodo: ignore[class or rule]`, `# noqa`, `# nosec`.
 
-A comment silences what stands on its line, or on the next line if it has a line to itself. What is silenced is
+A comment silences what stands on its line, or on the next line if it has a line to itself. What is suppressed is
 listed in the report, with whether the change under review itself brought the comment. A syntax error and a bare
 `kodo: ignore` are beyond it.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from kodo.jobs.report.model import Finding, Suppressed
 from kodo.jobs.review import python
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.verify import Verified
+from kodo.jobs.review.verification import Verified
 
 _KODO = re.compile(r"kodo:\s*ignore\[([^\]]+)\]", re.IGNORECASE)
 _NOQA = re.compile(r"#\s*noqa\b(?:\s*:\s*([A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*))?", re.IGNORECASE)
@@ -22,17 +22,17 @@ _COMMENT = re.compile(r"(#|//|/\*|--|;)(.*)$")
 def split(file: ChangedFile, items: Iterable[Verified]) -> tuple[list[Verified], list[Suppressed]]:
     """The findings that stand, and those that a comment silences."""
     comments = _comments(file)
-    standing: list[Verified] = []
-    silenced: list[Suppressed] = []
+    active: list[Verified] = []
+    suppressed: list[Suppressed] = []
     for item in items:
         finding = item.finding
         hit = _silencer(finding, comments, file)
         if hit is None or finding.rule == "syntax":
-            standing.append(item)
+            active.append(item)
         else:
             line, by = hit
-            silenced.append(Suppressed(finding, by, in_change=not file.whole and line in file.added))
-    return standing, silenced
+            suppressed.append(Suppressed(finding, by, in_change=not file.whole and line in file.added))
+    return active, suppressed
 
 
 def _comments(file: ChangedFile) -> dict[int, str]:
@@ -49,11 +49,11 @@ def _comments(file: ChangedFile) -> dict[int, str]:
 def _silencer(finding: Finding, comments: dict[int, str], file: ChangedFile) -> tuple[int, str] | None:
     """The line and text of the comment that silences a finding."""
     place = finding.place
-    candidates = [place.line, place.end_line]
+    places = [place.line, place.end_line]
     above = place.line - 1
     if above in comments and file.lines[above - 1].strip().startswith(("#", "//", "/*", "--", ";")):
-        candidates.append(above)
-    for line in candidates:
+        places.append(above)
+    for line in places:
         comment = comments.get(line, "")
         if any(_covers(match[1], finding) for match in _KODO.finditer(comment)):
             return line, comment.strip()

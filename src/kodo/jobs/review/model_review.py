@@ -1,7 +1,7 @@
-"""What the model adds: opinions about pieces of the change, each verified like any other draft.
+"""What the model adds: opinions about chunks of the change, each verified like any other candidate.
 
 A model never takes a finding away. What it says in the wrong form, about lines outside the change, or with the words
-it was told to keep, is dropped and counted. A server that fails leaves the rest of the review as it is, and the pieces
+it was told to keep, is dropped and counted. A server that fails leaves the rest of the review as it is, and the chunks
 it did not see are listed.
 """
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from kodo.client.errors import KodoError
 from kodo.jobs.report.model import Finding, ModelUse, Unreviewed
-from kodo.jobs.review import capable, small
+from kodo.jobs.review import label_reviewer, schema_reviewer
+from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.chunks import Chunk, cut
-from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.chunks import Chunk, split_file
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.reading import printable
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from kodo.client.session import Session
 
 
-class SpentError(Exception):
+class RequestLimitError(Exception):
     """The review has asked the model as often as it may."""
 
 
 @dataclass
-class Asker:
+class ModelAsker:
     """The way to the model for one review: counts requests and tokens, keeps to the limit.
 
     Counting is what it is for, so it is the one value here that changes.
@@ -44,9 +44,9 @@ class Asker:
     rejected: Counter[str] = field(default_factory=Counter)
 
     def ask(self, instructions: str, text: str, *, schema: dict[str, object] | None, tokens: int) -> "Answer":
-        """One answer. Raises SpentError when the limit is reached, and what `Session.respond` raises."""
+        """One answer. Raises RequestLimitError when the limit is reached, and what `Session.respond` raises."""
         if self.requests >= self.options.max_requests:
-            raise SpentError
+            raise RequestLimitError
         self.requests += 1
         answer = self.session.respond(
             text,
@@ -65,11 +65,11 @@ class Asker:
 
 
 @dataclass(frozen=True)
-class Opinions:
+class ModelReview:
     """Drafts by path, the use that was made of the model, what it did not see, and what there is to say of it."""
 
-    drafts: dict[str, list[Draft]]
-    asker: Asker
+    candidates: dict[str, list[Candidate]]
+    asker: ModelAsker
     unreviewed: tuple[Unreviewed, ...]
     notes: tuple[str, ...]
 
@@ -87,56 +87,69 @@ class Opinions:
         )
 
 
-def most_requests(files: Sequence[ChangedFile], options: ReviewOptions) -> int:
+def max_requests_for(files: Sequence[ChangedFile], options: ReviewOptions) -> int:
     """How often the model would be asked at most about these files."""
-    pieces = len(_pieces(files, options)[0])
+    chunks = len(_split_files(files, options)[0])
     if options.size == "capable":
-        return min(options.max_requests, capable.MOST_A_PIECE * pieces)
-    return min(options.max_requests, small.calibrations() + small.MOST_A_PIECE * pieces) if pieces else 0
+        return min(options.max_requests, schema_reviewer.MAX_REQUESTS_PER_CHUNK * chunks)
+    return (
+        min(
+            options.max_requests,
+            label_reviewer.calibrations() + label_reviewer.MAX_REQUESTS_PER_CHUNK * chunks,
+        )
+        if chunks
+        else 0
+    )
 
 
-def _pieces(files: Sequence[ChangedFile], options: ReviewOptions) -> tuple[list[Chunk], list[Unreviewed]]:
-    """The pieces of all code files, and what fits in none."""
-    pieces: list[Chunk] = []
+def _split_files(
+    files: Sequence[ChangedFile], options: ReviewOptions
+) -> tuple[list[Chunk], list[Unreviewed]]:
+    """The chunks of all code files, and what fits in none."""
+    chunks: list[Chunk] = []
     left: list[Unreviewed] = []
-    room = options.window - (capable.OVERHEAD if options.size == "capable" else small.OVERHEAD)
+    room = options.window - (
+        schema_reviewer.OVERHEAD_TOKENS if options.size == "capable" else label_reviewer.OVERHEAD_TOKENS
+    )
     for file in files:
         if file.language not in {"json", "toml", "yaml", "config"}:
-            chunks, too_long = cut(file, room)
-            pieces += chunks
-            left += [_unseen(file, start, end, "too long for the model's window") for start, end in too_long]
-    return pieces, left
+            fitting, too_long = split_file(file, room)
+            chunks += fitting
+            left += [
+                _unreviewed(file, start, end, "too long for the model's window") for start, end in too_long
+            ]
+    return chunks, left
 
 
-def ask_about(
+def review_with_model(
     files: Sequence[ChangedFile], found: Sequence[Finding], session: "Session", options: ReviewOptions
-) -> Opinions:
-    """Ask the model about every piece of every code file, as its size allows."""
-    asker = Asker(session, options)
-    pieces, left = _pieces(files, options)
-    drafts: dict[str, list[Draft]] = {}
+) -> ModelReview:
+    """Ask the model about every chunk of every code file, as its size allows."""
+    asker = ModelAsker(session, options)
+    chunks, left = _split_files(files, options)
+    candidates: dict[str, list[Candidate]] = {}
     notes: list[str] = []
     asked = 0
     try:
-        job = capable.findings if options.size == "capable" else small.findings
-        for chunk, proposed in job(pieces, found, asker):
-            drafts.setdefault(chunk.file.path, []).extend(proposed)
+        job = schema_reviewer.findings if options.size == "capable" else label_reviewer.findings
+        for chunk, proposed in job(chunks, found, asker):
+            candidates.setdefault(chunk.file.path, []).extend(proposed)
             asked += 1
-    except SpentError:
+    except RequestLimitError:
         reason = f"the model was asked {options.max_requests} times, which is the limit"
-        left += [_unseen(chunk.file, chunk.start, chunk.end, reason) for chunk in pieces[asked:]]
+        left += [_unreviewed(chunk.file, chunk.start, chunk.end, reason) for chunk in chunks[asked:]]
     except KodoError as error:
         notes.append(f"the model: {error}")
         left += [
-            _unseen(chunk.file, chunk.start, chunk.end, "the model did not answer")
-            for chunk in pieces[asked:]
+            _unreviewed(chunk.file, chunk.start, chunk.end, "the model did not answer")
+            for chunk in chunks[asked:]
         ]
-    if asker.rejected[small.SAME]:
+    if asker.rejected[label_reviewer.UNTRUSTED_LABEL]:
         notes.append(
             "the model gives the same label to code that is known to be good; its labels were not used"
         )
-    return Opinions(drafts, asker, tuple(left), tuple(notes))
+    return ModelReview(candidates, asker, tuple(left), tuple(notes))
 
 
-def _unseen(file: ChangedFile, start: int, end: int, reason: str) -> Unreviewed:
+def _unreviewed(file: ChangedFile, start: int, end: int, reason: str) -> Unreviewed:
     return Unreviewed(printable(file.path), reason, gap=True, line=start, end_line=end)

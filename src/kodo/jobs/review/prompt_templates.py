@@ -4,7 +4,7 @@ import hashlib
 from functools import cache
 from importlib.resources import files
 
-TONGUES = {"en": "English", "ja": "Japanese"}
+LANGUAGE_NAMES = {"en": "English", "ja": "Japanese"}
 
 
 @cache

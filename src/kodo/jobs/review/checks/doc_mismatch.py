@@ -4,9 +4,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from kodo.jobs.review.checks.catalogue import remark, remark_on
-from kodo.jobs.review.draft import Draft
-from kodo.jobs.review.python import Function, Module
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.checks.catalogue import report_line, report_node
+from kodo.jobs.review.python import Function, ParsedModule
 
 _UNITS = {
     "ms": 0.001, "millisecond": 0.001, "s": 1, "sec": 1, "second": 1, "min": 60, "minute": 60, "h": 3600, "hour": 3600,
@@ -27,7 +27,7 @@ _OPERATORS: dict[str, tuple[type[ast.operator], ...]] = {
 }  # fmt: skip  # a table
 
 
-def constant_against_comment(module: Module) -> Iterator[Draft]:
+def constant_against_comment(module: ParsedModule) -> Iterator[Candidate]:
     """`TIMEOUT = 300  # 30 seconds`: no common unit makes both right."""
     for node in ast.walk(module.tree):
         if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
@@ -40,7 +40,7 @@ def constant_against_comment(module: Module) -> Iterator[Draft]:
         amount = _WORDS.get(match[1].lower()) or float(match[1])
         unit = match[2].lower()
         if not _possible(value, amount, unit):
-            yield remark(
+            yield report_node(
                 module, node, "constant-against-comment", ast.unparse(node.value), comment.strip("# ")
             )
 
@@ -77,7 +77,7 @@ def _number(node: ast.expr) -> float | None:
     return None
 
 
-def default_against_docstring(module: Module) -> Iterator[Draft]:
+def default_against_docstring(module: ParsedModule) -> Iterator[Candidate]:
     """A parameter's default that is not the one its docstring names."""
     for function in module.functions.values():
         documentation = ast.get_docstring(function)
@@ -94,7 +94,7 @@ def default_against_docstring(module: Module) -> Iterator[Draft]:
             if (type(default.value) is bool) == (type(stated) is bool) and default.value != stated:
                 last = function.body[0].end_lineno or default.lineno
                 values = (match[1], repr(default.value), match[2])
-                yield remark_on(default.lineno, "default-against-docstring", *values, end_line=last)
+                yield report_line(default.lineno, "default-against-docstring", *values, end_line=last)
 
 
 def _defaults(function: Function) -> dict[str, ast.expr]:
@@ -114,7 +114,7 @@ def _defaults(function: Function) -> dict[str, ast.expr]:
     return found
 
 
-def name_against_body(module: Module) -> Iterator[Draft]:
+def name_against_body(module: ParsedModule) -> Iterator[Candidate]:
     """A function of one return whose name says the opposite: `is_even` with `% 2 == 1`, `add` with a minus."""
     for function in module.functions.values():
         returned = _only_return(function)
@@ -123,7 +123,7 @@ def name_against_body(module: Module) -> Iterator[Draft]:
         name = function.name.strip("_").lower()
         text = ast.unparse(returned)
         if _contradicts(name, returned, text):
-            yield remark(module, returned, "name-against-body", function.name, text)
+            yield report_node(module, returned, "name-against-body", function.name, text)
 
 
 def _contradicts(name: str, returned: ast.expr, text: str) -> bool:

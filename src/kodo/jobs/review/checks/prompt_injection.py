@@ -7,10 +7,10 @@ What is looked for is only what no comment says to a person: "ignore the instruc
 import re
 from collections.abc import Iterator
 
-from kodo.jobs.review.checks.catalogue import remark_on
-from kodo.jobs.review.draft import Draft, Subject
+from kodo.jobs.review.candidate import Candidate, Subject
+from kodo.jobs.review.checks.catalogue import report_line
 
-_ORDERS = re.compile(
+_INJECTION = re.compile(
     r"""(?ix)
       \b(?:ignore|disregard|forget|override)\b .{0,30} \b(?:previous|prior|above|earlier|all|your|these|system|preceding)\b .{0,30} \b(?:instruction|prompt|rule|order|direction|guideline|finding|warning)s?\b
     | \b(?:do\s+not|don't|never)\s+(?:report|flag|mention|review)\b .{0,40} \b(?:this|any|issue|bug|finding|problem|function|file|vulnerabilit)
@@ -24,13 +24,13 @@ _ORDERS = re.compile(
 )
 
 
-def run(subject: Subject) -> Iterator[Draft]:
-    """A draft for each line whose words give orders."""
+def run(subject: Subject) -> Iterator[Candidate]:
+    """A candidate for each line whose words give orders."""
     for number, line in enumerate(subject.text.split("\n"), 1):
-        if len(line) < 2000 and _ORDERS.search(line):
-            yield remark_on(number, "orders")
+        if len(line) < 2000 and _INJECTION.search(line):
+            yield report_line(number, "orders")
 
 
-def without_orders(line: str) -> str:
+def redact_injections(line: str) -> str:
     """The line, its orders replaced by a note."""
-    return _ORDERS.sub("[words to the reviewer taken out]", line)
+    return _INJECTION.sub("[words to the reviewer taken out]", line)

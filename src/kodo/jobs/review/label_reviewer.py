@@ -1,4 +1,4 @@
-"""Opinions of a small model: it chooses among labels, and phrases an explanation; code makes the remark.
+"""ModelReview of a small model: it chooses among labels, and phrases an explanation; code makes the remark.
 
 Such a model has favourite labels, whatever it reads. So each piece is asked twice, the labels in opposite orders, and
 only an agreement counts; and a label that it also gives to code known to be good (`prompts/calibration`) is not used
@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from kodo.jobs.report.model import Category, EvidenceKind, Finding, Severity
+from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.chunks import Chunk
-from kodo.jobs.review.draft import Draft
-from kodo.jobs.review.languages import NAMES
-from kodo.jobs.review.prompting import TONGUES, prompt
+from kodo.jobs.review.languages import DISPLAY_NAMES
+from kodo.jobs.review.prompt_templates import LANGUAGE_NAMES, prompt
 
 if TYPE_CHECKING:
     from kodo.client.session import Session
-    from kodo.jobs.review.opinions import Asker
+    from kodo.jobs.review.model_review import ModelAsker
 
-OVERHEAD = 400
+OVERHEAD_TOKENS = 400
 """Tokens of a request besides the piece: instructions, template, answer."""
-MOST_A_PIECE = 3
+MAX_REQUESTS_PER_CHUNK = 3
 """Requests about one piece: two labels and a sentence."""
-SAME = "label also given to good code"
+UNTRUSTED_LABEL = "label also given to good code"
 LABELS = {
     "fine": "fine: the change is right",
     "bug": "bug: a wrong result or a crash",
@@ -34,15 +34,15 @@ LABELS = {
     "performance": "performance: needlessly slow",
     "readability": "readability: hard to read",
 }
-_TOO_OFTEN = 1 / 3
+MAX_SHARE_ON_GOOD_CODE = 1 / 3
 _CALIBRATIONS: "WeakKeyDictionary[Session, dict[str, frozenset[str]]]" = WeakKeyDictionary()
 """The labels that are trusted, by session and model. The model does not change under a session, as far as it knows."""
 
 
 def findings(
-    chunks: Sequence[Chunk], found: Sequence[Finding], asker: "Asker"
-) -> Iterator[tuple[Chunk, list[Draft]]]:
-    """Each piece with the drafts the model has for it (mostly none). Raises what `Asker.ask` raises."""
+    chunks: Sequence[Chunk], found: Sequence[Finding], asker: "ModelAsker"
+) -> Iterator[tuple[Chunk, list[Candidate]]]:
+    """Each piece with the candidates the model has for it (mostly none). Raises what `ModelAsker.ask` raises."""
     if not chunks:
         return
     trusted = _calibrated(asker)
@@ -50,22 +50,24 @@ def findings(
         yield chunk, list(_about(chunk, found, trusted, asker)) if trusted else []
 
 
-def _calibrated(asker: "Asker") -> frozenset[str]:
+def _calibrated(asker: "ModelAsker") -> frozenset[str]:
     """The labels to be believed; asked once a session and model, however many reviews there are in it."""
     known = _CALIBRATIONS.setdefault(asker.session, {})
     name = asker.options.model
     if name not in known:
         known[name] = _trusted(asker)
     if len(known[name]) < len(LABELS) - 1:
-        asker.rejected[SAME] += 1
+        asker.rejected[UNTRUSTED_LABEL] += 1
     return known[name]
 
 
-def _trusted(asker: "Asker") -> frozenset[str]:
+def _trusted(asker: "ModelAsker") -> frozenset[str]:
     """The labels that the model does not give to good code more than once in three."""
     good = _good_code()
     given = Counter(_label(text, "python", list(LABELS), asker) for text in good)
-    trusted = frozenset(name for name in LABELS if name != "fine" and given[name] <= _TOO_OFTEN * len(good))
+    trusted = frozenset(
+        name for name in LABELS if name != "fine" and given[name] <= MAX_SHARE_ON_GOOD_CODE * len(good)
+    )
     return trusted if given["fine"] else frozenset()
 
 
@@ -78,10 +80,10 @@ def _good_code() -> list[str]:
     return prompt("calibration/python.txt").split("====\n")
 
 
-def _label(text: str, language: str, order: Sequence[str], asker: "Asker") -> str:
+def _label(text: str, language: str, order: Sequence[str], asker: "ModelAsker") -> str:
     """The label the model chooses, held to the list by a schema; "" where the server did not hold it."""
     rows = "\n".join(f"- {LABELS[name]}" for name in order)
-    instructions = prompt("label.md").format(language=NAMES[language], labels=rows)
+    instructions = prompt("label.md").format(language=DISPLAY_NAMES[language], labels=rows)
     schema: dict[str, object] = {
         "title": "label",
         "type": "object",
@@ -99,8 +101,8 @@ def _label(text: str, language: str, order: Sequence[str], asker: "Asker") -> st
 
 
 def _about(
-    chunk: Chunk, found: Sequence[Finding], trusted: frozenset[str], asker: "Asker"
-) -> Iterator[Draft]:
+    chunk: Chunk, found: Sequence[Finding], trusted: frozenset[str], asker: "ModelAsker"
+) -> Iterator[Candidate]:
     order = list(LABELS)
     label = _label(chunk.text, chunk.file.language, order, asker)
     if label not in trusted:
@@ -114,11 +116,11 @@ def _about(
         asker.rejected["known already"] += 1  # an analyser said more about this piece
         return
     instructions = prompt("explain.md").format(
-        language=NAMES[chunk.file.language], label=label, tongue=TONGUES[asker.options.lang]
+        language=DISPLAY_NAMES[chunk.file.language], label=label, tongue=LANGUAGE_NAMES[asker.options.lang]
     )
     sentence = " ".join(asker.ask(instructions, chunk.text, schema=None, tokens=60).text.split())
     first = sentence.partition(". ")[0].strip()
-    yield Draft(
+    yield Candidate(
         rule=f"model/{label}",
         category=Category(label),
         severity=Severity.INFO,

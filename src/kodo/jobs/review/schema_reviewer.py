@@ -1,4 +1,4 @@
-"""Opinions of a capable model: it fills a strict schema for each piece, and may correct itself once.
+"""ModelReview of a capable model: it fills a strict schema for each piece, and may correct itself once.
 
 Every entry is held against the piece: the line must be one of its touched lines and the quote that line's code. What
 does not fit is sent back once with the reasons; what still does not is dropped and counted.
@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kodo.jobs.report.model import Category, EvidenceKind, Finding, Severity
-from kodo.jobs.review.checks.orders import without_orders
+from kodo.jobs.review.candidate import Candidate, Edit
+from kodo.jobs.review.checks.prompt_injection import redact_injections
 from kodo.jobs.review.chunks import Chunk
-from kodo.jobs.review.draft import Draft, Edit
-from kodo.jobs.review.languages import NAMES
-from kodo.jobs.review.prompting import TONGUES, canary_for, prompt
+from kodo.jobs.review.languages import DISPLAY_NAMES
+from kodo.jobs.review.prompt_templates import LANGUAGE_NAMES, canary_for, prompt
 
 if TYPE_CHECKING:
-    from kodo.jobs.review.opinions import Asker
+    from kodo.jobs.review.model_review import ModelAsker
 
-OVERHEAD = 1800
+OVERHEAD_TOKENS = 1800
 """Tokens of a request besides the piece: instructions, template, known findings, answer."""
-MOST_A_PIECE = 2
+MAX_REQUESTS_PER_CHUNK = 2
 """Requests about one piece: an answer and its repair."""
 _ANSWER = 1200
 SCHEMA: dict[str, object] = {
@@ -64,14 +64,14 @@ class _Answer(msgspec.Struct):
 
 
 def findings(
-    chunks: Sequence[Chunk], found: Sequence[Finding], asker: "Asker"
-) -> Iterator[tuple[Chunk, list[Draft]]]:
-    """Each piece with the drafts the model has for it. Raises what `Asker.ask` raises."""
+    chunks: Sequence[Chunk], found: Sequence[Finding], asker: "ModelAsker"
+) -> Iterator[tuple[Chunk, list[Candidate]]]:
+    """Each piece with the candidates the model has for it. Raises what `ModelAsker.ask` raises."""
     for chunk in chunks:
         yield chunk, _about(chunk, found, asker)
 
 
-def _about(chunk: Chunk, found: Sequence[Finding], asker: "Asker") -> list[Draft]:
+def _about(chunk: Chunk, found: Sequence[Finding], asker: "ModelAsker") -> list[Candidate]:
     here = [
         item
         for item in found
@@ -80,19 +80,19 @@ def _about(chunk: Chunk, found: Sequence[Finding], asker: "Asker") -> list[Draft
     known = "\n".join(f"- line {item.place.line}: {_one_line(item.message)}" for item in here) or "- nothing"
     canary = canary_for(chunk.text)
     instructions = prompt("findings.md").format(
-        language=NAMES[chunk.file.language],
+        language=DISPLAY_NAMES[chunk.file.language],
         path=_one_line(chunk.file.path),
         canary=canary,
-        tongue=TONGUES[asker.options.lang],
+        tongue=LANGUAGE_NAMES[asker.options.lang],
         known=known,
     )
     text = f"CODE\n{chunk.text}\n"
-    drafts, reasons = _read(
+    candidates, reasons = _read(
         chunk, asker.ask(instructions, text, schema=SCHEMA, tokens=_ANSWER).text, canary, asker
     )
     if reasons:
         complaint = prompt("repair.md").format(reasons="\n".join(f"- {reason}" for reason in reasons))
-        drafts, reasons = _read(
+        candidates, reasons = _read(
             chunk,
             asker.ask(f"{instructions}\n{complaint}", text, schema=SCHEMA, tokens=_ANSWER).text,
             canary,
@@ -100,21 +100,21 @@ def _about(chunk: Chunk, found: Sequence[Finding], asker: "Asker") -> list[Draft
         )
         asker.rejected.update(reason.partition(":")[2].strip() for reason in reasons)
     known_at = {(item.place.line, item.category) for item in here}
-    return [draft for draft in drafts if (draft.line, draft.category) not in known_at]
+    return [candidate for candidate in candidates if (candidate.line, candidate.category) not in known_at]
 
 
 def _one_line(text: str) -> str:
     """Words that come from the code under review, as they may stand among instructions."""
-    return without_orders(" ".join(text.split()))[:300]
+    return redact_injections(" ".join(text.split()))[:300]
 
 
-def _read(chunk: Chunk, text: str, canary: str, asker: "Asker") -> tuple[list[Draft], list[str]]:
+def _read(chunk: Chunk, text: str, canary: str, asker: "ModelAsker") -> tuple[list[Candidate], list[str]]:
     """The entries that hold, and why the others do not (`where: why`)."""
     try:
         entries = msgspec.json.decode(text, type=_Answer).findings
     except msgspec.MsgspecError:
         return [], ["answer: not in the form of the schema"]
-    drafts: list[Draft] = []
+    candidates: list[Candidate] = []
     reasons: list[str] = []
     for entry in entries:
         line = _line(chunk, entry)
@@ -123,8 +123,8 @@ def _read(chunk: Chunk, text: str, canary: str, asker: "Asker") -> tuple[list[Dr
         elif canary in entry.message or canary in (entry.replacement or "") or not entry.message.strip():
             reasons.append(f"line {entry.line}: the message repeats the instructions or is empty")
         else:
-            drafts.append(_draft(chunk, entry, line, asker.model))
-    return drafts, reasons
+            candidates.append(_candidate(chunk, entry, line, asker.model))
+    return candidates, reasons
 
 
 def _line(chunk: Chunk, entry: _Entry) -> int | None:
@@ -136,12 +136,12 @@ def _line(chunk: Chunk, entry: _Entry) -> int | None:
     return same[0] if len(same) == 1 and quote else None
 
 
-def _draft(chunk: Chunk, entry: _Entry, line: int, model: str) -> Draft:
+def _candidate(chunk: Chunk, entry: _Entry, line: int, model: str) -> Candidate:
     edits: tuple[Edit, ...] = ()
     if entry.replacement is not None:
         text = entry.replacement.rstrip("\n")
         edits = (Edit(line, 1, line + 1, 1, f"{text}\n" if text else ""),)
-    return Draft(
+    return Candidate(
         rule=f"model/{entry.category}",
         category=entry.category,
         severity=entry.severity,

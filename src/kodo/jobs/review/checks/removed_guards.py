@@ -8,10 +8,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from kodo.jobs.review.checks.catalogue import remark, remark_on
-from kodo.jobs.review.checks.flow import falls_through, is_none, is_not_none
-from kodo.jobs.review.checks.pair import Pair
-from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.checks.catalogue import report_line, report_node
+from kodo.jobs.review.checks.control_flow import falls_through, is_none, is_not_none
+from kodo.jobs.review.checks.definition_pairs import DefinitionPair
 from kodo.jobs.review.python import Function, dotted
 
 _LEAVES = (ast.Return, ast.Raise, ast.Continue, ast.Break)
@@ -39,7 +39,7 @@ _STRUCTURE = frozenset({"staticmethod", "classmethod", "property", "abstractmeth
                         "atomic", "transaction.atomic"})  # fmt: skip  # one set
 
 
-def guard(pair: Pair) -> Iterator[Draft]:
+def guard(pair: DefinitionPair) -> Iterator[Candidate]:
     """An early exit (`if x is None: return`) that is gone although what it guarded still runs."""
     if pair.rewritten:
         return
@@ -86,7 +86,7 @@ def _mentions(test: str, names: set[str]) -> bool:
     )
 
 
-def _called_checks(pair: Pair, names: set[str]) -> bool:
+def _called_checks(pair: DefinitionPair, names: set[str]) -> bool:
     """Whether a new call takes the name to a function that checks it."""
     old = Counter(ast.unparse(node) for node in pair.old_nodes if isinstance(node, ast.Call))
     return any(
@@ -120,13 +120,13 @@ def _bound(node: ast.With | ast.AsyncWith) -> set[str]:
     return {dotted(item.optional_vars) for item in node.items if item.optional_vars is not None}
 
 
-def _still_used(pair: Pair, name: str) -> bool:
+def _still_used(pair: DefinitionPair, name: str) -> bool:
     return any(
         isinstance(node, (ast.Name, ast.Attribute)) and dotted(node) == name for node in pair.new_nodes
     )
 
 
-def _taken_apart(pair: Pair, name: str) -> bool:
+def _taken_apart(pair: DefinitionPair, name: str) -> bool:
     """Whether the new function takes an attribute or item of `name`, or computes with it."""
     return any(
         (isinstance(node, (ast.Attribute, ast.Subscript)) and dotted(node.value) == name)
@@ -136,7 +136,7 @@ def _taken_apart(pair: Pair, name: str) -> bool:
     )
 
 
-def wrapped_guard(pair: Pair) -> Iterator[Draft]:
+def wrapped_guard(pair: DefinitionPair) -> Iterator[Candidate]:
     """`if x is not None:` (or `if x:`) taken off a block that takes `x` apart and is still there."""
     if pair.rewritten:
         return
@@ -162,7 +162,7 @@ def wrapped_guard(pair: Pair) -> Iterator[Draft]:
             yield from pair.lost(node, "none-check-removed", name)
 
 
-def awaiting(pair: Pair) -> Iterator[Draft]:
+def removed_await(pair: DefinitionPair) -> Iterator[Candidate]:
     """A call that was awaited and is now made without await, in a function that is still async."""
     if not isinstance(pair.new, ast.AsyncFunctionDef):
         return
@@ -182,11 +182,11 @@ def awaiting(pair: Pair) -> Iterator[Draft]:
             yield from _at(pair, node, "await-removed", name or ast.unparse(node.func))
 
 
-def _at(pair: Pair, node: ast.expr | ast.stmt, name: str, *values: str) -> Iterator[Draft]:
-    yield remark(pair.new_module, node, name, *values)
+def _at(pair: DefinitionPair, node: ast.expr | ast.stmt, name: str, *values: str) -> Iterator[Candidate]:
+    yield report_node(pair.new_module, node, name, *values)
 
 
-def keyword(pair: Pair) -> Iterator[Draft]:
+def keyword(pair: DefinitionPair) -> Iterator[Candidate]:
     """A call that lost the argument that bounded or secured it (`timeout=`, `check=True`, `encoding=`)."""
     old = {
         _without(node, word): (node, word)
@@ -227,7 +227,7 @@ def _without(call: ast.Call, word: str) -> str:
     )
 
 
-def lock(pair: Pair) -> Iterator[Draft]:
+def lock(pair: DefinitionPair) -> Iterator[Candidate]:
     """A `with lock:` (or transaction) taken off statements that are still there; a file that is no longer closed."""
     new_managers = {ast.unparse(item.context_expr) for node in pair.new_nodes
                     if isinstance(node, (ast.With, ast.AsyncWith)) for item in node.items}  # fmt: skip  # one set
@@ -252,11 +252,11 @@ def lock(pair: Pair) -> Iterator[Draft]:
                 yield from pair.lost(node, "closing-removed", text)
 
 
-def _acquires(pair: Pair) -> bool:
+def _acquires(pair: DefinitionPair) -> bool:
     return bool(re.search(r"(?i)\.acquire\(|lock|mutex|semaphore|atomic|transaction", pair.new_text))
 
 
-def cleanup(pair: Pair) -> Iterator[Draft]:
+def cleanup(pair: DefinitionPair) -> Iterator[Candidate]:
     """A `finally` whose statements are gone, or now only run when nothing fails."""
     kept = {
         ast.unparse(inner) for node in pair.new_nodes if isinstance(node, ast.Try) for inner in node.finalbody
@@ -283,7 +283,7 @@ def _withs(nodes: list[ast.AST]) -> list[ast.AST]:
     return [node for node in nodes if isinstance(node, (ast.With, ast.AsyncWith))]
 
 
-def raising(pair: Pair) -> Iterator[Draft]:
+def raising(pair: DefinitionPair) -> Iterator[Candidate]:
     """An except that raised and now goes on in silence; the statements around it did not change."""
     new = [node for node in pair.new_nodes if isinstance(node, ast.ExceptHandler)]
     for old in (node for node in pair.old_nodes if isinstance(node, ast.ExceptHandler)):
@@ -297,7 +297,7 @@ def raising(pair: Pair) -> Iterator[Draft]:
                 default=0,
             )
             if place:
-                yield remark_on(place, "raise-removed", caught or "everything")
+                yield report_line(place, "raise-removed", caught or "everything")
 
 
 def _raises(handler: ast.ExceptHandler) -> bool:
@@ -308,7 +308,7 @@ def _leaves(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(node, ast.Return) and node.value is not None for node in ast.walk(handler))
 
 
-def check_call(pair: Pair) -> Iterator[Draft]:
+def check_call(pair: DefinitionPair) -> Iterator[Candidate]:
     """A call that cleaned or checked its input and is gone although the input is still used."""
     if pair.rewritten:
         return
@@ -327,7 +327,7 @@ def check_call(pair: Pair) -> Iterator[Draft]:
                 yield from pair.lost(node, "check-call-removed", name)
 
 
-def decorator(pair: Pair) -> Iterator[Draft]:
+def decorator(pair: DefinitionPair) -> Iterator[Candidate]:
     """A decorator that kept people out, or that made the function what its callers take it for."""
     new = {_decorator(node) for node in pair.new.decorator_list}
     for node in pair.old.decorator_list:
@@ -344,7 +344,7 @@ def _decorator(node: ast.expr) -> str:
     return dotted(node.func if isinstance(node, ast.Call) else node)
 
 
-def returned(pair: Pair) -> Iterator[Draft]:
+def returned(pair: DefinitionPair) -> Iterator[Candidate]:
     """A function that gave a value on every path and no longer does on one."""
     gives = any(isinstance(node, ast.Return) and node.value is not None for node in pair.old_nodes)
     generator = any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in pair.new_nodes)
@@ -354,7 +354,7 @@ def returned(pair: Pair) -> Iterator[Draft]:
             yield from pair.lost(returns[-1], "return-removed", pair.new.name)
 
 
-def base_call(pair: Pair) -> Iterator[Draft]:
+def base_call(pair: DefinitionPair) -> Iterator[Candidate]:
     """A method that no longer calls the method it overrides."""
     for node in pair.old_nodes:
         is_super = isinstance(node, ast.Call) and ast.unparse(node.func) == f"super().{pair.old.name}"
@@ -366,7 +366,7 @@ def base_call(pair: Pair) -> Iterator[Draft]:
 CHECKS = (
     guard,
     wrapped_guard,
-    awaiting,
+    removed_await,
     keyword,
     lock,
     cleanup,

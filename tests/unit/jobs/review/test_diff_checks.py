@@ -6,8 +6,8 @@ from importlib.resources import files
 import pytest
 
 from kodo.jobs.review import VersionsSource
-from kodo.jobs.review.checks import change
-from kodo.jobs.review.draft import Draft
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.checks import diff_checks
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import read
 
@@ -119,17 +119,19 @@ CHANGES: list[tuple[str, str, str, str]] = [
 
 
 def rules_of(before: str, after: str, **more: str) -> list[str]:
-    return [draft.rule.removeprefix("kodo/") for draft in drafts(before, after, **more)]
+    return [candidate.rule.removeprefix("kodo/") for candidate in candidates(before, after, **more)]
 
 
-def drafts(before: str, after: str, **more: str) -> list[Draft]:
+def candidates(before: str, after: str, **more: str) -> list[Candidate]:
     """What the checks and kodo's checks of a text say of a change; without the other analysers, which are slow."""
     old = {"m.py": before, **{f"{name}.py": "" for name in more}}
     new = {"m.py": after, **{f"{name}.py": text for name, text in more.items()}}
     files = read(VersionsSource(old, new), 1_000_000).files
     (file,) = [item for item in files if item.path == "m.py"]
-    found = change.run(file, tested=any(is_test(item.path) for item in files))
-    assert all(1 <= draft.line <= len(file.lines) and draft.line in file.touched for draft in found)
+    found = diff_checks.run(file, tested=any(is_test(item.path) for item in files))
+    assert all(
+        1 <= candidate.line <= len(file.lines) and candidate.line in file.touched for candidate in found
+    )
     return found
 
 
@@ -164,9 +166,9 @@ def test_what_was_turned_round_is_asked_about(before: str, after: str, what: str
     """One thing turned round in an otherwise unchanged function is an opinion, never more."""
     form = "def f(a, b):\n    x = {}\n    return x\n"
     (found,) = [
-        draft
-        for draft in drafts(form.format(before), form.format(after))
-        if draft.rule == "kodo/turned-round"
+        candidate
+        for candidate in candidates(form.format(before), form.format(after))
+        if candidate.rule == "kodo/turned-round"
     ]
     assert what in found.message
     assert found.kind == "opinion"

@@ -1,6 +1,6 @@
 """A remark before it is believed: what an analyser or a model proposes about one file.
 
-`verify` turns a draft into a `Finding`, or says why not. Nothing else may make a finding.
+`verification` turns a candidate into a `Finding`, or says why not. Nothing else may make a finding.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class Candidate:
     """One proposal. `line` to `end_line` are lines after the change; columns count characters from 1, 0 is none.
 
     `symbol` is a name the remark is about: it finds the hunk that caused a remark outside of every hunk.
@@ -59,12 +59,12 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AnalyserResult:
     """What one analyser says of a list of subjects, by their index.
 
     `failures` are subjects that it should have looked at and could not; they make a review partial.
     """
 
-    drafts: Mapping[int, list[Draft]]
+    candidates: Mapping[int, list[Candidate]]
     looked_at: frozenset[int]
     failures: Mapping[int, str] = field(default_factory=dict)

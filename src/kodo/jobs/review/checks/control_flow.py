@@ -4,9 +4,9 @@ import ast
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from kodo.jobs.review.checks.catalogue import remark, remark_on
-from kodo.jobs.review.draft import Draft
-from kodo.jobs.review.python import Module, dotted, own_nodes
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.checks.catalogue import report_line, report_node
+from kodo.jobs.review.python import ParsedModule, dotted, own_nodes
 
 _ENDS = (ast.Return, ast.Raise, ast.Continue, ast.Break)
 _MAY_BE_NONE = frozenset(
@@ -14,13 +14,13 @@ _MAY_BE_NONE = frozenset(
 )
 
 
-def unreachable(module: Module) -> Iterator[Draft]:
+def unreachable(module: ParsedModule) -> Iterator[Candidate]:
     """A statement after return, raise, continue or break in the same block."""
     for node in ast.walk(module.tree):
         for block in _blocks(node):
             for one, following in pairwise(block):
                 if isinstance(one, _ENDS) and not _makes_generator(following):
-                    yield remark(module, following, "unreachable", type(one).__name__.lower())
+                    yield report_node(module, following, "unreachable", type(one).__name__.lower())
                     break
 
 
@@ -36,7 +36,7 @@ def _makes_generator(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, (ast.Yield, ast.YieldFrom))
 
 
-def none_on_this_branch(module: Module) -> Iterator[Draft]:
+def none_on_this_branch(module: ParsedModule) -> Iterator[Candidate]:
     """`if x is None: x.attribute`, and the same by `not x` or in the else of `x is not None`."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.If):
@@ -44,7 +44,7 @@ def none_on_this_branch(module: Module) -> Iterator[Draft]:
         name = is_none(node.test) or is_not_none(node.test)
         use = _used(node.body if is_none(node.test) else node.orelse, name) if name else None
         if use is not None:
-            yield remark_on(node.lineno, "none-used", name, end_line=use.lineno)
+            yield report_line(node.lineno, "none-used", name, end_line=use.lineno)
 
 
 def is_none(test: ast.expr) -> str:
@@ -91,7 +91,7 @@ def _guarded(statement: ast.stmt, use: ast.AST, name: str) -> bool:
     )  # fmt: skip  # the two cases side by side
 
 
-def optional_used_at_once(module: Module) -> Iterator[Draft]:
+def optional_used_at_once(module: ParsedModule) -> Iterator[Candidate]:
     """`re.match(...).group()`: the result may be None and is used without a look."""
     for node in ast.walk(module.tree):
         if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.value, ast.Call):
@@ -99,10 +99,10 @@ def optional_used_at_once(module: Module) -> Iterator[Draft]:
             if name == "os.environ.get" and (len(node.value.args) > 1 or node.value.keywords):
                 continue
             if name in _MAY_BE_NONE:
-                yield remark(module, node, "optional-used", name)
+                yield report_node(module, node, "optional-used", name)
 
 
-def missing_return(module: Module) -> Iterator[Draft]:
+def missing_return(module: ParsedModule) -> Iterator[Candidate]:
     """A function annotated with a type that is not None, some path of which runs off its end."""
     for function in module.functions.values():
         if function.returns is None or _allows_none(function.returns) or _is_stub(function.body):
@@ -117,7 +117,9 @@ def missing_return(module: Module) -> Iterator[Draft]:
         if falls_through(function.body) and any(
             isinstance(node, ast.Return) and node.value for node in own_nodes(function)
         ):
-            yield remark(module, function, "missing-return", function.name, ast.unparse(function.returns))
+            yield report_node(
+                module, function, "missing-return", function.name, ast.unparse(function.returns)
+            )
 
 
 def _allows_none(annotation: ast.expr) -> bool:
@@ -166,7 +168,7 @@ def _has_default(match: ast.Match) -> bool:
     return any(isinstance(case.pattern, ast.MatchAs) and case.pattern.pattern is None for case in match.cases)
 
 
-def handler_never_reached(module: Module) -> Iterator[Draft]:
+def handler_never_reached(module: ParsedModule) -> Iterator[Candidate]:
     """A narrower except after one that catches everything it could."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Try):
@@ -174,7 +176,7 @@ def handler_never_reached(module: Module) -> Iterator[Draft]:
         broad = ""
         for handler in node.handlers:
             if broad and handler.type is not None and not _beyond(handler.type, broad):
-                yield remark(module, handler, "handler-unreachable", ast.unparse(handler.type), broad)
+                yield report_node(module, handler, "handler-unreachable", ast.unparse(handler.type), broad)
             elif handler.type is not None and dotted(handler.type) in {"Exception", "BaseException"}:
                 broad = dotted(handler.type)
 
@@ -188,7 +190,7 @@ def _beyond(caught: ast.expr, broad: str) -> bool:
     return any(dotted(one).rpartition(".")[2] in outside or not dotted(one) for one in types)
 
 
-def same_condition_twice(module: Module) -> Iterator[Draft]:
+def same_condition_twice(module: ParsedModule) -> Iterator[Candidate]:
     """`if a: ... elif a: ...`: the second branch never runs. Also `a and a`, and branches that do the same."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.If):
@@ -199,7 +201,7 @@ def same_condition_twice(module: Module) -> Iterator[Draft]:
             while link is not None:
                 text = ast.dump(link.test)
                 if text in seen and not _calls(link.test):
-                    yield remark(module, link, "condition-twice", ast.unparse(link.test))
+                    yield report_node(module, link, "condition-twice", ast.unparse(link.test))
                 seen.add(text)
                 link = (
                     link.orelse[0] if len(link.orelse) == 1 and isinstance(link.orelse[0], ast.If) else None
@@ -210,10 +212,10 @@ def same_condition_twice(module: Module) -> Iterator[Draft]:
                 (value for value, text in zip(node.values, texts, strict=True) if texts.count(text) > 1), None
             )
             if twice is not None and not _calls(twice):
-                yield remark(module, node, "operand-twice", ast.unparse(twice))
+                yield report_node(module, node, "operand-twice", ast.unparse(twice))
 
 
-def _is_elif(module: Module, node: ast.If) -> bool:
+def _is_elif(module: ParsedModule, node: ast.If) -> bool:
     parent = module.parents.get(node)
     return isinstance(parent, ast.If) and parent.orelse == [node]
 
@@ -222,7 +224,7 @@ def _calls(node: ast.AST) -> bool:
     return any(isinstance(part, (ast.Call, ast.Await, ast.NamedExpr)) for part in ast.walk(node))
 
 
-def contradictory_raise(module: Module) -> Iterator[Draft]:
+def contradictory_raise(module: ParsedModule) -> Iterator[Candidate]:
     """`if x: raise ValueError("x is required")`: the words say that it is missing, the test that it is there."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.If) or not node.body or not isinstance(node.body[0], ast.Raise):
@@ -236,7 +238,7 @@ def contradictory_raise(module: Module) -> Iterator[Draft]:
         if last in words and any(f"{last} {phrase}" in words for phrase in (
             "is required", "is missing", "must not be none", "must be set", "must be given", "cannot be none",
             "must not be empty", "cannot be empty", "is not set", "not found")):  # fmt: skip  # one test
-            yield remark(module, node, "contradictory-raise", name)
+            yield report_node(module, node, "contradictory-raise", name)
 
 
 CHECKS = (

@@ -9,23 +9,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile, Removal
-from kodo.jobs.review.checks.catalogue import remark_on
-from kodo.jobs.review.draft import Draft
-from kodo.jobs.review.python import Function, Module, first_line, own_nodes
+from kodo.jobs.review.checks.catalogue import report_line
+from kodo.jobs.review.python import Function, ParsedModule, first_line, own_nodes
 
-_MANY = 3
-_MOST_NEW = 0.6
+MIN_NEW_STATEMENTS = 3
+MAX_NEW_SHARE = 0.6
 
 
 @dataclass(frozen=True)
-class Pair:
+class DefinitionPair:
     """One function in both states (same qualified name); only functions that the change touched are paired."""
 
     file: ChangedFile
     name: str
-    old_module: Module
-    new_module: Module
+    old_module: ParsedModule
+    new_module: ParsedModule
     old: Function
     new: Function
 
@@ -64,7 +64,7 @@ class Pair:
         """Whether most of the new statements are new: such a function says little by what it lost."""
         new = Counter(_simple(self.new_nodes))
         added = (new - Counter(_simple(self.old_nodes))).total()
-        return added >= _MANY and added > _MOST_NEW * new.total()
+        return added >= MIN_NEW_STATEMENTS and added > MAX_NEW_SHARE * new.total()
 
     def gone(self, node: ast.AST) -> bool:
         """Whether the first line of an old node was removed or altered."""
@@ -79,28 +79,30 @@ class Pair:
         start, end = first_line(self.new), self.new.end_lineno or self.new.lineno
         for removal in self.removals:
             if removal.old_line <= line < removal.old_line + len(removal.lines):
-                candidates = [number for number in self.file.touched if start <= number <= end]
-                if not candidates:
+                touched = [number for number in self.file.touched if start <= number <= end]
+                if not touched:
                     return None
                 wanted = min(removal.anchor + line - removal.old_line, end)
-                if wanted in candidates:
+                if wanted in touched:
                     return wanted
-                return min(candidates, key=lambda number: abs(number - removal.anchor))
+                return min(touched, key=lambda number: abs(number - removal.anchor))
         return None
 
-    def lost(self, node: ast.AST, name: str, *values: str) -> Iterator[Draft]:
-        """A draft where an old node was, if that place is in the change."""
+    def lost(self, node: ast.AST, name: str, *values: str) -> Iterator[Candidate]:
+        """A candidate where an old node was, if that place is in the change."""
         line = self.anchor(node)
         if line is not None:
-            yield remark_on(line, name, *values)
+            yield report_line(line, name, *values)
 
 
-def pairs(file: ChangedFile, before: Module, after: Module) -> Iterator[Pair]:
+def changed_definitions(
+    file: ChangedFile, before: ParsedModule, after: ParsedModule
+) -> Iterator[DefinitionPair]:
     """The functions that are in both states and that the change touched."""
     for name, new in after.functions.items():
         old = before.functions.get(name)
         if old is not None and ast.dump(old) != ast.dump(new):
-            yield Pair(file, name, before, after, old, new)
+            yield DefinitionPair(file, name, before, after, old, new)
 
 
 def _simple(nodes: Iterable[ast.AST]) -> Iterator[str]:
