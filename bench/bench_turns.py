@@ -41,7 +41,7 @@ class TimedEngine(ScriptedEngine):
         return prepared
 
     async def generate(
-        self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
+        self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
         """The answer, at once."""
         for event in ANSWER:

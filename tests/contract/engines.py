@@ -164,8 +164,14 @@ class Answered:
 
 
 async def answer(
-    engine: Engine, prompt: Prompt | Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
+    engine: Engine,
+    prompt: Prompt | Prepared,
+    *,
+    events_so_far: Sequence[EngineEvent] = (),
+    limit: int | None = None,
 ) -> Answered:
     """The whole answer to a prompt."""
     prepared = prompt if isinstance(prompt, Prepared) else await engine.prepare(prompt)
-    return Answered([event async for event in engine.generate(prepared, said=said, limit=limit)])
+    return Answered(
+        [event async for event in engine.generate(prepared, events_so_far=events_so_far, limit=limit)]
+    )

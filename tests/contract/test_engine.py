@@ -118,9 +118,9 @@ async def test_a_cut_answer_goes_on_token_for_token(engine: Engine, cut: int) ->
     said = whole.said[:cut]
     if not await continues(engine):
         with pytest.raises(EngineFailed):
-            await answer(engine, prepared, said=said)
+            await answer(engine, prepared, events_so_far=said)
         return
-    rest = await answer(engine, prepared, said=said)
+    rest = await answer(engine, prepared, events_so_far=said)
     assert [t for event in said for t in event.tokens] + list(rest.ids) == list(whole.ids)
     assert "".join(getattr(event, "text", "") for event in said) + rest.text == whole.text
     assert rest.end.usage.output == whole.end.usage.output
@@ -133,7 +133,7 @@ async def test_an_answer_that_was_whole_already_only_ends(engine: Engine) -> Non
         return  # it refuses, as shown above
     prepared = await engine.prepare(asking(JAPANESE, max_output_tokens=8))
     whole = await answer(engine, prepared)
-    again = await answer(engine, prepared, said=whole.said)
+    again = await answer(engine, prepared, events_so_far=whole.said)
     assert again.text == ""
     assert again.end.reason == "length"
 
@@ -241,7 +241,7 @@ async def test_an_interrupted_call_is_taken_up_where_it_was(engine: Engine) -> N
     prepared = await engine.prepare(prompt)
     whole = await answer(engine, prepared)
     said = whole.said[:3]
-    rest = await answer(engine, prepared, said=said)
+    rest = await answer(engine, prepared, events_so_far=said)
     assert not rest.calls if not rest.said else all(isinstance(event, CallDelta) for event in rest.said)
     text = "".join(event.text for event in [*said, *rest.said] if isinstance(event, CallDelta))
     assert text == whole.calls[0][1]
@@ -257,7 +257,7 @@ async def test_an_interrupted_schema_answer_is_taken_up_where_it_was(engine: Eng
     prepared = await engine.prepare(prompt)
     whole = await answer(engine, prepared)
     said = whole.said[:2]
-    rest = await answer(engine, prepared, said=said)
+    rest = await answer(engine, prepared, events_so_far=said)
     assert "".join(event.text for event in said) + rest.text == whole.text
     assert rest.end.usage.output == whole.end.usage.output
 

@@ -96,7 +96,7 @@ async def test_an_answer_goes_on_after_the_child_was_killed(tiny_path: Path) -> 
         whole = await answer(engine, prepared)
         assert engine.child_pid is not None
         os.kill(engine.child_pid, signal.SIGKILL)
-        rest = await answer(engine, prepared, said=whole.said[:10])
+        rest = await answer(engine, prepared, events_so_far=whole.said[:10])
         assert (*whole.ids[:10], *rest.ids) == whole.ids
 
 

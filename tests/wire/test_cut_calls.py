@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from tests.serving import MODEL, Served, script, served, settings
-from tests.unit.server.lifecycle.parts import skeleton
+from tests.unit.server.lifecycle.parts import initial_response
 from tests.wire.spec import check_response, check_stream, read_sse
 
-from kodo.server.lifecycle import log
-from kodo.server.lifecycle.actions import action
+from kodo.server.lifecycle import event_log
+from kodo.server.lifecycle.actions import parse_action
 from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.ports import CallDelta, CallStart
 from kodo.server.wire import events as ev
@@ -29,14 +29,14 @@ HOLDS = {"local_shell": "action", "shell": "action", "apply_patch": "operation"}
 
 def _fold(kind: str, text: str, status: Any) -> list[dict[str, Any]]:
     """The events of a call with these arguments, as they cross the wire."""
-    assembler = Assembler(skeleton())
+    assembler = Assembler(initial_response())
     events = assembler.start()
     reason = "max_output_tokens" if status == "incomplete" else None
     for entry in (
-        log.Began(),
+        event_log.Began(),
         CallStart(call_id="call_1", name=kind, kind=kind),
         CallDelta(text=text),
-        log.Ended(status=status, at=1.0, reason=reason),
+        event_log.Ended(status=status, at=1.0, reason=reason),
     ):
         events.extend(assembler.feed(entry))
     return read_sse(b"".join(ev.sse(event) for event in events))
@@ -107,7 +107,7 @@ def test_the_values_that_were_whole_are_there() -> None:
         ("apply_patch", '{"type":"crea'): {"type": "update_file", "path": "", "diff": ""},
     }  # fmt: skip
     for (kind, text), shown in said.items():
-        assert action(kind, text) == (shown, False)
+        assert parse_action(kind, text) == (shown, False)
 
 
 @pytest.mark.parametrize(

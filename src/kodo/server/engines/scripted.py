@@ -188,13 +188,13 @@ class ScriptedEngine:
         )
 
     async def generate(
-        self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
+        self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
         """Play the turn, from behind what was said already."""
         plan: _Plan = prepared.payload
         caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]
         room = min([WINDOW - prepared.input_tokens, *caps])
-        skip = _said(said) if self._script.continues else 0
+        skip = _said(events_so_far) if self._script.continues else 0
         written = thought = 0
         reason = "stop"
         self.running += 1

@@ -11,7 +11,7 @@ from kodo.server.http.bodies import ClientDisconnect, EventStream, cancel_on_dis
 from kodo.server.http.limits import Ticket
 from kodo.server.http.pagination import page_of, query_of, whole_number, wire_list
 from kodo.server.http.state import State, get_caller, get_state, json_body
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import response as wire
@@ -23,7 +23,7 @@ SKIPPED = "x-kodo-skipped-tools"
 """Names the types of tool that were left out, where any were."""
 
 
-async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> wire.Response:
+async def answered(service: Service, call: CallContext, raw: Mapping[str, object]) -> wire.Response:
     """A body to its whole answer, for those who have no HTTP: a batch.
 
     Raises:
@@ -43,7 +43,7 @@ async def create(request: Request) -> Response:
     with ticket.starting():
         raw = await json_body(request)
         body = create_response(raw)
-        call = Call(owner=caller.owner, streamed=bool(body.stream) or bool(body.background))
+        call = CallContext(owner=caller.owner, streamed=bool(body.stream) or bool(body.background))
         run = await state.service.create(call, body)
     note = _skipped(state, raw)
     if body.stream:
@@ -52,7 +52,7 @@ async def create(request: Request) -> Response:
         ticket.close()
         if run.task is not None:
             run.task.add_done_callback(lambda _: _charge(run, ticket))
-        return json_response(run.skeleton, headers={**ticket.headers, **note})
+        return json_response(run.initial_response, headers={**ticket.headers, **note})
     try:
         response = await cancel_on_disconnect(request, run.wait())
     except ClientDisconnect:
@@ -133,7 +133,9 @@ async def compact(request: Request) -> Response:
     ticket = state.limits.admit(caller)
     try:
         body = compact_request(await json_body(request))
-        value = await cancel_on_disconnect(request, state.service.compact(Call(owner=caller.owner), body))
+        value = await cancel_on_disconnect(
+            request, state.service.compact(CallContext(owner=caller.owner), body)
+        )
         ticket.charge(value.usage.total_tokens)
     finally:
         ticket.close()
@@ -147,5 +149,5 @@ async def input_tokens(request: Request) -> Response:
     if raw.get("model") is None:
         raw["model"] = next(iter(state.models))
     body = create_response(raw)
-    count = await state.service.count(Call(owner=caller.owner), body)
+    count = await state.service.count(CallContext(owner=caller.owner), body)
     return json_response(InputTokens(input_tokens=count), headers=_skipped(state, raw))

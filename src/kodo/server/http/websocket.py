@@ -26,7 +26,7 @@ from kodo.server.http.errors import UpgradeRequired, error_response, internal_er
 from kodo.server.http.sockets import frames, send, serve_connection
 from kodo.server.http.state import State, get_caller, get_state
 from kodo.server.lifecycle.errors import InvalidRequest, KodoError
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.run import Run
 from kodo.server.wire.decode import BadBody, convert, create_response, json_object, skipped_tools
@@ -172,7 +172,7 @@ class _Connection:
         ticket = self._state.limits.admit(get_caller(self._socket))
         run = None
         try:
-            call = Call(
+            call = CallContext(
                 owner=self._owner, streamed=True, generate=generate is not False, local=self._memory.contexts
             )
             run = await self._state.service.create(call, create_response(frame))

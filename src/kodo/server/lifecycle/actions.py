@@ -3,7 +3,7 @@
 Sources: openai-python 3.54, ``LocalShellCallAction``, ``ResponseFunctionShellToolCall.Action`` and
 ``ResponseApplyPatchToolCall.operation``.
 
-An answer can be cut in the middle of a call. What is shown then has every field that the contract wants: the values that
+An answer can be cut in the middle of a call. The item then has every field that the contract wants: the values that
 were whole by then, and empty ones for the rest. Half a value is no value: the beginning of a command or of a path is
 another command, another path.
 """
@@ -53,34 +53,34 @@ _FIELDS: dict[str, dict[str, _Field]] = {
         "path": _Field(str, "", needed=True),
     },
 }
-AT_ONCE = frozenset({"local_shell", "shell", "apply_patch"})
-"""Kinds of call whose item is shown when it is whole, or cut: their arguments have no deltas."""
+WHOLE_CALLS = frozenset({"local_shell", "shell", "apply_patch"})
+"""Kinds of call that are sent as one item when they are complete or cut: their arguments have no deltas."""
 _MARK = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+)', re.DOTALL)
 _CLOSER = {"{": "}", "[": "]"}
 
 
-def action(kind: str, text: str) -> tuple[dict[str, Any], bool]:
-    """The arguments of a call of ``kind`` (one of :data:`AT_ONCE`) as the contract has them, and whether they are whole.
+def parse_action(kind: str, text: str) -> tuple[dict[str, Any], bool]:
+    """The arguments of a call of ``kind`` (one of :data:`WHOLE_CALLS`) as the contract has them, and whether they are whole.
 
     A patch of which not even the type is known is an update of no file.
     """
     whole = _object(text)
-    given = _object(_closed(text)) or {} if whole is None else whole
+    given = _object(_close_json(text)) or {} if whole is None else whole
     if kind == "apply_patch":
         kind = given["type"] if given.get("type") in ("create_file", "delete_file") else "update_file"
     fits = whole is not None
-    shown: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     for name, field in _FIELDS[kind].items():
         if name in given:
             try:
-                shown[name] = msgspec.convert(given[name], field.kind)
+                fields[name] = msgspec.convert(given[name], field.kind)
                 continue
             except msgspec.ValidationError:
                 fits = False
         fits = fits and not field.needed
         if field.empty is not msgspec.UNSET:
-            shown[name] = field.empty
-    return ({**shown, **given} if fits else shown), fits
+            fields[name] = field.empty
+    return ({**fields, **given} if fits else fields), fits
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -91,7 +91,7 @@ def _object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _closed(text: str) -> str:
+def _close_json(text: str) -> str:
     """The longest beginning of a JSON text that ends behind a whole value, with what is open in it closed."""
     closers: list[str] = []
     before, end = "", 0

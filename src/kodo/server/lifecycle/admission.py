@@ -2,10 +2,10 @@
 
 Three classes: interactive requests, ``flex`` ones, and background work (background responses, batches, runs). Inside a
 class owners take turns, so that one owner's hundred requests do not stand before another's one. Lower classes run only
-while no interactive request runs or waits; when one arrives they are asked to step aside (``Lease.yielding``) and go on
-later from where they were, ``QUIET`` seconds after the last: who asks often asks again at once, and an engine that is
+while no interactive request runs or waits; when one arrives they are asked to step aside (``Lease.preempted``) and go on
+later from where they were, ``COOLDOWN`` seconds after the last: who asks often asks again at once, and an engine that is
 reading prompts cannot be interrupted before its next token. So that they finish at all under steady interactive load, one background request may run
-after ``PATIENCE`` seconds of waiting, whatever else runs.
+after ``MAX_WAIT`` seconds of waiting, whatever else runs.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from enum import IntEnum
 
 from kodo.server.lifecycle.errors import Overloaded
 
-PATIENCE = 30.0
+MAX_WAIT = 30.0
 """Seconds after which a background request runs beside interactive ones."""
 
-QUIET = 0.25
+COOLDOWN = 0.25
 """Seconds after an interactive request in which nothing else is begun. With the default model, questions asked one
 after the other beside a batch took three times as long without it."""
 
@@ -38,11 +38,11 @@ class Lease:
     def __init__(self, owner: str, priority: Priority) -> None:
         self.owner = owner
         self.priority = priority
-        self.company = False
+        self.contended = False
         """Whether any request of the same or a more urgent class ran or waited beside this one."""
-        self.yielding = asyncio.Event()
+        self.preempted = asyncio.Event()
         """Set when a more urgent request waits: the holder should step aside."""
-        self.patient = False
+        self.overdue = False
         """Waited long enough to run beside more urgent requests."""
         self._granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -54,7 +54,7 @@ class Admission:
         self.parallel = parallel
         self.limit = waiting
         self._running: set[Lease] = set()
-        self._quiet: asyncio.TimerHandle | None = None
+        self._cooldown: asyncio.TimerHandle | None = None
         self._queues: dict[Priority, OrderedDict[str, deque[Lease]]] = {
             priority: OrderedDict() for priority in Priority
         }
@@ -82,11 +82,11 @@ class Admission:
         """Wait for a place in the engine. Cancelling the wait leaves the queue."""
         lease = Lease(owner, priority)
         self._queues[priority].setdefault(owner, deque()).append(lease)
-        self._keep_company(lease)
+        self._mark_contention(lease)
         self._grant()
-        patience = None
+        timer = None
         if priority is not Priority.INTERACTIVE and not lease._granted.done():
-            patience = asyncio.get_running_loop().call_later(PATIENCE, self._lose_patience, lease)
+            timer = asyncio.get_running_loop().call_later(MAX_WAIT, self._mark_overdue, lease)
         try:
             await lease._granted
         except asyncio.CancelledError:
@@ -96,34 +96,34 @@ class Admission:
                 self._leave(lease)
             raise
         finally:
-            if patience is not None:
-                patience.cancel()
+            if timer is not None:
+                timer.cancel()
         return lease
 
     def release(self, lease: Lease) -> None:
         """Give the place back."""
         self._running.discard(lease)
         if lease.priority is Priority.INTERACTIVE:
-            if self._quiet is not None:
-                self._quiet.cancel()
-            self._quiet = asyncio.get_running_loop().call_later(QUIET, self._no_longer_quiet)
+            if self._cooldown is not None:
+                self._cooldown.cancel()
+            self._cooldown = asyncio.get_running_loop().call_later(COOLDOWN, self._end_cooldown)
         self._grant()
 
     # --- inside ---
 
-    def _no_longer_quiet(self) -> None:
-        self._quiet = None
+    def _end_cooldown(self) -> None:
+        self._cooldown = None
         self._grant()
 
-    def _everybody(self) -> list[Lease]:
+    def _all_leases(self) -> list[Lease]:
         waiting = [lease for owners in self._queues.values() for queue in owners.values() for lease in queue]
         return [*self._running, *waiting]
 
-    def _keep_company(self, new: Lease) -> None:
-        for other in self._everybody():
+    def _mark_contention(self, new: Lease) -> None:
+        for other in self._all_leases():
             if other is not new:
-                other.company |= new.priority <= other.priority
-                new.company |= other.priority <= new.priority
+                other.contended |= new.priority <= other.priority
+                new.contended |= other.priority <= new.priority
 
     def _leave(self, lease: Lease) -> None:
         queue = self._queues[lease.priority].get(lease.owner)
@@ -132,22 +132,22 @@ class Admission:
             if not queue:
                 del self._queues[lease.priority][lease.owner]
 
-    def _lose_patience(self, lease: Lease) -> None:
-        lease.patient = True
+    def _mark_overdue(self, lease: Lease) -> None:
+        lease.overdue = True
         self._grant()
 
     def _next(self) -> Lease | None:
         """The lease whose turn it is, still in its queue."""
-        urgent = self._quiet is not None or any(
+        urgent = self._cooldown is not None or any(
             lease.priority is Priority.INTERACTIVE for lease in self._running
         )
         for priority, owners in self._queues.items():
             for queue in owners.values():
                 if priority is Priority.INTERACTIVE or not urgent:
                     return queue[0]
-                patient = next((lease for lease in queue if lease.patient), None)
-                if patient is not None and not any(lease.patient for lease in self._running):
-                    return patient
+                overdue = next((lease for lease in queue if lease.overdue), None)
+                if overdue is not None and not any(lease.overdue for lease in self._running):
+                    return overdue
         return None
 
     def _grant(self) -> None:
@@ -164,5 +164,5 @@ class Admission:
         interactive = Priority.INTERACTIVE
         if self._queues[interactive] or any(lease.priority is interactive for lease in self._running):
             for lease in self._running:
-                if lease.priority is not interactive and not lease.patient:
-                    lease.yielding.set()
+                if lease.priority is not interactive and not lease.overdue:
+                    lease.preempted.set()

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from kodo.server.lifecycle.actions import AT_ONCE, action
-from kodo.server.lifecycle.log import Began, Ended, Entry, Queued, Restarted
+from kodo.server.lifecycle.actions import WHOLE_CALLS, parse_action
+from kodo.server.lifecycle.event_log import Began, Ended, Entry, Queued, Restarted
 from kodo.server.lifecycle.ports import CallDelta, CallStart, ReasoningDelta, TextDelta, Usage
-from kodo.server.lifecycle.status import move
+from kodo.server.lifecycle.status import transition
 from kodo.server.wire import events as ev
 from kodo.server.wire.items import (
     ApplyPatchCall,
@@ -121,7 +121,7 @@ class _Open:
                 status=status,
                 namespace=namespace,
             )
-        arguments, whole = action(self.kind, text)
+        arguments, whole = parse_action(self.kind, text)
         status = status if whole else "incomplete"
         if self.kind == "local_shell":
             return LocalShellCall(id=self.id, call_id=call.call_id, action=arguments, status=status)
@@ -138,17 +138,19 @@ class Assembler:
     ``seal`` adds ``encrypted_content`` to reasoning, where the client asked for it; it must be a pure function.
     """
 
-    def __init__(self, skeleton: Response, seal: Callable[[Reasoning], Reasoning] | None = None) -> None:
-        self.response = skeleton
+    def __init__(
+        self, initial_response: Response, seal: Callable[[Reasoning], Reasoning] | None = None
+    ) -> None:
+        self.response = initial_response
         self._seal = seal
         self.tokens: list[tuple[int, ...]] = []
-        self._done: list[Item] = list(skeleton.output)
+        self._done: list[Item] = list(initial_response.output)
         self.tokens.extend(() for _ in self._done)
         self._open: _Open | None = None
         self._sequence = 0
 
     def start(self) -> list[ev.StreamEvent]:
-        """The first events: ``response.created``, and the items that the skeleton begins with."""
+        """The first events: ``response.created``, and the items that the initial response begins with."""
         begun = msgspec.structs.replace(self.response, output=())
         events: list[ev.StreamEvent] = [ev.ResponseCreated(sequence_number=self._next(), response=begun)]
         for index, item in enumerate(self._done):
@@ -160,7 +162,7 @@ class Assembler:
         """The events that an entry stands for (none for token ids without text)."""
         match entry:
             case TextDelta():
-                return list(self._words("message", entry))
+                return list(self._text("message", entry))
             case Began():
                 return [self._began()]
             case CallDelta():
@@ -168,7 +170,7 @@ class Assembler:
             case CallStart():
                 return list(self._call(entry))
             case ReasoningDelta():
-                return list(self._words("reasoning", entry))
+                return list(self._text("reasoning", entry))
             case Ended():
                 return list(self._ended(entry))
             case Queued():
@@ -185,7 +187,7 @@ class Assembler:
 
     def _began(self) -> ev.StreamEvent:
         if self.response.status == "queued":
-            status = move(self.response.status, "in_progress")
+            status = transition(self.response.status, "in_progress")
             self.response = msgspec.structs.replace(self.response, status=status)
         return ev.ResponseInProgress(sequence_number=self._next(), response=self.response)
 
@@ -194,7 +196,7 @@ class Assembler:
         index = len(self._done)
         item_id = f"{_PREFIX[kind]}_{self.response.id.rpartition('_')[2]}{index:02x}"
         self._open = now = _Open(id=item_id, index=index, kind=kind, call=call)
-        if kind in AT_ONCE:
+        if kind in WHOLE_CALLS:
             return now
         yield ev.OutputItemAdded(
             sequence_number=self._next(), output_index=index, item=now.item("in_progress", blank=True)
@@ -217,7 +219,7 @@ class Assembler:
             )
         return now
 
-    def _words(self, kind: str, entry: TextDelta | ReasoningDelta) -> Iterator[ev.StreamEvent]:
+    def _text(self, kind: str, entry: TextDelta | ReasoningDelta) -> Iterator[ev.StreamEvent]:
         now = self._open
         if now is None or now.kind != kind:
             now = yield from self._begin(kind)
@@ -247,7 +249,7 @@ class Assembler:
         if not entry.text:
             return
         now.text.append(entry.text)
-        if now.kind in AT_ONCE:
+        if now.kind in WHOLE_CALLS:
             return
         kind = ev.FunctionCallArgumentsDelta if now.kind == "function" else ev.CustomToolCallInputDelta
         yield kind(sequence_number=self._next(), output_index=now.index, item_id=now.id, delta=entry.text)
@@ -292,7 +294,7 @@ class Assembler:
         yield from self._close("completed" if entry.status == "completed" else "incomplete")
         self.response = msgspec.structs.replace(
             self.response,
-            status=move(self.response.status, entry.status),
+            status=transition(self.response.status, entry.status),
             completed_at=int(entry.at) if entry.status == "completed" else None,
             output=tuple(self._done),
             usage=None if entry.usage is None else wire_usage(entry.usage),

@@ -21,7 +21,7 @@ from kodo.server.wire.items import (
 _Parts: TypeAlias = tuple[Part, ...]
 
 
-async def attached(
+async def attach_files(
     items: tuple[ContextItem, ...], *, owner: str, files: FileReader, limit: int
 ) -> tuple[ContextItem, ...]:
     """The items with the text of the owner's files, each of at most ``limit`` bytes.
@@ -33,12 +33,12 @@ async def attached(
     result = list(items)
     for index, context in enumerate(items):
         name, parts = _parts(context)
-        if not any(_named(part) for part in parts):
+        if not any(_is_file_id(part) for part in parts):
             continue
         read = []
         for place, part in enumerate(parts):
             path = f"input[{index}].{name}[{place}]"
-            read.append(await _read(part, owner, files, limit, path) if _named(part) else part)
+            read.append(await _read_file(part, owner, files, limit, path) if _is_file_id(part) else part)
         result[index] = ContextItem(item=msgspec.structs.replace(context.item, **{name: tuple(read)}))
     return tuple(result)
 
@@ -52,11 +52,11 @@ def _parts(context: ContextItem) -> tuple[str, _Parts]:
     return "", ()
 
 
-def _named(part: Part) -> bool:
+def _is_file_id(part: Part) -> bool:
     return isinstance(part, InputFile) and isinstance(part.file_id, str)
 
 
-async def _read(part: Part, owner: str, files: FileReader, limit: int, path: str) -> InputText:
+async def _read_file(part: Part, owner: str, files: FileReader, limit: int, path: str) -> InputText:
     if not isinstance(part, InputFile) or not isinstance(part.file_id, str):
         raise TypeError("only files that are named can be read")
     param = f"{path}.file_id"

@@ -40,7 +40,7 @@ class Compacted(Value, frozen=True, kw_only=True):
     """The item, what it stands for in the prompt, and what the summary cost."""
 
     item: Compaction
-    shown: tuple[ContextItem, ...]
+    items: tuple[ContextItem, ...]
     usage: ResponseUsage
 
 
@@ -59,10 +59,10 @@ async def compact(
     usage = NO_USAGE
     kept: list[Item]
     if sum(tokens) <= budget:
-        kept, told = [context.item for context in items], 0
+        kept, summarised = [context.item for context in items], 0
     else:
         pinned, old, recent = _divide(items, tokens, budget // 2)
-        told = len(old)
+        summarised = len(old)
         request = CreateResponse(
             model=model,
             instructions=_ASK,
@@ -72,15 +72,15 @@ async def compact(
             max_output_tokens=min(SUMMARY_TOKENS, max(budget // 2, 16)),
         )
         text, usage = await summarise(request)
-        note = (
-            f"Summary of the {told} earlier items of this conversation, which were compacted:\n{text.strip()}"
-        )
+        note = f"Summary of the {summarised} earlier items of this conversation, which were compacted:\n{text.strip()}"
         summary = Message(role="developer", content=(InputText(text=note),))
         kept = [*pinned, summary, *recent]
-    sealed = seal_items(kept, owner=owner, sealer=sealer, notes={"items": len(items), "summarised": told})
+    sealed = seal_items(
+        kept, owner=owner, sealer=sealer, notes={"items": len(items), "summarised": summarised}
+    )
     return Compacted(
         item=Compaction(id=item_id, encrypted_content=sealed),
-        shown=tuple(ContextItem(item=item) for item in kept),
+        items=tuple(ContextItem(item=item) for item in kept),
         usage=usage,
     )
 

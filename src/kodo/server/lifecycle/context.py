@@ -115,7 +115,7 @@ async def history(
         before = await store.all_items(owner, conversation)
     rows: list[ItemRow] = []
     taken: set[str] = set()
-    for index, item in enumerate(_listed(value)):
+    for index, item in enumerate(_input_items(value)):
         row = await _row(store, ids, owner, item, f"input[{index}]")
         if row.id in taken:
             fresh = ids.new(row.id.partition("_")[0])
@@ -149,7 +149,7 @@ async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[Co
     return items
 
 
-def _listed(value: str | tuple[InputItem, ...] | None) -> tuple[InputItem, ...]:
+def _input_items(value: str | tuple[InputItem, ...] | None) -> tuple[InputItem, ...]:
     if value is None:
         return ()
     if isinstance(value, str):
@@ -198,7 +198,7 @@ def _check_calls(found: History) -> None:
 # --- what the model is shown -----------------------------------------------------------------------------------------
 
 
-def plain(items: tuple[ContextItem, ...], start: int = 0) -> bool:
+def is_passthrough(items: tuple[ContextItem, ...], start: int = 0) -> bool:
     """Whether the items from number ``start`` on are shown as they are: nothing to open, to unseal or to read."""
     for context in items[start:]:
         item = context.item
@@ -215,7 +215,7 @@ def plain(items: tuple[ContextItem, ...], start: int = 0) -> bool:
     return True
 
 
-def shown(
+def render(
     items: tuple[ContextItem, ...], *, owner: str, sealer: Sealer, images: Literal["see", "note", "refuse"]
 ) -> tuple[ContextItem, ...]:
     """The items as an engine takes them: compactions opened, reasoning unsealed, images and files as text.
@@ -230,40 +230,42 @@ def shown(
     for index, context in enumerate(items):
         item = context.item
         if isinstance(item, Compaction):
-            kept = _compacted(item, owner, sealer, f"input[{index}]")
+            kept = _open_compaction(item, owner, sealer, f"input[{index}]")
             if index == last:
                 result = kept
         elif index < last:
             continue
         elif isinstance(item, Message):
             parts = tuple(
-                _part(part, images, f"input[{index}].content[{n}]") for n, part in enumerate(item.content)
+                _render_part(part, images, f"input[{index}].content[{n}]")
+                for n, part in enumerate(item.content)
             )
             same = all(new is old for new, old in zip(parts, item.content, strict=True))
             result.append(context if same else ContextItem(item=msgspec.structs.replace(item, content=parts)))
         elif isinstance(item, FunctionCallOutput | CustomToolCallOutput) and not isinstance(item.output, str):
             output = tuple(
-                _part(part, images, f"input[{index}].output[{n}]") for n, part in enumerate(item.output)
+                _render_part(part, images, f"input[{index}].output[{n}]")
+                for n, part in enumerate(item.output)
             )
             result.append(ContextItem(item=msgspec.structs.replace(item, output=output)))
         elif isinstance(item, Reasoning) and isinstance(item.encrypted_content, str):
-            result.append(_reasoned(context, item, owner, sealer))
+            result.append(_unseal_reasoning(context, item, owner, sealer))
         else:
             result.append(context)
     return tuple(result)
 
 
-def _part(part: Part, images: str, path: str) -> Part:
+def _render_part(part: Part, images: str, path: str) -> Part:
     if isinstance(part, InputImage) and images != "see":
         if images == "refuse":
             raise InvalidRequest("This model cannot see images.", param=path, code="unsupported_content")
         return InputText(text=IMAGE_NOTE)
     if isinstance(part, InputFile):
-        return _file(part, path)
+        return _render_file(part, path)
     return part
 
 
-def _file(part: InputFile, path: str) -> InputText:
+def _render_file(part: InputFile, path: str) -> InputText:
     name = part.filename if isinstance(part.filename, str) else "file"
     if isinstance(part.file_url, str):
         raise InvalidRequest(
@@ -324,11 +326,11 @@ def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
     return msgspec.json.decode(data, type=_Sealed)
 
 
-def _compacted(item: Compaction, owner: str, sealer: Sealer, path: str) -> list[ContextItem]:
+def _open_compaction(item: Compaction, owner: str, sealer: Sealer, path: str) -> list[ContextItem]:
     return [ContextItem(item=kept) for kept in _open(item.encrypted_content, owner, sealer, path).items]
 
 
-def _reasoned(context: ContextItem, item: Reasoning, owner: str, sealer: Sealer) -> ContextItem:
+def _unseal_reasoning(context: ContextItem, item: Reasoning, owner: str, sealer: Sealer) -> ContextItem:
     """Reasoning with its own words back; foreign ones (another server's) are kept as they came."""
     data = (
         sealer.open(owner, item.encrypted_content or "") if isinstance(item.encrypted_content, str) else None

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from kodo.server.lifecycle import log
+from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Admission, Lease, Priority
 from kodo.server.lifecycle.errors import EngineFailed, KodoError
 from kodo.server.lifecycle.ports import (
@@ -31,7 +31,7 @@ from kodo.server.wire.response import Status
 
 logger = logging.getLogger(__name__)
 
-ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 """How often in a row a background response is taken up again by an engine that breaks off without a word."""
 
 
@@ -66,22 +66,22 @@ class Generation:
     closing: Callable[[], bool]
     spent: Usage = field(default_factory=Usage)
     """Tokens that went into this response before it began: a compaction's summary."""
-    _said: list[EngineEvent] = field(default_factory=list)
+    _events_so_far: list[EngineEvent] = field(default_factory=list)
     _usage: Usage = field(default_factory=Usage)
-    _spoke: bool = False
-    _company: bool = False
+    _has_output: bool = False
+    _contended: bool = False
 
     async def drive(self) -> None:
         """Run to the end. Never raises: whatever happens is the response's end, and said there."""
         self._started = self.clock.now()
-        self._said = log.said(self.run.entries)
+        self._events_so_far = event_log.events_so_far(self.run.entries)
         self._usage = Usage(
-            input=self.prepared.input_tokens, output=sum(_count(event) for event in self._said)
+            input=self.prepared.input_tokens, output=sum(_count(event) for event in self._events_so_far)
         )
-        beating = asyncio.create_task(self._beat()) if self.heartbeat is not None else None
-        end: log.Ended | None
+        heartbeats = asyncio.create_task(self._send_heartbeats()) if self.heartbeat is not None else None
+        end: event_log.Ended | None
         try:
-            end = await self._to_the_end()
+            end = await self._run_to_end()
         except asyncio.CancelledError:
             end = self._interrupted()
         except KodoError as error:
@@ -90,55 +90,55 @@ class Generation:
             logger.exception("response %s broke", self.run.id)
             end = self._failed(EngineFailed("The server had an internal error."))
         finally:
-            if beating is not None:
-                beating.cancel()
+            if heartbeats is not None:
+                heartbeats.cancel()
         if end is None:
             await self.run.abandon()
             return
         if self.run.response.status == "queued" and end.status not in ("cancelled", "failed"):
-            self.run.emit(log.Began())
+            self.run.emit(event_log.Began())
         if end.usage is not None:
             end = replace(end, usage=_sum(self.spent, end.usage))
         await self.run.end(end)
         self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
 
-    async def _to_the_end(self) -> log.Ended:
+    async def _run_to_end(self) -> event_log.Ended:
         began = False
         attempts = 0
         while True:
             lease = await self.admission.acquire(self.run.owner, self.priority)
             try:
                 if not began:
-                    self.run.emit(log.Began())
+                    self.run.emit(event_log.Began())
                     began = True
-                words = len(self._said)
-                end = await self._turn(lease)
+                before = len(self._events_so_far)
+                end = await self._run_once(lease)
             except EngineFailed:
                 # A crash of the engine does not end background work: it goes on where it was.
-                attempts = attempts + 1 if len(self._said) == words else 1
-                if not self.run.background or attempts > ATTEMPTS:
+                attempts = attempts + 1 if len(self._events_so_far) == before else 1
+                if not self.run.background or attempts > MAX_ATTEMPTS:
                     raise
-                if self._said and not self.continues:
+                if self._events_so_far and not self.continues:
                     self._restart()
                 continue
             finally:
-                self._company |= lease.company
+                self._contended |= lease.contended
                 self.admission.release(lease)
             if end is not None:
                 return end
 
     def _restart(self) -> None:
-        self.run.emit(log.Restarted())
-        self._said.clear()
+        self.run.emit(event_log.Restarted())
+        self._events_so_far.clear()
         self._usage = Usage(input=self.prepared.input_tokens)
 
-    async def _turn(self, lease: Lease) -> log.Ended | None:
+    async def _run_once(self, lease: Lease) -> event_log.Ended | None:
         """One stretch in the engine. None: stepped aside for somebody more urgent."""
-        calls = sum(isinstance(event, CallStart) for event in self._said)
-        most = self.max_calls if self.prepared.prompt.parallel_tool_calls else 1
+        calls = sum(isinstance(event, CallStart) for event in self._events_so_far)
+        allowed = self.max_calls if self.prepared.prompt.parallel_tool_calls else 1
         limit = None if self.generate else 1
         async with aclosing(
-            self.engine.generate(self.prepared, said=tuple(self._said), limit=limit)
+            self.engine.generate(self.prepared, events_so_far=tuple(self._events_so_far), limit=limit)
         ) as events:
             async for event in events:
                 if isinstance(event, Progress):
@@ -147,49 +147,51 @@ class Generation:
                     return self._finished(event)
                 elif self.generate:
                     if isinstance(event, CallStart):
-                        if most is not None and calls >= most:
+                        if allowed is not None and calls >= allowed:
                             return self._ended("completed")
                         calls += 1
-                    self._hear(event)
-                    if self._over(lease):
+                    self._record(event)
+                    if self._over_soft_limit(lease):
                         return self._ended("incomplete", reason="max_output_tokens")
-                if lease.yielding.is_set() and (self.continues or not self._said):
+                if lease.preempted.is_set() and (self.continues or not self._events_so_far):
                     return None  # an engine that would have to begin anew keeps its place
         raise EngineFailed("The engine ended without an end.")
 
-    def _hear(self, event: EngineEvent) -> None:
-        if not self._spoke:
-            self._spoke = True
+    def _record(self, event: EngineEvent) -> None:
+        if not self._has_output:
+            self._has_output = True
             self.observer.first_token(self.run.response.model, self.clock.now() - self._started)
         usage, tokens = self._usage, _count(event)
         if isinstance(event, ReasoningDelta):
             self._usage = replace(usage, output=usage.output + tokens, reasoning=usage.reasoning + tokens)
         else:
             self._usage = replace(usage, output=usage.output + tokens)
-        self._said.append(event)
+        self._events_so_far.append(event)
         if not isinstance(event, Progress | Finished):
             self.run.emit(event)
 
-    def _over(self, lease: Lease) -> bool:
-        company = self._company or lease.company
-        return self.soft_limit is not None and company and self._usage.output >= self.soft_limit
+    def _over_soft_limit(self, lease: Lease) -> bool:
+        contended = self._contended or lease.contended
+        return self.soft_limit is not None and contended and self._usage.output >= self.soft_limit
 
     # --- ends ---
 
-    def _finished(self, event: Finished) -> log.Ended:
+    def _finished(self, event: Finished) -> event_log.Ended:
         self._usage = event.usage
         if not self.generate:
             self._usage = replace(event.usage, output=0, reasoning=0)
             return self._ended("completed")
-        if not self._said:
+        if not self._events_so_far:
             self.run.emit(TextDelta(text=""))  # an empty answer is a message without text, not nothing
         if event.reason == "stop":
             return self._ended("completed", tokens=event.tokens)
         reason = "max_output_tokens" if event.reason == "length" else event.reason
         return self._ended("incomplete", reason=reason, tokens=event.tokens)
 
-    def _ended(self, status: Status, reason: str | None = None, tokens: tuple[int, ...] = ()) -> log.Ended:
-        return log.Ended(
+    def _ended(
+        self, status: Status, reason: str | None = None, tokens: tuple[int, ...] = ()
+    ) -> event_log.Ended:
+        return event_log.Ended(
             status=status,
             at=self.clock.now(),
             usage=self._usage,
@@ -197,13 +199,13 @@ class Generation:
             tokens=tokens,
         )
 
-    def _failed(self, error: KodoError) -> log.Ended:
+    def _failed(self, error: KodoError) -> event_log.Ended:
         self.run.error = error
-        return log.Ended(
+        return event_log.Ended(
             status="failed", at=self.clock.now(), usage=self._usage, error=("server_error", error.message)
         )
 
-    def _interrupted(self) -> log.Ended | None:
+    def _interrupted(self) -> event_log.Ended | None:
         """Cancelled by the client; or the server goes down: background work is left for the next start."""
         if self.run.cancelled:
             return self._ended("cancelled")
@@ -211,7 +213,7 @@ class Generation:
             return None
         return self._failed(EngineFailed("The server stopped before the answer was whole."))
 
-    async def _beat(self) -> None:
+    async def _send_heartbeats(self) -> None:
         """Break the silence while nothing else is said: comments do not reset every client's idle timer."""
         if self.heartbeat is None:
             return
@@ -220,7 +222,7 @@ class Generation:
             await asyncio.sleep(self.heartbeat)
             now = len(self.run.entries)
             if now == seen and self.run.response.status == "in_progress":
-                self.run.emit(log.Began())
+                self.run.emit(event_log.Began())
                 now += 1
             seen = now
 

@@ -29,7 +29,7 @@ class Backend:
 
 
 @dataclass(frozen=True)
-class Call:
+class CallContext:
     """How a request came in, besides its body."""
 
     owner: str
@@ -44,7 +44,7 @@ class Call:
     """Responses that only the caller's connection remembers."""
 
 
-def seeded(call: Call, response_id: str) -> Call:
+def seeded(call: CallContext, response_id: str) -> CallContext:
     """The call with a seed, drawn from the response's random id where the client set none.
 
     It is stored with the request, so that an answer that was interrupted can be drawn again as it was.
@@ -61,13 +61,13 @@ def prewarm(request: CreateResponse) -> bool:
     return not isinstance(options, msgspec.UnsetType) and options.prewarm is True
 
 
-def priority(call: Call, request: CreateResponse, background: bool) -> Priority:
+def priority(call: CallContext, request: CreateResponse, background: bool) -> Priority:
     """The class of a request: what its face says, lowered by ``flex`` and ``background``."""
     own = Priority.FLEX if request.service_tier == "flex" else Priority.INTERACTIVE
     return max(call.priority, Priority.BACKGROUND if background else own)
 
 
-def cache(call: Call, request: CreateResponse) -> Cache:
+def cache(call: CallContext, request: CreateResponse) -> Cache:
     """How long the prompt's state is to be kept, and under which key."""
     seconds = 0
     if request.prompt_cache_retention == "24h":
@@ -78,7 +78,9 @@ def cache(call: Call, request: CreateResponse) -> Cache:
     return Cache(owner=call.owner, key=request.prompt_cache_key, seconds=seconds)
 
 
-def prompt(call: Call, request: CreateResponse, backend: Backend, items: tuple[ContextItem, ...]) -> Prompt:
+def prompt(
+    call: CallContext, request: CreateResponse, backend: Backend, items: tuple[ContextItem, ...]
+) -> Prompt:
     """What the engine is asked."""
     text = request.text or TextConfig()
     sampling = msgspec.structs.replace(
@@ -104,7 +106,7 @@ def prompt(call: Call, request: CreateResponse, backend: Backend, items: tuple[C
     )
 
 
-def skeleton(
+def initial_response(
     response_id: str, request: CreateResponse, card: ModelCard, now: float, *, background: bool, store: bool
 ) -> Response:
     """The Response as it begins: what was asked, and the defaults for what was not."""

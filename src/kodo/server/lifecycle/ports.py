@@ -202,11 +202,11 @@ class Engine(Protocol):
         """
 
     def generate(
-        self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
+        self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
         """Answer. Closing the iterator frees the engine at once, during the prefill too.
 
-        Ends with exactly one ``Finished``. ``said`` holds the events of an earlier, interrupted run of the same prompt:
+        Ends with exactly one ``Finished``. ``events_so_far`` holds the events of an earlier, interrupted run of the same prompt:
         the answer goes on behind them, token for token where ``card().continues``; the final usage counts the whole
         answer once. ``limit`` caps the output tokens of the whole answer (``prompt.max_output_tokens`` holds besides).
         """

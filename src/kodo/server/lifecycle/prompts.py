@@ -13,18 +13,18 @@ import msgspec
 
 from kodo.server.config import Settings
 from kodo.server.lifecycle import plan
-from kodo.server.lifecycle.attachments import attached
+from kodo.server.lifecycle.attachments import attach_files
 from kodo.server.lifecycle.compact import Compacted, compact
-from kodo.server.lifecycle.context import History, drop_oldest, history, plain, shown
+from kodo.server.lifecycle.context import History, drop_oldest, history, is_passthrough, render
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
-from kodo.server.lifecycle.plan import Backend, Call
+from kodo.server.lifecycle.plan import Backend, CallContext
 from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.request import CompactRequest, CreateResponse
 from kodo.server.wire.response import ResponseUsage
 
-MOST_KNOWN = 4096
+MAX_KNOWN = 4096
 """Responses whose contexts are remembered as plain."""
 
 Summarise: TypeAlias = Callable[[CreateResponse], Awaitable[tuple[str, ResponseUsage]]]
@@ -42,11 +42,11 @@ class Prompts:
         self._sealer = sealer
         self._settings = settings
         self._files = files
-        self._plain: OrderedDict[str, int] = OrderedDict()
+        self._passthrough: OrderedDict[str, int] = OrderedDict()
         """By response: how many items of its context are known to be shown as they are, so that a turn looks only at
         what is new. A context never changes at its beginning."""
 
-    async def history(self, call: Call, request: CreateResponse | CompactRequest) -> History:
+    async def history(self, call: CallContext, request: CreateResponse | CompactRequest) -> History:
         """What a request stands on, with its own input.
 
         Raises:
@@ -71,12 +71,12 @@ class Prompts:
 
     async def prepare(
         self,
-        call: Call,
+        call: CallContext,
         request: CreateResponse,
         backend: Backend,
         history: tuple[ContextItem, ...],
         *,
-        plain: bool = False,
+        passthrough: bool = False,
     ) -> tuple[Prepared, int]:
         """The prompt, counted and inside the window; and how many items were left out for that. ``plain``: the items are
         known to be shown as they are.
@@ -85,7 +85,7 @@ class Prompts:
             ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
         """
         card = backend.card
-        items = history if plain else await self._shown(call.owner, backend, history)
+        items = history if passthrough else await self._render(call.owner, backend, history)
         prompt = plan.prompt(call, request, backend, items)
         prepared = await backend.engine.prepare(prompt)
         room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
@@ -101,31 +101,36 @@ class Prompts:
             prepared = await backend.engine.prepare(msgspec.structs.replace(prompt, items=kept))
         return prepared, dropped
 
-    async def count(self, call: Call, request: CreateResponse, backend: Backend) -> int:
+    async def count(self, call: CallContext, request: CreateResponse, backend: Backend) -> int:
         """Input tokens of a request, by the engine's own tokenizer. Raises what :meth:`history` does."""
         found = await self.history(call, request)
-        items = await self._shown(call.owner, backend, found.items)
+        items = await self._render(call.owner, backend, found.items)
         return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
 
-    def is_plain(self, request: CreateResponse, found: History) -> bool:
+    def is_passthrough(self, request: CreateResponse, found: History) -> bool:
         """Whether a history is shown as it is."""
-        return plain(found.items, self._plain.get(request.previous_response_id or "", 0))
+        return is_passthrough(found.items, self._passthrough.get(request.previous_response_id or "", 0))
 
-    def remember_plain(self, response_id: str, count: int) -> None:
+    def remember_passthrough(self, response_id: str, count: int) -> None:
         """The first items of a response's context are shown as they are."""
-        self._plain[response_id] = count
-        if len(self._plain) > MOST_KNOWN:
-            self._plain.popitem(last=False)
+        self._passthrough[response_id] = count
+        if len(self._passthrough) > MAX_KNOWN:
+            self._passthrough.popitem(last=False)
 
     async def compact_if_long(
-        self, call: Call, request: CreateResponse, backend: Backend, found: History, summarise: Summarise
+        self,
+        call: CallContext,
+        request: CreateResponse,
+        backend: Backend,
+        found: History,
+        summarise: Summarise,
     ) -> Compacted | None:
         """``context_management``: the context as one item, once it is over the threshold."""
         if not request.context_management:
             return None
         window = backend.card.context_window
         threshold = request.context_management[0].compact_threshold or window * 3 // 4
-        items = await self._shown(call.owner, backend, found.items)
+        items = await self._render(call.owner, backend, found.items)
         prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
         if prepared.input_tokens <= threshold:
             return None
@@ -134,7 +139,7 @@ class Prompts:
 
     async def compact(
         self,
-        call: Call,
+        call: CallContext,
         request: CreateResponse,
         backend: Backend,
         items: tuple[ContextItem, ...],
@@ -142,7 +147,7 @@ class Prompts:
         summarise: Summarise,
     ) -> Compacted:
         """Items as one, with the newest ``budget`` tokens of them kept as they are."""
-        seen = await self._shown(call.owner, backend, items)
+        seen = await self._render(call.owner, backend, items)
         prepared = await backend.engine.prepare(plan.prompt(call, request, backend, seen))
         return await compact(
             seen,
@@ -157,10 +162,10 @@ class Prompts:
 
     # --- inside ---
 
-    async def _shown(
+    async def _render(
         self, owner: str, backend: Backend, items: tuple[ContextItem, ...]
     ) -> tuple[ContextItem, ...]:
         images = "see" if backend.card.images else self._settings.images
         limit = self._settings.limits.body_bytes
-        items = await attached(items, owner=owner, files=self._files, limit=limit)
-        return shown(items, owner=owner, sealer=self._sealer, images=images)
+        items = await attach_files(items, owner=owner, files=self._files, limit=limit)
+        return render(items, owner=owner, sealer=self._sealer, images=images)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from kodo.server.lifecycle import log
+from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import KodoError, NotFound
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ResponseRow
+from kodo.server.lifecycle.row_codec import StoredRequest, decode_request, decode_response, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
-from kodo.server.lifecycle.stored import StoredRequest, decode_response, read_request, unfolded
 
 logger = logging.getLogger(__name__)
 
@@ -23,14 +23,14 @@ async def recover(service: Service) -> int:
     resumed = 0
     for row in await service.store.unfinished():
         if not row.background:
-            await _give_up(service, row, "The server stopped while this response was running.")
+            await _fail(service, row, "The server stopped while this response was running.")
             continue
         try:
             await _resume(service, row)
             resumed += 1
         except KodoError as error:
             logger.warning("response %s could not be resumed: %s", row.id, error)
-            await _give_up(service, row, error.message)
+            await _fail(service, row, error.message)
     return resumed
 
 
@@ -39,15 +39,15 @@ async def _resume(service: Service, row: ResponseRow) -> None:
 
     Where the engine cannot do that, the interrupted item is closed as incomplete and the answer begins anew.
     """
-    stored = read_request(row)
+    stored = decode_request(row)
     backend = service.backend(stored.request.model)
-    call = Call(owner=row.owner, priority=Priority(stored.priority), sampling=stored.sampling)
-    run = await _read(service, row, stored)
-    begun_with = (ContextItem(item=item) for item in run.skeleton.output)
+    call = CallContext(owner=row.owner, priority=Priority(stored.priority), sampling=stored.sampling)
+    run = await _load_run(service, row, stored)
+    begun_with = (ContextItem(item=item) for item in run.initial_response.output)
     items = (*await _context(service, row, stored), *begun_with)
     prepared, _ = await service.prompts.prepare(call, stored.request, backend, items)
-    if log.said(run.entries) and not backend.card.continues:
-        run.emit(log.Restarted())
+    if event_log.events_so_far(run.entries) and not backend.card.continues:
+        run.emit(event_log.Restarted())
     run.created()
     service.start(run, backend, prepared, stored.request, call, call.priority, spent=stored.spent)
 
@@ -64,32 +64,32 @@ async def _context(service: Service, row: ResponseRow, stored: StoredRequest) ->
         return chain
     own, _ = await service.store.response_items(row.owner, row.id)
     try:
-        said = await service.store.all_items(row.owner, row.conversation)
+        conversation = await service.store.all_items(row.owner, row.conversation)
     except NotFound:
-        said = ()
-    ids = [context.item.id for context in said]
+        conversation = ()
+    ids = [context.item.id for context in conversation]
     if stored.stands_on is None:
-        said = ()
+        conversation = ()
     elif stored.stands_on in ids:
-        said = said[: ids.index(stored.stands_on) + 1]
-    return (*said, *(item.context for item in own))
+        conversation = conversation[: ids.index(stored.stands_on) + 1]
+    return (*conversation, *(item.context for item in own))
 
 
-async def _give_up(service: Service, row: ResponseRow, message: str) -> None:
+async def _fail(service: Service, row: ResponseRow, message: str) -> None:
     """End what nobody can continue, so that it does not stay in progress for ever."""
-    run = await _read(service, row, read_request(row))
+    run = await _load_run(service, row, decode_request(row))
     if run.response.status == "queued":
-        run.emit(log.Began())
-    await run.end(log.Ended(status="failed", at=service.clock.now(), error=("server_error", message)))
+        run.emit(event_log.Began())
+    await run.end(event_log.Ended(status="failed", at=service.clock.now(), error=("server_error", message)))
 
 
-async def _read(service: Service, row: ResponseRow, stored: StoredRequest) -> Run:
+async def _load_run(service: Service, row: ResponseRow, stored: StoredRequest) -> Run:
     """The run as its log tells it."""
     return Run(
         row.owner,
-        unfolded(decode_response(row)),
+        response_at_start(decode_response(row)),
         store=service.store,
         row=row,
-        entries=[log.decode(data) for data in await service.store.read_log(row.id)],
+        entries=[event_log.decode(data) for data in await service.store.read_log(row.id)],
         seal=service.seal_for(row.owner, stored.request),
     )

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from kodo.server.lifecycle import log
+from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.errors import KodoError, StoreFailed
 from kodo.server.lifecycle.ports import ContextItem
@@ -41,18 +41,18 @@ class Run:
     def __init__(
         self,
         owner: str,
-        skeleton: Response,
+        initial_response: Response,
         *,
         store: ResponseStore | None,
         row: ResponseRow | None,
-        entries: Sequence[log.Entry] = (),
+        entries: Sequence[event_log.Entry] = (),
         seal: Callable[[Reasoning], Reasoning] | None = None,
     ) -> None:
         self.owner = owner
         self.row = row
-        self.skeleton: Final = skeleton
+        self.initial_response: Final = initial_response
         """The Response as it began."""
-        self.entries: list[log.Entry] = []
+        self.entries: list[event_log.Entry] = []
         self.context: tuple[ContextItem, ...] = ()
         """The items it was made from, for connections that remember what the store does not."""
         self.error: KodoError | None = None
@@ -60,26 +60,26 @@ class Run:
         self.cancelled = False
         self.ending = False
         """Whether its end is being written: from here on it is not to be cancelled."""
-        self.told = skeleton
+        self.visible = initial_response
         """The Response as it may be shown: a crash does not take it back."""
         self.task: asyncio.Task[None] | None = None
         self._seal = seal
-        self._trouble: StoreFailed | None = None
+        self._store_error: StoreFailed | None = None
         self._store = store if row is not None else None
-        self._assembler = Assembler(skeleton, seal)
+        self._assembler = Assembler(initial_response, seal)
         self._events: list[StreamEvent] = list(self._assembler.start())
-        self._visible = 0
+        self._published = 0
         self._saved = 0
         self._created = False
         self._finished = False
         self._readers: list[asyncio.Future[None]] = []
-        """Those that wait for news."""
+        """Futures of the readers that wait for a change."""
         self._wake = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         for entry in entries:  # what an earlier process wrote
-            self._take(entry)
+            self._apply(entry)
         self._saved = len(self.entries)
-        self._begun = len(self._events), self.response
+        self._restored = len(self._events), self.response
 
     # --- what it is ---
 
@@ -109,25 +109,25 @@ class Run:
         """Events behind sequence number ``after``, those that are there at once in one go, until the last."""
         position = after + 1
         while True:
-            if position < self._visible:
-                batch = self._events[position : self._visible]
-                position = self._visible
+            if position < self._published:
+                batch = self._events[position : self._published]
+                position = self._published
                 yield batch
             elif self._finished:
                 return
             else:
-                await self._news()
+                await self._changed()
 
-    async def over(self) -> None:
+    async def wait_until_done(self) -> None:
         """Until the last event may be shown.
 
         Raises:
             StoreFailed: the end could not be stored (that is tried again until it is).
         """
         while not self._finished:
-            if self._trouble is not None:
-                raise self._trouble
-            await self._news()
+            if self._store_error is not None:
+                raise self._store_error
+            await self._changed()
 
     async def wait(self) -> Response:
         """The final Response.
@@ -149,22 +149,22 @@ class Run:
         if self._store is not None and not self.ending:
             self._flusher = asyncio.create_task(self._flush())
         if not self._finished and (self.background or self.ending):
-            self._show(*self._begun)
+            self._publish(*self._restored)
         else:
-            self._show()
+            self._publish()
 
-    def emit(self, entry: log.Entry) -> None:
+    def emit(self, entry: event_log.Entry) -> None:
         """One more entry, not the last."""
-        self._take(entry)
+        self._apply(entry)
         self._wake.set()
         if not self.background:
-            self._show()
+            self._publish()
 
-    def never_stored(self) -> None:
+    def discard(self) -> None:
         """Its row could not be written: nothing of it is."""
         self._store = None
 
-    async def end(self, entry: log.Ended) -> None:
+    async def end(self, entry: event_log.Ended) -> None:
         """The last entry: committed with the final row, then shown.
 
         Where it cannot be committed, a background response waits until it can. One in the foreground has somebody who
@@ -173,23 +173,23 @@ class Run:
         self.ending = True
         try:
             await self._stop_flushing()
-            self._take(entry)
+            self._apply(entry)
             try:
                 await self._save_end()
             except StoreFailed as error:
                 logger.error("response %s could not be stored: %s", self.id, error)
                 if self.background:
-                    self._trouble = error
+                    self._store_error = error
                     self._wake_readers()
                 else:
                     self.error = self.error or error
-                    failed = log.Ended(
+                    failed = event_log.Ended(
                         status="failed", at=entry.at, usage=entry.usage, error=("server_error", error.message)
                     )
-                    self._fold_again([*self.entries[:-1], failed])
-                    self._show_end()
-                await self._save_end_later()
-            self._show_end()
+                    self._refold([*self.entries[:-1], failed])
+                    self._publish_end()
+                await self._retry_save_end()
+            self._publish_end()
         finally:
             self._finished = (
                 True  # also where the server stops before the disk has room: the next start ends it
@@ -218,35 +218,35 @@ class Run:
 
     # --- inside ---
 
-    def _take(self, entry: log.Entry) -> None:
+    def _apply(self, entry: event_log.Entry) -> None:
         self.entries.append(entry)
         self._events.extend(self._assembler.feed(entry))
 
-    def _fold_again(self, entries: Sequence[log.Entry]) -> None:
+    def _refold(self, entries: Sequence[event_log.Entry]) -> None:
         """Another log in place of this one, with the same beginning."""
-        self._assembler = Assembler(self.skeleton, self._seal)
+        self._assembler = Assembler(self.initial_response, self._seal)
         self._events = list(self._assembler.start())
         self.entries = []
         for entry in entries:
-            self._take(entry)
+            self._apply(entry)
 
-    def _show(self, upto: int | None = None, response: Response | None = None) -> None:
+    def _publish(self, upto: int | None = None, response: Response | None = None) -> None:
         if not self._created:
             return
-        self._visible = len(self._events) if upto is None else upto
-        self.told = response or self.response
+        self._published = len(self._events) if upto is None else upto
+        self.visible = response or self.response
         self._wake_readers()
 
-    def _show_end(self) -> None:
+    def _publish_end(self) -> None:
         self._finished = True
         self._created = True
-        self._show()
+        self._publish()
 
-    def _news(self) -> asyncio.Future[None]:
+    def _changed(self) -> asyncio.Future[None]:
         """Done when there is something new to see."""
-        news = asyncio.get_running_loop().create_future()
-        self._readers.append(news)
-        return news
+        changed = asyncio.get_running_loop().create_future()
+        self._readers.append(changed)
+        return changed
 
     def _wake_readers(self) -> None:
         readers, self._readers = self._readers, []
@@ -264,7 +264,7 @@ class Run:
         if self._store is not None:
             await self._store.finish_response(self._final_row(), self.output_rows(), log=self._unsaved())
 
-    async def _save_end_later(self) -> None:
+    async def _retry_save_end(self) -> None:
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
@@ -274,13 +274,13 @@ class Run:
             return
 
     def _unsaved(self) -> tuple[int, list[bytes]]:
-        return self._saved, [log.encode(entry) for entry in self.entries[self._saved :]]
+        return self._saved, [event_log.encode(entry) for entry in self.entries[self._saved :]]
 
     def _final_row(self) -> ResponseRow:
         row = self.row
         if row is None or self.response.status not in FINAL:
             raise ValueError("only a stored, finished response has a final row")
-        return row_of(self.response, row)
+        return updated_row(self.response, row)
 
     async def _flush(self) -> None:
         """Save the log as it grows; for a background response, show what was saved."""
@@ -292,7 +292,7 @@ class Run:
             if not self.background:
                 await asyncio.sleep(FLUSH_SECONDS)
             self._wake.clear()
-            shown, response, (first, entries) = len(self._events), self.response, self._unsaved()
+            count, response, (first, entries) = len(self._events), self.response, self._unsaved()
             try:
                 await store.append_log(self.id, first, entries)
             except StoreFailed as error:
@@ -303,9 +303,9 @@ class Run:
                 continue
             self._saved = first + len(entries)
             if self.background:
-                self._show(shown, response)
+                self._publish(count, response)
 
 
-def row_of(response: Response, row: ResponseRow) -> ResponseRow:
+def updated_row(response: Response, row: ResponseRow) -> ResponseRow:
     """A row brought up to date with its Response."""
     return msgspec.structs.replace(row, status=response.status, response=msgspec.json.encode(response))

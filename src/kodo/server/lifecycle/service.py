@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import msgspec
 
 from kodo.server.config import Settings
-from kodo.server.lifecycle import log, plan
+from kodo.server.lifecycle import event_log, plan
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.assemble import Assembler, engine_usage
 from kodo.server.lifecycle.compact import NO_USAGE
@@ -24,7 +24,7 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
 )
 from kodo.server.lifecycle.generate import Generation, Observer
-from kodo.server.lifecycle.plan import TRUNCATED, Backend, Call
+from kodo.server.lifecycle.plan import TRUNCATED, Backend, CallContext
 from kodo.server.lifecycle.ports import (
     Clock,
     FileReader,
@@ -34,10 +34,10 @@ from kodo.server.lifecycle.ports import (
 )
 from kodo.server.lifecycle.prompts import Prompts, Summarise
 from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow
+from kodo.server.lifecycle.row_codec import decode_request, decode_response, encode_request, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.store_ports import Store
-from kodo.server.lifecycle.stored import decode_response, read_request, stored_request, unfolded
 from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Message, Reasoning, text_of
 from kodo.server.wire.request import CompactRequest, CreateResponse
@@ -74,7 +74,7 @@ class Service:
 
     # --- create ---
 
-    async def create(self, call: Call, request: CreateResponse) -> Run:
+    async def create(self, call: CallContext, request: CreateResponse) -> Run:
         """Start a response. Returns once nothing about the request can be refused any more; the run goes on by itself.
 
         Raises:
@@ -91,38 +91,42 @@ class Service:
         backend.admission.check(priority)
         found = await self.prompts.history(call, request)
         compacted = await self.prompts.compact_if_long(call, request, backend, found, self._summarise(call))
-        as_it_is = self.prompts.is_plain(request, found)
+        as_it_is = self.prompts.is_passthrough(request, found)
         prepared, dropped = await self.prompts.prepare(
-            call, request, backend, found.items if compacted is None else compacted.shown, plain=as_it_is
+            call,
+            request,
+            backend,
+            found.items if compacted is None else compacted.items,
+            passthrough=as_it_is,
         )
         now = self.clock.now()
-        skeleton = plan.skeleton(response_id, request, backend.card, now, background=background, store=store)
+        initial = plan.initial_response(
+            response_id, request, backend.card, now, background=background, store=store
+        )
         if dropped:
-            skeleton = msgspec.structs.replace(
-                skeleton, metadata={**skeleton.metadata, TRUNCATED: str(dropped)}
-            )
+            initial = msgspec.structs.replace(initial, metadata={**initial.metadata, TRUNCATED: str(dropped)})
         if compacted is not None:
-            skeleton = msgspec.structs.replace(skeleton, output=(compacted.item,))
+            initial = msgspec.structs.replace(initial, output=(compacted.item,))
         spent = Usage() if compacted is None else engine_usage(compacted.usage)
         row = None
         if store:
             row = ResponseRow(
-                id=skeleton.id,
+                id=initial.id,
                 owner=call.owner,
-                status=skeleton.status,
+                status=initial.status,
                 created_at=now,
                 parent=request.previous_response_id,
                 conversation=request.conversation,
                 background=background,
-                request=stored_request(request, call, priority, spent, found),
-                response=msgspec.json.encode(skeleton),
+                request=encode_request(request, call, priority, spent, found),
+                response=msgspec.json.encode(initial),
             )
-        run = Run(call.owner, skeleton, store=self.store, row=row, seal=self.seal_for(call.owner, request))
+        run = Run(call.owner, initial, store=self.store, row=row, seal=self.seal_for(call.owner, request))
         if background:
-            run.emit(log.Queued())
+            run.emit(event_log.Queued())
         run.context = found.items
         if as_it_is and request.conversation is None:
-            self.prompts.remember_plain(run.id, len(found.items))
+            self.prompts.remember_passthrough(run.id, len(found.items))
         self.start(run, backend, prepared, request, call, priority, spent=spent)
         try:
             if row is not None:
@@ -130,7 +134,7 @@ class Service:
             else:
                 await asyncio.sleep(0)  # the run begins: a task cancelled before that would never end it
         except BaseException:
-            run.never_stored()
+            run.discard()
             if run.task is not None and not run.ending:
                 run.task.cancel()
             raise
@@ -161,11 +165,11 @@ class Service:
         if request.stream_options is not None and not request.stream:
             raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
 
-    async def count(self, call: Call, request: CreateResponse) -> int:
+    async def count(self, call: CallContext, request: CreateResponse) -> int:
         """Input tokens of a request, by the engine's own tokenizer; nothing is run or stored."""
         return await self.prompts.count(call, request, self.backend(request.model))
 
-    async def compact(self, call: Call, request: CompactRequest) -> CompactedResponse:
+    async def compact(self, call: CallContext, request: CompactRequest) -> CompactedResponse:
         """``POST /v1/responses/compact``: a history as one item, which is taken back as input.
 
         Raises:
@@ -193,7 +197,7 @@ class Service:
             NotFound: it is not there, or not this owner's.
         """
         if (run := self._live(owner, response_id)) is not None:
-            return run.told
+            return run.visible
         return decode_response(await self._row(owner, response_id))
 
     async def events(
@@ -224,7 +228,7 @@ class Service:
         if not run.background:
             raise _not_background(response_id)
         await self.stop(run)
-        return run.told
+        return run.visible
 
     async def stop(self, run: Run) -> None:
         """End a run as cancelled (its client went away, or asked for it), and wait until that is stored.
@@ -235,7 +239,7 @@ class Service:
         run.cancelled = True
         if run.task is not None and not run.ending:
             run.task.cancel()
-        await run.over()
+        await run.wait_until_done()
 
     async def delete(self, owner: str, response_id: str) -> None:
         """Delete a stored response; one that runs is cancelled first.
@@ -272,11 +276,13 @@ class Service:
 
     # --- inside ---
 
-    def _summarise(self, call: Call) -> Summarise:
+    def _summarise(self, call: CallContext) -> Summarise:
         """How a history is summarised: by a response of its own."""
 
         async def summarise(asked: CreateResponse) -> tuple[str, ResponseUsage]:
-            response = await (await self.create(Call(owner=call.owner, priority=call.priority), asked)).wait()
+            response = await (
+                await self.create(CallContext(owner=call.owner, priority=call.priority), asked)
+            ).wait()
             text = "".join(text_of(item.content) for item in response.output if isinstance(item, Message))
             return text, response.usage or NO_USAGE
 
@@ -288,7 +294,7 @@ class Service:
         backend: Backend,
         prepared: Prepared,
         request: CreateResponse,
-        call: Call,
+        call: CallContext,
         priority: Priority,
         *,
         spent: Usage | None = None,
@@ -337,11 +343,13 @@ class Service:
         return seal
 
     async def _folded(self, row: ResponseRow) -> list[StreamEvent]:
-        stored = read_request(row)
-        assembler = Assembler(unfolded(decode_response(row)), self.seal_for(row.owner, stored.request))
+        stored = decode_request(row)
+        assembler = Assembler(
+            response_at_start(decode_response(row)), self.seal_for(row.owner, stored.request)
+        )
         events = assembler.start()
         for data in await self.store.read_log(row.id):
-            events.extend(assembler.feed(log.decode(data)))
+            events.extend(assembler.feed(event_log.decode(data)))
         return events
 
 

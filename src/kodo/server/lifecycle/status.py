@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from kodo.server.wire.response import Status
 
-MOVES: dict[Status, frozenset[Status]] = {
+TRANSITIONS: dict[Status, frozenset[Status]] = {
     "queued": frozenset({"in_progress", "cancelled", "failed"}),
     "in_progress": frozenset({"completed", "incomplete", "failed", "cancelled"}),
     "completed": frozenset(),
@@ -15,15 +15,15 @@ MOVES: dict[Status, frozenset[Status]] = {
     "failed": frozenset(),
     "cancelled": frozenset(),
 }
-FINAL: frozenset[Status] = frozenset(status for status, moves in MOVES.items() if not moves)
+FINAL: frozenset[Status] = frozenset(status for status, moves in TRANSITIONS.items() if not moves)
 
 
-def move(old: Status, new: Status) -> Status:
+def transition(old: Status, new: Status) -> Status:
     """``new``, if a response may go there from ``old``.
 
     Raises:
         ValueError: it may not; a bug in the caller.
     """
-    if new not in MOVES[old]:
+    if new not in TRANSITIONS[old]:
         raise ValueError(f"a response cannot go from {old} to {new}")
     return new

@@ -16,14 +16,16 @@ from kodo.server.wire.response import Response
 CARD = ModelCard(name="m", engine="scripted", context_window=1000, max_output_tokens=1000, parallel=4)
 
 
-def skeleton(*, background: bool = False, name: str = "resp_1") -> Response:
+def initial_response(*, background: bool = False, name: str = "resp_1") -> Response:
     """A response that begins."""
-    return plan.skeleton(name, CreateResponse(model="m"), CARD, 1000.0, background=background, store=True)
+    return plan.initial_response(
+        name, CreateResponse(model="m"), CARD, 1000.0, background=background, store=True
+    )
 
 
 async def stored_run(store: MemoryStore, *, background: bool = False, name: str = "resp_1") -> Run:
     """A run whose row is stored."""
-    begun = skeleton(background=background, name=name)
+    begun = initial_response(background=background, name=name)
     row = ResponseRow(
         id=begun.id,
         owner="ada",

@@ -50,9 +50,9 @@ class Queue:
 
 
 @pytest.fixture(autouse=True)
-def short_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_cooldown(monkeypatch: pytest.MonkeyPatch) -> None:
     """A pause that a test can wait for."""
-    monkeypatch.setattr(admission_module, "QUIET", 0.1)
+    monkeypatch.setattr(admission_module, "COOLDOWN", 0.1)
 
 
 async def test_owners_take_turns() -> None:
@@ -96,13 +96,13 @@ async def test_more_urgent_work_goes_first_and_asks_the_rest_to_step_aside() -> 
     await queue.ask("a1", BACKGROUND)
     await queue.ask("b1", BACKGROUND)
     await queue.ask("c1", BACKGROUND)
-    assert not any(lease.yielding.is_set() for lease in queue.leases.values())
+    assert not any(lease.preempted.is_set() for lease in queue.leases.values())
     await queue.ask("d1", INTERACTIVE)
     await queue.ask("e1", FLEX)
-    assert all(lease.yielding.is_set() for lease in queue.leases.values())
+    assert all(lease.preempted.is_set() for lease in queue.leases.values())
     await queue.done("a1")
     assert queue.order == ["a1", "b1", "d1"]
-    assert not queue.leases["d1"].yielding.is_set()
+    assert not queue.leases["d1"].preempted.is_set()
     await queue.done("b1")  # free places are not for lower classes while something interactive runs
     assert queue.order == ["a1", "b1", "d1"]
     assert await queue.drain() == ["a1", "b1", "d1", "e1", "c1"]
@@ -129,7 +129,7 @@ async def test_after_long_waiting_one_background_request_runs_beside_interactive
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One, not more, and it is not asked to step aside."""
-    monkeypatch.setattr(admission_module, "PATIENCE", 0.02)
+    monkeypatch.setattr(admission_module, "MAX_WAIT", 0.02)
     queue = Queue(parallel=3)
     await queue.ask("a1", INTERACTIVE)
     await queue.ask("b1", BACKGROUND)
@@ -139,18 +139,18 @@ async def test_after_long_waiting_one_background_request_runs_beside_interactive
     await asyncio.sleep(0.05)
     await queue.ask("d1", INTERACTIVE)
     assert queue.order == ["a1", "b1", "d1"]
-    assert not queue.leases["b1"].yielding.is_set()
+    assert not queue.leases["b1"].preempted.is_set()
     assert (await queue.drain())[-1] == "c1"
 
 
-async def test_company_is_anybody_of_ones_own_class_or_above() -> None:
-    """An interactive request is not in company of background work; two of a class are in each other's."""
+async def test_a_request_is_contended_by_its_own_class_or_above() -> None:
+    """Background work does not contend an interactive request; two requests of a class contend each other."""
     queue = Queue(parallel=3)
     await queue.ask("a1", BACKGROUND)
     await queue.ask("b1", INTERACTIVE)
-    assert (queue.leases["a1"].company, queue.leases["b1"].company) == (True, False)
+    assert (queue.leases["a1"].contended, queue.leases["b1"].contended) == (True, False)
     await queue.ask("c1", INTERACTIVE)
-    assert (queue.leases["b1"].company, queue.leases["c1"].company) == (True, True)
+    assert (queue.leases["b1"].contended, queue.leases["c1"].contended) == (True, True)
 
 
 async def test_a_full_queue_refuses_what_is_not_stored() -> None:

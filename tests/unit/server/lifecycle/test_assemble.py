@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.server.lifecycle.parts import skeleton
+from tests.unit.server.lifecycle.parts import initial_response
 
-from kodo.server.lifecycle import log
+from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.context import seal_reasoning
 from kodo.server.lifecycle.ports import CallDelta, CallStart, ReasoningDelta, TextDelta, Usage
 from kodo.server.lifecycle.sealing import Sealer
-from kodo.server.lifecycle.status import FINAL, MOVES, move
+from kodo.server.lifecycle.status import FINAL, TRANSITIONS, transition
 from kodo.server.wire import events as ev
 from kodo.server.wire.items import FunctionCall, Message, Reasoning, text_of
 
@@ -28,14 +28,14 @@ calls = st.builds(
 single = st.one_of(
     st.builds(TextDelta, text=words, tokens=ids),
     st.builds(ReasoningDelta, text=words, tokens=ids),
-    st.just(log.Began()),
-    st.just(log.Restarted()),
+    st.just(event_log.Began()),
+    st.just(event_log.Restarted()),
 )
 middles = st.lists(st.one_of(single.map(lambda one: [one]), calls), max_size=12).map(
     lambda groups: [entry for group in groups for entry in group]
 )
 ends = st.builds(
-    log.Ended,
+    event_log.Ended,
     status=st.sampled_from(sorted(FINAL)),
     at=st.floats(0, 1e9),
     usage=st.none() | st.builds(Usage, input=st.integers(0, 99), output=st.integers(0, 99)),
@@ -43,16 +43,16 @@ ends = st.builds(
     error=st.none() | st.just(("server_error", "broke")),
     tokens=ids,
 )
-logs = st.builds(lambda middle, end: [log.Began(), *middle, end], middles, ends)
+logs = st.builds(lambda middle, end: [event_log.Began(), *middle, end], middles, ends)
 SEALER = Sealer(b"k" * 64)
 
 
 def fold(
-    entries: list[log.Entry], *, background: bool = False, seal: bool = False
+    entries: list[event_log.Entry], *, background: bool = False, seal: bool = False
 ) -> tuple[Assembler, list[ev.StreamEvent]]:
     """All events of a log."""
     assembler = Assembler(
-        skeleton(background=background),
+        initial_response(background=background),
         (lambda item: seal_reasoning(item, owner="ada", sealer=SEALER)) if seal else None,
     )
     events = assembler.start()
@@ -62,7 +62,9 @@ def fold(
 
 
 @given(logs, st.booleans())
-def test_numbers_are_contiguous_and_there_is_one_end(entries: list[log.Entry], background: bool) -> None:
+def test_numbers_are_contiguous_and_there_is_one_end(
+    entries: list[event_log.Entry], background: bool
+) -> None:
     """0, 1, 2 …; the last event, and only that, is terminal, and carries the Response as it stands."""
     assembler, events = fold(entries, background=background)
     assert [event.sequence_number for event in events] == list(range(len(events)))
@@ -72,7 +74,7 @@ def test_numbers_are_contiguous_and_there_is_one_end(entries: list[log.Entry], b
 
 
 @given(logs)
-def test_the_response_is_the_fold_of_its_events(entries: list[log.Entry]) -> None:
+def test_the_response_is_the_fold_of_its_events(entries: list[event_log.Entry]) -> None:
     """Items are announced, then done, in order, under the same id; the final output is what was done."""
     assembler, events = fold(entries)
     done = [event for event in events if isinstance(event, ev.OutputItemDone)]
@@ -99,17 +101,19 @@ def test_the_response_is_the_fold_of_its_events(entries: list[log.Entry]) -> Non
 
 
 @given(logs, st.booleans())
-def test_folding_the_stored_log_again_gives_the_same_bytes(entries: list[log.Entry], seal: bool) -> None:
+def test_folding_the_stored_log_again_gives_the_same_bytes(
+    entries: list[event_log.Entry], seal: bool
+) -> None:
     """Through the store's encoding, in one go or in two halves: no clock, no randomness."""
     _, events = fold(entries, seal=seal)
-    stored = [log.decode(log.encode(entry)) for entry in entries]
+    stored = [event_log.decode(event_log.encode(entry)) for entry in entries]
     assert stored == entries
     _, again = fold(stored, seal=seal)
     assert [ev.sse(event) for event in again] == [ev.sse(event) for event in events]
 
 
 @given(logs)
-def test_every_token_is_kept_beside_its_item(entries: list[log.Entry]) -> None:
+def test_every_token_is_kept_beside_its_item(entries: list[event_log.Entry]) -> None:
     """Ids of all entries, in order, once."""
     assembler, _ = fold(entries)
     given_ids = []
@@ -118,9 +122,9 @@ def test_every_token_is_kept_beside_its_item(entries: list[log.Entry]) -> None:
         if isinstance(entry, TextDelta | ReasoningDelta | CallStart | CallDelta):
             opened = True
             given_ids += entry.tokens
-        elif isinstance(entry, log.Restarted):
+        elif isinstance(entry, event_log.Restarted):
             opened = False
-        elif isinstance(entry, log.Ended) and opened:
+        elif isinstance(entry, event_log.Ended) and opened:
             given_ids += entry.tokens
     assert [token for tokens in assembler.tokens for token in tokens] == given_ids
 
@@ -128,12 +132,15 @@ def test_every_token_is_kept_beside_its_item(entries: list[log.Entry]) -> None:
 def test_what_the_engine_said_is_what_came_since_the_last_restart() -> None:
     """Marks of our own are not what the engine said."""
     one, two = TextDelta(text="a"), TextDelta(text="b")
-    assert log.said([log.Queued(), log.Began(), one, log.Began(), two]) == [one, two]
-    assert log.said([log.Began(), one, log.Restarted(), two]) == [two]
+    assert event_log.events_so_far([event_log.Queued(), event_log.Began(), one, event_log.Began(), two]) == [
+        one,
+        two,
+    ]
+    assert event_log.events_so_far([event_log.Began(), one, event_log.Restarted(), two]) == [two]
 
 
-@pytest.mark.parametrize("old", MOVES)
-@pytest.mark.parametrize("new", MOVES)
+@pytest.mark.parametrize("old", TRANSITIONS)
+@pytest.mark.parametrize("new", TRANSITIONS)
 def test_the_table_of_status_moves(old: str, new: str) -> None:
     """What is final stays; queued runs, or ends unrun; nothing goes back."""
     allowed = {
@@ -141,15 +148,15 @@ def test_the_table_of_status_moves(old: str, new: str) -> None:
         "in_progress": {"completed", "incomplete", "failed", "cancelled"},
     }
     if new in allowed.get(old, set()):
-        assert move(old, new) == new  # type: ignore[arg-type]
+        assert transition(old, new) == new  # type: ignore[arg-type]
     else:
         with pytest.raises(ValueError, match=f"from {old} to {new}"):
-            move(old, new)  # type: ignore[arg-type]
+            transition(old, new)  # type: ignore[arg-type]
     assert (old in FINAL) == (old not in allowed)
 
 
 def test_a_response_is_decoded_as_it_was_encoded() -> None:
     """What is stored is what is shown."""
-    assembler, _ = fold([log.Began(), TextDelta(text="x"), log.Ended(status="completed", at=2.0)])
+    assembler, _ = fold([event_log.Began(), TextDelta(text="x"), event_log.Ended(status="completed", at=2.0)])
     data = msgspec.json.encode(assembler.response)
     assert msgspec.json.encode(msgspec.json.decode(data, type=type(assembler.response))) == data

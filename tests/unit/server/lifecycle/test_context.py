@@ -12,7 +12,7 @@ from tests.contract.memory_store import MemoryStore
 from tests.unit.server.lifecycle.parts import call, names, output, user
 
 from kodo.server.lifecycle.compact import compact
-from kodo.server.lifecycle.context import drop_oldest, history, seal_items, seal_reasoning, shown
+from kodo.server.lifecycle.context import drop_oldest, history, render, seal_items, seal_reasoning
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.sealing import Sealer
@@ -81,9 +81,9 @@ def test_behind_a_compaction_nothing_older_is_shown() -> None:
         return ContextItem(item=Compaction(id=name, encrypted_content=content))
 
     items = (user("a"), sealed("one", user("A")), user("b"), sealed("two", user("A"), user("B")), user("c"))
-    assert names(shown(items, owner="ada", sealer=SEALER, images="note")) == ["A", "B", "c"]
+    assert names(render(items, owner="ada", sealer=SEALER, images="note")) == ["A", "B", "c"]
     with pytest.raises(InvalidRequest) as caught:
-        shown(items, owner="eve", sealer=SEALER, images="note")
+        render(items, owner="eve", sealer=SEALER, images="note")
     assert caught.value.code == "invalid_encrypted_content"
 
 
@@ -92,7 +92,7 @@ def test_sealed_reasoning_comes_back_and_a_foreign_one_is_left_alone() -> None:
     item = seal_reasoning(Reasoning(id="rs", summary=(SummaryText(text="hm"),)), owner="ada", sealer=SEALER)
     bare = ContextItem(item=Reasoning(id="rs", summary=(), encrypted_content=item.encrypted_content))
     foreign = ContextItem(item=Reasoning(id="rs", summary=(), encrypted_content="elsewhere"))
-    first, second = shown((bare, foreign), owner="ada", sealer=SEALER, images="note")
+    first, second = render((bare, foreign), owner="ada", sealer=SEALER, images="note")
     assert isinstance(first.item, Reasoning)
     assert [part.text for part in first.item.content or ()] == ["hm"]  # type: ignore[union-attr]
     assert second is foreign
@@ -142,15 +142,15 @@ async def test_a_long_history_is_summarised_and_the_rest_kept_word_for_word() ->
         items, [10] * 6, item_id="cmp", model="m", budget=40, owner="ada", sealer=SEALER, summarise=summarise
     )
     assert done.usage == cost
-    texts = [text_of(one.item.content) for one in done.shown if isinstance(one.item, Message)]
+    texts = [text_of(one.item.content) for one in done.items if isinstance(one.item, Message)]
     assert texts[0] == "rule"
     assert texts[1].endswith("the gist")
     assert "3 earlier items" in texts[1]
     assert texts[2:] == ["new", "newest"]
     (request,) = asked
     assert (request.store, request.truncation) == (False, "auto")
-    assert names(shown((ContextItem(item=done.item),), owner="ada", sealer=SEALER, images="note")) == names(
-        done.shown
+    assert names(render((ContextItem(item=done.item),), owner="ada", sealer=SEALER, images="note")) == names(
+        done.items
     )
 
 
@@ -177,4 +177,4 @@ async def test_compaction_keeps_a_call_with_its_output() -> None:
         sealer=SEALER,
         summarise=summarise,
     )
-    assert names(done.shown)[1:] == ["b"]
+    assert names(done.items)[1:] == ["b"]

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 from tests.contract.memory_store import MemoryStore
-from tests.unit.server.lifecycle.parts import skeleton, stored_run
+from tests.unit.server.lifecycle.parts import initial_response, stored_run
 
-from kodo.server.lifecycle import log
+from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.ports import TextDelta, Usage
 from kodo.server.lifecycle.run import Run
 from kodo.server.wire.events import sse
 
-DONE = log.Ended(status="completed", at=2000.0, usage=Usage(input=1, output=2))
+DONE = event_log.Ended(status="completed", at=2000.0, usage=Usage(input=1, output=2))
 
 
 class Gated(MemoryStore):
@@ -61,7 +61,7 @@ async def test_readers_from_any_number_see_the_same_bytes() -> None:
     run = await stored_run(MemoryStore(), background=True)
     readers = []
     for number in range(20):
-        run.emit(log.Began() if number == 0 else TextDelta(text=f"{number} "))
+        run.emit(event_log.Began() if number == 0 else TextDelta(text=f"{number} "))
         readers.append((number, asyncio.create_task(read(run, number - 1))))
         await asyncio.sleep(0)
     await run.end(DONE)
@@ -77,23 +77,23 @@ async def test_a_background_event_is_shown_once_it_is_stored_and_no_sooner() -> 
     store.open_gate.clear()
     reader = aiter(run.events())
     assert len(await anext(reader)) == 1  # response.created: the row is there
-    run.emit(log.Began())
+    run.emit(event_log.Began())
     run.emit(TextDelta(text="a"))
     nothing = asyncio.ensure_future(anext(reader))
     await asyncio.sleep(0.05)
     assert not nothing.done()
-    assert (run.told.status, run.response.status) == ("queued", "in_progress")
+    assert (run.visible.status, run.response.status) == ("queued", "in_progress")
     store.open_gate.set()
     shown = await nothing
     assert len(shown) == 4
-    assert run.told.status == "in_progress"
+    assert run.visible.status == "in_progress"
     store.open_gate.clear()
     ending = asyncio.create_task(run.end(DONE))
     await asyncio.sleep(0.02)
-    assert (run.told.status, run.response.status, run.finished) == ("in_progress", "completed", False)
+    assert (run.visible.status, run.response.status, run.finished) == ("in_progress", "completed", False)
     store.open_gate.set()
     await ending
-    assert (run.told.status, run.finished) == ("completed", True)
+    assert (run.visible.status, run.finished) == ("completed", True)
 
 
 async def test_in_the_foreground_only_the_first_and_the_last_event_wait() -> None:
@@ -101,7 +101,7 @@ async def test_in_the_foreground_only_the_first_and_the_last_event_wait() -> Non
     store = Gated()
     run = await stored_run(store)
     store.open_gate.clear()
-    run.emit(log.Began())
+    run.emit(event_log.Began())
     run.emit(TextDelta(text="a"))
     assert len(await anext(aiter(run.events()))) == 5
     ending = asyncio.create_task(run.end(DONE))
@@ -119,34 +119,34 @@ async def test_the_log_survives_a_store_that_fails_for_a_while() -> None:
     store = Gated()
     run = await stored_run(store, background=True)
     store.failing = 3
-    run.emit(log.Began())
+    run.emit(event_log.Began())
     run.emit(TextDelta(text="a"))
     while len(await store.read_log("resp_1")) < 2:
         await asyncio.sleep(0.005)
     await run.end(DONE)
-    assert [log.decode(data) for data in await store.read_log("resp_1")] == run.entries
+    assert [event_log.decode(data) for data in await store.read_log("resp_1")] == run.entries
 
 
 async def test_a_background_end_that_cannot_be_stored_waits() -> None:
     """Who waits for it is told at once; readers see the end when it is stored."""
     store = Gated()
     run = await stored_run(store, background=True)
-    run.emit(log.Began())
+    run.emit(event_log.Began())
     store.failing = 1000
     ending = asyncio.create_task(run.end(DONE))
     with pytest.raises(StoreFailed):
-        await run.over()
+        await run.wait_until_done()
     assert not run.finished
     store.failing = 0
     await ending
-    assert run.told.status == "completed"
+    assert run.visible.status == "completed"
 
 
 async def test_a_foreground_end_that_cannot_be_stored_is_a_failure_and_stays_one() -> None:
     """The events before stay as they were; what is stored later is what was told."""
     store = Gated()
     run = await stored_run(store)
-    run.emit(log.Began())
+    run.emit(event_log.Began())
     run.emit(TextDelta(text="half"))
     before = [sse(event) for event in await anext(aiter(run.events()))]
     store.failing = 1000
@@ -160,14 +160,14 @@ async def test_a_foreground_end_that_cannot_be_stored_is_a_failure_and_stays_one
     await ending
     row = await store.get_response("ada", "resp_1")
     assert row is not None
-    assert row.status == run.told.status == "failed"
+    assert row.status == run.visible.status == "failed"
 
 
 async def test_a_stopped_server_leaves_the_row_unfinished_and_its_readers_free() -> None:
     """As after a crash, but with the log written."""
     store = MemoryStore()
     run = await stored_run(store, background=True)
-    run.emit(log.Began())
+    run.emit(event_log.Began())
     run.emit(TextDelta(text="half"))
     reader = asyncio.create_task(read(run))
     await asyncio.sleep(0)
@@ -177,10 +177,10 @@ async def test_a_stopped_server_leaves_the_row_unfinished_and_its_readers_free()
     (row,) = await store.unfinished()
     again = Run(
         "ada",
-        skeleton(background=True),
+        initial_response(background=True),
         store=store,
         row=row,
-        entries=[log.decode(data) for data in await store.read_log("resp_1")],
+        entries=[event_log.decode(data) for data in await store.read_log("resp_1")],
     )
     again.created()
     again.emit(TextDelta(text=" and half"))

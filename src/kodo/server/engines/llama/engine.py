@@ -222,7 +222,7 @@ class LlamaEngine:
         return await template.render(turns(prompt, OWN, extra), owner), OWN
 
     async def generate(
-        self, prepared: Prepared, *, said: Sequence[EngineEvent] = (), limit: int | None = None
+        self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
         """Answer; see the port. Free text goes on from its ids; what a grammar held is repeated from its seed."""
         plan, prompt = prepared.payload, prepared.prompt
@@ -230,8 +230,10 @@ class LlamaEngine:
             raise InvalidRequest("The prompt was prepared by another engine.")
         if len(plan.ids) >= self._window:
             raise ContextLengthExceeded(window=self._window, needed=len(plan.ids) + 1)
-        again = bool(said) and not (plan.steady and not any(isinstance(event, CallStart) for event in said))
-        before = () if again else _spoken(said)
+        again = bool(events_so_far) and not (
+            plan.steady and not any(isinstance(event, CallStart) for event in events_so_far)
+        )
+        before = () if again else _spoken(events_so_far)
         caps = [cap for cap in (limit, prompt.max_output_tokens) if cap is not None]
         room = min([self._window - len(plan.ids), *caps]) - len(before)
         if room <= 0:
@@ -255,9 +257,9 @@ class LlamaEngine:
             )
             slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()
             turn = Turn(plan, prompt, answer, self._template.tokens, self._grammars)
-            events = turn.events(begun=() if again else said)
+            events = turn.events(begun=() if again else events_so_far)
             try:
-                async for event in replay(events, said) if again else events:
+                async for event in replay(events, events_so_far) if again else events:
                     if not isinstance(event, Finished):
                         yield event
                         continue

@@ -26,7 +26,7 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
     StoreFailed,
 )
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import DocumentRow, ItemRow
 from kodo.server.lifecycle.run import Run
@@ -259,7 +259,7 @@ class Job:
         context = await self._context(request)
         if context is None:
             return End(status="incomplete", limit="max_prompt_tokens")
-        call = Call(
+        call = CallContext(
             owner=self.owner,
             priority=self._priority,
             streamed=self._priority is Priority.INTERACTIVE,
@@ -289,7 +289,7 @@ class Job:
         if run.max_prompt_tokens is None:
             return shown
         room = run.max_prompt_tokens - self._kept.spent.prompt_tokens
-        backend, call = self._service.backend(run.model), Call(owner=self.owner)
+        backend, call = self._service.backend(run.model), CallContext(owner=self.owner)
         while True:
             prepared, _ = await self._service.prompts.prepare(call, request, backend, shown)
             if prepared.input_tokens <= room:

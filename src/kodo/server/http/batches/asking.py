@@ -12,13 +12,13 @@ import msgspec
 from kodo.server.http.errors import internal_error, translate
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import EngineFailed, KodoError, Overloaded, StoreFailed
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire.decode import BadBody, json_object
 
 logger = logging.getLogger(__name__)
 
-Answered: TypeAlias = Callable[[Service, Call, Mapping[str, object]], Awaitable[Any]]
+Answered: TypeAlias = Callable[[Service, CallContext, Mapping[str, object]], Awaitable[Any]]
 """What stands behind an endpoint: a body to its whole answer."""
 
 ATTEMPTS: Final = 3
@@ -34,7 +34,7 @@ async def ask(service: Service, owner: str, answered: Answered, raw: bytes) -> t
     Raises:
         StoreFailed: nothing can be kept now.
     """
-    call = Call(owner=owner, priority=Priority.BACKGROUND)
+    call = CallContext(owner=owner, priority=Priority.BACKGROUND)
     failures = 0
     while True:
         try:

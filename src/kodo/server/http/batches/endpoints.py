@@ -8,13 +8,13 @@ from typing import Final
 from kodo.server.http import embeddings, responses
 from kodo.server.http.batches.asking import Answered
 from kodo.server.http.chat import completions, legacy
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire.decode import convert
 from kodo.server.wire.embeddings import EmbeddingsRequest, EmbeddingsResponse
 
 
-async def _embedded(service: Service, call: Call, raw: Mapping[str, object]) -> EmbeddingsResponse:
+async def _embedded(service: Service, call: CallContext, raw: Mapping[str, object]) -> EmbeddingsResponse:
     body: EmbeddingsRequest = convert(dict(raw), EmbeddingsRequest)
     return await embeddings.embed(service, call.owner, body, call.priority)
 

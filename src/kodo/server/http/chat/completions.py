@@ -17,7 +17,7 @@ from kodo.server.http.chat.request import chat_request
 from kodo.server.http.pagination import matching, page_of, query_of, wire_list
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import NotFound
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
@@ -34,7 +34,7 @@ async def create(request: Request) -> Response:
     return await serving.serve(_FAMILY, request)
 
 
-async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> Any:
+async def answered(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
     """See :func:`kodo.server.http.chat.serving.answered`."""
     return await serving.answered(_FAMILY, service, call, raw)
 

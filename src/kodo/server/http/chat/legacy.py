@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from kodo.server.http.chat import answer, serving
 from kodo.server.http.chat.request import chat_request
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import chat
@@ -35,7 +35,7 @@ async def create(request: Request) -> Response:
     return await serving.serve(_FAMILY, request)
 
 
-async def answered(service: Service, call: Call, raw: Mapping[str, object]) -> Any:
+async def answered(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
     """See :func:`kodo.server.http.chat.serving.answered`."""
     return await serving.answered(_FAMILY, service, call, raw)
 

@@ -19,7 +19,7 @@ from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
 from kodo.server.http.state import State, get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import EngineFailed, KodoError
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import chat
@@ -49,7 +49,7 @@ async def serve(family: Family[B], request: Request) -> Response:
     ticket = state.limits.admit(caller)
     with ticket.starting():
         body = family.parse(await json_body(request))
-        call = Call(owner=caller.owner, streamed=bool(body.stream))
+        call = CallContext(owner=caller.owner, streamed=bool(body.stream))
         runs = await _start(state.service, call, family.requests(body))
     if body.stream:
         return _streamed(state, family.frames(state.service, caller.owner, body, runs), runs, ticket)
@@ -63,7 +63,7 @@ async def serve(family: Family[B], request: Request) -> Response:
         await _settle(state, runs, ticket)
 
 
-async def answered(family: Family[B], service: Service, call: Call, raw: Mapping[str, object]) -> Any:
+async def answered(family: Family[B], service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
     """A body to its whole answer, for those who have no HTTP: a batch.
 
     Raises:
@@ -80,7 +80,7 @@ async def answered(family: Family[B], service: Service, call: Call, raw: Mapping
             await service.stop(run)
 
 
-async def _start(service: Service, call: Call, requests: Sequence[chat.ChatRequest]) -> list[Run]:
+async def _start(service: Service, call: CallContext, requests: Sequence[chat.ChatRequest]) -> list[Run]:
     """One run for each of the ``n`` answers to each request; none is left where one cannot be started."""
     asked = [
         (created, sampling(body, index))

@@ -26,7 +26,7 @@ from kodo.server.http.realtime.session import (
 from kodo.server.http.sockets import frames, send, serve_connection
 from kodo.server.http.state import State, get_caller, get_state
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.run import Run
 from kodo.server.wire.decode import BadBody, convert, json_object
@@ -181,7 +181,7 @@ class _Session:
         created = msgspec.structs.replace(request(self._config, own), previous_response_id=place)
         ticket = self._state.limits.admit(self._who)
         with ticket.starting():
-            call = Call(owner=self._who.owner, streamed=True, local={place: context})
+            call = CallContext(owner=self._who.owner, streamed=True, local={place: context})
             run = await self._state.service.create(call, created)
         self._runs[run.id] = run
         if in_band:

@@ -7,7 +7,7 @@ import msgspec
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.context import History
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.plan import Call
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import Sampling, Usage
 from kodo.server.lifecycle.records import ResponseRow
 from kodo.server.wire.items import Compaction
@@ -27,8 +27,8 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     """The last item of its conversation when it began; None: it was empty, or there is no conversation."""
 
 
-def stored_request(
-    request: CreateResponse, call: Call, priority: Priority, spent: Usage, found: History
+def encode_request(
+    request: CreateResponse, call: CallContext, priority: Priority, spent: Usage, found: History
 ) -> bytes:
     """What is kept of a request, as bytes: its items are rows of their own."""
     stands_on = found.before[-1].item.id if request.conversation is not None and found.before else None
@@ -43,7 +43,7 @@ def stored_request(
     )
 
 
-def read_request(row: ResponseRow) -> StoredRequest:
+def decode_request(row: ResponseRow) -> StoredRequest:
     """The request behind a row."""
     return msgspec.json.decode(row.request, type=StoredRequest)
 
@@ -56,7 +56,7 @@ def decode_response(row: ResponseRow) -> Response:
         raise StoreFailed(f"Response '{row.id}' cannot be read.") from error
 
 
-def unfolded(response: Response) -> Response:
+def response_at_start(response: Response) -> Response:
     """A response as it was when its log began."""
     begins_with = tuple(item for item in response.output[:1] if isinstance(item, Compaction))
     return msgspec.structs.replace(

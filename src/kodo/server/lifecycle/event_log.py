@@ -63,7 +63,7 @@ def decode(data: bytes) -> Entry:
     return _decoder.decode(data)
 
 
-def said(entries: Sequence[Entry]) -> list[EngineEvent]:
+def events_so_far(entries: Sequence[Entry]) -> list[EngineEvent]:
     """What the engine said since the last restart."""
     result: list[EngineEvent] = []
     for entry in entries:
