@@ -25,7 +25,7 @@ from kodo.cli.main import run
 from kodo.cli.options import JobOptions, job
 from kodo.cli.progress import Bar
 from kodo.cli.registry import new_app
-from kodo.client.messages import Catalogue
+from kodo.client.i18n import Catalogue
 from kodo.home import kodo_home
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from kodo.cli.output import Output
 from kodo.cli.registry import new_app
 from kodo.cli.spending import describe_estimate, tell_spending
 from kodo.client.answer import Answer
-from kodo.client.messages import Catalogue
-from kodo.client.plan import CallOptions
+from kodo.client.i18n import Catalogue
+from kodo.client.request_plan import CallOptions
 from kodo.client.session import Session
 from kodo.jobs.generate.fences import CodeFilter
 from kodo.jobs.generate.job import instructions as code_instructions

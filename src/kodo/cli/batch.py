@@ -18,7 +18,7 @@ from kodo.cli.failures import code_of
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
-from kodo.client.messages import Catalogue
+from kodo.client.i18n import Catalogue
 from kodo.client.prices import BATCH_FACTOR
 from kodo.jobs.batch.job import BatchReport, Limits, run_batch
 from kodo.jobs.batch.lines import BatchInputError, read_requests, survey

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kodo.cli.output import Output
-from kodo.client.messages import Catalogue
+from kodo.client.i18n import Catalogue
 from kodo.jobs.batch.progress import Progress
 
 MESSAGES = Catalogue(

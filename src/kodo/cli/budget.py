@@ -16,8 +16,8 @@ from kodo.cli.registry import new_app
 from kodo.cli.tables import Row, as_json, as_table
 from kodo.client.budget import Scope, Windows
 from kodo.client.errors import SettingsError
+from kodo.client.i18n import Catalogue
 from kodo.client.ledger import Ledger
-from kodo.client.messages import Catalogue
 
 MESSAGES = Catalogue(
     {

@@ -12,7 +12,7 @@ from kodo.cli.failures import as_command_error
 from kodo.cli.output import Output, tell
 from kodo.cli.spending import describe_estimate
 from kodo.client.errors import KodoError
-from kodo.client.messages import Catalogue
+from kodo.client.i18n import Catalogue
 from kodo.jobs.generate.chat import Chat, saved_chats
 
 MESSAGES = Catalogue(

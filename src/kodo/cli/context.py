@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kodo.cli.exit_codes import CommandError
 from kodo.cli.output import Output
-from kodo.client.messages import Catalogue
+from kodo.client.i18n import Catalogue
 from kodo.jobs.generate.job import with_files
 
 MESSAGES = Catalogue(

@@ -14,8 +14,8 @@ from kodo.cli.exit_codes import ExitCode
 from kodo.cli.failures import code_of
 from kodo.cli.output import Output
 from kodo.client.errors import EndpointError, KodoError, SettingsError, translate
+from kodo.client.i18n import Catalogue
 from kodo.client.ledger import Ledger
-from kodo.client.messages import Catalogue
 from kodo.client.session import Session
 from kodo.home import kodo_home
 from kodo.jobs.sandbox import Sandbox, SandboxError

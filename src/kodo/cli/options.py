@@ -29,7 +29,7 @@ from kodo.cli.failures import as_command_error
 from kodo.cli.output import Output, tell
 from kodo.client.budget import Budget
 from kodo.client.errors import KodoError
-from kodo.client.messages import Catalogue, Lang, pick_lang
+from kodo.client.i18n import Catalogue, Lang, pick_lang
 
 if TYPE_CHECKING:
     from kodo.client.async_session import AsyncSession

@@ -1,6 +1,6 @@
 """Where a command's words go: results to stdout, everything else to stderr, in English or Japanese.
 
-A command keeps its messages in a `Catalogue` (`kodo.client.messages`), which has both languages side by side,
+A command keeps its messages in a `Catalogue` (`kodo.client.i18n`), which has both languages side by side,
 and says them through an `Output`. This module does not know any command.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 
-from kodo.client.messages import Catalogue, Lang
+from kodo.client.i18n import Catalogue, Lang
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def serve(
     """Serve the Responses API and its siblings until Ctrl-C."""
     import pydantic
 
-    from kodo.cli.hello import greet, say_where
+    from kodo.cli.first_run import greet, say_where
     from kodo.server import config
     from kodo.server.http.serve import Refused
     from kodo.server.http.serve import serve as run

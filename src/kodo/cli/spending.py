@@ -5,7 +5,7 @@ from __future__ import annotations
 from kodo.cli.output import Output
 from kodo.client.answer import Answer
 from kodo.client.estimate import Estimate
-from kodo.client.messages import Catalogue
+from kodo.client.i18n import Catalogue
 
 MESSAGES = Catalogue(
     {

@@ -12,7 +12,7 @@ from kodo.cli.files import write_whole
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
-from kodo.client.messages import Catalogue
+from kodo.client.i18n import Catalogue
 
 if TYPE_CHECKING:
     from kodo.jobs.testgen.model import TestReport

@@ -16,8 +16,8 @@ from kodo.cli.registry import new_app
 from kodo.cli.tables import as_csv, as_json, as_table
 from kodo.cli.usage_report import By, UsageRow, parse_since, total, usage_rows
 from kodo.client.errors import SettingsError
+from kodo.client.i18n import Catalogue
 from kodo.client.ledger import Ledger
-from kodo.client.messages import Catalogue
 
 MESSAGES = Catalogue(
     {

@@ -74,7 +74,7 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def checked(response: object) -> Response:
+def ensure_response(response: object) -> Response:
     """The response itself, if it is one.
 
     The SDK builds its types without validating, and hands a body that is not JSON on as a string, so the few fields

@@ -9,14 +9,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self, Unpack
 
-from kodo.client import plan as planning
-from kodo.client.account import OpenCall, is_done
-from kodo.client.answer import Answer, checked
+from kodo.client import request_plan
+from kodo.client.accounting import ReservedCall, is_done
+from kodo.client.answer import Answer, ensure_response
 from kodo.client.cassette import AsyncRecordingTransport
-from kodo.client.endpoint import UNFOUND
+from kodo.client.endpoint import NOT_STARTED
 from kodo.client.errors import EndpointError
-from kodo.client.estimate import Estimate, counted_tokens, estimate_plan
-from kodo.client.plan import CallOptions, Input, Plan
+from kodo.client.estimate import Estimate, estimate_plan, parse_token_count
+from kodo.client.request_plan import CallOptions, Input, Plan
 from kodo.client.session import POLL_SECONDS, SessionBase
 from kodo.client.stream import AsyncTextStream
 
@@ -79,20 +79,20 @@ class AsyncSession(SessionBase):
         async def send() -> Response:
             call.attempts += 1
             answer: object = await client.responses.create(
-                **planning.sdk_arguments(plan.body), timeout=self._timeout(plan.timeout)
+                **request_plan.sdk_arguments(plan.body), timeout=self._timeout(plan.timeout)
             )
-            return checked(answer)
+            return ensure_response(answer)
 
         try:
             raw = await self.retry.acall(plan.job or "respond", send)
             if not is_done(raw):
                 raw = await self._poll(client, raw.id)
         except Exception as error:
-            raise (await asyncio.to_thread(call.failed, error)) from error
+            raise (await asyncio.to_thread(call.fail, error)) from error
         except BaseException:
-            call.stopped()
+            call.cancel()
             raise
-        return await asyncio.to_thread(call.answered, raw)
+        return await asyncio.to_thread(call.complete, raw)
 
     async def stream(self, input: Input, **options: Unpack[CallOptions]) -> AsyncTextStream:
         """One answer as it is written, read with ``async for``. As :meth:`Session.stream`."""
@@ -109,7 +109,7 @@ class AsyncSession(SessionBase):
         try:
             endpoint = await asyncio.to_thread(self.endpoint, start=False)
         except EndpointError:
-            endpoint, ask_server = UNFOUND, False
+            endpoint, ask_server = NOT_STARTED, False
         plan = await asyncio.to_thread(self.account.plan, input, options, endpoint)
         counted = None
         if endpoint.local if ask_server is None else ask_server:
@@ -122,40 +122,40 @@ class AsyncSession(SessionBase):
         client = await self.client()
         try:
             answer: object = await client.post(
-                "/responses/input_tokens", body=planning.count_body(plan.body), cast_to=object
+                "/responses/input_tokens", body=request_plan.count_body(plan.body), cast_to=object
             )
         except openai.APIError:
             return None  # the server has no such endpoint, or does not know the model: the estimate stands
-        return counted_tokens(answer)
+        return parse_token_count(answer)
 
-    async def _open(self, input: Input, options: CallOptions) -> tuple[OpenCall, Plan]:
-        def reserve() -> tuple[OpenCall, Plan]:
+    async def _open(self, input: Input, options: CallOptions) -> tuple[ReservedCall, Plan]:
+        def reserve() -> tuple[ReservedCall, Plan]:
             endpoint = self.endpoint()
             plan = self.account.plan(input, options, endpoint)
-            return self.account.open(plan, endpoint), plan
+            return self.account.reserve(plan, endpoint), plan
 
         return await _finish(reserve)
 
     async def _poll(self, client: openai.AsyncOpenAI, response_id: str) -> Response:
-        pause, longest = POLL_SECONDS
+        pause, max_pause = POLL_SECONDS
 
         async def look() -> Response:
-            return checked(await client.responses.retrieve(response_id))
+            return ensure_response(await client.responses.retrieve(response_id))
 
         while True:
             await asyncio.sleep(pause)
-            pause = min(pause * 1.5, longest)
+            pause = min(pause * 1.5, max_pause)
             raw = await self.retry.acall("poll", look)
             if is_done(raw):
                 return raw
 
 
-async def _finish(reserve: Callable[[], tuple[OpenCall, Plan]]) -> tuple[OpenCall, Plan]:
+async def _finish(reserve: Callable[[], tuple[ReservedCall, Plan]]) -> tuple[ReservedCall, Plan]:
     """Reserve in a thread. A task cancelled meanwhile gives the reservation back before it ends."""
     work = asyncio.ensure_future(asyncio.to_thread(reserve))
     try:
         return await asyncio.shield(work)
     except asyncio.CancelledError:
         call, _ = await work
-        call.stopped()
+        call.cancel()
         raise

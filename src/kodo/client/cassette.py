@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from kodo.client.errors import ReplayError
-from kodo.client.secrets import mask_text
+from kodo.client.redaction import mask_text
 
 _KEPT_REQUEST_HEADERS = ("content-type", "accept")
 _KEPT_RESPONSE_HEADERS = (

@@ -51,11 +51,11 @@ REPLAY = Endpoint("http://replay.invalid/v1", None, "replay", local=False)
 """Stands for the server when a cassette answers."""
 
 
-UNFOUND = Endpoint("http://127.0.0.1/v1", None, "started", local=True)
+NOT_STARTED = Endpoint("http://127.0.0.1/v1", None, "started", local=True)
 """Stands for a server that would be started, where a dry run starts none."""
 
 
-def find(
+def find_endpoint(
     settings: ClientSettings, *, start: bool = True, on_start: Callable[[], None] = lambda: None
 ) -> tuple[Endpoint, StartedServer | None]:
     """The endpoint to use, and the server that was started for it, which the caller stops.
@@ -94,14 +94,14 @@ def is_loopback(url: str) -> bool:
 
 def find_running() -> str | None:
     """Base URL of a kodo that runs on this machine and answers, or None."""
-    noted = _noted()
+    noted = _read_server_file()
     if noted and not _is_private(noted[0]) and _is_kodo(noted[1]):
         return f"{noted[1]}/v1"
     usual = f"http://127.0.0.1:{DEFAULT_PORT}"
     return f"{usual}/v1" if _is_kodo(usual) else None
 
 
-def _noted() -> tuple[int, str] | None:
+def _read_server_file() -> tuple[int, str] | None:
     """Process number and URL in ``server.json``, if it is there, whole, and names this machine."""
     try:
         note = json.loads((kodo_home() / "server.json").read_text("utf-8"))
@@ -111,14 +111,14 @@ def _noted() -> tuple[int, str] | None:
     return (pid, url) if is_loopback(url) else None
 
 
-def _claim(pid: int) -> FileLock:
+def _server_lock(pid: int) -> FileLock:
     """The lock that a command holds on the server it started, for as long as it runs."""
     return FileLock(kodo_home() / f"server-{pid}.lock", thread_local=False)
 
 
 def _is_private(pid: int) -> bool:
     """Whether a server was started by a command that still runs, and will end with it."""
-    claim = _claim(pid)
+    claim = _server_lock(pid)
     if not Path(claim.lock_file).exists():
         return False
     try:
@@ -151,9 +151,9 @@ class StartedServer:
 
     def __init__(self, process: subprocess.Popen[bytes], base_url: str, log: Path) -> None:
         self._process, self.base_url, self._log = process, base_url, log
-        self._claim = _claim(process.pid)
-        Path(self._claim.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        self._claim.acquire(timeout=0)
+        self._server_lock = _server_lock(process.pid)
+        Path(self._server_lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        self._server_lock.acquire(timeout=0)
 
     @classmethod
     def start(cls, seconds: float, command: tuple[str, ...] = ()) -> StartedServer:
@@ -216,5 +216,5 @@ class StartedServer:
                 self._process.kill()
                 self._process.wait()
         self._log.unlink(missing_ok=True)
-        self._claim.release()
-        Path(self._claim.lock_file).unlink(missing_ok=True)
+        self._server_lock.release()
+        Path(self._server_lock.lock_file).unlink(missing_ok=True)

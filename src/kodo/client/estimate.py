@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kodo.client import plan as planning
-from kodo.client.plan import Plan
+from kodo.client import request_plan
 from kodo.client.prices import Cost
+from kodo.client.request_plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class Estimate:
 
     Attributes:
         input_tokens: what it would read: the server's count, or a guess without a tokenizer (``method`` says which;
-            for how good a guess is see :func:`kodo.client.plan.guess_tokens`).
+            for how good a guess is see :func:`kodo.client.request_plan.guess_tokens`).
         input_bound: what it can read at most.
         output_bound: the cap on what it can write; None where there is no cap, and ``worst`` then counts no output.
         worst: the most it can cost, in US dollars; this is what a budget would set aside.
@@ -34,7 +34,9 @@ class Estimate:
 
 def estimate_plan(plan: Plan, counted: int | None) -> Estimate:
     """The estimate for a plan, with the server's own count where it gave one."""
-    guessed = sum(planning.guess_tokens(text) for text in planning.texts(planning.count_body(plan.body)))
+    guessed = sum(
+        request_plan.guess_tokens(text) for text in request_plan.texts(request_plan.count_body(plan.body))
+    )
     return Estimate(
         model=plan.model,
         input_tokens=guessed if counted is None else counted,
@@ -46,7 +48,7 @@ def estimate_plan(plan: Plan, counted: int | None) -> Estimate:
     )
 
 
-def counted_tokens(answer: object) -> int | None:
+def parse_token_count(answer: object) -> int | None:
     """The count in an answer of ``POST /responses/input_tokens``, None where it holds none."""
     count = answer.get("input_tokens") if isinstance(answer, dict) else None
     return count if isinstance(count, int) else None

@@ -1,7 +1,7 @@
 """The record of every call, and the transaction that keeps spending under its limits. One SQLite file.
 
 A call is one row. It is written *before* the call is sent, as a reservation of the most it can cost, and settled
-when the outcome is known. The sums that limits are checked against are kept in ``totals`` inside the same
+when the outcome is known. The sums that limits are ensure_response against are kept in ``totals`` inside the same
 transaction, so a check costs the same with ten rows or ten million, and two processes can never both take the last
 cent: ``BEGIN IMMEDIATE`` lets one writer in at a time.
 
@@ -82,7 +82,7 @@ class Reservation:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class CallOutcome:
     """How a call ended. ``latency`` in seconds; ``estimated`` where the usage is not the server's own figure."""
 
     status: CallStatus
@@ -224,7 +224,7 @@ class Ledger:
             self._add(windows, worst.nano)
         return reservation
 
-    def settle(self, reservation: Reservation, outcome: Outcome) -> bool:
+    def settle(self, reservation: Reservation, outcome: CallOutcome) -> bool:
         """Write the outcome over the reservation. Settling twice does nothing more.
 
         Returns:

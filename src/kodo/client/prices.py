@@ -22,7 +22,7 @@ BATCH_FACTOR = Decimal("0.5")
 """The Batch API bills half of the list price (OpenAI's pricing page)."""
 
 
-LARGEST_WINDOW = 10_000_000
+MAX_CONTEXT_WINDOW = 10_000_000
 """Input tokens of the largest context window in genai-prices' table (2026-11)."""
 
 
@@ -124,15 +124,15 @@ class PriceBook:
         return max(known) if known else None
 
     def context_window(self, model: str) -> int:
-        """The most input tokens one request to a model can have; :data:`LARGEST_WINDOW` where no table knows it."""
+        """The most input tokens one request to a model can have; :data:`MAX_CONTEXT_WINDOW` where no table knows it."""
         from genai_prices.data_snapshot import get_snapshot
 
         provider, _, name = model.rpartition("/")
         try:
             _, found = get_snapshot().find_provider_model(name, None, provider or "openai", None)
         except LookupError:
-            return LARGEST_WINDOW
-        return found.context_window or LARGEST_WINDOW
+            return MAX_CONTEXT_WINDOW
+        return found.context_window or MAX_CONTEXT_WINDOW
 
     def charge(self, model: str, usage: Usage, *, free: bool, batch: bool = False) -> Cost:
         """What these tokens cost; ``free`` for a local model, ``batch`` for the Batch API's half price.

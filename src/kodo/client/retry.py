@@ -31,7 +31,7 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 P = ParamSpec("P")
 T = TypeVar("T")
 
-NEVER = frozenset({400, 401, 404})
+NEVER_RETRIED = frozenset({400, 401, 404})
 """Statuses that are not retried even if a header asks for it."""
 
 
@@ -124,7 +124,7 @@ class _Decision:
     def __init__(self, policy: RetryPolicy, name: str) -> None:
         self.policy, self.name = policy, name
         self.attempt = 0
-        self.began = time.monotonic()
+        self.started_at = time.monotonic()
 
     def __call__(self, error: Exception) -> bool | float:
         policy = self.policy
@@ -134,7 +134,7 @@ class _Decision:
         if (server_delay(error) or 0.0) > policy.max_server_delay:
             return False
         delay = policy.delay(self.attempt, error)
-        elapsed = time.monotonic() - self.began
+        elapsed = time.monotonic() - self.started_at
         if policy.deadline is not None and elapsed + delay > policy.deadline:
             return False
         for hook in policy.on_retry:
@@ -160,7 +160,7 @@ def is_retryable(error: BaseException) -> bool:
     """Whether another attempt may succeed, by the rules in the module's docstring."""
     status = status_of(error)
     if status is not None:
-        if status in NEVER or is_out_of_quota(error):
+        if status in NEVER_RETRIED or is_out_of_quota(error):
             return False
         advice = header_of(error, "x-should-retry")
         if advice in ("true", "false"):

@@ -21,17 +21,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from kodo.client import endpoint as endpoints
-from kodo.client import plan as planning
-from kodo.client.account import Account, Note, OpenCall, is_done, repository_of
-from kodo.client.answer import Answer, checked
+from kodo.client import request_plan
+from kodo.client.accounting import Account, Note, ReservedCall, is_done, repository_of
+from kodo.client.answer import Answer, ensure_response
 from kodo.client.budget import Budget
 from kodo.client.cassette import Cassette, RecordingTransport, open_cassette
-from kodo.client.endpoint import REPLAY, UNFOUND, Endpoint, StartedServer
+from kodo.client.endpoint import NOT_STARTED, REPLAY, Endpoint, StartedServer
 from kodo.client.errors import EndpointError
-from kodo.client.estimate import Estimate, counted_tokens, estimate_plan
+from kodo.client.estimate import Estimate, estimate_plan, parse_token_count
+from kodo.client.i18n import pick_lang
 from kodo.client.ledger import Ledger
-from kodo.client.messages import pick_lang
-from kodo.client.plan import CallOptions, Input, Plan
+from kodo.client.request_plan import CallOptions, Input, Plan
 from kodo.client.retry import RetryEvent, RetryHook, RetryPolicy
 from kodo.client.settings import ClientSettings, load
 from kodo.client.stream import AsyncTextStream, TextStream
@@ -150,8 +150,8 @@ class SessionBase:
         """
         with self._lock:
             if self._endpoint is None:
-                self._endpoint, self._server = endpoints.find(
-                    self.settings, start=start, on_start=lambda: self.account.tell("starting")
+                self._endpoint, self._server = endpoints.find_endpoint(
+                    self.settings, start=start, on_start=lambda: self.account.notify("starting")
                 )
             return self._endpoint
 
@@ -167,7 +167,7 @@ class SessionBase:
 
     def _tell_retry(self, event: RetryEvent) -> None:
         error = f"{type(event.error).__name__}"
-        self.account.tell("retry", attempt=event.attempt, delay=event.delay, error=error)
+        self.account.notify("retry", attempt=event.attempt, delay=event.delay, error=error)
 
     def _sdk_options(self, endpoint: Endpoint) -> dict[str, Any]:
         return {
@@ -236,7 +236,7 @@ class Session(SessionBase):
 
         Args:
             input: a prompt or input items.
-            options: see :class:`~kodo.client.plan.CallOptions`. With ``background`` the answer is waited for.
+            options: see :class:`~kodo.client.request_plan.CallOptions`. With ``background`` the answer is waited for.
 
         Raises:
             BudgetExceededError, UnknownPriceError: nothing was sent.
@@ -249,20 +249,20 @@ class Session(SessionBase):
         def send() -> Response:
             call.attempts += 1
             answer: object = client.responses.create(
-                **planning.sdk_arguments(plan.body), timeout=self._timeout(plan.timeout)
+                **request_plan.sdk_arguments(plan.body), timeout=self._timeout(plan.timeout)
             )
-            return checked(answer)
+            return ensure_response(answer)
 
         try:
             raw = self.retry.call(plan.job or "respond", send)
             if not is_done(raw):
                 raw = self._poll(client, raw.id)
         except Exception as error:
-            raise call.failed(error) from error
+            raise call.fail(error) from error
         except BaseException:
-            call.stopped()
+            call.cancel()
             raise
-        return call.answered(raw)
+        return call.complete(raw)
 
     def stream(self, input: Input, **options: Unpack[CallOptions]) -> TextStream:
         """One answer as it is written: an iterator of pieces of text, with ``.answer`` once it is through.
@@ -292,7 +292,7 @@ class Session(SessionBase):
         try:
             endpoint = self.endpoint(start=False)
         except EndpointError:
-            endpoint, ask_server = UNFOUND, False
+            endpoint, ask_server = NOT_STARTED, False
         plan = self.account.plan(input, options, endpoint)
         counted = None
         if endpoint.local if ask_server is None else ask_server:
@@ -302,23 +302,23 @@ class Session(SessionBase):
     def _count(self, plan: Plan) -> int | None:
         import openai
 
-        body = planning.count_body(plan.body)
+        body = request_plan.count_body(plan.body)
         try:
             answer: object = self.client().post("/responses/input_tokens", body=body, cast_to=object)
         except openai.APIError:
             return None  # the server has no such endpoint, or does not know the model: the estimate stands
-        return counted_tokens(answer)
+        return parse_token_count(answer)
 
-    def _open(self, input: Input, options: CallOptions) -> tuple[OpenCall, Plan]:
+    def _open(self, input: Input, options: CallOptions) -> tuple[ReservedCall, Plan]:
         endpoint = self.endpoint()
         plan = self.account.plan(input, options, endpoint)
-        return self.account.open(plan, endpoint), plan
+        return self.account.reserve(plan, endpoint), plan
 
     def _poll(self, client: openai.OpenAI, response_id: str) -> Response:
-        pause, longest = POLL_SECONDS
+        pause, max_pause = POLL_SECONDS
         while True:
             time.sleep(pause)
-            pause = min(pause * 1.5, longest)
-            raw = self.retry.call("poll", lambda: checked(client.responses.retrieve(response_id)))
+            pause = min(pause * 1.5, max_pause)
+            raw = self.retry.call("poll", lambda: ensure_response(client.responses.retrieve(response_id)))
             if is_done(raw):
                 return raw

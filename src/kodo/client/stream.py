@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Self
 
-from kodo.client import plan as planning
-from kodo.client.account import OpenCall
-from kodo.client.answer import Answer, checked, field_of
+from kodo.client import request_plan
+from kodo.client.accounting import ReservedCall
+from kodo.client.answer import Answer, ensure_response, field_of
 from kodo.client.errors import AnswerFailedError, MalformedAnswerError, StreamCutError
 from kodo.client.retry import RetryPolicy
 
@@ -30,10 +30,10 @@ _LINGER = 0.25
 _CUT = "the stream ended without its last event"
 
 
-class _Fold:
-    """What is kept of the events that have arrived."""
+class StreamState:
+    """The state of one streamed call, folded from the events that have arrived."""
 
-    def __init__(self, call: OpenCall) -> None:
+    def __init__(self, call: ReservedCall) -> None:
         self.call = call
         self.background = bool(call.plan.body.get("background"))
         self.text: list[str] = []
@@ -55,7 +55,7 @@ class _Fold:
         if response is not None and isinstance(getattr(response, "id", None), str):
             self.response_id = response.id
         if kind in _LAST:
-            self.final = checked(response)
+            self.final = ensure_response(response)
         elif kind == "error":
             raise _reported(event)
         elif kind in ("response.output_text.delta", "response.refusal.delta"):
@@ -81,6 +81,7 @@ class _Fold:
 
     @property
     def received(self) -> str:
+        """The text that has arrived so far."""
         return "".join(self.text)
 
     def end(self) -> Answer:
@@ -90,11 +91,11 @@ class _Fold:
             AnswerFailedError: the response failed or was cancelled.
         """
         assert self.final is not None  # noqa: S101 -- the loops end only with it or an error
-        return self.call.answered(self.final, self.request_id)
+        return self.call.complete(self.final, self.request_id)
 
     def broken(self, error: Exception) -> Exception:
         """Settle a call that broke after its first event, and the error to raise."""
-        failure = self.call.failed(_as_cut(error), self.received)
+        failure = self.call.fail(_as_cut(error), self.received)
         if isinstance(failure, StreamCutError):
             failure.text = self.received
         return failure
@@ -134,28 +135,30 @@ class TextStream:
     def __init__(
         self,
         client: openai.OpenAI,
-        fold: _Fold,
+        state: StreamState,
         policy: RetryPolicy,
         stream: Stream[ResponseStreamEvent],
         first: ResponseStreamEvent,
     ) -> None:
-        self._client, self._fold, self._policy = client, fold, policy
+        self._client, self._state, self._policy = client, state, policy
         self._answer: Answer | None = None
         self._stream = stream
         self._pieces = self._run(first)
 
     @classmethod
-    def open(cls, client: openai.OpenAI, call: OpenCall, policy: RetryPolicy, limits: httpx2.Timeout) -> Self:
+    def open(
+        cls, client: openai.OpenAI, call: ReservedCall, policy: RetryPolicy, limits: httpx2.Timeout
+    ) -> Self:
         """Send the request, with retries until its first event has arrived."""
-        fold = _Fold(call)
+        state = StreamState(call)
 
         def begin() -> tuple[Stream[ResponseStreamEvent], ResponseStreamEvent]:
             call.attempts += 1
-            arguments = planning.sdk_arguments(call.plan.body)
+            arguments = request_plan.sdk_arguments(call.plan.body)
             stream: Stream[ResponseStreamEvent] = client.responses.create(
                 **arguments, stream=True, timeout=limits
             )
-            fold.request_id = stream.response.headers.get("x-request-id")
+            state.request_id = stream.response.headers.get("x-request-id")
             for event in stream:
                 return stream, event
             raise _nothing(stream.response.request)
@@ -163,11 +166,11 @@ class TextStream:
         try:
             stream, first = policy.call(call.plan.job or "stream", begin)
         except Exception as error:
-            raise call.failed(error) from error
+            raise call.fail(error) from error
         except BaseException:
-            call.stopped()
+            call.cancel()
             raise
-        return cls(client, fold, policy, stream, first)
+        return cls(client, state, policy, stream, first)
 
     @property
     def answer(self) -> Answer:
@@ -183,7 +186,7 @@ class TextStream:
     @property
     def text(self) -> str:
         """What has arrived so far."""
-        return self._fold.received
+        return self._state.received
 
     def __iter__(self) -> Iterator[str]:
         return self._pieces
@@ -202,43 +205,43 @@ class TextStream:
         self._pieces.close()
         self._stream.close()
         if self._answer is None:
-            self._fold.call.stopped(self._fold.received)
+            self._state.call.cancel(self._state.received)
 
     def _run(self, first: ResponseStreamEvent) -> Generator[str, None, None]:
-        fold = self._fold
+        state = self._state
         try:
             for event in self._events(first):
-                piece = fold.take(event)
+                piece = state.take(event)
                 if piece:
                     yield piece
         except Exception as error:
-            raise fold.broken(error) from error
+            raise state.broken(error) from error
         except BaseException:  # the reader left, or the user pressed Ctrl-C
             self._stream.close()
-            fold.call.stopped(fold.received)
+            state.call.cancel(state.received)
             raise
-        self._answer = fold.end()
+        self._answer = state.end()
 
     def _events(self, first: ResponseStreamEvent) -> Iterator[ResponseStreamEvent]:
-        fold = self._fold
+        state = self._state
         yield first
-        while not fold.done():
+        while not state.done():
             try:
                 for event in self._stream:
                     yield event
-                    if fold.done():
+                    if state.done():
                         self._stream.close()
                         return
                 raise StreamCutError(_CUT)
             except Exception as error:
-                if not fold.may_resume(error, self._policy):
+                if not state.may_resume(error, self._policy):
                     raise
             self._stream = self._policy.call("resume", self._resume)
 
     def _resume(self) -> Stream[ResponseStreamEvent]:
-        fold = self._fold
+        state = self._state
         return self._client.responses.retrieve(
-            fold.response_id or "", stream=True, starting_after=fold.sequence
+            state.response_id or "", stream=True, starting_after=state.sequence
         )
 
 
@@ -248,30 +251,30 @@ class AsyncTextStream:
     def __init__(
         self,
         client: openai.AsyncOpenAI,
-        fold: _Fold,
+        state: StreamState,
         policy: RetryPolicy,
         stream: AsyncStream[ResponseStreamEvent],
         first: ResponseStreamEvent,
     ) -> None:
-        self._client, self._fold, self._policy = client, fold, policy
+        self._client, self._state, self._policy = client, state, policy
         self._answer: Answer | None = None
         self._stream = stream
         self._pieces = self._run(first)
 
     @classmethod
     async def open(
-        cls, client: openai.AsyncOpenAI, call: OpenCall, policy: RetryPolicy, limits: httpx2.Timeout
+        cls, client: openai.AsyncOpenAI, call: ReservedCall, policy: RetryPolicy, limits: httpx2.Timeout
     ) -> Self:
         """Send the request, with retries until its first event has arrived."""
-        fold = _Fold(call)
+        state = StreamState(call)
 
         async def begin() -> tuple[AsyncStream[ResponseStreamEvent], ResponseStreamEvent]:
             call.attempts += 1
-            arguments = planning.sdk_arguments(call.plan.body)
+            arguments = request_plan.sdk_arguments(call.plan.body)
             stream: AsyncStream[ResponseStreamEvent] = await client.responses.create(
                 **arguments, stream=True, timeout=limits
             )
-            fold.request_id = stream.response.headers.get("x-request-id")
+            state.request_id = stream.response.headers.get("x-request-id")
             try:
                 return stream, await anext(stream)
             except StopAsyncIteration:
@@ -280,11 +283,11 @@ class AsyncTextStream:
         try:
             stream, first = await policy.acall(call.plan.job or "stream", begin)
         except Exception as error:
-            raise (await asyncio.to_thread(call.failed, error)) from error
+            raise (await asyncio.to_thread(call.fail, error)) from error
         except BaseException:
-            call.stopped()
+            call.cancel()
             raise
-        return cls(client, fold, policy, stream, first)
+        return cls(client, state, policy, stream, first)
 
     @property
     def answer(self) -> Answer:
@@ -300,7 +303,7 @@ class AsyncTextStream:
     @property
     def text(self) -> str:
         """What has arrived so far."""
-        return self._fold.received
+        return self._state.received
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self._pieces
@@ -319,46 +322,46 @@ class AsyncTextStream:
         await self._pieces.aclose()
         await _unwind(self._stream, 0)
         if self._answer is None:
-            self._fold.call.stopped(self._fold.received)
+            self._state.call.cancel(self._state.received)
 
     async def _run(self, first: ResponseStreamEvent) -> AsyncGenerator[str, None]:
-        fold = self._fold
+        state = self._state
         try:
             async with aclosing(self._events(first)) as events:
                 async for event in events:
-                    piece = fold.take(event)
+                    piece = state.take(event)
                     if piece:
                         yield piece
         except Exception as error:
-            raise (await asyncio.to_thread(fold.broken, error)) from error
+            raise (await asyncio.to_thread(state.broken, error)) from error
         except BaseException:  # the reader left, or the task was cancelled
-            fold.call.stopped(fold.received)
+            state.call.cancel(state.received)
             raise
-        self._answer = await asyncio.to_thread(fold.end)
+        self._answer = await asyncio.to_thread(state.end)
 
     async def _events(self, first: ResponseStreamEvent) -> AsyncGenerator[ResponseStreamEvent, None]:
-        fold = self._fold
+        state = self._state
         yield first
-        while not fold.done():
+        while not state.done():
             try:
                 yield await anext(self._stream)
-                if fold.done():
+                if state.done():
                     await _unwind(self._stream, _LINGER)
                     return
                 continue
             except StopAsyncIteration:
                 cut = StreamCutError(_CUT)
-                if not fold.may_resume(cut, self._policy):
+                if not state.may_resume(cut, self._policy):
                     raise cut from None
             except Exception as error:
-                if not fold.may_resume(error, self._policy):
+                if not state.may_resume(error, self._policy):
                     raise
             self._stream = await self._policy.acall("resume", self._resume)
 
     async def _resume(self) -> AsyncStream[ResponseStreamEvent]:
-        fold = self._fold
+        state = self._state
         return await self._client.responses.retrieve(
-            fold.response_id or "", stream=True, starting_after=fold.sequence
+            state.response_id or "", stream=True, starting_after=state.sequence
         )
 
 

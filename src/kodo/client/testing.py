@@ -42,7 +42,7 @@ class Reply:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedRequest:
     """One request as it arrived."""
 
     method: str
@@ -68,13 +68,13 @@ class FakeResponses:
 
     def __init__(
         self,
-        script: Sequence[Reply] | Callable[[Seen], Reply] | None = None,
+        script: Sequence[Reply] | Callable[[ReceivedRequest], Reply] | None = None,
         *,
         input_tokens: bool = True,
     ) -> None:
         self._script = list(script) if isinstance(script, Sequence) else script
         self.input_tokens = input_tokens
-        self.requests: list[Seen] = []
+        self.requests: list[ReceivedRequest] = []
         self.problems: list[str] = []
         self.stored: dict[str, tuple[Event, list[Event]]] = {}
         self.lock = threading.Lock()
@@ -88,7 +88,7 @@ class FakeResponses:
         return f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     @property
-    def posts(self) -> list[Seen]:
+    def posts(self) -> list[ReceivedRequest]:
         """The ``POST /responses`` requests, in order of arrival."""
         with self.lock:
             return [seen for seen in self.requests if (seen.method, seen.path) == ("POST", "/v1/responses")]
@@ -104,7 +104,7 @@ class FakeResponses:
         if self.problems and kind is None:
             raise AssertionError("; ".join(self.problems))
 
-    def reply(self, seen: Seen) -> Reply:
+    def reply(self, seen: ReceivedRequest) -> Reply:
         """The reply the script has for this request."""
         if callable(self._script):
             return self._script(seen)
@@ -168,14 +168,14 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing is logged."""
 
-    def _seen(self, body: Mapping[str, Any]) -> Seen:
+    def _seen(self, body: Mapping[str, Any]) -> ReceivedRequest:
         headers = {name.lower(): value for name, value in self.headers.items()}
-        seen = Seen(self.command, self.path, headers, body)
+        seen = ReceivedRequest(self.command, self.path, headers, body)
         with self.server.fake.lock:
             self.server.fake.requests.append(seen)
         return seen
 
-    def _answer(self, seen: Seen, reply: Reply) -> None:
+    def _answer(self, seen: ReceivedRequest, reply: Reply) -> None:
         time.sleep(reply.delay)
         if reply.status != 200:
             self._json(reply.status, reply.body or {}, reply.headers)
@@ -229,7 +229,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def _response(seen: Seen, reply: Reply) -> Event:
+def _response(seen: ReceivedRequest, reply: Reply) -> Event:
     given = seen.body["input"]
     said = given if isinstance(given, str) else str(given[-1].get("content", ""))
     text = reply.text if reply.text is not None else said.strip().splitlines()[-1]

@@ -55,7 +55,7 @@ class AdaptiveLimit:
     def _new_round(self) -> None:
         self._round_began, self._finished, self._saturated = self._clock(), 0, False
 
-    def finished(self, *, saturated: bool) -> None:
+    def record_success(self, *, saturated: bool) -> None:
         """A call succeeded. ``saturated``: as many were in flight as allowed, so the limit is what held them back."""
         self._finished += 1
         self._saturated |= saturated
@@ -81,7 +81,7 @@ class AdaptiveLimit:
             self._idle_rounds = 0
             self.limit = min(self.maximum, self.limit + max(1, self.limit // 4))
 
-    def pushed_back(self, began: float) -> None:
+    def back_off(self, began: float) -> None:
         """A call that began at this time was rate limited or timed out."""
         if began <= self._halved_at:
             return  # sent before the last cut: the same news once more
@@ -194,7 +194,7 @@ class Throttle:
             if self._tokens and slot.tokens != tokens:
                 self._tokens.take(slot.tokens - tokens)
             if slot.ok:
-                self.adaptive.finished(saturated=saturated or self._in_flight >= self.adaptive.limit)
+                self.adaptive.record_success(saturated=saturated or self._in_flight >= self.adaptive.limit)
             self._in_flight -= 1
             self._free.set()
 
@@ -203,4 +203,4 @@ class Throttle:
         if status_of(event.error) in (429, 503) or type(event.error).__name__.endswith(
             ("TimeoutError", "Timeout")
         ):
-            self.adaptive.pushed_back(self._clock() - event.elapsed)
+            self.adaptive.back_off(self._clock() - event.elapsed)

@@ -15,7 +15,7 @@ from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
-from kodo.client.messages import Catalogue
+from kodo.client.i18n import Catalogue
 
 MESSAGES = Catalogue({"greeting": ("hello {name}", "こんにちは {name}")})
 

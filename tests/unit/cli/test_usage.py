@@ -15,7 +15,7 @@ from kodo.cli.exit_codes import ExitCode
 from kodo.cli.main import run
 from kodo.cli.tables import as_table, width
 from kodo.cli.usage_report import parse_since, usage_rows
-from kodo.client.ledger import Ledger, Outcome
+from kodo.client.ledger import CallOutcome, Ledger
 from kodo.client.prices import Cost
 from kodo.client.usage import Usage
 
@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             held = ledger.reserve(
                 cost, model=model, endpoint="e", run="r", job=job, repository=repository, now=when.timestamp()
             )
-            ledger.settle(held, Outcome(status, cost, Usage(100, 40, 0, 10, 3)))  # type: ignore[arg-type]  # from a list
+            ledger.settle(held, CallOutcome(status, cost, Usage(100, 40, 0, 10, 3)))  # type: ignore[arg-type]  # from a list
     return tmp_path
 
 

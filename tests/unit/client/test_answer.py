@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from openai._models import construct_type
 from openai.types.responses import Response
 
-from kodo.client.answer import checked, field_of, text_of
+from kodo.client.answer import ensure_response, field_of, text_of
 from kodo.client.errors import MalformedAnswerError
 from kodo.client.usage import Usage
 
@@ -52,7 +52,7 @@ def built(body: object) -> object:
 
 def test_the_text_is_all_text_parts() -> None:
     """Reasoning and refusals are not text."""
-    assert text_of(checked(built(WHOLE))) == "one two"
+    assert text_of(ensure_response(built(WHOLE))) == "one two"
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_text_is_all_text_parts() -> None:
 def test_what_is_no_response_is_refused(body: object) -> None:
     """Without an id, a status and a list of output there is nothing to go on."""
     with pytest.raises(MalformedAnswerError):
-        checked(built(body))
+        ensure_response(built(body))
 
 
 PATHS: list[tuple[Any, ...]] = [
@@ -89,7 +89,7 @@ def test_a_wrong_part_never_breaks_the_reading(path: tuple[Any, ...], value: obj
         place = place[step]
     place[path[-1]] = value
     try:
-        raw = checked(built(body))
+        raw = ensure_response(built(body))
     except MalformedAnswerError:
         return
     assert isinstance(text_of(raw), str)

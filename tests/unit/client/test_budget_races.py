@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from kodo.client.budget import Budget
 from kodo.client.errors import BudgetExceededError
-from kodo.client.ledger import Ledger, Outcome
+from kodo.client.ledger import CallOutcome, Ledger
 from kodo.client.prices import Cost
 
 CALL = Cost(Decimal("0.01"), None)
@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from kodo.client.budget import Budget
 from kodo.client.errors import BudgetExceededError
-from kodo.client.ledger import Ledger, Outcome
+from kodo.client.ledger import Ledger, CallOutcome
 from kodo.client.prices import Cost
 ledger = Ledger()
 print("ready", flush=True)
@@ -49,7 +49,7 @@ def test_a_thousand_threads_overshoot_by_nothing() -> None:
                 open_call = ledger.reserve(CALL, model="m", endpoint="e", run="r", budget=budget)
             except BudgetExceededError:
                 return False
-            ledger.settle(open_call, Outcome("completed", CALL))
+            ledger.settle(open_call, CallOutcome("completed", CALL))
             return True
 
         with ThreadPoolExecutor(1000) as pool:

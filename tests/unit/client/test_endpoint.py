@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from kodo.client import endpoint
-from kodo.client.endpoint import StartedServer, find, find_running, is_loopback
+from kodo.client.endpoint import StartedServer, find_endpoint, find_running, is_loopback
 from kodo.client.errors import EndpointError
 from kodo.client.settings import load
 from kodo.client.testing import FakeResponses
@@ -42,7 +42,7 @@ def note(home: Path, url: str) -> None:
 
 def test_a_configured_url_settles_it() -> None:
     """A base URL is taken as it is, without a look at the network."""
-    found, started = find(load(base_url="https://api.example/v1/", api_key="k"))
+    found, started = find_endpoint(load(base_url="https://api.example/v1/", api_key="k"))
     assert (found.base_url, found.api_key, found.source, found.local) == (
         "https://api.example/v1",
         "k",
@@ -57,7 +57,7 @@ def test_a_running_kodo_is_found_by_its_note(home: Path) -> None:
     """server.json leads to the server that runs, on whatever port."""
     with FakeResponses() as server:
         note(home, server.base_url.removesuffix("/v1"))
-        found, _ = find(load())
+        found, _ = find_endpoint(load())
         assert (found.base_url, found.source, found.local) == (server.base_url, "running", True)
     assert find_running() is None
 
@@ -83,9 +83,9 @@ def test_a_running_kodo_is_found_on_its_usual_port(monkeypatch: pytest.MonkeyPat
 def test_nothing_found_and_nothing_may_start_says_what_to_do() -> None:
     """With autostart off the error names the variable to set."""
     with pytest.raises(EndpointError, match="OPENAI_BASE_URL"):
-        find(load(autostart=False))
+        find_endpoint(load(autostart=False))
     with pytest.raises(EndpointError, match="kodo serve"):
-        find(load(), start=False)
+        find_endpoint(load(), start=False)
 
 
 def test_a_started_server_answers_and_ends_with_the_command() -> None:
@@ -113,7 +113,7 @@ def test_a_server_of_another_command_is_not_used_while_that_command_runs(home: P
     """It would go away with the other command; once that is gone, what still runs is as good as any."""
     with FakeResponses() as server:
         note(home, server.base_url.removesuffix("/v1"))
-        claim = endpoint._claim(os.getpid())
+        claim = endpoint._server_lock(os.getpid())
         with claim.acquire():
             assert find_running() is None
         assert find_running() == server.base_url

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from kodo.client.budget import Budget, Windows
 from kodo.client.errors import BudgetExceededError, SettingsError
-from kodo.client.ledger import Ledger, Outcome
+from kodo.client.ledger import CallOutcome, Ledger
 from kodo.client.prices import Cost
 from kodo.client.usage import Usage
 
@@ -52,7 +52,7 @@ def test_a_call_is_one_row_with_everything_known_of_it() -> None:
     """Model, tokens, cost, list price, job, repository, latency, request id and attempts are written down."""
     with Ledger() as ledger:
         open_call = reserve(ledger, "0.5", job="review", repository="/repo")
-        outcome = Outcome(
+        outcome = CallOutcome(
             "completed", Cost(Decimal(0), Decimal("0.25")), Usage(10, 4, 2, 7, 3), 1.5, 2, "resp_1", "req_1"
         )
         assert ledger.settle(open_call, outcome)
@@ -86,7 +86,7 @@ def test_a_reservation_counts_until_it_is_settled() -> None:
     with Ledger() as ledger:
         open_call = reserve(ledger, "0.5")
         assert ledger.spent("run", "r") == Decimal("0.5")
-        ledger.settle(open_call, Outcome("completed", dollars("0.1")))
+        ledger.settle(open_call, CallOutcome("completed", dollars("0.1")))
         assert ledger.spent("run", "r") == Decimal("0.1")
 
 
@@ -94,8 +94,8 @@ def test_settling_twice_counts_once() -> None:
     """The first outcome stays; a second one changes nothing and says so."""
     with Ledger() as ledger:
         open_call = reserve(ledger, "0.5")
-        assert ledger.settle(open_call, Outcome("completed", dollars("0.1")))
-        assert not ledger.settle(open_call, Outcome("cancelled", dollars("0.4")))
+        assert ledger.settle(open_call, CallOutcome("completed", dollars("0.1")))
+        assert not ledger.settle(open_call, CallOutcome("cancelled", dollars("0.4")))
         assert ledger.spent("day", "2025-11-23") == Decimal("0.1")
 
 
@@ -190,7 +190,7 @@ def test_totals_are_the_sum_of_the_rows_and_never_pass_the_limit(
                 continue
             if settle:
                 cost = (worst * Decimal(str(part))).quantize(Decimal("1e-9"))
-                ledger.settle(open_call, Outcome("completed", Cost(min(cost, worst), None)))
+                ledger.settle(open_call, CallOutcome("completed", Cost(min(cost, worst), None)))
             for name in ("a", "b"):
                 assert ledger.spent("run", name) <= limit
         assert stored(ledger) == sums(ledger)

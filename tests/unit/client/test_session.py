@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kodo.client.account import repository_of
+from kodo.client.accounting import repository_of
 from kodo.client.answer import Answer
 from kodo.client.async_session import AsyncSession
 from kodo.client.budget import Budget

@@ -31,7 +31,7 @@ def serve(limit: AdaptiveLimit, clock: Clock, slots: int, rounds: int, seconds: 
         calls = limit.limit
         for _ in range(calls):
             clock.now += seconds / min(calls, slots)
-            limit.finished(saturated=True)
+            limit.record_success(saturated=True)
         seen.append(limit.limit)
     return seen
 
@@ -61,10 +61,10 @@ def test_a_rate_limit_halves_once_for_calls_of_the_same_moment() -> None:
     began = clock.now
     clock.now += 1
     for _ in range(10):
-        limit.pushed_back(began)
+        limit.back_off(began)
     assert limit.limit == 16
     clock.now += 1
-    limit.pushed_back(clock.now)
+    limit.back_off(clock.now)
     assert limit.limit == 8
 
 
@@ -76,9 +76,9 @@ def test_the_limit_stays_in_its_bounds(events: list[bool | None]) -> None:
     for event in events:
         clock.now += 0.1
         if event is None:
-            limit.pushed_back(clock.now)
+            limit.back_off(clock.now)
         else:
-            limit.finished(saturated=event)
+            limit.record_success(saturated=event)
         assert 1 <= limit.limit <= 9
 
 

@@ -30,7 +30,7 @@ from kodo.client.errors import (
     ServerFailedError,
     UnreachableError,
 )
-from kodo.client.plan import guess_tokens, texts
+from kodo.client.request_plan import guess_tokens, texts
 from kodo.client.throttle import Slot, Throttle
 from kodo.jobs.batch.lines import RequestLine, ResultLine, read_requests, survey
 from kodo.jobs.batch.outcome import answered, failed

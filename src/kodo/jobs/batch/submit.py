@@ -24,7 +24,7 @@ import msgspec
 
 from kodo.client.async_session import AsyncSession
 from kodo.client.errors import AnswerFailedError, KodoError, MalformedAnswerError, translate
-from kodo.client.ledger import Outcome, Reservation
+from kodo.client.ledger import CallOutcome, Reservation
 from kodo.client.prices import Cost
 from kodo.client.usage import Usage
 from kodo.jobs.batch.job import BatchReport, ErrorFile, count_done, errors_path
@@ -242,7 +242,7 @@ class _Submission:
         if self.reservation is None:
             return
         got = self.progress
-        outcome = Outcome(
+        outcome = CallOutcome(
             status="completed" if got.succeeded else "failed",
             cost=Cost(got.usd, got.list_usd),
             usage=got.usage,

@@ -9,7 +9,7 @@ from typing import Self, Unpack
 from kodo.client.answer import Answer
 from kodo.client.async_session import AsyncSession
 from kodo.client.errors import RequestRefusedError
-from kodo.client.plan import CallOptions
+from kodo.client.request_plan import CallOptions
 from kodo.client.retry import exponential_backoff_retry, retry_with_backoff
 from kodo.jobs.generate.chat import Transcript, Turn, without_previous
 from kodo.jobs.generate.code import with_defaults

@@ -18,8 +18,8 @@ from typing import Any, Self, Unpack
 
 from kodo.client.answer import Answer
 from kodo.client.errors import ChatNotFoundError, RequestRefusedError
-from kodo.client.plan import CallOptions, Input
-from kodo.client.secrets import mask_text
+from kodo.client.redaction import mask_text
+from kodo.client.request_plan import CallOptions, Input
 from kodo.client.session import Session
 from kodo.home import kodo_home
 

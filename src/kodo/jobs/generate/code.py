@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Unpack
 
-from kodo.client.plan import CallOptions
+from kodo.client.request_plan import CallOptions
 from kodo.client.session import Session
 from kodo.jobs.generate.fences import CodeFilter, extract_code
 from kodo.jobs.generate.job import can_check, instructions, usable, verify, with_files
@@ -31,7 +31,7 @@ def generate_code(
         context: texts the model should see first, by name (for example file names).
         check: parse the result; for python, json and toml.
         session: the session to use; default: a new one for this call, which looks for a server each time.
-        options: see :class:`~kodo.client.plan.CallOptions`; ``instructions`` replaces the prompt of this job.
+        options: see :class:`~kodo.client.request_plan.CallOptions`; ``instructions`` replaces the prompt of this job.
 
     Raises:
         UnusableCodeError: the answer holds no code, was cut off, or does not parse.

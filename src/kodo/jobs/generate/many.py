@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Unpack
 
-from kodo.client import plan as planning
+from kodo.client import request_plan
 from kodo.client.answer import Answer
 from kodo.client.async_session import AsyncSession
 from kodo.client.errors import KodoError
-from kodo.client.plan import CallOptions, Input
+from kodo.client.request_plan import CallOptions, Input
 from kodo.client.session import Session
 from kodo.client.throttle import Throttle
 
@@ -89,13 +89,13 @@ async def generate_batch_async(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
     )
-    expected = _around(asked)
+    expected = _estimate_tokens(asked)
     results: list[Answer | KodoError] = [KodoError("not sent")] * len(prompts)
     todo = iter(enumerate(prompts))
 
     async def work() -> None:
         for index, prompt in todo:
-            read = sum(planning.guess_tokens(text) for text in planning.texts(prompt))
+            read = sum(request_plan.guess_tokens(text) for text in request_plan.texts(prompt))
             async with throttle.slot(read + expected) as slot:
                 try:
                     answer = await session.respond(prompt, **asked)
@@ -112,9 +112,9 @@ async def generate_batch_async(
     return results
 
 
-def _around(options: CallOptions) -> int:
+def _estimate_tokens(options: CallOptions) -> int:
     """About how many tokens a call uses besides its prompt."""
-    fixed: Iterable[str] = planning.texts(options.get("instructions") or "")
-    return sum(map(planning.guess_tokens, fixed)) + (
+    fixed: Iterable[str] = request_plan.texts(options.get("instructions") or "")
+    return sum(map(request_plan.guess_tokens, fixed)) + (
         options.get("max_output_tokens") or ASSUMED_OUTPUT_TOKENS
     )

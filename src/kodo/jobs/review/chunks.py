@@ -7,7 +7,7 @@ reviewer about are taken out; the code they stand beside stays.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kodo.client.plan import guess_tokens
+from kodo.client.request_plan import guess_tokens
 from kodo.jobs.review import python
 from kodo.jobs.review.changes import ChangedFile, Removal
 from kodo.jobs.review.checks.prompt_injection import redact_injections

@@ -11,13 +11,13 @@ import pytest
 import kodo
 from kodo.client.errors import BudgetExceededError, RequestRefusedError
 from kodo.client.retry import RetryPolicy
-from kodo.client.testing import FakeResponses, Reply, Seen, refusal
+from kodo.client.testing import FakeResponses, ReceivedRequest, Reply, refusal
 
 
 def test_answers_are_in_the_order_of_the_prompts() -> None:
     """A slow first prompt does not come last."""
 
-    def reply(seen: Seen) -> Reply:
+    def reply(seen: ReceivedRequest) -> Reply:
         return Reply(delay=0.2 if seen.body["input"] == "prompt 0" else 0.0)
 
     with FakeResponses(reply) as server, kodo.Session(base_url=server.base_url) as session:
@@ -31,7 +31,7 @@ def test_answers_are_in_the_order_of_the_prompts() -> None:
 def test_a_failure_stands_in_its_place_and_stops_nothing() -> None:
     """Every third prompt is refused: its error is at its index, the others are answered."""
 
-    def reply(seen: Seen) -> Reply:
+    def reply(seen: ReceivedRequest) -> Reply:
         return refusal(400, "invalid_prompt") if int(seen.body["input"]) % 3 == 0 else Reply()
 
     with FakeResponses(reply) as server, kodo.Session(base_url=server.base_url) as session:
@@ -51,7 +51,7 @@ def test_no_more_than_the_most_are_in_flight() -> None:
     lock = threading.Lock()
     inside = most = 0
 
-    def reply(_: Seen) -> Reply:
+    def reply(_: ReceivedRequest) -> Reply:
         nonlocal inside, most
         with lock:
             inside += 1
@@ -71,7 +71,7 @@ def test_a_server_that_pushes_back_is_answered_whole_and_charged_once() -> None:
     lock = threading.Lock()
     seen_before: set[str] = set()
 
-    def reply(seen: Seen) -> Reply:
+    def reply(seen: ReceivedRequest) -> Reply:
         prompt = str(seen.body["input"])
         with lock:
             first = prompt not in seen_before

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kodo.client.session import Session
-from kodo.client.testing import FakeResponses, Reply, Seen, refusal
+from kodo.client.testing import FakeResponses, ReceivedRequest, Reply, refusal
 from kodo.jobs.report.model import ReviewReport
 from kodo.jobs.review import ReviewOptions, TextSource, VersionsSource, review, review_code
 from kodo.jobs.review.changes import ChangedFile
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @contextmanager
-def served(script: Callable[[Seen], Reply]) -> Iterator[tuple[Session, FakeResponses]]:
+def served(script: Callable[[ReceivedRequest], Reply]) -> Iterator[tuple[Session, FakeResponses]]:
     with (
         FakeResponses(script) as server,
         Session(base_url=server.base_url, api_key="k", model="m", free=True) as session,
@@ -48,12 +48,12 @@ def entry(**changed: object) -> dict[str, object]:
     }
 
 
-def answering(*entries: dict[str, object]) -> Callable[[Seen], Reply]:
+def answering(*entries: dict[str, object]) -> Callable[[ReceivedRequest], Reply]:
     return lambda _: Reply(text=json.dumps({"findings": list(entries)}))
 
 
 def run(
-    script: Callable[[Seen], Reply], options: ReviewOptions = CAPABLE, new: dict[str, str] = NEW
+    script: Callable[[ReceivedRequest], Reply], options: ReviewOptions = CAPABLE, new: dict[str, str] = NEW
 ) -> ReviewReport:
     with served(script) as (session, _):
         return review(VersionsSource(OLD, new), options, session)
@@ -132,7 +132,7 @@ def test_orders_in_the_code_do_not_reach_the_model(home: Path, size: str) -> Non
     }
     sent: list[str] = []
 
-    def script(seen: Seen) -> Reply:
+    def script(seen: ReceivedRequest) -> Reply:
         sent.append(json.dumps(seen.body))
         return Reply(text='{"findings": [], "label": "fine"}')
 
@@ -165,7 +165,7 @@ def test_orders_in_the_code_change_no_verdict(home: Path) -> None:
 def test_an_answer_with_the_canary_is_not_shown(home: Path) -> None:
     """A model that repeats its instructions into a message or a fix says nothing in the report."""
 
-    def script(seen: Seen) -> Reply:
+    def script(seen: ReceivedRequest) -> Reply:
         chunk = seen.body["input"].removeprefix("CODE\n").removesuffix("\n")
         canary = canary_for(chunk)
         assert canary in seen.body["instructions"]
@@ -201,10 +201,10 @@ def test_the_limit_on_requests_lists_what_is_left(home: Path) -> None:
     assert [(item.line, item.end_line) for item in report.gaps] == [(9, 10), (13, 14), (17, 18)]
 
 
-def labelling(bad: str, good: str = "fine") -> Callable[[Seen], Reply]:
+def labelling(bad: str, good: str = "fine") -> Callable[[ReceivedRequest], Reply]:
     """A small model that calls pieces with `total / y` something, and everything else something else."""
 
-    def script(seen: Seen) -> Reply:
+    def script(seen: ReceivedRequest) -> Reply:
         if "text" not in seen.body:
             return Reply(text="It divides by zero. And more words.")
         return Reply(text=json.dumps({"label": bad if "total / y" in seen.body["input"] else good}))
@@ -230,7 +230,7 @@ def test_a_label_that_good_code_gets_too_is_not_used(home: Path) -> None:
 def test_labels_that_depend_on_their_order_are_not_used(home: Path) -> None:
     """A model that takes the first of the list has no opinion."""
 
-    def script(seen: Seen) -> Reply:
+    def script(seen: ReceivedRequest) -> Reply:
         order = seen.body["text"]["format"]["schema"]["properties"]["label"]["enum"]
         piece = "total / y" in seen.body["input"]
         return Reply(text=json.dumps({"label": order[1] if piece else "fine"}))
@@ -290,7 +290,7 @@ def test_prose_takes_a_capable_models_version_only_if_it_holds(home: Path) -> No
     code = "def f(x=[]):\n    return x\n"
     for rewrite, taken in (("def f(x):\n    return list(x)\n", True), ("def f(x):\n    return y\n", False)):
 
-        def script(seen: Seen, rewrite: str = rewrite) -> Reply:
+        def script(seen: ReceivedRequest, rewrite: str = rewrite) -> Reply:
             if "text" in seen.body:
                 return Reply(text='{"findings": []}')
             return Reply(text=f"Here:\n```python\n{rewrite}```\n")

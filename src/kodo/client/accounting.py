@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kodo.client import plan as planning
+from kodo.client import request_plan
 from kodo.client.answer import TERMINAL, Answer, field_of, text_of
 from kodo.client.budget import Budget
 from kodo.client.endpoint import Endpoint
 from kodo.client.errors import AnswerFailedError, CallError, ReplayError, StreamCutError, translate
-from kodo.client.ledger import CallStatus, Ledger, Outcome, Reservation
-from kodo.client.messages import CLIENT, Lang
-from kodo.client.plan import CallOptions, Input, Plan
+from kodo.client.i18n import CLIENT, Lang
+from kodo.client.ledger import CallOutcome, CallStatus, Ledger, Reservation
 from kodo.client.prices import Cost
+from kodo.client.request_plan import CallOptions, Input, Plan
 from kodo.client.settings import ClientSettings
 from kodo.client.usage import Usage
 
@@ -57,7 +57,7 @@ class Account:
         """Whether any limit on spending is in force."""
         return any(self.budget.limits()) or any(self.ledger.limits().limits())
 
-    def tell(self, key: str, *, once: bool = False, **values: object) -> None:
+    def notify(self, key: str, *, once: bool = False, **values: object) -> None:
         """Say a message of the catalogue to the user, in the session's language."""
         text = CLIENT.say(self.lang, key, **values)
         if once and text in self._noted:
@@ -77,26 +77,26 @@ class Account:
             UnknownPriceError: no price is known and the policy is to refuse.
         """
         settings, limited, free = self.settings, self.limited, self.is_free(endpoint)
-        body, masked = planning.build_body(input, options, model=settings.model, masking=settings.mask)
+        body, masked = request_plan.build_body(input, options, model=settings.model, masking=settings.mask)
         if masked:
-            self.tell("masked", kinds=", ".join(sorted(set(masked))))
+            self.notify("masked", kinds=", ".join(sorted(set(masked))))
         if body.get("max_output_tokens") is None:
             cap = settings.max_output_tokens
             if cap is None and limited and not free:
                 cap = settings.budget_output_tokens
-                self.tell("output_cap", once=True, tokens=cap)
+                self.notify("output_cap", once=True, tokens=cap)
             if cap is not None:
                 body["max_output_tokens"] = cap
         cap = body.get("max_output_tokens")
         model = str(body["model"])
         book = settings.price_book(limited=limited)
         history = self._history(body)
-        bound = planning.input_bound(body, history or 0)
-        if limited and not free and (history is None or planning.reads_unseen(body)):
+        bound = request_plan.input_bound(body, history or 0)
+        if limited and not free and (history is None or request_plan.has_external_input(body)):
             bound = max(bound, book.context_window(model))
         worst = book.worst_case(model, bound, cap or 0, free=free, batch=batch)
         if not worst.known:
-            self.tell("unknown_price", once=True, model=model)
+            self.notify("unknown_price", once=True, model=model)
         return Plan(
             body=body,
             model=model,
@@ -113,7 +113,7 @@ class Account:
         previous = body.get("previous_response_id")
         return self.ledger.context_tokens(previous) if isinstance(previous, str) else 0
 
-    def open(self, plan: Plan, endpoint: Endpoint, *, batch: bool = False) -> OpenCall:
+    def reserve(self, plan: Plan, endpoint: Endpoint, *, batch: bool = False) -> ReservedCall:
         """Reserve the worst case.
 
         Raises:
@@ -128,12 +128,12 @@ class Account:
             repository=self.repository,
             budget=self.budget,
         )
-        return OpenCall(self, plan, reservation, self.is_free(endpoint), batch)
+        return ReservedCall(self, plan, reservation, self.is_free(endpoint), batch)
 
 
 @dataclass
-class OpenCall:
-    """A reserved call that has not ended. Exactly one of ``answered``, ``failed`` and ``stopped`` ends it."""
+class ReservedCall:
+    """A reserved call that has not ended. Exactly one of ``complete``, ``fail`` and ``cancel`` ends it."""
 
     account: Account
     plan: Plan
@@ -141,9 +141,9 @@ class OpenCall:
     free: bool
     batch: bool = False
     attempts: int = 0
-    began: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
 
-    def answered(self, raw: Response, request_id: str | None = None) -> Answer:
+    def complete(self, raw: Response, request_id: str | None = None) -> Answer:
         """Settle with what the server sent and return it. ``request_id``: where the response does not carry it.
 
         Raises:
@@ -157,7 +157,7 @@ class OpenCall:
         self._settle_answer("incomplete" if raw.status == "incomplete" else "completed", answer)
         return answer
 
-    def failed(self, error: Exception, received: str = "") -> CallError:
+    def fail(self, error: Exception, received: str = "") -> CallError:
         """Settle a call that ended in an error, and return the error of our tree to raise.
 
         An HTTP error costs nothing, nor does a connection that was never made. Where the connection or the stream
@@ -179,7 +179,7 @@ class OpenCall:
             self._settle(status, self._guess(received), estimated=True, error=translated)
         return translated
 
-    def stopped(self, received: str = "") -> None:
+    def cancel(self, received: str = "") -> None:
         """Settle a call the user gave up, with an estimate."""
         self._settle("cancelled", self._guess(received), estimated=True)
 
@@ -194,7 +194,7 @@ class OpenCall:
             model=str(raw.model or self.plan.model),
             status=str(raw.status),
             request_id=request_id or getattr(raw, "_request_id", None),
-            latency=time.monotonic() - self.began,
+            latency=time.monotonic() - self.started_at,
             cost=cost,
             raw=raw,
             incomplete_reason=field_of(raw.incomplete_details, "reason"),
@@ -212,19 +212,19 @@ class OpenCall:
     def _guess(self, received: str) -> Usage:
         if self.attempts == 0:
             return Usage()
-        sent = sum(planning.guess_tokens(text) for text in planning.texts(dict(self.plan.body)))
+        sent = sum(request_plan.guess_tokens(text) for text in request_plan.texts(dict(self.plan.body)))
         return Usage(
-            input_tokens=min(sent, self.plan.input_bound), output_tokens=planning.guess_tokens(received)
+            input_tokens=min(sent, self.plan.input_bound), output_tokens=request_plan.guess_tokens(received)
         )
 
     def _settle(
         self, status: CallStatus, usage: Usage, *, estimated: bool = False, error: CallError | None = None
     ) -> None:
-        outcome = Outcome(
+        outcome = CallOutcome(
             status=status,
             cost=self._cost(usage),
             usage=usage,
-            latency=time.monotonic() - self.began,
+            latency=time.monotonic() - self.started_at,
             attempts=self.attempts,
             request_id=error.request_id if error else None,
             error=None
@@ -236,7 +236,7 @@ class OpenCall:
 
     def _settle_answer(self, status: CallStatus, answer: Answer, error: CallError | None = None) -> None:
         usage = answer.usage if answer.usage_known else self._guess(answer.text)
-        outcome = Outcome(
+        outcome = CallOutcome(
             status=status,
             cost=answer.cost,
             usage=usage,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kodo.client.plan import (
+from kodo.client.request_plan import (
     TEMPLATE_TOKENS,
     build_body,
     count_body,

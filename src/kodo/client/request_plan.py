@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
 from kodo.client.prices import Cost
-from kodo.client.secrets import mask
+from kodo.client.redaction import mask
 
 Input = str | Sequence[Mapping[str, Any]]
 """A prompt, or input items as the Responses API takes them."""
@@ -132,7 +132,7 @@ def _text_format(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def input_bound(body: Mapping[str, Any], history_tokens: int = 0) -> int:
     """An upper bound on the input tokens of a body: its bytes, a template's allowance, and the history it goes on from.
 
-    Holds for every byte-level tokenizer, because a token is at least one byte; not for what :func:`reads_unseen`.
+    Holds for every byte-level tokenizer, because a token is at least one byte; not for what :func:`has_external_input`.
     """
     return len(json.dumps(body, ensure_ascii=False).encode()) + TEMPLATE_TOKENS + history_tokens
 
@@ -140,7 +140,7 @@ def input_bound(body: Mapping[str, Any], history_tokens: int = 0) -> int:
 _OPAQUE = ("input_image", "input_file", "item_reference")
 
 
-def reads_unseen(body: Mapping[str, Any]) -> bool:
+def has_external_input(body: Mapping[str, Any]) -> bool:
     """Whether a body names things that are read and are not in it: images, files, a conversation, a stored prompt."""
     return bool(body.get("conversation") or body.get("prompt")) or any(
         text in _OPAQUE for text in texts(body["input"])

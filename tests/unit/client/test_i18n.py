@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kodo.client.messages import CLIENT, Catalogue, pick_lang
+from kodo.client.i18n import CLIENT, Catalogue, pick_lang
 
 
 def test_the_language_is_asked_for_then_set_then_the_locales(monkeypatch: pytest.MonkeyPatch) -> None:
