@@ -20,7 +20,7 @@ import typer
 
 from kodo import __version__
 from kodo.cli.exit_codes import CommandError, ExitCode
-from kodo.cli.files import write_whole
+from kodo.cli.files import write_atomically
 from kodo.cli.main import run
 from kodo.cli.options import JobOptions, job
 from kodo.cli.progress import Bar
@@ -101,7 +101,7 @@ def scorecard(
     if card.tests:
         output.result(page.plain(page.tests_table(card)) + "\n")
     if out is not None:
-        write_whole(out, page.markdown(card, _circumstances(jobs, no_model, size, limit, options)))
+        write_atomically(out, page.markdown(card, _circumstances(jobs, no_model, size, limit, options)))
         output.note("written", path=out)
     return ExitCode.DONE
 

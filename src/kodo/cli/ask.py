@@ -9,11 +9,11 @@ import typer
 
 from kodo.cli.context import build_prompt, read_piped
 from kodo.cli.exit_codes import CommandError, ExitCode
-from kodo.cli.files import write_whole
+from kodo.cli.files import write_atomically
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
-from kodo.cli.spending import describe_estimate, tell_spending
+from kodo.cli.spending import describe_estimate, print_spending
 from kodo.client.answer import Answer
 from kodo.client.i18n import Catalogue
 from kodo.client.request_plan import CallOptions
@@ -78,7 +78,7 @@ def ask(
             answer = _streamed(session, question, call, output, code=code)
             if code:
                 _only_code(answer, output)
-        tell_spending(answer, output)
+        print_spending(answer, output)
     return ExitCode.DONE if answer.status == "completed" else ExitCode.PARTIAL
 
 
@@ -118,5 +118,5 @@ def _deliver(text: str, out: Path | None, output: Output) -> None:
     if out is None:
         output.result(text.rstrip("\n"))
         return
-    write_whole(out, text.rstrip("\n") + "\n")
+    write_atomically(out, text.rstrip("\n") + "\n")
     output.note("written", path=out)

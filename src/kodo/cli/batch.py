@@ -106,15 +106,17 @@ def run(
             report = asyncio.run(_submit(source, out, options, output))
         else:
             limits = Limits(concurrency or Limits().concurrency, rpm, tpm)
-            report = asyncio.run(_work(source, out, limits, options, output))
+            report = asyncio.run(_run_directly(source, out, limits, options, output))
     except BatchInputError as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")) from error
-    return _conclude(report, output)
+    return _report_end(report, output)
 
 
-async def _work(source: Path, out: Path, limits: Limits, options: JobOptions, output: Output) -> BatchReport:
+async def _run_directly(
+    source: Path, out: Path, limits: Limits, options: JobOptions, output: Output
+) -> BatchReport:
     stop = asyncio.Event()
     async with options.async_session("batch") as session:
         with progress_bar(output) as show, _first_interrupt_stops(stop, output):
@@ -148,7 +150,7 @@ def _first_interrupt_stops(stop: asyncio.Event, output: Output) -> Iterator[None
         loop.remove_signal_handler(signal.SIGINT)
 
 
-def _conclude(report: BatchReport, output: Output) -> ExitCode:
+def _report_end(report: BatchReport, output: Output) -> ExitCode:
     """Tell how it ended, on stderr; the code says the same to a script."""
     end = report.progress
     output.warn(

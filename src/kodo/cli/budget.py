@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
-from kodo.cli.options import LangOption, speaking
+from kodo.cli.options import LangOption, make_output
 from kodo.cli.registry import new_app
 from kodo.cli.tables import Row, as_json, as_table
 from kodo.client.budget import Scope, Windows
@@ -54,7 +54,7 @@ def set_(
     lang: LangOption = None,
 ) -> ExitCode:
     """Set the limit for each run, day (UTC), month (UTC) or repository."""
-    output = speaking(MESSAGES, lang)
+    output = make_output(MESSAGES, lang)
     try:
         usd = None if amount == "off" else Decimal(amount)
         with _ledger() as ledger:
@@ -74,7 +74,7 @@ def show(
     lang: LangOption = None,
 ) -> ExitCode:
     """Show each limit, what counts against it now (open reservations too), and what is left."""
-    output = speaking(MESSAGES, lang)
+    output = make_output(MESSAGES, lang)
     with _ledger() as ledger:
         rows = list(_rows(ledger))
     if format == "json":

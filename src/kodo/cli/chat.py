@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kodo.cli.chat_repl import MESSAGES, Repl
+from kodo.cli.chat_repl import MESSAGES, ChatRepl
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import JobOptions, job
 from kodo.cli.registry import new_app
@@ -51,14 +51,14 @@ def chat(
             )
         except ValueError as error:
             raise CommandError(str(error)) from error
-        repl = Repl(talk, output, dry_run=options.dry_run, keep_going=interactive)
-        for line in _typed() if interactive else sys.stdin:
-            if not repl.take(line):
+        repl = ChatRepl(talk, output, dry_run=options.dry_run, keep_going=interactive)
+        for line in _read_terminal() if interactive else sys.stdin:
+            if not repl.handle(line):
                 break
     return ExitCode.DONE
 
 
-def _typed() -> Iterator[str]:
+def _read_terminal() -> Iterator[str]:
     """Lines from the terminal, with the history of earlier chats; the prompt goes to stderr. Ends with Ctrl-D."""
     from prompt_toolkit import PromptSession  # here, because a pipe needs none of it
     from prompt_toolkit.history import FileHistory

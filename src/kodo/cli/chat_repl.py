@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kodo.cli.failures import as_command_error
-from kodo.cli.output import Output, tell
+from kodo.cli.output import Output, print_note
 from kodo.cli.spending import describe_estimate
 from kodo.client.errors import KodoError
 from kodo.client.i18n import Catalogue
@@ -55,7 +55,7 @@ _SHOWN = 60
 
 
 @dataclass
-class Repl:
+class ChatRepl:
     """One conversation. `dry_run` estimates turns instead of sending them; `keep_going` survives failed turns."""
 
     chat: Chat
@@ -63,7 +63,7 @@ class Repl:
     dry_run: bool = False
     keep_going: bool = True
 
-    def take(self, line: str) -> bool:
+    def handle(self, line: str) -> bool:
         """Take one line in: a command, a turn, or nothing. False when the user wants to leave.
 
         Raises CommandError for a turn that failed, unless the conversation is to keep going.
@@ -104,7 +104,7 @@ class Repl:
             failure = as_command_error(error)
             if not self.keep_going:
                 raise failure from error
-            tell(failure.message)
+            print_note(failure.message)
 
     def _stream(self, text: str) -> None:
         """Show one answer as it is written; its line is ended also when it breaks off."""
@@ -146,7 +146,7 @@ class Repl:
         try:
             self.chat.save(name)
         except (ValueError, OSError) as error:
-            tell(str(error))
+            print_note(str(error))
         else:
             self.output.warn("saved", name=name)
 

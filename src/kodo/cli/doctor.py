@@ -9,7 +9,7 @@ import typer
 
 from kodo.cli.doctor_checks import MESSAGES, all_checks
 from kodo.cli.exit_codes import ExitCode
-from kodo.cli.options import BaseUrlOption, LangOption, ModelOption, ProfileOption, speaking
+from kodo.cli.options import BaseUrlOption, LangOption, ModelOption, ProfileOption, make_output
 from kodo.cli.registry import new_app
 from kodo.cli.tables import as_json
 
@@ -30,7 +30,7 @@ def doctor(
 
     The exit code is that of the first check that failed; warnings do not count.
     """
-    output = speaking(MESSAGES, lang)
+    output = make_output(MESSAGES, lang)
     checks = []
     for check in all_checks(base_url, profile, model, output):
         checks.append(check)

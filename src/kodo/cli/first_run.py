@@ -10,12 +10,12 @@ import typer
 PROMPT = "Write a Python function that adds two numbers."
 
 
-async def say_where(url: str) -> None:
+async def announce(url: str) -> None:
     """One line that says where the server is."""
     typer.echo(f"kodo serves {url}/v1 (Ctrl-C stops it)", err=True)
 
 
-async def greet(url: str) -> None:
+async def show_first_answer(url: str) -> None:
     """Ask the server that has just started for a first answer, as any client would."""
     import httpx2
 

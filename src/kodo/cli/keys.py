@@ -23,7 +23,7 @@ app = new_app(
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def _as_command_error() -> Iterator[None]:
     try:
         yield
     except (admin.NotFound, admin.StoreFailed) as error:
@@ -48,7 +48,7 @@ def create(
     ] = None,
 ) -> None:
     """Make a key and print it. It is shown this once: only its hash is stored."""
-    with _one_line():
+    with _as_command_error():
         key, row = admin.create_key(
             kodo_home(),
             name=name,
@@ -64,7 +64,7 @@ def create(
 @app.command("list")
 def list_(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Every key: its id, name, project, first and last characters, and whether it is revoked."""
-    with _one_line():
+    with _as_command_error():
         keys = admin.list_keys(kodo_home())
     rows = [
         {
@@ -89,7 +89,7 @@ def list_(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="An id of kodo keys list.")]) -> None:
     """Revoke a key, at once and for ever. Revoking the last one does not open the server again."""
-    with _one_line():
+    with _as_command_error():
         row = admin.revoke_key(kodo_home(), key_id)
     sys.stderr.write(f"revoked {row.id} ({row.hint})\n")
 

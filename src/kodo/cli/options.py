@@ -26,7 +26,7 @@ import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.failures import as_command_error
-from kodo.cli.output import Output, tell
+from kodo.cli.output import Output, print_note
 from kodo.client.budget import Budget
 from kodo.client.errors import KodoError
 from kodo.client.i18n import Catalogue, Lang, pick_lang
@@ -49,7 +49,7 @@ LangOption = Annotated[
 """These four also by name, for commands that are no jobs; a job has them among its shared options."""
 
 
-def speaking(catalogue: Catalogue, lang: Lang | None, quiet: bool = False) -> Output:
+def make_output(catalogue: Catalogue, lang: Lang | None, quiet: bool = False) -> Output:
     """The streams of a command that speaks from `catalogue`.
 
     Raises CommandError where no language is asked for and KODO_LANG is neither en nor ja.
@@ -101,7 +101,7 @@ class JobOptions:
 
     def output(self, catalogue: Catalogue) -> Output:
         """The streams of this command, in its language, with its messages."""
-        return speaking(catalogue, self.lang, self.quiet)
+        return make_output(catalogue, self.lang, self.quiet)
 
     def session(self, job: str) -> Session:
         """A session for the calls of a job, under whose name they are in the ledger. Use it with `with`.
@@ -130,7 +130,7 @@ class JobOptions:
             "record": self.record,
             "replay": self.replay,
             "job": job,
-            "on_note": _ignore if self.quiet else tell,
+            "on_note": _ignore if self.quiet else print_note,
         }
 
 

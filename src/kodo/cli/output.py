@@ -37,14 +37,14 @@ class Output:
     def note(self, key: str, **values: object) -> None:
         """Write one line of chatter to stderr, unless the command is quiet."""
         if not self.quiet:
-            tell(self.say(key, **values))
+            print_note(self.say(key, **values))
 
     def warn(self, key: str, **values: object) -> None:
         """Write one line to stderr that the user should not miss."""
-        tell(self.say(key, **values))
+        print_note(self.say(key, **values))
 
 
-def tell(line: str) -> None:
+def print_note(line: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()

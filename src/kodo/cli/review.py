@@ -11,7 +11,7 @@ import typer
 
 from kodo.cli.context import read_text
 from kodo.cli.exit_codes import CommandError, ExitCode
-from kodo.cli.files import write_whole
+from kodo.cli.files import write_atomically
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
@@ -156,7 +156,7 @@ def review(
     if write_baseline is not None:
         from kodo.jobs.report.jsonfile import baseline as render_baseline
 
-        write_whole(write_baseline, render_baseline(report))
+        write_atomically(write_baseline, render_baseline(report))
         output.note("written", path=write_baseline)
     return _exit_code(report, fail_on, fail_on_opinions, output)
 
@@ -262,7 +262,7 @@ def _deliver(report: ReviewReport, outputs: list[tuple[str, Path | None]], outpu
 
     for name, file in outputs:
         if file is not None:
-            write_whole(file, FORMATS[name](report))
+            write_atomically(file, FORMATS[name](report))
             output.note("written", path=file)
         elif name == "text" and sys.stdout.isatty():
             width = shutil.get_terminal_size().columns

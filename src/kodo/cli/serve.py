@@ -34,7 +34,7 @@ def serve(
     """Serve the Responses API and its siblings until Ctrl-C."""
     import pydantic
 
-    from kodo.cli.first_run import greet, say_where
+    from kodo.cli.first_run import announce, show_first_answer
     from kodo.server import config
     from kodo.server.http.serve import Refused
     from kodo.server.http.serve import serve as run
@@ -44,7 +44,7 @@ def serve(
         settings = config.load(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
         if model is not None:
             settings = config.with_model(settings, model)
-        run(settings, greet if hello else say_where)
+        run(settings, show_first_answer if hello else announce)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

@@ -68,7 +68,7 @@ def describe_estimate(estimate: Estimate, output: Output) -> str:
     return "\n".join(lines)
 
 
-def tell_spending(answer: Answer, output: Output) -> None:
+def print_spending(answer: Answer, output: Output) -> None:
     """One note on stderr after an answer: tokens, dollars, seconds; a warning where a limit cut the answer."""
     notes = output.using(MESSAGES)
     free = answer.usd == 0 and answer.cost.list_usd

@@ -20,7 +20,7 @@ app = new_app("What the server has stored. Each works beside a running server.")
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def _as_command_error() -> Iterator[None]:
     try:
         yield
     except admin.StoreFailed as error:
@@ -30,7 +30,7 @@ def _one_line() -> Iterator[None]:
 @app.command()
 def stats(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """Rows by table, bytes on disk, schema version."""
-    with _one_line():
+    with _as_command_error():
         found = admin.stats(kodo_home())
     if json:
         typer.echo(as_json(found))
@@ -51,7 +51,7 @@ def prune(
 
     Threads go as the setting thread_days says.
     """
-    with _one_line():
+    with _as_command_error():
         settings = load()
         counts = admin.prune(
             kodo_home(), settings.retention_days if days is None else days, settings.thread_days
@@ -64,7 +64,7 @@ def export(
     project: Annotated[str | None, typer.Option(help="Of one project. Default: of all.")] = None,
 ) -> None:
     """Write responses, conversations and other objects to stdout, one JSON object a line."""
-    with _one_line():
+    with _as_command_error():
         for line in admin.export(kodo_home(), project):
             sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()

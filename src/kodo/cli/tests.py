@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
-from kodo.cli.files import write_whole
+from kodo.cli.files import write_atomically
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
@@ -167,7 +167,7 @@ def _deliver(
     elif report.text:
         was_there = file.exists()
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(file, report.text)
+        write_atomically(file, report.text)
         output.note("merged" if was_there else "written", path=file)
     else:
         output.warn("nothing")
@@ -180,5 +180,5 @@ def _deliver(
         if where is None:
             output.result(render[name](report), end="")
         else:
-            write_whole(where, render[name](report))
+            write_atomically(where, render[name](report))
             output.note("written", path=where)

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
-from kodo.cli.files import write_whole
-from kodo.cli.options import LangOption, speaking
+from kodo.cli.files import write_atomically
+from kodo.cli.options import LangOption, make_output
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
 from kodo.cli.tables import as_csv, as_json, as_table
@@ -62,7 +62,7 @@ def usage(
     lang: LangOption = None,
 ) -> ExitCode:
     """Say what was called and what it cost: by day, model, job or repository, as a table, JSON, CSV or a plot."""
-    output = speaking(MESSAGES, lang)
+    output = make_output(MESSAGES, lang)
     if format == "png" and out is None:
         raise CommandError(output.say("png_needs_file"))
     try:
@@ -82,7 +82,7 @@ def usage(
     if format == "png":
         _plot(rows, by, out)
     else:
-        write_whole(out, _text(rows, by, format, output) + "\n")
+        write_atomically(out, _text(rows, by, format, output) + "\n")
     output.note("written", path=out)
     return ExitCode.DONE
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kodo.cli.usage_report import UsageRow
 
-_MOST_BARS = 40
+_MAX_BARS = 40
 
 
 def plot_usage(rows: list[UsageRow], by: str, path: Path) -> None:
@@ -19,7 +19,7 @@ def plot_usage(rows: list[UsageRow], by: str, path: Path) -> None:
     matplotlib.use("Agg")  # no display: a server or a container draws as well
     from matplotlib.figure import Figure
 
-    shown = rows[-_MOST_BARS:]
+    shown = rows[-_MAX_BARS:]
     names = [row.key or "(none)" for row in shown]
     places = range(len(shown))
     figure = Figure(figsize=(max(6.4, 0.35 * len(shown)), 6.0), layout="constrained")

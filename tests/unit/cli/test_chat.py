@@ -10,7 +10,7 @@ import pytest
 from tests.faults.faults import Refuse
 from tests.faults.server import FaultServer
 
-from kodo.cli.chat_repl import MESSAGES, Repl
+from kodo.cli.chat_repl import MESSAGES, ChatRepl
 from kodo.cli.exit_codes import ExitCode
 from kodo.cli.main import run
 from kodo.cli.output import Output
@@ -129,8 +129,8 @@ def test_at_the_terminal_a_failed_turn_is_told_and_not_kept(capsys: pytest.Captu
         FaultServer(lambda call: Refuse(400) if call.text == "two" else None) as server,
         Session(base_url=server.base_url, api_key="k") as session,
     ):
-        repl = Repl(Chat(session), Output(MESSAGES, "en"))
-        assert [repl.take(line) for line in ("one", "two", "three", "/quit")] == [True, True, True, False]
+        repl = ChatRepl(Chat(session), Output(MESSAGES, "en"))
+        assert [repl.handle(line) for line in ("one", "two", "three", "/quit")] == [True, True, True, False]
     assert capsys.readouterr().out == "echo: one\necho: three\n"
     assert server.record.calls[2].body["previous_response_id"] == "resp_1"
 
@@ -148,9 +148,9 @@ def test_ctrl_c_stops_the_answer_and_not_the_chat(
 
         with monkeypatch.context() as patch:
             patch.setattr(Chat, "stream", interrupted)
-            repl = Repl(talk, Output(MESSAGES, "ja"))
-            assert repl.take("one")
-        assert repl.take("two")
+            repl = ChatRepl(talk, Output(MESSAGES, "ja"))
+            assert repl.handle("one")
+        assert repl.handle("two")
     captured = capsys.readouterr()
     assert captured.out == "half an \necho: two\n"
     assert "中断しました" in captured.err
