@@ -14,7 +14,7 @@ from openai.types.chat import completion_create_params as chat_params
 from tests.paths import DOCS
 from tests.serving import MODEL, served, settings
 
-from kodo.server.http.chat.request import chat_request
+from kodo.server.http.chat.request_translation import chat_request
 from kodo.server.wire.chat import REFUSED, ChatRequest
 from kodo.server.wire.decode import BadBody
 from kodo.server.wire.embeddings import EmbeddingsRequest

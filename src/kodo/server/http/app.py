@@ -15,22 +15,22 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from kodo.server.config import Settings
-from kodo.server.http.assistants.desk import Runs
+from kodo.server.http.assistants.manager import Runs
 from kodo.server.http.backends import Resources, open_resources
-from kodo.server.http.batches.desk import Batches
-from kodo.server.http.batches.endpoints import ENDPOINTS
-from kodo.server.http.batches.tally import Tally
+from kodo.server.http.batches.handlers import ENDPOINTS
+from kodo.server.http.batches.manager import Batches
+from kodo.server.http.batches.metrics import Tally
 from kodo.server.http.bodies import ClientDisconnect, on_disconnect
 from kodo.server.http.errors import on_bug, on_http, on_known
 from kodo.server.http.files.blobs import Blobs
-from kodo.server.http.files.parts import Uploads
-from kodo.server.http.files.shelf import Files
+from kodo.server.http.files.manager import Files
+from kodo.server.http.files.upload_manager import Uploads
 from kodo.server.http.guard import Guard, RequestId
 from kodo.server.http.idempotency import Idempotency
 from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.limits import Limits
 from kodo.server.http.metrics import Metrics
-from kodo.server.http.responses import SKIPPED
+from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.retention import RetentionPolicy, prune, prune_periodically
 from kodo.server.http.routes import ROUTES
 from kodo.server.http.state import State

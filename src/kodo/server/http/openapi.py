@@ -21,7 +21,7 @@ from kodo.server.http import conversations, openapi_types
 from kodo.server.http.bodies import json_response
 from kodo.server.http.errors import STATUS, Envelope
 from kodo.server.http.openapi_types import Listed
-from kodo.server.http.realtime import secrets
+from kodo.server.http.realtime.endpoints import CreateSecret
 from kodo.server.wire import assistants, batches, chat, embeddings, files, legacy
 from kodo.server.wire.items import InputItem, Item
 from kodo.server.wire.request import CompactRequest, CreateResponse, Metadata
@@ -171,7 +171,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/batches/{batch_id}"): Operation("How far one is.", None, batches.Batch),
     ("POST", "/v1/batches/{batch_id}/cancel"): Operation("Stop it.", None, batches.Batch),
     ("POST", "/v1/realtime/client_secrets"): Operation(
-        "A short-lived key for a realtime session.", secrets.CreateSecret, openapi_types.ClientSecret
+        "A short-lived key for a realtime session.", CreateSecret, openapi_types.ClientSecret
     ),
     ("POST", "/v1/assistants"): Operation(
         "Create an assistant.", assistants.CreateAssistant, assistants.Assistant

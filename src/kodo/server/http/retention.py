@@ -12,9 +12,9 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kodo.server.http.assistants.papers import THREAD
-from kodo.server.http.batches import job as batches
-from kodo.server.http.chat.completions import KIND as COMPLETION
+from kodo.server.http.assistants.documents import THREAD
+from kodo.server.http.batches import worker as batches
+from kodo.server.http.chat.endpoints.chat_completions import KIND as COMPLETION
 from kodo.server.http.idempotency import KEPT_SECONDS
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import RetentionRule

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from kodo.server.http import conversations, embeddings, health, models, openapi, responses, websocket
-from kodo.server.http.assistants import assistants, messages, runs, steps, threads
-from kodo.server.http.batches import batches
-from kodo.server.http.chat import completions, legacy
-from kodo.server.http.files import files, uploads
-from kodo.server.http.realtime import secrets
-from kodo.server.http.realtime import socket as realtime
+from kodo.server.http import conversations, embeddings, health, models, openapi
+from kodo.server.http.assistants.endpoints import assistants, messages, runs, steps, threads
+from kodo.server.http.batches import endpoints as batches
+from kodo.server.http.chat.endpoints import chat_completions, completions
+from kodo.server.http.files.endpoints import files, uploads
+from kodo.server.http.realtime import endpoints as realtime
+from kodo.server.http.responses import endpoints as responses
+from kodo.server.http.responses import websocket
 
 ROUTES: tuple[BaseRoute, ...] = (
     Route("/health", health.health, methods=["GET"]),
@@ -19,7 +20,7 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/openapi.json", openapi.openapi, methods=["GET"]),
     Route("/v1/models", models.list_models, methods=["GET"]),
     Route("/v1/models/{model:path}", models.retrieve_model, methods=["GET"]),
-    WebSocketRoute("/v1/responses", websocket.responses),
+    WebSocketRoute("/v1/responses", websocket.connect),
     Route("/v1/responses", responses.create, methods=["POST"]),
     Route("/v1/responses/input_tokens", responses.input_tokens, methods=["POST"]),
     Route("/v1/responses/compact", responses.compact, methods=["POST"]),
@@ -27,12 +28,12 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/v1/responses/{response_id}", responses.delete, methods=["DELETE"]),
     Route("/v1/responses/{response_id}/cancel", responses.cancel, methods=["POST"]),
     Route("/v1/responses/{response_id}/input_items", responses.input_items, methods=["GET"]),
-    Route("/v1/chat/completions", completions.create, methods=["POST"]),
-    Route("/v1/chat/completions", completions.list_stored, methods=["GET"]),
-    Route("/v1/chat/completions/{completion_id}", completions.retrieve, methods=["GET"]),
-    Route("/v1/chat/completions/{completion_id}", completions.update, methods=["POST"]),
-    Route("/v1/chat/completions/{completion_id}", completions.delete, methods=["DELETE"]),
-    Route("/v1/chat/completions/{completion_id}/messages", completions.messages, methods=["GET"]),
+    Route("/v1/chat/completions", chat_completions.create, methods=["POST"]),
+    Route("/v1/chat/completions", chat_completions.list_stored, methods=["GET"]),
+    Route("/v1/chat/completions/{completion_id}", chat_completions.retrieve, methods=["GET"]),
+    Route("/v1/chat/completions/{completion_id}", chat_completions.update, methods=["POST"]),
+    Route("/v1/chat/completions/{completion_id}", chat_completions.delete, methods=["DELETE"]),
+    Route("/v1/chat/completions/{completion_id}/messages", chat_completions.messages, methods=["GET"]),
     Route("/v1/files", files.create, methods=["POST"]),
     Route("/v1/files", files.list_files, methods=["GET"]),
     Route("/v1/files/{file_id}", files.retrieve, methods=["GET"]),
@@ -43,8 +44,8 @@ ROUTES: tuple[BaseRoute, ...] = (
     Route("/v1/uploads/{upload_id}/complete", uploads.complete, methods=["POST"]),
     Route("/v1/uploads/{upload_id}/cancel", uploads.cancel, methods=["POST"]),
     WebSocketRoute("/v1/realtime", realtime.connect),
-    Route("/v1/realtime/client_secrets", secrets.create, methods=["POST"]),
-    Route("/v1/completions", legacy.create, methods=["POST"]),
+    Route("/v1/realtime/client_secrets", realtime.create_client_secret, methods=["POST"]),
+    Route("/v1/completions", completions.create, methods=["POST"]),
     Route("/v1/embeddings", embeddings.create, methods=["POST"]),
     Route("/v1/batches", batches.create, methods=["POST"]),
     Route("/v1/batches", batches.list_batches, methods=["GET"]),

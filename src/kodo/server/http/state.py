@@ -8,11 +8,11 @@ from typing import cast
 from starlette.requests import HTTPConnection, Request
 
 from kodo.server.config import Settings
-from kodo.server.http.assistants.desk import Runs
-from kodo.server.http.batches.desk import Batches
+from kodo.server.http.assistants.manager import Runs
+from kodo.server.http.batches.manager import Batches
 from kodo.server.http.bodies import read_body
-from kodo.server.http.files.parts import Uploads
-from kodo.server.http.files.shelf import Files
+from kodo.server.http.files.manager import Files
+from kodo.server.http.files.upload_manager import Uploads
 from kodo.server.http.keys import Caller, Secrets
 from kodo.server.http.limits import Limits
 from kodo.server.http.metrics import Metrics

@@ -1,7 +1,7 @@
 """``/v1/assistants`` and ``/v1/threads`` as openai-python 3.54 has them (``client.beta``), version 2 of that API.
 
 What only the hosted service could run (``code_interpreter``, ``file_search`` and the resources and attachments that
-serve them) has no type here: it is refused by name, in :mod:`kodo.server.http.assistants.translate`.
+serve them) has no type here: it is refused by name, in :mod:`kodo.server.http.assistants.request_translation`.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ from tests.paths import DOCS
 from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.http.test_access import make_key
 
-from kodo.server.http.assistants import translate
-from kodo.server.http.assistants.job import MOVES
+from kodo.server.http.assistants import request_translation
+from kodo.server.http.assistants.worker import MOVES
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -692,9 +692,11 @@ def test_a_run_is_translated_with_everything_it_sets() -> None:
         "parallel_tool_calls": False, "metadata": {"a": "b"}, "max_completion_tokens": 5, "max_prompt_tokens": 6,
         "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
     }  # fmt: skip
-    run = translate.new_run(translate.body(raw, wire.CreateRun), assistant, "thread_1", "run_1", 10.0, 600)
+    run = request_translation.new_run(
+        request_translation.body(raw, wire.CreateRun), assistant, "thread_1", "run_1", 10.0, 600
+    )
     assert (run.instructions, run.expires_at) == ("Be kind.\n\nAnd brief.", 610)
-    made = msgspec.to_builtins(translate.request(run, most=4, forced=True))
+    made = msgspec.to_builtins(request_translation.request(run, most=4, forced=True))
     expected = {
         "model": "b", "instructions": "Be kind.\n\nAnd brief.", "temperature": 0.2, "top_p": 0.3, "store": False,
         "parallel_tool_calls": False, "max_output_tokens": 4, "tool_choice": {"type": "function", "name": "add"},
@@ -702,7 +704,7 @@ def test_a_run_is_translated_with_everything_it_sets() -> None:
     }  # fmt: skip
     assert {name: made[name] for name in expected} == expected
     assert (made["tools"][0]["name"], made["text"]["format"]["schema"]) == ("add", {"type": "object"})
-    later = translate.request(run, most=4, forced=False)
+    later = request_translation.request(run, most=4, forced=False)
     assert later.tool_choice == "auto"
 
 

@@ -16,7 +16,7 @@ from tests.unit.server.http.test_access import make_key
 from tests.unit.server.http.test_files import Later, on_disk
 
 from kodo.server.engines.scripted import Script, ScriptedEngine
-from kodo.server.http.batches import source
+from kodo.server.http.batches import input_file
 from kodo.server.http.batches.results import Results
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, StoreFailed
 from kodo.server.wire.batches import LineError, ResultLine
@@ -220,11 +220,11 @@ async def test_an_input_without_requests_or_for_a_model_that_is_not_here_fails(t
 
 async def test_limits_of_lines_and_requests_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More requests than allowed, and a line that is too long, which does not fill the memory."""
-    monkeypatch.setattr(source, "MOST_REQUESTS", 3)
+    monkeypatch.setattr(input_file, "MOST_REQUESTS", 3)
     path = tmp_path / "in.jsonl"
 
     def errors() -> list[tuple[str, int | None]]:
-        found = source.survey(path, endpoint=RESPONSES, models=[MODEL], longest=1000)
+        found = input_file.survey(path, endpoint=RESPONSES, models=[MODEL], longest=1000)
         return [(one.code, one.line) for one in found.errors]
 
     path.write_bytes(jsonl(*(line(str(n)) for n in range(3))))
@@ -460,7 +460,7 @@ async def test_a_full_disk_stops_a_batch_until_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A result that could not be written is no result: the request is run again, once, and nothing is lost."""
-    monkeypatch.setattr("kodo.server.http.batches.job._PAUSES", (0.05, 0.05))
+    monkeypatch.setattr("kodo.server.http.batches.worker._PAUSES", (0.05, 0.05))
     add = Results.add
     refused = []
 
@@ -498,7 +498,7 @@ async def test_results_survive_a_torn_line_wherever_it_is_torn(tmp_path: Path) -
     for cut in range(first, len(whole)):
         errors.write_bytes(whole[:cut])
         results = Results(output, errors)
-        assert results.done == {source.key("a")}
+        assert results.done == {input_file.key("a")}
         await results.add(_result("b"))
         await results.add(_result("a"))
         results.close()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.serving import MODEL, Served, script, served, settings
 
-from kodo.server.http.chat.request import items
+from kodo.server.http.chat.request_translation import items
 from kodo.server.wire.items import FunctionCall, Message, text_of
 
 TOOL = {

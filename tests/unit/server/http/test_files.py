@@ -19,7 +19,7 @@ from tests.serving import MODEL, Served, served, settings
 from tests.unit.server.http.test_access import make_key
 
 from kodo.server.config import LimitSettings
-from kodo.server.http.files import files as endpoints
+from kodo.server.http.files.endpoints import files as endpoints
 from kodo.server.lifecycle.records import DocumentRow
 
 BYTES = os.urandom(3 * 2**20 + 17) + b"\r\n--boundary\r\n"

@@ -1,27 +1,37 @@
-"""The endpoints that a batch may name, and the functions behind them."""
+"""``/v1/batches``: create, retrieve, cancel, list."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from starlette.requests import Request
+from starlette.responses import Response
 
-from kodo.server.http import embeddings, responses
-from kodo.server.http.batches.asking import Answered
-from kodo.server.http.chat import completions, legacy
-from kodo.server.lifecycle.plan import CallContext
-from kodo.server.lifecycle.service import Service
+from kodo.server.http.bodies import json_response
+from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.state import get_caller, get_state, json_body
+from kodo.server.wire.batches import CreateBatch
 from kodo.server.wire.decode import convert
-from kodo.server.wire.embeddings import EmbeddingsRequest, EmbeddingsResponse
 
 
-async def _embedded(service: Service, call: CallContext, raw: Mapping[str, object]) -> EmbeddingsResponse:
-    body: EmbeddingsRequest = convert(dict(raw), EmbeddingsRequest)
-    return await embeddings.embed(service, call.owner, body, call.priority)
+async def create(request: Request) -> Response:
+    """``POST /v1/batches``."""
+    body: CreateBatch = convert(await json_body(request), CreateBatch)
+    return json_response(await get_state(request).batches.create(get_caller(request).owner, body))
 
 
-ENDPOINTS: Final[Mapping[str, Answered]] = {
-    "/v1/responses": responses.answered,
-    "/v1/chat/completions": completions.answered,
-    "/v1/completions": legacy.answered,
-    "/v1/embeddings": _embedded,
-}
+async def retrieve(request: Request) -> Response:
+    """``GET /v1/batches/{id}``."""
+    batches = get_state(request).batches
+    return json_response(await batches.get(get_caller(request).owner, request.path_params["batch_id"]))
+
+
+async def cancel(request: Request) -> Response:
+    """``POST /v1/batches/{id}/cancel``."""
+    batches = get_state(request).batches
+    return json_response(await batches.cancel(get_caller(request).owner, request.path_params["batch_id"]))
+
+
+async def list_batches(request: Request) -> Response:
+    """``GET /v1/batches``."""
+    page = page_of(query_of(request, ("after", "limit")))
+    found, more = await get_state(request).batches.list(get_caller(request).owner, page)
+    return json_response(wire_list(found, [batch.id for batch in found], more))

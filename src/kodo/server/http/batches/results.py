@@ -15,7 +15,7 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
-from kodo.server.http.batches.source import key
+from kodo.server.http.batches.input_file import key
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.wire.batches import ResultLine
 from kodo.server.wire.response import InputTokensDetails, OutputTokensDetails, ResponseUsage

@@ -7,8 +7,8 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.assistants import papers, translate
-from kodo.server.http.assistants.papers import ASSISTANT
+from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.documents import ASSISTANT
 from kodo.server.http.bodies import json_response
 from kodo.server.http.pagination import page_of, query_of, wire_list
 from kodo.server.http.state import get_caller, get_state, json_body
@@ -21,14 +21,14 @@ PAGE = ("after", "before", "limit", "order")
 async def create(request: Request) -> Response:
     """``POST /v1/assistants``."""
     state, owner = get_state(request), get_caller(request).owner
-    body = translate.body(await json_body(request), wire.CreateAssistant)
+    body = request_translation.body(await json_body(request), wire.CreateAssistant)
     state.service.backend(body.model)
     now = state.service.clock.now()
     blank = wire.Assistant(
         id=state.service.ids.new("asst"), created_at=int(now), model=body.model, metadata={}
     )
     value = _with(blank, body)
-    await state.store.put_document(papers.row_of(ASSISTANT, owner, value, at=now))
+    await state.store.put_document(documents.row_of(ASSISTANT, owner, value, at=now))
     return json_response(value)
 
 
@@ -40,11 +40,11 @@ async def retrieve(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """``POST /v1/assistants/{id}``."""
     state = get_state(request)
-    body = translate.body(await json_body(request), wire.UpdateAssistant)
+    body = request_translation.body(await json_body(request), wire.UpdateAssistant)
     row = await _found(request)
     value = _with(msgspec.json.decode(row.body, type=wire.Assistant), body)
     state.service.backend(value.model)
-    return json_response(await papers.changed(state.store, row, value))
+    return json_response(await documents.changed(state.store, row, value))
 
 
 async def delete(request: Request) -> Response:
@@ -62,7 +62,7 @@ async def list_assistants(request: Request) -> Response:
 
 
 async def _found(request: Request) -> DocumentRow:
-    return await papers.found(
+    return await documents.found(
         get_state(request).store, ASSISTANT, get_caller(request).owner, request.path_params["assistant_id"]
     )
 

@@ -17,11 +17,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from kodo.server.http.batches.asking import Answered, ask
+from kodo.server.http.batches.execution import Answered, ask
+from kodo.server.http.batches.input_file import Requests, survey
+from kodo.server.http.batches.metrics import Tally
 from kodo.server.http.batches.results import Results
-from kodo.server.http.batches.source import Requests, survey
-from kodo.server.http.batches.tally import Tally
-from kodo.server.http.files.shelf import Files
+from kodo.server.http.files.manager import Files
 from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.service import Service

@@ -1,4 +1,4 @@
-"""The endpoint ``/v1/realtime``: client events in, server events out, one response of the conversation at a time."""
+"""The life of one realtime session: client events in, server events out, one response of the conversation at a time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 from starlette.websockets import WebSocket
 
-from kodo.server.http.errors import error_response, translate
+from kodo.server.http.errors import translate
 from kodo.server.http.keys import Caller
 from kodo.server.http.limits import Ticket
-from kodo.server.http.realtime.events import Translator
-from kodo.server.http.realtime.session import (
+from kodo.server.http.realtime.event_translation import Translator
+from kodo.server.http.realtime.session_config import (
     Config,
     Conversation,
     ResponseConfig,
@@ -23,8 +23,8 @@ from kodo.server.http.realtime.session import (
     updated,
     wire_item,
 )
-from kodo.server.http.sockets import frames, send, serve_connection
-from kodo.server.http.state import State, get_caller, get_state
+from kodo.server.http.sockets import frames, send
+from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
@@ -33,27 +33,9 @@ from kodo.server.wire.decode import BadBody, convert, json_object
 from kodo.server.wire.items import Message, Reasoning
 
 
-async def connect(socket: WebSocket) -> None:
-    """The endpoint. ``?model=`` names the model; a short-lived key brings its own session."""
-    state, caller = get_state(socket), get_caller(socket)
-    secret = state.secrets.find(socket.headers.get("authorization"))
-    name = socket.query_params.get("model")
-    config = (
-        convert(secret.session, Config)
-        if secret is not None
-        else Config(model=name or next(iter(state.models)))
-    )
-    try:
-        state.service.backend(config.model)
-    except KodoError as error:
-        await socket.send_denial_response(error_response(error))
-        return
-    offered = socket.scope.get("subprotocols") or []
-    await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
-    await serve_connection(socket, _Session(socket, state, caller, config), state.settings.connection_seconds)
+class RealtimeSession:
+    """One connection to the Realtime API, from its acceptance to its end."""
 
-
-class _Session:
     def __init__(self, socket: WebSocket, state: State, caller: Caller, config: Config) -> None:
         self._socket = socket
         self._state = state

@@ -13,9 +13,9 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from kodo.server.http.assistants import papers, translate
-from kodo.server.http.assistants.papers import KeptRun
-from kodo.server.http.assistants.stream import End, Told, Translator, ended_step, plus, run_usage
+from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.documents import KeptRun
+from kodo.server.http.assistants.event_translation import End, Told, Translator, ended_step, plus, run_usage
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.context import drop_oldest, new_row
 from kodo.server.lifecycle.errors import (
@@ -167,7 +167,7 @@ class Job:
                 for call_id in expected
             ]
             # an earlier submission may have been stored in part
-            await papers.clear_leftovers(self._service.store, self.owner, kept)
+            await documents.clear_leftovers(self._service.store, self.owner, kept)
             rows = (*kept.pending, *answers)
             await self._service.store.append_items(self.owner, kept.run.thread_id, rows)
             name, step = ended_step(_with_outputs(kept.step, given), "completed", self._now(), None)
@@ -203,7 +203,7 @@ class Job:
     async def set_metadata(self, body: wire.NewMetadata) -> wire.ThreadRun:
         """New metadata."""
         async with self._writing:
-            await self._write(papers.with_metadata(self.run, body))
+            await self._write(documents.with_metadata(self.run, body))
         return self.run
 
     # --- its work ---
@@ -255,7 +255,7 @@ class Job:
             most = run.max_completion_tokens - spent.completion_tokens
             if most < 1:
                 return End(status="incomplete", limit="max_completion_tokens")
-        request = translate.request(run, most=most, forced=not self._kept.called)
+        request = request_translation.request(run, most=most, forced=not self._kept.called)
         context = await self._context(request)
         if context is None:
             return End(status="incomplete", limit="max_prompt_tokens")
@@ -281,10 +281,10 @@ class Job:
         """What the model is shown of the thread. None: not even its last item fits ``max_prompt_tokens``."""
         run = self.run
         items = await self._service.store.all_items(self.owner, run.thread_id)
-        place = papers.behind(items, self._kept.stands_on)
+        place = documents.behind(items, self._kept.stands_on)
         before = tuple(items[:place])
         if run.truncation_strategy.last_messages is not None:
-            before = translate.last_messages(before, run.truncation_strategy.last_messages)
+            before = request_translation.last_messages(before, run.truncation_strategy.last_messages)
         shown = (*before, *items[place:])
         if run.max_prompt_tokens is None:
             return shown
@@ -368,7 +368,7 @@ class Job:
             try:
                 if end.status == "failed":
                     kept = msgspec.structs.replace(self._kept, **self._settled)
-                    await papers.clear_leftovers(self._service.store, self.owner, kept)
+                    await documents.clear_leftovers(self._service.store, self.owner, kept)
                 async with self._writing:
                     if self.run.status == "cancelling":
                         end = End(status="cancelled")
@@ -402,7 +402,9 @@ class Job:
         """An event; what it says is whole is on disk first."""
         _, value = told
         if isinstance(value, wire.ThreadMessage) and value.status != "in_progress":
-            row = papers.row_of(papers.MESSAGE, self.owner, value, parent=self.run.thread_id, at=self._now())
+            row = documents.row_of(
+                documents.MESSAGE, self.owner, value, parent=self.run.thread_id, at=self._now()
+            )
             await self._service.store.put_document(row)
         elif isinstance(value, wire.RunStep) and value.status != "in_progress":
             await self._keep_step(value)
@@ -411,13 +413,13 @@ class Job:
 
     async def _keep_step(self, step: wire.RunStep) -> None:
         store = self._service.store
-        row = await store.get_document(papers.STEP, self.owner, step.id)
+        row = await store.get_document(documents.STEP, self.owner, step.id)
         if row is not None:
-            await papers.changed(store, row, step)
+            await documents.changed(store, row, step)
         else:
             run_id = self.run.id
             await store.put_document(
-                papers.row_of(papers.STEP, self.owner, step, parent=run_id, at=self._now())
+                documents.row_of(documents.STEP, self.owner, step, parent=run_id, at=self._now())
             )
 
     async def _write(self, run: wire.ThreadRun, **changes: Any) -> None:

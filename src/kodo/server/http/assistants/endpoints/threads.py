@@ -6,7 +6,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.assistants import papers, translate
+from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.bodies import json_response
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.records import DocumentRow
@@ -15,7 +15,7 @@ from kodo.server.wire import assistants as wire
 
 async def create(request: Request) -> Response:
     """``POST /v1/threads``."""
-    body = translate.body(await json_body(request), wire.CreateThread)
+    body = request_translation.body(await json_body(request), wire.CreateThread)
     return json_response(await get_state(request).runs.new_thread(get_caller(request).owner, body))
 
 
@@ -26,10 +26,10 @@ async def retrieve(request: Request) -> Response:
 
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}``: its metadata."""
-    body = translate.body(await json_body(request), wire.NewMetadata)
+    body = request_translation.body(await json_body(request), wire.NewMetadata)
     row = await _found(request)
-    value = papers.with_metadata(msgspec.json.decode(row.body, type=wire.Thread), body)
-    return json_response(await papers.changed(get_state(request).store, row, value))
+    value = documents.with_metadata(msgspec.json.decode(row.body, type=wire.Thread), body)
+    return json_response(await documents.changed(get_state(request).store, row, value))
 
 
 async def delete(request: Request) -> Response:
@@ -40,6 +40,9 @@ async def delete(request: Request) -> Response:
 
 
 async def _found(request: Request) -> DocumentRow:
-    return await papers.found(
-        get_state(request).store, papers.THREAD, get_caller(request).owner, request.path_params["thread_id"]
+    return await documents.found(
+        get_state(request).store,
+        documents.THREAD,
+        get_caller(request).owner,
+        request.path_params["thread_id"],
     )

@@ -1,4 +1,4 @@
-"""``POST /v1/realtime/client_secrets``: a short-lived key, and the session that it begins with."""
+"""The WebSocket ``/v1/realtime``, and ``POST /v1/realtime/client_secrets``: a short-lived key with its session settings."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import msgspec
 from msgspec import Meta, Struct
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from kodo.server.http.bodies import json_response
+from kodo.server.http.errors import error_response
 from kodo.server.http.keys import Secret
-from kodo.server.http.realtime.session import Config, checked
+from kodo.server.http.realtime.session_config import Config, checked
+from kodo.server.http.realtime.worker import RealtimeSession
+from kodo.server.http.sockets import serve_connection
 from kodo.server.http.state import get_caller, get_state, json_body
+from kodo.server.lifecycle.errors import KodoError
 from kodo.server.wire.decode import convert
 
 DEFAULT_SECONDS = 600
@@ -32,7 +37,7 @@ class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     session: dict[str, Any] | None = None
 
 
-async def create(request: Request) -> Response:
+async def create_client_secret(request: Request) -> Response:
     """The endpoint."""
     state = get_state(request)
     body: CreateSecret = convert(await json_body(request), CreateSecret)
@@ -49,3 +54,25 @@ async def create(request: Request) -> Response:
         "expires_at": expires,
     }
     return json_response({"value": value, "expires_at": expires, "session": shown})
+
+
+async def connect(socket: WebSocket) -> None:
+    """The endpoint. ``?model=`` names the model; a short-lived key brings its own session."""
+    state, caller = get_state(socket), get_caller(socket)
+    secret = state.secrets.find(socket.headers.get("authorization"))
+    name = socket.query_params.get("model")
+    config = (
+        convert(secret.session, Config)
+        if secret is not None
+        else Config(model=name or next(iter(state.models)))
+    )
+    try:
+        state.service.backend(config.model)
+    except KodoError as error:
+        await socket.send_denial_response(error_response(error))
+        return
+    offered = socket.scope.get("subprotocols") or []
+    await socket.accept(subprotocol="realtime" if "realtime" in offered else None)
+    await serve_connection(
+        socket, RealtimeSession(socket, state, caller, config), state.settings.connection_seconds
+    )

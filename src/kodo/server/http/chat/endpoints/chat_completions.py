@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
-from kodo.server.http.chat import answer, serving
-from kodo.server.http.chat.request import chat_request
+from kodo.server.http.chat import pipeline, response_translation
+from kodo.server.http.chat.request_translation import chat_request
 from kodo.server.http.pagination import matching, page_of, query_of, wire_list
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import NotFound
@@ -31,12 +31,12 @@ _encode = msgspec.json.Encoder().encode
 
 async def create(request: Request) -> Response:
     """``POST /v1/chat/completions``."""
-    return await serving.serve(_FAMILY, request)
+    return await pipeline.serve(_FAMILY, request)
 
 
 async def answered(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
-    """See :func:`kodo.server.http.chat.serving.answered`."""
-    return await serving.answered(_FAMILY, service, call, raw)
+    """See :func:`kodo.server.http.chat.pipeline.answered`."""
+    return await pipeline.answered(_FAMILY, service, call, raw)
 
 
 async def _whole(
@@ -66,15 +66,15 @@ async def _frames(
             service_tier=runs[0].response.service_tier,
         )
 
-    async for choices in serving.merged(runs):
+    async for choices in pipeline.merged(runs):
         yield [chunk((choice,)) for choice in choices]
     if with_usage:
-        yield [chunk((), answer.usage([run.response.usage for run in runs]))]
+        yield [chunk((), response_translation.usage([run.response.usage for run in runs]))]
     if body.store:
         await _keep(service, owner, body, _completion(completion_id, body, runs))
 
 
-_FAMILY = serving.Family(parse=chat_request, requests=lambda body: [body], whole=_whole, frames=_frames)
+_FAMILY = pipeline.Family(parse=chat_request, requests=lambda body: [body], whole=_whole, frames=_frames)
 
 
 def _new_id() -> str:
@@ -86,8 +86,8 @@ def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run])
         id=completion_id,
         created=runs[0].response.created_at,
         model=body.model,
-        choices=tuple(answer.choice(index, run.response) for index, run in enumerate(runs)),
-        usage=answer.usage([run.response.usage for run in runs]),
+        choices=tuple(response_translation.choice(index, run.response) for index, run in enumerate(runs)),
+        usage=response_translation.usage([run.response.usage for run in runs]),
         service_tier=runs[0].response.service_tier,
         metadata=dict(body.metadata) if body.metadata is not None else UNSET,
     )

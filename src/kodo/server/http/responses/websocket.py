@@ -41,7 +41,7 @@ _REMEMBERED = 128
 _LANE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 
 
-async def responses(socket: WebSocket) -> None:
+async def connect(socket: WebSocket) -> None:
     """The endpoint. Where WebSockets are switched off the upgrade is answered 426 at once: clients fall back."""
     state = get_state(socket)
     if not state.settings.websockets:

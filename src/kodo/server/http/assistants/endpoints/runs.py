@@ -5,10 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.assistants import papers, translate
-from kodo.server.http.assistants.assistants import PAGE
-from kodo.server.http.assistants.job import Job
-from kodo.server.http.assistants.stream import DONE, error_frame, frame
+from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.endpoints.assistants import PAGE
+from kodo.server.http.assistants.event_translation import DONE, error_frame, frame
+from kodo.server.http.assistants.worker import Job
 from kodo.server.http.bodies import EventStream, json_response
 from kodo.server.http.limits import Ticket
 from kodo.server.http.pagination import page_of, query_of, wire_list
@@ -39,7 +39,7 @@ async def _create(
     ticket = state.limits.admit(caller)
     with ticket.starting():
         query_of(request, INCLUDE)
-        body = translate.body(await json_body(request), kind)
+        body = request_translation.body(await json_body(request), kind)
         job = await state.runs.create(caller.owner, body, thread_id, charge=ticket.charge)
     return _answer(job, ticket, 0 if body.stream else None)
 
@@ -49,7 +49,7 @@ async def submit_tool_outputs(request: Request) -> Response:
     state, caller, path = get_state(request), get_caller(request), request.path_params
     ticket = state.limits.admit(caller)
     with ticket.starting():
-        body = translate.body(await json_body(request), wire.SubmitToolOutputs)
+        body = request_translation.body(await json_body(request), wire.SubmitToolOutputs)
         job = await state.runs.waiting(caller.owner, path["thread_id"], path["run_id"])
         position = job.position
         await job.submit(body.tool_outputs)
@@ -84,7 +84,7 @@ async def retrieve(request: Request) -> Response:
 
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}/runs/{id}``: its metadata."""
-    body = translate.body(await json_body(request), wire.NewMetadata)
+    body = request_translation.body(await json_body(request), wire.NewMetadata)
     path, runs = request.path_params, get_state(request).runs
     return json_response(
         await runs.update(get_caller(request).owner, path["thread_id"], path["run_id"], body)
@@ -101,6 +101,6 @@ async def list_runs(request: Request) -> Response:
     """``GET /v1/threads/{id}/runs``."""
     state, owner = get_state(request), get_caller(request).owner
     page = page_of(query_of(request, PAGE))
-    thread = await papers.found(state.store, papers.THREAD, owner, request.path_params["thread_id"])
-    rows, more = await state.store.list_documents(papers.RUN, owner, page, parent=thread.id)
+    thread = await documents.found(state.store, documents.THREAD, owner, request.path_params["thread_id"])
+    rows, more = await state.store.list_documents(documents.RUN, owner, page, parent=thread.id)
     return json_response(wire_list([state.runs.value(row) for row in rows], [row.id for row in rows], more))

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from kodo.server.http.files.blobs import Sink
-from kodo.server.http.files.shelf import Files
+from kodo.server.http.files.manager import Files
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page

@@ -6,9 +6,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.assistants import papers, translate
-from kodo.server.http.assistants.assistants import PAGE
-from kodo.server.http.assistants.papers import MESSAGE
+from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.documents import MESSAGE
+from kodo.server.http.assistants.endpoints.assistants import PAGE
 from kodo.server.http.bodies import json_response
 from kodo.server.http.pagination import matching, page_of, query_of, wire_list
 from kodo.server.http.state import get_caller, get_state, json_body
@@ -19,9 +19,9 @@ from kodo.server.wire import assistants as wire
 async def create(request: Request) -> Response:
     """``POST /v1/threads/{id}/messages``: not while a run is active there."""
     state, owner, thread_id = get_state(request), get_caller(request).owner, request.path_params["thread_id"]
-    body = translate.body(await json_body(request), wire.CreateMessage)
+    body = request_translation.body(await json_body(request), wire.CreateMessage)
     async with state.runs.quiet(owner, thread_id):
-        (message,) = await papers.new_messages(state.service, owner, thread_id, [body]).add(state.store)
+        (message,) = await documents.new_messages(state.service, owner, thread_id, [body]).add(state.store)
     return json_response(message)
 
 
@@ -29,7 +29,7 @@ async def list_messages(request: Request) -> Response:
     """``GET /v1/threads/{id}/messages``; ``run_id``: those of one run only."""
     store, owner = get_state(request).store, get_caller(request).owner
     query = query_of(request, (*PAGE, "run_id"))
-    thread = await papers.found(store, papers.THREAD, owner, request.path_params["thread_id"])
+    thread = await documents.found(store, documents.THREAD, owner, request.path_params["thread_id"])
     run_id = query.get("run_id")
     rows, more = await matching(
         lambda page: store.list_documents(MESSAGE, owner, page, parent=thread.id),
@@ -46,10 +46,10 @@ async def retrieve(request: Request) -> Response:
 
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}/messages/{id}``: its metadata."""
-    body = translate.body(await json_body(request), wire.NewMetadata)
+    body = request_translation.body(await json_body(request), wire.NewMetadata)
     row = await _found(request)
-    value = papers.with_metadata(_message(row), body)
-    return json_response(await papers.changed(get_state(request).store, row, value))
+    value = documents.with_metadata(_message(row), body)
+    return json_response(await documents.changed(get_state(request).store, row, value))
 
 
 async def delete(request: Request) -> Response:
@@ -63,7 +63,7 @@ async def delete(request: Request) -> Response:
 
 
 async def _found(request: Request) -> DocumentRow:
-    return await papers.found(
+    return await documents.found(
         get_state(request).store,
         MESSAGE,
         get_caller(request).owner,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from kodo.server.http.realtime.session import wire_item
+from kodo.server.http.realtime.session_config import wire_item
 from kodo.server.wire import events as ev
 from kodo.server.wire.items import FunctionCall, Message, Reasoning
 from kodo.server.wire.response import Response, ResponseUsage

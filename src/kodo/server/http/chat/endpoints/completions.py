@@ -16,8 +16,8 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.chat import answer, serving
-from kodo.server.http.chat.request import chat_request
+from kodo.server.http.chat import pipeline, response_translation
+from kodo.server.http.chat.request_translation import chat_request
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
@@ -32,12 +32,12 @@ _SUFFIX = (
 
 async def create(request: Request) -> Response:
     """The endpoint."""
-    return await serving.serve(_FAMILY, request)
+    return await pipeline.serve(_FAMILY, request)
 
 
 async def answered(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
-    """See :func:`kodo.server.http.chat.serving.answered`."""
-    return await serving.answered(_FAMILY, service, call, raw)
+    """See :func:`kodo.server.http.chat.pipeline.answered`."""
+    return await pipeline.answered(_FAMILY, service, call, raw)
 
 
 def legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
@@ -81,7 +81,7 @@ async def _whole(
     """The choices of the first prompt, then those of the next."""
     choices = []
     for index, run in enumerate(runs):
-        done = answer.choice(index, run.response)
+        done = response_translation.choice(index, run.response)
         before = _echoed(body, index)
         choices.append(
             LegacyChoice(
@@ -98,7 +98,7 @@ def _usage(body: LegacyRequest, runs: Sequence[Run]) -> chat.CompletionUsage:
     """Each prompt once, all answers."""
     each = body.n or 1
     by_prompt = [
-        answer.usage([run.response.usage for run in runs[place : place + each]])
+        response_translation.usage([run.response.usage for run in runs[place : place + each]])
         for place in range(0, len(runs), each)
     ]
     first = by_prompt[0]
@@ -157,7 +157,7 @@ async def _frames(
         if before := _echoed(body, index):
             told[index] = len(before)
             yield [_completion(body, runs, (LegacyChoice(index=index, text=before),), None, name)]
-    async for choices in serving.merged(runs):
+    async for choices in pipeline.merged(runs):
         shown = []
         for choice in choices:
             text = choice.delta.content or ""
@@ -177,4 +177,4 @@ async def _frames(
         yield [_completion(body, runs, (), _usage(body, runs), name)]
 
 
-_FAMILY = serving.Family(parse=legacy_request, requests=chat_requests, whole=_whole, frames=_frames)
+_FAMILY = pipeline.Family(parse=legacy_request, requests=chat_requests, whole=_whole, frames=_frames)

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from kodo.server.http.batches.asking import Answered
-from kodo.server.http.batches.job import KIND, UNFINISHED, Job, Kept, Shop, over
-from kodo.server.http.batches.source import MOST_BYTES
-from kodo.server.http.batches.tally import Tally
-from kodo.server.http.files.shelf import Files
+from kodo.server.http.batches.execution import Answered
+from kodo.server.http.batches.input_file import MOST_BYTES
+from kodo.server.http.batches.metrics import Tally
+from kodo.server.http.batches.worker import KIND, UNFINISHED, Job, Kept, Shop, over
+from kodo.server.http.files.manager import Files
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.service import Service

@@ -10,10 +10,10 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
-from kodo.server.http.assistants import papers, translate
-from kodo.server.http.assistants.job import UNFINISHED, Job, not_cancellable, not_waiting
-from kodo.server.http.assistants.papers import KeptRun
-from kodo.server.http.assistants.stream import Told
+from kodo.server.http.assistants import documents, request_translation
+from kodo.server.http.assistants.documents import KeptRun
+from kodo.server.http.assistants.event_translation import Told
+from kodo.server.http.assistants.worker import UNFINISHED, Job, not_cancellable, not_waiting
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.records import DocumentRow
@@ -36,9 +36,9 @@ class Runs:
     async def open(self) -> None:
         """Take up what a stop or a crash left unfinished: a turn that was cut short is made again."""
         store = self.service.store
-        for row in await store.unfinished_documents(papers.RUN, UNFINISHED):
+        for row in await store.unfinished_documents(documents.RUN, UNFINISHED):
             kept = msgspec.json.decode(row.body, type=KeptRun)
-            await papers.clear_leftovers(store, row.owner, kept)
+            await documents.clear_leftovers(store, row.owner, kept)
             self._start(Job(self.service, await self._taken_up(row, kept)))
 
     async def close(self) -> None:
@@ -59,7 +59,7 @@ class Runs:
             InvalidRequest: a run is active on it.
         """
         async with self._lock(owner, thread_id):
-            await papers.found(self.service.store, papers.THREAD, owner, thread_id)
+            await documents.found(self.service.store, documents.THREAD, owner, thread_id)
             run_id = self._busy.get((owner, thread_id), "")
             job = self._jobs.get(run_id)
             if job is not None and job.run.status in UNFINISHED:
@@ -76,20 +76,20 @@ class Runs:
         thread = wire.Thread(
             id=self.service.ids.new("thread"), created_at=int(now), metadata=dict(body.metadata or {})
         )
-        await self.service.store.put_document(papers.row_of(papers.THREAD, owner, thread, at=now))
-        await papers.new_messages(self.service, owner, thread.id, body.messages).add(self.service.store)
+        await self.service.store.put_document(documents.row_of(documents.THREAD, owner, thread, at=now))
+        await documents.new_messages(self.service, owner, thread.id, body.messages).add(self.service.store)
         return thread
 
     async def delete_thread(self, owner: str, thread_id: str) -> None:
         """Delete a thread with all that is inside; a run that is active on it is stopped. NotFound: it is not there."""
         store = self.service.store
         async with self._lock(owner, thread_id):
-            await papers.found(store, papers.THREAD, owner, thread_id)
+            await documents.found(store, documents.THREAD, owner, thread_id)
             task = self._tasks.get(self._busy.get((owner, thread_id), ""))
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-            await store.delete_document(papers.THREAD, owner, thread_id)
+            await store.delete_document(documents.THREAD, owner, thread_id)
 
     # --- runs ---
 
@@ -110,13 +110,13 @@ class Runs:
             BadBody: a tool, choice or format does not fit.
         """
         store = self.service.store
-        row = await papers.found(store, papers.ASSISTANT, owner, body.assistant_id)
+        row = await documents.found(store, documents.ASSISTANT, owner, body.assistant_id)
         assistant = msgspec.json.decode(row.body, type=wire.Assistant)
         now, lives = self.service.clock.now(), self.service.settings.run_seconds
-        new = translate.new_run(
+        new = request_translation.new_run(
             body, assistant, thread_id or "thread", self.service.ids.new("run"), now, lives
         )
-        translate.request(new, most=None, forced=True)
+        request_translation.request(new, most=None, forced=True)
         self.service.backend(new.model)
         told: list[Told] = []
         if thread_id is None:
@@ -125,14 +125,14 @@ class Runs:
             told.append(("thread.created", thread))
             thread_id = thread.id
         async with self.quiet(owner, thread_id):
-            more = papers.new_messages(
+            more = documents.new_messages(
                 self.service, owner, thread_id, getattr(body, "additional_messages", None) or ()
             )
-            last = more.items[-1].id if more.items else await papers.last_item(store, owner, thread_id)
+            last = more.items[-1].id if more.items else await documents.last_item(store, owner, thread_id)
             new = msgspec.structs.replace(new, thread_id=thread_id)
             kept = KeptRun(run=new, stands_on=last)
             run_row = DocumentRow(
-                kind=papers.RUN,
+                kind=documents.RUN,
                 id=new.id,
                 owner=owner,
                 parent=thread_id,
@@ -149,7 +149,7 @@ class Runs:
 
     async def get(self, owner: str, thread_id: str, run_id: str) -> wire.ThreadRun:
         """A run as it stands. NotFound: it is not there, or not this owner's."""
-        row = await papers.found(self.service.store, papers.RUN, owner, run_id, parent=thread_id)
+        row = await documents.found(self.service.store, documents.RUN, owner, run_id, parent=thread_id)
         return self.value(row)
 
     def value(self, row: DocumentRow) -> wire.ThreadRun:
@@ -178,13 +178,13 @@ class Runs:
     async def update(self, owner: str, thread_id: str, run_id: str, body: wire.NewMetadata) -> wire.ThreadRun:
         """New metadata for a run. NotFound: it is not there."""
         store = self.service.store
-        row = await papers.found(store, papers.RUN, owner, run_id, parent=thread_id)
+        row = await documents.found(store, documents.RUN, owner, run_id, parent=thread_id)
         job = self._jobs.get(run_id)
         if job is not None:
             return await job.set_metadata(body)
         kept = msgspec.json.decode(row.body, type=KeptRun)
-        run = papers.with_metadata(kept.run, body)
-        await papers.changed(store, row, msgspec.structs.replace(kept, run=run))
+        run = documents.with_metadata(kept.run, body)
+        await documents.changed(store, row, msgspec.structs.replace(kept, run=run))
         return run
 
     # --- inside ---

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
-from kodo.server.http.chat import answer
-from kodo.server.http.chat.request import create_request, sampling
+from kodo.server.http.chat import response_translation
+from kodo.server.http.chat.request_translation import create_request, sampling
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
 from kodo.server.http.state import State, get_caller, get_state, json_body
@@ -166,7 +166,7 @@ async def merged(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
 
 
 async def _choices(index: int, run: Run) -> AsyncIterator[list[chat.ChunkChoice]]:
-    chunks = answer.Chunks(index)
+    chunks = response_translation.Chunks(index)
     async for batch in run.events():
         if found := [choice for event in batch for choice in chunks.of(event)]:
             yield found

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec import UNSET, Struct
 
-from kodo.server.http.assistants import translate
+from kodo.server.http.assistants import request_translation
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page
@@ -116,7 +116,7 @@ def new_messages(
 ) -> NewMessages:
     """Messages for a thread."""
     now = service.clock.now()
-    made = [translate.message(each, thread_id, service.ids, now) for each in given]
+    made = [request_translation.message(each, thread_id, service.ids, now) for each in given]
     return NewMessages(
         owner=owner,
         thread_id=thread_id,

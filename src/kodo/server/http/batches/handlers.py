@@ -1,0 +1,28 @@
+"""The endpoints that a batch may name, and the functions behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kodo.server.http import embeddings
+from kodo.server.http.batches.execution import Answered
+from kodo.server.http.chat.endpoints import chat_completions, completions
+from kodo.server.http.responses import endpoints as responses
+from kodo.server.lifecycle.plan import CallContext
+from kodo.server.lifecycle.service import Service
+from kodo.server.wire.decode import convert
+from kodo.server.wire.embeddings import EmbeddingsRequest, EmbeddingsResponse
+
+
+async def _embedded(service: Service, call: CallContext, raw: Mapping[str, object]) -> EmbeddingsResponse:
+    body: EmbeddingsRequest = convert(dict(raw), EmbeddingsRequest)
+    return await embeddings.embed(service, call.owner, body, call.priority)
+
+
+ENDPOINTS: Final[Mapping[str, Answered]] = {
+    "/v1/responses": responses.answered,
+    "/v1/chat/completions": chat_completions.answered,
+    "/v1/completions": completions.answered,
+    "/v1/embeddings": _embedded,
+}

@@ -1,0 +1,1 @@
+"""The HTTP endpoints of files and uploads, one module a resource."""

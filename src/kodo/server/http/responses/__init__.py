@@ -1,0 +1,1 @@
+"""The Responses API: its HTTP endpoints, and the same over a WebSocket."""
