@@ -66,12 +66,12 @@ bench-batch: setup-dev ## Throughput of a batch against the engine's limit and a
 	@$(B)/python -m bench.bench_batch $(ARGS)
 
 .PHONY: test-clients
-test-clients: setup-dev ## Other people's clients, at their newest versions, against kodo serve; writes docs/clients.md
-	@KODO_CLIENTS_TABLE=docs/clients.md $(B)/python -m pytest -m clients tests/clients $(ARGS)
+test-clients: setup-dev ## Other people's clients, at their newest versions, against kodo serve; writes docs/guides/clients.md
+	@KODO_CLIENTS_TABLE=docs/guides/clients.md $(B)/python -m pytest -m clients tests/clients $(ARGS)
 
 .PHONY: scorecard
-scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, beside other tools; writes docs/scorecard.md
-	@$(B)/python -m bench.scorecard --out docs/scorecard.md $(ARGS)
+scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, beside other tools; writes docs/measurements/scorecard.md
+	@$(B)/python -m bench.scorecard --out docs/measurements/scorecard.md $(ARGS)
 
 .PHONY: bench-serve
 bench-serve: setup-dev ## The API's speed against its engine's own (ROUNDS=, TOKENS=, ARGS=)

@@ -2,7 +2,7 @@
 
 One server process with one engine; a client in another process asks both in turn, A B B A …, for the same number of
 tokens at temperature 0, each question once, so that no cache helps the second: one stream that asks one question after
-the other, eight such streams, and eight questions in the same millisecond. Both are reached through unix sockets. It prints the table that docs/performance.md holds: tokens per
+the other, eight such streams, and eight questions in the same millisecond. Both are reached through unix sockets. It prints the table that docs/measurements/performance.md holds: tokens per
 second, time to first token, and the ratio pair by pair. Also the API process's memory, and how long `kodo serve` takes
 until it is ready, the engine included: the median of five starts.
 

@@ -23,7 +23,7 @@ view_image = false
 [skills.bundled]
 enabled = false
 """
-"""What makes the base prompt fit a window of 8,192 tokens; docs/clients.md shows the same lines."""
+"""What makes the base prompt fit a window of 8,192 tokens; docs/guides/clients.md shows the same lines."""
 
 
 @dataclass(frozen=True)

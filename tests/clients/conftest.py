@@ -1,4 +1,4 @@
-"""Servers for other people's clients, and the table of what worked, which a whole run writes to docs/clients.md."""
+"""Servers for other people's clients, and the table of what worked, which a whole run writes to docs/guides/clients.md."""
 
 from __future__ import annotations
 

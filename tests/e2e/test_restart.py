@@ -239,7 +239,7 @@ def test_the_real_model_goes_on_token_for_token(serve: Serve, format_: str) -> N
     """At temperature 0, killed in the middle, free text and what a grammar holds: as if nothing had happened.
 
     The question is one whose answer leaves no doubt: where two words are all but equally likely, the last digits of a sum
-    decide, and they depend on how many tokens are read at once; see docs/state.md.
+    decide, and they depend on how many tokens are read at once; see docs/reference/state.md.
     """
     schema = {
         "type": "object",

@@ -1,4 +1,4 @@
-"""docs/chat.md, the SDK's signatures and the code say the same."""
+"""docs/guides/chat.md, the SDK's signatures and the code say the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kodo.server.wire.decode import BadBody
 from kodo.server.wire.embeddings import EmbeddingsRequest
 from kodo.server.wire.legacy import LegacyRequest
 
-DOC = DOCS / "chat.md"
+DOC = DOCS / "guides" / "chat.md"
 MESSAGES = [{"role": "user", "content": "hello"}]
 
 

@@ -1,4 +1,4 @@
-"""docs/dependencies.md, pyproject.toml and the lock files say the same, and name no package index."""
+"""docs/reference/dependencies.md, pyproject.toml and the lock files say the same, and name no package index."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROW = re.compile(r"^\| ([a-z0-9-]+) \| (\S+) \| (\d{4}-\d\d-\d\d) \| (.+) \|$", 
 
 def documented(section: str) -> dict[str, str]:
     """Name and version in each row of a section of the page."""
-    text = (REPOSITORY / "docs" / "dependencies.md").read_text()
+    text = (REPOSITORY / "docs" / "reference" / "dependencies.md").read_text()
     body = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     return {name: version for name, version, _, _ in ROW.findall(body)}
 

@@ -1,4 +1,4 @@
-"""docs/parameters.md, the SDK's signature and the code say the same."""
+"""docs/reference/parameters.md, the SDK's signature and the code say the same."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.paths import DOCS
 from kodo.server.wire import decode
 from kodo.server.wire.request import REFUSED, CreateResponse
 
-TABLE = DOCS / "parameters.md"
+TABLE = DOCS / "reference" / "parameters.md"
 
 
 def _table() -> dict[str, str]:

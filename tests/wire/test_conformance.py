@@ -280,7 +280,7 @@ NEVER = {
     "response.refusal.delta": "a local model has no channel of its own for refusals; it refuses in words",
     "response.refusal.done": "as above",
 }
-"""Events of the specification that cannot occur here, and why. docs/tools.md has the same list."""
+"""Events of the specification that cannot occur here, and why. docs/reference/tools.md has the same list."""
 
 
 async def test_every_event_that_can_occur_does_and_is_valid(tmp_path: Path) -> None:

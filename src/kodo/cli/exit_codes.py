@@ -1,6 +1,6 @@
 """The exit status of every `kodo` command, and the one exception that carries it.
 
-Scripts branch on these numbers, so they are part of the public contract: docs/cli.md documents them and a
+Scripts branch on these numbers, so they are part of the public contract: docs/reference/cli.md documents them and a
 test compares the two. This module does not know any command or any message.
 """
 

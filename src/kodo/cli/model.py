@@ -17,7 +17,7 @@ from kodo.server.config import DEFAULT_MODEL
 from kodo.server.http import admin
 
 app = new_app(
-    f"Local models. The default, {DEFAULT_MODEL}, is there after make setup; docs/models.md has better ones."
+    f"Local models. The default, {DEFAULT_MODEL}, is there after make setup; docs/guides/models.md has better ones."
 )
 
 

@@ -143,15 +143,17 @@ def test_an_error_becomes_one_line_and_its_code(
 
 
 def test_the_documented_exit_codes_are_the_real_ones() -> None:
-    """docs/cli.md has one row for each code, with its name and number, and no other."""
-    table = re.findall(r"^\| (\d+) \| `(\w+)` \|", (ROOT / "docs" / "cli.md").read_text(), re.MULTILINE)
+    """docs/reference/cli.md has one row for each code, with its name and number, and no other."""
+    table = re.findall(
+        r"^\| (\d+) \| `(\w+)` \|", (ROOT / "docs" / "reference" / "cli.md").read_text(), re.MULTILINE
+    )
     assert {(int(number), name) for number, name in table} == {(code.value, code.name) for code in ExitCode}
     assert len({code.value for code in ExitCode}) == len(ExitCode)
 
 
 def test_every_command_and_shared_option_is_documented() -> None:
-    """docs/cli.md has a row for each command of the table and for each option that jobs share."""
-    text = (ROOT / "docs" / "cli.md").read_text()
+    """docs/reference/cli.md has a row for each command of the table and for each option that jobs share."""
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text()
     assert re.findall(r"^\| `kodo (\w+)` \|", text, re.MULTILINE) == [name for name, _, _ in COMMANDS]
     options = {"--" + item.name.replace("_", "-") for item in fields(JobOptions)}
     assert options == set(re.findall(r"^\| `(--[a-z-]+)", text, re.MULTILINE))

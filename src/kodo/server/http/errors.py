@@ -1,7 +1,7 @@
 """From the lifecycle's errors to a status and the envelope: total, and the only place that does it.
 
 ``{"error": {"message", "type", "param", "code"}}``, statuses and codes as openai-python 3.54 expects them
-(docs/errors.md has the table; a test holds the two together).
+(docs/reference/errors.md has the table; a test holds the two together).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """``/v1/chat/completions``: the request as openai-python 3.54 sends it, and its answer.
 
-Parameters that are known and not honoured are in :data:`REFUSED`; docs/chat.md has the table, held together with these
+Parameters that are known and not honoured are in :data:`REFUSED`; docs/guides/chat.md has the table, held together with these
 by a test.
 """
 

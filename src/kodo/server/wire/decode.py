@@ -243,7 +243,7 @@ def tools(value: Any, prefix: str = "tools") -> tuple[Tool, ...]:
     """Tools, without the hosted ones of a mixed list.
 
     A type that only a hosted service could run is skipped where other tools stand beside it (agentic clients send such
-    lists by default) and refused where it is all there is. docs/tools.md says the same. :func:`skipped_tools` names them.
+    lists by default) and refused where it is all there is. docs/reference/tools.md says the same. :func:`skipped_tools` names them.
 
     Raises:
         BadBody: a tool does not fit, or none is left.

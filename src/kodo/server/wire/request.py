@@ -1,6 +1,6 @@
 """``POST /v1/responses``: every parameter of openai-python 3.54's ``responses.create`` and of Open Responses 2026-04-24.
 
-Which are honoured, echoed or refused: docs/parameters.md, held together with :data:`REFUSED` and the Struct below by a
+Which are honoured, echoed or refused: docs/reference/parameters.md, held together with :data:`REFUSED` and the Struct below by a
 test. Refused ones are declared, so that the error can name the reason instead of calling them unknown.
 """
 

@@ -780,15 +780,15 @@ async def test_what_is_unknown_wrong_or_hosted_is_refused_by_name(tmp_path: Path
 
 
 def rows_of(heading: str) -> dict[str, str]:
-    """The first and the last column of the table under a heading of docs/assistants.md."""
-    page = (DOCS / "assistants.md").read_text()
+    """The first and the last column of the table under a heading of docs/guides/assistants.md."""
+    page = (DOCS / "guides" / "assistants.md").read_text()
     section = page.partition(f"## {heading}")[2].partition("\n## ")[0]
     table = [line.strip("| \n").split(" | ") for line in section.splitlines() if line.startswith("| `")]
     return {name: cells[-1] for cells in table for name in re.findall(r"`(\w+)`", cells[0])}
 
 
 def test_the_page_says_which_status_follows_which() -> None:
-    """docs/assistants.md, the table of moves and the SDK's statuses agree."""
+    """docs/guides/assistants.md, the table of moves and the SDK's statuses agree."""
     stated = {
         name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows_of("A run is a response").items()
     }
@@ -797,7 +797,7 @@ def test_the_page_says_which_status_follows_which() -> None:
 
 
 def test_the_page_has_every_parameter_of_a_run() -> None:
-    """docs/assistants.md, the body that is taken and the SDK's parameters agree."""
+    """docs/guides/assistants.md, the body that is taken and the SDK's parameters agree."""
     sdk = {name for kind in (RunCreateParamsBase, RunCreateParamsStreaming) for name in kind.__annotations__}
     assert set(rows_of("Parameters of a run")) == sdk == {*wire.CreateRun.__struct_fields__, "include"}
 

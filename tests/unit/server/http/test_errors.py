@@ -1,4 +1,4 @@
-"""Errors: one table, total, the same in docs/errors.md and in the code."""
+"""Errors: one table, total, the same in docs/reference/errors.md and in the code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.serving import MODEL, served, settings
 from kodo.server.http import errors as server
 from kodo.server.lifecycle import errors as lifecycle
 
-DOCUMENT = DOCS / "errors.md"
+DOCUMENT = DOCS / "reference" / "errors.md"
 
 
 def _subclasses(cls: type) -> set[type]:
@@ -41,7 +41,7 @@ def test_every_error_has_a_status_and_an_envelope(cls: type[lifecycle.KodoError]
 
 
 def test_the_document_is_what_the_code_does() -> None:
-    """Class, status and type in docs/errors.md are those of STATUS."""
+    """Class, status and type in docs/reference/errors.md are those of STATUS."""
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \| `(\w+)`", DOCUMENT.read_text(), re.MULTILINE)
     documented = {(int(status), kind, name) for status, kind, name in rows}
     coded = {

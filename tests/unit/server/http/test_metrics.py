@@ -1,4 +1,4 @@
-"""What ``/metrics`` says, and docs/metrics.md."""
+"""What ``/metrics`` says, and docs/reference/metrics.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.paths import DOCS
 from tests.serving import MODEL, script, served, settings
 from tests.unit.server.http.test_batches import finished, jsonl, line, submit
 
-DOC = DOCS / "metrics.md"
+DOC = DOCS / "reference" / "metrics.md"
 
 
 async def metric(http: httpx2.AsyncClient, name: str) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """The llama engine: prompts in, events out, over one supervised child.
 
-Puts the parts of this package together; each knows one thing. See docs/engine.md for the whole picture.
+Puts the parts of this package together; each knows one thing. See docs/explanation/engine.md for the whole picture.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says about batches. See docs/metrics.md."""
+"""What ``/metrics`` says about batches. See docs/reference/metrics.md."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 The engine reads all prompts that it has in one step of up to a batch of tokens, and none of them has a token of its own
 before the step is over. Reading takes as long a token whether prompts are read together or one after the other. So the
 first ones are answered sooner in steps of some ``TOGETHER`` tokens, and write while the others are read; the last one waits
-a little longer. Figures: docs/performance.md.
+a little longer. Figures: docs/measurements/performance.md.
 
 A short prompt is handed over once the engine has begun with the short ones before it, so that it finds the next one when a
 step ends; in the order of asking. A longer prompt fills steps by itself: it waits for nothing, and nothing waits for it.

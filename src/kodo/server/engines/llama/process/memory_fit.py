@@ -1,7 +1,7 @@
 """How large a model's context is, and how many slots of it fit.
 
 Each slot takes the memory of a whole context from the start. Decoded together, 8 requests take 1.5 times the tokens a
-second of 4 (docs/engine.md), so there are 8 where that is no burden: in an eighth of the machine's memory.
+second of 4 (docs/explanation/engine.md), so there are 8 where that is no burden: in an eighth of the machine's memory.
 """
 
 from __future__ import annotations
