@@ -141,7 +141,7 @@ def _with_fixes(work: _ReviewState, tests: ProjectTests | None) -> list[Finding]
         return work.found
 
     def passing(texts: Mapping[str, str]) -> bool:
-        assert tests is not None  # noqa: S101 -- handed on only where there are tests
+        assert tests is not None  # noqa: S101 - handed on only where there are tests
         now = {file.path: file.after for file in work.files}
         try:
             return not any(tests.failures({**now, **texts}).values())

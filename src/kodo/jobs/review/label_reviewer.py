@@ -16,11 +16,11 @@ from kodo.jobs.report.model import Category, EvidenceKind, Finding, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.chunks import Chunk
 from kodo.jobs.review.languages import DISPLAY_NAMES
+from kodo.jobs.review.model_asker import ModelAsker
 from kodo.jobs.review.prompt_templates import LANGUAGE_NAMES, prompt
 
 if TYPE_CHECKING:
     from kodo.client.session import Session
-    from kodo.jobs.review.model_review import ModelAsker
 
 OVERHEAD_TOKENS = 400
 """Tokens of a request besides the piece: instructions, template, answer."""
@@ -40,7 +40,7 @@ _CALIBRATIONS: "WeakKeyDictionary[Session, dict[str, frozenset[str]]]" = WeakKey
 
 
 def findings(
-    chunks: Sequence[Chunk], found: Sequence[Finding], asker: "ModelAsker"
+    chunks: Sequence[Chunk], found: Sequence[Finding], asker: ModelAsker
 ) -> Iterator[tuple[Chunk, list[Candidate]]]:
     """Each piece with the candidates the model has for it (mostly none). Raises what `ModelAsker.ask` raises."""
     if not chunks:
@@ -50,7 +50,7 @@ def findings(
         yield chunk, list(_about(chunk, found, trusted, asker)) if trusted else []
 
 
-def _calibrated(asker: "ModelAsker") -> frozenset[str]:
+def _calibrated(asker: ModelAsker) -> frozenset[str]:
     """The labels to be believed; asked once a session and model, however many reviews there are in it."""
     known = _CALIBRATIONS.setdefault(asker.session, {})
     name = asker.options.model
@@ -61,7 +61,7 @@ def _calibrated(asker: "ModelAsker") -> frozenset[str]:
     return known[name]
 
 
-def _trusted(asker: "ModelAsker") -> frozenset[str]:
+def _trusted(asker: ModelAsker) -> frozenset[str]:
     """The labels that the model does not give to good code more than once in three."""
     good = _good_code()
     given = Counter(_label(text, "python", list(LABELS), asker) for text in good)
@@ -80,7 +80,7 @@ def _good_code() -> list[str]:
     return prompt("calibration/python.txt").split("====\n")
 
 
-def _label(text: str, language: str, order: Sequence[str], asker: "ModelAsker") -> str:
+def _label(text: str, language: str, order: Sequence[str], asker: ModelAsker) -> str:
     """The label the model chooses, held to the list by a schema; "" where the server did not hold it."""
     rows = "\n".join(f"- {LABELS[name]}" for name in order)
     instructions = prompt("label.md").format(language=DISPLAY_NAMES[language], labels=rows)
@@ -101,7 +101,7 @@ def _label(text: str, language: str, order: Sequence[str], asker: "ModelAsker") 
 
 
 def _about(
-    chunk: Chunk, found: Sequence[Finding], trusted: frozenset[str], asker: "ModelAsker"
+    chunk: Chunk, found: Sequence[Finding], trusted: frozenset[str], asker: ModelAsker
 ) -> Iterator[Candidate]:
     order = list(LABELS)
     label = _label(chunk.text, chunk.file.language, order, asker)

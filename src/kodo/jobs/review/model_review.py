@@ -5,9 +5,8 @@ it was told to keep, is dropped and counted. A server that fails leaves the rest
 it did not see are listed.
 """
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kodo.client.errors import KodoError
@@ -16,52 +15,12 @@ from kodo.jobs.review import label_reviewer, schema_reviewer
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.chunks import Chunk, split_file
+from kodo.jobs.review.model_asker import ModelAsker, RequestLimitError
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.reading import printable
 
 if TYPE_CHECKING:
-    from kodo.client.answer import Answer
     from kodo.client.session import Session
-
-
-class RequestLimitError(Exception):
-    """The review has asked the model as often as it may."""
-
-
-@dataclass
-class ModelAsker:
-    """The way to the model for one review: counts requests and tokens, keeps to the limit.
-
-    Counting is what it is for, so it is the one value here that changes.
-    """
-
-    session: "Session"
-    options: ReviewOptions
-    requests: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    model: str = ""
-    rejected: Counter[str] = field(default_factory=Counter)
-
-    def ask(self, instructions: str, text: str, *, schema: dict[str, object] | None, tokens: int) -> "Answer":
-        """One answer. Raises RequestLimitError when the limit is reached, and what `Session.respond` raises."""
-        if self.requests >= self.options.max_requests:
-            raise RequestLimitError
-        self.requests += 1
-        answer = self.session.respond(
-            text,
-            instructions=instructions,
-            model=self.options.model or None,
-            max_output_tokens=tokens,
-            temperature=0.0,
-            text_format=schema,
-            store=False,
-            job="review",
-        )
-        self.input_tokens += answer.usage.input_tokens
-        self.output_tokens += answer.usage.output_tokens
-        self.model = answer.model
-        return answer
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.catalogue import rules
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import project_files
-from kodo.jobs.sandbox import PROJECT, PYTHON, TMP, Limits, Sandbox
+from kodo.jobs.sandbox import PROJECT, PYTHON, TMP, ResourceLimits, Sandbox
 
 _MARK = "=====kodo-junit====="
 _RUN = f"""
@@ -46,7 +46,7 @@ class ProjectTests:
 
     root: Path
     sandbox: Sandbox
-    limits: Limits = field(default_factory=lambda: Limits(wall_seconds=120, cpu_seconds=120))
+    limits: ResourceLimits = field(default_factory=lambda: ResourceLimits(wall_seconds=120, cpu_seconds=120))
 
     def failures(self, texts: Mapping[str, str]) -> dict[str, str]:
         """Each test's name to "" if it passed, else to what it said, with `texts` laid over the project.

@@ -5,7 +5,6 @@ does not fit is sent back once with the reasons; what still does not is dropped 
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -14,10 +13,8 @@ from kodo.jobs.review.candidate import Candidate, Edit
 from kodo.jobs.review.checks.prompt_injection import redact_injections
 from kodo.jobs.review.chunks import Chunk
 from kodo.jobs.review.languages import DISPLAY_NAMES
+from kodo.jobs.review.model_asker import ModelAsker
 from kodo.jobs.review.prompt_templates import LANGUAGE_NAMES, canary_for, prompt
-
-if TYPE_CHECKING:
-    from kodo.jobs.review.model_review import ModelAsker
 
 OVERHEAD_TOKENS = 1800
 """Tokens of a request besides the piece: instructions, template, known findings, answer."""
@@ -64,14 +61,14 @@ class _Answer(msgspec.Struct):
 
 
 def findings(
-    chunks: Sequence[Chunk], found: Sequence[Finding], asker: "ModelAsker"
+    chunks: Sequence[Chunk], found: Sequence[Finding], asker: ModelAsker
 ) -> Iterator[tuple[Chunk, list[Candidate]]]:
     """Each piece with the candidates the model has for it. Raises what `ModelAsker.ask` raises."""
     for chunk in chunks:
         yield chunk, _about(chunk, found, asker)
 
 
-def _about(chunk: Chunk, found: Sequence[Finding], asker: "ModelAsker") -> list[Candidate]:
+def _about(chunk: Chunk, found: Sequence[Finding], asker: ModelAsker) -> list[Candidate]:
     here = [
         item
         for item in found
@@ -108,7 +105,7 @@ def _one_line(text: str) -> str:
     return redact_injections(" ".join(text.split()))[:300]
 
 
-def _read(chunk: Chunk, text: str, canary: str, asker: "ModelAsker") -> tuple[list[Candidate], list[str]]:
+def _read(chunk: Chunk, text: str, canary: str, asker: ModelAsker) -> tuple[list[Candidate], list[str]]:
     """The entries that hold, and why the others do not (`where: why`)."""
     try:
         entries = msgspec.json.decode(text, type=_Answer).findings

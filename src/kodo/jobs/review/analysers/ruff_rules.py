@@ -53,7 +53,7 @@ IN_TESTS_IGNORED = frozenset(
     """
     B011 B015 B017 B018 BLE001 DTZ001 DTZ005 DTZ007 DTZ011 E712 PLR0124 PLR0133 PLW1510 S104 S105 S106 S107 S108 S110
     S113 S301 S306 S324 SIM115
-    """.split()  # noqa: SIM905 -- a table of codes reads better as words
+    """.split()  # noqa: SIM905 - a table of codes reads better as words
 )
 """Rules that say nothing about a test: fixed passwords, comparisons made on purpose, local files."""
 FRAMEWORK_DEFAULTS = frozenset(
