@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from kodo.jobs.sandbox import FILES, PYTHON, TMP, Limits, Sandbox
+from kodo.jobs.sandbox import FILES, PYTHON, TMP, ResourceLimits, Sandbox
 
 _SCRIPT = """
 import importlib, shutil, sys, warnings
@@ -34,7 +34,7 @@ def write(sandbox: Sandbox, filename: str, source: str) -> str:
     outcome = sandbox.run(
         [PYTHON, "-I", "-c", _SCRIPT, f"{FILES}/{filename}", filename.removesuffix(".py")],
         files={filename: source},
-        limits=Limits(wall_seconds=60, cpu_seconds=60),
+        limits=ResourceLimits(wall_seconds=60, cpu_seconds=60),
         cwd=TMP,
     )
     if not outcome.ok:

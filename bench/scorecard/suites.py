@@ -12,7 +12,7 @@ import msgspec
 
 from bench.scorecard.cases import ModuleCase
 from bench.scorecard.mutants import mutants
-from kodo.jobs.sandbox import FILES, PYTHON, Limits, Sandbox
+from kodo.jobs.sandbox import FILES, PYTHON, ResourceLimits, Sandbox
 
 _PROGRAM = Path(__file__).parent / "inside" / "suites.py"
 MUTANTS = 24
@@ -104,7 +104,7 @@ class Judge:
         outcome = self._sandbox.run(
             [PYTHON, "-I", f"{FILES}/suites.py", f"{FILES}/job.json"],
             files={"suites.py": _PROGRAM.read_bytes(), "job.json": json.dumps(job)},
-            limits=Limits(wall_seconds=wall, cpu_seconds=int(wall)),
+            limits=ResourceLimits(wall_seconds=wall, cpu_seconds=int(wall)),
         )
         if not outcome.ok:
             said = (outcome.stderr.strip() or f"status {outcome.status}").splitlines()[-1]

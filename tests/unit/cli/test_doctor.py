@@ -49,7 +49,7 @@ def test_with_nothing_configured_it_warns_and_starts_nothing(
     assert checks["sandbox"] == {
         "name": "sandbox",
         "state": "ok",
-        "detail": "isolation: full (bubblewrap; 2 escape probes held)",
+        "detail": "isolation: full (bubblewrap; 2 escape probes blocked)",
         "code": 0,
     }
 

@@ -1,8 +1,8 @@
-"""Run generated code where it can do no harm, and say how well that held.
+"""Run generated code where it can do no harm, and say how strong the isolation is.
 
     sandbox = Sandbox()
     sandbox.require()                     # refuses unless the isolation is full
-    outcome = sandbox.run([PYTHON, "-c", "print(1)"], project=Path("."))
+    result = sandbox.run([PYTHON, "-c", "print(1)"], project=Path("."))
 
 The public face of this folder. Jobs use these names and no others.
 """
@@ -16,8 +16,8 @@ from kodo.jobs.sandbox.model import (
     Isolation,
     IsolationRefused,
     Level,
-    Limits,
-    Outcome,
+    ProcessResult,
+    ResourceLimits,
     SandboxError,
 )
 from kodo.jobs.sandbox.sandbox import Sandbox
@@ -31,8 +31,8 @@ __all__ = [
     "Isolation",
     "IsolationRefused",
     "Level",
-    "Limits",
-    "Outcome",
+    "ProcessResult",
+    "ResourceLimits",
     "Sandbox",
     "SandboxError",
 ]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kodo.jobs.sandbox.model import Limits
+from kodo.jobs.sandbox.model import ResourceLimits
 
 _INSIDE = Path(__file__).parent / "inside"
 _SANDBOX_ID = "1000"
@@ -39,7 +39,7 @@ def find() -> Path | None:
 
 
 def command(
-    bwrap: Path, sources: Sequence[Source], limits: Limits, seccomp_fd: int | None, cwd: str
+    bwrap: Path, sources: Sequence[Source], limits: ResourceLimits, seccomp_fd: int | None, cwd: str
 ) -> list[str]:
     """The command line up to and without the program that runs inside.
 
@@ -59,8 +59,8 @@ def command(
     prefix: list[str] = []
     if os.geteuid() == 0:
         spec = {"uid": _host_id(), "gid": _host_id(), "binds": [str(bind.host) for bind in binds]}
-        prefix = [sys.executable, "-I", "-S", str(_INSIDE / "stage.py"), json.dumps(spec)]
-        binds = [Source(Path(f"/tmp/{at}"), bind.inside) for at, bind in enumerate(binds)]  # noqa: S108 - see stage.py
+        prefix = [sys.executable, "-I", "-S", str(_INSIDE / "launcher.py"), json.dumps(spec)]
+        binds = [Source(Path(f"/tmp/{at}"), bind.inside) for at, bind in enumerate(binds)]  # noqa: S108 - see launcher.py
     mounts: list[str] = []
     for bind in binds:
         mounts += ["--ro-bind", str(bind.host), bind.inside]
@@ -80,11 +80,11 @@ def command(
 
 
 def _host_id() -> int:
-    """A user id for this kodo process: two at once do not share a count of processes."""
+    """A user id for this kodo process: two running processes do not share a count of processes."""
     return _HOST_ID_BASE + os.getpid() % _HOST_ID_SPAN
 
 
-def why_not() -> str:
+def missing_reason() -> str:
     """How to get bubblewrap on this machine, in one line."""
     for tool, call in (("apt-get", "apt-get install bubblewrap"), ("dnf", "dnf install bubblewrap")):
         if shutil.which(tool):

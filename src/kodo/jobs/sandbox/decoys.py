@@ -1,7 +1,7 @@
-"""What the probes reach for: a file, a folder, sockets, a process and a descriptor of the host.
+"""The targets of the escape probes: a file, a folder, sockets, a process and a descriptor of the host.
 
 All made for one probing and removed after it. Two escapes can only be seen from this side (a datagram
-that arrived, a process that died), so the bait says what was touched.
+that arrived, a process that died), so :meth:`Decoys.touched` reports them.
 """
 
 import os
@@ -13,18 +13,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from kodo.jobs.sandbox.model import Limits
+from kodo.jobs.sandbox.model import ResourceLimits
 
-TOKEN = "kodo-bait-9f1c"  # noqa: S105 - a marker to look for, not a secret
+TOKEN = "kodo-decoys-9f1c"  # noqa: S105 - a marker to look for, not a secret
 
 
-class Bait:
-    """A context manager that lays the bait and clears it away."""
+class Decoys:
+    """A context manager that sets up the decoys and removes them."""
 
-    def __enter__(self) -> "Bait":
-        """Make the files, sockets and the process."""
+    def __enter__(self) -> "Decoys":
+        """Create the files, sockets and the process."""
         self._stack = ExitStack()
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="kodo-bait-")))
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="kodo-decoys-")))
         folder.chmod(0o755)
         self.folder = folder
         self.project = folder / "project"
@@ -36,8 +36,8 @@ class Bait:
         self.file.write_text(TOKEN, encoding="utf-8")
         self._tcp = self._listen(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         self._udp = self._listen(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
-        self._unix = self._listen(socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "bait.sock"))
-        (folder / "bait.sock").chmod(0o777)
+        self._unix = self._listen(socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "decoy.sock"))
+        (folder / "decoy.sock").chmod(0o777)
         self._abstract = self._listen(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{folder.name}")
         self._process = self._stack.enter_context(
             subprocess.Popen([sys.executable, "-I", "-S", "-c", "input()", TOKEN], stdin=subprocess.PIPE)
@@ -50,7 +50,7 @@ class Bait:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Clear it all away."""
+        """Remove all decoys."""
         self._stack.close()
 
     def _listen(self, family: int, kind: int, address: tuple[str, int] | str) -> socket.socket:
@@ -61,7 +61,7 @@ class Bait:
             listener.listen()
         return listener
 
-    def describe(self, limits: Limits) -> dict[str, object]:
+    def describe(self, limits: ResourceLimits) -> dict[str, object]:
         """Where everything is, for `inside/probes.py`."""
         return {
             "token": TOKEN,
@@ -70,7 +70,7 @@ class Bait:
             "project": str(self.project),
             "tcp": self._tcp.getsockname()[1],
             "udp": self._udp.getsockname()[1],
-            "unix": str(self.folder / "bait.sock"),
+            "unix": str(self.folder / "decoy.sock"),
             "abstract": self.folder.name,
             "pid": self._process.pid,
             "uid": os.getuid(),
@@ -89,7 +89,7 @@ class Bait:
             pass
         if self._process.poll() is not None:
             out.add("signal_host")
-        if sorted(path.name for path in self.folder.iterdir()) != ["bait.sock", "project", "secret.txt"]:
+        if sorted(path.name for path in self.folder.iterdir()) != ["decoy.sock", "project", "secret.txt"]:
             out.add("write_host")
         if self.file.read_text(encoding="utf-8") != TOKEN:
             out.add("write_host")

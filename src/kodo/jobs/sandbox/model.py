@@ -1,4 +1,4 @@
-"""The values the sandbox takes and gives: limits, isolation, outcome, and its errors.
+"""The values the sandbox takes and gives: limits, isolation, result, and its errors.
 
 Knows no mechanism: nothing here names bubblewrap, Landlock or a system call.
 
@@ -36,7 +36,7 @@ class IsolationRefused(SandboxError):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ResourceLimits:
     """What one run may use. Bytes and seconds; memory is address space for each process."""
 
     wall_seconds: float = 60.0
@@ -59,25 +59,25 @@ class Limits:
 class Isolation:
     """How strong the isolation was found to be, by trying what must fail.
 
-    `open` names the attempts that succeeded (see `inside/probes.py` for each name), `held` those that
+    `open` names the attempts that succeeded (see `inside/probes.py` for each name), `blocked` those that
     failed as they must. `why` says what keeps the level from being better; empty at `full`.
     """
 
     level: Level
     mechanism: str
-    held: tuple[str, ...]
+    blocked: tuple[str, ...]
     open: tuple[str, ...]
     why: str = ""
 
     def line(self) -> str:
         """One line for a terminal or a report."""
-        text = f"isolation: {self.level} ({self.mechanism}; {len(self.held)} escape probes held"
+        text = f"isolation: {self.level} ({self.mechanism}; {len(self.blocked)} escape probes blocked"
         text += f"; open: {', '.join(self.open)})" if self.open else ")"
         return f"{text}; {self.why}" if self.why else text
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ProcessResult:
     """What one run did. `status` is the exit status, or minus the signal that ended it."""
 
     status: int

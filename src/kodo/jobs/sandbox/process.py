@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from kodo.jobs.sandbox.model import Limits, Outcome
+from kodo.jobs.sandbox.model import ProcessResult, ResourceLimits
 
 _CHUNK = 65536
 _GRACE_SECONDS = 2.0
@@ -20,11 +20,11 @@ _GRACE_SECONDS = 2.0
 def execute(
     command: Sequence[str],
     env: Mapping[str, str],
-    limits: Limits,
+    limits: ResourceLimits,
     fds: Sequence[int],
     cwd: str,
     stdin: bytes = b"",
-) -> Outcome:
+) -> ProcessResult:
     """Run `command` in a process group of its own; kill the group at the wall limit or when output overflows.
 
     The wall limit counts from here, so it includes the time the sandbox takes to come up. A process
@@ -72,7 +72,7 @@ def execute(
                     timed_out = True
         finally:
             _end(process)
-    return Outcome(
+    return ProcessResult(
         status=process.returncode,
         stdout=output["stdout"].decode("utf-8", "replace"),
         stderr=output["stderr"].decode("utf-8", "replace"),

@@ -16,7 +16,7 @@ from typing import Literal
 
 import kodo
 from kodo.jobs.sandbox import bubblewrap, landlock, seccomp
-from kodo.jobs.sandbox.bait import Bait
+from kodo.jobs.sandbox.decoys import Decoys
 from kodo.jobs.sandbox.model import (
     FILES,
     LIB,
@@ -25,8 +25,8 @@ from kodo.jobs.sandbox.model import (
     TMP,
     Isolation,
     IsolationRefused,
-    Limits,
-    Outcome,
+    ProcessResult,
+    ResourceLimits,
     SandboxError,
 )
 from kodo.jobs.sandbox.process import execute
@@ -35,7 +35,7 @@ Mechanism = Literal["bubblewrap", "landlock", "none"]
 
 _INSIDE = Path(__file__).parent / "inside"
 _PACKAGE = Path(kodo.__file__).parent
-_PROBE_LIMITS = Limits(
+_PROBE_LIMITS = ResourceLimits(
     wall_seconds=30, cpu_seconds=20, memory_bytes=512 * 1024 * 1024, processes=24, file_bytes=1024 * 1024
 )
 # What must hold for the name `partial`: files, TCP and signals.
@@ -66,7 +66,7 @@ class Sandbox:
     def _chosen(self) -> tuple[Mechanism, str]:
         """The mechanism, and why not a stronger one."""
         if bubblewrap.find() is None:
-            why = bubblewrap.why_not()
+            why = bubblewrap.missing_reason()
         else:
             tried = self._start("bubblewrap")
             if tried.ok:
@@ -78,7 +78,7 @@ class Sandbox:
             return "landlock", why
         return "none", why
 
-    def _start(self, mechanism: Mechanism) -> Outcome:
+    def _start(self, mechanism: Mechanism) -> ProcessResult:
         other = Sandbox(python=self.python, readable=self._readable, mechanism=mechanism)
         return other.run([PYTHON, "-I", "-S", "-c", ""], limits=_PROBE_LIMITS)
 
@@ -92,28 +92,28 @@ class Sandbox:
 
     @cached_property
     def _isolation(self) -> Isolation:
-        with Bait() as bait:
-            outcome = self.run(
-                [PYTHON, "-I", "-S", f"{LIB}/kodo/jobs/sandbox/inside/probes.py", f"{FILES}/bait.json"],
-                project=bait.project,
-                files={"bait.json": json.dumps(bait.describe(_PROBE_LIMITS))},
+        with Decoys() as decoys:
+            result = self.run(
+                [PYTHON, "-I", "-S", f"{LIB}/kodo/jobs/sandbox/inside/probes.py", f"{FILES}/decoys.json"],
+                project=decoys.project,
+                files={"decoys.json": json.dumps(decoys.describe(_PROBE_LIMITS))},
                 limits=_PROBE_LIMITS,
-                fds=[bait.fd],
+                fds=[decoys.fd],
             )
-            if not outcome.ok:
-                said = (outcome.stderr.strip() or f"status {outcome.status}").splitlines()[-1]
+            if not result.ok:
+                said = (result.stderr.strip() or f"status {result.status}").splitlines()[-1]
                 raise SandboxError(f"the escape probes did not finish ({self.mechanism}): {said}")
-            succeeded = set(json.loads(outcome.stdout)["open"]) | bait.touched()
-            tried = set(json.loads(outcome.stdout)["tried"])
-        held = tried - succeeded
+            succeeded = set(json.loads(result.stdout)["open"]) | decoys.touched()
+            tried = set(json.loads(result.stdout)["tried"])
+        blocked = tried - succeeded
         why = "" if self._wanted else self._chosen[1]
         if self.mechanism == "bubblewrap" and not succeeded:
             level: Literal["full", "partial", "none"] = "full"
-        elif self.mechanism != "none" and held >= _PARTIAL_NEEDS:
+        elif self.mechanism != "none" and blocked >= _PARTIAL_NEEDS:
             level = "partial"
         else:
             level = "none"
-        return Isolation(level, self.mechanism, tuple(sorted(held)), tuple(sorted(succeeded)), why)
+        return Isolation(level, self.mechanism, tuple(sorted(blocked)), tuple(sorted(succeeded)), why)
 
     def require(self, *, allow_weak: bool = False) -> Isolation:
         """The isolation, if it is good enough to run generated code in.
@@ -141,12 +141,12 @@ class Sandbox:
         *,
         project: Path | None = None,
         files: Mapping[str, str | bytes] | None = None,
-        limits: Limits | None = None,
+        limits: ResourceLimits | None = None,
         env: Mapping[str, str] | None = None,
         stdin: bytes = b"",
         cwd: str = TMP,
         fds: Sequence[int] = (),
-    ) -> Outcome:
+    ) -> ProcessResult:
         """Run one command and wait for it.
 
         Args:
@@ -163,29 +163,29 @@ class Sandbox:
         Raises:
             SandboxError: the project is not a folder, or a file name leaves FILES.
         """
-        limits = limits or Limits()
+        limits = limits or ResourceLimits()
         if project is not None and not project.is_dir():
             raise SandboxError(f"project: {project} is not a folder")
         with tempfile.TemporaryDirectory(prefix="kodo-sandbox-", ignore_cleanup_errors=True) as scratch:
             place = Path(scratch)
             place.chmod(0o755)
-            given, tmp, lib = place / "files", place / "tmp", place / "lib"
-            for folder in (given, tmp, lib):
+            files_folder, tmp, lib = place / "files", place / "tmp", place / "lib"
+            for folder in (files_folder, tmp, lib):
                 folder.mkdir()
-            _write(given, files or {})
+            _write(files_folder, files or {})
             with _descriptor(seccomp.program()) as filter_fd:
                 if self.mechanism == "bubblewrap":
                     names = {PROJECT: "/project", FILES: "/kodo/files", TMP: "/tmp", LIB: "/kodo/lib"}  # noqa: S108 - inside
-                    command = self._bubblewrap(project, given, limits, filter_fd, _fill(cwd, names))
+                    command = self._bubblewrap(project, files_folder, limits, filter_fd, _fill(cwd, names))
                 else:
                     (lib / "kodo").symlink_to(_PACKAGE)
                     names = {
-                        PROJECT: str((project or given).resolve()),
-                        FILES: str(given),
+                        PROJECT: str((project or files_folder).resolve()),
+                        FILES: str(files_folder),
                         TMP: str(tmp),
                         LIB: str(lib),
                     }
-                    command = self._bare(project, given, tmp, lib, limits)
+                    command = self._bare(project, files_folder, tmp, lib, limits)
                 names[PYTHON] = str(self.python)
                 base = {
                     "PATH": "/usr/bin:/bin",
@@ -211,27 +211,29 @@ class Sandbox:
                 )
 
     def _bubblewrap(
-        self, project: Path | None, given: Path, limits: Limits, fd: int | None, cwd: str
+        self, project: Path | None, files_folder: Path, limits: ResourceLimits, fd: int | None, cwd: str
     ) -> list[str]:
         program = bubblewrap.find()
         if program is None:
-            raise SandboxError(bubblewrap.why_not())
+            raise SandboxError(bubblewrap.missing_reason())
         sources = [bubblewrap.Source(path, str(path)) for path in (*self._prefixes, *self._readable)]
         sources.append(bubblewrap.Source(_PACKAGE, "/kodo/lib/kodo"))
-        sources.append(bubblewrap.Source(given, "/kodo/files"))
+        sources.append(bubblewrap.Source(files_folder, "/kodo/files"))
         if project is not None:
             sources.append(bubblewrap.Source(project.resolve(), "/project"))
         return bubblewrap.command(program, sources, limits, fd, cwd)
 
-    def _bare(self, project: Path | None, given: Path, tmp: Path, lib: Path, limits: Limits) -> list[str]:
+    def _bare(
+        self, project: Path | None, files_folder: Path, tmp: Path, lib: Path, limits: ResourceLimits
+    ) -> list[str]:
         if self.mechanism == "none":
             return self._entry(limits)
-        readable = [*self._prefixes, *self._readable, _PACKAGE, given, lib]
+        readable = [*self._prefixes, *self._readable, _PACKAGE, files_folder, lib]
         if project is not None:
             readable.append(project.resolve())
         return [*landlock.prefix(), *self._entry(limits, {"landlock": landlock.rules(readable, tmp)})]
 
-    def _entry(self, limits: Limits, more: Mapping[str, object] | None = None) -> list[str]:
+    def _entry(self, limits: ResourceLimits, more: Mapping[str, object] | None = None) -> list[str]:
         """The start of the command inside: `inside/entry.py` with its limits."""
         spec: dict[str, object] = {
             "limits": {

@@ -102,7 +102,7 @@ def testgen(
         module=module.name,
         framework=options.framework,
         functions=tuple(one.qualname for one in functions),
-        isolation=IsolationSeen(isolation.level, isolation.mechanism, isolation.held, isolation.open),
+        isolation=IsolationSeen(isolation.level, isolation.mechanism, isolation.blocked, isolation.open),
         funnel=funnel(made.tried, made.tests, judged, len(kept), len(made.suspects)),
         kept=kept,
         rejected=rejections(made.tried, made.chosen, made.tests, judged),

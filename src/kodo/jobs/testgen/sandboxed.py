@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from kodo.jobs.sandbox import FILES, LIB, PROJECT, PYTHON, Isolation, Limits, Sandbox
+from kodo.jobs.sandbox import FILES, LIB, PROJECT, PYTHON, Isolation, ResourceLimits, Sandbox
 from kodo.jobs.testgen.model import TestgenError
 from kodo.jobs.testgen.target import Module
 from kodo.jobs.testgen.worker.jobs import Answer, Failed, Job, Where
@@ -52,7 +52,7 @@ class Worker:
             [PYTHON, "-P", "-m", "kodo.jobs.testgen.worker", f"{FILES}/job.json"],
             project=self.module.root,
             files={"job.json": msgspec.json.encode(job), **(files or {})},
-            limits=Limits(
+            limits=ResourceLimits(
                 wall_seconds=seconds + _START_SECONDS,
                 cpu_seconds=int(seconds + _START_SECONDS),
                 output_bytes=64 * _MIB,

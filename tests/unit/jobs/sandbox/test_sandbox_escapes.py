@@ -37,7 +37,7 @@ for name in ("bubblewrap", "landlock", "none"):
         refused = ""
     except IsolationRefused as error:
         refused = str(error)
-    out[name] = {"level": seen.level, "held": seen.held, "open": seen.open, "refused": refused, "line": seen.line()}
+    out[name] = {"level": seen.level, "blocked": seen.blocked, "open": seen.open, "refused": refused, "line": seen.line()}
 out["chosen"] = Sandbox().mechanism
 print(json.dumps(out))
 """
@@ -63,7 +63,7 @@ def disposable(script: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, dict[str, object]]:
-    """What each level held and let through."""
+    """What each level blocked and let through."""
     done = disposable(PROBE)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -90,7 +90,7 @@ def test_no_escape_succeeds_in_the_full_sandbox(name, found):
     """Every attempt fails under bubblewrap."""
     if no_full_level(found):
         return
-    assert name in found["bubblewrap"]["held"]
+    assert name in found["bubblewrap"]["blocked"]
     assert name not in found["bubblewrap"]["open"]
 
 
@@ -116,7 +116,7 @@ def test_landlock_is_named_partial_with_what_stays_open(found):
         warnings.warn(f"Landlock does not work on this machine: {seen['error']}", stacklevel=2)
         return
     assert seen["level"] == "partial"
-    assert {"read_host_file", "write_host", "tcp_connect", "gain_privilege"} <= set(seen["held"])
+    assert {"read_host_file", "write_host", "tcp_connect", "gain_privilege"} <= set(seen["blocked"])
     assert "stat_host_file" in seen["open"]
     assert "stat_host_file" in seen["line"]
     assert "refused" in seen["refused"]
@@ -132,4 +132,4 @@ def test_limits_hold_at_every_level(found):
     """Memory, file size and the limits themselves hold with any mechanism."""
     for name in ("bubblewrap", "landlock", "none"):
         if "error" not in found[name]:
-            assert {"take_memory", "write_long_file"} <= set(found[name]["held"])
+            assert {"take_memory", "write_long_file"} <= set(found[name]["blocked"])

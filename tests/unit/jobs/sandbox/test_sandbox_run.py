@@ -16,7 +16,7 @@ from kodo.jobs.sandbox import (
     TMP,
     Isolation,
     IsolationRefused,
-    Limits,
+    ResourceLimits,
     Sandbox,
     SandboxError,
     bubblewrap,
@@ -105,7 +105,7 @@ def test_wall_time_ends_a_run_and_all_it_started(sandbox):
     """A command that does not end is ended, with its background children, and says so."""
     code = "import os, time\nif os.fork() == 0:\n    os.setsid()\ntime.sleep(600)"
     started = time.monotonic()
-    seen = python(sandbox, code, limits=Limits(wall_seconds=2))
+    seen = python(sandbox, code, limits=ResourceLimits(wall_seconds=2))
     assert seen.timed_out
     assert not seen.ok
     assert time.monotonic() - started < 200  # far from the 600 s it wanted
@@ -120,7 +120,7 @@ def test_a_daemon_does_not_outlive_its_run():
     read, write = os.pipe()
     os.set_inheritable(write, True)
     code = "import os, time\nif os.fork() == 0:\n    os.setsid()\n    os.close(1); os.close(2)\n    time.sleep(600)"
-    seen = python(sandbox, code, limits=Limits(wall_seconds=20))
+    seen = python(sandbox, code, limits=ResourceLimits(wall_seconds=20))
     os.close(write)
     assert not seen.timed_out
     assert os.read(read, 1) == b""
@@ -129,14 +129,14 @@ def test_a_daemon_does_not_outlive_its_run():
 
 def test_output_has_a_limit(sandbox):
     """A command that writes without end is ended at the limit, and says so."""
-    seen = python(sandbox, "while True: print('x' * 1000)", limits=Limits(output_bytes=MIB))
+    seen = python(sandbox, "while True: print('x' * 1000)", limits=ResourceLimits(output_bytes=MIB))
     assert seen.truncated
     assert len(seen.stdout) < 8 * MIB
 
 
 def test_memory_has_a_limit(sandbox):
     """An allocation above the limit fails inside and does no harm outside."""
-    seen = python(sandbox, "x = bytearray(600 * 2**20)", limits=Limits(memory_bytes=512 * MIB))
+    seen = python(sandbox, "x = bytearray(600 * 2**20)", limits=ResourceLimits(memory_bytes=512 * MIB))
     assert "MemoryError" in seen.stderr
 
 
@@ -147,7 +147,7 @@ def test_the_private_folder_has_a_size():
         assert sandbox.probe().level != "full"
         return
     code = "for n in range(64):\n    open(f'{n}', 'wb').write(b'x' * 2**20)"
-    seen = python(sandbox, code, limits=Limits(tmp_bytes=8 * MIB))
+    seen = python(sandbox, code, limits=ResourceLimits(tmp_bytes=8 * MIB))
     assert "No space left" in seen.stderr
 
 
@@ -181,7 +181,7 @@ def test_file_names_may_not_leave_their_folder(sandbox):
 def test_limits_are_above_zero(name):
     """A limit of zero is a mistake and is named."""
     with pytest.raises(ValueError, match=name):
-        Limits(**{name: 0})
+        ResourceLimits(**{name: 0})
 
 
 def weak(monkeypatch, *, root):
@@ -211,7 +211,7 @@ def test_the_flag_never_works_as_root(monkeypatch):
 def test_the_command_line_is_hardened(monkeypatch, tmp_path):
     """Each protection of the full level is on bubblewrap's command line."""
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    command = bubblewrap.command(tmp_path / "bwrap", [], Limits(), 9, "/tmp")
+    command = bubblewrap.command(tmp_path / "bwrap", [], ResourceLimits(), 9, "/tmp")
     for flag in (
         "--unshare-user", "--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts", "--disable-userns",
         "--new-session", "--die-with-parent", "--clearenv", "--seccomp",
@@ -223,10 +223,10 @@ def test_the_command_line_is_hardened(monkeypatch, tmp_path):
 
 
 def test_root_goes_through_a_stage_that_becomes_nobody(monkeypatch, tmp_path):
-    """As root the command starts with the stage, and its user id is one no host account has."""
+    """As root the command starts with the launcher, and its user id is one no host account has."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    command = bubblewrap.command(tmp_path / "bwrap", [], Limits(), None, "/tmp")
-    assert command[3].endswith("stage.py")
+    command = bubblewrap.command(tmp_path / "bwrap", [], ResourceLimits(), None, "/tmp")
+    assert command[3].endswith("launcher.py")
     assert '"uid": 19' in command[4]
 
 

@@ -4,7 +4,7 @@
 
 SPEC is JSON: `limits` (resource name -> value) and, at the level below bubblewrap, `landlock`
 (folders to read, folders to write) and `seccomp` (the filter in hexadecimal). Stands alone: it is
-started by path, before `kodo` can be imported. Limits are set here and not outside because the count
+started by path, before `kodo` can be imported. ResourceLimits are set here and not outside because the count
 of processes is kept for each user namespace and would otherwise take in the user's other programs.
 """
 
@@ -81,7 +81,7 @@ def filter_calls(libc: ctypes.CDLL, program: bytes) -> None:
 
 
 def main() -> None:
-    """Set the limits, lock the doors, become the command."""
+    """Set the limits, apply the restrictions, exec the command."""
     spec = json.loads(sys.argv[1])
     libc = _libc()
     if "landlock" in spec:

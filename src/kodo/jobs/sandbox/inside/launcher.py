@@ -1,6 +1,6 @@
 """On the way into the sandbox when kodo runs as root: become an ordinary user that can see the sources.
 
-    python -I -S stage.py SPEC bwrap argument...
+    python -I -S launcher.py SPEC bwrap argument...
 
 SPEC is JSON: `uid`, `gid` and `binds` (host paths). Root inside a user namespace would be root on the
 host's files, so bubblewrap is started as a user that owns nothing. That user cannot enter a folder
@@ -15,7 +15,7 @@ import sys
 
 _CLONE_NEWNS = 0x00020000
 _MS_BIND, _MS_REC, _MS_PRIVATE, _MS_NOSUID, _MS_NODEV = 4096, 16384, 1 << 18, 2, 4
-STAGE = "/tmp"  # noqa: S108 - a fresh tmpfs in a mount namespace nobody else sees
+MOUNT_ROOT = "/tmp"  # noqa: S108 - a fresh tmpfs in a private mount namespace
 NOBODY = 65534
 
 
@@ -28,8 +28,8 @@ def _mount(
         raise OSError(code, f"mount {source} on {target}: {os.strerror(code)}")
 
 
-def become(uid: int, gid: int) -> None:
-    """Give up root for good; `nobody` where this machine's namespace does not map `uid`."""
+def drop_privileges(uid: int, gid: int) -> None:
+    """Drop root permanently; `nobody` where this machine's namespace does not map `uid`."""
     os.setgroups([])
     try:
         os.setresgid(gid, gid, gid)
@@ -40,16 +40,16 @@ def become(uid: int, gid: int) -> None:
 
 
 def main() -> None:
-    """Mount the sources where anybody may go, become nobody, become bubblewrap."""
+    """Mount the sources where any user can enter, drop root, exec bubblewrap."""
     spec = json.loads(sys.argv[1])
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(_CLONE_NEWNS) != 0:
         raise OSError(ctypes.get_errno(), "unshare: no mount namespace")
     _mount(libc, "none", "/", None, _MS_REC | _MS_PRIVATE, None)
     sources = [(os.open(path, os.O_PATH | os.O_CLOEXEC), os.path.isdir(path)) for path in spec["binds"]]
-    _mount(libc, "tmpfs", STAGE, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m")
+    _mount(libc, "tmpfs", MOUNT_ROOT, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=755,size=1m")
     for at, (fd, is_folder) in enumerate(sources):
-        target = f"{STAGE}/{at}"
+        target = f"{MOUNT_ROOT}/{at}"
         if is_folder:
             os.mkdir(target)
         else:
@@ -57,7 +57,7 @@ def main() -> None:
         _mount(libc, f"/proc/self/fd/{fd}", target, None, _MS_BIND | _MS_REC, None)
         os.close(fd)
     os.chdir("/")
-    become(spec["uid"], spec["gid"])
+    drop_privileges(spec["uid"], spec["gid"])
     os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606 - becoming bubblewrap is what this program is for
 
 

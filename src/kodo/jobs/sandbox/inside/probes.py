@@ -4,7 +4,7 @@
 
 Each attempt is a function whose name is the name of the hole and which returns True when it got
 through. An OSError is the wall; anything else is a bug of the probe and is raised. Stands alone. Only
-ever run where a success does no harm: every attempt reaches for bait or for something it undoes.
+ever run where a success does no harm: every attempt reaches for decoys or for something it undoes.
 """
 
 import ctypes
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-Bait = dict[str, Any]
+DecoyMap = dict[str, Any]
 _ALLOWED_ENVIRONMENT = {
     "PATH", "HOME", "TMPDIR", "LANG", "PYTHONDONTWRITEBYTECODE", "PWD", "LC_CTYPE", "PYTHONPATH",
 }  # fmt: skip
@@ -53,32 +53,32 @@ def _in_child(attempt: Callable[[], bool]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
-def read_host_file(bait: Bait) -> bool:
+def read_host_file(decoys: DecoyMap) -> bool:
     """Read a file of the host that is not in the project."""
-    with open(bait["file"], encoding="utf-8") as file:
-        return bool(file.read() == bait["token"])
+    with open(decoys["file"], encoding="utf-8") as file:
+        return bool(file.read() == decoys["token"])
 
 
-def list_host_folder(bait: Bait) -> bool:
+def list_host_folder(decoys: DecoyMap) -> bool:
     """List a folder of the host."""
-    return "secret.txt" in os.listdir(bait["folder"])
+    return "secret.txt" in os.listdir(decoys["folder"])
 
 
-def stat_host_file(bait: Bait) -> bool:
+def stat_host_file(decoys: DecoyMap) -> bool:
     """Learn that a file of the host exists, and how long it is."""
-    return os.stat(bait["file"]).st_size > 0
+    return os.stat(decoys["file"]).st_size > 0
 
 
-def write_host(bait: Bait) -> bool:
+def write_host(decoys: DecoyMap) -> bool:
     """Make a file on the host."""
-    with open(bait["folder"] + "/written", "w", encoding="utf-8") as file:
+    with open(decoys["folder"] + "/written", "w", encoding="utf-8") as file:
         file.write("x")
     return True
 
 
-def write_project(bait: Bait) -> bool:
+def write_project(decoys: DecoyMap) -> bool:
     """Make or change a file in the project, at its place inside or outside."""
-    for folder in ("/project", bait["project"]):
+    for folder in ("/project", decoys["project"]):
         try:
             with open(folder + "/written.py", "w", encoding="utf-8") as file:
                 file.write("x")
@@ -88,7 +88,7 @@ def write_project(bait: Bait) -> bool:
     return False
 
 
-def write_system(bait: Bait) -> bool:
+def write_system(decoys: DecoyMap) -> bool:
     """Make a file beside the system's programs, the interpreter's library or in the root."""
     for folder in ("/", "/usr/bin", "/etc", "/dev", os.path.dirname(os.__file__), os.path.dirname(__file__)):
         try:
@@ -101,13 +101,13 @@ def write_system(bait: Bait) -> bool:
     return False
 
 
-def remount_writable(bait: Bait) -> bool:
+def remount_writable(decoys: DecoyMap) -> bool:
     """Mount the project again, writable."""
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.mount(b"none", b"/project", None, ctypes.c_ulong(0x20 | 0x1000), None) == 0)
 
 
-def mount_tmpfs(bait: Bait) -> bool:
+def mount_tmpfs(decoys: DecoyMap) -> bool:
     """Mount a file system."""
 
     def attempt() -> bool:
@@ -120,81 +120,81 @@ def mount_tmpfs(bait: Bait) -> bool:
     return _in_child(attempt)
 
 
-def tcp_connect(bait: Bait) -> bool:
+def tcp_connect(decoys: DecoyMap) -> bool:
     """Connect to a TCP port of the host."""
-    with socket.create_connection(("127.0.0.1", bait["tcp"]), timeout=1):
+    with socket.create_connection(("127.0.0.1", decoys["tcp"]), timeout=1):
         return True
 
 
-def udp_send(bait: Bait) -> bool:
+def udp_send(decoys: DecoyMap) -> bool:
     """Send a datagram to the host; only the other side can tell whether it arrived."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.sendto(b"x", ("127.0.0.1", bait["udp"]))
+        sender.sendto(b"x", ("127.0.0.1", decoys["udp"]))
     return False
 
 
-def unix_connect(bait: Bait) -> bool:
+def unix_connect(decoys: DecoyMap) -> bool:
     """Connect to a unix socket of the host by its path."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1)
-        client.connect(bait["unix"])
+        client.connect(decoys["unix"])
         return True
 
 
-def abstract_connect(bait: Bait) -> bool:
+def abstract_connect(decoys: DecoyMap) -> bool:
     """Connect to an abstract unix socket of the host."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1)
-        client.connect("\0" + bait["abstract"])
+        client.connect("\0" + decoys["abstract"])
         return True
 
 
-def vsock_open(bait: Bait) -> bool:
+def vsock_open(decoys: DecoyMap) -> bool:
     """Open the channel from a virtual machine to its host, which no network namespace holds."""
     with socket.socket(40, socket.SOCK_STREAM):
         return True
 
 
-def raw_socket(bait: Bait) -> bool:
+def raw_socket(decoys: DecoyMap) -> bool:
     """Open a packet socket."""
     with socket.socket(17, socket.SOCK_RAW):
         return True
 
 
-def signal_host(bait: Bait) -> bool:
+def signal_host(decoys: DecoyMap) -> bool:
     """End a process of the host; only the other side can tell."""
-    os.kill(bait["pid"], signal.SIGKILL)
+    os.kill(decoys["pid"], signal.SIGKILL)
     return False
 
 
-def see_host_process(bait: Bait) -> bool:
+def see_host_process(decoys: DecoyMap) -> bool:
     """Read the arguments of a process of the host."""
-    with open(f"/proc/{bait['pid']}/cmdline", "rb") as file:
-        return bait["token"].encode() in file.read()
+    with open(f"/proc/{decoys['pid']}/cmdline", "rb") as file:
+        return decoys["token"].encode() in file.read()
 
 
-def inherit_environment(bait: Bait) -> bool:
+def inherit_environment(decoys: DecoyMap) -> bool:
     """Find an environment variable that was not given."""
     return bool(set(os.environ) - _ALLOWED_ENVIRONMENT)
 
 
-def inherit_descriptor(bait: Bait) -> bool:
+def inherit_descriptor(decoys: DecoyMap) -> bool:
     """Read through a descriptor that was open outside."""
     for fd in range(3, 256):
         try:
-            if os.pread(fd, 64, 0) == bait["token"].encode():
+            if os.pread(fd, 64, 0) == decoys["token"].encode():
                 return True
         except OSError:
             continue
     return False
 
 
-def new_user_namespace(bait: Bait) -> bool:
+def new_user_namespace(decoys: DecoyMap) -> bool:
     """Become root in a user namespace of one's own."""
     return _in_child(lambda: _system("unshare", _CLONE_NEWUSER))
 
 
-def new_network_namespace(bait: Bait) -> bool:
+def new_network_namespace(decoys: DecoyMap) -> bool:
     """Make a namespace by clone, the other way."""
     libc = ctypes.CDLL(None, use_errno=True)
     number = {"x86_64": 56}.get(os.uname().machine, 220)
@@ -208,7 +208,7 @@ def new_network_namespace(bait: Bait) -> bool:
     return bool(pid > 0)
 
 
-def join_namespace(bait: Bait) -> bool:
+def join_namespace(decoys: DecoyMap) -> bool:
     """Enter the namespace of another process."""
 
     def attempt() -> bool:
@@ -218,7 +218,7 @@ def join_namespace(bait: Bait) -> bool:
     return _in_child(attempt)
 
 
-def change_root(bait: Bait) -> bool:
+def change_root(decoys: DecoyMap) -> bool:
     """Change the root folder."""
 
     def attempt() -> bool:
@@ -228,12 +228,12 @@ def change_root(bait: Bait) -> bool:
     return _in_child(attempt)
 
 
-def hold_capability(bait: Bait) -> bool:
+def hold_capability(decoys: DecoyMap) -> bool:
     """Hold a capability, or be able to gain one by starting a program."""
     return any(int(_status(field), 16) for field in ("CapEff", "CapPrm", "CapBnd", "CapAmb"))
 
 
-def gain_privilege(bait: Bait) -> bool:
+def gain_privilege(decoys: DecoyMap) -> bool:
     """Become root by a set-uid program or call."""
     if _status("NoNewPrivs") != "1":
         return True
@@ -246,18 +246,18 @@ def gain_privilege(bait: Bait) -> bool:
     return _in_child(attempt)
 
 
-def be_root_outside(bait: Bait) -> bool:
+def be_root_outside(decoys: DecoyMap) -> bool:
     """Be the host's root on its files: read one in the project that only root may read."""
-    for folder in ("/project", bait["project"]):
+    for folder in ("/project", decoys["project"]):
         try:
             with open(folder + "/owner-only.txt", encoding="utf-8"):
-                return bool(bait["uid"] == 0)
+                return bool(decoys["uid"] == 0)
         except OSError:
             continue
     return False
 
 
-def trace_process(bait: Bait) -> bool:
+def trace_process(decoys: DecoyMap) -> bool:
     """Trace another process."""
 
     def attempt() -> bool:
@@ -267,7 +267,7 @@ def trace_process(bait: Bait) -> bool:
     return _in_child(attempt)
 
 
-def open_device(bait: Bait) -> bool:
+def open_device(decoys: DecoyMap) -> bool:
     """Open a device that shows memory, disks or the kernel's log, or make one."""
     for name in (
         "/dev/mem",
@@ -289,7 +289,7 @@ def open_device(bait: Bait) -> bool:
     return True
 
 
-def change_kernel_setting(bait: Bait) -> bool:
+def change_kernel_setting(decoys: DecoyMap) -> bool:
     """Open a kernel setting for writing."""
     for name in ("/proc/sys/kernel/core_pattern", "/proc/sysrq-trigger", "/proc/sys/vm/drop_caches"):
         try:
@@ -300,19 +300,19 @@ def change_kernel_setting(bait: Bait) -> bool:
     return False
 
 
-def reach_terminal(bait: Bait) -> bool:
+def reach_terminal(decoys: DecoyMap) -> bool:
     """Open the terminal kodo was started from, where keys could be pushed."""
     os.close(os.open("/dev/tty", os.O_RDWR))
     return True
 
 
-def use_keyring(bait: Bait) -> bool:
+def use_keyring(decoys: DecoyMap) -> bool:
     """Read the user's kernel keyring."""
     libc = ctypes.CDLL(None, use_errno=True)
     return bool(libc.syscall(ctypes.c_long(_KEYCTL), 0, ctypes.c_int(-4), 0) >= 0)
 
 
-def enter_kernel_machines(bait: Bait) -> bool:
+def enter_kernel_machines(decoys: DecoyMap) -> bool:
     """Start a kernel interface with a long record of holes: io_uring, bpf, perf."""
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = ctypes.create_string_buffer(256)
@@ -325,11 +325,11 @@ def enter_kernel_machines(bait: Bait) -> bool:
     return False
 
 
-def fork_without_end(bait: Bait) -> bool:
+def fork_without_end(decoys: DecoyMap) -> bool:
     """Have more processes than the limit. Stops by itself a little above it and ends its children."""
     children: list[int] = []
     try:
-        for _ in range(bait["processes"] + 8):
+        for _ in range(decoys["processes"] + 8):
             pid = os.fork()
             if pid == 0:
                 time.sleep(30)
@@ -342,24 +342,24 @@ def fork_without_end(bait: Bait) -> bool:
             os.waitpid(pid, 0)
 
 
-def take_memory(bait: Bait) -> bool:
+def take_memory(decoys: DecoyMap) -> bool:
     """Map more memory than the limit; nothing is written to it."""
-    mmap.mmap(-1, bait["memory_bytes"] * 2).close()
+    mmap.mmap(-1, decoys["memory_bytes"] * 2).close()
     return True
 
 
-def write_long_file(bait: Bait) -> bool:
+def write_long_file(decoys: DecoyMap) -> bool:
     """Make a file longer than the limit; it is sparse."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     with open("long", "wb") as file:
         try:
-            os.pwrite(file.fileno(), b"x", bait["file_bytes"] * 4)
+            os.pwrite(file.fileno(), b"x", decoys["file_bytes"] * 4)
         finally:
             os.unlink("long")
     return True
 
 
-def raise_limit(bait: Bait) -> bool:
+def raise_limit(decoys: DecoyMap) -> bool:
     """Raise a limit again."""
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
     if hard == resource.RLIM_INFINITY:
@@ -368,7 +368,7 @@ def raise_limit(bait: Bait) -> bool:
     return True
 
 
-ATTEMPTS: tuple[Callable[[Bait], bool], ...] = (
+ATTEMPTS: tuple[Callable[[DecoyMap], bool], ...] = (
     read_host_file, list_host_folder, stat_host_file, write_host, write_project, write_system, remount_writable,
     mount_tmpfs, tcp_connect, udp_send, unix_connect, abstract_connect, vsock_open, raw_socket, see_host_process,
     signal_host, inherit_environment, inherit_descriptor, new_user_namespace, new_network_namespace,
@@ -378,10 +378,10 @@ ATTEMPTS: tuple[Callable[[Bait], bool], ...] = (
 )  # fmt: skip
 
 
-def succeeds(attempt: Callable[[Bait], bool], bait: Bait) -> bool:
+def succeeds(attempt: Callable[[DecoyMap], bool], decoys: DecoyMap) -> bool:
     """Whether an attempt got through; an operating system error or a limit is the wall."""
     try:
-        return attempt(bait)
+        return attempt(decoys)
     except (OSError, MemoryError, ValueError):  # ValueError: setrlimit above the hard limit
         return False
 
@@ -389,8 +389,8 @@ def succeeds(attempt: Callable[[Bait], bool], bait: Bait) -> bool:
 def main() -> None:
     """Try everything and print what got through."""
     with open(sys.argv[1], encoding="utf-8") as file:
-        bait = json.load(file)
-    through = [attempt.__name__ for attempt in ATTEMPTS if succeeds(attempt, bait)]
+        decoys = json.load(file)
+    through = [attempt.__name__ for attempt in ATTEMPTS if succeeds(attempt, decoys)]
     print(json.dumps({"tried": [attempt.__name__ for attempt in ATTEMPTS], "open": through}))  # noqa: T201 - its output
 
 
