@@ -16,8 +16,8 @@ from kodo.server.lifecycle.errors import (
     EngineFailed,
     EngineUnavailable,
     InvalidRequest,
-    KodoError,
     Overloaded,
+    ServiceError,
 )
 from kodo.server.lifecycle.ports import ContextItem, Prompt
 from kodo.server.wire.items import CustomToolCall, CustomToolCallOutput, FunctionCall, FunctionCallOutput
@@ -37,7 +37,7 @@ from kodo.server.wire.tools import CustomChoice, CustomTool, FunctionChoice, Nam
     ],
 )
 async def test_a_servers_error_is_translated_and_its_words_stay_out(
-    model: str, kind: type[KodoError]
+    model: str, kind: type[ServiceError]
 ) -> None:
     """Each failure is one of kodo's errors, without the server's paths and keys."""
     async with chat_server() as url:

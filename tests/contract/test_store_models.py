@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.contract.memory_store import MemoryStore
 from tests.contract.stores import answered, document, replay, response, said
 
-from kodo.server.lifecycle.errors import KodoError
+from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.records import ItemRow, Page, RetentionRule
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
@@ -64,7 +64,7 @@ class TwoStores(RuleBasedStateMachine):
         async def answer(store: Store) -> Any:
             try:
                 return plain(await call(store))
-            except (KodoError, ValueError) as error:
+            except (ServiceError, ValueError) as error:
                 return type(error), str(error), getattr(error, "param", None)
 
         real, model = self.runner.run(answer(self.sqlite)), self.runner.run(answer(self.memory))

@@ -14,7 +14,7 @@ from tests.contract.stores import document, turn
 
 from kodo.cli.main import run
 from kodo.server.http.keys import Keys, digest
-from kodo.server.lifecycle.errors import KodoError
+from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.store.sqlite import SqliteStore
 
 
@@ -82,7 +82,7 @@ def test_a_running_server_sees_new_and_revoked_keys_at_once(
         assert caller.key is not None
         assert caller.key.hash == digest(key)
         await asyncio.to_thread(kodo, "keys", "revoke", caller.key.id)
-        with pytest.raises(KodoError, match="Incorrect"):
+        with pytest.raises(ServiceError, match="Incorrect"):
             await keys.caller(f"Bearer {key}")
         assert await store.keys()  # one that is revoked was made, too
         await store.close()

@@ -20,8 +20,8 @@ from kodo.server.http.backends import Resources, open_resources
 from kodo.server.http.batches.handlers import ENDPOINTS
 from kodo.server.http.batches.manager import Batches
 from kodo.server.http.batches.metrics import Tally
-from kodo.server.http.bodies import ClientDisconnect, on_disconnect
-from kodo.server.http.errors import on_bug, on_http, on_known
+from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
+from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
 from kodo.server.http.files.blobs import Blobs
 from kodo.server.http.files.manager import Files
 from kodo.server.http.files.upload_manager import Uploads
@@ -34,7 +34,7 @@ from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.retention import RetentionPolicy, prune, prune_periodically
 from kodo.server.http.routes import ROUTES
 from kodo.server.http.state import State
-from kodo.server.lifecycle.errors import KodoError
+from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.recovery import recover
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.service import Service
@@ -68,7 +68,7 @@ async def open_state(settings: Settings, resources: Resources | None = None) -> 
     ``resources`` is what they stand on, where that is open already.
 
     Raises:
-        KodoError, kodo.server.http.backends.WeightsError: a part did not start; the message says why.
+        ServiceError, kodo.server.http.backends.WeightsError: a part did not start; the message says why.
     """
     metrics = Metrics()
     async with AsyncExitStack() as stack:
@@ -126,11 +126,11 @@ def build_app(state: State) -> Starlette:
     app = Starlette(
         routes=list(ROUTES),
         exception_handlers={
-            KodoError: on_known,
-            BadBody: on_known,
-            HTTPException: on_http,
-            ClientDisconnect: on_disconnect,
-            Exception: on_bug,
+            ServiceError: handle_service_error,
+            BadBody: handle_service_error,
+            HTTPException: handle_http_error,
+            ClientDisconnect: handle_disconnect,
+            Exception: handle_unexpected_error,
         },
         middleware=[
             Middleware(RequestId, metrics=state.metrics),

@@ -29,7 +29,7 @@ class Resources:
     """What the server stands on.
 
     Awaiting ``models`` raises:
-        KodoError, WeightsError: an engine did not start; the message says why.
+        ServiceError, WeightsError: an engine did not start; the message says why.
     """
 
     store: Store

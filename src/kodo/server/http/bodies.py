@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from kodo.server.lifecycle.errors import KodoError, TooLarge
+from kodo.server.lifecycle.errors import ServiceError, TooLarge
 
 T = TypeVar("T")
 RAW_SEND = "kodo.pieces"
@@ -23,7 +23,7 @@ class ClientDisconnect(Exception):
     """The client hung up before it had its answer."""
 
 
-async def on_disconnect(request: Request, error: Exception) -> Response:
+async def handle_disconnect(request: Request, error: Exception) -> Response:
     """Starlette's handler for :class:`ClientDisconnect`: nobody reads this; the status shows in the metrics only."""
     return Response(status_code=499)
 
@@ -93,7 +93,7 @@ class EventStream(Response):
         *,
         headers: Mapping[str, str],
         finished: Callable[[], Awaitable[None]],
-        on_error: Callable[[KodoError], bytes] | None = None,
+        on_error: Callable[[ServiceError], bytes] | None = None,
         tail: bytes = b"",
     ) -> None:
         super().__init__(
@@ -131,7 +131,7 @@ class EventStream(Response):
                 body = b"".join([frame(event) for event in batch])
                 if body:
                     await send({"type": "http.response.body", "body": body, "more_body": True})
-        except KodoError as error:
+        except ServiceError as error:
             if self._on_error is None:
                 raise
             await send({"type": "http.response.body", "body": self._on_error(error), "more_body": True})

@@ -1,7 +1,7 @@
-"""From the lifecycle's errors to a status and the envelope: total, and the only place that does it.
+"""Errors as HTTP responses: the one place that gives an error its status and its envelope.
 
-``{"error": {"message", "type", "param", "code"}}``, statuses and codes as openai-python 3.54 expects them
-(docs/reference/errors.md has the table; a test holds the two together).
+The envelope is ``{"error": {"message", "type", "param", "code"}}``; statuses and codes are those that openai-python 3.54
+expects. docs/reference/errors.md has the same table; a test compares the two.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from kodo.server.lifecycle.errors import (
     Conflict,
     EngineFailed,
     InvalidRequest,
-    KodoError,
     NotFound,
     Overloaded,
     PermissionDenied,
+    ServiceError,
     StoreFailed,
     TooLarge,
 )
@@ -30,14 +30,14 @@ from kodo.server.wire.decode import BadBody
 logger = logging.getLogger(__name__)
 
 
-class Unauthorized(KodoError):
-    """No key, or not a valid one."""
+class Unauthorized(ServiceError):
+    """No API key was sent, or an invalid one."""
 
     code = "invalid_api_key"
 
 
-class RateLimited(KodoError):
-    """Over the key's limit. ``retry_after`` in seconds; ``headers`` say which limit."""
+class RateLimited(ServiceError):
+    """The key is over a limit. ``retry_after`` in seconds; ``headers`` name the limit."""
 
     code = "rate_limit_exceeded"
 
@@ -47,19 +47,19 @@ class RateLimited(KodoError):
         self.headers = headers
 
 
-class UnsupportedMediaType(KodoError):
+class UnsupportedMediaType(ServiceError):
     """The body is not JSON."""
 
     code = "unsupported_media_type"
 
 
-class UpgradeRequired(KodoError):
-    """A WebSocket was asked for where there is none: 426, which clients fall back from at once."""
+class UpgradeRequired(ServiceError):
+    """WebSockets are switched off. Clients fall back to HTTP when they get this status (426)."""
 
     code = "websocket_not_supported"
 
 
-STATUS: tuple[tuple[type[KodoError], int, str], ...] = (
+STATUS: tuple[tuple[type[ServiceError], int, str], ...] = (
     (InvalidRequest, 400, "invalid_request_error"),
     (Unauthorized, 401, "authentication_error"),
     (PermissionDenied, 403, "permission_error"),
@@ -72,14 +72,14 @@ STATUS: tuple[tuple[type[KodoError], int, str], ...] = (
     (Overloaded, 503, "server_error"),
     (EngineFailed, 503, "server_error"),
     (StoreFailed, 500, "server_error"),
-    (KodoError, 500, "server_error"),
+    (ServiceError, 500, "server_error"),
 )
-"""First match wins; subclasses are covered by their bases. A failed engine is restarted at once, so its requests are
-told to come again."""
+"""Class, status and type; the first match wins, and a base covers its subclasses. ``EngineFailed`` is 503, not 500: the
+engine is restarted, so the client should try again."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands under ``error``."""
+    """The object under ``error``."""
 
     message: str
     type: str
@@ -93,8 +93,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorBody
 
 
-def translate(error: KodoError | BadBody) -> tuple[int, Envelope]:
-    """Status and envelope of an error."""
+def translate(error: ServiceError | BadBody) -> tuple[int, Envelope]:
+    """The status and envelope of an error."""
     if isinstance(error, BadBody):
         body = ErrorBody(
             message=error.message, type="invalid_request_error", param=error.param, code=error.code
@@ -106,8 +106,8 @@ def translate(error: KodoError | BadBody) -> tuple[int, Envelope]:
     )
 
 
-def headers_of(error: KodoError | BadBody) -> dict[str, str]:
-    """``retry-after`` and its finer twin where coming again helps; a hint to the SDK where it does not."""
+def headers_of(error: ServiceError | BadBody) -> dict[str, str]:
+    """``retry-after`` and ``retry-after-ms`` where a retry helps; ``x-should-retry: false`` for a conflict."""
     headers = dict(error.headers) if isinstance(error, RateLimited) else {}
     retry_after = error.retry_after if isinstance(error, Overloaded | RateLimited) else None
     if isinstance(error, EngineFailed):
@@ -122,22 +122,22 @@ def headers_of(error: KodoError | BadBody) -> dict[str, str]:
     return headers
 
 
-def error_response(error: KodoError | BadBody) -> Response:
-    """An error as an answer."""
+def error_response(error: ServiceError | BadBody) -> Response:
+    """Build the response for an error."""
     status, envelope = translate(error)
     return Response(
         msgspec.json.encode(envelope), status, headers=headers_of(error), media_type="application/json"
     )
 
 
-async def on_known(request: Request, error: Exception) -> Response:
-    """Starlette's handler for :class:`KodoError` and :class:`BadBody`."""
-    assert isinstance(error, KodoError | BadBody)  # noqa: S101 — registered for these two only
+async def handle_service_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for :class:`ServiceError` and :class:`BadBody`."""
+    assert isinstance(error, ServiceError | BadBody)  # noqa: S101 — registered for these two only
     return error_response(error)
 
 
-async def on_http(request: Request, error: Exception) -> Response:
-    """Starlette's own errors: an unknown route, a wrong method."""
+async def handle_http_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for its own errors: an unknown route, a method that is not allowed."""
     assert isinstance(error, HTTPException)  # noqa: S101 — registered for this one only
     words = {
         404: (f"Unknown request URL: {request.method} {request.url.path}.", "unknown_url"),
@@ -151,10 +151,10 @@ async def on_http(request: Request, error: Exception) -> Response:
     )
 
 
-async def on_bug(request: Request, error: Exception) -> Response:
-    """Anything else: Starlette raises it again, to the log; nothing of it leaves the server.
+async def handle_unexpected_error(request: Request, error: Exception) -> Response:
+    """Starlette's handler for unexpected errors. Starlette logs the error; the response shows nothing of it.
 
-    This answer passes no middleware any more, so it names its request itself.
+    This response bypasses the middleware, so the request id is set here.
     """
     headers = {"x-request-id": request.state.request_id}
     return Response(
@@ -163,7 +163,7 @@ async def on_bug(request: Request, error: Exception) -> Response:
 
 
 def internal_error() -> Envelope:
-    """What is said of a bug."""
+    """The envelope for an unexpected error."""
     return Envelope(
         error=ErrorBody(message="The server had an internal error.", type="server_error", code="server_error")
     )

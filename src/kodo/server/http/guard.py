@@ -18,7 +18,7 @@ from kodo.server.http.bodies import RAW_SEND
 from kodo.server.http.errors import UnsupportedMediaType, error_response
 from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.metrics import Metrics
-from kodo.server.lifecycle.errors import KodoError, PermissionDenied
+from kodo.server.lifecycle.errors import PermissionDenied, ServiceError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _MULTIPART = ("/v1/files", "/v1/uploads")
@@ -83,7 +83,7 @@ class Guard:
             return
         try:
             await self._check(scope)
-        except KodoError as error:
+        except ServiceError as error:
             await error_response(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kodo.server.http.bodies import RAW_SEND, ClientDisconnect, read_body
 from kodo.server.http.errors import error_response
-from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError, StoreFailed
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, ServiceError, StoreFailed
 from kodo.server.lifecycle.records import ReplayRow
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.wire.decode import BadBody
@@ -56,7 +56,7 @@ class Idempotency:
             await self._once(key, body, scope, receive, send)
         except ClientDisconnect:
             return
-        except (KodoError, BadBody) as error:
+        except (ServiceError, BadBody) as error:
             await error_response(error)(scope, receive, send)
 
     async def _once(self, key: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:

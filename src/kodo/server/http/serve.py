@@ -26,7 +26,7 @@ import uvloop
 
 from kodo.server.config import Settings
 from kodo.server.http.backends import WeightsError, has_keys, open_resources
-from kodo.server.lifecycle.errors import KodoError
+from kodo.server.lifecycle.errors import ServiceError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -107,7 +107,7 @@ async def _serve(settings: Settings, listener: socket.socket, on_ready: OnReady 
 
             async with open_state(settings, resources) as state:
                 await _Server(build_app(state), state, listener, on_ready).serve(sockets=[listener])
-    except (KodoError, WeightsError) as error:
+    except (ServiceError, WeightsError) as error:
         raise Refused(str(error)) from error
 
 

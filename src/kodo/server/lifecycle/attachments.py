@@ -7,7 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from kodo.server.lifecycle.context import file_text
-from kodo.server.lifecycle.errors import InvalidRequest, KodoError
+from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
 from kodo.server.lifecycle.ports import ContextItem, FileReader
 from kodo.server.wire.items import (
     CustomToolCallOutput,
@@ -64,7 +64,7 @@ async def _read_file(part: Part, owner: str, files: FileReader, limit: int, path
         raise InvalidRequest("Give a file as one of file_id, file_data and file_url.", param=param)
     try:
         name, data = await files.contents(owner, part.file_id, limit)
-    except KodoError as error:
+    except ServiceError as error:
         error.param = param
         raise
     return file_text(part.filename if isinstance(part.filename, str) else name, data, param)

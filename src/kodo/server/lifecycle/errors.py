@@ -1,27 +1,29 @@
-"""One error tree. Whatever goes wrong inside is one of these; the server maps each to a status, once.
+"""The server's error tree. :data:`kodo.server.http.errors.STATUS` gives each class its status.
 
 ::
 
-    KodoError
-    ├── InvalidRequest            the caller's fault: names the field                      400
-    │   └── ContextLengthExceeded the prompt does not fit the window                       400
-    ├── PermissionDenied          known, but not allowed                                   403
-    ├── NotFound                  no such object, or somebody else's                       404
-    ├── Conflict                  not in this state, or not while another writes           409
-    ├── TooLarge                  a body or file over its limit                            413
-    ├── Overloaded                the queue is full; try again after ``retry_after``       503
-    ├── EngineUnavailable         the engine is not there (starting, restarting, gone)     503
-    ├── EngineFailed              the engine broke off in the middle                       500
-    └── StoreFailed               the database could not write or read                     500
+    ServiceError                      an error that has no class of its own                  500
+    ├── InvalidRequest                the request cannot be honoured; names the field        400
+    │   └── ContextLengthExceeded     the prompt does not fit the context window             400
+    ├── PermissionDenied              the caller is known, but not allowed                   403
+    ├── NotFound                      no such object, or one of another project              404
+    ├── Conflict                      the object's state, or another writer, forbids it      409
+    ├── TooLarge                      a body or file over its limit                          413
+    ├── Overloaded                    no room; try again after ``retry_after`` seconds       503
+    │   └── EngineUnavailable         the engine is starting, restarting or gone             503
+    ├── EngineFailed                  the engine broke off; it is restarted                  503
+    └── StoreFailed                   the database could not write or read                   500
 
-Messages are for the caller: no path of the machine, no secret, no stack.
+:mod:`kodo.server.http.errors` adds the errors of HTTP itself. Messages are for the caller: they hold no path of the
+machine, no secret and no stack trace. The client's tree is another one: :class:`kodo.ServiceError`.
 """
 
 from __future__ import annotations
 
 
-class KodoError(Exception):
-    """Base. ``code`` is the contract's machine-readable word, ``param`` the path of the field at fault."""
+class ServiceError(Exception):
+    """Base of every error that the server reports. ``code`` is the machine-readable code, ``param`` the path of the
+    field at fault."""
 
     code: str | None = None
 
@@ -32,14 +34,14 @@ class KodoError(Exception):
         self.code = code if code is not None else type(self).code
 
 
-class InvalidRequest(KodoError):
+class InvalidRequest(ServiceError):
     """The request cannot be honoured as it stands."""
 
     code = "invalid_value"
 
 
 class ContextLengthExceeded(InvalidRequest):
-    """Prompt and window do not fit. ``window`` and ``needed`` in tokens."""
+    """The prompt does not fit the context window. ``window`` and ``needed`` in tokens."""
 
     code = "context_length_exceeded"
 
@@ -53,32 +55,32 @@ class ContextLengthExceeded(InvalidRequest):
         self.needed = needed
 
 
-class PermissionDenied(KodoError):
-    """The caller is known, but may not."""
+class PermissionDenied(ServiceError):
+    """The caller is known, but not allowed to do this."""
 
     code = "permission_denied"
 
 
-class NotFound(KodoError):
+class NotFound(ServiceError):
     """There is no such object for this caller."""
 
     code = "not_found"
 
 
-class Conflict(KodoError):
+class Conflict(ServiceError):
     """The object is not in a state that allows this."""
 
     code = "conflict"
 
 
-class TooLarge(KodoError):
-    """Over a size limit."""
+class TooLarge(ServiceError):
+    """A body or file is over its size limit."""
 
     code = "request_too_large"
 
 
-class Overloaded(KodoError):
-    """No room now. ``retry_after`` in seconds."""
+class Overloaded(ServiceError):
+    """There is no room now; try again after ``retry_after`` seconds."""
 
     code = "server_overloaded"
 
@@ -88,18 +90,18 @@ class Overloaded(KodoError):
 
 
 class EngineUnavailable(Overloaded):
-    """The engine is not there."""
+    """The engine is starting, restarting or gone."""
 
     code = "engine_unavailable"
 
 
-class EngineFailed(KodoError):
-    """The engine broke off."""
+class EngineFailed(ServiceError):
+    """The engine broke off while it answered."""
 
     code = "server_error"
 
 
-class StoreFailed(KodoError):
-    """State could not be written or read; nothing was acknowledged."""
+class StoreFailed(ServiceError):
+    """The database could not write or read; nothing was acknowledged."""
 
     code = "server_error"

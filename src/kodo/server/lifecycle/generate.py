@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Admission, Lease, Priority
-from kodo.server.lifecycle.errors import EngineFailed, KodoError
+from kodo.server.lifecycle.errors import EngineFailed, ServiceError
 from kodo.server.lifecycle.ports import (
     CallStart,
     Clock,
@@ -84,7 +84,7 @@ class Generation:
             end = await self._run_to_end()
         except asyncio.CancelledError:
             end = self._interrupted()
-        except KodoError as error:
+        except ServiceError as error:
             end = self._failed(error)
         except Exception:  # the last line of defence: a bug must end the response, not leave it hanging
             logger.exception("response %s broke", self.run.id)
@@ -199,7 +199,7 @@ class Generation:
             tokens=tokens,
         )
 
-    def _failed(self, error: KodoError) -> event_log.Ended:
+    def _failed(self, error: ServiceError) -> event_log.Ended:
         self.run.error = error
         return event_log.Ended(
             status="failed", at=self.clock.now(), usage=self._usage, error=("server_error", error.message)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Priority
-from kodo.server.lifecycle.errors import KodoError, NotFound
+from kodo.server.lifecycle.errors import NotFound, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ResponseRow
@@ -28,7 +28,7 @@ async def recover(service: Service) -> int:
         try:
             await _resume(service, row)
             resumed += 1
-        except KodoError as error:
+        except ServiceError as error:
             logger.warning("response %s could not be resumed: %s", row.id, error)
             await _fail(service, row, error.message)
     return resumed

@@ -17,7 +17,7 @@ import msgspec
 
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.assemble import Assembler
-from kodo.server.lifecycle.errors import KodoError, StoreFailed
+from kodo.server.lifecycle.errors import ServiceError, StoreFailed
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
@@ -55,7 +55,7 @@ class Run:
         self.entries: list[event_log.Entry] = []
         self.context: tuple[ContextItem, ...] = ()
         """The items it was made from, for connections that remember what the store does not."""
-        self.error: KodoError | None = None
+        self.error: ServiceError | None = None
         """Why it failed, for whoever waits for the answer as a whole."""
         self.cancelled = False
         self.ending = False
@@ -133,7 +133,7 @@ class Run:
         """The final Response.
 
         Raises:
-            KodoError: it failed; the same error that a stream would end with.
+            ServiceError: it failed; the same error that a stream would end with.
         """
         async for _ in self.events(after=len(self._events) - 1):
             pass

@@ -20,7 +20,7 @@ def _subclasses(cls: type) -> set[type]:
     return {cls}.union(*(_subclasses(sub) for sub in cls.__subclasses__()))
 
 
-def _example(cls: type[lifecycle.KodoError]) -> lifecycle.KodoError:
+def _example(cls: type[lifecycle.ServiceError]) -> lifecycle.ServiceError:
     if cls is lifecycle.ContextLengthExceeded:
         return lifecycle.ContextLengthExceeded(window=1, needed=2)
     if cls is server.RateLimited:
@@ -30,14 +30,14 @@ def _example(cls: type[lifecycle.KodoError]) -> lifecycle.KodoError:
 
 @pytest.mark.parametrize(
     "cls",
-    sorted(_subclasses(lifecycle.KodoError), key=lambda cls: cls.__name__),
+    sorted(_subclasses(lifecycle.ServiceError), key=lambda cls: cls.__name__),
     ids=lambda cls: cls.__name__,
 )
-def test_every_error_has_a_status_and_an_envelope(cls: type[lifecycle.KodoError]) -> None:
+def test_every_error_has_a_status_and_an_envelope(cls: type[lifecycle.ServiceError]) -> None:
     """The translation is total: no error of the tree falls through."""
     status, envelope = server.translate(_example(cls))
     assert 400 <= status < 600
-    assert envelope.error.code is not None or cls is lifecycle.KodoError
+    assert envelope.error.code is not None or cls is lifecycle.ServiceError
 
 
 def test_the_document_is_what_the_code_does() -> None:
@@ -45,9 +45,40 @@ def test_the_document_is_what_the_code_does() -> None:
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \| `(\w+)`", DOCUMENT.read_text(), re.MULTILINE)
     documented = {(int(status), kind, name) for status, kind, name in rows}
     coded = {
-        (status, kind, cls.__name__) for cls, status, kind in server.STATUS if cls is not lifecycle.KodoError
+        (status, kind, cls.__name__)
+        for cls, status, kind in server.STATUS
+        if cls is not lifecycle.ServiceError
     }
     assert documented == coded
+
+
+def _drawn() -> list[tuple[str, str | None, int]]:
+    """The tree in the docstring of ``lifecycle.errors``: each class with the class above it and its status."""
+    found: list[tuple[str, str | None, int]] = []
+    above: dict[int, str] = {}
+    for branch, name, status in re.findall(
+        r"^    ([│├└─ ]*)([A-Z]\w+) .* (\d{3})$", lifecycle.__doc__ or "", re.MULTILINE
+    ):
+        depth = len(branch) // 4
+        above[depth] = name
+        found.append((name, above.get(depth - 1), int(status)))
+    return found
+
+
+def test_the_drawn_tree_is_what_the_code_does() -> None:
+    """The tree in the module's docstring has every class of the module, under its base, with its status."""
+    coded = {
+        (
+            cls.__name__,
+            None if cls is lifecycle.ServiceError else cls.__bases__[0].__name__,
+            server.translate(_example(cls))[0],
+        )
+        for cls in _subclasses(lifecycle.ServiceError)
+        if cls.__module__ == lifecycle.__name__
+    }
+    drawn = _drawn()
+    assert set(drawn) == coded
+    assert len(drawn) == len(coded)
 
 
 def test_retry_headers_say_when() -> None:

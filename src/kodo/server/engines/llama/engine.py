@@ -38,7 +38,7 @@ from kodo.server.lifecycle.errors import (
     EngineFailed,
     EngineUnavailable,
     InvalidRequest,
-    KodoError,
+    ServiceError,
 )
 from kodo.server.lifecycle.ports import (
     Cache,
@@ -326,7 +326,7 @@ class LlamaEngine:
         try:
             await self._client.save_slot(slot.id, self._saves.begin(name))
             return self._saves.done(name, ids, seconds)
-        except (KodoError, OSError):  # a cache that cannot be written costs time later, not the answer
+        except (ServiceError, OSError):  # a cache that cannot be written costs time later, not the answer
             logger.warning("the state of a prompt could not be saved")
             return False
 

@@ -21,8 +21,8 @@ from kodo.server.lifecycle.errors import (
     EngineFailed,
     EngineUnavailable,
     InvalidRequest,
-    KodoError,
     Overloaded,
+    ServiceError,
 )
 from kodo.server.lifecycle.ports import (
     CallDelta,
@@ -362,7 +362,7 @@ def _estimate(value: object) -> int:
     return -(-len(msgspec.json.encode(value)) // CHARACTERS_A_TOKEN)
 
 
-def _refused(status: int, headers: httpx2.Headers, body: bytes) -> KodoError:
+def _refused(status: int, headers: httpx2.Headers, body: bytes) -> ServiceError:
     """The server's refusal, in kodo's words: it may name its own keys and paths."""
     try:
         error = msgspec.json.decode(body)["error"]

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from kodo.server.http.errors import translate
-from kodo.server.lifecycle.errors import KodoError
+from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.wire import assistants as wire
 from kodo.server.wire import events as ev
 from kodo.server.wire.items import FunctionCall, Message, text_of
@@ -33,7 +33,7 @@ def frame(told: Told) -> bytes:
     return b"event: " + told[0].encode() + b"\ndata: " + _encode(told[1]) + b"\n\n"
 
 
-def error_frame(error: KodoError) -> bytes:
+def error_frame(error: ServiceError) -> bytes:
     """What breaks a stream off: the SDK raises it."""
     return b"event: error\ndata: " + _encode(translate(error)[1]) + b"\n\n"
 

@@ -21,9 +21,9 @@ from kodo.server.lifecycle.context import drop_oldest, new_row
 from kodo.server.lifecycle.errors import (
     EngineFailed,
     InvalidRequest,
-    KodoError,
     NotFound,
     Overloaded,
+    ServiceError,
     StoreFailed,
 )
 from kodo.server.lifecycle.plan import CallContext
@@ -237,7 +237,7 @@ class Job:
             return _failure("invalid_prompt", error.message)
         except Overloaded as error:
             return _failure("rate_limit_exceeded", error.message)
-        except KodoError as error:
+        except ServiceError as error:
             return _failure("server_error", error.message)
         except Exception:
             logger.exception("run %s broke", self.run.id)

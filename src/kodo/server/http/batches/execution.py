@@ -11,7 +11,7 @@ import msgspec
 
 from kodo.server.http.errors import internal_error, translate
 from kodo.server.lifecycle.admission import Priority
-from kodo.server.lifecycle.errors import EngineFailed, KodoError, Overloaded, StoreFailed
+from kodo.server.lifecycle.errors import EngineFailed, Overloaded, ServiceError, StoreFailed
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire.decode import BadBody, json_object
@@ -43,7 +43,7 @@ async def ask(service: Service, owner: str, answered: Answered, raw: bytes) -> t
             await asyncio.sleep(error.retry_after)
         except StoreFailed:
             raise
-        except (KodoError, BadBody) as error:
+        except (ServiceError, BadBody) as error:
             failures += 1
             if not isinstance(error, EngineFailed) or failures >= ATTEMPTS:
                 status, envelope = translate(error)

@@ -18,7 +18,7 @@ from kodo.server.http.chat.request_translation import create_request, sampling
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
 from kodo.server.http.state import State, get_caller, get_state, json_body
-from kodo.server.lifecycle.errors import EngineFailed, KodoError
+from kodo.server.lifecycle.errors import EngineFailed, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
@@ -67,7 +67,7 @@ async def answered(family: Family[B], service: Service, call: CallContext, raw: 
     """A body to its whole answer, for those who have no HTTP: a batch.
 
     Raises:
-        BadBody, KodoError: what the endpoint would answer as an error.
+        BadBody, ServiceError: what the endpoint would answer as an error.
     """
     body = family.parse(raw)
     runs = await _start(service, call, family.requests(body))
@@ -130,7 +130,7 @@ def _frame(value: Any) -> bytes:
     return b"data: " + _encode(value) + b"\n\n"
 
 
-def _error_frame(error: KodoError) -> bytes:
+def _error_frame(error: ServiceError) -> bytes:
     """An error in the middle of a stream: the SDK raises it."""
     return _frame(translate(error)[1])
 

@@ -17,7 +17,7 @@ import msgspec
 
 from kodo.server.http.files.blobs import Blobs, Sink
 from kodo.server.http.pagination import matching
-from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError, NotFound, StoreFailed
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, ServiceError, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.store_ports import Store
@@ -86,7 +86,7 @@ class Files:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
                 await self.sweep()
-            except KodoError as error:  # the next round tries again
+            except ServiceError as error:  # the next round tries again
                 logger.warning("expired files could not be deleted: %s", error)
 
     # --- what a file's owner does ---

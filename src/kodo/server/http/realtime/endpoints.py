@@ -17,7 +17,7 @@ from kodo.server.http.realtime.session_config import Config, checked
 from kodo.server.http.realtime.worker import RealtimeSession
 from kodo.server.http.sockets import serve_connection
 from kodo.server.http.state import get_caller, get_state, json_body
-from kodo.server.lifecycle.errors import KodoError
+from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.wire.decode import convert
 
 DEFAULT_SECONDS = 600
@@ -68,7 +68,7 @@ async def connect(socket: WebSocket) -> None:
     )
     try:
         state.service.backend(config.model)
-    except KodoError as error:
+    except ServiceError as error:
         await socket.send_denial_response(error_response(error))
         return
     offered = socket.scope.get("subprotocols") or []

@@ -25,7 +25,7 @@ from kodo.server.http.realtime.session_config import (
 )
 from kodo.server.http.sockets import frames, send
 from kodo.server.http.state import State
-from kodo.server.lifecycle.errors import Conflict, InvalidRequest, KodoError
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.run import Run
@@ -76,7 +76,7 @@ class RealtimeSession:
             InvalidRequest(f"A session lasts at most {minutes:g} minutes.", code="session_expired"), None
         )
 
-    async def refuse(self, error: KodoError | BadBody, event_id: str | None) -> None:
+    async def refuse(self, error: ServiceError | BadBody, event_id: str | None) -> None:
         """An error as an event; the session goes on."""
         body = translate(error)[1].error
         shown = {"type": body.type, "code": body.code, "message": body.message, "param": body.param}
@@ -106,7 +106,7 @@ class RealtimeSession:
                     "unsupported_modality" if audio else "invalid_value",
                 )
             await handler(event)
-        except (KodoError, BadBody) as error:
+        except (ServiceError, BadBody) as error:
             await self.refuse(error, event_id if isinstance(event_id, str) else None)
 
     # --- session and conversation ---

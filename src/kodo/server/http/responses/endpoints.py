@@ -27,7 +27,7 @@ async def answered(service: Service, call: CallContext, raw: Mapping[str, object
     """A body to its whole answer, for those who have no HTTP: a batch.
 
     Raises:
-        BadBody, KodoError: what the endpoint would answer as an error.
+        BadBody, ServiceError: what the endpoint would answer as an error.
     """
     run = await service.create(call, create_response(raw))
     try:

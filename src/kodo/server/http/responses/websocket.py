@@ -25,7 +25,7 @@ from starlette.websockets import WebSocket
 from kodo.server.http.errors import UpgradeRequired, error_response, internal_error, translate
 from kodo.server.http.sockets import frames, send, serve_connection
 from kodo.server.http.state import State, get_caller, get_state
-from kodo.server.lifecycle.errors import InvalidRequest, KodoError
+from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.run import Run
@@ -108,7 +108,7 @@ class _Connection:
             )
         )
 
-    async def refuse(self, error: KodoError | BadBody, lane: str | None = None) -> None:
+    async def refuse(self, error: ServiceError | BadBody, lane: str | None = None) -> None:
         """An error as a frame, nested as the SDK has it on sockets."""
         status, envelope = translate(error)
         await self._send({"type": "error", "status": status, "error": envelope.error}, lane)
@@ -127,7 +127,7 @@ class _Connection:
             lane = self._lane(frame)
             if self._active >= MOST_ACTIVE:
                 raise _limit("websocket_stream_limit_reached", f"At most {MOST_ACTIVE} responses at once.")
-        except (KodoError, BadBody) as error:
+        except (ServiceError, BadBody) as error:
             await self.refuse(error, lane)
             return
         if lane not in self._lanes:
@@ -153,10 +153,10 @@ class _Connection:
             frame = await self._lanes[lane].get()
             try:
                 await self._turn(frame, lane)
-            except (KodoError, BadBody) as error:
+            except (ServiceError, BadBody) as error:
                 self._evict(frame.get("previous_response_id"), lane)
                 await self.refuse(error, lane)
-            except Exception:  # as on_bug for HTTP: a bug ends the turn, not the lane
+            except Exception:  # as handle_unexpected_error does for HTTP: a bug ends the turn, not the lane
                 logger.exception("a turn over a WebSocket broke")
                 await self._send({"type": "error", "status": 500, "error": internal_error().error}, lane)
             finally:

@@ -20,8 +20,8 @@ from kodo.server.lifecycle.errors import (
     EngineFailed,
     EngineUnavailable,
     InvalidRequest,
-    KodoError,
     Overloaded,
+    ServiceError,
 )
 
 CONNECT_ATTEMPTS = 40
@@ -139,7 +139,7 @@ class _Embeddings(Struct, frozen=True):
 _CHUNK = msgspec.json.Decoder(Chunk)
 
 
-def translate(status: int, body: bytes) -> KodoError:
+def translate(status: int, body: bytes) -> ServiceError:
     """The engine's error as one of kodo's. Its own words stay out: they may hold paths, or parts of the prompt."""
     try:
         error = msgspec.json.decode(body).get("error", {})
