@@ -17,14 +17,14 @@ from starlette.middleware.cors import CORSMiddleware
 from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import Runs
 from kodo.server.http.backends import Resources, open_resources
-from kodo.server.http.batches.handlers import ENDPOINTS
-from kodo.server.http.batches.manager import Batches
-from kodo.server.http.batches.metrics import Tally
+from kodo.server.http.batches.handlers import HANDLERS
+from kodo.server.http.batches.manager import BatchManager
+from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
-from kodo.server.http.files.blobs import Blobs
-from kodo.server.http.files.manager import Files
-from kodo.server.http.files.upload_manager import Uploads
+from kodo.server.http.files.blobs import BlobStore
+from kodo.server.http.files.manager import FileManager
+from kodo.server.http.files.upload_manager import UploadManager
 from kodo.server.http.guard import Guard, RequestId
 from kodo.server.http.idempotency import Idempotency
 from kodo.server.http.keys import Keys, Secrets
@@ -77,7 +77,7 @@ async def open_state(settings: Settings, resources: Resources | None = None) -> 
         store, models = resources.store, await resources.models
         metrics.watch(models)
         clock, ids = SystemClock(), RandomIds()
-        files = Files(store, Blobs(settings.home / "files"), clock, ids)
+        files = FileManager(store, BlobStore(settings.home / "files"), clock, ids)
         stack.push_async_callback(files.close)
         await files.open()
         service = Service(
@@ -96,9 +96,11 @@ async def open_state(settings: Settings, resources: Resources | None = None) -> 
         pruning = asyncio.create_task(prune_periodically(store, clock.now, policy))
         stack.callback(pruning.cancel)
         resumed = await recover(service)
-        uploads = Uploads(store, files, clock, ids)
+        uploads = UploadManager(store, files, clock, ids)
         await uploads.open()
-        batches = Batches(service, files, ENDPOINTS, Tally(metrics.registry), settings.limits.body_bytes)
+        batches = BatchManager(
+            service, files, HANDLERS, BatchMetrics(metrics.registry), settings.limits.body_bytes
+        )
         stack.push_async_callback(batches.close)
         await batches.open()
         runs = Runs(service)

@@ -9,10 +9,10 @@ from starlette.requests import HTTPConnection, Request
 
 from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import Runs
-from kodo.server.http.batches.manager import Batches
+from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.bodies import read_body
-from kodo.server.http.files.manager import Files
-from kodo.server.http.files.upload_manager import Uploads
+from kodo.server.http.files.manager import FileManager
+from kodo.server.http.files.upload_manager import UploadManager
 from kodo.server.http.keys import Caller, Secrets
 from kodo.server.http.limits import Limits
 from kodo.server.http.metrics import Metrics
@@ -32,9 +32,9 @@ class State:
     limits: Limits
     metrics: Metrics
     secrets: Secrets
-    files: Files
-    uploads: Uploads
-    batches: Batches
+    files: FileManager
+    uploads: UploadManager
+    batches: BatchManager
     runs: Runs
     started: int
     """Seconds since the epoch."""

@@ -17,7 +17,7 @@ from tests.unit.server.http.test_files import Later, on_disk
 
 from kodo.server.engines.scripted import Script, ScriptedEngine
 from kodo.server.http.batches import input_file
-from kodo.server.http.batches.results import Results
+from kodo.server.http.batches.results import ResultFiles
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, StoreFailed
 from kodo.server.wire.batches import LineError, ResultLine
 
@@ -220,11 +220,11 @@ async def test_an_input_without_requests_or_for_a_model_that_is_not_here_fails(t
 
 async def test_limits_of_lines_and_requests_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """More requests than allowed, and a line that is too long, which does not fill the memory."""
-    monkeypatch.setattr(input_file, "MOST_REQUESTS", 3)
+    monkeypatch.setattr(input_file, "MAX_REQUESTS", 3)
     path = tmp_path / "in.jsonl"
 
     def errors() -> list[tuple[str, int | None]]:
-        found = input_file.survey(path, endpoint=RESPONSES, models=[MODEL], longest=1000)
+        found = input_file.validate(path, endpoint=RESPONSES, models=[MODEL], max_line_bytes=1000)
         return [(one.code, one.line) for one in found.errors]
 
     path.write_bytes(jsonl(*(line(str(n)) for n in range(3))))
@@ -460,17 +460,17 @@ async def test_a_full_disk_stops_a_batch_until_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A result that could not be written is no result: the request is run again, once, and nothing is lost."""
-    monkeypatch.setattr("kodo.server.http.batches.worker._PAUSES", (0.05, 0.05))
-    add = Results.add
+    monkeypatch.setattr("kodo.server.http.batches.worker._RETRY_DELAYS", (0.05, 0.05))
+    add = ResultFiles.add
     refused = []
 
-    async def full(self: Results, one: ResultLine) -> None:
+    async def full(self: ResultFiles, one: ResultLine) -> None:
         if one.custom_id == "b" and len(refused) < 2:
             refused.append(one)
             raise StoreFailed("no space")
         await add(self, one)
 
-    monkeypatch.setattr(Results, "add", full)
+    monkeypatch.setattr(ResultFiles, "add", full)
     async with served(settings(tmp_path)) as server:
         sdk = server.sdk()
         done = await finished(sdk, (await submit(sdk, jsonl(line("a"), line("b"), line("c")))).id)
@@ -489,7 +489,7 @@ def _result(custom_id: str) -> ResultLine:
 async def test_results_survive_a_torn_line_wherever_it_is_torn(tmp_path: Path) -> None:
     """Cut at every byte of its last line, a file keeps the lines before it, takes the lost one again, and is whole."""
     output, errors = tmp_path / "out", tmp_path / "err"
-    results = Results(output, errors)
+    results = ResultFiles(output, errors)
     await asyncio.gather(*(results.add(_result(id_)) for id_ in ("a", "b", "a")))
     results.close()
     whole = errors.read_bytes()
@@ -497,8 +497,8 @@ async def test_results_survive_a_torn_line_wherever_it_is_torn(tmp_path: Path) -
     assert whole.count(b"\n") == 2
     for cut in range(first, len(whole)):
         errors.write_bytes(whole[:cut])
-        results = Results(output, errors)
-        assert results.done == {input_file.key("a")}
+        results = ResultFiles(output, errors)
+        assert results.finished == {input_file.custom_id_digest("a")}
         await results.add(_result("b"))
         await results.add(_result("a"))
         results.close()
@@ -509,7 +509,7 @@ async def test_results_that_are_closed_or_broken_take_nothing_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that failed may have left half a line: only opening anew, which cuts it off, goes on."""
-    results = Results(tmp_path / "out", tmp_path / "err")
+    results = ResultFiles(tmp_path / "out", tmp_path / "err")
 
     def failing(_: int) -> None:
         raise OSError(28, "No space left on device")

@@ -210,7 +210,7 @@ async def test_a_file_over_the_limit_is_a_413_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limit is on the file, found while it comes."""
-    monkeypatch.setattr(endpoints, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(endpoints, "MAX_BYTES", 2**20)
     async with served(settings(tmp_path)) as server:
         sdk = server.sdk()
         await sdk.files.create(file=("f", b"x" * 2**20), purpose="user_data")

@@ -1,1 +1,1 @@
-"""Batches: files of requests as background work on the one lifecycle, which a crash does not undo."""
+"""Batches: files of requests, run in the background over the one lifecycle; they survive a crash."""

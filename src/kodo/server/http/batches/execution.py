@@ -18,15 +18,15 @@ from kodo.server.wire.decode import BadBody, json_object
 
 logger = logging.getLogger(__name__)
 
-Answered: TypeAlias = Callable[[Service, CallContext, Mapping[str, object]], Awaitable[Any]]
+Handler: TypeAlias = Callable[[Service, CallContext, Mapping[str, object]], Awaitable[Any]]
 """What stands behind an endpoint: a body to its whole answer."""
 
-ATTEMPTS: Final = 3
+MAX_ATTEMPTS: Final = 3
 """How often a request is given to an engine that breaks off, before that is its result."""
-_NOT_IN_A_BATCH = ("stream", "background")
+_UNSUPPORTED_FIELDS = ("stream", "background")
 
 
-async def ask(service: Service, owner: str, answered: Answered, raw: bytes) -> tuple[int, bytes]:
+async def run_request(service: Service, owner: str, handler: Handler, raw: bytes) -> tuple[int, bytes]:
     """Status and body, as the endpoint would answer; background work, so that it stands back for everybody else.
 
     While the engine is away it waits: that is no result.
@@ -38,14 +38,14 @@ async def ask(service: Service, owner: str, answered: Answered, raw: bytes) -> t
     failures = 0
     while True:
         try:
-            return 200, msgspec.json.encode(await answered(service, call, _body(raw)))
+            return 200, msgspec.json.encode(await handler(service, call, _body(raw)))
         except Overloaded as error:
             await asyncio.sleep(error.retry_after)
         except StoreFailed:
             raise
         except (ServiceError, BadBody) as error:
             failures += 1
-            if not isinstance(error, EngineFailed) or failures >= ATTEMPTS:
+            if not isinstance(error, EngineFailed) or failures >= MAX_ATTEMPTS:
                 status, envelope = translate(error)
                 return status, msgspec.json.encode(envelope)
             await asyncio.sleep(failures)
@@ -56,7 +56,7 @@ async def ask(service: Service, owner: str, answered: Answered, raw: bytes) -> t
 
 def _body(raw: bytes) -> dict[str, Any]:
     body = json_object(raw)
-    for name in _NOT_IN_A_BATCH:
+    for name in _UNSUPPORTED_FIELDS:
         if body.get(name):
             raise BadBody(f"'{name}' has no meaning in a batch.", name, "unsupported_parameter")
     return body

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kodo.server.http import embeddings
-from kodo.server.http.batches.execution import Answered
+from kodo.server.http.batches.execution import Handler
 from kodo.server.http.chat.endpoints import chat_completions, completions
 from kodo.server.http.responses import endpoints as responses
 from kodo.server.lifecycle.plan import CallContext
@@ -15,14 +15,16 @@ from kodo.server.wire.decode import convert
 from kodo.server.wire.embeddings import EmbeddingsRequest, EmbeddingsResponse
 
 
-async def _embedded(service: Service, call: CallContext, raw: Mapping[str, object]) -> EmbeddingsResponse:
+async def _run_embeddings(
+    service: Service, call: CallContext, raw: Mapping[str, object]
+) -> EmbeddingsResponse:
     body: EmbeddingsRequest = convert(dict(raw), EmbeddingsRequest)
     return await embeddings.embed(service, call.owner, body, call.priority)
 
 
-ENDPOINTS: Final[Mapping[str, Answered]] = {
+HANDLERS: Final[Mapping[str, Handler]] = {
     "/v1/responses": responses.answered,
     "/v1/chat/completions": chat_completions.answered,
     "/v1/completions": completions.answered,
-    "/v1/embeddings": _embedded,
+    "/v1/embeddings": _run_embeddings,
 }

@@ -15,27 +15,27 @@ from msgspec import Struct
 from kodo.server.wire.batches import BatchError, RequestLine
 from kodo.server.wire.decode import BadBody, bad_body
 
-MOST_REQUESTS = 50_000
-MOST_BYTES = 200 * 2**20
-MOST_ERRORS = 100
+MAX_REQUESTS = 50_000
+MAX_BYTES = 200 * 2**20
+MAX_ERRORS = 100
 """So many are told; a file that is wrong throughout is wrong in the same way."""
-_line = msgspec.json.Decoder(RequestLine)
+_line_decoder = msgspec.json.Decoder(RequestLine)
 
 
-class _Named(Struct):
+class _ModelField(Struct):
     model: str
 
 
-_named = msgspec.json.Decoder(_Named)
+_model_decoder = msgspec.json.Decoder(_ModelField)
 
 
-def key(custom_id: str) -> bytes:
+def custom_id_digest(custom_id: str) -> bytes:
     """A custom_id in 16 bytes, so that 50,000 of them are small whatever their length."""
     return blake2b(custom_id.encode(), digest_size=16).digest()
 
 
 @dataclass
-class Survey:
+class ValidationReport:
     """What a pass over the whole input found."""
 
     total: int = 0
@@ -43,86 +43,86 @@ class Survey:
     errors: list[BatchError] = field(default_factory=list)
 
 
-def survey(path: Path, *, endpoint: str, models: Collection[str], longest: int) -> Survey:
-    """Check every line before any is run. ``longest``: bytes of a line. OSError: the file cannot be read."""
-    found = Survey()
-    seen: set[bytes] = set()
-    for number, raw in _lines(path, longest):
+def validate(path: Path, *, endpoint: str, models: Collection[str], max_line_bytes: int) -> ValidationReport:
+    """Check every line before any is run. ``max_line_bytes``: bytes of a line. OSError: the file cannot be read."""
+    report = ValidationReport()
+    digests: set[bytes] = set()
+    for number, raw in _numbered_lines(path, max_line_bytes):
         if not raw.strip():
             continue
-        found.total += 1
-        if found.total > MOST_REQUESTS:
-            found.errors = [_wrong("too_many_requests", f"A batch has at most {MOST_REQUESTS} requests.")]
+        report.total += 1
+        if report.total > MAX_REQUESTS:
+            report.errors = [_error("too_many_requests", f"A batch has at most {MAX_REQUESTS} requests.")]
             break
-        if len(found.errors) >= MOST_ERRORS:
+        if len(report.errors) >= MAX_ERRORS:
             break
-        error = _check(raw, number, endpoint, longest, seen, found)
-        if error is None and found.total == 1 and found.model not in models:
-            text = f"The model '{found.model}' does not exist on this server."
-            error = _wrong("model_not_found", text, number, "body.model")
+        error = _check(raw, number, endpoint, max_line_bytes, digests, report)
+        if error is None and report.total == 1 and report.model not in models:
+            message = f"The model '{report.model}' does not exist on this server."
+            error = _error("model_not_found", message, number, "body.model")
         if error is not None:
-            found.errors.append(error)
-    if not found.total:
-        found.errors.append(_wrong("empty_file", "The input file has no requests."))
-    return found
+            report.errors.append(error)
+    if not report.total:
+        report.errors.append(_error("empty_file", "The input file has no requests."))
+    return report
 
 
 def _check(
-    raw: bytes, number: int, endpoint: str, longest: int, seen: set[bytes], found: Survey
+    raw: bytes, number: int, endpoint: str, max_line_bytes: int, digests: set[bytes], report: ValidationReport
 ) -> BatchError | None:
-    """What is wrong with a line; a good one is added to ``seen`` and ``found``."""
-    if len(raw) > longest:
-        return _wrong("line_too_long", f"The line is longer than {longest} bytes.", number)
+    """What is wrong with a line; a good one is added to ``digests`` and ``report``."""
+    if len(raw) > max_line_bytes:
+        return _error("line_too_long", f"The line is longer than {max_line_bytes} bytes.", number)
     try:
-        line = _line.decode(raw)
-        model = _model(line.body)
+        line = _line_decoder.decode(raw)
+        model = _model_name(line.body)
     except BadBody as error:
-        return _wrong(error.code, error.message, number, error.param)
+        return _error(error.code, error.message, number, error.param)
     except msgspec.ValidationError as error:
         bad = bad_body(error)
-        return _wrong(bad.code, bad.message, number, bad.param)
+        return _error(bad.code, bad.message, number, bad.param)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _wrong("invalid_json_line", "The line is not valid JSON.", number)
+        return _error("invalid_json_line", "The line is not valid JSON.", number)
     if line.method != "POST":
-        return _wrong("invalid_method", "The method must be POST.", number, "method")
+        return _error("invalid_method", "The method must be POST.", number, "method")
     if line.url != endpoint:
-        text = f"The url must be the batch's endpoint, {endpoint}."
-        return _wrong("invalid_url", text, number, "url")
-    if key(line.custom_id) in seen:
-        text = f"The custom_id '{line.custom_id}' is there twice."
-        return _wrong("duplicate_custom_id", text, number, "custom_id")
-    seen.add(key(line.custom_id))
-    found.model = found.model or model
-    if model != found.model:
-        text = f"All requests of a batch are for one model: '{found.model}' and '{model}' are two."
-        return _wrong("mismatched_model", text, number, "body.model")
+        message = f"The url must be the batch's endpoint, {endpoint}."
+        return _error("invalid_url", message, number, "url")
+    if custom_id_digest(line.custom_id) in digests:
+        message = f"The custom_id '{line.custom_id}' is there twice."
+        return _error("duplicate_custom_id", message, number, "custom_id")
+    digests.add(custom_id_digest(line.custom_id))
+    report.model = report.model or model
+    if model != report.model:
+        message = f"All requests of a batch are for one model: '{report.model}' and '{model}' are two."
+        return _error("mismatched_model", message, number, "body.model")
     return None
 
 
-def _model(body: msgspec.Raw) -> str:
+def _model_name(body: msgspec.Raw) -> str:
     try:
-        return _named.decode(body).model
+        return _model_decoder.decode(body).model
     except msgspec.ValidationError as error:
         raise bad_body(error, "body") from None
 
 
-def _wrong(code: str, message: str, line: int | None = None, param: str | None = None) -> BatchError:
+def _error(code: str, message: str, line: int | None = None, param: str | None = None) -> BatchError:
     return BatchError(code=code, message=message, line=line, param=param)
 
 
-def _lines(path: Path, longest: int) -> Iterator[tuple[int, bytes]]:
+def _numbered_lines(path: Path, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
     """Lines with their numbers; of one that is too long only the beginning, so that no line fills the memory."""
     with path.open("rb") as file:
         number = 0
-        while raw := file.readline(longest + 1):
+        while raw := file.readline(max_line_bytes + 1):
             number += 1
             rest = raw
-            while len(rest) > longest and not rest.endswith(b"\n"):
-                rest = file.readline(longest + 1)
+            while len(rest) > max_line_bytes and not rest.endswith(b"\n"):
+                rest = file.readline(max_line_bytes + 1)
             yield number, raw
 
 
-class Requests:
+class RequestReader:
     """The requests of a checked input, one after the other."""
 
     def __init__(self, path: Path) -> None:
@@ -137,10 +137,10 @@ class Requests:
         self._file.close()
 
     def next(self, done: Collection[bytes]) -> RequestLine | None:
-        """The next one whose :func:`key` is not in ``done``; None at the end."""
+        """The next one whose :func:`custom_id_digest` is not in ``done``; None at the end."""
         for raw in self._file:
             if raw.strip():
-                line = _line.decode(raw)
-                if key(line.custom_id) not in done:
+                line = _line_decoder.decode(raw)
+                if custom_id_digest(line.custom_id) not in done:
                     return line
         return None

@@ -7,42 +7,54 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from kodo.server.http.batches.execution import Answered
-from kodo.server.http.batches.input_file import MOST_BYTES
-from kodo.server.http.batches.metrics import Tally
-from kodo.server.http.batches.worker import KIND, UNFINISHED, Job, Kept, Shop, over
-from kodo.server.http.files.manager import Files
+from kodo.server.http.batches.execution import Handler
+from kodo.server.http.batches.input_file import MAX_BYTES
+from kodo.server.http.batches.metrics import BatchMetrics
+from kodo.server.http.batches.worker import (
+    KIND,
+    UNFINISHED,
+    BatchContext,
+    BatchWorker,
+    StoredBatch,
+    not_cancellable,
+)
+from kodo.server.http.files.manager import FileManager
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire.batches import Batch, BatchStatus, CreateBatch
 
-WINDOW_SECONDS = 24 * 3600
-ROOM = 2
+COMPLETION_WINDOW_SECONDS = 24 * 3600
+PREFETCH = 2
 """Requests in hand for each the engine works on: while one's result goes to disk the next is ready."""
 
 
-class Batches:
-    """What the endpoints do with batches. ``endpoints``: what stands behind each path that a batch may name."""
+class BatchManager:
+    """What the endpoints do with batches. ``handlers``: what stands behind each path that a batch may name."""
 
     def __init__(
-        self, service: Service, files: Files, endpoints: Mapping[str, Answered], tally: Tally, longest: int
+        self,
+        service: Service,
+        files: FileManager,
+        handlers: Mapping[str, Handler],
+        metrics: BatchMetrics,
+        max_line_bytes: int,
     ) -> None:
         self._service = service
         self._files = files
-        self._endpoints = endpoints
-        self._jobs: dict[str, Job] = {}
+        self._handlers = handlers
+        self._workers: dict[str, BatchWorker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lanes: dict[str | None, asyncio.Semaphore] = {}
-        self._shop = Shop(
+        self._model_semaphores: dict[str | None, asyncio.Semaphore] = {}
+        self._context = BatchContext(
             service=service,
             files=files,
-            answered=endpoints.__getitem__,
-            lane=self._lane,
-            tally=tally,
-            longest=longest,
+            handler_for=handlers.__getitem__,
+            model_semaphore=self._model_semaphore,
+            metrics=metrics,
+            max_line_bytes=max_line_bytes,
         )
-        tally.watch(self._unfinished)
+        metrics.watch_unfinished(self._unfinished)
 
     async def open(self) -> None:
         """Go on with what a stop or a crash left unfinished, and clear away inputs of batches that never began."""
@@ -67,8 +79,8 @@ class Batches:
             NotFound: there is no such file.
             InvalidRequest: the endpoint is none that batches have here, or the file is not for batches, or too large.
         """
-        if body.endpoint not in self._endpoints:
-            known = ", ".join(self._endpoints)
+        if body.endpoint not in self._handlers:
+            known = ", ".join(self._handlers)
             raise InvalidRequest(f"Batches here have the endpoints {known}.", param="endpoint")
         try:
             file = await self._files.get(owner, body.input_file_id)
@@ -79,9 +91,9 @@ class Batches:
             raise InvalidRequest(
                 f"The file's purpose is '{file.purpose}', not 'batch'.", param="input_file_id"
             )
-        if file.bytes > MOST_BYTES:
+        if file.bytes > MAX_BYTES:
             raise InvalidRequest(
-                f"A batch's input has at most {MOST_BYTES} bytes.",
+                f"A batch's input has at most {MAX_BYTES} bytes.",
                 param="input_file_id",
                 code="file_too_large",
             )
@@ -92,14 +104,14 @@ class Batches:
             input_file_id=file.id,
             completion_window=body.completion_window,
             created_at=int(now),
-            expires_at=int(now) + WINDOW_SECONDS,
+            expires_at=int(now) + COMPLETION_WINDOW_SECONDS,
             metadata=None if body.metadata is None else dict(body.metadata),
         )
         try:
-            await asyncio.to_thread(self._files.blobs.share, file.id, batch.id)
+            await asyncio.to_thread(self._files.blobs.link, file.id, batch.id)
         except OSError as error:
             raise StoreFailed(f"The input could not be kept: {error.strerror}.") from error
-        kept = Kept(
+        stored = StoredBatch(
             batch=batch,
             output=self._files.new_id(),
             errors=self._files.new_id(),
@@ -111,7 +123,7 @@ class Batches:
             owner=owner,
             created_at=now,
             status=batch.status,
-            body=msgspec.json.encode(kept),
+            body=msgspec.json.encode(stored),
         )
         await self._service.store.put_document(row)
         self._start(row)
@@ -123,12 +135,12 @@ class Batches:
         Raises:
             NotFound: it is not there, or not this owner's.
         """
-        return self._value(await self._row(owner, batch_id))
+        return self._current(await self._get_document(owner, batch_id))
 
     async def list(self, owner: str, page: Page) -> tuple[Sequence[Batch], bool]:
         """A page of an owner's batches, and whether there are more. NotFound: the cursor names nothing."""
         rows, more = await self._service.store.list_documents(KIND, owner, page)
-        return [self._value(row) for row in rows], more
+        return [self._current(row) for row in rows], more
 
     async def cancel(self, owner: str, batch_id: str) -> Batch:
         """Cancel a batch; what was finished is handed over.
@@ -137,40 +149,40 @@ class Batches:
             NotFound: it is not there.
             Conflict: it is over, or about to be.
         """
-        row = await self._row(owner, batch_id)
-        job = self._jobs.get(batch_id)
-        if job is None:
-            raise over(self._value(row))
-        return await job.cancel()
+        row = await self._get_document(owner, batch_id)
+        worker = self._workers.get(batch_id)
+        if worker is None:
+            raise not_cancellable(self._current(row))
+        return await worker.cancel()
 
     # --- inside ---
 
     def _unfinished(self) -> dict[BatchStatus, int]:
         counts = dict.fromkeys(UNFINISHED, 0)
-        for job in self._jobs.values():
-            if job.batch.status in counts:
-                counts[job.batch.status] += 1
+        for worker in self._workers.values():
+            if worker.batch.status in counts:
+                counts[worker.batch.status] += 1
         return counts
 
     def _start(self, row: DocumentRow) -> None:
-        job = self._jobs[row.id] = Job(self._shop, row)
-        task = asyncio.create_task(job.drive(), name=row.id)
+        worker = self._workers[row.id] = BatchWorker(self._context, row)
+        task = asyncio.create_task(worker.run(), name=row.id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: self._jobs.pop(row.id, None))
+        task.add_done_callback(lambda _: self._workers.pop(row.id, None))
 
-    def _lane(self, model: str | None) -> asyncio.Semaphore:
-        if model not in self._lanes:
+    def _model_semaphore(self, model: str | None) -> asyncio.Semaphore:
+        if model not in self._model_semaphores:
             backend = self._service.models.get(model or "")
             parallel = 1 if backend is None else backend.admission.parallel
-            self._lanes[model] = asyncio.Semaphore(ROOM * parallel)
-        return self._lanes[model]
+            self._model_semaphores[model] = asyncio.Semaphore(PREFETCH * parallel)
+        return self._model_semaphores[model]
 
-    def _value(self, row: DocumentRow) -> Batch:
-        job = self._jobs.get(row.id)
-        return job.batch if job is not None else msgspec.json.decode(row.body, type=Kept).batch
+    def _current(self, row: DocumentRow) -> Batch:
+        worker = self._workers.get(row.id)
+        return worker.batch if worker is not None else msgspec.json.decode(row.body, type=StoredBatch).batch
 
-    async def _row(self, owner: str, batch_id: str) -> DocumentRow:
+    async def _get_document(self, owner: str, batch_id: str) -> DocumentRow:
         row = await self._service.store.get_document(KIND, owner, batch_id)
         if row is None:
             raise NotFound(f"No batch found with id '{batch_id}'.", param="batch_id", code="batch_not_found")

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from kodo.server.wire.batches import BatchStatus
 
 
-class Tally:
+class BatchMetrics:
     """Counters of this process's work on batches."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -25,20 +25,20 @@ class Tally:
             registry=registry,
         )
 
-    def watch(self, unfinished: Callable[[], Mapping[BatchStatus, int]]) -> None:
+    def watch_unfinished(self, unfinished: Callable[[], Mapping[BatchStatus, int]]) -> None:
         """Report the batches that are not over, too: how many are in each status."""
-        self._registry.register(_Unfinished(unfinished))
+        self._registry.register(_UnfinishedCollector(unfinished))
 
-    def ended(self, status: BatchStatus) -> None:
+    def batch_ended(self, status: BatchStatus) -> None:
         """A batch ended."""
         self._ended.labels(status).inc()
 
-    def answered(self, status_code: int) -> None:
+    def request_finished(self, status_code: int) -> None:
         """A request has its result, with this HTTP status."""
         self._requests.labels("completed" if status_code < 400 else "failed").inc()
 
 
-class _Unfinished:
+class _UnfinishedCollector:
     """Read when asked."""
 
     def __init__(self, unfinished: Callable[[], Mapping[BatchStatus, int]]) -> None:

@@ -15,7 +15,7 @@ from typing import IO
 import msgspec
 from msgspec import Struct
 
-from kodo.server.http.batches.input_file import key
+from kodo.server.http.batches.input_file import custom_id_digest
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.wire.batches import ResultLine
 from kodo.server.wire.response import InputTokensDetails, OutputTokensDetails, ResponseUsage
@@ -51,40 +51,40 @@ class _Answer(Struct):
     body: _Body
 
 
-class _Seen(Struct):
+class _CountedLine(Struct):
     """What is counted of a line."""
 
     custom_id: str
     response: _Answer | None = None
 
 
-_seen = msgspec.json.Decoder(_Seen)
+_counted_line = msgspec.json.Decoder(_CountedLine)
 
 
-class Results:
+class ResultFiles:
     """The two files, opened. Made by blocking code: the files are read through once."""
 
     def __init__(self, output: Path, errors: Path) -> None:
         """Open, or begin. Raises ``StoreFailed``."""
-        self.done: set[bytes] = set()
+        self.finished: set[bytes] = set()
         """Keys of the requests that have a result."""
         self.completed = 0
         self.failed = 0
         self._tokens = dict.fromkeys(("input", "cached", "output", "reasoning"), 0)
-        self._waiting: list[ResultLine] = []
-        self._turn = asyncio.Lock()
-        self._writing = threading.Lock()
-        self._broken: str | None = None
+        self._queued: list[ResultLine] = []
+        self._flush_lock = asyncio.Lock()
+        self._file_lock = threading.Lock()
+        self._failure: str | None = None
         self._files: list[IO[bytes]] = []
         try:
             for path in (output, errors):
-                self._files.append(_opened(path))
+                self._files.append(_open_for_append(path))
                 with path.open("rb") as lines:
                     for raw in lines:
                         self._count(raw)
         except OSError as error:
             self.close()
-            raise _failed(error.strerror) from error
+            raise _write_error(error.strerror) from error
 
     async def add(self, line: ResultLine) -> None:
         """Keep a result; on disk when this returns. A request that has one already keeps it.
@@ -92,9 +92,9 @@ class Results:
         Raises:
             StoreFailed: the disk is full, or fails; from then on nothing is taken, and the files must be opened anew.
         """
-        self._waiting.append(line)
-        async with self._turn:
-            lines, self._waiting = self._waiting, []
+        self._queued.append(line)
+        async with self._flush_lock:
+            lines, self._queued = self._queued, []
             await asyncio.to_thread(self._write, lines)
 
     def sizes(self) -> tuple[int, int]:
@@ -116,7 +116,7 @@ class Results:
 
     def close(self) -> None:
         """Close both; a write that goes on in a thread ends first."""
-        with self._writing:
+        with self._file_lock:
             for file in self._files:
                 file.close()
 
@@ -124,17 +124,17 @@ class Results:
 
     def _write(self, lines: list[ResultLine]) -> None:
         """Append what is new, then sync. Runs in a thread; one at a time, also when nobody waits for it any more."""
-        with self._writing:
-            if self._broken is not None or any(file.closed for file in self._files):
-                raise _failed(self._broken or "it was closed")
+        with self._file_lock:
+            if self._failure is not None or any(file.closed for file in self._files):
+                raise _write_error(self._failure or "it was closed")
             new: tuple[list[bytes], list[bytes]] = ([], [])
             for line in lines:
-                if key(line.custom_id) in self.done:
+                if custom_id_digest(line.custom_id) in self.finished:
                     continue
                 raw = _encode(line) + b"\n"
                 self._count(raw)
-                good = line.response is not None and line.response.status_code < 400
-                new[0 if good else 1].append(raw)
+                succeeded = line.response is not None and line.response.status_code < 400
+                new[0 if succeeded else 1].append(raw)
             try:
                 for file, raws in zip(self._files, new, strict=True):
                     if raws:
@@ -142,30 +142,30 @@ class Results:
                         file.flush()
                         os.fsync(file.fileno())
             except OSError as error:
-                self._broken = error.strerror
-                raise _failed(error.strerror) from error
+                self._failure = error.strerror
+                raise _write_error(error.strerror) from error
 
     def _count(self, raw: bytes) -> None:
-        seen = _seen.decode(raw)
-        self.done.add(key(seen.custom_id))
-        if seen.response is None:
+        counted = _counted_line.decode(raw)
+        self.finished.add(custom_id_digest(counted.custom_id))
+        if counted.response is None:
             return
-        if seen.response.status_code >= 400:
+        if counted.response.status_code >= 400:
             self.failed += 1
             return
         self.completed += 1
-        usage = seen.response.body.usage
+        usage = counted.response.body.usage
         if usage is None:
             return
-        read = usage.input_tokens_details or usage.prompt_tokens_details or _Details()
-        written = usage.output_tokens_details or usage.completion_tokens_details or _Details()
+        input_details = usage.input_tokens_details or usage.prompt_tokens_details or _Details()
+        output_details = usage.output_tokens_details or usage.completion_tokens_details or _Details()
         self._tokens["input"] += usage.input_tokens + usage.prompt_tokens
-        self._tokens["cached"] += read.cached_tokens
+        self._tokens["cached"] += input_details.cached_tokens
         self._tokens["output"] += usage.output_tokens + usage.completion_tokens
-        self._tokens["reasoning"] += written.reasoning_tokens
+        self._tokens["reasoning"] += output_details.reasoning_tokens
 
 
-def _opened(path: Path) -> IO[bytes]:
+def _open_for_append(path: Path) -> IO[bytes]:
     """A file to append to, without the half line that a kill left at its end."""
     path.touch(mode=0o600)
     file = path.open("r+b")
@@ -183,5 +183,5 @@ def _opened(path: Path) -> IO[bytes]:
     return file
 
 
-def _failed(reason: str | None) -> StoreFailed:
+def _write_error(reason: str | None) -> StoreFailed:
     return StoreFailed(f"A batch's results could not be written: {reason}.")

@@ -17,11 +17,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from kodo.server.http.batches.execution import Answered, ask
-from kodo.server.http.batches.input_file import Requests, survey
-from kodo.server.http.batches.metrics import Tally
-from kodo.server.http.batches.results import Results
-from kodo.server.http.files.manager import Files
+from kodo.server.http.batches.execution import Handler, run_request
+from kodo.server.http.batches.input_file import RequestReader, validate
+from kodo.server.http.batches.metrics import BatchMetrics
+from kodo.server.http.batches.results import ResultFiles
+from kodo.server.http.files.manager import FileManager
 from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.service import Service
@@ -41,7 +41,7 @@ from kodo.server.wire.files import ExpiresAfter
 logger = logging.getLogger(__name__)
 
 KIND = "batch"
-MOVES: Final[dict[BatchStatus, tuple[BatchStatus, ...]]] = {
+TRANSITIONS: Final[dict[BatchStatus, tuple[BatchStatus, ...]]] = {
     "validating": ("in_progress", "failed", "cancelling"),
     "in_progress": ("finalizing", "expired", "cancelling", "failed"),
     "finalizing": ("completed",),
@@ -52,9 +52,9 @@ MOVES: Final[dict[BatchStatus, tuple[BatchStatus, ...]]] = {
     "cancelled": (),
 }
 """Which status may follow which."""
-UNFINISHED: Final = tuple(status for status, following in MOVES.items() if following)
-FINAL: Final = tuple(status for status, following in MOVES.items() if not following)
-_NOT_RUN = {
+UNFINISHED: Final = tuple(status for status, following in TRANSITIONS.items() if following)
+FINAL: Final = tuple(status for status, following in TRANSITIONS.items() if not following)
+_UNRUN_ERRORS = {
     "expired": LineError(
         code="batch_expired", message="This request was not run before the completion window ended."
     ),
@@ -62,15 +62,15 @@ _NOT_RUN = {
         code="batch_cancelled", message="This request was not run: the batch was cancelled."
     ),
 }
-_LOOK_SECONDS = 1.0
+_CLOCK_POLL_SECONDS = 1.0
 """How often the clock is looked at: it may jump."""
-_AT_ONCE = 500
+_UNRUN_CHUNK = 500
 """Lines that are written together where nothing is run for them."""
-_PAUSES = (1.0, 60.0)
+_RETRY_DELAYS = (1.0, 60.0)
 """First and longest pause, in seconds, before a batch that broke is taken up again."""
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class StoredBatch(Struct, frozen=True, kw_only=True):
     """What is stored of a batch."""
 
     batch: Batch
@@ -82,41 +82,41 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Shop:
+class BatchContext:
     """What batches are worked on with."""
 
     service: Service
-    files: Files
-    answered: Callable[[str], Answered]
+    files: FileManager
+    handler_for: Callable[[str], Handler]
     """What stands behind an endpoint."""
-    lane: Callable[[str | None], asyncio.Semaphore]
+    model_semaphore: Callable[[str | None], asyncio.Semaphore]
     """Room for requests to a model, shared by all batches: each has its turn, and the memory is bounded."""
-    tally: Tally
-    longest: int
+    metrics: BatchMetrics
+    max_line_bytes: int
     """Bytes of a line."""
 
 
-class Job:
+class BatchWorker:
     """A batch that is not over."""
 
-    def __init__(self, shop: Shop, row: DocumentRow) -> None:
-        self._shop = shop
-        self._row = row
-        self._kept = msgspec.json.decode(row.body, type=Kept)
-        self._results: Results | None = None
-        self._moving = asyncio.Lock()
-        self._moved = asyncio.Event()
-        self._input = shop.files.blobs.path(row.id)
+    def __init__(self, context: BatchContext, row: DocumentRow) -> None:
+        self._context = context
+        self._document = row
+        self._stored = msgspec.json.decode(row.body, type=StoredBatch)
+        self._results: ResultFiles | None = None
+        self._status_lock = asyncio.Lock()
+        self._status_changed = asyncio.Event()
+        self._input = context.files.blobs.path(row.id)
 
     @property
     def owner(self) -> str:
         """Whose it is."""
-        return self._row.owner
+        return self._document.owner
 
     @property
     def batch(self) -> Batch:
         """The batch as it stands."""
-        batch, results = self._kept.batch, self._results
+        batch, results = self._stored.batch, self._results
         if results is None:
             return batch
         total = batch.request_counts.total
@@ -129,23 +129,23 @@ class Job:
         Raises:
             Conflict: it is over, or about to be.
         """
-        if self.batch.status != "cancelling" and not await self._move("cancelling"):
-            raise over(self.batch)
+        if self.batch.status != "cancelling" and not await self._transition("cancelling"):
+            raise not_cancellable(self.batch)
         return self.batch
 
-    async def drive(self) -> None:
+    async def run(self) -> None:
         """Go on to the end. Cancelled, it stops where it is, for the next start."""
-        pause, longest = _PAUSES
+        delay, max_delay = _RETRY_DELAYS
         while self.batch.status in UNFINISHED:
             try:
-                await self._step()
+                await self._advance()
             except Exception:
-                logger.exception("batch %s is taken up again in %d s", self._row.id, pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, longest)
-        await asyncio.to_thread(self._shop.files.blobs.delete, self._row.id)
+                logger.exception("batch %s is taken up again in %d s", self._document.id, delay)
+                await asyncio.sleep(delay)
+                delay = min(2 * delay, max_delay)
+        await asyncio.to_thread(self._context.files.blobs.delete, self._document.id)
 
-    async def _step(self) -> None:
+    async def _advance(self) -> None:
         if self.batch.status == "validating":
             await self._validate()
             return
@@ -154,160 +154,165 @@ class Job:
                 BatchError(code="input_missing", message="The input is not on the disk any more.")
             )
             return
-        blobs = self._shop.files.blobs
+        blobs = self._context.files.blobs
         self._results = await asyncio.to_thread(
-            Results, blobs.path(self._kept.output), blobs.path(self._kept.errors)
+            ResultFiles, blobs.path(self._stored.output), blobs.path(self._stored.errors)
         )
         try:
             if self.batch.status == "in_progress":
-                await self._run(self._results)
-            await self._end(self._results)
+                await self._run_requests(self._results)
+            await self._finalize(self._results)
         finally:
-            self._kept = msgspec.structs.replace(self._kept, batch=self.batch)
+            self._stored = msgspec.structs.replace(self._stored, batch=self.batch)
             self._results.close()
             self._results = None
 
     async def _validate(self) -> None:
         batch = self.batch
-        found = await asyncio.to_thread(
-            survey,
+        report = await asyncio.to_thread(
+            validate,
             self._input,
             endpoint=batch.endpoint,
-            models=self._shop.service.models,
-            longest=self._shop.longest,
+            models=self._context.service.models,
+            max_line_bytes=self._context.max_line_bytes,
         )
-        if found.errors:
-            await self._fail(*found.errors)
+        if report.errors:
+            await self._fail(*report.errors)
         else:
-            counts = RequestCounts(total=found.total)
-            await self._move("in_progress", model=found.model, request_counts=counts)
+            counts = RequestCounts(total=report.total)
+            await self._transition("in_progress", model=report.model, request_counts=counts)
 
     async def _fail(self, *errors: BatchError) -> None:
-        await self._move("failed", errors=BatchErrors(data=errors))
+        await self._transition("failed", errors=BatchErrors(data=errors))
 
     # --- running ---
 
-    async def _run(self, results: Results) -> None:
+    async def _run_requests(self, results: ResultFiles) -> None:
         """Until every request has a result, or nobody wants them any more."""
-        feeding = asyncio.create_task(self._feed(results))
-        waiting = asyncio.create_task(self._unwanted())
+        dispatching = asyncio.create_task(self._dispatch(results))
+        waiting = asyncio.create_task(self._wait_until_stopped())
         try:
-            await asyncio.wait((feeding, waiting), return_when=asyncio.FIRST_COMPLETED)
-            if feeding.done():
-                feeding.result()
-                await self._move("finalizing")
+            await asyncio.wait((dispatching, waiting), return_when=asyncio.FIRST_COMPLETED)
+            if dispatching.done():
+                dispatching.result()
+                await self._transition("finalizing")
         finally:
-            for task in (feeding, waiting):
+            for task in (dispatching, waiting):
                 task.cancel()
-            await asyncio.gather(feeding, waiting, return_exceptions=True)
+            await asyncio.gather(dispatching, waiting, return_exceptions=True)
 
-    async def _unwanted(self) -> None:
+    async def _wait_until_stopped(self) -> None:
         """Returns when the batch is cancelled, or its window ends."""
         while self.batch.status == "in_progress" and not self._expired():
-            self._moved.clear()
+            self._status_changed.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), _LOOK_SECONDS)
+                await asyncio.wait_for(self._status_changed.wait(), _CLOCK_POLL_SECONDS)
 
     def _expired(self) -> bool:
-        return self._shop.service.clock.now() >= self.batch.expires_at
+        return self._context.service.clock.now() >= self.batch.expires_at
 
-    async def _feed(self, results: Results) -> None:
+    async def _dispatch(self, results: ResultFiles) -> None:
         """A request for each free place; no further into the input than that."""
-        lane = self._shop.lane(self.batch.model)
-        with Requests(self._input) as requests:
+        semaphore = self._context.model_semaphore(self.batch.model)
+        with RequestReader(self._input) as requests:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    await lane.acquire()
+                    await semaphore.acquire()
                     try:
-                        line = await asyncio.to_thread(requests.next, results.done)
+                        line = await asyncio.to_thread(requests.next, results.finished)
                         if line is None:
                             break
-                        group.create_task(self._one(line, results)).add_done_callback(
-                            lambda _: lane.release()
+                        group.create_task(self._run_one(line, results)).add_done_callback(
+                            lambda _: semaphore.release()
                         )
                     except BaseException:
-                        lane.release()
+                        semaphore.release()
                         raise
-                lane.release()
+                semaphore.release()
 
-    async def _one(self, line: RequestLine, results: Results) -> None:
-        shop = self._shop
-        status, body = await ask(shop.service, self.owner, shop.answered(line.url), bytes(line.body))
-        answer = LineAnswer(
-            status_code=status, request_id=shop.service.ids.new("req"), body=msgspec.Raw(body)
+    async def _run_one(self, line: RequestLine, results: ResultFiles) -> None:
+        context = self._context
+        status, body = await run_request(
+            context.service, self.owner, context.handler_for(line.url), bytes(line.body)
         )
-        await results.add(self._line(line, response=answer))
-        shop.tally.answered(status)
+        answer = LineAnswer(
+            status_code=status, request_id=context.service.ids.new("req"), body=msgspec.Raw(body)
+        )
+        await results.add(self._result_line(line, response=answer))
+        context.metrics.request_finished(status)
 
-    def _line(self, line: RequestLine, **said: Any) -> ResultLine:
-        return ResultLine(id=self._shop.service.ids.new("batch_req"), custom_id=line.custom_id, **said)
+    def _result_line(self, line: RequestLine, **fields: Any) -> ResultLine:
+        return ResultLine(id=self._context.service.ids.new("batch_req"), custom_id=line.custom_id, **fields)
 
     # --- ending ---
 
-    async def _end(self, results: Results) -> None:
+    async def _finalize(self, results: ResultFiles) -> None:
         """Hand over what there is, and say so."""
         status = self.batch.status
         if status == "finalizing":
-            await self._move("completed", **await self._files(results))
+            await self._transition("completed", **await self._publish_files(results))
             return
         end: BatchStatus = "cancelled" if status == "cancelling" else "expired"
         if self.batch.in_progress_at is not None and self._input.exists():
-            await self._give_back(results, _NOT_RUN[end])
-        await self._move(end, **await self._files(results))
+            await self._write_unrun(results, _UNRUN_ERRORS[end])
+        await self._transition(end, **await self._publish_files(results))
 
-    async def _give_back(self, results: Results, why: LineError) -> None:
+    async def _write_unrun(self, results: ResultFiles, error: LineError) -> None:
         """A line for each request that was not run."""
-        with Requests(self._input) as requests:
+        with RequestReader(self._input) as requests:
             line: RequestLine | None
             while True:
                 lines: list[ResultLine] = []
-                while len(lines) < _AT_ONCE and (
-                    line := await asyncio.to_thread(requests.next, results.done)
+                while len(lines) < _UNRUN_CHUNK and (
+                    line := await asyncio.to_thread(requests.next, results.finished)
                 ):
-                    lines.append(self._line(line, error=why))
+                    lines.append(self._result_line(line, error=error))
                 await asyncio.gather(*(results.add(line) for line in lines))
-                if len(lines) < _AT_ONCE:
+                if len(lines) < _UNRUN_CHUNK:
                     return
 
-    async def _files(self, results: Results) -> dict[str, str | None]:
+    async def _publish_files(self, results: ResultFiles) -> dict[str, str | None]:
         """Make files of the results that there are. Done again after a crash, it changes nothing."""
-        files, kept = self._shop.files, self._kept
+        files, stored = self._context.files, self._stored
         names = ("output", "error")
-        made: dict[str, str | None] = {}
-        for name, file_id, size in zip(names, (kept.output, kept.errors), results.sizes(), strict=True):
-            made[f"{name}_file_id"] = file_id if size else None
+        fields: dict[str, str | None] = {}
+        for name, file_id, size in zip(names, (stored.output, stored.errors), results.sizes(), strict=True):
+            fields[f"{name}_file_id"] = file_id if size else None
             if not size:
                 await asyncio.to_thread(files.blobs.delete, file_id)
                 continue
             await files.adopt(
                 self.owner,
                 file_id,
-                filename=f"{self._row.id}_{name}.jsonl",
+                filename=f"{self._document.id}_{name}.jsonl",
                 purpose="batch_output",
-                expires_after=kept.expires_after,
+                expires_after=stored.expires_after,
             )
-        return made
+        return fields
 
-    async def _move(self, status: BatchStatus, **changes: Any) -> bool:
+    async def _transition(self, status: BatchStatus, **changes: Any) -> bool:
         """To another status, durably; False: that does not follow the one it is in."""
-        async with self._moving:
-            if status not in MOVES[self.batch.status]:
+        async with self._status_lock:
+            if status not in TRANSITIONS[self.batch.status]:
                 return False
-            now = int(self._shop.service.clock.now())
+            now = int(self._context.service.clock.now())
             batch = msgspec.structs.replace(self.batch, status=status, **{f"{status}_at": now, **changes})
-            kept = msgspec.structs.replace(self._kept, batch=batch)
+            stored = msgspec.structs.replace(self._stored, batch=batch)
             row = msgspec.structs.replace(
-                self._row, status=status, version=self._row.version + 1, body=msgspec.json.encode(kept)
+                self._document,
+                status=status,
+                version=self._document.version + 1,
+                body=msgspec.json.encode(stored),
             )
-            await self._shop.service.store.update_document(row)
-            self._row, self._kept = row, kept
-            self._moved.set()
-            if not MOVES[status]:
-                self._shop.tally.ended(status)
+            await self._context.service.store.update_document(row)
+            self._document, self._stored = row, stored
+            self._status_changed.set()
+            if not TRANSITIONS[status]:
+                self._context.metrics.batch_ended(status)
             return True
 
 
-def over(batch: Batch) -> Conflict:
+def not_cancellable(batch: Batch) -> Conflict:
     """The batch cannot be cancelled any more."""
     return Conflict(
         f"Cannot cancel a batch with status '{batch.status}'.", param="batch_id", code="batch_not_cancellable"

@@ -17,48 +17,48 @@ from typing import IO
 
 from kodo.server.lifecycle.errors import StoreFailed
 
-CHUNK = 2**20
+CHUNK_BYTES = 2**20
 """Bytes that are read or written at once."""
 _ID = re.compile(r"[a-z]+[-_][0-9a-f]+")
 
 
-class Sink:
+class BlobWriter:
     """A blob being written. ``size``: bytes so far."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._waiting = bytearray()
+        self._buffer = bytearray()
         self.size = 0
 
     async def write(self, data: bytes) -> None:
-        """More bytes; to the disk in pieces of :data:`CHUNK`, so that memory stays small. Raises ``StoreFailed``."""
+        """More bytes; to the disk in pieces of :data:`CHUNK_BYTES`, so that memory stays small. Raises ``StoreFailed``."""
         self.size += len(data)
-        self._waiting += data
-        if len(self._waiting) >= CHUNK:
+        self._buffer += data
+        if len(self._buffer) >= CHUNK_BYTES:
             await self.flush()
 
     async def flush(self) -> None:
         """What waits goes to the file. Raises ``StoreFailed``."""
-        piece, self._waiting = bytes(self._waiting), bytearray()
+        chunk, self._buffer = bytes(self._buffer), bytearray()
         try:
-            await asyncio.to_thread(self._file.write, piece)
+            await asyncio.to_thread(self._file.write, chunk)
         except OSError as error:
             raise StoreFailed(f"The file could not be written: {error.strerror}.") from error
 
 
-class Blobs:
+class BlobStore:
     """The blobs of one folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def open_folder(self) -> None:
+    def prepare(self) -> None:
         """Make the folder, for this user alone, and clear away what was never finished. Raises ``StoreFailed``."""
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._folder.chmod(0o700)
-            for rest in self._folder.glob("*.part"):
-                rest.unlink()
+            for leftover in self._folder.glob("*.part"):
+                leftover.unlink()
         except OSError as error:
             raise StoreFailed(f"The folder for files cannot be used: {error.strerror}.") from error
 
@@ -69,21 +69,21 @@ class Blobs:
         return self._folder / blob_id
 
     @contextlib.asynccontextmanager
-    async def writing(self, blob_id: str) -> AsyncIterator[Sink]:
+    async def create(self, blob_id: str) -> AsyncIterator[BlobWriter]:
         """A new blob: there, whole and on disk, after the block; not there if the block raises. Raises ``StoreFailed``."""
-        place = self.path(blob_id)
-        part = place.with_name(f"{place.name}.part")
+        path = self.path(blob_id)
+        part = path.with_name(f"{path.name}.part")
         try:
             file = await asyncio.to_thread(part.open, "wb")
         except OSError as error:
             raise StoreFailed(f"The file could not be written: {error.strerror}.") from error
         try:
             with file:
-                sink = Sink(file)
-                yield sink
-                await sink.flush()
+                writer = BlobWriter(file)
+                yield writer
+                await writer.flush()
                 await asyncio.to_thread(_sync, file)
-            await asyncio.to_thread(part.replace, place)
+            await asyncio.to_thread(part.replace, path)
             await asyncio.to_thread(self.sync_folder)
         except OSError as error:
             raise StoreFailed(f"The file could not be written: {error.strerror}.") from error
@@ -98,14 +98,14 @@ class Blobs:
         finally:
             os.close(folder)
 
-    def share(self, blob_id: str, other_id: str) -> None:
+    def link(self, blob_id: str, other_id: str) -> None:
         """A second name for a blob's bytes, which stay until both are deleted. OSError: the disk would not."""
-        place, other = self.path(blob_id), self.path(other_id)
-        other.unlink(missing_ok=True)
+        path, target = self.path(blob_id), self.path(other_id)
+        target.unlink(missing_ok=True)
         try:
-            other.hardlink_to(place)
+            target.hardlink_to(path)
         except PermissionError:  # some file systems have one name a file
-            shutil.copyfile(place, other)
+            shutil.copyfile(path, target)
 
     def ids(self, prefix: str) -> list[str]:
         """The ids of this kind that are on disk. Raises ``OSError``."""
@@ -119,12 +119,12 @@ class Blobs:
         """
         file = await asyncio.to_thread(self.path(blob_id).open, "rb")
 
-        async def pieces() -> AsyncIterator[bytes]:
+        async def chunks() -> AsyncIterator[bytes]:
             with file:
-                while piece := await asyncio.to_thread(file.read, CHUNK):
-                    yield piece
+                while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
+                    yield chunk
 
-        return pieces()
+        return chunks()
 
     def delete(self, blob_id: str) -> None:
         """Gone, if it was there."""

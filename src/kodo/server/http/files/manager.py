@@ -2,7 +2,7 @@
 
 A document is written before its bytes come and taken away after they went, each step durable, so that a crash at any
 moment leaves neither bytes that nobody knows nor a file without bytes: the document's status says what was going on, and
-:meth:`Files.open` ends it. Files that expire are gone for their owner at that moment, and from the disk soon after.
+:meth:`FileManager.open` ends it. Files that expire are gone for their owner at that moment, and from the disk soon after.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from kodo.server.http.files.blobs import Blobs, Sink
+from kodo.server.http.files.blobs import BlobStore, BlobWriter
 from kodo.server.http.pagination import matching
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, ServiceError, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
@@ -27,19 +27,19 @@ logger = logging.getLogger(__name__)
 
 KIND = "file"
 UPLOADING: Final = "uploading"
-KEPT: Final = "kept"
+STORED: Final = "kept"
 EXPIRES: Final = "expires"
 DELETING: Final = "deleting"
-BATCH_SECONDS = 30 * 86400
+BATCH_FILE_SECONDS = 30 * 86400
 """Life of a file with the purpose ``batch`` that was given none, as in the hosted contract."""
 SWEEP_SECONDS = 600.0
 
 
-class Draft:
+class PendingFile:
     """A file whose bytes are coming."""
 
-    def __init__(self, sink: Sink) -> None:
-        self.sink = sink
+    def __init__(self, writer: BlobWriter) -> None:
+        self.writer = writer
         self.filename = ""
         self.purpose: FilePurpose = "user_data"
         self.expires_after: ExpiresAfter | None = None
@@ -47,41 +47,41 @@ class Draft:
         """The file, once it is there."""
 
 
-class Files:
+class FileManager:
     """What the endpoints, and batches, do with files."""
 
-    def __init__(self, store: Store, blobs: Blobs, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Store, blobs: BlobStore, clock: Clock, ids: Ids) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeper: asyncio.Task[None] | None = None
         self.blobs = blobs
 
     # --- start and stop ---
 
     async def open(self) -> None:
         """Take up what a crash left behind, and begin to clear away what expires. Raises ``StoreFailed``."""
-        await asyncio.to_thread(self.blobs.open_folder)
+        await asyncio.to_thread(self.blobs.prepare)
         for row in await self._store.unfinished_documents(KIND, (UPLOADING, DELETING)):
-            await self._drop(row)
+            await self._remove(row)
         await self.sweep()
-        self._sweeping = asyncio.create_task(self._sweep_on())
+        self._sweeper = asyncio.create_task(self._sweep_periodically())
 
     async def close(self) -> None:
         """Stop clearing away."""
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
 
     async def sweep(self) -> int:
         """Delete what has expired; how many."""
         rows = await self._store.unfinished_documents(KIND, (EXPIRES,))
-        over = [row for row in rows if self._expired(row)]
-        for row in over:
-            await self._drop(row)
-        return len(over)
+        expired = [row for row in rows if self._expired(row)]
+        for row in expired:
+            await self._remove(row)
+        return len(expired)
 
-    async def _sweep_on(self) -> None:
+    async def _sweep_periodically(self) -> None:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             try:
@@ -92,9 +92,9 @@ class Files:
     # --- what a file's owner does ---
 
     @contextlib.asynccontextmanager
-    async def draft(self, owner: str) -> AsyncIterator[Draft]:
+    async def create(self, owner: str) -> AsyncIterator[PendingFile]:
         """A new file: its bytes are written, its name and purpose set, inside the block; there after it, as
-        ``draft.file``. If the block raises, nothing is left.
+        ``pending.file``. If the block raises, nothing is left.
 
         Raises:
             StoreFailed: the disk is full, or fails.
@@ -104,13 +104,13 @@ class Files:
         row = DocumentRow(kind=KIND, id=file_id, owner=owner, created_at=now, status=UPLOADING, body=b"{}")
         await self._store.put_document(row)
         try:
-            async with self.blobs.writing(file_id) as sink:
-                draft = Draft(sink)
-                yield draft
-            draft.file = self._file(file_id, draft, now)
-            await self._store.update_document(_finished(row, draft.file))
+            async with self.blobs.create(file_id) as writer:
+                pending = PendingFile(writer)
+                yield pending
+            pending.file = self._build(file_id, pending, now)
+            await self._store.update_document(_stored_row(row, pending.file))
         except BaseException:
-            await self._drop(row)
+            await self._remove(row)
             raise
 
     async def adopt(
@@ -125,7 +125,7 @@ class Files:
         """Make a file of bytes that are on disk under this id already; if it is one, leave it."""
         size = (await asyncio.to_thread(self.blobs.path(file_id).stat)).st_size
         now = self._clock.now()
-        value = FileObject(
+        file = FileObject(
             id=file_id,
             bytes=size,
             created_at=int(now),
@@ -135,7 +135,7 @@ class Files:
         )
         row = DocumentRow(kind=KIND, id=file_id, owner=owner, created_at=now, version=-1, body=b"")
         with contextlib.suppress(Conflict):
-            await self._store.put_document(_finished(row, value))
+            await self._store.put_document(_stored_row(row, file))
 
     async def get(self, owner: str, file_id: str) -> FileObject:
         """A file.
@@ -143,13 +143,13 @@ class Files:
         Raises:
             NotFound: it is not there, or not this owner's.
         """
-        return _value(await self._row(owner, file_id))
+        return _decode(await self._get_row(owner, file_id))
 
     async def read(self, owner: str, file_id: str) -> tuple[FileObject, AsyncIterator[bytes]]:
         """A file and its bytes, in pieces. Raises ``NotFound``."""
-        value = await self.get(owner, file_id)
+        file = await self.get(owner, file_id)
         try:
-            return value, await self.blobs.read(file_id)
+            return file, await self.blobs.read(file_id)
         except FileNotFoundError as error:  # deleted this moment, or by hand
             raise not_found(file_id) from error
         except OSError as error:
@@ -157,14 +157,14 @@ class Files:
 
     async def contents(self, owner: str, file_id: str, limit: int) -> tuple[str, bytes]:
         """See :class:`kodo.server.lifecycle.ports.FileReader`."""
-        value, pieces = await self.read(owner, file_id)
-        if value.bytes > limit:
+        file, chunks = await self.read(owner, file_id)
+        if file.bytes > limit:
             raise InvalidRequest(
-                f"'{value.filename}' has {value.bytes} bytes; a prompt takes files of at most {limit}.",
+                f"'{file.filename}' has {file.bytes} bytes; a prompt takes files of at most {limit}.",
                 param="file_id",
                 code="file_too_large",
             )
-        return value.filename, b"".join([piece async for piece in pieces])
+        return file.filename, b"".join([chunk async for chunk in chunks])
 
     async def list(self, owner: str, page: Page, purpose: str | None) -> tuple[Sequence[FileObject], bool]:
         """A page of an owner's files, of one purpose if one is given; and whether there are more.
@@ -175,13 +175,13 @@ class Files:
         rows, more = await matching(
             lambda window: self._store.list_documents(KIND, owner, window),
             page,
-            lambda row: self._visible(row) and purpose in (None, _value(row).purpose),
+            lambda row: self._visible(row) and purpose in (None, _decode(row).purpose),
         )
-        return [_value(row) for row in rows], more
+        return [_decode(row) for row in rows], more
 
     async def delete(self, owner: str, file_id: str) -> None:
         """Delete a file and its bytes. Raises ``NotFound``."""
-        await self._drop(await self._row(owner, file_id))
+        await self._remove(await self._get_row(owner, file_id))
 
     def new_id(self) -> str:
         """A fresh id, in the contract's form."""
@@ -189,40 +189,40 @@ class Files:
 
     # --- inside ---
 
-    def _file(self, file_id: str, draft: Draft, now: float) -> FileObject:
-        seconds = draft.expires_after.seconds if draft.expires_after is not None else None
-        if seconds is None and draft.purpose == "batch":
-            seconds = BATCH_SECONDS
+    def _build(self, file_id: str, pending: PendingFile, now: float) -> FileObject:
+        seconds = pending.expires_after.seconds if pending.expires_after is not None else None
+        if seconds is None and pending.purpose == "batch":
+            seconds = BATCH_FILE_SECONDS
         return FileObject(
             id=file_id,
-            bytes=draft.sink.size,
+            bytes=pending.writer.size,
             created_at=int(now),
             expires_at=None if seconds is None else int(now) + seconds,
-            filename=draft.filename,
-            purpose=draft.purpose,
+            filename=pending.filename,
+            purpose=pending.purpose,
         )
 
-    async def _row(self, owner: str, file_id: str) -> DocumentRow:
+    async def _get_row(self, owner: str, file_id: str) -> DocumentRow:
         row = await self._store.get_document(KIND, owner, file_id)
         if row is None or not self._visible(row):
             raise not_found(file_id)
         return row
 
     def _visible(self, row: DocumentRow) -> bool:
-        return row.status in (KEPT, EXPIRES) and not self._expired(row)
+        return row.status in (STORED, EXPIRES) and not self._expired(row)
 
     def _expired(self, row: DocumentRow) -> bool:
         if row.status != EXPIRES:
             return False
-        expires_at = _value(row).expires_at
+        expires_at = _decode(row).expires_at
         return expires_at is not None and expires_at <= self._clock.now()
 
-    async def _drop(self, row: DocumentRow) -> None:
+    async def _remove(self, row: DocumentRow) -> None:
         """Away with a file: first it says so, then its bytes go, then it. Two at once are one."""
         with contextlib.suppress(Conflict, NotFound):
-            if row.status in (KEPT, EXPIRES):
-                gone = msgspec.structs.replace(row, status=DELETING, version=row.version + 1)
-                await self._store.update_document(gone)
+            if row.status in (STORED, EXPIRES):
+                deleting = msgspec.structs.replace(row, status=DELETING, version=row.version + 1)
+                await self._store.update_document(deleting)
             await asyncio.to_thread(self.blobs.delete, row.id)
             await self._store.delete_document(KIND, row.owner, row.id)
 
@@ -232,12 +232,12 @@ def not_found(file_id: str) -> NotFound:
     return NotFound(f"No such File object: '{file_id}'.", param="file_id", code="file_not_found")
 
 
-def _value(row: DocumentRow) -> FileObject:
+def _decode(row: DocumentRow) -> FileObject:
     return msgspec.json.decode(row.body, type=FileObject)
 
 
-def _finished(row: DocumentRow, value: FileObject) -> DocumentRow:
-    status = KEPT if value.expires_at is None else EXPIRES
+def _stored_row(row: DocumentRow, file: FileObject) -> DocumentRow:
+    status = STORED if file.expires_at is None else EXPIRES
     return msgspec.structs.replace(
-        row, version=row.version + 1, status=status, body=msgspec.json.encode(value)
+        row, version=row.version + 1, status=status, body=msgspec.json.encode(file)
     )

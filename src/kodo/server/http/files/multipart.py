@@ -14,8 +14,8 @@ from kodo.server.http.bodies import ClientDisconnect
 from kodo.server.lifecycle.errors import TooLarge
 from kodo.server.wire.decode import BadBody
 
-_MOST_FIELDS = 20
-_LONGEST_FIELD = 4096
+_MAX_FIELDS = 20
+_MAX_FIELD_BYTES = 4096
 """Bytes."""
 
 
@@ -28,7 +28,7 @@ class Form:
     """None: there was no file."""
 
 
-class _Parts:
+class _FormCollector:
     """The parser's callbacks: they collect, and :func:`read_form` empties them after each piece of the body."""
 
     def __init__(self, file_field: str) -> None:
@@ -40,7 +40,7 @@ class _Parts:
         self._value = bytearray()
         self.form = Form()
         self.data: list[bytes] = []
-        self.over = False
+        self.complete = False
 
     def on_part_begin(self) -> None:
         self._headers = {}
@@ -73,19 +73,19 @@ class _Parts:
             self.data.append(data[start:end])
             return
         self._value += data[start:end]
-        if len(self._value) > _LONGEST_FIELD:
+        if len(self._value) > _MAX_FIELD_BYTES:
             raise BadBody(f"'{self._name}' is too long.", self._name, "invalid_value")
 
     def on_part_end(self) -> None:
         if self._in_file:
             return
         fields = self.form.fields
-        if self._name in fields or len(fields) >= _MOST_FIELDS:
+        if self._name in fields or len(fields) >= _MAX_FIELDS:
             raise BadBody(f"'{self._name}' is one field too many.", self._name, "invalid_value")
         fields[self._name] = self._value.decode(errors="replace")
 
     def on_end(self) -> None:
-        self.over = True
+        self.complete = True
 
 
 async def read_form(
@@ -98,8 +98,8 @@ async def read_form(
         TooLarge: the file is.
         ClientDisconnect: it never came.
     """
-    parts = _Parts(file_field)
-    parser = _parser(request, parts)
+    collector = _FormCollector(file_field)
+    parser = _make_parser(request, collector)
     size = 0
     while True:
         message = await request.receive()
@@ -109,24 +109,24 @@ async def read_form(
             parser.write(message.get("body", b""))
         except FormParserError as error:
             raise BadBody(f"The form cannot be read: {error}.", None, "invalid_multipart") from None
-        for piece in parts.data:
-            size += len(piece)
+        for chunk in collector.data:
+            size += len(chunk)
             if size > limit:
                 raise TooLarge(f"The file is larger than {limit} bytes.", param=file_field)
-            await write(piece)
-        parts.data.clear()
+            await write(chunk)
+        collector.data.clear()
         if not message.get("more_body", False):
             break
-    if not parts.over:
+    if not collector.complete:
         raise BadBody("The form is cut off: its end is missing.", None, "invalid_multipart")
-    if parts.form.filename is None:
+    if collector.form.filename is None:
         raise BadBody(
             f"Missing required parameter: '{file_field}'.", file_field, "missing_required_parameter"
         )
-    return parts.form
+    return collector.form
 
 
-def _parser(request: Request, parts: _Parts) -> MultipartParser:
+def _make_parser(request: Request, collector: _FormCollector) -> MultipartParser:
     kind, options = parse_options_header(request.headers.get("content-type"))
     boundary = options.get(b"boundary")
     if kind != b"multipart/form-data" or not boundary:
@@ -135,14 +135,14 @@ def _parser(request: Request, parts: _Parts) -> MultipartParser:
         return MultipartParser(
             boundary,
             {
-                "on_part_begin": parts.on_part_begin,
-                "on_header_field": parts.on_header_field,
-                "on_header_value": parts.on_header_value,
-                "on_header_end": parts.on_header_end,
-                "on_headers_finished": parts.on_headers_finished,
-                "on_part_data": parts.on_part_data,
-                "on_part_end": parts.on_part_end,
-                "on_end": parts.on_end,
+                "on_part_begin": collector.on_part_begin,
+                "on_header_field": collector.on_header_field,
+                "on_header_value": collector.on_header_value,
+                "on_header_end": collector.on_header_end,
+                "on_headers_finished": collector.on_headers_finished,
+                "on_part_data": collector.on_part_data,
+                "on_part_end": collector.on_part_end,
+                "on_end": collector.on_end,
             },
         )
     except FormParserError as error:

@@ -1,6 +1,6 @@
 """Files that come in parts: each part a blob of its own, put together in the order the client names.
 
-As with files, a document says what is going on before it is done, and :meth:`Uploads.open` ends what a crash left.
+As with files, a document says what is going on before it is done, and :meth:`UploadManager.open` ends what a crash left.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from kodo.server.http.files.blobs import Sink
-from kodo.server.http.files.manager import Files
+from kodo.server.http.files.blobs import BlobWriter
+from kodo.server.http.files.manager import FileManager
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -24,32 +24,36 @@ from kodo.server.wire.files import CompleteUpload, CreateUpload, ExpiresAfter, F
 
 KIND = "upload"
 PART = "upload.part"
-SECONDS = 3600
+UPLOAD_SECONDS = 3600
 """Life of an upload that is not completed, as in the hosted contract."""
 PENDING: Final = "pending"
 COMPLETING: Final = "completing"
 CLEARING: Final = "clearing"
-OVER: Final = "over"
+FINISHED: Final = "over"
 UPLOADING: Final = "uploading"
-KEPT: Final = "kept"
+STORED: Final = "kept"
 _PAGE = 100
-Ended: TypeAlias = Literal["completed", "cancelled", "expired"]
+FinalStatus: TypeAlias = Literal["completed", "cancelled", "expired"]
 
 
-class _Kept(Struct, frozen=True, kw_only=True):
+class StoredUpload(Struct, frozen=True, kw_only=True):
+    """The document of an upload."""
+
     upload: Upload
     expires_after: ExpiresAfter | None
 
 
-class _KeptPart(Struct, frozen=True, kw_only=True):
+class StoredPart(Struct, frozen=True, kw_only=True):
+    """The document of a part, with its size in bytes."""
+
     part: UploadPart
     size: int
 
 
-class Uploads:
+class UploadManager:
     """What the endpoints do with uploads."""
 
-    def __init__(self, store: Store, files: Files, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Store, files: FileManager, clock: Clock, ids: Ids) -> None:
         self._store = store
         self._files = files
         self._clock = clock
@@ -58,14 +62,14 @@ class Uploads:
     async def open(self) -> None:
         """Take up what a crash left behind: half a part goes, a completion that did not end can be tried again."""
         for row in await self._store.unfinished_documents(PART, (UPLOADING,)):
-            await self._drop_part(row)
+            await self._delete_part(row)
         for row in await self._store.unfinished_documents(KIND, (COMPLETING,)):
             await self._update(row, status=PENDING)
         for row in await self._store.unfinished_documents(KIND, (CLEARING,)):
-            await self._clear(row)
+            await self._delete_parts(row)
         for row in await self._store.unfinished_documents(KIND, (PENDING,)):
-            if _read(row).upload.expires_at <= self._clock.now():
-                await self._end(row, "expired")
+            if _decode(row).upload.expires_at <= self._clock.now():
+                await self._finish(row, "expired")
 
     async def create(self, owner: str, body: CreateUpload) -> Upload:
         """A new upload."""
@@ -74,11 +78,11 @@ class Uploads:
             id=self._ids.new("upload"),
             bytes=body.bytes,
             created_at=int(now),
-            expires_at=int(now) + SECONDS,
+            expires_at=int(now) + UPLOAD_SECONDS,
             filename=body.filename,
             purpose=body.purpose,
         )
-        kept = _Kept(upload=value, expires_after=body.expires_after)
+        stored = StoredUpload(upload=value, expires_after=body.expires_after)
         await self._store.put_document(
             DocumentRow(
                 kind=KIND,
@@ -86,13 +90,13 @@ class Uploads:
                 owner=owner,
                 created_at=now,
                 status=PENDING,
-                body=msgspec.json.encode(kept),
+                body=msgspec.json.encode(stored),
             )
         )
         return value
 
     @contextlib.asynccontextmanager
-    async def part(self, owner: str, upload_id: str) -> AsyncIterator[tuple[UploadPart, Sink]]:
+    async def add_part(self, owner: str, upload_id: str) -> AsyncIterator[tuple[UploadPart, BlobWriter]]:
         """A new part, whose bytes are written inside the block; if the block raises, nothing is left.
 
         Raises:
@@ -100,7 +104,7 @@ class Uploads:
             Conflict: it is over.
             StoreFailed: the disk is full, or fails.
         """
-        await self._pending(owner, upload_id)
+        await self._get_pending(owner, upload_id)
         now = self._clock.now()
         value = UploadPart(id=self._ids.new("part"), created_at=int(now), upload_id=upload_id)
         row = DocumentRow(
@@ -114,13 +118,15 @@ class Uploads:
         )
         await self._store.put_document(row)
         try:
-            async with self._files.blobs.writing(value.id) as sink:
-                yield value, sink
-            await self._pending(owner, upload_id)  # it may be over meanwhile
-            body = msgspec.json.encode(_KeptPart(part=value, size=sink.size))
-            await self._store.update_document(msgspec.structs.replace(row, status=KEPT, version=1, body=body))
+            async with self._files.blobs.create(value.id) as writer:
+                yield value, writer
+            await self._get_pending(owner, upload_id)  # it may be over meanwhile
+            body = msgspec.json.encode(StoredPart(part=value, size=writer.size))
+            await self._store.update_document(
+                msgspec.structs.replace(row, status=STORED, version=1, body=body)
+            )
         except BaseException:
-            await self._drop_part(row)
+            await self._delete_part(row)
             raise
 
     async def complete(self, owner: str, upload_id: str, body: CompleteUpload) -> Upload:
@@ -131,20 +137,20 @@ class Uploads:
             Conflict: it is over, or being completed.
             InvalidRequest: a part is not one of its own or named twice, or their bytes are not what was announced.
         """
-        row = await self._pending(owner, upload_id)
-        kept = _read(row)
-        await self._check(row, kept.upload, body.part_ids)
+        row = await self._get_pending(owner, upload_id)
+        stored = _decode(row)
+        await self._check(row, stored.upload, body.part_ids)
         row = await self._update(row, status=COMPLETING)
         try:
-            file = await self._join(row, kept, body)
+            file = await self._concatenate(row, stored, body)
         except BaseException:
             await self._update(row, status=PENDING)
             raise
-        return await self._end(row, "completed", file)
+        return await self._finish(row, "completed", file)
 
     async def cancel(self, owner: str, upload_id: str) -> Upload:
         """Give an upload up. Raises ``NotFound`` and ``Conflict``."""
-        return await self._end(await self._pending(owner, upload_id), "cancelled")
+        return await self._finish(await self._get_pending(owner, upload_id), "cancelled")
 
     # --- inside ---
 
@@ -154,9 +160,9 @@ class Uploads:
         size = 0
         for index, part_id in enumerate(part_ids):
             found = await self._store.get_document(PART, row.owner, part_id)
-            if found is None or found.parent != row.id or found.status != KEPT:
+            if found is None or found.parent != row.id or found.status != STORED:
                 raise InvalidRequest(f"No part '{part_id}' in this upload.", param=f"part_ids[{index}]")
-            size += msgspec.json.decode(found.body, type=_KeptPart).size
+            size += msgspec.json.decode(found.body, type=StoredPart).size
         if size != upload.bytes:
             raise InvalidRequest(
                 f"The parts have {size} bytes together, but {upload.bytes} were announced.",
@@ -164,51 +170,53 @@ class Uploads:
                 code="bytes_mismatch",
             )
 
-    async def _join(self, row: DocumentRow, kept: _Kept, body: CompleteUpload) -> FileObject | None:
+    async def _concatenate(
+        self, row: DocumentRow, stored: StoredUpload, body: CompleteUpload
+    ) -> FileObject | None:
         digest = hashlib.md5(usedforsecurity=False)
-        async with self._files.draft(row.owner) as draft:
-            draft.filename, draft.purpose = kept.upload.filename, kept.upload.purpose
-            draft.expires_after = kept.expires_after
+        async with self._files.create(row.owner) as pending:
+            pending.filename, pending.purpose = stored.upload.filename, stored.upload.purpose
+            pending.expires_after = stored.expires_after
             for part_id in body.part_ids:
-                async for piece in await self._files.blobs.read(part_id):
-                    await asyncio.to_thread(digest.update, piece)
-                    await draft.sink.write(piece)
+                async for chunk in await self._files.blobs.read(part_id):
+                    await asyncio.to_thread(digest.update, chunk)
+                    await pending.writer.write(chunk)
             if body.md5 is not None and digest.hexdigest() != body.md5.lower():
                 raise InvalidRequest("The bytes do not have this MD5.", param="md5", code="md5_mismatch")
-        return draft.file
+        return pending.file
 
-    async def _pending(self, owner: str, upload_id: str) -> DocumentRow:
+    async def _get_pending(self, owner: str, upload_id: str) -> DocumentRow:
         row = await self._store.get_document(KIND, owner, upload_id)
         if row is None:
             raise NotFound(
                 f"No such Upload object: '{upload_id}'.", param="upload_id", code="upload_not_found"
             )
-        upload = _read(row).upload
+        upload = _decode(row).upload
         if row.status == PENDING and upload.expires_at <= self._clock.now():
-            upload = await self._end(row, "expired")
+            upload = await self._finish(row, "expired")
         if row.status != PENDING or upload.status != "pending":
             word = upload.status if row.status != COMPLETING else "being completed"
             raise Conflict(f"The upload is {word}.", param="upload_id", code="upload_not_pending")
         return row
 
-    async def _end(self, row: DocumentRow, status: Ended, file: FileObject | None = None) -> Upload:
-        kept = _read(row)
-        upload = msgspec.structs.replace(kept.upload, status=status, file=file)
-        body = msgspec.json.encode(msgspec.structs.replace(kept, upload=upload))
-        await self._clear(await self._update(row, status=CLEARING, body=body))
+    async def _finish(self, row: DocumentRow, status: FinalStatus, file: FileObject | None = None) -> Upload:
+        stored = _decode(row)
+        upload = msgspec.structs.replace(stored.upload, status=status, file=file)
+        body = msgspec.json.encode(msgspec.structs.replace(stored, upload=upload))
+        await self._delete_parts(await self._update(row, status=CLEARING, body=body))
         return upload
 
-    async def _clear(self, row: DocumentRow) -> None:
+    async def _delete_parts(self, row: DocumentRow) -> None:
         """The parts of an upload that is over are of no more use."""
         while True:
             parts, more = await self._store.list_documents(PART, row.owner, Page(limit=_PAGE), parent=row.id)
             for part in parts:
-                await self._drop_part(part)
+                await self._delete_part(part)
             if not more:
                 break
-        await self._update(row, status=OVER)
+        await self._update(row, status=FINISHED)
 
-    async def _drop_part(self, row: DocumentRow) -> None:
+    async def _delete_part(self, row: DocumentRow) -> None:
         await asyncio.to_thread(self._files.blobs.delete, row.id)
         await self._store.delete_document(PART, row.owner, row.id)
 
@@ -220,5 +228,5 @@ class Uploads:
         return changed
 
 
-def _read(row: DocumentRow) -> _Kept:
-    return msgspec.json.decode(row.body, type=_Kept)
+def _decode(row: DocumentRow) -> StoredUpload:
+    return msgspec.json.decode(row.body, type=StoredUpload)

@@ -15,28 +15,28 @@ from kodo.server.http.state import get_caller, get_state
 from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.files import FileForm
 
-MOST_BYTES = 512 * 2**20
-_MOST_LISTED = 10_000
-_LONGEST_NAME = 512
+MAX_BYTES = 512 * 2**20
+_MAX_LISTED = 10_000
+_MAX_FILENAME = 512
 
 
 async def create(request: Request) -> Response:
     """``POST /v1/files``: a form, streamed to disk."""
     files, owner = get_state(request).files, get_caller(request).owner
-    async with files.draft(owner) as draft:
-        form = await read_form(request, draft.sink.write, file_field="file", limit=MOST_BYTES)
-        said: FileForm = convert(_nested(form.fields), FileForm)
-        draft.filename = (form.filename or "file")[:_LONGEST_NAME]
-        draft.purpose, draft.expires_after = said.purpose, said.expires_after
-    return json_response(draft.file)
+    async with files.create(owner) as pending:
+        form = await read_form(request, pending.writer.write, file_field="file", limit=MAX_BYTES)
+        options: FileForm = convert(_nest_fields(form.fields), FileForm)
+        pending.filename = (form.filename or "file")[:_MAX_FILENAME]
+        pending.purpose, pending.expires_after = options.purpose, options.expires_after
+    return json_response(pending.file)
 
 
 async def list_files(request: Request) -> Response:
     """``GET /v1/files``."""
     query = query_of(request, ("after", "limit", "order", "purpose"))
-    page = page_of(query, default=_MOST_LISTED, largest=_MOST_LISTED)
-    found, more = await get_state(request).files.list(get_caller(request).owner, page, query.get("purpose"))
-    return json_response(wire_list(found, [value.id for value in found], more))
+    page = page_of(query, default=_MAX_LISTED, largest=_MAX_LISTED)
+    listed, more = await get_state(request).files.list(get_caller(request).owner, page, query.get("purpose"))
+    return json_response(wire_list(listed, [file.id for file in listed], more))
 
 
 async def retrieve(request: Request) -> Response:
@@ -47,15 +47,15 @@ async def retrieve(request: Request) -> Response:
 
 async def content(request: Request) -> Response:
     """``GET /v1/files/{id}/content``: the bytes, which a browser is told to do nothing with."""
-    value, pieces = await get_state(request).files.read(
+    file, chunks = await get_state(request).files.read(
         get_caller(request).owner, request.path_params["file_id"]
     )
     headers = {
-        "content-length": str(value.bytes),
+        "content-length": str(file.bytes),
         "content-disposition": "attachment",
         "x-content-type-options": "nosniff",
     }
-    return StreamingResponse(pieces, headers=headers, media_type="application/octet-stream")
+    return StreamingResponse(chunks, headers=headers, media_type="application/octet-stream")
 
 
 async def delete(request: Request) -> Response:
@@ -65,7 +65,7 @@ async def delete(request: Request) -> Response:
     return json_response({"id": file_id, "object": "file", "deleted": True})
 
 
-def _nested(fields: Mapping[str, str]) -> dict[str, Any]:
+def _nest_fields(fields: Mapping[str, str]) -> dict[str, Any]:
     """``expires_after[seconds]`` and its like, as forms spell an object."""
     result: dict[str, Any] = {}
     for name, text in fields.items():

@@ -12,23 +12,26 @@ from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.files import CompleteUpload, CreateUpload
 
-MOST_BYTES = 8 * 2**30
-MOST_PART_BYTES = 64 * 2**20
+MAX_BYTES = 8 * 2**30
+MAX_PART_BYTES = 64 * 2**20
 
 
 async def create(request: Request) -> Response:
     """``POST /v1/uploads``."""
     body: CreateUpload = convert(await json_body(request), CreateUpload)
-    if body.bytes > MOST_BYTES:
-        raise InvalidRequest(f"An upload has at most {MOST_BYTES} bytes.", param="bytes")
+    if body.bytes > MAX_BYTES:
+        raise InvalidRequest(f"An upload has at most {MAX_BYTES} bytes.", param="bytes")
     return json_response(await get_state(request).uploads.create(get_caller(request).owner, body))
 
 
 async def add_part(request: Request) -> Response:
     """``POST /v1/uploads/{id}/parts``: a form, streamed to disk."""
     uploads = get_state(request).uploads
-    async with uploads.part(get_caller(request).owner, request.path_params["upload_id"]) as (value, sink):
-        form = await read_form(request, sink.write, file_field="data", limit=MOST_PART_BYTES)
+    async with uploads.add_part(get_caller(request).owner, request.path_params["upload_id"]) as (
+        value,
+        writer,
+    ):
+        form = await read_form(request, writer.write, file_field="data", limit=MAX_PART_BYTES)
         for name in form.fields:
             raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
     return json_response(value)
