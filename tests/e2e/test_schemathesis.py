@@ -26,8 +26,8 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.e2e.conftest import Server, start
 
+from kodo.server.http.endpoints import ENDPOINTS, openapi_document
 from kodo.server.http.errors import Envelope
-from kodo.server.http.openapi import OPERATIONS, document
 
 MODEL = "codex-mini-latest"
 CONFIG = f'[models."{MODEL}"]\nengine = "scripted"\ntarget = ""\n'
@@ -90,7 +90,10 @@ def test_described_is_what_is_served(server: Server) -> None:
 
 
 @pytest.mark.parametrize("mode", GenerationMode, ids=str)
-@pytest.mark.parametrize(("method", "path"), [pytest.param(*key, id=" ".join(key)) for key in OPERATIONS])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [pytest.param(one.method, one.template, id=f"{one.method} {one.template}") for one in ENDPOINTS],
+)
 def test_an_operation_answers(server: Server, method: str, path: str, mode: GenerationMode) -> None:
     """Requests that fit the document, and such that do not: an answer of the document's form, or an error's."""
     operation = _schema(mode)[path][method]
@@ -170,4 +173,4 @@ def _schema(mode: GenerationMode = GenerationMode.POSITIVE, *, chained: bool = F
 
 
 def _described() -> Any:
-    return msgspec.json.decode(msgspec.json.encode(document()))
+    return msgspec.json.decode(msgspec.json.encode(openapi_document()))

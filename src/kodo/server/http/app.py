@@ -21,6 +21,7 @@ from kodo.server.http.batches.handlers import HANDLERS
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
+from kodo.server.http.endpoints import ROUTES
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
 from kodo.server.http.files.blobs import BlobStore
 from kodo.server.http.files.manager import FileManager
@@ -32,7 +33,6 @@ from kodo.server.http.limits import Limits
 from kodo.server.http.metrics import Metrics
 from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.retention import RetentionPolicy, prune, prune_periodically
-from kodo.server.http.routes import ROUTES
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.recovery import recover

@@ -1,234 +1,51 @@
-"""``/openapi.json``: the server's OpenAPI 3.1 document, made from the wire types and one table of operations.
-
-A test holds the table and the routes together, so that nothing is served that is not described here.
-"""
+"""The OpenAPI 3.1 document of a table of endpoints, made from the wire types."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.metadata import version
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
-from msgspec import Struct
 from starlette.requests import Request
-from starlette.responses import Response as HttpResponse
+from starlette.responses import Response
 
-from kodo.server.http import conversations, openapi_types
-from kodo.server.http.bodies import json_response
 from kodo.server.http.errors import STATUS, Envelope
-from kodo.server.http.openapi_types import Listed
-from kodo.server.http.realtime.endpoints import CreateSecret
-from kodo.server.wire import assistants, batches, chat, embeddings, files, legacy
-from kodo.server.wire.items import InputItem, Item
-from kodo.server.wire.request import CompactRequest, CreateResponse, Metadata
-from kodo.server.wire.response import CompactedResponse, InputTokens, Response
 
 
 @dataclass(frozen=True)
-class Operation:
-    """What one method of one path takes and gives. Types are wire types; None: no body, or bytes as an answer."""
+class Endpoint:
+    """One method of one path: who handles it, and what the document says of it.
 
+    ``body`` and ``answer`` are wire types; None: no body, or an answer that is not JSON.
+    """
+
+    method: str
+    path: str
+    """As Starlette's routes have it."""
+    handler: Callable[[Request], Awaitable[Response]]
     summary: str
     body: Any = None
     answer: Any = None
     query: tuple[str, ...] = ()
+    """Names of query parameters."""
     streams: bool = False
+    """Whether it can also answer with Server-Sent Events."""
     media: str = "application/json"
+    """Media type of the answer."""
     form: Mapping[str, Any] | None = None
-    """A multipart form in place of a JSON body: its schema."""
+    """Schema of a multipart form that is sent in place of a JSON body."""
     unready: Any = None
-    """The answer with 503, where it is no error."""
+    """Type of an answer with 503 that is not an error."""
+
+    @property
+    def template(self) -> str:
+        """The path as OpenAPI writes it: without Starlette's converters."""
+        return re.sub(r":\w+}", "}", self.path)
 
 
-class Metadated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """New metadata for an object."""
-
-    metadata: Metadata
-
-
-class ConversationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new conversation: its metadata, and the items that it begins with."""
-
-    metadata: Metadata | None = None
-    items: list[InputItem] | None = None
-
-
-class ItemsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Items to add, at most 20."""
-
-    items: list[InputItem]
-
-
-class BatchBody(batches.CreateBatch, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new batch; its endpoint is one of those that batches here have."""
-
-    endpoint: Literal["/v1/responses", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
-
-
-_FILE: Mapping[str, Any] = {"type": "string", "format": "binary"}
-_UPLOADED: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "file": _FILE,
-        "purpose": {"enum": list(get_args(files.Purpose))},
-        "expires_after[anchor]": {"const": "created_at"},
-        "expires_after[seconds]": {"type": "integer", "minimum": 3600, "maximum": 2_592_000},
-    },
-    "required": ["file", "purpose"],
-    "dependentRequired": {
-        "expires_after[anchor]": ["expires_after[seconds]"],
-        "expires_after[seconds]": ["expires_after[anchor]"],
-    },
-    "additionalProperties": False,
-}
-_PART: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {"data": _FILE},
-    "required": ["data"],
-    "additionalProperties": False,
-}
-_PAGE = ("after", "limit", "order")
-_RESPONSE = "/v1/responses/{response_id}"
-_CHAT = "/v1/chat/completions/{completion_id}"
-_CONVERSATION = "/v1/conversations/{conversation_id}"
-_ASSISTANT = "/v1/assistants/{assistant_id}"
-_THREAD = "/v1/threads/{thread_id}"
-_MESSAGE = _THREAD + "/messages/{message_id}"
-_RUN = _THREAD + "/runs/{run_id}"
-_WINDOW = ("after", "before", "limit", "order")
-
-OPERATIONS: Mapping[tuple[str, str], Operation] = {
-    ("GET", "/health"): Operation("The process lives.", answer=openapi_types.Health),
-    ("GET", "/ready"): Operation(
-        "It can answer; 503 while an engine is not there.",
-        answer=openapi_types.Readiness,
-        unready=openapi_types.Readiness,
-    ),
-    ("GET", "/metrics"): Operation("Prometheus' text format.", media="text/plain"),
-    ("GET", "/openapi.json"): Operation("This document.", answer=dict[str, Any]),
-    ("GET", "/v1/models"): Operation(
-        "The names that are answered, and what stands behind each.", answer=openapi_types.Models
-    ),
-    ("GET", "/v1/models/{model}"): Operation("One of them.", answer=openapi_types.Model),
-    ("POST", "/v1/responses"): Operation("Create a response.", CreateResponse, Response, streams=True),
-    ("POST", "/v1/responses/input_tokens"): Operation(
-        "Count a request's input.", CreateResponse, InputTokens
-    ),
-    ("POST", "/v1/responses/compact"): Operation(
-        "Fold a history into one item.", CompactRequest, CompactedResponse
-    ),
-    ("GET", _RESPONSE): Operation(
-        "A stored response, or its events.",
-        None,
-        Response,
-        ("stream", "starting_after", "include_obfuscation", "include[]"),
-        streams=True,
-    ),
-    ("DELETE", _RESPONSE): Operation("Delete it.", answer=openapi_types.Gone),
-    ("POST", _RESPONSE + "/cancel"): Operation("Cancel a background response.", None, Response),
-    ("GET", _RESPONSE + "/input_items"): Operation(
-        "The items it was given.", answer=openapi_types.Items, query=("before", "include[]", *_PAGE)
-    ),
-    ("POST", "/v1/chat/completions"): Operation(
-        "Create a chat completion.", chat.ChatRequest, chat.ChatCompletion, streams=True
-    ),
-    ("GET", "/v1/chat/completions"): Operation(
-        "The stored ones.", answer=Listed[chat.ChatCompletion], query=("model", "metadata", *_PAGE)
-    ),
-    ("GET", _CHAT): Operation("A stored one.", None, chat.ChatCompletion),
-    ("POST", _CHAT): Operation("Change its metadata.", Metadated, chat.ChatCompletion),
-    ("DELETE", _CHAT): Operation("Delete it.", answer=openapi_types.Gone),
-    ("GET", _CHAT + "/messages"): Operation(
-        "The messages it answers.", answer=openapi_types.Messages, query=_PAGE
-    ),
-    ("POST", "/v1/completions"): Operation(
-        "Answer a prompt.", legacy.LegacyRequest, legacy.LegacyCompletion, streams=True
-    ),
-    ("POST", "/v1/embeddings"): Operation(
-        "Vectors of texts.", embeddings.EmbeddingsRequest, embeddings.EmbeddingsResponse
-    ),
-    ("POST", "/v1/files"): Operation("Upload a file.", None, files.FileObject, form=_UPLOADED),
-    ("GET", "/v1/files"): Operation(
-        "The project's files.", answer=Listed[files.FileObject], query=("purpose", *_PAGE)
-    ),
-    ("GET", "/v1/files/{file_id}"): Operation("A file's facts.", None, files.FileObject),
-    ("DELETE", "/v1/files/{file_id}"): Operation("Delete it.", answer=openapi_types.Gone),
-    ("GET", "/v1/files/{file_id}/content"): Operation("Its bytes.", media="application/octet-stream"),
-    ("POST", "/v1/uploads"): Operation("Begin an upload in parts.", files.CreateUpload, files.Upload),
-    ("POST", "/v1/uploads/{upload_id}/parts"): Operation("Add a part.", None, files.UploadPart, form=_PART),
-    ("POST", "/v1/uploads/{upload_id}/complete"): Operation(
-        "Make a file of the parts.", files.CompleteUpload, files.Upload
-    ),
-    ("POST", "/v1/uploads/{upload_id}/cancel"): Operation("Give it up.", None, files.Upload),
-    ("POST", "/v1/batches"): Operation("Work through a file of requests.", BatchBody, batches.Batch),
-    ("GET", "/v1/batches"): Operation(
-        "The project's batches.", answer=Listed[batches.Batch], query=("after", "limit")
-    ),
-    ("GET", "/v1/batches/{batch_id}"): Operation("How far one is.", None, batches.Batch),
-    ("POST", "/v1/batches/{batch_id}/cancel"): Operation("Stop it.", None, batches.Batch),
-    ("POST", "/v1/realtime/client_secrets"): Operation(
-        "A short-lived key for a realtime session.", CreateSecret, openapi_types.ClientSecret
-    ),
-    ("POST", "/v1/assistants"): Operation(
-        "Create an assistant.", assistants.CreateAssistant, assistants.Assistant
-    ),
-    ("GET", "/v1/assistants"): Operation(
-        "The project's assistants.", answer=Listed[assistants.Assistant], query=_WINDOW
-    ),
-    ("GET", _ASSISTANT): Operation("An assistant.", None, assistants.Assistant),
-    ("POST", _ASSISTANT): Operation("Change it.", assistants.UpdateAssistant, assistants.Assistant),
-    ("DELETE", _ASSISTANT): Operation("Delete it.", None, assistants.Deleted),
-    ("POST", "/v1/threads"): Operation("Create a thread.", assistants.CreateThread, assistants.Thread),
-    ("POST", "/v1/threads/runs"): Operation(
-        "Create a thread and run it.", assistants.CreateThreadAndRun, assistants.ThreadRun, streams=True
-    ),
-    ("GET", _THREAD): Operation("A thread.", None, assistants.Thread),
-    ("POST", _THREAD): Operation("Change its metadata.", assistants.NewMetadata, assistants.Thread),
-    ("DELETE", _THREAD): Operation("Delete it, with its messages and runs.", None, assistants.Deleted),
-    ("POST", _THREAD + "/messages"): Operation(
-        "Add a message.", assistants.CreateMessage, assistants.ThreadMessage
-    ),
-    ("GET", _THREAD + "/messages"): Operation(
-        "Its messages.", answer=Listed[assistants.ThreadMessage], query=("run_id", *_WINDOW)
-    ),
-    ("GET", _MESSAGE): Operation("A message.", None, assistants.ThreadMessage),
-    ("POST", _MESSAGE): Operation("Change its metadata.", assistants.NewMetadata, assistants.ThreadMessage),
-    ("DELETE", _MESSAGE): Operation("Delete it.", None, assistants.Deleted),
-    ("POST", _THREAD + "/runs"): Operation(
-        "Run an assistant on it.", assistants.CreateRun, assistants.ThreadRun, ("include[]",), streams=True
-    ),
-    ("GET", _THREAD + "/runs"): Operation("Its runs.", answer=Listed[assistants.ThreadRun], query=_WINDOW),
-    ("GET", _RUN): Operation("A run.", None, assistants.ThreadRun),
-    ("POST", _RUN): Operation("Change its metadata.", assistants.NewMetadata, assistants.ThreadRun),
-    ("POST", _RUN + "/cancel"): Operation("Stop it.", None, assistants.ThreadRun),
-    ("POST", _RUN + "/submit_tool_outputs"): Operation(
-        "Give it what its calls gave.", assistants.SubmitToolOutputs, assistants.ThreadRun, streams=True
-    ),
-    ("GET", _RUN + "/steps"): Operation(
-        "What it did.", answer=Listed[assistants.RunStep], query=("include[]", *_WINDOW)
-    ),
-    ("GET", _RUN + "/steps/{step_id}"): Operation("One step.", None, assistants.RunStep, ("include[]",)),
-    ("POST", "/v1/conversations"): Operation(
-        "Create a conversation.", ConversationBody, conversations.Conversation
-    ),
-    ("GET", _CONVERSATION): Operation("A conversation.", answer=conversations.Conversation),
-    ("POST", _CONVERSATION): Operation("Change its metadata.", Metadated, conversations.Conversation),
-    ("DELETE", _CONVERSATION): Operation("Delete it, with its items.", answer=openapi_types.Gone),
-    ("POST", _CONVERSATION + "/items"): Operation(
-        "Add items, all or none.", ItemsBody, openapi_types.Items, ("include[]",)
-    ),
-    ("GET", _CONVERSATION + "/items"): Operation(
-        "Its items.", answer=openapi_types.Items, query=("include[]", *_PAGE)
-    ),
-    ("GET", _CONVERSATION + "/items/{item_id}"): Operation("One item.", answer=Item, query=("include[]",)),
-    ("DELETE", _CONVERSATION + "/items/{item_id}"): Operation(
-        "Delete it; the answer is the conversation.", answer=conversations.Conversation
-    ),
-}
 _PARAMETER = re.compile(r"{(\w+)}")
 _LONG_LIMIT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 10_000}
 _QUERY: Mapping[str, dict[str, Any]] = {
@@ -242,20 +59,17 @@ _QUERY: Mapping[str, dict[str, Any]] = {
 }
 
 
-async def openapi(request: Request) -> HttpResponse:
-    """``GET /openapi.json``."""
-    return json_response(document())
-
-
-@cache
-def document() -> dict[str, Any]:
-    """The document; the same for the life of the process."""
-    types = list({id(kind): kind for kind in _types()}.values())
+def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """The OpenAPI document of a table of endpoints."""
+    types = list({id(kind): kind for kind in _types(endpoints)}.values())
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     by_type = {id(kind): schema for kind, schema in zip(types, schemas, strict=True)}
     paths: dict[str, dict[str, Any]] = {}
-    for (method, path), operation in OPERATIONS.items():
-        paths.setdefault(path, {})[method.lower()] = _described(method, path, operation, by_type)
+    for endpoint in endpoints:
+        operation = _operation(endpoint, by_type)
+        if links := _links(endpoint, endpoints):
+            operation["responses"]["200"]["links"] = links
+        paths.setdefault(endpoint.template, {})[endpoint.method.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -274,78 +88,77 @@ def document() -> dict[str, Any]:
     }
 
 
-def _types() -> Iterator[Any]:
+def _types(endpoints: Sequence[Endpoint]) -> Iterator[Any]:
     yield Envelope
-    for operation in OPERATIONS.values():
-        kinds = (operation.body, operation.answer, operation.unready)
+    for endpoint in endpoints:
+        kinds = (endpoint.body, endpoint.answer, endpoint.unready)
         yield from (kind for kind in kinds if kind is not None)
 
 
-def _described(method: str, path: str, operation: Operation, by_type: Mapping[int, Any]) -> dict[str, Any]:
-    whole: dict[str, Any] = {
-        "operationId": _name(method, path),
-        "summary": operation.summary,
-        "parameters": _parameters(method, path, operation),
-        "responses": _answers(method, path, operation, by_type),
+def _operation(endpoint: Endpoint, by_type: Mapping[int, Any]) -> dict[str, Any]:
+    operation: dict[str, Any] = {
+        "operationId": _operation_id(endpoint),
+        "summary": endpoint.summary,
+        "parameters": _parameters(endpoint),
+        "responses": _responses(endpoint, by_type),
     }
-    if operation.body is not None:
-        schema = by_type[id(operation.body)]
-        whole["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
-    if operation.form is not None:
-        content = {"multipart/form-data": {"schema": operation.form}}
-        whole["requestBody"] = {"required": True, "content": content}
-    return whole
+    if endpoint.body is not None:
+        schema = by_type[id(endpoint.body)]
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+    if endpoint.form is not None:
+        content = {"multipart/form-data": {"schema": endpoint.form}}
+        operation["requestBody"] = {"required": True, "content": content}
+    return operation
 
 
-def _name(method: str, path: str) -> str:
-    return re.sub(r"\W+", "_", f"{method.lower()}{path}").strip("_")
+def _operation_id(endpoint: Endpoint) -> str:
+    return re.sub(r"\W+", "_", f"{endpoint.method.lower()}{endpoint.template}").strip("_")
 
 
-def _parameters(method: str, path: str, operation: Operation) -> list[dict[str, Any]]:
+def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-        for name in _PARAMETER.findall(path)
+        for name in _PARAMETER.findall(endpoint.template)
     ]
-    for name in operation.query:
+    for name in endpoint.query:
         schema = (
-            _LONG_LIMIT if (path, name) == ("/v1/files", "limit") else _QUERY.get(name, {"type": "string"})
+            _LONG_LIMIT
+            if (endpoint.path, name) == ("/v1/files", "limit")
+            else _QUERY.get(name, {"type": "string"})
         )
         style = {"style": "deepObject", "explode": True} if name == "metadata" else {}
         found.append({"name": name, "in": "query", "schema": schema, **style})
-    if method == "POST" and operation.body is not None:
+    if endpoint.method == "POST" and endpoint.body is not None:
         schema = {"type": "string", "minLength": 1, "maxLength": 255}
         found.append({"name": "Idempotency-Key", "in": "header", "schema": schema})
     return found
 
 
-def _answers(method: str, path: str, operation: Operation, by_type: Mapping[int, Any]) -> dict[str, Any]:
-    content = {operation.media: {"schema": by_type.get(id(operation.answer), {})}}
-    if operation.streams:
+def _responses(endpoint: Endpoint, by_type: Mapping[int, Any]) -> dict[str, Any]:
+    content = {endpoint.media: {"schema": by_type.get(id(endpoint.answer), {})}}
+    if endpoint.streams:
         content["text/event-stream"] = {}
-    good: dict[str, Any] = {"description": operation.summary, "content": content}
-    if links := _links(method, path):
-        good["links"] = links
-    answers: dict[str, Any] = {"200": good}
+    responses: dict[str, Any] = {"200": {"description": endpoint.summary, "content": content}}
     envelope = {"application/json": {"schema": by_type[id(Envelope)]}}
     for status in sorted({405, *(status for _, status, _ in STATUS)}):
-        answers[str(status)] = {"description": "An error.", "content": envelope}
-    if operation.unready is not None:
-        unready = {"application/json": {"schema": by_type[id(operation.unready)]}}
-        answers["503"] = {"description": "Not yet.", "content": unready}
-    return answers
+        responses[str(status)] = {"description": "An error.", "content": envelope}
+    if endpoint.unready is not None:
+        unready = {"application/json": {"schema": by_type[id(endpoint.unready)]}}
+        responses["503"] = {"description": "Not yet.", "content": unready}
+    return responses
 
 
-def _links(method: str, path: str) -> dict[str, Any]:
-    """Where an answer's ``id`` leads: from what creates a thing to all that can be done with it."""
-    if method != "POST":
+def _links(endpoint: Endpoint, endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    """Where the ``id`` of a new object can be used: links from a POST to every operation on the object it creates."""
+    if endpoint.method != "POST":
         return {}
-    within = {name: f"$request.path.{name}" for name in _PARAMETER.findall(path)}
-    below = re.compile(re.escape(path) + r"/{(\w+)}(/\w+)?")
+    within = {name: f"$request.path.{name}" for name in _PARAMETER.findall(endpoint.template)}
+    below = re.compile(re.escape(endpoint.template) + r"/{(\w+)}(/\w+)?")
     return {
-        _name(*other): {
-            "operationId": _name(*other),
-            "parameters": {**within, found[1]: "$response.body#/id"},
+        _operation_id(other): {
+            "operationId": _operation_id(other),
+            "parameters": {**within, match[1]: "$response.body#/id"},
         }
-        for other in OPERATIONS
-        if (found := below.fullmatch(other[1]))
+        for other in endpoints
+        if (match := below.fullmatch(other.template))
     }

@@ -1,15 +1,19 @@
-"""Answers and forms that only the OpenAPI document needs as types: the server writes them as plain objects.
+"""Bodies, answers and forms that only the OpenAPI document needs as types; the server reads and writes plain objects.
 
-A test that generates requests from the document holds every answer against these.
+The document has these docstrings as descriptions. A test that generates requests from the document checks every answer
+against these types.
 """
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from msgspec import Struct
 
-from kodo.server.wire.items import Item
+from kodo.server.wire import batches, files
+from kodo.server.wire.items import InputItem, Item
+from kodo.server.wire.request import Metadata
 
 T = TypeVar("T")
 
@@ -108,3 +112,52 @@ class ClientSecret(Struct, frozen=True, kw_only=True):
     value: str
     expires_at: int
     session: dict[str, Any]
+
+
+class Metadated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """New metadata for an object."""
+
+    metadata: Metadata
+
+
+class ConversationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new conversation: its metadata, and the items that it begins with."""
+
+    metadata: Metadata | None = None
+    items: list[InputItem] | None = None
+
+
+class ItemsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Items to add, at most 20."""
+
+    items: list[InputItem]
+
+
+class BatchBody(batches.CreateBatch, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new batch; its endpoint is one of those that batches here have."""
+
+    endpoint: Literal["/v1/responses", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
+
+
+_FILE: Mapping[str, Any] = {"type": "string", "format": "binary"}
+FILE_FORM: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {
+        "file": _FILE,
+        "purpose": {"enum": list(get_args(files.Purpose))},
+        "expires_after[anchor]": {"const": "created_at"},
+        "expires_after[seconds]": {"type": "integer", "minimum": 3600, "maximum": 2_592_000},
+    },
+    "required": ["file", "purpose"],
+    "dependentRequired": {
+        "expires_after[anchor]": ["expires_after[seconds]"],
+        "expires_after[seconds]": ["expires_after[anchor]"],
+    },
+    "additionalProperties": False,
+}
+PART_FORM: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"data": _FILE},
+    "required": ["data"],
+    "additionalProperties": False,
+}
