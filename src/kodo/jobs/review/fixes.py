@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from kodo.jobs.job import Verified
 from kodo.jobs.report.model import Finding, Fix
 from kodo.jobs.review.analysis import run_analysers
 from kodo.jobs.review.candidate import Candidate, Edit, Subject
 from kodo.jobs.review.changes import ChangedFile, split_lines
 from kodo.jobs.review.languages import language_of
-from kodo.jobs.review.verification import Verified, without_duplicates
+from kodo.jobs.review.verification import PlacedFinding, without_duplicates
 
 MAX_FIX_LINES = 20
 Tester = Callable[[Mapping[str, str]], bool]
@@ -23,16 +24,18 @@ Tester = Callable[[Mapping[str, str]], bool]
 
 def with_fixes(
     file: ChangedFile,
-    items: Sequence[Verified],
+    items: Sequence[Verified[PlacedFinding]],
     before: Sequence[Candidate],
     target: str,
     tester: Tester | None,
 ) -> list[Finding]:
     """The findings of a file, those with a fix that holds carrying it. `before` is what analysers said of the file."""
     fixable = [
-        (index, text) for index, item in enumerate(items) if (text := applied(file, item.candidate.edits))
+        (index, text)
+        for index, item in enumerate(items)
+        if (text := applied(file, item.value.candidate.edits))
     ]
-    findings = [item.finding for item in items]
+    findings = [item.value.finding for item in items]
     if not fixable:
         return findings
     subjects = [Subject(file.path, file.language, text) for _, text in fixable]
@@ -43,7 +46,7 @@ def with_fixes(
             [candidate for outcome in results for candidate in outcome.candidates.get(at, [])]
         )
         rules = Counter(candidate.rule for candidate in said)
-        candidate = items[index].candidate
+        candidate = items[index].value.candidate
         solved = candidate.source not in {"ruff", "kodo"} or rules[candidate.rule] < known[candidate.rule]
         if not solved or rules - known or any(at in outcome.failures for outcome in results):
             continue

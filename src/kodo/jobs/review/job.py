@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kodo import __version__
+from kodo.jobs.job import Rejected, Verified
 from kodo.jobs.report.model import (
     Finding,
     ModelUse,
@@ -27,7 +28,7 @@ from kodo.jobs.review.project_tests import ProjectTests, TestsError, broken_test
 from kodo.jobs.review.reading import ReviewInput, SourceError
 from kodo.jobs.review.settings import ProjectSettings, ProjectSettingsError, load_settings
 from kodo.jobs.review.source import ReviewSource
-from kodo.jobs.review.verification import Rejected, Verified, introduced, verify, without_duplicates
+from kodo.jobs.review.verification import PlacedFinding, introduced, verify, without_duplicates
 from kodo.jobs.sandbox import Sandbox, SandboxError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class _ReviewState:
     settings: ProjectSettings
     files: Sequence[ChangedFile]
     analysis: Analysis
-    active: dict[str, list[Verified]] = field(default_factory=dict)
+    active: dict[str, list[Verified[PlacedFinding]]] = field(default_factory=dict)
     suppressed: list[Suppressed] = field(default_factory=list)
     left_out: list[Unreviewed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -90,7 +91,7 @@ class _ReviewState:
         ]
         judged = verify(file, wanted, self.options.lang)
         holding = [item for item in judged if isinstance(item, Verified)]
-        active, suppressed = suppression.split(file, holding)
+        active, suppressed = suppression.split_suppressed(file, holding)
         self.active.setdefault(file.path, []).extend(active)
         self.suppressed += suppressed
         return [item for item in judged if isinstance(item, Rejected)]
@@ -98,7 +99,7 @@ class _ReviewState:
     @property
     def found(self) -> list[Finding]:
         """The findings that stand so far."""
-        return [item.finding for items in self.active.values() for item in items]
+        return [item.value.finding for items in self.active.values() for item in items]
 
 
 def _run_tests(work: _ReviewState, root: Path | None) -> ProjectTests | None:

@@ -8,10 +8,11 @@ listed in the report, with whether the change under review itself brought the co
 import re
 from collections.abc import Iterable
 
+from kodo.jobs.job import Verified
 from kodo.jobs.report.model import Finding, Suppressed
 from kodo.jobs.review import python
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.verification import Verified
+from kodo.jobs.review.verification import PlacedFinding
 
 _KODO = re.compile(r"kodo:\s*ignore\[([^\]]+)\]", re.IGNORECASE)
 _NOQA = re.compile(r"#\s*noqa\b(?:\s*:\s*([A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*))?", re.IGNORECASE)
@@ -19,13 +20,15 @@ _NOSEC = re.compile(r"#\s*nosec\b(?:\s*:?\s*(B[0-9]+(?:[\s,]+B[0-9]+)*))?", re.I
 _COMMENT = re.compile(r"(#|//|/\*|--|;)(.*)$")
 
 
-def split(file: ChangedFile, items: Iterable[Verified]) -> tuple[list[Verified], list[Suppressed]]:
+def split_suppressed(
+    file: ChangedFile, items: Iterable[Verified[PlacedFinding]]
+) -> tuple[list[Verified[PlacedFinding]], list[Suppressed]]:
     """The findings that stand, and those that a comment silences."""
     comments = _comments(file)
-    active: list[Verified] = []
+    active: list[Verified[PlacedFinding]] = []
     suppressed: list[Suppressed] = []
     for item in items:
-        finding = item.finding
+        finding = item.value.finding
         hit = _silencer(finding, comments, file)
         if hit is None or finding.rule == "syntax":
             active.append(item)

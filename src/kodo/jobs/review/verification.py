@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from kodo.jobs.job import Rejected, Result, Verified
 from kodo.jobs.report.model import Evidence, Finding, Place
 from kodo.jobs.review import python
 from kodo.jobs.review.candidate import Candidate
@@ -20,20 +21,15 @@ from kodo.jobs.review.messages import localised
 _SPACE = re.compile(r"\s+")
 
 
+HOW = "placed on a line of the change"
+
+
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """A candidate that holds."""
+class PlacedFinding:
+    """A finding with its place, and the candidate it was made from (whose edits may become its fix)."""
 
     finding: Finding
     candidate: Candidate
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A candidate that does not, and why (a short reason that can be counted)."""
-
-    candidate: Candidate
-    reason: str
 
 
 def introduced(file: ChangedFile, after: Sequence[Candidate], before: Sequence[Candidate]) -> list[Candidate]:
@@ -56,11 +52,11 @@ def introduced(file: ChangedFile, after: Sequence[Candidate], before: Sequence[C
     return sorted(kept, key=lambda candidate: (candidate.line, candidate.column, candidate.rule))
 
 
-def verify(file: ChangedFile, candidates: Iterable[Candidate], lang: str) -> list[Verified | Rejected]:
-    """Judge the candidates of one file, in order."""
+def verify(file: ChangedFile, candidates: Iterable[Candidate], lang: str) -> list[Result[PlacedFinding]]:
+    """Judge the candidates of one file, in order; a rejection names its reason in a few words that can be counted."""
     module = python.parse(file.after) if file.language == "python" else None
     seen: Counter[str] = Counter()
-    results: list[Verified | Rejected] = []
+    results: list[Result[PlacedFinding]] = []
     for candidate in candidates:
         placed = _placed(file, candidate)
         if isinstance(placed, Rejected):
@@ -84,7 +80,7 @@ def verify(file: ChangedFile, candidates: Iterable[Candidate], lang: str) -> lis
             definition=definition,
             related=related,
         )
-        results.append(Verified(finding, candidate))
+        results.append(Verified(PlacedFinding(finding, candidate), HOW))
     return results
 
 
@@ -92,14 +88,14 @@ def _placed(file: ChangedFile, candidate: Candidate) -> tuple[Place, tuple[Place
     """Where a candidate's finding stands, and where else to look."""
     total = len(file.lines)
     if not 1 <= candidate.line <= total:
-        return Rejected(candidate, "no such line")
+        return Rejected("no such line", candidate.message)
     last = min(candidate.last, total)
     if file.whole or candidate.line in file.touched:
         return _exact(file, candidate, last), ()
     inside = [line for line in file.touched if candidate.line <= line <= last]
     line = min(inside) if inside else _cause(file, candidate)
     if line is None:
-        return Rejected(candidate, "not in the change")
+        return Rejected("not in the change", candidate.message)
     return Place(file.path, line, line), (Place(file.path, candidate.line, last),)
 
 
