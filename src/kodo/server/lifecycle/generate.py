@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Admission, Lease, Priority
 from kodo.server.lifecycle.errors import EngineFailed, ServiceError
+from kodo.server.lifecycle.plan import Plan
 from kodo.server.lifecycle.ports import (
     CallStart,
     Clock,
@@ -64,12 +65,43 @@ class Generation:
     generate: bool
     continues: bool
     closing: Callable[[], bool]
-    spent: Usage = field(default_factory=Usage)
+    prior_usage: Usage = field(default_factory=Usage)
     """Tokens that went into this response before it began: a compaction's summary."""
     _events_so_far: list[EngineEvent] = field(default_factory=list)
     _usage: Usage = field(default_factory=Usage)
     _has_output: bool = False
     _contended: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        plan: Plan,
+        prepared: Prepared,
+        *,
+        clock: Clock,
+        observer: Observer,
+        heartbeat: float,
+        closing: Callable[[], bool],
+        prior_usage: Usage,
+    ) -> Generation:
+        """The generation of a planned response. ``heartbeat`` in seconds; ``closing``: whether the server shuts down."""
+        return cls(
+            run=run,
+            engine=plan.backend.engine,
+            admission=plan.backend.admission,
+            prepared=prepared,
+            clock=clock,
+            observer=observer,
+            priority=plan.priority,
+            soft_limit=plan.soft_limit,
+            max_calls=plan.request.max_tool_calls,
+            heartbeat=heartbeat if plan.call.streamed or run.background else None,
+            generate=plan.generates,
+            continues=plan.backend.card.continues,
+            closing=closing,
+            prior_usage=prior_usage,
+        )
 
     async def drive(self) -> None:
         """Run to the end. Never raises: whatever happens is the response's end, and said there."""
@@ -98,7 +130,7 @@ class Generation:
         if self.run.response.status == "queued" and end.status not in ("cancelled", "failed"):
             self.run.emit(event_log.Began())
         if end.usage is not None:
-            end = replace(end, usage=_sum(self.spent, end.usage))
+            end = replace(end, usage=_sum(self.prior_usage, end.usage))
         await self.run.end(end)
         self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
 

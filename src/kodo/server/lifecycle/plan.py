@@ -1,4 +1,4 @@
-"""From a request to what is done about it: the prompt for the engine, the Response as it begins, the class of work."""
+"""What is decided about a request before anything is looked up: its class, its prompt, its initial Response."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import msgspec
 from kodo.server.config import ModelSettings
 from kodo.server.lifecycle.admission import Admission, Priority
 from kodo.server.lifecycle.ports import Cache, ContextItem, Engine, ModelCard, Prompt, Sampling
+from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import ConversationRef, Response, TextConfig
 
@@ -44,27 +45,79 @@ class CallContext:
     """Responses that only the caller's connection remembers."""
 
 
-def seeded(call: CallContext, response_id: str) -> CallContext:
-    """The call with a seed, drawn from the response's random id where the client set none.
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A request, how it came in, and what was decided about it. ``call`` carries the seed that is used."""
 
-    It is stored with the request, so that an answer that was interrupted can be drawn again as it was.
-    """
-    if call.sampling.seed is not None:
-        return call
-    seed = int(response_id.rpartition("_")[2][:8], 16)
-    return replace(call, sampling=msgspec.structs.replace(call.sampling, seed=seed))
+    response_id: str
+    call: CallContext
+    request: CreateResponse
+    backend: Backend
+    priority: Priority
 
+    @classmethod
+    def of(cls, response_id: str, call: CallContext, request: CreateResponse, backend: Backend) -> Plan:
+        """Plan a new request.
 
-def prewarm(request: CreateResponse) -> bool:
-    """Whether only the prompt is to be read."""
-    options = request.prompt_cache_options
-    return not isinstance(options, msgspec.UnsetType) and options.prewarm is True
+        The seed is drawn from the response's random id where the client set none. It is stored with the request, so
+        that an interrupted answer can be drawn again as it was. ``flex`` and ``background`` lower the priority of the
+        call.
+        """
+        if call.sampling.seed is None:
+            seed = int(response_id.rpartition("_")[2][:8], 16)
+            call = replace(call, sampling=msgspec.structs.replace(call.sampling, seed=seed))
+        requested = Priority.FLEX if request.service_tier == "flex" else Priority.INTERACTIVE
+        priority = max(call.priority, Priority.BACKGROUND if request.background else requested)
+        return cls(response_id=response_id, call=call, request=request, backend=backend, priority=priority)
 
+    @property
+    def background(self) -> bool:
+        """Whether the response runs without a client."""
+        return bool(self.request.background)
 
-def priority(call: CallContext, request: CreateResponse, background: bool) -> Priority:
-    """The class of a request: what its face says, lowered by ``flex`` and ``background``."""
-    own = Priority.FLEX if request.service_tier == "flex" else Priority.INTERACTIVE
-    return max(call.priority, Priority.BACKGROUND if background else own)
+    @property
+    def store(self) -> bool:
+        """Whether the response is stored; the default is yes."""
+        return self.request.store is not False
+
+    @property
+    def generates(self) -> bool:
+        """Whether an answer is generated; False only reads the prompt into the cache."""
+        options = self.request.prompt_cache_options
+        prewarm = not isinstance(options, msgspec.UnsetType) and options.prewarm is True
+        return self.call.generate and not prewarm
+
+    @property
+    def soft_limit(self) -> int | None:
+        """Cap of a contended answer, in tokens; None: the client set a cap of its own."""
+        if self.request.max_output_tokens is not None:
+            return None
+        return self.backend.settings.default_output_tokens
+
+    def initial_response(
+        self, now: float, *, compaction: Compaction | None = None, dropped: int = 0
+    ) -> Response:
+        """The Response as it begins.
+
+        Args:
+            now: seconds since the epoch.
+            compaction: the item that the history was compacted into; the first item of the output.
+            dropped: how many of the oldest items ``truncation: auto`` left out; noted in the metadata.
+        """
+        response = initial_response(
+            self.response_id,
+            self.request,
+            self.backend.card,
+            now,
+            background=self.background,
+            store=self.store,
+        )
+        if dropped:
+            metadata = {**response.metadata, TRUNCATED: str(dropped)}
+            response = msgspec.structs.replace(response, metadata=metadata)
+        if compaction is not None:
+            response = msgspec.structs.replace(response, output=(compaction,))
+        return response
 
 
 def cache(call: CallContext, request: CreateResponse) -> Cache:

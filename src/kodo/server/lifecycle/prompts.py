@@ -7,44 +7,93 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeAlias
 
 import msgspec
 
 from kodo.server.config import Settings
 from kodo.server.lifecycle import plan
+from kodo.server.lifecycle.assemble import engine_usage
 from kodo.server.lifecycle.attachments import attach_files
 from kodo.server.lifecycle.compact import Compacted, compact
 from kodo.server.lifecycle.context import History, drop_oldest, history, is_passthrough, render
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
-from kodo.server.lifecycle.plan import Backend, CallContext
-from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared
+from kodo.server.lifecycle.plan import Backend, CallContext, Plan
+from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared, Usage, Value
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.store_ports import HistoryStore
+from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CompactRequest, CreateResponse
 from kodo.server.wire.response import ResponseUsage
 
 MAX_KNOWN = 4096
 """Responses whose contexts are remembered as plain."""
 
-Summarise: TypeAlias = Callable[[CreateResponse], Awaitable[tuple[str, ResponseUsage]]]
-"""The text of an answer, and what it took."""
+Summarise: TypeAlias = Callable[[CallContext, CreateResponse], Awaitable[tuple[str, ResponseUsage]]]
+"""Runs a request to its end on behalf of a call: the text of the answer, and its usage."""
+
+
+class Built(Value, frozen=True, kw_only=True):
+    """The prompt of a request, ready for the engine."""
+
+    prepared: Prepared
+    history: History
+    compaction: Compaction | None = None
+    """The item that the history was compacted into, where it was too long."""
+    prior_usage: Usage = Usage()
+    """Tokens that the compaction took."""
+    dropped: int = 0
+    """How many of the oldest items were left out to fit the window."""
 
 
 class Prompts:
-    """What requests come to as prompts. One per server."""
+    """Builds prompts from requests. One per server."""
 
     def __init__(
-        self, *, store: HistoryStore, ids: Ids, sealer: Sealer, settings: Settings, files: FileReader
+        self,
+        *,
+        store: HistoryStore,
+        ids: Ids,
+        sealer: Sealer,
+        settings: Settings,
+        files: FileReader,
+        summarise: Summarise,
     ) -> None:
         self._store = store
         self._ids = ids
         self._sealer = sealer
         self._settings = settings
         self._files = files
+        self._summarise = summarise
         self._passthrough: OrderedDict[str, int] = OrderedDict()
         """By response: how many items of its context are known to be shown as they are, so that a turn looks only at
         what is new. A context never changes at its beginning."""
+
+    async def build(self, plan: Plan) -> Built:
+        """The prompt of a new request: history, compaction, and truncation to the window.
+
+        Raises:
+            NotFound, Conflict, InvalidRequest: see :meth:`history`.
+            ContextLengthExceeded: see :meth:`prepare`.
+        """
+        call, request, backend = plan.call, plan.request, plan.backend
+        found = await self.history(call, request)
+        compacted = await self._compact_if_long(call, request, backend, found)
+        passthrough = self._is_passthrough(request, found)
+        items = found.items if compacted is None else compacted.items
+        prepared, dropped = await self.prepare(call, request, backend, items, passthrough=passthrough)
+        if passthrough and request.conversation is None:
+            self._remember_passthrough(plan.response_id, len(found.items))
+        if compacted is None:
+            return Built(prepared=prepared, history=found, dropped=dropped)
+        return Built(
+            prepared=prepared,
+            history=found,
+            compaction=compacted.item,
+            prior_usage=engine_usage(compacted.usage),
+            dropped=dropped,
+        )
 
     async def history(self, call: CallContext, request: CreateResponse | CompactRequest) -> History:
         """What a request stands on, with its own input.
@@ -107,36 +156,6 @@ class Prompts:
         items = await self._render(call.owner, backend, found.items)
         return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
 
-    def is_passthrough(self, request: CreateResponse, found: History) -> bool:
-        """Whether a history is shown as it is."""
-        return is_passthrough(found.items, self._passthrough.get(request.previous_response_id or "", 0))
-
-    def remember_passthrough(self, response_id: str, count: int) -> None:
-        """The first items of a response's context are shown as they are."""
-        self._passthrough[response_id] = count
-        if len(self._passthrough) > MAX_KNOWN:
-            self._passthrough.popitem(last=False)
-
-    async def compact_if_long(
-        self,
-        call: CallContext,
-        request: CreateResponse,
-        backend: Backend,
-        found: History,
-        summarise: Summarise,
-    ) -> Compacted | None:
-        """``context_management``: the context as one item, once it is over the threshold."""
-        if not request.context_management:
-            return None
-        window = backend.card.context_window
-        threshold = request.context_management[0].compact_threshold or window * 3 // 4
-        items = await self._render(call.owner, backend, found.items)
-        prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
-        if prepared.input_tokens <= threshold:
-            return None
-        budget = min(threshold, window) // 2
-        return await self.compact(call, request, backend, found.items, budget, summarise)
-
     async def compact(
         self,
         call: CallContext,
@@ -144,7 +163,6 @@ class Prompts:
         backend: Backend,
         items: tuple[ContextItem, ...],
         budget: int,
-        summarise: Summarise,
     ) -> Compacted:
         """Items as one, with the newest ``budget`` tokens of them kept as they are."""
         seen = await self._render(call.owner, backend, items)
@@ -157,10 +175,39 @@ class Prompts:
             budget=budget,
             owner=call.owner,
             sealer=self._sealer,
-            summarise=summarise,
+            summarise=partial(self._summarise, call),
         )
 
     # --- inside ---
+
+    def _is_passthrough(self, request: CreateResponse, found: History) -> bool:
+        """Whether a history is shown as it is."""
+        return is_passthrough(found.items, self._passthrough.get(request.previous_response_id or "", 0))
+
+    def _remember_passthrough(self, response_id: str, count: int) -> None:
+        """The first items of a response's context are shown as they are."""
+        self._passthrough[response_id] = count
+        if len(self._passthrough) > MAX_KNOWN:
+            self._passthrough.popitem(last=False)
+
+    async def _compact_if_long(
+        self,
+        call: CallContext,
+        request: CreateResponse,
+        backend: Backend,
+        found: History,
+    ) -> Compacted | None:
+        """``context_management``: the context as one item, once it is over the threshold."""
+        if not request.context_management:
+            return None
+        window = backend.card.context_window
+        threshold = request.context_management[0].compact_threshold or window * 3 // 4
+        items = await self._render(call.owner, backend, found.items)
+        prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
+        if prepared.input_tokens <= threshold:
+            return None
+        budget = min(threshold, window) // 2
+        return await self.compact(call, request, backend, found.items, budget)
 
     async def _render(
         self, owner: str, backend: Backend, items: tuple[ContextItem, ...]

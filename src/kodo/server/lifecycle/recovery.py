@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import NotFound, ServiceError
-from kodo.server.lifecycle.plan import CallContext
+from kodo.server.lifecycle.plan import CallContext, Plan
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ResponseRow
 from kodo.server.lifecycle.row_codec import StoredRequest, decode_request, decode_response, response_at_start
@@ -41,15 +41,22 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     """
     stored = decode_request(row)
     backend = service.backend(stored.request.model)
-    call = CallContext(owner=row.owner, priority=Priority(stored.priority), sampling=stored.sampling)
+    priority = Priority(stored.priority)
+    plan = Plan(
+        response_id=row.id,
+        call=CallContext(owner=row.owner, priority=priority, sampling=stored.sampling),
+        request=stored.request,
+        backend=backend,
+        priority=priority,
+    )
     run = await _load_run(service, row, stored)
     begun_with = (ContextItem(item=item) for item in run.initial_response.output)
     items = (*await _context(service, row, stored), *begun_with)
-    prepared, _ = await service.prompts.prepare(call, stored.request, backend, items)
+    prepared, _ = await service.prompts.prepare(plan.call, plan.request, backend, items)
     if event_log.events_so_far(run.entries) and not backend.card.continues:
         run.emit(event_log.Restarted())
     run.created()
-    service.start(run, backend, prepared, stored.request, call, call.priority, spent=stored.spent)
+    service.start(run, plan, prepared, prior_usage=stored.prior_usage)
 
 
 async def _context(service: Service, row: ResponseRow, stored: StoredRequest) -> Sequence[ContextItem]:
@@ -68,10 +75,10 @@ async def _context(service: Service, row: ResponseRow, stored: StoredRequest) ->
     except NotFound:
         conversation = ()
     ids = [context.item.id for context in conversation]
-    if stored.stands_on is None:
+    if stored.last_item_at_start is None:
         conversation = ()
-    elif stored.stands_on in ids:
-        conversation = conversation[: ids.index(stored.stands_on) + 1]
+    elif stored.last_item_at_start in ids:
+        conversation = conversation[: ids.index(stored.last_item_at_start) + 1]
     return (*conversation, *(item.context for item in own))
 
 

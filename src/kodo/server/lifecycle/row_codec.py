@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.context import History
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.plan import CallContext
+from kodo.server.lifecycle.plan import Plan
 from kodo.server.lifecycle.ports import Sampling, Usage
 from kodo.server.lifecycle.records import ResponseRow
 from kodo.server.wire.items import Compaction
@@ -21,24 +20,40 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     request: CreateResponse
     sampling: Sampling
     priority: int
-    spent: Usage = Usage()
+    prior_usage: Usage = msgspec.field(default=Usage(), name="spent")
     """Tokens that went into it before it began: a compaction's summary."""
-    stands_on: str | None = None
-    """The last item of its conversation when it began; None: it was empty, or there is no conversation."""
+    last_item_at_start: str | None = msgspec.field(default=None, name="stands_on")
+    """The last item of its conversation when it began. None: the conversation was empty, or there is none."""
 
 
-def encode_request(
-    request: CreateResponse, call: CallContext, priority: Priority, spent: Usage, found: History
-) -> bytes:
-    """What is kept of a request, as bytes: its items are rows of their own."""
-    stands_on = found.before[-1].item.id if request.conversation is not None and found.before else None
+def initial_row(
+    plan: Plan, response: Response, now: float, history: History, prior_usage: Usage
+) -> ResponseRow:
+    """The row of a response that begins. ``now`` in seconds since the epoch."""
+    request = plan.request
+    return ResponseRow(
+        id=response.id,
+        owner=plan.call.owner,
+        status=response.status,
+        created_at=now,
+        parent=request.previous_response_id,
+        conversation=request.conversation,
+        background=plan.background,
+        request=_encode_request(plan, history, prior_usage),
+        response=msgspec.json.encode(response),
+    )
+
+
+def _encode_request(plan: Plan, history: History, prior_usage: Usage) -> bytes:
+    """The request without its items, which are rows of their own."""
+    in_conversation = plan.request.conversation is not None and history.before
     return msgspec.json.encode(
         StoredRequest(
-            request=msgspec.structs.replace(request, input=None, client_metadata=None),
-            sampling=call.sampling,
-            priority=priority,
-            spent=spent,
-            stands_on=stands_on,
+            request=msgspec.structs.replace(plan.request, input=None, client_metadata=None),
+            sampling=plan.call.sampling,
+            priority=plan.priority,
+            prior_usage=prior_usage,
+            last_item_at_start=history.before[-1].item.id if in_conversation else None,
         )
     )
 

@@ -47,13 +47,14 @@ class Run:
         row: ResponseRow | None,
         entries: Sequence[event_log.Entry] = (),
         seal: Callable[[Reasoning], Reasoning] | None = None,
+        context: tuple[ContextItem, ...] = (),
     ) -> None:
         self.owner = owner
         self.row = row
         self.initial_response: Final = initial_response
         """The Response as it began."""
         self.entries: list[event_log.Entry] = []
-        self.context: tuple[ContextItem, ...] = ()
+        self.context: Final = context
         """The items it was made from, for connections that remember what the store does not."""
         self.error: ServiceError | None = None
         """Why it failed, for whoever waits for the answer as a whole."""

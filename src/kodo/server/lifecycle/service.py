@@ -10,12 +10,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-import msgspec
-
 from kodo.server.config import Settings
-from kodo.server.lifecycle import event_log, plan
-from kodo.server.lifecycle.admission import Priority
-from kodo.server.lifecycle.assemble import Assembler, engine_usage
+from kodo.server.lifecycle import event_log
+from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.compact import NO_USAGE
 from kodo.server.lifecycle.context import seal_reasoning
 from kodo.server.lifecycle.errors import (
@@ -24,7 +21,7 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
 )
 from kodo.server.lifecycle.generate import Generation, Observer
-from kodo.server.lifecycle.plan import TRUNCATED, Backend, CallContext
+from kodo.server.lifecycle.plan import Backend, CallContext, Plan
 from kodo.server.lifecycle.ports import (
     Clock,
     FileReader,
@@ -32,9 +29,9 @@ from kodo.server.lifecycle.ports import (
     Prepared,
     Usage,
 )
-from kodo.server.lifecycle.prompts import Prompts, Summarise
+from kodo.server.lifecycle.prompts import Prompts
 from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow
-from kodo.server.lifecycle.row_codec import decode_request, decode_response, encode_request, response_at_start
+from kodo.server.lifecycle.row_codec import decode_request, decode_response, initial_row, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.store_ports import Store
@@ -68,7 +65,9 @@ class Service:
         self.sealer = sealer
         self.settings = settings
         self.observer = observer
-        self.prompts = Prompts(store=store, ids=ids, sealer=sealer, settings=settings, files=files)
+        self.prompts = Prompts(
+            store=store, ids=ids, sealer=sealer, settings=settings, files=files, summarise=self._summarise
+        )
         self._runs: dict[str, Run] = {}
         self._closing = False
 
@@ -81,64 +80,25 @@ class Service:
             NotFound, Conflict, InvalidRequest, ContextLengthExceeded: the request's fault.
             Overloaded, EngineUnavailable: no room, or no engine, now.
         """
-        background = bool(request.background)
-        store = request.store if request.store is not None else True
-        response_id = self.ids.new("resp")
-        call = plan.seeded(call, response_id)
-        self._check(request, background=background, store=store)
-        backend = self.backend(request.model)
-        priority = plan.priority(call, request, background)
-        backend.admission.check(priority)
-        found = await self.prompts.history(call, request)
-        compacted = await self.prompts.compact_if_long(call, request, backend, found, self._summarise(call))
-        as_it_is = self.prompts.is_passthrough(request, found)
-        prepared, dropped = await self.prompts.prepare(
-            call,
-            request,
-            backend,
-            found.items if compacted is None else compacted.items,
-            passthrough=as_it_is,
-        )
+        self._check(request)
+        plan = Plan.of(self.ids.new("resp"), call, request, self.backend(request.model))
+        plan.backend.admission.check(plan.priority)
+        built = await self.prompts.build(plan)
         now = self.clock.now()
-        initial = plan.initial_response(
-            response_id, request, backend.card, now, background=background, store=store
+        initial = plan.initial_response(now, compaction=built.compaction, dropped=built.dropped)
+        row = initial_row(plan, initial, now, built.history, built.prior_usage) if plan.store else None
+        run = Run(
+            call.owner,
+            initial,
+            store=self.store,
+            row=row,
+            seal=self.seal_for(call.owner, request),
+            context=built.history.items,
         )
-        if dropped:
-            initial = msgspec.structs.replace(initial, metadata={**initial.metadata, TRUNCATED: str(dropped)})
-        if compacted is not None:
-            initial = msgspec.structs.replace(initial, output=(compacted.item,))
-        spent = Usage() if compacted is None else engine_usage(compacted.usage)
-        row = None
-        if store:
-            row = ResponseRow(
-                id=initial.id,
-                owner=call.owner,
-                status=initial.status,
-                created_at=now,
-                parent=request.previous_response_id,
-                conversation=request.conversation,
-                background=background,
-                request=encode_request(request, call, priority, spent, found),
-                response=msgspec.json.encode(initial),
-            )
-        run = Run(call.owner, initial, store=self.store, row=row, seal=self.seal_for(call.owner, request))
-        if background:
+        if plan.background:
             run.emit(event_log.Queued())
-        run.context = found.items
-        if as_it_is and request.conversation is None:
-            self.prompts.remember_passthrough(run.id, len(found.items))
-        self.start(run, backend, prepared, request, call, priority, spent=spent)
-        try:
-            if row is not None:
-                await self.store.create_response(row, found.own)
-            else:
-                await asyncio.sleep(0)  # the run begins: a task cancelled before that would never end it
-        except BaseException:
-            run.discard()
-            if run.task is not None and not run.ending:
-                run.task.cancel()
-            raise
-        run.created()
+        self.start(run, plan, built.prepared, prior_usage=built.prior_usage)
+        await self._store(run, built.history.own)
         return run
 
     def backend(self, model: str) -> Backend:
@@ -156,11 +116,11 @@ class Service:
             )
         return backend
 
-    def _check(self, request: CreateResponse, *, background: bool, store: bool) -> None:
-        """What can be refused without looking anything up."""
+    def _check(self, request: CreateResponse) -> None:
+        """Refuse what can be refused without a look-up."""
         if self._closing:
             raise Overloaded("The server is shutting down.", retry_after=5.0)
-        if background and not store:
+        if request.background and request.store is False:
             raise InvalidRequest("background needs store: a response is kept to be fetched.", param="store")
         if request.stream_options is not None and not request.stream:
             raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
@@ -176,14 +136,14 @@ class Service:
             NotFound, Conflict, InvalidRequest: the request's fault.
         """
         backend = self.backend(request.model)
-        asked = CreateResponse(model=request.model, instructions=request.instructions)
+        inner = CreateResponse(model=request.model, instructions=request.instructions)
         found = await self.prompts.history(call, request)
         if not found.items:
             raise InvalidRequest(
                 "There is nothing to compact: give input or previous_response_id.", param="input"
             )
         budget = backend.card.context_window // 4
-        done = await self.prompts.compact(call, asked, backend, found.items, budget, self._summarise(call))
+        done = await self.prompts.compact(call, inner, backend, found.items, budget)
         return CompactedResponse(
             id=self.ids.new("resp"), created_at=int(self.clock.now()), output=(done.item,), usage=done.usage
         )
@@ -276,51 +236,42 @@ class Service:
 
     # --- inside ---
 
-    def _summarise(self, call: CallContext) -> Summarise:
-        """How a history is summarised: by a response of its own."""
+    async def _summarise(self, call: CallContext, request: CreateResponse) -> tuple[str, ResponseUsage]:
+        """Run a request for a summary as a response of its own: the text and the usage."""
+        run = await self.create(CallContext(owner=call.owner, priority=call.priority), request)
+        response = await run.wait()
+        text = "".join(text_of(item.content) for item in response.output if isinstance(item, Message))
+        return text, response.usage or NO_USAGE
 
-        async def summarise(asked: CreateResponse) -> tuple[str, ResponseUsage]:
-            response = await (
-                await self.create(CallContext(owner=call.owner, priority=call.priority), asked)
-            ).wait()
-            text = "".join(text_of(item.content) for item in response.output if isinstance(item, Message))
-            return text, response.usage or NO_USAGE
-
-        return summarise
-
-    def start(
-        self,
-        run: Run,
-        backend: Backend,
-        prepared: Prepared,
-        request: CreateResponse,
-        call: CallContext,
-        priority: Priority,
-        *,
-        spent: Usage | None = None,
-    ) -> None:
-        """Let a run go on by itself. ``spent``: tokens that went into it before."""
-        generation = Generation(
-            run=run,
-            engine=backend.engine,
-            admission=backend.admission,
-            prepared=prepared,
+    def start(self, run: Run, plan: Plan, prepared: Prepared, *, prior_usage: Usage) -> None:
+        """Start the task of a run. ``prior_usage``: tokens that went into it before."""
+        generation = Generation.of(
+            run,
+            plan,
+            prepared,
             clock=self.clock,
             observer=self.observer,
-            priority=priority,
-            soft_limit=None
-            if request.max_output_tokens is not None
-            else backend.settings.default_output_tokens,
-            max_calls=request.max_tool_calls,
-            heartbeat=self.settings.heartbeat_seconds if call.streamed or run.background else None,
-            generate=call.generate and not plan.prewarm(request),
-            continues=backend.card.continues,
+            heartbeat=self.settings.heartbeat_seconds,
             closing=lambda: self._closing,
-            spent=spent or Usage(),
+            prior_usage=prior_usage,
         )
         self._runs[run.id] = run
         run.task = asyncio.create_task(generation.drive(), name=run.id)
         run.task.add_done_callback(lambda _: self._runs.pop(run.id, None))
+
+    async def _store(self, run: Run, items: Sequence[ItemRow]) -> None:
+        """Store the row and the input items of a run that has started, then publish its first events."""
+        try:
+            if run.row is not None:
+                await self.store.create_response(run.row, items)
+            else:
+                await asyncio.sleep(0)  # the run begins: a task cancelled before that would never end it
+        except BaseException:
+            run.discard()
+            if run.task is not None and not run.ending:
+                run.task.cancel()
+            raise
+        run.created()
 
     def _live(self, owner: str, response_id: str) -> Run | None:
         run = self._runs.get(response_id)

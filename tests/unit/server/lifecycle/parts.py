@@ -1,4 +1,4 @@
-"""Skeletons, rows and runs to test the lifecycle with, over the store in memory."""
+"""Responses, rows and runs to test the lifecycle with, over the store in memory."""
 
 from __future__ import annotations
 
