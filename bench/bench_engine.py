@@ -53,8 +53,8 @@ async def main(model: Path) -> None:
 
     async def native() -> int:
         channel = await engine._supervisor.channel()
-        answer = await channel.ask("POST", "/completion", msgspec.json.encode(body))
-        return sum([piece.count(b"data: ") async for piece in answer.pieces()])
+        answer = await channel.request("POST", "/completion", msgspec.json.encode(body))
+        return sum([piece.count(b"data: ") async for piece in answer.iter_body()])
 
     await ours()
     for streams in (1, 8, 1, 8):

@@ -39,7 +39,7 @@ HOST = """
 import asyncio, json, socket, sys, pathlib
 import uvicorn, uvloop
 from kodo.server import config
-from kodo.server.engines.llama.decoding.prefill_pacer import Pace
+from kodo.server.engines.llama.decoding.prefill_pacer import PrefillPacer
 from kodo.server.http.app import build_app, open_state
 
 async def main():
@@ -47,7 +47,7 @@ async def main():
     async with open_state(settings) as state:
         engine = state.models["codex-mini-latest"].engine
         if len(sys.argv) > 2:
-            engine._pace = Pace(int(sys.argv[2]))
+            engine._pacer = PrefillPacer(int(sys.argv[2]))
         supervisor = engine._supervisor
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(sys.argv[1] + "/kodo.sock")

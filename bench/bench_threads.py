@@ -30,8 +30,8 @@ async def _ask(channel: Channel, question: str) -> int:
     """Tokens of one streamed answer."""
     prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     body = {"prompt": prompt, "stream": True, "temperature": 0, "top_k": 1, "n_predict": TOKENS}
-    answer = await channel.ask("POST", "/completion", msgspec.json.encode(body))
-    return sum([piece.count(MARK) async for piece in answer.pieces()])
+    answer = await channel.request("POST", "/completion", msgspec.json.encode(body))
+    return sum([piece.count(MARK) async for piece in answer.iter_body()])
 
 
 async def _round(engine: Supervisor, number: int, streams: int) -> float:

@@ -217,7 +217,7 @@ async def test_a_saved_prefix_is_read_back_after_a_restart(tiny_path: Path, tmp_
         return asking("remember this " * 30, cache=cache, max_output_tokens=2)
 
     for run in range(2):
-        engine = llama(tiny_path, saves=tmp_path / "cache", minimum_tokens=100)
+        engine = llama(tiny_path, kv_cache_dir=tmp_path / "cache", minimum_tokens=100)
         async with running(engine):
             usage = (await answer(engine, prompt())).end.usage
             if run == 0:
@@ -443,7 +443,7 @@ async def test_a_saved_prefix_answers_ten_times_sooner_than_a_cold_one(tmp_path:
     prompt = asking(text, cache=Cache(owner="one", key="k", seconds=3600), max_output_tokens=1)
     seconds: list[float] = []
     for _ in range(2):
-        engine = llama(model_path(), context=4096, saves=tmp_path / "cache")
+        engine = llama(model_path(), context=4096, kv_cache_dir=tmp_path / "cache")
         async with running(engine):
             prepared = await engine.prepare(prompt)
             assert prepared.input_tokens >= 1_400

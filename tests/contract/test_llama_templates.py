@@ -18,7 +18,7 @@ from tests.tiny_model import TEMPLATE, byte_symbols, write_tiny_model
 from kodo.server.config import LlamaSettings, ModelSettings
 from kodo.server.engines.llama.decoding.turn import MAX_CALLS
 from kodo.server.engines.llama.engine import LlamaEngine
-from kodo.server.engines.llama.prompting.tool_call_format import OWN, tag_of
+from kodo.server.engines.llama.prompting.tool_call_format import HERMES, call_tag
 from kodo.server.lifecycle.ports import ContextItem, Prompt, Sampling
 from kodo.server.wire.items import FunctionCall, FunctionCallOutput
 from kodo.server.wire.tools import CustomTool, FunctionTool
@@ -83,9 +83,9 @@ def _output(call_id: str, text: str) -> ContextItem:
 async def test_a_prompt_is_what_the_template_makes_of_it(named: tuple[str, LlamaEngine]) -> None:
     """Tools, calls and outputs, against the template rendered with the contents themselves."""
     name, engine = named
-    frame = engine._template.frame
-    assert frame is not None
-    cities = {"c1": "Paris", "c2": "Rome"} if frame.more is not None else {"c1": "Paris"}
+    call_format = engine._template.call_format
+    assert call_format is not None
+    cities = {"c1": "Paris", "c2": "Rome"} if call_format.next_call is not None else {"c1": "Paris"}
     items = [says("The weather?"), *(_call(key, city) for key, city in cities.items())]
     items += [_output(key, 'Sun "now"') for key in cities]
     prompt = Prompt(items=tuple(items), tools=(WEATHER, MAIL), max_output_tokens=10)
@@ -93,12 +93,12 @@ async def test_a_prompt_is_what_the_template_makes_of_it(named: tuple[str, Llama
 
     def function(key: str, city: str) -> dict[str, Any]:
         call = {"name": "get_weather", "arguments": json.dumps({"city": city})}
-        return {"id": tag_of(key), "type": "function", "function": call}
+        return {"id": call_tag(key), "type": "function", "function": call}
 
     messages: list[dict[str, Any]] = [{"role": "user", "content": "The weather?"}]
     calls = [function(key, city) for key, city in cities.items()]
     messages.append({"role": "assistant", "content": "", "tool_calls": calls})
-    messages += [{"role": "tool", "tool_call_id": tag_of(key), "content": 'Sun "now"'} for key in cities]
+    messages += [{"role": "tool", "tool_call_id": call_tag(key), "content": 'Sun "now"'} for key in cities]
     tools = [
         {"name": one.name, "description": one.description, "parameters": {"type": "object", **one.parameters}}
         for one in (WEATHER, MAIL)
@@ -112,10 +112,10 @@ async def test_a_prompt_is_what_the_template_makes_of_it(named: tuple[str, Llama
 async def test_a_call_is_written_in_the_templates_form_and_goes_round(
     named: tuple[str, LlamaEngine],
 ) -> None:
-    """Arguments fit, the ids are the frame's, and the next prompt begins with the very ids of this turn."""
+    """Arguments fit, the ids are those of its form, and the next prompt begins with the very ids of this turn."""
     name, engine = named
-    frame = engine._template.frame
-    assert frame is not None
+    call_format = engine._template.call_format
+    assert call_format is not None
     prompt = asking(
         "Go.",
         tools=(WEATHER, NOW),
@@ -128,16 +128,25 @@ async def test_a_call_is_written_in_the_templates_form_and_goes_round(
     ((start, arguments),) = got.calls
     schema = {"get_weather": WEATHER, "now": NOW}[start.name].parameters
     jsonschema.validate(json.loads(arguments), schema or {})
-    written = frame.open + start.name + frame.middle + arguments + frame.ending(start.call_id) + frame.last
+    written = (
+        call_format.prefix
+        + start.name
+        + call_format.separator
+        + arguments
+        + call_format.suffix_of(start.call_id)
+        + call_format.closing
+    )
     assert _told(got.ids, CONTROL[name]) == written
     assert got.end.reason == "stop"
     call = FunctionCall(call_id=start.call_id, name=start.name, arguments=arguments)
     items = (*prompt.items, own(call, got), _output(start.call_id, "Done."))
     after = await engine.prepare(Prompt(items=items, tools=(WEATHER, NOW)))
     before = (*prepared.payload.ids, *got.ids)
-    assert after.payload.frame.native
+    assert after.payload.call_format.from_template
     assert after.payload.ids[: len(before)] == before
-    assert tag_of(start.call_id) in _told(after.payload.ids, CONTROL[name]) or not frame.tag
+    assert (
+        call_tag(start.call_id) in _told(after.payload.ids, CONTROL[name]) or not call_format.tag_placeholder
+    )
 
 
 async def test_nothing_of_a_client_becomes_a_control_token(named: tuple[str, LlamaEngine]) -> None:
@@ -154,7 +163,7 @@ async def test_nothing_of_a_client_becomes_a_control_token(named: tuple[str, Lla
         tool = FunctionTool(name="get_weather", description=text, parameters=schema)
         items = (says(text), _call("c1", text), _output("c1", text))
         prepared = await engine.prepare(Prompt(instructions=text, items=items, tools=(tool,)))
-        assert prepared.payload.frame.native
+        assert prepared.payload.call_format.from_template
         counts.append(_control(prepared.payload.ids))
         assert _told(prepared.payload.ids, CONTROL[name]).count(text.strip('"')) >= 7
     assert counts[0] == counts[1] == counts[2]
@@ -165,7 +174,7 @@ async def test_a_custom_tool_has_no_form_in_a_template(named: tuple[str, LlamaEn
     """Its input is no JSON: kodo's own block and marks stand for all tools of such a request."""
     name, engine = named
     prepared = await engine.prepare(asking("Go.", tools=(WEATHER, CustomTool(name="code"))))
-    assert prepared.payload.frame is OWN
+    assert prepared.payload.call_format is HERMES
     assert "You can call these tools:" in _told(prepared.payload.ids, CONTROL[name])
 
 
@@ -194,9 +203,9 @@ async def test_an_order_that_the_template_refuses_is_written_in_kodos_form(tmp_p
     engine = llama(path, context=CONTEXT)
     async with running(engine):
         items = (says("The weather?"), _call("c1", "Paris"), _output("c1", "Sun"))
-        assert (await engine.prepare(Prompt(items=items, tools=(WEATHER,)))).payload.frame.native
+        assert (await engine.prepare(Prompt(items=items, tools=(WEATHER,)))).payload.call_format.from_template
         prepared = await engine.prepare(Prompt(items=(*items, says("And?")), tools=(WEATHER,)))
-        assert prepared.payload.frame is OWN
+        assert prepared.payload.call_format is HERMES
 
 
 @pytest.mark.parametrize(
@@ -212,7 +221,7 @@ async def test_a_template_that_knows_only_half_of_it_is_not_used(tmp_path: Path,
     path = _model(tmp_path, "{% if tools %}" + shown + "{% endif %}" + TEMPLATE)
     engine = llama(path, context=CONTEXT)
     async with running(engine):
-        assert engine._template.frame is None
+        assert engine._template.call_format is None
         prepared = await engine.prepare(asking("Go.", tools=(WEATHER,)))
         assert "You can call these tools:" in _told(prepared.payload.ids, ())
 

@@ -44,28 +44,28 @@ async def build(
             window=model.context_window or DEFAULT_WINDOW,
         )
     from kodo.server.engines.llama.options import LlamaOptions
-    from kodo.server.engines.llama.process.memory_fit import size
+    from kodo.server.engines.llama.process.memory_fit import fit_memory
     from kodo.server.engines.llama.process.supervisor import Supervisor
 
     path = weights(model.target)
-    fits = size(path, model.context_window or settings.llama.context)
+    fit = fit_memory(path, model.context_window or settings.llama.context)
     options = LlamaOptions(
         name=path.name if "/" in model.target else model.target,
         threads=settings.llama.threads,
-        parallel=settings.llama.parallel or fits.slots,
+        parallel=settings.llama.parallel or fit.slots,
         batch=settings.llama.batch,
-        context=fits.context,
+        context=fit.context,
         **{
             field: value
             for field, value in (("temperature", model.temperature), ("top_p", model.top_p))
             if value is not None
         },
-        saves=settings.home / "cache",
+        kv_cache_dir=settings.home / "cache",
         disk_bytes=settings.cache.disk_bytes,
         minimum_tokens=settings.cache.minimum_tokens,
     )
     child = Supervisor(options.child(path))
-    child.begin()
+    child.start_soon()
     try:
         llama = await asyncio.to_thread(_llama)  # while the child loads the model
     except BaseException:

@@ -43,7 +43,7 @@ from kodo.server.lifecycle.ports import (
 from kodo.server.wire.items import FunctionCallOutput, Item, Message, ShellCallOutput, text_of
 from kodo.server.wire.tools import JsonObjectFormat, JsonSchemaFormat, TextFormat
 
-CHARACTERS_A_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
 ITEM_OVERHEAD = 4
 WINDOW = 32_768
 
@@ -122,13 +122,13 @@ def load_script(path: Path) -> Script:
 
 def count_tokens(text: str) -> int:
     """Tokens of a text: one for every four characters begun."""
-    return -(-len(text) // CHARACTERS_A_TOKEN)
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def _pieces(text: str) -> Iterator[tuple[str, int]]:
+def _tokens(text: str) -> Iterator[tuple[str, int]]:
     """Tokens of a text, with their ids."""
-    for start in range(0, len(text), CHARACTERS_A_TOKEN):
-        piece = text[start : start + CHARACTERS_A_TOKEN]
+    for start in range(0, len(text), CHARACTERS_PER_TOKEN):
+        piece = text[start : start + CHARACTERS_PER_TOKEN]
         yield piece, zlib.crc32(piece.encode())
 
 
@@ -178,7 +178,7 @@ class ScriptedEngine:
         Raises:
             InvalidRequest: the script has no turn for this prompt, or the echo cannot do what is asked.
         """
-        items = tuple(ITEM_OVERHEAD + count_tokens(_words(context.item)) for context in prompt.items)
+        items = tuple(ITEM_OVERHEAD + count_tokens(_item_text(context.item)) for context in prompt.items)
         head = ITEM_OVERHEAD + count_tokens(prompt.instructions) if prompt.instructions else 0
         return Prepared(
             prompt=prompt,
@@ -194,7 +194,7 @@ class ScriptedEngine:
         plan: _Plan = prepared.payload
         caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]
         room = min([WINDOW - prepared.input_tokens, *caps])
-        skip = _said(events_so_far) if self._script.continues else 0
+        skip = _count_tokens_said(events_so_far) if self._script.continues else 0
         written = thought = 0
         reason = "stop"
         self.running += 1
@@ -240,7 +240,7 @@ class ScriptedEngine:
         return vectors, sum(count_tokens(text) for text in texts)
 
     def _choose(self, prompt: Prompt) -> tuple[Step, ...]:
-        text = _words(prompt.items[-1].item) if prompt.items else ""
+        text = _item_text(prompt.items[-1].item) if prompt.items else ""
         if not self._script.turns:
             return _echo(prompt, text)
         in_order = [turn for turn in self._script.turns if turn.match is None]
@@ -256,7 +256,7 @@ class ScriptedEngine:
         return turn.steps
 
 
-def _words(item: Item) -> str:
+def _item_text(item: Item) -> str:
     """What an item says."""
     match item:
         case Message():
@@ -300,11 +300,11 @@ def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
 def _events(step: Text | Think | MakeCall) -> Iterator[EngineEvent]:
     """A step as events of one token each."""
     if isinstance(step, Text):
-        for piece, token in _pieces(step.text):
+        for piece, token in _tokens(step.text):
             yield TextDelta(text=piece, tokens=(token,))
         return
     if isinstance(step, Think):
-        for piece, token in _pieces(step.text):
+        for piece, token in _tokens(step.text):
             yield ReasoningDelta(text=piece, tokens=(token,))
         return
     arguments = step.arguments
@@ -317,11 +317,11 @@ def _events(step: Text | Think | MakeCall) -> Iterator[EngineEvent]:
         namespace=step.namespace,
         tokens=(zlib.crc32(step.name.encode()),),
     )
-    for piece, token in _pieces(arguments):
+    for piece, token in _tokens(arguments):
         yield CallDelta(text=piece, tokens=(token,))
 
 
-def _said(events: Sequence[EngineEvent]) -> int:
+def _count_tokens_said(events: Sequence[EngineEvent]) -> int:
     """Tokens of an earlier run."""
     return sum(
         len(event.tokens)

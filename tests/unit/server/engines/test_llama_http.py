@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from kodo.server.engines.llama.process.http import Broken, Channel, Closed
+from kodo.server.engines.llama.process.http import Channel, ChannelClosed, ConnectionBroken
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
@@ -48,9 +48,9 @@ async def test_a_request_carries_the_key_and_its_body(tmp_path: Path) -> None:
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone")
 
     async with server(tmp_path, handler) as channel:
-        answer = await channel.ask("POST", "/x?a=b", "日本".encode())
+        answer = await channel.request("POST", "/x?a=b", "日本".encode())
         assert (answer.status, await answer.read()) == (404, b"none")
-        answer = await channel.ask("GET", "/props")
+        answer = await channel.request("GET", "/props")
         assert await answer.read() == b"none"
     assert seen[0].startswith(b"POST /x?a=b HTTP/1.1\r\n")
     assert b"Authorization: Bearer secret\r\n" in seen[0]
@@ -72,8 +72,8 @@ async def test_a_stream_is_the_same_wherever_its_bytes_are_cut(size: int, tmp_pa
             await writer.drain()
 
     async with server(tmp_path, handler) as channel:
-        answer = await channel.ask("GET", "/")
-        assert b"".join([piece async for piece in answer.pieces()]) == b"".join(parts)
+        answer = await channel.request("GET", "/")
+        assert b"".join([piece async for piece in answer.iter_body()]) == b"".join(parts)
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,20 @@ async def test_an_answer_that_is_not_whole_is_broken(sent: bytes, status: int | 
 
     async with server(tmp_path, handler) as channel:
         if status is None:
-            with pytest.raises(Broken):
-                await channel.ask("GET", "/")
+            with pytest.raises(ConnectionBroken):
+                await channel.request("GET", "/")
             return
-        answer = await channel.ask("GET", "/")
-        pieces = answer.pieces()
+        answer = await channel.request("GET", "/")
+        pieces = answer.iter_body()
         assert (await anext(pieces)).startswith(b"half")
-        with pytest.raises(Broken):
+        with pytest.raises(ConnectionBroken):
             await anext(pieces)
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
     """That is an OSError: the request was not sent."""
     with pytest.raises(OSError, match=r"s\.sock|No such file"):
-        await Channel(str(tmp_path / "s.sock"), "k").ask("GET", "/")
+        await Channel(str(tmp_path / "s.sock"), "k").request("GET", "/")
 
 
 async def test_a_channel_that_is_closed_drops_what_is_open(tmp_path: Path) -> None:
@@ -124,14 +124,14 @@ async def test_a_channel_that_is_closed_drops_what_is_open(tmp_path: Path) -> No
         gone.set()
 
     async with server(tmp_path, handler) as channel:
-        answer = await channel.ask("GET", "/")
+        answer = await channel.request("GET", "/")
         channel.close()
-        with pytest.raises(Broken):
-            async for _ in answer.pieces():
+        with pytest.raises(ConnectionBroken):
+            async for _ in answer.iter_body():
                 pass
         await asyncio.wait_for(gone.wait(), 10)
-        with pytest.raises(Closed):
-            await channel.ask("GET", "/")
+        with pytest.raises(ChannelClosed):
+            await channel.request("GET", "/")
 
 
 async def test_who_stops_waiting_for_the_head_drops_the_connection(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ async def test_who_stops_waiting_for_the_head_drops_the_connection(tmp_path: Pat
         gone.set()
 
     async with server(tmp_path, handler) as channel:
-        task = asyncio.create_task(channel.ask("GET", "/"))
+        task = asyncio.create_task(channel.request("GET", "/"))
         await asked.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -161,8 +161,8 @@ def test_the_servers_own_loop_will_do(tmp_path: Path) -> None:
         writer.write(HEAD + chunk(b"x" * 100_000) + b"0\r\n\r\n")
         await writer.drain()
 
-    async def ask() -> bytes:
+    async def request() -> bytes:
         async with server(tmp_path, handler) as channel:
-            return await (await channel.ask("POST", "/", b"{}")).read()
+            return await (await channel.request("POST", "/", b"{}")).read()
 
-    assert uvloop.run(ask()) == b"x" * 100_000
+    assert uvloop.run(request()) == b"x" * 100_000

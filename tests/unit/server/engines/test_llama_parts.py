@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from kodo.server.engines.llama.decoding.answer import Hold, longest_start
-from kodo.server.engines.llama.decoding.kv_cache import Saves
+from kodo.server.engines.llama.decoding.answer import StopBuffer, longest_partial_match
+from kodo.server.engines.llama.decoding.kv_cache import DiskKVCache
 from kodo.server.engines.llama.decoding.replay import replay
-from kodo.server.engines.llama.decoding.slots import Slots, common_prefix
-from kodo.server.engines.llama.prompting.reasoning import Splitter, variables
-from kodo.server.engines.llama.tools.call_dedup import Repeats
+from kodo.server.engines.llama.decoding.slots import Slots, common_prefix_length
+from kodo.server.engines.llama.prompting.reasoning import ReasoningSplitter, template_variables
+from kodo.server.engines.llama.tools.call_dedup import CallDedup
 from kodo.server.engines.llama.tools.schema_limits import check_pattern, check_schema
-from kodo.server.engines.llama.tools.tool_ranking import likely, unsaid
-from kodo.server.engines.llama.tools.tools import Offer
+from kodo.server.engines.llama.tools.tool_ranking import has_unused_words, rank_tools
+from kodo.server.engines.llama.tools.tools import OfferedTool
 from kodo.server.lifecycle.errors import EngineFailed, InvalidRequest
 from kodo.server.lifecycle.ports import EngineEvent, Finished, ReasoningDelta, TextDelta, Usage
 
@@ -23,11 +23,11 @@ from kodo.server.lifecycle.ports import EngineEvent, Finished, ReasoningDelta, T
 def test_reasoning_is_split_wherever_the_pieces_are_cut(size: int) -> None:
     """The marks are found across deltas, no id is lost, and no mark is in any text."""
     text = "<think>\nLet me see.\n</think>\n\nYes <b>."
-    splitter = Splitter()
+    splitter = ReasoningSplitter()
     events: list[ReasoningDelta | TextDelta] = []
     for start in range(0, len(text), size):
         events += splitter.add(TextDelta(text=text[start : start + size], tokens=(start,)))
-    events += splitter.rest()
+    events += splitter.flush()
     assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == "Let me see."
     assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "Yes <b>."
     assert [token for event in events for token in event.tokens] == list(range(0, len(text), size))
@@ -35,15 +35,15 @@ def test_reasoning_is_split_wherever_the_pieces_are_cut(size: int) -> None:
 
 def test_text_without_marks_is_left_alone() -> None:
     """A model that does not think this time just answers."""
-    splitter = Splitter()
-    events = [*splitter.add(TextDelta(text="<b>Hi", tokens=(1,))), *splitter.rest()]
+    splitter = ReasoningSplitter()
+    events = [*splitter.add(TextDelta(text="<b>Hi", tokens=(1,))), *splitter.flush()]
     assert events == [TextDelta(text="<b>Hi", tokens=(1,))]
 
 
 @pytest.mark.parametrize(("text", "size"), [("abc<th", 3), ("abc", 0), ("<", 1), ("<think>", 0), ("<<", 1)])
 def test_the_longest_beginning_of_a_mark_is_found(text: str, size: int) -> None:
     """Only what may still become the mark is held back."""
-    assert longest_start(text, ("<think>",)) == size
+    assert longest_partial_match(text, ("<think>",)) == size
 
 
 @pytest.mark.parametrize(
@@ -59,21 +59,21 @@ def test_a_mark_that_is_no_word_counts_only_where_a_text_begins(
     pieces: tuple[str, ...], said: str, stopped: str | None
 ) -> None:
     """Bare JSON begins a call at the start of an answer; behind words it is an example."""
-    hold = Hold(("STOP",), ('{"name": "',))
+    buffer = StopBuffer(("STOP",), ('{"name": "',))
     ready: list[TextDelta] = []
     for piece in pieces:
-        if hold.stopped_by is None:
-            ready += hold.add(TextDelta(text=piece))
-    assert "".join(delta.text for delta in [*ready, *hold.rest((1,))]) == said
-    assert hold.stopped_by == stopped
+        if buffer.stopped_by is None:
+            ready += buffer.add(TextDelta(text=piece))
+    assert "".join(delta.text for delta in [*ready, *buffer.flush((1,))]) == said
+    assert buffer.stopped_by == stopped
 
 
 def test_a_further_call_says_something_new() -> None:
     """Never the same twice, whatever its spaces; a small model's takes up what was asked, and was not yet."""
-    free = Repeats(None)
+    free = CallDedup(None)
     assert [free.add("f", text) for text in ('{"a": 1}', '{"a":1}', '{"a": 2}')] == [True, False, True]
     assert free.add("g", '{"a": 1}')
-    asked = Repeats("The weather in Paris, Tokyo and 東京の天気?")
+    asked = CallDedup("The weather in Paris, Tokyo and 東京の天気?")
     said = [
         ("Oslo", True),
         ("Rome", False),
@@ -91,19 +91,21 @@ def test_a_further_call_says_something_new() -> None:
 
 def test_a_model_is_asked_for_a_further_call_only_where_words_are_left() -> None:
     """Nothing is left of the first question once Paris was called for; Tokyo is, of the second."""
-    offer = Offer(kind="function", name="get_weather", description="The weather in a city")
+    offer = OfferedTool(kind="function", name="get_weather", description="The weather in a city")
     said = ['{"city": "Paris"}']
-    assert not unsaid("What is the weather in Paris?", offer, said)
-    assert unsaid("What is the weather in Paris and in Tokyo?", offer, said)
-    assert not unsaid("What is the weather in Paris and in Tokyo?", offer, [*said, '{"city": "Tokyo"}'])
+    assert not has_unused_words("What is the weather in Paris?", offer, said)
+    assert has_unused_words("What is the weather in Paris and in Tokyo?", offer, said)
+    assert not has_unused_words(
+        "What is the weather in Paris and in Tokyo?", offer, [*said, '{"city": "Tokyo"}']
+    )
 
 
 def test_an_effort_is_carried_by_the_variables_that_a_template_reads() -> None:
     """A switch, a level, both, or neither."""
     both = "{% if enable_thinking %}{{ reasoning_effort }}{% endif %}"
-    assert variables(both, "none") == {"enable_thinking": False, "reasoning_effort": "low"}
-    assert variables(both, "xhigh") == {"enable_thinking": True, "reasoning_effort": "high"}
-    assert variables(both, None) == variables("{{ my_reasoning_efforts }}", "high") == {}
+    assert template_variables(both, "none") == {"enable_thinking": False, "reasoning_effort": "low"}
+    assert template_variables(both, "xhigh") == {"enable_thinking": True, "reasoning_effort": "high"}
+    assert template_variables(both, None) == template_variables("{{ my_reasoning_efforts }}", "high") == {}
 
 
 def test_a_common_prefix_is_counted_exactly() -> None:
@@ -111,8 +113,8 @@ def test_a_common_prefix_is_counted_exactly() -> None:
     one = tuple(range(37))
     for place in range(37):
         other = (*one[:place], -1, *one[place + 1 :])
-        assert common_prefix(one, other) == place
-    assert common_prefix(one, one[:5]) == 5
+        assert common_prefix_length(one, other) == place
+    assert common_prefix_length(one, one[:5]) == 5
 
 
 async def test_a_prompt_goes_to_the_slot_of_its_owner_that_knows_it() -> None:
@@ -131,31 +133,34 @@ async def test_a_prompt_goes_to_the_slot_of_its_owner_that_knows_it() -> None:
 def test_saved_states_go_over_quota_and_time(tmp_path: Path) -> None:
     """The least recently used go first, expired ones always, and a state without its meta is not whole."""
     now = [1000.0]
-    saves = Saves(tmp_path / "cache", "model", quota=25, minimum=2, now=lambda: now[0])
-    names = [saves.name("owner", key) for key in "abc"]
+    cache = DiskKVCache(tmp_path / "cache", "model", max_bytes=25, min_tokens=2, now=lambda: now[0])
+    names = [cache.entry_name("owner", key) for key in "abc"]
     assert len(set(names)) == 3
     for name in names:
-        (tmp_path / "cache" / saves.begin(name)).write_bytes(b"x" * 10)
-        saves.done(name, (1, 2, 3), 60)
-    assert sum(bool(saves.find(name, (1, 2, 3, 4))) for name in names) == 2
-    assert not saves.find(names[2], (9, 9, 9))
+        (tmp_path / "cache" / cache.begin_save(name)).write_bytes(b"x" * 10)
+        cache.commit_save(name, (1, 2, 3), 60)
+    assert sum(bool(cache.find(name, (1, 2, 3, 4))) for name in names) == 2
+    assert not cache.find(names[2], (9, 9, 9))
     now[0] += 61
-    saves.prune()
+    cache.prune()
     (tmp_path / "cache" / "torn.kv").write_bytes(b"x")
-    Saves(tmp_path / "cache", "model", quota=25, minimum=2, now=lambda: now[0])
+    DiskKVCache(tmp_path / "cache", "model", max_bytes=25, min_tokens=2, now=lambda: now[0])
     assert not list((tmp_path / "cache").glob("*.kv"))
-    assert Saves(tmp_path / "cache", "another model", quota=1, minimum=2).name("owner", "a") != names[0]
+    assert (
+        DiskKVCache(tmp_path / "cache", "another model", max_bytes=1, min_tokens=2).entry_name("owner", "a")
+        != names[0]
+    )
 
 
 def test_the_tool_that_is_spoken_of_is_likely() -> None:
     """Words in common decide; small talk is no call."""
     offers = (
-        Offer(kind="function", name="get_weather", description="The weather in a city"),
-        Offer(kind="function", name="send_mail", description="Send an e-mail to a person"),
+        OfferedTool(kind="function", name="get_weather", description="The weather in a city"),
+        OfferedTool(kind="function", name="send_mail", description="Send an e-mail to a person"),
     )
-    assert [offer.name for offer in likely("What is the weather in Paris?", offers)] == ["get_weather"]
-    assert likely("Tell me a joke about cats", offers) == ()
-    assert likely("", offers) == ()
+    assert [offer.name for offer in rank_tools("What is the weather in Paris?", offers)] == ["get_weather"]
+    assert rank_tools("Tell me a joke about cats", offers) == ()
+    assert rank_tools("", offers) == ()
 
 
 @pytest.mark.parametrize(
@@ -179,20 +184,20 @@ def test_the_tool_that_is_spoken_of_is_likely() -> None:
 def test_what_is_asked_for_in_other_words(text: str, tools: list[str]) -> None:
     """Paraphrases that overlap has to stand, and questions that only sound like a tool."""
     offers = (
-        Offer(kind="function", name="get_weather", description="The weather in a city"),
-        Offer(kind="function", name="send_email", description="Send an email to a person"),
+        OfferedTool(kind="function", name="get_weather", description="The weather in a city"),
+        OfferedTool(kind="function", name="send_email", description="Send an email to a person"),
     )
-    assert [offer.name for offer in likely(text, offers)] == tools
+    assert [offer.name for offer in rank_tools(text, offers)] == tools
 
 
 def test_tools_described_in_japanese_are_found_in_both_languages() -> None:
     """The same words, whichever side says them in Japanese."""
     offers = (
-        Offer(kind="function", name="f1", description="都市の天気を調べる"),
-        Offer(kind="function", name="f2", description="在庫を確認する"),
+        OfferedTool(kind="function", name="f1", description="都市の天気を調べる"),
+        OfferedTool(kind="function", name="f2", description="在庫を確認する"),
     )
-    assert [offer.name for offer in likely("What is the weather?", offers)] == ["f1"]
-    assert [offer.name for offer in likely("商品の在庫は？", offers)] == ["f2"]
+    assert [offer.name for offer in rank_tools("What is the weather?", offers)] == ["f1"]
+    assert [offer.name for offer in rank_tools("商品の在庫は？", offers)] == ["f2"]
 
 
 @pytest.mark.parametrize(

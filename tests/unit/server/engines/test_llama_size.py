@@ -7,7 +7,7 @@ from pathlib import Path
 import gguf
 import pytest
 
-from kodo.server.engines.llama.process.memory_fit import Size, available, size
+from kodo.server.engines.llama.process.memory_fit import MemoryFit, available_memory, fit_memory
 from kodo.server.engines.weights.gguf import read_head, read_numbers
 
 GIB = 2**30
@@ -38,26 +38,26 @@ def _model(path: Path, **changes: int | None) -> Path:
 @pytest.mark.parametrize(("memory", "slots"), [(GIB, 4), (3 * GIB, 6), (4 * GIB, 8), (64 * GIB, 8)])
 def test_slots_take_an_eighth_of_the_memory(tmp_path: Path, memory: int, slots: int) -> None:
     """4 to 8, and in between what fits: 64 MiB each."""
-    assert size(_model(tmp_path / "m.gguf"), 8192, memory) == Size(context=4096, slots=slots)
+    assert fit_memory(_model(tmp_path / "m.gguf"), 8192, memory) == MemoryFit(context=4096, slots=slots)
 
 
 def test_a_smaller_context_makes_room(tmp_path: Path) -> None:
     """The context wished for is kept where it is the smaller one."""
-    assert size(_model(tmp_path / "m.gguf"), 1024, GIB) == Size(context=1024, slots=8)
+    assert fit_memory(_model(tmp_path / "m.gguf"), 1024, GIB) == MemoryFit(context=1024, slots=8)
 
 
 def test_heads_of_their_own_width_count(tmp_path: Path) -> None:
     """Key and value length, where the model names them, and not the embedding's share of a head."""
     wide = _model(tmp_path / "m.gguf", attention__key_length=128, attention__value_length=128)
-    assert size(wide, 8192, 6 * GIB).slots == 6
+    assert fit_memory(wide, 8192, 6 * GIB).slots == 6
 
 
 def test_a_model_that_does_not_say_gets_the_fewest(tmp_path: Path) -> None:
     """No shape, or no GGUF at all: nothing is guessed, and the engine that loads it says what is wrong."""
-    assert size(_model(tmp_path / "m.gguf", block_count=None), 8192, 64 * GIB) == Size(4096, 4)
+    assert fit_memory(_model(tmp_path / "m.gguf", block_count=None), 8192, 64 * GIB) == MemoryFit(4096, 4)
     bad = tmp_path / "bad.gguf"
     bad.write_bytes(b"PK not a model")
-    assert size(bad, 8192, 64 * GIB) == Size(8192, 4)
+    assert fit_memory(bad, 8192, 64 * GIB) == MemoryFit(8192, 4)
 
 
 def test_numbers_are_read_as_far_as_the_vocabulary(tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_numbers_are_read_as_far_as_the_vocabulary(tmp_path: Path) -> None:
 def test_a_container_has_the_memory_it_was_given(tmp_path: Path) -> None:
     """Its limit where there is one; "max", or no such file, is the machine's."""
     limit = tmp_path / "memory.max"
-    whole = available(limit)
+    whole = available_memory(limit)
     limit.write_text("max\n")
-    assert available(limit) == whole > GIB // 4
+    assert available_memory(limit) == whole > GIB // 4
     limit.write_text("268435456\n")
-    assert available(limit) == GIB // 4
+    assert available_memory(limit) == GIB // 4

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from kodo.server.engines.llama.decoding.prefill_pacer import Pace, Reading
-from kodo.server.engines.llama.prompting.content import Ids
-from kodo.server.engines.llama.prompting.tokenize_batcher import MOST, SHORT, Joint
+from kodo.server.engines.llama.decoding.prefill_pacer import Prefill, PrefillPacer
+from kodo.server.engines.llama.prompting.content import TokenIds
+from kodo.server.engines.llama.prompting.tokenize_batcher import (
+    MAX_BATCH_CHARACTERS,
+    MAX_SHARED_CHARACTERS,
+    TokenizeBatcher,
+)
 from kodo.server.lifecycle.errors import EngineFailed
 
 
@@ -20,7 +24,7 @@ class Tokenizer:
         self.calls: list[list[str]] = []
         self.go = asyncio.Event()
 
-    async def __call__(self, texts: Sequence[str]) -> list[Ids]:
+    async def __call__(self, texts: Sequence[str]) -> list[TokenIds]:
         self.calls.append(list(texts))
         await self.go.wait()
         if "bad" in texts:
@@ -36,30 +40,33 @@ async def _turn_of_the_loop() -> None:
 async def test_those_who_ask_during_a_call_share_the_next() -> None:
     """Each gets the ids of its own texts."""
     tokenizer = Tokenizer()
-    joint = Joint(tokenizer)
-    first = asyncio.create_task(joint(["a"]))
+    batcher = TokenizeBatcher(tokenizer)
+    first = asyncio.create_task(batcher(["a"]))
     await _turn_of_the_loop()
-    others = [asyncio.create_task(joint(texts)) for texts in (["bb", "ccc"], ["dddd"], [])]
+    others = [asyncio.create_task(batcher(texts)) for texts in (["bb", "ccc"], ["dddd"], [])]
     await _turn_of_the_loop()
     tokenizer.go.set()
     assert await first == [(1,)]
     assert [await one for one in others] == [[(2,), (3,)], [(4,)], []]
     assert tokenizer.calls == [["a"], ["bb", "ccc", "dddd"]]
-    assert await joint(["e"]) == [(1,)]
+    assert await batcher(["e"]) == [(1,)]
 
 
 async def test_a_long_text_keeps_nobody_waiting() -> None:
     """It has a call of its own; and what shares one has an end, too."""
     tokenizer = Tokenizer()
-    joint = Joint(tokenizer)
-    long = "x" * (SHORT + 1)
-    tasks = [asyncio.create_task(joint([text])) for text in (long, *["y" * SHORT] * 20)]
+    batcher = TokenizeBatcher(tokenizer)
+    long = "x" * (MAX_SHARED_CHARACTERS + 1)
+    tasks = [asyncio.create_task(batcher([text])) for text in (long, *["y" * MAX_SHARED_CHARACTERS] * 20)]
     await _turn_of_the_loop()
     tokenizer.go.set()
-    assert [await task for task in tasks] == [[(SHORT + 1,)], *[[(SHORT,)]] * 20]
+    assert [await task for task in tasks] == [
+        [(MAX_SHARED_CHARACTERS + 1,)],
+        *[[(MAX_SHARED_CHARACTERS,)]] * 20,
+    ]
     assert tokenizer.calls[0] == [long]
     sizes = [sum(map(len, call)) for call in tokenizer.calls[1:]]
-    assert max(sizes) <= MOST
+    assert max(sizes) <= MAX_BATCH_CHARACTERS
     assert len(sizes) < 20
 
 
@@ -67,9 +74,9 @@ async def test_a_text_fails_only_whoever_sent_it() -> None:
     """The others' texts are tokenised all the same."""
     tokenizer = Tokenizer()
     tokenizer.go.set()
-    joint = Joint(tokenizer)
+    batcher = TokenizeBatcher(tokenizer)
     found = await asyncio.gather(
-        *(joint([text]) for text in ("a", "bb", "bad", "dddd")), return_exceptions=True
+        *(batcher([text]) for text in ("a", "bb", "bad", "dddd")), return_exceptions=True
     )
     assert isinstance(found[2], EngineFailed)
     assert [found[0], found[1], found[3]] == [[(1,)], [(2,)], [(4,)]]
@@ -78,8 +85,8 @@ async def test_a_text_fails_only_whoever_sent_it() -> None:
 async def test_who_goes_away_leaves_the_call_to_the_others() -> None:
     """Also the one who began it."""
     tokenizer = Tokenizer()
-    joint = Joint(tokenizer)
-    tasks = [asyncio.create_task(joint([text])) for text in ("a", "bb", "ccc")]
+    batcher = TokenizeBatcher(tokenizer)
+    tasks = [asyncio.create_task(batcher([text])) for text in ("a", "bb", "ccc")]
     await _turn_of_the_loop()
     tasks[0].cancel()
     tasks[1].cancel()
@@ -88,23 +95,23 @@ async def test_who_goes_away_leaves_the_call_to_the_others() -> None:
     assert await tasks[2] == [(3,)]
 
 
-async def _started(pace: Pace, *sizes: int) -> list[asyncio.Task[Reading]]:
-    tasks = [asyncio.create_task(pace.turn(size)) for size in sizes]
+async def _started(pacer: PrefillPacer, *sizes: int) -> list[asyncio.Task[Prefill]]:
+    tasks = [asyncio.create_task(pacer.acquire(size)) for size in sizes]
     await _turn_of_the_loop()
     return tasks
 
 
-def _gone(tasks: Sequence[asyncio.Task[Reading]]) -> list[bool]:
+def _gone(tasks: Sequence[asyncio.Task[Prefill]]) -> list[bool]:
     return [task.done() for task in tasks]
 
 
 async def test_prompts_are_handed_over_as_far_as_they_fit() -> None:
     """In the order of asking; the next ones once the engine has begun with those before."""
-    pace = Pace(together=40)
-    tasks = await _started(pace, 15, 15, 15, 9, 0)
+    pacer = PrefillPacer(max_tokens=40)
+    tasks = await _started(pacer, 15, 15, 15, 9, 0)
     assert _gone(tasks) == [True, True, False, False, True]  # nothing to read: nothing to wait for
-    tasks[0].result().begun()
-    tasks[0].result().begun()
+    tasks[0].result().started()
+    tasks[0].result().started()
     await _turn_of_the_loop()
     assert _gone(tasks) == [True, True, True, True, True]
 
@@ -112,35 +119,35 @@ async def test_prompts_are_handed_over_as_far_as_they_fit() -> None:
 @pytest.mark.parametrize("size", [41, 100_000])
 async def test_a_longer_prompt_waits_for_nothing(size: int) -> None:
     """And nothing waits for it: it fills the engine's steps by itself."""
-    pace = Pace(together=40)
-    tasks = await _started(pace, 40, size, 1, size)
+    pacer = PrefillPacer(max_tokens=40)
+    tasks = await _started(pacer, 40, size, 1, size)
     assert _gone(tasks) == [True, True, False, True]
-    tasks[1].result().begun()
+    tasks[1].result().started()
     await _turn_of_the_loop()
     assert not tasks[2].done()
-    tasks[0].result().begun()
+    tasks[0].result().started()
     await _turn_of_the_loop()
     assert tasks[2].done()
 
 
 async def test_an_engine_that_does_not_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """It reads something long, and the others may as well wait there."""
-    monkeypatch.setattr("kodo.server.engines.llama.decoding.prefill_pacer.PATIENCE", 0.01)
-    pace = Pace(together=40)
-    tasks = await _started(pace, 40, 40, 40)
+    monkeypatch.setattr("kodo.server.engines.llama.decoding.prefill_pacer.MAX_WAIT_SECONDS", 0.01)
+    pacer = PrefillPacer(max_tokens=40)
+    tasks = await _started(pacer, 40, 40, 40)
     assert _gone(tasks) == [True, False, False]
     async with asyncio.timeout(10):
         await asyncio.gather(*tasks)
-    tasks[0].result().begun()  # late, and counted already
-    assert (await pace.turn(1)) is not None
+    tasks[0].result().started()  # late, and counted already
+    assert (await pacer.acquire(1)) is not None
 
 
 async def test_who_leaves_the_queue_holds_nobody_up() -> None:
     """Neither before its turn nor in the moment of it."""
-    pace = Pace(together=10)
-    tasks = await _started(pace, 10, 10, 5, 5, 5)
+    pacer = PrefillPacer(max_tokens=10)
+    tasks = await _started(pacer, 10, 10, 5, 5, 5)
     tasks[1].cancel()
-    tasks[0].result().begun()
+    tasks[0].result().started()
     tasks[2].cancel()  # let go already, and not yet awake
     await _turn_of_the_loop()
     assert [task.cancelled() for task in tasks] == [False, True, True, False, False]

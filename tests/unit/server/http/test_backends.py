@@ -96,8 +96,8 @@ async def test_a_child_may_be_begun_and_started_in_any_order(tmp_path: Path) -> 
     before, child = _engines(), supervisor.Supervisor(config)
     await child.stop()
     child = supervisor.Supervisor(config)
-    child.begin()
-    child.begin()
+    child.start_soon()
+    child.start_soon()
     await child.start()
     assert child.generation == 1
     assert len(_engines() - before) == 1

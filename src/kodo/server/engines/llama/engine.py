@@ -17,22 +17,22 @@ from msgspec import Struct
 
 from kodo.server.engines.llama.decoding.answer import Answer
 from kodo.server.engines.llama.decoding.embedding import Embedder
-from kodo.server.engines.llama.decoding.kv_cache import Saves, fingerprint
-from kodo.server.engines.llama.decoding.prefill_pacer import Pace
+from kodo.server.engines.llama.decoding.kv_cache import DiskKVCache, model_fingerprint
+from kodo.server.engines.llama.decoding.prefill_pacer import PrefillPacer
 from kodo.server.engines.llama.decoding.replay import replay
-from kodo.server.engines.llama.decoding.slots import Slot, Slots, common_prefix
-from kodo.server.engines.llama.decoding.turn import Plan, Turn
+from kodo.server.engines.llama.decoding.slots import Slot, Slots, common_prefix_length
+from kodo.server.engines.llama.decoding.turn import TurnDecoder, TurnPlan
 from kodo.server.engines.llama.options import LlamaOptions
 from kodo.server.engines.llama.process.client import ChildClient
 from kodo.server.engines.llama.process.supervisor import Supervisor
 from kodo.server.engines.llama.prompting import reasoning
-from kodo.server.engines.llama.prompting.content import Ids
-from kodo.server.engines.llama.prompting.prompt import question, turns
-from kodo.server.engines.llama.prompting.template import Rendered, Template
-from kodo.server.engines.llama.prompting.tool_call_format import OWN, Frame
-from kodo.server.engines.llama.tools.structured import Grammars, schema_of
-from kodo.server.engines.llama.tools.tool_ranking import likely
-from kodo.server.engines.llama.tools.tools import Offer, describe, resolve, shown
+from kodo.server.engines.llama.prompting.content import TokenIds
+from kodo.server.engines.llama.prompting.prompt import build_turns, user_question
+from kodo.server.engines.llama.prompting.template import RenderedPrompt, Template
+from kodo.server.engines.llama.prompting.tool_call_format import HERMES, ToolCallFormat
+from kodo.server.engines.llama.tools.structured import Grammars, format_schema
+from kodo.server.engines.llama.tools.tool_ranking import rank_tools
+from kodo.server.engines.llama.tools.tools import OfferedTool, resolve_choice, tool_specs, tools_prompt
 from kodo.server.lifecycle.errors import (
     ContextLengthExceeded,
     EngineFailed,
@@ -78,17 +78,17 @@ class LlamaEngine:
         self._model = model
         self._supervisor = supervisor or Supervisor(options.child(model))
         self._embedder = Embedder(model, options.threads)
-        self._saves: Saves | None = None
+        self._kv_cache: DiskKVCache | None = None
         self._client = ChildClient(self._supervisor)
         self._template = Template(self._client)
-        self._written = ""
+        self._chat_template = ""
         """The template as the model's file has it."""
         self._templates: dict[str, Template] = {}
-        self._learning = asyncio.Lock()
+        self._template_lock = asyncio.Lock()
         self._grammars = Grammars()
-        self._thinks = False
+        self._reasons = False
         self._slots = Slots(options.parallel)
-        self._pace = Pace()
+        self._pacer = PrefillPacer()
         self._window = options.context
         self._generation = 0
 
@@ -124,12 +124,15 @@ class LlamaEngine:
             EngineUnavailable: the model cannot be loaded, or the folder for saved state cannot be used.
         """
         options = self._options
-        if options.saves is not None and options.disk_bytes > 0:
+        if options.kv_cache_dir is not None and options.disk_bytes > 0:
             identity = f"{version('xllamacpp')}:{options.context}"
             try:
-                identity += ":" + await asyncio.to_thread(fingerprint, self._model)
-                self._saves = Saves(
-                    options.saves, identity, quota=options.disk_bytes, minimum=options.minimum_tokens
+                identity += ":" + await asyncio.to_thread(model_fingerprint, self._model)
+                self._kv_cache = DiskKVCache(
+                    options.kv_cache_dir,
+                    identity,
+                    max_bytes=options.disk_bytes,
+                    min_tokens=options.minimum_tokens,
                 )
             except OSError as error:
                 raise EngineUnavailable(f"Saved prompt state cannot be used: {error.strerror}.") from error
@@ -137,8 +140,8 @@ class LlamaEngine:
         slots = await self._client.slots()
         trained = await self._client.trained_context()
         self._window = min([slot.n_ctx for slot in slots] + ([trained] if trained else []))
-        self._written = (await self._client.props()).chat_template
-        self._thinks = reasoning.thinks(self._written)
+        self._chat_template = (await self._client.props()).chat_template
+        self._reasons = reasoning.supports_reasoning(self._chat_template)
         await self._template.learn()
 
     async def stop(self) -> None:
@@ -156,7 +159,7 @@ class LlamaEngine:
             parallel=self._options.parallel,
             temperature=self._options.temperature,
             top_p=self._options.top_p,
-            reasoning=self._thinks,
+            reasoning=self._reasons,
             source=self._model.name,
         )
 
@@ -166,25 +169,27 @@ class LlamaEngine:
         Raises:
             InvalidRequest: a schema, a grammar or the tool choice cannot be honoured.
         """
-        grammar = await self._grammars.of_format(prompt.format)
-        choice = await resolve(prompt.tools, prompt.tool_choice, self._grammars)
+        grammar = await self._grammars.for_format(prompt.format)
+        choice = await resolve_choice(prompt.tools, prompt.tool_choice, self._grammars)
         offers = () if choice.mode == "none" else choice.offers
         template = await self._template_for(prompt.reasoning_effort)
-        rendered, frame = await self._render(template, prompt, offers)
-        asked = question(prompt)
-        free = frame.native and grammar is None  # a model that was trained to choose does so in its own words
-        meant = () if free else likely(asked, offers)
-        plan = Plan(
+        rendered, call_format = await self._render(template, prompt, offers)
+        asked = user_question(prompt)
+        is_free = (
+            call_format.from_template and grammar is None
+        )  # a model that was trained to choose does so in its own words
+        meant = () if is_free else rank_tools(asked, offers)
+        plan = TurnPlan(
             ids=rendered.ids,
-            offers=offers,
-            calls=offers if choice.mode == "required" and not meant else meant,
-            more=offers if frame.native else meant,
-            frame=frame,
-            question=None if frame.native else asked,
+            tools=offers,
+            required_tools=offers if choice.mode == "required" and not meant else meant,
+            further_tools=offers if call_format.from_template else meant,
+            call_format=call_format,
+            question=None if call_format.from_template else asked,
             grammar=grammar,
-            schema=schema_of(prompt.format),
-            thinks=self._thinks,
-            inside=self._thinks and rendered.mark.rstrip().endswith(reasoning.OPEN),
+            schema=format_schema(prompt.format),
+            reasons=self._reasons,
+            starts_in_reasoning=self._reasons and rendered.suffix.rstrip().endswith(reasoning.OPEN_TAG),
         )
         return Prepared(
             prompt=prompt,
@@ -195,11 +200,11 @@ class LlamaEngine:
 
     async def _template_for(self, effort: str | None) -> Template:
         """The template with the variables that carry an effort; learnt when it is first asked for."""
-        variables = reasoning.variables(self._written, effort)
+        variables = reasoning.template_variables(self._chat_template, effort)
         if not variables:
             return self._template
         key = repr(variables)
-        async with self._learning:
+        async with self._template_lock:
             if key not in self._templates:
                 template = Template(self._client, tokens=self._template.tokens, variables=variables)
                 await template.learn()
@@ -207,56 +212,56 @@ class LlamaEngine:
             return self._templates[key]
 
     async def _render(
-        self, template: Template, prompt: Prompt, offers: Sequence[Offer]
-    ) -> tuple[Rendered, Frame]:
+        self, template: Template, prompt: Prompt, offers: Sequence[OfferedTool]
+    ) -> tuple[RenderedPrompt, ToolCallFormat]:
         """The prompt with its tools as the template has them, where it knows tools and can render these turns."""
-        owner, tools = prompt.cache.owner, shown(offers)
-        if template.frame is not None and tools is not None:
+        owner, tools = prompt.cache.owner, tool_specs(offers)
+        if template.call_format is not None and tools is not None:
             try:
-                rendered = await template.render(turns(prompt, template.frame), owner, tools)
+                rendered = await template.render(build_turns(prompt, template.call_format), owner, tools)
             except InvalidRequest:
                 logger.debug("the template cannot render these calls; kodo's own form is used")
             else:
-                return rendered, template.frame
-        extra = describe(offers) if offers else ""
-        return await template.render(turns(prompt, OWN, extra), owner), OWN
+                return rendered, template.call_format
+        extra = tools_prompt(offers) if offers else ""
+        return await template.render(build_turns(prompt, HERMES, extra), owner), HERMES
 
     async def generate(
         self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
         """Answer; see the port. Free text goes on from its ids; what a grammar held is repeated from its seed."""
         plan, prompt = prepared.payload, prepared.prompt
-        if not isinstance(plan, Plan):
+        if not isinstance(plan, TurnPlan):
             raise InvalidRequest("The prompt was prepared by another engine.")
         if len(plan.ids) >= self._window:
             raise ContextLengthExceeded(window=self._window, needed=len(plan.ids) + 1)
         again = bool(events_so_far) and not (
-            plan.steady and not any(isinstance(event, CallStart) for event in events_so_far)
+            plan.is_resumable and not any(isinstance(event, CallStart) for event in events_so_far)
         )
-        before = () if again else _spoken(events_so_far)
+        before = () if again else _generated_ids(events_so_far)
         caps = [cap for cap in (limit, prompt.max_output_tokens) if cap is not None]
-        room = min([self._window - len(plan.ids), *caps]) - len(before)
-        if room <= 0:
+        max_tokens = min([self._window - len(plan.ids), *caps]) - len(before)
+        if max_tokens <= 0:
             yield Finished(reason="length", usage=Usage(input=len(plan.ids), output=len(before)))
             return
         cache = prompt.cache
         async with self._slots.take(cache.owner, cache.key, plan.ids) as slot:
-            self._recall()
-            await self._swap(slot, cache, plan.ids)
+            self._forget_after_restart()
+            await self._load_state(slot, cache, plan.ids)
             settings = self._settings(prompt, slot)
-            held = common_prefix(slot.ids, plan.ids) if settings["cache_prompt"] else 0
+            held = common_prefix_length(slot.ids, plan.ids) if settings["cache_prompt"] else 0
             answer = Answer(
                 self._client,
                 self._template.tokens,
                 settings,
                 plan.ids,
                 before=before,
-                room=room,
-                pace=self._pace,
-                unread=max(len(plan.ids) + len(before) - held, 1),
+                max_tokens=max_tokens,
+                pacer=self._pacer,
+                unread_tokens=max(len(plan.ids) + len(before) - held, 1),
             )
             slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()
-            turn = Turn(plan, prompt, answer, self._template.tokens, self._grammars)
+            turn = TurnDecoder(plan, prompt, answer, self._template.tokens, self._grammars)
             events = turn.events(begun=() if again else events_so_far)
             try:
                 async for event in replay(events, events_so_far) if again else events:
@@ -264,7 +269,7 @@ class LlamaEngine:
                         yield event
                         continue
                     slot.ids = tuple(answer.ids[:-1])
-                    written = await self._keep(slot, cache, plan.ids)
+                    written = await self._save_answer(slot, cache, plan.ids)
                     usage = event.usage
                     yield msgspec.structs.replace(
                         event,
@@ -283,49 +288,49 @@ class LlamaEngine:
 
     # --- saved state ---
 
-    def _recall(self) -> None:
+    def _forget_after_restart(self) -> None:
         """A new child holds nothing."""
         if self._generation != self._supervisor.generation:
             self._slots.forget()
             self._generation = self._supervisor.generation
 
-    async def _swap(self, slot: Slot, cache: Cache, ids: Ids) -> None:
+    async def _load_state(self, slot: Slot, cache: Cache, ids: TokenIds) -> None:
         """Before a slot is used: save what it holds under another key, read what is saved under this one."""
-        if self._saves is None:
+        if self._kv_cache is None:
             return
         other = (slot.owner, slot.key) != (cache.owner, cache.key)
         if other and slot.owner is not None and slot.key is not None:
-            await self._save(slot, slot.owner, slot.key, slot.ids, EVICTED_SECONDS)
+            await self._save_state(slot, slot.owner, slot.key, slot.ids, EVICTED_SECONDS)
         if cache.key is None:
             return
-        name = self._saves.name(cache.owner, cache.key)
-        saved = self._saves.find(name, ids)
-        held = 0 if other else common_prefix(slot.ids, ids)
-        if not saved or common_prefix(saved, ids) <= held:
+        name = self._kv_cache.entry_name(cache.owner, cache.key)
+        saved = self._kv_cache.find(name, ids)
+        held = 0 if other else common_prefix_length(slot.ids, ids)
+        if not saved or common_prefix_length(saved, ids) <= held:
             return
         try:
             await self._client.restore_slot(slot.id, f"{name}.kv")
         except (InvalidRequest, EngineFailed):
-            self._saves.drop(name)  # damaged: the prompt is read anew
+            self._kv_cache.remove(name)  # damaged: the prompt is read anew
             slot.owner = None
             return
         slot.owner, slot.key, slot.ids = cache.owner, cache.key, saved
 
-    async def _keep(self, slot: Slot, cache: Cache, prompt: Ids) -> bool:
+    async def _save_answer(self, slot: Slot, cache: Cache, prompt: TokenIds) -> bool:
         """After an answer: save the slot, if its owner wants that; whether it was saved."""
         if cache.seconds <= 0 or cache.key is None or len(prompt) < self._options.minimum_tokens:
             return False
-        return await self._save(slot, cache.owner, cache.key, slot.ids, cache.seconds)
+        return await self._save_state(slot, cache.owner, cache.key, slot.ids, cache.seconds)
 
-    async def _save(self, slot: Slot, owner: str, key: str, ids: Ids, seconds: float) -> bool:
-        if self._saves is None:
+    async def _save_state(self, slot: Slot, owner: str, key: str, ids: TokenIds, seconds: float) -> bool:
+        if self._kv_cache is None:
             return False
-        name = self._saves.name(owner, key)
-        if not self._saves.wants(name, ids):
+        name = self._kv_cache.entry_name(owner, key)
+        if not self._kv_cache.should_save(name, ids):
             return False
         try:
-            await self._client.save_slot(slot.id, self._saves.begin(name))
-            return self._saves.done(name, ids, seconds)
+            await self._client.save_slot(slot.id, self._kv_cache.begin_save(name))
+            return self._kv_cache.commit_save(name, ids, seconds)
         except (ServiceError, OSError):  # a cache that cannot be written costs time later, not the answer
             logger.warning("the state of a prompt could not be saved")
             return False
@@ -359,7 +364,7 @@ class LlamaEngine:
         return settings
 
 
-def _spoken(said: Sequence[EngineEvent]) -> Ids:
+def _generated_ids(said: Sequence[EngineEvent]) -> TokenIds:
     """The ids of an earlier run's events."""
     return tuple(
         token

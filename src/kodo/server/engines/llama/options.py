@@ -19,7 +19,7 @@ class LlamaOptions:
     context: int = 8192
     temperature: float = 0.2
     top_p: float = 0.9
-    saves: Path | None = None
+    kv_cache_dir: Path | None = None
     """Folder for saved prompt state; None saves none."""
     disk_bytes: int = 2 * 2**30
     minimum_tokens: int = 256
@@ -32,5 +32,5 @@ class LlamaOptions:
             parallel=self.parallel,
             batch=self.batch,
             context=self.context,
-            saves=self.saves,
+            kv_cache_dir=self.kv_cache_dir,
         )

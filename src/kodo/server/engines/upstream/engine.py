@@ -16,7 +16,7 @@ import httpx2
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.upstream.request import ChatRequest, ToolLabel, chat_request
+from kodo.server.engines.upstream.request import ToolLabel, UpstreamRequest, chat_request
 from kodo.server.lifecycle.errors import (
     EngineFailed,
     EngineUnavailable,
@@ -38,11 +38,11 @@ from kodo.server.lifecycle.ports import (
 )
 from kodo.server.wire.items import Logprob, TopLogprob
 
-CHARACTERS_A_TOKEN = 4
+CHARACTERS_PER_TOKEN = 4
 DEFAULT_WINDOW = 128_000
-CONNECT_SECONDS = 10.0
-SILENCE_SECONDS = 600.0
-_REASONS = {"stop": "stop", "tool_calls": "stop", "function_call": "stop", "length": "length"}
+MAX_CONNECT_SECONDS = 10.0
+MAX_SILENCE_SECONDS = 600.0
+_FINISH_REASONS = {"stop": "stop", "tool_calls": "stop", "function_call": "stop", "length": "length"}
 
 
 class _Function(Struct, frozen=True):
@@ -133,7 +133,7 @@ class UpstreamEngine:
         self._client = httpx2.AsyncClient(
             base_url=base_url.rstrip("/"),
             headers={"authorization": f"Bearer {api_key}"} if api_key else {},
-            timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
+            timeout=httpx2.Timeout(MAX_SILENCE_SECONDS, connect=MAX_CONNECT_SECONDS),
             transport=transport,
             follow_redirects=False,
         )
@@ -173,7 +173,7 @@ class UpstreamEngine:
         request = chat_request(self._model, prompt)
         items = tuple(_estimate(context.item) for context in prompt.items)
         tools = _estimate(request.body["tools"]) if "tools" in request.body else 0
-        head = -(-len(prompt.instructions or "") // CHARACTERS_A_TOKEN)
+        head = -(-len(prompt.instructions or "") // CHARACTERS_PER_TOKEN)
         return Prepared(
             prompt=prompt, input_tokens=head + tools + sum(items), item_tokens=items, payload=request
         )
@@ -184,19 +184,19 @@ class UpstreamEngine:
         """Answer; see the port. A partial answer cannot be continued."""
         if events_so_far:
             raise EngineFailed("This model's server cannot continue an interrupted answer.")
-        request: ChatRequest = prepared.payload
+        request: UpstreamRequest = prepared.payload
         caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]
         body = {**request.body, "stream": True, "stream_options": {"include_usage": True}}
         if caps:
             body["max_tokens"] = min(caps)
-        reading = _Reading(request.labels)
+        state = _StreamState(request.labels)
         async with aclosing(self._stream(body)) as chunks:
             async for chunk in chunks:
-                for event in reading.take(chunk):
+                for event in state.events_of(chunk):
                     yield event
-        for event in reading.close():
+        for event in state.close():
             yield event
-        yield reading.finished(prepared.input_tokens)
+        yield state.finished(prepared.input_tokens)
 
     async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
         """The server's embeddings."""
@@ -207,7 +207,7 @@ class UpstreamEngine:
         except httpx2.TransportError as error:
             raise EngineUnavailable("The model's server cannot be reached.") from error
         if response.status_code != 200:
-            raise _refused(response.status_code, response.headers, response.content)
+            raise _translate_refusal(response.status_code, response.headers, response.content)
         try:
             answer = msgspec.json.decode(response.content, type=_Vectors)
         except msgspec.DecodeError as error:
@@ -219,8 +219,8 @@ class UpstreamEngine:
         try:
             async with self._client.stream("POST", "/chat/completions", json=body) as response:
                 if response.status_code != 200:
-                    raise _refused(response.status_code, response.headers, await response.aread())
-                async with aclosing(_data(response.aiter_lines())) as events:
+                    raise _translate_refusal(response.status_code, response.headers, await response.aread())
+                async with aclosing(_event_data(response.aiter_lines())) as events:
                     async for data in events:
                         if data == "[DONE]":
                             return
@@ -239,13 +239,13 @@ class UpstreamEngine:
             raise EngineFailed("The model's server sent something that is no answer.") from error
 
 
-async def _data(lines: AsyncIterator[str]) -> AsyncGenerator[str, None]:
+async def _event_data(lines: AsyncIterator[str]) -> AsyncGenerator[str, None]:
     async for line in lines:
         if line.startswith("data:"):
             yield line[5:].strip()
 
 
-class _Reading:
+class _StreamState:
     """The state of one stream: which call is open, what has been counted, how it ended."""
 
     def __init__(self, labels: dict[str, ToolLabel]) -> None:
@@ -256,7 +256,7 @@ class _Reading:
         self._usage: _Usage | None = None
         self._characters = 0
 
-    def take(self, chunk: _Chunk) -> list[EngineEvent]:
+    def events_of(self, chunk: _Chunk) -> list[EngineEvent]:
         """The events of a chunk."""
         events: list[EngineEvent] = []
         if chunk.usage is not None:
@@ -271,7 +271,7 @@ class _Reading:
                 events += self.close()
                 events.append(TextDelta(text=text, logprobs=_logprobs(choice.logprobs)))
             for call in delta.tool_calls or ():
-                events += self._called(call)
+                events += self._call_events(call)
             self._reason = choice.finish_reason or self._reason
             self._characters += len(reasoning or "") + len(text or "")
         return events
@@ -296,12 +296,14 @@ class _Reading:
         """
         if self._reason is None:
             raise EngineFailed("The model's server ended in the middle of the answer.")
-        return Finished(reason=_REASONS.get(self._reason, self._reason), usage=self._count(estimate))
+        return Finished(
+            reason=_FINISH_REASONS.get(self._reason, self._reason), usage=self._usage_of(estimate)
+        )
 
-    def _count(self, estimate: int) -> Usage:
+    def _usage_of(self, estimate: int) -> Usage:
         usage = self._usage
         if usage is None:
-            return Usage(input=estimate, output=-(-self._characters // CHARACTERS_A_TOKEN))
+            return Usage(input=estimate, output=-(-self._characters // CHARACTERS_PER_TOKEN))
         read, written = usage.prompt_tokens_details, usage.completion_tokens_details
         return Usage(
             input=usage.prompt_tokens,
@@ -310,7 +312,7 @@ class _Reading:
             reasoning=(written.reasoning_tokens or 0) if written else 0,
         )
 
-    def _called(self, call: _ToolCall) -> list[EngineEvent]:
+    def _call_events(self, call: _ToolCall) -> list[EngineEvent]:
         events: list[EngineEvent] = []
         if self._call is None or self._call[0] != call.index:
             events += self.close()
@@ -359,10 +361,10 @@ def _bytes(one: _TopLogprob) -> tuple[int, ...]:
 
 
 def _estimate(value: object) -> int:
-    return -(-len(msgspec.json.encode(value)) // CHARACTERS_A_TOKEN)
+    return -(-len(msgspec.json.encode(value)) // CHARACTERS_PER_TOKEN)
 
 
-def _refused(status: int, headers: httpx2.Headers, body: bytes) -> ServiceError:
+def _translate_refusal(status: int, headers: httpx2.Headers, body: bytes) -> ServiceError:
     """The server's refusal, in kodo's words: it may name its own keys and paths."""
     try:
         error = msgspec.json.decode(body)["error"]

@@ -64,14 +64,14 @@ class ToolLabel(Struct, frozen=True):
     namespace: str | None = None
 
 
-class ChatRequest(Struct, frozen=True):
+class UpstreamRequest(Struct, frozen=True):
     """The body, without ``stream`` and caps, and what its function names stand for."""
 
     body: dict[str, Any]
     labels: dict[str, ToolLabel]
 
 
-def chat_request(model: str, prompt: Prompt) -> ChatRequest:
+def chat_request(model: str, prompt: Prompt) -> UpstreamRequest:
     """A prompt for a Chat Completions server.
 
     Raises:
@@ -108,7 +108,7 @@ def chat_request(model: str, prompt: Prompt) -> ChatRequest:
         body["tools"] = [tool for tool in tools if allowed is None or tool["function"]["name"] in allowed]
         body["tool_choice"] = choice
         body["parallel_tool_calls"] = prompt.parallel_tool_calls
-    return ChatRequest(body=body, labels=labels)
+    return UpstreamRequest(body=body, labels=labels)
 
 
 # --- messages --------------------------------------------------------------------------------------------------------
@@ -154,9 +154,9 @@ def _message(item: Item) -> dict[str, Any]:
 def _call(call: Call) -> dict[str, Any]:
     match call:
         case FunctionCall():
-            name, arguments = _title(call.name, call.namespace or None), call.arguments
+            name, arguments = _function_name(call.name, call.namespace or None), call.arguments
         case CustomToolCall():
-            name = _title(call.name, call.namespace or None)
+            name = _function_name(call.name, call.namespace or None)
             arguments = _json({"input": call.input})
         case LocalShellCall():
             name, arguments = "local_shell", _json(call.action)
@@ -189,7 +189,7 @@ def _tools(prompt: Prompt) -> tuple[list[dict[str, Any]], dict[str, ToolLabel]]:
     def add(
         label: ToolLabel, description: str | None, parameters: dict[str, Any], strict: bool | None
     ) -> None:
-        title = _title(label.name, label.namespace)
+        title = _function_name(label.name, label.namespace)
         labels[title] = label
         function = {"name": title, "description": description, "parameters": parameters, "strict": strict}
         tools.append(
@@ -227,7 +227,9 @@ def _choice(prompt: Prompt, labels: dict[str, ToolLabel]) -> tuple[object, set[s
         case str():
             return choice, None
         case AllowedTools():
-            allowed = {title for one in choice.tools for title in [_find(one, labels, "tool_choice.tools")]}
+            allowed = {
+                title for one in choice.tools for title in [_find_function(one, labels, "tool_choice.tools")]
+            }
             return choice.mode, allowed
         case FunctionChoice():
             wanted = ToolName(type="function", name=choice.name, namespace=choice.namespace)
@@ -237,10 +239,10 @@ def _choice(prompt: Prompt, labels: dict[str, ToolLabel]) -> tuple[object, set[s
             wanted = ToolName(type="shell")
         case ApplyPatchChoice():
             wanted = ToolName(type="apply_patch")
-    return {"type": "function", "function": {"name": _find(wanted, labels, "tool_choice")}}, None
+    return {"type": "function", "function": {"name": _find_function(wanted, labels, "tool_choice")}}, None
 
 
-def _find(wanted: ToolName, labels: dict[str, ToolLabel], param: str) -> str:
+def _find_function(wanted: ToolName, labels: dict[str, ToolLabel], param: str) -> str:
     for title, label in labels.items():
         if (
             label.kind == wanted.type
@@ -251,7 +253,7 @@ def _find(wanted: ToolName, labels: dict[str, ToolLabel], param: str) -> str:
     raise InvalidRequest(f"tool_choice names a {wanted.type} tool that is not offered.", param=param)
 
 
-def _title(name: str, namespace: str | None) -> str:
+def _function_name(name: str, namespace: str | None) -> str:
     return f"{namespace}__{name}" if namespace else name
 
 

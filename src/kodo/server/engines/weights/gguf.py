@@ -17,7 +17,7 @@ from kodo.server.engines.weights.errors import BadWeightsError
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
-_MOST = 1 << 24
+_MAX_COUNT = 1 << 24
 """No count or string in a real head is larger; a broken file must not make this reader allocate."""
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -126,7 +126,7 @@ class _Reader:
 
     def count(self) -> int:
         (number,) = self.take("Q")
-        if number > _MOST:
+        if number > _MAX_COUNT:
             raise ValueError(f"a count of {number:,} in its head")
         return number
 

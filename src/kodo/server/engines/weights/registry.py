@@ -129,20 +129,20 @@ class Registry:
         manifest = whole / MANIFEST
         manifest.write_bytes(msgspec.json.format(msgspec.json.encode(model), indent=2) + b"\n")
         for path in (manifest, whole / model.file, whole):
-            _to_disk(path)
-        self._drop(model.name)
+            _fsync(path)
+        self._delete(model.name)
         whole.rename(self.folder / model.name)
-        _to_disk(self.folder)
+        _fsync(self.folder)
         return self.folder / model.name / model.file
 
     def remove(self, name: str) -> LocalModel:
         """Delete a model; a server that has it open goes on with it. Raises UnknownModelError."""
         model = self.get(name)
         with self.staging(name):
-            self._drop(name)
+            self._delete(name)
         return model
 
-    def _drop(self, name: str) -> None:
+    def _delete(self, name: str) -> None:
         """Take a model away in one move, so that nobody sees half of it, and then delete it."""
         old, trash = self.folder / name, self.folder / ".staging" / f"{name}.old"
         shutil.rmtree(trash, ignore_errors=True)
@@ -170,7 +170,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
     return sha.hexdigest()
 
 
-def _to_disk(path: Path) -> None:
+def _fsync(path: Path) -> None:
     """Have the system write a file or folder out, so that the rename after it survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

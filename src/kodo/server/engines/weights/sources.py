@@ -149,7 +149,7 @@ class FileSource:
                 raise
             _check_space(folder, self.path.stat().st_size)
             shutil.copyfile(self.path, target)
-        return _describe(target, name, str(self.path.absolute()), progress), target
+        return _manifest_of(target, name, str(self.path.absolute()), progress), target
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +201,7 @@ class HubSource:
             raise WeightsError(
                 f"{here}: Hugging Face cannot be reached: check the network, or HF_ENDPOINT: {_first_line(error)}"
             ) from None
-        model = _describe(target, name, f"{here}@{promised.commit_hash}", progress)
+        model = _manifest_of(target, name, f"{here}@{promised.commit_hash}", progress)
         # The hub's etag of a large file is its sha256; that of a small one is a git hash, which is shorter.
         if promised.etag and len(promised.etag) == 64 and promised.etag != model.sha256:
             target.unlink()
@@ -250,7 +250,7 @@ def fetch(registry: Registry, source: Source, name: str | None, progress: Progre
         return model
 
 
-def _describe(path: Path, name: str, source: str, progress: Progress) -> LocalModel:
+def _manifest_of(path: Path, name: str, source: str, progress: Progress) -> LocalModel:
     """The manifest of a GGUF that brings no promise along: what can be read off it. Raises BadWeightsError."""
     licence = read_head(path).text.get("general.license", "unknown")
     return LocalModel(name, path.name, sha256_of(path, progress), path.stat().st_size, source, licence)

@@ -14,9 +14,9 @@ from typing import Any
 
 import msgspec
 
-from kodo.server.engines.llama.decoding.prefill_pacer import Pace
+from kodo.server.engines.llama.decoding.prefill_pacer import PrefillPacer
 from kodo.server.engines.llama.process.client import ChildClient, Chunk, Completion, TokenLogprob
-from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.prompting.content import TokenIds
 from kodo.server.engines.llama.prompting.template import TokenCache
 from kodo.server.lifecycle.ports import Progress, TextDelta, Usage
 from kodo.server.wire.items import Logprob, TopLogprob
@@ -33,24 +33,24 @@ class Answer:
         client: ChildClient,
         tokens: TokenCache,
         settings: dict[str, Any],
-        prompt: Ids,
+        prompt: TokenIds,
         *,
-        before: Ids = (),
-        room: int,
-        pace: Pace,
-        unread: int,
+        before: TokenIds = (),
+        max_tokens: int,
+        pacer: PrefillPacer,
+        unread_tokens: int,
     ) -> None:
-        """``unread``: ids of the prompt that the slot does not hold, as far as is known."""
+        """``unread_tokens``: ids of the prompt that the slot does not hold, as far as is known."""
         self._client = client
-        self._pace = pace
-        self._unread = unread
+        self._pacer = pacer
+        self._unread_tokens = unread_tokens
         self._tokens = tokens
         self._settings = settings
         self._prompt = len(prompt)
         self._cached: int | None = None
         self.ids: list[int] = [*prompt, *before]
         self.written = len(before)
-        self.room = room
+        self.tokens_left = max_tokens
         """Tokens that may still be written."""
         self.reasoning = 0
         self.ended: str | None = None
@@ -69,31 +69,31 @@ class Answer:
             reasoning=self.reasoning,
         )
 
-    def force(self, ids: Sequence[int]) -> bool:
+    def append(self, ids: Sequence[int]) -> bool:
         """Put ids into the answer that the model is not asked for; False, and nothing done, where there is no room."""
-        if len(ids) > self.room:
+        if len(ids) > self.tokens_left:
             self.ended = "limit"
             return False
         self.ids.extend(ids)
         self.written += len(ids)
-        self.room -= len(ids)
+        self.tokens_left -= len(ids)
         return True
 
     @property
     def position(self) -> tuple[int, int, int]:
-        """Where the answer stands, for :meth:`back`."""
-        return len(self.ids), self.written, self.room
+        """Where the answer stands, for :meth:`roll_back`."""
+        return len(self.ids), self.written, self.tokens_left
 
-    def back(self, position: tuple[int, int, int]) -> None:
+    def roll_back(self, position: tuple[int, int, int]) -> None:
         """Forget what was written since; the answer counts as ended by the model."""
-        kept, self.written, self.room = position
+        kept, self.written, self.tokens_left = position
         del self.ids[kept:]
         self.ended = "eos"
 
-    def rewind(self) -> None:
+    def drop_stop_string(self) -> None:
         """Forget the ids that were drawn behind a stop string: something else is put in their place."""
         self.written -= self._dropped
-        self.room += self._dropped
+        self.tokens_left += self._dropped
         self._dropped = 0
 
     def close(self) -> None:
@@ -105,34 +105,34 @@ class Answer:
         self,
         *,
         grammar: str | None = None,
-        room: int | None = None,
+        max_tokens: int | None = None,
         stop: Sequence[str] = (),
         opening: Sequence[str] = (),
         **settings: object,
     ) -> AsyncGenerator[Progress | TextDelta, None]:
-        """Let the model go on, under a grammar or free, up to ``room`` tokens, its end or a stop string.
+        """Let the model go on, under a grammar or free, up to ``max_tokens`` tokens, its end or a stop string.
 
         ``opening`` are stop strings that count only where the text begins.
 
         The stop string and what stands behind it are not in the text, and not in ``ids``.
         """
         first, self.stopped_by = self.ended is None, None
-        cap = self.room if room is None else min(room, self.room)
+        cap = self.tokens_left if max_tokens is None else min(max_tokens, self.tokens_left)
         if cap <= 0:
             self.ended = "limit"
             return
         body = {**self._settings, **settings, "prompt": self.ids.copy(), "n_predict": cap}
         if grammar is not None:
             body["grammar"] = grammar
-        hold = Hold(stop, opening)
+        buffer = StopBuffer(stop, opening)
         begun = len(self.ids)
         counted = 0
-        silent: list[int] = []
-        reading = await self._pace.turn(self._unread if first else 0)
+        textless: list[int] = []
+        prefill = await self._pacer.acquire(self._unread_tokens if first else 0)
         self._stream = stream = self._client.complete(body)
         try:
             async for chunk in stream.chunks():
-                reading.begun()
+                prefill.started()
                 progress = chunk.prompt_progress
                 if progress is not None:
                     if first:
@@ -142,34 +142,34 @@ class Answer:
                 new = chunk.tokens_predicted - counted
                 counted = chunk.tokens_predicted
                 self.written += new
-                self.room -= new
+                self.tokens_left -= new
                 if chunk.stop:
                     if first and chunk.timings is not None:
                         self._cached = chunk.timings.cache_n
                     self.ended = chunk.stop_type
                     break
-                silent.extend(chunk.tokens if new <= len(chunk.tokens) else await self._ids(chunk, new))
+                textless.extend(chunk.tokens if new <= len(chunk.tokens) else await self._ids(chunk, new))
                 if not chunk.content:
                     continue  # an end token, or another control token: without text
                 delta = TextDelta(
                     text=chunk.content,
-                    tokens=tuple(silent),
+                    tokens=tuple(textless),
                     logprobs=tuple(_logprob(one) for one in chunk.completion_probabilities),
                 )
-                silent.clear()
-                for ready in hold.add(delta):
+                textless.clear()
+                for ready in buffer.add(delta):
                     self.ids.extend(ready.tokens)
                     yield ready
-                if hold.stopped_by is not None:
-                    self.ended, self.stopped_by = "stop", hold.stopped_by
+                if buffer.stopped_by is not None:
+                    self.ended, self.stopped_by = "stop", buffer.stopped_by
                     self._dropped = counted - (len(self.ids) - begun)
                     return
         finally:
             stream.close()
-            reading.begun()
-        if self.ended == "eos" and silent:
-            silent.pop()  # the template's mark for the end of a turn takes its place
-        for ready in hold.rest(tuple(silent)):
+            prefill.started()
+        if self.ended == "eos" and textless:
+            textless.pop()  # the template's mark for the end of a turn takes its place
+        for ready in buffer.flush(tuple(textless)):
             self.ids.extend(ready.tokens)
             yield ready
 
@@ -178,7 +178,7 @@ class Answer:
             total=self._prompt, done=min(done, self._prompt), cached=min(self._cached or 0, self._prompt)
         )
 
-    async def _ids(self, chunk: Chunk, new: int) -> Ids:
+    async def _ids(self, chunk: Chunk, new: int) -> TokenIds:
         """The ids of a chunk of ``new`` tokens that names fewer: the engine leaves out those that ended inside a character;
         their text tells them."""
         if not chunk.content:
@@ -187,7 +187,7 @@ class Answer:
         return found if len(found) == new else (*found[:-1], *chunk.tokens)
 
 
-class Hold:
+class StopBuffer:
     """Keeps back deltas that may be the beginning of a stop string."""
 
     def __init__(self, stop: Sequence[str], opening: Sequence[str] = ()) -> None:
@@ -215,12 +215,12 @@ class Hold:
         if found_at:
             end, self.stopped_by = min(found_at)
             return self._until(end)
-        return self._until(len(text) - longest_start(text, self._stop), whole=True)
+        return self._until(len(text) - longest_partial_match(text, self._stop), whole=True)
 
-    def rest(self, silent: Ids) -> list[TextDelta]:
-        """What is still held, at the end; ``silent`` are ids without text."""
+    def flush(self, textless: TokenIds) -> list[TextDelta]:
+        """What is still held, at the end; ``textless`` are ids without text."""
         held, self._held = self._held, []
-        return [*held, TextDelta(text="", tokens=silent)] if silent else held
+        return [*held, TextDelta(text="", tokens=textless)] if textless else held
 
     def _until(self, end: int, *, whole: bool = False) -> list[TextDelta]:
         """Deltas up to a position of the held text; the one across it is cut, or kept if ``whole``."""
@@ -240,7 +240,7 @@ class Hold:
         return ready
 
 
-def longest_start(text: str, marks: Sequence[str]) -> int:
+def longest_partial_match(text: str, marks: Sequence[str]) -> int:
     """Length of the longest end of ``text`` with which one of ``marks`` begins, whole marks apart."""
     return max(
         (
@@ -260,7 +260,7 @@ def _logprob(token: TokenLogprob) -> Logprob:
     return Logprob(token=token.token, logprob=token.logprob, bytes=token.bytes, top_logprobs=top)
 
 
-def cut_top(delta: TextDelta, count: int) -> TextDelta:
+def limit_top_logprobs(delta: TextDelta, count: int) -> TextDelta:
     """A delta with at most ``count`` alternatives at each position."""
     logprobs = tuple(
         msgspec.structs.replace(one, top_logprobs=one.top_logprobs[:count]) for one in delta.logprobs

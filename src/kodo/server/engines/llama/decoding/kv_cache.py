@@ -22,26 +22,26 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.llama.decoding.slots import common_prefix
-from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.decoding.slots import common_prefix_length
+from kodo.server.engines.llama.prompting.content import TokenIds
 
 KEY_FILE = "secret"
-ENOUGH_SHARE = 0.9
+MIN_COVERED_SHARE = 0.9
 """A saved state that covers this share of a prompt is left as it is."""
 _FINGERPRINT_BYTES = 2**20
 
 
-class Meta(Struct, frozen=True):
+class EntryMeta(Struct, frozen=True):
     """What a saved state holds. ``expires`` in seconds since the epoch."""
 
-    ids: Ids
+    ids: TokenIds
     expires: float
 
 
-_META = msgspec.msgpack.Decoder(Meta)
+_META = msgspec.msgpack.Decoder(EntryMeta)
 
 
-class Saves:
+class DiskKVCache:
     """The saved states of one model with one set of settings.
 
     ``folder`` is created at once, for this user only.
@@ -55,53 +55,53 @@ class Saves:
         folder: Path,
         identity: str,
         *,
-        quota: int,
-        minimum: int,
+        max_bytes: int,
+        min_tokens: int,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
-        self._quota = quota
-        self._minimum = minimum
+        self._max_bytes = max_bytes
+        self._min_tokens = min_tokens
         self._now = now
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._secret = _secret(folder / KEY_FILE) + identity.encode()
-        self._meta: dict[str, Meta | None] = {}
+        self._meta: dict[str, EntryMeta | None] = {}
         self.prune()
 
-    def name(self, owner: str, key: str) -> str:
+    def entry_name(self, owner: str, key: str) -> str:
         """The name of an owner's state under a key."""
-        said = msgspec.msgpack.encode((owner, key))
-        return hmac.new(self._secret, said, hashlib.sha256).hexdigest()[:40]
+        identity_bytes = msgspec.msgpack.encode((owner, key))
+        return hmac.new(self._secret, identity_bytes, hashlib.sha256).hexdigest()[:40]
 
-    def find(self, name: str, ids: Ids) -> Ids:
+    def find(self, name: str, ids: TokenIds) -> TokenIds:
         """The ids of a saved state that begins as ``ids`` do, for long enough to be worth reading; else none."""
         meta = self._read(name)
         if meta is None or meta.expires < self._now():
             return ()
-        if common_prefix(meta.ids, ids) < min(self._minimum, len(ids) - 1):
+        if common_prefix_length(meta.ids, ids) < min(self._min_tokens, len(ids) - 1):
             return ()
         with suppress(OSError):
             os.utime(self._state(name))
         return meta.ids
 
-    def wants(self, name: str, ids: Ids) -> bool:
+    def should_save(self, name: str, ids: TokenIds) -> bool:
         """Whether a state of these ids should be saved: it is long enough, and not there already."""
-        if self._quota <= 0 or len(ids) < self._minimum:
+        if self._max_bytes <= 0 or len(ids) < self._min_tokens:
             return False
         meta = self._read(name)
         if meta is None or meta.expires < self._now():
             return True
-        return common_prefix(meta.ids, ids) < ENOUGH_SHARE * len(ids)
+        return common_prefix_length(meta.ids, ids) < MIN_COVERED_SHARE * len(ids)
 
-    def begin(self, name: str) -> str:
+    def begin_save(self, name: str) -> str:
         """Before the engine writes: the old state no longer counts. Returns the file for the engine."""
         self._meta[name] = None
         (self.folder / f"{name}.meta").unlink(missing_ok=True)
         return f"{name}.kv"
 
-    def done(self, name: str, ids: Ids, seconds: float) -> bool:
+    def commit_save(self, name: str, ids: TokenIds, seconds: float) -> bool:
         """The engine has written: from here on the state counts, if the quota allows. Returns whether it does."""
-        meta = Meta(ids=ids, expires=self._now() + seconds)
+        meta = EntryMeta(ids=ids, expires=self._now() + seconds)
         new = self.folder / f"{name}.new"
         new.write_bytes(msgspec.msgpack.encode(meta))
         new.replace(self.folder / f"{name}.meta")
@@ -109,7 +109,7 @@ class Saves:
         self.prune()
         return self._state(name).exists()
 
-    def drop(self, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Remove a state."""
         self._meta[name] = None
         (self.folder / f"{name}.meta").unlink(missing_ok=True)
@@ -121,21 +121,21 @@ class Saves:
         for state in self.folder.glob("*.kv"):
             meta = self._read(state.stem)
             if meta is None or meta.expires < self._now():
-                self.drop(state.stem)
+                self.remove(state.stem)
                 continue
             found = state.stat()
             states.append((found.st_mtime, found.st_size, state.stem))
         total = sum(size for _, size, _ in states)
         for _, size, name in sorted(states):
-            if total <= self._quota:
+            if total <= self._max_bytes:
                 break
-            self.drop(name)
+            self.remove(name)
             total -= size
 
     def _state(self, name: str) -> Path:
         return self.folder / f"{name}.kv"
 
-    def _read(self, name: str) -> Meta | None:
+    def _read(self, name: str) -> EntryMeta | None:
         if name not in self._meta:
             try:
                 self._meta[name] = _META.decode((self.folder / f"{name}.meta").read_bytes())
@@ -144,7 +144,7 @@ class Saves:
         return self._meta[name]
 
 
-def fingerprint(model: Path) -> str:
+def model_fingerprint(model: Path) -> str:
     """What tells one model file from another: its size, and a hash of its beginning and end."""
     size = model.stat().st_size
     digest = hashlib.sha256()

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.prompting.content import TokenIds
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Slot:
     id: int
     owner: str | None = None
     key: str | None = None
-    ids: Ids = ()
+    ids: TokenIds = ()
     used: int = 0
     busy: bool = False
 
@@ -55,7 +55,7 @@ class Slots:
             slot.owner, slot.key, slot.ids = None, None, ()
 
     @asynccontextmanager
-    async def take(self, owner: str, key: str | None, ids: Ids) -> AsyncIterator[Slot]:
+    async def take(self, owner: str, key: str | None, ids: TokenIds) -> AsyncIterator[Slot]:
         """A free slot, waited for in the order of asking."""
         self.waiting += 1
         try:
@@ -72,7 +72,7 @@ class Slots:
             slot.busy = False
             self._free.release()
 
-    def _choose(self, owner: str, key: str | None, ids: Ids) -> Slot:
+    def _choose(self, owner: str, key: str | None, ids: TokenIds) -> Slot:
         """The best of the free slots: longest common prefix, then an empty one, then the least recently used.
 
         A slot that holds much else under a key of its own is spared while another will do.
@@ -81,7 +81,7 @@ class Slots:
         best, prefix = None, 0
         for slot in free:
             if slot.owner == owner and slot.key == key:
-                common = common_prefix(slot.ids, ids)
+                common = common_prefix_length(slot.ids, ids)
                 if common > prefix and 2 * common >= min(len(slot.ids), len(ids)):
                     best, prefix = slot, common
         if best is not None:
@@ -89,7 +89,7 @@ class Slots:
         return min(free, key=lambda slot: (slot.owner is not None, slot.key is not None, slot.used))
 
 
-def common_prefix(one: Ids, other: Ids) -> int:
+def common_prefix_length(one: TokenIds, other: TokenIds) -> int:
     """How many ids two prompts have in common at their start."""
     limit = min(len(one), len(other))
     if one[:limit] == other[:limit]:

@@ -17,15 +17,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from kodo.server.engines.llama.decoding.answer import Answer, cut_top
+from kodo.server.engines.llama.decoding.answer import Answer, limit_top_logprobs
 from kodo.server.engines.llama.prompting import reasoning
-from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.prompting.content import TokenIds
 from kodo.server.engines.llama.prompting.template import TokenCache
-from kodo.server.engines.llama.prompting.tool_call_format import OWN, Frame, full_name
-from kodo.server.engines.llama.tools.call_dedup import Repeats
-from kodo.server.engines.llama.tools.structured import Grammars, fits
-from kodo.server.engines.llama.tools.tool_ranking import unsaid
-from kodo.server.engines.llama.tools.tools import Offer
+from kodo.server.engines.llama.prompting.tool_call_format import HERMES, ToolCallFormat, qualified_name
+from kodo.server.engines.llama.tools.call_dedup import CallDedup
+from kodo.server.engines.llama.tools.structured import Grammars, matches_schema
+from kodo.server.engines.llama.tools.tool_ranking import has_unused_words
+from kodo.server.engines.llama.tools.tools import OfferedTool
 from kodo.server.lifecycle.errors import EngineFailed
 from kodo.server.lifecycle.ports import (
     CallDelta,
@@ -38,87 +38,87 @@ from kodo.server.lifecycle.ports import (
     TextDelta,
 )
 
-NAME_ROOM = 64
+MAX_NAME_TOKENS = 64
 """Tokens of a tool's name at most."""
 MAX_CALLS = 16
 """Calls in one turn at most."""
 
 
-class Plan(Struct, frozen=True):
+class TurnPlan(Struct, frozen=True):
     """A prompt in the engine's form, and what its turn may do."""
 
-    ids: Ids
-    offers: tuple[Offer, ...] = ()
+    ids: TokenIds
+    tools: tuple[OfferedTool, ...] = ()
     """Tools that may be called."""
-    calls: tuple[Offer, ...] = ()
+    required_tools: tuple[OfferedTool, ...] = ()
     """Not empty: the turn is a call of one of these."""
-    more: tuple[Offer, ...] = ()
+    further_tools: tuple[OfferedTool, ...] = ()
     """Of which further calls may be made in the same turn."""
-    frame: Frame = OWN
+    call_format: ToolCallFormat = HERMES
     """How calls are written."""
     question: str | None = None
     """Not None: a further call of the same tool must take up something in it that no earlier one did."""
     grammar: str | None = None
     schema: dict[str, Any] | None = None
     """Of the format that text must have."""
-    thinks: bool = False
-    inside: bool = False
+    reasons: bool = False
+    starts_in_reasoning: bool = False
     """The prompt has opened the reasoning already."""
 
     @property
-    def steady(self) -> bool:
+    def is_resumable(self) -> bool:
         """Whether the answer is free text, which goes on from any of its ids; else it is repeated from its seed."""
-        return self.grammar is None and not self.calls
+        return self.grammar is None and not self.required_tools
 
 
-class Turn:
+class TurnDecoder:
     """One turn of one answer."""
 
     def __init__(
-        self, plan: Plan, prompt: Prompt, answer: Answer, tokens: TokenCache, grammars: Grammars
+        self, plan: TurnPlan, prompt: Prompt, answer: Answer, tokens: TokenCache, grammars: Grammars
     ) -> None:
         self._plan = plan
         self._prompt = prompt
         self._answer = answer
         self._tokens = tokens
         self._grammars = grammars
-        self._frame = plan.frame
-        self._repeats = Repeats(plan.question)
-        self._thinking = plan.inside
+        self._call_format = plan.call_format
+        self._dedup = CallDedup(plan.question)
+        self._thinking = plan.starts_in_reasoning
 
     async def events(self, *, begun: Sequence[EngineEvent] = ()) -> AsyncGenerator[EngineEvent, None]:
         """The turn's events, the last of them ``Finished``. ``begun``: the free text it goes on from."""
         phases: AsyncGenerator[EngineEvent, None]
-        if self._plan.calls:
-            phases = self._calls(self._plan.calls)
+        if self._plan.required_tools:
+            phases = self._write_calls(self._plan.required_tools)
         elif self._plan.grammar is not None:
-            phases = self._formatted()
+            phases = self._constrained_text()
         else:
-            phases = self._free(begun)
+            phases = self._free_text(begun)
         async for event in phases:
             yield event
-        if self._plan.offers and self._answer.stopped_by == self._frame.mark:
-            self._answer.rewind()
-            async for event in self._calls(self._plan.offers):
+        if self._plan.tools and self._answer.stopped_by == self._call_format.trigger:
+            self._answer.drop_stop_string()
+            async for event in self._write_calls(self._plan.tools):
                 yield event
         reason = "length" if self._answer.ended == "limit" else "stop"
         yield Finished(reason=reason, usage=self._answer.usage)
 
     # --- text ---
 
-    def _free(self, begun: Sequence[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:
-        marks = (self._frame.mark,) if self._plan.offers else ()
-        opening = marks if self._frame.opening else ()
-        marks = () if self._frame.opening else marks
+    def _free_text(self, begun: Sequence[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:
+        marks = (self._call_format.trigger,) if self._plan.tools else ()
+        opening = marks if self._call_format.trigger_at_start else ()
+        marks = () if self._call_format.trigger_at_start else marks
         text = self._text(stop=(*self._prompt.sampling.stop, *marks), opening=opening)
-        return self._divided(text, begun) if self._plan.thinks else text
+        return self._split_reasoning(text, begun) if self._plan.reasons else text
 
-    async def _divided(
+    async def _split_reasoning(
         self, text: AsyncGenerator[Progress | TextDelta, None], begun: Sequence[EngineEvent]
     ) -> AsyncGenerator[EngineEvent, None]:
         """Text in which reasoning stands between its marks."""
-        thinking = isinstance(begun[-1], ReasoningDelta) if begun else self._plan.inside
-        splitter = reasoning.Splitter(inside=thinking, begun=bool(begun))
+        thinking = isinstance(begun[-1], ReasoningDelta) if begun else self._plan.starts_in_reasoning
+        splitter = reasoning.ReasoningSplitter(inside=thinking, begun=bool(begun))
         before = sum(len(event.tokens) for event in begun if isinstance(event, ReasoningDelta))
         self._answer.reasoning = before
         async for event in text:
@@ -128,131 +128,137 @@ class Turn:
             for part in splitter.add(event):
                 yield part
             self._answer.reasoning = before + splitter.tokens
-        for part in splitter.rest():
+        for part in splitter.flush():
             yield part
         self._answer.reasoning = before + splitter.tokens
         self._thinking = splitter.inside
 
-    async def _formatted(self) -> AsyncGenerator[EngineEvent, None]:
-        if self._plan.inside:
-            async for event in self._thought():
+    async def _constrained_text(self) -> AsyncGenerator[EngineEvent, None]:
+        if self._plan.starts_in_reasoning:
+            async for event in self._opened_reasoning():
                 yield event
         text: list[str] = []
         async for event in self._text(grammar=self._plan.grammar):
             if isinstance(event, TextDelta):
                 text.append(event.text)
             yield event
-        self._check("".join(text), self._plan.grammar, self._plan.schema)
+        self._verify("".join(text), self._plan.grammar, self._plan.schema)
 
-    async def _thought(self) -> AsyncGenerator[EngineEvent, None]:
+    async def _opened_reasoning(self) -> AsyncGenerator[EngineEvent, None]:
         """The reasoning that the prompt has opened, up to its end mark, which is put in."""
-        async for event in self._answer.write(stop=(reasoning.CLOSE,), preserved_tokens=[reasoning.CLOSE]):
+        async for event in self._answer.write(
+            stop=(reasoning.CLOSE_TAG,), preserved_tokens=[reasoning.CLOSE_TAG]
+        ):
             if isinstance(event, Progress):
                 yield event
             else:
                 self._answer.reasoning += len(event.tokens)
                 yield ReasoningDelta(text=event.text, tokens=event.tokens)
-        self._answer.rewind()
+        self._answer.drop_stop_string()
         if self._answer.ended != "limit":
-            self._answer.force(await self._tokens.special(reasoning.CLOSE + "\n\n"))
+            self._answer.append(await self._tokens.special(reasoning.CLOSE_TAG + "\n\n"))
 
     def _text(
         self, *, grammar: str | None = None, stop: Sequence[str] = (), opening: Sequence[str] = ()
     ) -> AsyncGenerator[Progress | TextDelta, None]:
         top = self._prompt.sampling.top_logprobs
         settings: dict[str, Any] = {} if top is None else {"n_probs": max(top, 1)}
-        thinking = (reasoning.OPEN, reasoning.CLOSE) if self._plan.thinks else ()
+        thinking = (reasoning.OPEN_TAG, reasoning.CLOSE_TAG) if self._plan.reasons else ()
         if grammar is None:  # marks that are control tokens would not be in the text otherwise
             settings["preserved_tokens"] = [*stop, *opening, *thinking]
         text = self._answer.write(grammar=grammar, stop=stop, opening=opening, **settings)
-        return text if top is None else _cut(text, top)
+        return text if top is None else _limit_top_logprobs(text, top)
 
-    def _check(self, text: str, grammar: str | None, schema: dict[str, Any] | None) -> None:
+    def _verify(self, text: str, grammar: str | None, schema: dict[str, Any] | None) -> None:
         """The engine lets a model go free where a grammar fails in the middle; nobody must take that for an answer."""
         cut = self._answer.ended == "limit"
-        if grammar is not None and not self._grammars.holds(grammar, text):
+        if grammar is not None and not self._grammars.accepts_prefix(grammar, text):
             raise EngineFailed("The model's answer does not fit its grammar, although it was held to it.")
-        if schema is not None and not cut and not fits(text, schema):
+        if schema is not None and not cut and not matches_schema(text, schema):
             raise EngineFailed("The model's answer does not fit its schema, although it was held to it.")
 
     # --- calls ---
 
-    async def _calls(self, offers: Sequence[Offer]) -> AsyncGenerator[EngineEvent, None]:
-        frame, answer = self._frame, self._answer
+    async def _write_calls(self, offers: Sequence[OfferedTool]) -> AsyncGenerator[EngineEvent, None]:
+        call_format, answer = self._call_format, self._answer
         begun = len(answer.ids)
         if self._thinking:  # a call is not made in mid-thought
-            answer.force(await self._tokens.special(f"\n{reasoning.CLOSE}\n\n"))
+            answer.append(await self._tokens.special(f"\n{reasoning.CLOSE_TAG}\n\n"))
         first = True
         while True:
             before = answer.position
-            start = frame.open if first else frame.more or ""
-            async for event in self._call(offers, start, begun, first=first):
+            start = call_format.prefix if first else call_format.next_call or ""
+            async for event in self._write_call(offers, start, begun, first=first):
                 yield event
-            if self._repeats.refused:
-                answer.back(before)
+            if self._dedup.last_refused:
+                answer.roll_back(before)
                 break
             if answer.ended == "limit":
                 return
-            offers = [offer for offer in self._plan.more if self._worth(offer)]
+            offers = [offer for offer in self._plan.further_tools if self._may_add_new(offer)]
             first, begun = False, len(answer.ids)
-            again = self._prompt.parallel_tool_calls and len(self._repeats.made) < MAX_CALLS
-            if frame.more is None or not offers or not again or not await self._one_more():
+            again = self._prompt.parallel_tool_calls and len(self._dedup.calls) < MAX_CALLS
+            if call_format.next_call is None or not offers or not again or not await self._wants_another():
                 break
-        last = await self._tokens.special(frame.last)
-        if last and answer.force(last):
+        last = await self._tokens.special(call_format.closing)
+        if last and answer.append(last):
             yield CallDelta(text="", tokens=last)
 
-    async def _call(
-        self, offers: Sequence[Offer], start: str, begun: int, *, first: bool
+    async def _write_call(
+        self, offers: Sequence[OfferedTool], start: str, begun: int, *, first: bool
     ) -> AsyncGenerator[EngineEvent, None]:
         """One call. A further one of the same tool is told when it is whole, and not at all if it says nothing new."""
         held: list[EngineEvent] = []
         again = False
         arguments: list[str] = []
         title = ""
-        async for event in self._written(offers, start, begun):
+        async for event in self._stream_call(offers, start, begun):
             if isinstance(event, CallStart):
-                title = full_name(event.name, event.namespace)
-                again = not first and bool(self._repeats.of(title))
+                title = qualified_name(event.name, event.namespace)
+                again = not first and bool(self._dedup.arguments_of(title))
             elif isinstance(event, CallDelta):
                 arguments.append(event.text)
             if again:
                 held.append(event)
             else:
                 yield event
-        if title and self._repeats.add(title, "".join(arguments)):
+        if title and self._dedup.add(title, "".join(arguments)):
             for event in held:
                 yield event
 
-    async def _written(
-        self, offers: Sequence[Offer], start: str, begun: int
+    async def _stream_call(
+        self, offers: Sequence[OfferedTool], start: str, begun: int
     ) -> AsyncGenerator[EngineEvent, None]:
         """One call as it is written; ``begun`` is where its ids begin."""
-        answer, frame = self._answer, self._frame
+        answer, call_format = self._answer, self._call_format
         offer = offers[0]
-        if not answer.force(await self._tokens.special(start)):
+        if not answer.append(await self._tokens.special(start)):
             return
         if len(offers) > 1:
             name: list[str] = []
             close = (
-                "" if frame.middle[:1] in "<[" else frame.middle[:1]
+                "" if call_format.separator[:1] in "<[" else call_format.separator[:1]
             )  # a mark is no text: the model just ends
-            names = " | ".join(json.dumps(one.title + close) for one in offers)
-            async for event in answer.write(grammar=f"%llguidance {{}}\nstart: {names}", room=NAME_ROOM):
+            names = " | ".join(json.dumps(one.qualified_name + close) for one in offers)
+            async for event in answer.write(
+                grammar=f"%llguidance {{}}\nstart: {names}", max_tokens=MAX_NAME_TOKENS
+            ):
                 if isinstance(event, TextDelta):
                     name.append(event.text)
                 else:
                     yield event
-            found = [one for one in offers if one.title + close == "".join(name)]
+            found = [one for one in offers if one.qualified_name + close == "".join(name)]
             if not found:
                 answer.ended = "limit"
                 return
-            offer, middle = found[0], frame.middle.removeprefix(close)
+            offer, middle = found[0], call_format.separator.removeprefix(close)
         else:
-            middle, owner = frame.middle, self._prompt.cache.owner
-            if not answer.force((await self._tokens.plain(owner, (offer.title,)))[offer.title]):
+            middle, owner = call_format.separator, self._prompt.cache.owner
+            if not answer.append(
+                (await self._tokens.plain(owner, (offer.qualified_name,)))[offer.qualified_name]
+            ):
                 return
-        if not answer.force(await self._tokens.special(middle)):
+        if not answer.append(await self._tokens.special(middle)):
             return
         call = CallStart(
             call_id=f"call_{secrets.token_hex(12)}",
@@ -263,51 +269,51 @@ class Turn:
         )
         yield call
         arguments: list[str] = []
-        stop = () if offer.grammar is not None else (frame.end,)
+        stop = () if offer.grammar is not None else (call_format.suffix,)
         async for event in answer.write(grammar=offer.grammar, stop=stop):
             if isinstance(event, TextDelta):
                 arguments.append(event.text)
                 yield CallDelta(text=event.text, tokens=event.tokens)
             else:
                 yield event
-        self._check("".join(arguments), offer.grammar, offer.schema)
+        self._verify("".join(arguments), offer.grammar, offer.schema)
         if answer.ended == "limit":
             return
-        answer.rewind()
-        end = await self._tokens.special(frame.ending(call.call_id))
-        if answer.force(end):
+        answer.drop_stop_string()
+        end = await self._tokens.special(call_format.suffix_of(call.call_id))
+        if answer.append(end):
             yield CallDelta(text="", tokens=end)
 
-    def _worth(self, offer: Offer) -> bool:
+    def _may_add_new(self, offer: OfferedTool) -> bool:
         """Whether a further call of this tool could say anything new: a small model is not asked in vain."""
-        said, question = self._repeats.of(offer.title), self._plan.question
-        return question is None or not said or unsaid(question, offer, said)
+        said, question = self._dedup.arguments_of(offer.qualified_name), self._plan.question
+        return question is None or not said or has_unused_words(question, offer, said)
 
-    async def _one_more(self) -> bool:
+    async def _wants_another(self) -> bool:
         """One step: another call, or the end of the turn. Constrained to these two, where a grammar can say them."""
-        answer, frame = self._answer, self._frame
-        more = frame.more or ""
+        answer, call_format = self._answer, self._call_format
+        more = call_format.next_call or ""
         before = answer.position
-        if frame.marked:
+        if call_format.control_separated:
             drawn: list[int] = []
-            async for event in answer.write(room=1):
+            async for event in answer.write(max_tokens=1):
                 if isinstance(event, TextDelta):
                     drawn.extend(event.tokens)
-            answer.back(before)
+            answer.roll_back(before)
             return drawn[:1] == [*(await self._tokens.special(more))[:1]]
-        other = f" | {json.dumps(frame.last)}" if frame.last else ""
+        other = f" | {json.dumps(call_format.closing)}" if call_format.closing else ""
         grammar = f"%llguidance {{}}\nstart: ({json.dumps(more)}{other}){'' if other else '?'}"
-        async for event in answer.write(grammar=grammar, room=NAME_ROOM):
+        async for event in answer.write(grammar=grammar, max_tokens=MAX_NAME_TOKENS):
             if isinstance(event, TextDelta) and event.text:
                 answer.close()
-                answer.back(before)  # what was drawn is put in anew, as its own ids
+                answer.roll_back(before)  # what was drawn is put in anew, as its own ids
                 return more.startswith(event.text)
         return False
 
 
-async def _cut(
+async def _limit_top_logprobs(
     text: AsyncGenerator[Progress | TextDelta, None], top: int
 ) -> AsyncGenerator[Progress | TextDelta, None]:
     """Text with at most ``top`` alternatives at each position."""
     async for event in text:
-        yield cut_top(event, top) if isinstance(event, TextDelta) else event
+        yield limit_top_logprobs(event, top) if isinstance(event, TextDelta) else event

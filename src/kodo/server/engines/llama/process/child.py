@@ -5,7 +5,7 @@ in one line of JSON whether the model is loaded, and lives until its stdin ends,
 or dies. Bad input can bring the C++ inside down; that is why it is a process, and why nothing else lives in it.
 
 The line on stdin: ``model`` (path), ``socket`` (path in a private folder), ``key``, ``threads``, ``parallel``,
-``batch``, ``context`` (tokens a slot), ``saves`` (folder for saved slots, ends in ``/``; or null), ``embedding`` (bool).
+``batch``, ``context`` (tokens a slot), ``kv_cache_dir`` (folder for saved slots, ends in ``/``; or null), ``embedding`` (bool).
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ text with std::regex, which takes a stack frame of some 400 bytes for each chara
 usual 8 MiB, and that ends the process with every answer in it."""
 
 
-def _silence() -> int:
-    """Send stdout and stderr of this process, C++ included, nowhere; returns a descriptor of the real stdout."""
-    voice = os.dup(1)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    return voice
+def _redirect_output() -> int:
+    """Send stdout and stderr of this process, C++ included, null_device; returns a descriptor of the real stdout."""
+    real_stdout = os.dup(1)
+    null_device = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null_device, 1)
+    os.dup2(null_device, 2)
+    return real_stdout
 
 
-def _deepen_stacks() -> None:
+def _raise_stack_size() -> None:
     """Give threads that are started from here on STACK_BYTES each; nothing where the C library has no such call."""
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "pthread_setattr_default_np"):  # glibc's own; elsewhere the usual stacks stay
@@ -74,8 +74,8 @@ def _load(config: dict[str, Any]) -> Any:
     params.ctx_shift = False
     params.cache_ram_mib = 0
     params.slot_prompt_similarity = 0.0
-    if config.get("saves"):
-        params.slot_save_path = config["saves"]
+    if config.get("kv_cache_dir"):
+        params.slot_save_path = config["kv_cache_dir"]
     if config.get("embedding"):
         params.embedding = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
@@ -90,8 +90,8 @@ def _load(config: dict[str, Any]) -> Any:
 def main() -> None:
     """Load, report, and wait for the end of stdin."""
     os.umask(0o077)  # saved state is its owner's alone
-    voice = _silence()
-    _deepen_stacks()
+    real_stdout = _redirect_output()
+    _raise_stack_size()
     config = json.loads(sys.stdin.buffer.readline())
     try:
         server = _load(config)
@@ -100,7 +100,7 @@ def main() -> None:
         report: dict[str, Any] = {"error": f"the model could not be loaded: {reason}"}
     else:
         report = {"ready": True}
-    os.write(voice, json.dumps(report).encode() + b"\n")
+    os.write(real_stdout, json.dumps(report).encode() + b"\n")
     if "error" in report:
         raise SystemExit(1)
     while sys.stdin.buffer.read(4096):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.llama.process.http import Broken, Closed, Exchange
+from kodo.server.engines.llama.process.http import ChannelClosed, ConnectionBroken, Exchange
 from kodo.server.engines.llama.process.supervisor import Supervisor
 from kodo.server.lifecycle.errors import (
     ContextLengthExceeded,
@@ -24,11 +24,11 @@ from kodo.server.lifecycle.errors import (
     ServiceError,
 )
 
-CONNECT_ATTEMPTS = 40
+MAX_CONNECT_ATTEMPTS = 40
 CONNECT_PAUSE_SECONDS = 0.05
-LONGEST_TEXT = 1_000_000
+MAX_TEXT_CHARACTERS = 1_000_000
 """Characters of one text that is tokenised; see ``STACK_BYTES`` of the child, which does not hold for 2,000,000."""
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class TopToken(Struct, frozen=True):
@@ -88,7 +88,7 @@ class _Rendered(Struct, frozen=True):
     prompt: str
 
 
-class Slot(Struct, frozen=True):
+class SlotInfo(Struct, frozen=True):
     """One slot's size in tokens."""
 
     id: int
@@ -117,7 +117,7 @@ class Props(Struct, frozen=True):
     eos_token: str = ""
 
 
-class _Saved(Struct, frozen=True):
+class _SlotFile(Struct, frozen=True):
     n_saved: int = 0
     n_restored: int = 0
 
@@ -139,7 +139,7 @@ class _Embeddings(Struct, frozen=True):
 _CHUNK = msgspec.json.Decoder(Chunk)
 
 
-def translate(status: int, body: bytes) -> ServiceError:
+def translate_error(status: int, body: bytes) -> ServiceError:
     """The engine's error as one of kodo's. Its own words stay out: they may hold paths, or parts of the prompt."""
     try:
         error = msgspec.json.decode(body).get("error", {})
@@ -171,8 +171,8 @@ class Completion:
     ``InvalidRequest``, ``ContextLengthExceeded`` and ``EngineUnavailable``.
     """
 
-    def __init__(self, opening: Coroutine[Any, Any, Exchange]) -> None:
-        self._opening = opening
+    def __init__(self, request: Coroutine[Any, Any, Exchange]) -> None:
+        self._request = request
         self._exchange: Exchange | None = None
 
     def close(self) -> None:
@@ -182,17 +182,17 @@ class Completion:
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """The events. To be called once."""
-        self._exchange = exchange = await self._opening
+        self._exchange = exchange = await self._request
         try:
             if exchange.status != 200:
-                raise translate(exchange.status, await exchange.read())
+                raise translate_error(exchange.status, await exchange.read())
             pending = b""
-            async for data in exchange.pieces():
+            async for data in exchange.iter_body():
                 *events, pending = (pending + data).split(b"\n\n")
                 for event in events:
-                    yield _chunk(event)
+                    yield _decode_chunk(event)
             raise EngineFailed("The engine's process ended in the middle of an answer.")
-        except Broken as error:
+        except ConnectionBroken as error:
             raise EngineFailed("The engine's process ended in the middle of an answer.") from error
         finally:
             exchange.close()
@@ -203,7 +203,7 @@ class ChildClient:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
-        self._end: int | None = None
+        self._eos: int | None = None
 
     async def _open(self, method: str, path: str, body: object = None) -> Exchange:
         """Send a request to a child that is up, waiting for one that is just being restarted.
@@ -216,19 +216,19 @@ class ChildClient:
             EngineFailed: it ended before it answered.
         """
         data = None if body is None else msgspec.json.encode(body)
-        lost = 0
-        for _ in range(CONNECT_ATTEMPTS):
+        failures = 0
+        for _ in range(MAX_CONNECT_ATTEMPTS):
             channel = await self._supervisor.channel()
             try:
-                return await channel.ask(method, path, data)
+                return await channel.request(method, path, data)
             except OSError:
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)  # gone; the supervisor learns of it in a moment
-            except Broken as error:
-                lost += 1
-                if lost > 1:
+            except ConnectionBroken as error:
+                failures += 1
+                if failures > 1:
                     raise EngineFailed("The engine's process ended before it answered.") from error
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)
-            except Closed as error:
+            except ChannelClosed as error:
                 raise EngineUnavailable("The engine is being stopped.") from error
         raise EngineUnavailable("The engine is not available: its process cannot be reached.")
 
@@ -237,15 +237,15 @@ class ChildClient:
         exchange = await self._open(method, path, body)
         try:
             return exchange.status, await exchange.read()
-        except Broken as error:
+        except ConnectionBroken as error:
             raise EngineFailed("The engine's process ended before it answered.") from error
         finally:
             exchange.close()
 
-    async def _call(self, method: str, path: str, type_: type[_Answer], body: object = None) -> _Answer:
+    async def _call(self, method: str, path: str, type_: type[_Result], body: object = None) -> _Result:
         status, data = await self._exchange(method, path, body)
         if status != 200:
-            raise translate(status, data)
+            raise translate_error(status, data)
         return msgspec.json.decode(data, type=type_)
 
     def complete(self, body: dict[str, Any]) -> Completion:
@@ -256,25 +256,25 @@ class ChildClient:
         """Token ids of a text; ``special``: control tokens are recognised in it.
 
         Raises:
-            InvalidRequest: it has more than ``LONGEST_TEXT`` characters.
+            InvalidRequest: it has more than ``MAX_TEXT_CHARACTERS`` characters.
         """
         _check_length(text)
         body = {"content": text, "add_special": False, "parse_special": special}
         return (await self._call("POST", "/tokenize", _Tokens, body)).tokens
 
-    async def tokenize_each(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
+    async def tokenize_batch(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Token ids of texts, none of them a control token, in one request.
 
         The engine joins what it is given; the model's end token, which plain text cannot give, is put between.
 
         Raises:
-            InvalidRequest: one has more than ``LONGEST_TEXT`` characters.
+            InvalidRequest: one has more than ``MAX_TEXT_CHARACTERS`` characters.
         """
         if not texts:
             return []
         for text in texts:
             _check_length(text)
-        mark = await self._end_token()
+        mark = await self._eos_token()
         content: list[str | int] = []
         for text in texts:
             content += [text, mark]
@@ -290,10 +290,10 @@ class ChildClient:
             raise EngineFailed("The engine could not tokenise the prompt.")
         return result
 
-    async def _end_token(self) -> int:
-        if self._end is None:
-            (self._end,) = await self.tokenize((await self.props()).eos_token, special=True)
-        return self._end
+    async def _eos_token(self) -> int:
+        if self._eos is None:
+            (self._eos,) = await self.tokenize((await self.props()).eos_token, special=True)
+        return self._eos
 
     async def render(self, body: dict[str, Any]) -> str:
         """The model's chat template over ``messages`` (and ``tools``).
@@ -305,16 +305,16 @@ class ChildClient:
         if status in (400, 500):  # what a template raises comes as either, as its words have it
             raise InvalidRequest("This model's chat template cannot render these messages.", param="input")
         if status != 200:
-            raise translate(status, data)
+            raise translate_error(status, data)
         return msgspec.json.decode(data, type=_Rendered).prompt
 
     async def props(self) -> Props:
         """The model's chat template and end token."""
         return await self._call("GET", "/props", Props)
 
-    async def slots(self) -> list[Slot]:
+    async def slots(self) -> list[SlotInfo]:
         """The slots, with their size."""
-        return await self._call("GET", "/slots", list[Slot])
+        return await self._call("GET", "/slots", list[SlotInfo])
 
     async def trained_context(self) -> int:
         """Tokens of context that the model was trained for; 0 if it does not say."""
@@ -323,12 +323,12 @@ class ChildClient:
 
     async def save_slot(self, slot: int, file: str) -> int:
         """Write a slot's state to a file of the saves folder; returns its tokens."""
-        return (await self._call("POST", f"/slots/{slot}?action=save", _Saved, {"filename": file})).n_saved
+        return (await self._call("POST", f"/slots/{slot}?action=save", _SlotFile, {"filename": file})).n_saved
 
     async def restore_slot(self, slot: int, file: str) -> int:
         """Read a slot's state from a file of the saves folder; returns its tokens."""
         return (
-            await self._call("POST", f"/slots/{slot}?action=restore", _Saved, {"filename": file})
+            await self._call("POST", f"/slots/{slot}?action=restore", _SlotFile, {"filename": file})
         ).n_restored
 
     async def embed(self, texts: Sequence[str]) -> tuple[list[tuple[float, ...]], int]:
@@ -339,19 +339,19 @@ class ChildClient:
 
 
 def _check_length(text: str) -> None:
-    if len(text) > LONGEST_TEXT:
+    if len(text) > MAX_TEXT_CHARACTERS:
         raise InvalidRequest(
-            f"The input has a text of {len(text):,} characters; a model on this machine takes at most {LONGEST_TEXT:,}.",
+            f"The input has a text of {len(text):,} characters; a model on this machine takes at most {MAX_TEXT_CHARACTERS:,}.",
             param="input",
             code="string_above_max_length",
         )
 
 
-def _chunk(event: bytes) -> Chunk:
+def _decode_chunk(event: bytes) -> Chunk:
     """Decode one server-sent event; an error in it is raised."""
     if event.startswith(b"data: "):
         chunk = _CHUNK.decode(event[6:])
         if chunk.error is None:
             return chunk
-    error = translate(500, event.partition(b": ")[2])
+    error = translate_error(500, event.partition(b": ")[2])
     raise error if isinstance(error, ContextLengthExceeded | Overloaded) else EngineFailed(error.message)

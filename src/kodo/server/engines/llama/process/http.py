@@ -15,48 +15,48 @@ from typing import cast
 import httptools
 
 
-class Broken(Exception):
+class ConnectionBroken(Exception):
     """The connection ended before the answer did."""
 
 
-class Closed(Exception):
+class ChannelClosed(Exception):
     """The channel was closed."""
 
 
 class Exchange(asyncio.Protocol):
-    """One request's answer. Read it once: :meth:`head`, then :meth:`pieces` or :meth:`read`; then :meth:`close`."""
+    """One request's answer. Read it once: :meth:`head`, then :meth:`iter_body` or :meth:`read`; then :meth:`close`."""
 
     def __init__(self, others: set[Exchange]) -> None:
         """``others``: those that are open, of which this is one while it is."""
         self.status = 0
-        self._others = others
+        self._open_exchanges = others
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._body: list[bytes] = []
-        self._whole = False
+        self._complete = False
         self._broken = False
-        self._news: asyncio.Future[None] | None = None
+        self._data_arrived: asyncio.Future[None] | None = None
 
     async def head(self) -> int:
-        """The status. Raises :class:`Broken`."""
+        """The status. Raises :class:`ConnectionBroken`."""
         while not self.status:
-            await self._more()
+            await self._wait_for_data()
         return self.status
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
-        """The body, what is there at once in one piece. Raises :class:`Broken`."""
+    async def iter_body(self) -> AsyncGenerator[bytes, None]:
+        """The body, what is there at once in one piece. Raises :class:`ConnectionBroken`."""
         while True:
             if self._body:
                 body, self._body = self._body, []
                 yield body[0] if len(body) == 1 else b"".join(body)
-            elif self._whole:
+            elif self._complete:
                 return
             else:
-                await self._more()
+                await self._wait_for_data()
 
     async def read(self) -> bytes:
-        """The whole body. Raises :class:`Broken`."""
-        return b"".join([piece async for piece in self.pieces()])
+        """The whole body. Raises :class:`ConnectionBroken`."""
+        return b"".join([piece async for piece in self.iter_body()])
 
     def send(self, request: bytes) -> None:
         """Write the request."""
@@ -68,18 +68,18 @@ class Exchange(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def _more(self) -> None:
+    async def _wait_for_data(self) -> None:
         if self._broken:
-            raise Broken
-        self._news = asyncio.get_running_loop().create_future()
+            raise ConnectionBroken
+        self._data_arrived = asyncio.get_running_loop().create_future()
         try:
-            await self._news
+            await self._data_arrived
         finally:
-            self._news = None
+            self._data_arrived = None
 
     def _wake(self) -> None:
-        if self._news is not None and not self._news.done():
-            self._news.set_result(None)
+        if self._data_arrived is not None and not self._data_arrived.done():
+            self._data_arrived.set_result(None)
 
     # --- asyncio's side ---
 
@@ -88,7 +88,7 @@ class Exchange(asyncio.Protocol):
         self._transport = cast(
             asyncio.Transport, transport
         )  # a stream's always is; uvloop's only looks like one
-        self._others.add(self)
+        self._open_exchanges.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the answer."""
@@ -101,8 +101,8 @@ class Exchange(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection has ended."""
-        self._broken = self._broken or not self._whole
-        self._others.discard(self)
+        self._broken = self._broken or not self._complete
+        self._open_exchanges.discard(self)
         self._wake()
 
     # --- httptools' side ---
@@ -117,7 +117,7 @@ class Exchange(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The body is whole."""
-        self._whole = True
+        self._complete = True
 
 
 class Channel:
@@ -125,27 +125,30 @@ class Channel:
 
     def __init__(self, path: str, key: str) -> None:
         self._path = path
-        self._head = f"Host: engine\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
+        self._request_headers = f"Host: engine\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
         self._open: set[Exchange] = set()
         self._closed = False
 
-    async def ask(self, method: str, target: str, body: bytes | None = None) -> Exchange:
+    async def request(self, method: str, target: str, body: bytes | None = None) -> Exchange:
         """Send a request, and wait for the head of its answer.
 
         Raises:
             OSError: nobody listens.
-            Broken: the connection ended first.
-            Closed: this channel was.
+            ConnectionBroken: the connection ended first.
+            ChannelClosed: this channel was.
         """
         if self._closed:
-            raise Closed
+            raise ChannelClosed
         loop = asyncio.get_running_loop()
         _, exchange = await loop.create_unix_connection(lambda: Exchange(self._open), self._path)
         try:
-            about = (
+            body_headers = (
                 "" if body is None else f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
             )
-            exchange.send(f"{method} {target} HTTP/1.1\r\n{self._head}{about}\r\n".encode() + (body or b""))
+            exchange.send(
+                f"{method} {target} HTTP/1.1\r\n{self._request_headers}{body_headers}\r\n".encode()
+                + (body or b"")
+            )
             await exchange.head()
         except BaseException:
             exchange.close()

@@ -13,25 +13,25 @@ from pathlib import Path
 from kodo.server.engines.weights.errors import BadWeightsError
 from kodo.server.engines.weights.gguf import read_numbers
 
-FEWEST, MOST = 4, 8
-SHARE = 8
+MIN_SLOTS, MAX_SLOTS = 4, 8
+MEMORY_DIVISOR = 8
 """The part of the machine's memory that slots may take: one in so many."""
 _ELEMENT_BYTES = 2
 """A key or a value is kept as a 16-bit float."""
 
 
 @dataclass(frozen=True)
-class Size:
+class MemoryFit:
     """``context`` in tokens a slot; ``slots`` that are decoded together."""
 
     context: int
     slots: int
 
 
-def size(model: Path, context: int, memory: int | None = None) -> Size:
+def fit_memory(model: Path, context: int, memory: int | None = None) -> MemoryFit:
     """What fits: at most ``context`` tokens a slot, and at most what the model was trained for.
 
-    ``memory`` in bytes; None: what is :func:`available`. Of a file that is no model nothing is known, and nothing
+    ``memory`` in bytes; None: :func:`available_memory`. Of a file that is no model nothing is known, and nothing
     said: the engine that loads it says what is wrong.
 
     Raises:
@@ -40,15 +40,17 @@ def size(model: Path, context: int, memory: int | None = None) -> Size:
     try:
         numbers = {key.partition(".")[2]: value for key, value in read_numbers(model).items()}
     except BadWeightsError:
-        return Size(context, FEWEST)
+        return MemoryFit(context, MIN_SLOTS)
     context = min(context, numbers.get("context_length") or context)
     slot = context * _token_bytes(numbers)
     if not slot:
-        return Size(context, FEWEST)
-    return Size(context, max(FEWEST, min(MOST, (memory or available()) // SHARE // slot)))
+        return MemoryFit(context, MIN_SLOTS)
+    return MemoryFit(
+        context, max(MIN_SLOTS, min(MAX_SLOTS, (memory or available_memory()) // MEMORY_DIVISOR // slot))
+    )
 
 
-def available(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
+def available_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
     """Bytes of memory: the machine's, or what a container may take of it (Linux, control groups v2)."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:

@@ -7,20 +7,20 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 TurnRole: TypeAlias = Literal["system", "user", "assistant", "tool"]
-Ids: TypeAlias = tuple[int, ...]
+TokenIds: TypeAlias = tuple[int, ...]
 
 
-class Mark(Struct, frozen=True):
+class TemplateText(Struct, frozen=True):
     """Words of kodo's or of the template's own, in which control tokens count. Never a client's."""
 
     text: str
 
 
-Content: TypeAlias = str | Ids | Mark
+Content: TypeAlias = str | TokenIds | TemplateText
 """Words, the very ids that the engine generated them as, or a mark."""
 
 
-class Turn(Struct, frozen=True):
+class TemplateTurn(Struct, frozen=True):
     """One message for the template: its role, and its contents, which follow each other without a gap.
 
     ``sources`` names for each content the item of the prompt it is from, or -1.
@@ -29,13 +29,13 @@ class Turn(Struct, frozen=True):
     role: TurnRole
     contents: tuple[Content, ...]
     sources: tuple[int, ...]
-    calls: bool = False
+    has_calls: bool = False
     """Whether a call is among the contents, for a template that knows calls."""
     call_id: str = ""
     """The call whose output a ``tool`` turn is."""
 
 
-class Shown(Struct, frozen=True):
+class ToolSpec(Struct, frozen=True):
     """A tool as a template is shown it."""
 
     name: str
@@ -43,9 +43,9 @@ class Shown(Struct, frozen=True):
     parameters: dict[str, Any]
 
 
-class Piece(Struct, frozen=True):
+class Segment(Struct, frozen=True):
     """Text of the template, and the contents behind it."""
 
-    mark: str
+    prefix: str
     contents: tuple[Content, ...]
     sources: tuple[int, ...]

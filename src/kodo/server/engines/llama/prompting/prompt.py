@@ -12,8 +12,12 @@ from __future__ import annotations
 
 from msgspec import UnsetType
 
-from kodo.server.engines.llama.prompting.content import Content, Mark, Turn, TurnRole
-from kodo.server.engines.llama.prompting.tool_call_format import Frame, output_text, written
+from kodo.server.engines.llama.prompting.content import Content, TemplateText, TemplateTurn, TurnRole
+from kodo.server.engines.llama.prompting.tool_call_format import (
+    ToolCallFormat,
+    name_and_arguments,
+    output_text,
+)
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import ContextItem, Prompt
 from kodo.server.wire.items import Call, CallOutput, Message, Reasoning, text_of
@@ -22,33 +26,33 @@ _ROLES: dict[str, TurnRole] = {"system": "system", "developer": "system", "user"
 _GAP = "\n\n"
 
 
-def turns(prompt: Prompt, frame: Frame, *extra: str) -> list[Turn]:
-    """The prompt as turns, with calls in ``frame``. ``extra`` are further system texts (tools), behind the instructions."""
-    result: list[Turn] = []
+def build_turns(prompt: Prompt, call_format: ToolCallFormat, *extra: str) -> list[TemplateTurn]:
+    """The prompt as turns, with calls in ``call_format``. ``extra`` are further system texts (tools), behind the instructions."""
+    result: list[TemplateTurn] = []
     leading = [text for text in (prompt.instructions, *extra) if text]
     if leading:
         result.append(
-            Turn(role="system", contents=(_GAP.join(leading),), sources=(-1,)),
+            TemplateTurn(role="system", contents=(_GAP.join(leading),), sources=(-1,)),
         )
-    answer = _Answer(frame)
+    answer = _AssistantTurn(call_format)
     for source, context in enumerate(prompt.items):
         item = context.item
         if answer.take(context, source) or isinstance(item, Reasoning):
             continue  # reasoning of earlier turns that this engine did not write is not shown to the model
         result += answer.turn()
         if isinstance(item, Message):
-            _add(result, _ROLES[item.role], text_of(item.content), source)
+            _append_turn(result, _ROLES[item.role], text_of(item.content), source)
         elif isinstance(item, CallOutput):
-            role: TurnRole = "tool" if frame.native else "user"
+            role: TurnRole = "tool" if call_format.from_template else "user"
             call_id = item.id if isinstance(item.call_id, UnsetType) else item.call_id
-            text = output_text(item, frame)
-            result.append(Turn(role=role, contents=(text,), sources=(source,), call_id=call_id or ""))
+            text = output_text(item, call_format)
+            result.append(TemplateTurn(role=role, contents=(text,), sources=(source,), call_id=call_id or ""))
         else:
             raise InvalidRequest("A compaction item reached the engine unopened.", param="input")
     return [*result, *answer.turn()]
 
 
-def question(prompt: Prompt) -> str:
+def user_question(prompt: Prompt) -> str:
     """What the model is to answer: the user's last words; empty if what was last said is a call's output."""
     for context in reversed(prompt.items):
         item = context.item
@@ -59,11 +63,11 @@ def question(prompt: Prompt) -> str:
     return ""
 
 
-class _Answer:
+class _AssistantTurn:
     """Consecutive outputs of the model, as one turn."""
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+    def __init__(self, call_format: ToolCallFormat) -> None:
+        self._call_format = call_format
         self._begin()
 
     def _begin(self) -> None:
@@ -71,7 +75,7 @@ class _Answer:
         self._sources: list[int] = []
         self._call_id = ""
         self._open = ""
-        """What is still to come behind the last call, if that was written here."""
+        """What is still to come behind the last call, if that call was written here."""
 
     def take(self, context: ContextItem, source: int) -> bool:
         """Add an item, if it is of the model."""
@@ -81,13 +85,19 @@ class _Answer:
         if context.tokens:
             self._put(source, self._closing(), context.tokens)
         elif isinstance(item, Call):
-            frame, (name, arguments) = self._frame, written(item)
-            start = frame.gap + frame.open if self._contents else frame.open
+            call_format, (name, arguments) = self._call_format, name_and_arguments(item)
+            start = call_format.text_gap + call_format.prefix if self._contents else call_format.prefix
             if self._open:
-                start = f"{self._open}\n{frame.open}" if frame.more is None else frame.more
-            self._open = frame.last
-            ending = Mark(frame.ending(item.call_id))
-            self._put(source, Mark(start), name, Mark(frame.middle), arguments, ending)
+                start = (
+                    f"{self._open}\n{call_format.prefix}"
+                    if call_format.next_call is None
+                    else call_format.next_call
+                )
+            self._open = call_format.closing
+            ending = TemplateText(call_format.suffix_of(item.call_id))
+            self._put(
+                source, TemplateText(start), name, TemplateText(call_format.separator), arguments, ending
+            )
         elif isinstance(item, Message) and item.role == "assistant":
             gap = "\n" if self._contents and not isinstance(self._contents[-1], tuple) else ""
             self._put(source, self._closing(), gap + text_of(item.content))
@@ -96,33 +106,33 @@ class _Answer:
         return True
 
     def _put(self, source: int, *contents: Content) -> None:
-        self._contents += [content for content in contents if content != Mark("")]
+        self._contents += [content for content in contents if content != TemplateText("")]
         self._sources += [source] * (len(self._contents) - len(self._sources))
 
-    def _closing(self) -> Mark:
-        closing, self._open = Mark(self._open), ""
+    def _closing(self) -> TemplateText:
+        closing, self._open = TemplateText(self._open), ""
         return closing
 
-    def turn(self) -> list[Turn]:
+    def turn(self) -> list[TemplateTurn]:
         """The turn, if there is one; the next one begins."""
         if not self._contents:
             return []
         self._put(self._sources[-1], self._closing())
-        turn = Turn(
+        turn = TemplateTurn(
             role="assistant",
             contents=tuple(self._contents),
             sources=tuple(self._sources),
-            calls=self._frame.native and bool(self._call_id),
+            has_calls=self._call_format.from_template and bool(self._call_id),
             call_id=self._call_id,
         )
         self._begin()
         return [turn]
 
 
-def _add(result: list[Turn], role: TurnRole, text: str, source: int) -> None:
+def _append_turn(result: list[TemplateTurn], role: TurnRole, text: str, source: int) -> None:
     last = result[-1] if result else None
     if last is None or last.role != role or role == "user":
-        result.append(Turn(role=role, contents=(text,), sources=(source,)))
+        result.append(TemplateTurn(role=role, contents=(text,), sources=(source,)))
         return
     contents, sources = (*last.contents, _GAP, text), (*last.sources, source, source)
-    result[-1] = Turn(role=role, contents=contents, sources=sources)
+    result[-1] = TemplateTurn(role=role, contents=contents, sources=sources)

@@ -9,16 +9,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from kodo.server.engines.llama.decoding.answer import longest_start
+from kodo.server.engines.llama.decoding.answer import longest_partial_match
 from kodo.server.lifecycle.ports import ReasoningDelta, TextDelta
 
-OPEN = "<think>"
-CLOSE = "</think>"
+OPEN_TAG = "<think>"
+CLOSE_TAG = "</think>"
 
 
-def thinks(chat_template: str) -> bool:
+def supports_reasoning(chat_template: str) -> bool:
     """Whether a model with this chat template marks its reasoning."""
-    return CLOSE in chat_template or OPEN in chat_template
+    return CLOSE_TAG in chat_template or OPEN_TAG in chat_template
 
 
 _LEVELS = {
@@ -32,7 +32,7 @@ _LEVELS = {
 }
 
 
-def variables(chat_template: str, effort: str | None) -> dict[str, Any]:
+def template_variables(chat_template: str, effort: str | None) -> dict[str, Any]:
     """The template variables that carry an effort, of those that the template reads; none: it has no effect.
 
     ``enable_thinking`` is Qwen3's, ``reasoning_effort`` (low, medium, high) gpt-oss's.
@@ -47,7 +47,7 @@ def variables(chat_template: str, effort: str | None) -> dict[str, Any]:
     return found
 
 
-class Splitter:
+class ReasoningSplitter:
     """Feed it deltas; it gives back reasoning and text. ``inside``: the prompt has opened the reasoning already."""
 
     def __init__(self, *, inside: bool = False, begun: bool = False) -> None:
@@ -72,43 +72,43 @@ class Splitter:
         self._tokens += delta.tokens
         if self._state == "start":
             words = self._text.lstrip()
-            if words.startswith(OPEN):
-                self._state, self._text = "inside", words[len(OPEN) :]
-            elif OPEN.startswith(words):
+            if words.startswith(OPEN_TAG):
+                self._state, self._text = "inside", words[len(OPEN_TAG) :]
+            elif OPEN_TAG.startswith(words):
                 return  # may still become the mark
             else:
                 self._state = "outside"
-                yield self._said(TextDelta)
+                yield self._take_pending(TextDelta)
                 return
         if self._state == "inside":
             if not self.tokens:
                 self._text = self._text.lstrip("\n")
-            before, mark, after = self._text.partition(CLOSE)
+            before, mark, after = self._text.partition(CLOSE_TAG)
             if mark:
                 self._text = before.rstrip("\n")
                 if self._text:
-                    yield self._said(ReasoningDelta)
+                    yield self._take_pending(ReasoningDelta)
                 self._state, self._trim, self._text = "outside", True, after
             else:
-                ready = len(before) - longest_start(before, (CLOSE,))
+                ready = len(before) - longest_partial_match(before, (CLOSE_TAG,))
                 ready = len(before[:ready].rstrip("\n"))
                 if ready:
                     held = before[ready:]
                     self._text = before[:ready]
-                    yield self._said(ReasoningDelta)
+                    yield self._take_pending(ReasoningDelta)
                     self._text = held
                 return
         self._text = self._text.lstrip("\n")
         if self._text:
             self._trim = False
-            yield self._said(TextDelta)
+            yield self._take_pending(TextDelta)
 
-    def rest(self) -> Iterator[ReasoningDelta | TextDelta]:
+    def flush(self) -> Iterator[ReasoningDelta | TextDelta]:
         """What is left at the end."""
         if self._text or self._tokens:
-            yield self._said(ReasoningDelta if self._state == "inside" else TextDelta)
+            yield self._take_pending(ReasoningDelta if self._state == "inside" else TextDelta)
 
-    def _said(self, kind: type[ReasoningDelta] | type[TextDelta]) -> ReasoningDelta | TextDelta:
+    def _take_pending(self, kind: type[ReasoningDelta] | type[TextDelta]) -> ReasoningDelta | TextDelta:
         event = kind(text=self._text, tokens=self._tokens)
         if kind is ReasoningDelta:
             self.tokens += len(self._tokens)

@@ -21,33 +21,40 @@ import msgspec
 from msgspec import Struct
 
 from kodo.server.engines.llama.process.client import ChildClient
-from kodo.server.engines.llama.prompting.content import Content, Ids, Mark, Piece, Shown, Turn
-from kodo.server.engines.llama.prompting.template_tools import Native
-from kodo.server.engines.llama.prompting.tokenize_batcher import Joint
-from kodo.server.engines.llama.prompting.tool_call_format import Frame
+from kodo.server.engines.llama.prompting.content import (
+    Content,
+    Segment,
+    TemplateText,
+    TemplateTurn,
+    TokenIds,
+    ToolSpec,
+)
+from kodo.server.engines.llama.prompting.template_tools import TemplateTools
+from kodo.server.engines.llama.prompting.tokenize_batcher import TokenizeBatcher
+from kodo.server.engines.llama.prompting.tool_call_format import ToolCallFormat
 from kodo.server.lifecycle.errors import InvalidRequest
 
-START = ""
-ANSWER = "answer"
+PROMPT_START = ""
+ANSWER_START = "answer"
 """The edges of a prompt, as roles of the table."""
 CACHE_CHARACTERS = 8 * 2**20
 
 
-class Rendered(Struct, frozen=True):
+class RenderedPrompt(Struct, frozen=True):
     """A prompt as ids, and how many of them each source takes together with the template's marks before it."""
 
-    ids: Ids
+    ids: TokenIds
     by_source: dict[int, int]
-    mark: str = ""
+    suffix: str = ""
     """The template's text behind the last content: where the answer begins."""
 
 
-class _Abilities(Struct, frozen=True):
+class _Capabilities(Struct, frozen=True):
     """What the template can render."""
 
     system: bool
     late_system: bool
-    repeated: bool
+    repeated_roles: bool
     """Two turns of the same role one after the other."""
 
 
@@ -56,12 +63,12 @@ class TokenCache:
 
     def __init__(self, client: ChildClient, limit: int = CACHE_CHARACTERS) -> None:
         self._client = client
-        self._tokenize = Joint(client.tokenize_each)
+        self._tokenize = TokenizeBatcher(client.tokenize_batch)
         self._limit = limit
         self._size = 0
-        self._ids: OrderedDict[tuple[str | None, str], Ids] = OrderedDict()
+        self._ids: OrderedDict[tuple[str | None, str], TokenIds] = OrderedDict()
 
-    async def special(self, text: str) -> Ids:
+    async def special(self, text: str) -> TokenIds:
         """Ids of the template's own text, control tokens included."""
         key = (None, text)
         found = self._ids.get(key)
@@ -72,9 +79,9 @@ class TokenCache:
             self._ids.move_to_end(key)
         return found
 
-    async def plain(self, owner: str, texts: Iterable[str]) -> dict[str, Ids]:
+    async def plain(self, owner: str, texts: Iterable[str]) -> dict[str, TokenIds]:
         """Ids of contents, none of them a control token; all that are not known yet in one call."""
-        result: dict[str, Ids] = {"": ()}
+        result: dict[str, TokenIds] = {"": ()}
         missing: list[str] = []
         for text in dict.fromkeys(texts):
             found = self._ids.get((owner, text))
@@ -88,7 +95,7 @@ class TokenCache:
             self._put((owner, text), ids)
         return result
 
-    def _put(self, key: tuple[str | None, str], ids: Ids) -> None:
+    def _put(self, key: tuple[str | None, str], ids: TokenIds) -> None:
         self._ids[key] = ids
         self._size += len(key[1])
         while self._size > self._limit and len(self._ids) > 1:
@@ -109,12 +116,12 @@ class Template:
         self._client = client
         self._settings = {"chat_template_kwargs": variables} if variables else {}
         self._tokens = tokens or TokenCache(client)
-        self._native = Native(client, self._settings)
-        self.frame: Frame | None = None
+        self._template_tools = TemplateTools(client, self._settings)
+        self.call_format: ToolCallFormat | None = None
         """How this template writes calls; None: it does not know tools."""
-        self._between: dict[tuple[str, str], str] = {}
+        self._known_separators: dict[tuple[str, str], str] = {}
         self._concatenative = True
-        self._abilities = _Abilities(system=True, late_system=True, repeated=True)
+        self._capabilities = _Capabilities(system=True, late_system=True, repeated_roles=True)
 
     @property
     def tokens(self) -> TokenCache:
@@ -123,123 +130,136 @@ class Template:
 
     async def learn(self) -> None:
         """Probe the template: what stands between which roles, and what it refuses."""
-        self._between.clear()
+        self._known_separators.clear()
         self._concatenative = True
         await self._probe("user", "assistant", "user", "assistant", "user")
         system = await self._probe("system", "user", "assistant", "user")
         await self._probe("system")
         await self._probe("assistant", "user")
         await self._probe("user", "assistant", "assistant", "user", "assistant", "assistant", "user")
-        self._abilities = _Abilities(
+        self._capabilities = _Capabilities(
             system=system,
             late_system=system
             and await self._probe("user", "system", "user", "assistant", "system", "user", "system"),
-            repeated=await self._probe("user", "user", "assistant", "user", "user"),
+            repeated_roles=await self._probe("user", "user", "assistant", "user", "user"),
         )
-        again = self._between.get(("assistant", "assistant"))
-        opened, asked = self._between.get(("user", "assistant")), self._between.get(("user", ANSWER))
+        again = self._known_separators.get(("assistant", "assistant"))
+        opened, asked = (
+            self._known_separators.get(("user", "assistant")),
+            self._known_separators.get(("user", ANSWER_START)),
+        )
         if again is not None and opened is not None and asked is not None and asked.startswith(opened):
-            self._between["assistant", ANSWER] = again + asked[len(opened) :]
-        ended = self._between.get(("assistant", "user"))
-        self.frame = await self._native.frame(opened or asked or "", ended) if ended is not None else None
+            self._known_separators["assistant", ANSWER_START] = again + asked[len(opened) :]
+        ended = self._known_separators.get(("assistant", "user"))
+        self.call_format = (
+            await self._template_tools.detect_format(opened or asked or "", ended)
+            if ended is not None
+            else None
+        )
 
-    async def render(self, turns: Sequence[Turn], owner: str, tools: Sequence[Shown] = ()) -> Rendered:
-        """A prompt that ends where the model's answer begins. Calls, their outputs and ``tools`` need a ``frame``.
+    async def render(
+        self, turns: Sequence[TemplateTurn], owner: str, tools: Sequence[ToolSpec] = ()
+    ) -> RenderedPrompt:
+        """A prompt that ends where the model's answer begins. Calls, their outputs and ``tools`` need a ``call_format``.
 
         Raises:
             InvalidRequest: the template cannot render this order of roles.
         """
-        turns = self._bend(turns)
-        if self.frame is not None and (tools or any(turn.calls or turn.role == "tool" for turn in turns)):
-            pieces = await self._native.layout(turns, tools, self.frame)
+        turns = self._adapt(turns)
+        if self.call_format is not None and (
+            tools or any(turn.has_calls or turn.role == "tool" for turn in turns)
+        ):
+            segments = await self._template_tools.segments(turns, tools, self.call_format)
         else:
-            marks = await self._marks([turn.role for turn in turns])
-            pieces = [
-                Piece(mark, turn.contents, turn.sources) for mark, turn in zip(marks[:-1], turns, strict=True)
+            marks = await self._separators([turn.role for turn in turns])
+            segments = [
+                Segment(mark, turn.contents, turn.sources)
+                for mark, turn in zip(marks[:-1], turns, strict=True)
             ]
-            pieces.append(Piece(marks[-1], (), ()))
+            segments.append(Segment(marks[-1], (), ()))
         plain = await self._tokens.plain(
-            owner, (content for piece in pieces for content in piece.contents if isinstance(content, str))
+            owner,
+            (content for segment in segments for content in segment.contents if isinstance(content, str)),
         )
         ids: list[int] = []
         by_source: dict[int, int] = {}
         generated = False
-        for piece in pieces:
-            mark_ids = await self._tokens.special(piece.mark)
-            overlap = _overlap(ids, mark_ids) if generated else 0
+        for segment in segments:
+            mark_ids = await self._tokens.special(segment.prefix)
+            overlap = _overlap_length(ids, mark_ids) if generated else 0
             ids.extend(mark_ids[overlap:])
             fresh = len(mark_ids) - overlap
-            for content, source in zip(piece.contents, piece.sources, strict=True):
+            for content, source in zip(segment.contents, segment.sources, strict=True):
                 content_ids = await self._ids(content, plain)
                 ids.extend(content_ids)
                 by_source[source] = by_source.get(source, 0) + len(content_ids) + fresh
                 fresh, generated = 0, isinstance(content, tuple)
-        return Rendered(ids=tuple(ids), by_source=by_source, mark=pieces[-1].mark)
+        return RenderedPrompt(ids=tuple(ids), by_source=by_source, suffix=segments[-1].prefix)
 
-    async def _ids(self, content: Content, plain: dict[str, Ids]) -> Ids:
-        if isinstance(content, Mark):
+    async def _ids(self, content: Content, plain: dict[str, TokenIds]) -> TokenIds:
+        if isinstance(content, TemplateText):
             return await self._tokens.special(content.text)
         return plain[content] if isinstance(content, str) else content
 
     # --- roles ---
 
-    def _bend(self, turns: Sequence[Turn]) -> list[Turn]:
+    def _adapt(self, turns: Sequence[TemplateTurn]) -> list[TemplateTurn]:
         """Turns as this template can render them: what it has no place for joins a neighbour."""
-        able = self._abilities
-        bent: list[Turn] = []
+        can = self._capabilities
+        adapted: list[TemplateTurn] = []
         for given in turns:
             turn = given
-            late = turn.role == "system" and any(one.role != "system" for one in bent)
-            if turn.role == "system" and (not able.system or (late and not able.late_system)):
+            late = turn.role == "system" and any(one.role != "system" for one in adapted)
+            if turn.role == "system" and (not can.system or (late and not can.late_system)):
                 turn = msgspec.structs.replace(turn, role="user")
-            joined = bent and bent[-1].role == turn.role != "tool"
-            if joined and (turn.role == "system" or not able.repeated):
-                last = bent.pop()
+            joined = adapted and adapted[-1].role == turn.role != "tool"
+            if joined and (turn.role == "system" or not can.repeated_roles):
+                last = adapted.pop()
                 gap: tuple[Content, ...] = ("\n\n",)
-                turn = Turn(
+                turn = TemplateTurn(
                     role=turn.role,
-                    calls=last.calls or turn.calls,
+                    has_calls=last.has_calls or turn.has_calls,
                     call_id=last.call_id or turn.call_id,
                     contents=last.contents + gap + turn.contents,
                     sources=(*last.sources, turn.sources[0] if turn.sources else -1, *turn.sources),
                 )
-            bent.append(turn)
-        return bent
+            adapted.append(turn)
+        return adapted
 
     # --- marks ---
 
-    async def _marks(self, roles: Sequence[str]) -> list[str]:
+    async def _separators(self, roles: Sequence[str]) -> list[str]:
         """The template's text before the first content, between contents, and behind the last."""
         if self._concatenative:
-            edges = [START, *roles, ANSWER]
-            known = [self._between.get(pair) for pair in pairwise(edges)]
+            edges = [PROMPT_START, *roles, ANSWER_START]
+            known = [self._known_separators.get(pair) for pair in pairwise(edges)]
             if all(mark is not None for mark in known):
                 return [mark for mark in known if mark is not None]
-        return await self._ask(roles)
+        return await self._render_separators(roles)
 
-    async def _ask(self, roles: Sequence[str]) -> list[str]:
+    async def _render_separators(self, roles: Sequence[str]) -> list[str]:
         nonce = secrets.token_hex(16)
         messages = [{"role": role, "content": f"{nonce}x{index}x"} for index, role in enumerate(roles)]
         text = await self._client.render({"messages": messages, **self._settings})
-        pieces = re.split(rf"{nonce}x(\d+)x", text)
-        if pieces[1::2] != [str(index) for index in range(len(roles))]:
+        segments = re.split(rf"{nonce}x(\d+)x", text)
+        if segments[1::2] != [str(index) for index in range(len(roles))]:
             raise InvalidRequest("This model's chat template cannot render these messages.", param="input")
-        return pieces[::2]
+        return segments[::2]
 
     async def _probe(self, *roles: str) -> bool:
         """Learn from one sequence of roles; whether the template renders it."""
         try:
-            marks = await self._ask(roles)
+            marks = await self._render_separators(roles)
         except InvalidRequest:
             return False
-        edges = [START, *roles, ANSWER]
+        edges = [PROMPT_START, *roles, ANSWER_START]
         for pair, mark in zip(pairwise(edges), marks, strict=True):
-            if self._between.setdefault(pair, mark) != mark:
+            if self._known_separators.setdefault(pair, mark) != mark:
                 self._concatenative = False
         return True
 
 
-def _overlap(ids: list[int], mark: Ids) -> int:
+def _overlap_length(ids: list[int], mark: TokenIds) -> int:
     """How many ids at the start of ``mark`` a generated answer already ends with (its end token)."""
     for size in range(min(len(ids), len(mark)), 0, -1):
         if tuple(ids[-size:]) == mark[:size]:

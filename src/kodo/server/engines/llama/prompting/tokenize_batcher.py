@@ -13,67 +13,67 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeAlias
 
-from kodo.server.engines.llama.prompting.content import Ids
+from kodo.server.engines.llama.prompting.content import TokenIds
 
-SHORT = 4096
+MAX_SHARED_CHARACTERS = 4096
 """Characters up to which a request's texts share a call: about a millisecond of the tokenizer's time."""
-MOST = 16 * SHORT
+MAX_BATCH_CHARACTERS = 16 * MAX_SHARED_CHARACTERS
 """Characters of a shared call."""
 
-Tokenize: TypeAlias = Callable[[Sequence[str]], Awaitable[list[Ids]]]
-_Asked: TypeAlias = tuple[Sequence[str], "asyncio.Future[list[Ids]]"]
+Tokenize: TypeAlias = Callable[[Sequence[str]], Awaitable[list[TokenIds]]]
+_Pending: TypeAlias = tuple[Sequence[str], "asyncio.Future[list[TokenIds]]"]
 
 
-class Joint:
+class TokenizeBatcher:
     """``tokenize`` for many callers at once; raises what it raises."""
 
     def __init__(self, tokenize: Tokenize) -> None:
         self._tokenize = tokenize
-        self._asked: list[_Asked] = []
-        self._calling: asyncio.Task[None] | None = None
+        self._pending: list[_Pending] = []
+        self._runner: asyncio.Task[None] | None = None
 
-    async def __call__(self, texts: Sequence[str]) -> list[Ids]:
+    async def __call__(self, texts: Sequence[str]) -> list[TokenIds]:
         """Token ids of texts, in their order."""
         if not texts:
             return []
-        if sum(map(len, texts)) > SHORT:
+        if sum(map(len, texts)) > MAX_SHARED_CHARACTERS:
             return await self._tokenize(texts)
-        answer: asyncio.Future[list[Ids]] = asyncio.get_running_loop().create_future()
-        self._asked.append((texts, answer))
-        if self._calling is None:
-            self._calling = asyncio.create_task(self._call())
+        answer: asyncio.Future[list[TokenIds]] = asyncio.get_running_loop().create_future()
+        self._pending.append((texts, answer))
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
         return await answer
 
-    async def _call(self) -> None:
+    async def _run(self) -> None:
         try:
-            while self._asked:
-                await self._share(self._next())
+            while self._pending:
+                await self._tokenize_batch(self._next_batch())
         finally:
-            self._calling = None
+            self._runner = None
 
-    def _next(self) -> list[_Asked]:
+    def _next_batch(self) -> list[_Pending]:
         """Who shares the next call."""
         count = characters = 0
-        for texts, _ in self._asked:
+        for texts, _ in self._pending:
             characters += sum(map(len, texts))
-            if count and characters > MOST:
+            if count and characters > MAX_BATCH_CHARACTERS:
                 break
             count += 1
-        asked, self._asked = self._asked[:count], self._asked[count:]
-        return asked
+        batch, self._pending = self._pending[:count], self._pending[count:]
+        return batch
 
-    async def _share(self, asked: Sequence[_Asked]) -> None:
+    async def _tokenize_batch(self, batch: Sequence[_Pending]) -> None:
         try:
-            found = await self._tokenize([text for texts, _ in asked for text in texts])
+            found = await self._tokenize([text for texts, _ in batch for text in texts])
         except Exception as error:  # noqa: BLE001 - raised again where its text was asked for
-            if len(asked) > 1:
-                for one in asked:
-                    await self._share([one])
-            elif not asked[0][1].done():
-                asked[0][1].set_exception(error)
+            if len(batch) > 1:
+                for one in batch:
+                    await self._tokenize_batch([one])
+            elif not batch[0][1].done():
+                batch[0][1].set_exception(error)
             return
         start = 0
-        for texts, answer in asked:
+        for texts, answer in batch:
             end = start + len(texts)
             if not answer.done():  # else its caller was cancelled
                 answer.set_result(found[start:end])

@@ -1,8 +1,8 @@
-"""How calls and their outputs are written: a :class:`Frame` of text around a call's name and arguments.
+"""How calls and their outputs are written: a :class:`ToolCallFormat` of text around a call's name and arguments.
 
-:data:`OWN` is for a model whose chat template does not know calls, in the widespread form of Hermes and Qwen:
+:data:`HERMES` is for a model whose chat template does not know calls, in the widespread form of Hermes and Qwen:
 ``<tool_call>{"name": ..., "arguments": ...}</tool_call>`` by the assistant, ``<tool_response>...</tool_response>`` in the
-user's turn. The frame of a template that knows them is found out by :mod:`kodo.server.engines.llama.prompting.template_tools`.
+user's turn. The form of a template that knows them is found out by :mod:`kodo.server.engines.llama.prompting.template_tools`.
 """
 
 from __future__ import annotations
@@ -29,55 +29,59 @@ TAG_LENGTH = 9
 """Characters of a call's tag: the one length that Mistral's templates accept."""
 
 
-class Frame(Struct, frozen=True):
-    """The text around calls: ``open`` name ``middle`` arguments ``end`` (``more`` name ...) ``last``."""
+class ToolCallFormat(Struct, frozen=True):
+    """The text around calls: ``prefix`` name ``separator`` arguments ``suffix`` (``next_call`` name ...) ``closing``."""
 
-    open: str
-    middle: str
-    end: str
-    last: str = ""
+    prefix: str
+    separator: str
+    suffix: str
+    closing: str = ""
     """Behind the last call of a turn."""
-    more: str | None = None
+    next_call: str | None = None
     """Between the end of a call and the name of the next one; None: a turn has one call."""
-    gap: str = "\n"
+    text_gap: str = "\n"
     """Between words and a call."""
-    mark: str = ""
+    trigger: str = ""
     """What begins a call in a model's free text."""
-    opening: bool = False
+    trigger_at_start: bool = False
     """The mark is no word of its own, and counts only where an answer begins."""
-    tag: str = ""
-    """Stands in ``end`` for the call's own tag, where the template writes one."""
-    native: bool = False
+    tag_placeholder: str = ""
+    """Stands in ``suffix`` for the call's own tag, where the template writes one."""
+    from_template: bool = False
     """From the template."""
-    marked: bool = False
-    """``more`` or ``last`` begins with a mark, which may be a control token: no grammar can let a model choose it."""
+    control_separated: bool = False
+    """``next_call`` or ``closing`` begins with a mark, which may be a control token: no grammar can let a model choose it."""
 
-    def ending(self, call_id: str) -> str:
-        """``end`` of this very call."""
-        return self.end.replace(self.tag, tag_of(call_id)) if self.tag else self.end
+    def suffix_of(self, call_id: str) -> str:
+        """``suffix`` of this very call."""
+        return (
+            self.suffix.replace(self.tag_placeholder, call_tag(call_id))
+            if self.tag_placeholder
+            else self.suffix
+        )
 
 
-OWN = Frame(
-    open='<tool_call>\n{"name": "',
-    middle='", "arguments": ',
-    end="}\n</tool_call>",
-    more='\n<tool_call>\n{"name": "',
-    mark="<tool_call>",
+HERMES = ToolCallFormat(
+    prefix='<tool_call>\n{"name": "',
+    separator='", "arguments": ',
+    suffix="}\n</tool_call>",
+    next_call='\n<tool_call>\n{"name": "',
+    trigger="<tool_call>",
 )
 
 
-def tag_of(call_id: str) -> str:
+def call_tag(call_id: str) -> str:
     """A call's tag for the model: letters and digits, the same for call and output."""
     return hashlib.sha256(call_id.encode()).hexdigest()[:TAG_LENGTH]
 
 
-def written(call: Call) -> tuple[str, str]:
+def name_and_arguments(call: Call) -> tuple[str, str]:
     """A call's name and arguments, as the model writes them."""
     match call:
         case FunctionCall():
-            return full_name(call.name, call.namespace or None), call.arguments or "{}"
+            return qualified_name(call.name, call.namespace or None), call.arguments or "{}"
         case CustomToolCall():
-            return full_name(call.name, call.namespace or None), call.input
+            return qualified_name(call.name, call.namespace or None), call.input
         case LocalShellCall():
             return "local_shell", json.dumps(call.action, ensure_ascii=False)
         case ShellCall():
@@ -86,12 +90,12 @@ def written(call: Call) -> tuple[str, str]:
             return "apply_patch", json.dumps(call.operation, ensure_ascii=False)
 
 
-def full_name(name: str, namespace: str | None) -> str:
+def qualified_name(name: str, namespace: str | None) -> str:
     """A tool's name as the model sees it: namespaces are put in front."""
     return f"{namespace}.{name}" if namespace else name
 
 
-def output_text(output: CallOutput, frame: Frame) -> str:
+def output_text(output: CallOutput, call_format: ToolCallFormat) -> str:
     """What a call gave back, as the model is shown it."""
     match output:
         case ShellCallOutput():
@@ -100,4 +104,4 @@ def output_text(output: CallOutput, frame: Frame) -> str:
             text = f"{output.status}: {output.output or ''}"
         case _:
             text = output.output if isinstance(output.output, str) else text_of(output.output)
-    return text if frame.native else f"<tool_response>\n{text}\n</tool_response>"
+    return text if call_format.from_template else f"<tool_response>\n{text}\n</tool_response>"

@@ -14,32 +14,32 @@ from collections.abc import Iterator
 from typing import Any
 
 
-class Repeats:
+class CallDedup:
     """The calls of one turn. ``question``: what further calls must take up; None: whatever they like."""
 
     def __init__(self, question: str | None) -> None:
         self._question = None if question is None else question.casefold()
-        self.made: list[tuple[str, str]] = []
-        self.refused = False
+        self.calls: list[tuple[str, str]] = []
+        self.last_refused = False
         """Whether the last call said nothing new."""
 
-    def of(self, title: str) -> list[str]:
+    def arguments_of(self, title: str) -> list[str]:
         """The arguments of a tool's calls."""
-        return [said for one, said in self.made if one == title]
+        return [said for one, said in self.calls if one == title]
 
     def add(self, title: str, arguments: str) -> bool:
         """Take a call; False if it says nothing new."""
-        earlier = self.of(title)
-        new = _plain(arguments) not in [_plain(said) for said in earlier]
+        earlier = self.arguments_of(title)
+        new = _parsed(arguments) not in [_parsed(said) for said in earlier]
         if new and earlier and self._question is not None:
             taken = {value for said in earlier for value in _values(said)}
-            new = any(self._asked(value) for value in _values(arguments) if value not in taken)
-        self.refused = not new
+            new = any(self._is_mentioned(value) for value in _values(arguments) if value not in taken)
+        self.last_refused = not new
         if new:
-            self.made.append((title, arguments))
+            self.calls.append((title, arguments))
         return new
 
-    def _asked(self, value: str) -> bool:
+    def _is_mentioned(self, value: str) -> bool:
         """Whether the question names a value, as whole words where it has such."""
         question = self._question or ""
         if not value.isascii():
@@ -49,7 +49,7 @@ class Repeats:
         )
 
 
-def _plain(arguments: str) -> Any:
+def _parsed(arguments: str) -> Any:
     """Arguments whatever their spaces."""
     try:
         return json.loads(arguments)
@@ -59,7 +59,7 @@ def _plain(arguments: str) -> Any:
 
 def _values(arguments: str) -> set[str]:
     """The texts and numbers in arguments."""
-    return {str(value).strip().casefold() for value in _leaves(_plain(arguments))}
+    return {str(value).strip().casefold() for value in _leaves(_parsed(arguments))}
 
 
 def _leaves(value: Any) -> Iterator[str | int | float]:

@@ -20,19 +20,19 @@ import jsonschema
 import llguidance
 import referencing
 
-from kodo.server.engines.llama.tools.schema_limits import check_pattern, check_schema, refuse
+from kodo.server.engines.llama.tools.schema_limits import check_pattern, check_schema, unsupported_schema
 from kodo.server.wire.tools import CustomTool, Format, JsonObjectFormat, JsonSchemaFormat
 
 MAX_GRAMMAR = 32_000
 """Characters of a client's own grammar."""
-SLOW_SECONDS = 0.5
+MAX_COMPILE_SECONDS = 0.5
 """A grammar that takes longer to compile here would hold up everybody's tokens in the engine."""
-PATIENCE_SECONDS = 1.0
+MAX_COMPILE_WAIT_SECONDS = 1.0
 TOO_LARGE = "it is too large"
 TRIAL_BYTES = 64
-_TRIED = tuple(range(126, 31, -1))
+_TRIAL_ORDER = tuple(range(126, 31, -1))
 """Printable ASCII, the brackets that close things first."""
-CACHED = 256
+MAX_CACHED = 256
 _HEADER = "%llguidance {}\n"
 _ANY_OBJECT = {"type": "object"}
 
@@ -45,19 +45,19 @@ class Grammars:
         self._known: OrderedDict[str, str | None] = OrderedDict()
         self._compiling = asyncio.Semaphore(1)
 
-    async def of_format(self, format_: Format) -> str | None:
+    async def for_format(self, format_: Format) -> str | None:
         """The grammar of ``text.format``; None for free text.
 
         Raises:
             InvalidRequest: the schema cannot be enforced; names the keyword.
         """
         if isinstance(format_, JsonObjectFormat):
-            return await self.of_schema(_ANY_OBJECT, "text.format")
+            return await self.for_schema(_ANY_OBJECT, "text.format")
         if isinstance(format_, JsonSchemaFormat):
-            return await self.of_schema(format_.schema_, "text.format.schema")
+            return await self.for_schema(format_.schema_, "text.format.schema")
         return None
 
-    async def of_schema(self, schema: dict[str, Any], param: str) -> str:
+    async def for_schema(self, schema: dict[str, Any], param: str) -> str:
         """The grammar of JSON that fits a schema.
 
         Raises:
@@ -69,7 +69,7 @@ class Grammars:
         await self._compile(grammar, param)
         return grammar
 
-    async def of_custom(self, tool: CustomTool, param: str) -> str | None:
+    async def for_custom_tool(self, tool: CustomTool, param: str) -> str | None:
         """The grammar of a custom tool's input; None for free text.
 
         Raises:
@@ -80,22 +80,26 @@ class Grammars:
             return None
         definition, syntax = format_.get("definition"), format_.get("syntax")
         if format_.get("type") != "grammar" or not isinstance(definition, str):
-            raise refuse("A custom tool's format is text, or a grammar with a definition.", f"{param}.format")
+            raise unsupported_schema(
+                "A custom tool's format is text, or a grammar with a definition.", f"{param}.format"
+            )
         if syntax == "regex":
             check_pattern(definition, f"{param}.format.definition")
             pattern = definition.replace("/", "\\/").replace("\n", "\\n")
             grammar = f"{_HEADER}start: /{pattern}/"
         elif syntax == "lark":
             if len(definition) > MAX_GRAMMAR:
-                raise refuse(f"A grammar may have {MAX_GRAMMAR} characters.", f"{param}.format.definition")
+                raise unsupported_schema(
+                    f"A grammar may have {MAX_GRAMMAR} characters.", f"{param}.format.definition"
+                )
             if "%json" in definition or "%llguidance" in definition:
-                raise refuse(
+                raise unsupported_schema(
                     "A grammar may not use %json or %llguidance; use a function for JSON.",
                     f"{param}.format.definition",
                 )
             grammar = _HEADER + definition
         else:
-            raise refuse("A grammar's syntax is 'lark' or 'regex'.", f"{param}.format.syntax")
+            raise unsupported_schema("A grammar's syntax is 'lark' or 'regex'.", f"{param}.format.syntax")
         await self._compile(grammar, f"{param}.format.definition")
         return grammar
 
@@ -106,30 +110,30 @@ class Grammars:
                 if grammar not in self._known:
                     compiling = asyncio.to_thread(self._fault, grammar)
                     try:
-                        self._known[grammar] = await asyncio.wait_for(compiling, PATIENCE_SECONDS)
+                        self._known[grammar] = await asyncio.wait_for(compiling, MAX_COMPILE_WAIT_SECONDS)
                     except TimeoutError:
                         self._known[grammar] = TOO_LARGE
         self._known.move_to_end(grammar)
-        while len(self._known) > CACHED:
+        while len(self._known) > MAX_CACHED:
             self._known.popitem(last=False)
         fault = self._known[grammar]
         if fault is not None:
-            raise refuse(f"The schema or grammar cannot be enforced: {fault}", param)
+            raise unsupported_schema(f"The schema or grammar cannot be enforced: {fault}", param)
 
-    def holds(self, grammar: str, text: str) -> bool:
+    def accepts_prefix(self, grammar: str, text: str) -> bool:
         """Whether a text is the beginning, or all, of what a grammar allows."""
         matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
         said = list(text.encode())
         return bool(matcher.try_consume_tokens(said) == len(said))
 
-    def _can_begin(self, grammar: str) -> bool:
+    def _can_start(self, grammar: str) -> bool:
         """Whether a few dozen bytes can be said under a grammar; some compile, and give up on the second."""
         matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
         for _ in range(TRIAL_BYTES):
             if matcher.is_stopped():
                 return not matcher.is_error()
             mask = matcher.compute_bitmask()
-            allowed = [byte for byte in _TRIED if mask[byte // 8] >> (byte % 8) & 1]
+            allowed = [byte for byte in _TRIAL_ORDER if mask[byte // 8] >> (byte % 8) & 1]
             if not allowed:
                 return bool(matcher.is_accepting()) or (not matcher.is_error() and any(mask))
             matcher.consume_token(allowed[0])
@@ -140,17 +144,17 @@ class Grammars:
         before = time.perf_counter()
         fault = llguidance.LLMatcher.validate_grammar(grammar, self._tokenizer)
         if not fault:
-            fault = "" if self._can_begin(grammar) else "nothing can ever fit it"
+            fault = "" if self._can_start(grammar) else "nothing can ever fit it"
         if fault:
             return _first_line(fault)
-        return TOO_LARGE if time.perf_counter() - before > SLOW_SECONDS else None
+        return TOO_LARGE if time.perf_counter() - before > MAX_COMPILE_SECONDS else None
 
 
-def _granted(*_: object) -> None:
+def _skip_keyword(*_: object) -> None:
     """Check nothing: the grammar has seen to it, and Python's ``re`` can be made to run for ever."""
 
 
-def _additional(validator: Any, value: Any, instance: Any, schema: dict[str, Any]) -> Any:
+def _additional_properties(validator: Any, value: Any, instance: Any, schema: dict[str, Any]) -> Any:
     """``additionalProperties``, unless patterns decide what is additional."""
     if "patternProperties" in schema:
         return None
@@ -161,11 +165,15 @@ def _additional(validator: Any, value: Any, instance: Any, schema: dict[str, Any
 
 _Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]  # typeshed leaves it bare
     jsonschema.Draft202012Validator,
-    {"pattern": _granted, "patternProperties": _granted, "additionalProperties": _additional},
+    {
+        "pattern": _skip_keyword,
+        "patternProperties": _skip_keyword,
+        "additionalProperties": _additional_properties,
+    },
 )
 
 
-def fits(text: str, schema: dict[str, Any]) -> bool:
+def matches_schema(text: str, schema: dict[str, Any]) -> bool:
     """Whether JSON text fits a schema, regular expressions apart. Nothing is ever fetched for a ``$ref``."""
     try:
         return bool(_Validator(schema, registry=referencing.Registry()).is_valid(json.loads(text)))
@@ -173,7 +181,7 @@ def fits(text: str, schema: dict[str, Any]) -> bool:
         return False
 
 
-def schema_of(format_: Format) -> dict[str, Any] | None:
+def format_schema(format_: Format) -> dict[str, Any] | None:
     """The schema that an answer must fit; None for free text."""
     if isinstance(format_, JsonSchemaFormat):
         return format_.schema_

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from kodo.server.engines.llama.tools.tools import Offer
+from kodo.server.engines.llama.tools.tools import OfferedTool
 
 _WORD = re.compile(
     r"[\w.+-]+@[\w.-]+"  # an address is one word
@@ -70,7 +70,7 @@ _JAPANESE = {
     "問い合わせ": "query",
 }
 """Japanese for words that tools are often described with in English; a model of this size does not read it."""
-_COMMON = frozenset(
+_STOP_WORDS = frozenset(
     [
         "a",
         "an",
@@ -141,22 +141,22 @@ _COMMON = frozenset(
         "value",
     ]
 )
-_KNOWLEDGE = re.compile(
+_GENERAL_QUESTION = re.compile(
     r"\s*(why|explain|define|how (do|does|did|can) (an?|the|you|i)\b|(what|who)('s| is| are| was) (an?|the difference)\b|is an?|are)\b",
     re.IGNORECASE,
 )
 """Beginnings of questions about the world in general, which are answered in words."""
-ENOUGH = 0.2
+MIN_SCORE = 0.2
 """Share of a text's weight that a tool must have in common with it; below it the model answers in words."""
-ENOUGH_OF_A_QUESTION = 0.6
+MIN_QUESTION_SCORE = 0.6
 """The same for a question about the world in general."""
-CLOSE_CALL = 0.7
+CHOICE_SHARE = 0.7
 """Tools within this share of the best are left for the model to choose from."""
-_PART = 4
+_MIN_AFFIX = 4
 """Letters from which on a word that begins or ends another counts as that: mail and email, import and imports."""
 
 
-def likely(text: str, offers: Sequence[Offer]) -> tuple[Offer, ...]:
+def rank_tools(text: str, offers: Sequence[OfferedTool]) -> tuple[OfferedTool, ...]:
     """The tools that a text may be asking for, best first; none: answer it in words.
 
     A word weighs the more, the fewer of the tools have it; one that none has weighs as one that a single tool has.
@@ -165,38 +165,40 @@ def likely(text: str, offers: Sequence[Offer]) -> tuple[Offer, ...]:
     if not query or not offers:
         return ()
     documents = [
-        _words(f"{offer.title} {offer.description} {json.dumps(offer.schema or {}, ensure_ascii=False)}")
+        _words(
+            f"{offer.qualified_name} {offer.description} {json.dumps(offer.schema or {}, ensure_ascii=False)}"
+        )
         for offer in offers
     ]
-    shared = [{word for word in query if _has(document, word)} for document in documents]
+    shared = [{word for word in query if _contains(document, word)} for document in documents]
     found_in = Counter(word for words in shared for word in words)
     weights = {word: math.log(1 + (len(offers) + 1) / (max(1, found_in[word]) + 0.5)) for word in query}
     total = sum(weights.values())
     scores = [sum(weights[word] for word in words) / total for words in shared]
     best = max(scores)
-    if best < (ENOUGH_OF_A_QUESTION if _KNOWLEDGE.match(text) else ENOUGH):
+    if best < (MIN_QUESTION_SCORE if _GENERAL_QUESTION.match(text) else MIN_SCORE):
         return ()
     ranked = sorted(zip(scores, range(len(offers)), strict=True), key=lambda one: (-one[0], one[1]))
-    return tuple(offers[index] for score, index in ranked if score >= CLOSE_CALL * best)
+    return tuple(offers[index] for score, index in ranked if score >= CHOICE_SHARE * best)
 
 
-def unsaid(text: str, offer: Offer, said: Sequence[str]) -> bool:
+def has_unused_words(text: str, offer: OfferedTool, said: Sequence[str]) -> bool:
     """Whether a text has a word that is neither of the tool's own nor in the arguments that were ``said``.
 
     The values that a schema lists are not the tool's own: they are what may be asked for.
     """
     names = " ".join((offer.schema or {}).get("properties", {}))
-    known = _words(f"{offer.title} {offer.description} {names} {' '.join(said)}")
-    return any(not _has(known, word) for word in _words(text))
+    known = _words(f"{offer.qualified_name} {offer.description} {names} {' '.join(said)}")
+    return any(not _contains(known, word) for word in _words(text))
 
 
-def _has(document: frozenset[str], word: str) -> bool:
+def _contains(document: frozenset[str], word: str) -> bool:
     if word in document:
         return True
     if not word.isascii():
         return any(not other.isascii() and (other in word or word in other) for other in document)
-    return len(word) >= _PART and any(
-        len(other) >= _PART and (other.endswith(word) or word.endswith(other) or other.startswith(word))
+    return len(word) >= _MIN_AFFIX and any(
+        len(other) >= _MIN_AFFIX and (other.endswith(word) or word.endswith(other) or other.startswith(word))
         for other in document
     )
 
@@ -207,7 +209,7 @@ def _words(text: str) -> frozenset[str]:
     words: set[str] = set()
     for word in _WORD.findall(spaced):
         if word.isascii():
-            if word not in _COMMON:
+            if word not in _STOP_WORDS:
                 words.add(word[:-1] if len(word) > 3 and word.endswith("s") else word)
         elif known := {english for japanese, english in _JAPANESE.items() if japanese in word}:
             words |= known

@@ -1,6 +1,6 @@
 """The tools of a prompt, as the llama engine can offer and enforce them.
 
-Every tool type becomes an :class:`Offer`: a name for the model, and a grammar for what it may write. ``local_shell``,
+Every tool type becomes an :class:`OfferedTool`: a name for the model, and a grammar for what it may write. ``local_shell``,
 ``shell`` and ``apply_patch`` get the schema of their action. Names in a namespace are written ``namespace.name``.
 
 Knows tools and choices; knows nothing of ids or HTTP.
@@ -15,8 +15,8 @@ from typing import Any
 from msgspec import Struct
 
 from kodo.server.engines.actions import BUILT_IN, NO_ARGUMENTS
-from kodo.server.engines.llama.prompting.content import Shown
-from kodo.server.engines.llama.prompting.tool_call_format import full_name
+from kodo.server.engines.llama.prompting.content import ToolSpec
+from kodo.server.engines.llama.prompting.tool_call_format import qualified_name
 from kodo.server.engines.llama.tools.structured import Grammars
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.wire.tools import (
@@ -39,7 +39,7 @@ from kodo.server.wire.tools import (
 MAX_TOOLS = 128
 
 
-class Offer(Struct, frozen=True):
+class OfferedTool(Struct, frozen=True):
     """One tool: what it is called, what it is for, and what a call of it must look like."""
 
     kind: str
@@ -51,19 +51,19 @@ class Offer(Struct, frozen=True):
     grammar: str | None = None
 
     @property
-    def title(self) -> str:
+    def qualified_name(self) -> str:
         """The name the model sees."""
-        return full_name(self.name, self.namespace)
+        return qualified_name(self.name, self.namespace)
 
 
-class Choice(Struct, frozen=True):
+class ResolvedChoice(Struct, frozen=True):
     """What a turn may do: ``none`` (answer), ``auto`` (answer or call), ``required`` (call)."""
 
     mode: str
-    offers: tuple[Offer, ...] = ()
+    offers: tuple[OfferedTool, ...] = ()
 
 
-async def resolve(tools: Sequence[Tool], choice: ToolChoice, grammars: Grammars) -> Choice:
+async def resolve_choice(tools: Sequence[Tool], choice: ToolChoice, grammars: Grammars) -> ResolvedChoice:
     """The offers that a choice leaves, each with its grammar.
 
     Raises:
@@ -71,30 +71,30 @@ async def resolve(tools: Sequence[Tool], choice: ToolChoice, grammars: Grammars)
     """
     if len(tools) > MAX_TOOLS:
         raise InvalidRequest(f"A request may offer {MAX_TOOLS} tools.", param="tools")
-    offers = [await _offer(tool, namespace, param, grammars) for tool, namespace, param in _flat(tools)]
+    offers = [await _offer(tool, namespace, param, grammars) for tool, namespace, param in _flatten(tools)]
     if isinstance(choice, str):
         if choice == "required" and not offers:
             raise InvalidRequest("tool_choice is 'required', but there are no tools.", param="tool_choice")
-        return Choice(mode=choice if offers else "none", offers=tuple(offers))
+        return ResolvedChoice(mode=choice if offers else "none", offers=tuple(offers))
     if isinstance(choice, AllowedTools):
-        allowed = tuple(offer for offer in offers if any(_named(offer, one) for one in choice.tools))
+        allowed = tuple(offer for offer in offers if any(_matches(offer, one) for one in choice.tools))
         for one in choice.tools:
-            if not any(_named(offer, one) for offer in offers):
+            if not any(_matches(offer, one) for offer in offers):
                 raise InvalidRequest(
                     f"tool_choice allows a tool that is not offered: {_label(one)}.",
                     param="tool_choice.tools",
                 )
-        return Choice(mode=choice.mode, offers=allowed)
-    wanted = _wanted(choice)
+        return ResolvedChoice(mode=choice.mode, offers=allowed)
+    wanted = _chosen_name(choice)
     for offer in offers:
-        if _named(offer, wanted) or (wanted.type == "shell" and offer.kind == "local_shell"):
-            return Choice(mode="required", offers=(offer,))
+        if _matches(offer, wanted) or (wanted.type == "shell" and offer.kind == "local_shell"):
+            return ResolvedChoice(mode="required", offers=(offer,))
     raise InvalidRequest(
         f"tool_choice names a tool that is not offered: {_label(wanted)}.", param="tool_choice"
     )
 
 
-def _flat(
+def _flatten(
     tools: Sequence[Tool],
 ) -> Iterator[
     tuple[FunctionTool | CustomTool | LocalShellTool | ShellTool | ApplyPatchTool, str | None, str]
@@ -112,26 +112,26 @@ async def _offer(
     namespace: str | None,
     param: str,
     grammars: Grammars,
-) -> Offer:
+) -> OfferedTool:
     match tool:
         case FunctionTool():
             schema = tool.parameters or NO_ARGUMENTS
             schema = {"type": "object", **schema}
-            return Offer(
+            return OfferedTool(
                 kind="function",
                 name=tool.name,
                 namespace=namespace,
                 description=tool.description or "",
                 schema=schema,
-                grammar=await grammars.of_schema(schema, f"{param}.parameters"),
+                grammar=await grammars.for_schema(schema, f"{param}.parameters"),
             )
         case CustomTool():
-            return Offer(
+            return OfferedTool(
                 kind="custom",
                 name=tool.name,
                 namespace=namespace,
                 description=tool.description or "",
-                grammar=await grammars.of_custom(tool, param),
+                grammar=await grammars.for_custom_tool(tool, param),
             )
         case LocalShellTool():
             kind = "local_shell"
@@ -140,11 +140,11 @@ async def _offer(
         case ApplyPatchTool():
             kind = "apply_patch"
     description, schema = BUILT_IN[kind]
-    grammar = await grammars.of_schema(schema, param)
-    return Offer(kind=kind, name=kind, description=description, schema=schema, grammar=grammar)
+    grammar = await grammars.for_schema(schema, param)
+    return OfferedTool(kind=kind, name=kind, description=description, schema=schema, grammar=grammar)
 
 
-def _wanted(choice: FunctionChoice | CustomChoice | ShellChoice | ApplyPatchChoice) -> ToolName:
+def _chosen_name(choice: FunctionChoice | CustomChoice | ShellChoice | ApplyPatchChoice) -> ToolName:
     match choice:
         case FunctionChoice():
             return ToolName(type="function", name=choice.name, namespace=choice.namespace)
@@ -156,14 +156,14 @@ def _wanted(choice: FunctionChoice | CustomChoice | ShellChoice | ApplyPatchChoi
             return ToolName(type="apply_patch")
 
 
-def _named(offer: Offer, name: ToolName) -> bool:
+def _matches(offer: OfferedTool, name: ToolName) -> bool:
     if name.type == "namespace":
         return offer.namespace == name.name
     if offer.kind != name.type:
         return False
     if name.namespace and offer.namespace != name.namespace:
         return False
-    return not name.name or name.name in (offer.name, offer.title)
+    return not name.name or name.name in (offer.name, offer.qualified_name)
 
 
 def _label(name: ToolName) -> str:
@@ -173,12 +173,12 @@ def _label(name: ToolName) -> str:
 # --- what the model is told ------------------------------------------------------------------------------------------
 
 
-def describe(offers: Sequence[Offer]) -> str:
+def tools_prompt(offers: Sequence[OfferedTool]) -> str:
     """The prompt block for a model whose template knows no tools."""
     lines = [
         json.dumps(
             {
-                "name": offer.title,
+                "name": offer.qualified_name,
                 "description": offer.description,
                 **({} if offer.schema is None else {"parameters": offer.schema}),
             },
@@ -194,8 +194,8 @@ def describe(offers: Sequence[Offer]) -> str:
     )
 
 
-def shown(offers: Sequence[Offer]) -> tuple[Shown, ...] | None:
+def tool_specs(offers: Sequence[OfferedTool]) -> tuple[ToolSpec, ...] | None:
     """The same for a template that knows tools; None where one of them takes no JSON, which no template foresees."""
     if any(offer.schema is None for offer in offers):
         return None
-    return tuple(Shown(offer.title, offer.description, offer.schema or {}) for offer in offers)
+    return tuple(ToolSpec(offer.qualified_name, offer.description, offer.schema or {}) for offer in offers)
