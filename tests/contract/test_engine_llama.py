@@ -469,4 +469,4 @@ async def test_prompts_that_come_at_once_are_all_read_whoever_leaves(tiny_path: 
         done = await asyncio.gather(*tasks, return_exceptions=True)
         assert [one.end.usage.output for one in done[::2] if not isinstance(one, BaseException)] == [5] * 12
         assert (await answer(engine, asked[1])).end.usage.output == 5
-        assert engine.stats.busy == 0
+        assert engine._slots.busy == 0

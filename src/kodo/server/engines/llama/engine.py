@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
 from kodo.server.engines.llama.decoding.answer import Answer
 from kodo.server.engines.llama.decoding.embedding import Embedder
@@ -60,15 +59,6 @@ EVICTED_SECONDS = 3600.0
 """How long the state of a cache key is kept on disk after its slot was needed for something else."""
 
 
-class LlamaStats(Struct, frozen=True):
-    """Counters for /metrics."""
-
-    restarts: int
-    busy: int
-    waiting: int
-    parallel: int
-
-
 class LlamaEngine:
     """An :class:`~kodo.server.lifecycle.ports.Engine` over a GGUF file."""
 
@@ -91,16 +81,6 @@ class LlamaEngine:
         self._pacer = PrefillPacer()
         self._window = options.context
         self._generation = 0
-
-    @property
-    def stats(self) -> LlamaStats:
-        """Counters as they stand."""
-        return LlamaStats(
-            restarts=self._supervisor.restarts,
-            busy=self._slots.busy,
-            waiting=self._slots.waiting,
-            parallel=self._options.parallel,
-        )
 
     @property
     def restarts(self) -> int:

@@ -38,7 +38,6 @@ class Slots:
     _slots: list[Slot] = field(init=False)
     _free: asyncio.Semaphore = field(init=False)
     _clock: int = 0
-    waiting: int = 0
 
     def __post_init__(self) -> None:
         self._slots = [Slot(id=number) for number in range(self.count)]
@@ -57,11 +56,7 @@ class Slots:
     @asynccontextmanager
     async def take(self, owner: str, key: str | None, ids: TokenIds) -> AsyncIterator[Slot]:
         """A free slot, waited for in the order of asking."""
-        self.waiting += 1
-        try:
-            await self._free.acquire()
-        finally:
-            self.waiting -= 1
+        await self._free.acquire()
         slot = self._choose(owner, key, ids)
         self._clock += 1
         slot.used = self._clock
