@@ -19,7 +19,7 @@ test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options)
 	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench" $(ARGS)
 
 ##@ Working on kodo
-.PHONY: setup setup-dev check lock clean
+.PHONY: setup setup-dev check docs lock clean
 
 setup: ## .venv, locked dependencies, the default model
 	@$(PYTHON) scripts/bootstrap.py run
@@ -33,11 +33,19 @@ check: setup-dev ## Linters, mypy strict, import-linter
 	@$(B)/mypy
 	@$(B)/lint-imports --no-cache
 
+docs: .venv-docs/bin/zensical ## Build the documentation's site into site/; a broken link or anchor fails
+	@.venv-docs/bin/zensical build --strict --clean
+
+.venv-docs/bin/zensical: requirements/docs.txt
+	@$(PYTHON) -m venv --clear .venv-docs
+	@.venv-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
 lock: setup-dev ## Write requirements/*.txt anew from pyproject.toml
 	@scripts/lock
 
 clean: ## Remove the virtual environment and caches (KODO_HOME stays)
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-docs .cache site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 ##@ Long suites, not part of `make test`
 

@@ -39,10 +39,11 @@ def extras() -> dict[str, set[str]]:
     return {extra: names(lines) for extra, lines in found.items()}
 
 
-def declared() -> tuple[set[str], set[str]]:
-    """The names in pyproject.toml: those of the package and its extras, and those of development alone."""
+def declared() -> tuple[set[str], set[str], set[str]]:
+    """The names in pyproject.toml: the package's with its extras, development's, and the documentation's."""
     runtime = names(project()["project"]["dependencies"]).union(*extras().values())
-    return runtime, names(project()["dependency-groups"]["dev"])
+    groups = project()["dependency-groups"]
+    return runtime, names(groups["dev"]), names(groups["docs"])
 
 
 def locked(name: str) -> dict[str, set[str]]:
@@ -56,13 +57,16 @@ def locked(name: str) -> dict[str, set[str]]:
 
 
 def test_every_dependency_has_a_row_and_every_row_a_dependency() -> None:
-    """Both ways, for what the package needs and for what its development needs."""
-    runtime, development = declared()
+    """Both ways, for what the package needs, its development and its documentation."""
+    runtime, development, documentation = declared()
     assert set(documented("Runtime")) == runtime
     assert set(documented("Development")) == development
+    assert set(documented("Documentation")) == documentation
 
 
-@pytest.mark.parametrize(("section", "lock"), [("Runtime", "run"), ("Development", "dev")])
+@pytest.mark.parametrize(
+    ("section", "lock"), [("Runtime", "run"), ("Development", "dev"), ("Documentation", "docs")]
+)
 def test_the_documented_version_is_the_locked_one(section: str, lock: str) -> None:
     """A row that was not updated with the lock is named."""
     versions = locked(lock)
@@ -83,7 +87,7 @@ def test_the_development_set_holds_the_runtime_set() -> None:
 def test_the_lock_files_name_no_address_and_every_package_has_a_hash() -> None:
     """Where packages come from is the user's pip configuration; what they are is the hash."""
     files = sorted((REPOSITORY / "requirements").iterdir())
-    assert [path.name for path in files] == ["dev.txt", "run.txt"]
+    assert [path.name for path in files] == ["dev.txt", "docs.txt", "run.txt"]
     for path in files:
         text = path.read_text()
         assert not re.search(r"://|index-url|find-links|trusted-host", text), path.name
