@@ -144,7 +144,7 @@ def _responses(endpoint: Endpoint, by_type: Mapping[int, Any]) -> dict[str, Any]
         responses[str(status)] = {"description": "An error.", "content": envelope}
     if endpoint.unready is not None:
         unready = {"application/json": {"schema": by_type[id(endpoint.unready)]}}
-        responses["503"] = {"description": "Not yet.", "content": unready}
+        responses["503"] = {"description": "Not ready yet.", "content": unready}
     return responses
 
 

@@ -18,8 +18,8 @@ from kodo.server.wire.request import Metadata
 T = TypeVar("T")
 
 
-class Listed(Struct, Generic[T], frozen=True, kw_only=True):
-    """A page of a list; ``after`` its ``last_id`` begins the next."""
+class ListPage(Struct, Generic[T], frozen=True, kw_only=True):
+    """A page of a list. Send ``last_id`` as ``after`` for the next page."""
 
     object: Literal["list"]
     data: list[T]
@@ -28,16 +28,16 @@ class Listed(Struct, Generic[T], frozen=True, kw_only=True):
     has_more: bool
 
 
-class Items(Listed[Item], frozen=True, kw_only=True):
+class ItemPage(ListPage[Item], frozen=True, kw_only=True):
     """A page of items."""
 
 
-class Messages(Listed[dict[str, Any]], frozen=True, kw_only=True):
-    """A page of chat messages, as they were sent, each with an id."""
+class MessagePage(ListPage[dict[str, Any]], frozen=True, kw_only=True):
+    """A page of chat messages as they were sent, each with an id."""
 
 
-class Gone(Struct, frozen=True, kw_only=True):
-    """What was deleted."""
+class DeletedObject(Struct, frozen=True, kw_only=True):
+    """The object that was deleted."""
 
     id: str
     object: str
@@ -45,7 +45,7 @@ class Gone(Struct, frozen=True, kw_only=True):
 
 
 class Health(Struct, frozen=True, kw_only=True):
-    """A kodo, and which."""
+    """The server's name and version."""
 
     status: Literal["ok"]
     server: Literal["kodo"]
@@ -53,14 +53,14 @@ class Health(Struct, frozen=True, kw_only=True):
 
 
 class Readiness(Struct, frozen=True, kw_only=True):
-    """Whether every engine is there, and which are not."""
+    """Whether every engine is ready; ``waiting_for`` lists the models whose engine is not."""
 
     status: Literal["ready", "waiting"]
     waiting_for: list[str]
 
 
-class Pricing(Struct, frozen=True, kw_only=True):
-    """What the usage's ledger counts with."""
+class ModelPricing(Struct, frozen=True, kw_only=True):
+    """The prices that usage is counted with."""
 
     unit: Literal["USD per 1M tokens"]
     input: float | None
@@ -68,16 +68,16 @@ class Pricing(Struct, frozen=True, kw_only=True):
     output: float | None
 
 
-class Backing(Struct, frozen=True, kw_only=True):
-    """What stands behind a name."""
+class ModelBacking(Struct, frozen=True, kw_only=True):
+    """The engine and the model that answer for this name."""
 
     engine: str
     model: str
     source: str
 
 
-class Capabilities(Struct, frozen=True, kw_only=True):
-    """What it can do beside text."""
+class ModelCapabilities(Struct, frozen=True, kw_only=True):
+    """What the model supports besides text."""
 
     images: bool
     reasoning: bool
@@ -85,7 +85,7 @@ class Capabilities(Struct, frozen=True, kw_only=True):
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """A name that is answered. Sizes in tokens."""
+    """A model name that this server answers. Sizes in tokens."""
 
     id: str
     object: Literal["model"]
@@ -94,47 +94,47 @@ class Model(Struct, frozen=True, kw_only=True):
     context_window: int
     max_output_tokens: int | None
     default_output_tokens: int | None
-    pricing: Pricing
-    backing: Backing
-    capabilities: Capabilities
+    pricing: ModelPricing
+    backing: ModelBacking
+    capabilities: ModelCapabilities
 
 
 class Models(Struct, frozen=True, kw_only=True):
-    """All of them; this list has no pages."""
+    """All models; this list is not paginated."""
 
     object: Literal["list"]
     data: list[Model]
 
 
 class ClientSecret(Struct, frozen=True, kw_only=True):
-    """A short-lived key; ``expires_at`` in seconds since the epoch."""
+    """A short-lived key. ``expires_at`` in seconds since the epoch."""
 
     value: str
     expires_at: int
     session: dict[str, Any]
 
 
-class Metadated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """New metadata for an object."""
+class UpdateMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The new metadata of an object."""
 
     metadata: Metadata
 
 
-class ConversationBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new conversation: its metadata, and the items that it begins with."""
+class CreateConversation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A new conversation: its metadata and its first items."""
 
     metadata: Metadata | None = None
     items: list[InputItem] | None = None
 
 
-class ItemsBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Items to add, at most 20."""
+class CreateItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """ItemPage to add, at most 20."""
 
     items: list[InputItem]
 
 
 class BatchBody(batches.CreateBatch, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new batch; its endpoint is one of those that batches here have."""
+    """A new batch for one of the endpoints that batches support."""
 
     endpoint: Literal["/v1/responses", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"]
 
