@@ -24,7 +24,7 @@ from kodo.cli.files import write_atomically
 from kodo.cli.main import run
 from kodo.cli.options import JobOptions, job
 from kodo.cli.progress import Bar
-from kodo.cli.registry import new_app
+from kodo.cli.registry import build_command, new_app
 from kodo.client.i18n import Catalogue
 from kodo.home import kodo_home
 
@@ -180,7 +180,7 @@ def _processor() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns its exit status."""
-    return run(argv, typer.main.get_command(app), "python -m bench.scorecard")
+    return run(argv, build_command(app), "python -m bench.scorecard")
 
 
 if __name__ == "__main__":

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from typing import Annotated, NoReturn
 
 import typer
-from typer import _click as click  # typer carries its own copy of click and exports no public face of it
 from typer.core import TyperGroup
 
 from kodo import __version__
 from kodo.cli import extras
 from kodo.cli.exit_codes import CommandError, ExitCode
-from kodo.cli.registry import LazyCommand
+from kodo.cli.registry import Command, LazyCommand, build_command
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     # (name, module, help), in the order of a day's work: the server, then talking, then the jobs, then the money
@@ -40,7 +39,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
 root = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    no_args_is_help=True,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -53,6 +52,7 @@ def _print_version(wanted: bool) -> None:
 
 @root.callback()
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True),
@@ -63,20 +63,21 @@ def _root(
     Results go to stdout, progress and notes to stderr. Exit codes: 0 done, 1 findings, 2 bad input, 3 partial,
     4 stopped by a budget, 5 server error, 130 interrupted.
     """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(ExitCode.BAD_INPUT)
 
 
 def build() -> TyperGroup:
     """The whole command line, every command still unloaded."""
-    group = typer.main.get_command(root)
+    group = build_command(root)
     assert isinstance(group, TyperGroup)  # noqa: S101 - a typer with a callback always builds a group
     for name, module, help_line in COMMANDS:
         group.add_command(LazyCommand(name, module, help_line))
     return group
 
 
-def run(
-    argv: Sequence[str] | None = None, command: click.Command | None = None, prog_name: str = "kodo"
-) -> int:
+def run(argv: Sequence[str] | None = None, command: Command | None = None, prog_name: str = "kodo") -> int:
     """Run one command line (default: the process's own) and return its exit status; an error is one line on stderr.
 
     Args:
@@ -88,8 +89,8 @@ def run(
         return int(
             (command or build()).main(argv, prog_name=prog_name, standalone_mode=False) or ExitCode.DONE
         )
-    except click.ClickException as error:
-        error.show()
+    except typer.TyperException as error:
+        typer.echo(f"kodo: {_describe_usage_error(error)}", err=True)
         return error.exit_code
     except CommandError as error:
         typer.echo(f"kodo: {error.message}", err=True)
@@ -103,6 +104,13 @@ def run(
             return ExitCode.BAD_INPUT
         traceback.print_exc()
         return ExitCode.INTERNAL
+
+
+def _describe_usage_error(error: typer.TyperException) -> str:
+    """The error as one line, with the command to ask for help where it is known."""
+    context = getattr(error, "ctx", None)  # only errors about a command's own options have one
+    hint = f" (see {context.command_path} --help)" if context is not None else ""
+    return f"{error.format_message().removesuffix('.')}{hint}"
 
 
 def main() -> NoReturn:

@@ -16,8 +16,17 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer import _click as click  # typer carries its own copy of click and exports no public face of it
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+
+Command = TyperCommand | TyperGroup
+"""What a typer app becomes: one command, or a group of them."""
+
+
+def build_command(app: typer.Typer) -> Command:
+    """The command that an app describes."""
+    command = typer.main.get_command(app)
+    assert isinstance(command, (TyperCommand, TyperGroup))  # noqa: S101 - typer makes nothing else
+    return command
 
 
 class LazyCommand(TyperCommand):
@@ -30,18 +39,22 @@ class LazyCommand(TyperCommand):
         super().__init__(name, help=help, short_help=help, rich_markup_mode=None)
         self.module = module
 
-    def load(self) -> click.Command:
-        """Import the module and build its command. Raises ImportError and AttributeError as Python does."""
-        app: typer.Typer = import_module(self.module).app
-        command = typer.main.get_command(app)
+    def load(self) -> Command:
+        """Import the module and build its command.
+
+        Raises:
+            ImportError, AttributeError: the module or its ``app`` is missing.
+        """
+        command = build_command(import_module(self.module).app)
         command.name = self.name
         command.help = command.help or self.help
         return command
 
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """Parse `args` with the real command, whose context this returns."""
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Parse ``args`` with the real command, whose context this returns.
+
+        Contexts are Any here, because typer has no public name for their base class.
+        """
         return self.load().make_context(info_name, args, parent=parent, **extra)
 
 

@@ -157,3 +157,28 @@ def test_every_command_and_shared_option_is_documented() -> None:
     assert re.findall(r"^\| `kodo (\w+)` \|", text, re.MULTILINE) == [name for name, _, _ in COMMANDS]
     options = {"--" + item.name.replace("_", "-") for item in fields(JobOptions)}
     assert options == set(re.findall(r"^\| `(--[a-z-]+)", text, re.MULTILINE))
+
+
+def test_a_usage_error_is_one_line_that_names_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong options look like every other error and say where the right ones are listed."""
+    assert entry.run(["budget", "set", "--nonsense"]) == ExitCode.BAD_INPUT
+    error = capsys.readouterr().err
+    assert error.startswith("kodo: No such option: --nonsense")
+    assert error.endswith(" (see kodo budget set --help)\n")
+    assert error.count("\n") == 1
+
+
+def test_kodo_alone_shows_the_help_and_asks_for_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command nothing is done: the help goes to stderr, and the exit code says bad input."""
+    assert entry.run([]) == ExitCode.BAD_INPUT
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Usage: kodo")
+    assert captured.out == ""
+
+
+def test_no_module_imports_a_private_part_of_typer() -> None:
+    """typer may change its private modules in any release."""
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "bench").rglob("*.py")]
+    assert [
+        str(path) for path in files if "typer._" in (text := path.read_text()) or "typer import _" in text
+    ] == []
