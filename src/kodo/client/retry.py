@@ -1,4 +1,4 @@
-"""When a failed call is made again, and after how long. Built on stamina; knows nothing of sessions or ledgers.
+"""When a failed call is made again, and after how long. Knows nothing of sessions or ledgers.
 
 Delays are exponential with full jitter: before retry *n* (from 1) the pause is drawn evenly from
 ``0 … min(max_delay, base_delay * 2**(n-1))`` seconds (M. Brooker, "Exponential Backoff and Jitter", 2015). A server
@@ -11,6 +11,7 @@ Retried: 408, 429, 5xx, time-outs, broken or refused connections. ``x-should-ret
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import math
@@ -20,13 +21,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import ParamSpec, TypeVar, cast
 
-import stamina
-
-# stamina logs each retry for programs that configured logging; the others are told by hooks, not by a bare line on
-# stderr from Python's handler of last resort.
-logging.getLogger("stamina").addHandler(logging.NullHandler())
+# Retries are logged for programs that configured logging; the others learn of them from hooks, not from a bare line
+# on stderr by Python's handler of last resort.
+_log = logging.getLogger(__name__)
+_log.addHandler(logging.NullHandler())
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,8 +60,8 @@ class RetryPolicy:
         max_server_delay: a server that asks for a longer wait than this, in seconds, is not retried.
         retryable_exceptions: retry these instead of the list above; an exception with an HTTP status must also
             have one that may be retried.
-        on_retry: called before each pause, in order; for logging and metrics. stamina's own instrumentation
-            (logging, Prometheus) runs as well.
+        on_retry: called before each pause, in order; for messages and metrics. Each retry is also logged, as a
+            warning of the logger ``kodo.client.retry``.
     """
 
     max_retries: int = 5
@@ -100,43 +100,51 @@ class RetryPolicy:
         return self.random.uniform(0, min(self.max_delay, self.base_delay * 2 ** min(retry - 1, 64)))
 
     def call(self, name: str, func: Callable[[], T]) -> T:
-        """Run ``func``, again where the policy says so. The last exception is let through unchanged."""
-        for attempt in stamina.retry_context(on=_Decision(self, name), **_UNBOUNDED):
-            with attempt:
+        """Run ``func``, again where the policy says so. The last exception is raised unchanged."""
+        attempts = _Attempts(self, name)
+        while True:
+            try:
                 return func()
-        raise AssertionError("unreachable: stamina yields at least one attempt")
+            except Exception as error:
+                delay = attempts.delay_after(error)
+                if delay is None:
+                    raise
+            time.sleep(delay)
 
     async def acall(self, name: str, func: Callable[[], Awaitable[T]]) -> T:
         """As :meth:`call` for a function that is awaited."""
-        async for attempt in stamina.retry_context(on=_Decision(self, name), **_UNBOUNDED):
-            with attempt:
+        attempts = _Attempts(self, name)
+        while True:
+            try:
                 return await func()
-        raise AssertionError("unreachable: stamina yields at least one attempt")
+            except Exception as error:
+                delay = attempts.delay_after(error)
+                if delay is None:
+                    raise
+            await asyncio.sleep(delay)
 
 
-# The decision object counts attempts and time itself, so stamina is told no limits of its own.
-_UNBOUNDED: dict[str, Any] = {"attempts": None, "timeout": None}
-
-
-class _Decision:
-    """stamina's backoff hook for one call: False stops, a number is the pause in seconds."""
+class _Attempts:
+    """The attempts of one call: counts them and decides about the next."""
 
     def __init__(self, policy: RetryPolicy, name: str) -> None:
         self.policy, self.name = policy, name
         self.attempt = 0
         self.started_at = time.monotonic()
 
-    def __call__(self, error: Exception) -> bool | float:
+    def delay_after(self, error: Exception) -> float | None:
+        """Seconds to wait before the next attempt, or None where the error is final. Calls the hooks."""
         policy = self.policy
         self.attempt += 1
         if self.attempt > policy.max_retries or not policy.retries(error):
-            return False
+            return None
         if (server_delay(error) or 0.0) > policy.max_server_delay:
-            return False
+            return None
         delay = policy.delay(self.attempt, error)
         elapsed = time.monotonic() - self.started_at
         if policy.deadline is not None and elapsed + delay > policy.deadline:
-            return False
+            return None
+        _log.warning("%s: attempt %d failed (%r), retrying in %.2f s", self.name, self.attempt, error, delay)
         for hook in policy.on_retry:
             hook(RetryEvent(self.name, self.attempt, delay, elapsed, error))
         return delay
