@@ -290,7 +290,7 @@ def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
 
 def test_a_recorded_batch_is_replayed_without_a_server(tmp_path: Path) -> None:
     """The same results from the recording, with nothing listening."""
-    source, tape = requests(tmp_path / "in.jsonl", 5), str(tmp_path / "tape.yaml")
+    source, tape = requests(tmp_path / "in.jsonl", 5), str(tmp_path / "tape.jsonl")
     with FaultServer() as server:
         kodo = Kodo(tmp_path, server.base_url)
         done = kodo.run("batch", "run", str(source), str(tmp_path / "out.jsonl"), "--record", tape)

@@ -111,7 +111,7 @@ def test_a_refusal_names_the_field(server: StartedServer) -> None:
 
 def test_a_recorded_run_replays_what_the_server_said(server: StartedServer, tmp_path: Path) -> None:
     """What the real server said comes back from the file."""
-    tape = tmp_path / "run.yaml"
+    tape = tmp_path / "run.jsonl"
     with kodo.Session(record=tape) as session:
         live = [session.respond("good morning").text, "".join(session.stream("good night"))]
     with kodo.Session(replay=tape) as session:

@@ -18,7 +18,7 @@ def folder_of(package: str) -> Path:
     return Path(spec.origin).parent
 
 
-@pytest.mark.parametrize("package", ["starlette", "click", "junitparser", "unidiff", "stamina"])
+@pytest.mark.parametrize("package", ["starlette", "click", "junitparser", "unidiff", "filelock"])
 def test_a_whole_package_is_reviewed(package: str) -> None:
     """Its files are read and not written, each finding quotes its own line, each format renders."""
     folder = folder_of(package)

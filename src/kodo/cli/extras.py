@@ -21,6 +21,7 @@ MODULES: dict[str, str] = {
     "huggingface_hub": "server",
     "unidiff": "review",
     "tree_sitter": "review",
+    "yaml": "review",
     "junitparser": "review",
     "libcst": "tests",
     "coverage": "tests",

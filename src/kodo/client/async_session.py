@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Self, Unpack
 from kodo.client import request_plan
 from kodo.client.accounting import ReservedCall, is_done
 from kodo.client.answer import Answer, ensure_response
-from kodo.client.cassette import AsyncRecordingTransport
 from kodo.client.endpoint import NOT_STARTED
 from kodo.client.errors import EndpointError
 from kodo.client.estimate import Estimate, estimate_plan, parse_token_count
+from kodo.client.recording import RecordingTransport
 from kodo.client.request_plan import CallOptions, Input, Plan
 from kodo.client.session import POLL_SECONDS, SessionBase
 from kodo.client.stream import AsyncTextStream
@@ -46,7 +46,7 @@ class AsyncSession(SessionBase):
         await self.close()
 
     async def close(self) -> None:
-        """Close streams and connections, save a recording, stop a server that was started for this session."""
+        """Close streams and connections, stop a server that was started for this session."""
         for stream in list(self._streams):
             if isinstance(stream, AsyncTextStream):
                 await stream.close()
@@ -66,7 +66,7 @@ class AsyncSession(SessionBase):
             options = self._sdk_options(endpoint)
             if self._cassette is not None:
                 options["http_client"] = openai.DefaultAsyncHttpxClient(
-                    transport=AsyncRecordingTransport(self._cassette)
+                    transport=RecordingTransport(self._cassette)
                 )
             self._sdk = openai.AsyncOpenAI(**options)
         return self._sdk

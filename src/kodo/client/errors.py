@@ -19,7 +19,7 @@
         ├── StreamCutError           a stream ended without its last event
         ├── AnswerFailedError        the response's own status is failed or cancelled
         ├── MalformedAnswerError     what came back is not a Response
-        └── ReplayError              the cassette does not hold this request, or cannot be read
+        └── ReplayError              the cassette lacks this request, or cannot be read or written
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class MalformedAnswerError(CallError):
 
 
 class ReplayError(CallError):
-    """A request is not in the cassette, or the cassette cannot be read."""
+    """A request is not in the cassette, or the cassette cannot be read or written."""
 
 
 def translate(error: Exception, attempts: int = 1) -> CallError:

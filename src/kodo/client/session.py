@@ -25,12 +25,13 @@ from kodo.client import request_plan
 from kodo.client.accounting import Account, Note, ReservedCall, is_done, repository_of
 from kodo.client.answer import Answer, ensure_response
 from kodo.client.budget import Budget
-from kodo.client.cassette import Cassette, RecordingTransport, open_cassette
+from kodo.client.cassette import Cassette, open_cassette
 from kodo.client.endpoint import NOT_STARTED, REPLAY, Endpoint, StartedServer
 from kodo.client.errors import EndpointError
 from kodo.client.estimate import Estimate, estimate_plan, parse_token_count
 from kodo.client.i18n import pick_lang
 from kodo.client.ledger import Ledger
+from kodo.client.recording import RecordingTransport
 from kodo.client.request_plan import CallOptions, Input, Plan
 from kodo.client.retry import RetryEvent, RetryHook, RetryPolicy
 from kodo.client.settings import ClientSettings, load
@@ -186,8 +187,6 @@ class SessionBase:
     def _close_shared(self) -> None:
         if self._borrowed:
             return
-        if self._cassette is not None:
-            self._cassette.save()
         if self._server is not None:
             self._server.stop()
             self._server = None
@@ -207,7 +206,7 @@ class Session(SessionBase):
         self.close()
 
     def close(self) -> None:
-        """Close streams and connections, save a recording, stop a server that was started for this session."""
+        """Close streams and connections, stop a server that was started for this session."""
         for stream in list(self._streams):
             if isinstance(stream, TextStream):
                 stream.close()

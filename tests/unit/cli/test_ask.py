@@ -129,7 +129,7 @@ def test_a_recording_is_replayed_offline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same bytes on stdout, nothing listening, and no key in the file."""
-    tape = tmp_path / "tape.yaml"
+    tape = tmp_path / "tape.jsonl"
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_API_KEY", "sk-proj-abcdefghijklmnopqrstuvwxyz")
         assert run(["ask", "hello", "--base-url", server.base_url, "--record", str(tape)]) == ExitCode.DONE

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from kodo.client.async_session import AsyncSession
+from kodo.client.cassette import Cassette, RecordedResponse
 from kodo.client.errors import RateLimitedError, ReplayError
 from kodo.client.retry import RetryPolicy
 from kodo.client.session import Session
@@ -24,7 +26,7 @@ def run(session: Session) -> list[str]:
 
 def test_a_recorded_run_replays_without_a_server(tmp_path: Path, quick: RetryPolicy) -> None:
     """Retries, equal requests in their order, and streams come back the same with nobody to ask."""
-    tape = tmp_path / "run.yaml"
+    tape = tmp_path / "run.jsonl"
     script = [refusal(503), Reply(text="first"), Reply(text="second"), Reply(text="one two three")]
     with FakeResponses(script) as server:
         with Session(base_url=server.base_url, api_key="sesame-key", record=tape, retry=quick) as session:
@@ -38,7 +40,7 @@ def test_a_recorded_run_replays_without_a_server(tmp_path: Path, quick: RetryPol
 
 async def test_an_async_run_replays_a_sync_recording_and_the_other_way(tmp_path: Path) -> None:
     """The file is the same for both kinds of session."""
-    one, other = tmp_path / "one.yaml", tmp_path / "other.yaml"
+    one, other = tmp_path / "one.jsonl", tmp_path / "other.jsonl"
     with FakeResponses() as server:
         with Session(base_url=server.base_url, record=one) as session:
             session.respond("hello")
@@ -53,7 +55,7 @@ async def test_an_async_run_replays_a_sync_recording_and_the_other_way(tmp_path:
 
 def test_keys_and_secrets_are_not_in_the_file(tmp_path: Path) -> None:
     """Neither the key, nor a secret sent or answered, nor the server's address is recorded."""
-    tape = tmp_path / "run.yaml"
+    tape = tmp_path / "run.jsonl"
     with FakeResponses([Reply(text=f"your token is {TOKEN}")]) as server:
         with Session(base_url=server.base_url, api_key="sesame-key", record=tape) as session:
             session.respond(f"look at {TOKEN}")
@@ -67,7 +69,7 @@ def test_keys_and_secrets_are_not_in_the_file(tmp_path: Path) -> None:
 
 def test_a_recorded_failure_fails_again(tmp_path: Path) -> None:
     """Errors are recorded with the headers that retries look at."""
-    tape = tmp_path / "run.yaml"
+    tape = tmp_path / "run.jsonl"
     no_retry = RetryPolicy(max_retries=0)
     with FakeResponses([refusal(429, "rate_limit_exceeded", retry_after="7")]) as server:
         with Session(base_url=server.base_url, record=tape, retry=no_retry) as session:
@@ -80,29 +82,68 @@ def test_a_recorded_failure_fails_again(tmp_path: Path) -> None:
 
 def test_a_changed_request_is_a_miss(tmp_path: Path) -> None:
     """Only the recorded body is answered; another is an error that names the file."""
-    tape = tmp_path / "run.yaml"
+    tape = tmp_path / "run.jsonl"
     with FakeResponses() as server, Session(base_url=server.base_url, record=tape) as session:
         session.respond("hello", temperature=0)
-    with Session(replay=tape) as session, pytest.raises(ReplayError, match=r"run\.yaml"):
+    with Session(replay=tape) as session, pytest.raises(ReplayError, match=r"run\.jsonl"):
         session.respond("hello", temperature=1)
 
 
-@pytest.mark.parametrize("content", [None, "", "not: [a cassette"])
+@pytest.mark.parametrize(
+    "content",
+    [None, "", "not: [a cassette", '{"kodo_cassette": 1}\n', '{"kodo_cassette": 1}\n{"request": {}}\n'],
+)
 def test_a_missing_or_broken_recording_is_one_error(tmp_path: Path, content: str | None) -> None:
     """Replaying from nothing says so at once."""
-    tape = tmp_path / "run.yaml"
+    tape = tmp_path / "run.jsonl"
     if content is not None:
         tape.write_text(content)
-    with pytest.raises(ReplayError, match=r"run\.yaml"):
+    with pytest.raises(ReplayError, match=r"run\.jsonl"):
         Session(replay=tape)
 
 
 def test_recording_passes_pieces_on_as_they_come(tmp_path: Path) -> None:
     """A stream is not held back by being recorded: a break after two pieces shows both."""
-    tape = tmp_path / "run.yaml"
+    tape = tmp_path / "run.jsonl"
     seen: list[str] = []
     with FakeResponses([Reply(text="one two three", cut_after=3)]) as server:
         with Session(base_url=server.base_url, record=tape, retry=RetryPolicy(0)) as session:
             with pytest.raises(Exception, match="last event"):
                 seen.extend(session.stream("hi"))
     assert seen == ["one", " two"]
+
+
+def test_a_recording_is_on_disk_before_the_session_is_closed(tmp_path: Path) -> None:
+    """A process that is killed leaves the exchanges it had finished, one line each after the header."""
+    tape = tmp_path / "run.jsonl"
+    with FakeResponses() as server, Session(base_url=server.base_url, record=tape) as session:
+        session.respond("hello")
+        lines = [json.loads(line) for line in tape.read_text().splitlines()]
+        assert lines[0] == {"kodo_cassette": 1}
+        assert [line["request"]["path"] for line in lines[1:]] == ["/v1/responses"]
+        assert json.loads(lines[1]["request"]["body"])["input"] == "hello"
+
+
+def test_bodies_that_are_not_text_come_back_unchanged(tmp_path: Path) -> None:
+    """Bytes that are no UTF-8 survive the file, and a gateway's path prefix is not part of the match."""
+    data = b"\xff\x00\xfe"
+    tape = Cassette.create(tmp_path / "run.jsonl")
+    tape.add("GET", "/proxy/v1/files/f?x=1", {}, b"", RecordedResponse(200, {"content-type": "a/b"}, data))
+    replayed = Cassette.load(tape.path).play("GET", "/v1/files/f?x=1", b"")
+    assert (replayed.body, replayed.headers) == (data, {"content-type": "a/b"})
+
+
+def test_a_recording_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
+    """The path is checked before anything is sent."""
+    with pytest.raises(ReplayError, match="cannot be written"):
+        Session(record=tmp_path)
+
+
+def test_a_line_that_was_cut_off_does_not_spoil_a_recording(tmp_path: Path) -> None:
+    """What a killed process was about to append is left out; a Unicode line separator does not end a line."""
+    tape = Cassette.create(tmp_path / "run.jsonl")
+    tape.add("POST", "/v1/responses", {}, b"{}", RecordedResponse(200, {}, "one\u2028two".encode()))
+    with tape.path.open("a") as file:
+        file.write('{"request": {"met')
+    replayed = Cassette.load(tape.path).play("POST", "/v1/responses", b"{}")
+    assert replayed.body.decode() == "one\u2028two"

@@ -14,7 +14,7 @@ def test_importing_kodo_loads_nothing_else() -> None:
     """import kodo brings in neither the SDK nor pydantic nor any other module of kodo."""
     code = (
         "import sys; before = set(sys.modules); import kodo\n"
-        "heavy = {'openai', 'pydantic', 'httpx2', 'stamina', 'genai_prices', 'vcr', 'starlette', 'msgspec'}\n"
+        "heavy = {'openai', 'pydantic', 'httpx2', 'genai_prices', 'starlette', 'msgspec'}\n"
         "print(sorted(n for n in set(sys.modules) - before if n.split('.')[0] in heavy or n.startswith('kodo.')))"
     )
     assert (
@@ -27,10 +27,10 @@ def test_making_a_session_does_not_load_the_sdk() -> None:
     """The SDK is loaded with the first call, so a budget or a settings error comes fast."""
     code = (
         "import sys, kodo; kodo.retry_with_backoff; kodo.Session(base_url='http://x/v1').close();"
-        "print('openai' in sys.modules, 'vcr' in sys.modules, 'genai_prices' in sys.modules)"
+        "print('openai' in sys.modules, 'genai_prices' in sys.modules)"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert out == "False False False\n"
+    assert out == "False False\n"
 
 
 def test_every_public_name_is_there() -> None:

@@ -71,8 +71,8 @@ async def generate_code_stream(
         usable(verify(stream.answer, language, check=False))
 
 
-class Chat:
-    """As :class:`kodo.Chat`."""
+class AsyncChat:
+    """As :class:`kodo.Chat`, awaited. Public as ``kodo.aio.Chat``."""
 
     def __init__(
         self,
@@ -140,6 +140,9 @@ class Chat:
         kept = self.transcript
         self.transcript = Transcript(name, kept.instructions, kept.model, kept.turns)
         self.transcript.save()
+
+
+Chat = AsyncChat
 
 
 @asynccontextmanager
