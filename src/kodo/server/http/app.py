@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 
 from kodo.server.config import Settings
-from kodo.server.http.assistants.manager import Runs
+from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.backends import Resources, open_resources
 from kodo.server.http.batches.handlers import HANDLERS
 from kodo.server.http.batches.manager import BatchManager
@@ -103,7 +103,7 @@ async def open_state(settings: Settings, resources: Resources | None = None) -> 
         )
         stack.push_async_callback(batches.close)
         await batches.open()
-        runs = Runs(service)
+        runs = RunManager(service)
         stack.push_async_callback(runs.close)
         await runs.open()
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)

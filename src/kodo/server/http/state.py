@@ -8,7 +8,7 @@ from typing import cast
 from starlette.requests import HTTPConnection, Request
 
 from kodo.server.config import Settings
-from kodo.server.http.assistants.manager import Runs
+from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.bodies import read_body
 from kodo.server.http.files.manager import FileManager
@@ -35,7 +35,7 @@ class State:
     files: FileManager
     uploads: UploadManager
     batches: BatchManager
-    runs: Runs
+    runs: RunManager
     started: int
     """Seconds since the epoch."""
 

@@ -25,7 +25,7 @@ from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.http.test_access import make_key
 
 from kodo.server.http.assistants import request_translation
-from kodo.server.http.assistants.worker import MOVES
+from kodo.server.http.assistants.worker import TRANSITIONS
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -107,13 +107,13 @@ class Client:
             run = await self.ask("GET", f"threads/{thread_id}/runs/{run_id}")
             if run["status"] in statuses:
                 return run
-            assert MOVES[run["status"]], f"the run is {run['status']}"
+            assert TRANSITIONS[run["status"]], f"the run is {run['status']}"
             await asyncio.sleep(0.01)
 
     async def over(self, thread_id: str, **options: Any) -> dict[str, Any]:
         """A run of its own, and its end."""
         run_id = await self.begin(thread_id, **options)
-        ends = [status for status, following in MOVES.items() if not following]
+        ends = [status for status, following in TRANSITIONS.items() if not following]
         return await self.until(thread_id, run_id, *ends, "requires_action")
 
     async def stream(self, path: str, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -692,11 +692,13 @@ def test_a_run_is_translated_with_everything_it_sets() -> None:
         "parallel_tool_calls": False, "metadata": {"a": "b"}, "max_completion_tokens": 5, "max_prompt_tokens": 6,
         "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}},
     }  # fmt: skip
-    run = request_translation.new_run(
-        request_translation.body(raw, wire.CreateRun), assistant, "thread_1", "run_1", 10.0, 600
+    run = request_translation.build_run(
+        request_translation.parse_body(raw, wire.CreateRun), assistant, "thread_1", "run_1", 10.0, 600
     )
     assert (run.instructions, run.expires_at) == ("Be kind.\n\nAnd brief.", 610)
-    made = msgspec.to_builtins(request_translation.request(run, most=4, forced=True))
+    made = msgspec.to_builtins(
+        request_translation.turn_request(run, max_output_tokens=4, allow_forced_call=True)
+    )
     expected = {
         "model": "b", "instructions": "Be kind.\n\nAnd brief.", "temperature": 0.2, "top_p": 0.3, "store": False,
         "parallel_tool_calls": False, "max_output_tokens": 4, "tool_choice": {"type": "function", "name": "add"},
@@ -704,7 +706,7 @@ def test_a_run_is_translated_with_everything_it_sets() -> None:
     }  # fmt: skip
     assert {name: made[name] for name in expected} == expected
     assert (made["tools"][0]["name"], made["text"]["format"]["schema"]) == ("add", {"type": "object"})
-    later = request_translation.request(run, most=4, forced=False)
+    later = request_translation.turn_request(run, max_output_tokens=4, allow_forced_call=False)
     assert later.tool_choice == "auto"
 
 
@@ -792,8 +794,8 @@ def test_the_page_says_which_status_follows_which() -> None:
     stated = {
         name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows_of("A run is a response").items()
     }
-    assert stated == {status: set(following) for status, following in MOVES.items()}
-    assert set(MOVES) == set(get_args(RunStatus))
+    assert stated == {status: set(following) for status, following in TRANSITIONS.items()}
+    assert set(TRANSITIONS) == set(get_args(RunStatus))
 
 
 def test_the_page_has_every_parameter_of_a_run() -> None:

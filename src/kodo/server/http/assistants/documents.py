@@ -24,18 +24,18 @@ THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
 RUN: Final = "thread.run"
 STEP: Final = "thread.run.step"
-_MANY: Final = 100
+_MAX_PER_RUN: Final = 100
 
 
-class KeptRun(Struct, frozen=True, kw_only=True):
+class StoredRun(Struct, frozen=True, kw_only=True):
     """What is stored of a run.
 
-    While it lasts nobody else adds to its thread, so whatever stands there behind ``stands_on`` is its own; of that,
+    While it lasts nobody else adds to its thread, so whatever stands there behind ``last_item_at_start`` is its own; of that,
     what is not among ``items`` and ``steps`` is left from a turn that a crash cut short, and is taken away again.
     """
 
     run: wire.ThreadRun
-    stands_on: str | None = None
+    last_item_at_start: str | None = msgspec.field(default=None, name="stands_on")
     """The thread's last item when the run began."""
     items: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
@@ -48,14 +48,14 @@ class KeptRun(Struct, frozen=True, kw_only=True):
     """The step of these calls."""
 
 
-def row_of(kind: str, owner: str, value: Any, *, parent: str | None = None, at: float) -> DocumentRow:
+def new_document(kind: str, owner: str, value: Any, *, parent: str | None = None, at: float) -> DocumentRow:
     """A new document."""
     return DocumentRow(
         kind=kind, id=value.id, owner=owner, parent=parent, created_at=at, body=msgspec.json.encode(value)
     )
 
 
-async def found(
+async def get_document(
     store: Store, kind: str, owner: str, document_id: str, *, parent: str | None = None
 ) -> DocumentRow:
     """A document, inside ``parent`` where one is named.
@@ -65,14 +65,14 @@ async def found(
     """
     row = await store.get_document(kind, owner, document_id)
     if row is None or (parent is not None and row.parent != parent):
-        what = kind.rpartition(".")[2]
+        noun = kind.rpartition(".")[2]
         raise NotFound(
-            f"No {what} found with id '{document_id}'.", param=f"{what}_id", code=f"{what}_not_found"
+            f"No {noun} found with id '{document_id}'.", param=f"{noun}_id", code=f"{noun}_not_found"
         )
     return row
 
 
-async def changed(store: Store, row: DocumentRow, value: T) -> T:
+async def update_document(store: Store, row: DocumentRow, value: T) -> T:
     """Another body for a document.
 
     Raises:
@@ -84,7 +84,7 @@ async def changed(store: Store, row: DocumentRow, value: T) -> T:
     return value
 
 
-def with_metadata(value: T, body: wire.NewMetadata) -> T:
+def replace_metadata(value: T, body: wire.NewMetadata) -> T:
     """An object with new metadata, if there are any."""
     if body.metadata is UNSET:
         return value
@@ -103,57 +103,57 @@ class NewMessages:
 
     async def add(self, store: Store, run: DocumentRow | None = None) -> Sequence[wire.ThreadMessage]:
         """Put them at the thread's end, and a run on them with them, all or none. NotFound: there is no such thread."""
-        begun = [] if run is None else [run]
+        run_rows = [] if run is None else [run]
         if self.rows:  # together: the model is shown the items, the client the documents
-            await store.append_items(self.owner, self.thread_id, self.items, [*self.rows, *begun])
+            await store.append_items(self.owner, self.thread_id, self.items, [*self.rows, *run_rows])
         elif run is not None:
             await store.put_document(run)
         return self.values
 
 
-def new_messages(
-    service: Service, owner: str, thread_id: str, given: Sequence[wire.CreateMessage]
+def build_messages(
+    service: Service, owner: str, thread_id: str, bodies: Sequence[wire.CreateMessage]
 ) -> NewMessages:
     """Messages for a thread."""
     now = service.clock.now()
-    made = [request_translation.message(each, thread_id, service.ids, now) for each in given]
+    translated = [request_translation.translate_message(each, thread_id, service.ids, now) for each in bodies]
     return NewMessages(
         owner=owner,
         thread_id=thread_id,
-        values=[message for _, message in made],
-        items=[item for item, _ in made],
-        rows=[row_of(MESSAGE, owner, message, parent=thread_id, at=now) for _, message in made],
+        values=[message for _, message in translated],
+        items=[item for item, _ in translated],
+        rows=[new_document(MESSAGE, owner, message, parent=thread_id, at=now) for _, message in translated],
     )
 
 
-async def last_item(store: Store, owner: str, thread_id: str) -> str | None:
+async def last_item_id(store: Store, owner: str, thread_id: str) -> str | None:
     """The id of a thread's newest item."""
     rows, _ = await store.list_items(owner, thread_id, Page(limit=1))
     return rows[0].id if rows else None
 
 
-def behind(items: Sequence[ContextItem], item_id: str | None) -> int:
+def index_after(items: Sequence[ContextItem], item_id: str | None) -> int:
     """Where the part of a thread begins that stands behind an item; None: at its beginning."""
     ids = [context.item.id for context in items]
     return ids.index(item_id) + 1 if item_id in ids else 0
 
 
-async def clear_leftovers(store: Store, owner: str, kept: KeptRun) -> None:
+async def delete_leftovers(store: Store, owner: str, stored: StoredRun) -> None:
     """Take away what a turn that was cut short has left in its thread."""
-    run = kept.run
+    run = stored.run
     items = await store.all_items(owner, run.thread_id)
-    for context in items[behind(items, kept.stands_on) :]:
-        if context.item.id not in kept.items:
+    for context in items[index_after(items, stored.last_item_at_start) :]:
+        if context.item.id not in stored.items:
             await store.delete_item(owner, run.thread_id, context.item.id or "")
-    messages, _ = await store.list_documents(MESSAGE, owner, Page(limit=_MANY), parent=run.thread_id)
+    messages, _ = await store.list_documents(MESSAGE, owner, Page(limit=_MAX_PER_RUN), parent=run.thread_id)
     for row in messages:
         if (
             msgspec.json.decode(row.body, type=wire.ThreadMessage).run_id == run.id
-            and row.id not in kept.items
+            and row.id not in stored.items
         ):
             await store.delete_document(MESSAGE, owner, row.id)
-    known = {*kept.steps, *([kept.step.id] if kept.step is not None else [])}
-    steps, _ = await store.list_documents(STEP, owner, Page(limit=_MANY), parent=run.id)
+    known = {*stored.steps, *([stored.step.id] if stored.step is not None else [])}
+    steps, _ = await store.list_documents(STEP, owner, Page(limit=_MAX_PER_RUN), parent=run.id)
     for row in steps:
         if row.id not in known:
             await store.delete_document(STEP, owner, row.id)

@@ -18,27 +18,27 @@ from kodo.server.wire import events as ev
 from kodo.server.wire.items import FunctionCall, Message, text_of
 from kodo.server.wire.response import ResponseUsage
 
-Told: TypeAlias = tuple[str, Any]
+RunEvent: TypeAlias = tuple[str, Any]
 """An event's name and its data."""
 MessageReason: TypeAlias = Literal[
     "content_filter", "max_tokens", "run_cancelled", "run_expired", "run_failed"
 ]
 
 _encode = msgspec.json.Encoder().encode
-DONE = b"event: done\ndata: [DONE]\n\n"
+DONE_FRAME = b"event: done\ndata: [DONE]\n\n"
 
 
-def frame(told: Told) -> bytes:
+def encode_event(event: RunEvent) -> bytes:
     """An event as one Server-Sent-Events frame."""
-    return b"event: " + told[0].encode() + b"\ndata: " + _encode(told[1]) + b"\n\n"
+    return b"event: " + event[0].encode() + b"\ndata: " + _encode(event[1]) + b"\n\n"
 
 
-def error_frame(error: ServiceError) -> bytes:
+def encode_error(error: ServiceError) -> bytes:
     """What breaks a stream off: the SDK raises it."""
     return b"event: error\ndata: " + _encode(translate(error)[1]) + b"\n\n"
 
 
-class End(Struct, frozen=True, kw_only=True):
+class RunEnd(Struct, frozen=True, kw_only=True):
     """How a run ends."""
 
     status: Literal["completed", "incomplete", "failed", "cancelled", "expired"]
@@ -70,16 +70,18 @@ def run_usage(usage: ResponseUsage | None) -> wire.RunUsage:
     )
 
 
-def plus(one: wire.RunUsage, two: wire.RunUsage) -> wire.RunUsage:
+def add_usage(left: wire.RunUsage, right: wire.RunUsage) -> wire.RunUsage:
     """Tokens together."""
     return wire.RunUsage(
-        prompt_tokens=one.prompt_tokens + two.prompt_tokens,
-        completion_tokens=one.completion_tokens + two.completion_tokens,
-        total_tokens=one.total_tokens + two.total_tokens,
+        prompt_tokens=left.prompt_tokens + right.prompt_tokens,
+        completion_tokens=left.completion_tokens + right.completion_tokens,
+        total_tokens=left.total_tokens + right.total_tokens,
     )
 
 
-def ended_step(step: wire.RunStep, status: wire.StepStatus, now: float, error: wire.RunError | None) -> Told:
+def end_step(
+    step: wire.RunStep, status: wire.StepStatus, now: float, error: wire.RunError | None
+) -> RunEvent:
     """A step's end, and its event."""
     done = msgspec.structs.replace(
         step,
@@ -91,8 +93,8 @@ def ended_step(step: wire.RunStep, status: wire.StepStatus, now: float, error: w
     return f"thread.run.step.{status}", done
 
 
-class Translator:
-    """The events of one turn of a run. ``calls`` is the step of its function calls, once there is one.
+class RunEventTranslator:
+    """The events of one turn of a run. ``calls_step`` is the step of its function calls, once there is one.
 
     The tokens of the turn count for its last step: the engine does not count them apart.
     """
@@ -101,26 +103,26 @@ class Translator:
         self._run = run
         self._new_id = new_id
         self._now = now
-        self.calls: wire.RunStep | None = None
-        self._speaking: wire.RunStep | None = None
+        self.calls_step: wire.RunStep | None = None
+        self._message_step: wire.RunStep | None = None
         self._message: wire.ThreadMessage | None = None
-        self._places: dict[str, int] = {}
-        self._fresh = False
+        self._call_indexes: dict[str, int] = {}
+        self._first_delta = False
 
-    def of(self, event: ev.StreamEvent) -> Iterator[Told]:
+    def translate(self, event: ev.StreamEvent) -> Iterator[RunEvent]:
         """What an event becomes; nothing for reasoning, which this API does not show."""
         match event:
             case ev.OutputItemAdded(item=Message() as item):
-                yield from self._end_speaking("completed", wire.RunUsage())
+                yield from self._end_message_step("completed", wire.RunUsage())
                 yield from self._begin_message(item.id or "")
             case ev.OutputItemAdded(item=FunctionCall() as item):
-                yield from self._end_speaking("completed", wire.RunUsage())
+                yield from self._end_message_step("completed", wire.RunUsage())
                 yield from self._begin_call(item)
             case ev.OutputTextDelta():
                 text: dict[str, Any] = {"value": event.delta}
-                if self._fresh:
+                if self._first_delta:
                     text["annotations"] = []
-                self._fresh = False
+                self._first_delta = False
                 delta = {"content": [{"index": 0, "type": "text", "text": text}]}
                 yield (
                     "thread.message.delta",
@@ -129,15 +131,15 @@ class Translator:
             case ev.FunctionCallArgumentsDelta():
                 yield self._call_delta(event.item_id, {"arguments": event.delta})
             case ev.OutputItemDone(item=Message() as item):
-                yield from self._said(item)
+                yield from self._complete_message(item)
             case ev.OutputItemDone(item=FunctionCall() as item):
-                self._called(item)
+                self._add_call(item)
 
-    def end(self, end: End | None, usage: wire.RunUsage) -> Iterator[Told]:
+    def finish(self, end: RunEnd | None, usage: wire.RunUsage) -> Iterator[RunEvent]:
         """What is still open comes to its end. None: the run goes on, it waits for the outputs of its calls."""
-        if self.calls is not None:
-            yield from self._end_speaking("completed", wire.RunUsage())
-            self.calls = msgspec.structs.replace(self.calls, usage=usage)
+        if self.calls_step is not None:
+            yield from self._end_message_step("completed", wire.RunUsage())
+            self.calls_step = msgspec.structs.replace(self.calls_step, usage=usage)
         if end is None:
             return
         if self._message is not None:
@@ -153,14 +155,14 @@ class Translator:
                 status = "completed"
             case "failed" | "cancelled" | "expired":
                 status = end.status
-        yield from self._end_speaking(status, usage, end.error)
-        if self.calls is not None:
+        yield from self._end_message_step(status, usage, end.error)
+        if self.calls_step is not None:
             cut_status: wire.StepStatus = "failed" if status == "completed" else status
-            yield ended_step(self.calls, cut_status, self._now(), end.error)
+            yield end_step(self.calls_step, cut_status, self._now(), end.error)
 
     # --- pieces ---
 
-    def _begin(self, details: wire.MessageStep | wire.ToolCallsStep) -> wire.RunStep:
+    def _new_step(self, details: wire.MessageStep | wire.ToolCallsStep) -> wire.RunStep:
         return wire.RunStep(
             id=self._new_id("step"),
             created_at=int(self._now()),
@@ -171,12 +173,12 @@ class Translator:
             step_details=details,
         )
 
-    def _begin_message(self, message_id: str) -> Iterator[Told]:
+    def _begin_message(self, message_id: str) -> Iterator[RunEvent]:
         creation = wire.MessageCreation(message_id=message_id)
-        self._speaking = self._begin(wire.MessageStep(message_creation=creation))
-        yield "thread.run.step.created", self._speaking
-        yield "thread.run.step.in_progress", self._speaking
-        self._fresh = True
+        self._message_step = self._new_step(wire.MessageStep(message_creation=creation))
+        yield "thread.run.step.created", self._message_step
+        yield "thread.run.step.in_progress", self._message_step
+        self._first_delta = True
         self._message = wire.ThreadMessage(
             id=message_id,
             created_at=int(self._now()),
@@ -191,7 +193,7 @@ class Translator:
         yield "thread.message.created", self._message
         yield "thread.message.in_progress", self._message
 
-    def _said(self, item: Message) -> Iterator[Told]:
+    def _complete_message(self, item: Message) -> Iterator[RunEvent]:
         if self._message is None:
             raise ValueError("a message ended that never began")
         block = wire.TextBlock(text=wire.TextValue(value=text_of(item.content)))
@@ -201,40 +203,48 @@ class Translator:
             self._message = None
             yield "thread.message.completed", done
 
-    def _end_speaking(
+    def _end_message_step(
         self, status: wire.StepStatus, usage: wire.RunUsage, error: wire.RunError | None = None
-    ) -> Iterator[Told]:
-        if self._speaking is not None:
-            step = msgspec.structs.replace(self._speaking, usage=usage)
-            self._speaking = None
-            yield ended_step(step, status, self._now(), error)
+    ) -> Iterator[RunEvent]:
+        if self._message_step is not None:
+            step = msgspec.structs.replace(self._message_step, usage=usage)
+            self._message_step = None
+            yield end_step(step, status, self._now(), error)
 
-    def _begin_call(self, item: FunctionCall) -> Iterator[Told]:
-        if self.calls is None:
-            self.calls = self._begin(wire.ToolCallsStep(tool_calls=()))
-            yield "thread.run.step.created", self.calls
-            yield "thread.run.step.in_progress", self.calls
+    def _begin_call(self, item: FunctionCall) -> Iterator[RunEvent]:
+        if self.calls_step is None:
+            self.calls_step = self._new_step(wire.ToolCallsStep(tool_calls=()))
+            yield "thread.run.step.created", self.calls_step
+            yield "thread.run.step.in_progress", self.calls_step
         item_id = item.id or ""
-        self._places[item_id] = len(self._places)
-        called = {"name": item.name, "arguments": "", "output": None}
-        yield self._call_delta(item_id, called, call_id=item.call_id)
+        self._call_indexes[item_id] = len(self._call_indexes)
+        function = {"name": item.name, "arguments": "", "output": None}
+        yield self._call_delta(item_id, function, call_id=item.call_id)
 
-    def _call_delta(self, item_id: str, function: dict[str, Any], call_id: str | None = None) -> Told:
-        if self.calls is None:
+    def _call_delta(self, item_id: str, function: dict[str, Any], call_id: str | None = None) -> RunEvent:
+        if self.calls_step is None:
             raise ValueError("arguments came outside a call")
-        call: dict[str, Any] = {"index": self._places[item_id], "type": "function", "function": function}
+        call: dict[str, Any] = {
+            "index": self._call_indexes[item_id],
+            "type": "function",
+            "function": function,
+        }
         if call_id is not None:
             call["id"] = call_id
         details = {"type": "tool_calls", "tool_calls": [call]}
-        step = {"id": self.calls.id, "object": "thread.run.step.delta", "delta": {"step_details": details}}
+        step = {
+            "id": self.calls_step.id,
+            "object": "thread.run.step.delta",
+            "delta": {"step_details": details},
+        }
         return "thread.run.step.delta", step
 
-    def _called(self, item: FunctionCall) -> None:
-        if self.calls is None or not isinstance(self.calls.step_details, wire.ToolCallsStep):
+    def _add_call(self, item: FunctionCall) -> None:
+        if self.calls_step is None or not isinstance(self.calls_step.step_details, wire.ToolCallsStep):
             raise ValueError("a call ended that never began")
         call = wire.FunctionToolCall(
             id=item.call_id, function=wire.FunctionCallOutput(name=item.name, arguments=item.arguments)
         )
-        before = self.calls.step_details.tool_calls
+        before = self.calls_step.step_details.tool_calls
         details = wire.ToolCallsStep(tool_calls=(*before, call))
-        self.calls = msgspec.structs.replace(self.calls, step_details=details)
+        self.calls_step = msgspec.structs.replace(self.calls_step, step_details=details)

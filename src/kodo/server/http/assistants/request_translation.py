@@ -17,19 +17,19 @@ from kodo.server.wire.items import FunctionCall, InputImage, InputText, Message,
 from kodo.server.wire.request import CreateResponse
 
 T = TypeVar("T")
-_HOSTED = ("code_interpreter", "file_search")
+_HOSTED_TOOLS = ("code_interpreter", "file_search")
 
 
-def body(raw: Mapping[str, Any], kind: type[T]) -> T:
+def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
     """A checked body. What only the hosted service could run is refused by name.
 
     Raises:
         BadBody: something in it is unknown, refused or wrong.
     """
-    given = _without_hosted(raw, "")
+    given = _without_hosted_tools(raw, "")
     thread = given.get("thread")
     if isinstance(thread, Mapping):
-        given["thread"] = _without_hosted(thread, "thread.")
+        given["thread"] = _without_hosted_tools(thread, "thread.")
     value: T = decode.convert(given, kind)
     strategy = getattr(value, "truncation_strategy", None)
     if strategy is not None and (strategy.type == "last_messages") != (strategy.last_messages is not None):
@@ -41,17 +41,17 @@ def body(raw: Mapping[str, Any], kind: type[T]) -> T:
     return value
 
 
-def _without_hosted(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
+def _without_hosted_tools(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
     """A body without the fields that serve hosted tools; they may only be empty."""
     given = dict(raw)
     if given.pop("tool_resources", None):
-        raise _refused(f"{path}tool_resources", "tool resources serve code_interpreter and file_search")
+        raise _unsupported(f"{path}tool_resources", "tool resources serve code_interpreter and file_search")
     for index, tool in enumerate(_mappings(given.get("tools"))):
-        if tool.get("type") in _HOSTED:
-            raise _refused(f"{path}tools[{index}].type", f"tools of type '{tool['type']}'")
+        if tool.get("type") in _HOSTED_TOOLS:
+            raise _unsupported(f"{path}tools[{index}].type", f"tools of type '{tool['type']}'")
     choice = given.get("tool_choice")
-    if isinstance(choice, Mapping) and choice.get("type") in _HOSTED:
-        raise _refused(f"{path}tool_choice.type", f"tools of type '{choice['type']}'")
+    if isinstance(choice, Mapping) and choice.get("type") in _HOSTED_TOOLS:
+        raise _unsupported(f"{path}tool_choice.type", f"tools of type '{choice['type']}'")
     for name in ("messages", "additional_messages"):
         if isinstance(given.get(name), list):
             given[name] = [_message(each, f"{path}{name}[{n}].") for n, each in enumerate(given[name])]
@@ -63,7 +63,7 @@ def _message(raw: Any, path: str) -> Any:
         return raw
     given = dict(raw)
     if given.pop("attachments", None):
-        raise _refused(f"{path}attachments", "attachments serve code_interpreter and file_search")
+        raise _unsupported(f"{path}attachments", "attachments serve code_interpreter and file_search")
     for index, part in enumerate(_mappings(given.get("content"))):
         if part.get("type") == "image_file":
             where = f"{path}content[{index}].type"
@@ -76,7 +76,7 @@ def _mappings(value: Any) -> list[Mapping[str, Any]]:
     return [each if isinstance(each, Mapping) else {} for each in value] if isinstance(value, list) else []
 
 
-def _refused(param: str, what: str) -> BadBody:
+def _unsupported(param: str, what: str) -> BadBody:
     message = f"Unsupported: '{param}': {what}, which run only on the hosted service."
     return BadBody(message, param, "unsupported_parameter")
 
@@ -84,30 +84,32 @@ def _refused(param: str, what: str) -> BadBody:
 # --- messages --------------------------------------------------------------------------------------------------------
 
 
-def message(
+def translate_message(
     given: wire.CreateMessage, thread_id: str, ids: Ids, now: float
 ) -> tuple[ItemRow, wire.ThreadMessage]:
     """A client's message: as the model is shown it, and as it is given back. Both have one id."""
     content = (wire.TextGiven(text=given.content),) if isinstance(given.content, str) else given.content
-    row = new_row(ids, Message(role=given.role, content=tuple(_part(given.role, part) for part in content)))
+    row = new_row(
+        ids, Message(role=given.role, content=tuple(_input_part(given.role, part) for part in content))
+    )
     return row, wire.ThreadMessage(
         id=row.id,
         created_at=int(now),
         completed_at=int(now),
         thread_id=thread_id,
         role=given.role,
-        content=tuple(_shown(part) for part in content),
+        content=tuple(_content_block(part) for part in content),
         metadata=dict(given.metadata or {}),
     )
 
 
-def _part(role: str, part: wire.TextGiven | wire.ImageUrlBlock) -> Part:
+def _input_part(role: str, part: wire.TextGiven | wire.ImageUrlBlock) -> Part:
     if isinstance(part, wire.ImageUrlBlock):
         return InputImage(image_url=part.image_url.url, detail=part.image_url.detail)
     return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
 
 
-def _shown(part: wire.TextGiven | wire.ImageUrlBlock) -> wire.TextBlock | wire.ImageUrlBlock:
+def _content_block(part: wire.TextGiven | wire.ImageUrlBlock) -> wire.TextBlock | wire.ImageUrlBlock:
     if isinstance(part, wire.ImageUrlBlock):
         return part
     return wire.TextBlock(text=wire.TextValue(value=part.text))
@@ -116,15 +118,20 @@ def _shown(part: wire.TextGiven | wire.ImageUrlBlock) -> wire.TextBlock | wire.I
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def new_run(
-    given: wire.RunOptions, assistant: wire.Assistant, thread_id: str, run_id: str, now: float, lives: float
+def build_run(
+    given: wire.RunOptions,
+    assistant: wire.Assistant,
+    thread_id: str,
+    run_id: str,
+    now: float,
+    lifetime: float,
 ) -> wire.ThreadRun:
-    """A run as it begins: the assistant's settings, and those that the run sets apart. It lives ``lives`` seconds."""
+    """A run as it begins: the assistant's settings, and those that the run sets apart. It lives ``lifetime`` seconds."""
     instructions = given.instructions if given.instructions is not None else assistant.instructions or ""
     if isinstance(given, wire.CreateRun) and given.additional_instructions:
         instructions = f"{instructions}\n\n{given.additional_instructions}".strip()
 
-    def own(name: str) -> Any:
+    def own_or_inherited(name: str) -> Any:
         value = getattr(given, name)
         return getattr(assistant, name) if value is None else value
 
@@ -133,26 +140,28 @@ def new_run(
         created_at=int(now),
         thread_id=thread_id,
         assistant_id=assistant.id,
-        expires_at=int(now + lives),
-        model=own("model"),
+        expires_at=int(now + lifetime),
+        model=own_or_inherited("model"),
         instructions=instructions,
-        tools=own("tools"),
+        tools=own_or_inherited("tools"),
         metadata=dict(given.metadata or {}),
-        temperature=own("temperature"),
-        top_p=own("top_p"),
+        temperature=own_or_inherited("temperature"),
+        top_p=own_or_inherited("top_p"),
         max_prompt_tokens=given.max_prompt_tokens,
         max_completion_tokens=given.max_completion_tokens,
         truncation_strategy=given.truncation_strategy or wire.TruncationStrategy(),
-        response_format=own("response_format"),
+        response_format=own_or_inherited("response_format"),
         tool_choice=given.tool_choice or "auto",
         parallel_tool_calls=given.parallel_tool_calls is not False,
-        reasoning_effort=own("reasoning_effort"),
+        reasoning_effort=own_or_inherited("reasoning_effort"),
     )
 
 
-def request(run: wire.ThreadRun, *, most: int | None, forced: bool) -> CreateResponse:
+def turn_request(
+    run: wire.ThreadRun, *, max_output_tokens: int | None, allow_forced_call: bool
+) -> CreateResponse:
     """A turn of a run as a response: nothing of it is stored there, and its context comes as a local parent, named like
-    the thread. ``most``: tokens it may still say. ``forced``: whether ``tool_choice`` may still force a call; once one
+    the thread. ``max_output_tokens``: tokens it may still say. ``allow_forced_call``: whether ``tool_choice`` may still force a call; once one
     was made the model is free to answer, else the run would never end.
 
     Raises:
@@ -161,29 +170,29 @@ def request(run: wire.ThreadRun, *, most: int | None, forced: bool) -> CreateRes
     choice: Any = msgspec.to_builtins(run.tool_choice)
     if isinstance(choice, dict):
         choice = {"type": "function", "name": choice["function"]["name"]}
-    known = {tool.function.name for tool in run.tools}
-    wanted = {choice["name"]} if isinstance(choice, dict) else known
-    if choice not in ("auto", "none") and not (known and wanted <= known):
+    tool_names = {tool.function.name for tool in run.tools}
+    required = {choice["name"]} if isinstance(choice, dict) else tool_names
+    if choice not in ("auto", "none") and not (tool_names and required <= tool_names):
         raise BadBody("'tool_choice' asks for a tool that is not there.", "tool_choice", "invalid_value")
-    if not forced and choice != "none":
+    if not allow_forced_call and choice != "none":
         choice = "auto"
-    form: Any = msgspec.to_builtins(run.response_format)
-    if form == "auto":
-        form = {"type": "text"}
-    elif form["type"] == "json_schema":
-        form = {"type": "json_schema", **form["json_schema"]}
+    text_format: Any = msgspec.to_builtins(run.response_format)
+    if text_format == "auto":
+        text_format = {"type": "text"}
+    elif text_format["type"] == "json_schema":
+        text_format = {"type": "json_schema", **text_format["json_schema"]}
     raw: dict[str, Any] = {
         "model": run.model,
         "store": False,
         "stream": True,
         "previous_response_id": run.thread_id,
         "instructions": run.instructions or None,
-        "max_output_tokens": most,
+        "max_output_tokens": max_output_tokens,
         "temperature": run.temperature,
         "top_p": run.top_p,
         "parallel_tool_calls": run.parallel_tool_calls,
         "truncation": "auto",
-        "text": {"format": form},
+        "text": {"format": text_format},
     }
     if run.tools:
         raw["tools"] = [{"type": "function", **msgspec.to_builtins(tool.function)} for tool in run.tools]
@@ -193,11 +202,11 @@ def request(run: wire.ThreadRun, *, most: int | None, forced: bool) -> CreateRes
     return decode.create_response(raw)
 
 
-def last_messages(items: Sequence[ContextItem], count: int) -> tuple[ContextItem, ...]:
+def keep_last_messages(items: Sequence[ContextItem], count: int) -> tuple[ContextItem, ...]:
     """The newest ``count`` messages and what stands between them; no output without its call."""
-    places = [place for place, context in enumerate(items) if isinstance(context.item, Message)]
-    kept = items[places[-count] :] if len(places) > count else items
-    calls = {context.item.call_id for context in kept if isinstance(context.item, FunctionCall)}
+    indexes = [index for index, context in enumerate(items) if isinstance(context.item, Message)]
+    last = items[indexes[-count] :] if len(indexes) > count else items
+    calls = {context.item.call_id for context in last if isinstance(context.item, FunctionCall)}
     return tuple(
-        context for context in kept if not isinstance(context.item, OUTPUTS) or context.item.call_id in calls
+        context for context in last if not isinstance(context.item, OUTPUTS) or context.item.call_id in calls
     )

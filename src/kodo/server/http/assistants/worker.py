@@ -14,8 +14,15 @@ from typing import Any, Final, Literal
 import msgspec
 
 from kodo.server.http.assistants import documents, request_translation
-from kodo.server.http.assistants.documents import KeptRun
-from kodo.server.http.assistants.event_translation import End, Told, Translator, ended_step, plus, run_usage
+from kodo.server.http.assistants.documents import StoredRun
+from kodo.server.http.assistants.event_translation import (
+    RunEnd,
+    RunEvent,
+    RunEventTranslator,
+    add_usage,
+    end_step,
+    run_usage,
+)
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.context import drop_oldest, new_row
 from kodo.server.lifecycle.errors import (
@@ -40,7 +47,7 @@ from kodo.server.wire.response import Response
 
 logger = logging.getLogger(__name__)
 
-MOVES: Final[dict[wire.RunStatus, tuple[wire.RunStatus, ...]]] = {
+TRANSITIONS: Final[dict[wire.RunStatus, tuple[wire.RunStatus, ...]]] = {
     "queued": ("in_progress", "cancelling", "failed", "expired", "incomplete"),
     "in_progress": (
         "requires_action",
@@ -59,10 +66,10 @@ MOVES: Final[dict[wire.RunStatus, tuple[wire.RunStatus, ...]]] = {
     "expired": (),
 }
 """Which status may follow which."""
-UNFINISHED: Final = tuple(status for status, following in MOVES.items() if following)
-_STILL: Final = frozenset(
+UNFINISHED: Final = tuple(status for status, following in TRANSITIONS.items() if following)
+_STREAM_ENDS: Final = frozenset(
     f"thread.run.{status}"
-    for status, following in MOVES.items()
+    for status, following in TRANSITIONS.items()
     if not following or status == "requires_action"
 )
 """Events that end a stream."""
@@ -70,7 +77,7 @@ _RETRY_SECONDS: Final = 1.0
 """Pause before an end that could not be stored is tried again."""
 
 
-class Job:
+class RunWorker:
     """A run that is not over. ``charge`` is told the tokens of each turn."""
 
     def __init__(
@@ -80,44 +87,44 @@ class Job:
         *,
         priority: Priority = Priority.BACKGROUND,
         charge: Callable[[int], None] | None = None,
-        told: Sequence[Told] = (),
+        events: Sequence[RunEvent] = (),
     ) -> None:
         self._service = service
-        self._row = row
-        self._kept = msgspec.json.decode(row.body, type=KeptRun)
+        self._document = row
+        self._stored = msgspec.json.decode(row.body, type=StoredRun)
         self._priority = priority
         self._charge = charge
-        self._told: list[Told] = [*told]
+        self._events: list[RunEvent] = [*events]
         self._news: set[asyncio.Event] = set()
-        self._over = False
-        self._writing = asyncio.Lock()
-        self._answered = asyncio.Event()
-        self._stopping: Literal["cancelled", "expired"] | None = None
-        self._response: Run | None = None
+        self._finished = False
+        self._write_lock = asyncio.Lock()
+        self._outputs_submitted = asyncio.Event()
+        self._requested_end: Literal["cancelled", "expired"] | None = None
+        self._live_response: Run | None = None
         self._ended_steps: list[str] = []
-        self._settled: dict[str, Any] = {}
+        self._turn_result: dict[str, Any] = {}
         """What the last turn came to; stored with the end, or a crash between the two would have it made again."""
         if self.run.status == "cancelling":
-            self._stopping = "cancelled"
+            self._requested_end = "cancelled"
 
     @property
     def owner(self) -> str:
         """Whose it is."""
-        return self._row.owner
+        return self._document.owner
 
     @property
     def run(self) -> wire.ThreadRun:
         """The run as it stands."""
-        return self._kept.run
+        return self._stored.run
 
     @property
     def position(self) -> int:
         """How much it has told so far."""
-        return len(self._told)
+        return len(self._events)
 
     # --- for its clients ---
 
-    async def follow(self, position: int) -> AsyncIterator[Sequence[Told]]:
+    async def follow(self, position: int) -> AsyncIterator[Sequence[RunEvent]]:
         """What it tells from a position on, until it is over or waits for the client.
 
         Raises:
@@ -128,15 +135,15 @@ class Job:
         try:
             while True:
                 news.clear()
-                batch = self._told[position:]
+                batch = self._events[position:]
                 position += len(batch)
                 if batch:
                     yield batch
-                if any(name in _STILL for name, _ in batch):
+                if any(name in _STREAM_ENDS for name, _ in batch):
                     return
-                if position < len(self._told):
+                if position < len(self._events):
                     continue
-                if self._over:
+                if self._finished:
                     raise EngineFailed("The run stopped before it was over.")
                 await news.wait()
         finally:
@@ -149,39 +156,43 @@ class Job:
             InvalidRequest: it waits for none, or for others.
             StoreFailed: they are not taken; they can be submitted again.
         """
-        async with self._writing:
-            kept = self._kept
-            if kept.run.status != "requires_action" or self._stopping or kept.step is None:
-                raise not_waiting(kept.run)
-            given = {output.tool_call_id: output.output for output in outputs}
+        async with self._write_lock:
+            stored = self._stored
+            if stored.run.status != "requires_action" or self._requested_end or stored.step is None:
+                raise not_accepting_outputs(stored.run)
+            outputs_by_call = {output.tool_call_id: output.output for output in outputs}
             expected = [
-                row.context.item.call_id for row in kept.pending if isinstance(row.context.item, FunctionCall)
+                row.context.item.call_id
+                for row in stored.pending
+                if isinstance(row.context.item, FunctionCall)
             ]
-            if sorted(given) != sorted(expected) or len(outputs) != len(expected):
+            if sorted(outputs_by_call) != sorted(expected) or len(outputs) != len(expected):
                 raise InvalidRequest(
                     f"Expected tool outputs for call_ids {expected}, got {[o.tool_call_id for o in outputs]}.",
                     param="tool_outputs",
                 )
-            answers = [
-                new_row(self._service.ids, FunctionCallOutput(call_id=call_id, output=given[call_id]))
+            output_rows = [
+                new_row(
+                    self._service.ids, FunctionCallOutput(call_id=call_id, output=outputs_by_call[call_id])
+                )
                 for call_id in expected
             ]
             # an earlier submission may have been stored in part
-            await documents.clear_leftovers(self._service.store, self.owner, kept)
-            rows = (*kept.pending, *answers)
-            await self._service.store.append_items(self.owner, kept.run.thread_id, rows)
-            name, step = ended_step(_with_outputs(kept.step, given), "completed", self._now(), None)
-            await self._keep_step(step)
-            run = msgspec.structs.replace(kept.run, status="queued", required_action=None)
-            await self._write(
+            await documents.delete_leftovers(self._service.store, self.owner, stored)
+            rows = (*stored.pending, *output_rows)
+            await self._service.store.append_items(self.owner, stored.run.thread_id, rows)
+            name, step = end_step(_with_outputs(stored.step, outputs_by_call), "completed", self._now(), None)
+            await self._store_step(step)
+            run = msgspec.structs.replace(stored.run, status="queued", required_action=None)
+            await self._update_stored(
                 run,
-                items=(*kept.items, *(row.id for row in rows)),
-                steps=(*kept.steps, step.id),
+                items=(*stored.items, *(row.id for row in rows)),
+                steps=(*stored.steps, step.id),
                 pending=(),
                 step=None,
             )
-        self._tell((name, step), ("thread.run.queued", self.run))
-        self._answered.set()
+        self._publish((name, step), ("thread.run.queued", self.run))
+        self._outputs_submitted.set()
         return self.run
 
     async def cancel(self) -> wire.ThreadRun:
@@ -190,127 +201,133 @@ class Job:
         Raises:
             InvalidRequest: it is over, or about to be.
         """
-        async with self._writing:
-            if self._stopping or "cancelling" not in MOVES[self.run.status]:
+        async with self._write_lock:
+            if self._requested_end or "cancelling" not in TRANSITIONS[self.run.status]:
                 raise not_cancellable(self.run)
-            await self._write(msgspec.structs.replace(self.run, status="cancelling", required_action=None))
-            self._stopping = "cancelled"
+            await self._update_stored(
+                msgspec.structs.replace(self.run, status="cancelling", required_action=None)
+            )
+            self._requested_end = "cancelled"
             run = self.run
-        self._tell(("thread.run.cancelling", run))
-        await self._stop()
+        self._publish(("thread.run.cancelling", run))
+        await self._interrupt()
         return run
 
     async def set_metadata(self, body: wire.NewMetadata) -> wire.ThreadRun:
         """New metadata."""
-        async with self._writing:
-            await self._write(documents.with_metadata(self.run, body))
+        async with self._write_lock:
+            await self._update_stored(documents.replace_metadata(self.run, body))
         return self.run
 
     # --- its work ---
 
-    async def drive(self) -> None:
+    async def execute(self) -> None:
         """Work until the end, which is stored then; or until it is cancelled, to be taken up at the next start."""
-        expiring = asyncio.create_task(self._expire())
+        expiring = asyncio.create_task(self._expire_at_deadline())
         try:
-            end: End | None = None
+            end: RunEnd | None = None
             while end is None:
-                if self.run.status == "requires_action" and not self._stopping:
-                    await self._answered.wait()
-                self._answered.clear()
-                end = End(status=self._stopping) if self._stopping else await self._turn_or_failure()
+                if self.run.status == "requires_action" and not self._requested_end:
+                    await self._outputs_submitted.wait()
+                self._outputs_submitted.clear()
+                end = RunEnd(status=self._requested_end) if self._requested_end else await self._run_turn()
             await self._finish(end)
         except NotFound:
             logger.info("run %s ended: its thread is gone", self.run.id)
         finally:
             expiring.cancel()
-            self._over = True
+            self._finished = True
             self._wake()
 
-    async def _turn_or_failure(self) -> End | None:
+    async def _run_turn(self) -> RunEnd | None:
         try:
-            return await self._turn()
+            return await self._generate_turn()
         except NotFound as error:
             if error.code == "model_not_found":
-                return _failure("invalid_prompt", error.message)
+                return _failed_end("invalid_prompt", error.message)
             raise
         except (BadBody, InvalidRequest) as error:
-            return _failure("invalid_prompt", error.message)
+            return _failed_end("invalid_prompt", error.message)
         except Overloaded as error:
-            return _failure("rate_limit_exceeded", error.message)
+            return _failed_end("rate_limit_exceeded", error.message)
         except ServiceError as error:
-            return _failure("server_error", error.message)
+            return _failed_end("server_error", error.message)
         except Exception:
             logger.exception("run %s broke", self.run.id)
-            return _failure("server_error", "The server had an internal error.")
+            return _failed_end("server_error", "The server had an internal error.")
         finally:
-            if self._response is not None:
-                await self._service.stop(self._response)
-                self._response = None
+            if self._live_response is not None:
+                await self._service.stop(self._live_response)
+                self._live_response = None
 
-    async def _turn(self) -> End | None:
+    async def _generate_turn(self) -> RunEnd | None:
         """One response. None: the run goes on, once it has its outputs."""
-        run, spent = self.run, self._kept.spent
-        most = None
+        run, spent = self.run, self._stored.spent
+        max_output_tokens = None
         if run.max_completion_tokens is not None:
-            most = run.max_completion_tokens - spent.completion_tokens
-            if most < 1:
-                return End(status="incomplete", limit="max_completion_tokens")
-        request = request_translation.request(run, most=most, forced=not self._kept.called)
-        context = await self._context(request)
+            max_output_tokens = run.max_completion_tokens - spent.completion_tokens
+            if max_output_tokens < 1:
+                return RunEnd(status="incomplete", limit="max_completion_tokens")
+        request = request_translation.turn_request(
+            run, max_output_tokens=max_output_tokens, allow_forced_call=not self._stored.called
+        )
+        context = await self._thread_context(request)
         if context is None:
-            return End(status="incomplete", limit="max_prompt_tokens")
+            return RunEnd(status="incomplete", limit="max_prompt_tokens")
         call = CallContext(
             owner=self.owner,
             priority=self._priority,
             streamed=self._priority is Priority.INTERACTIVE,
             local={run.thread_id: context},
         )
-        response = self._response = await self._service.create(call, request)
-        if self._stopping:
+        response = self._live_response = await self._service.create(call, request)
+        if self._requested_end:
             await self._service.stop(response)
-        translator = Translator(run, self._service.ids.new, self._now)
+        translator = RunEventTranslator(run, self._service.ids.new, self._now)
         async for batch in response.events():
             for event in batch:
                 if isinstance(event, ev.ResponseInProgress):
-                    await self._began()
-                for told in translator.of(event):
-                    await self._keep_and_tell(told)
-        return await self._settle(response, translator)
+                    await self._mark_in_progress()
+                for run_event in translator.translate(event):
+                    await self._store_and_publish(run_event)
+        return await self._store_turn(response, translator)
 
-    async def _context(self, request: CreateResponse) -> tuple[ContextItem, ...] | None:
+    async def _thread_context(self, request: CreateResponse) -> tuple[ContextItem, ...] | None:
         """What the model is shown of the thread. None: not even its last item fits ``max_prompt_tokens``."""
         run = self.run
         items = await self._service.store.all_items(self.owner, run.thread_id)
-        place = documents.behind(items, self._kept.stands_on)
-        before = tuple(items[:place])
+        start = documents.index_after(items, self._stored.last_item_at_start)
+        history = tuple(items[:start])
         if run.truncation_strategy.last_messages is not None:
-            before = request_translation.last_messages(before, run.truncation_strategy.last_messages)
-        shown = (*before, *items[place:])
+            history = request_translation.keep_last_messages(history, run.truncation_strategy.last_messages)
+        context = (*history, *items[start:])
         if run.max_prompt_tokens is None:
-            return shown
-        room = run.max_prompt_tokens - self._kept.spent.prompt_tokens
+            return context
+        budget = run.max_prompt_tokens - self._stored.spent.prompt_tokens
         backend, call = self._service.backend(run.model), CallContext(owner=self.owner)
         while True:
-            prepared, _ = await self._service.prompts.prepare(call, request, backend, shown)
-            if prepared.input_tokens <= room:
-                return shown
-            shown, dropped = drop_oldest(
-                prepared.prompt.items, prepared.item_tokens, prepared.input_tokens - room
+            prepared, _ = await self._service.prompts.prepare(call, request, backend, context)
+            if prepared.input_tokens <= budget:
+                return context
+            context, dropped = drop_oldest(
+                prepared.prompt.items, prepared.item_tokens, prepared.input_tokens - budget
             )
             if dropped == 0:
                 return None
 
-    async def _began(self) -> None:
+    async def _mark_in_progress(self) -> None:
         """The engine is at work; or still is, where nothing else was to be said for a while."""
-        async with self._writing:
+        async with self._write_lock:
             if self.run.status == "queued":
                 started = self.run.started_at or int(self._now())
-                await self._write(msgspec.structs.replace(self.run, status="in_progress", started_at=started))
+                await self._update_stored(
+                    msgspec.structs.replace(self.run, status="in_progress", started_at=started)
+                )
             run = self.run
         if run.status == "in_progress":
-            self._tell(("thread.run.in_progress", run))
+            self._publish(("thread.run.in_progress", run))
 
-    async def _settle(self, response: Run, translator: Translator) -> End | None:
+    async def _store_turn(self, response: Run, translator: RunEventTranslator) -> RunEnd | None:
         """What a turn came to: its items join the thread, its tokens the run's; then the end, or the calls."""
         final = response.response
         usage = run_usage(final.usage)
@@ -318,123 +335,130 @@ class Job:
             self._charge(usage.total_tokens)
         rows = response.output_rows()
         calls = tuple(row for row in rows if isinstance(row.context.item, FunctionCall))
-        said = tuple(row for row in rows if row not in calls)
-        if said:
-            await self._service.store.append_items(self.owner, self.run.thread_id, said)
-        end = self._end_of(final, bool(calls))
-        for told in translator.end(end, usage):
-            await self._keep_and_tell(told)
-        async with self._writing:
-            kept = self._kept
-            waits = end is None and translator.calls is not None
-            if waits and translator.calls is not None:
-                await self._keep_step(translator.calls)
-            settled: dict[str, Any] = {
-                "items": (*kept.items, *(row.id for row in said)),
-                "steps": (*kept.steps, *self._ended_steps),
-                "spent": plus(kept.spent, usage),
-                "called": kept.called or bool(calls),
+        message_rows = tuple(row for row in rows if row not in calls)
+        if message_rows:
+            await self._service.store.append_items(self.owner, self.run.thread_id, message_rows)
+        end = self._end_after(final, bool(calls))
+        for run_event in translator.finish(end, usage):
+            await self._store_and_publish(run_event)
+        async with self._write_lock:
+            stored = self._stored
+            requires_action = end is None and translator.calls_step is not None
+            if requires_action and translator.calls_step is not None:
+                await self._store_step(translator.calls_step)
+            turn_result: dict[str, Any] = {
+                "items": (*stored.items, *(row.id for row in message_rows)),
+                "steps": (*stored.steps, *self._ended_steps),
+                "spent": add_usage(stored.spent, usage),
+                "called": stored.called or bool(calls),
             }
             if end is not None:
-                self._settled = settled
+                self._turn_result = turn_result
             else:
-                run = _waiting(kept.run, calls) if waits and not self._stopping else kept.run
-                waiting = {"pending": calls, "step": translator.calls} if waits else {}
-                await self._write(run, **settled, **waiting)
+                run = (
+                    _requiring_action(stored.run, calls)
+                    if requires_action and not self._requested_end
+                    else stored.run
+                )
+                waiting = {"pending": calls, "step": translator.calls_step} if requires_action else {}
+                await self._update_stored(run, **turn_result, **waiting)
             self._ended_steps.clear()
             run = self.run
         if run.status == "requires_action":
-            self._tell(("thread.run.requires_action", run))
+            self._publish(("thread.run.requires_action", run))
         return end
 
-    def _end_of(self, final: Response, calls: bool) -> End | None:
-        if self._stopping:
-            return End(status=self._stopping)
+    def _end_after(self, final: Response, calls: bool) -> RunEnd | None:
+        if self._requested_end:
+            return RunEnd(status=self._requested_end)
         if final.status == "completed":
-            return None if calls else End(status="completed")
+            return None if calls else RunEnd(status="completed")
         if final.status == "incomplete":
             reason = final.incomplete_details.reason if final.incomplete_details is not None else None
             filtered = reason == "content_filter"
-            return End(
+            return RunEnd(
                 status="incomplete", filtered=filtered, limit=None if filtered else "max_completion_tokens"
             )
-        return _failure("server_error", final.error.message if final.error else "The answer broke off.")
+        return _failed_end("server_error", final.error.message if final.error else "The answer broke off.")
 
-    async def _finish(self, end: End) -> None:
+    async def _finish(self, end: RunEnd) -> None:
         """The end, tried until it is stored; of a turn that could not be stored as a whole nothing stays."""
         now = int(self._now())
         while True:
-            told: list[Told] = []
+            events: list[RunEvent] = []
             try:
                 if end.status == "failed":
-                    kept = msgspec.structs.replace(self._kept, **self._settled)
-                    await documents.clear_leftovers(self._service.store, self.owner, kept)
-                async with self._writing:
+                    stored = msgspec.structs.replace(self._stored, **self._turn_result)
+                    await documents.delete_leftovers(self._service.store, self.owner, stored)
+                async with self._write_lock:
                     if self.run.status == "cancelling":
-                        end = End(status="cancelled")
-                    if self._kept.step is not None and end.status in ("cancelled", "expired"):
-                        told.append(ended_step(self._kept.step, end.status, now, None))
-                        await self._keep_step(told[0][1])
-                    run = _ended(self.run, end, self._settled.get("spent", self._kept.spent), now)
-                    await self._write(run, **self._settled, pending=(), step=None)
+                        end = RunEnd(status="cancelled")
+                    if self._stored.step is not None and end.status in ("cancelled", "expired"):
+                        events.append(end_step(self._stored.step, end.status, now, None))
+                        await self._store_step(events[0][1])
+                    run = _ended_run(self.run, end, self._turn_result.get("spent", self._stored.spent), now)
+                    await self._update_stored(run, **self._turn_result, pending=(), step=None)
             except StoreFailed as error:
                 logger.error("the end of run %s could not be stored: %s", self.run.id, error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            self._tell(*told, (f"thread.run.{end.status}", run))
+            self._publish(*events, (f"thread.run.{end.status}", run))
             return
 
-    async def _expire(self) -> None:
-        await asyncio.sleep(self._row.created_at + self._service.settings.run_seconds - self._now())
-        if self._stopping is None:
-            self._stopping = "expired"
-            await self._stop()
+    async def _expire_at_deadline(self) -> None:
+        await asyncio.sleep(self._document.created_at + self._service.settings.run_seconds - self._now())
+        if self._requested_end is None:
+            self._requested_end = "expired"
+            await self._interrupt()
 
-    async def _stop(self) -> None:
+    async def _interrupt(self) -> None:
         """Let the work see that it is to end."""
-        self._answered.set()
-        if self._response is not None:
-            await self._service.stop(self._response)
+        self._outputs_submitted.set()
+        if self._live_response is not None:
+            await self._service.stop(self._live_response)
 
     # --- keeping and telling ---
 
-    async def _keep_and_tell(self, told: Told) -> None:
+    async def _store_and_publish(self, run_event: RunEvent) -> None:
         """An event; what it says is whole is on disk first."""
-        _, value = told
+        _, value = run_event
         if isinstance(value, wire.ThreadMessage) and value.status != "in_progress":
-            row = documents.row_of(
+            row = documents.new_document(
                 documents.MESSAGE, self.owner, value, parent=self.run.thread_id, at=self._now()
             )
             await self._service.store.put_document(row)
         elif isinstance(value, wire.RunStep) and value.status != "in_progress":
-            await self._keep_step(value)
+            await self._store_step(value)
             self._ended_steps.append(value.id)
-        self._tell(told)
+        self._publish(run_event)
 
-    async def _keep_step(self, step: wire.RunStep) -> None:
+    async def _store_step(self, step: wire.RunStep) -> None:
         store = self._service.store
         row = await store.get_document(documents.STEP, self.owner, step.id)
         if row is not None:
-            await documents.changed(store, row, step)
+            await documents.update_document(store, row, step)
         else:
             run_id = self.run.id
             await store.put_document(
-                documents.row_of(documents.STEP, self.owner, step, parent=run_id, at=self._now())
+                documents.new_document(documents.STEP, self.owner, step, parent=run_id, at=self._now())
             )
 
-    async def _write(self, run: wire.ThreadRun, **changes: Any) -> None:
-        """The run's document. Only one at a time: hold ``_writing``."""
-        if run.status != self.run.status and run.status not in MOVES[self.run.status]:
+    async def _update_stored(self, run: wire.ThreadRun, **changes: Any) -> None:
+        """The run's document. Only one at a time: hold ``_write_lock``."""
+        if run.status != self.run.status and run.status not in TRANSITIONS[self.run.status]:
             raise ValueError(f"a run cannot go from {self.run.status} to {run.status}")
-        kept = msgspec.structs.replace(self._kept, run=run, **changes)
+        stored = msgspec.structs.replace(self._stored, run=run, **changes)
         row = msgspec.structs.replace(
-            self._row, version=self._row.version + 1, status=run.status, body=msgspec.json.encode(kept)
+            self._document,
+            version=self._document.version + 1,
+            status=run.status,
+            body=msgspec.json.encode(stored),
         )
         await self._service.store.update_document(row)
-        self._row, self._kept = row, kept
+        self._document, self._stored = row, stored
 
-    def _tell(self, *told: Told) -> None:
-        self._told.extend(told)
+    def _publish(self, *events: RunEvent) -> None:
+        self._events.extend(events)
         self._wake()
 
     def _wake(self) -> None:
@@ -445,13 +469,15 @@ class Job:
         return self._service.clock.now()
 
 
-def _failure(code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"], message: str) -> End:
-    return End(status="failed", error=wire.RunError(code=code, message=message))
+def _failed_end(
+    code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"], message: str
+) -> RunEnd:
+    return RunEnd(status="failed", error=wire.RunError(code=code, message=message))
 
 
-def _waiting(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.ThreadRun:
+def _requiring_action(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.ThreadRun:
     """A run that waits for the outputs of calls."""
-    owed = tuple(
+    required_calls = tuple(
         wire.RequiredCall(
             id=row.context.item.call_id,
             function=wire.FunctionCalled(name=row.context.item.name, arguments=row.context.item.arguments),
@@ -459,13 +485,13 @@ def _waiting(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.ThreadRun:
         for row in calls
         if isinstance(row.context.item, FunctionCall)
     )
-    action = wire.RequiredAction(submit_tool_outputs=wire.RequiredCalls(tool_calls=owed))
+    action = wire.RequiredAction(submit_tool_outputs=wire.RequiredCalls(tool_calls=required_calls))
     return msgspec.structs.replace(run, status="requires_action", required_action=action)
 
 
-def _ended(run: wire.ThreadRun, end: End, usage: wire.RunUsage, now: int) -> wire.ThreadRun:
+def _ended_run(run: wire.ThreadRun, end: RunEnd, usage: wire.RunUsage, now: int) -> wire.ThreadRun:
     """A run that is over."""
-    stamp = {} if end.status in ("incomplete", "expired") else {f"{end.status}_at": now}
+    timestamp = {} if end.status in ("incomplete", "expired") else {f"{end.status}_at": now}
     return msgspec.structs.replace(
         run,
         status=end.status,
@@ -474,7 +500,7 @@ def _ended(run: wire.ThreadRun, end: End, usage: wire.RunUsage, now: int) -> wir
         last_error=end.error,
         incomplete_details=wire.RunIncomplete(reason=end.limit) if end.status == "incomplete" else None,
         usage=usage,
-        **stamp,
+        **timestamp,
     )
 
 
@@ -490,7 +516,7 @@ def _with_outputs(step: wire.RunStep, outputs: dict[str, str]) -> wire.RunStep:
     return msgspec.structs.replace(step, step_details=wire.ToolCallsStep(tool_calls=calls))
 
 
-def not_waiting(run: wire.ThreadRun) -> InvalidRequest:
+def not_accepting_outputs(run: wire.ThreadRun) -> InvalidRequest:
     """A run that takes no outputs now."""
     return InvalidRequest(f"Runs in status '{run.status}' do not accept tool outputs.", param="run_id")
 

@@ -166,7 +166,7 @@ class BatchManager:
 
     def _start(self, row: DocumentRow) -> None:
         worker = self._workers[row.id] = BatchWorker(self._context, row)
-        task = asyncio.create_task(worker.run(), name=row.id)
+        task = asyncio.create_task(worker.execute(), name=row.id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._workers.pop(row.id, None))

@@ -133,7 +133,7 @@ class BatchWorker:
             raise not_cancellable(self.batch)
         return self.batch
 
-    async def run(self) -> None:
+    async def execute(self) -> None:
         """Go on to the end. Cancelled, it stops where it is, for the next start."""
         delay, max_delay = _RETRY_DELAYS
         while self.batch.status in UNFINISHED:

@@ -21,35 +21,35 @@ PAGE = ("after", "before", "limit", "order")
 async def create(request: Request) -> Response:
     """``POST /v1/assistants``."""
     state, owner = get_state(request), get_caller(request).owner
-    body = request_translation.body(await json_body(request), wire.CreateAssistant)
+    body = request_translation.parse_body(await json_body(request), wire.CreateAssistant)
     state.service.backend(body.model)
     now = state.service.clock.now()
     blank = wire.Assistant(
         id=state.service.ids.new("asst"), created_at=int(now), model=body.model, metadata={}
     )
-    value = _with(blank, body)
-    await state.store.put_document(documents.row_of(ASSISTANT, owner, value, at=now))
+    value = _apply(blank, body)
+    await state.store.put_document(documents.new_document(ASSISTANT, owner, value, at=now))
     return json_response(value)
 
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/assistants/{id}``."""
-    return json_response(msgspec.Raw((await _found(request)).body))
+    return json_response(msgspec.Raw((await _get_row(request)).body))
 
 
 async def update(request: Request) -> Response:
     """``POST /v1/assistants/{id}``."""
     state = get_state(request)
-    body = request_translation.body(await json_body(request), wire.UpdateAssistant)
-    row = await _found(request)
-    value = _with(msgspec.json.decode(row.body, type=wire.Assistant), body)
+    body = request_translation.parse_body(await json_body(request), wire.UpdateAssistant)
+    row = await _get_row(request)
+    value = _apply(msgspec.json.decode(row.body, type=wire.Assistant), body)
     state.service.backend(value.model)
-    return json_response(await documents.changed(state.store, row, value))
+    return json_response(await documents.update_document(state.store, row, value))
 
 
 async def delete(request: Request) -> Response:
     """``DELETE /v1/assistants/{id}``; runs that it has begun go on."""
-    row = await _found(request)
+    row = await _get_row(request)
     await get_state(request).store.delete_document(ASSISTANT, row.owner, row.id)
     return json_response(wire.Deleted(id=row.id, object="assistant.deleted"))
 
@@ -61,17 +61,17 @@ async def list_assistants(request: Request) -> Response:
     return json_response(wire_list([msgspec.Raw(row.body) for row in rows], [row.id for row in rows], more))
 
 
-async def _found(request: Request) -> DocumentRow:
-    return await documents.found(
+async def _get_row(request: Request) -> DocumentRow:
+    return await documents.get_document(
         get_state(request).store, ASSISTANT, get_caller(request).owner, request.path_params["assistant_id"]
     )
 
 
-def _with(value: wire.Assistant, body: wire.UpdateAssistant) -> wire.Assistant:
+def _apply(value: wire.Assistant, body: wire.UpdateAssistant) -> wire.Assistant:
     """An assistant with what a body sets."""
-    given = {name: new for name in body.__struct_fields__ if (new := getattr(body, name)) is not UNSET}
-    if "metadata" in given:
-        given["metadata"] = dict(given["metadata"] or {})
-    if "response_format" in given:
-        given["response_format"] = given["response_format"] or "auto"
-    return msgspec.structs.replace(value, **given)
+    changes = {name: new for name in body.__struct_fields__ if (new := getattr(body, name)) is not UNSET}
+    if "metadata" in changes:
+        changes["metadata"] = dict(changes["metadata"] or {})
+    if "response_format" in changes:
+        changes["response_format"] = changes["response_format"] or "auto"
+    return msgspec.structs.replace(value, **changes)

@@ -19,9 +19,9 @@ from kodo.server.wire import assistants as wire
 async def create(request: Request) -> Response:
     """``POST /v1/threads/{id}/messages``: not while a run is active there."""
     state, owner, thread_id = get_state(request), get_caller(request).owner, request.path_params["thread_id"]
-    body = request_translation.body(await json_body(request), wire.CreateMessage)
-    async with state.runs.quiet(owner, thread_id):
-        (message,) = await documents.new_messages(state.service, owner, thread_id, [body]).add(state.store)
+    body = request_translation.parse_body(await json_body(request), wire.CreateMessage)
+    async with state.runs.idle_thread(owner, thread_id):
+        (message,) = await documents.build_messages(state.service, owner, thread_id, [body]).add(state.store)
     return json_response(message)
 
 
@@ -29,7 +29,7 @@ async def list_messages(request: Request) -> Response:
     """``GET /v1/threads/{id}/messages``; ``run_id``: those of one run only."""
     store, owner = get_state(request).store, get_caller(request).owner
     query = query_of(request, (*PAGE, "run_id"))
-    thread = await documents.found(store, documents.THREAD, owner, request.path_params["thread_id"])
+    thread = await documents.get_document(store, documents.THREAD, owner, request.path_params["thread_id"])
     run_id = query.get("run_id")
     rows, more = await matching(
         lambda page: store.list_documents(MESSAGE, owner, page, parent=thread.id),
@@ -41,29 +41,29 @@ async def list_messages(request: Request) -> Response:
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/threads/{id}/messages/{id}``."""
-    return json_response(msgspec.Raw((await _found(request)).body))
+    return json_response(msgspec.Raw((await _get_row(request)).body))
 
 
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}/messages/{id}``: its metadata."""
-    body = request_translation.body(await json_body(request), wire.NewMetadata)
-    row = await _found(request)
-    value = documents.with_metadata(_message(row), body)
-    return json_response(await documents.changed(get_state(request).store, row, value))
+    body = request_translation.parse_body(await json_body(request), wire.NewMetadata)
+    row = await _get_row(request)
+    value = documents.replace_metadata(_message(row), body)
+    return json_response(await documents.update_document(get_state(request).store, row, value))
 
 
 async def delete(request: Request) -> Response:
     """``DELETE /v1/threads/{id}/messages/{id}``: the model is not shown it any more. Not while a run is active there."""
     state = get_state(request)
-    row = await _found(request)
-    async with state.runs.quiet(row.owner, request.path_params["thread_id"]):
+    row = await _get_row(request)
+    async with state.runs.idle_thread(row.owner, request.path_params["thread_id"]):
         await state.store.delete_item(row.owner, request.path_params["thread_id"], row.id)
         await state.store.delete_document(MESSAGE, row.owner, row.id)
     return json_response(wire.Deleted(id=row.id, object="thread.message.deleted"))
 
 
-async def _found(request: Request) -> DocumentRow:
-    return await documents.found(
+async def _get_row(request: Request) -> DocumentRow:
+    return await documents.get_document(
         get_state(request).store,
         MESSAGE,
         get_caller(request).owner,

@@ -7,8 +7,8 @@ from starlette.responses import Response
 
 from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.assistants.endpoints.assistants import PAGE
-from kodo.server.http.assistants.event_translation import DONE, error_frame, frame
-from kodo.server.http.assistants.worker import Job
+from kodo.server.http.assistants.event_translation import DONE_FRAME, encode_error, encode_event
+from kodo.server.http.assistants.worker import RunWorker
 from kodo.server.http.bodies import EventStream, json_response
 from kodo.server.http.limits import Ticket
 from kodo.server.http.pagination import page_of, query_of, wire_list
@@ -39,9 +39,9 @@ async def _create(
     ticket = state.limits.admit(caller)
     with ticket.starting():
         query_of(request, INCLUDE)
-        body = request_translation.body(await json_body(request), kind)
-        job = await state.runs.create(caller.owner, body, thread_id, charge=ticket.charge)
-    return _answer(job, ticket, 0 if body.stream else None)
+        body = request_translation.parse_body(await json_body(request), kind)
+        worker = await state.runs.create(caller.owner, body, thread_id, charge=ticket.charge)
+    return _respond(worker, ticket, 0 if body.stream else None)
 
 
 async def submit_tool_outputs(request: Request) -> Response:
@@ -49,29 +49,29 @@ async def submit_tool_outputs(request: Request) -> Response:
     state, caller, path = get_state(request), get_caller(request), request.path_params
     ticket = state.limits.admit(caller)
     with ticket.starting():
-        body = request_translation.body(await json_body(request), wire.SubmitToolOutputs)
-        job = await state.runs.waiting(caller.owner, path["thread_id"], path["run_id"])
-        position = job.position
-        await job.submit(body.tool_outputs)
-    return _answer(job, ticket, position if body.stream else None)
+        body = request_translation.parse_body(await json_body(request), wire.SubmitToolOutputs)
+        worker = await state.runs.get_accepting_outputs(caller.owner, path["thread_id"], path["run_id"])
+        position = worker.position
+        await worker.submit(body.tool_outputs)
+    return _respond(worker, ticket, position if body.stream else None)
 
 
-def _answer(job: Job, ticket: Ticket, stream_from: int | None) -> Response:
+def _respond(worker: RunWorker, ticket: Ticket, stream_from: int | None) -> Response:
     """The run, or what it tells from a position on. It does not end with its reader."""
     if stream_from is None:
         ticket.close()
-        return json_response(job.run, headers=ticket.headers)
+        return json_response(worker.run, headers=ticket.headers)
 
     async def finished() -> None:
         ticket.close()
 
     return EventStream(
-        job.follow(stream_from),
-        frame,
+        worker.follow(stream_from),
+        encode_event,
         headers=ticket.headers,
         finished=finished,
-        on_error=error_frame,
-        tail=DONE,
+        on_error=encode_error,
+        tail=DONE_FRAME,
     )
 
 
@@ -84,7 +84,7 @@ async def retrieve(request: Request) -> Response:
 
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}/runs/{id}``: its metadata."""
-    body = request_translation.body(await json_body(request), wire.NewMetadata)
+    body = request_translation.parse_body(await json_body(request), wire.NewMetadata)
     path, runs = request.path_params, get_state(request).runs
     return json_response(
         await runs.update(get_caller(request).owner, path["thread_id"], path["run_id"], body)
@@ -101,6 +101,8 @@ async def list_runs(request: Request) -> Response:
     """``GET /v1/threads/{id}/runs``."""
     state, owner = get_state(request), get_caller(request).owner
     page = page_of(query_of(request, PAGE))
-    thread = await documents.found(state.store, documents.THREAD, owner, request.path_params["thread_id"])
+    thread = await documents.get_document(
+        state.store, documents.THREAD, owner, request.path_params["thread_id"]
+    )
     rows, more = await state.store.list_documents(documents.RUN, owner, page, parent=thread.id)
-    return json_response(wire_list([state.runs.value(row) for row in rows], [row.id for row in rows], more))
+    return json_response(wire_list([state.runs.current(row) for row in rows], [row.id for row in rows], more))

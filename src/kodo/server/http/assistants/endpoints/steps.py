@@ -27,7 +27,7 @@ async def retrieve(request: Request) -> Response:
     """``GET /v1/threads/{id}/runs/{id}/steps/{id}``."""
     query_of(request, INCLUDE)
     run = await _run(request)
-    row = await documents.found(
+    row = await documents.get_document(
         get_state(request).store, documents.STEP, run.owner, request.path_params["step_id"], parent=run.id
     )
     return json_response(msgspec.Raw(row.body))
@@ -35,7 +35,7 @@ async def retrieve(request: Request) -> Response:
 
 async def _run(request: Request) -> DocumentRow:
     path = request.path_params
-    return await documents.found(
+    return await documents.get_document(
         get_state(request).store,
         documents.RUN,
         get_caller(request).owner,

@@ -15,21 +15,21 @@ from kodo.server.wire import assistants as wire
 
 async def create(request: Request) -> Response:
     """``POST /v1/threads``."""
-    body = request_translation.body(await json_body(request), wire.CreateThread)
-    return json_response(await get_state(request).runs.new_thread(get_caller(request).owner, body))
+    body = request_translation.parse_body(await json_body(request), wire.CreateThread)
+    return json_response(await get_state(request).runs.create_thread(get_caller(request).owner, body))
 
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/threads/{id}``."""
-    return json_response(msgspec.Raw((await _found(request)).body))
+    return json_response(msgspec.Raw((await _get_row(request)).body))
 
 
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}``: its metadata."""
-    body = request_translation.body(await json_body(request), wire.NewMetadata)
-    row = await _found(request)
-    value = documents.with_metadata(msgspec.json.decode(row.body, type=wire.Thread), body)
-    return json_response(await documents.changed(get_state(request).store, row, value))
+    body = request_translation.parse_body(await json_body(request), wire.NewMetadata)
+    row = await _get_row(request)
+    value = documents.replace_metadata(msgspec.json.decode(row.body, type=wire.Thread), body)
+    return json_response(await documents.update_document(get_state(request).store, row, value))
 
 
 async def delete(request: Request) -> Response:
@@ -39,8 +39,8 @@ async def delete(request: Request) -> Response:
     return json_response(wire.Deleted(id=thread_id, object="thread.deleted"))
 
 
-async def _found(request: Request) -> DocumentRow:
-    return await documents.found(
+async def _get_row(request: Request) -> DocumentRow:
+    return await documents.get_document(
         get_state(request).store,
         documents.THREAD,
         get_caller(request).owner,
