@@ -371,7 +371,7 @@ class MessageStep(Wire, frozen=True, kw_only=True, tag="message_creation"):
     message_creation: MessageCreation
 
 
-class FunctionCallOutput(FunctionCalled, frozen=True, kw_only=True):
+class FunctionCallWithOutput(FunctionCalled, frozen=True, kw_only=True):
     """A call, and what came back; None until it did."""
 
     output: str | None = None
@@ -382,7 +382,7 @@ class FunctionToolCall(Wire, frozen=True, kw_only=True):
 
     id: str
     type: Literal["function"] = "function"
-    function: FunctionCallOutput
+    function: FunctionCallWithOutput
 
 
 class ToolCallsStep(Wire, frozen=True, kw_only=True, tag="tool_calls"):

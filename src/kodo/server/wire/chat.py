@@ -23,7 +23,7 @@ REFUSED: dict[str, str] = {
 }
 
 
-class StreamOptions(Wire, frozen=True, kw_only=True):
+class ChatStreamOptions(Wire, frozen=True, kw_only=True):
     """``include_usage`` adds a last chunk with the usage. See :class:`kodo.server.wire.request.StreamOptions`."""
 
     include_usage: bool | None = None
@@ -36,7 +36,7 @@ class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     messages: list[dict[str, Any]]
     model: Annotated[str, Meta(min_length=1, max_length=512)]
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: ChatStreamOptions | None = None
     n: Annotated[int, Meta(ge=1, le=16)] | None = None
     max_completion_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None
     max_tokens: Annotated[int, Meta(ge=1, le=2**31)] | None = None

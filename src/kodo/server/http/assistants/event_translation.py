@@ -243,7 +243,7 @@ class RunEventTranslator:
         if self.calls_step is None or not isinstance(self.calls_step.step_details, wire.ToolCallsStep):
             raise ValueError("a call ended that never began")
         call = wire.FunctionToolCall(
-            id=item.call_id, function=wire.FunctionCallOutput(name=item.name, arguments=item.arguments)
+            id=item.call_id, function=wire.FunctionCallWithOutput(name=item.name, arguments=item.arguments)
         )
         before = self.calls_step.step_details.tool_calls
         details = wire.ToolCallsStep(tool_calls=(*before, call))
