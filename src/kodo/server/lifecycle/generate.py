@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Admission, Lease, Priority
 from kodo.server.lifecycle.errors import EngineFailed, ServiceError
-from kodo.server.lifecycle.plan import Plan
+from kodo.server.lifecycle.plan import RequestPlan
 from kodo.server.lifecycle.ports import (
     CallStart,
     Clock,
@@ -76,7 +76,7 @@ class Generation:
     def of(
         cls,
         run: Run,
-        plan: Plan,
+        plan: RequestPlan,
         prepared: Prepared,
         *,
         clock: Clock,

@@ -46,7 +46,7 @@ class CallContext:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class RequestPlan:
     """A request, how it came in, and what was decided about it. ``call`` carries the seed that is used."""
 
     response_id: str
@@ -56,7 +56,9 @@ class Plan:
     priority: Priority
 
     @classmethod
-    def of(cls, response_id: str, call: CallContext, request: CreateResponse, backend: Backend) -> Plan:
+    def of(
+        cls, response_id: str, call: CallContext, request: CreateResponse, backend: Backend
+    ) -> RequestPlan:
         """Plan a new request.
 
         The seed is drawn from the response's random id where the client set none. It is stored with the request, so

@@ -19,7 +19,7 @@ from kodo.server.lifecycle.attachments import attach_files
 from kodo.server.lifecycle.compact import Compacted, compact
 from kodo.server.lifecycle.context import History, drop_oldest, history, is_passthrough, render
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
-from kodo.server.lifecycle.plan import Backend, CallContext, Plan
+from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared, Usage, Value
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.store_ports import HistoryStore
@@ -70,7 +70,7 @@ class Prompts:
         """By response: how many items of its context are known to be shown as they are, so that a turn looks only at
         what is new. A context never changes at its beginning."""
 
-    async def build(self, plan: Plan) -> Built:
+    async def build(self, plan: RequestPlan) -> Built:
         """The prompt of a new request: history, compaction, and truncation to the window.
 
         Raises:

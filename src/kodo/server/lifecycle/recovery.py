@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import NotFound, ServiceError
-from kodo.server.lifecycle.plan import CallContext, Plan
+from kodo.server.lifecycle.plan import CallContext, RequestPlan
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ResponseRow
 from kodo.server.lifecycle.row_codec import StoredRequest, decode_request, decode_response, response_at_start
@@ -42,7 +42,7 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     stored = decode_request(row)
     backend = service.backend(stored.request.model)
     priority = Priority(stored.priority)
-    plan = Plan(
+    plan = RequestPlan(
         response_id=row.id,
         call=CallContext(owner=row.owner, priority=priority, sampling=stored.sampling),
         request=stored.request,

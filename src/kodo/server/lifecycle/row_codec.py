@@ -6,7 +6,7 @@ import msgspec
 
 from kodo.server.lifecycle.context import History
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.plan import Plan
+from kodo.server.lifecycle.plan import RequestPlan
 from kodo.server.lifecycle.ports import Sampling, Usage
 from kodo.server.lifecycle.records import ResponseRow
 from kodo.server.wire.items import Compaction
@@ -27,7 +27,7 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def initial_row(
-    plan: Plan, response: Response, now: float, history: History, prior_usage: Usage
+    plan: RequestPlan, response: Response, now: float, history: History, prior_usage: Usage
 ) -> ResponseRow:
     """The row of a response that begins. ``now`` in seconds since the epoch."""
     request = plan.request
@@ -44,7 +44,7 @@ def initial_row(
     )
 
 
-def _encode_request(plan: Plan, history: History, prior_usage: Usage) -> bytes:
+def _encode_request(plan: RequestPlan, history: History, prior_usage: Usage) -> bytes:
     """The request without its items, which are rows of their own."""
     in_conversation = plan.request.conversation is not None and history.before
     return msgspec.json.encode(

@@ -21,7 +21,7 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
 )
 from kodo.server.lifecycle.generate import Generation, Observer
-from kodo.server.lifecycle.plan import Backend, CallContext, Plan
+from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import (
     Clock,
     FileReader,
@@ -81,7 +81,7 @@ class Service:
             Overloaded, EngineUnavailable: no room, or no engine, now.
         """
         self._check(request)
-        plan = Plan.of(self.ids.new("resp"), call, request, self.backend(request.model))
+        plan = RequestPlan.of(self.ids.new("resp"), call, request, self.backend(request.model))
         plan.backend.admission.check(plan.priority)
         built = await self.prompts.build(plan)
         now = self.clock.now()
@@ -243,7 +243,7 @@ class Service:
         text = "".join(text_of(item.content) for item in response.output if isinstance(item, Message))
         return text, response.usage or NO_USAGE
 
-    def start(self, run: Run, plan: Plan, prepared: Prepared, *, prior_usage: Usage) -> None:
+    def start(self, run: Run, plan: RequestPlan, prepared: Prepared, *, prior_usage: Usage) -> None:
         """Start the task of a run. ``prior_usage``: tokens that went into it before."""
         generation = Generation.of(
             run,

@@ -12,14 +12,16 @@ from kodo.server.config import ModelSettings
 from kodo.server.engines.scripted import ScriptedEngine
 from kodo.server.lifecycle.admission import Admission, Priority
 from kodo.server.lifecycle.context import History
-from kodo.server.lifecycle.plan import TRUNCATED, Backend, CallContext, Plan
+from kodo.server.lifecycle.plan import TRUNCATED, Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import Sampling, Usage
 from kodo.server.lifecycle.row_codec import decode_request, initial_row
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
 
 
-def planned(call: CallContext | None = None, *, default_output_tokens: int = 512, **fields: Any) -> Plan:
+def planned(
+    call: CallContext | None = None, *, default_output_tokens: int = 512, **fields: Any
+) -> RequestPlan:
     """The plan of a request to the model ``m``."""
     backend = Backend(
         name="m",
@@ -28,7 +30,7 @@ def planned(call: CallContext | None = None, *, default_output_tokens: int = 512
         settings=ModelSettings(default_output_tokens=default_output_tokens),
         card=CARD,
     )
-    return Plan.of(
+    return RequestPlan.of(
         "resp_0000000f00", call or CallContext(owner="ada"), CreateResponse(model="m", **fields), backend
     )
 
