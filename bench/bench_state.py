@@ -127,7 +127,7 @@ async def chains(home: Path, turns: int) -> None:
         for number in range(length):
             ends[length] = await grow(store, f"{length}.{number}", ends[length])
     await store.close()
-    say(f"bytes a turn, chains of 10 and {turns} turns", connections.size(home) / (turns + 10), "B")
+    say(f"bytes a turn, chains of 10 and {turns} turns", connections.bytes_on_disk(home) / (turns + 10), "B")
     store = SqliteStore(home)
     await store.open()
     start = time.perf_counter()

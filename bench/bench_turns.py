@@ -77,7 +77,7 @@ async def turns(home: Path, count: int, rounds: int = 100) -> dict[str, float]:
                 ends[count] = await turn(http, ends[count])
                 if number + 1 in (count // 2, count):
                     await asyncio.sleep(0.5)  # the last logs
-                    sizes.append(connections.size(home))
+                    sizes.append(connections.bytes_on_disk(home))
             taken: dict[int, list[float]] = {length: [] for length in ends}
             for _ in range(rounds):
                 for length, end in ends.items():

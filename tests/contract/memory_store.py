@@ -26,7 +26,7 @@ from kodo.server.lifecycle.records import (
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import paging
-from kodo.server.store.items import check_ids, no_container
+from kodo.server.store.items import check_ids, container_not_found
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -284,7 +284,7 @@ class MemoryStore(Store):
     def _held_items(self, owner: str, container: str) -> list[_Entry]:
         held = self._conversation(owner, container)
         if held is None:
-            raise no_container(container)
+            raise container_not_found(container)
         return held
 
     def _enter(self, items: Sequence[ItemRow]) -> list[_Entry]:

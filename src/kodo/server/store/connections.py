@@ -1,4 +1,4 @@
-"""How the database file is opened: for the one writer, and for readers. Which settings, and why, is here only."""
+"""How the database file is opened, for the one writer and for readers; the only place with SQLite settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BUSY_SECONDS = 5.0
 """How long to wait for another process that writes (``kodo keys create`` beside the server)."""
 
 
-def writing(home: Path) -> sqlite3.Connection:
+def open_writer(home: Path) -> sqlite3.Connection:
     """A connection that writes; the file is made if it is not there, readable by its user only.
 
     Raises:
@@ -38,13 +38,13 @@ def writing(home: Path) -> sqlite3.Connection:
     return connection
 
 
-def reading(home: Path) -> sqlite3.Connection:
+def open_reader(home: Path) -> sqlite3.Connection:
     """A connection that cannot write. The file must be there."""
     return _connect(home / DATABASE, "ro")
 
 
-def size(home: Path) -> int:
-    """Bytes on disk, with the log of what is not yet in the main file."""
+def bytes_on_disk(home: Path) -> int:
+    """Bytes on disk, including the write-ahead log."""
     files = (home / f"{DATABASE}{suffix}" for suffix in ("", "-wal"))
     return sum(file.stat().st_size for file in files if file.exists())
 

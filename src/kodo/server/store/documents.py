@@ -1,4 +1,4 @@
-"""Documents, idempotency claims and keys, as SQL. Functions of a connection; writes belong into a transaction."""
+"""Documents, idempotency claims and keys, as SQL. Functions of a connection; writes belong in a transaction."""
 
 # ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
 
@@ -46,7 +46,7 @@ def get(connection: sqlite3.Connection, kind: str, owner: str, document_id: str)
     return None if found is None else _row(found)
 
 
-def listed(
+def list_page(
     connection: sqlite3.Connection, kind: str, owner: str, parent: str | None, page: Page
 ) -> tuple[list[DocumentRow], bool]:
     """A window of the documents inside ``parent`` (None: of those inside nothing). NotFound: a cursor."""
@@ -136,24 +136,24 @@ def claim(
         return ReplayRow(
             digest=digest, status=status, headers=unpack_headers(headers), body=body, created_at=created_at
         )
-    _keep(connection, owner, key, row)
+    _put_replay(connection, owner, key, row)
     return None
 
 
 def settle(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow | None) -> None:
-    """Keep the answer, or let go."""
+    """Keep the answer of a claimed key, or (None) release the claim."""
     if row is None:
         connection.execute("DELETE FROM replays WHERE owner = ? AND key = ?", (owner, key))
     else:
-        _keep(connection, owner, key, row)
+        _put_replay(connection, owner, key, row)
 
 
-def let_go_of_claims(connection: sqlite3.Connection) -> None:
-    """Claims whose request died with an earlier process."""
+def delete_open_claims(connection: sqlite3.Connection) -> None:
+    """Delete claims whose request ended with an earlier process."""
     connection.execute("DELETE FROM replays WHERE status IS NULL")
 
 
-def _keep(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow) -> None:
+def _put_replay(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow) -> None:
     connection.execute(
         "INSERT OR REPLACE INTO replays (owner, key, digest, status, headers, body, created_at) "
         "VALUES (?, ?, ?, ?, ?, ?, ?)",

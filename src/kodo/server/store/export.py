@@ -1,4 +1,4 @@
-"""Everything somebody owns, as JSON lines, for a backup or because they asked for it.
+"""Everything an owner has stored, as JSON lines, for a backup or on request.
 
 Read in one snapshot and one row at a time, so that it neither disturbs a running server nor needs memory. Left out: keys,
 idempotency replays, and the event logs, which say again what the responses say.
@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from kodo.server.store import connections
-from kodo.server.store.failures import failed
+from kodo.server.store.failures import translate
 from kodo.server.store.readers import snapshot
 
 _encoder = msgspec.json.Encoder()
@@ -33,7 +33,7 @@ def lines(home: Path, owner: str | None = None) -> Iterator[bytes]:
         StoreFailed: there is no database, or it cannot be read.
     """
     try:
-        connection = connections.reading(home)
+        connection = connections.open_reader(home)
         try:
             with snapshot(connection):
                 yield from _responses(connection, owner)
@@ -41,7 +41,7 @@ def lines(home: Path, owner: str | None = None) -> Iterator[bytes]:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise failed(error) from error
+        raise translate(error) from error
 
 
 def _responses(connection: sqlite3.Connection, owner: str | None) -> Iterator[bytes]:

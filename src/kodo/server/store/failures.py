@@ -18,8 +18,8 @@ _MESSAGES = {
 }
 
 
-def failed(error: sqlite3.Error) -> StoreFailed:
-    """The error for the caller: what happened in words, without SQL, path or value."""
+def translate(error: sqlite3.Error) -> StoreFailed:
+    """The ``StoreFailed`` for an SQLite error. Its message contains no SQL, path or value."""
     code = getattr(error, "sqlite_errorcode", None)  # only on errors that SQLite itself reported
     name = getattr(error, "sqlite_errorname", type(error).__name__)
     words = None if code is None else _MESSAGES.get(code & 0xFF)

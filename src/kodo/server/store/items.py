@@ -1,6 +1,6 @@
 """Items as SQL: those of responses, those of conversations, and those that are both. Functions of a connection.
 
-An item is one row, whichever of the two it belongs to; it goes when it has left both.
+An item is one row even where it belongs to both; the row is deleted when it belongs to neither.
 """
 
 # ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
@@ -20,7 +20,11 @@ from kodo.server.store.codec import pack_item, unpack_item
 
 
 def check_ids(rows: Sequence[ItemRow]) -> None:
-    """Conflict: two items have the same id."""
+    """Check that ids are unique.
+
+    Raises:
+        Conflict: two items have the same id.
+    """
     seen: set[str] = set()
     for row in rows:
         if row.id in seen:
@@ -28,8 +32,8 @@ def check_ids(rows: Sequence[ItemRow]) -> None:
         seen.add(row.id)
 
 
-def no_container(container: str) -> NotFound:
-    """The error for items of what is not there, or somebody else's."""
+def container_not_found(container: str) -> NotFound:
+    """The error for a container that does not exist or belongs to another owner."""
     return NotFound(f"There is no object {container!r} that could hold items.")
 
 
@@ -40,7 +44,7 @@ def _rows(found: Iterable[Sequence[Any]]) -> list[ItemRow]:
 # --- reads -----------------------------------------------------------------------------------------------------------
 
 
-def of_response(connection: sqlite3.Connection, seq: int, *, output: bool) -> list[ItemRow]:
+def items_of_response(connection: sqlite3.Connection, seq: int, *, output: bool) -> list[ItemRow]:
     """A response's input or output items."""
     return _rows(
         connection.execute(
@@ -50,22 +54,22 @@ def of_response(connection: sqlite3.Connection, seq: int, *, output: bool) -> li
 
 
 @dataclass(frozen=True, slots=True)
-class Conversation:
+class Container:
     """A document that holds items: its row number, and how many items were ever taken out of it."""
 
     seq: int
     removals: int
 
 
-def conversation(connection: sqlite3.Connection, owner: str, container: str) -> Conversation:
+def get_container(connection: sqlite3.Connection, owner: str, container: str) -> Container:
     """The conversation of this id. NotFound: it is not there."""
     found = connection.execute(
         "SELECT seq, removals FROM documents WHERE owner = ? AND id = ? ORDER BY seq LIMIT 1",
         (owner, container),
     ).fetchone()
     if found is None:
-        raise no_container(container)
-    return Conversation(*found)
+        raise container_not_found(container)
+    return Container(*found)
 
 
 def of_conversation(
@@ -83,7 +87,7 @@ def of_conversation(
     )
 
 
-def listed(
+def list_page(
     connection: sqlite3.Connection, owner: str, container: str, page: Page
 ) -> tuple[list[ItemRow], bool]:
     """A window of a response's input items or of a conversation's items. NotFound: the container, or a cursor."""
@@ -129,7 +133,7 @@ def _side(connection: sqlite3.Connection, owner: str, container: str) -> tuple[s
         return "response = ? AND output = 0", "seq", int(found[0])
     seq = _conversation(connection, owner, container)
     if seq is None:
-        raise no_container(container)
+        raise container_not_found(container)
     return "conversation = ?", "place", seq
 
 
@@ -177,7 +181,7 @@ def append(connection: sqlite3.Connection, owner: str, container: str, rows: Seq
     check_ids(rows)
     seq = _conversation(connection, owner, container)
     if seq is None:
-        raise no_container(container)
+        raise container_not_found(container)
     for row in rows:
         if _holds(connection, owner, seq, row.id):
             raise Conflict(f"The item {row.id!r} is in {container!r} already.")
@@ -212,13 +216,13 @@ def delete(connection: sqlite3.Connection, owner: str, container: str, item_id: 
 
 
 def leave_response(connection: sqlite3.Connection, response: int) -> None:
-    """A response goes: so do its items that no conversation has."""
+    """Detach the items of a deleted response; those in no conversation are deleted."""
     connection.execute("DELETE FROM items WHERE response = ? AND conversation IS NULL", (response,))
     connection.execute("UPDATE items SET response = NULL WHERE response = ?", (response,))
 
 
 def leave_conversation(connection: sqlite3.Connection, conversation: int) -> None:
-    """A conversation goes: so do its items that no response has."""
+    """Detach the items of a deleted conversation; those of no response are deleted."""
     _leave_conversation(connection, "conversation = ?", (conversation,))
 
 

@@ -1,4 +1,4 @@
-"""One server to a home folder.
+"""A lock that lets one server use a home folder.
 
 A POSIX record lock: the kernel lets go of it when the process ends, however it ends, and a forked child (an engine that
 outlives a killed server) does not hold it. It does not see a second lock inside the same process.

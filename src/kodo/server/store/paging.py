@@ -12,7 +12,7 @@ from kodo.server.lifecycle.records import Page
 T = TypeVar("T")
 
 
-def missing(cursor: str, name: str) -> NotFound:
+def cursor_not_found(cursor: str, name: str) -> NotFound:
     """The error for an ``after`` or ``before`` that names nothing in the list."""
     return NotFound(f"No object with the id {cursor!r} is in this list.", param=name)
 
@@ -40,7 +40,7 @@ def select(
         if cursor is not None:
             number = place(cursor)
             if number is None:
-                raise missing(cursor, name)
+                raise cursor_not_found(cursor, name)
             query += f" AND {key} {'>' if grows else '<'} ?"
             values.append(number)
     backwards = page.before is not None and page.after is None
@@ -59,7 +59,7 @@ def window(rows: Sequence[T], page: Page, *, name: Callable[[T], str]) -> tuple[
     for field, cursor in (("after", page.after), ("before", page.before)):
         if cursor is not None:
             if cursor not in names:
-                raise missing(cursor, field)
+                raise cursor_not_found(cursor, field)
             if field == "after":
                 start = names.index(cursor) + 1
             else:

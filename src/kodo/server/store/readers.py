@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
-from kodo.server.store.failures import failed
+from kodo.server.store.failures import translate
 
 T = TypeVar("T")
-THREADS = 2
+MAX_THREADS = 2
 
 
 @contextmanager
@@ -34,33 +34,33 @@ class Readers:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
-        self._here = connect()
+        self._loop_connection = connect()
         self._idle: list[sqlite3.Connection] = []
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="kodo-store-reader")
+        self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="kodo-store-reader")
 
-    def now(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Read a few rows, at once.
+    def run_inline(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Read a few rows, in the calling thread.
 
         Raises:
             StoreFailed: SQLite could not.
         """
         try:
-            return read(self._here)
+            return read(self._loop_connection)
         except sqlite3.Error as error:
-            raise failed(error) from error
+            raise translate(error) from error
 
-    async def aside(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        """Read any number of rows, in a thread. Raises as :meth:`now`."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._with_connection, read)
+    async def run_in_thread(self, read: Callable[[sqlite3.Connection], T]) -> T:
+        """Read any number of rows, in a thread. Raises what :meth:`run_inline`."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, read)
 
     async def close(self) -> None:
         """Wait for what is being read, and close. May be called twice."""
         await asyncio.to_thread(self._threads.shutdown)
-        for connection in (self._here, *self._idle):
+        for connection in (self._loop_connection, *self._idle):
             connection.close()
         self._idle.clear()
 
-    def _with_connection(self, read: Callable[[sqlite3.Connection], T]) -> T:
+    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         try:
             connection = self._idle.pop() if self._idle else self._connect()
             try:
@@ -68,4 +68,4 @@ class Readers:
             finally:
                 self._idle.append(connection)
         except sqlite3.Error as error:
-            raise failed(error) from error
+            raise translate(error) from error

@@ -1,5 +1,6 @@
-"""Responses, their items and their log, as SQL. Functions of a connection: who calls them, and when they are committed,
-is not known here. Writes belong into a transaction.
+"""Responses, their items and their log, as SQL. Functions of a connection; writes belong in a transaction.
+
+This module does not know who calls it or when a transaction is committed.
 """
 
 # ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
@@ -81,7 +82,7 @@ def read_log(connection: sqlite3.Connection, response_id: str, after: int) -> li
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A response as a part of a chain. ``above`` is its parent's row number; None with a ``parent``: it is lost."""
+    """A response as a part of a chain. ``above`` is its parent's row number; None where ``parent`` is set: the parent was deleted or never stored."""
 
     seq: int
     id: str

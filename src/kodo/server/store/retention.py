@@ -1,6 +1,4 @@
-"""What keeps the database small and known: pruning, figures. Functions of a connection; writes belong into a
-transaction.
-"""
+"""Pruning, vacuum and row counts, as SQL. Functions of a connection; writes belong in a transaction."""
 
 # ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
 
@@ -11,14 +9,14 @@ import sqlite3
 from kodo.server.lifecycle.records import RetentionRule
 from kodo.server.store import documents, responses
 
-CHUNK = 100
-"""Objects that one transaction prunes, so that other writers wait for some milliseconds at most."""
-PAGES = 2000
-"""Free pages that one transaction hands back, for the same reason."""
+MAX_OBJECTS = 100
+"""Objects that one transaction prunes, so that other writers wait a few milliseconds at most."""
+MAX_PAGES = 2000
+"""Free pages that one transaction returns to the file system, for the same reason."""
 _TABLES = ("responses", "items", "log", "documents", "replays", "keys")
 
 
-def old_responses(connection: sqlite3.Connection, before: float) -> list[tuple[str, str]]:
+def expired_responses(connection: sqlite3.Connection, before: float) -> list[tuple[str, str]]:
     """Owner and id of the responses that :func:`prune_responses` would delete."""
     return connection.execute(
         "SELECT owner, id FROM responses WHERE created_at < ? AND final = 1 AND gone = 0 ORDER BY seq DESC",
@@ -26,7 +24,7 @@ def old_responses(connection: sqlite3.Connection, before: float) -> list[tuple[s
     ).fetchall()
 
 
-def old_documents(connection: sqlite3.Connection, rule: RetentionRule) -> list[tuple[str, str]]:
+def expired_documents(connection: sqlite3.Connection, rule: RetentionRule) -> list[tuple[str, str]]:
     """Owner and id of the documents that a rule prunes."""
     statuses = rule.statuses or ()
     which = f" AND d.status IN ({', '.join('?' * len(statuses))})" if rule.statuses is not None else ""
@@ -40,24 +38,24 @@ def old_documents(connection: sqlite3.Connection, rule: RetentionRule) -> list[t
 
 
 def prune_responses(connection: sqlite3.Connection, names: list[tuple[str, str]]) -> int:
-    """Delete responses as their owners would; how many were there."""
+    """Delete responses as their owners would; the number deleted."""
     return sum(responses.delete(connection, owner, id_) for owner, id_ in names)
 
 
 def prune_documents(connection: sqlite3.Connection, kind: str, names: list[tuple[str, str]]) -> int:
-    """Delete documents, with what is inside; how many were there."""
+    """Delete documents with everything inside them; the number deleted."""
     return sum(documents.delete(connection, kind, owner, id_) for owner, id_ in names)
 
 
 def prune_replays(connection: sqlite3.Connection, before: float) -> int:
-    """Forget answers kept for idempotency keys that were claimed before a time; how many."""
+    """Delete answers kept for idempotency keys claimed before a time; the number deleted."""
     return connection.execute(
         "DELETE FROM replays WHERE created_at < ? AND status IS NOT NULL", (before,)
     ).rowcount
 
 
-def give_back(connection: sqlite3.Connection, pages: int) -> int:
-    """Hand up to so many pages that are free now to the file system; how many are left."""
+def release_pages(connection: sqlite3.Connection, pages: int) -> int:
+    """Return up to ``pages`` free pages to the file system; the number of free pages left."""
     connection.execute(
         f"PRAGMA incremental_vacuum({pages})"
     ).fetchall()  # frees one page a row that is fetched

@@ -1,7 +1,7 @@
 """The store in one SQLite file.
 
 It puts the parts together: the writer thread, the reading connections, the lock, the migrations, the contexts in
-memory. The SQL itself is in `responses`, `items`, `documents` and `housekeeping`.
+memory. The SQL itself is in `responses`, `items`, `documents` and `retention`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from kodo.server.lifecycle.records import (
     RetentionRule,
 )
 from kodo.server.lifecycle.store_ports import Store
-from kodo.server.store import connections, documents, housekeeping, responses, schema
+from kodo.server.store import connections, documents, responses, retention, schema
 from kodo.server.store import items as items_sql
-from kodo.server.store.contexts import Context, Contexts
-from kodo.server.store.failures import failed
+from kodo.server.store.context_cache import CachedContext, ContextCache
+from kodo.server.store.failures import translate
 from kodo.server.store.lock import Lock
 from kodo.server.store.readers import Readers, snapshot
 from kodo.server.store.writer import Writer
@@ -46,7 +46,7 @@ class SqliteStore(Store):
         self._home = home
         self._exclusive = exclusive
         self._lock = Lock(home / connections.LOCK)
-        self._contexts = Contexts()
+        self._contexts = ContextCache()
         self._writer: Writer | None = None
         self._readers: Readers | None = None
 
@@ -56,12 +56,12 @@ class SqliteStore(Store):
         """Open, migrate and lock; let go of the idempotency claims that a crash left. Raises StoreFailed."""
         try:
             connection = await asyncio.to_thread(self._prepare)
-            self._readers = Readers(partial(connections.reading, self._home))
+            self._readers = Readers(partial(connections.open_reader, self._home))
             self._writer = Writer(connection)
         except (sqlite3.Error, OSError, StoreFailed) as error:
             self._lock.release()
             if isinstance(error, sqlite3.Error):
-                raise failed(error) from error
+                raise translate(error) from error
             if isinstance(error, OSError):
                 raise StoreFailed(f"KODO_HOME cannot be used: {error.strerror}.") from error
             raise
@@ -70,7 +70,7 @@ class SqliteStore(Store):
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._exclusive:
             self._lock.take()
-        connection = connections.writing(self._home)
+        connection = connections.open_writer(self._home)
         try:
             steps = schema.migrations()
             if schema.check(connection, len(steps)) < len(steps):
@@ -78,7 +78,7 @@ class SqliteStore(Store):
                     self._lock.take()  # a server of the older version may be running
                 schema.migrate(connection, steps)
             if self._exclusive:
-                documents.let_go_of_claims(connection)
+                documents.delete_open_claims(connection)
         except (sqlite3.Error, StoreFailed):
             connection.close()
             raise
@@ -127,7 +127,7 @@ class SqliteStore(Store):
 
     async def get_response(self, owner: str, response_id: str) -> ResponseRow | None:
         """See ``Store``."""
-        return self._read.now(lambda connection: responses.get(connection, owner, response_id))
+        return self._read.run_inline(lambda connection: responses.get(connection, owner, response_id))
 
     async def response_items(
         self, owner: str, response_id: str
@@ -140,45 +140,47 @@ class SqliteStore(Store):
                 if seq is None:
                     return (), ()
                 return (
-                    items_sql.of_response(connection, seq, output=False),
-                    items_sql.of_response(connection, seq, output=True),
+                    items_sql.items_of_response(connection, seq, output=False),
+                    items_sql.items_of_response(connection, seq, output=True),
                 )
 
-        return self._read.now(read)
+        return self._read.run_inline(read)
 
     async def read_log(self, response_id: str, after: int = -1) -> Sequence[bytes]:
         """See ``Store``."""
-        return await self._read.aside(lambda connection: responses.read_log(connection, response_id, after))
+        return await self._read.run_in_thread(
+            lambda connection: responses.read_log(connection, response_id, after)
+        )
 
     async def chain(self, owner: str, response_id: str) -> Sequence[ContextItem] | None:
         """See ``Store``. A turn whose parent's context is in memory reads one response; else the whole chain is read."""
 
-        def last(connection: sqlite3.Connection) -> tuple[responses.Link | None, Context | None]:
+        def last(connection: sqlite3.Connection) -> tuple[responses.Link | None, CachedContext | None]:
             with snapshot(connection):
                 link = responses.link(connection, owner, response_id)
                 if link is None or link.broken:
                     return link, None
                 context = self._contexts.get(link.id)
                 if context is None:
-                    start = Context() if link.parent is None else self._contexts.get(link.parent)
+                    start = CachedContext() if link.parent is None else self._contexts.get(link.parent)
                     if start is not None:
                         found = responses.context_items(connection, link.seq, below=link.seq)
                         context = start.extended(*found)
                 return link, context
 
-        link, context = self._read.now(last)
+        link, context = self._read.run_inline(last)
         if link is None or link.broken:
             return None
         if context is None:
-            context = await self._read.aside(lambda connection: self._walk(connection, link))
+            context = await self._read.run_in_thread(lambda connection: self._walk(connection, link))
         if context is not None and link.final:
             self._contexts.put(link.id, context, parent=link.parent)
         return None if context is None else context.items
 
-    def _walk(self, connection: sqlite3.Connection, link: responses.Link) -> Context | None:
+    def _walk(self, connection: sqlite3.Connection, link: responses.Link) -> CachedContext | None:
         """The context from the nearest ancestor in memory downwards, in a thread. None: the chain has a hole."""
         with snapshot(connection):
-            start, below = Context(), 0
+            start, below = CachedContext(), 0
             for ancestor in responses.ancestry(connection, link.seq):
                 held = self._contexts.peek(ancestor.id)
                 if held is not None:
@@ -194,7 +196,7 @@ class SqliteStore(Store):
 
     async def unfinished(self) -> Sequence[ResponseRow]:
         """See ``Store``."""
-        return await self._read.aside(responses.unfinished)
+        return await self._read.run_in_thread(responses.unfinished)
 
     # --- conversations and documents ---
 
@@ -208,7 +210,7 @@ class SqliteStore(Store):
 
     async def get_document(self, kind: str, owner: str, document_id: str) -> DocumentRow | None:
         """See ``Store``."""
-        return self._read.now(lambda connection: documents.get(connection, kind, owner, document_id))
+        return self._read.run_inline(lambda connection: documents.get(connection, kind, owner, document_id))
 
     async def list_documents(
         self, kind: str, owner: str, page: Page, *, parent: str | None = None
@@ -217,9 +219,9 @@ class SqliteStore(Store):
 
         def read(connection: sqlite3.Connection) -> tuple[Sequence[DocumentRow], bool]:
             with snapshot(connection):
-                return documents.listed(connection, kind, owner, parent, page)
+                return documents.list_page(connection, kind, owner, parent, page)
 
-        return self._read.now(read)
+        return self._read.run_inline(read)
 
     async def delete_document(self, kind: str, owner: str, document_id: str) -> bool:
         """See ``Store``."""
@@ -227,7 +229,9 @@ class SqliteStore(Store):
 
     async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
         """See ``Store``."""
-        return await self._read.aside(lambda connection: documents.unfinished(connection, kind, statuses))
+        return await self._read.run_in_thread(
+            lambda connection: documents.unfinished(connection, kind, statuses)
+        )
 
     async def append_items(
         self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
@@ -246,13 +250,13 @@ class SqliteStore(Store):
 
         def read(connection: sqlite3.Connection) -> tuple[Sequence[ItemRow], bool]:
             with snapshot(connection):
-                return items_sql.listed(connection, owner, container, page)
+                return items_sql.list_page(connection, owner, container, page)
 
-        return self._read.now(read)
+        return self._read.run_inline(read)
 
     async def get_item(self, owner: str, container: str | None, item_id: str) -> ItemRow | None:
         """See ``Store``."""
-        return self._read.now(lambda connection: items_sql.get(connection, owner, container, item_id))
+        return self._read.run_inline(lambda connection: items_sql.get(connection, owner, container, item_id))
 
     async def delete_item(self, owner: str, container: str, item_id: str) -> bool:
         """See ``Store``."""
@@ -261,9 +265,9 @@ class SqliteStore(Store):
     async def all_items(self, owner: str, container: str) -> Sequence[ContextItem]:
         """See ``Store``. What is new since the last call is read; all of it, if an item was taken out or none is held."""
 
-        def new(connection: sqlite3.Connection) -> tuple[str, int, Context | None]:
+        def new(connection: sqlite3.Connection) -> tuple[str, int, CachedContext | None]:
             with snapshot(connection):
-                found = items_sql.conversation(connection, owner, container)
+                found = items_sql.get_container(connection, owner, container)
                 name = f"conversation {found.seq} after {found.removals} removals"
                 context = self._contexts.get(name)
                 if context is not None:
@@ -271,10 +275,10 @@ class SqliteStore(Store):
                     context = context.extended(*more)
                 return name, found.seq, context
 
-        name, seq, context = self._read.now(new)
+        name, seq, context = self._read.run_inline(new)
         if context is None:
-            context = Context().extended(
-                *await self._read.aside(lambda connection: items_sql.of_conversation(connection, seq))
+            context = CachedContext().extended(
+                *await self._read.run_in_thread(lambda connection: items_sql.of_conversation(connection, seq))
             )
         self._contexts.put(name, context)
         return context.items
@@ -293,45 +297,45 @@ class SqliteStore(Store):
 
     async def keys(self) -> Sequence[KeyRow]:
         """See ``Store``."""
-        return self._read.now(documents.keys)
+        return self._read.run_inline(documents.keys)
 
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``."""
         await self._write(lambda connection: documents.put_key(connection, row))
 
-    # --- housekeeping ---
+    # --- retention ---
 
     async def prune(
         self, before: float, *, rules: Sequence[RetentionRule] = (), replays: float | None = None
     ) -> dict[str, int]:
         """See ``Store``. In small transactions: others write in between."""
-        names = await self._read.aside(lambda connection: housekeeping.old_responses(connection, before))
-        counts = {"responses": await self._in_chunks(housekeeping.prune_responses, names)}
-        for which in rules:
-            names = await self._read.aside(partial(housekeeping.old_documents, rule=which))
-            delete = partial(housekeeping.prune_documents, kind=which.kind)
-            counts[which.kind] = await self._in_chunks(delete, names)
-        limit = before if replays is None else replays
-        counts["replays"] = await self._write(
-            lambda connection: housekeeping.prune_replays(connection, limit)
+        names = await self._read.run_in_thread(
+            lambda connection: retention.expired_responses(connection, before)
         )
-        give_back = partial(housekeeping.give_back, pages=housekeeping.PAGES)
-        while await self._write(give_back, durable=False):
+        counts = {"responses": await self._delete_in_chunks(retention.prune_responses, names)}
+        for which in rules:
+            names = await self._read.run_in_thread(partial(retention.expired_documents, rule=which))
+            delete = partial(retention.prune_documents, kind=which.kind)
+            counts[which.kind] = await self._delete_in_chunks(delete, names)
+        limit = before if replays is None else replays
+        counts["replays"] = await self._write(lambda connection: retention.prune_replays(connection, limit))
+        release = partial(retention.release_pages, pages=retention.MAX_PAGES)
+        while await self._write(release, durable=False):
             pass
         return counts
 
-    async def _in_chunks(self, delete: Callable[..., int], names: Sequence[tuple[str, str]]) -> int:
+    async def _delete_in_chunks(self, delete: Callable[..., int], names: Sequence[tuple[str, str]]) -> int:
         deleted = 0
-        for start in range(0, len(names), housekeeping.CHUNK):
-            chunk = names[start : start + housekeeping.CHUNK]
+        for start in range(0, len(names), retention.MAX_OBJECTS):
+            chunk = names[start : start + retention.MAX_OBJECTS]
             deleted += await self._write(partial(delete, names=chunk))
         return deleted
 
     async def stats(self) -> dict[str, Any]:
         """See ``Store``."""
-        counts = await self._read.aside(housekeeping.count)
+        counts = await self._read.run_in_thread(retention.count)
         return {
             "rows": counts,
-            "bytes": connections.size(self._home),
-            "schema": self._read.now(schema.version),
+            "bytes": connections.bytes_on_disk(self._home),
+            "schema": self._read.run_inline(schema.version),
         }

@@ -1,4 +1,4 @@
-"""The one thread that writes: what waits is committed together, and what fails in it fails alone.
+"""The one thread that writes: queued writes are committed together, and a write that fails fails alone.
 
 Callers hand over functions of a connection. The thread takes all that wait, runs them in one transaction with a
 savepoint around each, commits, and wakes the callers in one go: 64 producers cost one fsync, not 64. A function may be
@@ -18,13 +18,13 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.store.failures import failed
+from kodo.server.store.failures import translate
 
 T = TypeVar("T")
-WAITING = 4096
-"""Writes that may wait; the next caller waits for room first."""
-BATCH = 512
-"""Writes to a transaction at most, so that the first of them does not wait for long."""
+MAX_WAITING = 4096
+"""Writes that may be queued; further callers wait until there is room."""
+MAX_BATCH = 512
+"""Writes in one transaction, so that the first of them does not wait for long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class _Outcome:
 class Writer:
     """Group commit over one connection, which is its own from now on. Made and used inside a running event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, *, waiting: int = WAITING) -> None:
+    def __init__(self, connection: sqlite3.Connection, *, max_waiting: int = MAX_WAITING) -> None:
         self._connection = connection
         self._loop = asyncio.get_running_loop()
-        self._room = asyncio.Semaphore(waiting)
+        self._room = asyncio.Semaphore(max_waiting)
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._closed = False
         self._full: bool | None = None
@@ -99,7 +99,7 @@ class Writer:
             job = self._queue.get()
             while job is not None:
                 jobs.append(job)
-                if len(jobs) == BATCH:
+                if len(jobs) == MAX_BATCH:
                     return jobs, True
                 job = self._queue.get_nowait()
         except Empty:
@@ -120,7 +120,7 @@ class Writer:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             self._rollback()
-            return [_Outcome(job.future, error=failed(error)) for job in jobs]
+            return [_Outcome(job.future, error=translate(error)) for job in jobs]
         return outcomes
 
     def _begin(self, *, full: bool) -> None:
@@ -135,7 +135,7 @@ class Writer:
             value = job.work(self._connection)
         except sqlite3.Error:
             raise
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever awaits the job, and is raised there
+        except Exception as error:  # noqa: BLE001 - raised in the caller that awaits the job
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
             return _Outcome(job.future, error=error)

@@ -10,7 +10,7 @@ from tests.contract.stores import answered, context_ids, document, said, turn
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.store import items, responses
 from kodo.server.store.codec import unpack_item
-from kodo.server.store.contexts import Context, Contexts
+from kodo.server.store.context_cache import CachedContext, ContextCache
 from kodo.server.store.sqlite import SqliteStore
 
 
@@ -119,14 +119,14 @@ async def test_a_deleted_response_is_not_answered_from_memory(tmp_path: Path) ->
     await store.close()
 
 
-def context(size: int) -> Context:
+def context(size: int) -> CachedContext:
     """A context of about this many bytes."""
-    return Context((said("x").context,), size)
+    return CachedContext((said("x").context,), size)
 
 
 def test_the_least_recently_used_context_goes_first() -> None:
     """A use keeps a context; what does not fit at all is not held and drives nothing out."""
-    contexts = Contexts(capacity=300)
+    contexts = ContextCache(capacity=300)
     for name in ("a", "b"):
         contexts.put(name, context(120))
     contexts.get("a")
@@ -140,8 +140,8 @@ def test_the_least_recently_used_context_goes_first() -> None:
 
 def test_a_childs_context_takes_its_parents_place() -> None:
     """The items are the same objects, counted once; tokens count for the memory they take."""
-    contexts = Contexts()
-    parent = Context().extended((said("a").context,), 100)
+    contexts = ContextCache()
+    parent = CachedContext().extended((said("a").context,), 100)
     contexts.put("parent", parent)
     child = parent.extended((answered("b", tokens=(1,) * 50).context,), 100)
     contexts.put("child", child, parent="parent")

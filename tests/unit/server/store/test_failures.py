@@ -23,7 +23,7 @@ ROOT = REPOSITORY
 
 def integrity(home: Path) -> str:
     """SQLite's own word on the file."""
-    connection = connections.reading(home)
+    connection = connections.open_reader(home)
     try:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
         return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
@@ -168,7 +168,7 @@ async def test_a_database_that_another_process_holds_is_a_failure_and_then_is_no
     monkeypatch.setattr(connections, "BUSY_SECONDS", 0.05)
     store = SqliteStore(tmp_path)
     await store.open()
-    other = connections.writing(tmp_path)
+    other = connections.open_writer(tmp_path)
     other.execute("BEGIN IMMEDIATE")
     writes = [store.put_document(document(f"d{number}")) for number in range(3)]
     for result in await asyncio.gather(*writes, return_exceptions=True):

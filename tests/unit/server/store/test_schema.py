@@ -126,7 +126,7 @@ async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_migration_that_fails_leaves_the_version_before(tmp_path: Path) -> None:
     """Half of it is rolled back, and the next start can try again."""
-    connection = connections.writing(tmp_path)
+    connection = connections.open_writer(tmp_path)
     good = "CREATE TABLE one (x);"
     with pytest.raises(sqlite3.OperationalError):
         schema.migrate(connection, [good, "CREATE TABLE two (x); CREATE TABLE one (x);"])
@@ -138,7 +138,7 @@ def test_a_migration_that_fails_leaves_the_version_before(tmp_path: Path) -> Non
 
 def test_migrations_run_in_order_and_once(tmp_path: Path) -> None:
     """Opening again runs only what is new."""
-    connection = connections.writing(tmp_path)
+    connection = connections.open_writer(tmp_path)
     steps = [
         "CREATE TABLE t (x); INSERT INTO t VALUES (1);",
         "UPDATE t SET x = x * 10;",

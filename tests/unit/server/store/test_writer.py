@@ -22,14 +22,14 @@ class Bench:
 
     def __init__(self, home: Path, *, waiting: int = 100) -> None:
         self.home = home
-        connection = connections.writing(home)
+        connection = connections.open_writer(home)
         connection.execute(
             "CREATE TABLE IF NOT EXISTS numbers (number INTEGER PRIMARY KEY CHECK (number >= 0))"
         )
         self.statements: list[str] = []
         connection.set_trace_callback(self.statements.append)
         self.connection = connection
-        self.writer = Writer(connection, waiting=waiting)
+        self.writer = Writer(connection, max_waiting=waiting)
         self.released = threading.Event()
 
     async def hold(self) -> asyncio.Task[None]:
@@ -48,7 +48,7 @@ class Bench:
 
     def numbers(self) -> list[int]:
         """What another connection sees."""
-        reader = connections.reading(self.home)
+        reader = connections.open_reader(self.home)
         found = [number for (number,) in reader.execute("SELECT number FROM numbers ORDER BY number")]
         reader.close()
         return found
