@@ -18,9 +18,10 @@ from typing import Any
 from msgspec import Struct
 
 from kodo.server.engines.llama.decoding.answer import Answer, limit_top_logprobs
+from kodo.server.engines.llama.decoding.reasoning_splitter import ReasoningSplitter
 from kodo.server.engines.llama.prompting import reasoning
 from kodo.server.engines.llama.prompting.content import TokenIds
-from kodo.server.engines.llama.prompting.template import TokenCache
+from kodo.server.engines.llama.prompting.tokens import TokenCache
 from kodo.server.engines.llama.prompting.tool_call_format import HERMES, ToolCallFormat, qualified_name
 from kodo.server.engines.llama.tools.call_dedup import CallDedup
 from kodo.server.engines.llama.tools.structured import Grammars, matches_schema
@@ -118,7 +119,7 @@ class TurnDecoder:
     ) -> AsyncGenerator[EngineEvent, None]:
         """Text in which reasoning stands between its marks."""
         thinking = isinstance(begun[-1], ReasoningDelta) if begun else self._plan.starts_in_reasoning
-        splitter = reasoning.ReasoningSplitter(inside=thinking, begun=bool(begun))
+        splitter = ReasoningSplitter(inside=thinking, begun=bool(begun))
         before = sum(len(event.tokens) for event in begun if isinstance(event, ReasoningDelta))
         self._answer.reasoning = before
         async for event in text:

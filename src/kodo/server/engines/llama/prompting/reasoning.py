@@ -1,16 +1,13 @@
-"""Splits what a thinking model writes into reasoning and answer, at ``<think>`` marks.
+"""How a model's chat template marks reasoning, and which of its variables carry an effort.
 
-Knows text; the marks themselves are in no event's text, their ids are in the events around them.
+Knows the text of templates; what a model writes between the marks is
+:mod:`kodo.server.engines.llama.decoding.reasoning_splitter`'s.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
-
-from kodo.server.engines.llama.decoding.answer import longest_partial_match
-from kodo.server.lifecycle.ports import ReasoningDelta, TextDelta
 
 OPEN_TAG = "<think>"
 CLOSE_TAG = "</think>"
@@ -45,72 +42,3 @@ def template_variables(chat_template: str, effort: str | None) -> dict[str, Any]
     if re.search(r"\breasoning_effort\b", chat_template):
         found["reasoning_effort"] = _LEVELS.get(effort, "medium")
     return found
-
-
-class ReasoningSplitter:
-    """Feed it deltas; it gives back reasoning and text. ``inside``: the prompt has opened the reasoning already."""
-
-    def __init__(self, *, inside: bool = False, begun: bool = False) -> None:
-        self._state = "inside" if inside else "outside" if begun else "start"
-        self._text = ""
-        self._tokens: tuple[int, ...] = ()
-        self._trim = False
-        self.tokens = 0
-        """Tokens of reasoning so far."""
-
-    @property
-    def inside(self) -> bool:
-        """Whether the reasoning has begun and not ended."""
-        return self._state == "inside"
-
-    def add(self, delta: TextDelta) -> Iterator[ReasoningDelta | TextDelta]:
-        """What can be told apart by now."""
-        if self._state == "outside" and not self._trim:
-            yield delta
-            return
-        self._text += delta.text
-        self._tokens += delta.tokens
-        if self._state == "start":
-            words = self._text.lstrip()
-            if words.startswith(OPEN_TAG):
-                self._state, self._text = "inside", words[len(OPEN_TAG) :]
-            elif OPEN_TAG.startswith(words):
-                return  # may still become the mark
-            else:
-                self._state = "outside"
-                yield self._take_pending(TextDelta)
-                return
-        if self._state == "inside":
-            if not self.tokens:
-                self._text = self._text.lstrip("\n")
-            before, mark, after = self._text.partition(CLOSE_TAG)
-            if mark:
-                self._text = before.rstrip("\n")
-                if self._text:
-                    yield self._take_pending(ReasoningDelta)
-                self._state, self._trim, self._text = "outside", True, after
-            else:
-                ready = len(before) - longest_partial_match(before, (CLOSE_TAG,))
-                ready = len(before[:ready].rstrip("\n"))
-                if ready:
-                    held = before[ready:]
-                    self._text = before[:ready]
-                    yield self._take_pending(ReasoningDelta)
-                    self._text = held
-                return
-        self._text = self._text.lstrip("\n")
-        if self._text:
-            self._trim = False
-            yield self._take_pending(TextDelta)
-
-    def flush(self) -> Iterator[ReasoningDelta | TextDelta]:
-        """What is left at the end."""
-        if self._text or self._tokens:
-            yield self._take_pending(ReasoningDelta if self._state == "inside" else TextDelta)
-
-    def _take_pending(self, kind: type[ReasoningDelta] | type[TextDelta]) -> ReasoningDelta | TextDelta:
-        event = kind(text=self._text, tokens=self._tokens)
-        if kind is ReasoningDelta:
-            self.tokens += len(self._tokens)
-        self._text, self._tokens = "", ()
-        return event

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -30,14 +29,13 @@ from kodo.server.engines.llama.prompting.content import (
     ToolSpec,
 )
 from kodo.server.engines.llama.prompting.template_tools import TemplateTools
-from kodo.server.engines.llama.prompting.tokenize_batcher import TokenizeBatcher
+from kodo.server.engines.llama.prompting.tokens import TokenCache
 from kodo.server.engines.llama.prompting.tool_call_format import ToolCallFormat
 from kodo.server.lifecycle.errors import InvalidRequest
 
 PROMPT_START = ""
 ANSWER_START = "answer"
 """The edges of a prompt, as roles of the table."""
-CACHE_CHARACTERS = 8 * 2**20
 
 
 class RenderedPrompt(Struct, frozen=True):
@@ -56,51 +54,6 @@ class _Capabilities(Struct, frozen=True):
     late_system: bool
     repeated_roles: bool
     """Two turns of the same role one after the other."""
-
-
-class TokenCache:
-    """Token ids of texts, the least recently used dropped first. Contents are kept apart by owner."""
-
-    def __init__(self, client: ChildClient, limit: int = CACHE_CHARACTERS) -> None:
-        self._client = client
-        self._tokenize = TokenizeBatcher(client.tokenize_batch)
-        self._limit = limit
-        self._size = 0
-        self._ids: OrderedDict[tuple[str | None, str], TokenIds] = OrderedDict()
-
-    async def special(self, text: str) -> TokenIds:
-        """Ids of the template's own text, control tokens included."""
-        key = (None, text)
-        found = self._ids.get(key)
-        if found is None:
-            found = await self._client.tokenize(text, special=True) if text else ()
-            self._put(key, found)
-        else:
-            self._ids.move_to_end(key)
-        return found
-
-    async def plain(self, owner: str, texts: Iterable[str]) -> dict[str, TokenIds]:
-        """Ids of contents, none of them a control token; all that are not known yet in one call."""
-        result: dict[str, TokenIds] = {"": ()}
-        missing: list[str] = []
-        for text in dict.fromkeys(texts):
-            found = self._ids.get((owner, text))
-            if found is None and text:
-                missing.append(text)
-            elif found is not None:
-                self._ids.move_to_end((owner, text))
-                result[text] = found
-        for text, ids in zip(missing, await self._tokenize(missing), strict=True):
-            result[text] = ids
-            self._put((owner, text), ids)
-        return result
-
-    def _put(self, key: tuple[str | None, str], ids: TokenIds) -> None:
-        self._ids[key] = ids
-        self._size += len(key[1])
-        while self._size > self._limit and len(self._ids) > 1:
-            (_, text), _ = self._ids.popitem(last=False)
-            self._size -= len(text)
 
 
 class Template:
