@@ -14,8 +14,6 @@ from starlette.types import Receive, Scope, Send
 from kodo.server.lifecycle.errors import ServiceError, TooLarge
 
 T = TypeVar("T")
-RAW_SEND = "kodo.pieces"
-"""Where a request's scope has the ``send`` for the pieces of a stream: past those who look at its beginning only."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -111,7 +109,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        writing = asyncio.create_task(self._write(send, scope.get(RAW_SEND, send)))
+        writing = asyncio.create_task(self._write(send))
         gone = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait((writing, gone), return_when=asyncio.FIRST_COMPLETED)
@@ -123,8 +121,8 @@ class EventStream(Response):
             await asyncio.gather(writing, gone, return_exceptions=True)
             await self._finished()
 
-    async def _write(self, begin: Send, send: Send) -> None:
-        await begin({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+    async def _write(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         frame = self._frame
         try:
             async for batch in self._batches:

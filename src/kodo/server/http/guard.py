@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.http.bodies import RAW_SEND
 from kodo.server.http.errors import UnsupportedMediaType, error_response
 from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.metrics import Metrics
@@ -38,7 +37,6 @@ class RequestId:
             return
         request_id = f"req_{secrets.token_hex(16)}"
         scope.setdefault("state", {})["request_id"] = request_id
-        scope[RAW_SEND] = send
 
         async def tagged(message: Message) -> None:
             if message["type"] in (

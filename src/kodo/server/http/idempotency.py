@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.http.bodies import RAW_SEND, ClientDisconnect, read_body
+from kodo.server.http.bodies import ClientDisconnect, read_body
 from kodo.server.http.errors import error_response
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, ServiceError, StoreFailed
 from kodo.server.lifecycle.records import ReplayRow
@@ -103,7 +103,7 @@ class Idempotency:
         async def refuse(error: StoreFailed) -> None:
             await error_response(error)(scope, receive, send)
 
-        recorder = scope[RAW_SEND] = _Recorder(send, claim, keep, refuse)
+        recorder = _Recorder(send, claim, keep, refuse)
         try:
             await self._app(scope, _replayed(body, receive), recorder)
         finally:
