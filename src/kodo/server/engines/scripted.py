@@ -190,7 +190,7 @@ class ScriptedEngine:
     async def generate(
         self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Play the turn, from behind what was said already."""
+        """Play the turn, starting after the events of the earlier run."""
         plan: _Plan = prepared.payload
         caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]
         room = min([WINDOW - prepared.input_tokens, *caps])
@@ -288,9 +288,9 @@ def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
         return
     if isinstance(prompt.format, TextFormat) or any(isinstance(step, Fail) for step in steps):
         return
-    said = "".join(step.text for step in steps if isinstance(step, Text))
+    text = "".join(step.text for step in steps if isinstance(step, Text))
     try:
-        value = msgspec.json.decode(said)
+        value = msgspec.json.decode(text)
         if isinstance(prompt.format, JsonSchemaFormat):
             jsonschema.validate(value, prompt.format.schema_)
     except (msgspec.DecodeError, jsonschema.ValidationError) as error:

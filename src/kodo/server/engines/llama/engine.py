@@ -209,7 +209,7 @@ class LlamaEngine:
     async def generate(
         self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Answer; see the port. Free text goes on from its ids; what a grammar held is repeated from its seed."""
+        """Answer; see the port. Free text continues from its ids; constrained text is repeated from its seed."""
         plan, prompt = prepared.payload, prepared.prompt
         if not isinstance(plan, TurnPlan):
             raise InvalidRequest("The prompt was prepared by another engine.")
@@ -344,11 +344,11 @@ class LlamaEngine:
         return settings
 
 
-def _generated_ids(said: Sequence[EngineEvent]) -> TokenIds:
+def _generated_ids(events: Sequence[EngineEvent]) -> TokenIds:
     """The ids of an earlier run's events."""
     return tuple(
         token
-        for event in said
+        for event in events
         if isinstance(event, TextDelta | ReasoningDelta | CallStart | CallDelta)
         for token in event.tokens
     )

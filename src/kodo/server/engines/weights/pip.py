@@ -83,7 +83,7 @@ def run(
     log cannot be written.
     """
     quiet = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_PROGRESS_BAR": "off"}
-    # Where pip knows it (25.1), a download that breaks off goes on from where it was; older ones ignore it.
+    # Where pip knows it (25.1), an interrupted download is resumed; older ones ignore it.
     resume = {"PIP_RESUME_RETRIES": "5"}
     with log.open("wb") as sink:
         process = subprocess.Popen(

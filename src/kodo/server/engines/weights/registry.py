@@ -5,7 +5,7 @@
     models/.staging/smollm2-135m-instruct/      what is being fetched
 
 A model is made whole in the staging folder and then renamed into place, so one that can be seen is complete, and
-a crash leaves nothing but staging, which the next pull goes on from. Where a model comes from is not known here
+a crash leaves nothing but staging, which the next pull continues. Where a model comes from is not known here
 (`kodo.server.engines.weights.sources`).
 """
 
@@ -29,7 +29,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 _CHUNK = 1 << 20
 
 Progress = Callable[[int, int], None]
-"""Called with bytes done and bytes in all, the latter 0 where nobody knows."""
+"""Called with bytes done and bytes in all, the latter 0 where it is unknown."""
 
 
 class LocalModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -136,14 +136,14 @@ class Registry:
         return self.folder / model.name / model.file
 
     def remove(self, name: str) -> LocalModel:
-        """Delete a model; a server that has it open goes on with it. Raises UnknownModelError."""
+        """Delete a model; a server that has it open keeps using it. Raises UnknownModelError."""
         model = self.get(name)
         with self.staging(name):
             self._delete(name)
         return model
 
     def _delete(self, name: str) -> None:
-        """Take a model away in one move, so that nobody sees half of it, and then delete it."""
+        """Take a model away in one move, so that no reader sees half of it, and then delete it."""
         old, trash = self.folder / name, self.folder / ".staging" / f"{name}.old"
         shutil.rmtree(trash, ignore_errors=True)
         if old.exists():

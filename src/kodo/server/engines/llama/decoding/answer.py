@@ -98,7 +98,7 @@ class Answer:
         self._dropped = 0
 
     def close(self) -> None:
-        """Drop the engine's stream, if one is open: its slot is free at once."""
+        """Drop the engine's stream, if one is open: its slot is free immediately."""
         if self._stream is not None:
             self._stream.close()
 

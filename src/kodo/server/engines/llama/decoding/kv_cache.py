@@ -1,8 +1,8 @@
 """Saved slots: the engine's state of a prompt, on disk, for the same owner and cache key, past a restart.
 
 One state for each owner and key: ``<name>.kv`` is what the engine wrote, ``<name>.meta`` says which ids it holds and until
-when. The name is an HMAC over owner, key, model and settings, with a secret of this folder: nobody can name, or guess,
-somebody else's. A file without its meta is not whole, and is removed. Old states go when they expire, the least recently
+when. The name is an HMAC over owner, key, model and settings, with a secret of this folder: no client can name, or guess,
+the state of another. A file without its meta is not whole, and is removed. Old states go when they expire, the least recently
 used ones when the quota is reached.
 
 Knows files and ids; knows nothing of HTTP or slots.
@@ -44,7 +44,7 @@ _META = msgspec.msgpack.Decoder(EntryMeta)
 class DiskKVCache:
     """The saved states of one model with one set of settings.
 
-    ``folder`` is created at once, for this user only.
+    ``folder`` is created by the constructor, readable by this user only.
 
     Raises:
         OSError: the folder cannot be used.

@@ -1,4 +1,4 @@
-"""Short prompts that come at once are handed to the engine a few at a time.
+"""Short prompts that arrive together are handed to the engine a few at a time.
 
 The engine reads all prompts that it has in one step of up to a batch of tokens, and none of them has a token of its own
 before the step is over. Prefill takes as long a token whether prompts are read together or one after the other. So the
@@ -50,7 +50,7 @@ class PrefillPacer:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     async def acquire(self, tokens: int) -> Prefill:
-        """Wait until a prompt with so many unread tokens may be handed over."""
+        """Wait until a prompt with ``tokens`` unread tokens may be handed over."""
         if not 0 < tokens <= self._max_tokens:
             return Prefill(self, 0)
         if self._waiting or self._handed_tokens + tokens > self._max_tokens:
@@ -60,7 +60,7 @@ class PrefillPacer:
         return Prefill(self, tokens)
 
     def release(self, tokens: int) -> None:
-        """The engine has begun with so many."""
+        """Count ``tokens`` as begun, and let waiting prompts go."""
         self._handed_tokens -= tokens
         while self._waiting:
             wanted, go = self._waiting[0]

@@ -29,7 +29,7 @@ class ReasoningSplitter:
         return self._state == "inside"
 
     def add(self, delta: TextDelta) -> Iterator[ReasoningDelta | TextDelta]:
-        """What can be told apart by now."""
+        """The deltas whose kind is decided by now."""
         if self._state == "outside" and not self._trim:
             yield delta
             return
@@ -69,7 +69,7 @@ class ReasoningSplitter:
             yield self._take_pending(TextDelta)
 
     def flush(self) -> Iterator[ReasoningDelta | TextDelta]:
-        """What is left at the end."""
+        """The rest, at the end of the text."""
         if self._text or self._tokens:
             yield self._take_pending(ReasoningDelta if self._state == "inside" else TextDelta)
 

@@ -1,4 +1,4 @@
-"""Taking up an answer that was written under a grammar: it is repeated from its seed, and what was said is left out.
+"""Taking up an answer that was written under a grammar: it is repeated from its seed, and what the client already has is left out.
 
 A grammar cannot be entered in the middle, so ids alone do not carry such an answer on. Sampling repeats itself for the
 same prompt and seed (and at temperature 0), so the repetition says the same; if it does not, that is an error, never a
@@ -25,14 +25,14 @@ from kodo.server.lifecycle.ports import (
 
 
 async def replay(
-    events: AsyncGenerator[EngineEvent, None], said: Sequence[EngineEvent]
+    events: AsyncGenerator[EngineEvent, None], earlier: Sequence[EngineEvent]
 ) -> AsyncGenerator[EngineEvent, None]:
-    """The events behind those that were said.
+    """The events that follow the ``earlier`` ones.
 
     Raises:
         EngineFailed: the repetition says something else.
     """
-    expected = deque(_merged(said))
+    expected = deque(_merged(earlier))
     async for event in events:
         if not expected or isinstance(event, Progress):
             yield event
@@ -59,10 +59,10 @@ async def replay(
                 raise _diverged()
 
 
-def _merged(said: Sequence[EngineEvent]) -> list[EngineEvent]:
+def _merged(earlier: Sequence[EngineEvent]) -> list[EngineEvent]:
     """Deltas of a kind that follow each other as one; those without text left out."""
     merged: list[EngineEvent] = []
-    for event in said:
+    for event in earlier:
         last = merged[-1] if merged else None
         if isinstance(event, CallStart):
             merged.append(event)

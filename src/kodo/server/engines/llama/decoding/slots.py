@@ -3,7 +3,7 @@
 A slot keeps the state of the last prompt it read. A prompt goes to the slot that holds the longest prefix of it, among
 those of its owner and cache key; else to a fresh one, or the one that was used longest ago. State of another owner is
 never built upon: the engine is told to read the whole prompt anew, so that neither content nor timing shows what
-somebody else asked. The engine does not reject a slot number that is out of range or busy, so nobody else chooses one.
+another owner asked. The engine does not reject a slot number that is out of range or busy, so only this module chooses one.
 
 Knows token ids, owners and keys; knows nothing of HTTP or files.
 """

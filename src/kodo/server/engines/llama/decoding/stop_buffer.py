@@ -21,7 +21,7 @@ class StopBuffer:
         self.stopped_by: str | None = None
 
     def add(self, delta: TextDelta) -> list[TextDelta]:
-        """Deltas that can be let go of."""
+        """Take a delta; returns the deltas that are certain to be text."""
         if not self._stop and not self._opening:
             return [delta]
         self._held.append(delta)
@@ -42,7 +42,7 @@ class StopBuffer:
         return self._until(len(text) - longest_partial_match(text, self._stop), whole=True)
 
     def flush(self, textless: TokenIds) -> list[TextDelta]:
-        """What is still held, at the end; ``textless`` are ids without text."""
+        """The deltas still held, at the end of the text; ``textless`` are ids without text."""
         held, self._held = self._held, []
         return [*held, TextDelta(text="", tokens=textless)] if textless else held
 

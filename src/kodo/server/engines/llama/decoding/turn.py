@@ -68,7 +68,7 @@ class TurnPlan(Struct, frozen=True):
 
     @property
     def is_resumable(self) -> bool:
-        """Whether the answer is free text, which goes on from any of its ids; else it is repeated from its seed."""
+        """Whether the answer is free text, which can continue from any of its ids; otherwise it is repeated from its seed."""
         return self.grammar is None and not self.required_tools
 
 
@@ -88,7 +88,7 @@ class TurnDecoder:
         self._thinking = plan.starts_in_reasoning
 
     async def events(self, *, begun: Sequence[EngineEvent] = ()) -> AsyncGenerator[EngineEvent, None]:
-        """The turn's events, the last of them ``Finished``. ``begun``: the free text it goes on from."""
+        """The turn's events, the last of them ``Finished``. ``begun``: the events of the free text that it continues."""
         phases: AsyncGenerator[EngineEvent, None]
         if self._plan.required_tools:
             phases = self._write_calls(self._plan.required_tools)
@@ -171,7 +171,7 @@ class TurnDecoder:
         return text if top is None else _limit_top_logprobs(text, top)
 
     def _verify(self, text: str, grammar: str | None, schema: dict[str, Any] | None) -> None:
-        """The engine lets a model go free where a grammar fails in the middle; nobody must take that for an answer."""
+        """Check the text once more: where a grammar fails in the middle, the engine continues without it and reports no error."""
         cut = self._answer.ended == "limit"
         if grammar is not None and not self._grammars.accepts_prefix(grammar, text):
             raise EngineFailed("The model's answer does not fit its grammar, although it was held to it.")
@@ -287,8 +287,8 @@ class TurnDecoder:
 
     def _may_add_new(self, offer: OfferedTool) -> bool:
         """Whether a further call of this tool could say anything new: a small model is not asked in vain."""
-        said, question = self._dedup.arguments_of(offer.qualified_name), self._plan.question
-        return question is None or not said or has_unused_words(question, offer, said)
+        earlier, question = self._dedup.arguments_of(offer.qualified_name), self._plan.question
+        return question is None or not earlier or has_unused_words(question, offer, earlier)
 
     async def _wants_another(self) -> bool:
         """One step: another call, or the end of the turn. Constrained to these two, where a grammar can say them."""

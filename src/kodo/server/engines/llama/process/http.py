@@ -44,7 +44,7 @@ class Exchange(asyncio.Protocol):
         return self.status
 
     async def iter_body(self) -> AsyncGenerator[bytes, None]:
-        """The body, what is there at once in one piece. Raises :class:`ConnectionBroken`."""
+        """The body, as it arrives. Raises :class:`ConnectionBroken`."""
         while True:
             if self._body:
                 body, self._body = self._body, []
@@ -133,7 +133,7 @@ class Channel:
         """Send a request, and wait for the head of its answer.
 
         Raises:
-            OSError: nobody listens.
+            OSError: no server listens on the socket.
             ConnectionBroken: the connection ended first.
             ChannelClosed: this channel was.
         """

@@ -15,7 +15,7 @@ from kodo.server.engines.weights.gguf import read_numbers
 
 MIN_SLOTS, MAX_SLOTS = 4, 8
 MEMORY_DIVISOR = 8
-"""The part of the machine's memory that slots may take: one in so many."""
+"""Slots may take this fraction of the machine's memory: 1 / ``MEMORY_DIVISOR``."""
 _ELEMENT_BYTES = 2
 """A key or a value is kept as a 16-bit float."""
 
@@ -31,8 +31,8 @@ class MemoryFit:
 def fit_memory(model: Path, context: int, memory: int | None = None) -> MemoryFit:
     """What fits: at most ``context`` tokens a slot, and at most what the model was trained for.
 
-    ``memory`` in bytes; None: :func:`available_memory`. Of a file that is no model nothing is known, and nothing
-    said: the engine that loads it says what is wrong.
+    ``memory`` in bytes; None: :func:`available_memory`. A file that is not a GGUF model gets
+    ``MIN_SLOTS``; the engine reports the fault when it loads the file.
 
     Raises:
         OSError: the file cannot be read.
@@ -54,10 +54,10 @@ def available_memory(limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
     """Bytes of memory: the machine's, or what a container may take of it (Linux, control groups v2)."""
     whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     try:
-        said = limit.read_text().strip()
+        text = limit.read_text().strip()
     except OSError:
         return whole  # another system, or no limits of this kind
-    return min(whole, int(said)) if said.isdigit() else whole
+    return min(whole, int(text)) if text.isdigit() else whole
 
 
 def _token_bytes(numbers: dict[str, int]) -> int:

@@ -53,7 +53,7 @@ def build_turns(prompt: Prompt, call_format: ToolCallFormat, *extra: str) -> lis
 
 
 def user_question(prompt: Prompt) -> str:
-    """What the model is to answer: the user's last words; empty if what was last said is a call's output."""
+    """The text of the user's last message; empty if a call's output follows it."""
     for context in reversed(prompt.items):
         item = context.item
         if isinstance(item, CallOutput):
@@ -75,7 +75,7 @@ class _AssistantTurn:
         self._sources: list[int] = []
         self._call_id = ""
         self._open = ""
-        """What is still to come behind the last call, if that call was written here."""
+        """Text that must still follow the last call, if that call was written here."""
 
     def take(self, context: ContextItem, source: int) -> bool:
         """Add an item, if it is of the model."""

@@ -163,7 +163,7 @@ class TemplateTools:
         text = await self._render(messages, [placeholders.tool(number) for number in range(len(tools))])
         pieces, found = placeholders.split(text)
         result: list[Segment] = []
-        said: list[int] = []
+        seen: list[int] = []
         skip = ""
         for place, (kind, number, form) in enumerate(found):
             mark, behind = pieces[place].removeprefix(skip), pieces[place + 1]
@@ -171,7 +171,7 @@ class TemplateTools:
                 raise _cannot_render()
             skip = ""
             if kind == "c":
-                said.append(number)
+                seen.append(number)
                 if not mark.endswith(call_format.prefix):
                     raise _cannot_render()
                 turn = turns[number]
@@ -183,7 +183,7 @@ class TemplateTools:
                     call_format.tag_placeholder or "\0", tags[number]
                 )
             elif kind == "x":
-                said.append(number)
+                seen.append(number)
                 turn = turns[number]
                 quoted = turn.role == "tool" and mark.endswith('"') and behind.startswith('"')
                 contents = tuple(_escape_json(one) if quoted else one for one in turn.contents)
@@ -191,7 +191,7 @@ class TemplateTools:
             else:
                 quoted = mark.endswith('"') and behind.startswith('"')
                 result.append(Segment(mark, (_tool_text(kind, tools[number], form, quoted=quoted),), (-1,)))
-        if said != list(range(len(turns))) or not pieces[-1].startswith(skip):
+        if seen != list(range(len(turns))) or not pieces[-1].startswith(skip):
             raise _cannot_render()
         return [*result, Segment(pieces[-1].removeprefix(skip), (), ())]
 

@@ -1,8 +1,9 @@
-"""Short texts of requests that come at once are tokenised in one call.
+"""Short texts of concurrent requests are tokenised in one call.
 
 While one call is under way, those who ask meanwhile wait and share the next: a call to the engine costs more than a short
 text in it, on cores that the model is using. Eight requests in a row make two calls. A long text has a call of its own, so
-that nobody waits for it; and where a shared call fails, each gets its own, so that a text fails only whoever sent it.
+that no other request waits for it. Where a shared call fails, each request gets its own call, so that a bad text fails only
+its own request.
 
 Knows texts and futures; knows nothing of what calls them.
 """
@@ -25,7 +26,7 @@ _Pending: TypeAlias = tuple[Sequence[str], "asyncio.Future[list[TokenIds]]"]
 
 
 class TokenizeBatcher:
-    """``tokenize`` for many callers at once; raises what it raises."""
+    """``tokenize`` for concurrent callers; raises what ``tokenize`` raises."""
 
     def __init__(self, tokenize: Tokenize) -> None:
         self._tokenize = tokenize

@@ -21,18 +21,18 @@ class CallDedup:
         self._question = None if question is None else question.casefold()
         self.calls: list[tuple[str, str]] = []
         self.last_refused = False
-        """Whether the last call said nothing new."""
+        """Whether the last call was refused because it says nothing new."""
 
     def arguments_of(self, title: str) -> list[str]:
         """The arguments of a tool's calls."""
-        return [said for one, said in self.calls if one == title]
+        return [arguments for name, arguments in self.calls if name == title]
 
     def add(self, title: str, arguments: str) -> bool:
         """Take a call; False if it says nothing new."""
         earlier = self.arguments_of(title)
-        new = _parsed(arguments) not in [_parsed(said) for said in earlier]
+        new = _parsed(arguments) not in [_parsed(one) for one in earlier]
         if new and earlier and self._question is not None:
-            taken = {value for said in earlier for value in _values(said)}
+            taken = {value for one in earlier for value in _values(one)}
             new = any(self._is_mentioned(value) for value in _values(arguments) if value not in taken)
         self.last_refused = not new
         if new:

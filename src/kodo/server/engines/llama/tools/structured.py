@@ -123,11 +123,11 @@ class Grammars:
     def accepts_prefix(self, grammar: str, text: str) -> bool:
         """Whether a text is the beginning, or all, of what a grammar allows."""
         matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
-        said = list(text.encode())
-        return bool(matcher.try_consume_tokens(said) == len(said))
+        tokens = list(text.encode())
+        return bool(matcher.try_consume_tokens(tokens) == len(tokens))
 
     def _can_start(self, grammar: str) -> bool:
-        """Whether a few dozen bytes can be said under a grammar; some compile, and give up on the second."""
+        """Whether a few dozen bytes can be generated under a grammar; some grammars compile and fail on the second byte."""
         matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
         for _ in range(TRIAL_BYTES):
             if matcher.is_stopped():

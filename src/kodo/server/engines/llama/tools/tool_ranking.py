@@ -182,13 +182,13 @@ def rank_tools(text: str, offers: Sequence[OfferedTool]) -> tuple[OfferedTool, .
     return tuple(offers[index] for score, index in ranked if score >= CHOICE_SHARE * best)
 
 
-def has_unused_words(text: str, offer: OfferedTool, said: Sequence[str]) -> bool:
-    """Whether a text has a word that is neither of the tool's own nor in the arguments that were ``said``.
+def has_unused_words(text: str, offer: OfferedTool, arguments: Sequence[str]) -> bool:
+    """Whether a text has a word that is neither of the tool's own nor in the ``arguments`` of its earlier calls.
 
     The values that a schema lists are not the tool's own: they are what may be asked for.
     """
     names = " ".join((offer.schema or {}).get("properties", {}))
-    known = _words(f"{offer.qualified_name} {offer.description} {names} {' '.join(said)}")
+    known = _words(f"{offer.qualified_name} {offer.description} {names} {' '.join(arguments)}")
     return any(not _contains(known, word) for word in _words(text))
 
 
