@@ -49,7 +49,7 @@ async def prune(store: RetentionStore, now: float, policy: RetentionPolicy) -> d
     before = now - policy.responses * _DAY
     rules = [
         RetentionRule(kind=COMPLETION, before=before),
-        RetentionRule(kind=batches.KIND, before=before, statuses=batches.FINAL),
+        RetentionRule(kind=batches.KIND, before=before, statuses=batches.BATCH_STATUS.final),
     ]
     if policy.threads is not None:
         rules.append(RetentionRule(kind=THREAD, before=now - policy.threads * _DAY))

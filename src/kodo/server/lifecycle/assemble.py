@@ -15,7 +15,7 @@ import msgspec
 from kodo.server.lifecycle.actions import WHOLE_CALLS, parse_action
 from kodo.server.lifecycle.event_log import Began, Ended, Entry, Queued, Restarted
 from kodo.server.lifecycle.ports import CallDelta, CallStart, ReasoningDelta, TextDelta, Usage
-from kodo.server.lifecycle.status import transition
+from kodo.server.lifecycle.status import RESPONSE_STATUS
 from kodo.server.wire import events as ev
 from kodo.server.wire.items import (
     ApplyPatchCall,
@@ -187,7 +187,7 @@ class Assembler:
 
     def _began(self) -> ev.StreamEvent:
         if self.response.status == "queued":
-            status = transition(self.response.status, "in_progress")
+            status = RESPONSE_STATUS.transition(self.response.status, "in_progress")
             self.response = msgspec.structs.replace(self.response, status=status)
         return ev.ResponseInProgress(sequence_number=self._next(), response=self.response)
 
@@ -294,7 +294,7 @@ class Assembler:
         yield from self._close("completed" if entry.status == "completed" else "incomplete")
         self.response = msgspec.structs.replace(
             self.response,
-            status=transition(self.response.status, entry.status),
+            status=RESPONSE_STATUS.transition(self.response.status, entry.status),
             completed_at=int(entry.at) if entry.status == "completed" else None,
             output=tuple(self._done),
             usage=None if entry.usage is None else wire_usage(entry.usage),

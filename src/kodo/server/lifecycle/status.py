@@ -1,29 +1,56 @@
-"""The table of allowed status moves of a response: the only place that knows them.
+"""Status machines: which status of an object may follow which, and which are final.
 
-Source: Open Responses 2026-04-24 and the behaviour of the hosted service.
+:data:`RESPONSE_STATUS` is the machine of responses. Source: Open Responses 2026-04-24 and the behaviour of the hosted service.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Set
+from typing import Final, Generic, TypeVar
+
 from kodo.server.wire.response import Status
 
-TRANSITIONS: dict[Status, frozenset[Status]] = {
-    "queued": frozenset({"in_progress", "cancelled", "failed"}),
-    "in_progress": frozenset({"completed", "incomplete", "failed", "cancelled"}),
-    "completed": frozenset(),
-    "incomplete": frozenset(),
-    "failed": frozenset(),
-    "cancelled": frozenset(),
-}
-FINAL: frozenset[Status] = frozenset(status for status, moves in TRANSITIONS.items() if not moves)
+S = TypeVar("S", bound=str)
 
 
-def transition(old: Status, new: Status) -> Status:
-    """``new``, if a response may go there from ``old``.
+class StatusMachine(Generic[S]):
+    """The allowed transitions of one kind of object. A status that nothing follows is final.
 
-    Raises:
-        ValueError: it may not; a bug in the caller.
+    Args:
+        transitions: every status, with those that may follow it.
     """
-    if new not in TRANSITIONS[old]:
-        raise ValueError(f"a response cannot go from {old} to {new}")
-    return new
+
+    def __init__(self, transitions: Mapping[S, Set[S]]) -> None:
+        self.transitions: Final = transitions
+        self.final: Final[tuple[S, ...]] = tuple(status for status, after in transitions.items() if not after)
+        self.unfinished: Final[tuple[S, ...]] = tuple(
+            status for status, after in transitions.items() if after
+        )
+
+    def allows(self, old: S, new: S) -> bool:
+        """Whether ``new`` may follow ``old``."""
+        return new in self.transitions[old]
+
+    def transition(self, old: S, new: S) -> S:
+        """``new``, if it may follow ``old``.
+
+        Raises:
+            ValueError: it may not; a bug in the caller.
+        """
+        if not self.allows(old, new):
+            raise ValueError(f"the status cannot change from {old} to {new}")
+        return new
+
+
+RESPONSE_STATUS: Final = StatusMachine[Status](
+    {
+        "queued": {"in_progress", "cancelled", "failed"},
+        "in_progress": {"completed", "incomplete", "failed", "cancelled"},
+        "completed": set(),
+        "incomplete": set(),
+        "failed": set(),
+        "cancelled": set(),
+    }
+)
+FINAL: Final[frozenset[str]] = frozenset(RESPONSE_STATUS.final)
+"""The final statuses of a response."""

@@ -25,7 +25,7 @@ from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.http.test_access import make_key
 
 from kodo.server.http.assistants import request_translation
-from kodo.server.http.assistants.worker import TRANSITIONS
+from kodo.server.http.assistants.worker import RUN_STATUS
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -107,13 +107,13 @@ class Client:
             run = await self.ask("GET", f"threads/{thread_id}/runs/{run_id}")
             if run["status"] in statuses:
                 return run
-            assert TRANSITIONS[run["status"]], f"the run is {run['status']}"
+            assert run["status"] in RUN_STATUS.unfinished, f"the run is {run['status']}"
             await asyncio.sleep(0.01)
 
     async def over(self, thread_id: str, **options: Any) -> dict[str, Any]:
         """A run of its own, and its end."""
         run_id = await self.begin(thread_id, **options)
-        ends = [status for status, following in TRANSITIONS.items() if not following]
+        ends = list(RUN_STATUS.final)
         return await self.until(thread_id, run_id, *ends, "requires_action")
 
     async def stream(self, path: str, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -794,8 +794,8 @@ def test_the_page_says_which_status_follows_which() -> None:
     stated = {
         name: set(re.findall(r"`(\w+)`", cell)) for name, cell in rows_of("A run is a response").items()
     }
-    assert stated == {status: set(following) for status, following in TRANSITIONS.items()}
-    assert set(TRANSITIONS) == set(get_args(RunStatus))
+    assert stated == {status: set(following) for status, following in RUN_STATUS.transitions.items()}
+    assert set(RUN_STATUS.transitions) == set(get_args(RunStatus))
 
 
 def test_the_page_has_every_parameter_of_a_run() -> None:

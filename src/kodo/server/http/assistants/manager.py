@@ -13,7 +13,7 @@ import msgspec
 from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.assistants.documents import StoredRun
 from kodo.server.http.assistants.event_translation import RunEvent
-from kodo.server.http.assistants.worker import UNFINISHED, RunWorker, not_accepting_outputs, not_cancellable
+from kodo.server.http.assistants.worker import RUN_STATUS, RunWorker, not_accepting_outputs, not_cancellable
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.records import DocumentRow
@@ -36,7 +36,7 @@ class RunManager:
     async def open(self) -> None:
         """Take up what a stop or a crash left unfinished: a turn that was cut short is made again."""
         store = self.service.store
-        for row in await store.unfinished_documents(documents.RUN, UNFINISHED):
+        for row in await store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished):
             stored = msgspec.json.decode(row.body, type=StoredRun)
             await documents.delete_leftovers(store, row.owner, stored)
             self._start_worker(RunWorker(self.service, await self._requeue(row, stored)))
@@ -62,7 +62,7 @@ class RunManager:
             await documents.get_document(self.service.store, documents.THREAD, owner, thread_id)
             run_id = self._active_runs.get((owner, thread_id), "")
             worker = self._workers.get(run_id)
-            if worker is not None and worker.run.status in UNFINISHED:
+            if worker is not None and worker.run.status in RUN_STATUS.unfinished:
                 raise InvalidRequest(
                     f"Thread '{thread_id}' already has an active run '{run_id}'.",
                     param="thread_id",

@@ -38,6 +38,7 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import DocumentRow, ItemRow
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.status import StatusMachine
 from kodo.server.wire import assistants as wire
 from kodo.server.wire import events as ev
 from kodo.server.wire.decode import BadBody
@@ -47,31 +48,21 @@ from kodo.server.wire.response import Response
 
 logger = logging.getLogger(__name__)
 
-TRANSITIONS: Final[dict[wire.RunStatus, tuple[wire.RunStatus, ...]]] = {
-    "queued": ("in_progress", "cancelling", "failed", "expired", "incomplete"),
-    "in_progress": (
-        "requires_action",
-        "cancelling",
-        "completed",
-        "incomplete",
-        "failed",
-        "expired",
-    ),
-    "requires_action": ("queued", "cancelling", "expired"),
-    "cancelling": ("cancelled",),
-    "cancelled": (),
-    "failed": (),
-    "completed": (),
-    "incomplete": (),
-    "expired": (),
-}
-"""Which status may follow which."""
-UNFINISHED: Final = tuple(status for status, following in TRANSITIONS.items() if following)
-_STREAM_ENDS: Final = frozenset(
-    f"thread.run.{status}"
-    for status, following in TRANSITIONS.items()
-    if not following or status == "requires_action"
+RUN_STATUS: Final = StatusMachine[wire.RunStatus](
+    {
+        "queued": {"in_progress", "cancelling", "failed", "expired", "incomplete"},
+        "in_progress": {"requires_action", "cancelling", "completed", "incomplete", "failed", "expired"},
+        "requires_action": {"queued", "cancelling", "expired"},
+        "cancelling": {"cancelled"},
+        "cancelled": set(),
+        "failed": set(),
+        "completed": set(),
+        "incomplete": set(),
+        "expired": set(),
+    }
 )
+"""Which status of a run may follow which."""
+_STREAM_ENDS: Final = frozenset(f"thread.run.{status}" for status in (*RUN_STATUS.final, "requires_action"))
 """Events that end a stream."""
 _RETRY_SECONDS: Final = 1.0
 """Pause before an end that could not be stored is tried again."""
@@ -202,7 +193,7 @@ class RunWorker:
             InvalidRequest: it is over, or about to be.
         """
         async with self._write_lock:
-            if self._requested_end or "cancelling" not in TRANSITIONS[self.run.status]:
+            if self._requested_end or not RUN_STATUS.allows(self.run.status, "cancelling"):
                 raise not_cancellable(self.run)
             await self._update_stored(
                 msgspec.structs.replace(self.run, status="cancelling", required_action=None)
@@ -445,8 +436,8 @@ class RunWorker:
 
     async def _update_stored(self, run: wire.ThreadRun, **changes: Any) -> None:
         """The run's document. Only one at a time: hold ``_write_lock``."""
-        if run.status != self.run.status and run.status not in TRANSITIONS[self.run.status]:
-            raise ValueError(f"a run cannot go from {self.run.status} to {run.status}")
+        if run.status != self.run.status:
+            RUN_STATUS.transition(self.run.status, run.status)
         stored = msgspec.structs.replace(self._stored, run=run, **changes)
         row = msgspec.structs.replace(
             self._document,

@@ -11,8 +11,8 @@ from kodo.server.http.batches.execution import Handler
 from kodo.server.http.batches.input_file import MAX_BYTES
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.batches.worker import (
+    BATCH_STATUS,
     KIND,
-    UNFINISHED,
     BatchContext,
     BatchWorker,
     StoredBatch,
@@ -58,7 +58,7 @@ class BatchManager:
 
     async def open(self) -> None:
         """Go on with what a stop or a crash left unfinished, and clear away inputs of batches that never began."""
-        rows = await self._service.store.unfinished_documents(KIND, UNFINISHED)
+        rows = await self._service.store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
         known = {row.id for row in rows}
         for blob_id in await asyncio.to_thread(self._files.blobs.ids, KIND):
             if blob_id not in known:
@@ -158,7 +158,7 @@ class BatchManager:
     # --- inside ---
 
     def _unfinished(self) -> dict[BatchStatus, int]:
-        counts = dict.fromkeys(UNFINISHED, 0)
+        counts = dict.fromkeys(BATCH_STATUS.unfinished, 0)
         for worker in self._workers.values():
             if worker.batch.status in counts:
                 counts[worker.batch.status] += 1

@@ -25,6 +25,7 @@ from kodo.server.http.files.manager import FileManager
 from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.status import StatusMachine
 from kodo.server.wire.batches import (
     Batch,
     BatchError,
@@ -41,19 +42,19 @@ from kodo.server.wire.files import ExpiresAfter
 logger = logging.getLogger(__name__)
 
 KIND = "batch"
-TRANSITIONS: Final[dict[BatchStatus, tuple[BatchStatus, ...]]] = {
-    "validating": ("in_progress", "failed", "cancelling"),
-    "in_progress": ("finalizing", "expired", "cancelling", "failed"),
-    "finalizing": ("completed",),
-    "cancelling": ("cancelled",),
-    "completed": (),
-    "failed": (),
-    "expired": (),
-    "cancelled": (),
-}
-"""Which status may follow which."""
-UNFINISHED: Final = tuple(status for status, following in TRANSITIONS.items() if following)
-FINAL: Final = tuple(status for status, following in TRANSITIONS.items() if not following)
+BATCH_STATUS: Final = StatusMachine[BatchStatus](
+    {
+        "validating": {"in_progress", "failed", "cancelling"},
+        "in_progress": {"finalizing", "expired", "cancelling", "failed"},
+        "finalizing": {"completed"},
+        "cancelling": {"cancelled"},
+        "completed": set(),
+        "failed": set(),
+        "expired": set(),
+        "cancelled": set(),
+    }
+)
+"""Which status of a batch may follow which."""
 _UNRUN_ERRORS = {
     "expired": LineError(
         code="batch_expired", message="This request was not run before the completion window ended."
@@ -136,7 +137,7 @@ class BatchWorker:
     async def execute(self) -> None:
         """Go on to the end. Cancelled, it stops where it is, for the next start."""
         delay, max_delay = _RETRY_DELAYS
-        while self.batch.status in UNFINISHED:
+        while self.batch.status in BATCH_STATUS.unfinished:
             try:
                 await self._advance()
             except Exception:
@@ -293,7 +294,7 @@ class BatchWorker:
     async def _transition(self, status: BatchStatus, **changes: Any) -> bool:
         """To another status, durably; False: that does not follow the one it is in."""
         async with self._status_lock:
-            if status not in TRANSITIONS[self.batch.status]:
+            if not BATCH_STATUS.allows(self.batch.status, status):
                 return False
             now = int(self._context.service.clock.now())
             batch = msgspec.structs.replace(self.batch, status=status, **{f"{status}_at": now, **changes})
@@ -307,7 +308,7 @@ class BatchWorker:
             await self._context.service.store.update_document(row)
             self._document, self._stored = row, stored
             self._status_changed.set()
-            if not TRANSITIONS[status]:
+            if status in BATCH_STATUS.final:
                 self._context.metrics.batch_ended(status)
             return True
 
