@@ -28,7 +28,7 @@ def copy_of(package: str, module: str, to: Path) -> Path:
 
 @pytest.mark.parametrize(("package", "module"), [("iniconfig", "_parse.py"), ("packaging", "utils.py")])
 def test_a_foreign_module_is_tested_and_left_alone(tmp_path: Path, package: str, module: str) -> None:
-    """Tests are kept, each is valid Python of a function that is there, each living mutant's line is in its function."""
+    """Tests are kept, each is valid Python of a function that is there, each surviving mutant's line is in its function."""
     path = copy_of(package, module, tmp_path)
     source = path.read_text(encoding="utf-8")
     options = Options(inputs=15, mutants=20, kill_seconds=15)
@@ -44,7 +44,7 @@ def test_a_foreign_module_is_tested_and_left_alone(tmp_path: Path, package: str,
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     }
-    for place in report.living:
+    for place in report.survived:
         assert place.line in spans[place.function.rpartition(".")[2]]
     for suspect in report.suspects:
         assert suspect.line in spans[suspect.function.rpartition(".")[2]]

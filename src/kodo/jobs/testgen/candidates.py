@@ -8,10 +8,10 @@ import ast
 import random
 from collections.abc import Iterable, Iterator
 
-from kodo.jobs.testgen import claims
+from kodo.jobs.testgen import doc_contracts
 from kodo.jobs.testgen.model import Arg, Call, Expectation, Origin
-from kodo.jobs.testgen.shapes import ANY, Shape, from_value
-from kodo.jobs.testgen.target import Class, Function, Module, Param
+from kodo.jobs.testgen.param_types import ANY, ParamType, from_value
+from kodo.jobs.testgen.target import Class, Function, Param, TargetModule
 from kodo.jobs.testgen.values import Values
 
 _OPERATORS = {
@@ -25,7 +25,7 @@ _OPERATORS = {
 _NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
 
 
-def constants(module: Module, function: Function) -> tuple[object, ...]:
+def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
     """The literals in a function, and in the module's own constants that it names."""
     bodies: list[ast.AST] = list(function.node.body)
     used = {node.id for node in ast.walk(function.node) if isinstance(node, ast.Name)}
@@ -46,7 +46,7 @@ def constants(module: Module, function: Function) -> tuple[object, ...]:
     return tuple(value for _, value in unique)[:60]
 
 
-def standing(module: Module, function: Function) -> tuple[Expectation, ...]:
+def invariants(module: TargetModule, function: Function) -> tuple[Expectation, ...]:
     """What must hold for every call: the return annotation and the stated properties."""
     out: list[Expectation] = []
     if (
@@ -58,7 +58,7 @@ def standing(module: Module, function: Function) -> tuple[Expectation, ...]:
         text = ast.unparse(function.returns)
         out.append(Expectation("returns", text, "types", f"-> {text}"))
     siblings = frozenset(one.name for one in module.functions)
-    stated = [claim.expect for claim in claims.claims(function, siblings) if not claim.given]
+    stated = [claim.expect for claim in doc_contracts.read_contracts(function, siblings) if not claim.given]
     out += [
         one for one in stated if one.kind == "property" and not one.text.startswith(("undoes ", "undone by "))
     ]
@@ -69,10 +69,10 @@ def _is_generator(function: Function) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function.node))
 
 
-class Maker:
+class CandidateGenerator:
     """Makes the candidate calls of a module's functions, numbered from 0."""
 
-    def __init__(self, module: Module, seed: int) -> None:
+    def __init__(self, module: TargetModule, seed: int) -> None:
         self._module = module
         self._seed = seed
         self._next = 0
@@ -145,10 +145,10 @@ class Maker:
                 "example",
                 example.expect,
             )
-        yield from self._claimed(function, owner, values)
+        yield from self._contract_calls(function, owner, values)
         params = [param for param in function.params if not param.variadic]
         rows = [row for row in (_arguments(example.expression, function) for example in examples) if row]
-        plain = {param.name: values.plain(_shape(param, rows)) for param in params}
+        plain = {param.name: values.plain(_argument_type(param, rows)) for param in params}
         needed = {name: plain[name] for name in plain if _param(params, name).default is None}
         if rows:
             plain |= rows[0]
@@ -159,7 +159,7 @@ class Maker:
                 for near in values.near(source):
                     yield self._call(function, owner, values, row | {name: near}, "near example")
         for param in params:
-            for edge in values.edges(_shape(param, rows)):
+            for edge in values.edges(_argument_type(param, rows)):
                 yield self._call(function, owner, values, plain | {param.name: edge}, "boundary")
                 yield self._call(function, owner, values, needed | {param.name: edge}, "boundary")
         for param in params:
@@ -173,13 +173,13 @@ class Maker:
                     function, owner, values, _changed_twice(values.rng.choice(rows), values), "near example"
                 )
                 continue
-            row = {param.name: values.random(_shape(param, rows)) for param in params}
+            row = {param.name: values.random(_argument_type(param, rows)) for param in params}
             kept = {
                 name: source for name, source in row.items() if name in needed or values.rng.random() < 0.6
             }
             yield self._call(function, owner, values, kept, "random")
 
-    def _examples(self, function: Function) -> list[claims.Example]:
+    def _examples(self, function: Function) -> list[doc_contracts.Example]:
         """Examples of this function: in its own docstring, its class's and the module's."""
         module = self._module
         docs = [(function.doc, True)]
@@ -191,9 +191,9 @@ class Maker:
             for one in module.functions
             if one.name != function.name and one.owner == function.owner and function.owner
         ]
-        out: list[claims.Example] = []
+        out: list[doc_contracts.Example] = []
         for doc, own in docs:
-            found = claims.examples(doc, frozenset({function.name}))
+            found = doc_contracts.examples(doc, frozenset({function.name}))
             out += [one for one in found if own or self._is_about(one.expression, function)]
         return list(dict.fromkeys(out))
 
@@ -211,17 +211,17 @@ class Maker:
             return last == function.name
         return any(isinstance(node, ast.Call) and _called(node) == function.name for node in ast.walk(tree))
 
-    def _claimed(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
+    def _contract_calls(self, function: Function, owner: Class | None, values: Values) -> Iterator[Call]:
         module = self._module
         siblings = {one.name: one for one in module.functions if not one.owner}
         params = [param for param in function.params if not param.variadic]
         examples = [
             row for row in (_arguments(one.expression, function) for one in self._examples(function)) if row
         ]
-        plain = {param.name: values.plain(param.shape) for param in params if param.default is None}
+        plain = {param.name: values.plain(param.type) for param in params if param.default is None}
         if examples:
             plain |= examples[0]
-        for claim in claims.claims(function, frozenset(siblings)):
+        for claim in doc_contracts.read_contracts(function, frozenset(siblings)):
             if claim.given:
                 for at in range(max(len(sources) for sources in claim.given.values())):
                     row = {name: sources[min(at, len(sources) - 1)] for name, sources in claim.given.items()}
@@ -248,7 +248,7 @@ class Maker:
             if param.variadic and not skipped:
                 for _ in range(values.rng.randint(0, 3)):
                     passed.append(f"_{len(args)}")
-                    args.append(Arg(param.name, values.random(param.shape)))
+                    args.append(Arg(param.name, values.random(param.type)))
             elif param.name in given:
                 named = param.keyword_only or skipped
                 passed.append(f"{param.name}=_{len(args)}" if named else f"_{len(args)}")
@@ -282,9 +282,9 @@ class Maker:
     ) -> tuple[str, ...]:
         """Statements that make an instance and, for most calls, bring it into some state by other methods."""
         rng = values.rng
-        maker = values.random if origin == "random" else values.plain
+        generator = values.random if origin == "random" else values.plain
         given = [
-            f"{param.name}={maker(param.shape)}" if param.keyword_only else maker(param.shape)
+            f"{param.name}={generator(param.type)}" if param.keyword_only else generator(param.type)
             for param in owner.init
             if not param.variadic and param.default is None
         ]
@@ -301,9 +301,9 @@ class Maker:
         for _ in range(rng.choice((0, 1, 1, 2, 3)) if makers else 0):
             method = rng.choice(makers)
             inner = ", ".join(
-                f"{param.name}={values.random(param.shape)}"
+                f"{param.name}={values.random(param.type)}"
                 if param.keyword_only
-                else values.random(param.shape)
+                else values.random(param.type)
                 for param in method.params
                 if not param.variadic and param.default is None
             )
@@ -328,7 +328,7 @@ def _round_trip(function: Function, other: Function, stated: Expectation, values
         return
     expect = Expectation("property", "result == _0", stated.basis, stated.quote)
     param = inner.params[0]
-    sources = [*values.edges(param.shape)[:30], *(values.random(param.shape) for _ in range(30))]
+    sources = [*values.edges(param.type)[:30], *(values.random(param.type) for _ in range(30))]
     for source in dict.fromkeys(sources):
         arg = Arg(param.name, source)
         yield Call(0, function.qualname, f"{outer.name}({inner.name}(_0))", (arg,), (), "", "claim", expect)
@@ -364,16 +364,16 @@ def _param(params: list[Param], name: str) -> Param:
     return next(param for param in params if param.name == name)
 
 
-def _shape(param: Param, rows: list[dict[str, str]]) -> Shape:
-    """The annotated shape, else that of the first example's argument, else the guess."""
-    if param.typed and param.shape != ANY:
-        return param.shape
+def _argument_type(param: Param, rows: list[dict[str, str]]) -> ParamType:
+    """The annotated type, else that of the first example's argument, else the guess."""
+    if param.typed and param.type != ANY:
+        return param.type
     for row in rows:
         if param.name in row:
             found = from_value(ast.parse(row[param.name], mode="eval").body)
             if found is not None:
                 return found
-    return param.shape
+    return param.type
 
 
 def _arguments(expression: str, function: Function) -> dict[str, str]:

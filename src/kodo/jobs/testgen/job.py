@@ -10,23 +10,23 @@ from pathlib import Path
 
 from kodo.client.session import Session
 from kodo.jobs.sandbox import Sandbox
-from kodo.jobs.testgen import suspects
-from kodo.jobs.testgen.candidates import Maker
+from kodo.jobs.testgen import suspected_bugs
+from kodo.jobs.testgen.candidates import CandidateGenerator
 from kodo.jobs.testgen.merge import merge
 from kodo.jobs.testgen.model import (
     Framework,
     IsolationSeen,
     Options,
     Score,
-    Suspect,
+    SuspectedBug,
     TestgenError,
     TestReport,
 )
-from kodo.jobs.testgen.pipeline import Pipeline, Test, Tried, funnel, kept_tests, rejections
+from kodo.jobs.testgen.model_cases import bound, request_cases
+from kodo.jobs.testgen.pipeline import Pipeline, Test, Trials, funnel, kept_tests, rejections
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Chosen
-from kodo.jobs.testgen.target import Module, load
-from kodo.jobs.testgen.topup import bound, top_up
+from kodo.jobs.testgen.target import TargetModule, load
 
 
 def generate_tests(
@@ -87,12 +87,16 @@ def testgen(
     isolation = sandbox.require(allow_weak=options.allow_weak_isolation)
     pipeline = Pipeline(Worker(sandbox, module, isolation), functions, options)
     existing = _existing(module, options)
-    made = _make(pipeline, session)
-    judged = pipeline.judge([test.written for test in made.tests])
-    kept = kept_tests(made.tests, judged)
-    passing = [test.written for test in made.tests if (fate := judged.get(test.written.name)) and fate.five]
+    generated = _generate(pipeline, session)
+    judged = pipeline.judge([test.written for test in generated.tests])
+    kept = kept_tests(generated.tests, judged)
+    passing = [
+        test.written
+        for test in generated.tests
+        if (verdict := judged.get(test.written.name)) and verdict.passes_five_times
+    ]
     text = pipeline.file(passing)
-    before, after, living = _scores(pipeline, text, existing)
+    before, after, survived = _scores(pipeline, text, existing)
     merged = text
     into = Path(options.merge_into) if options.merge_into else None
     if text and into is not None and into.exists():
@@ -103,53 +107,53 @@ def testgen(
         framework=options.framework,
         functions=tuple(one.qualname for one in functions),
         isolation=IsolationSeen(isolation.level, isolation.mechanism, isolation.blocked, isolation.open),
-        funnel=funnel(made.tried, made.tests, judged, len(kept), len(made.suspects)),
+        funnel=funnel(generated.trials, generated.tests, judged, len(kept), len(generated.suspects)),
         kept=kept,
-        rejected=rejections(made.tried, made.chosen, made.tests, judged),
-        suspects=made.suspects,
+        rejected=rejections(generated.trials, generated.chosen, generated.tests, judged),
+        suspects=generated.suspects,
         before=before,
         after=after,
-        living=tuple(place for place in pipeline.places if place.id in living),
+        survived=tuple(place for place in pipeline.places if place.id in survived),
         text=merged,
-        model=made.model,
+        model=generated.model,
         seed=options.seed,
         seconds=time.monotonic() - started,
-        notes=made.notes,
+        notes=generated.notes,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Made:
+class _Generated:
     """The tests as written, before they are judged, and how they came about."""
 
-    tried: tuple[Tried, ...]
+    trials: tuple[Trials, ...]
     chosen: tuple[Chosen, ...]
     tests: tuple[Test, ...]
-    suspects: tuple[Suspect, ...]
+    suspects: tuple[SuspectedBug, ...]
     model: str
     notes: tuple[str, ...]
 
 
-def _make(pipeline: Pipeline, session: Session | None) -> _Made:
+def _generate(pipeline: Pipeline, session: Session | None) -> _Generated:
     """Candidates without the model, the choice among them, and then the model's top-up for what is left."""
     options, module = pipeline.options, pipeline.worker.module
-    maker = Maker(module, options.seed)
-    calls = [call for one in pipeline.functions for call in maker.calls(one, options.inputs)]
-    tried = pipeline.attempt(calls)
-    found = suspects.find(pipeline, tried)
-    tried = tried.without(suspects.pinned(pipeline, tried))
-    kills = pipeline.kills(tried)
-    chosen = pipeline.choose(tried, kills)
+    generator = CandidateGenerator(module, options.seed)
+    calls = [call for one in pipeline.functions for call in generator.calls(one, options.inputs)]
+    trials = pipeline.attempt(calls)
+    found = suspected_bugs.find(pipeline, trials)
+    trials = trials.without(suspected_bugs.find_pinned(pipeline, trials))
+    kills = pipeline.kills(trials)
+    chosen = pipeline.choose(trials, kills)
     taken: set[str] = set()
-    tests = pipeline.write(chosen, tried, taken)
+    tests = pipeline.write(chosen, trials, taken)
     if session is None:
-        return _Made((tried,), tuple(chosen), tuple(tests), found, "none", ())
-    more = top_up(pipeline, session, maker, chosen, tried)
-    new = suspects.find(pipeline, more.tried)
+        return _Generated((trials,), tuple(chosen), tuple(tests), found, "none", ())
+    more = request_cases(pipeline, session, generator, chosen, trials)
+    new = suspected_bugs.find(pipeline, more.trials)
     known = {(one.function, one.quote) for one in found}
-    extra = pipeline.write(more.chosen, more.tried, taken)
-    return _Made(
-        (tried, more.tried),
+    extra = pipeline.write(more.chosen, more.trials, taken)
+    return _Generated(
+        (trials, more.trials),
         (*chosen, *more.chosen),
         (*tests, *extra),
         (*found, *(one for one in new if (one.function, one.quote) not in known)),
@@ -158,7 +162,7 @@ def _make(pipeline: Pipeline, session: Session | None) -> _Made:
     )
 
 
-def _existing(module: Module, options: Options) -> tuple[Path, ...]:
+def _existing(module: TargetModule, options: Options) -> tuple[Path, ...]:
     """The tests the module has already: the file named in the options, else those named for the module.
 
     Raises:
@@ -178,17 +182,19 @@ def _existing(module: Module, options: Options) -> tuple[Path, ...]:
 
 
 def _scores(pipeline: Pipeline, text: str, existing: tuple[Path, ...]) -> tuple[Score, Score, frozenset[int]]:
-    """Coverage and mutants before and after, measured on the files themselves; and the mutants still alive."""
+    """Coverage and mutants before and after, measured on the files themselves; and the mutants that survived."""
     every = frozenset(place.id for place in pipeline.places)
-    dead_before = pipeline.dead("", existing, every) if existing else frozenset()
-    dead_after = dead_before | pipeline.dead(text, (), every - dead_before)
+    killed_before = pipeline.killed("", existing, every) if existing else frozenset()
+    killed_after = killed_before | pipeline.killed(text, (), every - killed_before)
     after = pipeline.measure(text, existing)
     before = pipeline.measure("", existing) if existing else Score(after.lines, 0, after.branches, 0)
 
-    def score(one: Score, dead: frozenset[int]) -> Score:
-        return Score(one.lines, one.lines_covered, one.branches, one.branches_covered, len(every), len(dead))
+    def score(one: Score, killed: frozenset[int]) -> Score:
+        return Score(
+            one.lines, one.lines_covered, one.branches, one.branches_covered, len(every), len(killed)
+        )
 
-    return score(before, dead_before), score(after, dead_after), every - dead_after
+    return score(before, killed_before), score(after, killed_after), every - killed_after
 
 
 def default_file(target: str) -> Path:

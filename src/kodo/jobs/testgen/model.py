@@ -86,7 +86,7 @@ class MutantPlace(msgspec.Struct, frozen=True):
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """How many candidates of a function fell, where, and one of them."""
+    """How many candidates of a function were rejected for one reason, with one as an example."""
 
     function: str
     reason: str
@@ -113,7 +113,7 @@ class KeptTest(msgspec.Struct, frozen=True):
         return self.basis == "code"
 
 
-class Suspect(msgspec.Struct, frozen=True):
+class SuspectedBug(msgspec.Struct, frozen=True):
     """A documented fact the code does not hold: this may be a bug. `source` is a test that shows it."""
 
     function: str
@@ -192,10 +192,10 @@ class TestReport(msgspec.Struct, frozen=True):
     funnel: Funnel
     kept: tuple[KeptTest, ...]
     rejected: tuple[Rejection, ...]
-    suspects: tuple[Suspect, ...]
+    suspects: tuple[SuspectedBug, ...]
     before: Score
     after: Score
-    living: tuple[MutantPlace, ...]
+    survived: tuple[MutantPlace, ...]
     text: str
     model: str
     seed: int

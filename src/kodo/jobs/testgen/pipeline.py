@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from kodo.jobs.testgen import render
-from kodo.jobs.testgen.candidates import standing
+from kodo.jobs.testgen.candidates import invariants
 from kodo.jobs.testgen.model import (
     Basis,
     Call,
@@ -39,34 +39,34 @@ from kodo.jobs.testgen.worker.jobs import (
     Killed,
     Measure,
     Measured,
+    Observation,
     Observe,
     ScoreMutants,
-    Seen,
 )
 
 TEST_FILE = "test_kodo_generated.py"
-_RELEVANT = 150
+_MAX_CALLS_PER_MUTANT = 150
 _SUITE_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """Calls that were run twice: what each did, and why those that fell fell."""
+class Trials:
+    """Calls that were run twice: what each did, and why some were rejected."""
 
     calls: tuple[Call, ...]
     seen: dict[int, Observed]
-    fell: dict[int, str]
+    rejected: dict[int, str]
     runs: int
     stable: int
 
-    def without(self, numbers: dict[int, str]) -> "Tried":
-        """The same with more calls fallen: number -> reason."""
-        return Tried(self.calls, self.seen, self.fell | numbers, self.runs, self.stable)
+    def without(self, numbers: dict[int, str]) -> "Trials":
+        """The same with more calls rejected: number -> reason."""
+        return Trials(self.calls, self.seen, self.rejected | numbers, self.runs, self.stable)
 
     @property
     def usable(self) -> tuple[Call, ...]:
         """The calls that may become tests."""
-        return tuple(call for call in self.calls if call.id not in self.fell)
+        return tuple(call for call in self.calls if call.id not in self.rejected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Test:
 
     __test__ = False
 
-    written: render.Written
+    written: render.RenderedTest
     chosen: Chosen
     basis: Basis
     quote: str
@@ -95,9 +95,9 @@ class Pipeline:
         return tuple(sorted({one.qualname for one in self.functions}))
 
     @cached_property
-    def standing(self) -> dict[str, tuple[Expectation, ...]]:
+    def invariants(self) -> dict[str, tuple[Expectation, ...]]:
         """What must hold for every call of each function."""
-        return {one.qualname: standing(self.worker.module, one) for one in self.functions}
+        return {one.qualname: invariants(self.worker.module, one) for one in self.functions}
 
     @cached_property
     def places(self) -> tuple[MutantPlace, ...]:
@@ -107,24 +107,26 @@ class Pipeline:
             one.place for one in mutants(source, frozenset(self.names), options.mutants, options.seed)
         )
 
-    def attempt(self, calls: Sequence[Call]) -> Tried:
+    def attempt(self, calls: Sequence[Call]) -> Trials:
         """Run every call twice: in order with tracing, and backwards with other hash seeds; keep what agrees."""
         first = self._observe(calls, backwards=False)
         calls = [_without_skipped(call, first.get(call.id)) for call in calls]
         second = self._observe([call for call in calls if _ended(first.get(call.id))], backwards=True)
-        fell: dict[int, str] = {}
+        rejected_calls: dict[int, str] = {}
         runs = stable = 0
         for call in calls:
             one, other = first.get(call.id), second.get(call.id)
             if one is None or one.kind not in ("value", "raises"):
-                fell[call.id] = _why(one)
+                rejected_calls[call.id] = _rejection_reason(one)
                 continue
             runs += 1
             if other is None or not one.same(other):
-                fell[call.id] = "not deterministic: a second run in another order did something else"
+                rejected_calls[call.id] = (
+                    "not deterministic: a second run in another order did something else"
+                )
                 continue
             stable += 1
-        return Tried(tuple(calls), first, fell, runs, stable)
+        return Trials(tuple(calls), first, rejected_calls, runs, stable)
 
     def _observe(self, calls: Sequence[Call], *, backwards: bool) -> dict[int, Observed]:
         if not calls:
@@ -132,57 +134,57 @@ class Pipeline:
         job = Observe(
             self.worker.where,
             tuple(calls),
-            self.standing,
+            self.invariants,
             self.options.call_seconds,
             not backwards,
             backwards,
         )
         budget = 60 + len(self.functions) * self.options.call_seconds * 10
         answers = self.worker.ask(job, budget, seed=2 if backwards else 1)
-        return {answer.observed.id: answer.observed for answer in answers if isinstance(answer, Seen)}
+        return {answer.observed.id: answer.observed for answer in answers if isinstance(answer, Observation)}
 
-    def kills(self, tried: Tried, only: frozenset[int] | None = None) -> dict[int, frozenset[int]]:
+    def kills(self, trials: Trials, only: frozenset[int] | None = None) -> dict[int, frozenset[int]]:
         """Call -> mutants it kills, for the usable calls; `only` those mutants."""
-        lines = {call.id: _lines(tried.seen[call.id]) for call in tried.usable}
+        lines = {call.id: _lines(trials.seen[call.id]) for call in trials.usable}
         relevant: dict[int, tuple[int, ...]] = {}
         for place in self.places:
             if only is not None and place.id not in only:
                 continue
-            same = [call for call in tried.usable if place.line in lines[call.id]]
-            same = same or [call for call in tried.usable if call.function == place.function]
+            same = [call for call in trials.usable if place.line in lines[call.id]]
+            same = same or [call for call in trials.usable if call.function == place.function]
             own = [call for call in same if call.function == place.function]
             ordered = sorted(
                 own or same, key=lambda call: (call.origin not in ("example", "claim"), size(call))
             )
-            relevant[place.id] = tuple(call.id for call in ordered[:_RELEVANT])
+            relevant[place.id] = tuple(call.id for call in ordered[:_MAX_CALLS_PER_MUTANT])
         options = self.options
         job = Kill(
-            self.worker.where, tried.usable, tuple(tried.seen[call.id] for call in tried.usable), self.names,
+            self.worker.where, trials.usable, tuple(trials.seen[call.id] for call in trials.usable), self.names,
             options.mutants, options.seed, relevant, options.call_seconds, options.kill_seconds,
         )  # fmt: skip
         out: dict[int, set[int]] = {}
-        for answer in self.worker.ask(job, options.kill_seconds + 30) if relevant and tried.usable else []:
+        for answer in self.worker.ask(job, options.kill_seconds + 30) if relevant and trials.usable else []:
             if isinstance(answer, Killed):
-                for number in answer.by:
+                for number in answer.killers:
                     out.setdefault(number, set()).add(answer.mutant)
-        return {number: frozenset(dead) for number, dead in out.items()}
+        return {number: frozenset(killed) for number, killed in out.items()}
 
     def choose(
         self,
-        tried: Tried,
+        trials: Trials,
         kills: dict[int, frozenset[int]],
         covered: frozenset[Arc] = frozenset(),
-        dead: frozenset[int] = frozenset(),
+        killed: frozenset[int] = frozenset(),
     ) -> list[Chosen]:
-        """The calls that add something to what is covered and dead already."""
-        arcs = {call.id: frozenset(tried.seen[call.id].arcs) for call in tried.usable}
-        return choose(sorted(tried.usable, key=size), arcs, kills, covered, dead)
+        """The calls that add something to what is covered and killed already."""
+        arcs = {call.id: frozenset(trials.seen[call.id].arcs) for call in trials.usable}
+        return choose(sorted(trials.usable, key=size), arcs, kills, covered, killed)
 
-    def write(self, chosen: Iterable[Chosen], tried: Tried, taken: set[str]) -> list[Test]:
+    def write(self, chosen: Iterable[Chosen], trials: Trials, taken: set[str]) -> list[Test]:
         """A test function for each chosen call."""
         out: list[Test] = []
         for one in chosen:
-            call, seen = one.call, tried.seen[one.call.id]
+            call, seen = one.call, trials.seen[one.call.id]
             basis: Basis = call.expect.basis if call.expect and seen.meets else "code"
             quote = call.expect.quote if call.expect and seen.meets else ""
             name = render.name_for(call, seen, taken)
@@ -191,7 +193,7 @@ class Pipeline:
             out.append(Test(written, one, basis, quote))
         return out
 
-    def file(self, tests: Sequence[render.Written]) -> str:
+    def file(self, tests: Sequence[render.RenderedTest]) -> str:
         """The formatted test file; empty for no tests."""
         if not tests:
             return ""
@@ -204,7 +206,7 @@ class Pipeline:
         """The name of the class of a unittest file."""
         return "Test" + "".join(part.capitalize() for part in self.worker.module.path.stem.split("_"))
 
-    def judge(self, tests: Sequence[render.Written]) -> dict[str, Judged]:
+    def judge(self, tests: Sequence[render.RenderedTest]) -> dict[str, Judged]:
         """Each test alone under pytest, then all of them five times in random order."""
         if not tests:
             return {}
@@ -225,7 +227,7 @@ class Pipeline:
         answers = self.worker.ask(job, _SUITE_SECONDS, {TEST_FILE: text})
         return next((answer.score for answer in answers if isinstance(answer, Measured)), Score())
 
-    def dead(self, text: str, existing: Sequence[Path], only: frozenset[int]) -> frozenset[int]:
+    def killed(self, text: str, existing: Sequence[Path], only: frozenset[int]) -> frozenset[int]:
         """The mutants of `only` that the tests kill: our text, or else the existing files."""
         if not only or not (text or existing):
             return frozenset()
@@ -236,59 +238,59 @@ class Pipeline:
             tuple(sorted(only)), options.call_seconds * 3, options.kill_seconds,
         )  # fmt: skip
         answers = self.worker.ask(job, options.kill_seconds + 30, {TEST_FILE: text})
-        return frozenset(answer.mutant for answer in answers if isinstance(answer, Killed) and answer.by)
+        return frozenset(answer.mutant for answer in answers if isinstance(answer, Killed) and answer.killers)
 
     def _inside(self, path: Path) -> str:
         return f"{OWN}{path.resolve().relative_to(self.worker.module.root)}"
 
 
 def funnel(
-    tried: Sequence[Tried], tests: Sequence[Test], judged: dict[str, Judged], kept: int, suspects: int
+    trials: Sequence[Trials], tests: Sequence[Test], judged: dict[str, Judged], kept: int, suspects: int
 ) -> Funnel:
     """The counts after each step."""
-    everything = [call for one in tried for call in one.calls]
-    fates = [judged[test.written.name] for test in tests if test.written.name in judged]
+    everything = [call for one in trials for call in one.calls]
+    verdicts = [judged[test.written.name] for test in tests if test.written.name in judged]
     return Funnel(
         candidates=len(everything),
         from_model=sum(call.origin == "model" for call in everything),
         parses=len(everything),
-        runs=sum(one.runs for one in tried),
-        deterministic=sum(one.stable for one in tried),
+        runs=sum(one.runs for one in trials),
+        deterministic=sum(one.stable for one in trials),
         adds=len(tests),
-        collects=sum(one.collects for one in fates),
-        passes_alone=sum(one.alone for one in fates),
-        passes_five_times=sum(one.five for one in fates),
+        collects=sum(one.collects for one in verdicts),
+        passes_alone=sum(one.passes_alone for one in verdicts),
+        passes_five_times=sum(one.passes_five_times for one in verdicts),
         kept=kept,
         suspects=suspects,
     )
 
 
 def rejections(
-    tried: Sequence[Tried], chosen: Iterable[Chosen], tests: Sequence[Test], judged: dict[str, Judged]
+    trials: Sequence[Trials], chosen: Iterable[Chosen], tests: Sequence[Test], judged: dict[str, Judged]
 ) -> tuple[Rejection, ...]:
     """Every candidate that is not in the file, counted by function and reason, with one of each."""
     taken = {one.call.id for one in chosen}
     rows: list[tuple[str, str, str]] = []
-    for one in tried:
+    for one in trials:
         for call in one.calls:
             example = render.fill(call.expression, call)
-            if call.id in one.fell:
-                rows.append((call.function, one.fell[call.id], example))
+            if call.id in one.rejected:
+                rows.append((call.function, one.rejected[call.id], example))
             elif call.id not in taken:
                 rows.append(
                     (
                         call.function,
-                        "adds nothing: no new line or branch, no mutant killed that lived",
+                        "adds nothing: no new line or branch, no mutant killed that had survived",
                         example,
                     )
                 )
     for test in tests:
-        fate = judged.get(test.written.name)
-        if fate is None or fate.reason:
+        verdict = judged.get(test.written.name)
+        if verdict is None or verdict.reason:
             rows.append(
                 (
                     test.chosen.call.function,
-                    fate.reason if fate else "it was not judged in time",
+                    verdict.reason if verdict else "it was not judged in time",
                     test.written.name,
                 )
             )
@@ -304,8 +306,8 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTe
     """The tests that passed everything."""
     out: list[KeptTest] = []
     for test in tests:
-        fate = judged.get(test.written.name)
-        if fate is not None and fate.five:
+        verdict = judged.get(test.written.name)
+        if verdict is not None and verdict.passes_five_times:
             call = test.chosen.call
             out.append(
                 KeptTest(
@@ -317,7 +319,7 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTe
                     test.written.source,
                     len(test.chosen.new_arcs),
                     tuple(sorted(test.chosen.kills)),
-                    fate.seconds,
+                    verdict.seconds,
                 )
             )
     return tuple(out)
@@ -345,7 +347,7 @@ def _ended(seen: Observed | None) -> bool:
     return seen is not None and seen.kind in ("value", "raises")
 
 
-def _why(seen: Observed | None) -> str:
+def _rejection_reason(seen: Observed | None) -> str:
     if seen is None:
         return "not run: the time for this step was over"
     return {"timeout": f"does not end: {seen.text}", "died": seen.text}.get(seen.kind, seen.text)

@@ -18,11 +18,13 @@ from kodo.jobs.testgen.worker.load import LIBRARY
 _HELPERS = ("pytest", "unittest", "contextlib", "io", "math", "asyncio")
 _INDENT = "    "
 # What `==` or `is` after it would tie up with: `a < b is True` is a chain.
-_LOOSE = ast.Compare | ast.BoolOp | ast.UnaryOp | ast.IfExp | ast.Lambda | ast.NamedExpr | ast.Await
+_NEEDS_PARENTHESES = (
+    ast.Compare | ast.BoolOp | ast.UnaryOp | ast.IfExp | ast.Lambda | ast.NamedExpr | ast.Await
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class RenderedTest:
     """One test function: its name and its source, at the left margin, with `self` for unittest."""
 
     name: str
@@ -101,7 +103,7 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
 def _equals(left: str, right: str, framework: Framework) -> str:
     """One assertion that `left` is the value with the source `right`."""
     plain = framework == "pytest"
-    if plain and isinstance(ast.parse(left, mode="eval").body, _LOOSE):
+    if plain and isinstance(ast.parse(left, mode="eval").body, _NEEDS_PARENTHESES):
         left = f"({left})"
     if right in ("None", "True", "False"):
         return f"assert {left} is {right}" if plain else f"self.assertIs({left}, {right})"
@@ -142,12 +144,14 @@ def documented(call: Call, expect: Expectation, framework: Framework) -> list[st
     return [*call.setup, f"result = {expression}", f"assert {fill(expect.text, call)}"]
 
 
-def function(name: str, lines: Sequence[str], comment: str, framework: Framework) -> Written:
+def function(name: str, lines: Sequence[str], comment: str, framework: Framework) -> RenderedTest:
     """A test function around the statements, with the ground it stands on as a comment."""
     head = f"def {name}():" if framework == "pytest" else f"def {name}(self):"
     words = " ".join(comment.split())
     inner = [f"# {words if len(words) < 100 else words[:97] + '...'}", *lines]
-    return Written(name, "\n".join([head, *(_INDENT + part for line in inner for part in line.split("\n"))]))
+    return RenderedTest(
+        name, "\n".join([head, *(_INDENT + part for line in inner for part in line.split("\n"))])
+    )
 
 
 def comment(basis: Basis, quote: str) -> str:
@@ -202,7 +206,7 @@ def _word(source: str) -> str:
 
 
 def file(
-    module: str, defined: frozenset[str], tests: Sequence[Written], framework: Framework, class_name: str
+    module: str, defined: frozenset[str], tests: Sequence[RenderedTest], framework: Framework, class_name: str
 ) -> str:
     """A whole test file, not yet formatted."""
     sources = [test.source for test in tests]

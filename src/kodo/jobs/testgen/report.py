@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from kodo.jobs.testgen.model import Score, Suspect, TestReport
+from kodo.jobs.testgen.model import Score, SuspectedBug, TestReport
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _WORDS = {
@@ -24,7 +24,7 @@ _WORDS = {
         "model": "model: {model}",
         "suspects": "{n} documented facts that the code does not hold; each may be a bug",
         "expected": "documented", "got": "the code", "rests": "rests on", "shrunk": "made smaller from",
-        "living": "{n} mutants live; the first:",
+        "survived": "{n} mutants survived; the first:",
         "rejected": "rejected, by reason",
         "none": "no test was kept",
     },
@@ -39,7 +39,7 @@ _WORDS = {
         "model": "モデル: {model}",
         "suspects": "文書と一致しない挙動 {n} 件(バグの可能性あり)",
         "expected": "文書", "got": "実際", "rests": "根拠", "shrunk": "縮小前",
-        "living": "生存ミュータント {n} 個。先頭:",
+        "survived": "生存ミュータント {n} 個。先頭:",
         "rejected": "不採用の理由",
         "none": "採用されたテストはありません",
     },
@@ -68,14 +68,15 @@ def text(report: TestReport, lang: Literal["en", "ja"] = "en") -> str:
     else:
         lines.append(words["none"])
     lines.append(words["model"].format(model=report.model))
-    if report.living:
-        lines.append(words["living"].format(n=len(report.living)))
-        lines += [f"  {place.line}: {place.change}" for place in report.living[:5]]
-    fell = [one for one in report.rejected if not one.reason.startswith("adds nothing")]
-    if fell:
+    if report.survived:
+        lines.append(words["survived"].format(n=len(report.survived)))
+        lines += [f"  {place.line}: {place.change}" for place in report.survived[:5]]
+    rejected_calls = [one for one in report.rejected if not one.reason.startswith("adds nothing")]
+    if rejected_calls:
         lines.append(f"{words['rejected']}:")
         lines += [
-            f"  {one.count} x {one.function}: {one.reason} ({_short(one.example)})" for one in fell[:10]
+            f"  {one.count} x {one.function}: {one.reason} ({_short(one.example)})"
+            for one in rejected_calls[:10]
         ]
     return "\n".join([*lines, *report.notes]) + "\n"
 
@@ -88,7 +89,7 @@ def scores(before: Score, after: Score, lang: Literal["en", "ja"] = "en") -> str
     )  # fmt: skip
 
 
-def _suspect_lines(suspect: Suspect, words: dict[str, str]) -> list[str]:
+def _suspect_lines(suspect: SuspectedBug, words: dict[str, str]) -> list[str]:
     lines = [
         f"  {suspect.function} (line {suspect.line}): {suspect.call}",
         f"    {words['expected']}: {suspect.expected}",

@@ -12,8 +12,8 @@ import msgspec
 
 from kodo.jobs.sandbox import FILES, LIB, PROJECT, PYTHON, Isolation, ResourceLimits, Sandbox
 from kodo.jobs.testgen.model import TestgenError
-from kodo.jobs.testgen.target import Module
-from kodo.jobs.testgen.worker.jobs import Answer, Failed, Job, Where
+from kodo.jobs.testgen.target import TargetModule
+from kodo.jobs.testgen.worker.jobs import Answer, Failed, Job, ModuleLocation
 
 _START_SECONDS = 60.0
 _MIB = 1024 * 1024
@@ -24,14 +24,14 @@ class Worker:
     """The worker over one module."""
 
     sandbox: Sandbox
-    module: Module
+    module: TargetModule
     isolation: Isolation
 
     @property
-    def where(self) -> Where:
+    def where(self) -> ModuleLocation:
         """The module as the worker finds it."""
         module = self.module
-        return Where(
+        return ModuleLocation(
             str(module.path.relative_to(module.root)),
             str(module.import_root.relative_to(module.root)),
             module.name,

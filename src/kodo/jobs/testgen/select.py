@@ -26,13 +26,13 @@ def choose(
     arcs: Mapping[int, frozenset[Arc]],
     kills: Mapping[int, frozenset[int]],
     covered: frozenset[Arc] = frozenset(),
-    dead: frozenset[int] = frozenset(),
+    killed: frozenset[int] = frozenset(),
 ) -> list[Chosen]:
     """The calls to keep, given the arcs and mutants that the suite so far has; by number.
 
     Of calls that add as much, the one earlier in `calls` is taken.
     """
-    left_arcs, left_mutants = set[Arc](covered), set[int](dead)
+    left_arcs, left_mutants = set[Arc](covered), set[int](killed)
     out: list[Chosen] = []
 
     def gain(call: Call) -> tuple[frozenset[Arc], frozenset[int]]:

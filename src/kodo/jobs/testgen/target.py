@@ -1,6 +1,6 @@
 """Read the module under test without running it: where it is imported from, and what it defines.
 
-Knows source text and `ast` only. What the documentation promises is read in `claims.py`.
+Knows source text and `ast` only. What the documentation promises is read in `doc_contracts.py`.
 """
 
 import ast
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from kodo.jobs.testgen.model import TestgenError
-from kodo.jobs.testgen.shapes import ANY, Shape, from_annotation, from_name, from_use, from_value
+from kodo.jobs.testgen.param_types import ANY, ParamType, from_annotation, from_name, from_use, from_value
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 _MARKERS = ("pyproject.toml", "setup.cfg", "setup.py", ".git", "tox.ini", "pytest.ini")
@@ -42,15 +42,15 @@ _DUNDERS = frozenset(
 )
 
 # A guess may be wrong, so a parameter that nothing is known of gets values of these as well.
-_OTHERS = (Shape("str"), Shape("int"), Shape("list", (Shape("int"),)))
+_FALLBACK_TYPES = (ParamType("str"), ParamType("int"), ParamType("list", (ParamType("int"),)))
 
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter. `typed` says whether `shape` comes from an annotation, and so may be relied on."""
+    """One parameter. `typed` says whether `type` comes from an annotation, and so may be relied on."""
 
     name: str
-    shape: Shape
+    type: ParamType
     typed: bool
     default: str | None = None
     keyword_only: bool = False
@@ -89,7 +89,7 @@ class Class:
 
 
 @dataclass(frozen=True)
-class Module:
+class TargetModule:
     """The module under test."""
 
     path: Path
@@ -157,7 +157,7 @@ class Module:
         return tuple(found)
 
 
-def load(path: Path) -> Module:
+def load(path: Path) -> TargetModule:
     """Read a module.
 
     Raises:
@@ -189,7 +189,7 @@ def load(path: Path) -> Module:
     home = Path.home()
     if root is None or root == home or root == Path(root.anchor):
         root = import_root
-    return Module(path, root, import_root, name, source, tree)
+    return TargetModule(path, root, import_root, name, source, tree)
 
 
 def _is_private(name: str) -> bool:
@@ -236,8 +236,8 @@ def _read_params(node: FunctionNode, classes: frozenset[str], *, skip_first: boo
     out = [_read_param(arg, default, classes, node.body, keyword_only=only) for arg, default, only in rows]
     if arguments.vararg:
         one = _read_param(arguments.vararg, None, classes, node.body, keyword_only=False)
-        shape = one.shape if one.typed else Shape("int")
-        out.append(Param(one.name, shape, one.typed, variadic=True))
+        type_ = one.type if one.typed else ParamType("int")
+        out.append(Param(one.name, type_, one.typed, variadic=True))
     return tuple(out)
 
 
@@ -249,14 +249,14 @@ def _read_param(
     *,
     keyword_only: bool,
 ) -> Param:
-    shape = from_annotation(arg.annotation, classes)
-    typed = shape is not None
-    if shape is None and default is not None:
-        shape = from_value(default)
-    if shape is None:
+    type_ = from_annotation(arg.annotation, classes)
+    typed = type_ is not None
+    if type_ is None and default is not None:
+        type_ = from_value(default)
+    if type_ is None:
         guess = from_use(arg.arg, body) or from_name(arg.arg)
-        shape = Shape("union", (guess, *(other for other in _OTHERS if other != guess)))
-    return Param(arg.arg, shape, typed, ast.unparse(default) if default else None, keyword_only)
+        type_ = ParamType("union", (guess, *(other for other in _FALLBACK_TYPES if other != guess)))
+    return Param(arg.arg, type_, typed, ast.unparse(default) if default else None, keyword_only)
 
 
 def _read_class(node: ast.ClassDef, classes: frozenset[str]) -> Class:
@@ -285,12 +285,12 @@ def _read_class(node: ast.ClassDef, classes: frozenset[str]) -> Class:
         )
         init = tuple(one for one in init if one.default != "field(init=False)")
     else:
-        maker = next(
+        generator = next(
             (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"),
             None,
         )
-        if maker is not None:
-            init = _read_params(maker, classes, skip_first=True)
+        if generator is not None:
+            init = _read_params(generator, classes, skip_first=True)
         abstract = any(
             isinstance(item, FunctionNode)
             and "abstractmethod" in {_decorator(one) for one in item.decorator_list}
@@ -302,7 +302,7 @@ def _read_class(node: ast.ClassDef, classes: frozenset[str]) -> Class:
 
 
 def _read_field(item: ast.AnnAssign, classes: frozenset[str]) -> Param:
-    shape = from_annotation(item.annotation, classes)
+    type_ = from_annotation(item.annotation, classes)
     default = ast.unparse(item.value) if item.value else None
     if isinstance(item.value, ast.Call) and _decorator(item.value) == "field":
         given = {keyword.arg: keyword.value for keyword in item.value.keywords}
@@ -312,4 +312,4 @@ def _read_field(item: ast.AnnAssign, classes: frozenset[str]) -> Param:
         elif not given.keys() & {"default", "default_factory"}:
             default = None
     assert isinstance(item.target, ast.Name)  # noqa: S101 - the caller asked
-    return Param(item.target.id, shape or ANY, shape is not None, default, keyword_only=False)
+    return Param(item.target.id, type_ or ANY, type_ is not None, default, keyword_only=False)

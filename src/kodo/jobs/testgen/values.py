@@ -1,4 +1,4 @@
-"""Values for a shape, as Python source: a plain one, the boundaries, random ones, and neighbours of a given one.
+"""Values of a type, as Python source: a plain one, the boundaries, random ones, and neighbours of a given one.
 
 Deterministic: the same random generator gives the same values. Knows nothing of functions or calls.
 """
@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kodo.jobs.testgen.shapes import ANY, Shape
+from kodo.jobs.testgen.param_types import ANY, ParamType
 from kodo.jobs.testgen.target import Class
 
 _PLAIN = {
@@ -51,55 +51,55 @@ class Values:
     constants: tuple[object, ...] = ()
     depth: int = field(default=0)
 
-    def plain(self, shape: Shape, depth: int = 0) -> str:
+    def plain(self, type_: ParamType, depth: int = 0) -> str:
         """One ordinary value."""
-        match shape.kind:
+        match type_.kind:
             case "literal":
-                return shape.text
+                return type_.text
             case "class":
-                return self._instance(shape.text, depth, plain=True)
+                return self._instance(type_.text, depth, plain=True)
             case "union":
-                first = next((arg for arg in shape.args if arg.kind != "none"), shape.args[0])
+                first = next((arg for arg in type_.args if arg.kind != "none"), type_.args[0])
                 return self.plain(first, depth)
             case "record":
-                return _tuple([self.plain(arg, depth + 1) for arg in shape.args])
+                return _tuple([self.plain(arg, depth + 1) for arg in type_.args])
             case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
-                inner = shape.args[0] if shape.args else ANY
+                inner = type_.args[0] if type_.args else ANY
                 items = [self.plain(inner, depth + 1)]
                 if depth < 2:
                     items += [value for value in self.edges(inner, depth + 1)[1:3] if value not in items]
-                return _container(shape.kind, items)
+                return _container(type_.kind, items)
             case "dict":
-                key, value = (*shape.args, ANY, ANY)[:2]
+                key, value = (*type_.args, ANY, ANY)[:2]
                 return "{" + f"{self.plain(key, depth + 1)}: {self.plain(value, depth + 1)}" + "}"
             case _:
-                return _PLAIN.get(shape.kind, "1")
+                return _PLAIN.get(type_.kind, "1")
 
-    def edges(self, shape: Shape, depth: int = 0) -> list[str]:
-        """The boundary values of a shape and the constants of the code that fit it, without repeats."""
+    def edges(self, type_: ParamType, depth: int = 0) -> list[str]:
+        """The boundary values of a type and the constants of the code that fit it, without repeats."""
         out: list[str] = []
-        match shape.kind:
+        match type_.kind:
             case "union":
-                for arg in shape.args:
+                for arg in type_.args:
                     out += self.edges(arg, depth)
             case "literal":
-                out.append(shape.text)
+                out.append(type_.text)
             case "class":
-                known = self.classes.get(shape.text)
+                known = self.classes.get(type_.text)
                 if known and known.kind == "enum":
                     out += [f"{known.name}.{member}" for member in known.members]
                 else:
-                    out += [self._instance(shape.text, depth, plain=False) for _ in range(3)]
+                    out += [self._instance(type_.text, depth, plain=False) for _ in range(3)]
             case "record":
-                base = [self.plain(arg, depth + 1) for arg in shape.args]
-                for at, arg in enumerate(shape.args):
+                base = [self.plain(arg, depth + 1) for arg in type_.args]
+                for at, arg in enumerate(type_.args):
                     out += [
                         _tuple([*base[:at], edge, *base[at + 1 :]]) for edge in self.edges(arg, depth + 1)[:4]
                     ]
             case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
-                out += self._container_edges(shape, depth)
+                out += self._container_edges(type_, depth)
             case "dict":
-                key, value = (*shape.args, ANY, ANY)[:2]
+                key, value = (*type_.args, ANY, ANY)[:2]
                 keys = self.edges(key, depth + 1)[:4] if depth < 3 else [self.plain(key, depth + 1)]
                 out += ["{}", *("{" + f"{one}: {self.plain(value, depth + 1)}" + "}" for one in keys)]
                 if len(keys) > 1:
@@ -110,10 +110,10 @@ class Values:
                 out += [*self._from_constants(kind), *_EDGES.get(kind, ())]
         return list(dict.fromkeys(out))
 
-    def _container_edges(self, shape: Shape, depth: int) -> list[str]:
-        inner = shape.args[0] if shape.args else ANY
+    def _container_edges(self, type_: ParamType, depth: int) -> list[str]:
+        inner = type_.args[0] if type_.args else ANY
         if depth >= 3:
-            return [_container(shape.kind, [])]
+            return [_container(type_.kind, [])]
         edges = self.edges(inner, depth + 1)
         lists: list[list[str]] = [
             [],
@@ -136,7 +136,7 @@ class Values:
             ]
         elif inner.kind == "any":
             lists += [["1", "2", "3"], ["3", "1", "2", "1"], ["'b'", "'a'"], ["[1, 2]", "[3]"]]
-        return [_container(shape.kind, items) for items in lists]
+        return [_container(type_.kind, items) for items in lists]
 
     def _from_constants(self, kind: str) -> list[str]:
         out: list[str] = []
@@ -156,14 +156,14 @@ class Values:
                 out.append(repr(value))
         return out[:40]
 
-    def random(self, shape: Shape, depth: int = 0) -> str:
+    def random(self, type_: ParamType, depth: int = 0) -> str:
         """One random value; one in three is a boundary."""
         rng = self.rng
         if depth > 3:
-            return self.plain(shape, depth)
-        if shape.kind not in ("list", "dict", "record") and rng.random() < 0.33:
-            return rng.choice(self.edges(shape, depth) or [self.plain(shape)])
-        match shape.kind:
+            return self.plain(type_, depth)
+        if type_.kind not in ("list", "dict", "record") and rng.random() < 0.33:
+            return rng.choice(self.edges(type_, depth) or [self.plain(type_)])
+        match type_.kind:
             case "int":
                 return str(
                     rng.choice(
@@ -190,19 +190,19 @@ class Values:
             case "bytes":
                 return repr(bytes(rng.randrange(256) for _ in range(rng.randint(0, 6))))
             case "union":
-                return self.random(rng.choice(shape.args), depth)
+                return self.random(rng.choice(type_.args), depth)
             case "class":
-                return self._instance(shape.text, depth, plain=False)
+                return self._instance(type_.text, depth, plain=False)
             case "record":
-                return _tuple([self.random(arg, depth + 1) for arg in shape.args])
+                return _tuple([self.random(arg, depth + 1) for arg in type_.args])
             case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
-                inner = shape.args[0] if shape.args else ANY
+                inner = type_.args[0] if type_.args else ANY
                 items = [self.random(inner, depth + 1) for _ in range(rng.choice((0, 1, 2, 3, 4, 6)))]
                 if items and rng.random() < 0.4:
                     items.append(rng.choice(items))
-                return _container(shape.kind, items)
+                return _container(type_.kind, items)
             case "dict":
-                key, value = (*shape.args, ANY, ANY)[:2]
+                key, value = (*type_.args, ANY, ANY)[:2]
                 pairs = [
                     f"{self.random(key, depth + 1)}: {self.random(value, depth + 1)}"
                     for _ in range(rng.randint(0, 4))
@@ -210,12 +210,12 @@ class Values:
                 return "{" + ", ".join(pairs) + "}"
             case "date" | "datetime":
                 ymd = f"{rng.randint(1990, 2030)}, {rng.randint(1, 12)}, {rng.randint(1, 28)}"
-                more = f", {rng.randint(0, 23)}, {rng.randint(0, 59)}" if shape.kind == "datetime" else ""
-                return f"datetime.{shape.kind}({ymd}{more})"
+                more = f", {rng.randint(0, 23)}, {rng.randint(0, 59)}" if type_.kind == "datetime" else ""
+                return f"datetime.{type_.kind}({ymd}{more})"
             case "any":
-                return self.random(Shape(rng.choice(("int", "str", "float"))), depth + 1)
+                return self.random(ParamType(rng.choice(("int", "str", "float"))), depth + 1)
             case _:
-                return rng.choice([self.plain(shape), *self.edges(shape)])
+                return rng.choice([self.plain(type_), *self.edges(type_)])
 
     def _text(self) -> str:
         rng = self.rng
@@ -244,7 +244,7 @@ class Values:
             )
         make = self.plain if plain else self.random
         given = [
-            f"{one.name}={make(one.shape, depth + 1)}" if one.keyword_only else make(one.shape, depth + 1)
+            f"{one.name}={make(one.type, depth + 1)}" if one.keyword_only else make(one.type, depth + 1)
             for one in known.init
             if not one.variadic
             and (one.default is None or (not plain and not one.keyword_only and known.kind != "dataclass"))

@@ -1,13 +1,13 @@
-"""What is read from a module without running it: parameters, shapes, examples, stated facts."""
+"""What is read from a module without running it: parameters, types, examples, stated facts."""
 
 import ast
 
 import pytest
 
-from kodo.jobs.testgen import claims
-from kodo.jobs.testgen.candidates import Maker, constants, standing
+from kodo.jobs.testgen import doc_contracts
+from kodo.jobs.testgen.candidates import CandidateGenerator, constants, invariants
 from kodo.jobs.testgen.model import TestgenError
-from kodo.jobs.testgen.shapes import Shape, from_annotation, from_name, from_use
+from kodo.jobs.testgen.param_types import ParamType, from_annotation, from_name, from_use
 from kodo.jobs.testgen.target import load
 
 
@@ -32,14 +32,14 @@ def function(tmp_path, source, name=None):
         ("Literal['a', 'b']", "union"), ("dict[str, int]", "dict"), ("datetime.date", "date"), ("T", "int"),
     ],
 )  # fmt: skip
-def test_annotations_become_shapes(annotation, kind):
+def test_annotations_become_types(annotation, kind):
     """Each form of annotation is understood, quoted ones and module-qualified ones too."""
-    shape = from_annotation(ast.parse(annotation, mode="eval").body, frozenset({"Point"}))
-    assert shape is not None
-    assert shape.kind == kind
+    type_ = from_annotation(ast.parse(annotation, mode="eval").body, frozenset({"Point"}))
+    assert type_ is not None
+    assert type_.kind == kind
 
 
-def test_an_unknown_annotation_is_no_shape():
+def test_an_unknown_annotation_has_no_type():
     """A class of another module is not guessed."""
     assert from_annotation(ast.parse("Session", mode="eval").body, frozenset()) is None
 
@@ -63,7 +63,7 @@ def test_a_name_is_the_last_guess():
     """Where nothing else helps, the usual names do; an unusual one is anything."""
     assert from_name("text").kind == "str"
     assert from_name("max_count").kind == "int"
-    assert from_name("qqq") == Shape("any")
+    assert from_name("qqq") == ParamType("any")
 
 
 def test_a_module_is_found_from_its_package_root(tmp_path):
@@ -120,7 +120,7 @@ def test_doctests_are_examples_with_their_setup():
     ...
     IndexError: empty
     """
-    first, second = claims.examples(doc, frozenset({"pop"}))
+    first, second = doc_contracts.examples(doc, frozenset({"pop"}))
     assert first.setup == ("s = Stack()", "s.push(2)")
     assert (first.expression, first.expect.kind, first.expect.text) == ("s.pop()", "value", "2")
     assert (second.expect.kind, second.expect.text) == ("raises", "IndexError")
@@ -137,13 +137,13 @@ def test_doctests_are_examples_with_their_setup():
 )
 def test_calls_in_running_text_are_examples(line, value):
     """The usual ways to write an example in a sentence are read."""
-    (example,) = claims.examples(line, frozenset({"add"}))
+    (example,) = doc_contracts.examples(line, frozenset({"add"}))
     assert example.expect.text == value
 
 
 def test_a_call_with_names_is_no_example():
     """add(a, b) in a sentence speaks of any a and b."""
-    assert claims.examples("add(a, b) == 3", frozenset({"add"})) == []
+    assert doc_contracts.examples("add(a, b) == 3", frozenset({"add"})) == []
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_call_with_names_is_no_example():
 def test_stated_results_and_errors_are_read(tmp_path, signature, doc, given, kind, text):
     """A condition and a result in a docstring become a call and what it must do."""
     one = function(tmp_path, f'def f({signature}):\n    """{doc}"""\n')
-    found = [claim for claim in claims.claims(one, frozenset()) if claim.given]
+    found = [claim for claim in doc_contracts.read_contracts(one, frozenset()) if claim.given]
     assert found, "nothing was read"
     assert {name: values[0] for name, values in found[0].given.items()} == given
     assert (found[0].expect.kind, found[0].expect.text, found[0].expect.basis) == (kind, text, "docstring")
@@ -180,7 +180,9 @@ def test_stated_results_and_errors_are_read(tmp_path, signature, doc, given, kin
 def test_stated_properties_hold_for_every_call(tmp_path, signature, doc, text):
     """A property stands for all calls of the function."""
     one = function(tmp_path, f'def f({signature}) -> str:\n    """{doc}"""\n')
-    assert text in [claim.expect.text for claim in claims.claims(one, frozenset()) if not claim.given]
+    assert text in [
+        claim.expect.text for claim in doc_contracts.read_contracts(one, frozenset()) if not claim.given
+    ]
 
 
 @pytest.mark.parametrize(
@@ -196,13 +198,13 @@ def test_stated_properties_hold_for_every_call(tmp_path, signature, doc, text):
 def test_unclear_sentences_are_left_alone(tmp_path, doc):
     """What is not understood is no claim."""
     one = function(tmp_path, f'def f(n: int, x: str):\n    """{doc}"""\n')
-    assert claims.claims(one, frozenset()) == []
+    assert doc_contracts.read_contracts(one, frozenset()) == []
 
 
 def test_a_return_annotation_stands_for_fully_typed_functions_only(tmp_path):
     """Without types on every parameter an input may be wrong, so the result's type proves nothing."""
     found = module(tmp_path, "def f(x: int) -> int: ...\ndef g(x) -> int: ...\n")
-    assert [bool(standing(found, one)) for one in found.functions] == [True, False]
+    assert [bool(invariants(found, one)) for one in found.functions] == [True, False]
 
 
 def test_constants_come_from_the_function_and_the_tables_it_names(tmp_path):
@@ -214,9 +216,9 @@ def test_constants_come_from_the_function_and_the_tables_it_names(tmp_path):
 def test_candidates_are_many_distinct_and_the_same_for_the_same_seed(tmp_path):
     """Hundreds of calls, no two alike, reproducible."""
     found = module(tmp_path, "def f(x: int, s: str = 'a', *, flag: bool = False) -> str: ...\n")
-    one = Maker(found, 7).calls(found.functions[0], 300)
-    assert one == Maker(found, 7).calls(found.functions[0], 300)
-    assert one != Maker(found, 8).calls(found.functions[0], 300)
+    one = CandidateGenerator(found, 7).calls(found.functions[0], 300)
+    assert one == CandidateGenerator(found, 7).calls(found.functions[0], 300)
+    assert one != CandidateGenerator(found, 8).calls(found.functions[0], 300)
     assert len(one) > 250
     assert len({(call.expression, call.args) for call in one}) == len(one)
     assert any("flag=_" in call.expression for call in one)
@@ -226,7 +228,7 @@ def test_methods_are_called_on_an_instance_in_some_state(tmp_path):
     """A call of a method is preceded by the constructor, and for some calls by other methods."""
     source = "class S:\n    def __init__(self, n: int): self.xs = [n]\n    def push(self, x: int): self.xs.append(x)\n    def pop(self): return self.xs.pop()\n"
     found = module(tmp_path, source)
-    calls = Maker(found, 0).calls(found.pick("S.pop")[0], 50)
+    calls = CandidateGenerator(found, 0).calls(found.pick("S.pop")[0], 50)
     assert all(call.setup[0].startswith("s = S(") for call in calls)
     assert any("s.push(" in line for call in calls for line in call.setup)
 
@@ -237,7 +239,7 @@ def test_documented_calls_come_first(tmp_path):
         tmp_path,
         'def f(n: int) -> int:\n    """Raises ValueError if n is negative.\n\n    >>> f(2)\n    4\n    """\n',
     )
-    calls = Maker(found, 0).calls(found.functions[0], 20)
+    calls = CandidateGenerator(found, 0).calls(found.functions[0], 20)
     assert [call.origin for call in calls[:4]] == ["example", "claim", "claim", "claim"]
 
 
@@ -246,7 +248,7 @@ def test_at_most_n_characters_of_each_line_is_not_read_as_of_the_list(tmp_path):
     one = function(
         tmp_path, 'def f(s: str, n: int) -> list[str]:\n    """Lines of at most n characters."""\n'
     )
-    assert claims.claims(one, frozenset()) == []
+    assert doc_contracts.read_contracts(one, frozenset()) == []
 
 
 @pytest.mark.parametrize(
@@ -260,7 +262,7 @@ def test_at_most_n_characters_of_each_line_is_not_read_as_of_the_list(tmp_path):
 def test_round_trips_are_tried(tmp_path, doc, expression):
     """Two functions of which one undoes the other are called one in the other, and must give back what went in."""
     found = module(tmp_path, f'def dump(n: int) -> str: ...\ndef load(s: str) -> int:\n    """{doc}"""\n')
-    calls = [call for call in Maker(found, 0).calls(found.pick("load")[0], 50) if call.expect]
+    calls = [call for call in CandidateGenerator(found, 0).calls(found.pick("load")[0], 50) if call.expect]
     assert len(calls) > 5
     assert {call.expression for call in calls} == {expression}
     assert {call.expect.text for call in calls} == {"result == _0"}
@@ -269,4 +271,4 @@ def test_round_trips_are_tried(tmp_path, doc, expression):
 def test_an_example_is_not_the_setup_of_the_next():
     """A call that touches no variable of the block is left out before later examples."""
     doc = ">>> f(1)\n2\n>>> x = 3\n>>> f(x)\n4\n"
-    assert [one.setup for one in claims.examples(doc, frozenset({"f"}))] == [(), ("x = 3",)]
+    assert [one.setup for one in doc_contracts.examples(doc, frozenset({"f"}))] == [(), ("x = 3",)]

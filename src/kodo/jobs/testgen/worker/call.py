@@ -78,7 +78,7 @@ def observe(
     call: Call,
     names: dict[str, object],
     defined: dict[str, object],
-    standing: tuple[Expectation, ...],
+    invariants: tuple[Expectation, ...],
     seconds: float,
     arcs: Arcs | None,
 ) -> Observed:
@@ -92,7 +92,7 @@ def observe(
         if left:
             _clear(left)
             raise Unusable("it leaves files behind")
-        return _write_down(call, ran, space, defined, standing, arcs, spent)
+        return _write_down(call, ran, space, defined, invariants, arcs, spent)
     except TooLong:
         return Observed(call.id, "timeout", f"not done after {seconds:g} s")
     except Unusable as error:
@@ -177,7 +177,7 @@ def _write_down(
     ran: Ran,
     space: dict[str, object],
     defined: dict[str, object],
-    standing: tuple[Expectation, ...],
+    invariants: tuple[Expectation, ...],
     arcs: Arcs | None,
     spent: float,
 ) -> Observed:
@@ -202,7 +202,7 @@ def _write_down(
             seconds=spent,
         )
     broken = tuple(
-        at for at, one in enumerate(standing) if _meets(one, ran, changed, space, defined) is False
+        at for at, one in enumerate(invariants) if _meets(one, ran, changed, space, defined) is False
     )
     text, wrap = "", ran.wrap
     if any(_hidden_nan(value) for value in changed.values()):

@@ -9,7 +9,7 @@ GIVEN = "given:"
 OWN = "project:"
 
 
-class Where(msgspec.Struct, frozen=True):
+class ModuleLocation(msgspec.Struct, frozen=True):
     """The module under test, with paths relative to the project."""
 
     path: str
@@ -23,9 +23,9 @@ class Where(msgspec.Struct, frozen=True):
 class Observe(msgspec.Struct, frozen=True, tag=True):
     """Run calls and say what each did. `backwards` runs them in the opposite order."""
 
-    where: Where
+    where: ModuleLocation
     calls: tuple[Call, ...]
-    standing: dict[str, tuple[Expectation, ...]]
+    invariants: dict[str, tuple[Expectation, ...]]
     seconds: float
     trace: bool
     backwards: bool
@@ -34,7 +34,7 @@ class Observe(msgspec.Struct, frozen=True, tag=True):
 class Kill(msgspec.Struct, frozen=True, tag=True):
     """For each mutant, the calls whose observation changes. `relevant` maps mutant -> call numbers, in order."""
 
-    where: Where
+    where: ModuleLocation
     calls: tuple[Call, ...]
     baseline: tuple[Observed, ...]
     functions: tuple[str, ...]
@@ -48,7 +48,7 @@ class Kill(msgspec.Struct, frozen=True, tag=True):
 class Shrink(msgspec.Struct, frozen=True, tag=True):
     """Make the arguments of failing calls smaller while they fail in the same way."""
 
-    where: Where
+    where: ModuleLocation
     calls: tuple[Call, ...]
     broken: tuple[Expectation, ...]
     seconds: float
@@ -57,7 +57,7 @@ class Shrink(msgspec.Struct, frozen=True, tag=True):
 class Judge(msgspec.Struct, frozen=True, tag=True):
     """Run each test of a file alone, and the file five times in random order."""
 
-    where: Where
+    where: ModuleLocation
     file: str
     names: tuple[str, ...]
     seconds: float
@@ -66,7 +66,7 @@ class Judge(msgspec.Struct, frozen=True, tag=True):
 class Measure(msgspec.Struct, frozen=True, tag=True):
     """Coverage of the target under test files, given as paths."""
 
-    where: Where
+    where: ModuleLocation
     files: tuple[str, ...]
     seconds: float
 
@@ -74,7 +74,7 @@ class Measure(msgspec.Struct, frozen=True, tag=True):
 class ScoreMutants(msgspec.Struct, frozen=True, tag=True):
     """Which of the mutants `only` a test file kills. `plain` files hold tests that need no runner."""
 
-    where: Where
+    where: ModuleLocation
     files: tuple[str, ...]
     plain: bool
     functions: tuple[str, ...]
@@ -89,10 +89,10 @@ Job = Observe | Kill | Shrink | Judge | Measure | ScoreMutants
 
 
 class Killed(msgspec.Struct, frozen=True, tag=True):
-    """One mutant's fate: the numbers of the calls (or -1 for a file) that killed it."""
+    """One mutant and the numbers of the calls (or -1 for a file) that killed it."""
 
     mutant: int
-    by: tuple[int, ...]
+    killers: tuple[int, ...]
 
 
 class Shrunk(msgspec.Struct, frozen=True, tag=True):
@@ -103,12 +103,12 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
 
 
 class Judged(msgspec.Struct, frozen=True, tag=True):
-    """One test's fate; `reason` is empty for a test that passed everything."""
+    """One test's verdict; `reason` is empty for a test that passed everything."""
 
     name: str
     collects: bool
-    alone: bool
-    five: bool
+    passes_alone: bool
+    passes_five_times: bool
     reason: str
     seconds: float
 
@@ -125,10 +125,10 @@ class Failed(msgspec.Struct, frozen=True, tag=True):
     why: str
 
 
-class Seen(msgspec.Struct, frozen=True, tag=True):
+class Observation(msgspec.Struct, frozen=True, tag=True):
     """One observation."""
 
     observed: Observed
 
 
-Answer = Killed | Shrunk | Judged | Measured | Failed | Seen
+Answer = Killed | Shrunk | Judged | Measured | Failed | Observation

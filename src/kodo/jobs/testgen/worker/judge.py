@@ -23,7 +23,7 @@ from kodo.jobs.testgen.worker.observe import install_or_none
 
 _PLAIN = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--assert=plain", "--rootdir=.")
 _ROUNDS = 5
-_STALL = 5.0
+_STALL_SECONDS = 5.0
 
 
 class _Listener:
@@ -66,17 +66,23 @@ def run_judge(job: Judge, module: types.ModuleType) -> Iterator[Judged]:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     importlib.import_module("pytest_randomly")
     alone = {name: _judge_alone(job, name) for name in job.names}
-    fell: dict[str, str] = {}
+    rejected_calls: dict[str, str] = {}
     for round_number in range(_ROUNDS):
         order = ["-p", "pytest_randomly", f"--randomly-seed={round_number + 1}"]
-        skip = [f"--deselect={locate(job.file).name}::{name}" for name, one in alone.items() if not one.alone]
+        skip = [
+            f"--deselect={locate(job.file).name}::{name}"
+            for name, one in alone.items()
+            if not one.passes_alone
+        ]
         heard = _in_child(job.file, [*_PLAIN, *order, *skip], job.seconds * 3 + 30)
         for name, one in alone.items():
-            if one.alone and name not in heard.passed:
-                fell.setdefault(name, heard.failed.get(name, "the file did not run to its end"))
+            if one.passes_alone and name not in heard.passed:
+                rejected_calls.setdefault(name, heard.failed.get(name, "the file did not run to its end"))
     for name, one in alone.items():
-        if one.alone and name in fell:
-            yield Judged(name, True, True, False, f"fails in another order: {fell[name]}", one.seconds)
+        if one.passes_alone and name in rejected_calls:
+            yield Judged(
+                name, True, True, False, f"fails in another order: {rejected_calls[name]}", one.seconds
+            )
         else:
             yield one
 
@@ -93,7 +99,7 @@ def _in_child(file: str, arguments: list[str], silence: float, node: str = "") -
 
 def _judge_alone(job: Judge, name: str) -> Judged:
     started = time.perf_counter()
-    heard = _in_child(job.file, [*_PLAIN, "-p", "no:randomly"], job.seconds + _STALL, name)
+    heard = _in_child(job.file, [*_PLAIN, "-p", "no:randomly"], job.seconds + _STALL_SECONDS, name)
     spent = time.perf_counter() - started
     collects = name in heard.collected
     passes = name in heard.passed
@@ -166,7 +172,7 @@ def _arguments(files: list[str]) -> list[str]:
 
 
 def run_score(job: ScoreMutants) -> Iterator[Killed]:
-    """Run the files against each mutant; -1 in `by` says that they failed, so it is dead."""
+    """Run the files against each mutant; -1 in `killers` says that they failed, so it is killed."""
     started = time.monotonic()
     wanted = frozenset(job.only)
     codes = (
@@ -183,16 +189,16 @@ def run_score(job: ScoreMutants) -> Iterator[Killed]:
 
         def work(send: Send, mutant: Mutant = mutant) -> None:
             if install_or_none(job.where, mutant.tree) is None:
-                send(b"dead")
+                send(b"killed")
             elif job.plain:
-                send(b"dead" if any(not _plain_passes(code, patience) for code in codes) else b"alive")
+                send(b"killed" if any(not _plain_passes(code, patience) for code in codes) else b"survived")
             else:
                 files = _copied(job.files)
-                send(b"dead" if _pytest([*_arguments(files), *files]).failed else b"alive")
+                send(b"killed" if _pytest([*_arguments(files), *files]).failed else b"survived")
 
-        messages, end = forked(work, job.seconds * 2 + _STALL)
-        dead = end == "silent" or (messages == [b"dead"]) or not messages
-        yield Killed(mutant.place.id, (-1,) if dead else ())
+        messages, end = forked(work, job.seconds * 2 + _STALL_SECONDS)
+        killed = end == "silent" or (messages == [b"killed"]) or not messages
+        yield Killed(mutant.place.id, (-1,) if killed else ())
 
 
 def _patience(codes: list[types.CodeType]) -> float:

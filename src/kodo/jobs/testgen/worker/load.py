@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kodo.jobs.testgen.worker.jobs import GIVEN, OWN, Where
+from kodo.jobs.testgen.worker.jobs import GIVEN, OWN, ModuleLocation
 
 LIBRARY = (
     "asyncio",
@@ -45,14 +45,14 @@ def locate(file: str) -> Path:
     return project() / file.removeprefix(OWN)
 
 
-def prepare_path(where: Where) -> None:
+def prepare_path(where: ModuleLocation) -> None:
     """Put the project's folders first on the import path."""
     root = project()
     folders = [str(root / where.import_root), str(root), *(str(root / extra) for extra in where.extra_paths)]
     sys.path[:0] = list(dict.fromkeys(folders))
 
 
-def import_target(where: Where, seconds: float) -> types.ModuleType:
+def import_target(where: ModuleLocation, seconds: float) -> types.ModuleType:
     """Import the module.
 
     Raises:
@@ -71,7 +71,7 @@ def import_target(where: Where, seconds: float) -> types.ModuleType:
     return module
 
 
-def install(where: Where, tree: ast.Module, seconds: float) -> types.ModuleType:
+def install(where: ModuleLocation, tree: ast.Module, seconds: float) -> types.ModuleType:
     """Run a changed tree as the module and put it in the real one's place.
 
     Raises whatever the changed module raises.
@@ -94,14 +94,14 @@ def install(where: Where, tree: ast.Module, seconds: float) -> types.ModuleType:
     return fresh
 
 
-def namespace(where: Where, module: types.ModuleType) -> dict[str, object]:
+def namespace(where: ModuleLocation, module: types.ModuleType) -> dict[str, object]:
     """The names calls may use: parts of the standard library, and what the module itself defines."""
     names: dict[str, object] = {name: importlib.import_module(name) for name in LIBRARY}
     names |= defined(where, module)
     return names
 
 
-def defined(where: Where, module: types.ModuleType) -> dict[str, object]:
+def defined(where: ModuleLocation, module: types.ModuleType) -> dict[str, object]:
     """What the module itself defines, by name."""
     return {name: getattr(module, name) for name in where.defined if hasattr(module, name)}
 

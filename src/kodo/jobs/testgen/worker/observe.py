@@ -12,16 +12,16 @@ from kodo.jobs.testgen.model import Arg, Call, Expectation, Observed
 from kodo.jobs.testgen.mutate import Mutant, mutants
 from kodo.jobs.testgen.worker.call import Arcs, observe
 from kodo.jobs.testgen.worker.fork import Send, forked
-from kodo.jobs.testgen.worker.jobs import Kill, Killed, Observe, Seen, Shrink, Shrunk, Where
+from kodo.jobs.testgen.worker.jobs import Kill, Killed, ModuleLocation, Observation, Observe, Shrink, Shrunk
 from kodo.jobs.testgen.worker.load import TooLong, defined, install, namespace, project
 
-_STALL = 3.0
-_ENOUGH_KILLERS = 6
-_MOST_TIMEOUTS = 4
-_SHRINK_STEPS = 400
+_STALL_SECONDS = 3.0
+_MAX_KILLERS = 6
+_MAX_TIMEOUTS = 4
+_MAX_SHRINK_STEPS = 400
 
 
-def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Seen]:
+def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]:
     """Each function's calls in one child; after a stall or a crash the rest goes on in a new child."""
     names, own = namespace(job.where, module), defined(job.where, module)
     filename = str(project() / job.where.path)
@@ -30,31 +30,33 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Seen]:
         by_function.setdefault(call.function, []).append(call)
     for function, calls in by_function.items():
         left = calls[::-1] if job.backwards else calls
-        standing = job.standing.get(function, ())
+        invariants = job.invariants.get(function, ())
         timeouts = 0
         while left:
-            if timeouts >= _MOST_TIMEOUTS:
+            if timeouts >= _MAX_TIMEOUTS:
                 yield from (
-                    Seen(Observed(call.id, "timeout", "other inputs of this function did not end"))
+                    Observation(Observed(call.id, "timeout", "other inputs of this function did not end"))
                     for call in left
                 )
                 break
 
             def work(
-                send: Send, left: list[Call] = left, standing: tuple[Expectation, ...] = standing
+                send: Send, left: list[Call] = left, invariants: tuple[Expectation, ...] = invariants
             ) -> None:
                 slow = 0
                 for call in left:
                     arcs = Arcs(filename) if job.trace else None
-                    seen = observe(call, names, own, standing if _is_direct(call) else (), job.seconds, arcs)
+                    seen = observe(
+                        call, names, own, invariants if _is_direct(call) else (), job.seconds, arcs
+                    )
                     send(msgspec.json.encode(seen))
                     slow += seen.kind == "timeout"
-                    if slow >= _MOST_TIMEOUTS:
+                    if slow >= _MAX_TIMEOUTS:
                         return
 
-            messages, end = forked(work, job.seconds + _STALL)
+            messages, end = forked(work, job.seconds + _STALL_SECONDS)
             seen = [msgspec.json.decode(message, type=Observed) for message in messages]
-            yield from (Seen(one) for one in seen)
+            yield from (Observation(one) for one in seen)
             timeouts += sum(one.kind == "timeout" for one in seen)
             left = left[len(seen) :]
             if left and end != "done":
@@ -64,7 +66,7 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Seen]:
                     "it did not end" if end == "silent" else "the interpreter died",
                 )
                 timeouts += 1
-                yield Seen(what)
+                yield Observation(what)
                 left = left[1:]
 
 
@@ -102,12 +104,12 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
                 send(b"%d %d" % (number, killed))
                 killers += killed
                 timeouts += seen.kind == "timeout"
-                if killers >= _ENOUGH_KILLERS or timeouts >= 2:
+                if killers >= _MAX_KILLERS or timeouts >= 2:
                     return
 
-        messages, end = forked(work, job.seconds + _STALL)
+        messages, end = forked(work, job.seconds + _STALL_SECONDS)
         if messages[:1] == [b"import"]:
-            yield Killed(mutant.place.id, tuple(relevant[:_ENOUGH_KILLERS]))
+            yield Killed(mutant.place.id, tuple(relevant[:_MAX_KILLERS]))
             continue
         rows = [tuple(map(int, message.split())) for message in messages]
         by = [number for number, killed in rows if killed]
@@ -116,7 +118,7 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
         yield Killed(mutant.place.id, tuple(by))
 
 
-def install_or_none(where: Where, tree: ast.Module) -> types.ModuleType | None:
+def install_or_none(where: ModuleLocation, tree: ast.Module) -> types.ModuleType | None:
     """The mutant in the module's place; None for one that does not even import."""
     try:
         return install(where, tree, 5.0)
@@ -156,7 +158,7 @@ def shrink(call: Call, failing: Callable[[Call], Observed | None]) -> Shrunk:
     if best is None:
         return Shrunk(call, Observed(call.id, "unusable", "the fault did not show again"))
     steps, moved = 0, True
-    while moved and steps < _SHRINK_STEPS:
+    while moved and steps < _MAX_SHRINK_STEPS:
         moved = False
         for smaller in _smaller_calls(call):
             steps += 1
@@ -164,7 +166,7 @@ def shrink(call: Call, failing: Callable[[Call], Observed | None]) -> Shrunk:
             if seen is not None:
                 call, best, moved = smaller, seen, True
                 break
-            if steps >= _SHRINK_STEPS:
+            if steps >= _MAX_SHRINK_STEPS:
                 break
     return Shrunk(call, best)
 

@@ -8,9 +8,9 @@ from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply, refusal
 from kodo.jobs import testgen as job
 from kodo.jobs.sandbox import Sandbox
-from kodo.jobs.testgen import Options, cases, slots
+from kodo.jobs.testgen import Options, argument_schema, cases
 from kodo.jobs.testgen.model import TestReport
-from kodo.jobs.testgen.shapes import Shape
+from kodo.jobs.testgen.param_types import ParamType
 from kodo.jobs.testgen.target import load
 
 # The branch for 77123 is found by nobody who does not read the code; no constant stands in it.
@@ -174,19 +174,19 @@ def test_an_answer_that_is_no_json_is_one_problem(target):
 
 
 @pytest.mark.parametrize(
-    ("shape", "value", "source"),
+    ("type_", "value", "source"),
     [
-        (Shape("int"), 3, "3"), (Shape("float"), 3, "3.0"), (Shape("str"), "a'b", '"a\'b"'), (Shape("tuple", (Shape("int"),)), [1], "(1,)"),
-        (Shape("set", (Shape("int"),)), [], "set()"), (Shape("set", (Shape("int"),)), [1], "{1}"), (Shape("decimal"), 2.5, "decimal.Decimal('2.5')"),
+        (ParamType("int"), 3, "3"), (ParamType("float"), 3, "3.0"), (ParamType("str"), "a'b", '"a\'b"'), (ParamType("tuple", (ParamType("int"),)), [1], "(1,)"),
+        (ParamType("set", (ParamType("int"),)), [], "set()"), (ParamType("set", (ParamType("int"),)), [1], "{1}"), (ParamType("decimal"), 2.5, "decimal.Decimal('2.5')"),
     ],
 )  # fmt: skip
-def test_a_json_value_becomes_source_of_the_shape(shape, value, source):
-    """What JSON cannot tell apart is told by the parameter's shape."""
-    assert slots.schema(shape) is not None
-    assert slots.source(value, shape) == source
+def test_a_json_value_becomes_source_of_the_type(type_, value, source):
+    """What JSON cannot tell apart is told by the parameter's type."""
+    assert argument_schema.schema(type_) is not None
+    assert argument_schema.source(value, type_) == source
 
 
 def test_what_json_cannot_hold_has_no_slot():
     """A function with such a parameter is not asked about."""
-    assert slots.schema(Shape("callable")) is None
-    assert slots.schema(Shape("list", (Shape("date"),))) is None
+    assert argument_schema.schema(ParamType("callable")) is None
+    assert argument_schema.schema(ParamType("list", (ParamType("date"),))) is None

@@ -8,23 +8,23 @@ import ast
 from collections.abc import Iterator
 
 from kodo.jobs.testgen import render
-from kodo.jobs.testgen.model import Call, Expectation, Framework, Observed, Suspect
-from kodo.jobs.testgen.pipeline import Pipeline, Tried
+from kodo.jobs.testgen.model import Call, Expectation, Framework, Observed, SuspectedBug
+from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.target import Function
 from kodo.jobs.testgen.worker.jobs import Shrink, Shrunk
 
 # Errors that a call with arguments of the annotated types has no business to end in, unless documented.
-_SLIPS = frozenset({"TypeError", "AttributeError", "NameError", "UnboundLocalError"})
+_UNEXPECTED_ERRORS = frozenset({"TypeError", "AttributeError", "NameError", "UnboundLocalError"})
 _SHRINK_SECONDS = 1.0
 
 
-def find(pipeline: Pipeline, tried: Tried) -> tuple[Suspect, ...]:
+def find(pipeline: Pipeline, trials: Trials) -> tuple[SuspectedBug, ...]:
     """The suspects among the calls that were tried."""
     functions = {one.qualname: one for one in pipeline.functions}
-    stated = list(_stated(tried))
-    broken = list(_broken(tried, pipeline.standing, functions))
+    stated = list(_stated(trials))
+    broken = list(_broken(trials, pipeline.invariants, functions))
     out = [
-        _suspect(functions[call.function], call, expect, seen, "", pipeline.options.framework)
+        _suspected_bug(functions[call.function], call, expect, seen, "", pipeline.options.framework)
         for call, expect, seen in stated
     ]
     if broken:
@@ -44,24 +44,24 @@ def find(pipeline: Pipeline, tried: Tried) -> tuple[Suspect, ...]:
             before = render.fill(call.expression, call)
             shrunk_from = before if before != render.fill(now.expression, now) else ""
             out.append(
-                _suspect(
+                _suspected_bug(
                     functions[call.function], now, expect, observed, shrunk_from, pipeline.options.framework
                 )
             )
     return tuple(out)
 
 
-def pinned(pipeline: Pipeline, tried: Tried) -> dict[int, str]:
+def find_pinned(pipeline: Pipeline, trials: Trials) -> dict[int, str]:
     """The calls that must not become characterisation tests, because they would pin down a suspect: number -> reason.
 
     Those that failed an expectation, those that make the same call, and all that end in the same slip.
     """
     functions = {one.qualname: one for one in pipeline.functions}
-    failing = {_key(call) for call, _, _ in _failures(tried)}
+    failing = {_key(call) for call, _, _ in _failures(trials)}
     out: dict[int, str] = {}
-    for call in tried.usable:
-        seen = tried.seen[call.id]
-        slip = seen.kind == "raises" and _is_slip(call, seen, functions[call.function])
+    for call in trials.usable:
+        seen = trials.seen[call.id]
+        slip = seen.kind == "raises" and _is_unexpected_error(call, seen, functions[call.function])
         if seen.broken or slip or _key(call) in failing:
             out[call.id] = "this may be a bug: it is reported, not turned into a test"
     return out
@@ -71,35 +71,35 @@ def _key(call: Call) -> tuple[object, ...]:
     return call.function, call.setup, render.fill(call.expression, call)
 
 
-def _failures(tried: Tried) -> Iterator[tuple[Call, Expectation, Observed]]:
+def _failures(trials: Trials) -> Iterator[tuple[Call, Expectation, Observed]]:
     """Every call that failed what is documented for it, but those that do something else each time."""
-    for call in tried.calls:
-        seen = tried.seen.get(call.id)
-        flaky = "not deterministic" in tried.fell.get(call.id, "")
+    for call in trials.calls:
+        seen = trials.seen.get(call.id)
+        flaky = "not deterministic" in trials.rejected.get(call.id, "")
         if call.expect is None or call.expect.basis == "code" or seen is None or flaky:
             continue
         if seen.meets is False:
             yield call, call.expect, seen
 
 
-def _stated(tried: Tried) -> Iterator[tuple[Call, Expectation, Observed]]:
+def _stated(trials: Trials) -> Iterator[tuple[Call, Expectation, Observed]]:
     """The first, which is the smallest, failing call of each example and each stated condition."""
     done: set[tuple[str, str]] = set()
-    for call, expect, seen in _failures(tried):
+    for call, expect, seen in _failures(trials):
         if (call.function, expect.quote) not in done:
             done.add((call.function, expect.quote))
             yield call, expect, seen
 
 
 def _broken(
-    tried: Tried, standing: dict[str, tuple[Expectation, ...]], functions: dict[str, Function]
+    trials: Trials, invariants: dict[str, tuple[Expectation, ...]], functions: dict[str, Function]
 ) -> Iterator[tuple[Call, Expectation, Observed]]:
     """The shortest call that breaks each standing expectation, and each slip of a fully annotated function."""
     best: dict[tuple[str, str, str], tuple[Call, Expectation, Observed]] = {}
-    for call in tried.usable:
-        seen = tried.seen[call.id]
-        failing = [standing[call.function][at] for at in seen.broken]
-        if seen.kind == "raises" and _is_slip(call, seen, functions[call.function]):
+    for call in trials.usable:
+        seen = trials.seen[call.id]
+        failing = [invariants[call.function][at] for at in seen.broken]
+        if seen.kind == "raises" and _is_unexpected_error(call, seen, functions[call.function]):
             failing.append(Expectation("raises", seen.text, "types", _signature(functions[call.function])))
         for expect in failing:
             key = (call.function, expect.kind, expect.quote)
@@ -108,18 +108,18 @@ def _broken(
     yield from best.values()
 
 
-def _is_slip(call: Call, seen: Observed, function: Function) -> bool:
+def _is_unexpected_error(call: Call, seen: Observed, function: Function) -> bool:
     """Whether a type-correct call ended in an error that only a slip explains."""
-    if seen.text not in _SLIPS or not seen.raised_in_target or call.setup or function.owner:
+    if seen.text not in _UNEXPECTED_ERRORS or not seen.raised_in_target or call.setup or function.owner:
         return False
-    if not function.params or not all(one.typed and one.shape.kind != "any" for one in function.params):
+    if not function.params or not all(one.typed and one.type.kind != "any" for one in function.params):
         return False
     says_so = seen.text in function.doc or any(
         isinstance(node, ast.Raise) and node.exc is not None and seen.text in ast.unparse(node.exc)
         for node in ast.walk(function.node)
     )
     exotic = any("float('" in arg.source or "lambda" in arg.source for arg in call.args)
-    mixed = any("any" in repr(one.shape) or "callable" in repr(one.shape) for one in function.params)
+    mixed = any("any" in repr(one.type) or "callable" in repr(one.type) for one in function.params)
     return not (says_so or exotic or mixed) and call.origin not in ("model",)
 
 
@@ -133,14 +133,14 @@ def _size(call: Call) -> int:
     return sum(len(arg.source) for arg in call.args) + 20 * len(call.setup)
 
 
-def _suspect(
+def _suspected_bug(
     function: Function,
     call: Call,
     expect: Expectation,
     seen: Observed,
     shrunk_from: str,
     framework: Framework,
-) -> Suspect:
+) -> SuspectedBug:
     slip = expect.kind == "raises" and expect.basis == "types"
     if slip:
         lines = [*call.setup, f"{render.fill(call.expression, call)}  # ends in {expect.text}"]
@@ -158,7 +158,7 @@ def _suspect(
         else seen.text or "; ".join(f"{key} = {value}" for key, value in seen.after.items())
     )
     shown = "; ".join([*call.setup, render.fill(call.expression, call)])
-    return Suspect(
+    return SuspectedBug(
         function.qualname,
         function.line,
         expect.basis,

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kodo.jobs.testgen.model import Expectation
-from kodo.jobs.testgen.shapes import Shape
+from kodo.jobs.testgen.param_types import ParamType
 from kodo.jobs.testgen.target import Function, Param
 
 _SIZED = frozenset({"list", "set", "frozenset", "tuple", "dict", "str", "bytes", "deque"})
@@ -35,7 +35,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Contract:
     """Parameter values under which `expect` must be seen; `given` empty means for every call."""
 
     given: dict[str, tuple[str, ...]]
@@ -158,10 +158,10 @@ def _leading_literal(text: str) -> str | None:
     return None
 
 
-def claims(function: Function, siblings: frozenset[str]) -> list[Claim]:
+def read_contracts(function: Function, siblings: frozenset[str]) -> list[Contract]:
     """What the docstring says of results, errors and properties of a function."""
     doc = re.sub(r"(?m)^\s*(>>>|\.\.\.).*$", "", function.doc)
-    out: list[Claim] = []
+    out: list[Contract] = []
     for sentence in _sentences(doc):
         plain = sentence.replace("`", "")
         out += _errors(plain, sentence, function)
@@ -202,17 +202,17 @@ def _sentences(doc: str) -> list[str]:
     return [part for part in out if part]
 
 
-def _errors(plain: str, quote: str, function: Function) -> list[Claim]:
-    out: list[Claim] = []
+def _errors(plain: str, quote: str, function: Function) -> list[Contract]:
+    out: list[Contract] = []
     form = r"\b[Rr]aises?\s+(?:an?\s+)?(\w*(?:Error|Exception|StopIteration))\b\s*(?:if|when|for|on|:)?\s*(?:if|when)?\s*(.*)"
     for found in re.finditer(form, plain):
         expect = Expectation("raises", found.group(1), "docstring", quote)
-        out += [Claim(given, expect) for given in _condition(found.group(2), function)]
+        out += [Contract(given, expect) for given in _condition(found.group(2), function)]
     return out
 
 
-def _results(plain: str, quote: str, function: Function) -> list[Claim]:
-    out: list[Claim] = []
+def _results(plain: str, quote: str, function: Function) -> list[Contract]:
+    out: list[Contract] = []
     literal = rf"(None|True|False|{_NUMBER}|zero|an empty (?:list|string|dict|dictionary|tuple|set)|''|\"\"|\[\]|'[^']*'|\"[^\"]*\")"
     for found in re.finditer(rf"{literal}\s+(?:if|when|for)\s+(.+)", plain):
         before = plain[: found.start()].lower()
@@ -220,7 +220,7 @@ def _results(plain: str, quote: str, function: Function) -> list[Claim]:
             continue
         expect = Expectation("value", _literal(found.group(1)), "docstring", quote)
         condition = re.split(r",| else\b| otherwise\b| or (?=None|True|False|\d)", found.group(2))[0]
-        out += [Claim(given, expect) for given in _condition(condition, function)]
+        out += [Contract(given, expect) for given in _condition(condition, function)]
     return out
 
 
@@ -264,19 +264,19 @@ def _pair(text: str, params: dict[str, Param]) -> dict[str, tuple[str, ...]] | N
     more, less = params[found.group(1)], params[found.group(3)]
     if found.group(2) in ("less than", "below", "smaller than", "<"):
         more, less = less, more
-    if not {more.shape.kind, less.shape.kind} <= {"int", "float", "any"}:
+    if not {more.type.kind, less.type.kind} <= {"int", "float", "any"}:
         return None
     return {more.name: ("9", "3"), less.name: ("2", "2")}
 
 
 def _satisfying(text: str, param: Param | None, function: Function) -> tuple[Param, tuple[str, ...]] | None:
-    numbers = [one for one in function.params if one.shape.kind in ("int", "float")]
-    sized = [one for one in function.params if one.shape.kind in _SIZED]
+    numbers = [one for one in function.params if one.type.kind in ("int", "float")]
+    sized = [one for one in function.params if one.type.kind in _SIZED]
 
     def subject(candidates: list[Param]) -> Param | None:
         return param if param is not None else candidates[0] if len(candidates) == 1 else None
 
-    is_float = bool((one := subject(numbers)) and one.shape.kind == "float")
+    is_float = bool((one := subject(numbers)) and one.type.kind == "float")
     compare = re.search(
         rf"(<=|>=|<|>|is not|less than or equal to|greater than or equal to|less than|greater than|below|above|exceeds|at least|at most)\s*({_NUMBER}|zero|one|two)\b",
         text,
@@ -287,7 +287,7 @@ def _satisfying(text: str, param: Param | None, function: Function) -> tuple[Par
         and compare.group(1) != "is not"
         and not negated
         and one is not None
-        and one.shape.kind in ("int", "float")
+        and one.type.kind in ("int", "float")
     ):
         limit = float(_WORDS.get(compare.group(2), compare.group(2)))
         return one, tuple(_numbers(compare.group(1), limit, is_float=is_float))
@@ -310,14 +310,14 @@ def _satisfying(text: str, param: Param | None, function: Function) -> tuple[Par
     if re.search(r"\b(?:is|are|equals|==|by)\s+(?:zero|0)\b|^zero$|^0$", text) and one is not None:
         return one, ("0.0",) if is_float else ("0",)
     if re.search(r"\bempty\b", text) and (holder := subject(sized)) is not None:
-        return holder, (_empty(holder.shape),)
+        return holder, (_empty(holder.type),)
     if (
         param is not None
         and re.fullmatch(rf"(?:the )?{param.name.lower()} is none", text)
-        and param.shape.nullable
+        and param.type.nullable
     ):
         return param, ("None",)
-    if param is not None and param.shape.kind == "int" and (found := re.search(r"\bis (odd|even)\b", text)):
+    if param is not None and param.type.kind == "int" and (found := re.search(r"\bis (odd|even)\b", text)):
         return param, ("1", "7") if found.group(1) == "odd" else ("0", "8")
     return None
 
@@ -337,12 +337,12 @@ def _numbers(sign: str, limit: float, *, is_float: bool) -> list[str]:
     return [repr(value if is_float else int(value)) for value in values]
 
 
-def _empty(shape: Shape) -> str:
+def _empty(type_: ParamType) -> str:
     return {"str": "''", "bytes": "b''", "dict": "{}", "set": "set()", "frozenset": "frozenset()", "tuple": "()",
-            "deque": "collections.deque([])"}.get(shape.kind, "[]")  # fmt: skip
+            "deque": "collections.deque([])"}.get(type_.kind, "[]")  # fmt: skip
 
 
-def _properties(plain: str, quote: str, function: Function, siblings: frozenset[str]) -> list[Claim]:
+def _properties(plain: str, quote: str, function: Function, siblings: frozenset[str]) -> list[Contract]:
     """Statements about every result; only of functions that return something."""
     text = plain.lower()
     out: list[str] = []
@@ -351,7 +351,7 @@ def _properties(plain: str, quote: str, function: Function, siblings: frozenset[
     about_result = bool(
         re.search(r"\breturn|\bresult|\balways\b|\bvalue\b", text)
     ) or plain == function.doc.splitlines()[0].strip(" .")
-    sized = first is not None and first.shape.kind in _SIZED
+    sized = first is not None and first.type.kind in _SIZED
     if about_result and (
         found := re.search(
             rf"(?:always |is |lies |score |value |result |a number )(?:is |lies )?(?:between|from|in the range) ({_NUMBER}|\w+) (?:and|to) ({_NUMBER}|\w+)",
@@ -407,7 +407,7 @@ def _properties(plain: str, quote: str, function: Function, siblings: frozenset[
             )
     if len(function.params) == 1:
         out += _round_trips(plain, siblings)
-    return [Claim({}, Expectation("property", one, "docstring", quote)) for one in out if one]
+    return [Contract({}, Expectation("property", one, "docstring", quote)) for one in out if one]
 
 
 def _round_trips(plain: str, siblings: frozenset[str]) -> list[str]:

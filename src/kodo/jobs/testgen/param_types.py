@@ -1,7 +1,7 @@
 """What kind of value a parameter takes: read from annotations, defaults, use in the body, and names.
 
-A Shape is a small algebra over the built-in types and the target's own classes. Knows nothing of how
-values are made from shapes (`values.py`) or checked against them (`worker/conform.py`).
+ParamType is a small algebra over the built-in types and the target's own classes. Knows nothing of how
+values are made from types (`values.py`) or checked against them (`worker/conform.py`).
 """
 
 import ast
@@ -59,7 +59,7 @@ _STR_METHODS = frozenset(
 )
 _DICT_METHODS = frozenset({"items", "keys", "values", "get", "setdefault"})
 _LIST_METHODS = frozenset({"append", "extend", "sort", "insert", "reverse"})
-_EATS_ITERABLE = frozenset(
+_ITERABLE_CONSUMERS = frozenset(
     {
         "len",
         "sum",
@@ -76,7 +76,7 @@ _EATS_ITERABLE = frozenset(
         "iter",
     }
 )
-_HINTS = {
+_NAME_HINTS = {
     "str": [
         "text",
         "s",
@@ -150,11 +150,11 @@ _HINTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ParamType:
     """`kind` names the type, `args` its parameters; `text` is a class name or a literal's source."""
 
     kind: str
-    args: tuple["Shape", ...] = ()
+    args: tuple["ParamType", ...] = ()
     text: str = ""
 
     @property
@@ -165,22 +165,22 @@ class Shape:
         )
 
 
-ANY = Shape("any")
+ANY = ParamType("any")
 
 
-def from_annotation(node: ast.expr | None, classes: frozenset[str], depth: int = 0) -> Shape | None:
-    """The shape an annotation means; None for none, or one this algebra does not know."""
+def from_annotation(node: ast.expr | None, classes: frozenset[str], depth: int = 0) -> ParamType | None:
+    """The type an annotation means; None without an annotation or for one outside this algebra."""
     if node is None or depth > 6:
         return None
     if isinstance(node, ast.Constant):
         if node.value is None:
-            return Shape("none")
+            return ParamType("none")
         if isinstance(node.value, str):
             try:
                 return from_annotation(ast.parse(node.value, mode="eval").body, classes, depth + 1)
             except SyntaxError:
                 return None
-        return Shape("any") if node.value is Ellipsis else None
+        return ParamType("any") if node.value is Ellipsis else None
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
         return _union([node.left, node.right], classes, depth)
     if isinstance(node, ast.Subscript):
@@ -189,49 +189,49 @@ def from_annotation(node: ast.expr | None, classes: frozenset[str], depth: int =
     if name is None:
         return None
     if name in classes:
-        return Shape("class", text=name)
+        return ParamType("class", text=name)
     if name in _NAMES:
-        return Shape(_NAMES[name])
+        return ParamType(_NAMES[name])
     if name in _CONTAINERS:
         kind = _CONTAINERS[name]
-        return Shape(kind, (ANY, ANY) if kind == "dict" else (ANY,)) if kind != "any" else ANY
+        return ParamType(kind, (ANY, ANY) if kind == "dict" else (ANY,)) if kind != "any" else ANY
     if len(name) <= 2 and name.isupper():  # a type variable, as T or KT
-        return Shape("int")
+        return ParamType("int")
     return None
 
 
-def _union(nodes: list[ast.expr], classes: frozenset[str], depth: int) -> Shape | None:
+def _union(nodes: list[ast.expr], classes: frozenset[str], depth: int) -> ParamType | None:
     parts = [from_annotation(node, classes, depth + 1) for node in nodes]
     if any(part is None for part in parts):
         return None
     flat = [inner for part in parts if part for inner in (part.args if part.kind == "union" else (part,))]
-    return Shape("union", tuple(flat))
+    return ParamType("union", tuple(flat))
 
 
-def _generic(node: ast.Subscript, classes: frozenset[str], depth: int) -> Shape | None:
+def _generic(node: ast.Subscript, classes: frozenset[str], depth: int) -> ParamType | None:
     name = _last_name(node.value)
     kind = _CONTAINERS.get(name or "")
     inner = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
     if kind is None:
-        return Shape("class", text=name) if name in classes else None
+        return ParamType("class", text=name) if name in classes else None
     if kind == "literal":
-        return Shape("union", tuple(Shape("literal", text=ast.unparse(item)) for item in inner))
+        return ParamType("union", tuple(ParamType("literal", text=ast.unparse(item)) for item in inner))
     if kind == "annotated":
         return from_annotation(inner[0], classes, depth + 1)
     if kind in ("optional", "union"):
         nodes = [*inner, ast.Constant(None)] if kind == "optional" else inner
         return _union(nodes, classes, depth)
     if kind in ("callable", "any"):
-        return Shape(kind)
+        return ParamType(kind)
     variadic = kind == "tuple" and isinstance(inner[-1], ast.Constant) and inner[-1].value is Ellipsis
     parts = [from_annotation(item, classes, depth + 1) or ANY for item in (inner[:1] if variadic else inner)]
     if kind == "tuple" and not variadic:
-        return Shape("record", tuple(parts))
+        return ParamType("record", tuple(parts))
     if name == "Counter":
-        parts.append(Shape("int"))
+        parts.append(ParamType("int"))
     if kind == "dict" and len(parts) < 2:
         parts.append(ANY)
-    return Shape(kind, tuple(parts[: 2 if kind == "dict" else 1]))
+    return ParamType(kind, tuple(parts[: 2 if kind == "dict" else 1]))
 
 
 def _last_name(node: ast.expr) -> str | None:
@@ -240,68 +240,68 @@ def _last_name(node: ast.expr) -> str | None:
     return node.attr if isinstance(node, ast.Attribute) else None
 
 
-def from_value(node: ast.expr) -> Shape | None:
-    """The shape of a literal in the source: a default, or an argument in an example."""
+def from_value(node: ast.expr) -> ParamType | None:
+    """The type of a literal in the source: a default, or an argument in an example."""
     if isinstance(node, ast.UnaryOp):
         return from_value(node.operand)
     if isinstance(node, ast.Constant):
         if node.value is None:
             return None
         return (
-            Shape(type(node.value).__name__)
+            ParamType(type(node.value).__name__)
             if type(node.value) in (int, float, bool, str, bytes, complex)
             else None
         )
     if isinstance(node, ast.List | ast.Set):
         inner = from_value(node.elts[0]) if node.elts else None
-        return Shape("list" if isinstance(node, ast.List) else "set", (inner or ANY,))
+        return ParamType("list" if isinstance(node, ast.List) else "set", (inner or ANY,))
     if isinstance(node, ast.Tuple):
-        return Shape("record", tuple(from_value(item) or ANY for item in node.elts))
+        return ParamType("record", tuple(from_value(item) or ANY for item in node.elts))
     if isinstance(node, ast.Dict):
         key = from_value(node.keys[0]) if node.keys and node.keys[0] else None
         value = from_value(node.values[0]) if node.values else None
-        return Shape("dict", (key or Shape("str"), value or ANY))
+        return ParamType("dict", (key or ParamType("str"), value or ANY))
     return None
 
 
-def from_use(name: str, body: list[ast.stmt]) -> Shape | None:
+def from_use(name: str, body: list[ast.stmt]) -> ParamType | None:
     """What the body does with a parameter says what it is; the first clear sign counts."""
     for node in (inner for statement in body for inner in ast.walk(statement)):
-        found = _sign(name, node)
+        found = _type_of_use(name, node)
         if found is not None:
             return found
     return None
 
 
-def _sign(name: str, node: ast.AST) -> Shape | None:
+def _type_of_use(name: str, node: ast.AST) -> ParamType | None:
     def is_it(expr: ast.AST | None) -> bool:
         return isinstance(expr, ast.Name) and expr.id == name
 
     if isinstance(node, ast.Call):
         if isinstance(node.func, ast.Attribute) and is_it(node.func.value):
             if node.func.attr in _STR_METHODS:
-                return Shape("str")
+                return ParamType("str")
             if node.func.attr in _DICT_METHODS:
-                return Shape("dict", (Shape("str"), Shape("int")))
+                return ParamType("dict", (ParamType("str"), ParamType("int")))
             if node.func.attr in _LIST_METHODS:
-                return Shape("list", (Shape("int"),))
+                return ParamType("list", (ParamType("int"),))
         if isinstance(node.func, ast.Name) and node.args and is_it(node.args[0]):
             if node.func.id == "range":
-                return Shape("int")
-            if node.func.id in _EATS_ITERABLE and not _likely_text(name):
-                return Shape("list", (Shape("int"),))
+                return ParamType("int")
+            if node.func.id in _ITERABLE_CONSUMERS and not _likely_text(name):
+                return ParamType("list", (ParamType("int"),))
     if isinstance(node, ast.For | ast.comprehension) and is_it(node.iter):
-        return Shape("str") if _likely_text(name) else Shape("list", (Shape("int"),))
+        return ParamType("str") if _likely_text(name) else ParamType("list", (ParamType("int"),))
     if isinstance(node, ast.Compare) and is_it(node.left):
         for other in node.comparators:
             if isinstance(other, ast.Constant) and type(other.value) in (int, float, str):
-                return Shape(type(other.value).__name__)
+                return ParamType(type(other.value).__name__)
     if isinstance(node, ast.BinOp) and (is_it(node.left) or is_it(node.right)):
         other = node.right if is_it(node.left) else node.left
         if isinstance(other, ast.Constant) and type(other.value) in (int, float, str):
-            return Shape(type(other.value).__name__)
+            return ParamType(type(other.value).__name__)
         if isinstance(node.op, ast.Mod | ast.FloorDiv | ast.Sub | ast.Pow):
-            return Shape("int")
+            return ParamType("int")
     return None
 
 
@@ -309,14 +309,16 @@ def _likely_text(name: str) -> bool:
     return from_name(name).kind == "str"
 
 
-def from_name(name: str) -> Shape:
+def from_name(name: str) -> ParamType:
     """A last guess from the parameter's name; `any` where it says nothing."""
     lower = name.lower().strip("_")
-    for kind, names in _HINTS.items():
+    for kind, names in _NAME_HINTS.items():
         if lower in names or any(len(hint) > 2 and lower.endswith("_" + hint) for hint in names):
             if kind == "list":
-                return Shape("list", (Shape("int"),))
-            return Shape("dict", (Shape("str"), Shape("int"))) if kind == "dict" else Shape(kind)
+                return ParamType("list", (ParamType("int"),))
+            return (
+                ParamType("dict", (ParamType("str"), ParamType("int"))) if kind == "dict" else ParamType(kind)
+            )
     if lower.startswith(("is_", "has_", "use_", "allow_")):
-        return Shape("bool")
-    return Shape("list", (Shape("str"),)) if lower in ("words", "lines", "names") else ANY
+        return ParamType("bool")
+    return ParamType("list", (ParamType("str"),)) if lower in ("words", "lines", "names") else ANY

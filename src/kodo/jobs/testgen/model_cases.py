@@ -1,4 +1,4 @@
-"""The model's part, after everything else: cases for mutants that live and lines that did not run.
+"""The model's part, after everything else: cases for mutants that survived and lines that did not run.
 
 A small model only fills the arguments of a call, each held to its type by a JSON schema; what the call
 must return is then read off the code. A capable model writes whole cases with what they rest on. Either
@@ -18,17 +18,17 @@ from typing import Any
 from kodo.client.answer import Answer
 from kodo.client.errors import KodoError
 from kodo.client.session import Session
-from kodo.jobs.testgen import render, slots
-from kodo.jobs.testgen.candidates import Maker
+from kodo.jobs.testgen import argument_schema, render
+from kodo.jobs.testgen.candidates import CandidateGenerator
 from kodo.jobs.testgen.cases import SCHEMA, Case, calls, read
 from kodo.jobs.testgen.model import Call, Options
-from kodo.jobs.testgen.pipeline import Pipeline, Tried
+from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.select import Arc, Chosen
 from kodo.jobs.testgen.target import Function
 from kodo.jobs.testgen.worker.load import LIBRARY
 
-_AT_ONCE = 4
-_MOST_FUNCTIONS = 12
+_MAX_CONCURRENT = 4
+_MAX_FUNCTIONS = 12
 _SMALL_TOKENS, _CAPABLE_TOKENS = 160, 2000
 _CASES = 8
 Request = tuple[str | Sequence[Mapping[str, Any]], Mapping[str, Any], int]
@@ -36,27 +36,33 @@ Request = tuple[str | Sequence[Mapping[str, Any]], Mapping[str, Any], int]
 
 
 @dataclass(frozen=True, slots=True)
-class TopUp:
+class ModelCases:
     """What the model added; `notes` say what went wrong on the way, one line each."""
 
-    tried: Tried
+    trials: Trials
     chosen: tuple[Chosen, ...]
     model: str
     notes: tuple[str, ...]
 
 
-class _Asking:
+class _CaseRequests:
     """Asks for the cases of each function that has something left, and keeps the model's name and the errors."""
 
     def __init__(
         self,
         pipeline: Pipeline,
         session: Session,
-        maker: Maker,
+        generator: CandidateGenerator,
         left: Mapping[str, list[str]],
-        had: Sequence[Call],
+        kept_calls: Sequence[Call],
     ) -> None:
-        self.pipeline, self.session, self.maker, self.left, self.had = pipeline, session, maker, left, had
+        self.pipeline, self.session, self.generator, self.left, self.kept_calls = (
+            pipeline,
+            session,
+            generator,
+            left,
+            kept_calls,
+        )
         self.model = ""
         self.error = ""
 
@@ -82,7 +88,7 @@ class _Asking:
                 self.error = f"the model was not asked to the end: {error}"
                 return None
 
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
+        with ThreadPoolExecutor(_MAX_CONCURRENT) as pool:
             answers = list(pool.map(one, requests))
         self.model = next((answer.model for answer in answers if answer), self.model)
         return answers
@@ -92,7 +98,7 @@ class _Asking:
         params = [param for param in function.params if not param.variadic]
         if not params:
             return []
-        fields = {param.name: slots.schema(param.shape) for param in params}
+        fields = {param.name: argument_schema.schema(param.type) for param in params}
         if any(field is None for field in fields.values()):
             return []
         schema = {
@@ -104,8 +110,8 @@ class _Asking:
         for answer in answers:
             values = _object(answer.text) if answer else None
             if values is not None and set(values) == set(fields):
-                rows.append(tuple(slots.source(values[param.name], param.shape) for param in params))
-        return self.maker.from_arguments(function, dict.fromkeys(rows))
+                rows.append(tuple(argument_schema.source(values[param.name], param.type) for param in params))
+        return self.generator.from_arguments(function, dict.fromkeys(rows))
 
     def capable(self, function: Function) -> list[Call]:
         """Whole cases, best of N; those that cannot be read go back with the reason, for a few turns."""
@@ -115,7 +121,7 @@ class _Asking:
             source=_source(function),
             names=", ".join(sorted({*module.defined, *LIBRARY})),
             calls=self._calls(function, 8),
-            living="\n".join(self.left[function.qualname][:12]) or "(nothing known)",
+            survived="\n".join(self.left[function.qualname][:12]) or "(nothing known)",
             count=str(_CASES),
         )
         cases: list[Case] = []
@@ -142,39 +148,48 @@ class _Asking:
             talks = again
             if not talks:
                 break
-        return self.maker.from_cases(calls(cases, function))
+        return self.generator.from_cases(calls(cases, function))
 
     def _calls(self, function: Function, count: int) -> str:
         shown = [
-            render.fill(call.expression, call) for call in self.had if call.function == function.qualname
+            render.fill(call.expression, call)
+            for call in self.kept_calls
+            if call.function == function.qualname
         ]
         return "\n".join(shown[:count]) or "(none)"
 
 
-def top_up(
-    pipeline: Pipeline, session: Session, maker: Maker, chosen: Sequence[Chosen], tried: Tried
-) -> TopUp:
+def request_cases(
+    pipeline: Pipeline,
+    session: Session,
+    generator: CandidateGenerator,
+    chosen: Sequence[Chosen],
+    trials: Trials,
+) -> ModelCases:
     """Ask the model for what is left, and choose among its calls as among all others.
 
     An error of the client ends the asking, not the job: what came until then is used and a note says so.
     """
-    covered: frozenset[Arc] = frozenset(arc for one in chosen for arc in tried.seen[one.call.id].arcs)
-    dead = frozenset(mutant for one in chosen for mutant in one.kills)
-    left = _left(pipeline, covered, dead)
-    asking = _Asking(pipeline, session, maker, left, [one.call for one in chosen])
-    wanted = [one for one in pipeline.functions if one.qualname in left][:_MOST_FUNCTIONS]
+    covered: frozenset[Arc] = frozenset(arc for one in chosen for arc in trials.seen[one.call.id].arcs)
+    killed = frozenset(mutant for one in chosen for mutant in one.kills)
+    left = _uncovered(pipeline, covered, killed)
+    asking = _CaseRequests(pipeline, session, generator, left, [one.call for one in chosen])
+    wanted = [one for one in pipeline.functions if one.qualname in left][:_MAX_FUNCTIONS]
     ask = asking.capable if pipeline.options.model_size == "capable" else asking.small
     proposed = [call for function in wanted for call in (ask(function) if pipeline.options.samples else [])]
     notes = (asking.error,) if asking.error else ()
     name = asking.model or session.settings.model or "none"
     again = pipeline.attempt(proposed)
     again = again.without(
-        {number: reason for number, reason in _unfounded(again).items() if number not in again.fell}
+        {number: reason for number, reason in _unfounded(again).items() if number not in again.rejected}
     )
     more = pipeline.choose(
-        again, pipeline.kills(again, only=frozenset(one.id for one in pipeline.places) - dead), covered, dead
+        again,
+        pipeline.kills(again, only=frozenset(one.id for one in pipeline.places) - killed),
+        covered,
+        killed,
     )
-    return TopUp(again, tuple(more), name, notes)
+    return ModelCases(again, tuple(more), name, notes)
 
 
 def bound(functions: Sequence[Function], options: Options) -> tuple[int, int]:
@@ -182,7 +197,7 @@ def bound(functions: Sequence[Function], options: Options) -> tuple[int, int]:
     capable = options.model_size == "capable"
     turns, out = (options.repairs + 1, _CAPABLE_TOKENS) if capable else (1, _SMALL_TOKENS)
     requests = tokens = 0
-    longest = sorted((len(_source(one).encode()) for one in functions), reverse=True)[:_MOST_FUNCTIONS]
+    longest = sorted((len(_source(one).encode()) for one in functions), reverse=True)[:_MAX_FUNCTIONS]
     for source in longest:
         for turn in range(turns):
             requests += options.samples
@@ -190,12 +205,12 @@ def bound(functions: Sequence[Function], options: Options) -> tuple[int, int]:
     return requests, tokens
 
 
-def _left(pipeline: Pipeline, covered: frozenset[Arc], dead: frozenset[int]) -> dict[str, list[str]]:
+def _uncovered(pipeline: Pipeline, covered: frozenset[Arc], killed: frozenset[int]) -> dict[str, list[str]]:
     """Function -> what its tests do not see yet, in words; functions where nothing is left are left out."""
     ran = {line for arc in covered for line in arc}
     out: dict[str, list[str]] = {}
     for place in pipeline.places:
-        if place.id not in dead:
+        if place.id not in killed:
             out.setdefault(place.function, []).append(f"line {place.line}: {place.change}")
     for function in pipeline.functions:
         body = {
@@ -216,14 +231,14 @@ def _left(pipeline: Pipeline, covered: frozenset[Arc], dead: frozenset[int]) -> 
     return out
 
 
-def _unfounded(tried: Tried) -> dict[int, str]:
+def _unfounded(trials: Trials) -> dict[int, str]:
     """The model's expectations that failed: dropped, unless the documentation stands behind them."""
     return {
         call.id: f"the model expected {call.expect.text}, which the code does not do and no documentation says"
-        for call in tried.calls
+        for call in trials.calls
         if call.expect is not None
         and call.expect.basis == "code"
-        and (seen := tried.seen.get(call.id)) is not None
+        and (seen := trials.seen.get(call.id)) is not None
         and seen.meets is False
     }
 
