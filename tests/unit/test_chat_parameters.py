@@ -14,7 +14,7 @@ from openai.types.chat import completion_create_params as chat_params
 from tests.paths import DOCS
 from tests.serving import MODEL, served, settings
 
-from kodo.server.http.chat.request_translation import chat_request
+from kodo.server.http.chat.request_translation import parse_request
 from kodo.server.wire.chat import REFUSED, ChatRequest
 from kodo.server.wire.decode import BadBody
 from kodo.server.wire.embeddings import EmbeddingsRequest
@@ -86,9 +86,9 @@ def test_every_parameter_of_the_sdk_has_a_row_and_is_what_the_code_does(path: st
 def test_a_refused_parameter_is_named(name: str) -> None:
     """A refused parameter with a value is an error that names it; with null it is as if it were not there."""
     with pytest.raises(BadBody) as caught:
-        chat_request({"model": "m", "messages": MESSAGES, name: {}})
+        parse_request({"model": "m", "messages": MESSAGES, name: {}})
     assert (caught.value.param, caught.value.code) == (name, "unsupported_parameter")
-    assert chat_request({"model": "m", "messages": MESSAGES, name: None}).messages == MESSAGES
+    assert parse_request({"model": "m", "messages": MESSAGES, name: None}).messages == MESSAGES
 
 
 @pytest.mark.parametrize("path", FAMILIES)

@@ -21,7 +21,7 @@ from kodo.server.wire.request import Metadata
 
 KIND = "conversation"
 _INCLUDE = {"include", "include[]"}
-_MOST_ITEMS = 20
+_MAX_ITEMS = 20
 """Items in one call, as in the hosted contract."""
 
 
@@ -66,13 +66,13 @@ async def create(request: Request) -> Response:
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/conversations/{id}``."""
-    return json_response(msgspec.Raw((await _found(request)).body))
+    return json_response(msgspec.Raw((await _get_row(request)).body))
 
 
 async def update(request: Request) -> Response:
     """``POST /v1/conversations/{id}``: its metadata."""
     body: _Update = decode.convert(await json_body(request), _Update)
-    row = await _found(request)
+    row = await _get_row(request)
     value = msgspec.structs.replace(
         msgspec.json.decode(row.body, type=Conversation), metadata=dict(body.metadata)
     )
@@ -84,7 +84,7 @@ async def update(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """``DELETE /v1/conversations/{id}``, with its items."""
-    row = await _found(request)
+    row = await _get_row(request)
     await get_state(request).store.delete_document(KIND, row.owner, row.id)
     return json_response({"id": row.id, "object": "conversation.deleted", "deleted": True})
 
@@ -93,43 +93,43 @@ async def create_items(request: Request) -> Response:
     """``POST /v1/conversations/{id}/items``: at its end, all or none."""
     query_of(request, _INCLUDE)
     body: _AddItems = decode.convert(await json_body(request), _AddItems)
-    row = await _found(request)
-    if len(body.items) > _MOST_ITEMS:
-        raise InvalidRequest(f"At most {_MOST_ITEMS} items can be added at once.", param="items")
+    row = await _get_row(request)
+    if len(body.items) > _MAX_ITEMS:
+        raise InvalidRequest(f"At most {_MAX_ITEMS} items can be added at once.", param="items")
     rows = _rows(get_state(request).service.ids, decode.items(body.items, "items"))
     await get_state(request).store.append_items(row.owner, row.id, rows)
-    return _listed(rows, more=False)
+    return _item_list(rows, more=False)
 
 
 async def list_items(request: Request) -> Response:
     """``GET /v1/conversations/{id}/items``."""
     page = page_of(query_of(request, {"after", "limit", "order", *_INCLUDE}))
-    row = await _found(request)
+    row = await _get_row(request)
     rows, more = await get_state(request).store.list_items(row.owner, row.id, page)
-    return _listed(list(rows), more=more)
+    return _item_list(list(rows), more=more)
 
 
 async def retrieve_item(request: Request) -> Response:
     """``GET /v1/conversations/{id}/items/{item_id}``."""
     query_of(request, _INCLUDE)
-    row = await _found(request)
+    row = await _get_row(request)
     item_id = request.path_params["item_id"]
-    found = await get_state(request).store.get_item(row.owner, row.id, item_id)
-    if found is None:
-        raise _no_item(item_id)
-    return json_response(found.context.item)
+    item_row = await get_state(request).store.get_item(row.owner, row.id, item_id)
+    if item_row is None:
+        raise _item_not_found(item_id)
+    return json_response(item_row.context.item)
 
 
 async def delete_item(request: Request) -> Response:
     """``DELETE /v1/conversations/{id}/items/{item_id}``; the answer is the conversation."""
-    row = await _found(request)
+    row = await _get_row(request)
     item_id = request.path_params["item_id"]
     if not await get_state(request).store.delete_item(row.owner, row.id, item_id):
-        raise _no_item(item_id)
+        raise _item_not_found(item_id)
     return json_response(msgspec.Raw(row.body))
 
 
-async def _found(request: Request) -> DocumentRow:
+async def _get_row(request: Request) -> DocumentRow:
     conversation_id = request.path_params["conversation_id"]
     row = await get_state(request).store.get_document(KIND, get_caller(request).owner, conversation_id)
     if row is None:
@@ -152,9 +152,9 @@ def _rows(ids: Any, items: tuple[InputItem, ...]) -> list[ItemRow]:
     return rows
 
 
-def _listed(rows: list[ItemRow], *, more: bool) -> Response:
+def _item_list(rows: list[ItemRow], *, more: bool) -> Response:
     return json_response(wire_list([row.context.item for row in rows], [row.id for row in rows], more))
 
 
-def _no_item(item_id: str) -> NotFound:
+def _item_not_found(item_id: str) -> NotFound:
     return NotFound(f"Item with id '{item_id}' not found.", param="item_id", code="item_not_found")

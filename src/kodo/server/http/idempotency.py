@@ -25,9 +25,9 @@ from kodo.server.wire.decode import BadBody
 
 logger = logging.getLogger(__name__)
 
-KEPT_SECONDS = 24 * 3600
-_MOST_KEY = 255
-_NOT_KEPT = frozenset({"content-length", "transfer-encoding", "x-request-id", "connection", "date"})
+REPLAY_SECONDS = 24 * 3600
+_MAX_KEY_LENGTH = 255
+_SKIPPED_HEADERS = frozenset({"content-length", "transfer-encoding", "x-request-id", "connection", "date"})
 
 
 class Idempotency:
@@ -48,68 +48,70 @@ class Idempotency:
             await self._app(scope, receive, send)
             return
         try:
-            if not 1 <= len(key) <= _MOST_KEY:
+            if not 1 <= len(key) <= _MAX_KEY_LENGTH:
                 raise InvalidRequest(
-                    f"Idempotency-Key must have 1 to {_MOST_KEY} characters.", param="Idempotency-Key"
+                    f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} characters.", param="Idempotency-Key"
                 )
             body = await read_body(Request(scope, receive), self._limit)
-            await self._once(key, body, scope, receive, send)
+            await self._run_once(key, body, scope, receive, send)
         except ClientDisconnect:
             return
         except (ServiceError, BadBody) as error:
             await error_response(error)(scope, receive, send)
 
-    async def _once(self, key: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
-        place = (scope["state"]["caller"].owner, key)
-        wanted = hashlib.sha256(b"\0".join((scope["method"].encode(), scope["path"].encode(), body))).digest()
-        claim = ReplayRow(digest=wanted, created_at=self._now())
+    async def _run_once(self, key: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
+        replay_key = (scope["state"]["caller"].owner, key)
+        digest = hashlib.sha256(b"\0".join((scope["method"].encode(), scope["path"].encode(), body))).digest()
+        claim = ReplayRow(digest=digest, created_at=self._now())
         while True:
-            if (other := self._running.get(place)) is not None:
+            if (other := self._running.get(replay_key)) is not None:
                 await other.wait()
                 continue
-            done = self._running[place] = asyncio.Event()
+            done = self._running[replay_key] = asyncio.Event()
             try:
-                found = await self._store.claim_replay(*place, claim, expired=self._now() - KEPT_SECONDS)
-                if found is not None and found.digest != wanted:
+                stored = await self._store.claim_replay(
+                    *replay_key, claim, expired=self._now() - REPLAY_SECONDS
+                )
+                if stored is not None and stored.digest != digest:
                     raise Conflict(
                         "This Idempotency-Key was used with another request.",
                         param="Idempotency-Key",
                         code="idempotency_key_reused",
                     )
                 if (
-                    found is None or found.status is None
+                    stored is None or stored.status is None
                 ):  # ours, or left by a request whose end could not be kept
-                    await self._run(place, claim, body, scope, receive, send)
+                    await self._run(replay_key, claim, body, scope, receive, send)
                     return
             finally:
-                del self._running[place]
+                del self._running[replay_key]
                 done.set()
-            headers = {**dict(found.headers), "idempotent-replayed": "true"}
-            await Response(found.body, found.status, headers=headers)(scope, receive, send)
+            headers = {**dict(stored.headers), "idempotent-replayed": "true"}
+            await Response(stored.body, stored.status, headers=headers)(scope, receive, send)
             return
 
     async def _run(
         self,
-        place: tuple[str, str],
+        replay_key: tuple[str, str],
         claim: ReplayRow,
         body: bytes,
         scope: Scope,
         receive: Receive,
         send: Send,
     ) -> None:
-        async def keep(row: ReplayRow | None) -> None:
-            await self._store.settle_replay(*place, row)
+        async def settle(row: ReplayRow | None) -> None:
+            await self._store.settle_replay(*replay_key, row)
 
         async def refuse(error: StoreFailed) -> None:
             await error_response(error)(scope, receive, send)
 
-        recorder = _Recorder(send, claim, keep, refuse)
+        recorder = _Recorder(send, claim, settle, refuse)
         try:
             await self._app(scope, _replayed(body, receive), recorder)
         finally:
-            if not recorder.kept:
+            if not recorder.settled:
                 try:
-                    await keep(None)
+                    await settle(None)
                 except (
                     StoreFailed
                 ) as error:  # the next request with this key finds a claim of nobody, and takes it
@@ -123,16 +125,16 @@ class _Recorder:
         self,
         send: Send,
         claim: ReplayRow,
-        keep: Callable[[ReplayRow | None], Awaitable[None]],
+        settle: Callable[[ReplayRow | None], Awaitable[None]],
         refuse: Callable[[StoreFailed], Awaitable[None]],
     ) -> None:
         self._send = send
         self._claim = claim
-        self._keep = keep
+        self._settle = settle
         self._refuse = refuse
         self._start: Message | None = None
         self._body: list[bytes] = []
-        self.kept = False
+        self.settled = False
 
     async def __call__(self, message: Message) -> None:
         """ASGI's ``send``. The status waits for the first piece of the body: until then an error can still be told."""
@@ -144,8 +146,8 @@ class _Recorder:
             self._body.append(message.get("body", b""))
             if not message.get("more_body", False):
                 try:
-                    await self._keep(self._row())
-                    self.kept = True
+                    await self._settle(self._row())
+                    self.settled = True
                 except StoreFailed as error:
                     if first:
                         await self._refuse(error)
@@ -164,20 +166,20 @@ class _Recorder:
         return ReplayRow(
             digest=self._claim.digest,
             status=start["status"],
-            headers=tuple(pair for pair in headers if pair[0].lower() not in _NOT_KEPT),
+            headers=tuple(pair for pair in headers if pair[0].lower() not in _SKIPPED_HEADERS),
             body=b"".join(self._body),
             created_at=self._claim.created_at,
         )
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    given = False
+    sent = False
 
-    async def again() -> Message:
-        nonlocal given
-        if given:
+    async def receive_again() -> Message:
+        nonlocal sent
+        if sent:
             return await receive()
-        given = True
+        sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return receive_again

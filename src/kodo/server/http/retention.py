@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from kodo.server.http.assistants.documents import THREAD
 from kodo.server.http.batches import worker as batches
 from kodo.server.http.chat.endpoints.chat_completions import KIND as COMPLETION
-from kodo.server.http.idempotency import KEPT_SECONDS
+from kodo.server.http.idempotency import REPLAY_SECONDS
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import RetentionRule
 from kodo.server.lifecycle.store_ports import RetentionStore
@@ -53,7 +53,7 @@ async def prune(store: RetentionStore, now: float, policy: RetentionPolicy) -> d
     ]
     if policy.threads is not None:
         rules.append(RetentionRule(kind=THREAD, before=now - policy.threads * _DAY))
-    return await store.prune(before, rules=rules, replays=now - KEPT_SECONDS)
+    return await store.prune(before, rules=rules, replays=now - REPLAY_SECONDS)
 
 
 async def prune_periodically(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from tests.serving import MODEL, Served, script, served, settings
 
-from kodo.server.http.chat.request_translation import items
+from kodo.server.http.chat.request_translation import messages_to_items
 from kodo.server.wire.items import FunctionCall, Message, text_of
 
 TOOL = {
@@ -248,13 +248,13 @@ async def test_errors_name_the_field(body: dict[str, Any], param: str, code: str
 )
 def test_messages_keep_their_words_and_order(messages: list[tuple[str, str]]) -> None:
     """Every message becomes one item with the same role and text."""
-    taken = items([{"role": role, "content": text} for role, text in messages])
+    taken = messages_to_items([{"role": role, "content": text} for role, text in messages])
     assert [(item.role, text_of(item.content)) for item in taken if isinstance(item, Message)] == messages
 
 
 def test_a_message_with_words_and_calls_becomes_both() -> None:
     """The words come first, then the calls."""
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    first, second = items([{"role": "assistant", "content": "I call.", "tool_calls": [call]}])
+    first, second = messages_to_items([{"role": "assistant", "content": "I call.", "tool_calls": [call]}])
     assert isinstance(first, Message)
     assert isinstance(second, FunctionCall)

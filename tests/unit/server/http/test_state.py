@@ -18,7 +18,7 @@ from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.store.test_failures import integrity, page_limit
 
 from kodo.server.http.app import build_app, open_state
-from kodo.server.http.idempotency import KEPT_SECONDS
+from kodo.server.http.idempotency import REPLAY_SECONDS
 from kodo.server.http.keys import digest
 from kodo.server.http.retention import RetentionPolicy, prune_periodically
 from kodo.server.lifecycle.errors import StoreFailed
@@ -427,10 +427,10 @@ async def test_a_key_lasts_a_day_and_belongs_to_its_project(tmp_path: Path) -> N
         transport = httpx2.ASGITransport(app=build_app(state))
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             first = await post(http, "k", "x")
-            clock.moved = KEPT_SECONDS - 60
+            clock.moved = REPLAY_SECONDS - 60
             assert (await post(http, "k", "x")).content == first.content
             assert (await post(http, "k", "y")).status_code == 409
-            clock.moved = KEPT_SECONDS + 60
+            clock.moved = REPLAY_SECONDS + 60
             fresh = await post(http, "k", "y")
             assert (fresh.status_code, fresh.content == first.content) == (200, False)
             assert (await post(http, "k", "y")).content == fresh.content

@@ -23,8 +23,8 @@ async def _run_embeddings(
 
 
 HANDLERS: Final[Mapping[str, Handler]] = {
-    "/v1/responses": responses.answered,
-    "/v1/chat/completions": chat_completions.answered,
-    "/v1/completions": completions.answered,
+    "/v1/responses": responses.run_to_completion,
+    "/v1/chat/completions": chat_completions.run_to_completion,
+    "/v1/completions": completions.run_to_completion,
     "/v1/embeddings": _run_embeddings,
 }

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.chat import response_translation
-from kodo.server.http.chat.request_translation import create_request, sampling
+from kodo.server.http.chat.request_translation import sampling, to_response_request
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
 from kodo.server.http.state import State, get_caller, get_state, json_body
@@ -30,51 +30,53 @@ _encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True)
-class Family(Generic[B]):
+class Pipeline(Generic[B]):
     """What sets two endpoints apart."""
 
     parse: Callable[[Mapping[str, Any]], B]
     """A body, checked. Raises ``BadBody``."""
-    requests: Callable[[B], Sequence[chat.ChatRequest]]
+    to_chat: Callable[[B], Sequence[chat.ChatRequest]]
     """The chat requests that it comes to. Raises ``BadBody``."""
-    whole: Callable[[Service, str, B, Sequence[Run]], Awaitable[Any]]
+    build: Callable[[Service, str, B, Sequence[Run]], Awaitable[Any]]
     """The answer of an owner's runs that are over."""
-    frames: Callable[[Service, str, B, Sequence[Run]], AsyncIterator[Sequence[Any]]]
+    stream: Callable[[Service, str, B, Sequence[Run]], AsyncIterator[Sequence[Any]]]
     """The same as values of a stream."""
 
 
-async def serve(family: Family[B], request: Request) -> Response:
+async def serve(pipeline: Pipeline[B], request: Request) -> Response:
     """The endpoint."""
     state, caller = get_state(request), get_caller(request)
     ticket = state.limits.admit(caller)
     with ticket.starting():
-        body = family.parse(await json_body(request))
+        body = pipeline.parse(await json_body(request))
         call = CallContext(owner=caller.owner, streamed=bool(body.stream))
-        runs = await _start(state.service, call, family.requests(body))
+        runs = await _start(state.service, call, pipeline.to_chat(body))
     if body.stream:
-        return _streamed(state, family.frames(state.service, caller.owner, body, runs), runs, ticket)
+        return _stream(state, pipeline.stream(state.service, caller.owner, body, runs), runs, ticket)
     try:
         for run in runs:
             await cancel_on_disconnect(request, run.wait())
         return json_response(
-            await family.whole(state.service, caller.owner, body, runs), headers=ticket.headers
+            await pipeline.build(state.service, caller.owner, body, runs), headers=ticket.headers
         )
     finally:
-        await _settle(state, runs, ticket)
+        await _finish(state, runs, ticket)
 
 
-async def answered(family: Family[B], service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
+async def run_to_completion(
+    pipeline: Pipeline[B], service: Service, call: CallContext, raw: Mapping[str, object]
+) -> Any:
     """A body to its whole answer, for those who have no HTTP: a batch.
 
     Raises:
         BadBody, ServiceError: what the endpoint would answer as an error.
     """
-    body = family.parse(raw)
-    runs = await _start(service, call, family.requests(body))
+    body = pipeline.parse(raw)
+    runs = await _start(service, call, pipeline.to_chat(body))
     try:
         for run in runs:
             await run.wait()
-        return await family.whole(service, call.owner, body, runs)
+        return await pipeline.build(service, call.owner, body, runs)
     finally:
         for run in runs:
             await service.stop(run)
@@ -82,15 +84,15 @@ async def answered(family: Family[B], service: Service, call: CallContext, raw: 
 
 async def _start(service: Service, call: CallContext, requests: Sequence[chat.ChatRequest]) -> list[Run]:
     """One run for each of the ``n`` answers to each request; none is left where one cannot be started."""
-    asked = [
+    planned = [
         (created, sampling(body, index))
-        for body, created in [(body, create_request(body)) for body in requests]
+        for body, created in [(body, to_response_request(body)) for body in requests]
         for index in range(body.n or 1)
     ]
     runs: list[Run] = []
     try:
-        for created, how in asked:
-            run = await service.create(replace(call, sampling=how), created)
+        for created, sampling_params in planned:
+            run = await service.create(replace(call, sampling=sampling_params), created)
             runs.append(run)
     except BaseException:
         await asyncio.gather(*(service.stop(run) for run in runs))
@@ -98,7 +100,7 @@ async def _start(service: Service, call: CallContext, requests: Sequence[chat.Ch
     return runs
 
 
-async def _settle(state: State, runs: Sequence[Run], ticket: Ticket) -> None:
+async def _finish(state: State, runs: Sequence[Run], ticket: Ticket) -> None:
     """Stop what still runs, and charge what was used."""
     for run in runs:
         await state.service.stop(run)
@@ -109,66 +111,66 @@ async def _settle(state: State, runs: Sequence[Run], ticket: Ticket) -> None:
 # --- streams ---------------------------------------------------------------------------------------------------------
 
 
-def _streamed(
+def _stream(
     state: State, frames: AsyncIterator[Sequence[Any]], runs: Sequence[Run], ticket: Ticket
 ) -> Response:
     async def finished() -> None:
-        await _settle(state, runs, ticket)
+        await _finish(state, runs, ticket)
 
     return EventStream(
         frames,
-        _frame,
+        _encode_frame,
         headers=ticket.headers,
         finished=finished,
-        on_error=_error_frame,
+        on_error=_encode_error,
         tail=b"data: [DONE]\n\n",
     )
 
 
-def _frame(value: Any) -> bytes:
+def _encode_frame(value: Any) -> bytes:
     """A value as a frame: chat streams have no ``event`` line."""
     return b"data: " + _encode(value) + b"\n\n"
 
 
-def _error_frame(error: ServiceError) -> bytes:
+def _encode_error(error: ServiceError) -> bytes:
     """An error in the middle of a stream: the SDK raises it."""
-    return _frame(translate(error)[1])
+    return _encode_frame(translate(error)[1])
 
 
-async def merged(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
+async def merge_chunks(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
     """The chunks of all answers as they come. Raises the error of a run that failed."""
     if len(runs) == 1:
-        async for choices in _choices(0, runs[0]):
+        async for choices in _chunk_choices(0, runs[0]):
             yield choices
         return
     queue: asyncio.Queue[list[chat.ChunkChoice] | asyncio.Task[None]] = asyncio.Queue()
 
-    async def pump(index: int, run: Run) -> None:
-        async for choices in _choices(index, run):
+    async def forward(index: int, run: Run) -> None:
+        async for choices in _chunk_choices(index, run):
             queue.put_nowait(choices)
 
-    pumps = [asyncio.create_task(pump(index, run)) for index, run in enumerate(runs)]
-    for task in pumps:
+    tasks = [asyncio.create_task(forward(index, run)) for index, run in enumerate(runs)]
+    for task in tasks:
         task.add_done_callback(queue.put_nowait)
-    left = len(pumps)
+    open_streams = len(tasks)
     try:
-        while left:
-            found = await queue.get()
-            if isinstance(found, asyncio.Task):
-                found.result()  # raises what ended it
-                left -= 1
+        while open_streams:
+            item = await queue.get()
+            if isinstance(item, asyncio.Task):
+                item.result()  # raises what ended it
+                open_streams -= 1
             else:
-                yield found
+                yield item
     finally:
-        for task in pumps:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*pumps, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _choices(index: int, run: Run) -> AsyncIterator[list[chat.ChunkChoice]]:
-    chunks = response_translation.Chunks(index)
+async def _chunk_choices(index: int, run: Run) -> AsyncIterator[list[chat.ChunkChoice]]:
+    chunks = response_translation.ChunkTranslator(index)
     async for batch in run.events():
-        if found := [choice for event in batch for choice in chunks.of(event)]:
-            yield found
+        if item := [choice for event in batch for choice in chunks.translate(event)]:
+            yield item
     if run.response.status == "failed":
         raise run.error or EngineFailed("The answer broke off.")

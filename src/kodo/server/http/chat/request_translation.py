@@ -17,7 +17,7 @@ from kodo.server.wire.request import CreateResponse
 _PARTS = {"text": "input_text", "image_url": "input_image", "file": "input_file"}
 
 
-def chat_request(raw: Mapping[str, Any]) -> ChatRequest:
+def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
     """The checked body. Raises :class:`BadBody`."""
     for name, why in REFUSED.items():
         if raw.get(name) is not None:
@@ -41,7 +41,7 @@ def sampling(body: ChatRequest, index: int = 0) -> Sampling:
     return Sampling(stop=stop, logit_bias=tuple(bias), seed=None if body.seed is None else body.seed + index)
 
 
-def create_request(body: ChatRequest) -> CreateResponse:
+def to_response_request(body: ChatRequest) -> CreateResponse:
     """The same turn as ``POST /v1/responses`` would have it; not stored, the chat API keeps its own form.
 
     Raises:
@@ -74,16 +74,16 @@ def create_request(body: ChatRequest) -> CreateResponse:
     options = body.prompt_cache_options
     return msgspec.structs.replace(
         created,
-        input=items(body.messages),
+        input=messages_to_items(body.messages),
         tools=decode.tools(tools) if tools else (),
         prompt_cache_options=options,
     )
 
 
-def items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
+def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
     """Messages as items, each with its calls. Raises :class:`BadBody`."""
     result: list[Item] = []
-    custom: set[str] = set()
+    custom_call_ids: set[str] = set()
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         role = message.get("role")
@@ -91,9 +91,9 @@ def items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
             raw = {"type": "message", "role": role, "content": _content(message, path)}
             result.append(cast(Item, decode.item(raw, path)))
         elif role == "assistant":
-            result.extend(_assistant(message, path, custom))
+            result.extend(_assistant(message, path, custom_call_ids))
         elif role == "tool":
-            result.append(_output(message, path, custom))
+            result.append(_output(message, path, custom_call_ids))
         else:
             raise BadBody(f"Invalid value for '{path}.role'.", f"{path}.role", "invalid_value")
     return tuple(result)
@@ -124,8 +124,8 @@ def _part(part: Any, path: str) -> dict[str, Any]:
     return {"type": "input_file", **inner}
 
 
-def _assistant(message: dict[str, Any], path: str, custom: set[str]) -> list[Item]:
-    found: list[Item] = []
+def _assistant(message: dict[str, Any], path: str, custom_call_ids: set[str]) -> list[Item]:
+    items: list[Item] = []
     parts: list[dict[str, Any]] = []
     content = message.get("content")
     if isinstance(content, str):
@@ -144,33 +144,33 @@ def _assistant(message: dict[str, Any], path: str, custom: set[str]) -> list[Ite
         parts.append({"type": "refusal", "refusal": message["refusal"]})
     calls = _list(message.get("tool_calls"), f"{path}.tool_calls")
     if parts or not calls:
-        found.append(
+        items.append(
             cast(Item, decode.item({"type": "message", "role": "assistant", "content": parts}, path))
         )
     for index, call in enumerate(calls):
-        found.append(_call(call, f"{path}.tool_calls[{index}]", custom))
-    return found
+        items.append(_call(call, f"{path}.tool_calls[{index}]", custom_call_ids))
+    return items
 
 
-def _call(call: Any, path: str, custom: set[str]) -> Item:
+def _call(call: Any, path: str, custom_call_ids: set[str]) -> Item:
     kind = call.get("type", "function") if isinstance(call, dict) else None
     if kind not in ("function", "custom") or not isinstance(call.get(kind), dict):
         raise BadBody(f"'{path}' must be a function or custom call.", path, "invalid_value")
     inner = call[kind]
     raw = {"call_id": call.get("id"), "name": inner.get("name")}
     if kind == "custom":
-        custom.add(str(call.get("id")))
+        custom_call_ids.add(str(call.get("id")))
         raw |= {"type": "custom_tool_call", "input": inner.get("input")}
     else:
         raw |= {"type": "function_call", "arguments": inner.get("arguments")}
     return cast(Item, decode.item(raw, path))
 
 
-def _output(message: dict[str, Any], path: str, custom: set[str]) -> Item:
+def _output(message: dict[str, Any], path: str, custom_call_ids: set[str]) -> Item:
     call_id = message.get("tool_call_id")
     kind = (
         "custom_tool_call_output"
-        if isinstance(call_id, str) and call_id in custom
+        if isinstance(call_id, str) and call_id in custom_call_ids
         else "function_call_output"
     )
     return cast(
@@ -183,11 +183,11 @@ def _tool(tool: dict[str, Any], path: str) -> dict[str, Any]:
     inner = tool.get(kind) if isinstance(kind, str) else None
     if kind not in ("function", "custom") or not isinstance(inner, dict):
         raise BadBody(f"'{path}' must be a function or custom tool.", f"{path}.type", "invalid_value")
-    given = {name: value for name, value in inner.items() if value is not None}
-    form = given.get("format")
-    if kind == "custom" and isinstance(form, dict) and isinstance(form.get("grammar"), dict):
-        given["format"] = {"type": "grammar", **form["grammar"]}
-    return {"type": kind, **given}
+    fields = {name: value for name, value in inner.items() if value is not None}
+    format_spec = fields.get("format")
+    if kind == "custom" and isinstance(format_spec, dict) and isinstance(format_spec.get("grammar"), dict):
+        fields["format"] = {"type": "grammar", **format_spec["grammar"]}
+    return {"type": kind, **fields}
 
 
 def _choice(choice: Any) -> Any:
@@ -214,9 +214,12 @@ def _named(tool: Any) -> Any:
     return {"type": kind, "name": inner.get("name")} if isinstance(inner, dict) else tool
 
 
-def _format(form: dict[str, Any] | None) -> dict[str, Any]:
-    if form is None:
+def _format(format_spec: dict[str, Any] | None) -> dict[str, Any]:
+    if format_spec is None:
         return {"type": "text"}
-    if form.get("type") == "json_schema" and isinstance(form.get("json_schema"), dict):
-        return {"type": "json_schema", **{n: v for n, v in form["json_schema"].items() if v is not None}}
-    return form
+    if format_spec.get("type") == "json_schema" and isinstance(format_spec.get("json_schema"), dict):
+        return {
+            "type": "json_schema",
+            **{n: v for n, v in format_spec["json_schema"].items() if v is not None},
+        }
+    return format_spec

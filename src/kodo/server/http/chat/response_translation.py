@@ -28,7 +28,7 @@ def finish_reason(response: Response) -> chat.FinishReason:
     return "tool_calls" if called else "stop"
 
 
-def choice(index: int, response: Response) -> chat.Choice:
+def build_choice(index: int, response: Response) -> chat.Choice:
     """One answer."""
     text: list[str] = []
     reasoning: list[str] = []
@@ -43,11 +43,11 @@ def choice(index: int, response: Response) -> chat.Choice:
         elif isinstance(item, Reasoning):
             reasoning.extend(part.text for part in item.summary)
         elif isinstance(item, FunctionCall):
-            called = chat.CalledFunction(name=item.name, arguments=item.arguments)
-            calls.append(chat.ToolCall(id=item.call_id, type="function", function=called))
+            function = chat.CalledFunction(name=item.name, arguments=item.arguments)
+            calls.append(chat.ToolCall(id=item.call_id, type="function", function=function))
         elif isinstance(item, CustomToolCall):
-            free = chat.CalledCustom(name=item.name, input=item.input)
-            calls.append(chat.ToolCall(id=item.call_id, type="custom", custom=free))
+            custom = chat.CalledCustom(name=item.name, input=item.input)
+            calls.append(chat.ToolCall(id=item.call_id, type="custom", custom=custom))
     message = chat.ChatMessage(
         content="".join(text) if text else None,
         tool_calls=tuple(calls) if calls else UNSET,
@@ -61,12 +61,12 @@ def choice(index: int, response: Response) -> chat.Choice:
     )
 
 
-def usage(all_usage: Sequence[ResponseUsage | None]) -> chat.CompletionUsage:
+def total_usage(all_usage: Sequence[ResponseUsage | None]) -> chat.CompletionUsage:
     """The usage of ``n`` answers to one prompt: the prompt once, the answers together."""
-    counted = [one for one in all_usage if one is not None]
-    prompt = counted[0].input_tokens if counted else 0
-    answers = sum(one.output_tokens for one in counted)
-    details = counted[0].input_tokens_details if counted else None
+    reported = [one for one in all_usage if one is not None]
+    prompt = reported[0].input_tokens if reported else 0
+    answers = sum(one.output_tokens for one in reported)
+    details = reported[0].input_tokens_details if reported else None
     return chat.CompletionUsage(
         prompt_tokens=prompt,
         completion_tokens=answers,
@@ -76,19 +76,19 @@ def usage(all_usage: Sequence[ResponseUsage | None]) -> chat.CompletionUsage:
             cache_write_tokens=details.cache_write_tokens if details else 0,
         ),
         completion_tokens_details=chat.CompletionTokensDetails(
-            reasoning_tokens=sum(one.output_tokens_details.reasoning_tokens for one in counted)
+            reasoning_tokens=sum(one.output_tokens_details.reasoning_tokens for one in reported)
         ),
     )
 
 
-class Chunks:
+class ChunkTranslator:
     """The chunks of one of ``n`` answers, from its events."""
 
     def __init__(self, index: int) -> None:
         self._index = index
         self._calls: dict[str, int] = {}
 
-    def of(self, event: ev.StreamEvent) -> list[chat.ChunkChoice]:
+    def translate(self, event: ev.StreamEvent) -> list[chat.ChunkChoice]:
         """What an event adds; often nothing."""
         match event:
             case ev.ResponseCreated():
@@ -99,24 +99,24 @@ class Chunks:
             case ev.ReasoningSummaryTextDelta():
                 return [self._choice(chat.Delta(reasoning_content=event.delta))]
             case ev.OutputItemAdded(item=FunctionCall() | CustomToolCall() as item):
-                return [self._begun(item)]
+                return [self._call_begun(item)]
             case ev.FunctionCallArgumentsDelta():
-                called = chat.CalledFunction(arguments=event.delta)
-                return [self._call(chat.ToolCall(index=self._calls[event.item_id], function=called))]
+                function = chat.CalledFunction(arguments=event.delta)
+                return [self._call(chat.ToolCall(index=self._calls[event.item_id], function=function))]
             case ev.CustomToolCallInputDelta():
-                free = chat.CalledCustom(input=event.delta)
-                return [self._call(chat.ToolCall(index=self._calls[event.item_id], custom=free))]
+                custom = chat.CalledCustom(input=event.delta)
+                return [self._call(chat.ToolCall(index=self._calls[event.item_id], custom=custom))]
             case ev.ResponseCompleted() | ev.ResponseIncomplete():
                 return [self._choice(chat.Delta(), finish=finish_reason(event.response))]
         return []
 
-    def _begun(self, item: FunctionCall | CustomToolCall) -> chat.ChunkChoice:
+    def _call_begun(self, item: FunctionCall | CustomToolCall) -> chat.ChunkChoice:
         index = self._calls[item.id or ""] = len(self._calls)
         if isinstance(item, FunctionCall):
-            called = chat.CalledFunction(name=item.name, arguments="")
-            return self._call(chat.ToolCall(index=index, id=item.call_id, type="function", function=called))
-        free = chat.CalledCustom(name=item.name, input="")
-        return self._call(chat.ToolCall(index=index, id=item.call_id, type="custom", custom=free))
+            function = chat.CalledFunction(name=item.name, arguments="")
+            return self._call(chat.ToolCall(index=index, id=item.call_id, type="function", function=function))
+        custom = chat.CalledCustom(name=item.name, input="")
+        return self._call(chat.ToolCall(index=index, id=item.call_id, type="custom", custom=custom))
 
     def _call(self, call: chat.ToolCall) -> chat.ChunkChoice:
         return self._choice(chat.Delta(tool_calls=(call,)))

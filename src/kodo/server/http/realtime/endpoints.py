@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 from kodo.server.http.bodies import json_response
 from kodo.server.http.errors import error_response
 from kodo.server.http.keys import Secret
-from kodo.server.http.realtime.session_config import Config, checked
+from kodo.server.http.realtime.session_config import SessionConfig, parse_settings
 from kodo.server.http.realtime.worker import RealtimeSession
 from kodo.server.http.sockets import serve_connection
 from kodo.server.http.state import get_caller, get_state, json_body
@@ -42,18 +42,18 @@ async def create_client_secret(request: Request) -> Response:
     state = get_state(request)
     body: CreateSecret = convert(await json_body(request), CreateSecret)
     model = next(iter(state.models))
-    config: Config = checked({"model": model, **(body.session or {})}, Config, "session")
+    config: SessionConfig = parse_settings({"model": model, **(body.session or {})}, SessionConfig, "session")
     state.service.backend(config.model)
     expires = int(state.service.clock.now()) + body.expires_after.seconds
     session = msgspec.to_builtins(config)
     value = state.secrets.add(Secret(get_caller(request), expires, session))
-    shown = {
+    translated = {
         "id": state.service.ids.new("sess"),
         "object": "realtime.session",
         **session,
         "expires_at": expires,
     }
-    return json_response({"value": value, "expires_at": expires, "session": shown})
+    return json_response({"value": value, "expires_at": expires, "session": translated})
 
 
 async def connect(socket: WebSocket) -> None:
@@ -62,9 +62,9 @@ async def connect(socket: WebSocket) -> None:
     secret = state.secrets.find(socket.headers.get("authorization"))
     name = socket.query_params.get("model")
     config = (
-        convert(secret.session, Config)
+        convert(secret.session, SessionConfig)
         if secret is not None
-        else Config(model=name or next(iter(state.models)))
+        else SessionConfig(model=name or next(iter(state.models)))
     )
     try:
         state.service.backend(config.model)

@@ -59,7 +59,7 @@ def wire_response(response: Response, conversation_id: str | None) -> dict[str, 
     }
 
 
-class Translator:
+class RealtimeEventTranslator:
     """The events of one response. ``conversation_id`` None: out of band, its items join no conversation."""
 
     def __init__(self, response_id: str, conversation_id: str | None, last: str | None) -> None:
@@ -69,7 +69,7 @@ class Translator:
         self._calls: dict[str, FunctionCall] = {}
         self._hidden: set[int] = set()
 
-    def of(self, event: ev.StreamEvent) -> Iterator[dict[str, Any]]:
+    def translate(self, event: ev.StreamEvent) -> Iterator[dict[str, Any]]:
         """What an event becomes; nothing for reasoning, which the Realtime API does not show."""
         match event:
             case ev.ResponseCreated():
@@ -86,38 +86,38 @@ class Translator:
                 yield {
                     "type": f"response.content_part.{kind}",
                     "part": part,
-                    **self._place(event),
+                    **self._location(event),
                     "content_index": 0,
                 }
             case ev.OutputTextDelta():
                 yield {
                     "type": "response.output_text.delta",
                     "delta": event.delta,
-                    **self._place(event),
+                    **self._location(event),
                     "content_index": 0,
                 }
             case ev.OutputTextDone():
                 yield {
                     "type": "response.output_text.done",
                     "text": event.text,
-                    **self._place(event),
+                    **self._location(event),
                     "content_index": 0,
                 }
             case ev.FunctionCallArgumentsDelta():
                 call = self._calls[event.item_id]
                 kind = "response.function_call_arguments.delta"
-                yield {"type": kind, "delta": event.delta, "call_id": call.call_id, **self._place(event)}
+                yield {"type": kind, "delta": event.delta, "call_id": call.call_id, **self._location(event)}
             case ev.FunctionCallArgumentsDone():
                 call = self._calls[event.item_id]
                 done = {"call_id": call.call_id, "name": call.name, "arguments": event.arguments}
-                yield {"type": "response.function_call_arguments.done", **done, **self._place(event)}
+                yield {"type": "response.function_call_arguments.done", **done, **self._location(event)}
             case ev.ResponseCompleted() | ev.ResponseIncomplete() | ev.ResponseFailed():
                 yield {
                     "type": "response.done",
                     "response": wire_response(event.response, self._conversation_id),
                 }
 
-    def _place(self, event: Any) -> dict[str, Any]:
+    def _location(self, event: Any) -> dict[str, Any]:
         return {
             "response_id": self._response_id,
             "item_id": event.item_id,
@@ -131,15 +131,15 @@ class Translator:
         kind = "added" if isinstance(event, ev.OutputItemAdded) else "done"
         if isinstance(item, FunctionCall):
             self._calls[item.id or ""] = item
-        shown = wire_item(item, "in_progress" if kind == "added" else None)
-        own = {"response_id": self._response_id, "output_index": event.output_index, "item": shown}
-        joined = {"type": f"conversation.item.{kind}", "item": shown, "previous_item_id": self._last}
+        translated = wire_item(item, "in_progress" if kind == "added" else None)
+        options = {"response_id": self._response_id, "output_index": event.output_index, "item": translated}
+        joined = {"type": f"conversation.item.{kind}", "item": translated, "previous_item_id": self._last}
         if kind == "added":
-            yield {"type": "response.output_item.added", **own}
+            yield {"type": "response.output_item.added", **options}
             if self._conversation_id is not None:
                 yield joined
         else:
-            yield {"type": "response.output_item.done", **own}
+            yield {"type": "response.output_item.done", **options}
             if self._conversation_id is not None:
                 yield joined
                 self._last = item.id

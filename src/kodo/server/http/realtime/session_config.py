@@ -27,10 +27,10 @@ _UNSUPPORTED = (
     "turn_detection",
     "voice",
 )
-MostTokens = Annotated[int, Meta(ge=1, le=2**31)] | Literal["inf"]
+MaxTokens = Annotated[int, Meta(ge=1, le=2**31)] | Literal["inf"]
 
 
-class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The session's settings. ``tools`` and ``tool_choice`` are checked when a response is made of them."""
 
     type: Literal["realtime"] = "realtime"
@@ -39,14 +39,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     instructions: str = ""
     tools: tuple[dict[str, Any], ...] = ()
     tool_choice: Any = "auto"
-    max_output_tokens: MostTokens | None = "inf"
+    max_output_tokens: MaxTokens | None = "inf"
     parallel_tool_calls: bool = True
     reasoning: dict[str, Any] | None = None
     truncation: Any = "auto"
     include: tuple[str, ...] | None = None
 
 
-class ResponseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResponseOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What one ``response.create`` sets apart from the session."""
 
     conversation: Literal["auto", "none"] = "auto"
@@ -56,12 +56,12 @@ class ResponseConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     output_modalities: tuple[Literal["text"], ...] = ("text",)
     tools: tuple[dict[str, Any], ...] | None = None
     tool_choice: Any = None
-    max_output_tokens: MostTokens | None = None
+    max_output_tokens: MaxTokens | None = None
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
 
 
-def checked(raw: Any, kind: type[Struct], path: str) -> Any:
+def parse_settings(raw: Any, kind: type[Struct], path: str) -> Any:
     """Settings from a client. Audio is refused by name. Raises :class:`BadBody`."""
     if not isinstance(raw, Mapping):
         raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
@@ -72,44 +72,47 @@ def checked(raw: Any, kind: type[Struct], path: str) -> Any:
                 f"{path}.{name}",
                 "unsupported_parameter",
             )
-    given = {name: value for name, value in raw.items() if value is not None and name not in _UNSUPPORTED}
-    modalities = given.get("output_modalities")
+    fields = {name: value for name, value in raw.items() if value is not None and name not in _UNSUPPORTED}
+    modalities = fields.get("output_modalities")
     if isinstance(modalities, list) and "audio" in modalities:
         raise BadBody(
             "Audio is not supported: this server speaks text.",
             f"{path}.output_modalities",
             "unsupported_modality",
         )
-    return decode.convert(given, kind, path)
+    return decode.convert(fields, kind, path)
 
 
-def updated(config: Config, raw: Any) -> Config:
+def update_config(config: SessionConfig, raw: Any) -> SessionConfig:
     """The settings with a client's changes. The model of a session does not change. Raises :class:`BadBody`."""
     if not isinstance(raw, Mapping):
         raise BadBody("'session' must be an object.", "session", "invalid_type")
-    merged: Config = checked({**msgspec.to_builtins(config), **raw}, Config, "session")
+    merged: SessionConfig = parse_settings({**msgspec.to_builtins(config), **raw}, SessionConfig, "session")
     if merged.model != config.model:
         raise BadBody("The model of a session cannot be changed.", "session.model", "invalid_value")
     return merged
 
 
-def request(config: Config, own: ResponseConfig) -> CreateResponse:
+def to_response_request(config: SessionConfig, options: ResponseOptions) -> CreateResponse:
     """The lifecycle's request of a turn, without its input. Raises :class:`BadBody`."""
-    most = own.max_output_tokens if own.max_output_tokens is not None else config.max_output_tokens
-    tools = list(config.tools if own.tools is None else own.tools)
+    max_output_tokens = (
+        options.max_output_tokens if options.max_output_tokens is not None else config.max_output_tokens
+    )
+    tools = list(config.tools if options.tools is None else options.tools)
     raw: dict[str, Any] = {
         "model": config.model,
         "store": False,
         "stream": True,
-        "instructions": (own.instructions if own.instructions is not None else config.instructions) or None,
-        "max_output_tokens": None if most == "inf" else most,
-        "tool_choice": config.tool_choice if own.tool_choice is None else own.tool_choice,
+        "instructions": (options.instructions if options.instructions is not None else config.instructions)
+        or None,
+        "max_output_tokens": None if max_output_tokens == "inf" else max_output_tokens,
+        "tool_choice": config.tool_choice if options.tool_choice is None else options.tool_choice,
         "parallel_tool_calls": config.parallel_tool_calls
-        if own.parallel_tool_calls is None
-        else own.parallel_tool_calls,
-        "reasoning": config.reasoning if own.reasoning is None else own.reasoning,
+        if options.parallel_tool_calls is None
+        else options.parallel_tool_calls,
+        "reasoning": config.reasoning if options.reasoning is None else options.reasoning,
         "truncation": "disabled" if config.truncation == "disabled" else "auto",
-        "metadata": own.metadata,
+        "metadata": options.metadata,
     }
     if tools:
         raw["tools"] = tools
@@ -119,21 +122,21 @@ def request(config: Config, own: ResponseConfig) -> CreateResponse:
 # --- items -----------------------------------------------------------------------------------------------------------
 
 
-def item_of(raw: Any, path: str, item_id: str) -> Item:
+def parse_item(raw: Any, path: str, item_id: str) -> Item:
     """A client's item. Raises :class:`BadBody`."""
     if not isinstance(raw, Mapping):
         raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
-    given = {name: value for name, value in raw.items() if name != "object"}
-    for index, part in enumerate(given.get("content") or ()):
+    fields = {name: value for name, value in raw.items() if name != "object"}
+    for index, part in enumerate(fields.get("content") or ()):
         if isinstance(part, Mapping) and part.get("type") in ("input_audio", "output_audio", "audio"):
             where = f"{path}.content[{index}].type"
             raise BadBody("Audio is not supported: this server speaks text.", where, "unsupported_modality")
-    if given.get("role") == "assistant":
-        given["content"] = [_as_output(part) for part in given.get("content") or ()]
-    item = decode.item({**given, "id": given.get("id") or item_id}, path)
+    if fields.get("role") == "assistant":
+        fields["content"] = [_as_output(part) for part in fields.get("content") or ()]
+    item = decode.item({**fields, "id": fields.get("id") or item_id}, path)
     if not isinstance(item, Message | FunctionCall | FunctionCallOutput):
         raise BadBody(
-            f"Items of type '{given.get('type')}' are not supported here.", f"{path}.type", "invalid_value"
+            f"Items of type '{fields.get('type')}' are not supported here.", f"{path}.type", "invalid_value"
         )
     return item
 
@@ -166,7 +169,7 @@ def _role(item: Message) -> str:
     return "system" if item.role == "developer" else item.role
 
 
-class Conversation:
+class RealtimeConversation:
     """The items of a session, in order."""
 
     def __init__(self) -> None:
@@ -200,11 +203,11 @@ class Conversation:
             raise NotFound(
                 f"Item with id '{after}' not found.", param="previous_item_id", code="item_not_found"
             )
-        place = len(order) if after is None else 0 if after == "root" else order.index(after) + 1
-        order.insert(place, item_id)
+        index = len(order) if after is None else 0 if after == "root" else order.index(after) + 1
+        order.insert(index, item_id)
         items = {**self._items, item_id: context}
         self._items = {name: items[name] for name in order}
-        return order[place - 1] if place else None
+        return order[index - 1] if index else None
 
     def get(self, item_id: str) -> Item:
         """An item. Raises ``NotFound``."""

@@ -12,15 +12,15 @@ from starlette.websockets import WebSocket
 from kodo.server.http.errors import translate
 from kodo.server.http.keys import Caller
 from kodo.server.http.limits import Ticket
-from kodo.server.http.realtime.event_translation import Translator
+from kodo.server.http.realtime.event_translation import RealtimeEventTranslator
 from kodo.server.http.realtime.session_config import (
-    Config,
-    Conversation,
-    ResponseConfig,
-    checked,
-    item_of,
-    request,
-    updated,
+    RealtimeConversation,
+    ResponseOptions,
+    SessionConfig,
+    parse_item,
+    parse_settings,
+    to_response_request,
+    update_config,
     wire_item,
 )
 from kodo.server.http.sockets import frames, send
@@ -36,14 +36,14 @@ from kodo.server.wire.items import Message, Reasoning
 class RealtimeSession:
     """One connection to the Realtime API, from its acceptance to its end."""
 
-    def __init__(self, socket: WebSocket, state: State, caller: Caller, config: Config) -> None:
+    def __init__(self, socket: WebSocket, state: State, caller: Caller, config: SessionConfig) -> None:
         self._socket = socket
         self._state = state
-        self._who = caller
+        self._caller = caller
         self._config = config
         self._id = state.service.ids.new("sess")
         self._conversation_id = state.service.ids.new("conv")
-        self._conversation = Conversation()
+        self._conversation = RealtimeConversation()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._current: str | None = None
@@ -59,9 +59,9 @@ class RealtimeSession:
 
     async def serve(self) -> None:
         """Say who we are, then take events until the client goes."""
-        await self._send("session.created", session=self._shown())
+        await self._send("session.created", session=self._session_fields())
         async for data in frames(self._socket):
-            await self._take(data)
+            await self._handle_event(data)
 
     async def close(self) -> None:
         """Stop what still runs."""
@@ -72,24 +72,24 @@ class RealtimeSession:
     async def expire(self) -> None:
         """The error that ends a session."""
         minutes = self._state.settings.connection_seconds / 60
-        await self.refuse(
+        await self.send_error(
             InvalidRequest(f"A session lasts at most {minutes:g} minutes.", code="session_expired"), None
         )
 
-    async def refuse(self, error: ServiceError | BadBody, event_id: str | None) -> None:
+    async def send_error(self, error: ServiceError | BadBody, event_id: str | None) -> None:
         """An error as an event; the session goes on."""
         body = translate(error)[1].error
-        shown = {"type": body.type, "code": body.code, "message": body.message, "param": body.param}
-        await self._send("error", error={**shown, "event_id": event_id})
+        translated = {"type": body.type, "code": body.code, "message": body.message, "param": body.param}
+        await self._send("error", error={**translated, "event_id": event_id})
 
     async def _send(self, kind: str, **fields: Any) -> None:
         event_id = self._state.service.ids.new("event")
         await send(self._socket, {"type": kind, "event_id": event_id, **fields})
 
-    def _shown(self) -> dict[str, Any]:
+    def _session_fields(self) -> dict[str, Any]:
         return {"id": self._id, "object": "realtime.session", **msgspec.to_builtins(self._config)}
 
-    async def _take(self, data: bytes) -> None:
+    async def _handle_event(self, data: bytes) -> None:
         event_id = None
         try:
             event = json_object(data)
@@ -107,23 +107,25 @@ class RealtimeSession:
                 )
             await handler(event)
         except (ServiceError, BadBody) as error:
-            await self.refuse(error, event_id if isinstance(event_id, str) else None)
+            await self.send_error(error, event_id if isinstance(event_id, str) else None)
 
     # --- session and conversation ---
 
     async def _update(self, event: dict[str, Any]) -> None:
-        config = updated(self._config, event.get("session"))
-        request(config, ResponseConfig())  # refuses tools and choices that no response could be made with
+        config = update_config(self._config, event.get("session"))
+        to_response_request(
+            config, ResponseOptions()
+        )  # refuses tools and choices that no response could be made with
         self._config = config
-        await self._send("session.updated", session=self._shown())
+        await self._send("session.updated", session=self._session_fields())
 
     async def _create_item(self, event: dict[str, Any]) -> None:
-        item = item_of(event.get("item"), "item", self._state.service.ids.new("item"))
+        item = parse_item(event.get("item"), "item", self._state.service.ids.new("item"))
         after = convert(event.get("previous_item_id"), str | None, "previous_item_id")
         previous = self._conversation.add(ContextItem(item=item), after)
-        shown = wire_item(item)
-        await self._send("conversation.item.added", item=shown, previous_item_id=previous)
-        await self._send("conversation.item.done", item=shown, previous_item_id=previous)
+        translated = wire_item(item)
+        await self._send("conversation.item.added", item=translated, previous_item_id=previous)
+        await self._send("conversation.item.done", item=translated, previous_item_id=previous)
 
     async def _retrieve_item(self, event: dict[str, Any]) -> None:
         item = self._conversation.get(convert(event.get("item_id"), str, "item_id"))
@@ -151,49 +153,57 @@ class RealtimeSession:
     # --- responses ---
 
     async def _respond(self, event: dict[str, Any]) -> None:
-        own: ResponseConfig = checked(event.get("response") or {}, ResponseConfig, "response")
-        in_band = own.conversation == "auto"
+        options: ResponseOptions = parse_settings(event.get("response") or {}, ResponseOptions, "response")
+        in_band = options.conversation == "auto"
         if in_band and self._current is not None:
             raise Conflict(
                 f"Response '{self._current}' is still in progress.",
                 code="conversation_already_has_active_response",
             )
-        context = self._conversation.context if own.input is None else self._given(own.input)
-        place = "session"
-        created = msgspec.structs.replace(request(self._config, own), previous_response_id=place)
-        ticket = self._state.limits.admit(self._who)
+        context = self._conversation.context if options.input is None else self._resolve_items(options.input)
+        context_id = "session"
+        created = msgspec.structs.replace(
+            to_response_request(self._config, options), previous_response_id=context_id
+        )
+        ticket = self._state.limits.admit(self._caller)
         with ticket.starting():
-            call = CallContext(owner=self._who.owner, streamed=True, local={place: context})
+            call = CallContext(owner=self._caller.owner, streamed=True, local={context_id: context})
             run = await self._state.service.create(call, created)
         self._runs[run.id] = run
         if in_band:
             self._current = run.id
         last = self._conversation.last() if in_band else None
-        translator = Translator(run.id, self._conversation_id if in_band else None, last)
+        translator = RealtimeEventTranslator(run.id, self._conversation_id if in_band else None, last)
         self._tasks[run.id] = asyncio.create_task(
-            self._speak(run, translator, ticket, ticket.headers, in_band=in_band)
+            self._send_response(run, translator, ticket, ticket.headers, in_band=in_band)
         )
 
-    def _given(self, items: tuple[dict[str, Any], ...]) -> tuple[ContextItem, ...]:
-        found = []
+    def _resolve_items(self, items: tuple[dict[str, Any], ...]) -> tuple[ContextItem, ...]:
+        resolved = []
         for index, raw in enumerate(items):
             if raw.get("type") == "item_reference":
-                found.append(ContextItem(item=self._conversation.get(str(raw.get("id")))))
+                resolved.append(ContextItem(item=self._conversation.get(str(raw.get("id")))))
             else:
                 path = f"response.input[{index}]"
-                found.append(ContextItem(item=item_of(raw, path, self._state.service.ids.new("item"))))
-        return tuple(found)
+                resolved.append(ContextItem(item=parse_item(raw, path, self._state.service.ids.new("item"))))
+        return tuple(resolved)
 
-    async def _speak(
-        self, run: Run, translator: Translator, ticket: Ticket, limits: dict[str, str], *, in_band: bool
+    async def _send_response(
+        self,
+        run: Run,
+        translator: RealtimeEventTranslator,
+        ticket: Ticket,
+        limits: dict[str, str],
+        *,
+        in_band: bool,
     ) -> None:
         try:
             async for batch in run.events():
                 for event in batch:
-                    for shown in translator.of(event):
-                        if shown["type"] == "response.done":
+                    for translated in translator.translate(event):
+                        if translated["type"] == "response.done":
                             self._finish(run, in_band)
-                        await self._send(shown.pop("type"), **shown)
+                        await self._send(translated.pop("type"), **translated)
             usage = run.response.usage
             ticket.charge(usage.total_tokens if usage is not None else 0)
             await self._send("rate_limits.updated", rate_limits=_limits(limits))

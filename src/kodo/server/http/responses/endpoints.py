@@ -23,7 +23,7 @@ SKIPPED = "x-kodo-skipped-tools"
 """Names the types of tool that were left out, where any were."""
 
 
-async def answered(service: Service, call: CallContext, raw: Mapping[str, object]) -> wire.Response:
+async def run_to_completion(service: Service, call: CallContext, raw: Mapping[str, object]) -> wire.Response:
     """A body to its whole answer, for those who have no HTTP: a batch.
 
     Raises:
@@ -45,41 +45,41 @@ async def create(request: Request) -> Response:
         body = create_response(raw)
         call = CallContext(owner=caller.owner, streamed=bool(body.stream) or bool(body.background))
         run = await state.service.create(call, body)
-    note = _skipped(state, raw)
+    skipped_headers = _skipped_headers(state, raw)
     if body.stream:
-        return _streamed(state, run, ticket, note)
+        return _stream(state, run, ticket, skipped_headers)
     if body.background:
         ticket.close()
         if run.task is not None:
             run.task.add_done_callback(lambda _: _charge(run, ticket))
-        return json_response(run.initial_response, headers={**ticket.headers, **note})
+        return json_response(run.initial_response, headers={**ticket.headers, **skipped_headers})
     try:
         response = await cancel_on_disconnect(request, run.wait())
     except ClientDisconnect:
         await state.service.stop(run)
         raise
     finally:
-        _settle(run, ticket)
-    return json_response(response, headers={**ticket.headers, **note})
+        _finish(run, ticket)
+    return json_response(response, headers={**ticket.headers, **skipped_headers})
 
 
-def _skipped(state: State, raw: Mapping[str, object]) -> dict[str, str]:
+def _skipped_headers(state: State, raw: Mapping[str, object]) -> dict[str, str]:
     """The note about tools that were left out: a header, as no strict client minds one; and a count."""
     kinds = skipped_tools(raw)
     state.metrics.skipped(kinds)
     return {SKIPPED: ", ".join(kinds)} if kinds else {}
 
 
-def _streamed(state: State, run: Run, ticket: Ticket, note: Mapping[str, str]) -> Response:
+def _stream(state: State, run: Run, ticket: Ticket, skipped_headers: Mapping[str, str]) -> Response:
     async def finished() -> None:
         if not run.background:
             await state.service.stop(run)
-        _settle(run, ticket)
+        _finish(run, ticket)
 
-    return EventStream(run.events(), sse, headers={**ticket.headers, **note}, finished=finished)
+    return EventStream(run.events(), sse, headers={**ticket.headers, **skipped_headers}, finished=finished)
 
 
-def _settle(run: Run, ticket: Ticket) -> None:
+def _finish(run: Run, ticket: Ticket) -> None:
     _charge(run, ticket)
     ticket.close()
 
@@ -150,4 +150,4 @@ async def input_tokens(request: Request) -> Response:
         raw["model"] = next(iter(state.models))
     body = create_response(raw)
     count = await state.service.count(CallContext(owner=caller.owner), body)
-    return json_response(InputTokens(input_tokens=count), headers=_skipped(state, raw))
+    return json_response(InputTokens(input_tokens=count), headers=_skipped_headers(state, raw))

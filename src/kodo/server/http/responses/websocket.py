@@ -34,11 +34,11 @@ from kodo.server.wire.events import ResponseFailed
 
 logger = logging.getLogger(__name__)
 
-MOST_ACTIVE = 16
-MOST_LANES = 32
-_REMEMBERED = 128
+MAX_ACTIVE = 16
+MAX_STREAMS = 32
+_MAX_REMEMBERED = 128
 """Responses that a connection remembers; the oldest go first."""
-_LANE = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+_STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 
 
 async def connect(socket: WebSocket) -> None:
@@ -54,27 +54,27 @@ async def connect(socket: WebSocket) -> None:
     )
 
 
-def _limit(code: str, message: str) -> InvalidRequest:
+def _limit_error(code: str, message: str) -> InvalidRequest:
     return InvalidRequest(message, param="stream_id", code=code)
 
 
 @dataclass
-class _Memory:
+class _ConnectionMemory:
     """Responses that only this connection knows: their whole context, and the lane that made them."""
 
     contexts: OrderedDict[str, tuple[ContextItem, ...]] = field(default_factory=OrderedDict)
-    lanes: dict[str, str | None] = field(default_factory=dict)
+    stream_ids: dict[str, str | None] = field(default_factory=dict)
 
-    def keep(self, run: Run, lane: str | None) -> None:
+    def remember(self, run: Run, stream_id: str | None) -> None:
         answer = tuple(row.context for row in run.output_rows())
         self.contexts[run.id] = (*run.context, *answer)
-        self.lanes[run.id] = lane
-        while len(self.contexts) > _REMEMBERED:
+        self.stream_ids[run.id] = stream_id
+        while len(self.contexts) > _MAX_REMEMBERED:
             self.forget(next(iter(self.contexts)))
 
     def forget(self, response_id: str) -> None:
         self.contexts.pop(response_id, None)
-        self.lanes.pop(response_id, None)
+        self.stream_ids.pop(response_id, None)
 
 
 class _Connection:
@@ -82,15 +82,15 @@ class _Connection:
         self._socket = socket
         self._state = state
         self._owner = owner
-        self._memory = _Memory()
-        self._lanes: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
+        self._memory = _ConnectionMemory()
+        self._queues: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._active = 0
 
     async def serve(self) -> None:
         """Take frames until the client goes."""
         async for data in frames(self._socket):
-            await self._take(data)
+            await self._handle_frame(data)
 
     async def close(self) -> None:
         """Stop what still runs."""
@@ -101,68 +101,72 @@ class _Connection:
     async def expire(self) -> None:
         """The error that clients connect again from."""
         minutes = self._state.settings.connection_seconds / 60
-        await self.refuse(
+        await self.send_error(
             InvalidRequest(
                 f"A connection lasts at most {minutes:g} minutes; make a new one to go on.",
                 code="websocket_connection_limit_reached",
             )
         )
 
-    async def refuse(self, error: ServiceError | BadBody, lane: str | None = None) -> None:
+    async def send_error(self, error: ServiceError | BadBody, stream_id: str | None = None) -> None:
         """An error as a frame, nested as the SDK has it on sockets."""
         status, envelope = translate(error)
-        await self._send({"type": "error", "status": status, "error": envelope.error}, lane)
+        await self._send({"type": "error", "status": status, "error": envelope.error}, stream_id)
 
-    async def _send(self, frame: Any, lane: str | None) -> None:
-        await send(self._socket, frame, stream_id=lane)
+    async def _send(self, frame: Any, stream_id: str | None) -> None:
+        await send(self._socket, frame, stream_id=stream_id)
 
-    async def _take(self, data: bytes) -> None:
-        lane = None
+    async def _handle_frame(self, data: bytes) -> None:
+        stream_id = None
         try:
             if len(data) > self._state.settings.limits.body_bytes:
                 raise BadBody("The frame is too large.", None, "request_too_large")
             frame = json_object(data)
             if frame.get("type") != "response.create":
                 raise BadBody(f"Unknown event type '{frame.get('type')}'.", "type", "invalid_value")
-            lane = self._lane(frame)
-            if self._active >= MOST_ACTIVE:
-                raise _limit("websocket_stream_limit_reached", f"At most {MOST_ACTIVE} responses at once.")
+            stream_id = self._take_stream_id(frame)
+            if self._active >= MAX_ACTIVE:
+                raise _limit_error(
+                    "websocket_stream_limit_reached", f"At most {MAX_ACTIVE} responses at once."
+                )
         except (ServiceError, BadBody) as error:
-            await self.refuse(error, lane)
+            await self.send_error(error, stream_id)
             return
-        if lane not in self._lanes:
-            self._lanes[lane] = asyncio.Queue()
-            self._workers.append(asyncio.create_task(self._work(lane)))
+        if stream_id not in self._queues:
+            self._queues[stream_id] = asyncio.Queue()
+            self._workers.append(asyncio.create_task(self._run_queue(stream_id)))
         self._active += 1
-        self._lanes[lane].put_nowait(frame)
+        self._queues[stream_id].put_nowait(frame)
 
-    def _lane(self, frame: dict[str, Any]) -> str | None:
-        lane = frame.pop("stream_id", None)
-        if lane is None:
+    def _take_stream_id(self, frame: dict[str, Any]) -> str | None:
+        stream_id = frame.pop("stream_id", None)
+        if stream_id is None:
             return None
-        if not isinstance(lane, str) or not _LANE.fullmatch(lane):
-            raise _limit(
+        if not isinstance(stream_id, str) or not _STREAM_ID.fullmatch(stream_id):
+            raise _limit_error(
                 "invalid_stream_id", "stream_id must be 1 to 256 of the characters A-Z a-z 0-9 _ . -"
             )
-        if lane not in self._lanes and len(self._lanes.keys() - {None}) >= MOST_LANES:
-            raise _limit("websocket_stream_limit_reached", f"At most {MOST_LANES} different stream_ids.")
-        return lane
+        if stream_id not in self._queues and len(self._queues.keys() - {None}) >= MAX_STREAMS:
+            raise _limit_error(
+                "websocket_stream_limit_reached", f"At most {MAX_STREAMS} different stream_ids."
+            )
+        return stream_id
 
-    async def _work(self, lane: str | None) -> None:
+    async def _run_queue(self, stream_id: str | None) -> None:
         while True:
-            frame = await self._lanes[lane].get()
+            frame = await self._queues[stream_id].get()
             try:
-                await self._turn(frame, lane)
+                await self._run_turn(frame, stream_id)
             except (ServiceError, BadBody) as error:
-                self._evict(frame.get("previous_response_id"), lane)
-                await self.refuse(error, lane)
+                self._evict(frame.get("previous_response_id"), stream_id)
+                await self.send_error(error, stream_id)
             except Exception:  # as handle_unexpected_error does for HTTP: a bug ends the turn, not the lane
                 logger.exception("a turn over a WebSocket broke")
-                await self._send({"type": "error", "status": 500, "error": internal_error().error}, lane)
+                await self._send({"type": "error", "status": 500, "error": internal_error().error}, stream_id)
             finally:
                 self._active -= 1
 
-    async def _turn(self, frame: dict[str, Any], lane: str | None) -> None:
+    async def _run_turn(self, frame: dict[str, Any], stream_id: str | None) -> None:
         generate = frame.pop("generate", None)
         convert(generate, bool | None, "generate")
         frame.pop("type")
@@ -179,11 +183,11 @@ class _Connection:
             self._state.metrics.skipped(skipped_tools(frame))
             async for batch in run.events():
                 for event in batch:
-                    await self._send(event, lane)
+                    await self._send(event, stream_id)
                     if isinstance(event, ResponseFailed):
-                        self._evict(frame.get("previous_response_id"), lane)
+                        self._evict(frame.get("previous_response_id"), stream_id)
             if run.row is None and run.response.status in ("completed", "incomplete"):
-                self._memory.keep(run, lane)
+                self._memory.remember(run, stream_id)
         finally:
             if run is not None:
                 await self._state.service.stop(run)
@@ -191,7 +195,7 @@ class _Connection:
                 ticket.charge(usage.total_tokens if usage is not None else 0)
             ticket.close()
 
-    def _evict(self, parent: Any, lane: str | None) -> None:
+    def _evict(self, parent: Any, stream_id: str | None) -> None:
         """A failed continuation takes its parent with it; a failed fork into another lane does not."""
-        if isinstance(parent, str) and self._memory.lanes.get(parent, "\0") == lane:
+        if isinstance(parent, str) and self._memory.stream_ids.get(parent, "\0") == stream_id:
             self._memory.forget(parent)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
 from kodo.server.http.chat import pipeline, response_translation
-from kodo.server.http.chat.request_translation import chat_request
+from kodo.server.http.chat.request_translation import parse_request
 from kodo.server.http.pagination import matching, page_of, query_of, wire_list
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import NotFound
@@ -31,24 +31,24 @@ _encode = msgspec.json.Encoder().encode
 
 async def create(request: Request) -> Response:
     """``POST /v1/chat/completions``."""
-    return await pipeline.serve(_FAMILY, request)
+    return await pipeline.serve(_PIPELINE, request)
 
 
-async def answered(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
-    """See :func:`kodo.server.http.chat.pipeline.answered`."""
-    return await pipeline.answered(_FAMILY, service, call, raw)
+async def run_to_completion(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
+    """See :func:`kodo.server.http.chat.pipeline.run_to_completion`."""
+    return await pipeline.run_to_completion(_PIPELINE, service, call, raw)
 
 
-async def _whole(
+async def _build(
     service: Service, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
 ) -> chat.ChatCompletion:
     value = _completion(_new_id(), body, runs)
     if body.store:
-        await _keep(service, owner, body, value)
+        await _store(service, owner, body, value)
     return value
 
 
-async def _frames(
+async def _stream(
     service: Service, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
 ) -> AsyncIterator[list[chat.ChatChunk]]:
     completion_id = _new_id()
@@ -66,15 +66,15 @@ async def _frames(
             service_tier=runs[0].response.service_tier,
         )
 
-    async for choices in pipeline.merged(runs):
+    async for choices in pipeline.merge_chunks(runs):
         yield [chunk((choice,)) for choice in choices]
     if with_usage:
-        yield [chunk((), response_translation.usage([run.response.usage for run in runs]))]
+        yield [chunk((), response_translation.total_usage([run.response.usage for run in runs]))]
     if body.store:
-        await _keep(service, owner, body, _completion(completion_id, body, runs))
+        await _store(service, owner, body, _completion(completion_id, body, runs))
 
 
-_FAMILY = pipeline.Family(parse=chat_request, requests=lambda body: [body], whole=_whole, frames=_frames)
+_PIPELINE = pipeline.Pipeline(parse=parse_request, to_chat=lambda body: [body], build=_build, stream=_stream)
 
 
 def _new_id() -> str:
@@ -86,8 +86,10 @@ def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run])
         id=completion_id,
         created=runs[0].response.created_at,
         model=body.model,
-        choices=tuple(response_translation.choice(index, run.response) for index, run in enumerate(runs)),
-        usage=response_translation.usage([run.response.usage for run in runs]),
+        choices=tuple(
+            response_translation.build_choice(index, run.response) for index, run in enumerate(runs)
+        ),
+        usage=response_translation.total_usage([run.response.usage for run in runs]),
         service_tier=runs[0].response.service_tier,
         metadata=dict(body.metadata) if body.metadata is not None else UNSET,
     )
@@ -96,7 +98,7 @@ def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run])
 # --- stored ones -----------------------------------------------------------------------------------------------------
 
 
-class _Kept(Struct, frozen=True, kw_only=True):
+class StoredCompletion(Struct, frozen=True, kw_only=True):
     """What is stored: the answer, and the messages it answers."""
 
     completion: chat.ChatCompletion
@@ -107,19 +109,19 @@ class _Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metadata: Metadata | None
 
 
-async def _keep(service: Service, owner: str, body: chat.ChatRequest, value: chat.ChatCompletion) -> None:
+async def _store(service: Service, owner: str, body: chat.ChatRequest, value: chat.ChatCompletion) -> None:
     messages = [{"id": f"{value.id}-{index}", **message} for index, message in enumerate(body.messages)]
     row = DocumentRow(
         kind=KIND,
         id=value.id,
         owner=owner,
         created_at=service.clock.now(),
-        body=_encode(_Kept(completion=value, messages=messages)),
+        body=_encode(StoredCompletion(completion=value, messages=messages)),
     )
     await service.store.put_document(row)
 
 
-async def _found(request: Request) -> tuple[DocumentRow, _Kept]:
+async def _get_stored(request: Request) -> tuple[DocumentRow, StoredCompletion]:
     completion_id = request.path_params["completion_id"]
     row = await get_state(request).store.get_document(KIND, get_caller(request).owner, completion_id)
     if row is None:
@@ -128,24 +130,24 @@ async def _found(request: Request) -> tuple[DocumentRow, _Kept]:
             param="completion_id",
             code="completion_not_found",
         )
-    return row, _kept(row)
+    return row, _decode(row)
 
 
-def _kept(row: DocumentRow) -> _Kept:
-    return msgspec.json.decode(row.body, type=_Kept)
+def _decode(row: DocumentRow) -> StoredCompletion:
+    return msgspec.json.decode(row.body, type=StoredCompletion)
 
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/chat/completions/{id}``."""
-    return json_response((await _found(request))[1].completion)
+    return json_response((await _get_stored(request))[1].completion)
 
 
 async def update(request: Request) -> Response:
     """``POST /v1/chat/completions/{id}``: its metadata."""
     body: _Update = convert(await json_body(request), _Update)
-    row, kept = await _found(request)
-    value = msgspec.structs.replace(kept.completion, metadata=dict(body.metadata or {}))
-    changed = _encode(msgspec.structs.replace(kept, completion=value))
+    row, stored = await _get_stored(request)
+    value = msgspec.structs.replace(stored.completion, metadata=dict(body.metadata or {}))
+    changed = _encode(msgspec.structs.replace(stored, completion=value))
     await get_state(request).store.update_document(
         msgspec.structs.replace(row, body=changed, version=row.version + 1)
     )
@@ -154,7 +156,7 @@ async def update(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """``DELETE /v1/chat/completions/{id}``."""
-    row, _ = await _found(request)
+    row, _ = await _get_stored(request)
     await get_state(request).store.delete_document(KIND, row.owner, row.id)
     return json_response({"id": row.id, "object": "chat.completion.deleted", "deleted": True})
 
@@ -163,32 +165,32 @@ async def list_stored(request: Request) -> Response:
     """``GET /v1/chat/completions``: the stored ones, oldest first, by model and metadata."""
     query = query_of(request, ("after", "limit", "order", "model"), prefix="metadata[")
     store, owner, model = get_state(request).store, get_caller(request).owner, query.get("model")
-    wanted = {
+    metadata = {
         name[len("metadata[") : -1]: value for name, value in query.items() if name.startswith("metadata[")
     }
     rows, more = await matching(
         lambda page: store.list_documents(KIND, owner, page),
         page_of({"order": "asc", **query}),
-        lambda row: _matches(_kept(row).completion, model, wanted),
+        lambda row: _matches(_decode(row).completion, model, metadata),
     )
-    return json_response(wire_list([_kept(row).completion for row in rows], [row.id for row in rows], more))
+    return json_response(wire_list([_decode(row).completion for row in rows], [row.id for row in rows], more))
 
 
 def _matches(value: chat.ChatCompletion, model: str | None, metadata: dict[str, str]) -> bool:
-    given = value.metadata if isinstance(value.metadata, dict) else {}
-    return model in (None, value.model) and metadata.items() <= given.items()
+    own_metadata = value.metadata if isinstance(value.metadata, dict) else {}
+    return model in (None, value.model) and metadata.items() <= own_metadata.items()
 
 
 async def messages(request: Request) -> Response:
     """``GET /v1/chat/completions/{id}/messages``."""
     page = page_of(query_of(request, ("after", "limit", "order")))
-    _, kept = await _found(request)
-    found = kept.messages if page.order == "asc" else kept.messages[::-1]
-    ids = [message["id"] for message in found]
+    _, stored = await _get_stored(request)
+    ordered = stored.messages if page.order == "asc" else stored.messages[::-1]
+    ids = [message["id"] for message in ordered]
     if page.after not in (None, *ids):
         raise NotFound(f"No message found with id '{page.after}'.", param="after", code="message_not_found")
     start = 0 if page.after is None else ids.index(page.after) + 1
-    shown = found[start : start + page.limit]
+    selected = ordered[start : start + page.limit]
     return json_response(
-        wire_list(shown, [message["id"] for message in shown], start + page.limit < len(found))
+        wire_list(selected, [message["id"] for message in selected], start + page.limit < len(ordered))
     )

@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.chat import pipeline, response_translation
-from kodo.server.http.chat.request_translation import chat_request
+from kodo.server.http.chat.request_translation import parse_request
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
@@ -32,15 +32,15 @@ _SUFFIX = (
 
 async def create(request: Request) -> Response:
     """The endpoint."""
-    return await pipeline.serve(_FAMILY, request)
+    return await pipeline.serve(_PIPELINE, request)
 
 
-async def answered(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
-    """See :func:`kodo.server.http.chat.pipeline.answered`."""
-    return await pipeline.answered(_FAMILY, service, call, raw)
+async def run_to_completion(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
+    """See :func:`kodo.server.http.chat.pipeline.run_to_completion`."""
+    return await pipeline.run_to_completion(_PIPELINE, service, call, raw)
 
 
-def legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
+def parse_legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
     """The checked body. Raises :class:`BadBody`."""
     prompt = raw.get("prompt")
     if isinstance(prompt, list) and any(not isinstance(one, str) for one in prompt):
@@ -53,42 +53,42 @@ def legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
     return body
 
 
-def chat_requests(body: LegacyRequest) -> list[chat.ChatRequest]:
+def to_chat_requests(body: LegacyRequest) -> list[chat.ChatRequest]:
     """One chat request a prompt. Raises :class:`BadBody`."""
-    given = {
+    options = {
         name: getattr(body, name)
         for name in ("model", "stream", "stream_options", "max_tokens", "temperature", "top_p", "presence_penalty",
                      "frequency_penalty", "logit_bias", "seed", "stop", "user", "n")
     }  # fmt: skip
     if body.logprobs is not None:
-        given |= {"logprobs": True, "top_logprobs": body.logprobs}
+        options |= {"logprobs": True, "top_logprobs": body.logprobs}
     prompts = [body.prompt] if isinstance(body.prompt, str) else body.prompt
     texts = [
         prompt if not body.suffix else _SUFFIX.format(prompt=prompt, suffix=body.suffix) for prompt in prompts
     ]
-    return [chat_request({**given, "messages": [{"role": "user", "content": text}]}) for text in texts]
+    return [parse_request({**options, "messages": [{"role": "user", "content": text}]}) for text in texts]
 
 
-def _echoed(body: LegacyRequest, index: int) -> str:
+def _echo(body: LegacyRequest, index: int) -> str:
     if not body.echo:
         return ""
     return body.prompt if isinstance(body.prompt, str) else body.prompt[index // (body.n or 1)]
 
 
-async def _whole(
+async def _build(
     _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
 ) -> LegacyCompletion:
     """The choices of the first prompt, then those of the next."""
     choices = []
     for index, run in enumerate(runs):
-        done = response_translation.choice(index, run.response)
-        before = _echoed(body, index)
+        choice = response_translation.build_choice(index, run.response)
+        echo = _echo(body, index)
         choices.append(
             LegacyChoice(
                 index=index,
-                text=before + (done.message.content or ""),
-                logprobs=_logprobs(done.logprobs, len(before)),
-                finish_reason="stop" if done.finish_reason == "tool_calls" else done.finish_reason,
+                text=echo + (choice.message.content or ""),
+                logprobs=_logprobs(choice.logprobs, len(echo)),
+                finish_reason="stop" if choice.finish_reason == "tool_calls" else choice.finish_reason,
             )
         )
     return _completion(body, runs, tuple(choices), _usage(body, runs))
@@ -98,7 +98,7 @@ def _usage(body: LegacyRequest, runs: Sequence[Run]) -> chat.CompletionUsage:
     """Each prompt once, all answers."""
     each = body.n or 1
     by_prompt = [
-        response_translation.usage([run.response.usage for run in runs[place : place + each]])
+        response_translation.total_usage([run.response.usage for run in runs[place : place + each]])
         for place in range(0, len(runs), each)
     ]
     first = by_prompt[0]
@@ -132,49 +132,53 @@ def _completion(
     )
 
 
-def _logprobs(given: chat.ChoiceLogprobs | None, offset: int) -> LegacyLogprobs | None:
-    if given is None:
+def _logprobs(logprobs: chat.ChoiceLogprobs | None, offset: int) -> LegacyLogprobs | None:
+    if logprobs is None:
         return None
     offsets = []
-    for entry in given.content:
+    for entry in logprobs.content:
         offsets.append(offset)
         offset += len(entry.token)
     return LegacyLogprobs(
-        tokens=tuple(entry.token for entry in given.content),
-        token_logprobs=tuple(entry.logprob for entry in given.content),
-        top_logprobs=tuple({top.token: top.logprob for top in entry.top_logprobs} for entry in given.content),
+        tokens=tuple(entry.token for entry in logprobs.content),
+        token_logprobs=tuple(entry.logprob for entry in logprobs.content),
+        top_logprobs=tuple(
+            {top.token: top.logprob for top in entry.top_logprobs} for entry in logprobs.content
+        ),
         text_offset=tuple(offsets),
     )
 
 
-async def _frames(
+async def _stream(
     _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
 ) -> AsyncIterator[list[LegacyCompletion]]:
     name = f"cmpl-{secrets.token_hex(12)}"
-    told = [0] * len(runs)
+    offsets = [0] * len(runs)
     """Characters of each answer so far."""
     for index in range(len(runs)):
-        if before := _echoed(body, index):
-            told[index] = len(before)
-            yield [_completion(body, runs, (LegacyChoice(index=index, text=before),), None, name)]
-    async for choices in pipeline.merged(runs):
-        shown = []
+        if echo := _echo(body, index):
+            offsets[index] = len(echo)
+            yield [_completion(body, runs, (LegacyChoice(index=index, text=echo),), None, name)]
+    async for choices in pipeline.merge_chunks(runs):
+        chunks = []
         for choice in choices:
             text = choice.delta.content or ""
             reason = "stop" if choice.finish_reason == "tool_calls" else choice.finish_reason
             if text or reason:
-                piece = LegacyChoice(
+                delta_choice = LegacyChoice(
                     index=choice.index,
                     text=text,
-                    logprobs=_logprobs(choice.logprobs, told[choice.index]),
+                    logprobs=_logprobs(choice.logprobs, offsets[choice.index]),
                     finish_reason=reason,
                 )
-                told[choice.index] += len(text)
-                shown.append(_completion(body, runs, (piece,), None, name))
-        if shown:
-            yield shown
+                offsets[choice.index] += len(text)
+                chunks.append(_completion(body, runs, (delta_choice,), None, name))
+        if chunks:
+            yield chunks
     if (body.stream_options or {}).get("include_usage"):
         yield [_completion(body, runs, (), _usage(body, runs), name)]
 
 
-_FAMILY = pipeline.Family(parse=legacy_request, requests=chat_requests, whole=_whole, frames=_frames)
+_PIPELINE = pipeline.Pipeline(
+    parse=parse_legacy_request, to_chat=to_chat_requests, build=_build, stream=_stream
+)
