@@ -3,7 +3,7 @@
 Every analyser sees both states in one run; what it says of the state before is what the change did not cause.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -41,27 +41,37 @@ def analyse(files: Sequence[ChangedFile], target: str = "") -> Analysis:
     before: dict[str, list[Candidate]] = {}
     looked: dict[str, list[str]] = {file.path: [] for file in files}
     failed: dict[str, str] = {}
-    for name, outcome in results.items():
-        for index, file in enumerate(complete):
-            after[file.path] += outcome.candidates.get(index, [])
-            if index in outcome.looked_at:
-                looked[file.path].append(name)
-            elif index in outcome.failures:
-                failed.setdefault(file.path, outcome.failures[index])
-        for index, file in enumerate(changed, len(complete)):
-            before.setdefault(file.path, []).extend(outcome.candidates.get(index, []))
+    for index, file in enumerate(complete):
+        after[file.path] += _candidates_at(results, index)
+        looked[file.path] += [name for name, result in results.items() if index in result.looked_at]
+        if reason := _failure_at(results, index):
+            failed.setdefault(file.path, reason)
+    for index, file in enumerate(changed, len(complete)):
+        before.setdefault(file.path, []).extend(_candidates_at(results, index))
     tested = any(is_test(file.path) for file in files)
     for file in changed:
         after[file.path] += diff_checks.run(file, tested=tested)
-    broken = {
-        path
-        for path, candidates in after.items()
-        if any(candidate.rule == "syntax" for candidate in candidates)
-    }
     unreviewed = [
-        Unreviewed(printable(p), reason, gap=True) for p, reason in failed.items() if p not in broken
+        Unreviewed(printable(path), reason, gap=True)
+        for path, reason in failed.items()
+        if not _has_syntax_error(after[path])
     ]
     return Analysis(after, before, {path: tuple(names) for path, names in looked.items()}, tuple(unreviewed))
+
+
+def _candidates_at(results: Mapping[str, AnalyserResult], index: int) -> list[Candidate]:
+    """What all analysers report of one subject."""
+    return [candidate for result in results.values() for candidate in result.candidates.get(index, [])]
+
+
+def _failure_at(results: Mapping[str, AnalyserResult], index: int) -> str:
+    """Why the first analyser that failed on a subject did, or "" if none failed."""
+    reasons = (result.failures[index] for result in results.values() if index in result.failures)
+    return next(reasons, "")
+
+
+def _has_syntax_error(candidates: Sequence[Candidate]) -> bool:
+    return any(candidate.rule == "syntax" for candidate in candidates)
 
 
 def run_analysers(subjects: Sequence[Subject], target: str = "") -> dict[str, AnalyserResult]:

@@ -1,8 +1,11 @@
 """Where control goes: lines never reached, values that are None on this branch, a path without its return."""
 
+from __future__ import annotations
+
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import report_line, report_node
@@ -135,33 +138,59 @@ def _is_stub(body: Sequence[ast.stmt]) -> bool:
 
 
 def falls_through(body: Sequence[ast.stmt]) -> bool:
-    """Whether control can reach the end of a block; certain only for the answer True."""
-    last = body[-1]
-    match last:
-        case ast.Return() | ast.Raise() | ast.Continue() | ast.Break():
-            return False
-        case ast.If():
-            return not last.orelse or falls_through(last.body) or falls_through(last.orelse)
-        case ast.With() | ast.AsyncWith():
-            return False  # a context manager may swallow an exception or not: not certain
-        case ast.While():
-            endless = isinstance(last.test, ast.Constant) and bool(last.test.value)
-            return not endless  # a break in it may belong to an inner loop: not certain
-        case ast.Try() | ast.TryStar():
-            if last.finalbody and not falls_through(last.finalbody):
-                return False
-            main = falls_through(last.orelse) if last.orelse else falls_through(last.body)
-            return main or any(falls_through(handler.body) for handler in last.handlers)
-        case ast.Match():
-            return any(falls_through(case.body) for case in last.cases) and _has_default(last)
-        case ast.Expr(value=ast.Call()):
-            return False  # what is called may never return: not certain
-        case ast.For() | ast.AsyncFor():
-            breaks = any(isinstance(node, ast.Break) for node in ast.walk(last))
-            return breaks or not last.orelse or falls_through(last.orelse)
-        case ast.Assert(test=ast.Constant()):
-            return False
-    return True
+    """Whether control can reach the end of a block; only the answer True is certain."""
+    decide = FALLS_THROUGH.get(type(body[-1]))
+    return decide is None or decide(body[-1])
+
+
+def _never(node: ast.stmt) -> bool:
+    return False
+
+
+def _if_falls_through(node: ast.If) -> bool:
+    return not node.orelse or falls_through(node.body) or falls_through(node.orelse)
+
+
+def _while_falls_through(node: ast.While) -> bool:
+    """An endless loop does not; a ``break`` in it may belong to an inner loop, so it decides nothing."""
+    return not (isinstance(node.test, ast.Constant) and bool(node.test.value))
+
+
+def _for_falls_through(node: ast.For | ast.AsyncFor) -> bool:
+    breaks = any(isinstance(part, ast.Break) for part in ast.walk(node))
+    return breaks or not node.orelse or falls_through(node.orelse)
+
+
+def _try_falls_through(node: ast.Try | ast.TryStar) -> bool:
+    if node.finalbody and not falls_through(node.finalbody):
+        return False
+    return falls_through(node.orelse or node.body) or any(
+        falls_through(handler.body) for handler in node.handlers
+    )
+
+
+def _match_falls_through(node: ast.Match) -> bool:
+    return any(falls_through(case.body) for case in node.cases) and _has_default(node)
+
+
+FALLS_THROUGH: Mapping[type[ast.stmt], Callable[[Any], bool]] = {
+    ast.Return: _never,
+    ast.Raise: _never,
+    ast.Continue: _never,
+    ast.Break: _never,
+    ast.With: _never,  # a context manager may or may not swallow an exception: not certain
+    ast.AsyncWith: _never,
+    ast.If: _if_falls_through,
+    ast.While: _while_falls_through,
+    ast.For: _for_falls_through,
+    ast.AsyncFor: _for_falls_through,
+    ast.Try: _try_falls_through,
+    ast.TryStar: _try_falls_through,
+    ast.Match: _match_falls_through,
+    ast.Expr: lambda node: not isinstance(node.value, ast.Call),  # a call may never return: not certain
+    ast.Assert: lambda node: not isinstance(node.test, ast.Constant),
+}
+"""By type of a block's last statement: whether control can leave it at its end. Types that are not here always do."""
 
 
 def _has_default(match: ast.Match) -> bool:

@@ -12,6 +12,7 @@ from kodo.jobs.review.checks import (
     loops,
     prompt_injection,
     secrets,
+    slow_loops,
 )
 from kodo.jobs.review.python import ParsedModule
 
@@ -20,6 +21,7 @@ CHECKS: tuple[Callable[[ParsedModule], Iterable[Candidate]], ...] = (
     *calls.CHECKS,
     *control_flow.CHECKS,
     *loops.CHECKS,
+    *slow_loops.CHECKS,
     *insecure_calls.CHECKS,
     *doc_mismatch.CHECKS,
 )

@@ -43,24 +43,19 @@ def timing_comparison(module: ParsedModule) -> Iterator[Candidate]:
         if any(isinstance(side, ast.Constant) for side in sides):
             continue
         named = [last for side in sides if (last := dotted(side).rpartition(".")[2]) and _DIGEST.search(last)]
-        calls = [
-            side
-            for side in sides
-            if isinstance(side, ast.Call) and dotted(side.func).endswith((".hexdigest", ".digest"))
-        ]
-        calls += [
-            side
-            for side in sides
-            if isinstance(side, ast.Call)
-            and isinstance(side.func, ast.Attribute)
-            and "hmac." in ast.unparse(side)
-        ]
-        if (
-            len(named) == len(sides)
-            or (named and calls)
-            or any("hmac." in ast.unparse(call) for call in calls)
-        ):
+        calls = [side for side in sides if _makes_digest(side)]
+        keyed = any("hmac." in ast.unparse(call) for call in calls)
+        if len(named) == len(sides) or (named and calls) or keyed:
             yield report_node(module, node, "timing", ast.unparse(node))
+
+
+def _makes_digest(node: ast.expr) -> bool:
+    """Whether a node is a call that computes a digest."""
+    if not isinstance(node, ast.Call):
+        return False
+    if dotted(node.func).endswith((".hexdigest", ".digest")):
+        return True
+    return isinstance(node.func, ast.Attribute) and "hmac." in ast.unparse(node)
 
 
 def predictable_secret(module: ParsedModule) -> Iterator[Candidate]:

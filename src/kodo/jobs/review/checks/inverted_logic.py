@@ -5,8 +5,10 @@ questions, and only asked where nothing else changed that would answer them: the
 and the change's tests.
 """
 
+from __future__ import annotations
+
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import report_node
@@ -86,43 +88,104 @@ def _differences(old: ast.AST, new: ast.AST) -> list[tuple[ast.AST, ast.AST]]:
 
 
 def _inversion(old: ast.AST, new: ast.AST) -> str:
-    """What was turned round, in a word or two; "" if it is something else."""
-    match old, new:
-        case ast.Compare(), ast.Compare() if ast.dump(old.left) == ast.dump(new.left):
-            pairs = list(zip(old.ops, new.ops, strict=False))
-            same = [ast.dump(node) for node in old.comparators] == [
-                ast.dump(node) for node in new.comparators
-            ]
-            if same and any(type(two) in _OPPOSITES.get(type(one), frozenset()) for one, two in pairs):
-                return "comparison"
-        case ast.BoolOp(), ast.BoolOp() if type(old.op) is not type(new.op):
-            return "and/or"
-        case ast.UnaryOp(op=ast.Not()), ast.expr() if ast.dump(old.operand) == ast.dump(new):
-            return "condition"
-        case ast.expr(), ast.UnaryOp(op=ast.Not()) if ast.dump(old) == ast.dump(new.operand):
-            return "condition"
-        case ast.BinOp(), ast.BinOp() if type(old.op) is not type(new.op):
-            same = ast.dump(old.left) == ast.dump(new.left) and ast.dump(old.right) == ast.dump(new.right)
-            return "sign" if same else ""
-        case ast.expr(), ast.BinOp(op=ast.Add() | ast.Sub(), right=ast.Constant(value=1)) if ast.dump(
-            old
-        ) == ast.dump(new.left):
-            return "bound"
-        case ast.BinOp(op=ast.Add() | ast.Sub(), right=ast.Constant(value=1)), ast.expr() if ast.dump(
-            old.left
-        ) == ast.dump(new):
-            return "bound"
-        case ast.Constant(value=bool() as one), ast.Constant(value=bool() as two) if one is not two:
-            return "truth value"
-        case ast.Call(), ast.Call() if len(old.args) == len(new.args) > 1:
-            was, now = [ast.dump(node) for node in old.args], [ast.dump(node) for node in new.args]
-            exchanged = ast.dump(old.func) == ast.dump(new.func) and was != now and sorted(was) == sorted(now)
-            return "order of arguments" if exchanged else ""
-        case ((ast.Name() | ast.Attribute()), (ast.Name() | ast.Attribute())):
-            names = dotted(old) or getattr(old, "attr", ""), dotted(new) or getattr(new, "attr", "")
-            last = names[0].rpartition(".")[2], names[1].rpartition(".")[2]
-            return "function" if {names, names[::-1], last, last[::-1]} & _SWAPPED_NAMES else ""
-    return ""
+    """The kind of inversion between two expressions, as named in ``INVERSIONS``, or "" if it is another change."""
+    return next((kind for kind, matches in INVERSIONS if matches(old, new)), "")
+
+
+def _same(old: ast.AST, new: ast.AST) -> bool:
+    return ast.dump(old) == ast.dump(new)
+
+
+def _comparison(old: ast.AST, new: ast.AST) -> bool:
+    """``a < b`` became ``a <= b``, ``is`` became ``is not``, and so on."""
+    if not isinstance(old, ast.Compare) or not isinstance(new, ast.Compare) or not _same(old.left, new.left):
+        return False
+    if [ast.dump(node) for node in old.comparators] != [ast.dump(node) for node in new.comparators]:
+        return False
+    operators = zip(old.ops, new.ops, strict=False)
+    return any(type(two) in _OPPOSITES.get(type(one), frozenset()) for one, two in operators)
+
+
+def _and_or(old: ast.AST, new: ast.AST) -> bool:
+    """``and`` became ``or``, or the reverse."""
+    return isinstance(old, ast.BoolOp) and isinstance(new, ast.BoolOp) and type(old.op) is not type(new.op)
+
+
+def _condition(old: ast.AST, new: ast.AST) -> bool:
+    """A ``not`` was added or removed."""
+    return _negates(old, new) or _negates(new, old)
+
+
+def _negates(negation: ast.AST, node: ast.AST) -> bool:
+    return (
+        isinstance(negation, ast.UnaryOp)
+        and isinstance(negation.op, ast.Not)
+        and isinstance(node, ast.expr)
+        and _same(negation.operand, node)
+    )
+
+
+def _other_operator(old: ast.AST, new: ast.AST) -> bool:
+    return isinstance(old, ast.BinOp) and isinstance(new, ast.BinOp) and type(old.op) is not type(new.op)
+
+
+def _sign(old: ast.AST, new: ast.AST) -> bool:
+    """An arithmetic operator was exchanged between the same operands."""
+    if not isinstance(old, ast.BinOp) or not isinstance(new, ast.BinOp) or not _other_operator(old, new):
+        return False
+    return _same(old.left, new.left) and _same(old.right, new.right)
+
+
+def _bound(old: ast.AST, new: ast.AST) -> bool:
+    """One was added to a value or subtracted from it, or that was undone."""
+    return not _other_operator(old, new) and (_is_shifted(old, new) or _is_shifted(new, old))
+
+
+def _is_shifted(node: ast.AST, shifted: ast.AST) -> bool:
+    return (
+        isinstance(shifted, ast.BinOp)
+        and isinstance(shifted.op, (ast.Add, ast.Sub))
+        and isinstance(shifted.right, ast.Constant)
+        and shifted.right.value == 1
+        and _same(node, shifted.left)
+    )
+
+
+def _truth_value(old: ast.AST, new: ast.AST) -> bool:
+    """``True`` became ``False``, or the reverse."""
+    if not isinstance(old, ast.Constant) or not isinstance(new, ast.Constant):
+        return False
+    return isinstance(old.value, bool) and isinstance(new.value, bool) and old.value is not new.value
+
+
+def _argument_order(old: ast.AST, new: ast.AST) -> bool:
+    """The same call with its positional arguments in another order."""
+    if not isinstance(old, ast.Call) or not isinstance(new, ast.Call) or not _same(old.func, new.func):
+        return False
+    was, now = [ast.dump(node) for node in old.args], [ast.dump(node) for node in new.args]
+    return len(was) > 1 and was != now and sorted(was) == sorted(now)
+
+
+def _function(old: ast.AST, new: ast.AST) -> bool:
+    """A function was exchanged for its counterpart, such as ``min`` for ``max``."""
+    if not isinstance(old, (ast.Name, ast.Attribute)) or not isinstance(new, (ast.Name, ast.Attribute)):
+        return False
+    names = dotted(old) or getattr(old, "attr", ""), dotted(new) or getattr(new, "attr", "")
+    last = names[0].rpartition(".")[2], names[1].rpartition(".")[2]
+    return bool({names, names[::-1], last, last[::-1]} & _SWAPPED_NAMES)
+
+
+INVERSIONS: tuple[tuple[str, Callable[[ast.AST, ast.AST], bool]], ...] = (
+    ("comparison", _comparison),
+    ("and/or", _and_or),
+    ("condition", _condition),
+    ("sign", _sign),
+    ("bound", _bound),
+    ("truth value", _truth_value),
+    ("order of arguments", _argument_order),
+    ("function", _function),
+)
+"""What was inverted, in the words of the message, and the test for it; the first that matches counts."""
 
 
 CHECKS = (inverted_logic,)

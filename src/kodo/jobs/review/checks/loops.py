@@ -1,14 +1,13 @@
-"""Loops: indexes past the end, the collection altered under the loop, work that grows with the square."""
+"""Loops that go wrong: indexes past the end, and collections that change while the loop iterates over them."""
 
 import ast
 from collections.abc import Iterator
 
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import report_line, report_node
-from kodo.jobs.review.python import Function, ParsedModule, dotted, own_nodes
+from kodo.jobs.review.python import ParsedModule, dotted
 
 _RESIZING = ("append", "extend", "insert", "pop", "remove", "clear")
-_LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
 def _len_of(node: ast.AST) -> str:
@@ -164,139 +163,6 @@ def _leaves_after(module: ParsedModule, node: ast.AST) -> bool:
     return False
 
 
-def _in_loop(module: ParsedModule, node: ast.AST) -> bool:
-    """Whether a node runs once for each turn of a loop of its own function."""
-    child = node
-    for parent in module.ancestors(node):
-        if isinstance(parent, _LOOPS):
-            if isinstance(parent, ast.While) or child not in {parent.iter, parent.target}:
-                return True
-        elif isinstance(parent, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            return False
-        child = parent
-    return False
-
-
-def slow_in_loop(module: ParsedModule) -> Iterator[Candidate]:
-    """In a loop: a pattern compiled, a list searched, a list's head taken off, a string or list copied to grow."""
-    grown: set[tuple[Function | None, str]] = set()
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call):
-            name = dotted(node.func)
-            if (
-                name == "re.compile"
-                and node.args
-                and isinstance(node.args[0], ast.Constant)
-                and _in_loop(module, node)
-            ):
-                yield report_node(module, node, "compiled-in-loop", ast.unparse(node.args[0]))
-            elif isinstance(node.func, ast.Attribute) and _in_loop(module, node):
-                first = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
-                if (
-                    first == 0
-                    and first is not False
-                    and (node.func.attr, len(node.args)) in {("pop", 1), ("insert", 2)}
-                ):
-                    owner = dotted(node.func.value)
-                    if owner and _is_list(module, node, owner):
-                        yield report_node(module, node, "list-head", owner)
-        elif (
-            isinstance(node, ast.Compare)
-            and isinstance(node.ops[0], (ast.In, ast.NotIn))
-            and _in_loop(module, node)
-        ):
-            name = dotted(node.comparators[0])
-            if name and _is_list(module, node, name) and not _small_list(module, node, name):
-                yield report_node(module, node, "list-searched", name)
-        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Add) and _in_loop(module, node):
-            target = dotted(node.target)
-            key = (module.function_of(node), target)
-            if target and key not in grown and _starts_as_text(module, node, target):
-                grown.add(key)
-                yield report_node(module, node, "text-grows", target)
-        elif (
-            isinstance(node, ast.Assign)
-            and isinstance(node.value, ast.BinOp)
-            and isinstance(node.value.op, ast.Add)
-        ):
-            target = dotted(node.targets[0])
-            if (
-                target
-                and dotted(node.value.left) == target
-                and isinstance(node.value.right, ast.List)
-                and _in_loop(module, node)
-            ):
-                yield report_node(module, node, "list-copied", target)
-
-
-def _values(module: ParsedModule, node: ast.AST, name: str) -> list[ast.expr]:
-    """Everything that is assigned to a plain name in the function around a node (or in the module)."""
-    scope: Function | ast.Module = module.function_of(node) or module.tree
-    found: list[ast.expr] = []
-    for part in own_nodes(scope):
-        if isinstance(part, (ast.Assign, ast.AnnAssign)) and part.value is not None:
-            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
-            found += [part.value for target in targets if dotted(target) == name]
-    return found
-
-
-def _is_list(module: ParsedModule, node: ast.AST, name: str) -> bool:
-    """Whether a name certainly is a list: all it is ever assigned is one, or its annotation says so."""
-    values = _values(module, node, name)
-    if values:
-        return not _made_inside(module, node, values) and all(
-            isinstance(value, (ast.List, ast.ListComp))
-            or (isinstance(value, ast.Call) and dotted(value.func) in {"list", "sorted"})
-            for value in values
-        )
-    function = module.function_of(node)
-    arguments = [*function.args.args, *function.args.kwonlyargs] if function else []
-    annotation = next((parameter.annotation for parameter in arguments if parameter.arg == name), None)
-    return annotation is not None and ast.unparse(annotation).partition("[")[0].lower() in {
-        "list",
-        "typing.list",
-    }
-
-
-def _made_inside(module: ParsedModule, node: ast.AST, values: list[ast.expr]) -> bool:
-    """Whether a value is made anew in each turn of a loop around the node."""
-    around = {id(parent) for parent in module.ancestors(node) if isinstance(parent, _LOOPS)}
-    return any(id(parent) in around for value in values for parent in module.ancestors(value))
-
-
-def _small_list(module: ParsedModule, node: ast.AST, name: str) -> bool:
-    values = _values(module, node, name)
-    return any(isinstance(value, ast.List) and value.elts for value in values)
-
-
-def _starts_as_text(module: ParsedModule, node: ast.AST, name: str) -> bool:
-    values = _values(module, node, name)
-    return bool(values) and all(
-        isinstance(value, ast.Constant) and isinstance(value.value, str) for value in values
-    )
-
-
-def query_in_loop(module: ParsedModule) -> Iterator[Candidate]:
-    """A query sent in every turn of a loop (the n + 1 queries problem)."""
-    for node in ast.walk(module.tree):
-        if (
-            not isinstance(node, ast.Call)
-            or not isinstance(node.func, ast.Attribute)
-            or not _in_loop(module, node)
-        ):
-            continue
-        first = node.args[0] if node.args else None
-        text = first.value if isinstance(first, ast.Constant) else None
-        selects = (
-            isinstance(text, str)
-            and text.lstrip()[:6].upper() == "SELECT"
-            and node.func.attr in {"execute", "fetch", "fetchrow", "fetchone"}
-        )
-        finds = ".objects." in f"{dotted(node.func)}." and node.func.attr in {"get", "filter", "first"}
-        if selects or finds:
-            yield report_node(module, node, "query-in-loop", ast.unparse(node.func))
-
-
 def fraction_as_index(module: ParsedModule) -> Iterator[Candidate]:
     """`xs[n / 2]`, `range(n / 2)`: true division gives a float, which is no index."""
     for node in ast.walk(module.tree):
@@ -317,4 +183,4 @@ def fraction_as_index(module: ParsedModule) -> Iterator[Candidate]:
                 yield report_node(module, part, "fraction-as-index", ast.unparse(part))
 
 
-CHECKS = (index_past_end, removed_while_iterating, slow_in_loop, query_in_loop, fraction_as_index)
+CHECKS = (index_past_end, removed_while_iterating, fraction_as_index)

@@ -40,41 +40,43 @@ _STRUCTURE = frozenset({"staticmethod", "classmethod", "property", "abstractmeth
 
 
 def guard(pair: DefinitionPair) -> Iterator[Candidate]:
-    """An early exit (`if x is None: return`) that is gone although what it guarded still runs."""
+    """An early exit (``if x is None: return``) that is gone although the code that it guarded still runs."""
     if pair.rewritten:
         return
-    tests = {
-        ast.unparse(node.test)
-        for node in pair.new_nodes
-        if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert))
-    }
+    tests = set(_tests(pair))
     for node in pair.old_nodes:
-        if not isinstance(node, ast.If) or not pair.gone(node) or not isinstance(node.body[-1], _LEAVES):
-            continue
-        text = ast.unparse(node.test)
-        names = {
-            dotted(part) for part in ast.walk(node.test) if isinstance(part, (ast.Name, ast.Attribute))
-        } - {""}
-        if text in tests or any(_mentions(test, names) for test in tests) or _called_checks(pair, names):
-            continue
-        used = sorted(name for name in names if _still_used(pair, name))
-        if not used:
-            continue
-        if any(
-            _comes_from(pair.old_nodes, pair.old, name) != _comes_from(pair.new_nodes, pair.new, name)
-            for name in names
-        ):
-            continue
-        nothing = is_none(node.test) or (
-            dotted(node.test.operand) if isinstance(node.test, ast.UnaryOp) else ""
-        )
-        if nothing in used:
-            if _taken_apart(pair, nothing):
-                yield from pair.lost(node, "none-check-removed", nothing)
-            else:
-                yield from pair.lost(node, "guard-removed", text)
-        elif isinstance(node.body[-1], ast.Raise):
-            yield from pair.lost(node, "guard-removed", text)
+        if isinstance(node, ast.If) and pair.gone(node) and isinstance(node.body[-1], _LEAVES):
+            yield from _lost_guard(pair, node, tests)
+
+
+def _tests(pair: DefinitionPair) -> list[str]:
+    """The conditions of the new function, unparsed."""
+    kinds = (ast.If, ast.IfExp, ast.While, ast.Assert)
+    return [ast.unparse(node.test) for node in pair.new_nodes if isinstance(node, kinds)]
+
+
+def _lost_guard(pair: DefinitionPair, node: ast.If, tests: set[str]) -> Iterator[Candidate]:
+    """Report a removed early exit, unless the new function tests the names in another way or no longer uses them."""
+    text = ast.unparse(node.test)
+    names = {dotted(part) for part in ast.walk(node.test) if isinstance(part, (ast.Name, ast.Attribute))} - {
+        ""
+    }
+    if text in tests or any(_mentions(test, names) for test in tests) or _called_checks(pair, names):
+        return
+    used = {name for name in names if _still_used(pair, name)}
+    if not used or not all(_same_origin(pair, name) for name in names):
+        return
+    negated = dotted(node.test.operand) if isinstance(node.test, ast.UnaryOp) else ""
+    none = is_none(node.test) or negated
+    if none in used and _taken_apart(pair, none):
+        yield from pair.lost(node, "none-check-removed", none)
+    elif none in used or isinstance(node.body[-1], ast.Raise):
+        yield from pair.lost(node, "guard-removed", text)
+
+
+def _same_origin(pair: DefinitionPair, name: str) -> bool:
+    """Whether a name gets its value in the same way in both states."""
+    return _comes_from(pair.old_nodes, pair.old, name) == _comes_from(pair.new_nodes, pair.new, name)
 
 
 def _mentions(test: str, names: set[str]) -> bool:
@@ -140,18 +142,14 @@ def wrapped_guard(pair: DefinitionPair) -> Iterator[Candidate]:
     """`if x is not None:` (or `if x:`) taken off a block that takes `x` apart and is still there."""
     if pair.rewritten:
         return
-    tests = [
-        ast.unparse(node.test)
-        for node in pair.new_nodes
-        if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert))
-    ]
+    tests = _tests(pair)
     new = {ast.unparse(node) for node in pair.new_nodes if isinstance(node, ast.stmt)}
     for node in pair.old_nodes:
         if not isinstance(node, ast.If) or not pair.gone(node) or node.orelse:
             continue
         name = is_not_none(node.test) or dotted(node.test)
         kept = all(ast.unparse(statement) in new for statement in node.body)
-        same = _comes_from(pair.old_nodes, pair.old, name) == _comes_from(pair.new_nodes, pair.new, name)
+        same = _same_origin(pair, name)
         if (
             name
             and kept
