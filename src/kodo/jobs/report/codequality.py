@@ -1,6 +1,6 @@
 """The report as GitLab Code Quality: a list of issues with fingerprints (docs.gitlab.com, Code Quality report format).
 
-GitLab wants each fingerprint once. Opinions are `info`, whatever their severity.
+GitLab wants each fingerprint once. Opinions are ``info``, whatever their severity.
 """
 
 import msgspec

@@ -1,7 +1,7 @@
 """The report as GitHub Actions workflow commands, which become annotations on the lines of a pull request.
 
 A command is one line; percent, carriage return and line feed are escaped, in properties also colon and comma
-(GitHub's toolkit, `command.ts`), so that text from the code cannot give a command of its own.
+(GitHub's toolkit, ``command.ts``), so that text from the code cannot give a command of its own.
 """
 
 from kodo.jobs.report.model import EvidenceKind, ReviewReport, Severity, State

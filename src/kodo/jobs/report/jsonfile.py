@@ -1,4 +1,4 @@
-"""The report as JSON: the values of `model`, field for field. Also baselines, which are lists of fingerprints."""
+"""The report as JSON: the values of ``model``, field for field. Also baselines, which are lists of fingerprints."""
 
 import msgspec
 
@@ -14,7 +14,7 @@ class _Entry(msgspec.Struct):
 
 
 class _Baseline(msgspec.Struct):
-    """A baseline is any report in JSON, or what `baseline` writes: both have findings with fingerprints."""
+    """A baseline is any report in JSON, or what ``baseline`` writes: both have findings with fingerprints."""
 
     findings: list[_Entry]
     known: list[_Entry] = []

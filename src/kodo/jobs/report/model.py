@@ -10,7 +10,7 @@ import msgspec
 
 
 class Category(StrEnum):
-    """What kind of harm a finding is about; called `class` in every output."""
+    """What kind of harm a finding is about; called ``class`` in every output."""
 
     BUG = "bug"
     SECURITY = "security"
@@ -20,7 +20,7 @@ class Category(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is: `error` is wrong now, `warning` probably is, `info` is worth knowing."""
+    """How bad it is: ``error`` is wrong now, ``warning`` probably is, ``info`` is worth knowing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -44,7 +44,7 @@ class EvidenceKind(StrEnum):
 
 
 class State(StrEnum):
-    """How a review ended. `clean` means that everything was read and nothing was found."""
+    """How a review ended. ``clean`` means that everything was read and nothing was found."""
 
     CLEAN = "clean"
     FINDINGS = "findings"
@@ -54,10 +54,10 @@ class State(StrEnum):
 
 
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Lines `line` to `end_line` of `path` (after the change), counted from 1, both included.
+    """Lines ``line`` to ``end_line`` of ``path`` (after the change), counted from 1, both included.
 
-    `column` and `end_column` count characters from 1, the end excluded; 0 means the whole line.
-    `path` is relative to the reviewed root, with forward slashes.
+    ``column`` and ``end_column`` count characters from 1, the end excluded; 0 means the whole line.
+    ``path`` is relative to the reviewed root, with forward slashes.
     """
 
     path: str
@@ -68,7 +68,7 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Why a finding may be believed: `source` names the analyser or model, `detail` its own words."""
+    """Why a finding may be believed: ``source`` names the analyser or model, ``detail`` its own words."""
 
     kind: EvidenceKind
     source: str
@@ -78,8 +78,8 @@ class Evidence(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A replacement of whole lines that was tried on a copy.
 
-    Lines `line` to `end_line` become `text` (which ends in a newline, or is empty to delete them).
-    `checked` says what the changed copy passed: `parses`, `analysers`, `tests`.
+    Lines ``line`` to ``end_line`` become ``text`` (which ends in a newline, or is empty to delete them).
+    ``checked`` says what the changed copy passed: ``parses``, ``analysers``, ``tests``.
     """
 
     line: int
@@ -105,7 +105,7 @@ class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Suppressed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A finding that a comment silenced; `by` is the comment, `in_change` whether the change added it."""
+    """A finding that a comment silenced; ``by`` is the comment, ``in_change`` whether the change added it."""
 
     finding: Finding
     by: str
@@ -113,7 +113,7 @@ class Suppressed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Unreviewed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was not looked at, and why. A `gap` should have been reviewed, so the report is partial."""
+    """What was not looked at, and why. A ``gap`` should have been reviewed, so the report is partial."""
 
     path: str
     reason: str
@@ -164,7 +164,7 @@ class ReviewReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return tuple(item for item in self.unreviewed if item.gap)
 
     def failing(self, threshold: Severity | None, *, opinions: bool = False) -> tuple[Finding, ...]:
-        """The findings at or over `threshold` that count against a build; None: nothing does."""
+        """The findings at or over ``threshold`` that count against a build; None: nothing does."""
         if threshold is None:
             return ()
         return tuple(

@@ -1,7 +1,7 @@
 """The report as SARIF 2.1.0 (OASIS standard, 2020): what code scanning services read.
 
-Columns count Unicode code points, which `columnKind` says. Opinions have `kind: review`, so that services do not
-take them for failures; silenced and known findings are there with `suppressions` and `baselineState`.
+Columns count Unicode code points, which ``columnKind`` says. Opinions have ``kind: review``, so that services do not
+take them for failures; silenced and known findings are there with ``suppressions`` and ``baselineState``.
 """
 
 from urllib.parse import quote

@@ -52,5 +52,5 @@ _EN: dict[str, str] = {
 
 
 def word(key: str, lang: str) -> str:
-    """One fixed word or phrase in `lang` (`en` or `ja`)."""
+    """One fixed word or phrase in ``lang`` (``en`` or ``ja``)."""
     return (_JA if lang == "ja" else _EN).get(key, str(key))

@@ -31,7 +31,7 @@ class Analysis:
 
 
 def analyse(files: Sequence[ChangedFile], target: str = "") -> Analysis:
-    """Run every analyser that knows the languages of `files`; `target` is ruff's name for the oldest Python."""
+    """Run every analyser that knows the languages of ``files``; ``target`` is ruff's name for the oldest Python."""
     complete = [file for file in files if file.complete]
     changed = [file for file in complete if file.before is not None]
     subjects = [Subject(file.path, file.language, file.after) for file in complete]
@@ -90,7 +90,7 @@ def run_analysers(subjects: Sequence[Subject], target: str = "") -> dict[str, An
 def _without_newer_syntax(found: dict[str, AnalyserResult]) -> dict[str, AnalyserResult]:
     """The results without the compiler's refusal of a text that ruff's parser accepts: it is newer than this Python.
 
-    Such a text was not seen by the checks that need a tree, which is a failure of `syntax` for it.
+    Such a text was not seen by the checks that need a tree, which is a failure of ``syntax`` for it.
     """
     mine, theirs = found[syntax.NAME], found[ruff.NAME]
     candidates = dict(mine.candidates)

@@ -1,6 +1,6 @@
 """A remark before it is believed: what an analyser or a model proposes about one file.
 
-`verification` turns a candidate into a `Finding`, or says why not. Nothing else may make a finding.
+``verification`` turns a candidate into a ``Finding``, or says why not. Nothing else may make a finding.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One proposal. `line` to `end_line` are lines after the change; columns count characters from 1, 0 is none.
+    """One proposal. ``line`` to ``end_line`` are lines after the change; columns count characters from 1, 0 is none.
 
-    `symbol` is a name the remark is about: it finds the hunk that caused a remark outside of every hunk.
-    `values` are what the message speaks of, for the same message in another language.
+    ``symbol`` is a name the remark is about: it finds the hunk that caused a remark outside of every hunk.
+    ``values`` are what the message speaks of, for the same message in another language.
     """
 
     rule: str
@@ -45,13 +45,13 @@ class Candidate:
 
     @property
     def last(self) -> int:
-        """The last line, which is the first one unless `end_line` says otherwise."""
+        """The last line, which is the first one unless ``end_line`` says otherwise."""
         return max(self.line, self.end_line)
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """One text for an analyser: `path` names it in messages and decides what kind of file it is."""
+    """One text for an analyser: ``path`` names it in messages and decides what kind of file it is."""
 
     path: str
     language: str
@@ -62,7 +62,7 @@ class Subject:
 class AnalyserResult:
     """What one analyser says of a list of subjects, by their index.
 
-    `failures` are subjects that it should have looked at and could not; they make a review partial.
+    ``failures`` are subjects that it should have looked at and could not; they make a review partial.
     """
 
     candidates: Mapping[int, list[Candidate]]

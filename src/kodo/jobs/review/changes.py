@@ -24,7 +24,7 @@ class DiffError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """Lines that the change took away; `anchor` is the line after the change that now stands in their place."""
+    """Lines that the change took away; ``anchor`` is the line after the change that now stands in their place."""
 
     anchor: int
     old_line: int
@@ -33,7 +33,7 @@ class Removal:
 
 @dataclass(frozen=True, slots=True)
 class Hunk:
-    """One hunk, in lines after the change: `start` to `end`, both included (`end` < `start` if nothing is left)."""
+    """One hunk, in lines after the change: ``start`` to ``end``, both included (``end`` < ``start`` if nothing is left)."""
 
     start: int
     end: int
@@ -44,7 +44,7 @@ class Hunk:
 
 @dataclass(frozen=True)
 class ChangedFile:
-    """One file under review. `before` is None for a new file, and for a file reviewed whole."""
+    """One file under review. ``before`` is None for a new file, and for a file reviewed whole."""
 
     path: str
     language: str
@@ -58,7 +58,7 @@ class ChangedFile:
 
     @cached_property
     def lines(self) -> list[str]:
-        """The text's lines without their LF; line n is `lines[n - 1]`."""
+        """The text's lines without their LF; line n is ``lines[n - 1]``."""
         return split_lines(self.after)
 
     @cached_property
@@ -79,12 +79,12 @@ class ChangedFile:
         return self.added | {removal.anchor for removal in self.removals}
 
     def touches(self, start: int, end: int) -> bool:
-        """Whether any line from `start` to `end` was touched."""
+        """Whether any line from ``start`` to ``end`` was touched."""
         return any(start <= line <= end for line in self.touched)
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines of `text` without LF; a final LF begins no further line."""
+    """The lines of ``text`` without LF; a final LF begins no further line."""
     lines = text.split("\n")
     if lines and not lines[-1]:
         lines.pop()
@@ -92,7 +92,7 @@ def split_lines(text: str) -> list[str]:
 
 
 def hunks_of(section: str, total: int) -> tuple[Hunk, ...]:
-    """The hunks of one file's part of a diff; `total` is the number of lines after the change.
+    """The hunks of one file's part of a diff; ``total`` is the number of lines after the change.
 
     Raises DiffError where counts and lines disagree.
     """
@@ -151,13 +151,13 @@ def unified(before: str, after: str) -> str:
 
 
 def sections(diff: str) -> list[str]:
-    """The parts of a `git diff`, one for each file, in order."""
+    """The parts of a ``git diff``, one for each file, in order."""
     starts = [match.start() for match in _SECTION.finditer(diff)]
     return [diff[start:end] for start, end in pairwise([*starts, len(diff)])]
 
 
 def patched(lines: list[str], section: str, *, reverse: bool = False) -> list[str] | None:
-    """The lines on the other side of a diff: after it, or with `reverse` before it; None where it does not fit."""
+    """The lines on the other side of a diff: after it, or with ``reverse`` before it; None where it does not fit."""
     result: list[str] = []
     at = 0
     for hunk in _parsed(section):

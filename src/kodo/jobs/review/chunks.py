@@ -1,6 +1,6 @@
 """A change in pieces that fit a model's window: by definition where one fits, else by hunk, else by part of a hunk.
 
-Lines carry their numbers after the change and a sign: `+` new, `-` removed, blank for context. Comments that order a
+Lines carry their numbers after the change and a sign: ``+`` new, ``-`` removed, blank for context. Comments that order a
 reviewer about are taken out; the code they stand beside stays.
 """
 
@@ -15,7 +15,7 @@ from kodo.jobs.review.checks.prompt_injection import redact_injections
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of one file: `text` as a model reads it, and the lines of it that a remark may stand on."""
+    """A piece of one file: ``text`` as a model reads it, and the lines of it that a remark may stand on."""
 
     file: ChangedFile
     name: str
@@ -26,7 +26,7 @@ class Chunk:
 
 
 def split_file(file: ChangedFile, tokens: int) -> tuple[list[Chunk], list[tuple[int, int]]]:
-    """The pieces of a file, each of at most about `tokens` tokens, and the touched lines that fit in none."""
+    """The pieces of a file, each of at most about ``tokens`` tokens, and the touched lines that fit in none."""
     chunks: list[Chunk] = []
     too_long: list[tuple[int, int]] = []
     for name, start, end in _spans(file):

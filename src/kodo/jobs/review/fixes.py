@@ -29,7 +29,7 @@ def with_fixes(
     target: str,
     tester: Tester | None,
 ) -> list[Finding]:
-    """The findings of a file, those with a fix that holds carrying it. `before` is what analysers said of the file."""
+    """The findings of a file, those with a fix that holds carrying it. ``before`` is what analysers said of the file."""
     fixable = [
         (index, text)
         for index, item in enumerate(items)

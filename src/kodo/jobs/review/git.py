@@ -124,7 +124,7 @@ class Repository:
         return found
 
     def diff(self, *range_: str) -> str:
-        """The unified diff between two trees; its sections are in the order of `entries`."""
+        """The unified diff between two trees; its sections are in the order of ``entries``."""
         return _text(self.run("diff", *_DIFF, "-p", *range_))
 
     def sizes(self, blobs: Iterable[str]) -> dict[str, int]:
@@ -162,7 +162,7 @@ class Repository:
             return None
 
     def files(self, paths: Sequence[str]) -> list[str]:
-        """Tracked and untracked files under `paths`, without those that .gitignore names."""
+        """Tracked and untracked files under ``paths``, without those that .gitignore names."""
         listed = self.run("ls-files", "-z", "-c", "-o", "--exclude-standard", "--deduplicate", "--", *paths)
         return [_text(name) for name in listed.split(b"\0") if name]
 

@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 
 def review(source: ReviewSource, options: ReviewOptions, session: "Session | None") -> ReviewReport:
-    """Review `source`; `session` is the way to a model, None for none.
+    """Review ``source``; ``session`` is the way to a model, None for none.
 
     Never raises for what it is given to review: a source that cannot be read, or settings that are wrong, end in
-    the state `failed` with the reason in `notes`; a server that fails ends in `partial`.
+    the state ``failed`` with the reason in ``notes``; a server that fails ends in ``partial``.
     """
     try:
         material = reading.read(source, options.max_bytes)
@@ -60,7 +60,7 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
 
 
 def max_requests_for(source: ReviewSource, options: ReviewOptions) -> int:
-    """How often `review` would ask the model at most. Raises SourceError and ProjectSettingsError."""
+    """How often ``review`` would ask the model at most. Raises SourceError and ProjectSettingsError."""
     material = reading.read(source, options.max_bytes)
     settings = load_settings(material.base_text)
     return model_review.max_requests_for(

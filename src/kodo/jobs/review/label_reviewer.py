@@ -1,9 +1,9 @@
 """ModelReview of a small model: it chooses among labels, and phrases an explanation; code makes the remark.
 
 Such a model has favourite labels, whatever it reads. So each piece is asked twice, the labels in opposite orders, and
-only an agreement counts; and a label that it also gives to code known to be good (`prompts/calibration`) is not used
+only an agreement counts; and a label that it also gives to code known to be good (``prompts/calibration``) is not used
 at all. Measured with SmolLM2-135M: yes-or-no questions about a defect are answered no better than by chance (0.47 to
-0.66 of pairs), so silence is the usual outcome, and an opinion here is never more than `info`.
+0.66 of pairs), so silence is the usual outcome, and an opinion here is never more than ``info``.
 """
 
 import json
@@ -42,7 +42,7 @@ _CALIBRATIONS: "WeakKeyDictionary[Session, dict[str, frozenset[str]]]" = WeakKey
 def findings(
     chunks: Sequence[Chunk], found: Sequence[Finding], asker: ModelAsker
 ) -> Iterator[tuple[Chunk, list[Candidate]]]:
-    """Each piece with the candidates the model has for it (mostly none). Raises what `ModelAsker.ask` raises."""
+    """Each piece with the candidates the model has for it (mostly none). Raises what ``ModelAsker.ask`` raises."""
     if not chunks:
         return
     trusted = _calibrated(asker)

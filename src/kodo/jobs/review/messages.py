@@ -1,6 +1,6 @@
 """The words of findings in the reader's language.
 
-English is what the checks and analysers say themselves. Japanese comes from `messages_ja.toml`, by rule; a rule
+English is what the checks and analysers say themselves. Japanese comes from ``messages_ja.toml``, by rule; a rule
 without an entry (most of ruff's are self-explaining code names) keeps its English words after the class.
 """
 
@@ -23,13 +23,13 @@ CLASSES_JA = {
 
 @cache
 def japanese() -> dict[str, str]:
-    """Rule to message, `{0}` and so on active for the candidate's values."""
+    """Rule to message, ``{0}`` and so on active for the candidate's values."""
     text = files("kodo.jobs.review").joinpath("messages_ja.toml").read_text(encoding="utf-8")
     return {rule: str(message) for rule, message in tomllib.loads(text).items()}
 
 
 def localised(candidate: Candidate, lang: str) -> str:
-    """The candidate's message in `lang` (`en` or `ja`)."""
+    """The candidate's message in ``lang`` (``en`` or ``ja``)."""
     if lang != "ja":
         return candidate.message
     own = rules().get(candidate.rule)

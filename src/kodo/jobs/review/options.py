@@ -1,4 +1,4 @@
-"""How a review is to be done, as its caller wants it. What the project wants is in `settings`."""
+"""How a review is to be done, as its caller wants it. What the project wants is in ``settings``."""
 
 from dataclasses import dataclass
 
@@ -14,11 +14,11 @@ MIN_WINDOW = {"small": 512, "capable": 2560}
 class ReviewOptions:
     """One review's options.
 
-    `categories`: only findings of these classes. `lang`: of the messages, `en` or `ja`. `model`: its name,
-    empty for the session's own; `size`: what it is good for (`small` chooses among labels, `capable` fills a
-    schema). `window`: tokens the model can read and write in one request. `max_requests`: how many times the
-    model may be asked. `baseline`: fingerprints that are known and do not count. `tests`: run the project's
-    tests for evidence and fixes. `fixes`: try the analysers' fixes. `max_bytes`: a larger file is not read.
+    ``categories``: only findings of these classes. ``lang``: of the messages, ``en`` or ``ja``. ``model``: its name,
+    empty for the session's own; ``size``: what it is good for (``small`` chooses among labels, ``capable`` fills a
+    schema). ``window``: tokens the model can read and write in one request. ``max_requests``: how many times the
+    model may be asked. ``baseline``: fingerprints that are known and do not count. ``tests``: run the project's
+    tests for evidence and fixes. ``fixes``: try the analysers' fixes. ``max_bytes``: a larger file is not read.
     """
 
     categories: frozenset[Category] = frozenset(Category)

@@ -42,14 +42,14 @@ class TestsError(Exception):
 
 @dataclass(frozen=True)
 class ProjectTests:
-    """The tests of the project at `root`."""
+    """The tests of the project at ``root``."""
 
     root: Path
     sandbox: Sandbox
     limits: ResourceLimits = field(default_factory=lambda: ResourceLimits(wall_seconds=120, cpu_seconds=120))
 
     def failures(self, texts: Mapping[str, str]) -> dict[str, str]:
-        """Each test's name to "" if it passed, else to what it said, with `texts` laid over the project.
+        """Each test's name to "" if it passed, else to what it said, with ``texts`` laid over the project.
 
         Raises TestsError if the run gives no result.
         """

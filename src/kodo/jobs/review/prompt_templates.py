@@ -9,7 +9,7 @@ LANGUAGE_NAMES = {"en": "English", "ja": "Japanese"}
 
 @cache
 def prompt(name: str) -> str:
-    """The text of `prompts/NAME`."""
+    """The text of ``prompts/NAME``."""
     return files("kodo.jobs.review").joinpath("prompts", name).read_text(encoding="utf-8")
 
 

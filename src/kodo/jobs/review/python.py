@@ -1,7 +1,7 @@
 """One Python text as a tree with the questions that the checks ask of it.
 
-Positions are the compiler's: lines from 1, columns as UTF-8 bytes from 0, which `column` turns into characters
-from 1. Raises nothing of its own: `parse` returns None for what this Python cannot read.
+Positions are the compiler's: lines from 1, columns as UTF-8 bytes from 0, which ``column`` turns into characters
+from 1. Raises nothing of its own: ``parse`` returns None for what this Python cannot read.
 """
 
 import ast
@@ -38,7 +38,7 @@ class ParsedModule:
 
     @cached_property
     def comments(self) -> dict[int, str]:
-        """The comment on each line that has one, with its `#`."""
+        """The comment on each line that has one, with its ``#``."""
         try:
             tokens = list(tokenize.generate_tokens(io.StringIO(self.text).readline))
         except (tokenize.TokenError, SyntaxError):
@@ -135,7 +135,7 @@ def own_nodes(function: ast.AST) -> Iterator[ast.AST]:
 
 
 def dotted(node: ast.AST) -> str:
-    """`a.b.c` for a chain of names, else ""."""
+    """``a.b.c`` for a chain of names, else ""."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

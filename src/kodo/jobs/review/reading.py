@@ -1,7 +1,7 @@
 """From a source to the files under review: the only module that reads the project's files.
 
-Nothing outside the root is read, through no symbolic link. What cannot be reviewed becomes an `Unreviewed`
-with its reason. `base_text` gives the project's own settings as they were before the change.
+Nothing outside the root is read, through no symbolic link. What cannot be reviewed becomes an ``Unreviewed``
+with its reason. ``base_text`` gives the project's own settings as they were before the change.
 """
 
 import os
@@ -50,7 +50,7 @@ class ReviewInput:
 
 
 def read(source: ReviewSource, max_bytes: int) -> ReviewInput:
-    """Read everything that `source` names. Raises SourceError if it names nothing that exists."""
+    """Read everything that ``source`` names. Raises SourceError if it names nothing that exists."""
     try:
         match source:
             case PathsSource():
@@ -197,7 +197,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def project_files(root: Path) -> list[str]:
-    """The paths, relative to `root`, of what git would track there, or of all files where there is no git."""
+    """The paths, relative to ``root``, of what git would track there, or of all files where there is no git."""
     return [file.relative_to(root).as_posix() for file in _walk(root)]
 
 

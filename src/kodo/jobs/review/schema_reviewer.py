@@ -63,7 +63,7 @@ class _Answer(msgspec.Struct):
 def findings(
     chunks: Sequence[Chunk], found: Sequence[Finding], asker: ModelAsker
 ) -> Iterator[tuple[Chunk, list[Candidate]]]:
-    """Each piece with the candidates the model has for it. Raises what `ModelAsker.ask` raises."""
+    """Each piece with the candidates the model has for it. Raises what ``ModelAsker.ask`` raises."""
     for chunk in chunks:
         yield chunk, _about(chunk, found, asker)
 
@@ -106,7 +106,7 @@ def _one_line(text: str) -> str:
 
 
 def _read(chunk: Chunk, text: str, canary: str, asker: ModelAsker) -> tuple[list[Candidate], list[str]]:
-    """The entries that hold, and why the others do not (`where: why`)."""
+    """The entries that hold, and why the others do not (``where: why``)."""
     try:
         entries = msgspec.json.decode(text, type=_Answer).findings
     except msgspec.MsgspecError:

@@ -1,4 +1,4 @@
-"""What the project wants of a review: `[tool.kodo.review]` of its pyproject.toml, and what ruff is told there.
+"""What the project wants of a review: ``[tool.kodo.review]`` of its pyproject.toml, and what ruff is told there.
 
 Read from the state before the change, so that a change cannot switch off its own review.
 """
@@ -19,9 +19,9 @@ class ProjectSettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ProjectSettings:
-    """`ignore`: rules or classes that are not wanted; `exclude`: paths (shell patterns) that are not reviewed.
+    """``ignore``: rules or classes that are not wanted; ``exclude``: paths (shell patterns) that are not reviewed.
 
-    `per_file`: rules not wanted in some paths. `target`: ruff's name for the oldest Python the project runs on.
+    ``per_file``: rules not wanted in some paths. ``target``: ruff's name for the oldest Python the project runs on.
     """
 
     ignore: frozenset[str] = frozenset()
@@ -77,7 +77,7 @@ def load_settings(base_text: Callable[[str], str | None]) -> ProjectSettings:
 
 
 def _covers(name: str, rule: str) -> bool:
-    """Whether ruff's selector `name` (S, S6, S608) covers `rule`; kodo's own rules are named in full."""
+    """Whether ruff's selector ``name`` (S, S6, S608) covers ``rule``; kodo's own rules are named in full."""
     return bool(name) and name.isascii() and name.isalnum() and name.isupper() and rule.startswith(name)
 
 

@@ -1,7 +1,7 @@
 """Where the code under review comes from: one value per way of naming it.
 
-These say what to read; `reading` does the reading. `after` in a comment is the state under review,
-`before` the state it is compared with (nothing, for whole files).
+These say what to read; ``reading`` does the reading. ``after`` in a comment is the state under review,
+``before`` the state it is compared with (nothing, for whole files).
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ class PathsSource:
 
 @dataclass(frozen=True, slots=True)
 class TextSource:
-    """One text (standard input); `name` gives the language by its suffix."""
+    """One text (standard input); ``name`` gives the language by its suffix."""
 
     text: str
     name: str = "stdin.py"
@@ -27,7 +27,7 @@ class TextSource:
 
 @dataclass(frozen=True, slots=True)
 class DiffSource:
-    """A unified diff. The tree at `root`, if given, is in the state before or after it (found out)."""
+    """A unified diff. The tree at ``root``, if given, is in the state before or after it (found out)."""
 
     diff: str
     root: Path | None = None
@@ -43,14 +43,14 @@ class VersionsSource:
 
 @dataclass(frozen=True, slots=True)
 class StagedSource:
-    """What `git add` has put aside for the next commit."""
+    """What ``git add`` has put aside for the next commit."""
 
     root: Path = field(default_factory=Path.cwd)
 
 
 @dataclass(frozen=True, slots=True)
 class BaseSource:
-    """What `head` added since it left `ref` (`git diff ref...head`)."""
+    """What ``head`` added since it left ``ref`` (``git diff ref...head``)."""
 
     ref: str
     root: Path = field(default_factory=Path.cwd)

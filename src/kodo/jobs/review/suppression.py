@@ -1,8 +1,8 @@
-"""Comments that silence findings: `# kodo: ignore[class or rule]`, `# noqa`, `# nosec`.
+"""Comments that silence findings: ``# kodo: ignore[class or rule]``, ``# noqa``, ``# nosec``.
 
 A comment silences what stands on its line, or on the next line if it has a line to itself. What is suppressed is
 listed in the report, with whether the change under review itself brought the comment. A syntax error and a bare
-`kodo: ignore` are beyond it.
+``kodo: ignore`` are beyond it.
 """
 
 import re

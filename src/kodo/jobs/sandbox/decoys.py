@@ -62,7 +62,7 @@ class Decoys:
         return listener
 
     def describe(self, limits: ResourceLimits) -> dict[str, object]:
-        """Where everything is, for `inside/probes.py`."""
+        """Where everything is, for ``inside/probes.py``."""
         return {
             "token": TOKEN,
             "file": str(self.file),

@@ -1,4 +1,4 @@
-"""The level below bubblewrap: Landlock, `unshare` and resource limits. Named `partial`.
+"""The level below bubblewrap: Landlock, ``unshare`` and resource limits. Named ``partial``.
 
 Files are forbidden, not absent: names, sizes and permissions of files outside can still be asked for,
 and paths are those of the host. Where the kernel refuses user namespaces the network stays open but
@@ -24,9 +24,9 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
 def prefix() -> list[str]:
-    """`unshare` with as many namespaces as this machine allows; empty where it allows none.
+    """``unshare`` with as many namespaces as this machine allows; empty where it allows none.
 
-    `--kill-child` makes the command end with kodo, as bubblewrap's --die-with-parent does.
+    ``--kill-child`` makes the command end with kodo, as bubblewrap's --die-with-parent does.
     """
     unshare = shutil.which("unshare")
     if unshare is None:
@@ -37,5 +37,5 @@ def prefix() -> list[str]:
 
 
 def rules(readable: list[Path], tmp: Path) -> dict[str, list[str]]:
-    """The folders `inside/entry.py` gives to Landlock."""
+    """The folders ``inside/entry.py`` gives to Landlock."""
     return {"read": [*_READ, *(str(path) for path in readable)], "write": [str(tmp), *_DEVICES]}

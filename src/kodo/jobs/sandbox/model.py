@@ -20,7 +20,7 @@ FILES = "@files@"
 TMP = "@tmp@"
 """A private, empty, writable folder of this run; also the working directory and HOME."""
 LIB = "@lib@"
-"""A read-only folder that holds the `kodo` package, for PYTHONPATH."""
+"""A read-only folder that holds the ``kodo`` package, for PYTHONPATH."""
 PYTHON = "@python@"
 """The interpreter."""
 
@@ -59,8 +59,8 @@ class ResourceLimits:
 class Isolation:
     """How strong the isolation was found to be, by trying what must fail.
 
-    `open` names the attempts that succeeded (see `inside/probes.py` for each name), `blocked` those that
-    failed as they must. `why` says what keeps the level from being better; empty at `full`.
+    ``open`` names the attempts that succeeded (see ``inside/probes.py`` for each name), ``blocked`` those that
+    failed as they must. ``why`` says what keeps the level from being better; empty at ``full``.
     """
 
     level: Level
@@ -78,7 +78,7 @@ class Isolation:
 
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
-    """What one run did. `status` is the exit status, or minus the signal that ended it."""
+    """What one run did. ``status`` is the exit status, or minus the signal that ended it."""
 
     status: int
     stdout: str

@@ -25,7 +25,7 @@ def execute(
     cwd: str,
     stdin: bytes = b"",
 ) -> ProcessResult:
-    """Run `command` in a process group of its own; kill the group at the wall limit or when output overflows.
+    """Run ``command`` in a process group of its own; kill the group at the wall limit or when output overflows.
 
     The wall limit counts from here, so it includes the time the sandbox takes to come up. A process
     that left its group dies with its namespace.

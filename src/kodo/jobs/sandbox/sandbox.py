@@ -1,7 +1,7 @@
 """One sandbox: finds the strongest level this machine gives, proves it, and runs commands in it.
 
-Knows the levels and the order between them. The command line of each is built in `bubblewrap.py` and
-`landlock.py`; what an attempt to escape is, is written in `inside/probes.py`.
+Knows the levels and the order between them. The command line of each is built in ``bubblewrap.py`` and
+``landlock.py``; what an attempt to escape is, is written in ``inside/probes.py``.
 """
 
 import json
@@ -45,9 +45,9 @@ _PARTIAL_NEEDS = frozenset({"read_host_file", "write_host", "write_project", "tc
 class Sandbox:
     """Runs commands over a read-only project in the strongest isolation there is.
 
-    `python` is the interpreter seen inside; its prefix and that of its virtual environment are readable,
-    as are the folders in `readable`, at their own paths. `mechanism` fixes the level for tests and for
-    `kodo doctor`; by default the strongest that starts is taken.
+    ``python`` is the interpreter seen inside; its prefix and that of its virtual environment are readable,
+    as are the folders in ``readable``, at their own paths. ``mechanism`` fixes the level for tests and for
+    ``kodo doctor``; by default the strongest that starts is taken.
     """
 
     def __init__(
@@ -119,7 +119,7 @@ class Sandbox:
         """The isolation, if it is good enough to run generated code in.
 
         Raises:
-            IsolationRefused: it is not `full`, and `allow_weak` (the typed --allow-weak-isolation) was not
+            IsolationRefused: it is not ``full``, and ``allow_weak`` (the typed --allow-weak-isolation) was not
                 given or kodo runs as root, where a weaker level is never enough.
         """
         isolation = self.probe()
@@ -234,7 +234,7 @@ class Sandbox:
         return [*landlock.prefix(), *self._entry(limits, {"landlock": landlock.rules(readable, tmp)})]
 
     def _entry(self, limits: ResourceLimits, more: Mapping[str, object] | None = None) -> list[str]:
-        """The start of the command inside: `inside/entry.py` with its limits."""
+        """The start of the command inside: ``inside/entry.py`` with its limits."""
         spec: dict[str, object] = {
             "limits": {
                 "RLIMIT_AS": limits.memory_bytes,
@@ -287,7 +287,7 @@ def _write(folder: Path, files: Mapping[str, str | bytes]) -> None:
 
 @contextmanager
 def _descriptor(content: bytes) -> Iterator[int | None]:
-    """A descriptor to read `content` from; None for none."""
+    """A descriptor to read ``content`` from; None for none."""
     if not content:
         yield None
         return

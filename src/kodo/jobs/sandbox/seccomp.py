@@ -1,12 +1,12 @@
 """The system calls generated code may not make, as a classic BPF program for seccomp.
 
 Namespaces, mounts, tracing, keyrings, kernel interfaces with a long record of holes, and socket
-families other than unix and IP are refused with EPERM (`clone3` with ENOSYS, so that the C library
-falls back to `clone`, whose flags a filter can read). Everything else is allowed: this is a second
+families other than unix and IP are refused with EPERM (``clone3`` with ENOSYS, so that the C library
+falls back to ``clone``, whose flags a filter can read). Everything else is allowed: this is a second
 wall behind the namespaces, not a list of what Python needs.
 
-Numbers: Linux `asm/unistd_64.h` (x86_64) and `asm-generic/unistd.h` (aarch64, riscv64).
-Layout of `struct seccomp_data` and of instructions: Documentation/userspace-api/seccomp_filter.rst.
+Numbers: Linux ``asm/unistd_64.h`` (x86_64) and ``asm-generic/unistd.h`` (aarch64, riscv64).
+Layout of ``struct seccomp_data`` and of instructions: Documentation/userspace-api/seccomp_filter.rst.
 """
 
 import errno
@@ -56,7 +56,7 @@ def _op(code: int, k: int, yes: int = 0, no: int = 0) -> bytes:
 
 
 def program(machine: str | None = None) -> bytes:
-    """The filter for `machine` (as `platform.machine()` names it) as an array of `struct sock_filter`.
+    """The filter for ``machine`` (as ``platform.machine()`` names it) as an array of ``struct sock_filter``.
 
     Empty for an architecture whose numbers this table does not hold: the namespaces still stand.
     """

@@ -1,7 +1,7 @@
-"""bandit, run once over all Python texts: what it finds that ruff's `S` rules do not.
+"""bandit, run once over all Python texts: what it finds that ruff's ``S`` rules do not.
 
 Tests whose remark is about an import, or is wrong more often than right (B101 assert, B311 random, B603, B607),
-are not used. `# nosec` is not obeyed here: `suppression` does that, and lists what it suppressed.
+are not used. ``# nosec`` is not obeyed here: ``suppression`` does that, and lists what it suppressed.
 """
 
 import subprocess

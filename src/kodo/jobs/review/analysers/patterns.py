@@ -1,6 +1,6 @@
 """Patterns in JavaScript, TypeScript, Go, Java, Rust and C that are wrong in nearly any program.
 
-There is no type information here, so there are few. Each is a tree-sitter query with one capture, `@at`.
+There is no type information here, so there are few. Each is a tree-sitter query with one capture, ``@at``.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""ruff, run once over all Python texts, with the selection of `ruff_rules` and no settings file.
+"""ruff, run once over all Python texts, with the selection of ``ruff_rules`` and no settings file.
 
-Comments that switch ruff off are not obeyed here: `suppression` does that, and lists what it suppressed.
+Comments that switch ruff off are not obeyed here: ``suppression`` does that, and lists what it suppressed.
 """
 
 import re
@@ -50,7 +50,7 @@ class _Diagnostic(msgspec.Struct):
 
 
 def target_of(requires: str) -> str:
-    """ruff's name for the oldest Python of a `requires-python` value such as `>=3.10`; "" if it says none."""
+    """ruff's name for the oldest Python of a ``requires-python`` value such as ``>=3.10``; "" if it says none."""
     match = re.search(r">=?\s*3\.(\d+)", requires)
     name = f"py3{match[1]}" if match else ""
     return name if name in _TARGETS else ""
@@ -80,7 +80,7 @@ def run(subjects: Sequence[Subject], target: str = "") -> AnalyserResult:
 
 
 def write(folder: Path, index: int, subject: Subject) -> str:
-    """Put a subject into a folder of its own under a name that says what it is; returns the path in `folder`.
+    """Put a subject into a folder of its own under a name that says what it is; returns the path in ``folder``.
 
     The project's own names are not used: they may be long, absolute, or no text.
     """

@@ -2,7 +2,7 @@
 
 The selection is by hand: rules whose remark a reviewer would make. Left out are matters of layout, of taste
 (quotes, commas, docstrings), and rules that are right less often than not in ordinary code (S311, S603, S608, PLR2004).
-Codes were checked against ruff 0.17.6, whose version is pinned; a test compares the table with `ruff rule --all`.
+Codes were checked against ruff 0.17.6, whose version is pinned; a test compares the table with ``ruff rule --all``.
 """
 
 from kodo.jobs.report.model import Category, Severity

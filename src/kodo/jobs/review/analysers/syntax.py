@@ -1,7 +1,7 @@
 """Whether a text can be parsed at all: the compiler for Python, tree-sitter and the parsers of data formats.
 
 For Python, ruff's parser speaks first (it knows newer Pythons than the one kodo runs on); the compiler adds what
-only it refuses. tree-sitter also finds a handful of patterns that are wrong in any program (`PATTERNS`).
+only it refuses. tree-sitter also finds a handful of patterns that are wrong in any program (``PATTERNS``).
 """
 
 import ast

@@ -1,6 +1,6 @@
 """Calls against what they call: arguments exchanged, too few or too many, a coroutine that is never awaited.
 
-Only functions defined once, without decorators or `*args`, in the same text are judged.
+Only functions defined once, without decorators or ``*args``, in the same text are judged.
 """
 
 import ast
@@ -55,7 +55,7 @@ def _plain(call: ast.Call) -> bool:
 
 
 def swapped(module: ParsedModule) -> Iterator[Candidate]:
-    """`f(b, a)` where the function is `def f(a, b)`."""
+    """``f(b, a)`` where the function is ``def f(a, b)``."""
     for call, function, bound in _judged(module):
         parameters = [parameter.arg for parameter in (*function.args.posonlyargs, *function.args.args)][
             bound:
@@ -174,7 +174,7 @@ def _awaited_later(assignment: ast.Assign, function: ast.AST) -> bool:
 
 
 def builtin_order(module: ParsedModule) -> Iterator[Candidate]:
-    """Arguments of well-known functions in the wrong order: `isinstance(str, x)`, `json.dump(file, data)`."""
+    """Arguments of well-known functions in the wrong order: ``isinstance(str, x)``, ``json.dump(file, data)``."""
     types = {"str", "int", "float", "bytes", "list", "dict", "tuple", "set", "bool"}
     for call in ast.walk(module.tree):
         if not isinstance(call, ast.Call) or len(call.args) != 2:
@@ -197,7 +197,7 @@ def builtin_order(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def _opened(module: ParsedModule, node: ast.expr) -> bool:
-    """Whether a name is the file of a `with open(...) as name` around it."""
+    """Whether a name is the file of a ``with open(...) as name`` around it."""
     return isinstance(node, ast.Name) and any(
         isinstance(item.optional_vars, ast.Name)
         and item.optional_vars.id == node.id

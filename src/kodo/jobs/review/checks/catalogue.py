@@ -1,4 +1,4 @@
-"""What each of kodo's own rules means: class, severity, and its words in both languages (`rules.toml`)."""
+"""What each of kodo's own rules means: class, severity, and its words in both languages (``rules.toml``)."""
 
 import ast
 import tomllib
@@ -17,7 +17,7 @@ Placed = ast.stmt | ast.expr | ast.ExceptHandler
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule; `{0}` in its words is the first value a check gives."""
+    """One rule; ``{0}`` in its words is the first value a check gives."""
 
     category: Category
     severity: Severity
@@ -28,7 +28,7 @@ class Rule:
 
 @cache
 def rules() -> dict[str, Rule]:
-    """All rules by their full name (`kodo/…`)."""
+    """All rules by their full name (``kodo/…``)."""
     text = files("kodo.jobs.review.checks").joinpath("rules.toml").read_text(encoding="utf-8")
     return {
         f"kodo/{name}": Rule(

@@ -35,12 +35,12 @@ def _blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:
 
 
 def _makes_generator(statement: ast.stmt) -> bool:
-    """`return; yield` is how an empty generator is written."""
+    """``return; yield`` is how an empty generator is written."""
     return isinstance(statement, ast.Expr) and isinstance(statement.value, (ast.Yield, ast.YieldFrom))
 
 
 def none_on_this_branch(module: ParsedModule) -> Iterator[Candidate]:
-    """`if x is None: x.attribute`, and the same by `not x` or in the else of `x is not None`."""
+    """``if x is None: x.attribute``, and the same by ``not x`` or in the else of ``x is not None``."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.If):
             continue
@@ -51,12 +51,12 @@ def none_on_this_branch(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def is_none(test: ast.expr) -> str:
-    """The name that `test` says is None, else ""."""
+    """The name that ``test`` says is None, else ""."""
     return _compared(test, ast.Is)
 
 
 def is_not_none(test: ast.expr) -> str:
-    """The name that `test` says is not None, else ""."""
+    """The name that ``test`` says is not None, else ""."""
     return _compared(test, ast.IsNot)
 
 
@@ -68,7 +68,7 @@ def _compared(test: ast.expr, operator: type[ast.cmpop]) -> str:
 
 
 def _used(block: Sequence[ast.stmt], name: str) -> ast.expr | None:
-    """The first place in a block that takes an attribute or item of `name` before it is assigned again."""
+    """The first place in a block that takes an attribute or item of ``name`` before it is assigned again."""
     for statement in block:
         for node in ast.walk(statement):
             if not isinstance(node, (ast.Attribute, ast.Subscript)) or not isinstance(node.ctx, ast.Load):
@@ -95,7 +95,7 @@ def _guarded(statement: ast.stmt, use: ast.AST, name: str) -> bool:
 
 
 def optional_used_at_once(module: ParsedModule) -> Iterator[Candidate]:
-    """`re.match(...).group()`: the result may be None and is used without a look."""
+    """``re.match(...).group()``: the result may be None and is used without a look."""
     for node in ast.walk(module.tree):
         if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.value, ast.Call):
             name = dotted(node.value.func)
@@ -211,7 +211,7 @@ def handler_never_reached(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def _beyond(caught: ast.expr, broad: str) -> bool:
-    """Whether some of what is caught is no `Exception` and so may get past `except Exception`."""
+    """Whether some of what is caught is no ``Exception`` and so may get past ``except Exception``."""
     if broad == "BaseException":
         return False
     types = caught.elts if isinstance(caught, ast.Tuple) else [caught]
@@ -220,7 +220,7 @@ def _beyond(caught: ast.expr, broad: str) -> bool:
 
 
 def same_condition_twice(module: ParsedModule) -> Iterator[Candidate]:
-    """`if a: ... elif a: ...`: the second branch never runs. Also `a and a`, and branches that do the same."""
+    """``if a: ... elif a: ...``: the second branch never runs. Also ``a and a``, and branches that do the same."""
     for node in ast.walk(module.tree):
         if isinstance(node, ast.If):
             if _is_elif(module, node):
@@ -254,7 +254,7 @@ def _calls(node: ast.AST) -> bool:
 
 
 def contradictory_raise(module: ParsedModule) -> Iterator[Candidate]:
-    """`if x: raise ValueError("x is required")`: the words say that it is missing, the test that it is there."""
+    """``if x: raise ValueError("x is required")``: the words say that it is missing, the test that it is there."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.If) or not node.body or not isinstance(node.body[0], ast.Raise):
             continue

@@ -28,7 +28,7 @@ _OPERATORS: dict[str, tuple[type[ast.operator], ...]] = {
 
 
 def constant_against_comment(module: ParsedModule) -> Iterator[Candidate]:
-    """`TIMEOUT = 300  # 30 seconds`: no common unit makes both right."""
+    """``TIMEOUT = 300  # 30 seconds``: no common unit makes both right."""
     for node in ast.walk(module.tree):
         if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
             continue
@@ -46,7 +46,7 @@ def constant_against_comment(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def _possible(value: float, amount: float, unit: str) -> bool:
-    """Whether `value` can be `amount` of a unit, in any unit that is usual for it; an unknown unit always can."""
+    """Whether ``value`` can be ``amount`` of a unit, in any unit that is usual for it; an unknown unit always can."""
     singular = unit.rstrip("s") or unit
     if unit in _UNITS or singular in _UNITS:
         seconds = amount * _UNITS.get(unit, _UNITS.get(singular, 1))
@@ -115,7 +115,7 @@ def _defaults(function: Function) -> dict[str, ast.expr]:
 
 
 def name_against_body(module: ParsedModule) -> Iterator[Candidate]:
-    """A function of one return whose name says the opposite: `is_even` with `% 2 == 1`, `add` with a minus."""
+    """A function of one return whose name says the opposite: ``is_even`` with ``% 2 == 1``, ``add`` with a minus."""
     for function in module.functions.values():
         returned = _only_return(function)
         if returned is None:

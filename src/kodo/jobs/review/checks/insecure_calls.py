@@ -35,7 +35,7 @@ _LOGGERS = frozenset({"debug", "info", "warning", "error", "exception", "critica
 
 
 def timing_comparison(module: ParsedModule) -> Iterator[Candidate]:
-    """A signature or token compared by `==`, whose time tells how much of it was right."""
+    """A signature or token compared by ``==``, whose time tells how much of it was right."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
             continue
@@ -59,7 +59,7 @@ def _makes_digest(node: ast.expr) -> bool:
 
 
 def predictable_secret(module: ParsedModule) -> Iterator[Candidate]:
-    """A token, password or nonce made with the `random` module."""
+    """A token, password or nonce made with the ``random`` module."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call) or dotted(node.func) not in _RANDOM:
             continue
@@ -107,7 +107,7 @@ def logged_secret(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def _shown(argument: ast.expr) -> Iterator[ast.AST]:
-    """The names whose values end up in the text of an argument, not those handed to a call (`len(password)`)."""
+    """The names whose values end up in the text of an argument, not those handed to a call (``len(password)``)."""
     todo: list[ast.AST] = [argument]
     while todo:
         node = todo.pop()
@@ -161,7 +161,7 @@ def token_not_verified(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def sql_from_parts(module: ParsedModule) -> Iterator[Candidate]:
-    """SQL put together from text and a value: by f-string, `%`, `+` or `format`, where a parameter belongs."""
+    """SQL put together from text and a value: by f-string, ``%``, ``+`` or ``format``, where a parameter belongs."""
     for node in ast.walk(module.tree):
         parts = _parts(node) if isinstance(node, ast.expr) else []
         if (

@@ -1,4 +1,4 @@
-"""A function in which one thing was turned round: a comparison, a bound, a sign, `and` for `or`, two arguments.
+"""A function in which one thing was turned round: a comparison, a bound, a sign, ``and`` for ``or``, two arguments.
 
 Whether that repairs or breaks it depends on what was meant, which no analyser knows; so these are opinions, worded as
 questions, and only asked where nothing else changed that would answer them: the rest of the function, its docstring,

@@ -11,7 +11,7 @@ _RESIZING = ("append", "extend", "insert", "pop", "remove", "clear")
 
 
 def _len_of(node: ast.AST) -> str:
-    """`xs` for `len(xs)`, else ""."""
+    """``xs`` for ``len(xs)``, else ""."""
     if (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
@@ -23,7 +23,7 @@ def _len_of(node: ast.AST) -> str:
 
 
 def _len_and_more(node: ast.AST) -> tuple[str, int]:
-    """(`xs`, n) for `len(xs) + n`; ("", 0) for anything else."""
+    """(``xs``, n) for ``len(xs) + n``; ("", 0) for anything else."""
     if name := _len_of(node):
         return name, 0
     if (
@@ -38,7 +38,7 @@ def _len_and_more(node: ast.AST) -> tuple[str, int]:
 
 
 def index_past_end(module: ParsedModule) -> Iterator[Candidate]:
-    """`for i in range(len(xs) + 1): xs[i]`, `xs[i + 1]` up to the last index, `xs[len(xs)]`, `while i <= len(xs)`."""
+    """``for i in range(len(xs) + 1): xs[i]``, ``xs[i + 1]`` up to the last index, ``xs[len(xs)]``, ``while i <= len(xs)``."""
     for node in ast.walk(module.tree):
         if (
             isinstance(node, ast.Subscript)
@@ -87,7 +87,7 @@ def _from(module: ParsedModule, loop: ast.For | ast.While, use: ast.Subscript, n
 
 
 def _reach(loop: ast.AST, name: str, index: str) -> list[tuple[ast.Subscript, int]]:
-    """The items `name[index + n]` that a loop reads, with n."""
+    """The items ``name[index + n]`` that a loop reads, with n."""
     found: list[tuple[ast.Subscript, int]] = []
     for node in ast.walk(loop):
         if isinstance(node, ast.Subscript) and dotted(node.value) == name and isinstance(node.ctx, ast.Load):
@@ -123,7 +123,7 @@ def _changes(loop: ast.AST, name: str) -> bool:
 
 
 def removed_while_iterating(module: ParsedModule) -> Iterator[Candidate]:
-    """`for x in xs: xs.remove(x)` and its like over `.keys()`, `.items()` (ruff's B909 sees the plain form only)."""
+    """``for x in xs: xs.remove(x)`` and its like over ``.keys()``, ``.items()`` (ruff's B909 sees the plain form only)."""
     for loop in ast.walk(module.tree):
         if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call) or loop.iter.args:
             continue
@@ -138,7 +138,7 @@ def removed_while_iterating(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def _takes_out(node: ast.AST, name: str) -> bool:
-    """Whether a node is `del name[...]` or a call that takes items out of it."""
+    """Whether a node is ``del name[...]`` or a call that takes items out of it."""
     if isinstance(node, ast.Delete):
         return any(
             isinstance(target, ast.Subscript) and dotted(target.value) == name for target in node.targets
@@ -164,7 +164,7 @@ def _leaves_after(module: ParsedModule, node: ast.AST) -> bool:
 
 
 def fraction_as_index(module: ParsedModule) -> Iterator[Candidate]:
-    """`xs[n / 2]`, `range(n / 2)`: true division gives a float, which is no index."""
+    """``xs[n / 2]``, ``range(n / 2)``: true division gives a float, which is no index."""
     for node in ast.walk(module.tree):
         at: list[ast.expr] = []
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):

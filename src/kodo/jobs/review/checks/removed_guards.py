@@ -129,7 +129,7 @@ def _still_used(pair: DefinitionPair, name: str) -> bool:
 
 
 def _taken_apart(pair: DefinitionPair, name: str) -> bool:
-    """Whether the new function takes an attribute or item of `name`, or computes with it."""
+    """Whether the new function takes an attribute or item of ``name``, or computes with it."""
     return any(
         (isinstance(node, (ast.Attribute, ast.Subscript)) and dotted(node.value) == name)
         or (isinstance(node, ast.BinOp) and name in {dotted(node.left), dotted(node.right)})
@@ -139,7 +139,7 @@ def _taken_apart(pair: DefinitionPair, name: str) -> bool:
 
 
 def wrapped_guard(pair: DefinitionPair) -> Iterator[Candidate]:
-    """`if x is not None:` (or `if x:`) taken off a block that takes `x` apart and is still there."""
+    """``if x is not None:`` (or ``if x:``) taken off a block that takes ``x`` apart and is still there."""
     if pair.rewritten:
         return
     tests = _tests(pair)
@@ -185,7 +185,7 @@ def _at(pair: DefinitionPair, node: ast.expr | ast.stmt, name: str, *values: str
 
 
 def keyword(pair: DefinitionPair) -> Iterator[Candidate]:
-    """A call that lost the argument that bounded or secured it (`timeout=`, `check=True`, `encoding=`)."""
+    """A call that lost the argument that bounded or secured it (``timeout=``, ``check=True``, ``encoding=``)."""
     old = {
         _without(node, word): (node, word)
         for node in pair.old_nodes
@@ -226,7 +226,7 @@ def _without(call: ast.Call, word: str) -> str:
 
 
 def lock(pair: DefinitionPair) -> Iterator[Candidate]:
-    """A `with lock:` (or transaction) taken off statements that are still there; a file that is no longer closed."""
+    """A ``with lock:`` (or transaction) taken off statements that are still there; a file that is no longer closed."""
     new_managers = {ast.unparse(item.context_expr) for node in pair.new_nodes
                     if isinstance(node, (ast.With, ast.AsyncWith)) for item in node.items}  # fmt: skip  # one set
     new = {ast.unparse(node) for node in pair.new_nodes if isinstance(node, ast.stmt)}
@@ -255,7 +255,7 @@ def _acquires(pair: DefinitionPair) -> bool:
 
 
 def cleanup(pair: DefinitionPair) -> Iterator[Candidate]:
-    """A `finally` whose statements are gone, or now only run when nothing fails."""
+    """A ``finally`` whose statements are gone, or now only run when nothing fails."""
     kept = {
         ast.unparse(inner) for node in pair.new_nodes if isinstance(node, ast.Try) for inner in node.finalbody
     }

@@ -2,7 +2,7 @@
 
     python -I -S launcher.py SPEC bwrap argument...
 
-SPEC is JSON: `uid`, `gid` and `binds` (host paths). Root inside a user namespace would be root on the
+SPEC is JSON: ``uid``, ``gid`` and ``binds`` (host paths). Root inside a user namespace would be root on the
 host's files, so bubblewrap is started as a user that owns nothing. That user cannot enter a folder
 such as /root, where the interpreter may be; so root first opens the sources and mounts them, in a
 mount namespace of its own, under /tmp as 0, 1, 2...; bubblewrap binds them from there.
@@ -29,7 +29,7 @@ def _mount(
 
 
 def drop_privileges(uid: int, gid: int) -> None:
-    """Drop root permanently; `nobody` where this machine's namespace does not map `uid`."""
+    """Drop root permanently; ``nobody`` where this machine's namespace does not map ``uid``."""
     os.setgroups([])
     try:
         os.setresgid(gid, gid, gid)
