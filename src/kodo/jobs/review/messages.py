@@ -8,17 +8,9 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 
-from kodo.jobs.report.model import Category
+from kodo.jobs.report.words import word
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.checks.catalogue import rules
-
-CLASSES_JA = {
-    Category.BUG: "バグ",
-    Category.SECURITY: "セキュリティ",
-    Category.PERFORMANCE: "性能",
-    Category.READABILITY: "読みやすさ",
-    Category.PRACTICE: "作法",
-}
 
 
 @cache
@@ -35,5 +27,5 @@ def localised(candidate: Candidate, lang: str) -> str:
     own = rules().get(candidate.rule)
     template = own.ja if own else japanese().get(candidate.rule)
     if template is None:
-        return f"{CLASSES_JA[candidate.category]}: {candidate.message}"
+        return f"{word(candidate.category, lang)}: {candidate.message}"
     return template.format(*candidate.values) if candidate.values else template

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = {
     "en": ("Bugs", "Readability", "Performance", "Good practice", "Improved version"),
-    "ja": ("バグ", "読みやすさ", "性能", "作法", "改善版"),
+    "ja": ("バグ", "可読性", "パフォーマンス", "ベストプラクティス", "改善版"),
 }
 _SECTIONS = (
     frozenset({Category.BUG, Category.SECURITY}),
@@ -29,18 +29,18 @@ _SECTIONS = (
 )
 _WORDS = {
     "en": (
-        "Nothing found.",
+        "No findings.",
         "line {line}",
         "opinion",
-        "No change could be made and checked automatically.",
+        "No change could be applied and verified automatically.",
         "Not reviewed",
     ),
     "ja": (
         "指摘はありません。",
         "{line} 行目",
         "意見",
-        "自動で直して確かめられる変更はありません。",
-        "確認していないもの",
+        "自動で修正し、検証できる変更はありません。",
+        "レビューできなかったもの",
     ),
 }
 _ROUNDS = 4
