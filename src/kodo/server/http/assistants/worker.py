@@ -24,6 +24,7 @@ from kodo.server.http.assistants.event_translation import (
     run_usage,
 )
 from kodo.server.lifecycle.admission import Priority
+from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.context import drop_oldest, new_row
 from kodo.server.lifecycle.errors import (
     EngineFailed,
@@ -85,9 +86,7 @@ class RunWorker:
         self._stored = msgspec.json.decode(row.body, type=StoredRun)
         self._priority = priority
         self._charge = charge
-        self._events: list[RunEvent] = [*events]
-        self._news: set[asyncio.Event] = set()
-        self._finished = False
+        self._broadcast = Broadcast(events)
         self._write_lock = asyncio.Lock()
         self._outputs_submitted = asyncio.Event()
         self._requested_end: Literal["cancelled", "expired"] | None = None
@@ -111,7 +110,7 @@ class RunWorker:
     @property
     def position(self) -> int:
         """How much it has told so far."""
-        return len(self._events)
+        return len(self._broadcast)
 
     # --- for its clients ---
 
@@ -121,24 +120,11 @@ class RunWorker:
         Raises:
             EngineFailed: the server stops, or the thread is gone.
         """
-        news = asyncio.Event()
-        self._news.add(news)
-        try:
-            while True:
-                news.clear()
-                batch = self._events[position:]
-                position += len(batch)
-                if batch:
-                    yield batch
-                if any(name in _STREAM_ENDS for name, _ in batch):
-                    return
-                if position < len(self._events):
-                    continue
-                if self._finished:
-                    raise EngineFailed("The run stopped before it was over.")
-                await news.wait()
-        finally:
-            self._news.discard(news)
+        async for batch in self._broadcast.follow(position):
+            yield batch
+            if any(name in _STREAM_ENDS for name, _ in batch):
+                return
+        raise EngineFailed("The run stopped before it was over.")
 
     async def submit(self, outputs: Sequence[wire.ToolOutput]) -> wire.ThreadRun:
         """Take the outputs of all calls that it waits for, and go on.
@@ -182,7 +168,7 @@ class RunWorker:
                 pending=(),
                 step=None,
             )
-        self._publish((name, step), ("thread.run.queued", self.run))
+        self._broadcast.publish((name, step), ("thread.run.queued", self.run))
         self._outputs_submitted.set()
         return self.run
 
@@ -200,7 +186,7 @@ class RunWorker:
             )
             self._requested_end = "cancelled"
             run = self.run
-        self._publish(("thread.run.cancelling", run))
+        self._broadcast.publish(("thread.run.cancelling", run))
         await self._interrupt()
         return run
 
@@ -227,8 +213,7 @@ class RunWorker:
             logger.info("run %s ended: its thread is gone", self.run.id)
         finally:
             expiring.cancel()
-            self._finished = True
-            self._wake()
+            self._broadcast.close()
 
     async def _run_turn(self) -> RunEnd | None:
         try:
@@ -316,7 +301,7 @@ class RunWorker:
                 )
             run = self.run
         if run.status == "in_progress":
-            self._publish(("thread.run.in_progress", run))
+            self._broadcast.publish(("thread.run.in_progress", run))
 
     async def _store_turn(self, response: Run, translator: RunEventTranslator) -> RunEnd | None:
         """What a turn came to: its items join the thread, its tokens the run's; then the end, or the calls."""
@@ -356,7 +341,7 @@ class RunWorker:
             self._ended_steps.clear()
             run = self.run
         if run.status == "requires_action":
-            self._publish(("thread.run.requires_action", run))
+            self._broadcast.publish(("thread.run.requires_action", run))
         return end
 
     def _end_after(self, final: Response, calls: bool) -> RunEnd | None:
@@ -393,7 +378,7 @@ class RunWorker:
                 logger.error("the end of run %s could not be stored: %s", self.run.id, error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
-            self._publish(*events, (f"thread.run.{end.status}", run))
+            self._broadcast.publish(*events, (f"thread.run.{end.status}", run))
             return
 
     async def _expire_at_deadline(self) -> None:
@@ -421,7 +406,7 @@ class RunWorker:
         elif isinstance(value, wire.RunStep) and value.status != "in_progress":
             await self._store_step(value)
             self._ended_steps.append(value.id)
-        self._publish(run_event)
+        self._broadcast.publish(run_event)
 
     async def _store_step(self, step: wire.RunStep) -> None:
         store = self._service.store
@@ -447,14 +432,6 @@ class RunWorker:
         )
         await self._service.store.update_document(row)
         self._document, self._stored = row, stored
-
-    def _publish(self, *events: RunEvent) -> None:
-        self._events.extend(events)
-        self._wake()
-
-    def _wake(self) -> None:
-        for news in self._news:
-            news.set()
 
     def _now(self) -> float:
         return self._service.clock.now()
