@@ -1,11 +1,11 @@
-"""The arguments of shells and patches: an object on the wire, whole or cut.
+"""The arguments of shell and patch calls, which are objects on the wire, whole or cut.
 
 Sources: openai-python 3.54, ``LocalShellCallAction``, ``ResponseFunctionShellToolCall.Action`` and
 ``ResponseApplyPatchToolCall.operation``.
 
 An answer can be cut in the middle of a call. The item then has every field that the contract wants: the values that
-were whole by then, and empty ones for the rest. Half a value is no value: the beginning of a command or of a path is
-another command, another path.
+were complete by then, and empty values for the rest. A partial value is dropped: the beginning of a command or of a
+path is a different command or path.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Whose turn it is: a fair queue in front of an engine.
+"""A fair queue in front of an engine.
 
-Three classes: interactive requests, ``flex`` ones, and background work (background responses, batches, runs). Inside a
-class owners take turns, so that one owner's hundred requests do not stand before another's one. Lower classes run only
-while no interactive request runs or waits; when one arrives they are asked to step aside (``Lease.preempted``) and go on
-later from where they were, ``COOLDOWN`` seconds after the last: who asks often asks again at once, and an engine that is
-reading prompts cannot be interrupted before its next token. So that they finish at all under steady interactive load, one background request may run
-after ``MAX_WAIT`` seconds of waiting, whatever else runs.
+There are three classes: interactive requests, ``flex`` requests, and background work (background responses, batches,
+runs). Inside a class owners take turns, so that a hundred requests of one owner do not delay the only request of
+another. Lower classes run only while no interactive request runs or waits. When one arrives they are preempted
+(``Lease.preempted``) and continue later from where they stopped, ``COOLDOWN`` seconds after the last interactive
+request: an interactive client often asks again soon, and an engine that is reading a prompt cannot be interrupted
+before its next token. To guarantee progress under steady interactive load, one background request may run beside
+interactive ones after it has waited ``MAX_WAIT`` seconds.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ MAX_WAIT = 30.0
 """Seconds after which a background request runs beside interactive ones."""
 
 COOLDOWN = 0.25
-"""Seconds after an interactive request in which nothing else is begun. With the default model, questions asked one
-after the other beside a batch took three times as long without it."""
+"""Seconds after an interactive request in which no lower class is admitted. With the default model, successive questions
+beside a batch took three times as long without it."""
 
 
 class Priority(IntEnum):
@@ -41,7 +42,7 @@ class Lease:
         self.contended = False
         """Whether any request of the same or a more urgent class ran or waited beside this one."""
         self.preempted = asyncio.Event()
-        """Set when a more urgent request waits: the holder should step aside."""
+        """Set when a more urgent request waits: the holder should release its lease."""
         self.overdue = False
         """Waited long enough to run beside more urgent requests."""
         self._granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -61,16 +62,16 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """Requests that wait."""
+        """Number of requests that wait."""
         return sum(len(queue) for owners in self._queues.values() for queue in owners.values())
 
     @property
     def running(self) -> int:
-        """Requests that run."""
+        """Number of requests that run."""
         return len(self._running)
 
     def check(self, priority: Priority) -> None:
-        """Refuse early: before anything is stored.
+        """Refuse a request that would not fit the queue, before anything is stored.
 
         Raises:
             Overloaded: the queue is full. Background work is stored, so it may always wait.

@@ -1,7 +1,7 @@
 """The pure fold: log entries -> wire events -> the final Response.
 
-No clock, no randomness: item ids are derived from the response's id, times come from the entries. A response that is
-not streamed is the same fold with nobody looking at the events.
+It reads no clock and draws no random numbers: item ids are derived from the response's id, times come from the entries.
+A response that is not streamed is the same fold with its events unused.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from kodo.server.lifecycle.ports import CallDelta, CallStart, ReasoningDelta, Te
 from kodo.server.lifecycle.status import RESPONSE_STATUS
 from kodo.server.wire import events as ev
 from kodo.server.wire.items import (
+    ID_PREFIXES,
     ApplyPatchCall,
     CustomToolCall,
     FunctionCall,
@@ -46,15 +47,16 @@ _TERMINAL: dict[str, type[ev.ResponseCompleted] | type[ev.ResponseIncomplete] | 
     "cancelled": ev.ResponseIncomplete,
     "failed": ev.ResponseFailed,
 }
-_PREFIX = {
-    "message": "msg",
-    "reasoning": "rs",
-    "function": "fc",
-    "custom": "ctc",
-    "local_shell": "lsh",
-    "shell": "sh",
-    "apply_patch": "apc",
+_ITEM_TYPES: dict[str, type[Item]] = {
+    "message": Message,
+    "reasoning": Reasoning,
+    "function": FunctionCall,
+    "custom": CustomToolCall,
+    "local_shell": LocalShellCall,
+    "shell": ShellCall,
+    "apply_patch": ApplyPatchCall,
 }
+"""The type of item by the kind of what the engine writes."""
 
 
 def wire_usage(usage: Usage) -> ResponseUsage:
@@ -194,7 +196,7 @@ class Assembler:
     def _begin(self, kind: str, call: CallStart | None = None) -> Generator[ev.StreamEvent, None, _Open]:
         yield from self._close("completed")
         index = len(self._done)
-        item_id = f"{_PREFIX[kind]}_{self.response.id.rpartition('_')[2]}{index:02x}"
+        item_id = f"{ID_PREFIXES[_ITEM_TYPES[kind]]}_{self.response.id.rpartition('_')[2]}{index:02x}"
         self._open = now = _Open(id=item_id, index=index, kind=kind, call=call)
         if kind in WHOLE_CALLS:
             return now

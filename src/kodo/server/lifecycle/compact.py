@@ -1,9 +1,8 @@
 """Compaction: a long history folded into one opaque item.
 
-What the model needs most is kept word for word: system and developer messages, and the newest items that fit in half of
-the budget, never a call without its outputs. What is older is told in a summary that the model writes. The item says
-how many items it stands for; nothing is dropped in silence. A history that fits the budget as it is is kept whole, and
-no token is spent on it.
+System and developer messages are kept verbatim, and the newest items that fit in half of the budget, never a call
+without its outputs. Older items are replaced by a summary that the model writes. The item records how many items it
+stands for; nothing is dropped silently. A history that fits the budget is kept whole, without a summary.
 """
 
 from __future__ import annotations

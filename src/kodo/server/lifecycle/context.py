@@ -1,8 +1,7 @@
-"""From a request to the items the model is shown: the history it stands on, and its own input.
+"""From a request to the items for the model: its history and its own input.
 
 History comes from ``previous_response_id`` (the parent's instructions do not), from a conversation, or, for responses
-that are not stored, from a connection's own memory. Behind the last compaction nothing older is shown: it stands for
-all that came before.
+that are not stored, from a connection's own memory. A compaction replaces everything before it.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.items import (
+    ID_PREFIXES,
     ApplyPatchCall,
     ApplyPatchCallOutput,
     Compaction,
@@ -51,26 +51,11 @@ OUTPUTS = (
     FunctionCallOutput | CustomToolCallOutput | LocalShellCallOutput | ShellCallOutput | ApplyPatchCallOutput
 )
 
-_PREFIX: dict[type[Item], str] = {
-    Message: "msg",
-    FunctionCall: "fc",
-    FunctionCallOutput: "fco",
-    CustomToolCall: "ctc",
-    CustomToolCallOutput: "ctco",
-    LocalShellCall: "lsh",
-    LocalShellCallOutput: "lsho",
-    ShellCall: "sh",
-    ShellCallOutput: "sho",
-    ApplyPatchCall: "apc",
-    ApplyPatchCallOutput: "apco",
-    Reasoning: "rs",
-    Compaction: "cmp",
-}
 IMAGE_NOTE = "[An image was attached here. You cannot see images.]"
 
 
 class History(Value, frozen=True, kw_only=True):
-    """What a response stands on, and what it adds."""
+    """The context that a response starts from, and the input items it adds."""
 
     before: tuple[ContextItem, ...] = ()
     own: tuple[ItemRow, ...] = ()
@@ -168,7 +153,7 @@ async def _row(store: HistoryStore, ids: Ids, owner: str, item: InputItem, path:
 
 def new_row(ids: Ids, item: Item) -> ItemRow:
     """An item with an id: its own, or a fresh one."""
-    item_id = item.id or ids.new(_PREFIX[type(item)])
+    item_id = item.id or ids.new(ID_PREFIXES[type(item)])
     return ItemRow(id=item_id, context=ContextItem(item=msgspec.structs.replace(item, id=item_id)))
 
 
@@ -195,11 +180,11 @@ def _check_calls(found: History) -> None:
                 )
 
 
-# --- what the model is shown -----------------------------------------------------------------------------------------
+# --- rendering for the engine -----------------------------------------------------------------------------------------
 
 
 def is_passthrough(items: tuple[ContextItem, ...], start: int = 0) -> bool:
-    """Whether the items from number ``start`` on are shown as they are: nothing to open, to unseal or to read."""
+    """Whether the items from number ``start`` on need no rendering: nothing to open, to unseal or to read."""
     for context in items[start:]:
         item = context.item
         if isinstance(item, Message):
@@ -288,7 +273,7 @@ def _render_file(part: InputFile, path: str) -> InputText:
 
 
 def file_text(name: str, data: bytes, param: str) -> InputText:
-    """A file as the model is shown it.
+    """A file as text for the model.
 
     Raises:
         InvalidRequest: it is no text; ``param`` is the field that gave it.
@@ -352,7 +337,7 @@ def seal_reasoning(item: Reasoning, *, owner: str, sealer: Sealer) -> Reasoning:
     return msgspec.structs.replace(item, encrypted_content=seal_items([bare], owner=owner, sealer=sealer))
 
 
-# --- what does not fit -----------------------------------------------------------------------------------------------
+# --- truncation -----------------------------------------------------------------------------------------------
 
 
 def drop_oldest(

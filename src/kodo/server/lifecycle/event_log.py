@@ -1,7 +1,7 @@
 """A response's log: what happened to it, in order. Its events and its final form are a pure fold of this.
 
-Entries are what the engine said, and four marks of our own. They carry their times, so that folding the same log twice
-gives the same events byte for byte, before and after a crash.
+Entries are the events of the engine and four marks of the lifecycle. They carry their times, so that folding the same
+log twice gives the same events byte for byte, before and after a crash.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from kodo.server.wire.response import Status
 
 
 class Queued(Value, frozen=True, kw_only=True, tag="queued"):
-    """It waits for its turn."""
+    """The response waits for admission."""
 
 
 class Began(Value, frozen=True, kw_only=True, tag="began"):
-    """It runs; or still runs, where nothing else was to be said for a while."""
+    """The response runs; repeated as a heartbeat while the engine has no output."""
 
 
 class Restarted(Value, frozen=True, kw_only=True, tag="restarted"):
@@ -64,7 +64,7 @@ def decode(data: bytes) -> Entry:
 
 
 def events_so_far(entries: Sequence[Entry]) -> list[EngineEvent]:
-    """What the engine said since the last restart."""
+    """The engine's events since the last restart."""
     result: list[EngineEvent] = []
     for entry in entries:
         if isinstance(entry, Restarted):

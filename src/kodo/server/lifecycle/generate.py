@@ -1,4 +1,4 @@
-"""Driving one run: wait for a turn, let the engine speak, step aside when asked to, end exactly once."""
+"""Driving one run: acquire a lease, record the engine's events, yield when preempted, end exactly once."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from kodo.server.wire.response import Status
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
-"""How often in a row a background response is taken up again by an engine that breaks off without a word."""
+"""Successive attempts to continue a background response when the engine fails without any output."""
 
 
 class Observer(Protocol):
-    """Who counts: the server's metrics."""
+    """Receives measurements: the server's metrics."""
 
     def first_token(self, model: str, seconds: float) -> None:
         """Time from the request to the first token."""
@@ -48,7 +48,7 @@ class Observer(Protocol):
 
 @dataclass
 class Generation:
-    """One response's way through an engine."""
+    """The generation of one response by an engine."""
 
     run: Run
     engine: Engine
@@ -58,10 +58,10 @@ class Generation:
     observer: Observer
     priority: Priority
     soft_limit: int | None
-    """Cap in tokens for an answer that had company; None: the client set its own."""
+    """Cap in tokens for an contended answer; None: the client set its own."""
     max_calls: int | None
     heartbeat: float | None
-    """Seconds after which silence is broken; None: nobody listens."""
+    """Seconds of silence after which a heartbeat is emitted; None: there is no listener."""
     generate: bool
     continues: bool
     closing: Callable[[], bool]
@@ -104,7 +104,7 @@ class Generation:
         )
 
     async def drive(self) -> None:
-        """Run to the end. Never raises: whatever happens is the response's end, and said there."""
+        """Run to the end. Never raises: any failure becomes the end of the response."""
         self._started = self.clock.now()
         self._events_so_far = event_log.events_so_far(self.run.entries)
         self._usage = Usage(
@@ -146,7 +146,7 @@ class Generation:
                 before = len(self._events_so_far)
                 end = await self._run_once(lease)
             except EngineFailed:
-                # A crash of the engine does not end background work: it goes on where it was.
+                # A crash of the engine does not end background work: it continues from the recorded events.
                 attempts = attempts + 1 if len(self._events_so_far) == before else 1
                 if not self.run.background or attempts > MAX_ATTEMPTS:
                     raise
@@ -165,7 +165,7 @@ class Generation:
         self._usage = Usage(input=self.prepared.input_tokens)
 
     async def _run_once(self, lease: Lease) -> event_log.Ended | None:
-        """One stretch in the engine. None: stepped aside for somebody more urgent."""
+        """Generate under one lease. None: preempted by a more urgent request."""
         calls = sum(isinstance(event, CallStart) for event in self._events_so_far)
         allowed = self.max_calls if self.prepared.prompt.parallel_tool_calls else 1
         limit = None if self.generate else 1
@@ -238,7 +238,7 @@ class Generation:
         )
 
     def _interrupted(self) -> event_log.Ended | None:
-        """Cancelled by the client; or the server goes down: background work is left for the next start."""
+        """The end after a cancellation by the client or a shutdown. None: background work, left for the next start."""
         if self.run.cancelled:
             return self._ended("cancelled")
         if self.run.background and self.closing():
@@ -246,7 +246,7 @@ class Generation:
         return self._failed(EngineFailed("The server stopped before the answer was whole."))
 
     async def _send_heartbeats(self) -> None:
-        """Break the silence while nothing else is said: comments do not reset every client's idle timer."""
+        """Emit an event during silence: SSE comments do not reset the idle timer of every client."""
         if self.heartbeat is None:
             return
         seen = -1

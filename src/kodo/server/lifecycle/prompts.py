@@ -1,6 +1,7 @@
-"""From a request to a prompt that fits: its history, what of that the model is shown, counted and inside the window.
+"""From a request to a prompt that fits the window: history, compaction, rendering, counting and truncation.
 
-A history that is too long is cut (``truncation``) or summarised into one item (``context_management``, ``compact``).
+A history that is too long is truncated (``truncation``) or summarised into one item (``context_management``,
+``compact``).
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from kodo.server.wire.request import CompactRequest, CreateResponse
 from kodo.server.wire.response import ResponseUsage
 
 MAX_KNOWN = 4096
-"""Responses whose contexts are remembered as plain."""
+"""Responses that the pass-through cache remembers."""
 
 Summarise: TypeAlias = Callable[[CallContext, CreateResponse], Awaitable[tuple[str, ResponseUsage]]]
 """Runs a request to its end on behalf of a call: the text of the answer, and its usage."""

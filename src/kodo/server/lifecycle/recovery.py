@@ -1,4 +1,4 @@
-"""After a crash: background responses go on where they were, everything else comes to an end."""
+"""After a crash: background responses continue from where they stopped, all others are ended as failed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 async def recover(service: Service) -> int:
-    """Take up what a crash left behind. Returns how many responses went on."""
+    """Continue or end the responses that a crash left unfinished. Returns the number continued."""
     resumed = 0
     for row in await service.store.unfinished():
         if not row.background:
@@ -83,7 +83,7 @@ async def _context(service: Service, row: ResponseRow, stored: StoredRequest) ->
 
 
 async def _fail(service: Service, row: ResponseRow, message: str) -> None:
-    """End what nobody can continue, so that it does not stay in progress for ever."""
+    """End a response that cannot be continued, so that it does not stay in progress forever."""
     run = await _load_run(service, row, decode_request(row))
     if run.response.status == "queued":
         run.emit(event_log.Began())
@@ -91,7 +91,7 @@ async def _fail(service: Service, row: ResponseRow, message: str) -> None:
 
 
 async def _load_run(service: Service, row: ResponseRow, stored: StoredRequest) -> Run:
-    """The run as its log tells it."""
+    """The run, rebuilt from its row and its log."""
     return Run(
         row.owner,
         response_at_start(decode_response(row)),

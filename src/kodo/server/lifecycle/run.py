@@ -1,9 +1,9 @@
 """One response while it is alive: written by one task, read by any number of readers.
 
-The writer hands over log entries; the fold makes events of them; readers see an event once it may be shown. For a
-background response that is when its entry is on disk, so that nothing a reader saw is lost by a crash. For a response
-in the foreground the first event waits for the row, the last for the final commit, and the log follows within
-``FLUSH_SECONDS``: its client is gone with the process anyway.
+The writer emits log entries, the fold turns them into events, and readers see an event once it is published. An event
+of a background response is published when its entry is on disk, so that a crash loses nothing that a reader saw. In
+the foreground the first event waits for the row and the last for the final commit; the log follows within
+``FLUSH_SECONDS``, because a crash also disconnects the client.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Run:
         self.context: Final = context
         """The items it was made from, for connections that remember what the store does not."""
         self.error: ServiceError | None = None
-        """Why it failed, for whoever waits for the answer as a whole."""
+        """Why it failed, for callers that wait for the whole answer."""
         self.cancelled = False
         self.ending = False
-        """Whether its end is being written: from here on it is not to be cancelled."""
+        """Whether its end is being written; from then on it must not be cancelled."""
         self.visible = initial_response
-        """The Response as it may be shown: a crash does not take it back."""
+        """The Response as readers may see it: a crash does not revert it."""
         self.task: asyncio.Task[None] | None = None
         self._seal = seal
         self._store_error: StoreFailed | None = None
@@ -101,13 +101,13 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether its last event may be shown."""
+        """Whether its last event is visible to readers."""
         return self._finished
 
     # --- reading ---
 
     async def events(self, after: int = -1) -> AsyncIterator[Sequence[StreamEvent]]:
-        """Events behind sequence number ``after``, those that are there at once in one go, until the last."""
+        """Events after sequence number ``after`` until the last, in batches of those that are available."""
         position = after + 1
         while True:
             if position < self._published:
@@ -120,7 +120,7 @@ class Run:
                 await self._changed()
 
     async def wait_until_done(self) -> None:
-        """Until the last event may be shown.
+        """Wait until the last event is visible to readers.
 
         Raises:
             StoreFailed: the end could not be stored (that is tried again until it is).
@@ -145,7 +145,7 @@ class Run:
     # --- writing ---
 
     def created(self) -> None:
-        """The row is on disk (or there is none): the first events may be shown, and what an earlier process wrote."""
+        """Publish the first events: the row is on disk, or there is none. After a crash, those of the earlier process too."""
         self._created = True
         if self._store is not None and not self.ending:
             self._flusher = asyncio.create_task(self._flush())
@@ -162,14 +162,14 @@ class Run:
             self._publish()
 
     def discard(self) -> None:
-        """Its row could not be written: nothing of it is."""
+        """Store nothing of this run: its row could not be written."""
         self._store = None
 
     async def end(self, entry: event_log.Ended) -> None:
-        """The last entry: committed with the final row, then shown.
+        """Write the last entry: committed with the final row, then published.
 
-        Where it cannot be committed, a background response waits until it can. One in the foreground has somebody who
-        waits: it is shown as failed at once, and stored as failed later.
+        Where it cannot be committed, a background response waits until it can. A response in the foreground has a
+        waiting client: it is published as failed immediately, and stored as failed later.
         """
         self.ending = True
         try:
@@ -205,7 +205,7 @@ class Run:
         ]
 
     async def abandon(self) -> None:
-        """Stop without an end, as a crash would: the log is saved, the row stays unfinished, readers are let go."""
+        """Stop without an end, as after a crash: the log is saved, the row stays unfinished, readers are released."""
         self.ending = True
         try:
             await self._stop_flushing()
@@ -224,7 +224,7 @@ class Run:
         self._events.extend(self._assembler.feed(entry))
 
     def _refold(self, entries: Sequence[event_log.Entry]) -> None:
-        """Another log in place of this one, with the same beginning."""
+        """Replace the log by another one with the same beginning."""
         self._assembler = Assembler(self.initial_response, self._seal)
         self._events = list(self._assembler.start())
         self.entries = []
@@ -244,7 +244,7 @@ class Run:
         self._publish()
 
     def _changed(self) -> asyncio.Future[None]:
-        """Done when there is something new to see."""
+        """A future that is done when more events are visible or the run has ended."""
         changed = asyncio.get_running_loop().create_future()
         self._readers.append(changed)
         return changed
@@ -284,7 +284,7 @@ class Run:
         return updated_row(self.response, row)
 
     async def _flush(self) -> None:
-        """Save the log as it grows; for a background response, show what was saved."""
+        """Save the log as it grows; for a background response, publish what was saved."""
         store = self._store
         if store is None:
             return

@@ -1,7 +1,7 @@
 """The life of a response: create, run, continue after a crash, read, cancel, delete.
 
-Every face of the server (Responses, Chat Completions, Batch, Realtime, Assistants, WebSocket) comes through here; the
-engine is asked nowhere else.
+Every API family of the server (Responses, Chat Completions, Batch, Realtime, Assistants, WebSocket) comes through here;
+no other module asks an engine.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Service:
     # --- create ---
 
     async def create(self, call: CallContext, request: CreateResponse) -> Run:
-        """Start a response. Returns once nothing about the request can be refused any more; the run goes on by itself.
+        """Start a response. Returns once the request is accepted and stored; the run continues in a task of its own.
 
         Raises:
             NotFound, Conflict, InvalidRequest, ContextLengthExceeded: the request's fault.
@@ -102,7 +102,7 @@ class Service:
         return run
 
     def backend(self, model: str) -> Backend:
-        """What answers to a model's name.
+        """The backend of a model name.
 
         Raises:
             NotFound: ``model_not_found``.
@@ -126,7 +126,7 @@ class Service:
             raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
 
     async def count(self, call: CallContext, request: CreateResponse) -> int:
-        """Input tokens of a request, by the engine's own tokenizer; nothing is run or stored."""
+        """Input tokens of a request, by the engine's tokenizer; nothing is run or stored."""
         return await self.prompts.count(call, request, self.backend(request.model))
 
     async def compact(self, call: CallContext, request: CompactRequest) -> CompactedResponse:
@@ -163,7 +163,11 @@ class Service:
     async def events(
         self, owner: str, response_id: str, after: int = -1
     ) -> AsyncIterator[Sequence[StreamEvent]]:
-        """Its events behind a sequence number: the stored ones, then those to come. The NotFound comes at once."""
+        """The events of a response after a sequence number: the stored ones, then those to come.
+
+        Raises:
+            NotFound: it is not there; raised by the call, not by the iterator.
+        """
         run = self._live(owner, response_id)
         if run is not None:
             return run.events(after)
@@ -220,8 +224,8 @@ class Service:
     # --- start and stop of the server ---
 
     async def close(self, seconds: float) -> None:
-        """Let requests in flight finish, for so many seconds; then fail them. Background work stops where it is and is
-        taken up at the next start."""
+        """Let requests in flight finish for ``seconds``, then fail them. Background work stops where it is and continues
+        at the next start."""
         self._closing = True
         runs = list(self._runs.values())
         for run in runs:

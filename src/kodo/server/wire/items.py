@@ -8,7 +8,8 @@ and versions, and refusing a foreign mark on one would break a whole history.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -266,3 +267,21 @@ def text_of(parts: tuple[Part, ...]) -> str:
         else part.text
         for part in parts
     )
+
+
+ID_PREFIXES: Final[Mapping[type[Item], str]] = {
+    Message: "msg",
+    FunctionCall: "fc",
+    FunctionCallOutput: "fco",
+    CustomToolCall: "ctc",
+    CustomToolCallOutput: "ctco",
+    LocalShellCall: "lsh",
+    LocalShellCallOutput: "lsho",
+    ShellCall: "sh",
+    ShellCallOutput: "sho",
+    ApplyPatchCall: "apc",
+    ApplyPatchCallOutput: "apco",
+    Reasoning: "rs",
+    Compaction: "cmp",
+}
+"""The prefix of the ids of each type of item."""
