@@ -133,51 +133,28 @@ class CandidateGenerator:
 
     def _all(self, function: Function, owner: Class | None, values: Values, count: int) -> Iterator[Call]:
         examples = self._examples(function)
-        for example in examples:
-            receiver = ""
-            yield Call(
-                0,
-                function.qualname,
-                example.expression,
-                (),
-                example.setup,
-                receiver,
-                "example",
-                example.expect,
-            )
+        for one in examples:
+            yield Call(0, function.qualname, one.expression, (), one.setup, "", "example", one.expect)
         yield from self._contract_calls(function, owner, values)
         params = [param for param in function.params if not param.variadic]
         rows = [row for row in (_arguments(example.expression, function) for example in examples) if row]
-        plain = {param.name: values.plain(_argument_type(param, rows)) for param in params}
-        needed = {name: plain[name] for name in plain if _param(params, name).default is None}
+        types = {param.name: _argument_type(param, rows) for param in params}
+        plain = {name: values.plain(type_) for name, type_ in types.items()}
+        needed = {param.name: plain[param.name] for param in params if param.default is None}
         if rows:
             plain |= rows[0]
         yield self._call(function, owner, values, needed, "boundary")
         yield self._call(function, owner, values, plain, "boundary")
-        for row in rows:
-            for name, source in row.items():
-                for near in values.near(source):
-                    yield self._call(function, owner, values, row | {name: near}, "near example")
-        for param in params:
-            for edge in values.edges(_argument_type(param, rows)):
-                yield self._call(function, owner, values, plain | {param.name: edge}, "boundary")
-                yield self._call(function, owner, values, needed | {param.name: edge}, "boundary")
+        for row in _near_rows(rows, values):
+            yield self._call(function, owner, values, row, "near example")
+        for row in _boundary_rows(types, plain, needed, values):
+            yield self._call(function, owner, values, row, "boundary")
         for param in params:
             if param.default is not None:
                 yield self._call(function, owner, values, needed | {param.name: param.default}, "boundary")
-        if not params and not owner and not any(param.variadic for param in function.params):
-            return
-        for _ in range(count):
-            if rows and values.rng.random() < _NEAR_EXAMPLES:
-                yield self._call(
-                    function, owner, values, _changed_twice(values.rng.choice(rows), values), "near example"
-                )
-                continue
-            row = {param.name: values.random(_argument_type(param, rows)) for param in params}
-            kept = {
-                name: source for name, source in row.items() if name in needed or values.rng.random() < 0.6
-            }
-            yield self._call(function, owner, values, kept, "random")
+        if function.params or owner:
+            for row, origin in _random_rows(types, needed, rows, values, count):
+                yield self._call(function, owner, values, row, origin)
 
     def _examples(self, function: Function) -> list[doc_contracts.Example]:
         """Examples of this function: in its own docstring, its class's and the module's."""
@@ -311,6 +288,40 @@ class CandidateGenerator:
         return tuple(lines)
 
 
+def _near_rows(rows: list[dict[str, str]], values: Values) -> Iterator[dict[str, str]]:
+    """The documented arguments, one of them a little changed."""
+    for row in rows:
+        for name, source in row.items():
+            for near in values.near(source):
+                yield row | {name: near}
+
+
+def _boundary_rows(
+    types: dict[str, ParamType], plain: dict[str, str], needed: dict[str, str], values: Values
+) -> Iterator[dict[str, str]]:
+    """Plain arguments, one of them at a boundary: with all of them, and with the necessary ones alone."""
+    for name, type_ in types.items():
+        for edge in values.edges(type_):
+            yield plain | {name: edge}
+            yield needed | {name: edge}
+
+
+def _random_rows(
+    types: dict[str, ParamType],
+    needed: dict[str, str],
+    rows: list[dict[str, str]],
+    values: Values,
+    count: int,
+) -> Iterator[tuple[dict[str, str], Origin]]:
+    """``count`` rows of arguments, random or near a documented one."""
+    for _ in range(count):
+        if rows and values.rng.random() < _NEAR_EXAMPLES:
+            yield _changed_twice(values.rng.choice(rows), values), "near example"
+            continue
+        row = {name: values.random(type_) for name, type_ in types.items()}
+        yield {name: row[name] for name in row if name in needed or values.rng.random() < 0.6}, "random"
+
+
 def _changed_twice(row: dict[str, str], values: Values) -> dict[str, str]:
     """Documented arguments after two small changes, of the same or of two arguments."""
     out = dict(row)
@@ -358,10 +369,6 @@ def _variable(name: str) -> str:
         f"_{char.lower()}" if char.isupper() and at else char.lower() for at, char in enumerate(name)
     )
     return out if out != name else f"{out}_"
-
-
-def _param(params: list[Param], name: str) -> Param:
-    return next(param for param in params if param.name == name)
 
 
 def _argument_type(param: Param, rows: list[dict[str, str]]) -> ParamType:

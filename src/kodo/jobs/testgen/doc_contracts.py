@@ -16,13 +16,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kodo.jobs.testgen.doc_conditions import NUMBER_WORDS, satisfying
+from kodo.jobs.testgen.doc_properties import NUMBER, read_properties
 from kodo.jobs.testgen.model import Expectation
-from kodo.jobs.testgen.param_types import ParamType
 from kodo.jobs.testgen.target import Function, Param
-
-_SIZED = frozenset({"list", "set", "frozenset", "tuple", "dict", "str", "bytes", "deque"})
-_NUMBER = r"-?\d+(?:\.\d+)?"
-_WORDS = {"zero": "0", "one": "1", "two": "2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +210,7 @@ def _errors(plain: str, quote: str, function: Function) -> list[Contract]:
 
 def _results(plain: str, quote: str, function: Function) -> list[Contract]:
     out: list[Contract] = []
-    literal = rf"(None|True|False|{_NUMBER}|zero|an empty (?:list|string|dict|dictionary|tuple|set)|''|\"\"|\[\]|'[^']*'|\"[^\"]*\")"
+    literal = rf"(None|True|False|{NUMBER}|zero|an empty (?:list|string|dict|dictionary|tuple|set)|''|\"\"|\[\]|'[^']*'|\"[^\"]*\")"
     for found in re.finditer(rf"{literal}\s+(?:if|when|for)\s+(.+)", plain):
         before = plain[: found.start()].lower()
         if not re.search(r"(returns?|gives?|yields?|is|or|and|,|^)\s*$", before) or " not " in before[-12:]:
@@ -228,7 +225,7 @@ def _literal(text: str) -> str:
     empty = {"list": "[]", "string": "''", "dict": "{}", "dictionary": "{}", "tuple": "()", "set": "set()"}
     if text.startswith("an empty "):
         return empty[text.removeprefix("an empty ")]
-    return _WORDS.get(text, text)
+    return NUMBER_WORDS.get(text, text)
 
 
 def _condition(text: str, function: Function) -> list[dict[str, tuple[str, ...]]]:
@@ -249,7 +246,7 @@ def _condition(text: str, function: Function) -> list[dict[str, tuple[str, ...]]
     subject_param = named[0] if named else None
     if subject_param is not None and len({param.name for param in named}) > 1:
         return []
-    values = _satisfying(text, subject_param, function)
+    values = satisfying(text, subject_param, function)
     return [{values[0].name: values[1]}] if values else []
 
 
@@ -269,166 +266,7 @@ def _pair(text: str, params: dict[str, Param]) -> dict[str, tuple[str, ...]] | N
     return {more.name: ("9", "3"), less.name: ("2", "2")}
 
 
-def _satisfying(text: str, param: Param | None, function: Function) -> tuple[Param, tuple[str, ...]] | None:
-    numbers = [one for one in function.params if one.type.kind in ("int", "float")]
-    sized = [one for one in function.params if one.type.kind in _SIZED]
-
-    def subject(candidates: list[Param]) -> Param | None:
-        return param if param is not None else candidates[0] if len(candidates) == 1 else None
-
-    is_float = bool((one := subject(numbers)) and one.type.kind == "float")
-    compare = re.search(
-        rf"(<=|>=|<|>|is not|less than or equal to|greater than or equal to|less than|greater than|below|above|exceeds|at least|at most)\s*({_NUMBER}|zero|one|two)\b",
-        text,
-    )
-    negated = bool(re.search(r"\bnot\b|n't\b|\bno\b", text))
-    if (
-        compare
-        and compare.group(1) != "is not"
-        and not negated
-        and one is not None
-        and one.type.kind in ("int", "float")
-    ):
-        limit = float(_WORDS.get(compare.group(2), compare.group(2)))
-        return one, tuple(_numbers(compare.group(1), limit, is_float=is_float))
-    outside = re.search(
-        rf"(?:outside|not (?:in|within|between))\s+(?:the range\s+)?(?:of\s+|from\s+|between\s+)?({_NUMBER})\s*(?:to|and|-|\.\.)\s*({_NUMBER})",
-        text,
-    )
-    if outside and one is not None:
-        low, high = (
-            _numbers(sign, float(limit), is_float=is_float)
-            for sign, limit in zip("<>", outside.groups(), strict=True)
-        )
-        return one, (*low, *high)
-    if re.search(r"\bnot (?:strictly )?positive\b|\bnon-?positive\b", text) and one is not None:
-        return one, ("0", "-1", "-7")
-    if negated:
-        return None
-    if re.search(r"\bnegative\b", text) and "non" not in text and one is not None:
-        return one, ("-1", "-5", "-100")
-    if re.search(r"\b(?:is|are|equals|==|by)\s+(?:zero|0)\b|^zero$|^0$", text) and one is not None:
-        return one, ("0.0",) if is_float else ("0",)
-    if re.search(r"\bempty\b", text) and (holder := subject(sized)) is not None:
-        return holder, (_empty(holder.type),)
-    if (
-        param is not None
-        and re.fullmatch(rf"(?:the )?{param.name.lower()} is none", text)
-        and param.type.nullable
-    ):
-        return param, ("None",)
-    if param is not None and param.type.kind == "int" and (found := re.search(r"\bis (odd|even)\b", text)):
-        return param, ("1", "7") if found.group(1) == "odd" else ("0", "8")
-    return None
-
-
-def _numbers(sign: str, limit: float, *, is_float: bool) -> list[str]:
-    step = 0.5 if is_float else 1
-    below, above = [limit - step, limit - 10], [limit + step, limit + 10]
-    match sign:
-        case "<" | "less than" | "below":
-            values = below
-        case ">" | "greater than" | "above" | "exceeds":
-            values = above
-        case "<=" | "less than or equal to" | "at most":
-            values = [limit, *below]
-        case _:
-            values = [limit, *above]
-    return [repr(value if is_float else int(value)) for value in values]
-
-
-def _empty(type_: ParamType) -> str:
-    return {"str": "''", "bytes": "b''", "dict": "{}", "set": "set()", "frozenset": "frozenset()", "tuple": "()",
-            "deque": "collections.deque([])"}.get(type_.kind, "[]")  # fmt: skip
-
-
 def _properties(plain: str, quote: str, function: Function, siblings: frozenset[str]) -> list[Contract]:
-    """Statements about every result; only of functions that return something."""
-    text = plain.lower()
-    out: list[str] = []
-    params = {param.name: f"_{at}" for at, param in enumerate(function.params) if not param.variadic}
-    first = function.params[0] if function.params else None
-    about_result = bool(
-        re.search(r"\breturn|\bresult|\balways\b|\bvalue\b", text)
-    ) or plain == function.doc.splitlines()[0].strip(" .")
-    sized = first is not None and first.type.kind in _SIZED
-    if about_result and (
-        found := re.search(
-            rf"(?:always |is |lies |score |value |result |a number )(?:is |lies )?(?:between|from|in the range) ({_NUMBER}|\w+) (?:and|to) ({_NUMBER}|\w+)",
-            text,
-        )
-    ):
-        low, high = (params.get(one, one) for one in found.groups())
-        if all(re.fullmatch(rf"{_NUMBER}|_\d+", one) for one in (low, high)) and not re.search(
-            r"random|exclusive", text
-        ):
-            out.append(f"not {low} <= {high} or {low} <= result <= {high}")
-    if (
-        about_result
-        and re.search(r"\bnever (?:be )?negative\b|\bnon-?negative (?:int|number|float|value|result)", text)
-        and not _about_param(text, params)
-    ):
-        out.append("result >= 0")
-    if (
-        sized
-        and about_result
-        and re.search(r"\bin ascending order\b|\breturns? (?:a |the )?(?:new )?sorted (?:list|copy)", text)
-    ):
-        out.append("list(result) == sorted(result)")
-    if sized and about_result and re.search(r"\bin descending order\b", text):
-        out.append("list(result) == sorted(result, reverse=True)")
-    if sized and re.search(
-        r"\bwithout (?:any )?(?:duplicates|repeats)\b|\bduplicates? (?:are |is )?removed\b|\bremoves? duplicates?\b",
-        text,
-    ):
-        out.append("all(one not in list(result)[:at] for at, one in enumerate(result))")
-    if re.search(
-        r"\b(?:does not|doesn't|never|without|not be) (?:modify|modif(?:ying|ied)|mutat(?:e|ing|ed)|chang(?:e|ing|ed)) (?:the |its |any )?(?:input|argument|original|list|items|values|caller|"
-        + "|".join(re.escape(name) for name in params)
-        + r")\b",
-        text,
-    ):
-        out.append("unchanged")
-    if sized and re.search(r"\b(?:of|has|with|keeps?) the same length\b", text) and first is not None:
-        out.append(f"len(result) == len({params[first.name]})" if first.name in params else "")
-    if found := re.search(rf"\bat most ({_NUMBER}|\w+) (characters|items|elements)\b", text):
-        limit = params.get(found.group(1), found.group(1))
-        returned = ast.unparse(function.returns).lower() if function.returns else ""
-        about_this = (
-            returned == "str"
-            if found.group(2) == "characters"
-            else returned.startswith(("list", "tuple", "set"))
-        )
-        if about_this and re.fullmatch(r"\d+|_\d+", limit):
-            out.append(
-                f"{limit} < 1 or len(result) <= {limit}"
-                if limit.startswith("_")
-                else f"len(result) <= {limit}"
-            )
-    if len(function.params) == 1:
-        out += _round_trips(plain, siblings)
-    return [Contract({}, Expectation("property", one, "docstring", quote)) for one in out if one]
-
-
-def _round_trips(plain: str, siblings: frozenset[str]) -> list[str]:
-    """`undoes f`: this function gives back what went into f; `undone by f`: f gives back what went into this one."""
-    forms = (
-        (r"\b(?:inverse|reverse|opposite) of (?::\w+:)?(\w+)", "undoes"),
-        (
-            r"\b(?:that|which|what) (?::\w+:)?(\w+) (?:wrote|writes|made|makes|returned|returns|produced|encoded)\b",
-            "undoes",
-        ),
-        (r"\b(?:that|which|what) (?::\w+:)?(\w+) (?:reads back|can read back|decodes again)\b", "undone by"),
-    )
-    return [
-        f"{word} {found.group(1)}"
-        for form, word in forms
-        for found in re.finditer(form, plain)
-        if found.group(1) in siblings
-    ]
-
-
-def _about_param(text: str, params: dict[str, str]) -> bool:
-    return any(
-        re.search(rf"\b{re.escape(name.lower())} (?:is|must|should|may|can)\b", text) for name in params
-    )
+    """Statements about every result."""
+    stated = read_properties(plain, function, siblings)
+    return [Contract({}, Expectation("property", one, "docstring", quote)) for one in stated]

@@ -11,8 +11,9 @@ Operators: comparison, arithmetic, boolean and unary operators; constants; condi
 import ast
 import copy
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from kodo.jobs.testgen.model import MutantPlace
 
@@ -143,65 +144,112 @@ def _in_annotation(node: ast.AST, owners: dict[int, str]) -> bool:
 
 def _variants(node: ast.AST, parent: ast.AST) -> Iterator[ast.AST]:
     """The changes of one node."""
-    match node:
-        case ast.Compare(ops=[op], left=left, comparators=comparators):
-            for other in _COMPARE.get(type(op), ()):
-                yield ast.Compare(left, [other()], comparators)
-        case ast.BinOp(op=op, left=left, right=right):
-            other_op = _BINARY.get(type(op))
-            if other_op is not None and not (isinstance(op, ast.Mod) and _is_text(left)):
-                yield ast.BinOp(left, other_op(), right)
-        case ast.AugAssign(op=op, target=target, value=value):
-            other_op = _BINARY.get(type(op))
-            if other_op is not None:
-                yield ast.AugAssign(target, other_op(), value)
-        case ast.BoolOp(op=op, values=values):
-            yield ast.BoolOp(ast.Or() if isinstance(op, ast.And) else ast.And(), values)
-            for at in range(len(values)):
-                rest = [*values[:at], *values[at + 1 :]]
-                yield rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
-        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand) if not isinstance(
-            operand, ast.Constant
-        ) or isinstance(node.op, ast.Not):
-            yield operand
-        case ast.Constant(value=value) if not isinstance(parent, ast.JoinedStr | ast.FormattedValue):
-            yield from (ast.Constant(one) for one in _other_constants(value))
-        case ast.If() | ast.While() | ast.IfExp():
-            changed = copy.copy(node)
-            changed.test = ast.UnaryOp(ast.Not(), node.test)
-            if not isinstance(node.test, ast.Compare):
-                yield changed
-            if isinstance(node, ast.If):
-                never = copy.copy(node)
-                never.test = ast.Constant(False)
-                yield never
-        case ast.Return(value=value) if value is not None and not (
-            isinstance(value, ast.Constant) and value.value is None
-        ):
-            yield ast.Return(ast.Constant(None))
-        case ast.Break():
-            yield ast.Continue()
-        case ast.Continue():
-            yield ast.Break()
-        case ast.Expr(value=ast.Call() | ast.Await()) | ast.Raise():
-            yield ast.Pass()
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if name in _NAMES:
-            yield ast.Call(ast.Name(_NAMES[name], ast.Load()), args, keywords)
-        case ast.Call(func=ast.Attribute(value=value, attr=attr), args=args, keywords=keywords) if (
-            attr in _METHODS
-        ):
-            yield ast.Call(ast.Attribute(value, _METHODS[attr], ast.Load()), args, keywords)
-        case ast.Slice(lower=lower, upper=upper, step=step):
-            if lower is not None:
-                yield ast.Slice(None, upper, step)
-            if upper is not None:
-                yield ast.Slice(lower, None, step)
-        case ast.comprehension(ifs=ifs) if ifs:
-            changed_loop = copy.copy(node)
-            changed_loop.ifs = ifs[1:]
-            yield changed_loop
-        case _:
-            return
+    if isinstance(node, ast.Constant) and isinstance(parent, ast.JoinedStr | ast.FormattedValue):
+        return
+    change = VARIANTS.get(type(node))
+    if change is not None:
+        yield from change(node)
+
+
+def _compare(node: ast.Compare) -> Iterator[ast.AST]:
+    if len(node.ops) == 1:
+        for other in _COMPARE.get(type(node.ops[0]), ()):
+            yield ast.Compare(node.left, [other()], node.comparators)
+
+
+def _binary(node: ast.BinOp) -> Iterator[ast.AST]:
+    other = _BINARY.get(type(node.op))
+    if other is not None and not (isinstance(node.op, ast.Mod) and _is_text(node.left)):
+        yield ast.BinOp(node.left, other(), node.right)
+
+
+def _augmented(node: ast.AugAssign) -> Iterator[ast.AST]:
+    other = _BINARY.get(type(node.op))
+    if other is not None:
+        yield ast.AugAssign(node.target, other(), node.value)
+
+
+def _boolean(node: ast.BoolOp) -> Iterator[ast.AST]:
+    yield ast.BoolOp(ast.Or() if isinstance(node.op, ast.And) else ast.And(), node.values)
+    for at in range(len(node.values)):
+        rest = [*node.values[:at], *node.values[at + 1 :]]
+        yield rest[0] if len(rest) == 1 else ast.BoolOp(node.op, rest)
+
+
+def _unary(node: ast.UnaryOp) -> Iterator[ast.AST]:
+    negated = isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.Constant)
+    if negated or isinstance(node.op, ast.Not):
+        yield node.operand
+
+
+def _constant(node: ast.Constant) -> Iterator[ast.AST]:
+    yield from (ast.Constant(one) for one in _other_constants(node.value))
+
+
+def _condition(node: ast.If | ast.While | ast.IfExp) -> Iterator[ast.AST]:
+    if not isinstance(node.test, ast.Compare):
+        changed = copy.copy(node)
+        changed.test = ast.UnaryOp(ast.Not(), node.test)
+        yield changed
+    if isinstance(node, ast.If):
+        never = copy.copy(node)
+        never.test = ast.Constant(False)
+        yield never
+
+
+def _return(node: ast.Return) -> Iterator[ast.AST]:
+    is_none = isinstance(node.value, ast.Constant) and node.value.value is None
+    if node.value is not None and not is_none:
+        yield ast.Return(ast.Constant(None))
+
+
+def _statement(node: ast.Expr) -> Iterator[ast.AST]:
+    if isinstance(node.value, ast.Call | ast.Await):
+        yield ast.Pass()
+
+
+def _call(node: ast.Call) -> Iterator[ast.AST]:
+    match node.func:
+        case ast.Name(id=name) if name in _NAMES:
+            yield ast.Call(ast.Name(_NAMES[name], ast.Load()), node.args, node.keywords)
+        case ast.Attribute(value=value, attr=attr) if attr in _METHODS:
+            yield ast.Call(ast.Attribute(value, _METHODS[attr], ast.Load()), node.args, node.keywords)
+
+
+def _slice(node: ast.Slice) -> Iterator[ast.AST]:
+    if node.lower is not None:
+        yield ast.Slice(None, node.upper, node.step)
+    if node.upper is not None:
+        yield ast.Slice(node.lower, None, node.step)
+
+
+def _loop_filter(node: ast.comprehension) -> Iterator[ast.AST]:
+    if node.ifs:
+        changed = copy.copy(node)
+        changed.ifs = node.ifs[1:]
+        yield changed
+
+
+VARIANTS: dict[type[ast.AST], Callable[[Any], Iterator[ast.AST]]] = {
+    ast.Compare: _compare,
+    ast.BinOp: _binary,
+    ast.AugAssign: _augmented,
+    ast.BoolOp: _boolean,
+    ast.UnaryOp: _unary,
+    ast.Constant: _constant,
+    ast.If: _condition,
+    ast.While: _condition,
+    ast.IfExp: _condition,
+    ast.Return: _return,
+    ast.Break: lambda node: iter([ast.Continue()]),
+    ast.Continue: lambda node: iter([ast.Break()]),
+    ast.Expr: _statement,
+    ast.Raise: lambda node: iter([ast.Pass()]),
+    ast.Call: _call,
+    ast.Slice: _slice,
+    ast.comprehension: _loop_filter,
+}
+"""Node type -> the changes of such a node."""
 
 
 def _is_text(node: ast.expr) -> bool:

@@ -5,7 +5,10 @@ values are made from types (`values.py`) or checked against them (`worker/confor
 """
 
 import ast
+import types
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 _NAMES = {
     "int": "int", "float": "float", "complex": "complex", "bool": "bool", "str": "str", "bytes": "bytes",
@@ -209,20 +212,27 @@ def _union(nodes: list[ast.expr], classes: frozenset[str], depth: int) -> ParamT
 
 
 def _generic(node: ast.Subscript, classes: frozenset[str], depth: int) -> ParamType | None:
-    name = _last_name(node.value)
-    kind = _CONTAINERS.get(name or "")
+    name = _last_name(node.value) or ""
+    kind = _CONTAINERS.get(name)
     inner = list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
-    if kind is None:
-        return ParamType("class", text=name) if name in classes else None
-    if kind == "literal":
-        return ParamType("union", tuple(ParamType("literal", text=ast.unparse(item)) for item in inner))
-    if kind == "annotated":
-        return from_annotation(inner[0], classes, depth + 1)
-    if kind in ("optional", "union"):
-        nodes = [*inner, ast.Constant(None)] if kind == "optional" else inner
-        return _union(nodes, classes, depth)
-    if kind in ("callable", "any"):
-        return ParamType(kind)
+    match kind:
+        case None:
+            return ParamType("class", text=name) if name in classes else None
+        case "literal":
+            return ParamType("union", tuple(ParamType("literal", text=ast.unparse(item)) for item in inner))
+        case "annotated":
+            return from_annotation(inner[0], classes, depth + 1)
+        case "optional":
+            return _union([*inner, ast.Constant(None)], classes, depth)
+        case "union":
+            return _union(inner, classes, depth)
+        case "callable" | "any":
+            return ParamType(kind)
+    return _container(name, kind, inner, classes, depth)
+
+
+def _container(name: str, kind: str, inner: list[ast.expr], classes: frozenset[str], depth: int) -> ParamType:
+    """A container of typed items; a tuple of fixed length is a record."""
     variadic = kind == "tuple" and isinstance(inner[-1], ast.Constant) and inner[-1].value is Ellipsis
     parts = [from_annotation(item, classes, depth + 1) or ANY for item in (inner[:1] if variadic else inner)]
     if kind == "tuple" and not variadic:
@@ -274,35 +284,67 @@ def from_use(name: str, body: list[ast.stmt]) -> ParamType | None:
 
 
 def _type_of_use(name: str, node: ast.AST) -> ParamType | None:
-    def is_it(expr: ast.AST | None) -> bool:
-        return isinstance(expr, ast.Name) and expr.id == name
-
-    if isinstance(node, ast.Call):
-        if isinstance(node.func, ast.Attribute) and is_it(node.func.value):
-            if node.func.attr in _STR_METHODS:
-                return ParamType("str")
-            if node.func.attr in _DICT_METHODS:
-                return ParamType("dict", (ParamType("str"), ParamType("int")))
-            if node.func.attr in _LIST_METHODS:
-                return ParamType("list", (ParamType("int"),))
-        if isinstance(node.func, ast.Name) and node.args and is_it(node.args[0]):
-            if node.func.id == "range":
-                return ParamType("int")
-            if node.func.id in _ITERABLE_CONSUMERS and not _likely_text(name):
-                return ParamType("list", (ParamType("int"),))
-    if isinstance(node, ast.For | ast.comprehension) and is_it(node.iter):
-        return ParamType("str") if _likely_text(name) else ParamType("list", (ParamType("int"),))
-    if isinstance(node, ast.Compare) and is_it(node.left):
-        for other in node.comparators:
-            if isinstance(other, ast.Constant) and type(other.value) in (int, float, str):
-                return ParamType(type(other.value).__name__)
-    if isinstance(node, ast.BinOp) and (is_it(node.left) or is_it(node.right)):
-        other = node.right if is_it(node.left) else node.left
-        if isinstance(other, ast.Constant) and type(other.value) in (int, float, str):
-            return ParamType(type(other.value).__name__)
-        if isinstance(node.op, ast.Mod | ast.FloorDiv | ast.Sub | ast.Pow):
-            return ParamType("int")
+    """What one node says of the variable ``name``."""
+    for kind, infer in USES:
+        if isinstance(node, kind):
+            return infer(name, node)
     return None
+
+
+def _is_name(name: str, node: ast.AST) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+def _type_of_literal(node: ast.expr) -> ParamType | None:
+    if isinstance(node, ast.Constant) and type(node.value) in (int, float, str):
+        return ParamType(type(node.value).__name__)
+    return None
+
+
+def _used_in_call(name: str, node: ast.Call) -> ParamType | None:
+    match node:
+        case ast.Call(func=ast.Attribute(value=value, attr=method)) if _is_name(name, value):
+            return next((known for methods, known in _METHOD_TYPES if method in methods), None)
+        case ast.Call(func=ast.Name(id="range"), args=[first, *_]) if _is_name(name, first):
+            return ParamType("int")
+        case ast.Call(func=ast.Name(id=function), args=[first, *_]) if _is_name(name, first):
+            return _INTEGERS if function in _ITERABLE_CONSUMERS and not _likely_text(name) else None
+    return None
+
+
+def _iterated(name: str, node: ast.For | ast.comprehension) -> ParamType | None:
+    if not _is_name(name, node.iter):
+        return None
+    return ParamType("str") if _likely_text(name) else _INTEGERS
+
+
+def _compared(name: str, node: ast.Compare) -> ParamType | None:
+    if not _is_name(name, node.left):
+        return None
+    return next(filter(None, map(_type_of_literal, node.comparators)), None)
+
+
+def _calculated_with(name: str, node: ast.BinOp) -> ParamType | None:
+    if not (_is_name(name, node.left) or _is_name(name, node.right)):
+        return None
+    other = _type_of_literal(node.right if _is_name(name, node.left) else node.left)
+    whole = isinstance(node.op, ast.Mod | ast.FloorDiv | ast.Sub | ast.Pow)
+    return other or (ParamType("int") if whole else None)
+
+
+_INTEGERS = ParamType("list", (ParamType("int"),))
+_METHOD_TYPES = (
+    (_STR_METHODS, ParamType("str")),
+    (_DICT_METHODS, ParamType("dict", (ParamType("str"), ParamType("int")))),
+    (_LIST_METHODS, _INTEGERS),
+)
+USES: tuple[tuple[type | types.UnionType, Callable[[str, Any], ParamType | None]], ...] = (
+    (ast.Call, _used_in_call),
+    (ast.For | ast.comprehension, _iterated),
+    (ast.Compare, _compared),
+    (ast.BinOp, _calculated_with),
+)
+"""Node type -> what such a node says of a variable."""
 
 
 def _likely_text(name: str) -> bool:

@@ -49,7 +49,7 @@ _MAX_CALLS_PER_MUTANT = 150
 _SUITE_SECONDS = 300.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trials:
     """Calls that were run twice: what each did, and why some were rejected."""
 
@@ -67,6 +67,11 @@ class Trials:
     def usable(self) -> tuple[Call, ...]:
         """The calls that may become tests."""
         return tuple(call for call in self.calls if call.id not in self.rejected)
+
+    @cached_property
+    def lines(self) -> dict[int, frozenset[int]]:
+        """Usable call -> the lines of the module that it runs."""
+        return {call.id: _lines(self.seen[call.id]) for call in self.usable}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,29 +150,33 @@ class Pipeline:
 
     def kills(self, trials: Trials, only: frozenset[int] | None = None) -> dict[int, frozenset[int]]:
         """Call -> mutants it kills, for the usable calls; `only` those mutants."""
-        lines = {call.id: _lines(trials.seen[call.id]) for call in trials.usable}
-        relevant: dict[int, tuple[int, ...]] = {}
-        for place in self.places:
-            if only is not None and place.id not in only:
-                continue
-            same = [call for call in trials.usable if place.line in lines[call.id]]
-            same = same or [call for call in trials.usable if call.function == place.function]
-            own = [call for call in same if call.function == place.function]
-            ordered = sorted(
-                own or same, key=lambda call: (call.origin not in ("example", "claim"), size(call))
-            )
-            relevant[place.id] = tuple(call.id for call in ordered[:_MAX_CALLS_PER_MUTANT])
+        relevant = {
+            place.id: self._relevant(place, trials)
+            for place in self.places
+            if only is None or place.id in only
+        }
+        if not relevant or not trials.usable:
+            return {}
         options = self.options
         job = Kill(
             self.worker.where, trials.usable, tuple(trials.seen[call.id] for call in trials.usable), self.names,
             options.mutants, options.seed, relevant, options.call_seconds, options.kill_seconds,
         )  # fmt: skip
         out: dict[int, set[int]] = {}
-        for answer in self.worker.ask(job, options.kill_seconds + 30) if relevant and trials.usable else []:
+        for answer in self.worker.ask(job, options.kill_seconds + 30):
             if isinstance(answer, Killed):
                 for number in answer.killers:
                     out.setdefault(number, set()).add(answer.mutant)
         return {number: frozenset(killed) for number, killed in out.items()}
+
+    def _relevant(self, place: MutantPlace, trials: Trials) -> tuple[int, ...]:
+        """The calls to try on a mutant: those that run its line, of its function, documented and short ones first."""
+        reaching = [call for call in trials.usable if place.line in trials.lines[call.id]]
+        own = [call for call in reaching or trials.usable if call.function == place.function]
+        ordered = sorted(
+            own or reaching, key=lambda call: (call.origin not in ("example", "claim"), size(call))
+        )
+        return tuple(call.id for call in ordered[:_MAX_CALLS_PER_MUTANT])
 
     def choose(
         self,

@@ -226,35 +226,35 @@ def _indent(source: str) -> str:
 
 def imports(module: str, defined: frozenset[str], sources: Iterable[str], framework: Framework) -> str:
     """The import statements that the tests need."""
-    names: set[str] = set()
-    dotted: set[str] = set()
-    for source in sources:
-        tree = ast.parse(source)
-        bound = {
-            node.id
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-        }
-        names |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} - bound
-        dotted |= {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    trees = [ast.parse(source) for source in sources]
+    names: set[str] = set().union(*map(_free_names, trees))
     own = sorted(names & defined)
-    library = {name for name in names & {*LIBRARY, *_HELPERS} if name not in defined}
+    library = (names & {*LIBRARY, *_HELPERS}) - defined
     if framework == "unittest":
         library.add("unittest")
-    for path in dotted:
-        owner, _, last = path.rpartition(".")
-        if (
-            last.endswith(("Error", "Exception", "Warning"))
-            and re.fullmatch(r"[\w.]+", owner)
-            and owner not in library
-        ):
-            library |= (
-                {owner} if owner.split(".")[0] in names and owner.split(".")[0] not in defined else set()
-            )
+    library |= {
+        owner
+        for tree in trees
+        for owner in _error_modules(tree)
+        if owner.split(".")[0] in names and owner.split(".")[0] not in defined
+    }
     third = [f"import {name}" for name in sorted(library) if name == "pytest"]
     first = [f"import {name}" for name in sorted(library) if name != "pytest"]
     mine = [f"from {module} import {', '.join(own)}"] if own else [f"import {module}"]
     return "\n\n".join("\n".join(block) for block in (first, third, mine) if block)
+
+
+def _free_names(tree: ast.AST) -> set[str]:
+    """The names that a test reads and does not bind."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    return {node.id for node in names} - {node.id for node in names if isinstance(node.ctx, ast.Store)}
+
+
+def _error_modules(tree: ast.AST) -> set[str]:
+    """The modules of the exceptions that a test names with their module, as json.JSONDecodeError."""
+    dotted = (ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute))
+    found = (re.fullmatch(r"([\w.]+)\.\w*(?:Error|Exception|Warning)", path) for path in dotted)
+    return {one.group(1) for one in found if one}
 
 
 def formatted(text: str, folder: Path) -> str:

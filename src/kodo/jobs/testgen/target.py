@@ -13,6 +13,7 @@ from kodo.jobs.testgen.model import TestgenError
 from kodo.jobs.testgen.param_types import ANY, ParamType, from_annotation, from_name, from_use, from_value
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+ClassKind = Literal["plain", "dataclass", "enum", "namedtuple", "abstract"]
 _MARKERS = ("pyproject.toml", "setup.cfg", "setup.py", ".git", "tox.ini", "pytest.ini")
 _DUNDERS = frozenset(
     [
@@ -81,7 +82,7 @@ class Class:
     """One class: how to make an instance, and what kind of class it is."""
 
     name: str
-    kind: Literal["plain", "dataclass", "enum", "namedtuple", "abstract"]
+    kind: ClassKind
     init: tuple[Param, ...]
     members: tuple[str, ...]
     doc: str
@@ -260,45 +261,47 @@ def _read_param(
 
 
 def _read_class(node: ast.ClassDef, classes: frozenset[str]) -> Class:
-    bases = {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases}
-    marks = {_decorator(one) for one in node.decorator_list}
-    doc = ast.get_docstring(node) or ""
-    fields = [
-        item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)
-    ]
-    kind: Literal["plain", "dataclass", "enum", "namedtuple", "abstract"] = "plain"
+    kind = _class_kind(node)
     members: tuple[str, ...] = ()
     init: tuple[Param, ...] = ()
-    if bases & {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}:
-        kind = "enum"
-        members = tuple(
-            target.id
-            for item in node.body
-            if isinstance(item, ast.Assign)
-            for target in item.targets
-            if isinstance(target, ast.Name) and not target.id.startswith("_")
-        )
-    elif "dataclass" in marks or bases & {"NamedTuple", "Struct"}:
-        kind = "dataclass" if "dataclass" in marks else "namedtuple"
-        init = tuple(
-            _read_field(item, classes) for item in fields if "ClassVar" not in ast.unparse(item.annotation)
-        )
-        init = tuple(one for one in init if one.default != "field(init=False)")
+    if kind == "enum":
+        members = _enum_members(node)
+    elif kind in ("dataclass", "namedtuple"):
+        init = _read_fields(node, classes)
     else:
-        generator = next(
-            (item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"),
-            None,
+        constructors = (
+            one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"
         )
-        if generator is not None:
-            init = _read_params(generator, classes, skip_first=True)
-        abstract = any(
-            isinstance(item, FunctionNode)
-            and "abstractmethod" in {_decorator(one) for one in item.decorator_list}
-            for item in node.body
-        )
-        if abstract or bases & {"Protocol", "TypedDict"}:
-            kind = "abstract"
-    return Class(node.name, kind, init, members, doc, node.lineno)
+        constructor = next(constructors, None)
+        init = _read_params(constructor, classes, skip_first=True) if constructor else ()
+    return Class(node.name, kind, init, members, ast.get_docstring(node) or "", node.lineno)
+
+
+def _class_kind(node: ast.ClassDef) -> ClassKind:
+    bases = {base.attr if isinstance(base, ast.Attribute) else getattr(base, "id", "") for base in node.bases}
+    if bases & {"Enum", "IntEnum", "StrEnum", "Flag", "IntFlag"}:
+        return "enum"
+    if "dataclass" in {_decorator(one) for one in node.decorator_list}:
+        return "dataclass"
+    if bases & {"NamedTuple", "Struct"}:
+        return "namedtuple"
+    methods = [item for item in node.body if isinstance(item, FunctionNode)]
+    marks = {_decorator(one) for method in methods for one in method.decorator_list}
+    return "abstract" if "abstractmethod" in marks or bases & {"Protocol", "TypedDict"} else "plain"
+
+
+def _enum_members(node: ast.ClassDef) -> tuple[str, ...]:
+    targets = [one for item in node.body if isinstance(item, ast.Assign) for one in item.targets]
+    return tuple(one.id for one in targets if isinstance(one, ast.Name) and not _is_private(one.id))
+
+
+def _read_fields(node: ast.ClassDef, classes: frozenset[str]) -> tuple[Param, ...]:
+    """The fields of a dataclass or named tuple that its constructor takes."""
+    annotated = [
+        one for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+    ]
+    fields = [_read_field(one, classes) for one in annotated if "ClassVar" not in ast.unparse(one.annotation)]
+    return tuple(one for one in fields if one.default != "field(init=False)")
 
 
 def _read_field(item: ast.AnnAssign, classes: frozenset[str]) -> Param:

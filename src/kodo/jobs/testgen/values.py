@@ -5,7 +5,7 @@ Deterministic: the same random generator gives the same values. Knows nothing of
 
 import ast
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from kodo.jobs.testgen.param_types import ANY, ParamType
@@ -57,7 +57,7 @@ class Values:
             case "literal":
                 return type_.text
             case "class":
-                return self._instance(type_.text, depth, plain=True)
+                return self.instance(type_.text, depth, plain=True)
             case "union":
                 first = next((arg for arg in type_.args if arg.kind != "none"), type_.args[0])
                 return self.plain(first, depth)
@@ -89,7 +89,7 @@ class Values:
                 if known and known.kind == "enum":
                     out += [f"{known.name}.{member}" for member in known.members]
                 else:
-                    out += [self._instance(type_.text, depth, plain=False) for _ in range(3)]
+                    out += [self.instance(type_.text, depth, plain=False) for _ in range(3)]
             case "record":
                 base = [self.plain(arg, depth + 1) for arg in type_.args]
                 for at, arg in enumerate(type_.args):
@@ -163,61 +163,11 @@ class Values:
             return self.plain(type_, depth)
         if type_.kind not in ("list", "dict", "record") and rng.random() < 0.33:
             return rng.choice(self.edges(type_, depth) or [self.plain(type_)])
-        match type_.kind:
-            case "int":
-                return str(
-                    rng.choice(
-                        (
-                            rng.randint(-10, 10),
-                            rng.randint(0, 20),
-                            rng.randint(-1000, 1000),
-                            rng.randint(0, 10**6),
-                        )
-                    )
-                )
-            case "float":
-                return repr(
-                    rng.choice(
-                        (
-                            round(rng.uniform(-10, 10), 2),
-                            round(rng.uniform(0, 1), 3),
-                            float(rng.randint(-100, 1000)),
-                        )
-                    )
-                )
-            case "str":
-                return repr(self._text())
-            case "bytes":
-                return repr(bytes(rng.randrange(256) for _ in range(rng.randint(0, 6))))
-            case "union":
-                return self.random(rng.choice(type_.args), depth)
-            case "class":
-                return self._instance(type_.text, depth, plain=False)
-            case "record":
-                return _tuple([self.random(arg, depth + 1) for arg in type_.args])
-            case "list" | "set" | "frozenset" | "tuple" | "deque" | "iterator":
-                inner = type_.args[0] if type_.args else ANY
-                items = [self.random(inner, depth + 1) for _ in range(rng.choice((0, 1, 2, 3, 4, 6)))]
-                if items and rng.random() < 0.4:
-                    items.append(rng.choice(items))
-                return _container(type_.kind, items)
-            case "dict":
-                key, value = (*type_.args, ANY, ANY)[:2]
-                pairs = [
-                    f"{self.random(key, depth + 1)}: {self.random(value, depth + 1)}"
-                    for _ in range(rng.randint(0, 4))
-                ]
-                return "{" + ", ".join(pairs) + "}"
-            case "date" | "datetime":
-                ymd = f"{rng.randint(1990, 2030)}, {rng.randint(1, 12)}, {rng.randint(1, 28)}"
-                more = f", {rng.randint(0, 23)}, {rng.randint(0, 59)}" if type_.kind == "datetime" else ""
-                return f"datetime.{type_.kind}({ymd}{more})"
-            case "any":
-                return self.random(ParamType(rng.choice(("int", "str", "float"))), depth + 1)
-            case _:
-                return rng.choice([self.plain(type_), *self.edges(type_)])
+        make = RANDOM.get(type_.kind)
+        return make(self, type_, depth) if make else rng.choice([self.plain(type_), *self.edges(type_)])
 
-    def _text(self) -> str:
+    def text(self) -> str:
+        """A random text of the words of the code and of letters."""
         rng = self.rng
         words = [value for value in self.constants if isinstance(value, str) and 0 < len(value) < 30]
         parts: list[str] = []
@@ -232,7 +182,8 @@ class Values:
                 parts.append("".join(rng.choice(_LETTERS) for _ in range(rng.randint(1, 6))))
         return rng.choice(("", "", " ")).join(parts)
 
-    def _instance(self, name: str, depth: int, *, plain: bool) -> str:
+    def instance(self, name: str, depth: int, *, plain: bool) -> str:
+        """An instance of one of the module's classes; None for a class that is not known."""
         known = self.classes.get(name)
         if known is None or depth > 3:
             return "None"
@@ -340,3 +291,65 @@ def _container(kind: str, items: Sequence[str]) -> str:
             return f"iter([{inner}])"
         case _:
             return f"[{inner}]"
+
+
+def _integer(values: Values, _: ParamType, __: int) -> str:
+    rng = values.rng
+    ranges = ((-10, 10), (0, 20), (-1000, 1000), (0, 10**6))
+    return str(rng.choice([rng.randint(low, high) for low, high in ranges]))
+
+
+def _float(values: Values, _: ParamType, __: int) -> str:
+    rng = values.rng
+    small, share = round(rng.uniform(-10, 10), 2), round(rng.uniform(0, 1), 3)
+    return repr(rng.choice((small, share, float(rng.randint(-100, 1000)))))
+
+
+def _bytes(values: Values, _: ParamType, __: int) -> str:
+    return repr(bytes(values.rng.randrange(256) for _ in range(values.rng.randint(0, 6))))
+
+
+def _items(values: Values, type_: ParamType, depth: int) -> str:
+    rng = values.rng
+    inner = type_.args[0] if type_.args else ANY
+    items = [values.random(inner, depth + 1) for _ in range(rng.choice((0, 1, 2, 3, 4, 6)))]
+    if items and rng.random() < 0.4:
+        items.append(rng.choice(items))
+    return _container(type_.kind, items)
+
+
+def _dict(values: Values, type_: ParamType, depth: int) -> str:
+    key, value = (*type_.args, ANY, ANY)[:2]
+    pairs = [
+        f"{values.random(key, depth + 1)}: {values.random(value, depth + 1)}"
+        for _ in range(values.rng.randint(0, 4))
+    ]
+    return "{" + ", ".join(pairs) + "}"
+
+
+def _date(values: Values, type_: ParamType, _: int) -> str:
+    rng = values.rng
+    day = f"{rng.randint(1990, 2030)}, {rng.randint(1, 12)}, {rng.randint(1, 28)}"
+    time = f", {rng.randint(0, 23)}, {rng.randint(0, 59)}" if type_.kind == "datetime" else ""
+    return f"datetime.{type_.kind}({day}{time})"
+
+
+def _anything(values: Values, _: ParamType, depth: int) -> str:
+    return values.random(ParamType(values.rng.choice(("int", "str", "float"))), depth + 1)
+
+
+RANDOM: dict[str, Callable[[Values, ParamType, int], str]] = {
+    "int": _integer,
+    "float": _float,
+    "str": lambda values, type_, depth: repr(values.text()),
+    "bytes": _bytes,
+    "union": lambda values, type_, depth: values.random(values.rng.choice(type_.args), depth),
+    "class": lambda values, type_, depth: values.instance(type_.text, depth, plain=False),
+    "record": lambda values, type_, depth: _tuple([values.random(arg, depth + 1) for arg in type_.args]),
+    **dict.fromkeys(("list", "set", "frozenset", "tuple", "deque", "iterator"), _items),
+    "dict": _dict,
+    "date": _date,
+    "datetime": _date,
+    "any": _anything,
+}
+"""Kind of type -> a random value of it, as source; a kind that is not here has its boundaries only."""

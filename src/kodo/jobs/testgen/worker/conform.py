@@ -46,26 +46,33 @@ def _is_generic(value: object, origin: object, args: tuple[object, ...], depth: 
         return value in args
     if origin is typing.Annotated:
         return _is(value, args[0], depth + 1)
-    if not isinstance(origin, type):
+    if not isinstance(origin, type) or _is_consumed(origin):
         return True
-    if (
+    return isinstance(value, origin) and _items_conform(value, args, depth + 1)
+
+
+def _is_consumed(origin: type) -> bool:
+    """Whether the value was read before it came here: an iterator was turned into a list, an awaitable was awaited."""
+    return (
         issubclass(origin, collections.abc.Iterator | collections.abc.Awaitable)
         or origin is collections.abc.Iterable
-    ):
-        return True  # an iterator was turned into a list, an awaitable was awaited
-    if not isinstance(value, origin):
-        return False
+    )
+
+
+def _items_conform(value: object, args: tuple[object, ...], depth: int) -> bool:
     if isinstance(value, tuple):
-        if len(args) == 2 and args[1] is Ellipsis:
-            return all(_is(item, args[0], depth + 1) for item in value)
-        return not args or (
-            len(args) == len(value)
-            and all(_is(item, arg, depth + 1) for item, arg in zip(value, args, strict=True))
-        )
+        return _tuple_conforms(value, args, depth)
     if isinstance(value, dict) and len(args) == 2:
-        return all(
-            _is(key, args[0], depth + 1) and _is(item, args[1], depth + 1) for key, item in value.items()
-        )
+        return all(_is(key, args[0], depth) and _is(item, args[1], depth) for key, item in value.items())
     if isinstance(value, list | set | frozenset) and len(args) == 1:
-        return all(_is(item, args[0], depth + 1) for item in value)
+        return all(_is(item, args[0], depth) for item in value)
     return True
+
+
+def _tuple_conforms(value: tuple[object, ...], args: tuple[object, ...], depth: int) -> bool:
+    if len(args) == 2 and args[1] is Ellipsis:
+        return all(_is(item, args[0], depth) for item in value)
+    same_length = len(args) == len(value)
+    return not args or (
+        same_length and all(_is(item, arg, depth) for item, arg in zip(value, args, strict=True))
+    )

@@ -1,10 +1,12 @@
 """Three jobs over calls: observe them, find the mutants they kill, make the failing ones smaller."""
 
 import ast
+import math
 import sys
 import time
 import types
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -186,37 +188,39 @@ def _smaller_calls(call: Call) -> Iterator[Call]:
 
 def smaller(value: object) -> Iterator[object]:
     """Simpler values of the same type, boldest first; nothing for the simplest."""
-    if isinstance(value, bool):
-        if value:
-            yield False
-    elif isinstance(value, int):
-        for one in dict.fromkeys(
-            (
-                0,
-                value // 2 if value > 0 else -(-value // 2),
-                value - 1 if value > 0 else value + 1,
-                -value if value < 0 else 0,
-            )
-        ):
-            if abs(one) < abs(value) or (one == -value and value < 0):
-                yield one
-    elif isinstance(value, float):
-        if value == value and abs(value) != float("inf"):
-            yield from (one for one in (0.0, float(int(value)), round(value, 1)) if abs(one) < abs(value))
-    elif isinstance(value, str):
-        yield from _shorter(value)
-        yield from (
-            value[:at] + "a" + value[at + 1 :] for at, char in enumerate(value[:20]) if char not in "a "
-        )
-    elif isinstance(value, bytes | list | tuple):
-        yield from _shorter(value)
-        if isinstance(value, list | tuple):
-            for at, item in enumerate(value[:20]):
-                yield from (type(value)((*value[:at], one, *value[at + 1 :])) for one in smaller(item))
-    elif isinstance(value, dict):
-        yield from ({key: item for key, item in value.items() if key != gone} for gone in value)
-    elif isinstance(value, set):
-        yield from (value - {gone} for gone in value)
+    for kind, simplify in SIMPLER:
+        if isinstance(value, kind):
+            yield from simplify(value)
+            return
+
+
+def _smaller_integer(value: int) -> Iterator[object]:
+    sign = 1 if value > 0 else -1
+    nearer = (0, sign * (abs(value) // 2), value - sign, -value if value < 0 else 0)
+    return (one for one in dict.fromkeys(nearer) if abs(one) < abs(value) or one == -value > 0)
+
+
+def _smaller_float(value: float) -> Iterator[object]:
+    if math.isfinite(value):
+        rounder = (0.0, float(int(value)), round(value, 1))
+        yield from (one for one in rounder if abs(one) < abs(value))
+
+
+def _smaller_text(value: str) -> Iterator[object]:
+    yield from _shorter(value)
+    for at, char in enumerate(value[:20]):
+        if char not in "a ":
+            yield value[:at] + "a" + value[at + 1 :]
+
+
+def _smaller_sequence(value: list[object] | tuple[object, ...]) -> Iterator[object]:
+    yield from _shorter(value)
+    for at, item in enumerate(value[:20]):
+        yield from (type(value)((*value[:at], one, *value[at + 1 :])) for one in smaller(item))
+
+
+def _smaller_dict(value: dict[object, object]) -> Iterator[object]:
+    return ({key: item for key, item in value.items() if key != gone} for gone in value)
 
 
 def _shorter(value: str | bytes | list[object] | tuple[object, ...]) -> Iterator[object]:
@@ -228,3 +232,16 @@ def _shorter(value: str | bytes | list[object] | tuple[object, ...]) -> Iterator
         yield value[size // 2 :]
     for at in range(min(size, 40)):
         yield value[:at] + value[at + 1 :]  # type: ignore[operator] # both halves are of one type
+
+
+SIMPLER: tuple[tuple[type | types.UnionType, Callable[[Any], Iterator[object]]], ...] = (
+    (bool, lambda value: iter([False] if value else [])),
+    (int, _smaller_integer),
+    (float, _smaller_float),
+    (str, _smaller_text),
+    (bytes, _shorter),
+    (list | tuple, _smaller_sequence),
+    (dict, _smaller_dict),
+    (set, lambda value: (value - {gone} for gone in value)),
+)
+"""Type -> its simpler values; bool is an int, so it comes first."""
