@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ import uvicorn
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.http.app import build_app, open_state
 from kodo.server.http.state import State
+from kodo.server.lifecycle.ports import Clock
 
 MODEL = "codex-mini-latest"
 
@@ -38,6 +40,16 @@ class Served:
         return httpx2.AsyncClient(base_url=self.url, timeout=60, **options)
 
 
+class MovedClock:
+    """The machine's clock, moved ahead by ``moved`` seconds."""
+
+    moved = 0.0
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time() + self.moved
+
+
 def script(path: Path, *turns: dict[str, Any], pace: float = 0.0) -> ModelSettings:
     """A scripted model: each turn is ``{"match": …, "steps": […]}``. Without turns it echoes."""
     if not turns and not pace:
@@ -55,9 +67,9 @@ def settings(home: Path, model: ModelSettings | None = None, **options: Any) -> 
 
 
 @contextlib.asynccontextmanager
-async def served(given: Settings) -> AsyncIterator[Served]:
+async def served(given: Settings, clock: Clock | None = None) -> AsyncIterator[Served]:
     """Serve for the length of a block."""
-    async with open_state(given) as state:
+    async with open_state(given, clock=clock) as state:
         listener = socket.create_server((given.host, 0))
         server = uvicorn.Server(
             uvicorn.Config(

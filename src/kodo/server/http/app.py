@@ -1,4 +1,4 @@
-"""The wiring place: settings in, a running application out. What it stands on is :mod:`kodo.server.http.backends`'s."""
+"""The wiring place: builds every part of the server over the open store and engines, and the application over them."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import RunManager
+from kodo.server.http.assistants.worker import RunContext
 from kodo.server.http.backends import Resources, open_resources
 from kodo.server.http.batches.handlers import HANDLERS
 from kodo.server.http.batches.manager import BatchManager
@@ -35,6 +36,7 @@ from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.retention import RetentionPolicy, prune, prune_periodically
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import ServiceError
+from kodo.server.lifecycle.ports import Clock
 from kodo.server.lifecycle.recovery import recover
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.service import Service
@@ -46,7 +48,7 @@ __all__ = ["build_app", "open_state"]
 
 
 class SystemClock:
-    """The lifecycle's Clock: the machine's."""
+    """The machine's clock."""
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -54,7 +56,7 @@ class SystemClock:
 
 
 class RandomIds:
-    """The lifecycle's Ids: 192 random bits, so that an id is no key but cannot be guessed either."""
+    """Ids of 192 random bits. An id is not a key, but it cannot be guessed either."""
 
     def new(self, prefix: str) -> str:
         """A fresh ``<prefix>_<hex>``."""
@@ -62,21 +64,22 @@ class RandomIds:
 
 
 @asynccontextmanager
-async def open_state(settings: Settings, resources: Resources | None = None) -> AsyncIterator[State]:
-    """The server's parts, started; stopped on the way out, whatever happened on the way in.
+async def open_state(
+    settings: Settings, resources: Resources | None = None, *, clock: Clock | None = None
+) -> AsyncIterator[State]:
+    """Start everything above the store and the engines; on the way out, stop what was started.
 
-    ``resources`` is what they stand on, where that is open already.
+    ``resources``: the open store and engines; None opens them. ``clock``: None is the machine's.
 
     Raises:
         ServiceError, kodo.server.http.backends.WeightsError: a part did not start; the message says why.
     """
-    metrics = Metrics()
+    clock, ids, metrics = clock or SystemClock(), RandomIds(), Metrics()
     async with AsyncExitStack() as stack:
         if resources is None:
             resources = await stack.enter_async_context(open_resources(settings))
         store, models = resources.store, await resources.models
         metrics.watch(models)
-        clock, ids = SystemClock(), RandomIds()
         files = FileManager(store, BlobStore(settings.home / "files"), clock, ids)
         stack.push_async_callback(files.close)
         await files.open()
@@ -99,11 +102,20 @@ async def open_state(settings: Settings, resources: Resources | None = None) -> 
         uploads = UploadManager(store, files, clock, ids)
         await uploads.open()
         batches = BatchManager(
-            service, files, HANDLERS, BatchMetrics(metrics.registry), settings.limits.body_bytes
+            service=service,
+            store=store,
+            clock=clock,
+            ids=ids,
+            files=files,
+            handlers=HANDLERS,
+            metrics=BatchMetrics(metrics.registry),
+            max_line_bytes=settings.limits.body_bytes,
         )
         stack.push_async_callback(batches.close)
         await batches.open()
-        runs = RunManager(service)
+        runs = RunManager(
+            RunContext(service=service, store=store, clock=clock, ids=ids, run_seconds=settings.run_seconds)
+        )
         stack.push_async_callback(runs.close)
         await runs.open()
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
@@ -111,6 +123,8 @@ async def open_state(settings: Settings, resources: Resources | None = None) -> 
             settings=settings,
             service=service,
             store=store,
+            clock=clock,
+            ids=ids,
             limits=Limits(settings.limits, time.monotonic),
             metrics=metrics,
             secrets=Secrets(time.time),
@@ -123,7 +137,7 @@ async def open_state(settings: Settings, resources: Resources | None = None) -> 
 
 
 def build_app(state: State) -> Starlette:
-    """The application over running parts."""
+    """The ASGI application over a running server's state."""
     settings = state.settings
     app = Starlette(
         routes=list(ROUTES),
@@ -148,7 +162,7 @@ def build_app(state: State) -> Starlette:
             Middleware(
                 Idempotency,
                 store=state.store,
-                now=state.service.clock.now,
+                now=state.clock.now,
                 body_bytes=settings.limits.body_bytes,
             ),
         ],

@@ -51,11 +51,9 @@ async def create(request: Request) -> Response:
     """``POST /v1/conversations``."""
     state, owner = get_state(request), get_caller(request).owner
     body: _Create = decode.convert(await json_body(request), _Create)
-    rows = _rows(state.service.ids, decode.items(body.items or [], "items"))
-    now = state.service.clock.now()
-    value = Conversation(
-        id=state.service.ids.new("conv"), created_at=int(now), metadata=dict(body.metadata or {})
-    )
+    rows = _rows(state.ids, decode.items(body.items or [], "items"))
+    now = state.clock.now()
+    value = Conversation(id=state.ids.new("conv"), created_at=int(now), metadata=dict(body.metadata or {}))
     await state.store.put_document(
         DocumentRow(kind=KIND, id=value.id, owner=owner, created_at=now, body=msgspec.json.encode(value))
     )
@@ -96,7 +94,7 @@ async def create_items(request: Request) -> Response:
     row = await _get_row(request)
     if len(body.items) > _MAX_ITEMS:
         raise InvalidRequest(f"At most {_MAX_ITEMS} items can be added at once.", param="items")
-    rows = _rows(get_state(request).service.ids, decode.items(body.items, "items"))
+    rows = _rows(get_state(request).ids, decode.items(body.items, "items"))
     await get_state(request).store.append_items(row.owner, row.id, rows)
     return _item_list(rows, more=False)
 

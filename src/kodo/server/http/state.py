@@ -17,6 +17,7 @@ from kodo.server.http.keys import Caller, Secrets
 from kodo.server.http.limits import Limits
 from kodo.server.http.metrics import Metrics
 from kodo.server.lifecycle.plan import Backend
+from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.service import Service
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.wire.decode import json_object
@@ -29,6 +30,8 @@ class State:
     settings: Settings
     service: Service
     store: Store
+    clock: Clock
+    ids: Ids
     limits: Limits
     metrics: Metrics
     secrets: Secrets

@@ -820,7 +820,7 @@ async def test_a_run_is_taken_up_at_the_next_start(tmp_path: Path) -> None:
         await c.ask("POST", path, {"tool_outputs": OUTPUTS})
         await c.until(thread, run_id, "in_progress")
         store = c.server.state.store
-        half = new_row(c.server.state.service.ids, Item(role="assistant", content=(InputText(text="half"),)))
+        half = new_row(c.server.state.ids, Item(role="assistant", content=(InputText(text="half"),)))
         await store.append_items("default", thread, [half])
     async with client(tmp_path, said("three"), assistant=assistant) as c:
         done = await c.until(thread, run_id, "completed")

@@ -11,9 +11,9 @@ from typing import Any
 import openai
 import pytest
 from openai.types import Batch
-from tests.serving import MODEL, script, served, settings
+from tests.serving import MODEL, MovedClock, script, served, settings
 from tests.unit.server.http.test_access import make_key
-from tests.unit.server.http.test_files import Later, on_disk
+from tests.unit.server.http.test_files import on_disk
 
 from kodo.server.engines.scripted import Script, ScriptedEngine
 from kodo.server.http.batches import input_file
@@ -309,11 +309,12 @@ async def test_a_cancelled_batch_hands_over_what_was_finished(tmp_path: Path) ->
 
 async def test_a_batch_that_expires_hands_over_what_was_finished(tmp_path: Path) -> None:
     """At the end of its window nothing more is run, and each request that was not has a line that says so."""
-    async with served(settings(tmp_path / "home", slow(tmp_path))) as server:
+    clock = MovedClock()
+    async with served(settings(tmp_path / "home", slow(tmp_path)), clock) as server:
         sdk = server.sdk()
         batch = await submit(sdk, jsonl(line("a"), line("b", input="wait"), line("c", input="wait")))
         await _partly(sdk, batch.id, 1)
-        server.state.service.clock = Later(server, 24 * 3600)
+        clock.moved = 24 * 3600
         done = await finished(sdk, batch.id)
         assert done.status == "expired"
         assert done.expired_at is not None

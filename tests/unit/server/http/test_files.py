@@ -30,7 +30,7 @@ class Later:
     """A clock that is ahead."""
 
     def __init__(self, server: Served, seconds: float) -> None:
-        self._clock = server.state.service.clock
+        self._clock = server.state.clock
         self._seconds = seconds
 
     def now(self) -> float:

@@ -20,7 +20,7 @@ DAY = 86400.0
 
 async def pruned(server: Served, days: float, ages: RetentionPolicy) -> dict[str, int]:
     """What is deleted so many days from now."""
-    return await prune(server.state.store, server.state.service.clock.now() + days * DAY, ages)
+    return await prune(server.state.store, server.state.clock.now() + days * DAY, ages)
 
 
 async def test_a_batch_ages_when_it_is_over_and_its_files_stay(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,7 @@ import httpx2
 import openai
 import pytest
 from openai.types.responses import Response
-from tests.serving import MODEL, Served, script, served, settings
+from tests.serving import MODEL, MovedClock, Served, script, served, settings
 from tests.unit.server.store.test_failures import integrity, page_limit
 
 from kodo.server.http.app import build_app, open_state
@@ -409,21 +408,10 @@ async def test_two_at_once_run_once(slow: Served) -> None:
         assert (await slow.state.store.stats())["rows"]["responses"] == 1
 
 
-class MovedClock:
-    """The machine's clock, and so many seconds."""
-
-    moved = 0.0
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return time.time() + self.moved
-
-
 async def test_a_key_lasts_a_day_and_belongs_to_its_project(tmp_path: Path) -> None:
     """By a clock that is moved: after 24 hours the key is fresh again; another project's key of that name is another."""
-    async with open_state(settings(tmp_path)) as state:
-        clock = MovedClock()
-        state.service.clock = clock
+    clock = MovedClock()
+    async with open_state(settings(tmp_path), clock=clock) as state:
         transport = httpx2.ASGITransport(app=build_app(state))
         async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
             first = await post(http, "k", "x")

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from kodo.server.http.assistants import request_translation
 from kodo.server.lifecycle.errors import NotFound
-from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.ports import ContextItem, Ids
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page
-from kodo.server.lifecycle.service import Service
-from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.store_ports import DocumentStore, ItemStore
 from kodo.server.wire import assistants as wire
 
 T = TypeVar("T", bound=Struct)
@@ -25,6 +24,10 @@ MESSAGE: Final = "thread.message"
 RUN: Final = "thread.run"
 STEP: Final = "thread.run.step"
 _MAX_PER_RUN: Final = 100
+
+
+class ThreadStore(DocumentStore, ItemStore, Protocol):
+    """Where threads live: each a document with documents inside it, and its items."""
 
 
 class StoredRun(Struct, frozen=True, kw_only=True):
@@ -56,7 +59,7 @@ def new_document(kind: str, owner: str, value: Any, *, parent: str | None = None
 
 
 async def get_document(
-    store: Store, kind: str, owner: str, document_id: str, *, parent: str | None = None
+    store: ThreadStore, kind: str, owner: str, document_id: str, *, parent: str | None = None
 ) -> DocumentRow:
     """A document, inside ``parent`` where one is named.
 
@@ -72,7 +75,7 @@ async def get_document(
     return row
 
 
-async def update_document(store: Store, row: DocumentRow, value: T) -> T:
+async def update_document(store: ThreadStore, row: DocumentRow, value: T) -> T:
     """Another body for a document.
 
     Raises:
@@ -101,7 +104,7 @@ class NewMessages:
     items: Sequence[ItemRow]
     rows: Sequence[DocumentRow]
 
-    async def add(self, store: Store, run: DocumentRow | None = None) -> Sequence[wire.ThreadMessage]:
+    async def add(self, store: ThreadStore, run: DocumentRow | None = None) -> Sequence[wire.ThreadMessage]:
         """Put them at the thread's end, and a run on them with them, all or none. NotFound: there is no such thread."""
         run_rows = [] if run is None else [run]
         if self.rows:  # together: the model is shown the items, the client the documents
@@ -112,11 +115,10 @@ class NewMessages:
 
 
 def build_messages(
-    service: Service, owner: str, thread_id: str, bodies: Sequence[wire.CreateMessage]
+    ids: Ids, now: float, owner: str, thread_id: str, bodies: Sequence[wire.CreateMessage]
 ) -> NewMessages:
-    """Messages for a thread."""
-    now = service.clock.now()
-    translated = [request_translation.translate_message(each, thread_id, service.ids, now) for each in bodies]
+    """Messages for a thread; ``now`` in seconds since the epoch."""
+    translated = [request_translation.translate_message(each, thread_id, ids, now) for each in bodies]
     return NewMessages(
         owner=owner,
         thread_id=thread_id,
@@ -126,7 +128,7 @@ def build_messages(
     )
 
 
-async def last_item_id(store: Store, owner: str, thread_id: str) -> str | None:
+async def last_item_id(store: ThreadStore, owner: str, thread_id: str) -> str | None:
     """The id of a thread's newest item."""
     rows, _ = await store.list_items(owner, thread_id, Page(limit=1))
     return rows[0].id if rows else None
@@ -138,7 +140,7 @@ def index_after(items: Sequence[ContextItem], item_id: str | None) -> int:
     return ids.index(item_id) + 1 if item_id in ids else 0
 
 
-async def delete_leftovers(store: Store, owner: str, stored: StoredRun) -> None:
+async def delete_leftovers(store: ThreadStore, owner: str, stored: StoredRun) -> None:
     """Take away what a turn that was cut short has left in its thread."""
     run = stored.run
     items = await store.all_items(owner, run.thread_id)

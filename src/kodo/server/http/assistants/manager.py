@@ -13,11 +13,16 @@ import msgspec
 from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.assistants.documents import StoredRun
 from kodo.server.http.assistants.event_translation import RunEvent
-from kodo.server.http.assistants.worker import RUN_STATUS, RunWorker, not_accepting_outputs, not_cancellable
+from kodo.server.http.assistants.worker import (
+    RUN_STATUS,
+    RunContext,
+    RunWorker,
+    not_accepting_outputs,
+    not_cancellable,
+)
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.records import DocumentRow
-from kodo.server.lifecycle.service import Service
 from kodo.server.wire import assistants as wire
 
 logger = logging.getLogger(__name__)
@@ -26,8 +31,8 @@ logger = logging.getLogger(__name__)
 class RunManager:
     """What the endpoints do with runs, and the threads that these keep busy."""
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
         self._workers: dict[str, RunWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._active_runs: dict[tuple[str, str], str] = {}
@@ -35,11 +40,11 @@ class RunManager:
 
     async def open(self) -> None:
         """Take up what a stop or a crash left unfinished: a turn that was cut short is made again."""
-        store = self.service.store
+        store = self._context.store
         for row in await store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished):
             stored = msgspec.json.decode(row.body, type=StoredRun)
             await documents.delete_leftovers(store, row.owner, stored)
-            self._start_worker(RunWorker(self.service, await self._requeue(row, stored)))
+            self._start_worker(RunWorker(self._context, await self._requeue(row, stored)))
 
     async def close(self) -> None:
         """Stop all work where it is; the next start goes on from there."""
@@ -59,7 +64,7 @@ class RunManager:
             InvalidRequest: a run is active on it.
         """
         async with self._lock(owner, thread_id):
-            await documents.get_document(self.service.store, documents.THREAD, owner, thread_id)
+            await documents.get_document(self._context.store, documents.THREAD, owner, thread_id)
             run_id = self._active_runs.get((owner, thread_id), "")
             worker = self._workers.get(run_id)
             if worker is not None and worker.run.status in RUN_STATUS.unfinished:
@@ -72,17 +77,21 @@ class RunManager:
 
     async def create_thread(self, owner: str, body: wire.CreateThread) -> wire.Thread:
         """A thread, and the messages that it begins with."""
-        now = self.service.clock.now()
+        now = self._context.clock.now()
         thread = wire.Thread(
-            id=self.service.ids.new("thread"), created_at=int(now), metadata=dict(body.metadata or {})
+            id=self._context.ids.new("thread"), created_at=int(now), metadata=dict(body.metadata or {})
         )
-        await self.service.store.put_document(documents.new_document(documents.THREAD, owner, thread, at=now))
-        await documents.build_messages(self.service, owner, thread.id, body.messages).add(self.service.store)
+        await self._context.store.put_document(
+            documents.new_document(documents.THREAD, owner, thread, at=now)
+        )
+        await documents.build_messages(
+            self._context.ids, self._context.clock.now(), owner, thread.id, body.messages
+        ).add(self._context.store)
         return thread
 
     async def delete_thread(self, owner: str, thread_id: str) -> None:
         """Delete a thread with all that is inside; a run that is active on it is stopped. NotFound: it is not there."""
-        store = self.service.store
+        store = self._context.store
         async with self._lock(owner, thread_id):
             await documents.get_document(store, documents.THREAD, owner, thread_id)
             task = self._tasks.get(self._active_runs.get((owner, thread_id), ""))
@@ -109,15 +118,15 @@ class RunManager:
             InvalidRequest: a run is active on the thread.
             BadBody: a tool, choice or format does not fit.
         """
-        store = self.service.store
+        store = self._context.store
         row = await documents.get_document(store, documents.ASSISTANT, owner, body.assistant_id)
         assistant = msgspec.json.decode(row.body, type=wire.Assistant)
-        now, lifetime = self.service.clock.now(), self.service.settings.run_seconds
+        now, lifetime = self._context.clock.now(), self._context.run_seconds
         new = request_translation.build_run(
-            body, assistant, thread_id or "thread", self.service.ids.new("run"), now, lifetime
+            body, assistant, thread_id or "thread", self._context.ids.new("run"), now, lifetime
         )
         request_translation.turn_request(new, max_output_tokens=None, allow_forced_call=True)
-        self.service.backend(new.model)
+        self._context.service.backend(new.model)
         events: list[RunEvent] = []
         if thread_id is None:
             thread_body = getattr(body, "thread", None) or wire.CreateThread()
@@ -126,7 +135,11 @@ class RunManager:
             thread_id = thread.id
         async with self.idle_thread(owner, thread_id):
             messages = documents.build_messages(
-                self.service, owner, thread_id, getattr(body, "additional_messages", None) or ()
+                self._context.ids,
+                self._context.clock.now(),
+                owner,
+                thread_id,
+                getattr(body, "additional_messages", None) or (),
             )
             last = (
                 messages.items[-1].id
@@ -149,13 +162,15 @@ class RunManager:
             )  # in one go: without the run, its messages would be there twice
             events += [("thread.run.created", new), ("thread.run.queued", new)]
             priority = Priority.INTERACTIVE if body.stream else Priority.BACKGROUND
-            worker = RunWorker(self.service, run_row, priority=priority, charge=charge, events=events)
+            worker = RunWorker(self._context, run_row, priority=priority, charge=charge, events=events)
             self._start_worker(worker)
         return worker
 
     async def get(self, owner: str, thread_id: str, run_id: str) -> wire.ThreadRun:
         """A run as it stands. NotFound: it is not there, or not this owner's."""
-        row = await documents.get_document(self.service.store, documents.RUN, owner, run_id, parent=thread_id)
+        row = await documents.get_document(
+            self._context.store, documents.RUN, owner, run_id, parent=thread_id
+        )
         return self.current(row)
 
     def current(self, row: DocumentRow) -> wire.ThreadRun:
@@ -183,7 +198,7 @@ class RunManager:
 
     async def update(self, owner: str, thread_id: str, run_id: str, body: wire.NewMetadata) -> wire.ThreadRun:
         """New metadata for a run. NotFound: it is not there."""
-        store = self.service.store
+        store = self._context.store
         row = await documents.get_document(store, documents.RUN, owner, run_id, parent=thread_id)
         worker = self._workers.get(run_id)
         if worker is not None:
@@ -218,7 +233,7 @@ class RunManager:
         again = msgspec.structs.replace(
             row, status="queued", body=msgspec.json.encode(stored_queued), version=row.version + 1
         )
-        await self.service.store.update_document(again)
+        await self._context.store.update_document(again)
         return again
 
     def _start_worker(self, worker: RunWorker) -> None:

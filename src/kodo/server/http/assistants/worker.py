@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import msgspec
 
 from kodo.server.http.assistants import documents, request_translation
-from kodo.server.http.assistants.documents import StoredRun
+from kodo.server.http.assistants.documents import StoredRun, ThreadStore
 from kodo.server.http.assistants.event_translation import (
     RunEnd,
     RunEvent,
@@ -35,7 +36,7 @@ from kodo.server.lifecycle.errors import (
     StoreFailed,
 )
 from kodo.server.lifecycle.plan import CallContext
-from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.ports import Clock, ContextItem, Ids
 from kodo.server.lifecycle.records import DocumentRow, ItemRow
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
@@ -69,19 +70,33 @@ _RETRY_SECONDS: Final = 1.0
 """Pause before an end that could not be stored is tried again."""
 
 
+@dataclass(frozen=True)
+class RunContext:
+    """What runs are worked on with."""
+
+    service: Service
+    store: ThreadStore
+    clock: Clock
+    ids: Ids
+    run_seconds: float
+    """Life of a run; one that is not over by then expires."""
+
+
 class RunWorker:
     """A run that is not over. ``charge`` is told the tokens of each turn."""
 
     def __init__(
         self,
-        service: Service,
+        context: RunContext,
         row: DocumentRow,
         *,
         priority: Priority = Priority.BACKGROUND,
         charge: Callable[[int], None] | None = None,
         events: Sequence[RunEvent] = (),
     ) -> None:
-        self._service = service
+        self._context = context
+        self._service = context.service
+        self._store = context.store
         self._document = row
         self._stored = msgspec.json.decode(row.body, type=StoredRun)
         self._priority = priority
@@ -150,14 +165,14 @@ class RunWorker:
                 )
             output_rows = [
                 new_row(
-                    self._service.ids, FunctionCallOutput(call_id=call_id, output=outputs_by_call[call_id])
+                    self._context.ids, FunctionCallOutput(call_id=call_id, output=outputs_by_call[call_id])
                 )
                 for call_id in expected
             ]
             # an earlier submission may have been stored in part
-            await documents.delete_leftovers(self._service.store, self.owner, stored)
+            await documents.delete_leftovers(self._store, self.owner, stored)
             rows = (*stored.pending, *output_rows)
-            await self._service.store.append_items(self.owner, stored.run.thread_id, rows)
+            await self._store.append_items(self.owner, stored.run.thread_id, rows)
             name, step = end_step(_with_outputs(stored.step, outputs_by_call), "completed", self._now(), None)
             await self._store_step(step)
             run = msgspec.structs.replace(stored.run, status="queued", required_action=None)
@@ -259,7 +274,7 @@ class RunWorker:
         response = self._live_response = await self._service.create(call, request)
         if self._requested_end:
             await self._service.stop(response)
-        translator = RunEventTranslator(run, self._service.ids.new, self._now)
+        translator = RunEventTranslator(run, self._context.ids.new, self._now)
         async for batch in response.events():
             for event in batch:
                 if isinstance(event, ev.ResponseInProgress):
@@ -271,7 +286,7 @@ class RunWorker:
     async def _thread_context(self, request: CreateResponse) -> tuple[ContextItem, ...] | None:
         """What the model is shown of the thread. None: not even its last item fits ``max_prompt_tokens``."""
         run = self.run
-        items = await self._service.store.all_items(self.owner, run.thread_id)
+        items = await self._store.all_items(self.owner, run.thread_id)
         start = documents.index_after(items, self._stored.last_item_at_start)
         history = tuple(items[:start])
         if run.truncation_strategy.last_messages is not None:
@@ -313,7 +328,7 @@ class RunWorker:
         calls = tuple(row for row in rows if isinstance(row.context.item, FunctionCall))
         message_rows = tuple(row for row in rows if row not in calls)
         if message_rows:
-            await self._service.store.append_items(self.owner, self.run.thread_id, message_rows)
+            await self._store.append_items(self.owner, self.run.thread_id, message_rows)
         end = self._end_after(final, bool(calls))
         for run_event in translator.finish(end, usage):
             await self._store_and_publish(run_event)
@@ -365,7 +380,7 @@ class RunWorker:
             try:
                 if end.status == "failed":
                     stored = msgspec.structs.replace(self._stored, **self._turn_result)
-                    await documents.delete_leftovers(self._service.store, self.owner, stored)
+                    await documents.delete_leftovers(self._store, self.owner, stored)
                 async with self._write_lock:
                     if self.run.status == "cancelling":
                         end = RunEnd(status="cancelled")
@@ -382,7 +397,7 @@ class RunWorker:
             return
 
     async def _expire_at_deadline(self) -> None:
-        await asyncio.sleep(self._document.created_at + self._service.settings.run_seconds - self._now())
+        await asyncio.sleep(self._document.created_at + self._context.run_seconds - self._now())
         if self._requested_end is None:
             self._requested_end = "expired"
             await self._interrupt()
@@ -402,14 +417,14 @@ class RunWorker:
             row = documents.new_document(
                 documents.MESSAGE, self.owner, value, parent=self.run.thread_id, at=self._now()
             )
-            await self._service.store.put_document(row)
+            await self._store.put_document(row)
         elif isinstance(value, wire.RunStep) and value.status != "in_progress":
             await self._store_step(value)
             self._ended_steps.append(value.id)
         self._broadcast.publish(run_event)
 
     async def _store_step(self, step: wire.RunStep) -> None:
-        store = self._service.store
+        store = self._store
         row = await store.get_document(documents.STEP, self.owner, step.id)
         if row is not None:
             await documents.update_document(store, row, step)
@@ -430,11 +445,11 @@ class RunWorker:
             status=run.status,
             body=msgspec.json.encode(stored),
         )
-        await self._service.store.update_document(row)
+        await self._store.update_document(row)
         self._document, self._stored = row, stored
 
     def _now(self) -> float:
-        return self._service.clock.now()
+        return self._context.clock.now()
 
 
 def _failed_end(

@@ -20,8 +20,10 @@ from kodo.server.http.batches.worker import (
 )
 from kodo.server.http.files.manager import FileManager
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
+from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.store_ports import DocumentStore
 from kodo.server.wire.batches import Batch, BatchStatus, CreateBatch
 
 COMPLETION_WINDOW_SECONDS = 24 * 3600
@@ -35,12 +37,18 @@ class BatchManager:
     def __init__(
         self,
         service: Service,
+        store: DocumentStore,
+        clock: Clock,
+        ids: Ids,
         files: FileManager,
         handlers: Mapping[str, Handler],
         metrics: BatchMetrics,
         max_line_bytes: int,
     ) -> None:
         self._service = service
+        self._store = store
+        self._clock = clock
+        self._ids = ids
         self._files = files
         self._handlers = handlers
         self._workers: dict[str, BatchWorker] = {}
@@ -48,6 +56,9 @@ class BatchManager:
         self._model_semaphores: dict[str | None, asyncio.Semaphore] = {}
         self._context = BatchContext(
             service=service,
+            store=store,
+            clock=clock,
+            ids=ids,
             files=files,
             handler_for=handlers.__getitem__,
             model_semaphore=self._model_semaphore,
@@ -58,7 +69,7 @@ class BatchManager:
 
     async def open(self) -> None:
         """Go on with what a stop or a crash left unfinished, and clear away inputs of batches that never began."""
-        rows = await self._service.store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
+        rows = await self._store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
         known = {row.id for row in rows}
         for blob_id in await asyncio.to_thread(self._files.blobs.ids, KIND):
             if blob_id not in known:
@@ -97,9 +108,9 @@ class BatchManager:
                 param="input_file_id",
                 code="file_too_large",
             )
-        now = self._service.clock.now()
+        now = self._clock.now()
         batch = Batch(
-            id=self._service.ids.new("batch"),
+            id=self._ids.new("batch"),
             endpoint=body.endpoint,
             input_file_id=file.id,
             completion_window=body.completion_window,
@@ -125,7 +136,7 @@ class BatchManager:
             status=batch.status,
             body=msgspec.json.encode(stored),
         )
-        await self._service.store.put_document(row)
+        await self._store.put_document(row)
         self._start(row)
         return batch
 
@@ -139,7 +150,7 @@ class BatchManager:
 
     async def list(self, owner: str, page: Page) -> tuple[Sequence[Batch], bool]:
         """A page of an owner's batches, and whether there are more. NotFound: the cursor names nothing."""
-        rows, more = await self._service.store.list_documents(KIND, owner, page)
+        rows, more = await self._store.list_documents(KIND, owner, page)
         return [self._current(row) for row in rows], more
 
     async def cancel(self, owner: str, batch_id: str) -> Batch:
@@ -183,7 +194,7 @@ class BatchManager:
         return worker.batch if worker is not None else msgspec.json.decode(row.body, type=StoredBatch).batch
 
     async def _get_document(self, owner: str, batch_id: str) -> DocumentRow:
-        row = await self._service.store.get_document(KIND, owner, batch_id)
+        row = await self._store.get_document(KIND, owner, batch_id)
         if row is None:
             raise NotFound(f"No batch found with id '{batch_id}'.", param="batch_id", code="batch_not_found")
         return row

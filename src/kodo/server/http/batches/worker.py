@@ -23,9 +23,11 @@ from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.batches.results import ResultFiles
 from kodo.server.http.files.manager import FileManager
 from kodo.server.lifecycle.errors import Conflict
+from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.service import Service
 from kodo.server.lifecycle.status import StatusMachine
+from kodo.server.lifecycle.store_ports import DocumentStore
 from kodo.server.wire.batches import (
     Batch,
     BatchError,
@@ -87,6 +89,9 @@ class BatchContext:
     """What batches are worked on with."""
 
     service: Service
+    store: DocumentStore
+    clock: Clock
+    ids: Ids
     files: FileManager
     handler_for: Callable[[str], Handler]
     """What stands behind an endpoint."""
@@ -210,7 +215,7 @@ class BatchWorker:
                 await asyncio.wait_for(self._status_changed.wait(), _CLOCK_POLL_SECONDS)
 
     def _expired(self) -> bool:
-        return self._context.service.clock.now() >= self.batch.expires_at
+        return self._context.clock.now() >= self.batch.expires_at
 
     async def _dispatch(self, results: ResultFiles) -> None:
         """A request for each free place; no further into the input than that."""
@@ -236,14 +241,12 @@ class BatchWorker:
         status, body = await run_request(
             context.service, self.owner, context.handler_for(line.url), bytes(line.body)
         )
-        answer = LineAnswer(
-            status_code=status, request_id=context.service.ids.new("req"), body=msgspec.Raw(body)
-        )
+        answer = LineAnswer(status_code=status, request_id=context.ids.new("req"), body=msgspec.Raw(body))
         await results.add(self._result_line(line, response=answer))
         context.metrics.request_finished(status)
 
     def _result_line(self, line: RequestLine, **fields: Any) -> ResultLine:
-        return ResultLine(id=self._context.service.ids.new("batch_req"), custom_id=line.custom_id, **fields)
+        return ResultLine(id=self._context.ids.new("batch_req"), custom_id=line.custom_id, **fields)
 
     # --- ending ---
 
@@ -296,7 +299,7 @@ class BatchWorker:
         async with self._status_lock:
             if not BATCH_STATUS.allows(self.batch.status, status):
                 return False
-            now = int(self._context.service.clock.now())
+            now = int(self._context.clock.now())
             batch = msgspec.structs.replace(self.batch, status=status, **{f"{status}_at": now, **changes})
             stored = msgspec.structs.replace(self._stored, batch=batch)
             row = msgspec.structs.replace(
@@ -305,7 +308,7 @@ class BatchWorker:
                 version=self._document.version + 1,
                 body=msgspec.json.encode(stored),
             )
-            await self._context.service.store.update_document(row)
+            await self._context.store.update_document(row)
             self._document, self._stored = row, stored
             self._status_changed.set()
             if status in BATCH_STATUS.final:

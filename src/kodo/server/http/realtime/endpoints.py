@@ -44,11 +44,11 @@ async def create_client_secret(request: Request) -> Response:
     model = next(iter(state.models))
     config: SessionConfig = parse_settings({"model": model, **(body.session or {})}, SessionConfig, "session")
     state.service.backend(config.model)
-    expires = int(state.service.clock.now()) + body.expires_after.seconds
+    expires = int(state.clock.now()) + body.expires_after.seconds
     session = msgspec.to_builtins(config)
     value = state.secrets.add(Secret(get_caller(request), expires, session))
     translated = {
-        "id": state.service.ids.new("sess"),
+        "id": state.ids.new("sess"),
         "object": "realtime.session",
         **session,
         "expires_at": expires,

@@ -41,8 +41,8 @@ class RealtimeSession:
         self._state = state
         self._caller = caller
         self._config = config
-        self._id = state.service.ids.new("sess")
-        self._conversation_id = state.service.ids.new("conv")
+        self._id = state.ids.new("sess")
+        self._conversation_id = state.ids.new("conv")
         self._conversation = RealtimeConversation()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
@@ -83,7 +83,7 @@ class RealtimeSession:
         await self._send("error", error={**translated, "event_id": event_id})
 
     async def _send(self, kind: str, **fields: Any) -> None:
-        event_id = self._state.service.ids.new("event")
+        event_id = self._state.ids.new("event")
         await send(self._socket, {"type": kind, "event_id": event_id, **fields})
 
     def _session_fields(self) -> dict[str, Any]:
@@ -120,7 +120,7 @@ class RealtimeSession:
         await self._send("session.updated", session=self._session_fields())
 
     async def _create_item(self, event: dict[str, Any]) -> None:
-        item = parse_item(event.get("item"), "item", self._state.service.ids.new("item"))
+        item = parse_item(event.get("item"), "item", self._state.ids.new("item"))
         after = convert(event.get("previous_item_id"), str | None, "previous_item_id")
         previous = self._conversation.add(ContextItem(item=item), after)
         translated = wire_item(item)
@@ -185,7 +185,7 @@ class RealtimeSession:
                 resolved.append(ContextItem(item=self._conversation.get(str(raw.get("id")))))
             else:
                 path = f"response.input[{index}]"
-                resolved.append(ContextItem(item=parse_item(raw, path, self._state.service.ids.new("item"))))
+                resolved.append(ContextItem(item=parse_item(raw, path, self._state.ids.new("item"))))
         return tuple(resolved)
 
     async def _send_response(

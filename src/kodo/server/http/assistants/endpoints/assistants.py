@@ -23,10 +23,8 @@ async def create(request: Request) -> Response:
     state, owner = get_state(request), get_caller(request).owner
     body = request_translation.parse_body(await json_body(request), wire.CreateAssistant)
     state.service.backend(body.model)
-    now = state.service.clock.now()
-    blank = wire.Assistant(
-        id=state.service.ids.new("asst"), created_at=int(now), model=body.model, metadata={}
-    )
+    now = state.clock.now()
+    blank = wire.Assistant(id=state.ids.new("asst"), created_at=int(now), model=body.model, metadata={})
     value = _apply(blank, body)
     await state.store.put_document(documents.new_document(ASSISTANT, owner, value, at=now))
     return json_response(value)

@@ -21,7 +21,9 @@ async def create(request: Request) -> Response:
     state, owner, thread_id = get_state(request), get_caller(request).owner, request.path_params["thread_id"]
     body = request_translation.parse_body(await json_body(request), wire.CreateMessage)
     async with state.runs.idle_thread(owner, thread_id):
-        (message,) = await documents.build_messages(state.service, owner, thread_id, [body]).add(state.store)
+        (message,) = await documents.build_messages(
+            state.ids, state.clock.now(), owner, thread_id, [body]
+        ).add(state.store)
     return json_response(message)
 
 
