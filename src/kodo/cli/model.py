@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,12 +18,12 @@ from kodo.server.config import DEFAULT_MODEL
 from kodo.server.http import admin
 
 app = new_app(
-    f"Local models. The default, {DEFAULT_MODEL}, is there after make setup; docs/guides/models.md has better ones."
+    f"Local models. The default, {DEFAULT_MODEL}, is fetched by the first kodo serve; docs/guides/models.md has better ones."
 )
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
     """Turn what can go wrong with a model, or with the disk, into one line."""
     try:
         yield
@@ -33,10 +34,19 @@ def _one_line() -> Iterator[None]:
         raise CommandError(f"{where}{error.strerror or error}: check the disk and KODO_HOME") from None
 
 
+def fetch_model(home: Path, source: str | None = None, name: str | None = None) -> admin.LocalModel:
+    """Install a model with a progress bar on stderr; one that is there and whole is not fetched again.
+
+    Raises CommandError with one line that says what to do.
+    """
+    with one_line_errors(), Bar(f"model {name or source or DEFAULT_MODEL}", unit="MB") as bar:
+        return admin.pull_model(home, source, name, bar.show)
+
+
 @app.command("list")
 def list_() -> None:
     """Name, size, licence and source of each local model."""
-    with _one_line():
+    with one_line_errors():
         models = admin.list_models(kodo_home())
     rows = [("NAME", "SIZE", "LICENCE", "SOURCE")]
     rows += [(model.name, f"{model.size / 1e6:,.0f} MB", model.licence, model.source) for model in models]
@@ -57,8 +67,8 @@ def pull(
     name: Annotated[str | None, typer.Option(help="What to call it. Default: from the file's name.")] = None,
 ) -> None:
     """Fetch a model, check it, and print where it is; one that is there and whole is not fetched again."""
-    with _one_line(), Bar(f"model {name or source or DEFAULT_MODEL}", unit="MB") as bar:
-        model = admin.pull_model(kodo_home(), source, name, bar.show)
+    model = fetch_model(kodo_home(), source, name)
+    with one_line_errors():
         path = admin.model_path(kodo_home(), model.name)
     typer.echo(str(path))
     if source is not None:
@@ -68,6 +78,6 @@ def pull(
 @app.command()
 def remove(name: Annotated[str, typer.Argument(help="A name of kodo model list.")]) -> None:
     """Delete a local model."""
-    with _one_line():
+    with one_line_errors():
         model = admin.remove_model(kodo_home(), name)
     sys.stderr.write(f"removed {model.name}, {model.size / 1e6:,.0f} MB\n")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.registry import new_app
+
+if TYPE_CHECKING:
+    from kodo.server.config import Settings
 
 app = new_app()
 
@@ -22,8 +25,13 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Local model (a name of `kodo model list`, or a GGUF) behind codex-mini-latest."),
+        typer.Option(
+            help="What answers codex-mini-latest: a name of `kodo model list`, a GGUF, or a name of [models] in config.toml."
+        ),
     ] = None,
+    fetch: Annotated[
+        bool, typer.Option("--fetch/--no-fetch", help="Fetch the default model if it is missing (98 MB).")
+    ] = True,
     tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate: serve https and wss.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key of the certificate.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
@@ -44,6 +52,7 @@ def serve(
         settings = config.load(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
         if model is not None:
             settings = config.with_model(settings, model)
+        _have_default_model(settings, fetch)
         run(settings, show_first_answer if hello else announce)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
@@ -52,3 +61,19 @@ def serve(
     except Refused as error:
         raise CommandError(str(error), ExitCode.BAD_INPUT) from None
     return ExitCode.DONE
+
+
+def _have_default_model(settings: Settings, fetch: bool) -> None:
+    """Fetch the default model if it is wanted and missing. Raises CommandError."""
+    from kodo.cli.model import fetch_model
+    from kodo.server.config import DEFAULT_MODEL
+    from kodo.server.http import admin
+
+    if not admin.default_model_missing(settings):
+        return
+    if not fetch:
+        raise CommandError(
+            f"the model {DEFAULT_MODEL} is not installed: `kodo model pull` fetches it (98 MB)",
+            ExitCode.BAD_INPUT,
+        )
+    fetch_model(settings.home)

@@ -151,11 +151,11 @@ def load(**overrides: object) -> Settings:
     return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic at run time
 
 
-def with_model(settings: Settings, target: str) -> Settings:
-    """The settings with another local model behind ``codex-mini-latest``."""
+def with_model(settings: Settings, name: str) -> Settings:
+    """The settings with another model behind ``codex-mini-latest``.
+
+    ``name`` is one of ``settings.models``, else the target of the llama engine: a local model or a path to a GGUF.
+    """
     alias = settings.models.get("codex-mini-latest", ModelSettings())
-    models = {
-        **settings.models,
-        "codex-mini-latest": alias.model_copy(update={"engine": "llama", "target": target}),
-    }
-    return settings.model_copy(update={"models": models})
+    chosen = settings.models.get(name) or alias.model_copy(update={"engine": "llama", "target": name})
+    return settings.model_copy(update={"models": {**settings.models, "codex-mini-latest": chosen}})

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kodo.server.engines.weights.errors import WeightsError
+from kodo.server.config import DEFAULT_MODEL, Settings
+from kodo.server.engines.weights.errors import UnknownModelError, WeightsError
 from kodo.server.engines.weights.registry import LocalModel, Progress, Registry
 from kodo.server.engines.weights.sources import fetch, parse
 from kodo.server.http import retention
@@ -35,6 +36,7 @@ __all__ = [
     "StoreFailed",
     "WeightsError",
     "create_key",
+    "default_model_missing",
     "export",
     "list_keys",
     "list_models",
@@ -65,6 +67,20 @@ def pull_model(home: Path, source: str | None, name: str | None, progress: Progr
     `progress` is called with bytes done and in all. Raises WeightsError or OSError.
     """
     return fetch(Registry(home), parse(source), name, progress)
+
+
+def default_model_missing(settings: Settings) -> bool:
+    """Whether a model of the settings is answered by the default local model, and that is not installed yet."""
+    wanted = any(
+        model.engine == "llama" and model.target == DEFAULT_MODEL for model in settings.models.values()
+    )
+    if not wanted:
+        return False
+    try:
+        Registry(settings.home).path(DEFAULT_MODEL)
+    except UnknownModelError:
+        return True
+    return False
 
 
 def remove_model(home: Path, name: str) -> LocalModel:
