@@ -16,10 +16,10 @@ run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change) and stream a fir
 	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello
 
 test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options)
-	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench" $(ARGS)
+	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel" $(ARGS)
 
 ##@ Working on kodo
-.PHONY: setup setup-dev check docs lock clean
+.PHONY: setup setup-dev check quick docs lock clean
 
 setup: ## .venv, locked dependencies, the default model
 	@$(PYTHON) scripts/bootstrap.py run
@@ -40,6 +40,13 @@ docs: .venv-docs/bin/zensical ## Build the documentation's site into site/; a br
 	@$(PYTHON) -m venv --clear .venv-docs
 	@.venv-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@touch $@
+
+quick: setup-dev ## The linters and the unit tests that need no model: under a minute on two idle cores
+	@$(B)/ruff check .
+	@$(B)/ruff format --check .
+	@$(B)/mypy
+	@$(B)/lint-imports --no-cache
+	@$(B)/python -m pytest -q -n 2 --dist loadgroup -m "not model and not crash" tests/unit $(ARGS)
 
 lock: setup-dev ## Write requirements/*.txt anew from pyproject.toml
 	@scripts/lock
@@ -72,6 +79,10 @@ bench-batch-api: setup-dev ## The Batch API against the engine's limit, and what
 
 bench-batch: setup-dev ## Throughput of a batch against the engine's limit and a naive script; memory of both
 	@$(B)/python -m bench.bench_batch $(ARGS)
+
+.PHONY: wheel
+wheel: setup-dev ## Build the wheel and try it in clean environments: every extra alone, all together, as a uv tool
+	@$(B)/python -m pytest -m wheel tests/packaging $(ARGS)
 
 .PHONY: test-clients
 test-clients: setup-dev ## Other people's clients, at their newest versions, against kodo serve; writes docs/guides/clients.md

@@ -102,11 +102,8 @@ def test_the_table_of_extras_is_what_the_package_declares() -> None:
         packages = {canonical(name) for name in brought[module]}
         assert packages & extras()[extra], (module, packages)
     covered = {canonical(name) for module in MODULES for name in brought[module]}
-    # Reached only through a module of the same extra that is imported first, or run as a program.
-    behind = {"pip", "ruff", "bandit", "pytest-randomly"} | {
-        name for name in extras()["review"] if name.startswith("tree-sitter-")
-    }
-    assert set().union(*extras().values()) - covered == behind
+    run_as_programs = {"pip", "ruff", "bandit", "pytest-randomly"}
+    assert set().union(*extras().values()) - covered == run_as_programs
 
 
 def test_no_range_is_a_single_version() -> None:
