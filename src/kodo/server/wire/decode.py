@@ -1,6 +1,6 @@
 """Bytes to checked wire values, with errors that name the field.
 
-The gate in front of everything: size is capped by the server, here come depth, surrogates, types, ranges, unknown
+Every body passes here. The server caps its size; this module checks depth, surrogates, types, ranges and unknown
 parameters. ``param`` is a path such as ``input[2].content[0].type``.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import gc
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar, overload
 
 import msgspec
 
@@ -18,17 +18,18 @@ from kodo.server.wire.items import InputItem
 from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
 from kodo.server.wire.tools import HOSTED_TOOLS, Tool
 
+S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
 MAX_DEPTH = 100
 """Levels of nesting in a body: the engine's own JSON reader overflows its stack at some thousands."""
 MAX_VALUES = 1_000_000
-"""Values in a body, of any kind and on all levels: looking through more of them would keep others waiting."""
+"""Values in a body, of any kind and on all levels: checking more of them would block other requests."""
 MAX_ITEMS = 20_000
 MAX_TOOLS = 128
 
 
 class BadBody(ValueError):
-    """A body that cannot be taken. ``code`` and ``param`` as in the error envelope."""
+    """Raised for an invalid body. ``code`` and ``param`` as in the error envelope."""
 
     def __init__(self, message: str, param: str | None, code: str) -> None:
         super().__init__(message)
@@ -48,7 +49,7 @@ def _join(prefix: str, path: str) -> str:
 
 
 def bad_body(error: msgspec.ValidationError, prefix: str = "") -> BadBody:
-    """msgspec's words in the contract's terms."""
+    """A msgspec error in the terms of the contract."""
     match = _AT.match(str(error))
     what, path = (match["what"], match["path"] or "") if match else (str(error), "")
     if unknown := _UNKNOWN.match(what):
@@ -65,7 +66,11 @@ def bad_body(error: msgspec.ValidationError, prefix: str = "") -> BadBody:
     return BadBody(f"Invalid '{param}': {what[:1].lower()}{what[1:]}.", param or None, code)
 
 
-def convert(value: Any, kind: Any, prefix: str = "") -> Any:
+@overload
+def convert(value: object, kind: type[T], prefix: str = "") -> T: ...
+@overload
+def convert(value: object, kind: Any, prefix: str = "") -> Any: ...
+def convert(value: object, kind: Any, prefix: str = "") -> Any:
     """``msgspec.convert`` with errors that name the field behind ``prefix``.
 
     Raises:
@@ -78,15 +83,15 @@ def convert(value: Any, kind: Any, prefix: str = "") -> Any:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """A body as a JSON object of bounded depth, of whole characters.
+    """A body as a JSON object of bounded depth, in valid Unicode.
 
     Raises:
         BadBody: it is not.
     """
-    if _crowded(body):
+    if _has_too_many_values(body):
         raise _too_many()
     try:
-        with _uncollected():
+        with _gc_paused():
             value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         what = "nested too deeply" if isinstance(error, RecursionError) else str(error)
@@ -101,29 +106,28 @@ _TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 """A JSON string, or one that does not end."""
 
 
-def _crowded(body: bytes) -> bool:
-    """Whether a body surely has more than MAX_VALUES, by what costs most to decode: lists, objects, keys and texts.
+def _has_too_many_values(body: bytes) -> bool:
+    """Whether a body certainly has more than MAX_VALUES, counted by lists, objects, keys and strings.
 
-    What stands in a text is not counted; taking the texts out is dear too, and done only where they matter.
+    The content of strings is not counted. Removing the strings is costly, so it is done only where it matters.
     """
 
-    def most() -> int:
+    def count_values() -> int:
         return max(body.count(b"[") + body.count(b"{"), body.count(b":"))
 
     if (
         body.count(b'"') - body.count(b'\\"') > 4 * MAX_VALUES
     ):  # a value is at most two texts: its key and itself
         return True
-    if most() <= MAX_VALUES:
+    if count_values() <= MAX_VALUES:
         return False
     body = _TEXT.sub(b"", body)
-    return most() > MAX_VALUES + 1  # the body itself is none
+    return count_values() > MAX_VALUES + 1  # the body itself is not counted
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector: a body has no cycles, and looking for them among all it is made of takes longer than
-    making it."""
+def _gc_paused() -> Iterator[None]:
+    """Pause the garbage collector: a body has no cycles, and searching for them takes longer than decoding."""
     was = gc.isenabled()
     gc.disable()
     try:
@@ -138,7 +142,7 @@ def _too_many() -> BadBody:
 
 
 def _check(root: dict[str, Any]) -> None:
-    """Depth, number of values and surrogates: level by level, without recursion, and no longer than the limits let it."""
+    """Check depth, number of values and surrogates, level by level, without recursion."""
     level: list[dict[str, Any] | list[Any]] = [root]
     depth = count = 0
     while level:
@@ -152,16 +156,16 @@ def _check(root: dict[str, Any]) -> None:
                 raise _too_many()
             if isinstance(value, dict):
                 for key in value:
-                    _whole(key)
+                    _check_unicode(key)
             for inner in value.values() if isinstance(value, dict) else value:
                 if isinstance(inner, str):
-                    _whole(inner)
+                    _check_unicode(inner)
                 elif isinstance(inner, dict | list):
                     deeper.append(inner)
         level = deeper
 
 
-def _whole(text: str) -> None:
+def _check_unicode(text: str) -> None:
     if not text.isascii():
         try:
             text.encode()
@@ -174,8 +178,8 @@ def _whole(text: str) -> None:
 # --- items -----------------------------------------------------------------------------------------------------------
 
 
-def items(value: Any, prefix: str = "input") -> tuple[InputItem, ...]:
-    """Input items, with the short forms written out: a missing ``type``, a string as ``content``.
+def items(value: object, prefix: str = "input") -> tuple[InputItem, ...]:
+    """Input items, with the short forms expanded: a missing ``type``, a string as ``content``.
 
     Raises:
         BadBody: an item does not fit; ``param`` is its path.
@@ -184,20 +188,21 @@ def items(value: Any, prefix: str = "input") -> tuple[InputItem, ...]:
         raise BadBody(f"'{prefix}' must be a string or a list of items.", prefix, "invalid_type")
     if len(value) > MAX_ITEMS:
         raise BadBody(f"'{prefix}' has more than {MAX_ITEMS} items.", prefix, "invalid_value")
-    full = [_written_out(raw, f"{prefix}[{index}]") for index, raw in enumerate(value)]
-    return cast(tuple[InputItem, ...], convert(full, tuple[InputItem, ...], prefix))
+    full = [_expand(raw, f"{prefix}[{index}]") for index, raw in enumerate(value)]
+    return convert(full, tuple[InputItem, ...], prefix)
 
 
-def item(raw: Any, path: str) -> InputItem:
+def item(raw: object, path: str) -> InputItem:
     """One input item. Raises :class:`BadBody`."""
-    return cast(InputItem, convert(_written_out(raw, path), InputItem, path))
+    full: InputItem = convert(_expand(raw, path), InputItem, path)
+    return full
 
 
-def _written_out(raw: Any, path: str) -> dict[str, Any]:
-    """An item's short forms in full. Raises :class:`BadBody`."""
+def _expand(raw: object, path: str) -> dict[str, Any]:
+    """An item with its short forms expanded. Raises :class:`BadBody`."""
     if not isinstance(raw, dict):
         raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
-    full = _given(raw)
+    full = _without_nulls(raw)
     kind = full.get("type")
     if kind is None:
         if "role" in full:
@@ -222,8 +227,8 @@ def _written_out(raw: Any, path: str) -> dict[str, Any]:
     return full
 
 
-def _given(raw: dict[str, Any]) -> dict[str, Any]:
-    """An item without its nulls: SDKs dump what they were sent with every field they know."""
+def _without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
+    """An item without nulls: SDKs send items back with every field they know."""
     kept = {name: value for name, value in raw.items() if value is not None}
     for name in ("content", "output", "summary"):
         if isinstance(kept.get(name), list):
@@ -239,7 +244,7 @@ def _given(raw: dict[str, Any]) -> dict[str, Any]:
 # --- tools -----------------------------------------------------------------------------------------------------------
 
 
-def tools(value: Any, prefix: str = "tools") -> tuple[Tool, ...]:
+def tools(value: object, prefix: str = "tools") -> tuple[Tool, ...]:
     """Tools, without the hosted ones of a mixed list.
 
     A type that only a hosted service could run is skipped where other tools stand beside it (agentic clients send such
@@ -271,7 +276,7 @@ def tools(value: Any, prefix: str = "tools") -> tuple[Tool, ...]:
     return tuple(kept)
 
 
-def skipped_tools(raw: Mapping[str, Any]) -> tuple[str, ...]:
+def skipped_tools(raw: Mapping[str, object]) -> tuple[str, ...]:
     """The types of a body's tools that :func:`tools` leaves out, each once, in their order."""
     listed = raw.get("tools")
     kinds = (
@@ -283,7 +288,7 @@ def skipped_tools(raw: Mapping[str, Any]) -> tuple[str, ...]:
 # --- bodies ----------------------------------------------------------------------------------------------------------
 
 
-def _prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
+def _prepare(raw: Mapping[str, object]) -> dict[str, object]:
     body = dict(raw)
     conversation = body.get("conversation")
     if isinstance(conversation, dict):
@@ -295,7 +300,7 @@ def _prepare(raw: Mapping[str, Any]) -> dict[str, Any]:
     return body
 
 
-def create_response(raw: Mapping[str, Any]) -> CreateResponse:
+def create_response(raw: Mapping[str, object]) -> CreateResponse:
     """The body of ``POST /v1/responses``.
 
     Raises:
@@ -305,19 +310,19 @@ def create_response(raw: Mapping[str, Any]) -> CreateResponse:
         if raw.get(name) is not None:
             raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
     body = _prepare({name: value for name, value in raw.items() if name not in REFUSED})
-    return cast(CreateResponse, _with_items(body, CreateResponse))
+    return _with_items(body, CreateResponse)
 
 
-def compact_request(raw: Mapping[str, Any]) -> CompactRequest:
+def compact_request(raw: Mapping[str, object]) -> CompactRequest:
     """The body of ``POST /v1/responses/compact``. Raises :class:`BadBody`."""
-    return cast(CompactRequest, _with_items(_prepare(raw), CompactRequest))
+    return _with_items(_prepare(raw), CompactRequest)
 
 
-def _with_items(body: dict[str, Any], kind: Callable[..., Any]) -> Any:
+def _with_items(body: dict[str, object], kind: type[S]) -> S:
     raw_input = body.pop("input", None)
     raw_tools = body.pop("tools", None)
     value = convert(body, kind)
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     if raw_input is not None:
         given["input"] = raw_input if isinstance(raw_input, str) else items(raw_input)
     if raw_tools is not None:
