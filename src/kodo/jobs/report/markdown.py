@@ -68,7 +68,7 @@ def _finding(finding: Finding, lang: str) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is; ``@name`` mentions nobody."""
+    """Text that Markdown shows as it is; ``@name`` is not turned into a mention."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("@", "@\u2060")
 
 

@@ -1,6 +1,6 @@
 """All analysers over all files, before and after the change.
 
-Every analyser sees both states in one run; what it says of the state before is what the change did not cause.
+Every analyser sees both states in one run; what it reports of the state before was not caused by the change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -75,7 +75,7 @@ def _has_syntax_error(candidates: Sequence[Candidate]) -> bool:
 
 
 def run_analysers(subjects: Sequence[Subject], target: str = "") -> dict[str, AnalyserResult]:
-    """What each analyser says, by its name."""
+    """Run all analysers; return their results by name."""
     with ThreadPoolExecutor(2) as pool:  # the two that are programs of their own
         by_ruff, by_bandit = pool.submit(ruff.run, subjects, target), pool.submit(bandit.run, subjects)
         found = {

@@ -1,4 +1,4 @@
-"""A remark before it is believed: what an analyser or a model proposes about one file.
+"""A finding before verification: what an analyser or a model proposes about one file.
 
 ``verification`` turns a candidate into a ``Finding``, or says why not. Nothing else may make a finding.
 """
@@ -22,10 +22,10 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One proposal. ``line`` to ``end_line`` are lines after the change; columns count characters from 1, 0 is none.
+    """One proposal. ``line`` to ``end_line`` are lines after the change; columns count characters from 1, 0 means the whole line.
 
-    ``symbol`` is a name the remark is about: it finds the hunk that caused a remark outside of every hunk.
-    ``values`` are what the message speaks of, for the same message in another language.
+    ``symbol`` is the name that the candidate is about: it finds the hunk that caused a candidate outside of every hunk.
+    ``values`` fill in the message, also for the same message in another language.
     """
 
     rule: str
@@ -60,7 +60,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class AnalyserResult:
-    """What one analyser says of a list of subjects, by their index.
+    """What one analyser reports about a list of subjects, by their index.
 
     ``failures`` are subjects that it should have looked at and could not; they make a review partial.
     """

@@ -1,7 +1,7 @@
 """A change in pieces that fit a model's window: by definition where one fits, else by hunk, else by part of a hunk.
 
-Lines carry their numbers after the change and a sign: ``+`` new, ``-`` removed, blank for context. Comments that order a
-reviewer about are taken out; the code they stand beside stays.
+Lines carry their numbers after the change and a sign: ``+`` new, ``-`` removed, blank for context. Comments that instruct a
+reviewer are taken out; the code beside them stays.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from kodo.jobs.review.checks.prompt_injection import redact_injections
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of one file: ``text`` as a model reads it, and the lines of it that a remark may stand on."""
+    """A part of one file: ``text`` as a model reads it, and the lines that a finding may be on."""
 
     file: ChangedFile
     name: str

@@ -1,6 +1,6 @@
 """Fixes that were tried: applied to a copy, parsed, analysed again, and run against the tests if there are any.
 
-A fix is shown only if the copy parses, its own remark is gone, and no analyser has anything new to say. It must stay
+A fix is shown only if the copy parses, the finding disappears, and no analyser reports anything new. It must stay
 inside a few lines that the change touches.
 """
 
@@ -25,11 +25,11 @@ Tester = Callable[[Mapping[str, str]], bool]
 def with_fixes(
     file: ChangedFile,
     items: Sequence[Verified[PlacedFinding]],
-    before: Sequence[Candidate],
+    reported: Sequence[Candidate],
     target: str,
     tester: Tester | None,
 ) -> list[Finding]:
-    """The findings of a file, those with a fix that holds carrying it. ``before`` is what analysers said of the file."""
+    """The findings of a file, those with a fix that holds carrying it. ``reported`` holds what the analysers reported before the fix."""
     fixable = [
         (index, text)
         for index, item in enumerate(items)
@@ -40,12 +40,12 @@ def with_fixes(
         return findings
     subjects = [Subject(file.path, file.language, text) for _, text in fixable]
     results = run_analysers(subjects, target).values()
-    known = Counter(candidate.rule for candidate in without_duplicates(before))
+    known = Counter(candidate.rule for candidate in without_duplicates(reported))
     for at, (index, text) in enumerate(fixable):
-        said = without_duplicates(
+        remaining = without_duplicates(
             [candidate for outcome in results for candidate in outcome.candidates.get(at, [])]
         )
-        rules = Counter(candidate.rule for candidate in said)
+        rules = Counter(candidate.rule for candidate in remaining)
         candidate = items[index].value.candidate
         solved = candidate.source not in {"ruff", "kodo"} or rules[candidate.rule] < known[candidate.rule]
         if not solved or rules - known or any(at in outcome.failures for outcome in results):
@@ -62,7 +62,7 @@ def with_fixes(
 
 
 def keeps_clean(path: str, old: str, new: str) -> bool:
-    """Whether a new text parses and no analyser says anything of it that it did not say of the old one."""
+    """Whether a new text parses and no analyser reports anything new."""
     language = language_of(path)
     results = run_analysers([Subject(path, language, old), Subject(path, language, new)]).values()
     if any(1 in outcome.failures for outcome in results):

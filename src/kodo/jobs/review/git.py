@@ -86,7 +86,7 @@ class Repository:
         return Path(os.fsdecode(self.run("rev-parse", "--show-toplevel").removesuffix(b"\n")))
 
     def commit(self, name: str) -> str:
-        """The full id of a revision. Raises GitError if there is none of that name."""
+        """The full id of a revision. Raises GitError if no commit has that name."""
         try:
             found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         except GitError as error:

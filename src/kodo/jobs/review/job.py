@@ -1,4 +1,4 @@
-"""One review from beginning to end: read, analyse, verify, silence, ask the model, try fixes, report.
+"""One review from beginning to end: read, analyse, verify, suppress, ask the model, try fixes, report.
 
 Nothing here knows a particular analyser's rules or an output format. A model only adds to what was found.
 """
@@ -120,7 +120,7 @@ def _run_tests(work: _ReviewState, root: Path | None) -> ProjectTests | None:
     for path, candidates in broken_tests(list(work.files), before, after).items():
         file = next(file for file in work.files if file.path == path)
         work.take(file, candidates)
-    failing = sum(1 for said in after.values() if said)
+    failing = sum(1 for failure in after.values() if failure)
     work.notes.append(f"tests: {len(after) - failing} passed, {failing} failed")
     return tests if after and not failing else None
 
@@ -151,9 +151,11 @@ def _with_fixes(work: _ReviewState, tests: ProjectTests | None) -> list[Finding]
 
     findings: list[Finding] = []
     for file in work.files:
-        said = work.analysis.after[file.path]
+        reported = work.analysis.after[file.path]
         tester = passing if tests is not None else None
-        findings += fixes.with_fixes(file, work.active.get(file.path, []), said, work.settings.target, tester)
+        findings += fixes.with_fixes(
+            file, work.active.get(file.path, []), reported, work.settings.target, tester
+        )
     return findings
 
 

@@ -1,6 +1,6 @@
-"""ModelReview of a small model: it chooses among labels, and phrases an explanation; code makes the remark.
+"""Review by a small model: it chooses among labels and phrases an explanation; code builds the candidate.
 
-Such a model has favourite labels, whatever it reads. So each piece is asked twice, the labels in opposite orders, and
+Such a model has favourite labels, whatever it reads, so each chunk is asked twice, the labels in opposite orders, and
 only an agreement counts; and a label that it also gives to code known to be good (``prompts/calibration``) is not used
 at all. Measured with SmolLM2-135M: yes-or-no questions about a defect are answered no better than by chance (0.47 to
 0.66 of pairs), so silence is the usual outcome, and an opinion here is never more than ``info``.
@@ -64,11 +64,11 @@ def _calibrated(asker: ModelAsker) -> frozenset[str]:
 def _trusted(asker: ModelAsker) -> frozenset[str]:
     """The labels that the model does not give to good code more than once in three."""
     good = _good_code()
-    given = Counter(_label(text, "python", list(LABELS), asker) for text in good)
+    label_counts = Counter(_label(text, "python", list(LABELS), asker) for text in good)
     trusted = frozenset(
-        name for name in LABELS if name != "fine" and given[name] <= MAX_SHARE_ON_GOOD_CODE * len(good)
+        name for name in LABELS if name != "fine" and label_counts[name] <= MAX_SHARE_ON_GOOD_CODE * len(good)
     )
-    return trusted if given["fine"] else frozenset()
+    return trusted if label_counts["fine"] else frozenset()
 
 
 def calibrations() -> int:

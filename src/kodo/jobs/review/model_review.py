@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelReview:
-    """Drafts by path, the use that was made of the model, what it did not see, and what there is to say of it."""
+    """Candidates by path, the model's usage, the chunks it did not see, and notes for the report."""
 
     candidates: dict[str, list[Candidate]]
     asker: ModelAsker

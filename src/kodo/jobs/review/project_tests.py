@@ -49,7 +49,7 @@ class ProjectTests:
     limits: ResourceLimits = field(default_factory=lambda: ResourceLimits(wall_seconds=120, cpu_seconds=120))
 
     def failures(self, texts: Mapping[str, str]) -> dict[str, str]:
-        """Each test's name to "" if it passed, else to what it said, with ``texts`` laid over the project.
+        """Each test's name to "" if it passed, else to its output, with ``texts`` laid over the project.
 
         Raises TestsError if the run gives no result.
         """
@@ -92,10 +92,10 @@ def broken_tests(
     if not code:
         return candidates
     rule = rules()[RULE]
-    for name, said in after.items():
-        if not said or before.get(name, "-") != "":
+    for name, failure in after.items():
+        if not failure or before.get(name, "-") != "":
             continue
-        file, line = _blame(code, said)
+        file, line = _blame(code, failure)
         candidates.setdefault(file.path, []).append(
             Candidate(
                 rule=RULE,
@@ -104,7 +104,7 @@ def broken_tests(
                 line=line,
                 message=rule.en.format(name),
                 source="pytest",
-                detail=said[-2000:],
+                detail=failure[-2000:],
                 kind=EvidenceKind.EXECUTION,
                 values=(name,),
             )
@@ -112,17 +112,17 @@ def broken_tests(
     return candidates
 
 
-def _blame(files: list[ChangedFile], said: str) -> tuple[ChangedFile, int]:
-    """The changed file and line that a failure speaks of; the last one it names, else the first of the change."""
+def _blame(files: list[ChangedFile], failure: str) -> tuple[ChangedFile, int]:
+    """The changed file and line that a failure names; the last one it names, else the first of the change."""
     best: tuple[int, ChangedFile, int] | None = None
     for file in files:
         for line in sorted(file.touched):
-            at = said.rfind(f"{file.path}:{line}:")
+            at = failure.rfind(f"{file.path}:{line}:")
             if at >= 0 and (best is None or at > best[0]):
                 best = (at, file, line)
     if best is not None:
         return best[1], best[2]
-    named = [file for file in files if file.path.rpartition("/")[2].removesuffix(".py") in said]
+    named = [file for file in files if file.path.rpartition("/")[2].removesuffix(".py") in failure]
     file = (named or files)[0]
     return file, min(file.added or file.touched)
 

@@ -1,4 +1,4 @@
-"""ModelReview of a capable model: it fills a strict schema for each piece, and may correct itself once.
+"""Review by a capable model: it fills a strict schema for each piece, and may correct itself once.
 
 Every entry is held against the piece: the line must be one of its touched lines and the quote that line's code. What
 does not fit is sent back once with the reasons; what still does not is dropped and counted.

@@ -1,6 +1,6 @@
-"""Comments that silence findings: ``# kodo: ignore[class or rule]``, ``# noqa``, ``# nosec``.
+"""Comments that suppress findings: ``# kodo: ignore[class or rule]``, ``# noqa``, ``# nosec``.
 
-A comment silences what stands on its line, or on the next line if it has a line to itself. What is suppressed is
+A comment suppresses findings on its line, or on the next line if it has a line to itself. What is suppressed is
 listed in the report, with whether the change under review itself brought the comment. A syntax error and a bare
 ``kodo: ignore`` are beyond it.
 """
@@ -23,13 +23,13 @@ _COMMENT = re.compile(r"(#|//|/\*|--|;)(.*)$")
 def split_suppressed(
     file: ChangedFile, items: Iterable[Verified[PlacedFinding]]
 ) -> tuple[list[Verified[PlacedFinding]], list[Suppressed]]:
-    """The findings that stand, and those that a comment silences."""
+    """Split findings into active ones and those that a comment suppresses."""
     comments = _comments(file)
     active: list[Verified[PlacedFinding]] = []
     suppressed: list[Suppressed] = []
     for item in items:
         finding = item.value.finding
-        hit = _silencer(finding, comments, file)
+        hit = _suppressing_comment(finding, comments, file)
         if hit is None or finding.rule == "syntax":
             active.append(item)
         else:
@@ -49,8 +49,10 @@ def _comments(file: ChangedFile) -> dict[int, str]:
     return found
 
 
-def _silencer(finding: Finding, comments: dict[int, str], file: ChangedFile) -> tuple[int, str] | None:
-    """The line and text of the comment that silences a finding."""
+def _suppressing_comment(
+    finding: Finding, comments: dict[int, str], file: ChangedFile
+) -> tuple[int, str] | None:
+    """The line and text of the comment that suppresses a finding."""
     place = finding.place
     places = [place.line, place.end_line]
     above = place.line - 1

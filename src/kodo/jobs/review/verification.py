@@ -1,4 +1,4 @@
-"""From a candidate to a finding, or to the reason why it is none. The only place that makes a ``Finding``.
+"""From a candidate to a finding, or to the reason for its rejection. The only place that makes a ``Finding``.
 
 A finding stands on a line that the change touched, its columns are in that line, and its fingerprint is the same
 after a re-push and when lines above it come or go: it is made of the path, the rule, the enclosing definition, the

@@ -41,29 +41,14 @@ def execute(
         pass_fds=fds,
         start_new_session=True,
     ) as process:
-        assert process.stdin and process.stdout and process.stderr  # noqa: S101 - all three were asked for
+        assert process.stdin  # noqa: S101 - a pipe was requested
         output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         timed_out = truncated = False
         try:
             with suppress(BrokenPipeError):
                 process.stdin.write(stdin)
                 process.stdin.close()
-            with selectors.DefaultSelector() as selector:
-                selector.register(process.stdout, selectors.EVENT_READ, "stdout")
-                selector.register(process.stderr, selectors.EVENT_READ, "stderr")
-                while selector.get_map():
-                    left = limits.wall_seconds - (time.monotonic() - started)
-                    if left <= 0:
-                        timed_out = True
-                        break
-                    for key, _ in selector.select(left):
-                        chunk = os.read(key.fd, _CHUNK)
-                        if not chunk:
-                            selector.unregister(key.fileobj)
-                        output[key.data] += chunk
-                    if sum(map(len, output.values())) > limits.output_bytes:
-                        truncated = True
-                        break
+            timed_out, truncated = _read_output(process, output, limits, started + limits.wall_seconds)
             if not (timed_out or truncated):
                 left = limits.wall_seconds - (time.monotonic() - started)
                 try:
@@ -80,6 +65,28 @@ def execute(
         timed_out=timed_out,
         truncated=truncated,
     )
+
+
+def _read_output(
+    process: subprocess.Popen[bytes], output: dict[str, bytearray], limits: ResourceLimits, deadline: float
+) -> tuple[bool, bool]:
+    """Read both streams into ``output`` until they end; returns whether the time or the size limit stopped it."""
+    assert process.stdout and process.stderr  # noqa: S101 - both pipes were requested
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ, "stdout")
+        selector.register(process.stderr, selectors.EVENT_READ, "stderr")
+        while selector.get_map():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return True, False
+            for key, _ in selector.select(left):
+                chunk = os.read(key.fd, _CHUNK)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                output[key.data] += chunk
+            if sum(map(len, output.values())) > limits.output_bytes:
+                return False, True
+    return False, False
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

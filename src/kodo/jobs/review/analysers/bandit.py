@@ -1,7 +1,7 @@
 """bandit, run once over all Python texts: what it finds that ruff's ``S`` rules do not.
 
-Tests whose remark is about an import, or is wrong more often than right (B101 assert, B311 random, B603, B607),
-are not used. ``# nosec`` is not obeyed here: ``suppression`` does that, and lists what it suppressed.
+Tests whose finding is about an import, or is wrong more often than right (B101 assert, B311 random, B603, B607),
+are not used. ``# nosec`` is not applied here: ``suppression`` applies it and lists what it suppresses.
 """
 
 import subprocess
@@ -33,7 +33,7 @@ SKIPPED = (
         "B310",
         "B311",
         "B608",
-    ]  # too often wrong, or ruff's twin is used
+    ]  # too often wrong, or ruff has the same rule
     + [f"B4{number:02}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 15)]  # imports alone
     + ["B603", "B606", "B607"]  # every call of a program
 )

@@ -1,6 +1,6 @@
 """ruff, run once over all Python texts, with the selection of ``ruff_rules`` and no settings file.
 
-Comments that switch ruff off are not obeyed here: ``suppression`` does that, and lists what it suppressed.
+Comments that switch ruff off are not applied here: ``suppression`` applies them and lists what they suppress.
 """
 
 import re
@@ -67,13 +67,13 @@ def run(subjects: Sequence[Subject], target: str = "") -> AnalyserResult:
         for start in range(0, len(mine), _BATCH):
             batch = list(files)[start : start + _BATCH]
             try:
-                remarks = _ask(Path(folder), batch, target)
+                diagnostics = _ask(Path(folder), batch, target)
             except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
                 reason = f"ruff could not run: {type(error).__name__}"
                 return AnalyserResult({}, frozenset(), dict.fromkeys(mine, reason))
-            for remark in remarks:
-                index = files[Path(remark.filename).relative_to(Path(folder).resolve()).as_posix()]
-                candidate = _candidate(remark, subjects[index])
+            for diagnostic in diagnostics:
+                index = files[Path(diagnostic.filename).relative_to(Path(folder).resolve()).as_posix()]
+                candidate = _candidate(diagnostic, subjects[index])
                 if candidate is not None:
                     candidates[index].append(candidate)
     return AnalyserResult(candidates, frozenset(mine))
@@ -111,34 +111,34 @@ def _ask(folder: Path, files: Sequence[str], target: str) -> list[_Diagnostic]:
     return msgspec.json.decode(done.stdout, type=list[_Diagnostic])
 
 
-def _candidate(remark: _Diagnostic, subject: Subject) -> Candidate | None:
-    quoted = _QUOTED.search(remark.message)
+def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
+    quoted = _QUOTED.search(diagnostic.message)
     symbol = quoted[1] if quoted else ""
-    if remark.code is None or remark.code not in RULES:
-        if remark.code not in {None, "invalid-syntax"}:
+    if diagnostic.code is None or diagnostic.code not in RULES:
+        if diagnostic.code not in {None, "invalid-syntax"}:
             return None
         rule, category, severity = "syntax", Category.BUG, Severity.ERROR
     else:
-        rule = remark.code
+        rule = diagnostic.code
         category, severity = RULES[rule]
         if rule in IN_TESTS_IGNORED and is_test(subject.path):
             return None
-        if rule == "B008" and FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", remark.message)):
+        if rule == "B008" and FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", diagnostic.message)):
             return None
-    end = remark.end_location
+    end = diagnostic.end_location
     return Candidate(
         rule=rule,
         category=category,
         severity=severity,
-        line=remark.location.row,
-        column=remark.location.column,
+        line=diagnostic.location.row,
+        column=diagnostic.location.column,
         end_line=end.row,
         end_column=end.column,
-        message=remark.message,
+        message=diagnostic.message,
         source="compiler" if rule == "syntax" else NAME,
-        detail=remark.message,
+        detail=diagnostic.message,
         symbol=symbol,
-        edits=_edits(remark.fix),
+        edits=_edits(diagnostic.fix),
     )
 
 

@@ -1,6 +1,6 @@
 """Which of ruff's rules a review uses, and what each is about.
 
-The selection is by hand: rules whose remark a reviewer would make. Left out are matters of layout, of taste
+The selection is by hand: rules that a reviewer would apply. Left out are matters of layout, of taste
 (quotes, commas, docstrings), and rules that are right less often than not in ordinary code (S311, S603, S608, PLR2004).
 Codes were checked against ruff 0.17.6, whose version is pinned; a test compares the table with ``ruff rule --all``.
 """

@@ -225,7 +225,7 @@ def _woven(texts: list[str], values: Sequence[ast.expr]) -> list[str | ast.expr]
 
 
 def _harmless(module: ParsedModule, value: ast.expr) -> bool:
-    """Whether a value put into SQL cannot carry anybody's text: a constant, a number, a row of placeholders."""
+    """Whether a value put into SQL cannot carry user input: a constant, a number, a row of placeholders."""
     if isinstance(value, ast.Constant) or (
         isinstance(value, ast.Call) and dotted(value.func) in {"int", "float", "len"}
     ):

@@ -1,4 +1,4 @@
-"""A function in which one thing was turned round: a comparison, a bound, a sign, ``and`` for ``or``, two arguments.
+"""A function in which one thing was inverted: a comparison, a bound, a sign, ``and`` for ``or``, two arguments.
 
 Whether that repairs or breaks it depends on what was meant, which no analyser knows; so these are opinions, worded as
 questions, and only asked where nothing else changed that would answer them: the rest of the function, its docstring,
@@ -33,7 +33,7 @@ _SWAPPED_NAMES = frozenset({("min", "max"), ("any", "all"), ("floor", "ceil"), (
 
 
 def inverted_logic(pair: DefinitionPair) -> Iterator[Candidate]:
-    """One candidate for each part that was turned round, where at most two parts of the function differ."""
+    """One candidate for each part that was inverted, where at most two parts of the function differ."""
     if pair.documented:
         return
     differences = _differences(pair.old, pair.new)

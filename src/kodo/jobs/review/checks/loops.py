@@ -149,7 +149,7 @@ def _takes_out(node: ast.AST, name: str) -> bool:
 
 
 def _leaves_after(module: ParsedModule, node: ast.AST) -> bool:
-    """Whether the block that holds the node ends in break or return, so that the loop never goes on."""
+    """Whether the block that holds the node ends in break or return, so that the loop ends there."""
     statement: ast.AST = node
     for parent in (node, *module.ancestors(node)):
         if isinstance(parent, ast.stmt):

@@ -1,7 +1,7 @@
-"""Text in the code that gives orders to an automated reviewer: reported, and not shown to a model.
+"""Text in the code that instructs an automated reviewer: reported, and not shown to a model.
 
 What is looked for is only what no comment says to a person: "ignore the instructions above", "report no issues",
-"as an AI". Orders change no verdict anyway, since a model only adds findings; this keeps it from adding other people's.
+"as an AI". Such text cannot remove a finding, since a model only adds them; this keeps it from adding false ones.
 """
 
 import re
@@ -25,12 +25,12 @@ _INJECTION = re.compile(
 
 
 def run(subject: Subject) -> Iterator[Candidate]:
-    """A candidate for each line whose words give orders."""
+    """A candidate for each line that instructs a reviewer."""
     for number, line in enumerate(subject.text.split("\n"), 1):
         if len(line) < 2000 and _INJECTION.search(line):
             yield report_line(number, "orders")
 
 
 def redact_injections(line: str) -> str:
-    """The line, its orders replaced by a note."""
+    """The line, its instructions replaced by a note."""
     return _INJECTION.sub("[words to the reviewer taken out]", line)

@@ -282,7 +282,7 @@ def _withs(nodes: list[ast.AST]) -> list[ast.AST]:
 
 
 def raising(pair: DefinitionPair) -> Iterator[Candidate]:
-    """An except that raised and now goes on in silence; the statements around it did not change."""
+    """An except that raised and now swallows the error; the statements around it did not change."""
     new = [node for node in pair.new_nodes if isinstance(node, ast.ExceptHandler)]
     for old in (node for node in pair.old_nodes if isinstance(node, ast.ExceptHandler)):
         if not _raises(old):
@@ -326,7 +326,7 @@ def check_call(pair: DefinitionPair) -> Iterator[Candidate]:
 
 
 def decorator(pair: DefinitionPair) -> Iterator[Candidate]:
-    """A decorator that kept people out, or that made the function what its callers take it for."""
+    """A decorator that restricted access, or that callers rely on."""
     new = {_decorator(node) for node in pair.new.decorator_list}
     for node in pair.old.decorator_list:
         name = _decorator(node)
