@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from kodo.client.retry import RetryEvent, RetryPolicy, exponential_backoff_retry, retry_with_backoff
     from kodo.client.session import Session
     from kodo.client.settings import ClientSettings
-    from kodo.client.usage import Usage, UsageTracker
+    from kodo.client.usage import Usage
+    from kodo.client.usage_tracker import UsageTracker
     from kodo.jobs.generate import aio
     from kodo.jobs.generate.chat import Chat, Turn
     from kodo.jobs.generate.code import generate_code, generate_code_stream
@@ -55,7 +56,7 @@ _HOMES = {
     "UnknownPriceError": "kodo.client.errors",
     "UnusableCodeError": "kodo.jobs.generate.job",
     "Usage": "kodo.client.usage",
-    "UsageTracker": "kodo.client.usage",
+    "UsageTracker": "kodo.client.usage_tracker",
     "exponential_backoff_retry": "kodo.client.retry",
     "generate_batch": "kodo.jobs.generate.many",
     "generate_code": "kodo.jobs.generate.code",

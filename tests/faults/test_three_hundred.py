@@ -19,10 +19,9 @@ import pytest
 from tests.faults.faults import Cut, FailEvent, Fault, Refuse, Reset, Stall, StallStream, WrongBody
 from tests.faults.server import Call, FaultServer
 
-from kodo.client.answer import Answer
+from kodo.client.answer import Answer, AnswerFailedError
 from kodo.client.async_session import AsyncSession
 from kodo.client.errors import (
-    AnswerFailedError,
     AuthenticationFailedError,
     CallError,
     CallTimeoutError,

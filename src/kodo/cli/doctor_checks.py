@@ -13,7 +13,8 @@ from kodo import __version__
 from kodo.cli.exit_codes import ExitCode
 from kodo.cli.failures import code_of
 from kodo.cli.output import Output
-from kodo.client.errors import EndpointError, KodoError, SettingsError, translate
+from kodo.client.error_translation import translate
+from kodo.client.errors import EndpointError, KodoError, SettingsError
 from kodo.client.i18n import Catalogue
 from kodo.client.ledger import Ledger
 from kodo.client.session import Session

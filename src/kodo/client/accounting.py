@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kodo.client import request_plan
-from kodo.client.answer import TERMINAL, Answer, field_of, text_of
+from kodo.client.answer import TERMINAL, Answer, AnswerFailedError, field_of, text_of
 from kodo.client.budget import Budget
 from kodo.client.endpoint import Endpoint
-from kodo.client.errors import AnswerFailedError, CallError, ReplayError, StreamCutError, translate
+from kodo.client.error_translation import translate
+from kodo.client.errors import CallError, ReplayError, StreamCutError
 from kodo.client.i18n import CLIENT, Lang
 from kodo.client.ledger import CallOutcome, CallStatus, Ledger, Reservation
 from kodo.client.prices import Cost

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from kodo.client.errors import MalformedAnswerError
+from kodo.client.errors import CallError, MalformedAnswerError
 from kodo.client.prices import Cost
 from kodo.client.usage import Usage
 
@@ -55,6 +55,12 @@ class Answer:
     def tool_calls(self) -> list[Any]:
         """The output items of type ``function_call``, as SDK objects."""
         return [item for item in self.raw.output if item.type == "function_call"]
+
+
+class AnswerFailedError(CallError):
+    """The response arrived and its status is ``failed`` or ``cancelled``. ``answer`` is that response."""
+
+    answer: Answer | None = None
 
 
 def text_of(raw: Response) -> str:

@@ -1,4 +1,4 @@
-"""Every error the toolkit raises, in one tree. Foreign errors are turned into these in one place, ``translate``.
+"""Every error of the client and the jobs, in one tree; ``kodo.client.error_translation`` makes them of foreign ones.
 
 ::
 
@@ -17,21 +17,14 @@
         ├── UnreachableError         no connection, or it broke before an answer
         ├── CallTimeoutError         no answer in time
         ├── StreamCutError           a stream ended without its last event
-        ├── AnswerFailedError        the response's own status is failed or cancelled
+        ├── AnswerFailedError        the response's own status is failed or cancelled (``kodo.client.answer``)
         ├── MalformedAnswerError     what came back is not a Response
         └── ReplayError              the cassette lacks this request, or cannot be read or written
 """
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
-from typing import TYPE_CHECKING
-
-from kodo.client.retry import is_out_of_quota
-
-if TYPE_CHECKING:
-    from kodo.client.answer import Answer
 
 
 class KodoError(Exception):
@@ -132,74 +125,9 @@ class StreamCutError(CallError):
     text: str = ""
 
 
-class AnswerFailedError(CallError):
-    """The response arrived and its status is ``failed`` or ``cancelled``. ``answer`` is that response."""
-
-    answer: Answer | None = None
-
-
 class MalformedAnswerError(CallError):
     """The server answered 200 with something that is not a Response."""
 
 
 class ReplayError(CallError):
     """A request is not in the cassette, or the cassette cannot be read or written."""
-
-
-def translate(error: Exception, attempts: int = 1) -> CallError:
-    """The error of the tree for an exception of the SDK or its transport.
-
-    The status table is the SDK's (openai-python 3.54, ``_exceptions.py``).
-
-    Raises:
-        Exception: ``error`` itself, where it is neither the SDK's nor the transport's.
-    """
-    import httpx2
-    import openai
-
-    ours = error if isinstance(error, CallError) else error.__cause__  # the SDK wraps what a transport raises
-    if isinstance(ours, CallError):
-        ours.attempts = attempts
-        return ours
-    if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError, openai.APIResponseValidationError)):
-        return MalformedAnswerError(f"the server sent what is not JSON: {error}", attempts=attempts)
-    if isinstance(error, openai.APITimeoutError):
-        return CallTimeoutError(f"no answer in time: {error}", attempts=attempts)
-    if isinstance(error, (openai.APIConnectionError, httpx2.HTTPError)):
-        detail = f"{error}" if error.__cause__ is None else f"{error} ({error.__cause__})"
-        return UnreachableError(f"connection failed: {detail}", attempts=attempts)
-    if not isinstance(error, openai.APIError):
-        raise error
-    if not isinstance(error, openai.APIStatusError):
-        return AnswerFailedError(
-            f"the server reported an error: {error.message}",
-            code=error.code,
-            param=error.param,
-            attempts=attempts,
-        )
-    status = error.status_code
-    kind: type[CallError] = RequestRefusedError
-    if status in (401, 403):
-        kind = AuthenticationFailedError
-    elif is_out_of_quota(error):
-        kind = QuotaExhaustedError
-    elif status == 429:
-        kind = RateLimitedError
-    elif status == 408:
-        kind = CallTimeoutError
-    elif status >= 500:
-        kind = ServerFailedError
-    return kind(
-        f"the server answered {status}: {_message(error)}",
-        status=status,
-        code=error.code,
-        param=error.param,
-        request_id=error.request_id,
-        attempts=attempts,
-    )
-
-
-def _message(error: Exception) -> str:
-    body = getattr(error, "body", None)
-    message = body.get("message") if isinstance(body, dict) else None
-    return str(message) if message else " ".join(str(error).split())[:500]

@@ -126,12 +126,8 @@ def load(profile: str | None = None, **arguments: object) -> ClientSettings:
         SettingsError: a value has the wrong type or range, a profile does not exist, the file is not TOML.
     """
     client, profiles = _read_file()
-    environment = EnvSettingsSource(ClientSettings)()
-    if "OPENAI_BASE_URL" in os.environ and not environment.get("base_url"):
-        environment["base_url"] = os.environ["OPENAI_BASE_URL"]
-    environment = {name: value for name, value in environment.items() if value not in (None, "")}
+    environment = _read_environment()
     given = {name: value for name, value in arguments.items() if value is not None}
-
     default = environment.get("profile") or client.get("profile")
     merged = dict(client)
     if default and not profile:
@@ -141,10 +137,8 @@ def load(profile: str | None = None, **arguments: object) -> ClientSettings:
         merged = _over(merged, _profile(profiles, profile))
     url_from_file = merged.get("base_url") if profile or "base_url" not in environment else None
     merged |= given
-    if "api_key" not in given and merged.get("base_url") not in (None, url_from_file):
-        openai_key = os.environ.get("OPENAI_API_KEY")
-        if openai_key and "api_key" not in environment:
-            merged["api_key"] = openai_key
+    if "api_key" not in given and "api_key" not in environment:
+        merged |= _openai_key(merged.get("base_url"), url_from_file)
     merged["profile"] = profile or default
     try:
         return ClientSettings(**merged)
@@ -152,6 +146,20 @@ def load(profile: str | None = None, **arguments: object) -> ClientSettings:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"{where}: {first['msg']}") from error
+
+
+def _read_environment() -> dict[str, Any]:
+    """The settings that environment variables give; empty values count as not given."""
+    found = EnvSettingsSource(ClientSettings)()
+    if "OPENAI_BASE_URL" in os.environ and not found.get("base_url"):
+        found["base_url"] = os.environ["OPENAI_BASE_URL"]
+    return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def _openai_key(url: object, url_from_file: object) -> dict[str, str]:
+    """``OPENAI_API_KEY`` as a setting, where it is set and the base URL does not come from the file."""
+    key = os.environ.get("OPENAI_API_KEY")
+    return {"api_key": key} if key and url not in (None, url_from_file) else {}
 
 
 def _over(lower: dict[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Self
 
 from kodo.client import request_plan
 from kodo.client.accounting import ReservedCall
-from kodo.client.answer import Answer, ensure_response, field_of
-from kodo.client.errors import AnswerFailedError, MalformedAnswerError, StreamCutError
+from kodo.client.answer import Answer, AnswerFailedError, ensure_response, field_of
+from kodo.client.errors import MalformedAnswerError, StreamCutError
 from kodo.client.retry import RetryPolicy
 
 if TYPE_CHECKING:

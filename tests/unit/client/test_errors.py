@@ -12,7 +12,9 @@ import openai
 import pytest
 
 from kodo.client import errors
-from kodo.client.errors import CallError, KodoError, translate
+from kodo.client.answer import AnswerFailedError
+from kodo.client.error_translation import translate
+from kodo.client.errors import CallError, KodoError
 
 REQUEST = httpx2.Request("POST", "http://server/v1/responses")
 
@@ -29,7 +31,7 @@ def status_error(status: int, body: object) -> openai.APIStatusError:
     [
         (openai.APITimeoutError(request=REQUEST), errors.CallTimeoutError),
         (openai.APIConnectionError(request=REQUEST), errors.UnreachableError),
-        (openai.APIError("in the stream", REQUEST, body={"code": "server_error"}), errors.AnswerFailedError),
+        (openai.APIError("in the stream", REQUEST, body={"code": "server_error"}), AnswerFailedError),
         (httpx2.ReadError("cut"), errors.UnreachableError),
         (json.JSONDecodeError("no", "x", 0), errors.MalformedAnswerError),
     ],

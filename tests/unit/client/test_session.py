@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from kodo.client.accounting import repository_of
-from kodo.client.answer import Answer
+from kodo.client.answer import Answer, AnswerFailedError
 from kodo.client.async_session import AsyncSession
 from kodo.client.budget import Budget
 from kodo.client.errors import (
-    AnswerFailedError,
     AuthenticationFailedError,
     BudgetExceededError,
     CallError,

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
+from kodo.client.answer import AnswerFailedError
 from kodo.client.async_session import AsyncSession
-from kodo.client.errors import AnswerFailedError, RequestRefusedError, StreamCutError
+from kodo.client.errors import RequestRefusedError, StreamCutError
 from kodo.client.ledger import Ledger
 from kodo.client.retry import RetryPolicy
 from kodo.client.session import Session

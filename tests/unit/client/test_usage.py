@@ -9,7 +9,8 @@ import pytest
 
 import kodo
 from kodo.client.testing import FakeResponses
-from kodo.client.usage import Usage, UsageTracker
+from kodo.client.usage import Usage
+from kodo.client.usage_tracker import UsageTracker
 
 WIRE = {
     "input_tokens": 10,

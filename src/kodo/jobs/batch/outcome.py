@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import uuid
 
-from kodo.client.answer import Answer
-from kodo.client.errors import AnswerFailedError, CallError
+from kodo.client.answer import Answer, AnswerFailedError
+from kodo.client.errors import CallError
 from kodo.jobs.batch.lines import Answered, ResultLine, Unanswered
 
 

@@ -22,8 +22,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
 
+from kodo.client.answer import AnswerFailedError
 from kodo.client.async_session import AsyncSession
-from kodo.client.errors import AnswerFailedError, KodoError, MalformedAnswerError, translate
+from kodo.client.error_translation import translate
+from kodo.client.errors import KodoError, MalformedAnswerError
 from kodo.client.ledger import CallOutcome, Reservation
 from kodo.client.prices import Cost
 from kodo.client.usage import Usage

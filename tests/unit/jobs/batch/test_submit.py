@@ -11,9 +11,10 @@ import openai
 import pytest
 from tests.faults.server import FaultServer
 
+from kodo.client.answer import AnswerFailedError
 from kodo.client.async_session import AsyncSession
 from kodo.client.budget import Budget
-from kodo.client.errors import AnswerFailedError, BudgetExceededError, RequestRefusedError
+from kodo.client.errors import BudgetExceededError, RequestRefusedError
 from kodo.client.ledger import Ledger
 from kodo.client.retry import RetryPolicy
 from kodo.client.settings import ClientSettings, PriceSettings

@@ -1,0 +1,99 @@
+"""The one edge where exceptions of the SDK and of its transport become errors of kodo: two ordered tables.
+
+In both, the first row that matches decides. Statuses follow the SDK's own table (openai-python 3.54, ``_exceptions.py``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kodo.client.answer import AnswerFailedError
+from kodo.client.errors import (
+    AuthenticationFailedError,
+    CallError,
+    CallTimeoutError,
+    MalformedAnswerError,
+    QuotaExhaustedError,
+    RateLimitedError,
+    RequestRefusedError,
+    ServerFailedError,
+    UnreachableError,
+)
+from kodo.client.retry import is_out_of_quota
+
+if TYPE_CHECKING:
+    import openai
+
+_ExceptionRow = tuple[tuple[type[Exception], ...], type[CallError], str]
+_StatusRow = tuple[Callable[["openai.APIStatusError"], bool], type[CallError]]
+
+_BY_STATUS: tuple[_StatusRow, ...] = (
+    (lambda error: error.status_code in (401, 403), AuthenticationFailedError),
+    (is_out_of_quota, QuotaExhaustedError),
+    (lambda error: error.status_code == 429, RateLimitedError),
+    (lambda error: error.status_code == 408, CallTimeoutError),
+    (lambda error: error.status_code >= 500, ServerFailedError),
+    (lambda error: True, RequestRefusedError),
+)
+
+
+def _by_exception() -> tuple[_ExceptionRow, ...]:
+    """Exception classes, the error they become and its message. A function, because importing the SDK takes a second."""
+    import httpx2
+    import openai
+
+    return (
+        (
+            (json.JSONDecodeError, UnicodeDecodeError, openai.APIResponseValidationError),
+            MalformedAnswerError,
+            "the server's answer is not valid JSON: {text}",
+        ),
+        ((openai.APITimeoutError,), CallTimeoutError, "no answer in time: {text}"),
+        ((openai.APIConnectionError, httpx2.HTTPError), UnreachableError, "connection failed: {text}{cause}"),
+        ((openai.APIError,), AnswerFailedError, "the server reported an error: {text}"),
+    )
+
+
+def translate(error: Exception, attempts: int = 1) -> CallError:
+    """The error of kodo's tree for an exception of the SDK or its transport.
+
+    Raises:
+        Exception: ``error`` itself, where neither the SDK nor the transport raised it.
+    """
+    import openai
+
+    ours = error if isinstance(error, CallError) else error.__cause__  # the SDK wraps what a transport raises
+    if isinstance(ours, CallError):
+        ours.attempts = attempts
+        return ours
+    if isinstance(error, openai.APIStatusError):
+        return _translate_status(error, attempts)
+    for classes, kind, message in _by_exception():
+        if isinstance(error, classes):
+            cause = "" if error.__cause__ is None else f" ({error.__cause__})"
+            return kind(
+                message.format(text=getattr(error, "message", None) or error, cause=cause),
+                code=getattr(error, "code", None),
+                param=getattr(error, "param", None),
+                attempts=attempts,
+            )
+    raise error
+
+
+def _translate_status(error: openai.APIStatusError, attempts: int) -> CallError:
+    kind = next(kind for matches, kind in _BY_STATUS if matches(error))
+    return kind(
+        f"the server answered {error.status_code}: {_message(error)}",
+        status=error.status_code,
+        code=error.code,
+        param=error.param,
+        request_id=error.request_id,
+        attempts=attempts,
+    )
+
+
+def _message(error: openai.APIStatusError) -> str:
+    message = error.body.get("message") if isinstance(error.body, dict) else None
+    return str(message) if message else " ".join(str(error).split())[:500]
