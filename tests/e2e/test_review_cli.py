@@ -182,7 +182,7 @@ def test_japanese(shop: Path, kodo: Kodo) -> None:
         (["--staged", "--commit", "HEAD"], "--staged, --commit: one of them"),
         (["nope.py"], "nope.py: no such file"),
         (["--commit", "nope"], "no commit is named 'nope'"),
-        (["shop", "-f", "pdf"], "--format pdf: no such format"),
+        (["shop", "-f", "pdf"], "unknown format 'pdf'"),
         (["shop", "-f", "json", "-f", "text"], "only one of them can go to stdout"),
         (["shop", "--class", "style"], "--class:"),
         (["shop", "--baseline", "README.md"], "--baseline README.md: no baseline"),

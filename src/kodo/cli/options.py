@@ -7,9 +7,10 @@
         with options.session("review") as session:
             ...
 
-`job` replaces the parameter `options` by one command-line option for each field of `JobOptions`, hands the
-function the filled value, and turns a `KodoError` that leaves it into one line on stderr and an exit code.
-A new shared option is one new field here, and the place that reads it.
+``job`` replaces each parameter that is a dataclass of options (``JobOptions``, and the groups of
+``kodo.cli.job_options``) by one command-line option for each of its fields, passes the function the filled value, and
+turns a ``KodoError`` that leaves it into one line on stderr and an exit code. A new shared option is one new field, and
+the place that reads it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict, get_type_hints
@@ -41,8 +42,8 @@ BaseUrlOption = Annotated[
         help="The Responses API to call, up to and including /v1. Default: OPENAI_BASE_URL, else a local kodo."
     ),
 ]
-ProfileOption = Annotated[str | None, typer.Option(help="A named endpoint of the settings file.")]
-ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="The model to ask.")]
+ProfileOption = Annotated[str | None, typer.Option(help="A profile of the settings file.")]
+ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="The model to use.")]
 LangOption = Annotated[
     Lang | None, typer.Option("--lang", help="Language of messages. Default: KODO_LANG, else the locale.")
 ]
@@ -84,20 +85,22 @@ class JobOptions:
     profile: ProfileOption = None
     model: ModelOption = None
     max_cost: Annotated[
-        float | None, typer.Option(min=0, help="Stop before this run has cost more than so many US dollars.")
+        float | None, typer.Option(min=0, help="Stop before this run costs more than this many US dollars.")
     ] = None
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the tokens and the most it can cost, and send nothing.")
+        bool, typer.Option("--dry-run", help="Print the estimated tokens and the maximum cost; send nothing.")
     ] = False
     record: Annotated[
         Path | None,
-        typer.Option(help="Write every exchange with the server to this file, keys filtered out."),
+        typer.Option(help="Record every exchange with the server in this file, without keys."),
     ] = None
-    replay: Annotated[
-        Path | None, typer.Option(help="Answer every call from a recorded file; nothing is sent.")
-    ] = None
+    replay: Annotated[Path | None, typer.Option(help="Answer every call from a recording; send nothing.")] = (
+        None
+    )
     lang: LangOption = None
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Suppress progress and notes on stderr.")] = (
+        False
+    )
 
     def output(self, catalogue: Catalogue) -> Output:
         """The streams of this command, in its language, with its messages."""
@@ -120,7 +123,7 @@ class JobOptions:
 
     def _session_arguments(self, job: str) -> _SessionArguments:
         if self.record is not None and self.replay is not None:
-            raise CommandError("--record and --replay: one of them, not both")
+            raise CommandError("--record and --replay are mutually exclusive")
         return {
             "base_url": self.base_url,
             "profile": self.profile,
@@ -135,7 +138,7 @@ class JobOptions:
 
 
 def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | None]:
-    """Make a function with a parameter `options: JobOptions` into a command with all the shared options.
+    """Make a function with a parameter ``options: JobOptions`` into a command with all the shared options.
 
     Raises TypeError, when the module is imported, if the function has no such parameter.
     """
@@ -143,31 +146,36 @@ def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | No
     hints = get_type_hints(function, include_extras=True)
     if hints.get("options") is not JobOptions:
         raise TypeError(f"{function.__qualname__} needs a parameter 'options: JobOptions'")
+    groups = {name: hints[name] for name in signature.parameters if is_dataclass(hints[name])}
     own = [
         parameter.replace(annotation=hints[name])
         for name, parameter in signature.parameters.items()
-        if name != "options"
+        if name not in groups
     ]
-    shared_hints = get_type_hints(JobOptions, include_extras=True)
-    shared = [
-        inspect.Parameter(
-            item.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=item.default,
-            annotation=shared_hints[item.name],
-        )
-        for item in fields(JobOptions)
-    ]
-    shared_names = {parameter.name for parameter in shared}
+    shared = [option for group in groups.values() for option in _options_of(group)]
 
     @functools.wraps(function)
     def command(**values: Any) -> ExitCode | None:
-        options = JobOptions(**{name: values.pop(name) for name in shared_names})
+        filled = {
+            name: group(**{item.name: values.pop(item.name) for item in fields(group)})
+            for name, group in groups.items()
+        }
         try:
-            return function(**values, options=options)
+            return function(**values, **filled)
         except KodoError as error:
             raise as_command_error(error) from error
 
     command.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]  # what typer reads
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}
     return command
+
+
+def _options_of(group: type[Any]) -> list[inspect.Parameter]:
+    """A keyword parameter for each field of a dataclass of options."""
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=hints[item.name]
+        )
+        for item in fields(group)
+    ]

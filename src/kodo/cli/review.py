@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ import typer
 from kodo.cli.context import read_text
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.files import write_atomically
+from kodo.cli.job_options import ModelOptions, ReportOptions
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
@@ -25,30 +27,22 @@ if TYPE_CHECKING:
 MESSAGES = Catalogue(
     {
         "no_source": (
-            "nothing to review was named: give files or folders, - for stdin, --diff, --staged, --base or --commit",
-            "レビュー対象がありません: ファイル、フォルダー、-(標準入力)、--diff、--staged、--base、--commit のいずれかを指定してください",
+            "nothing to review: name files or folders, - for stdin, --diff, --staged, --base or --commit",
+            "レビュー対象がありません。ファイル、フォルダー、-（標準入力）、--diff、--staged、--base、--commit のいずれかを指定してください",
         ),
         "one_source": (
-            "{names}: one of them, not several",
-            "{names}: 同時に指定できません",
-        ),
-        "format": (
-            "--format {name}: no such format; there are {names}",
-            "--format {name}: 形式がありません。使えるのは {names} です",
-        ),
-        "one_stdout": (
-            "--format {names}: only one of them can go to stdout; write the others to files (NAME=FILE)",
-            "--format {names}: 標準出力に出せるのは一つです。他は NAME=FILE でファイルに書いてください",
+            "{names} are mutually exclusive",
+            "{names} は同時に指定できません",
         ),
         "baseline": (
-            "--baseline {path}: no baseline: {error}",
-            "--baseline {path}: ベースラインではありません: {error}",
+            "--baseline {path}: not a baseline: {error}",
+            "--baseline {path} はベースラインファイルではありません: {error}",
         ),
         "written": ("written: {path}", "書き込みました: {path}"),
         "failed": ("review failed: {reason}", "レビューに失敗しました: {reason}"),
         "dry_run": (
-            "{requests} requests at most, {tokens:,} tokens in and out at most",
-            "リクエスト最大 {requests} 回、入出力合計で最大 {tokens:,} トークン",
+            "at most {requests} requests and {tokens:,} input and output tokens",
+            "最大 {requests} リクエスト、入出力合計で最大 {tokens:,} トークンです",
         ),
     }
 )
@@ -56,88 +50,84 @@ MESSAGES = Catalogue(
 app = new_app()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What to review, where it is not files or folders."""
+
+    diff: Annotated[
+        Path | None, typer.Option("--diff", help="Review a unified diff from this file; - for stdin.")
+    ] = None
+    staged: Annotated[bool, typer.Option("--staged", help="Review what is staged for commit.")] = False
+    base: Annotated[
+        str | None, typer.Option("--base", help="Review the changes of HEAD since it branched off this ref.")
+    ] = None
+    commit: Annotated[str | None, typer.Option("--commit", help="Review one commit.")] = None
+    stdin_name: Annotated[
+        str, typer.Option("--stdin-name", help="File name for stdin; its suffix determines the language.")
+    ] = "stdin.py"
+
+
 @app.command()
 @job
 def review(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Files and folders to review whole; - for stdin.")
+        list[Path] | None, typer.Argument(help="Files and folders to review in full; - for stdin.")
     ] = None,
-    diff: Annotated[
-        Path | None, typer.Option("--diff", help="Review a unified diff from this file; - for stdin.")
-    ] = None,
-    staged: Annotated[bool, typer.Option("--staged", help="Review what is staged for commit.")] = False,
-    base: Annotated[
-        str | None, typer.Option("--base", help="Review what HEAD added since it left this ref.")
-    ] = None,
-    commit: Annotated[str | None, typer.Option("--commit", help="Review one commit.")] = None,
-    stdin_name: Annotated[
-        str, typer.Option("--stdin-name", help="File name of stdin; its suffix says the language.")
-    ] = "stdin.py",
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="text, markdown, json, sarif, codequality, junit or github; NAME=FILE writes to a file. May be repeated.",
-        ),
-    ] = None,
+    *,
+    named: SourceOptions,
+    reporting: ReportOptions,
     fail_on: Annotated[
         Literal["error", "warning", "info", "never"],
-        typer.Option("--fail-on", help="Exit with 1 from this severity on."),
+        typer.Option("--fail-on", help="Exit with 1 for findings of this severity or above."),
     ] = "warning",
     fail_on_opinions: Annotated[
-        bool, typer.Option("--fail-on-opinions", help="Let opinions, which no rule or run proves, count too.")
+        bool, typer.Option("--fail-on-opinions", help="Count opinions too, which no rule or run proves.")
     ] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(
-            "--class", help="Only bug, security, performance, readability or practice. May be repeated."
+            "--class",
+            help="Report only this class: bug, security, performance, readability or practice. May be repeated.",
         ),
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option("--baseline", help="Findings listed in this file do not count.")
+        Path | None, typer.Option("--baseline", help="Ignore the findings listed in this file.")
     ] = None,
     write_baseline: Annotated[
-        Path | None, typer.Option("--write-baseline", help="Write a baseline of everything that was found.")
+        Path | None, typer.Option("--write-baseline", help="Write all findings to this file as a baseline.")
     ] = None,
-    no_model: Annotated[
-        bool, typer.Option("--no-model", help="Analysers only; nothing is sent anywhere.")
-    ] = False,
-    size: Annotated[
-        Literal["small", "capable"],
-        typer.Option(
-            "--size", help="What the model is good for: small chooses among labels, capable fills a schema."
-        ),
-    ] = "small",
+    models: ModelOptions,
     window: Annotated[
-        int, typer.Option("--window", min=512, help="Tokens the model can read and write in one request.")
+        int, typer.Option("--window", min=512, help="Context window of the model, in tokens.")
     ] = 2048,
     max_requests: Annotated[
-        int, typer.Option("--max-requests", min=1, help="Ask the model at most so often.")
+        int, typer.Option("--max-requests", min=1, help="Maximum number of requests to the model.")
     ] = 40,
     tests: Annotated[
         bool, typer.Option("--tests", help="Run the project's tests in the sandbox, for evidence and fixes.")
     ] = False,
-    no_fixes: Annotated[bool, typer.Option("--no-fixes", help="Do not try fixes.")] = False,
-    *,
+    no_fixes: Annotated[bool, typer.Option("--no-fixes", help="Do not propose fixes.")] = False,
     options: JobOptions,
 ) -> ExitCode:
-    """Review files, a diff, staged changes, a branch or a commit. Every finding says what it rests on.
+    """Review files, a diff, staged changes, a branch or a commit. Every finding states its evidence.
+
+    Report formats: text, markdown, json, sarif, codequality, junit, github.
 
     Exits with 1 for findings, 3 if not everything was reviewed, 2 if nothing could be.
     """
+    from kodo.jobs.report.formats import FORMATS
     from kodo.jobs.review import (
         review as review_source,
     )  # here: the analysers take half a second to import
 
     output = options.output(MESSAGES)
-    outputs = _outputs(formats or ["text"], output)
-    source = _source(paths or [], diff, staged, base, commit, stdin_name, output)
+    outputs = reporting.targets(FORMATS, output)
+    source = _source(paths or [], named, output)
     wanted = _wanted(
         output,
         categories=_categories(only or []),
         model=options.model or "",
-        size=size,
+        size=models.size,
         window=window,
         max_requests=max_requests,
         baseline=_known(baseline, output) if baseline else frozenset(),
@@ -145,9 +135,9 @@ def review(
         fixes=not no_fixes,
     )
     if options.dry_run:
-        _dry_run(source, wanted, no_model, output)
+        _dry_run(source, wanted, models.no_model, output)
         return ExitCode.DONE
-    if no_model:
+    if models.no_model:
         report = review_source(source, wanted, None)
     else:
         with options.session("review") as session:
@@ -174,57 +164,39 @@ def _dry_run(source: ReviewSource, wanted: ReviewOptions, no_model: bool, output
     output.result(output.say("dry_run", requests=requests, tokens=requests * wanted.window))
 
 
-def _source(
-    paths: list[Path],
-    diff: Path | None,
-    staged: bool,
-    base: str | None,
-    commit: str | None,
-    stdin_name: str,
-    output: Output,
-) -> ReviewSource:
+def _source(paths: list[Path], named: SourceOptions, output: Output) -> ReviewSource:
     """The one source that was named. Raises CommandError for none, or several."""
     from kodo.jobs.review import source
 
-    named = {"PATHS": paths, "--diff": diff, "--staged": staged, "--base": base, "--commit": commit}
-    given = [name for name, value in named.items() if value]
+    options = {
+        "PATHS": paths,
+        "--diff": named.diff,
+        "--staged": named.staged,
+        "--base": named.base,
+        "--commit": named.commit,
+    }
+    given = [name for name, value in options.items() if value]
     if len(given) != 1:
         raise CommandError(
             output.say("one_source", names=", ".join(given)) if given else output.say("no_source")
         )
     here = Path.cwd()
-    if staged:
+    if named.staged:
         return source.StagedSource(here)
-    if base:
-        return source.BaseSource(base, here)
-    if commit:
-        return source.CommitSource(commit, here)
-    if diff:
-        return source.DiffSource(_stdin() if str(diff) == "-" else read_text(diff, output), here)
+    if named.base:
+        return source.BaseSource(named.base, here)
+    if named.commit:
+        return source.CommitSource(named.commit, here)
+    if named.diff:
+        return source.DiffSource(_stdin() if str(named.diff) == "-" else read_text(named.diff, output), here)
     if [str(path) for path in paths] == ["-"]:
-        return source.TextSource(_stdin(), stdin_name)
+        return source.TextSource(_stdin(), named.stdin_name)
     return source.PathsSource(tuple(paths), here)
 
 
 def _stdin() -> str:
     """Standard input with its line ends kept."""
     return sys.stdin.buffer.read().decode("utf-8", errors="surrogateescape")
-
-
-def _outputs(formats: list[str], output: Output) -> list[tuple[str, Path | None]]:
-    """Format names with their files, None for stdout. Raises CommandError for an unknown one, or two on stdout."""
-    from kodo.jobs.report.formats import FORMATS
-
-    parsed: list[tuple[str, Path | None]] = []
-    for text in formats:
-        name, given, file = text.partition("=")
-        if name not in FORMATS or (given and not file):
-            raise CommandError(output.say("format", name=text, names=", ".join(FORMATS)))
-        parsed.append((name, Path(file) if given else None))
-    printed = [name for name, file in parsed if file is None]
-    if len(printed) > 1:
-        raise CommandError(output.say("one_stdout", names=", ".join(printed)))
-    return parsed
 
 
 def _wanted(output: Output, **values: Any) -> ReviewOptions:

@@ -9,6 +9,7 @@ import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.files import write_atomically
+from kodo.cli.job_options import ModelOptions, ReportOptions
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
@@ -20,22 +21,14 @@ if TYPE_CHECKING:
 MESSAGES = Catalogue(
     {
         "written": ("written: {path}", "書き込みました: {path}"),
-        "merged": ("merged into: {path}", "追記しました: {path}"),
+        "merged": ("added to: {path}", "追記しました: {path}"),
         "nothing": (
-            "no test was kept, so nothing was written",
+            "no test was accepted; nothing was written",
             "採用されたテストがないため、何も書き込みませんでした",
         ),
-        "format": (
-            "--format {name}: no such format; there are text, json and junit",
-            "--format {name}: 形式がありません。使えるのは text、json、junit です",
-        ),
-        "one_stdout": (
-            "--format {names}: only one of them can go to stdout; write the others to files (NAME=FILE)",
-            "--format {names}: 標準出力に出せるのは一つです。他は NAME=FILE でファイルに書いてください",
-        ),
         "dry_run": (
-            "{requests} requests at most, {tokens:,} tokens in and out at most",
-            "リクエスト最大 {requests} 回、入出力合計で最大 {tokens:,} トークン",
+            "at most {requests} requests and {tokens:,} input and output tokens",
+            "最大 {requests} リクエスト、入出力合計で最大 {tokens:,} トークンです",
         ),
     }
 )
@@ -60,37 +53,25 @@ def tests(
     print_only: Annotated[
         bool, typer.Option("--print", help="Print the test file instead of writing it.")
     ] = False,
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="Report as text, json or junit; NAME=FILE writes to a file. May be repeated.",
-        ),
-    ] = None,
+    *,
+    reporting: ReportOptions,
     framework: Annotated[
-        Literal["pytest", "unittest"], typer.Option("--framework", help="What the tests are written for.")
+        Literal["pytest", "unittest"], typer.Option("--framework", help="Test framework.")
     ] = "pytest",
     existing: Annotated[
         Path | None,
-        typer.Option("--existing", help="The tests there are already. Default: test_NAME.py of the project."),
+        typer.Option("--existing", help="The existing tests. Default: test_NAME.py of the project."),
     ] = None,
-    no_model: Annotated[bool, typer.Option("--no-model", help="No model; nothing is sent anywhere.")] = False,
-    size: Annotated[
-        Literal["small", "capable"],
-        typer.Option(
-            "--size", help="What the model is good for: small fills in arguments, capable writes whole cases."
-        ),
-    ] = "small",
+    models: ModelOptions,
     samples: Annotated[
-        int, typer.Option("--samples", "-n", min=0, help="Samples of the model for each function.")
+        int, typer.Option("--samples", "-n", min=0, help="Model samples for each function.")
     ] = 8,
     inputs: Annotated[
         int, typer.Option("--inputs", min=1, help="Calls for each function without the model.")
     ] = 300,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same candidates.")] = 0,
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.01, help="Seconds that one call may take.")
+        float, typer.Option("--timeout", min=0.01, help="Time limit for one call, in seconds.")
     ] = 1.0,
     allow_weak: Annotated[
         bool,
@@ -98,20 +79,23 @@ def tests(
             "--allow-weak-isolation", help="Run generated code without a full sandbox. Never applies to root."
         ),
     ] = False,
-    *,
     options: JobOptions,
 ) -> ExitCode:
-    """Write tests that were seen to pass, to be stable, and to add coverage or kill a mutant.
+    """Write tests that pass, are stable, and add coverage or kill a mutant; each is run to prove it.
 
-    Exits with 1 where a documented fact does not hold (this may be a bug), 3 if no test was kept or the model
-    could not be asked to the end, 2 if the target cannot be tested or there is no sandbox.
+    Report formats: text, json, junit.
+
+    Exits with 1 if documented behaviour does not hold (this may be a bug), 3 if no test was accepted or the model
+    failed before the end, 2 if the target cannot be tested or there is no sandbox.
     """
     from kodo.jobs.sandbox import SandboxError  # here, because the job brings libcst and the SDK with it
     from kodo.jobs.testgen.job import default_file, testgen, worst_case
     from kodo.jobs.testgen.model import Options, TestgenError
 
     output = options.output(MESSAGES)
-    outputs = _outputs(formats or ["text"], print_only, output)
+    outputs = reporting.targets(("text", "json", "junit"), output)
+    if print_only:
+        outputs = [(name, where) for name, where in outputs if where is not None]
     try:
         file = to or default_file(target)
         wanted = Options(
@@ -122,14 +106,14 @@ def tests(
             call_seconds=timeout,
             existing=str(existing) if existing else None,
             merge_into=None if print_only else str(file),
-            model_size=size,
+            model_size=models.size,
             allow_weak_isolation=allow_weak,
         )
         if options.dry_run:
-            requests, tokens = (0, 0) if no_model else worst_case(target, wanted)
+            requests, tokens = (0, 0) if models.no_model else worst_case(target, wanted)
             output.result(output.say("dry_run", requests=requests, tokens=tokens))
             return ExitCode.DONE
-        if no_model:
+        if models.no_model:
             report = testgen(target, wanted, None)
         else:
             with options.session("tests") as session:
@@ -140,20 +124,6 @@ def tests(
     if report.suspects:
         return ExitCode.FINDINGS
     return ExitCode.DONE if report.kept and not report.notes else ExitCode.PARTIAL
-
-
-def _outputs(formats: list[str], print_only: bool, output: Output) -> list[tuple[str, Path | None]]:
-    """Format names with their files, None for stdout. Raises CommandError for an unknown one, or two on stdout."""
-    parsed: list[tuple[str, Path | None]] = []
-    for text in formats:
-        name, given, file = text.partition("=")
-        if name not in ("text", "json", "junit") or (given and not file):
-            raise CommandError(output.say("format", name=text))
-        parsed.append((name, Path(file) if given else None))
-    printed = [name for name, file in parsed if file is None]
-    if len(printed) > 1:
-        raise CommandError(output.say("one_stdout", names=", ".join(printed)))
-    return [(name, file) for name, file in parsed if file is not None] if print_only else parsed
 
 
 def _deliver(

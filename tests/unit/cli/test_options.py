@@ -12,6 +12,7 @@ from typer.core import TyperOption
 from typer.testing import CliRunner
 
 from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.job_options import ReportOptions
 from kodo.cli.options import JobOptions, job
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
@@ -115,3 +116,28 @@ def test_a_wrong_language_in_the_environment_is_one_line(monkeypatch: pytest.Mon
     monkeypatch.setenv("KODO_LANG", "fr")
     with pytest.raises(CommandError, match="KODO_LANG"):
         JobOptions().output(MESSAGES)
+
+
+def targets(*formats: str) -> list[tuple[str, Path | None]]:
+    """What --format options mean for a job that knows text and json."""
+    return ReportOptions(formats=list(formats) or None).targets(("text", "json"), Output(MESSAGES, "en"))
+
+
+def test_formats_go_to_stdout_or_to_their_files() -> None:
+    """Text is the default; NAME=FILE is a file, and any number of files goes with one format on stdout."""
+    assert targets() == [("text", None)]
+    assert targets("text", "json=a", "text=b") == [("text", None), ("json", Path("a")), ("text", Path("b"))]
+
+
+@pytest.mark.parametrize(
+    ("formats", "message"),
+    [
+        (["pdf"], "unknown format 'pdf'; choose from text, json"),
+        (["json="], "unknown format 'json='"),
+        (["text", "json"], "only one format can go to stdout"),
+    ],
+)
+def test_formats_that_cannot_be_are_one_line(formats: list[str], message: str) -> None:
+    """An unknown format, a file without a name, and two formats on stdout are refused."""
+    with pytest.raises(CommandError, match=message):
+        targets(*formats)
