@@ -17,8 +17,8 @@ from kodo.home import kodo_home
 from kodo.server.http import admin
 
 app = new_app(
-    "API keys. A server on this machine alone needs none; once one exists, every request needs one. "
-    "A running server sees new and revoked keys at once."
+    "API keys. A server bound to loopback needs none; once a key exists, every request needs one. "
+    "A running server applies changes immediately."
 )
 
 
@@ -32,38 +32,46 @@ def _as_command_error() -> Iterator[None]:
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Option(help="What it is for, to tell keys apart.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", show_default=False, help="What the key is for.")
+    ] = "",
+    name_option: Annotated[str, typer.Option("--name", show_default=False, help="The same as NAME.")] = "",
     project: Annotated[
-        str, typer.Option(help="Who owns what is made with it; keys of one project share everything.")
+        str,
+        typer.Option(
+            help="The project that owns what the key creates; keys of one project share everything."
+        ),
     ] = "default",
     requests_per_minute: Annotated[
-        int | None, typer.Option("--rpm", min=1, help="Requests a minute. Default: the server's setting.")
+        int | None, typer.Option("--rpm", min=1, help="Requests per minute. Default: the server's setting.")
     ] = None,
     tokens_per_minute: Annotated[
-        int | None, typer.Option("--tpm", min=1, help="Tokens a minute. Default: the server's setting.")
+        int | None, typer.Option("--tpm", min=1, help="Tokens per minute. Default: the server's setting.")
     ] = None,
     concurrent_requests: Annotated[
         int | None,
-        typer.Option("--concurrent", min=1, help="Requests at once. Default: the server's setting."),
+        typer.Option("--concurrent", min=1, help="Concurrent requests. Default: the server's setting."),
     ] = None,
 ) -> None:
-    """Make a key and print it. It is shown this once: only its hash is stored."""
+    """Create a key and print it. It is shown only once: the server stores its hash."""
+    if name and name_option:
+        raise CommandError("NAME and --name are mutually exclusive")
     with _as_command_error():
         key, row = admin.create_key(
             kodo_home(),
-            name=name,
+            name=name or name_option,
             project=project,
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
             concurrent_requests=concurrent_requests,
         )
-    sys.stderr.write(f"{row.id}, project {row.project}: keep the key, it is not shown again\n")
+    sys.stderr.write(f"{row.id}, project {row.project}: store the key now, it is not shown again\n")
     typer.echo(key)
 
 
 @app.command("list")
-def list_(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Every key: its id, name, project, first and last characters, and whether it is revoked."""
+def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """List all keys: id, name, project, first and last characters, limits, and when they were revoked."""
     with _as_command_error():
         keys = admin.list_keys(kodo_home())
     rows = [
@@ -87,8 +95,8 @@ def list_(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="An id of kodo keys list.")]) -> None:
-    """Revoke a key, at once and for ever. Revoking the last one does not open the server again."""
+def revoke(key_id: Annotated[str, typer.Argument(help="An id from kodo keys list.")]) -> None:
+    """Revoke a key immediately and permanently. Revoking the last key does not make the server open again."""
     with _as_command_error():
         row = admin.revoke_key(kodo_home(), key_id)
     sys.stderr.write(f"revoked {row.id} ({row.hint})\n")

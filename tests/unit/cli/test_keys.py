@@ -176,3 +176,13 @@ def test_an_export_into_a_closed_pipe_ends_quietly(home: Path) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.wait()
+
+
+def test_the_name_of_a_key_is_an_argument_or_an_option(capfd: pytest.CaptureFixture[str]) -> None:
+    """Both forms name the key; both together are refused."""
+    created(capfd, "ci")
+    created(capfd, "--name", "laptop")
+    assert run(["keys", "list", "--json"]) == 0
+    assert [key["name"] for key in json.loads(capfd.readouterr().out)] == ["ci", "laptop"]
+    assert run(["keys", "create", "ci", "--name", "laptop"]) == 2
+    assert "NAME and --name are mutually exclusive" in capfd.readouterr().err
