@@ -178,14 +178,14 @@ def test_japanese(shop: Path, kodo: Kodo) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "nothing to review was named"),
-        (["--staged", "--commit", "HEAD"], "--staged, --commit: one of them"),
+        ([], "nothing to review"),
+        (["--staged", "--commit", "HEAD"], "--staged, --commit are mutually exclusive"),
         (["nope.py"], "nope.py: no such file"),
         (["--commit", "nope"], "no commit is named 'nope'"),
         (["shop", "-f", "pdf"], "unknown format 'pdf'"),
-        (["shop", "-f", "json", "-f", "text"], "only one of them can go to stdout"),
-        (["shop", "--class", "style"], "--class:"),
-        (["shop", "--baseline", "README.md"], "--baseline README.md: no baseline"),
+        (["shop", "-f", "json", "-f", "text"], "only one format can go to stdout"),
+        (["shop", "--class", "style"], "unknown class 'style'; choose from bug"),
+        (["shop", "--baseline", "README.md"], "--baseline README.md: not a baseline"),
         (["shop", "--size", "capable", "--window", "600"], "--window: 600 tokens are too few"),
     ],
 )
@@ -236,7 +236,7 @@ def test_a_dry_run_sends_nothing(shop: Path, kodo: Kodo) -> None:
     """It says how often the model would be asked."""
     done = kodo.run("review", "--base", "main", "--dry-run", "--size", "capable", "--window", "8000")
     assert done.returncode == 0
-    assert done.stdout.startswith("6 requests at most, 48,000 tokens")
+    assert done.stdout.startswith("at most 6 requests and 48,000 input and output tokens")
 
 
 def test_the_projects_tests_are_evidence(shop: Path, kodo: Kodo) -> None:

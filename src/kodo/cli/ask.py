@@ -26,7 +26,7 @@ from kodo.jobs.job import Rejected
 MESSAGES = Catalogue(
     {
         "json_and_code": (
-            "--json and --code: one of them, not both",
+            "--json and --code are mutually exclusive",
             "--json と --code は同時に指定できません",
         ),
         "no_code": ("--code: {reason}", "--code: {reason}"),
@@ -40,27 +40,26 @@ app = new_app()
 @app.command()
 @job
 def ask(
-    prompt: Annotated[
-        str | None, typer.Argument(help="The question. Without one, stdin is the question.")
-    ] = None,
+    prompt: Annotated[str | None, typer.Argument(help="The question. Default: stdin.")] = None,
     file: Annotated[
-        list[Path] | None, typer.Option("--file", "-f", help="A text file as context; may be repeated.")
+        list[Path] | None,
+        typer.Option("--file", "-f", help="A text file to include as context. May be repeated."),
     ] = None,
     instructions: Annotated[
-        str | None, typer.Option("--instructions", "-s", help="Standing orders for the model.")
+        str | None, typer.Option("--instructions", "-s", help="Instructions for the model.")
     ] = None,
     max_output_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Cap on the answer, in tokens.")
+        int | None, typer.Option(min=1, help="Maximum length of the answer, in tokens.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the whole Response as JSON.")] = False,
-    code: Annotated[bool, typer.Option("--code", help="Print only the code of the answer.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the complete Response as JSON.")] = False,
+    code: Annotated[bool, typer.Option("--code", help="Print only the code in the answer.")] = False,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the result to this file instead of stdout.")
     ] = None,
     *,
     options: JobOptions,
 ) -> ExitCode:
-    """Ask one question and stream the answer. Files (-f) and what is piped in are context."""
+    """Ask one question and stream the answer. Files (-f) and piped input are included as context."""
     output = options.output(MESSAGES)
     if json and code:
         raise CommandError(output.say("json_and_code"))

@@ -27,16 +27,16 @@ from kodo.jobs.batch.submit import submit_batch
 MESSAGES = Catalogue(
     {
         "pace_and_batch_api": (
-            "--concurrency, --rpm and --tpm have no meaning with --via batch-api",
-            "--via batch-api では --concurrency、--rpm、--tpm は使えません",
+            "--concurrency, --rpm and --tpm cannot be used with --via batch-api",
+            "--concurrency、--rpm、--tpm は --via batch-api と同時に指定できません",
         ),
         "stopping": (
-            "stopping: waiting for the requests in flight (Ctrl-C again drops them)",
-            "停止中: 送信済みの応答を待っています（もう一度 Ctrl-C で破棄します）",
+            "stopping: waiting for requests in flight (press Ctrl-C again to abandon them)",
+            "停止しています。処理中のリクエストの完了を待っています（もう一度 Ctrl-C を押すと中断します）",
         ),
         "left_running": (
-            "the batch goes on at the server; the same command collects its results",
-            "バッチはサーバー上で続行中です。同じコマンドで結果を回収できます",
+            "the batch continues on the server; run the same command again to collect its results",
+            "バッチはサーバー上で実行中です。同じコマンドを再実行すると結果を取得できます",
         ),
         "done": (
             "{done:,} of {total:,} done, {failed:,} failed, {rate:.1f}/s, {input:,} + {output:,} tokens, ${usd:.6f}",
@@ -44,27 +44,27 @@ MESSAGES = Catalogue(
         ),
         "list_price": ("list price: ${usd:.6f}", "定価: ${usd:.6f}"),
         "see_errors": (
-            "what failed is in {path}; the same command tries it again",
-            "失敗分は {path} にあります。同じコマンドで再試行します",
+            "failed requests are in {path}; run the same command again to retry them",
+            "失敗したリクエストは {path} にあります。同じコマンドを再実行すると再試行します",
         ),
-        "go_on": ("the same command goes on from here", "同じコマンドで続きから再開します"),
+        "go_on": ("run the same command again to continue", "同じコマンドを再実行すると続きから再開します"),
         "dry": (
             "{requests:,} requests, about {tokens:,} input tokens, at most ${usd:.6f} (list price: ${listed:.6f})",
             "{requests:,} 件、入力 約 {tokens:,} トークン、最大 ${usd:.6f}（定価: ${listed:.6f}）",
         ),
         "dry_open": (
-            "some requests have no max_output_tokens: their output is not counted",
-            "max_output_tokens のない要求があり、その出力は含まれていません",
+            "some requests set no max_output_tokens; their output is not included",
+            "max_output_tokens の指定がないリクエストがあり、その出力は見積もりに含まれていません",
         ),
     }
 )
 
-app = new_app("Work through a file of requests.")
+app = new_app("Process a file of requests.")
 
 
 @app.callback()
 def _batch() -> None:
-    """Work through a file of requests."""
+    """Process a file of requests."""
 
 
 @app.command()
@@ -74,27 +74,29 @@ def run(
         Path, typer.Argument(metavar="IN.jsonl", help="Requests, in the Batch API's line format.")
     ],
     out: Annotated[
-        Path, typer.Argument(metavar="OUT.jsonl", help="Results; a run goes on where the last one ended.")
+        Path, typer.Argument(metavar="OUT.jsonl", help="Results; a run continues where the last one stopped.")
     ],
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", "-c", min=1, max=1000, help="Requests in flight at most (64)."),
+        typer.Option(
+            "--concurrency", "-c", min=1, max=1000, help="Maximum number of concurrent requests. Default: 64."
+        ),
     ] = None,
-    rpm: Annotated[int | None, typer.Option("--rpm", min=1, help="Requests a minute at most.")] = None,
-    tpm: Annotated[int | None, typer.Option("--tpm", min=1, help="Tokens a minute at most.")] = None,
+    rpm: Annotated[int | None, typer.Option("--rpm", min=1, help="Maximum requests per minute.")] = None,
+    tpm: Annotated[int | None, typer.Option("--tpm", min=1, help="Maximum tokens per minute.")] = None,
     via: Annotated[
         Literal["responses", "batch-api"],
         typer.Option(
-            help="responses: one call a request, now. batch-api: submit the file and wait, at half the price."
+            help="responses: one call per request, now. batch-api: submit the file and wait, at half price."
         ),
     ] = "responses",
     *,
     options: JobOptions,
 ) -> ExitCode:
-    """Answer every request of a file that has no result yet. Safe to stop at any moment and to run again.
+    """Answer every request of a file that has no result yet. It can be stopped and rerun at any time.
 
-    Results are appended to OUT.jsonl, one line for each custom_id. Requests that failed are in
-    OUT.jsonl.errors.jsonl and are tried again by the next run.
+    Results are appended to OUT.jsonl, one line per custom_id. Failed requests are written to
+    OUT.jsonl.errors.jsonl and retried by the next run.
     """
     output = options.output(MESSAGES)
     try:

@@ -14,7 +14,7 @@ MESSAGES = Catalogue(
     {
         "state": (
             "{rate:.1f}/s  {in_flight} in flight  {failed:,} failed  ${usd:.4f}  {left} left",
-            "{rate:.1f} 件/秒  送信中 {in_flight}  失敗 {failed:,}  ${usd:.4f}  残り {left}",
+            "{rate:.1f} 件/秒  処理中 {in_flight}  失敗 {failed:,}  ${usd:.4f}  残り {left}",
         ),
     }
 )

@@ -26,16 +26,16 @@ MESSAGES = Catalogue(
         "limit": ("limit USD", "上限 USD"),
         "spent": ("spent USD", "使用 USD"),
         "left": ("left USD", "残り USD"),
-        "set": ("limit per {scope}: ${usd}", "{scope} ごとの上限: ${usd}"),
-        "off": ("no limit per {scope}", "{scope} ごとの上限はありません"),
+        "set": ("limit per {scope}: ${usd}", "{scope} ごとの上限を ${usd} に設定しました"),
+        "off": ("removed the limit per {scope}", "{scope} ごとの上限を解除しました"),
         "bad_amount": (
-            "AMOUNT: {amount!r} is neither a number of US dollars nor 'off'",
-            "AMOUNT: {amount!r} はドルの金額でも 'off' でもありません",
+            "invalid amount {amount!r}: give US dollars, or 'off'",
+            "金額 {amount!r} は無効です。米ドルの金額または 'off' を指定してください",
         ),
     }
 )
 
-app = new_app("Set and show the limits that every run obeys, in US dollars.")
+app = new_app("Set and show spending limits for all runs, in US dollars.")
 
 
 @contextmanager
@@ -49,8 +49,8 @@ def _ledger() -> Iterator[Ledger]:
 
 @app.command("set")
 def set_(
-    scope: Annotated[Scope, typer.Argument(help="What the limit counts.")],
-    amount: Annotated[str, typer.Argument(help="US dollars, or 'off' for no limit.")],
+    scope: Annotated[Scope, typer.Argument(help="Scope of the limit.")],
+    amount: Annotated[str, typer.Argument(help="US dollars, or 'off' to remove the limit.")],
     lang: LangOption = None,
 ) -> ExitCode:
     """Set the limit for each run, day (UTC), month (UTC) or repository."""
@@ -70,10 +70,10 @@ def set_(
 
 @app.command()
 def show(
-    format: Annotated[Literal["table", "json"], typer.Option(help="How to print it.")] = "table",
+    format: Annotated[Literal["table", "json"], typer.Option(help="Output format.")] = "table",
     lang: LangOption = None,
 ) -> ExitCode:
-    """Show each limit, what counts against it now (open reservations too), and what is left."""
+    """Show each limit, the amount used (including open reservations), and what is left."""
     output = make_output(MESSAGES, lang)
     with _ledger() as ledger:
         rows = list(_rows(ledger))

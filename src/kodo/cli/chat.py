@@ -26,18 +26,18 @@ def _complete_names(incomplete: str) -> list[str]:
 @app.command()
 @job
 def chat(
-    name: Annotated[str | None, typer.Option("--name", "-n", help="Keep the chat under this name.")] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", help="Save the chat under this name.")] = None,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", "-r", help="Go on with a saved chat.", autocompletion=_complete_names),
+        typer.Option("--resume", "-r", help="Continue a saved chat.", autocompletion=_complete_names),
     ] = None,
     instructions: Annotated[
-        str | None, typer.Option("--instructions", "-s", help="Standing orders for the model.")
+        str | None, typer.Option("--instructions", "-s", help="Instructions for the model.")
     ] = None,
     *,
     options: JobOptions,
 ) -> ExitCode:
-    """Talk with the model over many turns. /help lists what can be done besides; Ctrl-C stops an answer."""
+    """Chat with the model over several turns. /help lists the commands; Ctrl-C stops an answer."""
     output = options.output(MESSAGES)
     if resume is not None and (name is not None or instructions is not None):
         raise CommandError(output.say("resume_alone"))

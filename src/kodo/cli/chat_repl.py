@@ -18,36 +18,36 @@ from kodo.jobs.generate.chat import Chat, saved_chats
 MESSAGES = Catalogue(
     {
         "help": (
-            "/undo  take the last turn back\n"
-            "/history  show what was said\n"
-            "/save NAME  keep this chat under a name\n"
+            "/undo  undo the last turn\n"
+            "/history  show the conversation\n"
+            "/save NAME  save this chat under a name\n"
             "/chats  list the saved chats\n"
             "/quit  leave (also Ctrl-D)",
-            "/undo  直前のやりとりを取り消す\n"
-            "/history  これまでのやりとりを表示\n"
-            "/save 名前  この会話に名前を付けて保存\n"
-            "/chats  保存した会話の一覧\n"
-            "/quit  終了（Ctrl-D でも可）",
+            "/undo  直前のやりとりを取り消します\n"
+            "/history  これまでのやりとりを表示します\n"
+            "/save 名前  この会話に名前を付けて保存します\n"
+            "/chats  保存した会話を一覧表示します\n"
+            "/quit  終了します（Ctrl-D も可）",
         ),
         "resume_alone": (
-            "--resume: the saved chat has its own name and instructions",
-            "--resume: 保存された会話の名前と指示がそのまま使われます",
+            "--resume cannot be combined with --name or --instructions",
+            "--resume は --name や --instructions と同時に指定できません",
         ),
         "unknown": (
-            "no such command: {name} (/help lists them)",
-            "そのコマンドはありません: {name}（/help で一覧）",
+            "unknown command {name}; /help lists the commands",
+            "{name} は不明なコマンドです。/help で一覧を表示します",
         ),
-        "undone": ("taken back: {said}", "取り消しました: {said}"),
-        "nothing_to_undo": ("there is nothing to take back", "取り消すものがありません"),
-        "save_what": ("/save needs a name", "/save には名前が必要です"),
+        "undone": ("undone: {said}", "取り消しました: {said}"),
+        "nothing_to_undo": ("nothing to undo", "取り消すやりとりがありません"),
+        "save_what": ("/save needs a name", "/save には名前を指定してください"),
         "saved": (
             "saved: {name} (kodo chat --resume {name})",
             "保存しました: {name}（kodo chat --resume {name}）",
         ),
-        "no_chats": ("no chat is saved", "保存された会話はありません"),
-        "empty": ("nothing has been said", "まだ何も話していません"),
-        "stopped": ("stopped; this turn is not kept", "中断しました。このやりとりは残りません"),
-        "cost": ("${usd:.6f} so far", "ここまで ${usd:.6f}"),
+        "no_chats": ("no saved chats", "保存された会話はありません"),
+        "empty": ("the conversation is empty", "まだやりとりはありません"),
+        "stopped": ("stopped; this turn was discarded", "中断しました。このやりとりは保存されません"),
+        "cost": ("${usd:.6f} so far", "累計 ${usd:.6f}"),
     }
 )
 

@@ -13,11 +13,11 @@ from kodo.jobs.generate.job import with_files
 MESSAGES = Catalogue(
     {
         "no_prompt": (
-            "PROMPT: nothing was asked and nothing was piped in",
-            "PROMPT: 質問も標準入力もありません",
+            "no prompt: give PROMPT or pipe text to stdin",
+            "プロンプトがありません。PROMPT を指定するか、標準入力から渡してください",
         ),
-        "cannot_read": ("{path}: cannot be read: {error}", "{path}: 読み込めません: {error}"),
-        "not_text": ("{path}: is not UTF-8 text", "{path}: UTF-8 のテキストではありません"),
+        "cannot_read": ("cannot read {path}: {error}", "{path} を読み込めません: {error}"),
+        "not_text": ("{path} is not UTF-8 text", "{path} は UTF-8 のテキストではありません"),
     }
 )
 

@@ -20,13 +20,13 @@ _MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
 
 @app.command()
 def doctor(
-    format: Annotated[Literal["text", "json"], typer.Option(help="How to print it.")] = "text",
+    format: Annotated[Literal["text", "json"], typer.Option(help="Output format.")] = "text",
     base_url: BaseUrlOption = None,
     profile: ProfileOption = None,
     model: ModelOption = None,
     lang: LangOption = None,
 ) -> ExitCode:
-    """Say what is configured, reachable and sandboxed. Starts nothing and sends no prompt.
+    """Check the configuration, the server and the sandbox. Starts nothing and sends no prompt.
 
     The exit code is that of the first check that failed; warnings do not count.
     """

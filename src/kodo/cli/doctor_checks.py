@@ -25,31 +25,34 @@ State = Literal["ok", "warning", "failed"]
 
 MESSAGES = Catalogue(
     {
-        "home_new": ("{path} (will be made when it is needed)", "{path}（必要になったときに作成されます）"),
-        "home_closed": ("{path} cannot be written to", "{path} に書き込めません"),
+        "home_new": ("{path} (created when needed)", "{path}（必要になったときに作成されます）"),
+        "home_closed": ("{path} is not writable", "{path} に書き込めません"),
         "configured": ("{url} (configured), key: {api_key}", "{url}（設定済み）、キー: {api_key}"),
-        "running": ("{url} (a kodo that runs on this machine)", "{url}（このマシンで起動中の kodo）"),
+        "running": ("{url} (kodo running on this machine)", "{url}（このマシンで起動中の kodo）"),
         "would_start": (
-            "none is configured or running; a local kodo is started for the length of a command",
-            "設定済みまたは起動中のものはありません。コマンドの間だけローカルの kodo を起動します",
+            "none configured or running; each command starts a local kodo for itself",
+            "設定済みまたは起動中のサーバーはありません。コマンドの実行中だけローカルの kodo を起動します",
         ),
         "key_set": ("set", "あり"),
         "key_none": ("none", "なし"),
         "answers": (
-            "answers; {count} models, {model} among them",
-            "応答あり。モデル {count} 件、{model} を含む",
+            "responds; {count} models, including {model}",
+            "応答あり（{model} を含むモデル {count} 件）",
         ),
         "no_model": (
-            "answers, but does not list the model {model} (it has: {names})",
-            "応答はありますが、モデル {model} がありません（あるもの: {names}）",
+            "responds, but has no model {model} (available: {names})",
+            "応答はありますが、モデル {model} がありません（利用可能: {names}）",
         ),
-        "not_asked": ("not asked: nothing runs", "未確認: 何も起動していません"),
+        "not_asked": ("skipped: no server is running", "未確認（起動中のサーバーがありません）"),
         "ledger": (
             "{path}: {calls:,} calls, limits: {limits}",
             "{path}: 呼び出し {calls:,} 件、上限: {limits}",
         ),
         "no_limits": ("none", "なし"),
-        "no_git": ("git is missing: kodo review needs it", "git がありません。kodo review に必要です"),
+        "no_git": (
+            "git not found; kodo review needs it",
+            "git が見つかりません。kodo review には git が必要です",
+        ),
     }
 )
 

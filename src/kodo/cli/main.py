@@ -24,16 +24,16 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     # (name, module, help), in the order of a day's work: the server, then talking, then the jobs, then the money
     ("serve", "kodo.cli.serve", "Serve the API on this machine."),
     ("model", "kodo.cli.model", "List, pull and remove local models."),
-    ("keys", "kodo.cli.keys", "Make, list and revoke the server's API keys."),
-    ("store", "kodo.cli.store", "Look at, prune and export what the server has stored."),
-    ("ask", "kodo.cli.ask", "Ask one question and stream the answer; files and stdin are context."),
-    ("chat", "kodo.cli.chat", "Talk with the model over many turns; save, resume, undo."),
-    ("batch", "kodo.cli.batch", "Work through a JSONL file of requests; stop and resume at any moment."),
+    ("keys", "kodo.cli.keys", "Create, list and revoke the server's API keys."),
+    ("store", "kodo.cli.store", "Inspect, prune and export the server's stored data."),
+    ("ask", "kodo.cli.ask", "Ask one question and stream the answer, with files and stdin as context."),
+    ("chat", "kodo.cli.chat", "Chat with the model over several turns; save, resume, undo."),
+    ("batch", "kodo.cli.batch", "Process a JSONL file of requests; can be stopped and resumed."),
     ("review", "kodo.cli.review", "Review code, a diff, a branch or a commit, with evidence."),
-    ("tests", "kodo.cli.tests", "Write tests that were seen to pass, to be stable and to add something."),
-    ("usage", "kodo.cli.usage", "Say what was called and what it cost: by day, model, job or repository."),
-    ("budget", "kodo.cli.budget", "Set and show the limits that every run obeys."),
-    ("doctor", "kodo.cli.doctor", "Say what is configured, reachable and sandboxed."),
+    ("tests", "kodo.cli.tests", "Write tests that pass, are stable and add coverage or kill a mutant."),
+    ("usage", "kodo.cli.usage", "Show calls and costs by day, model, job or repository."),
+    ("budget", "kodo.cli.budget", "Set and show spending limits."),
+    ("doctor", "kodo.cli.doctor", "Check the configuration, the server and the sandbox."),
 )
 
 root = typer.Typer(

@@ -212,10 +212,10 @@ def _wanted(output: Output, **values: Any) -> ReviewOptions:
 def _categories(names: list[str]) -> frozenset[Category]:
     from kodo.jobs.report.model import Category
 
-    try:
-        return frozenset(Category(name) for name in names) or frozenset(Category)
-    except ValueError as error:
-        raise CommandError(f"--class: {error}; there are {', '.join(Category)}") from error
+    unknown = [name for name in names if name not in set(Category)]
+    if unknown:
+        raise CommandError(f"unknown class {unknown[0]!r}; choose from {', '.join(Category)}")
+    return frozenset(Category(name) for name in names) or frozenset(Category)
 
 
 def _known(path: Path, output: Output) -> frozenset[str]:

@@ -10,26 +10,26 @@ from kodo.client.i18n import Catalogue
 MESSAGES = Catalogue(
     {
         "input_server": (
-            "input: {tokens:,} tokens (the server's count)",
-            "入力: {tokens:,} トークン（サーバーによる計測）",
+            "input: {tokens:,} tokens (counted by the server)",
+            "入力: {tokens:,} トークン（サーバーで計算）",
         ),
         "input_guess": (
             "input: about {tokens:,} tokens (at most {bound:,})",
             "入力: 約 {tokens:,} トークン（最大 {bound:,}）",
         ),
         "output_capped": ("output: at most {tokens:,} tokens", "出力: 最大 {tokens:,} トークン"),
-        "output_open": ("output: no cap", "出力: 上限なし"),
+        "output_open": ("output: no limit", "出力: 上限なし"),
         "cost": ("cost: at most ${usd:.6f}", "費用: 最大 ${usd:.6f}"),
         "cost_free": (
-            "cost: $0, a local model (list price: at most ${usd:.6f})",
-            "費用: $0、ローカルモデル（定価なら最大 ${usd:.6f}）",
+            "cost: $0, local model (list price: at most ${usd:.6f})",
+            "費用: $0、ローカルモデル（定価の場合は最大 ${usd:.6f}）",
         ),
         "cost_unknown": (
-            "cost: unknown, there is no price for {model}",
-            "費用: 不明（{model} の価格がありません）",
+            "cost: unknown, no price for {model}",
+            "費用: 不明（{model} の価格が登録されていません）",
         ),
         "input_only": (
-            "these are for the input alone, because the output has no cap",
+            "input only, because the output has no limit",
             "出力に上限がないため、入力のみの金額です",
         ),
         "spent": (

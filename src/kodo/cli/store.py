@@ -16,7 +16,7 @@ from kodo.home import kodo_home
 from kodo.server.config import load
 from kodo.server.http import admin
 
-app = new_app("What the server has stored. Each works beside a running server.")
+app = new_app("Data stored by the server. All commands work while the server is running.")
 
 
 @contextmanager
@@ -28,8 +28,8 @@ def _as_command_error() -> Iterator[None]:
 
 
 @app.command()
-def stats(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """Rows by table, bytes on disk, schema version."""
+def stats(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show rows per table, size on disk and schema version."""
     with _as_command_error():
         found = admin.stats(kodo_home())
     if json:
@@ -44,12 +44,15 @@ def stats(json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
 @app.command()
 def prune(
     days: Annotated[
-        float | None, typer.Option(min=0, help="Delete what is older. Default: the setting retention_days.")
+        float | None,
+        typer.Option(
+            min=0, help="Delete data older than this many days. Default: the setting retention_days."
+        ),
     ] = None,
 ) -> None:
-    """Delete old responses, the context that no newer one needs, and old batches; the space goes back to the disk.
+    """Delete old responses, context that no newer response needs, and old batches, and free the disk space.
 
-    Threads go as the setting thread_days says.
+    Threads are deleted according to the setting thread_days.
     """
     with _as_command_error():
         settings = load()
@@ -61,7 +64,7 @@ def prune(
 
 @app.command()
 def export(
-    project: Annotated[str | None, typer.Option(help="Of one project. Default: of all.")] = None,
+    project: Annotated[str | None, typer.Option(help="Export one project. Default: all.")] = None,
 ) -> None:
     """Write responses, conversations and other objects to stdout, one JSON object a line."""
     with _as_command_error():

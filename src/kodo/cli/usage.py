@@ -25,7 +25,7 @@ MESSAGES = Catalogue(
         "model": ("model", "モデル"),
         "job": ("job", "ジョブ"),
         "repo": ("repository", "リポジトリ"),
-        "calls": ("calls", "呼出し"),
+        "calls": ("calls", "呼び出し"),
         "failed": ("failed", "失敗"),
         "input_tokens": ("input", "入力"),
         "cached_tokens": ("cached", "キャッシュ"),
@@ -34,12 +34,12 @@ MESSAGES = Catalogue(
         "usd": ("USD", "USD"),
         "list_usd": ("list USD", "定価 USD"),
         "total": ("total", "合計"),
-        "nothing": ("no calls in this time", "この期間の呼び出しはありません"),
+        "nothing": ("no calls in this period", "この期間の呼び出しはありません"),
         "bad_since": (
-            "--since: {text!r} is neither a date (2026-11-01) nor a time ago (24h, 7d, 4w)",
-            "--since: {text!r} は日付 (2026-11-01) でも期間 (24h, 7d, 4w) でもありません",
+            "invalid --since {text!r}: give a date (2026-11-01) or a duration (24h, 7d, 4w)",
+            "--since {text!r} は無効です。日付（2026-11-01）または期間（24h、7d、4w）を指定してください",
         ),
-        "png_needs_file": ("--format png needs -o FILE", "--format png には -o FILE が必要です"),
+        "png_needs_file": ("--format png requires -o FILE", "--format png には -o FILE が必要です"),
         "written": ("written: {path}", "書き込みました: {path}"),
     }
 )
@@ -49,19 +49,21 @@ app = new_app()
 
 @app.command()
 def usage(
-    by: Annotated[By, typer.Option(help="What to sum up by.")] = "day",
+    by: Annotated[By, typer.Option(help="Group by.")] = "day",
     since: Annotated[
-        str | None, typer.Option(help="Only calls since a date (2026-11-01) or a time ago (24h, 7d, 4w).")
+        str | None,
+        typer.Option(help="Only calls since a date (2026-11-01) or within a duration (24h, 7d, 4w)."),
     ] = None,
     format: Annotated[
-        Literal["table", "json", "csv", "png"], typer.Option(help="png draws a plot and needs -o.")
+        Literal["table", "json", "csv", "png"],
+        typer.Option(help="Output format; png draws a plot and requires -o."),
     ] = "table",
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")
     ] = None,
     lang: LangOption = None,
 ) -> ExitCode:
-    """Say what was called and what it cost: by day, model, job or repository, as a table, JSON, CSV or a plot."""
+    """Show calls and costs by day, model, job or repository, as a table, JSON, CSV or a plot."""
     output = make_output(MESSAGES, lang)
     if format == "png" and out is None:
         raise CommandError(output.say("png_needs_file"))

@@ -98,7 +98,7 @@ class Cassette:
             responses = self._responses.get(_key(method, _api_path(path), _masked(body)))
             if responses:
                 return responses.popleft()
-        raise ReplayError(f"{self.path}: holds no (further) answer to {method} {path} with this body")
+        raise ReplayError(f"{self.path}: no (further) recorded response to {method} {path} with this body")
 
     def add(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes, response: RecordedResponse

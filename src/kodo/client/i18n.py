@@ -52,26 +52,26 @@ CLIENT = Catalogue(
     {
         "masked": (
             "masked before sending: {kinds}",
-            "送信前に伏せました: {kinds}",
+            "送信前にマスクしました: {kinds}",
         ),
         "starting": (
-            "no server is configured or running: starting kodo for this command",
-            "設定済みまたは起動中のサーバーがないため、このコマンドの間だけ kodo を起動します",
+            "no server is configured or running; starting kodo for this command",
+            "設定済みまたは起動中のサーバーがないため、このコマンドの実行中だけ kodo を起動します",
         ),
         "unknown_price": (
-            "no price is known for model {model}; its cost counts as 0",
-            "モデル {model} の価格が不明なため、費用は 0 として数えます",
+            "no price for model {model}; its cost is counted as 0",
+            "モデル {model} の価格が不明なため、費用を 0 として計上します",
         ),
         "output_cap": (
-            "a budget is in force: the answer is limited to {tokens} tokens",
+            "a budget is set; the answer is limited to {tokens} tokens",
             "予算が設定されているため、回答は {tokens} トークンまでに制限されます",
         ),
         "recovered": (
-            "{count} calls of a process that ended are counted at their worst case (${usd})",
+            "{count} calls of a terminated process are counted at their maximum cost (${usd})",
             "終了したプロセスの {count} 件の呼び出しを最大費用（${usd}）で計上しました",
         ),
         "retry": (
-            "attempt {attempt} failed ({error}); trying again in {delay:.1f} s",
+            "attempt {attempt} failed ({error}); retrying in {delay:.1f} s",
             "{attempt} 回目の試行が失敗しました（{error}）。{delay:.1f} 秒後に再試行します",
         ),
     }

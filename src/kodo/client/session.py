@@ -88,7 +88,7 @@ class SessionBase:
             ValueError: record and replay together, or a language that does not exist.
         """
         if record and replay:
-            raise ValueError("record and replay: one of them, not both")
+            raise ValueError("record and replay are mutually exclusive")
         given: dict[str, object] = {
             "base_url": base_url,
             "api_key": api_key,
@@ -98,7 +98,7 @@ class SessionBase:
         if settings is None:
             settings = load(profile, **given)
         elif profile is not None:
-            raise ValueError("profile: not together with settings, which already have one")
+            raise ValueError("profile and settings are mutually exclusive: settings already have a profile")
         else:
             changed = {name: value for name, value in given.items() if value is not None}
             settings = ClientSettings(**{**settings.model_dump(), **changed})

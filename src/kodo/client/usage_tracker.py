@@ -36,7 +36,7 @@ class UsageTracker:
         if isinstance(usage, Answer):
             model, usage = model or usage.model, usage.usage
         if not model:
-            raise ValueError("model: needed unless an Answer is given")
+            raise ValueError("model is required unless an Answer is given")
         counted = usage if isinstance(usage, Usage) else Usage.from_wire(usage) or Usage()
         with self._lock:
             self._by_model[model] = self._by_model.get(model, Usage()) + counted

@@ -35,7 +35,7 @@ def test_rate_and_time_left_follow_from_this_run_alone() -> None:
 def test_the_bar_tells_rate_cost_and_time_left_in_both_languages() -> None:
     """The issue's three figures, and what is in flight and failed."""
     assert describe(HALF_WAY, Output(MESSAGES, "en")) == "3.0/s  4 in flight  2 failed  $0.2500  0:17 left"
-    assert describe(HALF_WAY, Output(MESSAGES, "ja")) == "3.0 件/秒  送信中 4  失敗 2  $0.2500  残り 0:17"
+    assert describe(HALF_WAY, Output(MESSAGES, "ja")) == "3.0 件/秒  処理中 4  失敗 2  $0.2500  残り 0:17"
 
 
 @pytest.mark.parametrize(

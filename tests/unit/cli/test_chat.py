@@ -72,13 +72,13 @@ def test_nothing_is_read_after_quit(server: FaultServer, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("/undo", "nothing to take back"),
-        ("/dance", "no such command: /dance"),
+        ("/undo", "nothing to undo"),
+        ("/dance", "unknown command /dance"),
         ("/save", "needs a name"),
         ("/save ../x", "chat name"),
         ("/help", "/undo"),
-        ("/history", "nothing has been said"),
-        ("/chats", "no chat is saved"),
+        ("/history", "the conversation is empty"),
+        ("/chats", "no saved chats"),
     ],
 )
 def test_a_command_that_cannot_be_done_says_so_and_the_chat_goes_on(

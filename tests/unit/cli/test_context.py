@@ -34,9 +34,11 @@ def test_nothing_asked_is_an_error(piped: str | None) -> None:
         build_prompt(None, [], piped, OUTPUT)
 
 
-@pytest.mark.parametrize(("name", "said"), [("missing", "cannot be read"), ("binary", "UTF-8")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("missing", "cannot read .*missing"), ("binary", "binary.*UTF-8")]
+)
 def test_a_file_that_is_no_text_is_named(name: str, said: str, tmp_path: Path) -> None:
     """The user is told which of the files it was."""
     (tmp_path / "binary").write_bytes(b"\xff\x00")
-    with pytest.raises(CommandError, match=f"{name}.*{said}"):
+    with pytest.raises(CommandError, match=said):
         build_prompt("x", [tmp_path / name], None, OUTPUT)

@@ -126,7 +126,7 @@ def test_the_plot_is_a_png(home: Path, capsys: pytest.CaptureFixture[str]) -> No
     ("arguments", "said"),
     [
         (["usage", "--format", "png"], "-o FILE"),
-        (["usage", "--since", "soon"], "--since: 'soon'"),
+        (["usage", "--since", "soon"], "invalid --since 'soon'"),
         (["usage", "--by", "mood"], "--by"),
         (["usage", "-o", "/nonexistent/x"], "/nonexistent/x"),
         (["budget", "set", "week", "5"], "scope"),

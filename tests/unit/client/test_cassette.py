@@ -34,7 +34,7 @@ def test_a_recorded_run_replays_without_a_server(tmp_path: Path, quick: RetryPol
     assert live == ["first", "second", "one", " two", " three"]
     with Session(replay=tape, retry=quick) as session:
         assert run(session) == live
-        with pytest.raises(ReplayError, match="no \\(further\\) answer"):
+        with pytest.raises(ReplayError, match="no \\(further\\) recorded response"):
             session.respond("same words")
 
 

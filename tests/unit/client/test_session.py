@@ -288,7 +288,7 @@ async def test_under_a_budget_an_answer_is_capped(kind) -> None:
             await session.respond("hi")
             await session.respond("hi")
     assert server.posts[0].body["max_output_tokens"] == 8192
-    assert notes == ["a budget is in force: the answer is limited to 8192 tokens"]
+    assert notes == ["a budget is set; the answer is limited to 8192 tokens"]
 
 
 async def test_history_on_the_server_is_part_of_the_worst_case(kind) -> None:
@@ -346,7 +346,7 @@ async def test_without_a_budget_an_unknown_price_is_a_note(kind) -> None:
         ) as session:
             await session.respond("hi")
             await session.respond("hi")
-    assert notes == ["モデル nobody-knows の価格が不明なため、費用は 0 として数えます"]
+    assert notes == ["モデル nobody-knows の価格が不明なため、費用を 0 として計上します"]
 
 
 async def test_secrets_do_not_leave(kind) -> None:
