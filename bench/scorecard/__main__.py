@@ -29,8 +29,8 @@ from kodo.client.i18n import Catalogue
 from kodo.home import kodo_home
 
 if TYPE_CHECKING:
-    from bench.scorecard.card import Card, JobName
-    from bench.scorecard.page import Circumstances
+    from bench.scorecard.report import Circumstances
+    from bench.scorecard.runner import JobName, Scorecard
     from kodo.client.session import Session
 
 MESSAGES = Catalogue(
@@ -77,9 +77,9 @@ def scorecard(
 
     A run that was stopped goes on where it was: results are kept in KODO_HOME/scorecard.jsonl.
     """
-    from bench.scorecard import page  # here, because the analysers take half a second to import
-    from bench.scorecard.card import JOBS
+    from bench.scorecard import report  # here, because the analysers take half a second to import
     from bench.scorecard.cases import module_cases, review_cases
+    from bench.scorecard.runner import JOBS
 
     output = options.output(MESSAGES)
     chosen = tuple(name for name in JOBS if name in jobs.split(","))
@@ -97,11 +97,11 @@ def scorecard(
         with options.session("scorecard") as session:
             card = _run(session, options.model or session.settings.model, chosen, size, limit, options)
     if card.reviews:
-        output.result(page.plain(page.review_table(card, "info")) + "\n")
+        output.result(report.plain(report.review_table(card, "info")) + "\n")
     if card.tests:
-        output.result(page.plain(page.tests_table(card)) + "\n")
+        output.result(report.plain(report.tests_table(card)) + "\n")
     if out is not None:
-        write_atomically(out, page.markdown(card, _circumstances(jobs, no_model, size, limit, options)))
+        write_atomically(out, report.markdown(card, _circumstances(jobs, no_model, size, limit, options)))
         output.note("written", path=out)
     return ExitCode.DONE
 
@@ -113,16 +113,16 @@ def _run(
     size: Literal["small", "capable"],
     limit: int | None,
     options: JobOptions,
-) -> Card:
+) -> Scorecard:
     """Run what is not known yet, with a line of progress for each contestant. Raises CommandError."""
-    from bench.scorecard import card
+    from bench.scorecard import runner
     from bench.scorecard.results import Results
     from bench.scorecard.suites import SuiteError
     from kodo.jobs.review import ReviewOptions
     from kodo.jobs.sandbox import SandboxError
     from kodo.jobs.testgen import Options
 
-    setup = card.Setup(
+    setup = runner.Setup(
         session,
         model,
         ReviewOptions(model=options.model or "", size=size),
@@ -137,10 +137,10 @@ def _run(
                 bar.show(done, total, contestant)
 
         try:
-            return card.run(setup, Results(_results_path()), progress)
+            return runner.run(setup, Results(_results_path()), progress)
         except (SandboxError, SuiteError) as error:
             raise CommandError(str(error)) from error
-        except card.ModelLostError as error:
+        except runner.ModelLostError as error:
             raise CommandError(str(error), ExitCode.SERVER) from error
 
 
@@ -151,7 +151,7 @@ def _results_path() -> Path:
 def _circumstances(
     jobs: str, no_model: bool, size: str, limit: int | None, options: JobOptions
 ) -> Circumstances:
-    from bench.scorecard.page import Circumstances
+    from bench.scorecard.report import Circumstances
 
     command = ["python", "-m", "bench.scorecard", "--jobs", jobs]
     command += ["--no-model"] if no_model else ["--size", size]

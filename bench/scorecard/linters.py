@@ -16,9 +16,9 @@ from pathlib import Path
 import msgspec
 
 from bench.scorecard.cases import ReviewCase, SourceFile
-from bench.scorecard.pushes import added_lines, after, on_the_comment, push_again
 from bench.scorecard.results import SCORECARD, code_of
 from bench.scorecard.review_score import Remark, Reviewed
+from bench.scorecard.revisions import added_lines, after, on_the_comment, push_again
 
 RUFF_RULES = "E9,F,B,S,BLE,SIM,PLE,PLW,ASYNC,DTZ,RUF"
 """A strict project's choice; S101 and B101 (assert) are left out, as everybody does for tests."""
@@ -55,7 +55,7 @@ class LinterReviewer:
 
     def __init__(self) -> None:
         self.session = None
-        self.version = code_of(SCORECARD / "linters.py", SCORECARD / "pushes.py")
+        self.version = code_of(SCORECARD / "linters.py", SCORECARD / "revisions.py")
 
     def review(self, case: ReviewCase) -> Reviewed:
         """Lint both pushes of one case; rule and line text stand in for a fingerprint."""

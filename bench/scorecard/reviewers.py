@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from bench.scorecard.cases import ReviewCase, SourceFile
-from bench.scorecard.pushes import after, before, on_the_comment, push_again
 from bench.scorecard.results import JOBS, SCORECARD, code_of, digest
 from bench.scorecard.review_score import Remark, Reviewed
+from bench.scorecard.revisions import after, before, on_the_comment, push_again
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.jobs.review import ReviewOptions, review
 from kodo.jobs.review.source import VersionsSource
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kodo.client.session import Session
 
 
-_OWN = (SCORECARD / "reviewers.py", SCORECARD / "pushes.py")
+_OWN = (SCORECARD / "reviewers.py", SCORECARD / "revisions.py")
 
 
 class Reviewer(Protocol):

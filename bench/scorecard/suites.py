@@ -18,7 +18,7 @@ _PROGRAM = Path(__file__).parent / "inside" / "suites.py"
 MUTANTS = 24
 """Mutants of each module."""
 SECONDS = 60.0
-"""What the suite may take for one version. A mutant has less: see :func:`patience`."""
+"""What the suite may take for one version. A mutant has less: see :func:`mutant_seconds`."""
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -50,7 +50,7 @@ class SuiteError(Exception):
     """The suite could not be run at all; the message is one line."""
 
 
-def patience(good: Run) -> float:
+def mutant_seconds(good: Run) -> float:
     """Seconds a mutant may take before it counts as killed, from the time that the good version took."""
     return min(SECONDS, 2.0 + 5 * good.seconds)
 
@@ -81,7 +81,7 @@ class Judge:
         if not judged.good.passed:
             return Judged(judged.good, judged.bad, len(texts), 0)
         versions = {f"mutant {i}": text for i, text in enumerate(texts)}
-        runs = self._run(case, suite, versions, judged.good.passed, patience(judged.good))
+        runs = self._run(case, suite, versions, judged.good.passed, mutant_seconds(judged.good))
         return Judged(judged.good, judged.bad, len(texts), sum(not run.clean for run in runs.values()))
 
     def _run(

@@ -20,7 +20,7 @@ from kodo.cli.output import Output
 from kodo.cli.registry import new_app
 from kodo.client.i18n import Catalogue
 from kodo.client.prices import BATCH_FACTOR
-from kodo.jobs.batch.job import BatchReport, Limits, run_batch
+from kodo.jobs.batch.job import BatchLimits, BatchReport, run_batch
 from kodo.jobs.batch.lines import BatchInputError, read_requests, survey
 from kodo.jobs.batch.submit import submit_batch
 
@@ -107,7 +107,7 @@ def run(
                 raise CommandError(output.say("pace_and_batch_api"))
             report = asyncio.run(_submit(source, out, options, output))
         else:
-            limits = Limits(concurrency or Limits().concurrency, rpm, tpm)
+            limits = BatchLimits(concurrency or BatchLimits().concurrency, rpm, tpm)
             report = asyncio.run(_run_directly(source, out, limits, options, output))
     except BatchInputError as error:
         raise CommandError(str(error)) from error
@@ -117,7 +117,7 @@ def run(
 
 
 async def _run_directly(
-    source: Path, out: Path, limits: Limits, options: JobOptions, output: Output
+    source: Path, out: Path, limits: BatchLimits, options: JobOptions, output: Output
 ) -> BatchReport:
     stop = asyncio.Event()
     async with options.async_session("batch") as session:

@@ -14,8 +14,8 @@ import tree_sitter_rust
 import tree_sitter_typescript
 from bench.scorecard.cases import ModuleCase, ReviewCase, SourceFile, module_cases, review_cases
 from bench.scorecard.linters import lint
-from bench.scorecard.pushes import added_lines
 from bench.scorecard.review_score import NEAR, hits
+from bench.scorecard.revisions import added_lines
 
 SEEDED = review_cases("seeded")
 CLEAN = review_cases("clean")

@@ -3,7 +3,7 @@
 import pytest
 from bench.scorecard import ghostwriter
 from bench.scorecard.cases import ModuleCase
-from bench.scorecard.makers import GhostwriterMaker, Written, suspects_suite
+from bench.scorecard.contestants import Ghostwriter, WrittenSuite, suspects_suite
 from bench.scorecard.suites import Judge
 from bench.scorecard.testing import measure
 
@@ -32,11 +32,11 @@ class Fake:
     version = "1"
     session = None
 
-    def __init__(self, good: Written, bad: Written, accuses_by_failing: bool = False) -> None:
+    def __init__(self, good: WrittenSuite, bad: WrittenSuite, accuses_by_failing: bool = False) -> None:
         self._answers = {CASE.good: good, CASE.bad: bad}
         self.accuses_by_failing = accuses_by_failing
 
-    def write(self, filename: str, source: str) -> Written:
+    def write(self, filename: str, source: str) -> WrittenSuite:
         assert filename == CASE.filename
         return self._answers[source]
 
@@ -48,7 +48,7 @@ def judge() -> Judge:
 
 def test_a_right_suite_covers_kills_and_catches_the_regression(judge: Judge):
     """And accuses nobody."""
-    got = measure(Fake(Written(RIGHT), Written()), judge, CASE)
+    got = measure(Fake(WrittenSuite(RIGHT), WrittenSuite()), judge, CASE)
     assert (got.kept, got.caught, got.false_alarms, got.revealed) == (2, True, 0, False)
     assert got.covered == 1.0
     assert 0 < got.killed <= got.mutants
@@ -57,26 +57,28 @@ def test_a_right_suite_covers_kills_and_catches_the_regression(judge: Judge):
 def test_a_bug_is_revealed_by_an_accusation_that_only_the_bad_version_breaks(judge: Judge):
     """A second accusation that the good version breaks too is a wrong one."""
     wrong = "def test_x_may_be_a_bug():\n    assert double(3) == 7\n"
-    got = measure(Fake(Written(), Written(suspects=(ACCUSING, wrong))), judge, CASE)
+    got = measure(Fake(WrittenSuite(), WrittenSuite(suspects=(ACCUSING, wrong))), judge, CASE)
     assert (got.revealed, got.accusations, got.wrong_accusations) == (True, 2, 1)
 
 
 def test_an_accusation_of_the_good_version_is_a_false_alarm(judge: Judge):
     """Whatever it says of the bad one."""
-    assert measure(Fake(Written(suspects=(ACCUSING,)), Written()), judge, CASE).false_alarms == 1
+    assert measure(Fake(WrittenSuite(suspects=(ACCUSING,)), WrittenSuite()), judge, CASE).false_alarms == 1
 
 
 def test_a_kept_test_that_holds_the_bug_to_be_right_cements_it_marked_or_not(judge: Judge):
     """Marked as read off the code, it is at least honest."""
-    unmarked = measure(Fake(Written(), Written(CEMENT)), judge, CASE)
-    marked = measure(Fake(Written(), Written(CEMENT, marked=frozenset({"test_three"}))), judge, CASE)
+    unmarked = measure(Fake(WrittenSuite(), WrittenSuite(CEMENT)), judge, CASE)
+    marked = measure(
+        Fake(WrittenSuite(), WrittenSuite(CEMENT, marked=frozenset({"test_three"}))), judge, CASE
+    )
     assert (unmarked.cemented, unmarked.cemented_unmarked) == (1, 1)
     assert (marked.cemented, marked.cemented_unmarked) == (1, 0)
 
 
 def test_tests_that_fail_on_the_good_version_kill_no_mutants(judge: Judge):
     """A suite that is always red would otherwise have a perfect score."""
-    got = measure(Fake(Written(CEMENT), Written()), judge, CASE)
+    got = measure(Fake(WrittenSuite(CEMENT), WrittenSuite()), judge, CASE)
     assert (got.kept, got.killed) == (0, 0)
     assert got.mutants > 0
 
@@ -84,13 +86,13 @@ def test_tests_that_fail_on_the_good_version_kill_no_mutants(judge: Judge):
 def test_a_test_that_fails_on_the_good_version_is_left_out_on_the_mutants(judge: Judge):
     """Beside tests that kill nothing it would kill everything."""
     idle = "\n\ndef test_idle():\n    assert twice.double\n"
-    got = measure(Fake(Written(CEMENT + idle), Written()), judge, CASE)
+    got = measure(Fake(WrittenSuite(CEMENT + idle), WrittenSuite()), judge, CASE)
     assert (got.kept, got.killed) == (1, 0)
 
 
 def test_a_suite_that_cannot_be_collected_is_worth_nothing(judge: Judge):
     """Its module's mutants still count."""
-    got = measure(Fake(Written("import nothing_of_that_name\n"), Written()), judge, CASE)
+    got = measure(Fake(WrittenSuite("import nothing_of_that_name\n"), WrittenSuite()), judge, CASE)
     assert (got.kept, got.covered, got.killed, got.caught) == (0, 0.0, 0, False)
     assert got.mutants > 0
 
@@ -110,7 +112,7 @@ def test_the_ghostwriter_accuses_by_failing_and_its_suite_is_run_once_for_both(j
     assert ghostwriter.available()
     source = "def half(n: int) -> int:\n    return 10 // n\n"
     case = ModuleCase("m", "t", "b", "docstring", "half.py", source, source.replace("10", "11"), "")
-    got = measure(GhostwriterMaker(Sandbox()), judge, case)
+    got = measure(Ghostwriter(Sandbox()), judge, case)
     assert got.error == ""
     assert (got.kept, got.false_alarms, got.cemented) == (0, 1, 0)
 

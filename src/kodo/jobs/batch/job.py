@@ -47,7 +47,7 @@ _ASSUMED_OUTPUT_TOKENS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class BatchLimits:
     """How hard a run may press the server. The limits a minute hold over every 60 seconds; None is no limit."""
 
     concurrency: int = 64
@@ -85,7 +85,7 @@ async def run_batch(
     source: Path,
     out: Path,
     *,
-    limits: Limits | None = None,
+    limits: BatchLimits | None = None,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: asyncio.Event | None = None,
 ) -> BatchReport:
@@ -97,7 +97,7 @@ async def run_batch(
     Raises BatchInputError before anything is sent if a line cannot be used, OutputInUseError if another run writes
     to `out`, and OSError if a file cannot be read or written. Errors of calls are in the report.
     """
-    limits = limits or Limits()
+    limits = limits or BatchLimits()
     model = session.settings.model
     total = (await asyncio.to_thread(survey, source, model)).requests
     with ResultFile(out) as results, ErrorFile(errors_path(out)) as errors:

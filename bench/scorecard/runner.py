@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bench.scorecard import ghostwriter
 from bench.scorecard.cases import ModuleCase, ReviewCase, module_cases, review_cases
+from bench.scorecard.contestants import Ghostwriter, KodoWriter, SuiteWriter
 from bench.scorecard.linters import LinterReviewer
-from bench.scorecard.makers import GhostwriterMaker, KodoMaker, Maker
 from bench.scorecard.results import Results, digest
 from bench.scorecard.review_score import Reviewed
 from bench.scorecard.reviewers import KodoReviewer, Reviewer
@@ -54,7 +54,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Card:
+class Scorecard:
     """Everything that was measured: by contestant, in the order of the cases."""
 
     model: str
@@ -69,7 +69,7 @@ class Card:
     """What the generated tests ran in, in one line; empty where none ran."""
 
 
-def run(setup: Setup, results: Results, progress: Progress) -> Card:
+def run(setup: Setup, results: Results, progress: Progress) -> Scorecard:
     """Run everything that ``results`` does not hold yet.
 
     Raises IsolationRefused (kodo.jobs.sandbox) where generated tests may not run here, SuiteError where a suite
@@ -88,12 +88,12 @@ def run(setup: Setup, results: Results, progress: Progress) -> Card:
         sandbox = Sandbox()
         judge = Judge(sandbox, allow_weak=setup.tests.allow_weak_isolation)
         isolation = sandbox.probe().line()
-        for maker in _makers(setup, sandbox):
-            tests[maker.name] = _test_all(maker, judge, modules, results, progress)
+        for writer in _suite_writers(setup, sandbox):
+            tests[writer.name] = _test_all(writer, judge, modules, results, progress)
         if not ghostwriter.available():
-            left_out.append(f"{GhostwriterMaker.name}: black, which it imports, is not installed")
+            left_out.append(f"{Ghostwriter.name}: black, which it imports, is not installed")
     model = setup.model if setup.session else ""
-    return Card(model, reviews, tests, cases, modules, tuple(left_out), isolation)
+    return Scorecard(model, reviews, tests, cases, modules, tuple(left_out), isolation)
 
 
 def with_model(model: str) -> str:
@@ -108,12 +108,12 @@ def _reviewers(setup: Setup) -> list[Reviewer]:
     return [*asking, KodoReviewer(WITHOUT_MODEL, None, setup.review), LinterReviewer()]
 
 
-def _makers(setup: Setup, sandbox: Sandbox) -> list[Maker]:
-    asking: list[Maker] = (
-        [KodoMaker(with_model(setup.model), setup.session, setup.tests, sandbox)] if setup.session else []
+def _suite_writers(setup: Setup, sandbox: Sandbox) -> list[SuiteWriter]:
+    asking: list[SuiteWriter] = (
+        [KodoWriter(with_model(setup.model), setup.session, setup.tests, sandbox)] if setup.session else []
     )
-    ghost: list[Maker] = [GhostwriterMaker(sandbox)] if ghostwriter.available() else []
-    return [*asking, KodoMaker(WITHOUT_MODEL, None, setup.tests, sandbox), *ghost]
+    ghost: list[SuiteWriter] = [Ghostwriter(sandbox)] if ghostwriter.available() else []
+    return [*asking, KodoWriter(WITHOUT_MODEL, None, setup.tests, sandbox), *ghost]
 
 
 def _review_all(
@@ -131,7 +131,7 @@ def _review_all(
 
 
 def _test_all(
-    maker: Maker,
+    writer: SuiteWriter,
     judge: Judge,
     modules: Sequence[ModuleCase],
     results: Results,
@@ -139,14 +139,14 @@ def _test_all(
 ) -> list[Measured]:
     done = []
     for number, case in enumerate(modules):
-        progress(maker.name, number, len(modules))
-        key = digest("tests", maker.name, maker.version, repr(case))
+        progress(writer.name, number, len(modules))
+        key = digest("tests", writer.name, writer.version, repr(case))
         done.append(
             results.get(
-                key, Measured, partial(_answered, maker.session, partial(measure, maker, judge, case))
+                key, Measured, partial(_answered, writer.session, partial(measure, writer, judge, case))
             )
         )
-    progress(maker.name, len(modules), len(modules))
+    progress(writer.name, len(modules), len(modules))
     return done
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.scorecard.card import WITHOUT_MODEL, Card, with_model
 from bench.scorecard.cases import ReviewCase
 from bench.scorecard.review_score import NEAR, Reviewed, Threshold, hits
 from bench.scorecard.review_score import score as review_score
+from bench.scorecard.runner import WITHOUT_MODEL, Scorecard, with_model
 from bench.scorecard.suites import MUTANTS
 from bench.scorecard.testgen_score import Measured
 from bench.scorecard.testgen_score import score as testgen_score
@@ -54,7 +54,7 @@ class Circumstances:
     """What else a reader must know to run it again, in whole sentences."""
 
 
-def review_table(card: Card, threshold: Threshold) -> Table:
+def review_table(card: Scorecard, threshold: Threshold) -> Table:
     """One row a reviewer, over remarks at or above the threshold."""
     rows = []
     for name, reviewed in card.reviews.items():
@@ -75,7 +75,7 @@ def review_table(card: Card, threshold: Threshold) -> Table:
     return REVIEW_HEAD, rows
 
 
-def tests_table(card: Card) -> Table:
+def tests_table(card: Scorecard) -> Table:
     """One row a writer of tests."""
     rows = []
     for name, tested in card.tests.items():
@@ -108,7 +108,7 @@ def plain(table: Table) -> str:
     )
 
 
-def markdown(card: Card, circumstances: Circumstances) -> str:
+def markdown(card: Scorecard, circumstances: Circumstances) -> str:
     """The whole page."""
     parts = [_introduction(card, circumstances)]
     if card.reviews:
@@ -120,7 +120,7 @@ def markdown(card: Card, circumstances: Circumstances) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _introduction(card: Card, circumstances: Circumstances) -> str:
+def _introduction(card: Scorecard, circumstances: Circumstances) -> str:
     model = f"with the model `{card.model}` and without one" if card.model else "without a model"
     return f"""# Scorecard
 
@@ -136,7 +136,7 @@ wrote the jobs. They are small: a difference of one or two cases is noise. What 
 work and is not the model's merit; only the difference between the two rows of kodo is."""
 
 
-def _review_part(card: Card) -> str:
+def _review_part(card: Scorecard) -> str:
     seeded = sum(bool(case.truth) for case in card.cases)
     linter = sum(case.linter for case in card.cases)
     return f"""## Review
@@ -162,7 +162,7 @@ False alarms on clean changes:
 {_alarms(card)}"""
 
 
-def _model_in_review(card: Card) -> str:
+def _model_in_review(card: Scorecard) -> str:
     """What the model added to the static part, in numbers; empty without a model."""
     if not card.model:
         return ""
@@ -175,7 +175,7 @@ seeded ones, remarks that hit nothing went from {without.strays} to {got.strays}
 """
 
 
-def _found_table(card: Card) -> Table:
+def _found_table(card: Scorecard) -> Table:
     names = list(card.reviews)
     by_case = {name: {item.case: item for item in reviewed} for name, reviewed in card.reviews.items()}
     rows = [
@@ -197,7 +197,7 @@ def _found(case: ReviewCase, reviewed: Reviewed) -> str:
     return "opinion" if all(remark.opinion for remark in found) else found[0].rule
 
 
-def _alarms(card: Card) -> str:
+def _alarms(card: Scorecard) -> str:
     clean = {case.name for case in card.cases if not case.truth}
     lines = []
     for name, reviewed in card.reviews.items():
@@ -210,7 +210,7 @@ def _alarms(card: Card) -> str:
     return "\n".join(lines)
 
 
-def _tests_part(card: Card) -> str:
+def _tests_part(card: Scorecard) -> str:
     return f"""## Tests
 
 {len(card.modules)} modules, each with a good and a bad version; the bug contradicts the documentation, an example in it, or the types.
@@ -236,14 +236,14 @@ By module:
 {_as_markdown(_module_table(card))}"""
 
 
-def _funnel_table(card: Card) -> Table:
+def _funnel_table(card: Scorecard) -> Table:
     funnels = {name: testgen_score(tested).funnel for name, tested in card.tests.items()}
     steps = list(dict.fromkeys(step for funnel in funnels.values() for step in funnel))
     rows = [(name, *(str(funnel[step]) for step in steps)) for name, funnel in funnels.items() if funnel]
     return ("tests", *(step.replace("_", " ") for step in steps)), rows
 
 
-def _module_table(card: Card) -> Table:
+def _module_table(card: Scorecard) -> Table:
     names = list(card.tests)
     by_case = {name: {item.case: item for item in tested} for name, tested in card.tests.items()}
     rows = [

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from bench.scorecard import card
+from bench.scorecard import runner
 from bench.scorecard.__main__ import main as cli
 from bench.scorecard.cases import ReviewCase
 from bench.scorecard.results import Results
@@ -14,21 +14,23 @@ from kodo.cli.exit_codes import ExitCode
 from kodo.jobs.review import ReviewOptions
 from kodo.jobs.testgen import Options
 
-SETUP = card.Setup(None, "", ReviewOptions(), Options(), ("review",), 1)
+SETUP = runner.Setup(None, "", ReviewOptions(), Options(), ("review",), 1)
 
 
 @pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, card.Card, list[tuple[str, int, int]]]:
+def first(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, runner.Scorecard, list[tuple[str, int, int]]]:
     """One real run over a seeded and a clean case: its results file, its card, the progress it told."""
     path = tmp_path_factory.mktemp("card") / "r.jsonl"
     told: list[tuple[str, int, int]] = []
-    return path, card.run(SETUP, Results(path), lambda *step: told.append(step)), told
+    return path, runner.run(SETUP, Results(path), lambda *step: told.append(step)), told
 
 
 def test_without_a_model_the_static_pipeline_and_the_linters_take_part(first):
     """A seeded and a clean case each, nothing said of a model."""
     _, got, _ = first
-    assert list(got.reviews) == [card.WITHOUT_MODEL, "ruff and bandit alone"]
+    assert list(got.reviews) == [runner.WITHOUT_MODEL, "ruff and bandit alone"]
     assert [len(items) for items in got.reviews.values()] == [2, 2]
     assert (got.model, got.tests, got.isolation) == ("", {}, "")
 
@@ -42,13 +44,13 @@ def test_a_second_run_computes_nothing_and_is_the_same(first, monkeypatch: pytes
 
     monkeypatch.setattr("bench.scorecard.reviewers.review", refuse)
     monkeypatch.setattr("bench.scorecard.linters.lint", refuse)
-    assert card.run(SETUP, Results(path), lambda *_: None) == got
+    assert runner.run(SETUP, Results(path), lambda *_: None) == got
 
 
 def test_progress_tells_the_contestant_and_ends_at_the_total(first):
     """From 0 to the number of cases, for each."""
     _, _, told = first
-    assert told[0] == (card.WITHOUT_MODEL, 0, 2)
+    assert told[0] == (runner.WITHOUT_MODEL, 0, 2)
     assert told[-1] == ("ruff and bandit alone", 2, 2)
 
 
@@ -111,8 +113,8 @@ def test_a_case_in_which_the_models_server_failed_is_no_result(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Both jobs go on without a model that is lost; a score must stop and leave the case to the next run."""
-    monkeypatch.setattr(card, "_reviewers", lambda setup: [Losing()])
+    monkeypatch.setattr(runner, "_reviewers", lambda setup: [Losing()])
     path = tmp_path / "r.jsonl"
-    with pytest.raises(card.ModelLostError):
-        card.run(SETUP, Results(path), lambda *_: None)
+    with pytest.raises(runner.ModelLostError):
+        runner.run(SETUP, Results(path), lambda *_: None)
     assert not path.exists()

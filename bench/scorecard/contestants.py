@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 _YARDSTICK = tuple(
-    SCORECARD / name for name in ("makers.py", "testing.py", "suites.py", "mutants.py", "inside/suites.py")
+    SCORECARD / name
+    for name in ("contestants.py", "testing.py", "suites.py", "mutants.py", "inside/suites.py")
 )
 
 
-class Written(msgspec.Struct, frozen=True):
+class WrittenSuite(msgspec.Struct, frozen=True):
     """What a writer made of one version of one module."""
 
     suite: str = ""
@@ -40,7 +41,7 @@ class Written(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-class Maker(Protocol):
+class SuiteWriter(Protocol):
     """One contestant."""
 
     @property
@@ -58,11 +59,11 @@ class Maker(Protocol):
     def version(self) -> str:
         """Differs where its options or its code, or the yardstick's, differ."""
 
-    def write(self, filename: str, source: str) -> Written:
+    def write(self, filename: str, source: str) -> WrittenSuite:
         """Tests for one module."""
 
 
-class KodoMaker:
+class KodoWriter:
     """kodo's own test generation; without a session, the same pipeline without the model."""
 
     accuses_by_failing = False
@@ -75,7 +76,7 @@ class KodoMaker:
         where = (session.settings.base_url or "local") if session else ""
         self.version = digest(repr(options), where, code_of(JOBS / "testgen", *_YARDSTICK))
 
-    def write(self, filename: str, source: str) -> Written:
+    def write(self, filename: str, source: str) -> WrittenSuite:
         """Generate tests for the module in a folder of its own."""
         with tempfile.TemporaryDirectory(prefix="kodo-scorecard-") as folder:
             Path(folder).chmod(0o755)  # the sandbox reads it as nobody
@@ -84,8 +85,8 @@ class KodoMaker:
             try:
                 report = testgen(path, self._options, self.session, self._sandbox)
             except TestgenError as error:
-                return Written(error=str(error))
-        return Written(
+                return WrittenSuite(error=str(error))
+        return WrittenSuite(
             report.text,
             tuple(suspect.source for suspect in report.suspects),
             frozenset(test.name for test in report.kept if test.characterisation),
@@ -93,7 +94,7 @@ class KodoMaker:
         )
 
 
-class GhostwriterMaker:
+class Ghostwriter:
     """Hypothesis's ghostwriter, `hypothesis write MODULE`."""
 
     name = "Hypothesis ghostwriter"
@@ -104,12 +105,12 @@ class GhostwriterMaker:
         self.session = None
         self.version = code_of(SCORECARD / "ghostwriter.py", *_YARDSTICK)
 
-    def write(self, filename: str, source: str) -> Written:
+    def write(self, filename: str, source: str) -> WrittenSuite:
         """The ghostwriter's file; an error where it has nothing to say."""
         try:
-            return Written(ghostwriter.write(self._sandbox, filename, source))
+            return WrittenSuite(ghostwriter.write(self._sandbox, filename, source))
         except ghostwriter.GhostwriterError as error:
-            return Written(error=str(error))
+            return WrittenSuite(error=str(error))
 
 
 def suspects_suite(filename: str, source: str, suspects: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """The second push moves every line and adds nothing to review."""
 
 from bench.scorecard.cases import SourceFile
-from bench.scorecard.pushes import added_lines, on_the_comment, push_again
+from bench.scorecard.revisions import added_lines, on_the_comment, push_again
 
 CHANGED = SourceFile("a.go", "package a\n", "package a\n\nvar x = 1\n")
 CONTEXT = SourceFile("b.py", "y = 1\n", "y = 1\n")
