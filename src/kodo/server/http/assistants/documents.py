@@ -1,4 +1,4 @@
-"""Assistants, threads, messages, runs and steps as documents of the store. Whose they are is the caller's owner."""
+"""Assistants, threads, messages, runs and steps as documents of the store, each with the caller's project as owner."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ThreadStore(DocumentStore, ItemStore, Protocol):
 
 
 class StoredRun(Struct, frozen=True, kw_only=True):
-    """What is stored of a run.
+    """The document of a run.
 
     While it lasts nobody else adds to its thread, so whatever stands there behind ``last_item_at_start`` is its own; of that,
     what is not among ``items`` and ``steps`` is left from a turn that a crash cut short, and is taken away again.
@@ -52,7 +52,7 @@ class StoredRun(Struct, frozen=True, kw_only=True):
 
 
 def new_document(kind: str, owner: str, value: Any, *, parent: str | None = None, at: float) -> DocumentRow:
-    """A new document."""
+    """Build the document of a wire value."""
     return DocumentRow(
         kind=kind, id=value.id, owner=owner, parent=parent, created_at=at, body=msgspec.json.encode(value)
     )
@@ -64,7 +64,7 @@ async def get_document(
     """A document, inside ``parent`` where one is named.
 
     Raises:
-        NotFound: it is not there, not this owner's, or somewhere else.
+        NotFound: it does not exist, or belongs to another owner or parent.
     """
     row = await store.get_document(kind, owner, document_id)
     if row is None or (parent is not None and row.parent != parent):
@@ -76,11 +76,11 @@ async def get_document(
 
 
 async def update_document(store: ThreadStore, row: DocumentRow, value: T) -> T:
-    """Another body for a document.
+    """Replace the body of a document.
 
     Raises:
-        NotFound: it is gone.
-        Conflict: somebody else changed it meanwhile.
+        NotFound: it was deleted.
+        Conflict: it was changed concurrently.
     """
     body = msgspec.json.encode(value)
     await store.update_document(msgspec.structs.replace(row, body=body, version=row.version + 1))
@@ -141,7 +141,7 @@ def index_after(items: Sequence[ContextItem], item_id: str | None) -> int:
 
 
 async def delete_leftovers(store: ThreadStore, owner: str, stored: StoredRun) -> None:
-    """Take away what a turn that was cut short has left in its thread."""
+    """Delete what an interrupted turn has left in its thread."""
     run = stored.run
     items = await store.all_items(owner, run.thread_id)
     for context in items[index_after(items, stored.last_item_at_start) :]:

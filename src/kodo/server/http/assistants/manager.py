@@ -1,4 +1,4 @@
-"""The runs of all projects: begun, looked at, cancelled; the unfinished ones worked on, after a restart too."""
+"""The registry of runs: creates, retrieves and cancels them, and drives the unfinished ones, after a restart too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunManager:
-    """What the endpoints do with runs, and the threads that these keep busy."""
+    """Runs of all projects, and the threads on which they are active."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
@@ -39,7 +39,7 @@ class RunManager:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
-        """Take up what a stop or a crash left unfinished: a turn that was cut short is made again."""
+        """Resume the unfinished runs; an interrupted turn is repeated."""
         store = self._context.store
         for row in await store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished):
             stored = msgspec.json.decode(row.body, type=StoredRun)
@@ -47,7 +47,7 @@ class RunManager:
             self._start_worker(RunWorker(self._context, await self._requeue(row, stored)))
 
     async def close(self) -> None:
-        """Stop all work where it is; the next start goes on from there."""
+        """Stop all workers; the next start resumes their runs."""
         tasks = list(self._tasks.values())
         for task in tasks:
             task.cancel()
@@ -57,10 +57,10 @@ class RunManager:
 
     @asynccontextmanager
     async def idle_thread(self, owner: str, thread_id: str) -> AsyncIterator[None]:
-        """A thread on which no run is active, and none begins meanwhile.
+        """Hold a thread on which no run is active; no run can begin inside the block.
 
         Raises:
-            NotFound: it is not there, or not this owner's.
+            NotFound: it does not exist, or belongs to another owner.
             InvalidRequest: a run is active on it.
         """
         async with self._lock(owner, thread_id):
@@ -76,7 +76,7 @@ class RunManager:
             yield
 
     async def create_thread(self, owner: str, body: wire.CreateThread) -> wire.Thread:
-        """A thread, and the messages that it begins with."""
+        """Create a thread with its initial messages."""
         now = self._context.clock.now()
         thread = wire.Thread(
             id=self._context.ids.new("thread"), created_at=int(now), metadata=dict(body.metadata or {})
@@ -179,11 +179,11 @@ class RunManager:
         return worker.run if worker is not None else msgspec.json.decode(row.body, type=StoredRun).run
 
     async def get_accepting_outputs(self, owner: str, thread_id: str, run_id: str) -> RunWorker:
-        """A run that may wait for outputs.
+        """Return the worker of a run that may accept tool outputs.
 
         Raises:
-            NotFound: it is not there.
-            InvalidRequest: it is over.
+            NotFound: it does not exist.
+            InvalidRequest: it has ended.
         """
         return await self._get_worker(owner, thread_id, run_id, not_accepting_outputs)
 
@@ -191,8 +191,8 @@ class RunManager:
         """Cancel a run; the answer says ``cancelling``.
 
         Raises:
-            NotFound: it is not there.
-            InvalidRequest: it is over.
+            NotFound: it does not exist.
+            InvalidRequest: it has ended.
         """
         return await (await self._get_worker(owner, thread_id, run_id, not_cancellable)).cancel()
 

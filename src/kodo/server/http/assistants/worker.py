@@ -1,7 +1,7 @@
 """The life of one run: turn after turn, each a response of the lifecycle, until it ends or waits for the client.
 
-Its document says where it stands. What it tells is kept in memory, so that any number of readers can follow; the
-status of a run, its whole messages and its finished steps are on disk before they are told.
+Its document holds its state. Its events are kept in memory, so that any number of readers can follow; the status of a
+run, its completed messages and its finished steps are on disk before their events are published.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class RunContext:
 
 
 class RunWorker:
-    """A run that is not over. ``charge`` is told the tokens of each turn."""
+    """Drives one unfinished run. ``charge`` is called with the tokens of each turn."""
 
     def __init__(
         self,
@@ -114,26 +114,26 @@ class RunWorker:
 
     @property
     def owner(self) -> str:
-        """Whose it is."""
+        """The owner of the run."""
         return self._document.owner
 
     @property
     def run(self) -> wire.ThreadRun:
-        """The run as it stands."""
+        """The current state of the run."""
         return self._stored.run
 
     @property
     def position(self) -> int:
-        """How much it has told so far."""
+        """The number of events published so far."""
         return len(self._broadcast)
 
     # --- for its clients ---
 
     async def follow(self, position: int) -> AsyncIterator[Sequence[RunEvent]]:
-        """What it tells from a position on, until it is over or waits for the client.
+        """Yield the events from a position on, until the run ends or waits for the client.
 
         Raises:
-            EngineFailed: the server stops, or the thread is gone.
+            EngineFailed: the server stops, or the thread was deleted.
         """
         async for batch in self._broadcast.follow(position):
             yield batch
@@ -142,11 +142,11 @@ class RunWorker:
         raise EngineFailed("The run stopped before it was over.")
 
     async def submit(self, outputs: Sequence[wire.ToolOutput]) -> wire.ThreadRun:
-        """Take the outputs of all calls that it waits for, and go on.
+        """Accept the outputs of all pending calls, and continue.
 
         Raises:
-            InvalidRequest: it waits for none, or for others.
-            StoreFailed: they are not taken; they can be submitted again.
+            InvalidRequest: the run is not waiting for these outputs.
+            StoreFailed: the outputs were not accepted; they can be submitted again.
         """
         async with self._write_lock:
             stored = self._stored
@@ -188,10 +188,10 @@ class RunWorker:
         return self.run
 
     async def cancel(self) -> wire.ThreadRun:
-        """End it as cancelled; the answer is the run as it is being cancelled.
+        """Cancel the run; return it with the status ``cancelling``.
 
         Raises:
-            InvalidRequest: it is over, or about to be.
+            InvalidRequest: it has ended or is ending.
         """
         async with self._write_lock:
             if self._requested_end or not RUN_STATUS.allows(self.run.status, "cancelling"):
@@ -206,7 +206,7 @@ class RunWorker:
         return run
 
     async def set_metadata(self, body: wire.NewMetadata) -> wire.ThreadRun:
-        """New metadata."""
+        """Store new metadata."""
         async with self._write_lock:
             await self._update_stored(documents.replace_metadata(self.run, body))
         return self.run
@@ -214,7 +214,7 @@ class RunWorker:
     # --- its work ---
 
     async def execute(self) -> None:
-        """Work until the end, which is stored then; or until it is cancelled, to be taken up at the next start."""
+        """Drive the run to its end. If this task is cancelled, the next start resumes the run."""
         expiring = asyncio.create_task(self._expire_at_deadline())
         try:
             end: RunEnd | None = None
@@ -500,10 +500,10 @@ def _with_outputs(step: wire.RunStep, outputs: dict[str, str]) -> wire.RunStep:
 
 
 def not_accepting_outputs(run: wire.ThreadRun) -> InvalidRequest:
-    """A run that takes no outputs now."""
+    """Build the error for a run that does not accept tool outputs."""
     return InvalidRequest(f"Runs in status '{run.status}' do not accept tool outputs.", param="run_id")
 
 
 def not_cancellable(run: wire.ThreadRun) -> InvalidRequest:
-    """A run that cannot be cancelled any more."""
+    """Build the error for a run that can no longer be cancelled."""
     return InvalidRequest(f"Cannot cancel run with status '{run.status}'.", param="run_id")

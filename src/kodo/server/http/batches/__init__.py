@@ -1,1 +1,1 @@
-"""Batches: files of requests, run in the background over the one lifecycle; they survive a crash."""
+"""The Batch API: files of requests, run in the background over the one lifecycle; they survive a crash."""

@@ -1,4 +1,4 @@
-"""One request of a batch: the same function that the endpoint has behind its HTTP, tried again while the engine is away."""
+"""Runs one request of a batch with the function behind its endpoint, and retries while the engine is unavailable."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from kodo.server.wire.decode import BadBody, json_object
 logger = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Service, CallContext, Mapping[str, object]], Awaitable[Any]]
-"""What stands behind an endpoint: a body to its whole answer."""
+"""The function behind an endpoint: takes a body and returns the complete answer."""
 
 MAX_ATTEMPTS: Final = 3
-"""How often a request is given to an engine that breaks off, before that is its result."""
+"""Attempts of a request whose engine fails, before the failure becomes its result."""
 _UNSUPPORTED_FIELDS = ("stream", "background")
 
 
 async def run_request(service: Service, owner: str, handler: Handler, raw: bytes) -> tuple[int, bytes]:
-    """Status and body, as the endpoint would answer; background work, so that it stands back for everybody else.
+    """Run a request at background priority; return the status and body that its endpoint would answer.
 
-    While the engine is away it waits: that is no result.
+    While the engine is overloaded it waits and tries again.
 
     Raises:
-        StoreFailed: nothing can be kept now.
+        StoreFailed: the store cannot be written.
     """
     call = CallContext(owner=owner, priority=Priority.BACKGROUND)
     failures = 0

@@ -1,4 +1,4 @@
-"""The endpoints that a batch may name, and the functions behind them."""
+"""The table of endpoints that a batch may name, each with the function behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch's input, line by line: checked once as a whole, then read as it is worked through. Blocking, in small memory."""
+"""The input file of a batch: validated once as a whole, then read line by line as it is run. Blocking; constant memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kodo.server.wire.decode import BadBody, bad_body
 MAX_REQUESTS = 50_000
 MAX_BYTES = 200 * 2**20
 MAX_ERRORS = 100
-"""So many are told; a file that is wrong throughout is wrong in the same way."""
+"""Errors that are reported; a file with more is usually wrong in one systematic way."""
 _line_decoder = msgspec.json.Decoder(RequestLine)
 
 
@@ -30,13 +30,13 @@ _model_decoder = msgspec.json.Decoder(_ModelField)
 
 
 def custom_id_digest(custom_id: str) -> bytes:
-    """A custom_id in 16 bytes, so that 50,000 of them are small whatever their length."""
+    """Return a 16-byte digest of a custom_id, so that 50,000 of them stay small whatever their length."""
     return blake2b(custom_id.encode(), digest_size=16).digest()
 
 
 @dataclass
 class ValidationReport:
-    """What a pass over the whole input found."""
+    """The result of validating an input file: its number of requests, its model and its errors."""
 
     total: int = 0
     model: str | None = None
@@ -44,7 +44,11 @@ class ValidationReport:
 
 
 def validate(path: Path, *, endpoint: str, models: Collection[str], max_line_bytes: int) -> ValidationReport:
-    """Check every line before any is run. ``max_line_bytes``: bytes of a line. OSError: the file cannot be read."""
+    """Check every line before any is run.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
     report = ValidationReport()
     digests: set[bytes] = set()
     for number, raw in _numbered_lines(path, max_line_bytes):
@@ -70,7 +74,7 @@ def validate(path: Path, *, endpoint: str, models: Collection[str], max_line_byt
 def _check(
     raw: bytes, number: int, endpoint: str, max_line_bytes: int, digests: set[bytes], report: ValidationReport
 ) -> BatchError | None:
-    """What is wrong with a line; a good one is added to ``digests`` and ``report``."""
+    """Return the error of a line, or None; a valid line is added to ``digests`` and ``report``."""
     if len(raw) > max_line_bytes:
         return _error("line_too_long", f"The line is longer than {max_line_bytes} bytes.", number)
     try:
@@ -111,7 +115,7 @@ def _error(code: str, message: str, line: int | None = None, param: str | None =
 
 
 def _numbered_lines(path: Path, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """Lines with their numbers; of one that is too long only the beginning, so that no line fills the memory."""
+    """Yield the numbered lines; a line that is too long is truncated, so that no line fills the memory."""
     with path.open("rb") as file:
         number = 0
         while raw := file.readline(max_line_bytes + 1):
@@ -123,7 +127,7 @@ def _numbered_lines(path: Path, max_line_bytes: int) -> Iterator[tuple[int, byte
 
 
 class RequestReader:
-    """The requests of a checked input, one after the other."""
+    """Reads the requests of a validated input file in order."""
 
     def __init__(self, path: Path) -> None:
         self._file: IO[bytes] = path.open("rb")
@@ -137,7 +141,7 @@ class RequestReader:
         self._file.close()
 
     def next(self, done: Collection[bytes]) -> RequestLine | None:
-        """The next one whose :func:`custom_id_digest` is not in ``done``; None at the end."""
+        """Return the next request whose :func:`custom_id_digest` is not in ``done``; None at the end of the file."""
         for raw in self._file:
             if raw.strip():
                 line = _line_decoder.decode(raw)

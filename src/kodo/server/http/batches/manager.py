@@ -1,4 +1,4 @@
-"""The batches of all projects: taken in, looked at, cancelled; the unfinished ones worked on, after a restart too."""
+"""The registry of batches: creates, retrieves, lists and cancels them, and runs the unfinished ones, after a restart too."""
 
 from __future__ import annotations
 
@@ -28,11 +28,16 @@ from kodo.server.wire.batches import Batch, BatchStatus, CreateBatch
 
 COMPLETION_WINDOW_SECONDS = 24 * 3600
 PREFETCH = 2
-"""Requests in hand for each the engine works on: while one's result goes to disk the next is ready."""
+"""Requests in progress per parallel slot of the engine: while a result is written, the next request is ready."""
 
 
 class BatchManager:
-    """What the endpoints do with batches. ``handlers``: what stands behind each path that a batch may name."""
+    """Batches of all projects.
+
+    Args:
+        handlers: the function behind each endpoint that a batch may name.
+        max_line_bytes: the longest line of an input file.
+    """
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class BatchManager:
         metrics.watch_unfinished(self._unfinished)
 
     async def open(self) -> None:
-        """Go on with what a stop or a crash left unfinished, and clear away inputs of batches that never began."""
+        """Resume the unfinished batches, and delete inputs of batches that were never stored."""
         rows = await self._store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
         known = {row.id for row in rows}
         for blob_id in await asyncio.to_thread(self._files.blobs.ids, KIND):
@@ -78,17 +83,17 @@ class BatchManager:
             self._start(row)
 
     async def close(self) -> None:
-        """Stop all work where it is; the next start goes on from there."""
+        """Stop all workers; the next start resumes their batches."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def create(self, owner: str, body: CreateBatch) -> Batch:
-        """Take a batch in.
+        """Create a batch and start it.
 
         Raises:
             NotFound: there is no such file.
-            InvalidRequest: the endpoint is none that batches have here, or the file is not for batches, or too large.
+            InvalidRequest: the endpoint is not available to batches, or the file has another purpose or is too large.
         """
         if body.endpoint not in self._handlers:
             known = ", ".join(self._handlers)
@@ -141,24 +146,28 @@ class BatchManager:
         return batch
 
     async def get(self, owner: str, batch_id: str) -> Batch:
-        """A batch as it stands.
+        """Return the current state of a batch.
 
         Raises:
-            NotFound: it is not there, or not this owner's.
+            NotFound: it does not exist, or belongs to another owner.
         """
         return self._current(await self._get_document(owner, batch_id))
 
     async def list(self, owner: str, page: Page) -> tuple[Sequence[Batch], bool]:
-        """A page of an owner's batches, and whether there are more. NotFound: the cursor names nothing."""
+        """Return a page of an owner's batches, and whether more follow.
+
+        Raises:
+            NotFound: the cursor does not exist.
+        """
         rows, more = await self._store.list_documents(KIND, owner, page)
         return [self._current(row) for row in rows], more
 
     async def cancel(self, owner: str, batch_id: str) -> Batch:
-        """Cancel a batch; what was finished is handed over.
+        """Cancel a batch; the results so far become its files.
 
         Raises:
             NotFound: it is not there.
-            Conflict: it is over, or about to be.
+            Conflict: it has ended or is ending.
         """
         row = await self._get_document(owner, batch_id)
         worker = self._workers.get(batch_id)

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says about batches. See docs/reference/metrics.md."""
+"""The Prometheus metrics of batches. See docs/reference/metrics.md."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ class BatchMetrics:
         )
 
     def watch_unfinished(self, unfinished: Callable[[], Mapping[BatchStatus, int]]) -> None:
-        """Report the batches that are not over, too: how many are in each status."""
+        """Also report the number of unfinished batches in each status."""
         self._registry.register(_UnfinishedCollector(unfinished))
 
     def batch_ended(self, status: BatchStatus) -> None:
-        """A batch ended."""
+        """Count a batch that reached this final status."""
         self._ended.labels(status).inc()
 
     def request_finished(self, status_code: int) -> None:
-        """A request has its result, with this HTTP status."""
+        """Count a request whose result is on disk, by its HTTP status."""
         self._requests.labels("completed" if status_code < 400 else "failed").inc()
 
 
 class _UnfinishedCollector:
-    """Read when asked."""
+    """A gauge whose values are read at each scrape."""
 
     def __init__(self, unfinished: Callable[[], Mapping[BatchStatus, int]]) -> None:
         self._unfinished = unfinished
 
     def collect(self) -> Iterable[Metric]:
-        """Prometheus' interface."""
+        """Implement the collector interface of ``prometheus_client``."""
         batches = GaugeMetricFamily(
             "kodo_batches", "Batches that are not over, by status.", labels=("status",)
         )

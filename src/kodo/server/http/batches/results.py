@@ -1,7 +1,7 @@
-"""A batch's results on disk: two files of lines, appended to, whole after any kind of end.
+"""The result files of a batch: two append-only files of JSON lines that survive a crash.
 
-A result counts once its line is on disk; what a kill left of a last line is cut off when the files are opened again,
-and its request is run again. Results that come together go to disk together, with one sync.
+A result counts once its line is on disk. A torn last line is truncated when the files are opened again, and its request
+is run again. Results that arrive together are written together, with one sync.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Details(Struct):
 
 
 class _Usage(Struct):
-    """Usage in the words of the Responses API, or of the others."""
+    """Usage with the field names of the Responses API or of the other APIs."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -52,7 +52,7 @@ class _Answer(Struct):
 
 
 class _CountedLine(Struct):
-    """What is counted of a line."""
+    """The part of a result line that is counted."""
 
     custom_id: str
     response: _Answer | None = None
@@ -62,12 +62,16 @@ _counted_line = msgspec.json.Decoder(_CountedLine)
 
 
 class ResultFiles:
-    """The two files, opened. Made by blocking code: the files are read through once."""
+    """The open output and error files. The constructor blocks: it reads both files once."""
 
     def __init__(self, output: Path, errors: Path) -> None:
-        """Open, or begin. Raises ``StoreFailed``."""
+        """Open or create the files.
+
+        Raises:
+            StoreFailed: a file cannot be opened or read.
+        """
         self.finished: set[bytes] = set()
-        """Keys of the requests that have a result."""
+        """Digests of the custom_ids that have a result."""
         self.completed = 0
         self.failed = 0
         self._tokens = dict.fromkeys(("input", "cached", "output", "reasoning"), 0)
@@ -87,10 +91,10 @@ class ResultFiles:
             raise _write_error(error.strerror) from error
 
     async def add(self, line: ResultLine) -> None:
-        """Keep a result; on disk when this returns. A request that has one already keeps it.
+        """Write a result; it is on disk when this returns. A request that already has a result keeps the first one.
 
         Raises:
-            StoreFailed: the disk is full, or fails; from then on nothing is taken, and the files must be opened anew.
+            StoreFailed: writing failed. Every later call fails, too, until the files are opened again.
         """
         self._queued.append(line)
         async with self._flush_lock:
@@ -98,13 +102,13 @@ class ResultFiles:
             await asyncio.to_thread(self._write, lines)
 
     def sizes(self) -> tuple[int, int]:
-        """Bytes of output and errors."""
+        """Return the sizes in bytes of the output file and the error file."""
         output, errors = (os.fstat(file.fileno()).st_size for file in self._files)
         return output, errors
 
     @property
     def usage(self) -> ResponseUsage:
-        """Tokens of all answers together."""
+        """The total token usage of all answers."""
         tokens = self._tokens
         return ResponseUsage(
             input_tokens=tokens["input"],
@@ -115,7 +119,7 @@ class ResultFiles:
         )
 
     def close(self) -> None:
-        """Close both; a write that goes on in a thread ends first."""
+        """Close both files, after a write in progress has ended."""
         with self._file_lock:
             for file in self._files:
                 file.close()
@@ -123,7 +127,7 @@ class ResultFiles:
     # --- inside ---
 
     def _write(self, lines: list[ResultLine]) -> None:
-        """Append what is new, then sync. Runs in a thread; one at a time, also when nobody waits for it any more."""
+        """Append the new lines, then sync. Runs in a thread, one call at a time, even if its caller was cancelled."""
         with self._file_lock:
             if self._failure is not None or any(file.closed for file in self._files):
                 raise _write_error(self._failure or "it was closed")
@@ -166,7 +170,7 @@ class ResultFiles:
 
 
 def _open_for_append(path: Path) -> IO[bytes]:
-    """A file to append to, without the half line that a kill left at its end."""
+    """Open a file for appending, and truncate a torn line at its end."""
     path.touch(mode=0o600)
     file = path.open("r+b")
     end = size = os.fstat(file.fileno()).st_size

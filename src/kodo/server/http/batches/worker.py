@@ -1,4 +1,4 @@
-"""The life of one batch, from its first check to its files; whatever moment it is stopped at, it goes on from there.
+"""The life of one batch, from validation to its files; it resumes from wherever it was stopped.
 
 Its input is a second name of the uploaded file's bytes, its results are the bytes of the files it will hand over, and
 its document says which status it is in. That is all there is to remember: a restart reads the results and goes on
@@ -66,7 +66,7 @@ _UNRUN_ERRORS = {
     ),
 }
 _CLOCK_POLL_SECONDS = 1.0
-"""How often the clock is looked at: it may jump."""
+"""Interval of the checks for expiry: the clock may jump."""
 _UNRUN_CHUNK = 500
 """Lines that are written together where nothing is run for them."""
 _RETRY_DELAYS = (1.0, 60.0)
@@ -86,7 +86,7 @@ class StoredBatch(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class BatchContext:
-    """What batches are worked on with."""
+    """The collaborators that all batch workers share."""
 
     service: Service
     store: DocumentStore
@@ -94,16 +94,16 @@ class BatchContext:
     ids: Ids
     files: FileManager
     handler_for: Callable[[str], Handler]
-    """What stands behind an endpoint."""
+    """Returns the function behind an endpoint."""
     model_semaphore: Callable[[str | None], asyncio.Semaphore]
-    """Room for requests to a model, shared by all batches: each has its turn, and the memory is bounded."""
+    """Returns the semaphore of a model, shared by all batches: it is fair, and bounds the memory."""
     metrics: BatchMetrics
     max_line_bytes: int
-    """Bytes of a line."""
+    """The longest line of an input file."""
 
 
 class BatchWorker:
-    """A batch that is not over."""
+    """Runs one unfinished batch."""
 
     def __init__(self, context: BatchContext, row: DocumentRow) -> None:
         self._context = context
@@ -116,12 +116,12 @@ class BatchWorker:
 
     @property
     def owner(self) -> str:
-        """Whose it is."""
+        """The owner of the batch."""
         return self._document.owner
 
     @property
     def batch(self) -> Batch:
-        """The batch as it stands."""
+        """The batch with its current counts and usage."""
         batch, results = self._stored.batch, self._results
         if results is None:
             return batch
@@ -130,17 +130,17 @@ class BatchWorker:
         return msgspec.structs.replace(batch, request_counts=counts, usage=results.usage)
 
     async def cancel(self) -> Batch:
-        """Run nothing more; what was finished is handed over.
+        """Start no more requests; the results so far become the files of the batch.
 
         Raises:
-            Conflict: it is over, or about to be.
+            Conflict: it has ended or is ending.
         """
         if self.batch.status != "cancelling" and not await self._transition("cancelling"):
             raise not_cancellable(self.batch)
         return self.batch
 
     async def execute(self) -> None:
-        """Go on to the end. Cancelled, it stops where it is, for the next start."""
+        """Run the batch to its end. If cancelled, it stops where it is and the next start resumes it."""
         delay, max_delay = _RETRY_DELAYS
         while self.batch.status in BATCH_STATUS.unfinished:
             try:
@@ -194,7 +194,7 @@ class BatchWorker:
     # --- running ---
 
     async def _run_requests(self, results: ResultFiles) -> None:
-        """Until every request has a result, or nobody wants them any more."""
+        """Run until every request has a result, or the batch is cancelled or expires."""
         dispatching = asyncio.create_task(self._dispatch(results))
         waiting = asyncio.create_task(self._wait_until_stopped())
         try:
@@ -208,7 +208,7 @@ class BatchWorker:
             await asyncio.gather(dispatching, waiting, return_exceptions=True)
 
     async def _wait_until_stopped(self) -> None:
-        """Returns when the batch is cancelled, or its window ends."""
+        """Return when the batch is cancelled, or its completion window ends."""
         while self.batch.status == "in_progress" and not self._expired():
             self._status_changed.clear()
             with contextlib.suppress(TimeoutError):
@@ -218,7 +218,7 @@ class BatchWorker:
         return self._context.clock.now() >= self.batch.expires_at
 
     async def _dispatch(self, results: ResultFiles) -> None:
-        """A request for each free place; no further into the input than that."""
+        """Start a request for each free place of the semaphore; read no further ahead."""
         semaphore = self._context.model_semaphore(self.batch.model)
         with RequestReader(self._input) as requests:
             async with asyncio.TaskGroup() as group:
@@ -251,7 +251,7 @@ class BatchWorker:
     # --- ending ---
 
     async def _finalize(self, results: ResultFiles) -> None:
-        """Hand over what there is, and say so."""
+        """Turn the results into files, then set the final status."""
         status = self.batch.status
         if status == "finalizing":
             await self._transition("completed", **await self._publish_files(results))
@@ -262,7 +262,7 @@ class BatchWorker:
         await self._transition(end, **await self._publish_files(results))
 
     async def _write_unrun(self, results: ResultFiles, error: LineError) -> None:
-        """A line for each request that was not run."""
+        """Write an error line for each request that was not run."""
         with RequestReader(self._input) as requests:
             line: RequestLine | None
             while True:
@@ -276,7 +276,7 @@ class BatchWorker:
                     return
 
     async def _publish_files(self, results: ResultFiles) -> dict[str, str | None]:
-        """Make files of the results that there are. Done again after a crash, it changes nothing."""
+        """Register the non-empty result files. Idempotent, so that it can be repeated after a crash."""
         files, stored = self._context.files, self._stored
         names = ("output", "error")
         fields: dict[str, str | None] = {}
@@ -295,7 +295,7 @@ class BatchWorker:
         return fields
 
     async def _transition(self, status: BatchStatus, **changes: Any) -> bool:
-        """To another status, durably; False: that does not follow the one it is in."""
+        """Store the transition to another status; return False if it is not allowed."""
         async with self._status_lock:
             if not BATCH_STATUS.allows(self.batch.status, status):
                 return False
@@ -317,7 +317,7 @@ class BatchWorker:
 
 
 def not_cancellable(batch: Batch) -> Conflict:
-    """The batch cannot be cancelled any more."""
+    """Build the error for a batch that can no longer be cancelled."""
     return Conflict(
         f"Cannot cancel a batch with status '{batch.status}'.", param="batch_id", code="batch_not_cancellable"
     )

@@ -1,4 +1,4 @@
-"""Bytes on disk, by id, and nothing else: no owner, no name, no HTTP.
+"""Stores bytes on disk by id; knows no owner, no filename and no HTTP.
 
 The folder is for this user alone, and a file's name is its id, which this server made; what a client calls a file never
 reaches the file system. A blob is written beside its place and moved there once it is whole and synced.
@@ -18,7 +18,7 @@ from typing import IO
 from kodo.server.lifecycle.errors import StoreFailed
 
 CHUNK_BYTES = 2**20
-"""Bytes that are read or written at once."""
+"""Bytes per read or write."""
 _ID = re.compile(r"[a-z]+[-_][0-9a-f]+")
 
 
@@ -38,7 +38,11 @@ class BlobWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """What waits goes to the file. Raises ``StoreFailed``."""
+        """Write the buffer to the file.
+
+        Raises:
+            StoreFailed: writing failed.
+        """
         chunk, self._buffer = bytes(self._buffer), bytearray()
         try:
             await asyncio.to_thread(self._file.write, chunk)
@@ -53,7 +57,11 @@ class BlobStore:
         self._folder = folder
 
     def prepare(self) -> None:
-        """Make the folder, for this user alone, and clear away what was never finished. Raises ``StoreFailed``."""
+        """Create the folder with mode 0700, and delete unfinished blobs.
+
+        Raises:
+            StoreFailed: the folder cannot be used.
+        """
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._folder.chmod(0o700)
@@ -63,7 +71,11 @@ class BlobStore:
             raise StoreFailed(f"The folder for files cannot be used: {error.strerror}.") from error
 
     def path(self, blob_id: str) -> Path:
-        """Where a blob is. ValueError: that is no id of ours."""
+        """Return the path of a blob.
+
+        Raises:
+            ValueError: ``blob_id`` does not have the form of an id.
+        """
         if not _ID.fullmatch(blob_id):
             raise ValueError("not an id")
         return self._folder / blob_id
@@ -91,7 +103,7 @@ class BlobStore:
             part.unlink(missing_ok=True)
 
     def sync_folder(self) -> None:
-        """Bring the names in the folder to disk."""
+        """Sync the folder, so that new names survive a power failure."""
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -99,7 +111,11 @@ class BlobStore:
             os.close(folder)
 
     def link(self, blob_id: str, other_id: str) -> None:
-        """A second name for a blob's bytes, which stay until both are deleted. OSError: the disk would not."""
+        """Give a blob a second id; its bytes stay until both ids are deleted.
+
+        Raises:
+            OSError: it could neither be linked nor copied.
+        """
         path, target = self.path(blob_id), self.path(other_id)
         target.unlink(missing_ok=True)
         try:
@@ -127,7 +143,7 @@ class BlobStore:
         return chunks()
 
     def delete(self, blob_id: str) -> None:
-        """Gone, if it was there."""
+        """Delete a blob, if it exists."""
         self.path(blob_id).unlink(missing_ok=True)
 
 

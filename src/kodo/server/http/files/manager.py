@@ -1,7 +1,7 @@
 """The files of all projects: bytes in :mod:`~kodo.server.http.files.blobs`, what they are as documents in the store.
 
 A document is written before its bytes come and taken away after they went, each step durable, so that a crash at any
-moment leaves neither bytes that nobody knows nor a file without bytes: the document's status says what was going on, and
+moment leaves neither orphaned bytes nor a record without its bytes: the document's status says what was going on, and
 :meth:`FileManager.open` ends it. Files that expire are gone for their owner at that moment, and from the disk soon after.
 """
 
@@ -36,7 +36,7 @@ SWEEP_SECONDS = 600.0
 
 
 class PendingFile:
-    """A file whose bytes are coming."""
+    """A file whose bytes are being received."""
 
     def __init__(self, writer: BlobWriter) -> None:
         self.writer = writer
@@ -48,7 +48,7 @@ class PendingFile:
 
 
 class FileManager:
-    """What the endpoints, and batches, do with files."""
+    """Files of all projects, for the endpoints and for batches."""
 
     def __init__(self, store: Store, blobs: BlobStore, clock: Clock, ids: Ids) -> None:
         self._store = store
@@ -68,13 +68,13 @@ class FileManager:
         self._sweeper = asyncio.create_task(self._sweep_periodically())
 
     async def close(self) -> None:
-        """Stop clearing away."""
+        """Stop the periodic deletion of expired files."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
 
     async def sweep(self) -> int:
-        """Delete what has expired; how many."""
+        """Delete the expired files; return their number."""
         rows = await self._store.unfinished_documents(KIND, (EXPIRES,))
         expired = [row for row in rows if self._expired(row)]
         for row in expired:
@@ -122,7 +122,7 @@ class FileManager:
         purpose: FilePurpose,
         expires_after: ExpiresAfter | None,
     ) -> None:
-        """Make a file of bytes that are on disk under this id already; if it is one, leave it."""
+        """Register bytes that are already on disk under this id as a file. Idempotent."""
         size = (await asyncio.to_thread(self.blobs.path(file_id).stat)).st_size
         now = self._clock.now()
         file = FileObject(
@@ -141,7 +141,7 @@ class FileManager:
         """A file.
 
         Raises:
-            NotFound: it is not there, or not this owner's.
+            NotFound: it does not exist, or belongs to another owner.
         """
         return _decode(await self._get_row(owner, file_id))
 
@@ -184,7 +184,7 @@ class FileManager:
         await self._remove(await self._get_row(owner, file_id))
 
     def new_id(self) -> str:
-        """A fresh id, in the contract's form."""
+        """Return a new file id (``file-<hex>``)."""
         return self._ids.new("file").replace("_", "-", 1)
 
     # --- inside ---
@@ -218,7 +218,7 @@ class FileManager:
         return expires_at is not None and expires_at <= self._clock.now()
 
     async def _remove(self, row: DocumentRow) -> None:
-        """Away with a file: first it says so, then its bytes go, then it. Two at once are one."""
+        """Delete a file: mark its document, delete the bytes, then the document. Safe to run twice concurrently."""
         with contextlib.suppress(Conflict, NotFound):
             if row.status in (STORED, EXPIRES):
                 deleting = msgspec.structs.replace(row, status=DELETING, version=row.version + 1)
@@ -228,7 +228,7 @@ class FileManager:
 
 
 def not_found(file_id: str) -> NotFound:
-    """There is no such file."""
+    """Build the error for a file that does not exist."""
     return NotFound(f"No such File object: '{file_id}'.", param="file_id", code="file_not_found")
 
 
