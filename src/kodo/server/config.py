@@ -1,7 +1,7 @@
 """The settings of the server: one frozen value, read once.
 
 Order of precedence, highest first: arguments, environment (``KODO_*``, ``__`` between nested names), ``config.toml``
-in the home folder, the defaults below. The toolkit's own settings (endpoints, profiles) are in ``kodo.client.settings``.
+in the home folder, the defaults below. The client half has settings of its own (endpoints, profiles): ``kodo.client.settings``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Frozen(BaseModel):
 
 
 class ModelSettings(_Frozen):
-    """How one model name is answered. ``[models."NAME"]`` in the settings file."""
+    """The model behind one name. ``[models."NAME"]`` in the settings file."""
 
     engine: Literal["llama", "upstream", "scripted"] = "llama"
     target: str = DEFAULT_MODEL
@@ -67,7 +67,7 @@ class LlamaSettings(_Frozen):
 
 
 class LimitSettings(_Frozen):
-    """What the server accepts. ``[limits]``."""
+    """Limits on requests. ``[limits]``."""
 
     body_bytes: int = Field(default=16 * 2**20, ge=1024)
     queue: int = Field(default=256, ge=1)
@@ -88,7 +88,7 @@ class CacheSettings(_Frozen):
 
 
 class Settings(BaseSettings):
-    """Everything the server can be told. Frozen; made by :func:`load`."""
+    """All settings of the server. Frozen; built by :func:`load`."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -112,16 +112,16 @@ class Settings(BaseSettings):
     retention_days: float = Field(default=30, gt=0)
     """Responses, stored chat completions and batches that are over are deleted when they are older."""
     thread_days: float | None = Field(default=None, gt=0)
-    """Threads of the Assistants API are deleted once nothing was added to them for so long; None: never."""
+    """Threads of the Assistants API are deleted this many days after the last addition; None: never."""
     shutdown_seconds: float = Field(default=30, ge=0)
-    """How long requests in flight may go on after SIGTERM."""
+    """How long requests in flight may continue after SIGTERM."""
     heartbeat_seconds: float = Field(default=5, gt=0)
     """Pause after which a waiting stream repeats ``response.in_progress``."""
     run_seconds: float = Field(default=600, gt=0)
     """Life of an Assistants run; one that is not over by then expires."""
     websockets: bool = True
     connection_seconds: float = Field(default=3600, gt=0)
-    """Life of a WebSocket; then the client is told to make a new one."""
+    """Time limit of a WebSocket; the client then has to open a new one."""
     models: dict[str, ModelSettings] = Field(default_factory=lambda: {"codex-mini-latest": ModelSettings()})
     llama: LlamaSettings = LlamaSettings()
     limits: LimitSettings = LimitSettings()

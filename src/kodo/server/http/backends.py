@@ -1,7 +1,7 @@
-"""The store and the engines, opened: nobody else imports those packages, but for the keys and models of the CLI.
+"""Opens the store and loads the models. Apart from ``admin``, no other module imports those packages.
 
-Apart from :mod:`kodo.server.http.app`, because a model takes a second to load and the rest of the server a fifth of one to
-import: who opens first has both in the time of one.
+Separate from :mod:`kodo.server.http.app`: a model takes about a second to load and the rest of the server a fifth of one
+to import, and this way the two happen at the same time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Resources", "WeightsError", "has_keys", "open_resources"]
 
 @dataclass(frozen=True)
 class Resources:
-    """What the server stands on.
+    """The open store and the models.
 
     Awaiting ``models`` raises:
         ServiceError, WeightsError: an engine did not start; the message says why.
@@ -39,10 +39,10 @@ class Resources:
 
 @asynccontextmanager
 async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
-    """The store, open, and the models, being loaded. All are let go of on the way out.
+    """Open the store and start to load the models; close all of them on the way out.
 
     Raises:
-        StoreFailed: the store does not open, or another server has it. No engine is begun then.
+        StoreFailed: the store does not open, or another server has it. No engine is started then.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
@@ -58,7 +58,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
 
 
 async def has_keys(settings: Settings) -> bool:
-    """Whether a key was ever made; no server need run, and one may. Raises ``StoreFailed``."""
+    """Whether the store has any API key, revoked ones included. Raises ``StoreFailed``."""
     store = SqliteStore(settings.home, exclusive=False)
     await store.open()
     try:

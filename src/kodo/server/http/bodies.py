@@ -1,4 +1,4 @@
-"""The pieces every endpoint uses: a bounded body, JSON out, an event stream, a client that goes away."""
+"""What every endpoint uses: a bounded request body, JSON responses, event streams, disconnect handling."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _encode = msgspec.json.Encoder().encode
 
 
 class ClientDisconnect(Exception):
-    """The client hung up before it had its answer."""
+    """The client closed the connection before it had its answer."""
 
 
 async def handle_disconnect(request: Request, error: Exception) -> Response:
-    """Starlette's handler for :class:`ClientDisconnect`: nobody reads this; the status shows in the metrics only."""
+    """Starlette's handler for :class:`ClientDisconnect`. The status is seen in the metrics only."""
     return Response(status_code=499)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body, at most ``limit`` bytes.
+    """Read the body, at most ``limit`` bytes.
 
     Raises:
-        TooLarge: there is more.
-        ClientDisconnect: it never came.
+        TooLarge: the body is larger.
+        ClientDisconnect: the client left before the body was complete.
     """
     declared = request.headers.get("content-length", "")
     too_large = TooLarge(f"The body is larger than {limit} bytes.")
@@ -53,15 +53,15 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """A wire value as an answer."""
+    """Build a JSON response from a wire value."""
     return Response(_encode(value), status, headers=dict(headers or {}), media_type="application/json")
 
 
 async def cancel_on_disconnect(request: Request, work: Awaitable[T]) -> T:
-    """The result of ``work``, unless the client goes away first.
+    """Await ``work``, but cancel it when the client disconnects.
 
     Raises:
-        ClientDisconnect: it did; ``work`` was cancelled.
+        ClientDisconnect: the client left first; ``work`` was cancelled.
     """
     task = asyncio.ensure_future(work)
     gone = asyncio.create_task(_disconnected(request.receive))
@@ -82,7 +82,7 @@ async def _disconnected(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """Server-Sent Events: whatever is ready goes out in one write, and ``finished`` is awaited however it ends."""
+    """Server-Sent Events. Each batch is sent in one write; ``finished`` is awaited however the stream ends."""
 
     def __init__(
         self,

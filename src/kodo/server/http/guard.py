@@ -1,4 +1,4 @@
-"""What stands before every route: request ids, who may reach the server at all, whose key it is.
+"""Middleware in front of every route: request ids, checks of Host and Origin, and authentication.
 
 Plain ASGI, outermost first: :class:`RequestId`, :class:`Guard`, then the routes. A web page in the user's browser
 cannot reach an open loopback server: its ``Origin`` is refused, and a name that points to 127.0.0.1 (DNS rebinding) is
@@ -24,7 +24,7 @@ _MULTIPART = ("/v1/files", "/v1/uploads")
 
 
 class RequestId:
-    """``x-request-id`` on every answer, and one count in the metrics for each."""
+    """Sets ``x-request-id`` on every response and counts the responses in the metrics."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -54,7 +54,7 @@ class RequestId:
 
 
 class Guard:
-    """Refuses what must not come in: foreign Hosts and Origins, bodies that are not JSON, missing keys under ``/v1``."""
+    """Refuses foreign Hosts and Origins, bodies that are not JSON, and requests without a valid key under ``/v1``."""
 
     def __init__(
         self,
@@ -112,7 +112,7 @@ class Guard:
 
 
 def _hostname(host: str) -> str:
-    """The name in a Host header; what is none (``[``) is served by nobody."""
+    """The name in a Host header; empty where the header is malformed, which no list contains."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""``/health`` (the process lives), ``/ready`` (it can answer), ``/metrics``."""
+"""``/health`` (the process is running), ``/ready`` (every engine is ready), ``/metrics``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from kodo.server.http.state import get_state
 
 
 async def health(request: Request) -> Response:
-    """``GET /health``: also how the toolkit knows a kodo when it meets one."""
+    """``GET /health``; the client half recognises a kodo server by it."""
     return json_response({"status": "ok", "server": "kodo", "version": version("kodo")})
 
 
 async def ready(request: Request) -> Response:
-    """``GET /ready``: 503 while an engine is not there."""
+    """``GET /ready``: 503 while an engine is not ready."""
     waiting = [name for name, backend in get_state(request).models.items() if not backend.engine.ready]
     status = {"status": "ready" if not waiting else "waiting", "waiting_for": waiting}
     return json_response(status, 503 if waiting else 200)

@@ -1,4 +1,4 @@
-"""Who is calling. Keys are 256 random bits, stored as SHA-256, compared in constant time.
+"""Authentication. Keys are 256 random bits, stored as SHA-256, compared in constant time.
 
 With no key made, a server on a loopback address takes any key or none; once one exists, every ``/v1`` route and socket
 needs one.
@@ -29,13 +29,13 @@ class Caller:
 
 
 def digest(key: str) -> bytes:
-    """What is stored of a key."""
+    """The hash of a key, as it is stored."""
     return hashlib.sha256(key.encode()).digest()
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Whom a short-lived key stands for, until when (seconds since the epoch), and the session it begins with."""
+    """A short-lived key: its caller, its expiry (seconds since the epoch) and its session settings."""
 
     caller: Caller
     expires_at: float
@@ -43,36 +43,36 @@ class Secret:
 
 
 class Secrets:
-    """Short-lived keys, for clients that must not hold the real one. In memory, as hashes: a restart ends them."""
+    """Short-lived keys, for clients that must not have the real one. Kept in memory as hashes; a restart revokes them."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._held: dict[bytes, Secret] = {}
 
     def add(self, secret: Secret) -> str:
-        """A new key; those that are over are forgotten."""
+        """Add a key and return it; expired ones are removed."""
         self._held = {name: held for name, held in self._held.items() if held.expires_at > self._now()}
         value = f"ek_{secrets.token_urlsafe(32)}"
         self._held[digest(value)] = secret
         return value
 
     def find(self, authorization: str | None) -> Secret | None:
-        """What a key stands for, while it lasts. Found by its hash, so no comparison tells anything of it."""
+        """Find a key that has not expired. It is looked up by its hash, so timing reveals nothing about it."""
         secret = self._held.get(digest((authorization or "").partition(" ")[2].strip()))
         return secret if secret is not None and secret.expires_at > self._now() else None
 
 
 class Keys:
-    """The keys of a store, asked anew each time: another process may have made or revoked one."""
+    """The stored keys. They are read at each request, because another process may create or revoke one."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def caller(self, authorization: str | None) -> Caller:
-        """Who an ``Authorization`` header stands for.
+        """Identify the caller of an ``Authorization`` header.
 
         Raises:
-            Unauthorized: keys exist, and it holds none of them.
+            Unauthorized: keys exist, and the header has none of them.
         """
         keys = await self._store.keys()
         if not keys:

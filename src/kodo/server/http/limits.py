@@ -1,4 +1,4 @@
-"""Per-key limits: requests a minute, tokens a minute, requests at once. Off unless set.
+"""Per-key limits: requests per minute, tokens per minute, concurrent requests. Off unless set.
 
 Buckets that refill steadily (so a minute's worth may come at once, then as fast as it refills). Tokens are charged when
 they are known: a request over the limit is let through once, and the next ones wait until the bucket is above zero.
@@ -25,7 +25,7 @@ class Now(Protocol):
 
 @dataclass
 class Bucket:
-    """``limit`` a minute. ``level``: what is left."""
+    """A token bucket: ``limit`` per minute, ``level`` left, refilled last ``at`` (seconds)."""
 
     limit: int
     level: float
@@ -37,7 +37,7 @@ class Bucket:
         self.at = now
 
     def wait(self, need: float) -> float:
-        """Seconds until ``need`` is there."""
+        """Seconds until ``need`` is available."""
         return max(0.0, (need - self.level) * 60 / self.limit)
 
 
@@ -51,7 +51,7 @@ class _Account:
 
 
 class Ticket:
-    """One request under its key's limits; give it back when the request is over."""
+    """One admitted request. Close it when the request ends."""
 
     def __init__(self, account: _Account) -> None:
         self._account = account
@@ -64,7 +64,7 @@ class Ticket:
 
     @contextmanager
     def starting(self) -> Iterator[None]:
-        """While the work is begun: where that fails, the request is over."""
+        """Close the ticket if the work cannot be started."""
         try:
             yield
         except BaseException:
@@ -72,12 +72,12 @@ class Ticket:
             raise
 
     def charge(self, tokens: int) -> None:
-        """Tokens that the request used."""
+        """Charge the tokens that the request used."""
         if self._account.tokens is not None:
             self._account.tokens.level -= tokens
 
     def close(self) -> None:
-        """The request is over."""
+        """End the request. May be called twice."""
         if self._open:
             self._open = False
             self._account.running -= 1
@@ -92,7 +92,7 @@ class Limits:
         self._accounts: dict[str, _Account] = {}
 
     def admit(self, caller: Caller) -> Ticket:
-        """Let a request in.
+        """Admit a request.
 
         Raises:
             RateLimited: the key is over one of its limits.

@@ -1,4 +1,4 @@
-"""What ``/metrics`` says, in Prometheus' text format. Nothing in it names a key, a user or a prompt."""
+"""The metrics behind ``/metrics``. None of them contains a key, a user or a prompt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 class Metrics:
-    """Counters of this server; the lifecycle's Observer."""
+    """The server's metrics; also the lifecycle's Observer."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -51,15 +51,15 @@ class Metrics:
         )
 
     def watch(self, models: Mapping[str, Backend]) -> None:
-        """Report the queues and engines of these models, too."""
+        """Also report the queues and engines of these models."""
         self.registry.register(_Engines(models))
 
     def request(self, route: str, status: int) -> None:
-        """An HTTP request was answered."""
+        """Count an HTTP request."""
         self._requests.labels(route, str(status)).inc()
 
     def skipped(self, tools: Iterable[str]) -> None:
-        """These types of tool were left out of a request."""
+        """Count the types of tool that were left out of a request."""
         for kind in tools:
             self._skipped.labels(kind).inc()
 
@@ -74,12 +74,12 @@ class Metrics:
             self._tokens.labels(model, kind).inc(count)
 
     def text(self) -> bytes:
-        """The exposition."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class _Engines:
-    """Read when asked: queue depth, running requests, restarts."""
+    """Queue depth, running requests and restarts, read at each scrape."""
 
     def __init__(self, models: Mapping[str, Backend]) -> None:
         self._models = models

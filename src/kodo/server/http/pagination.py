@@ -15,13 +15,13 @@ from kodo.server.wire.decode import BadBody
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
-def page_of(query: Mapping[str, str], *, default: int = 20, largest: int = 100) -> Page:
-    """The window a query asks for.
+def page_of(query: Mapping[str, str], *, default: int = 20, max_limit: int = 100) -> Page:
+    """The page that a query asks for; ``default`` and ``max_limit`` are for its ``limit``.
 
     Raises:
-        BadBody: ``limit`` or ``order`` is none.
+        BadBody: ``limit`` or ``order`` is invalid.
     """
-    limit = whole_number(query.get("limit", str(default)), "limit", 1, largest)
+    limit = whole_number(query.get("limit", str(default)), "limit", 1, max_limit)
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
         raise BadBody("'order' must be asc or desc.", "order", "invalid_value")
@@ -34,7 +34,7 @@ def page_of(query: Mapping[str, str], *, default: int = 20, largest: int = 100) 
 
 
 def whole_number(text: str, name: str, least: int, most: int) -> int:
-    """A number in a query: ASCII digits, as many as can be meant. Raises :class:`BadBody`."""
+    """Parse a whole number of a query, from ``least`` to ``most``. Raises :class:`BadBody`."""
     if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
         raise BadBody(f"'{name}' must be a number from {least} to {most}.", name, "invalid_value")
     return int(text)
@@ -45,10 +45,10 @@ async def matching(
     page: Page,
     wanted: Callable[[DocumentRow], bool],
 ) -> tuple[Sequence[DocumentRow], bool]:
-    """A page of those documents that are wanted, read from the pages of all; and whether more of them lie beyond.
+    """A page of the documents that pass ``wanted``, and whether there are more; reads as many pages as it needs.
 
     Raises:
-        NotFound: the page's cursor names nothing.
+        NotFound: the page's cursor names no document.
     """
     backwards = page.before is not None and page.after is None
     found: list[DocumentRow] = []
@@ -64,7 +64,7 @@ async def matching(
 
 
 def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, Any]:
-    """A page in the contract's form."""
+    """A page as the API's list object."""
     return {
         "object": "list",
         "data": data,
@@ -75,7 +75,7 @@ def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, 
 
 
 def query_of(request: Request, known: Collection[str], *, prefix: str | None = None) -> dict[str, str]:
-    """The query of a request, whose names must be known ones or begin with ``prefix``. Raises :class:`BadBody`."""
+    """The query of a request. Raises :class:`BadBody` for a name that is not known and does not begin with ``prefix``."""
     for name in request.query_params:
         if name not in known and not (prefix and name.startswith(prefix)):
             raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")

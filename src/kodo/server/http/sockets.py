@@ -1,4 +1,4 @@
-"""What the WebSocket endpoints share: frames in, frames out, and the end of a connection that has lived its time."""
+"""What the WebSocket endpoints share: reading frames, sending frames, and ending a connection at its time limit."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Session(Protocol):
-    """One connection's work."""
+    """The work of one connection."""
 
     async def serve(self) -> None:
-        """Take frames until the client goes."""
+        """Handle frames until the client disconnects."""
 
     async def close(self) -> None:
-        """Stop what still runs, and wait until that is told and stored. May be called twice."""
+        """Stop what still runs and wait until its end is sent and stored. May be called twice."""
 
     async def expire(self) -> None:
-        """Tell the client that its time is over."""
+        """Tell the client that the connection has reached its time limit."""
 
 
 async def serve_connection(socket: WebSocket, session: Session, seconds: float) -> None:
-    """Serve an accepted connection, at most so many seconds. What runs then is stopped first, so that the client's last
-    frame is the one that says why."""
+    """Serve an accepted connection for at most ``seconds``. What still runs then is stopped first, so that the last frame
+    is the one that gives the reason."""
     try:
         async with asyncio.timeout(seconds):
             await session.serve()
@@ -44,7 +44,7 @@ async def serve_connection(socket: WebSocket, session: Session, seconds: float) 
 
 
 async def frames(socket: WebSocket) -> AsyncIterator[bytes]:
-    """What the client sends, text or binary, until it goes."""
+    """The frames that the client sends, text or binary, until it disconnects."""
     while (frame := await socket.receive())["type"] != "websocket.disconnect":
         text = frame.get("text")
         yield text.encode() if text is not None else frame.get("bytes") or b""

@@ -34,7 +34,7 @@ async def create(request: Request) -> Response:
 async def list_files(request: Request) -> Response:
     """``GET /v1/files``."""
     query = query_of(request, ("after", "limit", "order", "purpose"))
-    page = page_of(query, default=_MAX_LISTED, largest=_MAX_LISTED)
+    page = page_of(query, default=_MAX_LISTED, max_limit=_MAX_LISTED)
     listed, more = await get_state(request).files.list(get_caller(request).owner, page, query.get("purpose"))
     return json_response(wire_list(listed, [file.id for file in listed], more))
 
