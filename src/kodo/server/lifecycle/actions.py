@@ -92,7 +92,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _close_json(text: str) -> str:
-    """The longest beginning of a JSON text that ends behind a whole value, with what is open in it closed."""
+    """The longest prefix of a JSON text that ends after a complete value, with its open brackets closed."""
     closers: list[str] = []
     before, end = "", 0
     whole, still_open = 0, ""

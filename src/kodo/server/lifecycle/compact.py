@@ -54,7 +54,7 @@ async def compact(
     sealer: Sealer,
     summarise: Summarise,
 ) -> Compacted:
-    """Fold ``items`` (as the model is shown them; ``tokens`` each takes) into at most about ``budget`` tokens."""
+    """Fold ``items`` (as rendered for the model; ``tokens`` of each) into at most about ``budget`` tokens."""
     usage = NO_USAGE
     kept: list[Item]
     if sum(tokens) <= budget:
@@ -87,7 +87,7 @@ async def compact(
 def _divide(
     items: Sequence[ContextItem], tokens: Sequence[int], budget: int
 ) -> tuple[list[Item], list[Item], list[Item]]:
-    """System and developer messages; what is to be summarised; the newest items within ``budget`` tokens."""
+    """System and developer messages; items to summarise; the newest items within ``budget`` tokens."""
     start = len(items)
     spent = 0
     while start > 0 and spent + tokens[start - 1] <= budget:

@@ -36,7 +36,7 @@ class CallContext:
     owner: str
     priority: Priority = Priority.INTERACTIVE
     streamed: bool = False
-    """Whether somebody watches the events: only then waiting is said by repeating one."""
+    """Whether a client reads the events; only then are heartbeats emitted."""
     sampling: Sampling = field(default_factory=Sampling)
     """What sibling APIs can ask for and the Responses API cannot: seed, stop, logit bias."""
     generate: bool = True

@@ -85,7 +85,7 @@ class Prepared(Value, frozen=True, kw_only=True):
     item_tokens: tuple[int, ...]
     """Tokens that each item of the prompt takes, in order; the rest of ``input_tokens`` is overhead."""
     payload: Any = None
-    """The engine's own; nobody else looks inside."""
+    """Private to the engine."""
 
 
 class ModelCard(Value, frozen=True, kw_only=True):
@@ -204,7 +204,7 @@ class Engine(Protocol):
     def generate(
         self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Answer. Closing the iterator frees the engine at once, during the prefill too.
+        """Generate the answer. Closing the iterator frees the engine immediately, also during the prefill.
 
         Ends with exactly one ``Finished``. ``events_so_far`` holds the events of an earlier, interrupted run of the same prompt:
         the answer goes on behind them, token for token where ``card().continues``; the final usage counts the whole

@@ -68,8 +68,8 @@ class Prompts:
         self._files = files
         self._summarise = summarise
         self._passthrough: OrderedDict[str, int] = OrderedDict()
-        """By response: how many items of its context are known to be shown as they are, so that a turn looks only at
-        what is new. A context never changes at its beginning."""
+        """By response: how many items of its context need no rendering, so that the next turn checks only new items. The
+        beginning of a context never changes."""
 
     async def build(self, plan: RequestPlan) -> Built:
         """The prompt of a new request: history, compaction, and truncation to the window.
@@ -182,11 +182,11 @@ class Prompts:
     # --- inside ---
 
     def _is_passthrough(self, request: CreateResponse, found: History) -> bool:
-        """Whether a history is shown as it is."""
+        """Whether a history needs no rendering."""
         return is_passthrough(found.items, self._passthrough.get(request.previous_response_id or "", 0))
 
     def _remember_passthrough(self, response_id: str, count: int) -> None:
-        """The first items of a response's context are shown as they are."""
+        """Remember that the first ``count`` items of a response's context need no rendering."""
         self._passthrough[response_id] = count
         if len(self._passthrough) > MAX_KNOWN:
             self._passthrough.popitem(last=False)

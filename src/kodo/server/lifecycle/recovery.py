@@ -35,7 +35,7 @@ async def recover(service: Service) -> int:
 
 
 async def _resume(service: Service, row: ResponseRow) -> None:
-    """Queued ones run; one that was interrupted goes on behind the text that is stored, token for token.
+    """Run a queued response, or continue an interrupted one after its stored text, token for token.
 
     Where the engine cannot do that, the interrupted item is closed as incomplete and the answer begins anew.
     """

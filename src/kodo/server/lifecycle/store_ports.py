@@ -133,10 +133,10 @@ class ReplayStore(Protocol):
     """Answers kept for an ``Idempotency-Key``."""
 
     async def claim_replay(self, owner: str, key: str, row: ReplayRow, *, expired: float) -> ReplayRow | None:
-        """Durable. None: the key is ours now; else what is there (not older than ``expired``, seconds since the epoch)."""
+        """Durable. None: the key is claimed; else the row that holds it, if not older than ``expired`` (seconds since the epoch)."""
 
     async def settle_replay(self, owner: str, key: str, row: ReplayRow | None) -> None:
-        """Durable: keeps the answer, or (None) lets go of the claim."""
+        """Durable: keeps the answer, or (None) releases the claim."""
 
 
 class KeyStore(Protocol):
@@ -176,4 +176,4 @@ class Store(HistoryStore, ReplayStore, KeyStore, RetentionStore, Protocol):
         """
 
     async def close(self) -> None:
-        """Write what waits, and let go."""
+        """Write what is queued, and release all resources."""

@@ -1,4 +1,4 @@
-"""ContextCache of responses and conversations, kept in memory so that the next turn reads only what is new.
+"""Contexts of responses and conversations, kept in memory so that the next turn reads only new items.
 
 A context is a tuple of items; a child's tuple shares its items with its parent's, and takes its place: a conversation
 of any length holds one context, that of its newest turn. Going back to an older turn reads it from the disk once more.

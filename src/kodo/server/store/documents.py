@@ -125,7 +125,7 @@ def delete(connection: sqlite3.Connection, kind: str, owner: str, document_id: s
 def claim(
     connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow, expired: float
 ) -> ReplayRow | None:
-    """None: the key is claimed; else what is there and not older than ``expired``."""
+    """None: the key is claimed; else the row that holds it, if not older than ``expired``."""
     found = connection.execute(
         "SELECT digest, status, headers, body, created_at FROM replays "
         "WHERE owner = ? AND key = ? AND created_at >= ?",

@@ -53,7 +53,7 @@ class SqliteStore(Store):
     # --- opening and closing ---
 
     async def open(self) -> None:
-        """Open, migrate and lock; let go of the idempotency claims that a crash left. Raises StoreFailed."""
+        """Open, migrate and lock; delete the idempotency claims that a crash left. Raises StoreFailed."""
         try:
             connection = await asyncio.to_thread(self._prepare)
             self._readers = Readers(partial(connections.open_reader, self._home))
@@ -87,7 +87,7 @@ class SqliteStore(Store):
         return connection
 
     async def close(self) -> None:
-        """Write what waits, and let go. May be called twice."""
+        """Write what is queued, and release all resources. May be called twice."""
         if self._readers is not None:
             await self._readers.close()
             self._readers = None
