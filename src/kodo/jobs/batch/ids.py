@@ -21,7 +21,7 @@ class IdSet:
         self._size = 0
 
     def add(self, value: str) -> bool:
-        """Remember `value`; False if it was there already."""
+        """Remember ``value``; False if it was there already."""
         added = self._db.execute("INSERT OR IGNORE INTO seen VALUES (?)", (value,)).rowcount == 1
         self._size += added
         return added

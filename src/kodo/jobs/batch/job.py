@@ -1,7 +1,7 @@
 """The batch job: every request of a file answered once, many at a time, in constant memory.
 
 Requests are read as places come free, so that the input is never in memory; a result is on disk before the next
-request is taken. Whatever ends a run (Ctrl-C, a budget, `kill -9`), the same call again does what is missing:
+request is taken. Whatever ends a run (Ctrl-C, a budget, ``kill -9``), the same call again does what is missing:
 requests with a result are skipped, failed ones are tried again. An answer that was on its way when the process was
 killed is asked again, which a server with idempotency keys could tell and others bill; it is still one result.
 """
@@ -43,7 +43,7 @@ GIVE_UP_AFTER = 20
 _HOPELESS = (AuthenticationFailedError, QuotaExhaustedError)
 _SERVER_GONE = (UnreachableError, CallTimeoutError, ServerFailedError, RateLimitedError)
 _ASSUMED_OUTPUT_TOKENS = 256
-"""What a request without `max_output_tokens` counts against tokens a minute until its usage is known."""
+"""What a request without ``max_output_tokens`` counts against tokens a minute until its usage is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class BatchLimits:
     """How hard a run may press the server. The limits a minute hold over every 60 seconds; None is no limit."""
 
     concurrency: int = 64
-    """Requests in flight at most; how many there are is found out (`kodo.client.throttle`)."""
+    """Requests in flight at most; how many there are is found out (``kodo.client.throttle``)."""
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
 
@@ -67,7 +67,7 @@ class BatchReport:
     """What ended the run early: a budget, a key, a server that is gone. None: it went through, or was asked to stop."""
 
     interrupted: bool = False
-    """Whether `stop` ended it before its end."""
+    """Whether ``stop`` ended it before its end."""
 
     @property
     def complete(self) -> bool:
@@ -89,13 +89,13 @@ async def run_batch(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     stop: asyncio.Event | None = None,
 ) -> BatchReport:
-    """Answer every request of `source` that has no result in `out`, and append the results there.
+    """Answer every request of ``source`` that has no result in ``out``, and append the results there.
 
-    When `stop` is set, no further request is sent and those in flight are waited for. Cancelling the task drops
+    When ``stop`` is set, no further request is sent and those in flight are waited for. Cancelling the task drops
     those in flight.
 
     Raises BatchInputError before anything is sent if a line cannot be used, OutputInUseError if another run writes
-    to `out`, and OSError if a file cannot be read or written. Errors of calls are in the report.
+    to ``out``, and OSError if a file cannot be read or written. Errors of calls are in the report.
     """
     limits = limits or BatchLimits()
     model = session.settings.model

@@ -23,7 +23,7 @@ _NOT_IN_A_BATCH = ("stream", "background")
 class BatchInputError(ValueError):
     """A line of the input (or of an existing output) cannot be used; nothing was sent.
 
-    `line` counts from 1, `field` is the JSON path that is wrong or empty for the line as a whole.
+    ``line`` counts from 1, ``field`` is the JSON path that is wrong or empty for the line as a whole.
     """
 
     def __init__(self, path: Path, line: int, field: str, problem: str) -> None:
@@ -32,7 +32,7 @@ class BatchInputError(ValueError):
 
 
 class RequestLine(msgspec.Struct, frozen=True):
-    """One request: `body` is what would be posted to `url`."""
+    """One request: ``body`` is what would be posted to ``url``."""
 
     custom_id: str
     body: dict[str, Any]
@@ -56,7 +56,7 @@ class Unanswered(msgspec.Struct, frozen=True):
 
 
 class ResultLine(msgspec.Struct, frozen=True):
-    """One result. Exactly one of `response` and `error` is set."""
+    """One result. Exactly one of ``response`` and ``error`` is set."""
 
     id: str
     custom_id: str
@@ -74,7 +74,7 @@ class Survey:
 def read_requests(path: Path, default_model: str | None = None) -> Iterator[tuple[int, RequestLine]]:
     """(line number, request) of a JSONL file, one at a time; blank lines are skipped.
 
-    `default_model` is put into bodies that name no model. Raises BatchInputError for a line that is not a
+    ``default_model`` is put into bodies that name no model. Raises BatchInputError for a line that is not a
     request to /v1/responses, and OSError if the file cannot be read.
     """
     decoder = msgspec.json.Decoder(RequestLine)

@@ -1,8 +1,8 @@
 """The file of results: appended to, one line for each custom_id, readable after any kind of end.
 
-A line is written with one `write` on a descriptor opened for appending, after its answer is complete. A process
+A line is written with one ``write`` on a descriptor opened for appending, after its answer is complete. A process
 that is killed in the middle leaves at most a last line without its newline; it is cut off when the file is
-opened again, and that request is asked again. `sync` flushes to disk, which matters for power cuts only.
+opened again, and that request is asked again. ``sync`` flushes to disk, which matters for power cuts only.
 """
 
 from __future__ import annotations

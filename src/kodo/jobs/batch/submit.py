@@ -65,10 +65,10 @@ async def submit_batch(
     *,
     on_progress: Callable[[Progress], None] = lambda progress: None,
 ) -> BatchReport:
-    """Answer every request of `source` that has no result in `out`, through /v1/files and /v1/batches.
+    """Answer every request of ``source`` that has no result in ``out``, through /v1/files and /v1/batches.
 
     A batch that was submitted for this output before is waited for and collected instead of a new one. Partial
-    results of one that expired or was cancelled are kept. Raises as `run_batch` does, and KodoError where the
+    results of one that expired or was cancelled are kept. Raises as ``run_batch`` does, and KodoError where the
     server refuses the file or the batch, or a budget its worst case.
     """
     import openai

@@ -1,6 +1,6 @@
-"""`kodo tests`: tests that were seen to run, to be stable and to add something.
+"""``kodo tests``: tests that were seen to run, to be stable and to add something.
 
-Public: `testgen`, `generate_tests`, `Options`, `TestReport`. Loaded on first use, because the worker in the
+Public: ``testgen``, ``generate_tests``, ``Options``, ``TestReport``. Loaded on first use, because the worker in the
 sandbox imports this package too and needs none of it.
 """
 

@@ -78,7 +78,7 @@ class CandidateGenerator:
         self._next = 0
 
     def calls(self, function: Function, count: int) -> list[Call]:
-        """At most about `count` calls of one function, without repeats; none for what cannot be made."""
+        """At most about ``count`` calls of one function, without repeats; none for what cannot be made."""
         owner = self._module.classes.get(function.owner)
         if (
             owner is not None
@@ -217,7 +217,7 @@ class CandidateGenerator:
         origin: Origin,
         expect: Expectation | None = None,
     ) -> Call:
-        """One call of `function` with these arguments, on a fresh instance where it is a method."""
+        """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
         args: list[Arg] = []
         passed: list[str] = []
         skipped = False

@@ -3,7 +3,7 @@
 Only sentences that name a condition and a result in one of the forms below are read; everything else is
 left to the reader. A claim carries the words it rests on, so that a report can quote them.
 
-    examples    doctest blocks; `f(1, 2) == 3`, `f(1, 2) -> 3`, `f(1, 2) returns 3` in running text
+    examples    doctest blocks; ``f(1, 2) == 3``, ``f(1, 2) -> 3``, ``f(1, 2) returns 3`` in running text
     results     "Returns 0 for an empty list", "None if the name is empty"
     errors      "Raises ValueError if n is negative" (in a sentence, or Google, NumPy and Sphinx sections)
     properties  "between 0 and 1", "never negative", "in ascending order", "without duplicates",
@@ -33,14 +33,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """Parameter values under which `expect` must be seen; `given` empty means for every call."""
+    """Parameter values under which ``expect`` must be seen; ``given`` empty means for every call."""
 
     given: dict[str, tuple[str, ...]]
     expect: Expectation
 
 
 def examples(doc: str, names: frozenset[str]) -> list[Example]:
-    """The documented calls of `names` in a docstring.
+    """The documented calls of ``names`` in a docstring.
 
     As doctest has it, the statements before an example are its setup; of those, an expression that touches no
     variable of the block is left out, because it is an example of its own.
@@ -106,7 +106,7 @@ def _is_expression(source: str) -> bool:
 
 
 def _inline(doc: str, names: frozenset[str]) -> Iterator[Example]:
-    """`f(1) == 2` and its like outside doctest blocks."""
+    """``f(1) == 2`` and its like outside doctest blocks."""
     for line in doc.splitlines():
         if line.lstrip().startswith((">>>", "...")):
             continue
@@ -251,7 +251,7 @@ def _condition(text: str, function: Function) -> list[dict[str, tuple[str, ...]]
 
 
 def _pair(text: str, params: dict[str, Param]) -> dict[str, tuple[str, ...]] | None:
-    """`low is greater than high`, `start > stop`: values for both."""
+    """``low is greater than high``, ``start > stop``: values for both."""
     found = re.fullmatch(
         r"(?:the )?(\w+)\s+(?:is\s+)?(greater than|larger than|above|exceeds|>|less than|below|smaller than|<)\s+(?:the )?(\w+)",
         text,

@@ -157,7 +157,7 @@ def _read(form: Property, sentence: Sentence) -> str:
 
 
 def _round_trips(plain: str, siblings: frozenset[str]) -> list[str]:
-    """`undoes f`: this function gives back what went into f; `undone by f`: f gives back what went into this one."""
+    """``undoes f``: this function gives back what went into f; ``undone by f``: f gives back what went into this one."""
     return [
         f"{word} {found.group(1)}"
         for form, word in _ROUND_TRIPS

@@ -37,12 +37,12 @@ def generate_tests(
     options: Options | None = None,
     module: str = "module",
 ) -> str:
-    """Tests for a piece of code, as the text of a test file that imports it as `module`.
+    """Tests for a piece of code, as the text of a test file that imports it as ``module``.
 
     Every test was run in the sandbox, five times in random order. Empty where no test could be kept.
 
     Raises:
-        TestgenError: the code does not parse or import, or `module` is no name.
+        TestgenError: the code does not parse or import, or ``module`` is no name.
         IsolationRefused: there is no full sandbox on this machine.
     """
     if not module.isidentifier():
@@ -67,13 +67,13 @@ def testgen(
     session: Session | None = None,
     sandbox: Sandbox | None = None,
 ) -> TestReport:
-    """Generate tests for `PATH` or `PATH::name` (a function, a class or Class.method).
+    """Generate tests for ``PATH`` or ``PATH::name`` (a function, a class or Class.method).
 
     Without a session no model is asked. Writes nothing: the report holds the text.
 
     Raises:
         TestgenError: the target cannot be read or imported, or holds nothing to test.
-        IsolationRefused: the isolation is not full and `allow_weak_isolation` is not set, or kodo is root.
+        IsolationRefused: the isolation is not full and ``allow_weak_isolation`` is not set, or kodo is root.
         KodoError: the model could not be asked (the client's errors).
     """
     started = time.monotonic()

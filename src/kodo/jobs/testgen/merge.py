@@ -12,7 +12,7 @@ from kodo.jobs.testgen.model import TestgenError
 
 
 def merge(existing: str, new: str) -> str:
-    """The existing file with the imports and tests of `new`, a formatted test file of ours.
+    """The existing file with the imports and tests of ``new``, a formatted test file of ours.
 
     Raises:
         TestgenError: the existing file does not parse.
@@ -75,7 +75,7 @@ def _is_import(statement: cst.CSTNode) -> bool:
 
 
 def _imported(source: str) -> frozenset[tuple[str, str]]:
-    """(module, name) for each import at the top; name is empty for `import module`."""
+    """(module, name) for each import at the top; name is empty for ``import module``."""
     out: set[tuple[str, str]] = set()
     for node in ast.parse(source).body:
         if isinstance(node, ast.Import):

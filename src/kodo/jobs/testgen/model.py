@@ -23,8 +23,8 @@ class Arg(msgspec.Struct, frozen=True):
 class Expectation(msgspec.Struct, frozen=True):
     """What the documentation says must be seen, and the words that say it.
 
-    kind `value`: `text` is source equal to the result; `shows`: what a doctest prints; `raises`: an
-    exception's name; `property`: source over `result`, `_0`, `_1`... that must be true; `returns`: an
+    kind ``value``: ``text`` is source equal to the result; ``shows``: what a doctest prints; ``raises``: an
+    exception's name; ``property``: source over ``result``, ``_0``, ``_1``... that must be true; ``returns``: an
     annotation the result must conform to.
     """
 
@@ -35,7 +35,7 @@ class Expectation(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True):
-    """One candidate: `setup` statements, then `expression`, in which `_0`, `_1`... stand for `args`."""
+    """One candidate: ``setup`` statements, then ``expression``, in which ``_0``, ``_1``... stand for ``args``."""
 
     id: int
     function: str
@@ -50,11 +50,11 @@ class Call(msgspec.Struct, frozen=True):
 class Observed(msgspec.Struct, frozen=True):
     """What one call did.
 
-    kind `value`: `text` is source that equals the result (wrapped in list() where it was an iterator);
-    `raises`: `text` is the exception's qualified name; the others cannot be asserted and say why in
-    `text`. `after` holds what the call changed: expression -> source. `meets`: whether the expectation
-    held, None where the call had none; `broken` numbers the function's standing expectations that did not
-    hold. `skipped` numbers the setup statements that raised and were left out. `raised_in_target` says the error was not raised on purpose. `arcs` are those of the target's file.
+    kind ``value``: ``text`` is source that equals the result (wrapped in list() where it was an iterator);
+    ``raises``: ``text`` is the exception's qualified name; the others cannot be asserted and say why in
+    ``text``. ``after`` holds what the call changed: expression -> source. ``meets``: whether the expectation
+    held, None where the call had none; ``broken`` numbers the function's standing expectations that did not
+    hold. ``skipped`` numbers the setup statements that raised and were left out. ``raised_in_target`` says the error was not raised on purpose. ``arcs`` are those of the target's file.
     """
 
     id: int
@@ -114,7 +114,7 @@ class KeptTest(msgspec.Struct, frozen=True):
 
 
 class SuspectedBug(msgspec.Struct, frozen=True):
-    """A documented fact the code does not hold: this may be a bug. `source` is a test that shows it."""
+    """A documented fact the code does not hold: this may be a bug. ``source`` is a test that shows it."""
 
     function: str
     line: int
@@ -180,7 +180,7 @@ class IsolationSeen(msgspec.Struct, frozen=True):
 
 
 class TestReport(msgspec.Struct, frozen=True):
-    """The result of one job. `text` is the whole test file, empty where nothing was kept."""
+    """The result of one job. ``text`` is the whole test file, empty where nothing was kept."""
 
     __test__ = False  # the name starts with Test; pytest is not to collect it
 
@@ -206,7 +206,7 @@ class TestReport(msgspec.Struct, frozen=True):
 class Options(msgspec.Struct, frozen=True):
     """How to generate. Seconds are wall time.
 
-    `samples` is N of "best of N" for the model; `inputs` the number of model-free calls a function.
+    ``samples`` is N of "best of N" for the model; ``inputs`` the number of model-free calls a function.
     """
 
     framework: Framework = "pytest"

@@ -37,7 +37,7 @@ Request = tuple[str | Sequence[Mapping[str, Any]], Mapping[str, Any], int]
 
 @dataclass(frozen=True, slots=True)
 class ModelCases:
-    """What the model added; `notes` say what went wrong on the way, one line each."""
+    """What the model added; ``notes`` say what went wrong on the way, one line each."""
 
     trials: Trials
     chosen: tuple[Chosen, ...]

@@ -4,8 +4,8 @@ The same source, functions, limit and seed give the same mutants in the same ord
 by its number on both sides of the sandbox. Works on one module's syntax tree in memory: nothing is
 written, which lets hundreds of mutants run in forks of one process (docs/decisions/mutation.md).
 
-Operators: comparison, arithmetic, boolean and unary operators; constants; conditions; `return`;
-`break`/`continue`; a statement left out; min/max, any/all; slices; default values; handlers.
+Operators: comparison, arithmetic, boolean and unary operators; constants; conditions; ``return``;
+``break``/``continue``; a statement left out; min/max, any/all; slices; default values; handlers.
 """
 
 import ast
@@ -43,7 +43,7 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Replace the node at `at` (its number in the walk of the tree) by `node`; `words` describes it."""
+    """Replace the node at ``at`` (its number in the walk of the tree) by ``node``; ``words`` describes it."""
 
     at: int
     node: ast.AST
@@ -53,7 +53,7 @@ class _Change:
 
 
 def mutants(source: str, functions: frozenset[str], limit: int, seed: int) -> Iterator[Mutant]:
-    """The mutants of the named functions (qualified names); a random `limit` of them where there are more."""
+    """The mutants of the named functions (qualified names); a random ``limit`` of them where there are more."""
     tree = ast.parse(source)
     changes = list(_changes(tree, functions))
     if len(changes) > limit:

@@ -1,7 +1,7 @@
 """What kind of value a parameter takes: read from annotations, defaults, use in the body, and names.
 
 ParamType is a small algebra over the built-in types and the target's own classes. Knows nothing of how
-values are made from types (`values.py`) or checked against them (`worker/conform.py`).
+values are made from types (``values.py``) or checked against them (``worker/conform.py``).
 """
 
 import ast
@@ -154,7 +154,7 @@ _NAME_HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class ParamType:
-    """`kind` names the type, `args` its parameters; `text` is a class name or a literal's source."""
+    """``kind`` names the type, ``args`` its parameters; ``text`` is a class name or a literal's source."""
 
     kind: str
     args: tuple["ParamType", ...] = ()
@@ -352,7 +352,7 @@ def _likely_text(name: str) -> bool:
 
 
 def from_name(name: str) -> ParamType:
-    """A last guess from the parameter's name; `any` where it says nothing."""
+    """A last guess from the parameter's name; ``any`` where it says nothing."""
     lower = name.lower().strip("_")
     for kind, names in _NAME_HINTS.items():
         if lower in names or any(len(hint) > 2 and lower.endswith("_" + hint) for hint in names):

@@ -149,7 +149,7 @@ class Pipeline:
         return {answer.observed.id: answer.observed for answer in answers if isinstance(answer, Observation)}
 
     def kills(self, trials: Trials, only: frozenset[int] | None = None) -> dict[int, frozenset[int]]:
-        """Call -> mutants it kills, for the usable calls; `only` those mutants."""
+        """Call -> mutants it kills, for the usable calls; ``only`` those mutants."""
         relevant = {
             place.id: self._relevant(place, trials)
             for place in self.places
@@ -237,7 +237,7 @@ class Pipeline:
         return next((answer.score for answer in answers if isinstance(answer, Measured)), Score())
 
     def killed(self, text: str, existing: Sequence[Path], only: frozenset[int]) -> frozenset[int]:
-        """The mutants of `only` that the tests kill: our text, or else the existing files."""
+        """The mutants of ``only`` that the tests kill: our text, or else the existing files."""
         if not only or not (text or existing):
             return frozenset()
         options = self.options

@@ -1,6 +1,6 @@
 """Write a call and what it did as a test: readable, without fixtures, for pytest or unittest.
 
-A test asserts exactly what `Observed.same` compares, so what killed a mutant in the sandbox kills it in
+A test asserts exactly what ``Observed.same`` compares, so what killed a mutant in the sandbox kills it in
 the file. Knows nothing of how the call was found.
 """
 
@@ -25,14 +25,14 @@ _NEEDS_PARENTHESES = (
 
 @dataclass(frozen=True, slots=True)
 class RenderedTest:
-    """One test function: its name and its source, at the left margin, with `self` for unittest."""
+    """One test function: its name and its source, at the left margin, with ``self`` for unittest."""
 
     name: str
     source: str
 
 
 class _Fill(ast.NodeTransformer):
-    """Replace the placeholders `_0`, `_1`... by what stands for them."""
+    """Replace the placeholders ``_0``, ``_1``... by what stands for them."""
 
     def __init__(self, by: dict[str, str]) -> None:
         self._by = by
@@ -44,7 +44,7 @@ class _Fill(ast.NodeTransformer):
 
 
 def fill(expression: str, call: Call, kept: Iterable[str] = ()) -> str:
-    """An expression with the sources of the arguments put in; those in `kept` become variables."""
+    """An expression with the sources of the arguments put in; those in ``kept`` become variables."""
     by = {f"_{at}": arg.source for at, arg in enumerate(call.args)} | {
         name: variable(name, call) for name in kept
     }
@@ -101,7 +101,7 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
 
 
 def _equals(left: str, right: str, framework: Framework) -> str:
-    """One assertion that `left` is the value with the source `right`."""
+    """One assertion that ``left`` is the value with the source ``right``."""
     plain = framework == "pytest"
     if plain and isinstance(ast.parse(left, mode="eval").body, _NEEDS_PARENTHESES):
         left = f"({left})"
@@ -162,7 +162,7 @@ def comment(basis: Basis, quote: str) -> str:
 
 
 def name_for(call: Call, seen: Observed, taken: set[str]) -> str:
-    """A name that tells the case; unique among `taken`, which it joins."""
+    """A name that tells the case; unique among ``taken``, which it joins."""
     base = re.sub(r"\W+", "_", call.function.replace(".", "_")).strip("_").lower()
     base = re.sub(r"_+", "_", base)
     words = [_word(arg.source) for arg in call.args[:3]]

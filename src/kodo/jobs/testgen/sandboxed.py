@@ -43,7 +43,7 @@ class Worker:
     def ask(
         self, job: Job, seconds: float, files: Mapping[str, str] | None = None, seed: int = 0
     ) -> list[Answer]:
-        """Do one job in a fresh sandbox and return its answers, as many as there were in `seconds`.
+        """Do one job in a fresh sandbox and return its answers, as many as there were in ``seconds``.
 
         Raises:
             TestgenError: the module does not import, or the worker ended without an answer.

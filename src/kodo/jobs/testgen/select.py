@@ -30,7 +30,7 @@ def choose(
 ) -> list[Chosen]:
     """The calls to keep, given the arcs and mutants that the suite so far has; by number.
 
-    Of calls that add as much, the one earlier in `calls` is taken.
+    Of calls that add as much, the one earlier in ``calls`` is taken.
     """
     left_arcs, left_mutants = set[Arc](covered), set[int](killed)
     out: list[Chosen] = []

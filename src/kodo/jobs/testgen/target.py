@@ -1,6 +1,6 @@
 """Read the module under test without running it: where it is imported from, and what it defines.
 
-Knows source text and `ast` only. What the documentation promises is read in `doc_contracts.py`.
+Knows source text and ``ast`` only. What the documentation promises is read in ``doc_contracts.py``.
 """
 
 import ast
@@ -48,7 +48,7 @@ _FALLBACK_TYPES = (ParamType("str"), ParamType("int"), ParamType("list", (ParamT
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """One parameter. `typed` says whether `type` comes from an annotation, and so may be relied on."""
+    """One parameter. ``typed`` says whether ``type`` comes from an annotation, and so may be relied on."""
 
     name: str
     type: ParamType
@@ -60,7 +60,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function or method under test; `owner` is its class, or empty."""
+    """One function or method under test; ``owner`` is its class, or empty."""
 
     name: str
     owner: str
@@ -139,7 +139,7 @@ class TargetModule:
         return frozenset(names)
 
     def pick(self, name: str | None) -> tuple[Function, ...]:
-        """The functions that `name` means: one function, one method, a whole class; all for None.
+        """The functions that ``name`` means: one function, one method, a whole class; all for None.
 
         Raises:
             TestgenError: nothing is called so.

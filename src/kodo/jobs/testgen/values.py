@@ -44,7 +44,7 @@ _LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té"
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Makes values. `constants` are the literals found in and around the function under test."""
+    """Makes values. ``constants`` are the literals found in and around the function under test."""
 
     rng: random.Random
     classes: dict[str, Class]

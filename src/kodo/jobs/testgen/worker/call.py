@@ -1,6 +1,6 @@
 """Make one call and write down what it did: result, error, output, changes, and the arcs it ran.
 
-Everything here happens in a child of the worker. What cannot be written as an assertion is `unusable`,
+Everything here happens in a child of the worker. What cannot be written as an assertion is ``unusable``,
 with the reason.
 """
 
@@ -82,7 +82,7 @@ def observe(
     seconds: float,
     arcs: Arcs | None,
 ) -> Observed:
-    """Run a call in a fresh copy of `names` and write down what it did."""
+    """Run a call in a fresh copy of ``names`` and write down what it did."""
     space = dict(names)
     started = time.perf_counter()
     try:
@@ -251,7 +251,7 @@ def _exception_name(error: BaseException, defined: dict[str, object]) -> str:
 
 
 def _raised_in_target(error: BaseException, filename: str) -> bool:
-    """Whether an operation in the target failed, as against a `raise` or an error of what it called."""
+    """Whether an operation in the target failed, as against a ``raise`` or an error of what it called."""
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

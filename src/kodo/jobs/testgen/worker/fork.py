@@ -20,9 +20,9 @@ _HEADER = struct.Struct("=I")
 
 
 def forked(work: Callable[[Send], None], silence: float) -> tuple[list[bytes], End]:
-    """Run `work` in a child with an empty working folder of its own.
+    """Run ``work`` in a child with an empty working folder of its own.
 
-    `work` gets a function that sends one message. A child that is silent for `silence` seconds is killed
+    ``work`` gets a function that sends one message. A child that is silent for ``silence`` seconds is killed
     with all it started. Returns the messages sent until then, and how it ended.
     """
     folder = tempfile.mkdtemp(prefix="case-")

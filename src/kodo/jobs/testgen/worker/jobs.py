@@ -21,7 +21,7 @@ class ModuleLocation(msgspec.Struct, frozen=True):
 
 
 class Observe(msgspec.Struct, frozen=True, tag=True):
-    """Run calls and say what each did. `backwards` runs them in the opposite order."""
+    """Run calls and say what each did. ``backwards`` runs them in the opposite order."""
 
     where: ModuleLocation
     calls: tuple[Call, ...]
@@ -32,7 +32,7 @@ class Observe(msgspec.Struct, frozen=True, tag=True):
 
 
 class Kill(msgspec.Struct, frozen=True, tag=True):
-    """For each mutant, the calls whose observation changes. `relevant` maps mutant -> call numbers, in order."""
+    """For each mutant, the calls whose observation changes. ``relevant`` maps mutant -> call numbers, in order."""
 
     where: ModuleLocation
     calls: tuple[Call, ...]
@@ -72,7 +72,7 @@ class Measure(msgspec.Struct, frozen=True, tag=True):
 
 
 class ScoreMutants(msgspec.Struct, frozen=True, tag=True):
-    """Which of the mutants `only` a test file kills. `plain` files hold tests that need no runner."""
+    """Which of the mutants ``only`` a test file kills. ``plain`` files hold tests that need no runner."""
 
     where: ModuleLocation
     files: tuple[str, ...]
@@ -103,7 +103,7 @@ class Shrunk(msgspec.Struct, frozen=True, tag=True):
 
 
 class Judged(msgspec.Struct, frozen=True, tag=True):
-    """One test's verdict; `reason` is empty for a test that passed everything."""
+    """One test's verdict; ``reason`` is empty for a test that passed everything."""
 
     name: str
     collects: bool

@@ -172,7 +172,7 @@ def _arguments(files: list[str]) -> list[str]:
 
 
 def run_score(job: ScoreMutants) -> Iterator[Killed]:
-    """Run the files against each mutant; -1 in `killers` says that they failed, so it is killed."""
+    """Run the files against each mutant; -1 in ``killers`` says that they failed, so it is killed."""
     started = time.monotonic()
     wanted = frozenset(job.only)
     codes = (

@@ -22,7 +22,7 @@ class NoSource(Exception):
 
 
 def source(value: object, defined: Mapping[str, object], depth: int = 0) -> str:
-    """The source of a value; names in `defined` (name -> object of the module under test) may be used.
+    """The source of a value; names in ``defined`` (name -> object of the module under test) may be used.
 
     Raises:
         NoSource: there is none, or it is longer than 2,000 characters.

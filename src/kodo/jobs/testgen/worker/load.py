@@ -26,7 +26,7 @@ LIBRARY = (
 
 
 class TooLong(BaseException):
-    """The time limit of one call. A BaseException, so that `except Exception` in the code lets it through."""
+    """The time limit of one call. A BaseException, so that ``except Exception`` in the code lets it through."""
 
 
 class CannotImport(Exception):
