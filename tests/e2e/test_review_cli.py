@@ -171,7 +171,7 @@ def test_files_folders_and_stdin(shop: Path, kodo: Kodo) -> None:
 def test_japanese(shop: Path, kodo: Kodo) -> None:
     """Messages are in the language that was asked for."""
     done = kodo.run("review", "--base", "main", "--no-model", "--lang", "ja")
-    assert "これまで除かれていた場合も通ります" in done.stdout
+    assert "これまで除外されていたケースも通るようになりました" in done.stdout
     assert "指摘あり" in done.stdout
 
 
