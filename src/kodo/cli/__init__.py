@@ -1,1 +1,1 @@
-"""The `kodo` command: one file per subcommand; parse, call one job, print one report."""
+"""The ``kodo`` command: one file per subcommand; parse, call one job, print one report."""

@@ -1,4 +1,4 @@
-"""`kodo ask`: one question, one answer, streamed to stdout as it is written."""
+"""``kodo ask``: one question, one answer, streamed to stdout as it is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kodo batch run`: a JSONL file of requests in, a JSONL file of results out."""
+"""``kodo batch run``: a JSONL file of requests in, a JSONL file of results out."""
 
 from __future__ import annotations
 

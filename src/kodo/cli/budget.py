@@ -1,4 +1,4 @@
-"""`kodo budget`: the limits that every run obeys, and what is left of them."""
+"""``kodo budget``: the limits that every run obeys, and what is left of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kodo chat`: a conversation in the terminal, or a turn for each line that is piped in."""
+"""``kodo chat``: a conversation in the terminal, or a turn for each line that is piped in."""
 
 from __future__ import annotations
 

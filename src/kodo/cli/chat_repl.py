@@ -1,4 +1,4 @@
-"""The conversation of `kodo chat`, a line at a time: what is a command, what is a turn, what is shown.
+"""The conversation of ``kodo chat``, a line at a time: what is a command, what is a turn, what is shown.
 
 It does not know where lines come from (a terminal, a pipe), so tests give it lines.
 """
@@ -56,7 +56,7 @@ _SHOWN = 60
 
 @dataclass
 class ChatRepl:
-    """One conversation. `dry_run` estimates turns instead of sending them; `keep_going` survives failed turns."""
+    """One conversation. ``dry_run`` estimates turns instead of sending them; ``keep_going`` survives failed turns."""
 
     chat: Chat
     output: Output
@@ -66,7 +66,8 @@ class ChatRepl:
     def handle(self, line: str) -> bool:
         """Take one line in: a command, a turn, or nothing. False when the user wants to leave.
 
-        Raises CommandError for a turn that failed, unless the conversation is to keep going.
+        Raises:
+            CommandError: a turn failed, unless the conversation is to keep going.
         """
         text = line.strip()
         if not text:

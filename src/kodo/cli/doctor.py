@@ -1,4 +1,4 @@
-"""`kodo doctor`: what is configured, what can be reached, what runs generated code."""
+"""``kodo doctor``: what is configured, what can be reached, what runs generated code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `kodo doctor` looks at: one function a check, each total: what is wrong is its result, not an exception."""
+"""What ``kodo doctor`` looks at: one function a check, each total: what is wrong is its result, not an exception."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _NAMES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the report. `code` is the exit code that a failure asks for."""
+    """One line of the report. ``code`` is the exit code that a failure asks for."""
 
     name: str
     state: State

@@ -1,4 +1,4 @@
-"""The exit status of every `kodo` command, and the one exception that carries it.
+"""The exit status of every ``kodo`` command, and the one exception that carries it.
 
 Scripts branch on these numbers, so they are part of the public contract: docs/reference/cli.md documents them and a
 test compares the two. This module does not know any command or any message.
@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     """What a finished command says to the shell.
 
     2 is what the option parser itself answers to a wrong option, 130 is the shell's own 128 + SIGINT, and
-    70 is `EX_SOFTWARE` of sysexits.h, so that a crash of kodo is never mistaken for a finding (1).
+    70 is ``EX_SOFTWARE`` of sysexits.h, so that a crash of kodo is never mistaken for a finding (1).
     """
 
     DONE = 0
@@ -35,7 +35,7 @@ class ExitCode(IntEnum):
 
 
 class CommandError(Exception):
-    """A failure that the user can act on: `main` prints `message` as one line on stderr and exits with `code`."""
+    """A failure that the user can act on: ``main`` prints ``message`` as one line on stderr and exits with ``code``."""
 
     def __init__(self, message: str, code: ExitCode = ExitCode.BAD_INPUT) -> None:
         super().__init__(message)

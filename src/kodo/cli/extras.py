@@ -1,6 +1,6 @@
 """Which extra of the package brings a module that is not installed.
 
-The base installation is the client and the command line. `pyproject.toml` is the source of the table; a test
+The base installation is the client and the command line. ``pyproject.toml`` is the source of the table; a test
 compares the two.
 """
 

@@ -1,4 +1,4 @@
-"""Which exit code an error of the client or of a job stands for. Total over `KodoError`."""
+"""Which exit code an error of the client or of a job stands for. Total over ``KodoError``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kodo keys`: make, list and revoke the API keys of this machine's server."""
+"""``kodo keys``: make, list and revoke the API keys of this machine's server."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The entry point of `kodo`: the table of commands, and what happens to an error that reaches the top.
+"""The entry point of ``kodo``: the table of commands, and what happens to an error that reaches the top.
 
-To add a command: write a module of `kodo.cli` with an `app = new_app()` (see `kodo.cli.registry`), and add
+To add a command: write a module of ``kodo.cli`` with an ``app = new_app()`` (see ``kodo.cli.registry``), and add
 one line to COMMANDS. This module must stay cheap: it imports typer and nothing else of weight, and a test
-looks at `sys.modules` after `kodo --help`.
+looks at ``sys.modules`` after ``kodo --help``.
 """
 
 from __future__ import annotations

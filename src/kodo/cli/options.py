@@ -51,9 +51,10 @@ LangOption = Annotated[
 
 
 def make_output(catalogue: Catalogue, lang: Lang | None, quiet: bool = False) -> Output:
-    """The streams of a command that speaks from `catalogue`.
+    """The streams of a command that speaks from ``catalogue``.
 
-    Raises CommandError where no language is asked for and KODO_LANG is neither en nor ja.
+    Raises:
+        CommandError: no language is asked for and ``KODO_LANG`` is neither en nor ja.
     """
     try:
         return Output(catalogue, pick_lang(lang), quiet)
@@ -107,16 +108,18 @@ class JobOptions:
         return make_output(catalogue, self.lang, self.quiet)
 
     def session(self, job: str) -> Session:
-        """A session for the calls of a job, under whose name they are in the ledger. Use it with `with`.
+        """A session for the calls of a job, under whose name they are in the ledger. Use it with ``with``.
 
-        Raises CommandError for --record together with --replay, and KodoError for a wrong setting.
+        Raises:
+            CommandError: --record and --replay are both given.
+            KodoError: a setting is wrong.
         """
         from kodo.client.session import Session  # here, because it brings the HTTP client with it
 
         return Session(**self._session_arguments(job))
 
     def async_session(self, job: str) -> AsyncSession:
-        """As `session`, for jobs that make many calls at once. Use it with `async with`."""
+        """As ``session``, for jobs that make concurrent calls. Use it with ``async with``."""
         from kodo.client.async_session import AsyncSession
 
         return AsyncSession(**self._session_arguments(job))
@@ -140,7 +143,8 @@ class JobOptions:
 def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | None]:
     """Make a function with a parameter ``options: JobOptions`` into a command with all the shared options.
 
-    Raises TypeError, when the module is imported, if the function has no such parameter.
+    Raises:
+        TypeError: the function has no such parameter; raised when the module is imported.
     """
     signature = inspect.signature(function)
     hints = get_type_hints(function, include_extras=True)

@@ -1,7 +1,7 @@
 """Where a command's words go: results to stdout, everything else to stderr, in English or Japanese.
 
-A command keeps its messages in a `Catalogue` (`kodo.client.i18n`), which has both languages side by side,
-and says them through an `Output`. This module does not know any command.
+A command keeps its messages in a ``Catalogue`` (``kodo.client.i18n``), which has both languages side by side,
+and says them through an ``Output``. This module does not know any command.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ class Output:
     catalogue: Catalogue
     lang: Lang
     quiet: bool = False
-    """Keep notes to yourself; warnings and errors are still said."""
+    """Suppress notes; warnings and errors are still printed."""
 
     def using(self, catalogue: Catalogue) -> Output:
         """The same streams and language with another module's messages."""
         return replace(self, catalogue=catalogue)
 
     def say(self, key: str, **values: object) -> str:
-        """A message of the catalogue, for a `CommandError`, a prompt or a table."""
+        """A message of the catalogue, for a ``CommandError``, a prompt or a table."""
         return self.catalogue.say(self.lang, key, **values)
 
     def result(self, text: str, end: str = "\n") -> None:
-        """Write to stdout, at once: what the user asked for, and nothing else."""
+        """Write a result to stdout and flush it; nothing but results goes there."""
         sys.stdout.write(text + end)
         sys.stdout.flush()
 

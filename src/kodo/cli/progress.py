@@ -17,9 +17,9 @@ _SPARSE_SECONDS = 10.0
 
 
 class Bar:
-    """Shows how far a step of work is, from the first `show` on; a context manager, which ends the line.
+    """Shows how far a step of work is, from the first ``show`` on; a context manager, which ends the line.
 
-    `unit` names what is counted; with "MB" the counts are bytes. Output goes to `stream`, by default stderr.
+    ``unit`` names what is counted; with "MB" the counts are bytes. Output goes to ``stream``, by default stderr.
     """
 
     def __init__(self, label: str, unit: str = "", stream: TextIO | None = None) -> None:
@@ -42,7 +42,7 @@ class Bar:
         self._write(f"\r{end:<{len(self._shown)}}\n" if self._live else f"{end}\n")
 
     def show(self, done: int, total: int, note: str = "") -> None:
-        """Draw `done` of `total`; `done` may run past it, `total` 0 means that nobody knows."""
+        """Draw ``done`` of ``total``; ``done`` may run past it, ``total`` 0 means that nobody knows."""
         share = min(done / total, 1.0) if total else 0.0
         text = " ".join(part for part in (self._label, self._count(done, total), note) if part)
         if self._live:

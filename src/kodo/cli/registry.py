@@ -1,12 +1,12 @@
 """Commands that are named before they are imported.
 
-`kodo --help` and shell completion need each command's name and one line of help, not its code, and the code
-of some commands imports the SDK (about 1 s) or the engine. So the table in `kodo.cli.main` holds the name,
+``kodo --help`` and shell completion need each command's name and one line of help, not its code, and the code
+of some commands imports the SDK (about 1 s) or the engine. So the table in ``kodo.cli.main`` holds the name,
 the module and the help line, and the module is imported when its command is run or asked for its own help.
 
-A command module has one public name, `app`, made with `new_app()`. One `@app.command()` makes a plain command
-(`kodo ask`); several make a group (`kodo budget set`), as does one together with an `@app.callback()`.
-A command function returns an `ExitCode`, or None for done, and raises `CommandError` for what the user can
+A command module has one public name, ``app``, made with ``new_app()``. One ``@app.command()`` makes a plain command
+(``kodo ask``); several make a group (``kodo budget set``), as does one together with an ``@app.callback()``.
+A command function returns an ``ExitCode``, or None for done, and raises ``CommandError`` for what the user can
 act on. This module does not know which commands there are.
 """
 
@@ -30,7 +30,7 @@ def build_command(app: typer.Typer) -> Command:
 
 
 class LazyCommand(TyperCommand):
-    """One line of the command table: what the user types, the module of its `app`, what `kodo --help` says.
+    """One line of the command table: what the user types, the module of its ``app``, what ``kodo --help`` says.
 
     It stands in the root group for the real command, and becomes it when arguments are parsed.
     """
@@ -59,7 +59,7 @@ class LazyCommand(TyperCommand):
 
 
 def new_app(help: str | None = None) -> typer.Typer:
-    """A typer app as all commands use it: plain-text help, no decorated tracebacks, `-h` as well as `--help`."""
+    """A typer app as all commands use it: plain-text help, no decorated tracebacks, ``-h`` as well as ``--help``."""
     return typer.Typer(
         help=help,
         add_completion=False,

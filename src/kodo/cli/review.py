@@ -1,4 +1,4 @@
-"""`kodo review`: parse, review once, print in every format that was asked for."""
+"""``kodo review``: parse, review once, print in every format that was asked for."""
 
 from __future__ import annotations
 

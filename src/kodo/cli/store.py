@@ -1,4 +1,4 @@
-"""`kodo store`: look at, prune and export what the server has stored."""
+"""``kodo store``: look at, prune and export what the server has stored."""
 
 from __future__ import annotations
 

@@ -13,12 +13,12 @@ Row = Mapping[str, str | int | float | None]
 
 
 def width(text: str) -> int:
-    """Columns that `text` takes in a terminal; East Asian wide and full-width characters take two."""
+    """Columns that ``text`` takes in a terminal; East Asian wide and full-width characters take two."""
     return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def as_table(rows: Sequence[Row], titles: Mapping[str, str]) -> str:
-    """Aligned columns under `titles` (column name to heading): the first left, the others right."""
+    """Aligned columns under ``titles`` (column name to heading): the first left, the others right."""
     cells = [list(titles.values()), *([_cell(row[name]) for name in titles] for row in rows)]
     widths = [max(width(line[column]) for line in cells) for column in range(len(titles))]
     lines = []

@@ -1,4 +1,4 @@
-"""`kodo tests`: parse, generate once, write the test file, print the report."""
+"""``kodo tests``: parse, generate once, write the test file, print the report."""
 
 from __future__ import annotations
 

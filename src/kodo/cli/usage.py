@@ -1,4 +1,4 @@
-"""`kodo usage`: what was called and what it cost, from the ledger."""
+"""``kodo usage``: what was called and what it cost, from the ledger."""
 
 from __future__ import annotations
 

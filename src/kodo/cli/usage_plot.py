@@ -12,7 +12,8 @@ _MAX_BARS = 40
 def plot_usage(rows: list[UsageRow], by: str, path: Path) -> None:
     """Write a PNG: tokens by kind stacked above, dollars below, one bar a row, at most the last 40 rows.
 
-    Raises OSError where the file cannot be written.
+    Raises:
+        OSError: the file cannot be written.
     """
     import matplotlib
 

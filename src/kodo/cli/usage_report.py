@@ -24,7 +24,7 @@ _HOURS = {"h": 1, "d": 24, "w": 24 * 7}
 
 @dataclass(frozen=True, slots=True)
 class UsageRow:
-    """Sums over the calls of one day, model, job or repository (`key`)."""
+    """Sums over the calls of one day, model, job or repository (``key``)."""
 
     key: str
     calls: int
@@ -57,7 +57,7 @@ def usage_rows(ledger: Ledger, by: By, since: datetime | None) -> list[UsageRow]
 
 
 def total(rows: list[UsageRow], name: str) -> UsageRow:
-    """The sum of all rows, under `name`."""
+    """The sum of all rows, under ``name``."""
     return UsageRow(
         name,
         sum(row.calls for row in rows),
@@ -72,9 +72,10 @@ def total(rows: list[UsageRow], name: str) -> UsageRow:
 
 
 def parse_since(text: str, now: datetime) -> datetime:
-    """The moment that `--since` means: a date or time in ISO 8601 (UTC unless it says), or `24h`, `7d`, `4w` ago.
+    """The moment that ``--since`` means: a date or time in ISO 8601 (UTC unless it says), or ``24h``, ``7d``, ``4w`` ago.
 
-    Raises ValueError for anything else.
+    Raises:
+        ValueError: the text is none of these.
     """
     if found := _SPAN.fullmatch(text):
         return now - timedelta(hours=int(found[1]) * _HOURS[found[2]])
