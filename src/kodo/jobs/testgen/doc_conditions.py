@@ -24,7 +24,7 @@ Values = tuple[Param, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class ConditionSubject:
     """What a condition speaks of: the parameter it names, or the only one of a fitting type."""
 
     text: str
@@ -58,11 +58,11 @@ class Condition:
     """One form: its pattern, the values that make it true, and whether it may stand in a negated sentence."""
 
     pattern: str
-    build: Callable[[re.Match[str], Subject], Values | None]
+    build: Callable[[re.Match[str], ConditionSubject], Values | None]
     negated: bool = False
 
 
-def _compared(found: re.Match[str], subject: Subject) -> Values | None:
+def _compared(found: re.Match[str], subject: ConditionSubject) -> Values | None:
     number = subject.number
     if found.group(1) == "is not" or number is None or number.type.kind not in ("int", "float"):
         return None
@@ -70,7 +70,7 @@ def _compared(found: re.Match[str], subject: Subject) -> Values | None:
     return number, subject.numbers(found.group(1), limit)
 
 
-def _outside(found: re.Match[str], subject: Subject) -> Values | None:
+def _outside(found: re.Match[str], subject: ConditionSubject) -> Values | None:
     if subject.number is None:
         return None
     low, high = (
@@ -79,32 +79,32 @@ def _outside(found: re.Match[str], subject: Subject) -> Values | None:
     return subject.number, (*low, *high)
 
 
-def _number(*values: str) -> Callable[[re.Match[str], Subject], Values | None]:
+def _number(*values: str) -> Callable[[re.Match[str], ConditionSubject], Values | None]:
     return lambda found, subject: None if subject.number is None else (subject.number, values)
 
 
-def _negative(_: re.Match[str], subject: Subject) -> Values | None:
+def _negative(_: re.Match[str], subject: ConditionSubject) -> Values | None:
     if subject.number is None or "non" in subject.text:
         return None
     return subject.number, ("-1", "-5", "-100")
 
 
-def _zero(_: re.Match[str], subject: Subject) -> Values | None:
+def _zero(_: re.Match[str], subject: ConditionSubject) -> Values | None:
     return None if subject.number is None else (subject.number, ("0.0",) if subject.is_float else ("0",))
 
 
-def _empty(_: re.Match[str], subject: Subject) -> Values | None:
+def _empty(_: re.Match[str], subject: ConditionSubject) -> Values | None:
     return None if subject.sized is None else (subject.sized, (empty_source(subject.sized.type),))
 
 
-def _none(found: re.Match[str], subject: Subject) -> Values | None:
+def _none(found: re.Match[str], subject: ConditionSubject) -> Values | None:
     named = subject.named
     if named is None or found.group(1) != named.name.lower() or not named.type.nullable:
         return None
     return named, ("None",)
 
 
-def _odd_or_even(found: re.Match[str], subject: Subject) -> Values | None:
+def _odd_or_even(found: re.Match[str], subject: ConditionSubject) -> Values | None:
     if subject.named is None or subject.named.type.kind != "int":
         return None
     return subject.named, ("1", "7") if found.group(1) == "odd" else ("0", "8")
@@ -139,7 +139,7 @@ def satisfying(text: str, named: Param | None, function: Function) -> Values | N
     """Values of one parameter that make a condition in lower case true; None for a condition not understood."""
     numbers = [one for one in function.params if one.type.kind in ("int", "float")]
     sized = [one for one in function.params if one.type.kind in SIZED]
-    subject = Subject(text, named, named or _only(numbers), named or _only(sized))
+    subject = ConditionSubject(text, named, named or _only(numbers), named or _only(sized))
     negated = bool(re.search(r"\bnot\b|n't\b|\bno\b", text))
     for form in CONDITIONS:
         found = re.search(form.pattern, text)
