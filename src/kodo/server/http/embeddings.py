@@ -19,7 +19,7 @@ from kodo.server.wire.embeddings import Embedding, EmbeddingsRequest, Embeddings
 
 
 async def create(request: Request) -> Response:
-    """The endpoint."""
+    """``POST /v1/embeddings``."""
     state, caller = get_state(request), get_caller(request)
     ticket = state.limits.admit(caller)
     try:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kodo.server.http.assistants.documents import THREAD
-from kodo.server.http.batches import worker as batches
+from kodo.server.http.batches.documents import KIND as BATCH
+from kodo.server.http.batches.worker import BATCH_STATUS
 from kodo.server.http.chat.endpoints.chat_completions import KIND as COMPLETION
 from kodo.server.http.idempotency import REPLAY_SECONDS
 from kodo.server.lifecycle.errors import StoreFailed
@@ -49,7 +50,7 @@ async def prune(store: RetentionStore, now: float, policy: RetentionPolicy) -> d
     before = now - policy.responses * _DAY
     rules = [
         RetentionRule(kind=COMPLETION, before=before),
-        RetentionRule(kind=batches.KIND, before=before, statuses=batches.BATCH_STATUS.final),
+        RetentionRule(kind=BATCH, before=before, statuses=BATCH_STATUS.final),
     ]
     if policy.threads is not None:
         rules.append(RetentionRule(kind=THREAD, before=now - policy.threads * _DAY))

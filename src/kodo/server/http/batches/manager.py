@@ -7,17 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from kodo.server.http.batches.documents import KIND, StoredBatch
 from kodo.server.http.batches.execution import Handler
 from kodo.server.http.batches.input_file import MAX_BYTES
 from kodo.server.http.batches.metrics import BatchMetrics
-from kodo.server.http.batches.worker import (
-    BATCH_STATUS,
-    KIND,
-    BatchContext,
-    BatchWorker,
-    StoredBatch,
-    not_cancellable,
-)
+from kodo.server.http.batches.worker import BATCH_STATUS, BatchContext, BatchWorker, not_cancellable
 from kodo.server.http.files.manager import FileManager
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids

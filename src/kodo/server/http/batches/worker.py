@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
+from kodo.server.http.batches.documents import StoredBatch
 from kodo.server.http.batches.execution import Handler, run_request
 from kodo.server.http.batches.input_file import RequestReader, validate
 from kodo.server.http.batches.metrics import BatchMetrics
@@ -39,11 +39,9 @@ from kodo.server.wire.batches import (
     RequestLine,
     ResultLine,
 )
-from kodo.server.wire.files import ExpiresAfter
 
 logger = logging.getLogger(__name__)
 
-KIND = "batch"
 BATCH_STATUS: Final = StatusMachine[BatchStatus](
     {
         "validating": {"in_progress", "failed", "cancelling"},
@@ -71,17 +69,6 @@ _UNRUN_CHUNK = 500
 """Lines that are written together where nothing is run for them."""
 _RETRY_DELAYS = (1.0, 60.0)
 """First and longest pause, in seconds, before a batch that broke is taken up again."""
-
-
-class StoredBatch(Struct, frozen=True, kw_only=True):
-    """What is stored of a batch."""
-
-    batch: Batch
-    output: str
-    errors: str
-    """Ids of the files it will hand over, known from the start."""
-    expires_after: ExpiresAfter | None = None
-    """Life of these files."""
 
 
 @dataclass(frozen=True)

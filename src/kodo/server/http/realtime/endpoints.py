@@ -38,7 +38,7 @@ class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 async def create_client_secret(request: Request) -> Response:
-    """The endpoint."""
+    """``POST /v1/realtime/client_secrets``."""
     state = get_state(request)
     body: CreateSecret = convert(await json_body(request), CreateSecret)
     model = next(iter(state.models))

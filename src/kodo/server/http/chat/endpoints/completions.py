@@ -31,7 +31,7 @@ _SUFFIX = (
 
 
 async def create(request: Request) -> Response:
-    """The endpoint."""
+    """``POST /v1/completions``."""
     return await pipeline.serve(_PIPELINE, request)
 
 
