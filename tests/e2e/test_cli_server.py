@@ -116,7 +116,7 @@ def test_where_nothing_runs_a_server_is_started_for_the_command_and_stopped(
     assert run(["ask", "hello", "--lang", "ja"]) == ExitCode.DONE
     captured = capsys.readouterr()
     assert captured.out == "hello\n"
-    assert "このコマンドの間だけ" in captured.err
+    assert "このコマンドの実行中だけ" in captured.err
     (server,) = started
     assert endpoint.find_running() is None
     assert not (tmp_path / "server.json").exists()
