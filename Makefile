@@ -27,11 +27,12 @@ setup: ## .venv, locked dependencies, the default model
 setup-dev: ## setup, and what the tests and linters need
 	@$(PYTHON) scripts/bootstrap.py dev
 
-check: setup-dev ## Linters, mypy strict, import-linter
+check: setup-dev ## Linters, mypy strict, import-linter, complexity of functions
 	@$(B)/ruff check .
 	@$(B)/ruff format --check .
 	@$(B)/mypy
 	@$(B)/lint-imports --no-cache
+	@$(B)/xenon --max-absolute C src bench/scorecard
 
 docs: .venv-docs/bin/zensical ## Build the documentation's site into site/; a broken link or anchor fails
 	@.venv-docs/bin/zensical build --strict --clean
@@ -46,6 +47,7 @@ quick: setup-dev ## The linters and the unit tests that need no model: under a m
 	@$(B)/ruff format --check .
 	@$(B)/mypy
 	@$(B)/lint-imports --no-cache
+	@$(B)/xenon --max-absolute C src bench/scorecard
 	@$(B)/python -m pytest -q -n 2 --dist loadgroup -m "not model and not crash" tests/unit $(ARGS)
 
 lock: setup-dev ## Write requirements/*.txt anew from pyproject.toml
