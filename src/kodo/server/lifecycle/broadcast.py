@@ -25,15 +25,20 @@ class Broadcast(Generic[T]):
         """The number of events published so far: the position of the next one."""
         return len(self._events)
 
+    @property
+    def closed(self) -> bool:
+        """Whether no event will follow."""
+        return self._closed
+
     def publish(self, *events: T) -> None:
         """Append events and wake the readers."""
         self._events.extend(events)
-        self._wake()
+        self.wake()
 
     def close(self) -> None:
         """End the readers, once each has read what was published."""
         self._closed = True
-        self._wake()
+        self.wake()
 
     async def follow(self, position: int = 0) -> AsyncIterator[Sequence[T]]:
         """Yield the events from ``position`` on, all that are available in one batch, until the broadcast is closed."""
@@ -44,11 +49,16 @@ class Broadcast(Generic[T]):
             elif self._closed:
                 return
             else:
-                changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._waiting.append(changed)
-                await changed
+                await self.changed()
 
-    def _wake(self) -> None:
+    def changed(self) -> asyncio.Future[None]:
+        """Return a future that is done at the next :meth:`publish`, :meth:`close` or :meth:`wake`."""
+        changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(changed)
+        return changed
+
+    def wake(self) -> None:
+        """Wake those that wait in :meth:`changed`, without an event: something else that they check has changed."""
         waiting, self._waiting = self._waiting, []
         for changed in waiting:
             if not changed.done():  # a reader that was cancelled has cancelled its future

@@ -17,6 +17,7 @@ import msgspec
 
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.assemble import Assembler
+from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.errors import ServiceError, StoreFailed
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ItemRow, ResponseRow
@@ -68,19 +69,16 @@ class Run:
         self._store_error: StoreFailed | None = None
         self._store = store if row is not None else None
         self._assembler = Assembler(initial_response, seal)
-        self._events: list[StreamEvent] = list(self._assembler.start())
-        self._published = 0
+        self._published: Broadcast[StreamEvent] = Broadcast()
+        self._unpublished: list[StreamEvent] = list(self._assembler.start())
         self._saved = 0
         self._created = False
-        self._finished = False
-        self._readers: list[asyncio.Future[None]] = []
-        """Futures of the readers that wait for a change."""
         self._wake = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         for entry in entries:  # what an earlier process wrote
             self._apply(entry)
         self._saved = len(self.entries)
-        self._restored = len(self._events), self.response
+        self._restored = self._folded, self.response
 
     # --- what it is ---
 
@@ -102,22 +100,13 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether its last event is visible to readers."""
-        return self._finished
+        return self._published.closed
 
     # --- reading ---
 
-    async def events(self, after: int = -1) -> AsyncIterator[Sequence[StreamEvent]]:
+    def events(self, after: int = -1) -> AsyncIterator[Sequence[StreamEvent]]:
         """Events after sequence number ``after`` until the last, in batches of those that are available."""
-        position = after + 1
-        while True:
-            if position < self._published:
-                batch = self._events[position : self._published]
-                position = self._published
-                yield batch
-            elif self._finished:
-                return
-            else:
-                await self._changed()
+        return self._published.follow(after + 1)
 
     async def wait_until_done(self) -> None:
         """Wait until the last event is visible to readers.
@@ -125,10 +114,10 @@ class Run:
         Raises:
             StoreFailed: the end could not be stored (that is tried again until it is).
         """
-        while not self._finished:
+        while not self.finished:
             if self._store_error is not None:
                 raise self._store_error
-            await self._changed()
+            await self._published.changed()
 
     async def wait(self) -> Response:
         """The final Response.
@@ -136,7 +125,7 @@ class Run:
         Raises:
             ServiceError: it failed; the same error that a stream would end with.
         """
-        async for _ in self.events(after=len(self._events) - 1):
+        async for _ in self.events(after=self._folded - 1):
             pass
         if self.error is not None:
             raise self.error
@@ -149,7 +138,7 @@ class Run:
         self._created = True
         if self._store is not None and not self.ending:
             self._flusher = asyncio.create_task(self._flush())
-        if not self._finished and (self.background or self.ending):
+        if not self.finished and (self.background or self.ending):
             self._publish(*self._restored)
         else:
             self._publish()
@@ -181,7 +170,7 @@ class Run:
                 logger.error("response %s could not be stored: %s", self.id, error)
                 if self.background:
                     self._store_error = error
-                    self._wake_readers()
+                    self._published.wake()
                 else:
                     self.error = self.error or error
                     failed = event_log.Ended(
@@ -192,10 +181,8 @@ class Run:
                 await self._retry_save_end()
             self._publish_end()
         finally:
-            self._finished = (
-                True  # also where the server stops before the disk has room: the next start ends it
-            )
-            self._wake_readers()
+            # Also where the server stops before the disk has room: the next start ends it.
+            self._published.close()
 
     def output_rows(self) -> list[ItemRow]:
         """The output items of a finished response, with the ids they were generated from."""
@@ -214,46 +201,40 @@ class Run:
         except StoreFailed as error:
             logger.error("log of %s could not be stored: %s", self.id, error)
         finally:
-            self._finished = True
-            self._wake_readers()
+            self._published.close()
 
     # --- inside ---
 
     def _apply(self, entry: event_log.Entry) -> None:
         self.entries.append(entry)
-        self._events.extend(self._assembler.feed(entry))
+        self._unpublished.extend(self._assembler.feed(entry))
+
+    @property
+    def _folded(self) -> int:
+        """The number of events so far, published or not."""
+        return len(self._published) + len(self._unpublished)
 
     def _refold(self, entries: Sequence[event_log.Entry]) -> None:
         """Replace the log by another one with the same beginning."""
         self._assembler = Assembler(self.initial_response, self._seal)
-        self._events = list(self._assembler.start())
+        self._unpublished = list(self._assembler.start())
         self.entries = []
         for entry in entries:
             self._apply(entry)
+        del self._unpublished[: len(self._published)]
 
     def _publish(self, upto: int | None = None, response: Response | None = None) -> None:
         if not self._created:
             return
-        self._published = len(self._events) if upto is None else upto
+        count = len(self._unpublished) if upto is None else upto - len(self._published)
+        events, self._unpublished = self._unpublished[:count], self._unpublished[count:]
         self.visible = response or self.response
-        self._wake_readers()
+        self._published.publish(*events)
 
     def _publish_end(self) -> None:
-        self._finished = True
         self._created = True
         self._publish()
-
-    def _changed(self) -> asyncio.Future[None]:
-        """A future that is done when more events are visible or the run has ended."""
-        changed = asyncio.get_running_loop().create_future()
-        self._readers.append(changed)
-        return changed
-
-    def _wake_readers(self) -> None:
-        readers, self._readers = self._readers, []
-        for reader in readers:
-            if not reader.done():  # one that is gone was cancelled
-                reader.set_result(None)
+        self._published.close()
 
     async def _stop_flushing(self) -> None:
         if self._flusher is not None:
@@ -293,7 +274,7 @@ class Run:
             if not self.background:
                 await asyncio.sleep(FLUSH_SECONDS)
             self._wake.clear()
-            count, response, (first, entries) = len(self._events), self.response, self._unsaved()
+            count, response, (first, entries) = self._folded, self.response, self._unsaved()
             try:
                 await store.append_log(self.id, first, entries)
             except StoreFailed as error:

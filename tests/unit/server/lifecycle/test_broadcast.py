@@ -40,3 +40,16 @@ async def test_a_cancelled_reader_does_not_stop_the_others() -> None:
     broadcast.publish(1)
     broadcast.close()
     assert await asyncio.wait_for(staying, 5) == [1]
+
+
+async def test_a_wait_for_a_change_ends_without_an_event() -> None:
+    """``wake`` ends a wait for a change; readers of events get nothing from it and stay."""
+    broadcast: Broadcast[int] = Broadcast()
+    reader, waiter = asyncio.create_task(read(broadcast)), broadcast.changed()
+    await asyncio.sleep(0)
+    broadcast.wake()
+    await asyncio.wait_for(waiter, 5)
+    await asyncio.sleep(0)
+    assert not reader.done() and not broadcast.closed
+    broadcast.close()
+    assert await asyncio.wait_for(reader, 5) == [] and broadcast.closed
