@@ -59,7 +59,7 @@ def test_with_nothing_configured_a_server_lives_as_long_as_the_session(
         assert session.endpoint().source == "started"
         assert find_running() is None, "it is no other command's server"
     assert "good morning" in answer.text
-    assert notes == ["no server is configured or running: starting kodo for this command"]
+    assert notes == ["no server is configured or running; starting kodo for this command"]
     assert not (tmp_path / "server.json").exists()
 
 
