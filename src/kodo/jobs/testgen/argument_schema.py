@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kodo.jobs.testgen.param_types import ParamType
+from kodo.jobs.execution.param_types import ParamType
 
 
 def schema(type_: ParamType) -> dict[str, Any] | None:

@@ -5,13 +5,17 @@ load -> candidates -> attempt -> suspects -> kills -> choose -> (model top-up) -
 
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from kodo.client.session import Session
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.model import ExecutionError
+from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.sandbox import Sandbox
 from kodo.jobs.testgen import suspected_bugs
-from kodo.jobs.testgen.candidates import CandidateGenerator
 from kodo.jobs.testgen.merge import merge
 from kodo.jobs.testgen.model import (
     Framework,
@@ -26,7 +30,17 @@ from kodo.jobs.testgen.model_cases import bound, request_cases
 from kodo.jobs.testgen.pipeline import Pipeline, Test, Trials, funnel, kept_tests, rejections
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Chosen
-from kodo.jobs.testgen.target import TargetModule, load
+
+
+@contextmanager
+def _as_testgen_error() -> Iterator[None]:
+    """The edge where an error of reading or running code becomes one of this job."""
+    try:
+        yield
+    except TestgenError:
+        raise
+    except ExecutionError as error:
+        raise TestgenError(str(error)) from error
 
 
 def generate_tests(
@@ -61,6 +75,7 @@ def generate_tests(
         return testgen(path, chosen, session).text
 
 
+@_as_testgen_error()
 def testgen(
     target: Path | str,
     options: Options | None = None,
@@ -197,6 +212,7 @@ def _scores(pipeline: Pipeline, text: str, existing: tuple[Path, ...]) -> tuple[
     return score(before, killed_before), score(after, killed_after), every - killed_after
 
 
+@_as_testgen_error()
 def default_file(target: str) -> Path:
     """Where the tests of a target belong: tests/test_NAME.py of a project that has or wants it, else beside the module.
 
@@ -212,6 +228,7 @@ def default_file(target: str) -> Path:
     return folder / f"test_{module.path.stem}.py"
 
 
+@_as_testgen_error()
 def worst_case(target: str, options: Options) -> tuple[int, int]:
     """The most requests, and tokens in and out, that a run with the model can take.
 

@@ -1,79 +1,15 @@
-"""The values of test generation: what is tried, what was seen, and what became of it.
+"""The values of test generation: the options, the tests that were kept, and what became of the rest.
 
-Knows neither the sandbox nor the model. The structs cross into the sandbox as JSON, so they hold
-Python source text where a value is meant: source can be printed in a test, compared, and made smaller.
+Knows neither the sandbox nor the model. Calls and observations are ``kodo.jobs.execution.model``'s.
 """
 
 from typing import Literal
 
 import msgspec
 
+from kodo.jobs.execution.model import Basis, ExecutionError, Origin
+
 Framework = Literal["pytest", "unittest"]
-Origin = Literal["example", "claim", "boundary", "constants", "near example", "random", "model"]
-Basis = Literal["example", "docstring", "types", "code"]
-
-
-class Arg(msgspec.Struct, frozen=True):
-    """One argument: the parameter's name and the source of its value."""
-
-    name: str
-    source: str
-
-
-class Expectation(msgspec.Struct, frozen=True):
-    """What the documentation says must be seen, and the words that say it.
-
-    kind ``value``: ``text`` is source equal to the result; ``shows``: what a doctest prints; ``raises``: an
-    exception's name; ``property``: source over ``result``, ``_0``, ``_1``... that must be true; ``returns``: an
-    annotation the result must conform to.
-    """
-
-    kind: Literal["value", "shows", "raises", "property", "returns"]
-    text: str
-    basis: Basis
-    quote: str
-
-
-class Call(msgspec.Struct, frozen=True):
-    """One candidate: ``setup`` statements, then ``expression``, in which ``_0``, ``_1``... stand for ``args``."""
-
-    id: int
-    function: str
-    expression: str
-    args: tuple[Arg, ...] = ()
-    setup: tuple[str, ...] = ()
-    receiver: str = ""
-    origin: Origin = "random"
-    expect: Expectation | None = None
-
-
-class Observed(msgspec.Struct, frozen=True):
-    """What one call did.
-
-    kind ``value``: ``text`` is source that equals the result (wrapped in list() where it was an iterator);
-    ``raises``: ``text`` is the exception's qualified name; the others cannot be asserted and say why in
-    ``text``. ``after`` holds what the call changed: expression -> source. ``meets``: whether the expectation
-    held, None where the call had none; ``broken`` numbers the function's standing expectations that did not
-    hold. ``skipped`` numbers the setup statements that raised and were left out. ``raised_in_target`` says the error was not raised on purpose. ``arcs`` are those of the target's file.
-    """
-
-    id: int
-    kind: Literal["value", "raises", "unusable", "timeout", "died"]
-    text: str = ""
-    wrap: str = ""
-    output: str = ""
-    after: dict[str, str] = {}
-    meets: bool | None = None
-    broken: tuple[int, ...] = ()
-    skipped: tuple[int, ...] = ()
-    raised_in_target: bool = False
-    arcs: tuple[tuple[int, int], ...] = ()
-    seconds: float = 0.0
-
-    def same(self, other: "Observed") -> bool:
-        """Whether a test that asserts this observation would pass on the other."""
-        mine = (self.kind, self.text, self.wrap, self.output, self.after)
-        return mine == (other.kind, other.text, other.wrap, other.output, other.after)
 
 
 class MutantPlace(msgspec.Struct, frozen=True):
@@ -232,7 +168,7 @@ class Options(msgspec.Struct, frozen=True):
                 raise ValueError(f"{name} must be 0 or more")
 
 
-class TestgenError(Exception):
+class TestgenError(ExecutionError):
     """The job could not be done; the message is one line for the user."""
 
     __test__ = False

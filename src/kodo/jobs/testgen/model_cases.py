@@ -18,14 +18,15 @@ from typing import Any
 from kodo.client.answer import Answer
 from kodo.client.errors import KodoError
 from kodo.client.session import Session
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.target import Function
+from kodo.jobs.execution.worker.load import LIBRARY
 from kodo.jobs.testgen import argument_schema, render
-from kodo.jobs.testgen.candidates import CandidateGenerator
 from kodo.jobs.testgen.cases import SCHEMA, Case, calls, read
-from kodo.jobs.testgen.model import Call, Options
+from kodo.jobs.testgen.model import Options
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.select import Arc, Chosen
-from kodo.jobs.testgen.target import Function
-from kodo.jobs.testgen.worker.load import LIBRARY
 
 _MAX_CONCURRENT = 4
 _MAX_FUNCTIONS = 12

@@ -12,37 +12,16 @@ from pathlib import Path
 
 import msgspec
 
+from kodo.jobs.execution.candidates import invariants
+from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
+from kodo.jobs.execution.target import Function
+from kodo.jobs.execution.worker.jobs import GIVEN, OWN, Observation, Observe
 from kodo.jobs.testgen import render
-from kodo.jobs.testgen.candidates import invariants
-from kodo.jobs.testgen.model import (
-    Basis,
-    Call,
-    Expectation,
-    Funnel,
-    KeptTest,
-    MutantPlace,
-    Observed,
-    Options,
-    Rejection,
-    Score,
-)
+from kodo.jobs.testgen.model import Funnel, KeptTest, MutantPlace, Options, Rejection, Score
 from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Arc, Chosen, choose
-from kodo.jobs.testgen.target import Function
-from kodo.jobs.testgen.worker.jobs import (
-    GIVEN,
-    OWN,
-    Judge,
-    Judged,
-    Kill,
-    Killed,
-    Measure,
-    Measured,
-    Observation,
-    Observe,
-    ScoreMutants,
-)
+from kodo.jobs.testgen.worker.jobs import Judge, Judged, Kill, Killed, Measure, Measured, ScoreMutants
 
 TEST_FILE = "test_kodo_generated.py"
 _MAX_CALLS_PER_MUTANT = 150

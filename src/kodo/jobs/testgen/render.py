@@ -12,8 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kodo.jobs.testgen.model import Basis, Call, Expectation, Framework, Observed
-from kodo.jobs.testgen.worker.load import LIBRARY
+from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
+from kodo.jobs.execution.worker.load import LIBRARY
+from kodo.jobs.testgen.model import Framework
 
 _HELPERS = ("pytest", "unittest", "contextlib", "io", "math", "asyncio")
 _INDENT = "    "

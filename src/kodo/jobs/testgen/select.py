@@ -7,7 +7,7 @@ same, the documented one is in the file. Pure: sets of numbers in, calls out.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kodo.jobs.testgen.model import Call
+from kodo.jobs.execution.model import Call
 
 Arc = tuple[int, int]
 

@@ -7,10 +7,11 @@ and comes with the smallest input that shows it. At most one for each fact.
 import ast
 from collections.abc import Iterator
 
+from kodo.jobs.execution.model import Call, Expectation, Observed
+from kodo.jobs.execution.target import Function
 from kodo.jobs.testgen import render
-from kodo.jobs.testgen.model import Call, Expectation, Framework, Observed, SuspectedBug
+from kodo.jobs.testgen.model import Framework, SuspectedBug
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
-from kodo.jobs.testgen.target import Function
 from kodo.jobs.testgen.worker.jobs import Shrink, Shrunk
 
 # Errors that a call with arguments of the annotated types has no business to end in, unless documented.

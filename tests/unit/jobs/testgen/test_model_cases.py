@@ -7,11 +7,11 @@ import pytest
 from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply, refusal
 from kodo.jobs import testgen as job
+from kodo.jobs.execution.param_types import ParamType
+from kodo.jobs.execution.target import load
 from kodo.jobs.sandbox import Sandbox
 from kodo.jobs.testgen import Options, argument_schema, cases
 from kodo.jobs.testgen.model import TestReport
-from kodo.jobs.testgen.param_types import ParamType
-from kodo.jobs.testgen.target import load
 
 # The branch for 77123 is found by nobody who does not read the code; no constant stands in it.
 SOURCE = '''

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 import pytest
 
+from kodo.jobs.execution.model import Arg, Call, Expectation, Observed
+from kodo.jobs.execution.worker import literal
+from kodo.jobs.execution.worker.conform import conforms
+from kodo.jobs.execution.worker.fork import forked
+from kodo.jobs.execution.worker.smaller import smaller
 from kodo.jobs.testgen import merge, render
-from kodo.jobs.testgen.model import Arg, Call, Expectation, Observed, Options, Score, TestgenError
+from kodo.jobs.testgen.model import TestgenError, Options, Score
 from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.select import choose
-from kodo.jobs.testgen.worker import literal
-from kodo.jobs.testgen.worker.conform import conforms
-from kodo.jobs.testgen.worker.fork import forked
-from kodo.jobs.testgen.worker.observe import shrink, smaller
+from kodo.jobs.testgen.worker.kill import shrink
 
 SOURCE = '''
 LIMIT = 3

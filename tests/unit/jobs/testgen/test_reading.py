@@ -4,11 +4,11 @@ import ast
 
 import pytest
 
-from kodo.jobs.testgen import doc_contracts
-from kodo.jobs.testgen.candidates import CandidateGenerator, constants, invariants
-from kodo.jobs.testgen.model import TestgenError
-from kodo.jobs.testgen.param_types import ParamType, from_annotation, from_name, from_use
-from kodo.jobs.testgen.target import load
+from kodo.jobs.execution import doc_contracts
+from kodo.jobs.execution.candidates import CandidateGenerator, constants, invariants
+from kodo.jobs.execution.model import ExecutionError
+from kodo.jobs.execution.param_types import ParamType, from_annotation, from_name, from_use
+from kodo.jobs.execution.target import load
 
 
 def module(tmp_path, source, name="mod.py"):
@@ -97,14 +97,14 @@ def _private(): ...
 
 def test_an_unknown_name_is_refused_with_the_names_there_are(tmp_path):
     """The error says what could have been meant."""
-    with pytest.raises(TestgenError, match="there are: f"):
+    with pytest.raises(ExecutionError, match="there are: f"):
         module(tmp_path, "def f(): ...\n").pick("g")
 
 
 @pytest.mark.parametrize(("name", "source"), [("m.txt", "x"), ("m.py", "def ("), ("my-mod.py", "x = 1")])
 def test_what_is_no_module_is_refused(tmp_path, name, source):
     """Not Python, not parseable, not importable: one line each."""
-    with pytest.raises(TestgenError, match=name):
+    with pytest.raises(ExecutionError, match=name):
         module(tmp_path, source, name)
 
 

@@ -7,16 +7,16 @@ import random
 
 import pytest
 
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.doc_conditions import CONDITIONS, satisfying
+from kodo.jobs.execution.doc_properties import PROPERTIES, read_properties
+from kodo.jobs.execution.param_types import USES, ParamType, from_annotation, from_use
+from kodo.jobs.execution.target import load
+from kodo.jobs.execution.values import RANDOM, Values
+from kodo.jobs.execution.worker.conform import conforms
+from kodo.jobs.execution.worker.smaller import SIMPLER, smaller
 from kodo.jobs.testgen import render
-from kodo.jobs.testgen.candidates import CandidateGenerator
-from kodo.jobs.testgen.doc_conditions import CONDITIONS, satisfying
-from kodo.jobs.testgen.doc_properties import PROPERTIES, read_properties
 from kodo.jobs.testgen.mutate import VARIANTS, mutants
-from kodo.jobs.testgen.param_types import USES, ParamType, from_annotation, from_use
-from kodo.jobs.testgen.target import load
-from kodo.jobs.testgen.values import RANDOM, Values
-from kodo.jobs.testgen.worker.conform import conforms
-from kodo.jobs.testgen.worker.observe import SIMPLER, smaller
 
 PROPERTY_ROWS = [
     ("x: float", "Returns a number between 0 and 1", "not 0 <= 1 or 0 <= result <= 1"),

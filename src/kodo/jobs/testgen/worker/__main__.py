@@ -6,19 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from kodo.jobs.testgen.worker import observe
-from kodo.jobs.testgen.worker.jobs import (
-    Answer,
-    Failed,
-    Job,
-    Judge,
-    Kill,
-    Measure,
-    Observe,
-    ScoreMutants,
-    Shrink,
-)
-from kodo.jobs.testgen.worker.load import CannotImport, import_target, prepare_path
+from kodo.jobs.execution.worker.jobs import Failed, Observe
+from kodo.jobs.execution.worker.load import CannotImport, import_target, prepare_path
+from kodo.jobs.execution.worker.observe import run_observe
+from kodo.jobs.testgen.worker import kill
+from kodo.jobs.testgen.worker.jobs import Answer, Job, Judge, Kill, Measure, ScoreMutants, Shrink
 
 _IMPORT_SECONDS = 30.0
 
@@ -40,11 +32,11 @@ def answers(job: Job) -> Iterator[Answer]:
         return
     match job:
         case Observe():
-            yield from observe.run_observe(job, module)
+            yield from run_observe(job, module)
         case Kill():
-            yield from observe.run_kill(job, module)
+            yield from kill.run_kill(job, module)
         case Shrink():
-            yield from observe.run_shrink(job, module)
+            yield from kill.run_shrink(job, module)
         case Judge():
             yield from judge.run_judge(job, module)
         case _:

@@ -2,33 +2,9 @@
 
 import msgspec
 
-from kodo.jobs.testgen.model import Call, Expectation, Observed, Score
-
-# Where a test file of a job is: before its name, one of these.
-GIVEN = "given:"
-OWN = "project:"
-
-
-class ModuleLocation(msgspec.Struct, frozen=True):
-    """The module under test, with paths relative to the project."""
-
-    path: str
-    import_root: str
-    module: str
-    source: str
-    defined: tuple[str, ...]
-    extra_paths: tuple[str, ...] = ()
-
-
-class Observe(msgspec.Struct, frozen=True, tag=True):
-    """Run calls and say what each did. ``backwards`` runs them in the opposite order."""
-
-    where: ModuleLocation
-    calls: tuple[Call, ...]
-    invariants: dict[str, tuple[Expectation, ...]]
-    seconds: float
-    trace: bool
-    backwards: bool
+from kodo.jobs.execution.model import Call, Expectation, Observed
+from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation, Observation, Observe
+from kodo.jobs.testgen.model import Score
 
 
 class Kill(msgspec.Struct, frozen=True, tag=True):
@@ -117,18 +93,6 @@ class Measured(msgspec.Struct, frozen=True, tag=True):
     """Coverage, without the mutation score."""
 
     score: Score
-
-
-class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The worker could not do the job; one line for the user."""
-
-    why: str
-
-
-class Observation(msgspec.Struct, frozen=True, tag=True):
-    """One observation."""
-
-    observed: Observed
 
 
 Answer = Killed | Shrunk | Judged | Measured | Failed | Observation

@@ -14,12 +14,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from kodo.jobs.execution.worker.fork import Send, forked
+from kodo.jobs.execution.worker.jobs import OWN
+from kodo.jobs.execution.worker.load import TooLong, locate, project, time_limit
 from kodo.jobs.testgen.model import Score
 from kodo.jobs.testgen.mutate import Mutant, mutants
-from kodo.jobs.testgen.worker.fork import Send, forked
-from kodo.jobs.testgen.worker.jobs import OWN, Judge, Judged, Killed, Measure, Measured, ScoreMutants
-from kodo.jobs.testgen.worker.load import TooLong, locate, project, time_limit
-from kodo.jobs.testgen.worker.observe import install_or_none
+from kodo.jobs.testgen.worker.jobs import Judge, Judged, Killed, Measure, Measured, ScoreMutants
+from kodo.jobs.testgen.worker.kill import install_or_none
 
 _PLAIN = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--assert=plain", "--rootdir=.")
 _ROUNDS = 5

@@ -8,11 +8,11 @@ import ast
 import random
 from collections.abc import Iterable, Iterator
 
-from kodo.jobs.testgen import doc_contracts
-from kodo.jobs.testgen.model import Arg, Call, Expectation, Origin
-from kodo.jobs.testgen.param_types import ANY, ParamType, from_value
-from kodo.jobs.testgen.target import Class, Function, Param, TargetModule
-from kodo.jobs.testgen.values import Values
+from kodo.jobs.execution import doc_contracts
+from kodo.jobs.execution.model import Arg, Call, Expectation, Origin
+from kodo.jobs.execution.param_types import ANY, ParamType, from_value
+from kodo.jobs.execution.target import Class, Function, Param, TargetModule
+from kodo.jobs.execution.values import Values
 
 _OPERATORS = {
     "__len__": "len({0})", "__str__": "str({0})", "__repr__": "repr({0})", "__bool__": "bool({0})", "__abs__": "abs({0})",

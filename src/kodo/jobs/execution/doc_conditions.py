@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kodo.jobs.testgen.doc_properties import NUMBER, SIZED
-from kodo.jobs.testgen.param_types import ParamType
-from kodo.jobs.testgen.target import Function, Param
+from kodo.jobs.execution.doc_properties import NUMBER, SIZED
+from kodo.jobs.execution.param_types import ParamType
+from kodo.jobs.execution.target import Function, Param
 
 NUMBER_WORDS = {"zero": "0", "one": "1", "two": "2"}
 _EMPTY = {

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kodo.jobs.testgen.worker.jobs import GIVEN, OWN, ModuleLocation
+from kodo.jobs.execution.worker.jobs import GIVEN, OWN, ModuleLocation
 
 LIBRARY = (
     "asyncio",

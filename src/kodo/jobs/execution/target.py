@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from kodo.jobs.testgen.model import TestgenError
-from kodo.jobs.testgen.param_types import ANY, ParamType, from_annotation, from_name, from_use, from_value
+from kodo.jobs.execution.model import ExecutionError
+from kodo.jobs.execution.param_types import ANY, ParamType, from_annotation, from_name, from_use, from_value
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 ClassKind = Literal["plain", "dataclass", "enum", "namedtuple", "abstract"]
@@ -142,7 +142,7 @@ class TargetModule:
         """The functions that ``name`` means: one function, one method, a whole class; all for None.
 
         Raises:
-            TestgenError: nothing is called so.
+            ExecutionError: nothing is called so.
         """
         if name is None:
             return self.functions
@@ -154,7 +154,7 @@ class TargetModule:
         found = [one for one in self.functions if name in (one.qualname, one.owner)] or private
         if not found:
             known = ", ".join(one.qualname for one in self.functions) or "none"
-            raise TestgenError(f"{self.path.name}::{name}: no such function or class (there are: {known})")
+            raise ExecutionError(f"{self.path.name}::{name}: no such function or class (there are: {known})")
         return tuple(found)
 
 
@@ -162,23 +162,23 @@ def load(path: Path) -> TargetModule:
     """Read a module.
 
     Raises:
-        TestgenError: there is no such file, it is not Python, or it does not parse.
+        ExecutionError: there is no such file, it is not Python, or it does not parse.
     """
     path = path.resolve()
     if not path.is_file() or path.suffix != ".py":
-        raise TestgenError(f"{path}: not a Python file")
+        raise ExecutionError(f"{path}: not a Python file")
     try:
         source = path.read_text(encoding="utf-8")
         tree = ast.parse(source)
     except (SyntaxError, UnicodeDecodeError, ValueError) as error:
-        raise TestgenError(f"{path}: does not parse: {error}") from error
+        raise ExecutionError(f"{path}: does not parse: {error}") from error
     import_root = path.parent
     while (import_root / "__init__.py").exists() and import_root != import_root.parent:
         import_root = import_root.parent
     parts = path.relative_to(import_root).with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
     if not all(part.isidentifier() for part in name.split(".")):
-        raise TestgenError(f"{path}: its name cannot be imported")
+        raise ExecutionError(f"{path}: its name cannot be imported")
     root = next(
         (
             one

@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kodo.jobs.testgen.model import Call, Expectation, Observed
-from kodo.jobs.testgen.worker import literal
-from kodo.jobs.testgen.worker.conform import conforms
-from kodo.jobs.testgen.worker.load import TooLong, time_limit
+from kodo.jobs.execution.model import Call, Expectation, Observed
+from kodo.jobs.execution.worker import literal
+from kodo.jobs.execution.worker.conform import conforms
+from kodo.jobs.execution.worker.load import TooLong, time_limit
 
 _LONGEST_ITERATOR = 50
 _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)

@@ -16,10 +16,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kodo.jobs.testgen.doc_conditions import NUMBER_WORDS, satisfying
-from kodo.jobs.testgen.doc_properties import NUMBER, read_properties
-from kodo.jobs.testgen.model import Expectation
-from kodo.jobs.testgen.target import Function, Param
+from kodo.jobs.execution.doc_conditions import NUMBER_WORDS, satisfying
+from kodo.jobs.execution.doc_properties import NUMBER, read_properties
+from kodo.jobs.execution.model import Expectation
+from kodo.jobs.execution.target import Function, Param
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from kodo.jobs.testgen.param_types import ANY, ParamType
-from kodo.jobs.testgen.target import Class
+from kodo.jobs.execution.param_types import ANY, ParamType
+from kodo.jobs.execution.target import Class
 
 _PLAIN = {
     "int": "3", "float": "2.5", "bool": "True", "str": "'abc'", "bytes": "b'abc'", "none": "None", "complex": "(1+2j)",

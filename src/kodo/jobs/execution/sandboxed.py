@@ -1,0 +1,73 @@
+"""Run a worker in the sandbox over a project and read its answers.
+
+Every run of foreign Python goes through here. Knows neither a worker's jobs nor what they are for.
+"""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from kodo.jobs.execution.model import ExecutionError
+from kodo.jobs.execution.worker.jobs import Failed
+from kodo.jobs.sandbox import FILES, LIB, PROJECT, PYTHON, ResourceLimits, Sandbox
+
+_START_SECONDS = 60.0
+_MIB = 1024 * 1024
+T = TypeVar("T")
+
+
+def run_worker(
+    sandbox: Sandbox,
+    project: Path,
+    worker: str,
+    job: msgspec.Struct,
+    answer_type: type[T] | Any,
+    *,
+    seconds: float,
+    files: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> list[T]:
+    """Do one job in a fresh sandbox; return the answers there were in ``seconds``.
+
+    ``worker`` is the package to start inside, ``answer_type`` what each of its lines decodes to, ``seed`` the
+    interpreter's hash seed.
+
+    Raises:
+        ExecutionError: the worker answered ``Failed``, or ended without an answer.
+    """
+    outcome = sandbox.run(
+        [PYTHON, "-P", "-m", worker, f"{FILES}/job.json"],
+        project=project,
+        files={"job.json": msgspec.json.encode(job), **(files or {})},
+        limits=ResourceLimits(
+            wall_seconds=seconds + _START_SECONDS,
+            cpu_seconds=int(seconds + _START_SECONDS),
+            output_bytes=64 * _MIB,
+        ),
+        env={
+            "PYTHONPATH": LIB,
+            "KODO_PROJECT": PROJECT,
+            "KODO_FILES": FILES,
+            "PYTHONHASHSEED": str(seed),
+            "PYTHONWARNINGS": "ignore",
+        },
+    )
+    lines = outcome.stdout.splitlines(keepends=True)
+    answers: list[T] = [msgspec.json.decode(line, type=answer_type) for line in lines if line.endswith("\n")]
+    for answer in answers:
+        if isinstance(answer, Failed):
+            raise ExecutionError(answer.why)
+    if not answers and not outcome.ok:
+        said = (outcome.stderr.strip() or f"status {outcome.status}").splitlines()[-1]
+        raise ExecutionError(f"the worker in the sandbox ended early: {said}")
+    return answers
+
+
+def site_packages(root: Path) -> tuple[Path, ...]:
+    """The packages of the project's own virtual environment, where it is for this version of Python."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    found = (root / name / "lib" / version / "site-packages" for name in (".venv", "venv", "env"))
+    return tuple(path for path in found if path.is_dir() and not path.is_relative_to(sys.prefix))

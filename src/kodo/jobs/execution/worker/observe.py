@@ -1,0 +1,75 @@
+"""Observe calls: each function's in a child of the worker, so that a stall or a crash ends there."""
+
+import ast
+import types
+from collections.abc import Iterator
+
+import msgspec
+
+from kodo.jobs.execution.model import Call, Expectation, Observed
+from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.fork import Send, forked
+from kodo.jobs.execution.worker.jobs import Observation, Observe
+from kodo.jobs.execution.worker.load import defined, namespace, project
+
+STALL_SECONDS = 3.0
+_MAX_TIMEOUTS = 4
+
+
+def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]:
+    """Each function's calls in one child; after a stall or a crash the rest goes on in a new child."""
+    names, own = namespace(job.where, module), defined(job.where, module)
+    filename = str(project() / job.where.path)
+    by_function: dict[str, list[Call]] = {}
+    for call in job.calls:
+        by_function.setdefault(call.function, []).append(call)
+    for function, calls in by_function.items():
+        left = calls[::-1] if job.backwards else calls
+        invariants = job.invariants.get(function, ())
+        timeouts = 0
+        while left:
+            if timeouts >= _MAX_TIMEOUTS:
+                yield from (
+                    Observation(Observed(call.id, "timeout", "other inputs of this function did not end"))
+                    for call in left
+                )
+                break
+
+            def work(
+                send: Send, left: list[Call] = left, invariants: tuple[Expectation, ...] = invariants
+            ) -> None:
+                slow = 0
+                for call in left:
+                    arcs = Arcs(filename) if job.trace else None
+                    seen = observe(
+                        call, names, own, invariants if _is_direct(call) else (), job.seconds, arcs
+                    )
+                    send(msgspec.json.encode(seen))
+                    slow += seen.kind == "timeout"
+                    if slow >= _MAX_TIMEOUTS:
+                        return
+
+            messages, end = forked(work, job.seconds + STALL_SECONDS)
+            seen = [msgspec.json.decode(message, type=Observed) for message in messages]
+            yield from (Observation(one) for one in seen)
+            timeouts += sum(one.kind == "timeout" for one in seen)
+            left = left[len(seen) :]
+            if left and end != "done":
+                what = Observed(
+                    left[0].id,
+                    "timeout" if end == "silent" else "died",
+                    "it did not end" if end == "silent" else "the interpreter died",
+                )
+                timeouts += 1
+                yield Observation(what)
+                left = left[1:]
+
+
+def _is_direct(call: Call) -> bool:
+    """Whether the result of the expression is that of the function; an example or a round trip may be built around it."""
+    if call.origin not in ("example", "claim", "model"):
+        return True
+    tree = ast.parse(call.expression, mode="eval").body
+    func = tree.func if isinstance(tree, ast.Call) else None
+    name = func.id if isinstance(func, ast.Name) else func.attr if isinstance(func, ast.Attribute) else ""
+    return name == call.function.rpartition(".")[2]

@@ -1,0 +1,86 @@
+"""Simpler calls and values: what to try next when a call is to be made smaller."""
+
+import ast
+import math
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from kodo.jobs.execution.model import Arg, Call
+
+
+def smaller_calls(call: Call) -> Iterator[Call]:
+    """The call with less setup or one simpler argument."""
+    for at in range(1, len(call.setup)):
+        yield msgspec.structs.replace(call, setup=(*call.setup[:at], *call.setup[at + 1 :]))
+    for at, arg in enumerate(call.args):
+        try:
+            value = ast.literal_eval(arg.source)
+        except (ValueError, SyntaxError):
+            continue
+        for one in smaller(value):
+            args = (*call.args[:at], Arg(arg.name, repr(one)), *call.args[at + 1 :])
+            yield msgspec.structs.replace(call, args=args)
+
+
+def smaller(value: object) -> Iterator[object]:
+    """Simpler values of the same type, boldest first; nothing for the simplest."""
+    for kind, simplify in SIMPLER:
+        if isinstance(value, kind):
+            yield from simplify(value)
+            return
+
+
+def _smaller_integer(value: int) -> Iterator[object]:
+    sign = 1 if value > 0 else -1
+    nearer = (0, sign * (abs(value) // 2), value - sign, -value if value < 0 else 0)
+    return (one for one in dict.fromkeys(nearer) if abs(one) < abs(value) or one == -value > 0)
+
+
+def _smaller_float(value: float) -> Iterator[object]:
+    if math.isfinite(value):
+        rounder = (0.0, float(int(value)), round(value, 1))
+        yield from (one for one in rounder if abs(one) < abs(value))
+
+
+def _smaller_text(value: str) -> Iterator[object]:
+    yield from _shorter(value)
+    for at, char in enumerate(value[:20]):
+        if char not in "a ":
+            yield value[:at] + "a" + value[at + 1 :]
+
+
+def _smaller_sequence(value: list[object] | tuple[object, ...]) -> Iterator[object]:
+    yield from _shorter(value)
+    for at, item in enumerate(value[:20]):
+        yield from (type(value)((*value[:at], one, *value[at + 1 :])) for one in smaller(item))
+
+
+def _smaller_dict(value: dict[object, object]) -> Iterator[object]:
+    return ({key: item for key, item in value.items() if key != gone} for gone in value)
+
+
+def _shorter(value: str | bytes | list[object] | tuple[object, ...]) -> Iterator[object]:
+    size = len(value)
+    if size:
+        yield value[:0]
+    if size > 3:
+        yield value[: size // 2]
+        yield value[size // 2 :]
+    for at in range(min(size, 40)):
+        yield value[:at] + value[at + 1 :]  # type: ignore[operator] # both halves are of one type
+
+
+SIMPLER: tuple[tuple[type | types.UnionType, Callable[[Any], Iterator[object]]], ...] = (
+    (bool, lambda value: iter([False] if value else [])),
+    (int, _smaller_integer),
+    (float, _smaller_float),
+    (str, _smaller_text),
+    (bytes, _shorter),
+    (list | tuple, _smaller_sequence),
+    (dict, _smaller_dict),
+    (set, lambda value: (value - {gone} for gone in value)),
+)
+"""Type -> its simpler values; bool is an int, so it comes first."""

@@ -1,0 +1,113 @@
+"""Two jobs over calls: find the mutants they kill, and make the failing ones smaller."""
+
+import ast
+import sys
+import time
+import types
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from kodo.jobs.execution.model import Call, Expectation, Observed
+from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.fork import Send, forked
+from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.load import TooLong, defined, install, namespace, project
+from kodo.jobs.execution.worker.observe import STALL_SECONDS
+from kodo.jobs.execution.worker.smaller import smaller_calls
+from kodo.jobs.testgen.mutate import Mutant, mutants
+from kodo.jobs.testgen.worker.jobs import Kill, Killed, Shrink, Shrunk
+
+_MAX_KILLERS = 6
+_MAX_SHRINK_STEPS = 400
+
+
+def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
+    """For each mutant, the first few calls that tell it from the original; stops at the budget."""
+    calls = {call.id: call for call in job.calls}
+    baseline = {one.id: one for one in job.baseline}
+    started = time.monotonic()
+    for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
+        relevant = [number for number in job.relevant.get(mutant.place.id, ()) if number in calls]
+        if time.monotonic() - started > job.budget:
+            return
+
+        def work(send: Send, mutant: Mutant = mutant, relevant: list[int] = relevant) -> None:
+            fresh = install_or_none(job.where, mutant.tree)
+            if fresh is None:
+                send(b"import")
+                return
+            names, own = namespace(job.where, fresh), defined(job.where, fresh)
+            killers = timeouts = 0
+            for number in relevant:
+                limit = min(job.seconds, max(0.2, 20 * baseline[number].seconds))
+                seen = observe(calls[number], names, own, (), limit, None)
+                killed = not seen.same(baseline[number])
+                send(b"%d %d" % (number, killed))
+                killers += killed
+                timeouts += seen.kind == "timeout"
+                if killers >= _MAX_KILLERS or timeouts >= 2:
+                    return
+
+        messages, end = forked(work, job.seconds + STALL_SECONDS)
+        if messages[:1] == [b"import"]:
+            yield Killed(mutant.place.id, tuple(relevant[:_MAX_KILLERS]))
+            continue
+        rows = [tuple(map(int, message.split())) for message in messages]
+        by = [number for number, killed in rows if killed]
+        if end != "done" and len(rows) < len(relevant):
+            by.append(relevant[len(rows)])
+        yield Killed(mutant.place.id, tuple(by))
+
+
+def install_or_none(where: ModuleLocation, tree: ast.Module) -> types.ModuleType | None:
+    """The mutant in the module's place; None for one that does not even import."""
+    try:
+        return install(where, tree, 5.0)
+    except (TooLong, Exception):  # noqa: BLE001 - a mutant may raise anything at import
+        return None
+
+
+def run_shrink(job: Shrink, module: types.ModuleType) -> Iterator[Shrunk]:
+    """Greedy: take any smaller argument with which the call still fails in the same way, until there is none."""
+    names, own = namespace(job.where, module), defined(job.where, module)
+    filename = str(project() / job.where.path)
+    for call, expect in zip(job.calls, job.broken, strict=True):
+
+        def work(send: Send, call: Call = call, expect: Expectation = expect) -> None:
+            def failing(one: Call) -> Observed | None:
+                seen = observe(one, names, own, (expect,), job.seconds, Arcs(filename))
+                return seen if fails(seen, expect) else None
+
+            send(msgspec.json.encode(shrink(call, failing)))
+
+        messages, _ = forked(work, 20.0)
+        if messages:
+            yield msgspec.json.decode(messages[-1], type=Shrunk)
+    sys.settrace(None)
+
+
+def fails(seen: Observed, expect: Expectation) -> bool:
+    """Whether an observation shows the fault that ``expect`` names."""
+    if expect.kind == "raises":  # here: an error that no type-correct call should end in
+        return seen.kind == "raises" and seen.text == expect.text and seen.raised_in_target
+    return seen.kind == "value" and bool(seen.broken)
+
+
+def shrink(call: Call, failing: Callable[[Call], Observed | None]) -> Shrunk:
+    """The smallest failing call found in a few hundred steps."""
+    best = failing(call)
+    if best is None:
+        return Shrunk(call, Observed(call.id, "unusable", "the fault did not show again"))
+    steps, moved = 0, True
+    while moved and steps < _MAX_SHRINK_STEPS:
+        moved = False
+        for smaller in smaller_calls(call):
+            steps += 1
+            seen = failing(smaller)
+            if seen is not None:
+                call, best, moved = smaller, seen, True
+                break
+            if steps >= _MAX_SHRINK_STEPS:
+                break
+    return Shrunk(call, best)
