@@ -13,7 +13,7 @@ from kodo.jobs.execution.worker.conform import conforms
 from kodo.jobs.execution.worker.fork import forked
 from kodo.jobs.execution.worker.smaller import smaller
 from kodo.jobs.testgen import merge, render
-from kodo.jobs.testgen.model import TestgenError, Options, Score
+from kodo.jobs.testgen.model import Options, Score, TestgenError
 from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.select import choose
 from kodo.jobs.testgen.worker.kill import shrink
