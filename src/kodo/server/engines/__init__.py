@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from kodo.server.engines.llama.engine import LlamaEngine
     from kodo.server.lifecycle.ports import Engine
 
+RUNTIME = "run"
+"""The folder under ``KODO_HOME`` for the sockets of the engines' processes. It is emptied when a server starts."""
+
 
 async def build(
     name: str, model: ModelSettings, settings: Settings, weights: Callable[[str], Path]
@@ -63,6 +66,7 @@ async def build(
         kv_cache_dir=settings.home / "cache",
         disk_bytes=settings.cache.disk_bytes,
         minimum_tokens=settings.cache.minimum_tokens,
+        runtime_dir=settings.home / RUNTIME,
     )
     child = Supervisor(options.child(path))
     child.start_soon()

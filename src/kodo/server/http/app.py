@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import secrets
 import time
@@ -33,13 +32,14 @@ from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.limits import Limits
 from kodo.server.http.metrics import Metrics
 from kodo.server.http.responses.endpoints import SKIPPED
-from kodo.server.http.retention import RetentionPolicy, prune, prune_periodically
+from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.ports import Clock
 from kodo.server.lifecycle.recovery import recover
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.decode import BadBody
 
 logger = logging.getLogger(__name__)
@@ -96,10 +96,13 @@ async def open_state(
         stack.push_async_callback(service.close, settings.shutdown_seconds)
         policy = RetentionPolicy(settings.retention_days, settings.thread_days)
         pruned = await prune(store, clock.now(), policy)
-        pruning = asyncio.create_task(prune_periodically(store, clock.now, policy))
-        stack.callback(pruning.cancel)
+        pruning = supervise_every(
+            "the pruning of old data", PRUNE_SECONDS, lambda: prune_and_log(store, clock.now(), policy)
+        )
+        stack.push_async_callback(cancel, pruning)
         resumed = await recover(service)
         uploads = UploadManager(store, files, clock, ids)
+        stack.push_async_callback(uploads.close)
         await uploads.open()
         batches = BatchManager(
             service=service,

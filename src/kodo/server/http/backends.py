@@ -7,12 +7,13 @@ to import, and this way the two happen at the same time.
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from kodo.server.config import ModelSettings, Settings
-from kodo.server.engines import build
+from kodo.server.engines import RUNTIME, build
 from kodo.server.engines.weights.errors import WeightsError
 from kodo.server.engines.weights.registry import Registry
 from kodo.server.lifecycle.admission import Admission
@@ -49,6 +50,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         store = SqliteStore(settings.home)
         await store.open()
         stack.push_async_callback(store.close)
+        shutil.rmtree(settings.home / RUNTIME, ignore_errors=True)  # what a killed server left
         models = asyncio.create_task(_models(settings, stack))
         try:
             yield Resources(store, models)

@@ -7,9 +7,7 @@ files and assistants stay until the client deletes them.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from kodo.server.http.assistants.documents import THREAD
@@ -17,7 +15,6 @@ from kodo.server.http.batches.documents import KIND as BATCH
 from kodo.server.http.batches.worker import BATCH_STATUS
 from kodo.server.http.chat.endpoints.chat_completions import KIND as COMPLETION
 from kodo.server.http.idempotency import REPLAY_SECONDS
-from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import RetentionRule
 from kodo.server.lifecycle.store_ports import RetentionStore
 
@@ -57,16 +54,8 @@ async def prune(store: RetentionStore, now: float, policy: RetentionPolicy) -> d
     return await store.prune(before, rules=rules, replays=now - REPLAY_SECONDS)
 
 
-async def prune_periodically(
-    store: RetentionStore, now: Callable[[], float], policy: RetentionPolicy, *, every: float = PRUNE_SECONDS
-) -> None:
-    """Prune every ``every`` seconds until cancelled. A failure is logged, and the next run tries again."""
-    while True:
-        await asyncio.sleep(every)
-        try:
-            pruned = await prune(store, now(), policy)
-        except StoreFailed as error:
-            logger.error("retention: %s", error)
-        else:
-            if any(pruned.values()):
-                logger.info("retention: deleted %s", pruned)
+async def prune_and_log(store: RetentionStore, now: float, policy: RetentionPolicy) -> None:
+    """As :func:`prune`; what was deleted is logged."""
+    pruned = await prune(store, now, policy)
+    if any(pruned.values()):
+        logger.info("retention: deleted %s", pruned)

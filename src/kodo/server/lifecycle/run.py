@@ -23,6 +23,7 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import ResponseStore
+from kodo.server.lifecycle.supervised import cancel, supervise
 from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Reasoning
 from kodo.server.wire.response import Response
@@ -137,7 +138,7 @@ class Run:
         """Publish the first events: the row is on disk, or there is none. After a crash, those of the earlier process too."""
         self._created = True
         if self._store is not None and not self.ending:
-            self._flusher = asyncio.create_task(self._flush())
+            self._flusher = supervise(f"the log of {self.id}", self._flush, delays=(RETRY_SECONDS,))
         if not self.finished and (self.background or self.ending):
             self._publish(*self._restored)
         else:
@@ -237,10 +238,8 @@ class Run:
         self._published.close()
 
     async def _stop_flushing(self) -> None:
-        if self._flusher is not None:
-            self._flusher.cancel()
-            await asyncio.gather(self._flusher, return_exceptions=True)
-            self._flusher = None
+        await cancel(self._flusher)
+        self._flusher = None
 
     async def _save_end(self) -> None:
         if self._store is not None:
@@ -265,27 +264,27 @@ class Run:
         return updated_row(self.response, row)
 
     async def _flush(self) -> None:
-        """Save the log as it grows; for a background response, publish what was saved."""
+        """Save the log once it has grown; for a background response, publish what was saved.
+
+        Where that fails, the log stays in memory: the next round, or the end, writes it again.
+        """
         store = self._store
         if store is None:
+            await asyncio.Event().wait()  # discarded: there is nothing to save until this task is cancelled
             return
-        while True:
-            await self._wake.wait()
-            if not self.background:
-                await asyncio.sleep(FLUSH_SECONDS)
-            self._wake.clear()
-            count, response, (first, entries) = self._folded, self.response, self._unsaved()
-            try:
-                await store.append_log(self.id, first, entries)
-            except StoreFailed as error:
-                # Kept in memory: the next round, or the end, writes them again.
-                logger.error("log of %s could not be stored: %s", self.id, error)
-                await asyncio.sleep(RETRY_SECONDS)
-                self._wake.set()
-                continue
-            self._saved = first + len(entries)
-            if self.background:
-                self._publish(count, response)
+        await self._wake.wait()
+        if not self.background:
+            await asyncio.sleep(FLUSH_SECONDS)
+        self._wake.clear()
+        count, response, (first, entries) = self._folded, self.response, self._unsaved()
+        try:
+            await store.append_log(self.id, first, entries)
+        except BaseException:
+            self._wake.set()
+            raise
+        self._saved = first + len(entries)
+        if self.background:
+            self._publish(count, response)
 
 
 def updated_row(response: Response, row: ResponseRow) -> ResponseRow:

@@ -352,6 +352,39 @@ async def test_an_upload_that_is_over_takes_nothing_more(tmp_path: Path) -> None
             await sdk.uploads.cancel("upload_none")
 
 
+async def test_parts_are_held_to_the_announced_size(tmp_path: Path) -> None:
+    """Also by two parts at once, and after a restart; a part that was refused leaves its room."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        options: dict[str, Any] = {"filename": "f", "mime_type": "text/plain", "purpose": "user_data"}
+        upload = await sdk.uploads.create(bytes=5, **options)
+        with pytest.raises(openai.BadRequestError) as caught:
+            await sdk.uploads.parts.create(upload.id, data=b"x" * 100_000)
+        assert caught.value.code == "bytes_mismatch"
+        results = await asyncio.gather(
+            *(sdk.uploads.parts.create(upload.id, data=b"abc") for _ in range(4)), return_exceptions=True
+        )
+        assert sum(isinstance(result, openai.BadRequestError) for result in results) == 3
+        server.state.uploads._received.clear()  # as a restart does
+        with pytest.raises(openai.BadRequestError):
+            await sdk.uploads.parts.create(upload.id, data=b"abc")
+        await sdk.uploads.parts.create(upload.id, data=b"ab")
+        assert sum(server.state.files.blobs.path(name).stat().st_size for name in on_disk(server)) == 5
+
+
+async def test_parts_of_an_upload_that_expired_are_swept(tmp_path: Path) -> None:
+    """While the server runs, without anybody asking for the upload."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        upload = await sdk.uploads.create(bytes=3, filename="f", mime_type="text/plain", purpose="user_data")
+        await sdk.uploads.parts.create(upload.id, data=b"abc")
+        await server.state.uploads.sweep()
+        assert len(on_disk(server)) == 1
+        server.state.uploads._clock = Later(server, 3601)
+        await server.state.uploads.sweep()
+        assert on_disk(server) == []
+
+
 # --- in prompts ------------------------------------------------------------------------------------------------------
 
 

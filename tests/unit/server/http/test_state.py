@@ -19,10 +19,11 @@ from tests.unit.server.store.test_failures import integrity, page_limit
 from kodo.server.http.app import build_app, open_state
 from kodo.server.http.idempotency import REPLAY_SECONDS
 from kodo.server.http.keys import digest
-from kodo.server.http.retention import RetentionPolicy, prune_periodically
+from kodo.server.http.retention import RetentionPolicy, prune_and_log
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import KeyRow, ReplayRow, ResponseRow
 from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.supervised import supervise_every
 from kodo.server.store.sqlite import SqliteStore
 
 FINAL = ("completed", "incomplete", "failed", "cancelled")
@@ -544,8 +545,8 @@ async def test_old_responses_are_deleted_and_conversations_stay(tmp_path: Path) 
         await server.sdk().responses.retrieve(made.id)
         later = MovedClock()
         later.moved = 29 * 86400
-        pruning = asyncio.create_task(
-            prune_periodically(server.state.store, later.now, RetentionPolicy(30), every=0.02)
+        pruning = supervise_every(
+            "pruning", 0.02, lambda: prune_and_log(server.state.store, later.now(), RetentionPolicy(30))
         )
         while (await server.state.store.stats())["rows"]["replays"]:
             await asyncio.sleep(0.01)

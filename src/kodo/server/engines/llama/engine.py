@@ -67,7 +67,7 @@ class LlamaEngine:
         self._options = options
         self._model = model
         self._supervisor = supervisor or Supervisor(options.child(model))
-        self._embedder = Embedder(model, options.threads)
+        self._embedder = Embedder(model, options.threads, options.runtime_dir)
         self._kv_cache: DiskKVCache | None = None
         self._client = ChildClient(self._supervisor)
         self._template = Template(self._client)
@@ -89,8 +89,8 @@ class LlamaEngine:
 
     @property
     def ready(self) -> bool:
-        """Whether the child is up."""
-        return self.child_pid is not None
+        """Whether the child is up and answers."""
+        return self._supervisor.ready
 
     @property
     def child_pid(self) -> int | None:

@@ -23,6 +23,8 @@ class LlamaOptions:
     """Folder for saved prompt state; None saves none."""
     disk_bytes: int = 2 * 2**30
     minimum_tokens: int = 256
+    runtime_dir: Path | None = None
+    """Folder for the sockets of the engine's processes; None: the system's folder for temporary files."""
 
     def child(self, model: Path) -> ChildConfig:
         """What its process is told."""
@@ -33,4 +35,5 @@ class LlamaOptions:
             batch=self.batch,
             context=self.context,
             kv_cache_dir=self.kv_cache_dir,
+            runtime_dir=self.runtime_dir,
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -17,13 +16,12 @@ import msgspec
 
 from kodo.server.http.files.blobs import BlobStore, BlobWriter
 from kodo.server.http.pagination import matching
-from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, ServiceError, StoreFailed
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.files import ExpiresAfter, FileObject, FilePurpose
-
-logger = logging.getLogger(__name__)
 
 KIND = "file"
 UPLOADING: Final = "uploading"
@@ -65,13 +63,11 @@ class FileManager:
         for row in await self._store.unfinished_documents(KIND, (UPLOADING, DELETING)):
             await self._remove(row)
         await self.sweep()
-        self._sweeper = asyncio.create_task(self._sweep_periodically())
+        self._sweeper = supervise_every("the deletion of expired files", SWEEP_SECONDS, self.sweep)
 
     async def close(self) -> None:
         """Stop the periodic deletion of expired files."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await cancel(self._sweeper)
 
     async def sweep(self) -> int:
         """Delete the expired files; return their number."""
@@ -80,14 +76,6 @@ class FileManager:
         for row in expired:
             await self._remove(row)
         return len(expired)
-
-    async def _sweep_periodically(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            try:
-                await self.sweep()
-            except ServiceError as error:  # the next round tries again
-                logger.warning("expired files could not be deleted: %s", error)
 
     # --- what a file's owner does ---
 

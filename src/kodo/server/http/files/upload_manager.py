@@ -15,11 +15,12 @@ import msgspec
 from msgspec import Struct
 
 from kodo.server.http.files.blobs import BlobWriter
-from kodo.server.http.files.manager import FileManager
+from kodo.server.http.files.manager import SWEEP_SECONDS, FileManager
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.files import CompleteUpload, CreateUpload, ExpiresAfter, FileObject, Upload, UploadPart
 
 KIND = "upload"
@@ -50,6 +51,35 @@ class StoredPart(Struct, frozen=True, kw_only=True):
     size: int
 
 
+class _PartWriter:
+    """Writes a part and counts it towards its upload. ``counted``: bytes so far."""
+
+    def __init__(self, writer: BlobWriter, received: dict[str, int], upload: Upload) -> None:
+        self._writer = writer
+        self._received = received
+        self._upload = upload
+        self.counted = 0
+
+    async def write(self, data: bytes) -> None:
+        """More bytes.
+
+        Raises:
+            InvalidRequest: the parts would have more bytes than were announced.
+            StoreFailed: the disk is full, or fails.
+        """
+        upload = self._upload
+        received = self._received.get(upload.id, 0) + len(data)
+        if received > upload.bytes:
+            raise InvalidRequest(
+                f"The parts have more than the {upload.bytes} bytes that were announced.",
+                param="data",
+                code="bytes_mismatch",
+            )
+        self._received[upload.id] = received
+        self.counted += len(data)
+        await self._writer.write(data)
+
+
 class UploadManager:
     """What the endpoints do with uploads."""
 
@@ -58,6 +88,9 @@ class UploadManager:
         self._files = files
         self._clock = clock
         self._ids = ids
+        self._received: dict[str, int] = {}
+        """Bytes of each upload's parts, those included that are being received; counted when they are first needed."""
+        self._sweeper: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Take up what a crash left behind: half a part goes, a completion that did not end can be tried again."""
@@ -67,9 +100,19 @@ class UploadManager:
             await self._update(row, status=PENDING)
         for row in await self._store.unfinished_documents(KIND, (CLEARING,)):
             await self._delete_parts(row)
+        await self.sweep()
+        self._sweeper = supervise_every("the deletion of expired uploads", SWEEP_SECONDS, self.sweep)
+
+    async def close(self) -> None:
+        """Stop the periodic deletion of expired uploads."""
+        await cancel(self._sweeper)
+
+    async def sweep(self) -> None:
+        """End the uploads whose time is over, and delete their parts."""
         for row in await self._store.unfinished_documents(KIND, (PENDING,)):
             if _decode(row).upload.expires_at <= self._clock.now():
-                await self._finish(row, "expired")
+                with contextlib.suppress(Conflict):  # completed or cancelled at this moment
+                    await self._finish(row, "expired")
 
     async def create(self, owner: str, body: CreateUpload) -> Upload:
         """A new upload."""
@@ -96,15 +139,18 @@ class UploadManager:
         return value
 
     @contextlib.asynccontextmanager
-    async def add_part(self, owner: str, upload_id: str) -> AsyncIterator[tuple[UploadPart, BlobWriter]]:
+    async def add_part(self, owner: str, upload_id: str) -> AsyncIterator[tuple[UploadPart, _PartWriter]]:
         """A new part, whose bytes are written inside the block; if the block raises, nothing is left.
 
         Raises:
             NotFound: there is no such upload.
             Conflict: it is over.
+            InvalidRequest: the parts have more bytes together than were announced; raised by the writer.
             StoreFailed: the disk is full, or fails.
         """
-        await self._get_pending(owner, upload_id)
+        upload = _decode(await self._get_pending(owner, upload_id)).upload
+        if upload_id not in self._received:
+            self._received.setdefault(upload_id, await self._stored_bytes(owner, upload_id))
         now = self._clock.now()
         value = UploadPart(id=self._ids.new("part"), created_at=int(now), upload_id=upload_id)
         row = DocumentRow(
@@ -117,15 +163,19 @@ class UploadManager:
             body=b"{}",
         )
         await self._store.put_document(row)
+        counted: _PartWriter | None = None
         try:
             async with self._files.blobs.create(value.id) as writer:
-                yield value, writer
+                counted = _PartWriter(writer, self._received, upload)
+                yield value, counted
             await self._get_pending(owner, upload_id)  # it may be over meanwhile
             body = msgspec.json.encode(StoredPart(part=value, size=writer.size))
             await self._store.update_document(
                 msgspec.structs.replace(row, status=STORED, version=1, body=body)
             )
         except BaseException:
+            if counted is not None and upload_id in self._received:
+                self._received[upload_id] -= counted.counted
             await self._delete_part(row)
             raise
 
@@ -153,6 +203,21 @@ class UploadManager:
         return await self._finish(await self._get_pending(owner, upload_id), "cancelled")
 
     # --- inside ---
+
+    async def _stored_bytes(self, owner: str, upload_id: str) -> int:
+        size, after = 0, None
+        while True:
+            parts, more = await self._store.list_documents(
+                PART, owner, Page(limit=_PAGE, after=after), parent=upload_id
+            )
+            size += sum(
+                msgspec.json.decode(part.body, type=StoredPart).size
+                for part in parts
+                if part.status == STORED
+            )
+            if not more:
+                return size
+            after = parts[-1].id
 
     async def _check(self, row: DocumentRow, upload: Upload, part_ids: Sequence[str]) -> None:
         if len(set(part_ids)) < len(part_ids):
@@ -200,6 +265,7 @@ class UploadManager:
         return row
 
     async def _finish(self, row: DocumentRow, status: FinalStatus, file: FileObject | None = None) -> Upload:
+        self._received.pop(row.id, None)
         stored = _decode(row)
         upload = msgspec.structs.replace(stored.upload, status=status, file=file)
         body = msgspec.json.encode(msgspec.structs.replace(stored, upload=upload))

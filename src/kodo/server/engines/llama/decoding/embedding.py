@@ -22,9 +22,15 @@ MAX_TEXTS = 2048
 class Embedder:
     """Embeds texts; nothing runs before the first are asked for."""
 
-    def __init__(self, model: Path, threads: int) -> None:
+    def __init__(self, model: Path, threads: int, runtime_dir: Path | None = None) -> None:
         self._config = ChildConfig(
-            model=model, threads=threads, parallel=1, batch=WINDOW, context=WINDOW, embedding=True
+            model=model,
+            threads=threads,
+            parallel=1,
+            batch=WINDOW,
+            context=WINDOW,
+            embedding=True,
+            runtime_dir=runtime_dir,
         )
         self._supervisor: Supervisor | None = None
         self._starting = asyncio.Lock()

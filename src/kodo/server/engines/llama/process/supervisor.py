@@ -1,4 +1,7 @@
-"""Keeps the child process alive: starts it, waits until it is ready, starts it again after a crash.
+"""Keeps the child process alive: starts it, waits until it is ready, replaces it when it ends or stops answering.
+
+The child is asked every few seconds whether it is healthy. One that leaves two questions in a row without an answer, or
+whose socket is gone, is killed and replaced. A start that fails, whatever the reason, is logged and tried again.
 
 Knows how to run a child and reach its socket; knows nothing of prompts or of what is asked over the socket.
 """
@@ -7,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -16,9 +20,13 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from kodo.server.engines.llama.process.http import Channel
+from kodo.server.engines.llama.process.http import Channel, ChannelClosed, ConnectionBroken
 from kodo.server.lifecycle.errors import EngineUnavailable
+from kodo.server.lifecycle.supervised import cancel, supervise
+
+logger = logging.getLogger(__name__)
 
 MAX_LOAD_SECONDS = 300.0
 """A large model on a slow disk may take minutes."""
@@ -27,6 +35,13 @@ MAX_RESTART_WAIT_SECONDS = 15.0
 STABLE_AFTER_SECONDS = 30.0
 """A child that lived this long crashed for a new reason: the back-off starts over."""
 RESTART_DELAYS = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Pauses in seconds before a child is started again: by how many short lives, or failed starts, there were in a row."""
+HEALTH_SECONDS = 5.0
+"""Pause between two questions about the child's health."""
+MAX_HEALTH_SECONDS = 8.0
+"""How long the child may take to answer one. Its HTTP threads answer also while the model computes."""
+MAX_SILENT_QUESTIONS = 2
+"""Questions in a row without an answer after which the child is replaced: one may be lost to a machine that slept."""
 THREAD_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "200"}
 """How the engine's threads wait for each other at the end of each step, some hundred times a token: they spin for some
 microseconds, then sleep. Never to spin costs two thirds of the speed on a quiet machine, since a core that fell asleep
@@ -46,6 +61,9 @@ class ChildConfig:
     context: int
     kv_cache_dir: Path | None = None
     embedding: bool = False
+    runtime_dir: Path | None = None
+    """Where the private folder of the child's socket is made. None, or a path too long for a socket: the system's
+    folder for temporary files."""
 
 
 class Supervisor:
@@ -60,6 +78,9 @@ class Supervisor:
         self._starting: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
+        self._responsive = True
+        self._short_lives = 0
+        self._started_at = 0.0
         self._down_reason = "it has not been started"
         self.restarts = 0
         self.generation = 0
@@ -69,6 +90,11 @@ class Supervisor:
     def pid(self) -> int | None:
         """The child's process id while it runs."""
         return self._process.pid if self._process is not None and self._ready.is_set() else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a child is up and has answered the last question about its health."""
+        return self.pid is not None and self._responsive
 
     def start_soon(self) -> None:
         """Let the first child start by itself; :meth:`start` waits for it."""
@@ -86,17 +112,12 @@ class Supervisor:
             await self._starting
 
     async def _start(self) -> None:
-        base = tempfile.gettempdir()
-        if len(os.fsencode(base)) > MAX_SOCKET_PATH_BYTES - 30:
-            base = "/tmp"  # noqa: S108  # the folder below is fresh and private; only the path has to be short
-        self._folder = Path(tempfile.mkdtemp(prefix="kodo-", dir=base))
         try:
             await self._spawn()
         except EngineUnavailable:
             await self._release()
             raise
-        self._channel = Channel(str(self._folder / "e.sock"), self._key)
-        self._watcher = asyncio.create_task(self._watch(), name="llama-supervisor")
+        self._watcher = supervise("the engine's supervisor", self._watch, delays=RESTART_DELAYS[1:])
 
     async def stop(self) -> None:
         """End the child and remove its folder. May be called twice, and before it is up."""
@@ -106,11 +127,8 @@ class Supervisor:
         await self._release()
 
     async def _release(self) -> None:
-        if self._watcher is not None:
-            self._watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._watcher
-            self._watcher = None
+        await cancel(self._watcher)
+        self._watcher = None
         self._ready.clear()
         self._down_reason = "it was stopped"
         if self._channel is not None:
@@ -138,10 +156,49 @@ class Supervisor:
             raise EngineUnavailable(f"The engine is not available: {self._down_reason}.")
         return self._channel
 
+    def _prepare_folder(self) -> Path:
+        """A private folder for the socket; a new one where it was removed. Raises ``OSError``."""
+        if self._folder is None or not self._folder.is_dir():
+            base = self._config.runtime_dir
+            if base is not None:
+                base.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for candidate in (base, Path(tempfile.gettempdir())):
+                if candidate is not None and len(os.fsencode(candidate)) <= MAX_SOCKET_PATH_BYTES - 20:
+                    break
+            else:
+                candidate = Path("/tmp")  # noqa: S108 - the folder is fresh and private; only the path has to be short
+            self._folder = Path(tempfile.mkdtemp(prefix="kodo-", dir=candidate))
+            if self._channel is not None:
+                self._channel.close()
+            self._channel = Channel(str(self._folder / "e.sock"), self._key)
+        return self._folder
+
     async def _spawn(self) -> None:
-        if self._folder is None:
+        """Start a child and wait until it has loaded the model.
+
+        Raises:
+            EngineUnavailable: it does not start, or cannot load the model; the message says why.
+        """
+        try:
+            answer = await self._launch()
+        except OSError as error:
+            await self._kill()
+            answer = {"error": f"its process could not be started: {error.strerror or error}"}
+        except BaseException:
+            await self._kill()
+            raise
+        if answer.get("ready") is not True:
+            await self._kill()
+            self._down_reason = str(answer.get("error", "its process said nothing that is understood"))
             raise EngineUnavailable(f"The engine is not available: {self._down_reason}.")
-        socket = self._folder / "e.sock"
+        self.generation += 1
+        self._started_at = time.monotonic()
+        self._responsive = True
+        self._ready.set()
+
+    async def _launch(self) -> dict[str, Any]:
+        """Start the process and return its report. Raises ``OSError``."""
+        socket = self._prepare_folder() / "e.sock"
         socket.unlink(missing_ok=True)
         config = self._config
         line = {
@@ -155,7 +212,7 @@ class Supervisor:
             "kv_cache_dir": f"{config.kv_cache_dir}/" if config.kv_cache_dir else None,
             "embedding": config.embedding,
         }
-        process = await asyncio.create_subprocess_exec(
+        self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "kodo.server.engines.llama.process.child",
@@ -165,24 +222,23 @@ class Supervisor:
             env={**THREAD_ENVIRONMENT, **os.environ},
             start_new_session=True,  # Ctrl-C is for the server, which lets answers finish first
         )
-        self._process = process
         if process.stdin is None or process.stdout is None:
-            raise EngineUnavailable("The engine could not be started.")
+            raise OSError("it has no pipes")
         try:
             process.stdin.write(json.dumps(line).encode() + b"\n")
             await process.stdin.drain()
             report = await asyncio.wait_for(process.stdout.readline(), MAX_LOAD_SECONDS)
-        except (TimeoutError, ConnectionError):
+        except TimeoutError:
+            return {"error": f"the model was not loaded within {MAX_LOAD_SECONDS:g} s"}
+        except ConnectionError:
             report = b""
-        answer = (
-            json.loads(report) if report else {"error": "the engine's process ended while it was loading"}
-        )
-        if "error" in answer:
-            await self._kill()
-            self._down_reason = answer["error"]
-            raise EngineUnavailable(f"The engine is not available: {self._down_reason}.")
-        self.generation += 1
-        self._ready.set()
+        if not report:
+            return {"error": "the engine's process ended while it was loading"}
+        try:
+            answer = json.loads(report)
+        except ValueError:
+            answer = None
+        return answer if isinstance(answer, dict) else {}
 
     async def _kill(self) -> None:
         process, self._process = self._process, None
@@ -196,16 +252,44 @@ class Supervisor:
             process.stdin.close()
 
     async def _watch(self) -> None:
-        failures = 0
+        """One child's life: wait until it fails, then start the next one."""
+        if self._process is not None:
+            reason = await self._wait_for_failure(self._process)
+            logger.warning("the engine is started again: %s", reason)
+            self._ready.clear()
+            self._down_reason = f"{reason} and is being restarted"
+            self.restarts += 1
+            await self._kill()
+            lived = time.monotonic() - self._started_at
+            self._short_lives = 0 if lived > STABLE_AFTER_SECONDS else self._short_lives + 1
+            await asyncio.sleep(RESTART_DELAYS[min(max(self._short_lives - 1, 0), len(RESTART_DELAYS) - 1)])
+        await self._spawn()
+
+    async def _wait_for_failure(self, process: asyncio.subprocess.Process) -> str:
+        """Return why the child has to be replaced, once it has to be."""
+        silent = 0
         while True:
-            process = self._process
-            started_at = time.monotonic()
-            if process is not None:
-                await process.wait()
-                self._ready.clear()
-                self._down_reason = "its process ended and is being restarted"
-                self.restarts += 1
-            failures = 0 if time.monotonic() - started_at > STABLE_AFTER_SECONDS else failures + 1
-            await asyncio.sleep(RESTART_DELAYS[min(max(failures - 1, 0), len(RESTART_DELAYS) - 1)])
-            with suppress(EngineUnavailable):
-                await self._spawn()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), HEALTH_SECONDS)
+                return "its process ended"
+            try:
+                await asyncio.wait_for(self._ask_health(), MAX_HEALTH_SECONDS)
+                silent = 0
+            except (FileNotFoundError, ConnectionRefusedError):
+                if process.returncode is None:
+                    return "its socket is gone"
+            except (TimeoutError, ConnectionBroken):
+                silent += 1
+            except (
+                OSError
+            ) as error:  # of this process, such as too many open files: says nothing about the child
+                logger.warning("the engine's health cannot be asked for: %s", error.strerror or error)
+            self._responsive = silent == 0
+            if silent >= MAX_SILENT_QUESTIONS and process.returncode is None:
+                return "its process does not answer"
+
+    async def _ask_health(self) -> None:
+        """Raises ``OSError``, ``ConnectionBroken``."""
+        if self._channel is not None:
+            with suppress(ChannelClosed):
+                (await self._channel.request("GET", "/health")).close()
