@@ -19,6 +19,7 @@ from kodo.jobs.report.model import (
     Suppressed,
     Unreviewed,
 )
+from kodo.jobs.report.words import word
 from kodo.jobs.review import fixes, model_review, reading, suppression
 from kodo.jobs.review.analysis import Analysis, analyse
 from kodo.jobs.review.candidate import Candidate
@@ -78,6 +79,7 @@ class _ReviewState:
     analysis: Analysis
     active: dict[str, list[Verified[PlacedFinding]]] = field(default_factory=dict)
     suppressed: list[Suppressed] = field(default_factory=list)
+    refused_comments: list[str] = field(default_factory=list)
     left_out: list[Unreviewed] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -91,9 +93,10 @@ class _ReviewState:
         ]
         judged = verify(file, wanted, self.options.lang)
         holding = [item for item in judged if isinstance(item, Verified)]
-        active, suppressed = suppression.split_suppressed(file, holding)
-        self.active.setdefault(file.path, []).extend(active)
-        self.suppressed += suppressed
+        split = suppression.split_suppressed(file, holding, allow_new=self.settings.allow_new_suppressions)
+        self.active.setdefault(file.path, []).extend(split.active)
+        self.suppressed += split.suppressed
+        self.refused_comments += split.refused
         return [item for item in judged if isinstance(item, Rejected)]
 
     @property
@@ -185,10 +188,19 @@ def _report(
             for file in files
         ),
         model=use,
-        notes=tuple(work.notes),
+        notes=(*work.notes, *_refused_comments(work)),
         lang=options.lang,
         kodo=__version__,
     )
+
+
+def _refused_comments(work: _ReviewState) -> list[str]:
+    """A note on the comments with which the change tried to suppress its own findings."""
+    places = list(dict.fromkeys(work.refused_comments))
+    if not places:
+        return []
+    text = word("refused comments", work.options.lang)
+    return [f"{text} (allow_new_suppressions): {', '.join(places[:10])}{', …' if places[10:] else ''}"]
 
 
 def _between_hunks(files: Iterable[ChangedFile]) -> list[Unreviewed]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kodo.jobs.review.analysers.ruff import target_of
 
-_KEYS = {"ignore", "exclude"}
+_KEYS = {"ignore", "exclude", "allow_new_suppressions"}
 
 
 class ProjectSettingsError(ValueError):
@@ -21,11 +21,13 @@ class ProjectSettingsError(ValueError):
 class ProjectSettings:
     """``ignore``: rules or classes that are not wanted; ``exclude``: paths (shell patterns) that are not reviewed.
 
+    ``allow_new_suppressions``: whether comments that a change adds suppress the findings of that change.
     ``per_file``: rules not wanted in some paths. ``target``: ruff's name for the oldest Python the project runs on.
     """
 
     ignore: frozenset[str] = frozenset()
     exclude: tuple[str, ...] = ()
+    allow_new_suppressions: bool = False
     per_file: Mapping[str, tuple[str, ...]] | None = None
     target: str = ""
 
@@ -73,7 +75,10 @@ def load_settings(base_text: Callable[[str], str | None]) -> ProjectSettings:
     requires = _table(data, "project").get("requires-python", "")
     own_target = _table(data, "tool", "ruff").get("target-version", "")
     target = own_target if isinstance(own_target, str) and own_target else target_of(str(requires))
-    return ProjectSettings(frozenset(ignore), _strings(mine, "exclude"), per_file, target)
+    allowed = mine.get("allow_new_suppressions", False)
+    if not isinstance(allowed, bool):
+        raise ProjectSettingsError("tool.kodo.review.allow_new_suppressions: true or false is needed")
+    return ProjectSettings(frozenset(ignore), _strings(mine, "exclude"), allowed, per_file, target)
 
 
 def _covers(name: str, rule: str) -> bool:

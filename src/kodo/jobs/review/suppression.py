@@ -1,12 +1,13 @@
 """Comments that suppress findings: ``# kodo: ignore[class or rule]``, ``# noqa``, ``# nosec``.
 
 A comment suppresses findings on its line, or on the next line if it has a line to itself. What is suppressed is
-listed in the report, with whether the change under review itself brought the comment. A syntax error and a bare
-``kodo: ignore`` are beyond it.
+listed in the report. A comment that the change under review itself adds suppresses nothing, unless the project allows
+it: a change cannot switch off its own review. A syntax error and a bare ``kodo: ignore`` are beyond it.
 """
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from kodo.jobs.job import Verified
 from kodo.jobs.report.model import Finding, Suppressed
@@ -20,22 +21,41 @@ _NOSEC = re.compile(r"#\s*nosec\b(?:\s*:?\s*(B[0-9]+(?:[\s,]+B[0-9]+)*))?", re.I
 _COMMENT = re.compile(r"(#|//|/\*|--|;)(.*)$")
 
 
+@dataclass(frozen=True, slots=True)
+class SplitFindings:
+    """Findings by what comments do to them; ``refused`` are comments that had no effect, as ``path:line``."""
+
+    active: list[Verified[PlacedFinding]]
+    suppressed: list[Suppressed]
+    refused: list[str]
+
+
 def split_suppressed(
-    file: ChangedFile, items: Iterable[Verified[PlacedFinding]]
-) -> tuple[list[Verified[PlacedFinding]], list[Suppressed]]:
-    """Split findings into active ones and those that a comment suppresses."""
+    file: ChangedFile, items: Iterable[Verified[PlacedFinding]], *, allow_new: bool
+) -> SplitFindings:
+    """Split findings into active ones and those that a comment suppresses.
+
+    Args:
+        allow_new: whether a comment that the change adds may suppress a finding.
+    """
     comments = _comments(file)
     active: list[Verified[PlacedFinding]] = []
     suppressed: list[Suppressed] = []
+    refused: list[str] = []
     for item in items:
         finding = item.value.finding
         hit = _suppressing_comment(finding, comments, file)
         if hit is None or finding.rule == "syntax":
             active.append(item)
+            continue
+        line, by = hit
+        in_change = not file.whole and line in file.added
+        if in_change and not allow_new:
+            active.append(item)
+            refused.append(f"{file.path}:{line}")
         else:
-            line, by = hit
-            suppressed.append(Suppressed(finding, by, in_change=not file.whole and line in file.added))
-    return active, suppressed
+            suppressed.append(Suppressed(finding, by, in_change))
+    return SplitFindings(active, suppressed, refused)
 
 
 def _comments(file: ChangedFile) -> dict[int, str]:

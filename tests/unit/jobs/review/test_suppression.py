@@ -46,12 +46,43 @@ def test_nosec_silences_security_only() -> None:
     assert [item.finding.category for item in report.suppressed] == ["security"]
 
 
-def test_a_comment_that_the_change_itself_brings_is_marked() -> None:
-    """The reader sees that the change suppressed its own finding."""
+CHANGE = "def f(x=[]):  # kodo: ignore[bug]\n    return x\n"
+
+
+@pytest.mark.parametrize("comment", ["# kodo: ignore[bug]", "# noqa", "# noqa: B006"])
+def test_a_comment_that_the_change_adds_suppresses_nothing(comment: str) -> None:
+    """A change cannot switch off its own review, and the report says that it tried."""
     old = {"m.py": "def f(x):\n    return x\n"}
-    new = {"m.py": "def f(x=[]):  # kodo: ignore[bug]\n    return x\n"}
+    new = {"m.py": f"def f(x=[]):  {comment}\n    return x\n"}
     report = review(VersionsSource(old, new), ReviewOptions(), None)
-    assert [item.in_change for item in report.suppressed] == [True]
+    assert [item.rule for item in report.findings] == ["B006"]
+    assert report.suppressed == ()
+    assert [note for note in report.notes if "m.py:1" in note]
+
+
+def test_a_comment_from_before_the_change_still_suppresses() -> None:
+    """Only what the change itself brings is refused."""
+    old = {"m.py": "# kodo: ignore[bug]\ndef f(x):\n    return x\n"}
+    new = {"m.py": "# kodo: ignore[bug]\ndef f(x=[]):\n    return x\n"}
+    report = review(VersionsSource(old, new), ReviewOptions(), None)
+    assert (report.findings, len(report.suppressed)) == ((), 1)
+
+
+def test_a_project_may_allow_new_suppressions() -> None:
+    """With the setting, in force before the change, a new comment suppresses and is marked as new."""
+    settings = "[tool.kodo.review]\nallow_new_suppressions = true\n"
+    old = {"m.py": "def f(x):\n    return x\n", "pyproject.toml": settings}
+    new = {"m.py": CHANGE, "pyproject.toml": settings}
+    report = review(VersionsSource(old, new), ReviewOptions(), None)
+    assert (report.findings, [item.in_change for item in report.suppressed]) == ((), [True])
+
+
+def test_a_change_cannot_allow_its_own_suppressions() -> None:
+    """The setting is read from the state before the change."""
+    old = {"m.py": "def f(x):\n    return x\n"}
+    new = {"m.py": CHANGE, "pyproject.toml": "[tool.kodo.review]\nallow_new_suppressions = true\n"}
+    report = review(VersionsSource(old, new), ReviewOptions(), None)
+    assert [item.rule for item in report.findings] == ["B006"]
 
 
 def test_a_syntax_error_cannot_be_silenced() -> None:
