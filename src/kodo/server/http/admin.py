@@ -22,7 +22,7 @@ from kodo.server.http import retention
 from kodo.server.http.keys import digest
 from kodo.server.lifecycle.errors import NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
-from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.store_ports import KeyStore, Store
 from kodo.server.store.export import lines
 from kodo.server.store.sqlite import SqliteStore
 
@@ -128,7 +128,7 @@ def list_keys(home: Path) -> Sequence[KeyRow]:
 def revoke_key(home: Path, key_id: str) -> KeyRow:
     """Revoke a key, at once and for ever; one that is revoked stays as it is. Raises NotFound or StoreFailed."""
 
-    async def revoke(store: Store) -> KeyRow:
+    async def revoke(store: KeyStore) -> KeyRow:
         found = next((row for row in await store.keys() if row.id == key_id), None)
         if found is None:
             raise NotFound(f"There is no key {key_id!r}; kodo keys list shows their ids.")

@@ -17,10 +17,11 @@ from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.assistants.worker import RunContext
 from kodo.server.http.backends import Resources, open_resources
-from kodo.server.http.batches.handlers import HANDLERS
+from kodo.server.http.batches.handlers import batch_handlers
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
+from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.endpoints import ROUTES
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
 from kodo.server.http.files.blobs import BlobStore
@@ -104,13 +105,14 @@ async def open_state(
         uploads = UploadManager(store, files, clock, ids)
         stack.push_async_callback(uploads.close)
         await uploads.open()
+        completions = CompletionStore(store, clock)
         batches = BatchManager(
             service=service,
             store=store,
             clock=clock,
             ids=ids,
             files=files,
-            handlers=HANDLERS,
+            handlers=batch_handlers(completions),
             metrics=BatchMetrics(metrics.registry),
             max_line_bytes=settings.limits.body_bytes,
         )
@@ -131,6 +133,7 @@ async def open_state(
             limits=Limits(settings.limits, time.monotonic),
             metrics=metrics,
             secrets=Secrets(time.time),
+            completions=completions,
             files=files,
             uploads=uploads,
             batches=batches,

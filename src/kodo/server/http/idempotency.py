@@ -20,7 +20,7 @@ from kodo.server.http.bodies import ClientDisconnect, read_body
 from kodo.server.http.errors import error_response
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, ServiceError, StoreFailed
 from kodo.server.lifecycle.records import ReplayRow
-from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.store_ports import ReplayStore
 from kodo.server.wire.decode import BadBody
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ _SKIPPED_HEADERS = frozenset({"content-length", "transfer-encoding", "x-request-
 class Idempotency:
     """ASGI, behind the guard and in front of the routes."""
 
-    def __init__(self, app: ASGIApp, store: Store, now: Callable[[], float], body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, store: ReplayStore, now: Callable[[], float], body_bytes: int) -> None:
         self._app = app
         self._store = store
         self._now = now

@@ -15,7 +15,7 @@ from typing import Any
 
 from kodo.server.http.errors import Unauthorized
 from kodo.server.lifecycle.records import KeyRow
-from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.store_ports import KeyStore
 
 DEFAULT_PROJECT = "default"
 
@@ -65,7 +65,7 @@ class Secrets:
 class Keys:
     """The stored keys. They are read at each request, because another process may create or revoke one."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: KeyStore) -> None:
         self._store = store
 
     async def caller(self, authorization: str | None) -> Caller:

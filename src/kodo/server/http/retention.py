@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kodo.server.http.assistants.documents import THREAD
 from kodo.server.http.batches.documents import KIND as BATCH
 from kodo.server.http.batches.worker import BATCH_STATUS
-from kodo.server.http.chat.endpoints.chat_completions import KIND as COMPLETION
+from kodo.server.http.chat.documents import KIND as COMPLETION
 from kodo.server.http.idempotency import REPLAY_SECONDS
 from kodo.server.lifecycle.records import RetentionRule
 from kodo.server.lifecycle.store_ports import RetentionStore

@@ -11,6 +11,7 @@ from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.bodies import read_body
+from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
 from kodo.server.http.keys import Caller, Secrets
@@ -35,6 +36,7 @@ class State:
     limits: Limits
     metrics: Metrics
     secrets: Secrets
+    completions: CompletionStore
     files: FileManager
     uploads: UploadManager
     batches: BatchManager

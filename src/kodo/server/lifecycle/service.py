@@ -34,7 +34,7 @@ from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow
 from kodo.server.lifecycle.row_codec import decode_request, decode_response, initial_row, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
-from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Message, Reasoning, text_of
 from kodo.server.wire.request import CompactRequest, CreateResponse
@@ -50,7 +50,7 @@ class Service:
         self,
         *,
         models: Mapping[str, Backend],
-        store: Store,
+        store: HistoryStore,
         clock: Clock,
         ids: Ids,
         sealer: Sealer,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from functools import partial
 
 from kodo.server.http import embeddings
 from kodo.server.http.batches.execution import Handler
-from kodo.server.http.chat.endpoints import chat_completions, completions
+from kodo.server.http.chat.documents import CompletionStore
+from kodo.server.http.chat.endpoints import chat_completions
+from kodo.server.http.chat.endpoints import completions as completions_endpoint
 from kodo.server.http.responses import endpoints as responses
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.service import Service
@@ -22,9 +24,11 @@ async def _run_embeddings(
     return await embeddings.embed(service, call.owner, body, call.priority)
 
 
-HANDLERS: Final[Mapping[str, Handler]] = {
-    "/v1/responses": responses.run_to_completion,
-    "/v1/chat/completions": chat_completions.run_to_completion,
-    "/v1/completions": completions.run_to_completion,
-    "/v1/embeddings": _run_embeddings,
-}
+def batch_handlers(completions: CompletionStore) -> Mapping[str, Handler]:
+    """Return the function behind each endpoint that a batch may name; ``completions`` takes what a line asks to store."""
+    return {
+        "/v1/responses": responses.run_to_completion,
+        "/v1/chat/completions": partial(chat_completions.run_to_completion, completions),
+        "/v1/completions": partial(completions_endpoint.run_to_completion, completions),
+        "/v1/embeddings": _run_embeddings,
+    }

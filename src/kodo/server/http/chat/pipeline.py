@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.chat import response_translation
+from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.chat.request_translation import sampling, to_response_request
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
@@ -37,9 +38,9 @@ class Pipeline(Generic[B]):
     """A body, checked. Raises ``BadBody``."""
     to_chat: Callable[[B], Sequence[chat.ChatRequest]]
     """The chat requests that it comes to. Raises ``BadBody``."""
-    build: Callable[[Service, str, B, Sequence[Run]], Awaitable[Any]]
+    build: Callable[[CompletionStore, str, B, Sequence[Run]], Awaitable[Any]]
     """The answer of an owner's runs that are over."""
-    stream: Callable[[Service, str, B, Sequence[Run]], AsyncIterator[Sequence[Any]]]
+    stream: Callable[[CompletionStore, str, B, Sequence[Run]], AsyncIterator[Sequence[Any]]]
     """The same as values of a stream."""
 
 
@@ -52,19 +53,23 @@ async def serve(pipeline: Pipeline[B], request: Request) -> Response:
         call = CallContext(owner=caller.owner, streamed=bool(body.stream))
         runs = await _start(state.service, call, pipeline.to_chat(body))
     if body.stream:
-        return _stream(state, pipeline.stream(state.service, caller.owner, body, runs), runs, ticket)
+        return _stream(state, pipeline.stream(state.completions, caller.owner, body, runs), runs, ticket)
     try:
         for run in runs:
             await cancel_on_disconnect(request, run.wait())
         return json_response(
-            await pipeline.build(state.service, caller.owner, body, runs), headers=ticket.headers
+            await pipeline.build(state.completions, caller.owner, body, runs), headers=ticket.headers
         )
     finally:
         await _finish(state, runs, ticket)
 
 
 async def run_to_completion(
-    pipeline: Pipeline[B], service: Service, call: CallContext, raw: Mapping[str, object]
+    pipeline: Pipeline[B],
+    completions: CompletionStore,
+    service: Service,
+    call: CallContext,
+    raw: Mapping[str, object],
 ) -> Any:
     """A body to its whole answer, for those who have no HTTP: a batch.
 
@@ -76,7 +81,7 @@ async def run_to_completion(
     try:
         for run in runs:
             await run.wait()
-        return await pipeline.build(service, call.owner, body, runs)
+        return await pipeline.build(completions, call.owner, body, runs)
     finally:
         for run in runs:
             await service.stop(run)

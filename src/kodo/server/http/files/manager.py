@@ -19,7 +19,7 @@ from kodo.server.http.pagination import matching
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
-from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.store_ports import DocumentStore
 from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.files import ExpiresAfter, FileObject, FilePurpose
 
@@ -48,7 +48,7 @@ class PendingFile:
 class FileManager:
     """Files of all projects, for the endpoints and for batches."""
 
-    def __init__(self, store: Store, blobs: BlobStore, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: DocumentStore, blobs: BlobStore, clock: Clock, ids: Ids) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids

@@ -12,16 +12,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
 
 from kodo.server.http.files.blobs import BlobWriter
+from kodo.server.http.files.documents import StoredPart, StoredUpload
 from kodo.server.http.files.manager import SWEEP_SECONDS, FileManager
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
-from kodo.server.lifecycle.store_ports import Store
+from kodo.server.lifecycle.store_ports import DocumentStore
 from kodo.server.lifecycle.supervised import cancel, supervise_every
-from kodo.server.wire.files import CompleteUpload, CreateUpload, ExpiresAfter, FileObject, Upload, UploadPart
+from kodo.server.wire.files import CompleteUpload, CreateUpload, FileObject, Upload, UploadPart
 
 KIND = "upload"
 PART = "upload.part"
@@ -35,20 +35,6 @@ UPLOADING: Final = "uploading"
 STORED: Final = "kept"
 _PAGE = 100
 FinalStatus: TypeAlias = Literal["completed", "cancelled", "expired"]
-
-
-class StoredUpload(Struct, frozen=True, kw_only=True):
-    """The document of an upload."""
-
-    upload: Upload
-    expires_after: ExpiresAfter | None
-
-
-class StoredPart(Struct, frozen=True, kw_only=True):
-    """The document of a part, with its size in bytes."""
-
-    part: UploadPart
-    size: int
 
 
 class _PartWriter:
@@ -83,7 +69,7 @@ class _PartWriter:
 class UploadManager:
     """What the endpoints do with uploads."""
 
-    def __init__(self, store: Store, files: FileManager, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: DocumentStore, files: FileManager, clock: Clock, ids: Ids) -> None:
         self._store = store
         self._files = files
         self._clock = clock

@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.chat import pipeline, response_translation
+from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.chat.request_translation import parse_request
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
@@ -35,9 +36,11 @@ async def create(request: Request) -> Response:
     return await pipeline.serve(_PIPELINE, request)
 
 
-async def run_to_completion(service: Service, call: CallContext, raw: Mapping[str, object]) -> Any:
+async def run_to_completion(
+    completions: CompletionStore, service: Service, call: CallContext, raw: Mapping[str, object]
+) -> Any:
     """See :func:`kodo.server.http.chat.pipeline.run_to_completion`."""
-    return await pipeline.run_to_completion(_PIPELINE, service, call, raw)
+    return await pipeline.run_to_completion(_PIPELINE, completions, service, call, raw)
 
 
 def parse_legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
@@ -76,7 +79,7 @@ def _echo(body: LegacyRequest, index: int) -> str:
 
 
 async def _build(
-    _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
+    _completions: CompletionStore, _owner: str, body: LegacyRequest, runs: Sequence[Run]
 ) -> LegacyCompletion:
     """The choices of the first prompt, then those of the next."""
     choices = []
@@ -150,7 +153,7 @@ def _logprobs(logprobs: chat.ChoiceLogprobs | None, offset: int) -> LegacyLogpro
 
 
 async def _stream(
-    _service: Service, _owner: str, body: LegacyRequest, runs: Sequence[Run]
+    _completions: CompletionStore, _owner: str, body: LegacyRequest, runs: Sequence[Run]
 ) -> AsyncIterator[list[LegacyCompletion]]:
     name = f"cmpl-{secrets.token_hex(12)}"
     offsets = [0] * len(runs)

@@ -1,0 +1,21 @@
+"""The stored rows of uploads and their parts. A file's row is its wire object."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from kodo.server.wire.files import ExpiresAfter, Upload, UploadPart
+
+
+class StoredUpload(Struct, frozen=True, kw_only=True):
+    """The document of an upload."""
+
+    upload: Upload
+    expires_after: ExpiresAfter | None
+
+
+class StoredPart(Struct, frozen=True, kw_only=True):
+    """The document of a part, with its size in bytes."""
+
+    part: UploadPart
+    size: int
