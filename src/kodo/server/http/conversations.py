@@ -39,7 +39,7 @@ class _AddItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
-    """A conversation on the wire."""
+    """A conversation. ``created_at`` is in seconds since the epoch."""
 
     id: str
     object: str = "conversation"

@@ -79,7 +79,7 @@ engine is restarted, so the client should try again."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
-    """The object under ``error``."""
+    """What went wrong: a message for people, and a type and code for programs. ``param`` names the parameter at fault."""
 
     message: str
     type: str
@@ -88,13 +88,13 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Envelope(msgspec.Struct, frozen=True, kw_only=True):
-    """The body of every error."""
+    """The body of every error response."""
 
     error: ErrorBody
 
 
 def translate(error: ServiceError | BadBody) -> tuple[int, Envelope]:
-    """The status and envelope of an error."""
+    """Return the status and the envelope of an error."""
     if isinstance(error, BadBody):
         body = ErrorBody(
             message=error.message, type="invalid_request_error", param=error.param, code=error.code
@@ -163,7 +163,7 @@ async def handle_unexpected_error(request: Request, error: Exception) -> Respons
 
 
 def internal_error() -> Envelope:
-    """The envelope for an unexpected error."""
+    """Return the envelope for an unexpected error, which shows nothing of its cause."""
     return Envelope(
         error=ErrorBody(message="The server had an internal error.", type="server_error", code="server_error")
     )

@@ -37,7 +37,7 @@ class MessagePage(ListPage[dict[str, Any]], frozen=True, kw_only=True):
 
 
 class DeletedObject(Struct, frozen=True, kw_only=True):
-    """The object that was deleted."""
+    """Confirms that an object was deleted."""
 
     id: str
     object: str
@@ -60,7 +60,7 @@ class Readiness(Struct, frozen=True, kw_only=True):
 
 
 class ModelPricing(Struct, frozen=True, kw_only=True):
-    """The prices that usage is counted with."""
+    """The prices that the cost of usage is computed with, in USD per million tokens."""
 
     unit: Literal["USD per 1M tokens"]
     input: float | None
@@ -77,7 +77,8 @@ class ModelBacking(Struct, frozen=True, kw_only=True):
 
 
 class ModelCapabilities(Struct, frozen=True, kw_only=True):
-    """What the model supports besides text."""
+    """Whether the model accepts images, whether it reasons, and whether an interrupted answer is continued after a
+    restart."""
 
     images: bool
     reasoning: bool
@@ -85,7 +86,7 @@ class ModelCapabilities(Struct, frozen=True, kw_only=True):
 
 
 class Model(Struct, frozen=True, kw_only=True):
-    """A model name that this server answers. Sizes in tokens."""
+    """A model that this server offers. Sizes are in tokens."""
 
     id: str
     object: Literal["model"]
@@ -107,7 +108,7 @@ class Models(Struct, frozen=True, kw_only=True):
 
 
 class ClientSecret(Struct, frozen=True, kw_only=True):
-    """A short-lived key. ``expires_at`` in seconds since the epoch."""
+    """A short-lived key. ``expires_at`` is in seconds since the epoch."""
 
     value: str
     expires_at: int
@@ -128,7 +129,7 @@ class CreateConversation(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class CreateItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """ItemPage to add, at most 20."""
+    """The items to add, at most 20."""
 
     items: list[InputItem]
 

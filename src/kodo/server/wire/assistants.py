@@ -38,7 +38,7 @@ Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 
 
 class FunctionDefinition(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A function with a JSON Schema for its arguments."""
+    """A function, with a JSON Schema for its arguments."""
 
     name: Name
     description: str | UnsetType | None = UNSET
@@ -53,19 +53,19 @@ class AssistantTool(Wire, frozen=True, kw_only=True, tag="function", forbid_unkn
 
 
 class FunctionName(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which function."""
+    """The name of a function."""
 
     name: Name
 
 
 class AssistantToolChoice(Wire, frozen=True, kw_only=True, tag="function", forbid_unknown_fields=True):
-    """This function must be called."""
+    """The model must call this function."""
 
     function: FunctionName
 
 
 class FormSchema(Wire, frozen=True, kw_only=True, rename={"schema_": "schema"}, forbid_unknown_fields=True):
-    """A named JSON Schema."""
+    """A JSON Schema with a name."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")]
     description: str | UnsetType | None = UNSET
@@ -74,7 +74,7 @@ class FormSchema(Wire, frozen=True, kw_only=True, rename={"schema_": "schema"}, 
 
 
 class JsonSchemaForm(Wire, frozen=True, kw_only=True, tag="json_schema", forbid_unknown_fields=True):
-    """JSON that fits a schema."""
+    """JSON that conforms to a schema."""
 
     json_schema: FormSchema
 
@@ -87,7 +87,7 @@ Tools: TypeAlias = Annotated[tuple[AssistantTool, ...], Meta(max_length=128)]
 
 
 class Assistant(Wire, frozen=True, kw_only=True):
-    """A model with instructions and tools. ``temperature`` and ``top_p`` None: the model's own."""
+    """A model with instructions and tools. If ``temperature`` or ``top_p`` is null, the model's default applies."""
 
     id: str
     object: Literal["assistant"] = "assistant"
@@ -106,7 +106,7 @@ class Assistant(Wire, frozen=True, kw_only=True):
 
 
 class UpdateAssistant(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/assistants/{id}``: what is left out stays, what is null is taken away."""
+    """The fields to change: a missing field keeps its value, null removes it."""
 
     model: Model | UnsetType = UNSET
     name: Annotated[str, Meta(max_length=256)] | UnsetType | None = UNSET
@@ -121,7 +121,7 @@ class UpdateAssistant(Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class CreateAssistant(UpdateAssistant, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/assistants``."""
+    """The body that creates an assistant."""
 
     model: Model
 
@@ -130,7 +130,7 @@ class CreateAssistant(UpdateAssistant, frozen=True, kw_only=True, forbid_unknown
 
 
 class Thread(Wire, frozen=True, kw_only=True):
-    """A conversation that runs are made on."""
+    """A conversation for assistants. ``created_at`` is in seconds since the epoch."""
 
     id: str
     object: Literal["thread"] = "thread"
@@ -139,14 +139,14 @@ class Thread(Wire, frozen=True, kw_only=True):
     tool_resources: dict[str, Any] | None = None
 
 
-class TextGiven(Wire, frozen=True, kw_only=True, tag="text", forbid_unknown_fields=True):
-    """Words, as a client sends them."""
+class TextParam(Wire, frozen=True, kw_only=True, tag="text", forbid_unknown_fields=True):
+    """Text in a message that a client sends."""
 
     text: Text
 
 
 class ImageUrl(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An image by URL; it is never fetched."""
+    """An image by URL. The server does not download it."""
 
     url: Annotated[str, Meta(max_length=20 * 2**20)]
     detail: Literal["auto", "low", "high"] = "auto"
@@ -159,34 +159,34 @@ class ImageUrlBlock(Wire, frozen=True, kw_only=True, tag="image_url", forbid_unk
 
 
 class TextValue(Wire, frozen=True, kw_only=True):
-    """Words, as they are given back."""
+    """The text of a message that the server returns."""
 
     value: str
     annotations: tuple[dict[str, Any], ...] = ()
 
 
 class TextBlock(Wire, frozen=True, kw_only=True, tag="text"):
-    """Words in a message."""
+    """Text in a message that the server returns."""
 
     text: TextValue
 
 
 class CreateMessage(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/threads/{id}/messages``."""
+    """A message to add to a thread."""
 
     role: Literal["user", "assistant"]
-    content: Text | Annotated[tuple[TextGiven | ImageUrlBlock, ...], Meta(min_length=1, max_length=1024)]
+    content: Text | Annotated[tuple[TextParam | ImageUrlBlock, ...], Meta(min_length=1, max_length=1024)]
     metadata: Metadata | None = None
 
 
 class MessageIncomplete(Wire, frozen=True, kw_only=True):
-    """Why a message is not whole."""
+    """Why a message is incomplete."""
 
     reason: Literal["content_filter", "max_tokens", "run_cancelled", "run_expired", "run_failed"]
 
 
 class ThreadMessage(Wire, frozen=True, kw_only=True):
-    """What somebody said in a thread."""
+    """A message in a thread. Times are in seconds since the epoch."""
 
     id: str
     object: Literal["thread.message"] = "thread.message"
@@ -205,14 +205,14 @@ class ThreadMessage(Wire, frozen=True, kw_only=True):
 
 
 class CreateThread(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/threads``."""
+    """A new thread: its first messages and its metadata."""
 
     messages: Annotated[tuple[CreateMessage, ...], Meta(max_length=10_000)] = ()
     metadata: Metadata | None = None
 
 
 class NewMetadata(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """New metadata for a thread, message or run."""
+    """The new metadata of a thread, message or run."""
 
     metadata: Metadata | UnsetType | None = UNSET
 
@@ -221,14 +221,14 @@ class NewMetadata(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class TruncationStrategy(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much of the thread the model is shown."""
+    """How many of the thread's messages the model receives."""
 
     type: Literal["auto", "last_messages"] = "auto"
     last_messages: Annotated[int, Meta(ge=1)] | None = None
 
 
 class RunOptions(Wire, frozen=True, kw_only=True):
-    """What a run may set apart from its assistant."""
+    """What a run may override of its assistant's settings."""
 
     assistant_id: Id
     model: Model | None = None
@@ -248,35 +248,35 @@ class RunOptions(Wire, frozen=True, kw_only=True):
 
 
 class CreateRun(RunOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/threads/{id}/runs``."""
+    """The body that creates a run."""
 
     additional_instructions: Instructions | None = None
     additional_messages: Annotated[tuple[CreateMessage, ...], Meta(max_length=10_000)] | None = None
 
 
 class CreateThreadAndRun(RunOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/threads/runs``."""
+    """The body that creates a thread and runs it."""
 
     thread: CreateThread | None = None
 
 
-class FunctionCalled(Wire, frozen=True, kw_only=True):
-    """A call of a function: its name and its arguments as JSON text."""
+class RunFunctionCall(Wire, frozen=True, kw_only=True):
+    """The name of a function that the model calls, and its arguments as JSON text."""
 
     name: str
     arguments: str
 
 
 class RequiredCall(Wire, frozen=True, kw_only=True):
-    """A call whose output the client owes."""
+    """A function call whose output the client must submit."""
 
     id: str
     type: Literal["function"] = "function"
-    function: FunctionCalled
+    function: RunFunctionCall
 
 
 class RequiredCalls(Wire, frozen=True, kw_only=True):
-    """All calls of a turn."""
+    """The function calls whose outputs the client must submit, all in one request."""
 
     tool_calls: tuple[RequiredCall, ...]
 
@@ -296,13 +296,13 @@ class RunError(Wire, frozen=True, kw_only=True):
 
 
 class RunIncomplete(Wire, frozen=True, kw_only=True):
-    """Which limit was reached; no reason where the answer was filtered."""
+    """The limit that ended the run; null if the answer was filtered."""
 
     reason: Literal["max_completion_tokens", "max_prompt_tokens"] | None = None
 
 
 class RunUsage(Wire, frozen=True, kw_only=True):
-    """Tokens of a run or a step, all turns together, as the engine counted them."""
+    """The number of tokens used by all turns of a run or step, as counted by the engine."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -310,7 +310,7 @@ class RunUsage(Wire, frozen=True, kw_only=True):
 
 
 class ThreadRun(Wire, frozen=True, kw_only=True):
-    """An assistant at work on a thread. Times in seconds since the epoch."""
+    """A run of an assistant on a thread. Times are in seconds since the epoch."""
 
     id: str
     object: Literal["thread.run"] = "thread.run"
@@ -343,14 +343,14 @@ class ThreadRun(Wire, frozen=True, kw_only=True):
 
 
 class ToolOutput(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a function gave back."""
+    """The output of a function call."""
 
     tool_call_id: CallId
     output: Text = ""
 
 
 class SubmitToolOutputs(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/threads/{id}/runs/{id}/submit_tool_outputs``."""
+    """The outputs of all function calls that the run waits for."""
 
     tool_outputs: tuple[ToolOutput, ...]
     stream: bool | None = None
@@ -360,25 +360,25 @@ class SubmitToolOutputs(Wire, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class MessageCreation(Wire, frozen=True, kw_only=True):
-    """Which message a step made."""
+    """The message that a step created."""
 
     message_id: str
 
 
 class MessageStep(Wire, frozen=True, kw_only=True, tag="message_creation"):
-    """The run said something."""
+    """A step in which the run created a message."""
 
     message_creation: MessageCreation
 
 
-class FunctionCallWithOutput(FunctionCalled, frozen=True, kw_only=True):
-    """A call, and what came back; None until it did."""
+class FunctionCallWithOutput(RunFunctionCall, frozen=True, kw_only=True):
+    """A function call with its output; null until it is submitted."""
 
     output: str | None = None
 
 
 class FunctionToolCall(Wire, frozen=True, kw_only=True):
-    """A call inside a step."""
+    """A function call in a step."""
 
     id: str
     type: Literal["function"] = "function"
@@ -386,13 +386,13 @@ class FunctionToolCall(Wire, frozen=True, kw_only=True):
 
 
 class ToolCallsStep(Wire, frozen=True, kw_only=True, tag="tool_calls"):
-    """The run called functions."""
+    """A step in which the run called functions."""
 
     tool_calls: tuple[FunctionToolCall, ...]
 
 
 class RunStep(Wire, frozen=True, kw_only=True):
-    """One thing that a run did."""
+    """A step of a run. Times are in seconds since the epoch."""
 
     id: str
     object: Literal["thread.run.step"] = "thread.run.step"
@@ -413,7 +413,7 @@ class RunStep(Wire, frozen=True, kw_only=True):
 
 
 class Deleted(Wire, frozen=True, kw_only=True):
-    """What is said of an object that is gone."""
+    """Confirms that an object was deleted."""
 
     id: str
     object: str

@@ -20,7 +20,7 @@ BatchStatus: TypeAlias = Literal[
 
 
 class BatchError(Wire, frozen=True, kw_only=True):
-    """What is wrong with the input; ``line`` counts from 1, and is None for the file as a whole."""
+    """A problem in the input file. ``line`` counts from 1; null if the problem concerns the whole file."""
 
     code: str
     message: str
@@ -29,14 +29,15 @@ class BatchError(Wire, frozen=True, kw_only=True):
 
 
 class BatchErrors(Wire, frozen=True, kw_only=True):
-    """All that is wrong, or the first part of it."""
+    """The problems found in the input file. A long list is cut."""
 
     object: Literal["list"] = "list"
     data: tuple[BatchError, ...]
 
 
 class RequestCounts(Wire, frozen=True, kw_only=True):
-    """Requests of a batch; ``completed`` and ``failed`` have a line in the output and error file."""
+    """The number of requests in a batch. Each completed request has a line in the output file, each failed one in the
+    error file."""
 
     total: int = 0
     completed: int = 0
@@ -44,7 +45,7 @@ class RequestCounts(Wire, frozen=True, kw_only=True):
 
 
 class Batch(Wire, frozen=True, kw_only=True):
-    """A batch. Times in seconds since the epoch."""
+    """A batch of requests. Times are in seconds since the epoch."""
 
     id: str
     object: Literal["batch"] = "batch"
@@ -71,7 +72,7 @@ class Batch(Wire, frozen=True, kw_only=True):
 
 
 class CreateBatch(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/batches``."""
+    """The body that creates a batch."""
 
     input_file_id: Annotated[str, Meta(min_length=1, max_length=128)]
     endpoint: Annotated[str, Meta(min_length=1, max_length=128)]
@@ -81,7 +82,7 @@ class CreateBatch(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RequestLine(Wire, frozen=True, kw_only=True):
-    """A line of the input: ``body`` is what would be posted to ``url``."""
+    """A line of the input file. ``body`` is the request that would be posted to ``url``."""
 
     custom_id: Annotated[str, Meta(min_length=1, max_length=512)]
     method: str
@@ -90,7 +91,7 @@ class RequestLine(Wire, frozen=True, kw_only=True):
 
 
 class LineAnswer(Wire, frozen=True, kw_only=True):
-    """What the endpoint would have answered."""
+    """The response that the endpoint would have sent."""
 
     status_code: int
     request_id: str
@@ -105,7 +106,7 @@ class LineError(Wire, frozen=True, kw_only=True):
 
 
 class ResultLine(Wire, frozen=True, kw_only=True):
-    """A line of the output or the error file. One of ``response`` and ``error`` is set."""
+    """A line of the output file or the error file. Either ``response`` or ``error`` is set."""
 
     id: str
     custom_id: str

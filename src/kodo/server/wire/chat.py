@@ -24,14 +24,14 @@ REFUSED: dict[str, str] = {
 
 
 class ChatStreamOptions(Wire, frozen=True, kw_only=True):
-    """``include_usage`` adds a last chunk with the usage. See :class:`kodo.server.wire.request.StreamOptions`."""
+    """Options of a stream. ``include_usage`` adds a last chunk with the usage; obfuscation is not supported."""
 
     include_usage: bool | None = None
     include_obfuscation: Literal[False] | UnsetType = UNSET
 
 
 class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body, checked; ``messages``, ``tools``, ``tool_choice`` and ``response_format`` are translated apart."""
+    """A request for a chat completion."""
 
     messages: list[dict[str, Any]]
     model: Annotated[str, Meta(min_length=1, max_length=512)]
@@ -74,32 +74,32 @@ class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     user: Annotated[str, Meta(max_length=512)] | None = None
 
 
-class CalledFunction(Wire, frozen=True, kw_only=True, omit_defaults=True):
-    """Name and arguments (JSON text) of a call; in a delta, what is new of them."""
+class ToolCallFunction(Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """The name and the arguments (JSON text) of a function call; in a stream, what is added to them."""
 
     name: str | UnsetType = UNSET
     arguments: str | UnsetType = UNSET
 
 
-class CalledCustom(Wire, frozen=True, kw_only=True, omit_defaults=True):
-    """Name and input of a free-form call."""
+class ToolCallCustom(Wire, frozen=True, kw_only=True, omit_defaults=True):
+    """The name and the input of a call to a free-form tool; in a stream, what is added to them."""
 
     name: str | UnsetType = UNSET
     input: str | UnsetType = UNSET
 
 
 class ToolCall(Wire, frozen=True, kw_only=True, omit_defaults=True):
-    """A call. ``index`` stands in deltas only."""
+    """A tool call by the model. Only streams send ``index``."""
 
     index: int | UnsetType = UNSET
     id: str | UnsetType = UNSET
     type: Literal["function", "custom"] | UnsetType = UNSET
-    function: CalledFunction | UnsetType = UNSET
-    custom: CalledCustom | UnsetType = UNSET
+    function: ToolCallFunction | UnsetType = UNSET
+    custom: ToolCallCustom | UnsetType = UNSET
 
 
 class ChatMessage(Wire, frozen=True, kw_only=True):
-    """The answer."""
+    """The model's answer."""
 
     role: Literal["assistant"] = "assistant"
     content: str | None = None
@@ -111,7 +111,7 @@ class ChatMessage(Wire, frozen=True, kw_only=True):
 
 
 class Delta(Wire, frozen=True, kw_only=True, omit_defaults=True):
-    """What is new of the answer."""
+    """What a chunk adds to an answer."""
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType | None = UNSET
@@ -121,7 +121,7 @@ class Delta(Wire, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ChoiceLogprobs(Wire, frozen=True, kw_only=True):
-    """Log probabilities of the content's tokens."""
+    """Log probabilities of the tokens of the answer."""
 
     content: tuple[Logprob, ...]
     refusal: None = None
@@ -131,7 +131,7 @@ FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filte
 
 
 class Choice(Wire, frozen=True, kw_only=True):
-    """One of ``n`` answers."""
+    """One of the ``n`` answers."""
 
     index: int
     message: ChatMessage
@@ -140,7 +140,7 @@ class Choice(Wire, frozen=True, kw_only=True):
 
 
 class ChunkChoice(Wire, frozen=True, kw_only=True):
-    """What is new of one of ``n`` answers."""
+    """What a chunk adds to one of the ``n`` answers."""
 
     index: int
     delta: Delta
@@ -149,7 +149,7 @@ class ChunkChoice(Wire, frozen=True, kw_only=True):
 
 
 class PromptTokensDetails(Wire, frozen=True, kw_only=True):
-    """Parts of the prompt, in tokens."""
+    """How the tokens of the prompt are made up."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
@@ -157,7 +157,7 @@ class PromptTokensDetails(Wire, frozen=True, kw_only=True):
 
 
 class CompletionTokensDetails(Wire, frozen=True, kw_only=True):
-    """Parts of the answer, in tokens."""
+    """How the tokens of the answers are made up."""
 
     reasoning_tokens: int = 0
     audio_tokens: int = 0
@@ -166,7 +166,7 @@ class CompletionTokensDetails(Wire, frozen=True, kw_only=True):
 
 
 class CompletionUsage(Wire, frozen=True, kw_only=True):
-    """Tokens, as the engine counted them; the prompt once, whatever ``n`` is."""
+    """The number of tokens used, as counted by the engine. The prompt counts once, regardless of ``n``."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -176,7 +176,7 @@ class CompletionUsage(Wire, frozen=True, kw_only=True):
 
 
 class ChatCompletion(Wire, frozen=True, kw_only=True):
-    """The answer as a whole."""
+    """A chat completion. ``created`` is in seconds since the epoch."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -190,7 +190,7 @@ class ChatCompletion(Wire, frozen=True, kw_only=True):
 
 
 class ChatChunk(Wire, frozen=True, kw_only=True):
-    """A frame of the stream."""
+    """One chunk of a streamed chat completion. ``created`` is in seconds since the epoch."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

@@ -10,7 +10,7 @@ from kodo.server.wire.items import Wire
 
 
 class EmbeddingsRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body. Token arrays are refused: whose tokens they are cannot be known."""
+    """The texts to embed. Arrays of tokens are not supported, because the tokenizer they come from is unknown."""
 
     input: (
         Annotated[str, Meta(min_length=1)]
@@ -23,7 +23,7 @@ class EmbeddingsRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Embedding(Wire, frozen=True, kw_only=True):
-    """One text's vector: numbers, or base64 of 32-bit floats, little-endian."""
+    """The vector of one text: numbers, or little-endian 32-bit floats in base64."""
 
     object: Literal["embedding"] = "embedding"
     index: int
@@ -31,14 +31,14 @@ class Embedding(Wire, frozen=True, kw_only=True):
 
 
 class EmbeddingsUsage(Wire, frozen=True, kw_only=True):
-    """Tokens read."""
+    """The number of tokens in the texts."""
 
     prompt_tokens: int
     total_tokens: int
 
 
 class EmbeddingsResponse(Wire, frozen=True, kw_only=True):
-    """All vectors, in the order of the texts."""
+    """The vectors, in the order of the texts."""
 
     object: Literal["list"] = "list"
     data: tuple[Embedding, ...]

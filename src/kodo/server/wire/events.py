@@ -14,7 +14,7 @@ from kodo.server.wire.response import Response
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """Base: every event has its place in the stream."""
+    """Base of the events; ``sequence_number`` is the position in the stream."""
 
     sequence_number: int
 
@@ -24,28 +24,29 @@ class _OfResponse(Event, frozen=True, kw_only=True):
 
 
 class ResponseCreated(_OfResponse, frozen=True, kw_only=True, tag="response.created"):
-    """The response exists (and is on disk, where it is stored)."""
+    """The response was created, and stored if it is to be stored."""
 
 
 class ResponseQueued(_OfResponse, frozen=True, kw_only=True, tag="response.queued"):
-    """It waits for its turn."""
+    """The response waits for its turn."""
 
 
 class ResponseInProgress(_OfResponse, frozen=True, kw_only=True, tag="response.in_progress"):
-    """It runs. Repeated while nothing else happens: clients' idle timers count events, not comments."""
+    """The response is being generated. Sent again while nothing else happens, because clients' idle timers count
+    events, not comments."""
 
 
 class ResponseCompleted(_OfResponse, frozen=True, kw_only=True, tag="response.completed"):
-    """The last event of a whole answer."""
+    """The last event of a complete response."""
 
 
 class ResponseIncomplete(_OfResponse, frozen=True, kw_only=True, tag="response.incomplete"):
-    """The last event of an answer that was cut or (``response.status`` says so) cancelled: neither the spec nor the SDK
-    knows an event of its own for that."""
+    """The last event of a response that was cut off or (see ``response.status``) cancelled; the contract has no event
+    of its own for cancellation."""
 
 
 class ResponseFailed(_OfResponse, frozen=True, kw_only=True, tag="response.failed"):
-    """The last event of an answer that failed."""
+    """The last event of a response that failed."""
 
 
 class _OfOutput(Event, frozen=True, kw_only=True):
@@ -53,13 +54,13 @@ class _OfOutput(Event, frozen=True, kw_only=True):
 
 
 class OutputItemAdded(_OfOutput, frozen=True, kw_only=True, tag="response.output_item.added"):
-    """An item begins."""
+    """An output item begins."""
 
     item: Item
 
 
 class OutputItemDone(_OfOutput, frozen=True, kw_only=True, tag="response.output_item.done"):
-    """An item is whole, or was cut."""
+    """An output item is complete, or was cut off."""
 
     item: Item
 
@@ -73,26 +74,26 @@ class _OfContent(_OfItem, frozen=True, kw_only=True):
 
 
 class ContentPartAdded(_OfContent, frozen=True, kw_only=True, tag="response.content_part.added"):
-    """A part of an item begins."""
+    """A content part of an item begins."""
 
     part: Part
 
 
 class ContentPartDone(_OfContent, frozen=True, kw_only=True, tag="response.content_part.done"):
-    """A part of an item is over."""
+    """A content part of an item is complete."""
 
     part: OutputText
 
 
 class OutputTextDelta(_OfContent, frozen=True, kw_only=True, tag="response.output_text.delta"):
-    """More text: whole characters."""
+    """Text added to a content part; always complete characters."""
 
     delta: str
     logprobs: tuple[Logprob, ...] = ()
 
 
 class OutputTextDone(_OfContent, frozen=True, kw_only=True, tag="response.output_text.done"):
-    """The whole text of a part."""
+    """The complete text of a content part."""
 
     text: str
     logprobs: tuple[Logprob, ...] = ()
@@ -105,7 +106,7 @@ class _OfSummary(_OfItem, frozen=True, kw_only=True):
 class ReasoningSummaryPartAdded(
     _OfSummary, frozen=True, kw_only=True, tag="response.reasoning_summary_part.added"
 ):
-    """A part of the summary begins."""
+    """A part of the reasoning summary begins."""
 
     part: SummaryText
 
@@ -113,7 +114,7 @@ class ReasoningSummaryPartAdded(
 class ReasoningSummaryPartDone(
     _OfSummary, frozen=True, kw_only=True, tag="response.reasoning_summary_part.done"
 ):
-    """A part of the summary is over."""
+    """A part of the reasoning summary is complete."""
 
     part: SummaryText
 
@@ -121,7 +122,7 @@ class ReasoningSummaryPartDone(
 class ReasoningSummaryTextDelta(
     _OfSummary, frozen=True, kw_only=True, tag="response.reasoning_summary_text.delta"
 ):
-    """More of the summary."""
+    """Text added to the reasoning summary."""
 
     delta: str
 
@@ -129,7 +130,7 @@ class ReasoningSummaryTextDelta(
 class ReasoningSummaryTextDone(
     _OfSummary, frozen=True, kw_only=True, tag="response.reasoning_summary_text.done"
 ):
-    """The whole summary part."""
+    """The complete text of a part of the reasoning summary."""
 
     text: str
 
@@ -137,7 +138,7 @@ class ReasoningSummaryTextDone(
 class FunctionCallArgumentsDelta(
     _OfItem, frozen=True, kw_only=True, tag="response.function_call_arguments.delta"
 ):
-    """More of a call's arguments."""
+    """Text added to the arguments of a function call."""
 
     delta: str
 
@@ -145,7 +146,7 @@ class FunctionCallArgumentsDelta(
 class FunctionCallArgumentsDone(
     _OfItem, frozen=True, kw_only=True, tag="response.function_call_arguments.done"
 ):
-    """The whole arguments."""
+    """The complete arguments of a function call."""
 
     name: str
     arguments: str
@@ -154,13 +155,13 @@ class FunctionCallArgumentsDone(
 class CustomToolCallInputDelta(
     _OfItem, frozen=True, kw_only=True, tag="response.custom_tool_call_input.delta"
 ):
-    """More of a free-form call's input."""
+    """Text added to the input of a call to a free-form tool."""
 
     delta: str
 
 
 class CustomToolCallInputDone(_OfItem, frozen=True, kw_only=True, tag="response.custom_tool_call_input.done"):
-    """The whole input."""
+    """The complete input of a call to a free-form tool."""
 
     input: str
 
@@ -193,10 +194,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def event_type(event: StreamEvent) -> str:
-    """The event's ``type``."""
+    """Return the event's ``type``."""
     return str(type(event).__struct_config__.tag)
 
 
 def sse(event: StreamEvent) -> bytes:
-    """An event as one Server-Sent-Events frame: ``event`` and ``data`` lines, LF, a blank line."""
+    """Encode an event as one Server-Sent-Events frame: an ``event`` and a ``data`` line and a blank line, ended by LF."""
     return b"event: " + event_type(event).encode() + b"\ndata: " + _encode(event) + b"\n\n"

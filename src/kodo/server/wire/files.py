@@ -17,14 +17,14 @@ FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
 class ExpiresAfter(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When a file goes by itself: seconds after it was made, an hour to 30 days."""
+    """When a file expires: the number of seconds after its creation, from one hour to 30 days."""
 
     anchor: Literal["created_at"]
     seconds: Annotated[int, Meta(ge=3600, le=2_592_000)]
 
 
 class FileObject(Wire, frozen=True, kw_only=True):
-    """A file. Times in seconds since the epoch."""
+    """A file. Times are in seconds since the epoch."""
 
     id: str
     object: Literal["file"] = "file"
@@ -38,14 +38,14 @@ class FileObject(Wire, frozen=True, kw_only=True):
 
 
 class FileForm(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The fields of ``POST /v1/files`` beside the file itself."""
+    """The fields that accompany the file in ``POST /v1/files``."""
 
     purpose: Purpose
     expires_after: ExpiresAfter | None = None
 
 
 class Upload(Wire, frozen=True, kw_only=True):
-    """A file that comes in parts. ``bytes`` is what was announced."""
+    """A file that is uploaded in parts. ``bytes`` is the announced size. Times are in seconds since the epoch."""
 
     id: str
     object: Literal["upload"] = "upload"
@@ -59,7 +59,7 @@ class Upload(Wire, frozen=True, kw_only=True):
 
 
 class UploadPart(Wire, frozen=True, kw_only=True):
-    """A part of an upload."""
+    """A part of an upload. ``created_at`` is in seconds since the epoch."""
 
     id: str
     object: Literal["upload.part"] = "upload.part"
@@ -68,7 +68,7 @@ class UploadPart(Wire, frozen=True, kw_only=True):
 
 
 class CreateUpload(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/uploads``."""
+    """The body that creates an upload. ``bytes`` is the size of the whole file."""
 
     bytes: Annotated[int, Meta(ge=1)]
     filename: FileName
@@ -78,7 +78,7 @@ class CreateUpload(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class CompleteUpload(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/uploads/{id}/complete``: the parts in their order, and the whole's MD5 in hex if it is to be checked."""
+    """The parts in their order and, to have it checked, the MD5 of the whole file in hexadecimal."""
 
     part_ids: Annotated[list[str], Meta(min_length=1, max_length=10_000)]
     md5: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{32}$")] | None = None

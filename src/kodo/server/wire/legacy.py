@@ -11,7 +11,7 @@ from kodo.server.wire.items import Wire
 
 
 class LegacyRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``/v1/completions``. Everything else is what a chat request has, and is checked there."""
+    """A request for a completion. Parameters shared with chat completions follow the same rules."""
 
     model: Annotated[str, Meta(min_length=1, max_length=512)]
     prompt: str | Annotated[list[str], Meta(min_length=1, max_length=128)]
@@ -34,7 +34,7 @@ class LegacyRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class LegacyLogprobs(Wire, frozen=True, kw_only=True):
-    """Four lists, one entry a token."""
+    """Log probabilities: four lists with one entry per token."""
 
     tokens: tuple[str, ...]
     token_logprobs: tuple[float, ...]
@@ -43,7 +43,7 @@ class LegacyLogprobs(Wire, frozen=True, kw_only=True):
 
 
 class LegacyChoice(Wire, frozen=True, kw_only=True):
-    """One answer, or in a stream what is new of it."""
+    """One completion; in a stream, the text added to it."""
 
     index: int
     text: str
@@ -52,7 +52,7 @@ class LegacyChoice(Wire, frozen=True, kw_only=True):
 
 
 class LegacyCompletion(Wire, frozen=True, kw_only=True):
-    """The answer, or a frame of the stream."""
+    """A completion, or one frame of its stream. ``created`` is in seconds since the epoch."""
 
     id: str
     object: Literal["text_completion"] = "text_completion"

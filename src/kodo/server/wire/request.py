@@ -40,20 +40,20 @@ REFUSED: dict[str, str] = {
 
 
 class StreamOptions(Wire, frozen=True, kw_only=True):
-    """``include_obfuscation`` pads events against observers of a network; on one's own machine it is not offered."""
+    """Options of a stream. Obfuscation, which pads events against observers of the network, is not supported."""
 
     include_obfuscation: Literal[False] | UnsetType = UNSET
 
 
 class ContextManagement(Wire, frozen=True, kw_only=True):
-    """Compaction by the server once the context passes ``compact_threshold`` tokens."""
+    """Compaction by the server as soon as the context exceeds ``compact_threshold`` tokens."""
 
     type: Literal["compaction"]
     compact_threshold: Annotated[int, Meta(ge=1)] | None = None
 
 
 class CreateResponse(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body, checked. ``input`` and ``tools`` are decoded apart (see :mod:`kodo.server.wire.decode`)."""
+    """A request for a response."""
 
     model: Annotated[str, Meta(min_length=1, max_length=512)]
     input: str | tuple[InputItem, ...] | None = None
@@ -91,12 +91,12 @@ class CreateResponse(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def wants_logprobs(self) -> bool:
-        """Whether log probabilities are to be reported."""
+        """Whether the request asks for log probabilities."""
         return "message.output_text.logprobs" in (self.include or ()) or bool(self.top_logprobs)
 
 
 class CompactRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``POST /v1/responses/compact``."""
+    """A conversation history to compact."""
 
     model: Annotated[str, Meta(min_length=1, max_length=512)]
     input: str | tuple[InputItem, ...] | None = None

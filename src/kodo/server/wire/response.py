@@ -13,20 +13,20 @@ Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", 
 
 
 class InputTokensDetails(Wire, frozen=True, kw_only=True):
-    """Parts of the input, in tokens: read from the cache, and written to it."""
+    """How many input tokens were read from the cache and written to it."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
 
 
 class OutputTokensDetails(Wire, frozen=True, kw_only=True):
-    """Parts of the output, in tokens."""
+    """How many output tokens were spent on reasoning."""
 
     reasoning_tokens: int = 0
 
 
 class ResponseUsage(Wire, frozen=True, kw_only=True):
-    """Tokens, as the engine counted them."""
+    """The number of tokens used, as counted by the engine."""
 
     input_tokens: int
     input_tokens_details: InputTokensDetails
@@ -36,7 +36,7 @@ class ResponseUsage(Wire, frozen=True, kw_only=True):
 
 
 class IncompleteDetails(Wire, frozen=True, kw_only=True):
-    """Why an answer is not whole: ``max_output_tokens`` or ``content_filter``."""
+    """Why a response is incomplete: ``max_output_tokens`` or ``content_filter``."""
 
     reason: str
 
@@ -49,14 +49,14 @@ class ResponseError(Wire, frozen=True, kw_only=True):
 
 
 class ReasoningConfig(Wire, frozen=True, kw_only=True):
-    """What was asked of the reasoning."""
+    """How much the model should reason, and how its reasoning is summarised."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
 class TextConfig(Wire, frozen=True, kw_only=True):
-    """The form of the answer."""
+    """The format and verbosity of the answer's text."""
 
     format: Format = TextFormat()
     verbosity: Literal["low", "medium", "high"] | UnsetType | None = UNSET
@@ -69,7 +69,7 @@ class ConversationRef(Wire, frozen=True, kw_only=True):
 
 
 class PromptCacheOptions(Wire, frozen=True, kw_only=True):
-    """How the prompt's state is kept."""
+    """How the processed prompt is kept for later requests."""
 
     mode: Literal["implicit", "explicit"] = "implicit"
     ttl: Literal["30m", "12h"] = "30m"
@@ -78,7 +78,7 @@ class PromptCacheOptions(Wire, frozen=True, kw_only=True):
 
 
 class Response(Wire, frozen=True, kw_only=True):
-    """One turn of the model. Times are seconds since the epoch."""
+    """A response. Times are in seconds since the epoch."""
 
     id: str
     object: Literal["response"] = "response"
@@ -119,7 +119,7 @@ class Response(Wire, frozen=True, kw_only=True):
 
 
 class CompactedResponse(Wire, frozen=True, kw_only=True):
-    """The answer of ``POST /v1/responses/compact``."""
+    """A compacted conversation history. Times are in seconds since the epoch."""
 
     id: str
     object: Literal["response.compaction"] = "response.compaction"
@@ -129,7 +129,7 @@ class CompactedResponse(Wire, frozen=True, kw_only=True):
 
 
 class InputTokens(Wire, frozen=True, kw_only=True):
-    """The answer of ``POST /v1/responses/input_tokens``."""
+    """The number of input tokens of a request."""
 
     object: Literal["response.input_tokens"] = "response.input_tokens"
     input_tokens: int

@@ -13,7 +13,7 @@ from kodo.server.wire.items import Name, Wire
 
 
 class FunctionTool(Wire, frozen=True, kw_only=True, tag="function"):
-    """A function with a JSON Schema for its arguments."""
+    """A function, with a JSON Schema for its arguments."""
 
     name: Name
     description: str | None = None
@@ -22,7 +22,7 @@ class FunctionTool(Wire, frozen=True, kw_only=True, tag="function"):
 
 
 class CustomTool(Wire, frozen=True, kw_only=True, tag="custom"):
-    """A free-form tool; ``format`` is ``{"type": "text"}`` or a grammar (``lark`` or ``regex``)."""
+    """A free-form tool. ``format`` is ``{"type": "text"}`` or a grammar (``lark`` or ``regex``)."""
 
     name: Name
     description: str | UnsetType | None = UNSET
@@ -30,7 +30,7 @@ class CustomTool(Wire, frozen=True, kw_only=True, tag="custom"):
 
 
 class NamespaceTool(Wire, frozen=True, kw_only=True, tag="namespace"):
-    """Functions and free-form tools under one name."""
+    """A group of functions and free-form tools under a common name."""
 
     name: Name
     description: str | None = None
@@ -38,17 +38,17 @@ class NamespaceTool(Wire, frozen=True, kw_only=True, tag="namespace"):
 
 
 class LocalShellTool(Wire, frozen=True, kw_only=True, tag="local_shell"):
-    """The client runs commands."""
+    """Lets the model ask the client to run a command."""
 
 
 class ShellTool(Wire, frozen=True, kw_only=True, tag="shell"):
-    """The client runs commands, in the newer form."""
+    """Lets the model ask the client to run commands. Replaces ``local_shell``."""
 
     environment: dict[str, Any] | UnsetType | None = UNSET
 
 
 class ApplyPatchTool(Wire, frozen=True, kw_only=True, tag="apply_patch"):
-    """The client applies patches."""
+    """Lets the model ask the client to apply patches to files."""
 
 
 Tool: TypeAlias = FunctionTool | CustomTool | NamespaceTool | LocalShellTool | ShellTool | ApplyPatchTool
@@ -73,7 +73,7 @@ HOSTED_TOOLS = frozenset(
 
 
 class ToolName(Wire, frozen=True, kw_only=True):
-    """One tool, by type and name, as listed in ``allowed_tools``."""
+    """A tool in the list of an ``allowed_tools`` choice, by type and name."""
 
     type: str
     name: str | UnsetType = UNSET
@@ -81,29 +81,29 @@ class ToolName(Wire, frozen=True, kw_only=True):
 
 
 class FunctionChoice(Wire, frozen=True, kw_only=True, tag="function"):
-    """This function must be called."""
+    """The model must call this function."""
 
     name: str
     namespace: str | UnsetType = UNSET
 
 
 class CustomChoice(Wire, frozen=True, kw_only=True, tag="custom"):
-    """This free-form tool must be called."""
+    """The model must call this free-form tool."""
 
     name: str
     namespace: str | UnsetType = UNSET
 
 
 class ShellChoice(Wire, frozen=True, kw_only=True, tag="shell"):
-    """The shell must be called."""
+    """The model must call the shell."""
 
 
 class ApplyPatchChoice(Wire, frozen=True, kw_only=True, tag="apply_patch"):
-    """A patch must be made."""
+    """The model must create a patch."""
 
 
 class AllowedTools(Wire, frozen=True, kw_only=True, tag="allowed_tools"):
-    """A choice limited to some of the tools offered."""
+    """The model may use only the listed tools."""
 
     tools: Annotated[tuple[ToolName, ...], Meta(min_length=1, max_length=128)]
     mode: Literal["none", "auto", "required"] = "auto"
@@ -120,7 +120,7 @@ ToolChoice: TypeAlias = (
 
 
 class TextFormat(Wire, frozen=True, kw_only=True, tag="text"):
-    """Free text."""
+    """Plain text."""
 
 
 class JsonObjectFormat(Wire, frozen=True, kw_only=True, tag="json_object"):
@@ -128,7 +128,7 @@ class JsonObjectFormat(Wire, frozen=True, kw_only=True, tag="json_object"):
 
 
 class JsonSchemaFormat(Wire, frozen=True, kw_only=True, tag="json_schema", rename={"schema_": "schema"}):
-    """JSON that fits a schema."""
+    """JSON that conforms to a schema."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")]
     description: str | None = None

@@ -36,6 +36,16 @@ def test_references_lead_somewhere_and_names_are_unique() -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_descriptions_and_names_are_for_readers_of_the_api() -> None:
+    """No component is named after a Python module, and no description has a Sphinx role or names one."""
+    schemas = openapi_document()["components"]["schemas"]
+    assert not [name for name in schemas if not re.fullmatch(r"\w+", name)]
+    descriptions = {name: schema.get("description", "") for name, schema in schemas.items()}
+    assert not {
+        name: text for name, text in descriptions.items() if not text or re.search(r":\w+:`|kodo\.", text)
+    }
+
+
 def test_it_is_an_openapi_openapi_document() -> None:
     """The specification's own JSON Schema accepts it."""
     schemathesis.openapi.from_dict(msgspec.json.decode(msgspec.json.encode(openapi_document()))).validate()

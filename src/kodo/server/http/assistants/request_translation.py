@@ -88,7 +88,7 @@ def translate_message(
     given: wire.CreateMessage, thread_id: str, ids: Ids, now: float
 ) -> tuple[ItemRow, wire.ThreadMessage]:
     """A client's message: as the model is shown it, and as it is given back. Both have one id."""
-    content = (wire.TextGiven(text=given.content),) if isinstance(given.content, str) else given.content
+    content = (wire.TextParam(text=given.content),) if isinstance(given.content, str) else given.content
     row = new_row(
         ids, Message(role=given.role, content=tuple(_input_part(given.role, part) for part in content))
     )
@@ -103,13 +103,13 @@ def translate_message(
     )
 
 
-def _input_part(role: str, part: wire.TextGiven | wire.ImageUrlBlock) -> Part:
+def _input_part(role: str, part: wire.TextParam | wire.ImageUrlBlock) -> Part:
     if isinstance(part, wire.ImageUrlBlock):
         return InputImage(image_url=part.image_url.url, detail=part.image_url.detail)
     return OutputText(text=part.text) if role == "assistant" else InputText(text=part.text)
 
 
-def _content_block(part: wire.TextGiven | wire.ImageUrlBlock) -> wire.TextBlock | wire.ImageUrlBlock:
+def _content_block(part: wire.TextParam | wire.ImageUrlBlock) -> wire.TextBlock | wire.ImageUrlBlock:
     if isinstance(part, wire.ImageUrlBlock):
         return part
     return wire.TextBlock(text=wire.TextValue(value=part.text))

@@ -463,7 +463,7 @@ def _requiring_action(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.Thr
     required_calls = tuple(
         wire.RequiredCall(
             id=row.context.item.call_id,
-            function=wire.FunctionCalled(name=row.context.item.name, arguments=row.context.item.arguments),
+            function=wire.RunFunctionCall(name=row.context.item.name, arguments=row.context.item.arguments),
         )
         for row in calls
         if isinstance(row.context.item, FunctionCall)

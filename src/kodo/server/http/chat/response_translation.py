@@ -43,10 +43,10 @@ def build_choice(index: int, response: Response) -> chat.Choice:
         elif isinstance(item, Reasoning):
             reasoning.extend(part.text for part in item.summary)
         elif isinstance(item, FunctionCall):
-            function = chat.CalledFunction(name=item.name, arguments=item.arguments)
+            function = chat.ToolCallFunction(name=item.name, arguments=item.arguments)
             calls.append(chat.ToolCall(id=item.call_id, type="function", function=function))
         elif isinstance(item, CustomToolCall):
-            custom = chat.CalledCustom(name=item.name, input=item.input)
+            custom = chat.ToolCallCustom(name=item.name, input=item.input)
             calls.append(chat.ToolCall(id=item.call_id, type="custom", custom=custom))
     message = chat.ChatMessage(
         content="".join(text) if text else None,
@@ -101,10 +101,10 @@ class ChunkTranslator:
             case ev.OutputItemAdded(item=FunctionCall() | CustomToolCall() as item):
                 return [self._call_begun(item)]
             case ev.FunctionCallArgumentsDelta():
-                function = chat.CalledFunction(arguments=event.delta)
+                function = chat.ToolCallFunction(arguments=event.delta)
                 return [self._call(chat.ToolCall(index=self._calls[event.item_id], function=function))]
             case ev.CustomToolCallInputDelta():
-                custom = chat.CalledCustom(input=event.delta)
+                custom = chat.ToolCallCustom(input=event.delta)
                 return [self._call(chat.ToolCall(index=self._calls[event.item_id], custom=custom))]
             case ev.ResponseCompleted() | ev.ResponseIncomplete():
                 return [self._choice(chat.Delta(), finish=finish_reason(event.response))]
@@ -113,9 +113,9 @@ class ChunkTranslator:
     def _call_begun(self, item: FunctionCall | CustomToolCall) -> chat.ChunkChoice:
         index = self._calls[item.id or ""] = len(self._calls)
         if isinstance(item, FunctionCall):
-            function = chat.CalledFunction(name=item.name, arguments="")
+            function = chat.ToolCallFunction(name=item.name, arguments="")
             return self._call(chat.ToolCall(index=index, id=item.call_id, type="function", function=function))
-        custom = chat.CalledCustom(name=item.name, input="")
+        custom = chat.ToolCallCustom(name=item.name, input="")
         return self._call(chat.ToolCall(index=index, id=item.call_id, type="custom", custom=custom))
 
     def _call(self, call: chat.ToolCall) -> chat.ChunkChoice:

@@ -24,14 +24,14 @@ DEFAULT_SECONDS = 600
 
 
 class SecretExpiresAfter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Seconds until the key is none."""
+    """When the key expires: the number of seconds after its creation, from 10 to 7200."""
 
     anchor: Literal["created_at"] = "created_at"
     seconds: Annotated[int, Meta(ge=10, le=7200)] = DEFAULT_SECONDS
 
 
 class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body: how long the key lives, and the settings of its sessions."""
+    """The lifetime of the key, and the configuration of the sessions opened with it."""
 
     expires_after: SecretExpiresAfter = SecretExpiresAfter()
     session: dict[str, Any] | None = None
