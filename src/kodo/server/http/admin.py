@@ -131,7 +131,7 @@ def revoke_key(home: Path, key_id: str) -> KeyRow:
     async def revoke(store: KeyStore) -> KeyRow:
         found = next((row for row in await store.keys() if row.id == key_id), None)
         if found is None:
-            raise NotFound(f"There is no key {key_id!r}; kodo keys list shows their ids.")
+            raise NotFound(f"No key has the id {key_id!r}; `kodo keys list` shows the ids.")
         if found.revoked_at is not None:
             return found
         revoked = msgspec.structs.replace(found, revoked_at=time.time())

@@ -144,7 +144,7 @@ def _rows(ids: Any, items: tuple[InputItem, ...]) -> list[ItemRow]:
     for index, item in enumerate(items):
         if isinstance(item, ItemReference):
             raise InvalidRequest(
-                "An item reference cannot be kept; send the item.", param=f"items[{index}].type"
+                "An item reference cannot be stored; send the item itself.", param=f"items[{index}].type"
             )
         rows.append(new_row(ids, item))
     return rows

@@ -92,7 +92,7 @@ class Guard:
             name = _hostname(headers.get("host", ""))
             if name not in self._hosts:
                 raise PermissionDenied(
-                    f"Host '{name}' is not served here; add it to allowed_hosts.", code="host_not_allowed"
+                    f"The host '{name}' is not allowed; add it to allowed_hosts.", code="host_not_allowed"
                 )
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins:
@@ -124,7 +124,7 @@ def _check_body(method: str, path: str, headers: Headers) -> None:
     if method not in ("POST", "PUT", "PATCH") or not has_body:
         return
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    taken = ["application/json", *(["multipart/form-data"] if path.startswith(_MULTIPART) else [])]
-    if kind not in taken:
-        came = f"not '{kind[:80]}'" if kind else "and Content-Type must say so"
-        raise UnsupportedMediaType(f"The body must be {' or '.join(taken)}, {came}.")
+    accepted = ["application/json", *(["multipart/form-data"] if path.startswith(_MULTIPART) else [])]
+    if kind not in accepted:
+        sent = f"not '{kind[:80]}'" if kind else "but the header is missing"
+        raise UnsupportedMediaType(f"Content-Type must be {' or '.join(accepted)}, {sent}.")

@@ -115,7 +115,7 @@ class Idempotency:
                 except (
                     StoreFailed
                 ) as error:  # the next request with this key finds a claim of nobody, and takes it
-                    logger.error("an Idempotency-Key could not be let go of: %s", error)
+                    logger.error("an Idempotency-Key could not be released: %s", error)
 
 
 class _Recorder:
@@ -152,7 +152,7 @@ class _Recorder:
                     if first:
                         await self._refuse(error)
                         return
-                    logger.error("a stream with an Idempotency-Key could not be kept: %s", error)
+                    logger.error("a stream with an Idempotency-Key could not be stored: %s", error)
         if first and self._start is not None:
             await self._send(self._start)
         await self._send(message)

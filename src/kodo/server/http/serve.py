@@ -62,7 +62,7 @@ def check_settings(settings: Settings) -> None:
         raise Refused("TLS needs both --tls-cert and --tls-key.")
     for path in (settings.tls_cert, settings.tls_key):
         if path is not None and not path.is_file():
-            raise Refused(f"There is no file {path}.")
+            raise Refused(f"No such file: {path}.")
     if not is_loopback(settings.host) and not asyncio.run(has_keys(settings)):
         raise Refused(
             f"Refusing to serve on {settings.host} without an API key: anybody on the network could use it. "

@@ -246,6 +246,6 @@ class RunManager:
             if self._active_runs.get(thread) == run_id:
                 del self._active_runs[thread]
             if not ended.cancelled() and (error := ended.exception()) is not None:
-                logger.error("run %s broke", run_id, exc_info=error)
+                logger.error("run %s failed unexpectedly", run_id, exc_info=error)
 
         task.add_done_callback(done)

@@ -34,7 +34,7 @@ def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
     strategy = getattr(value, "truncation_strategy", None)
     if strategy is not None and (strategy.type == "last_messages") != (strategy.last_messages is not None):
         raise BadBody(
-            "'truncation_strategy.last_messages' belongs to the type 'last_messages', which needs it.",
+            "'truncation_strategy.last_messages' is required with type 'last_messages', and not allowed with another.",
             "truncation_strategy.last_messages",
             "invalid_value",
         )
@@ -67,7 +67,7 @@ def _message(raw: Any, path: str) -> Any:
     for index, part in enumerate(_mappings(given.get("content"))):
         if part.get("type") == "image_file":
             where = f"{path}content[{index}].type"
-            raise BadBody("Images by file id are not supported here.", where, "unsupported_content")
+            raise BadBody("Images by file id are not supported.", where, "unsupported_content")
     return given
 
 
@@ -173,7 +173,7 @@ def turn_request(
     tool_names = {tool.function.name for tool in run.tools}
     required = {choice["name"]} if isinstance(choice, dict) else tool_names
     if choice not in ("auto", "none") and not (tool_names and required <= tool_names):
-        raise BadBody("'tool_choice' asks for a tool that is not there.", "tool_choice", "invalid_value")
+        raise BadBody("'tool_choice' names a tool that is not offered.", "tool_choice", "invalid_value")
     if not allow_forced_call and choice != "none":
         choice = "auto"
     text_format: Any = msgspec.to_builtins(run.response_format)

@@ -139,7 +139,7 @@ class RunWorker:
             yield batch
             if any(name in _STREAM_ENDS for name, _ in batch):
                 return
-        raise EngineFailed("The run stopped before it was over.")
+        raise EngineFailed("The run stopped before it finished.")
 
     async def submit(self, outputs: Sequence[wire.ToolOutput]) -> wire.ThreadRun:
         """Accept the outputs of all pending calls, and continue.
@@ -225,7 +225,7 @@ class RunWorker:
                 end = RunEnd(status=self._requested_end) if self._requested_end else await self._run_turn()
             await self._finish(end)
         except NotFound:
-            logger.info("run %s ended: its thread is gone", self.run.id)
+            logger.info("run %s ended: its thread was deleted", self.run.id)
         finally:
             expiring.cancel()
             self._broadcast.close()
@@ -244,7 +244,7 @@ class RunWorker:
         except ServiceError as error:
             return _failed_end("server_error", error.message)
         except Exception:
-            logger.exception("run %s broke", self.run.id)
+            logger.exception("run %s failed unexpectedly", self.run.id)
             return _failed_end("server_error", "The server had an internal error.")
         finally:
             if self._live_response is not None:
@@ -370,7 +370,9 @@ class RunWorker:
             return RunEnd(
                 status="incomplete", filtered=filtered, limit=None if filtered else "max_completion_tokens"
             )
-        return _failed_end("server_error", final.error.message if final.error else "The answer broke off.")
+        return _failed_end(
+            "server_error", final.error.message if final.error else "The answer ended unexpectedly."
+        )
 
     async def _finish(self, end: RunEnd) -> None:
         """The end, tried until it is stored; of a turn that could not be stored as a whole nothing stays."""

@@ -178,4 +178,4 @@ async def _chunk_choices(index: int, run: Run) -> AsyncIterator[list[chat.ChunkC
         if item := [choice for event in batch for choice in chunks.translate(event)]:
             yield item
     if run.response.status == "failed":
-        raise run.error or EngineFailed("The answer broke off.")
+        raise run.error or EngineFailed("The answer ended unexpectedly.")

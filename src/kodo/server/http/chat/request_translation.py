@@ -26,7 +26,7 @@ def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
     if not body.messages:
         raise BadBody("'messages' must not be empty.", "messages", "invalid_value")
     if body.top_logprobs is not None and not body.logprobs:
-        raise BadBody("top_logprobs needs logprobs: true.", "top_logprobs", "invalid_value")
+        raise BadBody("top_logprobs requires logprobs: true.", "top_logprobs", "invalid_value")
     return body
 
 
@@ -113,7 +113,7 @@ def _content(message: dict[str, Any], path: str) -> Any:
 def _part(part: Any, path: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str) or kind not in _PARTS:
-        raise BadBody(f"Content of type '{kind}' is not supported here.", f"{path}.type", "invalid_value")
+        raise BadBody(f"Content of type '{kind}' is not supported.", f"{path}.type", "invalid_value")
     if kind == "text":
         return {"type": "input_text", "text": part.get("text")}
     inner = part.get(kind)
@@ -139,7 +139,7 @@ def _assistant(message: dict[str, Any], path: str, custom_call_ids: set[str]) ->
                 parts.append({"type": "refusal", "refusal": part.get("refusal")})
             else:
                 where = f"{path}.content[{index}].type"
-                raise BadBody(f"Content of type '{kind}' is not supported here.", where, "invalid_value")
+                raise BadBody(f"Content of type '{kind}' is not supported.", where, "invalid_value")
     if isinstance(message.get("refusal"), str):
         parts.append({"type": "refusal", "refusal": message["refusal"]})
     calls = _list(message.get("tool_calls"), f"{path}.tool_calls")

@@ -148,7 +148,7 @@ class FileManager:
         file, chunks = await self.read(owner, file_id)
         if file.bytes > limit:
             raise InvalidRequest(
-                f"'{file.filename}' has {file.bytes} bytes; a prompt takes files of at most {limit}.",
+                f"'{file.filename}' has {file.bytes} bytes; files in a prompt may have at most {limit}.",
                 param="file_id",
                 code="file_too_large",
             )

@@ -64,7 +64,9 @@ class _FormCollector:
             return
         if self._name != self._file_field or self.form.filename is not None:
             raise BadBody(
-                f"The form takes one file, named '{self._file_field}'.", self._name, "invalid_value"
+                f"The form must have exactly one file, in the field '{self._file_field}'.",
+                self._name,
+                "invalid_value",
             )
         self.form.filename = options[b"filename"].decode(errors="replace")
 
@@ -81,7 +83,9 @@ class _FormCollector:
             return
         fields = self.form.fields
         if self._name in fields or len(fields) >= _MAX_FIELDS:
-            raise BadBody(f"'{self._name}' is one field too many.", self._name, "invalid_value")
+            raise BadBody(
+                f"The form has too many fields, from '{self._name}' on.", self._name, "invalid_value"
+            )
         fields[self._name] = self._value.decode(errors="replace")
 
     def on_end(self) -> None:
@@ -118,7 +122,7 @@ async def read_form(
         if not message.get("more_body", False):
             break
     if not collector.complete:
-        raise BadBody("The form is cut off: its end is missing.", None, "invalid_multipart")
+        raise BadBody("The form is truncated: its closing boundary is missing.", None, "invalid_multipart")
     if collector.form.filename is None:
         raise BadBody(
             f"Missing required parameter: '{file_field}'.", file_field, "missing_required_parameter"

@@ -207,16 +207,16 @@ class UploadManager:
 
     async def _check(self, row: DocumentRow, upload: Upload, part_ids: Sequence[str]) -> None:
         if len(set(part_ids)) < len(part_ids):
-            raise InvalidRequest("A part can be named once only.", param="part_ids")
+            raise InvalidRequest("part_ids must not contain duplicates.", param="part_ids")
         size = 0
         for index, part_id in enumerate(part_ids):
             found = await self._store.get_document(PART, row.owner, part_id)
             if found is None or found.parent != row.id or found.status != STORED:
-                raise InvalidRequest(f"No part '{part_id}' in this upload.", param=f"part_ids[{index}]")
+                raise InvalidRequest(f"This upload has no part '{part_id}'.", param=f"part_ids[{index}]")
             size += msgspec.json.decode(found.body, type=StoredPart).size
         if size != upload.bytes:
             raise InvalidRequest(
-                f"The parts have {size} bytes together, but {upload.bytes} were announced.",
+                f"The parts have {size} bytes in total, but {upload.bytes} were announced.",
                 param="part_ids",
                 code="bytes_mismatch",
             )
@@ -233,7 +233,7 @@ class UploadManager:
                     await asyncio.to_thread(digest.update, chunk)
                     await pending.writer.write(chunk)
             if body.md5 is not None and digest.hexdigest() != body.md5.lower():
-                raise InvalidRequest("The bytes do not have this MD5.", param="md5", code="md5_mismatch")
+                raise InvalidRequest("The MD5 of the file does not match.", param="md5", code="md5_mismatch")
         return pending.file
 
     async def _get_pending(self, owner: str, upload_id: str) -> DocumentRow:

@@ -68,7 +68,7 @@ def parse_settings(raw: Any, kind: type[Struct], path: str) -> Any:
     for name in _UNSUPPORTED:
         if raw.get(name) is not None:
             raise BadBody(
-                f"'{path}.{name}' is not supported: this server speaks text.",
+                f"'{path}.{name}' is not supported: this server supports text only.",
                 f"{path}.{name}",
                 "unsupported_parameter",
             )
@@ -76,7 +76,7 @@ def parse_settings(raw: Any, kind: type[Struct], path: str) -> Any:
     modalities = fields.get("output_modalities")
     if isinstance(modalities, list) and "audio" in modalities:
         raise BadBody(
-            "Audio is not supported: this server speaks text.",
+            "Audio is not supported: this server supports text only.",
             f"{path}.output_modalities",
             "unsupported_modality",
         )
@@ -130,13 +130,15 @@ def parse_item(raw: Any, path: str, item_id: str) -> Item:
     for index, part in enumerate(fields.get("content") or ()):
         if isinstance(part, Mapping) and part.get("type") in ("input_audio", "output_audio", "audio"):
             where = f"{path}.content[{index}].type"
-            raise BadBody("Audio is not supported: this server speaks text.", where, "unsupported_modality")
+            raise BadBody(
+                "Audio is not supported: this server supports text only.", where, "unsupported_modality"
+            )
     if fields.get("role") == "assistant":
         fields["content"] = [_as_output(part) for part in fields.get("content") or ()]
     item = decode.item({**fields, "id": fields.get("id") or item_id}, path)
     if not isinstance(item, Message | FunctionCall | FunctionCallOutput):
         raise BadBody(
-            f"Items of type '{fields.get('type')}' are not supported here.", f"{path}.type", "invalid_value"
+            f"Items of type '{fields.get('type')}' are not supported.", f"{path}.type", "invalid_value"
         )
     return item
 
@@ -162,7 +164,7 @@ def wire_item(item: Item, status: str | None = None) -> dict[str, Any]:
         case FunctionCallOutput():
             output = item.output if isinstance(item.output, str) else text_of(item.output)
             return {**base, "type": "function_call_output", "call_id": item.call_id, "output": output}
-    raise InvalidRequest(f"An item of type {type(item).__name__} has no place in the Realtime API.")
+    raise InvalidRequest(f"An item of type {type(item).__name__} cannot be used in the Realtime API.")
 
 
 def _role(item: Message) -> str:
@@ -195,7 +197,7 @@ class RealtimeConversation:
         item = context.item
         item_id = item.id or ""
         if item_id in self._items:
-            raise Conflict(f"There is an item with id '{item_id}' already.", param="item.id")
+            raise Conflict(f"An item with id '{item_id}' already exists.", param="item.id")
         if isinstance(item, FunctionCallOutput) and item.call_id not in self._calls():
             raise InvalidRequest(f"No call has the call_id '{item.call_id}'.", param="item.call_id")
         order = list(self._items)

@@ -73,7 +73,8 @@ class RealtimeSession:
         """The error that ends a session."""
         minutes = self._state.settings.connection_seconds / 60
         await self.send_error(
-            InvalidRequest(f"A session lasts at most {minutes:g} minutes.", code="session_expired"), None
+            InvalidRequest(f"The session reached its limit of {minutes:g} minutes.", code="session_expired"),
+            None,
         )
 
     async def send_error(self, error: ServiceError | BadBody, event_id: str | None) -> None:
@@ -99,7 +100,7 @@ class RealtimeSession:
                 what = str(event.get("type"))
                 audio = "audio" in what
                 raise BadBody(
-                    f"'{what}' is not supported: this server speaks text."
+                    f"'{what}' is not supported: this server supports text only."
                     if audio
                     else f"Unknown event '{what}'.",
                     "type",

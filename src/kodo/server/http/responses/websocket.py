@@ -45,7 +45,7 @@ async def connect(socket: WebSocket) -> None:
     """The endpoint. Where WebSockets are switched off the upgrade is answered 426 at once: clients fall back."""
     state = get_state(socket)
     if not state.settings.websockets:
-        error = UpgradeRequired("WebSockets are switched off on this server; use POST /v1/responses.")
+        error = UpgradeRequired("WebSockets are disabled on this server; use POST /v1/responses.")
         await socket.send_denial_response(error_response(error))
         return
     await socket.accept()
@@ -103,7 +103,7 @@ class _Connection:
         minutes = self._state.settings.connection_seconds / 60
         await self.send_error(
             InvalidRequest(
-                f"A connection lasts at most {minutes:g} minutes; make a new one to go on.",
+                f"The connection reached its limit of {minutes:g} minutes; open a new one.",
                 code="websocket_connection_limit_reached",
             )
         )
@@ -127,7 +127,8 @@ class _Connection:
             stream_id = self._take_stream_id(frame)
             if self._active >= MAX_ACTIVE:
                 raise _limit_error(
-                    "websocket_stream_limit_reached", f"At most {MAX_ACTIVE} responses at once."
+                    "websocket_stream_limit_reached",
+                    f"A connection may have at most {MAX_ACTIVE} concurrent responses.",
                 )
         except (ServiceError, BadBody) as error:
             await self.send_error(error, stream_id)
@@ -161,7 +162,7 @@ class _Connection:
                 self._evict(frame.get("previous_response_id"), stream_id)
                 await self.send_error(error, stream_id)
             except Exception:  # as handle_unexpected_error does for HTTP: a bug ends the turn, not the lane
-                logger.exception("a turn over a WebSocket broke")
+                logger.exception("a response over a WebSocket failed unexpectedly")
                 await self._send({"type": "error", "status": 500, "error": internal_error().error}, stream_id)
             finally:
                 self._active -= 1
@@ -171,7 +172,9 @@ class _Connection:
         convert(generate, bool | None, "generate")
         frame.pop("type")
         if frame.get("background"):
-            raise BadBody("background is not for WebSockets.", "background", "unsupported_parameter")
+            raise BadBody(
+                "background is not supported over a WebSocket.", "background", "unsupported_parameter"
+            )
         frame.pop("stream", None)
         ticket = self._state.limits.admit(get_caller(self._socket))
         run = None

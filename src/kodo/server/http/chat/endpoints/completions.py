@@ -51,7 +51,7 @@ def parse_legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
     body: LegacyRequest = convert(dict(raw), LegacyRequest)
     if body.best_of is not None and body.best_of != (body.n or 1):
         raise BadBody(
-            "best_of can only equal n: answers are not ranked here.", "best_of", "unsupported_value"
+            "best_of must equal n: this server does not rank answers.", "best_of", "unsupported_value"
         )
     return body
 

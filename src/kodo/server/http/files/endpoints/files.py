@@ -76,6 +76,6 @@ def _nest_fields(fields: Mapping[str, str]) -> dict[str, Any]:
         value: Any = int(text) if text.isascii() and text.isdigit() else text
         within = result.setdefault(outer, {})
         if not isinstance(within, dict):
-            raise BadBody(f"'{outer}' is there twice.", outer, "invalid_value")
+            raise BadBody(f"Duplicate parameter: '{outer}'.", outer, "invalid_value")
         within[inner.removesuffix("]")] = value
     return result
