@@ -61,7 +61,7 @@ async def _read_file(part: Part, owner: str, files: FileReader, limit: int, path
         raise TypeError("only files that are named can be read")
     param = f"{path}.file_id"
     if isinstance(part.file_data, str) or isinstance(part.file_url, str):
-        raise InvalidRequest("Give a file as one of file_id, file_data and file_url.", param=param)
+        raise InvalidRequest("A file needs exactly one of file_id, file_data and file_url.", param=param)
     try:
         name, data = await files.contents(owner, part.file_id, limit)
     except ServiceError as error:

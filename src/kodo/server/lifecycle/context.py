@@ -85,7 +85,9 @@ async def history(
     """
     if previous is not None and conversation is not None:
         raise InvalidRequest(
-            "Give previous_response_id or conversation, not both.", param="conversation", code="invalid_value"
+            "previous_response_id and conversation are mutually exclusive.",
+            param="conversation",
+            code="invalid_value",
         )
     before: Sequence[ContextItem] = ()
     if previous is not None:
@@ -243,7 +245,9 @@ def render(
 def _render_part(part: Part, images: str, path: str) -> Part:
     if isinstance(part, InputImage) and images != "see":
         if images == "refuse":
-            raise InvalidRequest("This model cannot see images.", param=path, code="unsupported_content")
+            raise InvalidRequest(
+                "This model does not support images.", param=path, code="unsupported_content"
+            )
         return InputText(text=IMAGE_NOTE)
     if isinstance(part, InputFile):
         return _render_file(part, path)
@@ -254,7 +258,7 @@ def _render_file(part: InputFile, path: str) -> InputText:
     name = part.filename if isinstance(part.filename, str) else "file"
     if isinstance(part.file_url, str):
         raise InvalidRequest(
-            "This server fetches nothing from URLs; send file_data.",
+            "This server does not download files from URLs; send file_data.",
             param=f"{path}.file_url",
             code="unsupported_content",
         )
@@ -267,7 +271,7 @@ def _render_file(part: InputFile, path: str) -> InputText:
         decoded = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidRequest(
-            f"'{name}' is not base64.", param=f"{path}.file_data", code="unsupported_content"
+            f"'{name}' is not valid base64.", param=f"{path}.file_data", code="unsupported_content"
         ) from None
     return file_text(name, decoded, f"{path}.file_data")
 
@@ -282,7 +286,7 @@ def file_text(name: str, data: bytes, param: str) -> InputText:
         return InputText(text=f"File {name}:\n{data.decode()}")
     except UnicodeDecodeError:
         raise InvalidRequest(
-            f"'{name}' is not UTF-8 text; this model reads text only.",
+            f"'{name}' is not UTF-8 text; this model supports text files only.",
             param=param,
             code="unsupported_content",
         ) from None
@@ -304,7 +308,7 @@ def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
     data = sealer.open(owner, text)
     if data is None:
         raise InvalidRequest(
-            "encrypted_content was not made by this server for this project, or was changed.",
+            "encrypted_content was not created by this server for this project, or was modified.",
             param=f"{path}.encrypted_content",
             code="invalid_encrypted_content",
         )

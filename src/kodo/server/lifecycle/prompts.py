@@ -113,7 +113,7 @@ class Prompts:
         )
         if not found.items and not request.instructions:
             raise InvalidRequest(
-                "One of input, previous_response_id, conversation or instructions must give the model something.",
+                "One of input, previous_response_id, conversation or instructions must be provided.",
                 param="input",
                 code="missing_required_parameter",
             )

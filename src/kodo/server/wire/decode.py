@@ -171,7 +171,7 @@ def _check_unicode(text: str) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise BadBody(
-                "The body has a lone surrogate, which is no character.", None, "invalid_json"
+                "Strings must be valid Unicode: the body has a lone surrogate.", None, "invalid_json"
             ) from None
 
 
