@@ -272,7 +272,7 @@ def _item_text(item: Item) -> str:
 def _echo(prompt: Prompt, text: str) -> tuple[Step, ...]:
     if prompt.tool_choice not in ("auto", "none") or isinstance(prompt.format, JsonSchemaFormat):
         raise InvalidRequest(
-            "The echo engine calls no tools and fills no schema; give the scripted engine a script.",
+            "The echo engine supports neither tools nor schemas; use the scripted engine with a script.",
             param="text.format" if isinstance(prompt.format, JsonSchemaFormat) else "tool_choice",
         )
     if isinstance(prompt.format, JsonObjectFormat):
@@ -284,7 +284,7 @@ def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
     """A script that says what the prompt forbids is wrong."""
     if any(isinstance(step, MakeCall) for step in steps):
         if prompt.tool_choice == "none" or not prompt.tools:
-            raise EngineFailed("The script calls a tool where none may be called.")
+            raise EngineFailed("The script calls a tool although the request allows none.")
         return
     if isinstance(prompt.format, TextFormat) or any(isinstance(step, Fail) for step in steps):
         return
@@ -294,7 +294,7 @@ def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
         if isinstance(prompt.format, JsonSchemaFormat):
             jsonschema.validate(value, prompt.format.schema_)
     except (msgspec.DecodeError, jsonschema.ValidationError) as error:
-        raise EngineFailed("The script's text does not fit the format that is asked for.") from error
+        raise EngineFailed("The script's text does not match the requested format.") from error
 
 
 def _events(step: Text | Think | MakeCall) -> Iterator[EngineEvent]:

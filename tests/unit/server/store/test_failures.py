@@ -173,7 +173,7 @@ async def test_a_database_that_another_process_holds_is_a_failure_and_then_is_no
     writes = [store.put_document(document(f"d{number}")) for number in range(3)]
     for result in await asyncio.gather(*writes, return_exceptions=True):
         assert isinstance(result, StoreFailed)
-        assert "held by another process" in result.message
+        assert "locked by another process" in result.message
     other.execute("ROLLBACK")
     other.close()
     await store.put_document(document("d0"))

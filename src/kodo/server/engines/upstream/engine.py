@@ -211,7 +211,7 @@ class UpstreamEngine:
         try:
             answer = msgspec.json.decode(response.content, type=_Vectors)
         except msgspec.DecodeError as error:
-            raise EngineFailed("The model's server sent something else than embeddings.") from error
+            raise EngineFailed("The model's server did not send embeddings.") from error
         return [one.embedding for one in answer.data], answer.usage.prompt_tokens
 
     async def _stream(self, body: dict[str, Any]) -> AsyncGenerator[_Chunk, None]:
@@ -233,10 +233,12 @@ class UpstreamEngine:
                         yield chunk
         except httpx2.TransportError as error:
             if begun:
-                raise EngineFailed("The model's server broke off in the middle of the answer.") from error
+                raise EngineFailed(
+                    "The model's server closed the connection in the middle of the answer."
+                ) from error
             raise EngineUnavailable("The model's server cannot be reached.") from error
         except msgspec.DecodeError as error:
-            raise EngineFailed("The model's server sent something that is no answer.") from error
+            raise EngineFailed("The model's server sent an invalid answer.") from error
 
 
 async def _event_data(lines: AsyncIterator[str]) -> AsyncGenerator[str, None]:
@@ -295,7 +297,7 @@ class _StreamState:
             EngineFailed: the stream had none.
         """
         if self._reason is None:
-            raise EngineFailed("The model's server ended in the middle of the answer.")
+            raise EngineFailed("The model's server ended the stream in the middle of the answer.")
         return Finished(
             reason=_FINISH_REASONS.get(self._reason, self._reason), usage=self._usage_of(estimate)
         )
@@ -382,9 +384,9 @@ def _translate_refusal(status: int, headers: httpx2.Headers, body: bytes) -> Ser
             "The request does not fit the model's context window.", param="input", code=code
         )
     if status in (401, 403):
-        return EngineUnavailable("The model's server does not accept the key in this server's settings.")
+        return EngineUnavailable("The model's server rejected the API key in this server's settings.")
     if status == 404:
         return EngineUnavailable("The model's server does not know the model in this server's settings.")
     if status in (400, 413, 422):
-        return InvalidRequest("The model's server refuses the request.", code=code or None)
-    return EngineUnavailable("The model's server has an error.")
+        return InvalidRequest("The model's server rejected the request.", code=code or None)
+    return EngineUnavailable("The model's server reported an error.")

@@ -147,7 +147,7 @@ def _message(item: Item) -> dict[str, Any]:
         call_id = item.call_id if isinstance(item.call_id, str) else item.id
         return {"role": "tool", "tool_call_id": call_id, "content": _output(item)}
     if isinstance(item, Compaction):
-        raise InvalidRequest("A compaction item reached the engine unopened.", param="input")
+        raise InvalidRequest("A compaction item reached the engine without being decrypted.", param="input")
     raise InvalidRequest("This item cannot be sent to the model's server.", param="input")
 
 

@@ -58,9 +58,7 @@ def read_head(path: Path) -> Head:
         except (struct.error, UnicodeDecodeError, ValueError) as error:
             raise BadWeightsError(f"{path}: not a whole GGUF file ({error})") from None
     if actual < head.size:
-        raise BadWeightsError(
-            f"{path}: cut short, {actual:,} of {head.size:,} bytes: fetch it again from its source"
-        )
+        raise BadWeightsError(f"{path}: cut short, {actual:,} of {head.size:,} bytes: download it again")
     return head
 
 
@@ -118,7 +116,7 @@ class _Reader:
             raise ValueError("it does not begin with GGUF")
         (version,) = self.take("I")
         if version not in _VERSIONS:
-            raise ValueError(f"GGUF version {version}, known are 2 and 3")
+            raise ValueError(f"GGUF version {version}, supported are 2 and 3")
         return self.count(), self.count()
 
     def take(self, layout: str) -> tuple[int, ...]:

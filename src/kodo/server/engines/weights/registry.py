@@ -81,7 +81,7 @@ class Registry:
         size = path.stat().st_size if path.exists() else 0
         if size != model.size:
             raise BadWeightsError(
-                f"{path}: {size:,} bytes instead of {model.size:,}: `kodo model pull` replaces it"
+                f"{path}: {size:,} bytes instead of {model.size:,}: run `kodo model pull` to replace it"
             )
         return path
 
@@ -101,7 +101,7 @@ class Registry:
         """Read the model's weights and compare their sha256. Raises UnknownModelError or BadWeightsError."""
         model, path = self.get(name), self.path(name)
         if sha256_of(path) != model.sha256:
-            raise BadWeightsError(f"{path}: damaged, its sha256 differs: `kodo model pull` replaces it")
+            raise BadWeightsError(f"{path}: damaged, its sha256 differs: run `kodo model pull` to replace it")
         return model
 
     @contextmanager

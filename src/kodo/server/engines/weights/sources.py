@@ -187,7 +187,7 @@ class HubSource:
             )
         except GatedRepoError:
             raise WeightsError(
-                f"{here}: its owner asks for agreement: accept on its page and set HF_TOKEN"
+                f"{here}: its owner requires you to accept terms: accept them on its page and set HF_TOKEN"
             ) from None
         except RepositoryNotFoundError:
             raise WeightsError(

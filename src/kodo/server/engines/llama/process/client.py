@@ -158,9 +158,11 @@ def translate_error(status: int, body: bytes) -> ServiceError:
     if status == 400 and ("grammar" in message or "schema" in message):
         return InvalidRequest("The engine cannot enforce this output format.", code="unsupported_schema")
     if status == 501 or kind == "not_supported_error":
-        return InvalidRequest("The engine that serves this model cannot do that.", code="unsupported_value")
+        return InvalidRequest(
+            "The engine of this model does not support this request.", code="unsupported_value"
+        )
     if status == 400:
-        return InvalidRequest("The engine refused the request.")
+        return InvalidRequest("The engine rejected the request.")
     return EngineFailed("The engine reported an error.")
 
 
