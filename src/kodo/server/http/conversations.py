@@ -88,7 +88,7 @@ async def delete(request: Request) -> Response:
 
 
 async def create_items(request: Request) -> Response:
-    """``POST /v1/conversations/{id}/items``: at its end, all or none."""
+    """``POST /v1/conversations/{id}/items``: appends all items or none."""
     query_of(request, _INCLUDE)
     body: _AddItems = decode.convert(await json_body(request), _AddItems)
     row = await _get_row(request)

@@ -1,8 +1,8 @@
 """Middleware in front of every route: request ids, checks of Host and Origin, and authentication.
 
 Plain ASGI, outermost first: :class:`RequestId`, :class:`Guard`, then the routes. A web page in the user's browser
-cannot reach an open loopback server: its ``Origin`` is refused, and a name that points to 127.0.0.1 (DNS rebinding) is
-not in ``Host``'s list.
+cannot use an open server on the loopback interface: requests with its ``Origin`` are refused, and so is a ``Host`` that
+is not allowed, such as a name that was rebound to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RequestId:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Pass the request on; add the header to its response, and count it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -75,7 +75,7 @@ class Guard:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Pass the request on with its caller, or send the error that refuses it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -112,7 +112,7 @@ class Guard:
 
 
 def _hostname(host: str) -> str:
-    """The name in a Host header; empty where the header is malformed, which no list contains."""
+    """Return the name in a Host header; empty if the header is malformed, which no list of hosts contains."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -1,4 +1,6 @@
-"""From the Assistants API's words to the lifecycle's: bodies, messages, and a run as a request. No HTTP, no store."""
+"""Translates the Assistants API to the lifecycle: bodies, messages, and a run's turns as requests. Knows no HTTP and no
+store.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,10 @@ _HOSTED_TOOLS = ("code_interpreter", "file_search")
 
 
 def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
-    """A checked body. What only the hosted service could run is refused by name.
+    """Check a body. What only the hosted service could run is rejected by name.
 
     Raises:
-        BadBody: something in it is unknown, refused or wrong.
+        BadBody: something in it is unknown, unsupported or invalid.
     """
     given = _without_hosted_tools(raw, "")
     thread = given.get("thread")
@@ -42,7 +44,7 @@ def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def _without_hosted_tools(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """A body without the fields that serve hosted tools; they may only be empty."""
+    """Return a body without the fields for hosted tools, which must be empty."""
     given = dict(raw)
     if given.pop("tool_resources", None):
         raise _unsupported(f"{path}tool_resources", "tool resources serve code_interpreter and file_search")
@@ -72,7 +74,7 @@ def _message(raw: Any, path: str) -> Any:
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    """A list's objects; what is none stands for itself as an empty one, so that positions are kept."""
+    """Return the objects of a list; other values become empty objects, so that positions are kept."""
     return [each if isinstance(each, Mapping) else {} for each in value] if isinstance(value, list) else []
 
 
@@ -87,7 +89,9 @@ def _unsupported(param: str, what: str) -> BadBody:
 def translate_message(
     given: wire.CreateMessage, thread_id: str, ids: Ids, now: float
 ) -> tuple[ItemRow, wire.ThreadMessage]:
-    """A client's message: as the model is shown it, and as it is given back. Both have one id."""
+    """Translate a client's message: to the item that the model receives, and to the object that the API returns; both
+    have the same id.
+    """
     content = (wire.TextParam(text=given.content),) if isinstance(given.content, str) else given.content
     row = new_row(
         ids, Message(role=given.role, content=tuple(_input_part(given.role, part) for part in content))
@@ -126,7 +130,8 @@ def build_run(
     now: float,
     lifetime: float,
 ) -> wire.ThreadRun:
-    """A run as it begins: the assistant's settings, and those that the run sets apart. It lives ``lifetime`` seconds."""
+    """Build a new run from the assistant's settings and those that the run overrides. It expires after ``lifetime``
+    seconds."""
     instructions = given.instructions if given.instructions is not None else assistant.instructions or ""
     if isinstance(given, wire.CreateRun) and given.additional_instructions:
         instructions = f"{instructions}\n\n{given.additional_instructions}".strip()
@@ -160,12 +165,14 @@ def build_run(
 def turn_request(
     run: wire.ThreadRun, *, max_output_tokens: int | None, allow_forced_call: bool
 ) -> CreateResponse:
-    """A turn of a run as a response: nothing of it is stored there, and its context comes as a local parent, named like
-    the thread. ``max_output_tokens``: tokens it may still say. ``allow_forced_call``: whether ``tool_choice`` may still force a call; once one
-    was made the model is free to answer, else the run would never end.
+    """Build the request for a turn of a run. It is not stored; its context comes as a local parent with the thread's
+    id.
+
+    ``max_output_tokens`` is the number of tokens the run may still generate. ``allow_forced_call``: whether
+    ``tool_choice`` may force a call; after the first call the model is free to answer, or the run would never end.
 
     Raises:
-        BadBody: a tool, choice or format does not fit.
+        BadBody: a tool, choice or format is invalid.
     """
     choice: Any = msgspec.to_builtins(run.tool_choice)
     if isinstance(choice, dict):
@@ -203,7 +210,7 @@ def turn_request(
 
 
 def keep_last_messages(items: Sequence[ContextItem], count: int) -> tuple[ContextItem, ...]:
-    """The newest ``count`` messages and what stands between them; no output without its call."""
+    """Return the newest ``count`` messages and the items between them, without outputs whose call is missing."""
     indexes = [index for index, context in enumerate(items) if isinstance(context.item, Message)]
     last = items[indexes[-count] :] if len(indexes) > count else items
     calls = {context.item.call_id for context in last if isinstance(context.item, FunctionCall)}

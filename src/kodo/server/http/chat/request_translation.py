@@ -18,7 +18,7 @@ _PARTS = {"text": "input_text", "image_url": "input_image", "file": "input_file"
 
 
 def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
-    """The checked body. Raises :class:`BadBody`."""
+    """Check a body. Raises :class:`BadBody`."""
     for name, why in REFUSED.items():
         if raw.get(name) is not None:
             raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
@@ -31,7 +31,7 @@ def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
 
 
 def sampling(body: ChatRequest, index: int = 0) -> Sampling:
-    """What the Responses API has no words for. Each of ``n`` answers has a seed of its own."""
+    """Return the sampling parameters that the Responses API does not have. Each of the ``n`` answers has its own seed."""
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     bias = []
     for token, value in (body.logit_bias or {}).items():
@@ -42,10 +42,11 @@ def sampling(body: ChatRequest, index: int = 0) -> Sampling:
 
 
 def to_response_request(body: ChatRequest) -> CreateResponse:
-    """The same turn as ``POST /v1/responses`` would have it; not stored, the chat API keeps its own form.
+    """Translate a chat request to a Responses request. It is not stored there: the chat API stores completions in its
+    own form.
 
     Raises:
-        BadBody: a message, tool or format does not fit; ``param`` is its path in the chat request.
+        BadBody: a message, tool or format is invalid; ``param`` is its path in the chat request.
     """
     raw: dict[str, Any] = {
         "model": body.model,
@@ -81,7 +82,7 @@ def to_response_request(body: ChatRequest) -> CreateResponse:
 
 
 def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
-    """Messages as items, each with its calls. Raises :class:`BadBody`."""
+    """Translate messages to items, each followed by its calls. Raises :class:`BadBody`."""
     result: list[Item] = []
     custom_call_ids: set[str] = set()
     for index, message in enumerate(messages):

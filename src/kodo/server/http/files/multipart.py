@@ -1,4 +1,4 @@
-"""A multipart form, read as it comes: its file goes to a sink, its few short fields are kept. Nothing else is."""
+"""Reads a multipart form as it arrives: streams its file to a writer, and keeps its few short fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_FIELD_BYTES = 4096
 
 @dataclass
 class Form:
-    """What a form said beside its file."""
+    """The fields of a form, and the name of its file."""
 
     fields: dict[str, str] = field(default_factory=dict)
     filename: str | None = None
@@ -29,7 +29,8 @@ class Form:
 
 
 class _FormCollector:
-    """The parser's callbacks: they collect, and :func:`read_form` empties them after each piece of the body."""
+    """The parser's callbacks: they collect, and :func:`read_form` takes what they collected after each piece of the
+    body."""
 
     def __init__(self, file_field: str) -> None:
         self._file_field = file_field
@@ -95,12 +96,12 @@ class _FormCollector:
 async def read_form(
     request: Request, write: Callable[[bytes], Awaitable[None]], *, file_field: str, limit: int
 ) -> Form:
-    """Read a form; the bytes of the file named ``file_field`` go to ``write``, at most ``limit`` of them.
+    """Read a form; pass the bytes of the file named ``file_field``, at most ``limit``, to ``write``.
 
     Raises:
-        BadBody: it is no form, is cut off, or has no file.
-        TooLarge: the file is.
-        ClientDisconnect: it never came.
+        BadBody: the body is not a form, is truncated, or has no file.
+        TooLarge: the file has more than ``limit`` bytes.
+        ClientDisconnect: the client disconnected before the end.
     """
     collector = _FormCollector(file_field)
     parser = _make_parser(request, collector)
