@@ -46,7 +46,6 @@ class Ended(Value, frozen=True, kw_only=True, tag="ended"):
     tokens: tuple[int, ...] = ()
 
 
-Said: TypeAlias = TextDelta | ReasoningDelta | CallStart | CallDelta
 Entry: TypeAlias = Queued | Began | Restarted | TextDelta | ReasoningDelta | CallStart | CallDelta | Ended
 
 _encoder = msgspec.msgpack.Encoder()

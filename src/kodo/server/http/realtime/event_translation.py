@@ -69,7 +69,6 @@ class RealtimeEventTranslator:
         self._conversation_id = conversation_id
         self._last = last
         self._calls: dict[str, FunctionCall] = {}
-        self._hidden: set[int] = set()
 
     def translate(self, event: ev.StreamEvent) -> Iterator[dict[str, Any]]:
         """Return the Realtime events of an event; none for reasoning, which the Realtime API does not have."""

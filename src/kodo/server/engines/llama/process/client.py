@@ -55,11 +55,9 @@ class PromptProgress(Struct, frozen=True):
 
 
 class Timings(Struct, frozen=True):
-    """What a completion took. ``cache_n`` tokens of the prompt were there already, ``prompt_n`` were read."""
+    """What a completion took: ``cache_n`` tokens of the prompt were in the cache."""
 
     cache_n: int = 0
-    prompt_n: int = 0
-    predicted_n: int = 0
 
 
 class Chunk(Struct, frozen=True):
@@ -93,12 +91,10 @@ class SlotInfo(Struct, frozen=True):
 
     id: int
     n_ctx: int
-    is_processing: bool = False
 
 
 class _ModelMeta(Struct, frozen=True):
     n_ctx_train: int = 0
-    n_vocab: int = 0
 
 
 class _Model(Struct, frozen=True):
@@ -113,7 +109,6 @@ class Props(Struct, frozen=True):
     """The model's own chat template."""
 
     chat_template: str = ""
-    bos_token: str = ""
     eos_token: str = ""
 
 
