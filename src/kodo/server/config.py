@@ -147,8 +147,8 @@ def load(**overrides: object) -> Settings:
     Raises:
         pydantic.ValidationError: a setting has the wrong type or range; its location names it.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic at run time
+    set_overrides = {name: value for name, value in overrides.items() if value is not None}
+    return Settings(**set_overrides)  # type: ignore[arg-type]  # checked by pydantic at run time
 
 
 def with_model(settings: Settings, name: str) -> Settings:

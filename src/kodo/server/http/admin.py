@@ -130,12 +130,12 @@ def revoke_key(home: Path, key_id: str) -> KeyRow:
     """Revoke a key immediately and permanently; a revoked key stays revoked. Raises ``NotFound`` or ``StoreFailed``."""
 
     async def revoke(store: KeyStore) -> KeyRow:
-        found = next((row for row in await store.keys() if row.id == key_id), None)
-        if found is None:
+        key = next((row for row in await store.keys() if row.id == key_id), None)
+        if key is None:
             raise NotFound(f"No key has the id {key_id!r}; `kodo keys list` shows the ids.")
-        if found.revoked_at is not None:
-            return found
-        revoked = msgspec.structs.replace(found, revoked_at=time.time())
+        if key.revoked_at is not None:
+            return key
+        revoked = msgspec.structs.replace(key, revoked_at=time.time())
         await store.put_key(revoked)
         return revoked
 

@@ -110,9 +110,9 @@ async def history(
             row = ItemRow(id=fresh, context=msgspec.structs.replace(row.context, item=renamed))
         taken.add(row.id)
         rows.append(row)
-    found = History(before=tuple(before), own=tuple(rows))
-    _check_calls(found)
-    return found
+    result = History(before=tuple(before), own=tuple(rows))
+    _check_calls(result)
+    return result
 
 
 async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[ContextItem]:
@@ -159,22 +159,22 @@ def new_row(ids: Ids, item: Item) -> ItemRow:
     return ItemRow(id=item_id, context=ContextItem(item=msgspec.structs.replace(item, id=item_id)))
 
 
-def _check_calls(found: History) -> None:
+def _check_calls(history: History) -> None:
     """Every output answers a call that came before it; behind a compaction, which may hold the call, any is taken."""
-    if not any(isinstance(row.context.item, OUTPUTS) for row in found.own):
+    if not any(isinstance(row.context.item, OUTPUTS) for row in history.own):
         return
     known: set[str] = set()
     compacted = False
-    for position, context in enumerate(found.items):
+    for position, context in enumerate(history.items):
         item = context.item
         if isinstance(item, Compaction):
             compacted = True
         elif isinstance(item, CALLS):
             known.add(item.call_id)
-        elif isinstance(item, OUTPUTS) and position >= len(found.before) and not compacted:
+        elif isinstance(item, OUTPUTS) and position >= len(history.before) and not compacted:
             call_id = item.id if isinstance(item, LocalShellCallOutput) and not item.call_id else item.call_id
             if call_id not in known and not (isinstance(item, LocalShellCallOutput) and known):
-                index = position - len(found.before)
+                index = position - len(history.before)
                 raise InvalidRequest(
                     f"No tool call found for the output with call_id '{call_id}'.",
                     param=f"input[{index}].call_id",
@@ -217,9 +217,9 @@ def render(
     for index, context in enumerate(items):
         item = context.item
         if isinstance(item, Compaction):
-            kept = _open_compaction(item, owner, sealer, f"input[{index}]")
+            opened = _open_compaction(item, owner, sealer, f"input[{index}]")
             if index == last:
-                result = kept
+                result = opened
         elif index < last:
             continue
         elif isinstance(item, Message):
@@ -316,7 +316,9 @@ def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
 
 
 def _open_compaction(item: Compaction, owner: str, sealer: Sealer, path: str) -> list[ContextItem]:
-    return [ContextItem(item=kept) for kept in _open(item.encrypted_content, owner, sealer, path).items]
+    return [
+        ContextItem(item=original) for original in _open(item.encrypted_content, owner, sealer, path).items
+    ]
 
 
 def _unseal_reasoning(context: ContextItem, item: Reasoning, owner: str, sealer: Sealer) -> ContextItem:

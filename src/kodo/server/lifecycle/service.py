@@ -137,13 +137,13 @@ class Service:
         """
         backend = self.backend(request.model)
         inner = CreateResponse(model=request.model, instructions=request.instructions)
-        found = await self.prompts.history(call, request)
-        if not found.items:
+        history = await self.prompts.history(call, request)
+        if not history.items:
             raise InvalidRequest(
                 "There is nothing to compact: send input or previous_response_id.", param="input"
             )
         budget = backend.card.context_window // 4
-        done = await self.prompts.compact(call, inner, backend, found.items, budget)
+        done = await self.prompts.compact(call, inner, backend, history.items, budget)
         return CompactedResponse(
             id=self.ids.new("resp"), created_at=int(self.clock.now()), output=(done.item,), usage=done.usage
         )

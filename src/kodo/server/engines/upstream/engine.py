@@ -340,8 +340,8 @@ class _StreamState:
         return events
 
 
-def _logprobs(given: _Logprobs | None) -> tuple[Logprob, ...]:
-    if given is None or given.content is None:
+def _logprobs(logprobs: _Logprobs | None) -> tuple[Logprob, ...]:
+    if logprobs is None or logprobs.content is None:
         return ()
 
     def top(one: _TopLogprob) -> TopLogprob:
@@ -354,7 +354,7 @@ def _logprobs(given: _Logprobs | None) -> tuple[Logprob, ...]:
             bytes=_bytes(one),
             top_logprobs=tuple(top(other) for other in one.top_logprobs),
         )
-        for one in given.content
+        for one in logprobs.content
     )
 
 

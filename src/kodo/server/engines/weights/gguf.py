@@ -100,15 +100,15 @@ class _Reader:
 
     def numbers(self) -> dict[str, int]:
         _, pairs = self.counts()
-        found: dict[str, int] = {}
+        integers: dict[str, int] = {}
         for _ in range(pairs):
             key = self.string()
             if key.startswith("tokenizer."):
                 break
             value = self.value(*self.take("I"))
             if isinstance(value, int):
-                found[key] = value
-        return found
+                integers[key] = value
+        return integers
 
     def counts(self) -> tuple[int, int]:
         """What stands first: how many tensors there are, and how many key-value pairs."""

@@ -179,7 +179,7 @@ class HubSource:
             RepositoryNotFoundError,
         )
 
-        here = f"hf:{self.repo}/{self.file}"
+        address = f"hf:{self.repo}/{self.file}"
         try:
             promised = get_hf_file_metadata(hf_hub_url(self.repo, self.file))
             target = Path(
@@ -187,25 +187,25 @@ class HubSource:
             )
         except GatedRepoError:
             raise WeightsError(
-                f"{here}: its owner requires you to accept terms: accept them on its page and set HF_TOKEN"
+                f"{address}: its owner requires you to accept terms: accept them on its page and set HF_TOKEN"
             ) from None
         except RepositoryNotFoundError:
             raise WeightsError(
-                f"{here}: no such repository, or it is private: check it, or set HF_TOKEN"
+                f"{address}: no such repository, or it is private: check it, or set HF_TOKEN"
             ) from None
         except (EntryNotFoundError, HFValidationError) as error:
-            raise WeightsError(f"{here}: {_first_line(error)}") from None
+            raise WeightsError(f"{address}: {_first_line(error)}") from None
         except (httpx2.HTTPError, OSError) as error:  # the hub raises its transport's errors and its own
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             raise WeightsError(
-                f"{here}: Hugging Face cannot be reached: check the network, or HF_ENDPOINT: {_first_line(error)}"
+                f"{address}: Hugging Face cannot be reached: check the network, or HF_ENDPOINT: {_first_line(error)}"
             ) from None
-        model = _manifest_of(target, name, f"{here}@{promised.commit_hash}", progress)
+        model = _manifest_of(target, name, f"{address}@{promised.commit_hash}", progress)
         # The hub's etag of a large file is its sha256; that of a small one is a git hash, which is shorter.
         if promised.etag and len(promised.etag) == 64 and promised.etag != model.sha256:
             target.unlink()
-            raise BadWeightsError(f"{here}: the download is damaged (its sha256 differs): run it again")
+            raise BadWeightsError(f"{address}: the download is damaged (its sha256 differs): run it again")
         return model, target
 
 

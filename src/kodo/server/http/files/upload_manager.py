@@ -211,10 +211,10 @@ class UploadManager:
             raise InvalidRequest("part_ids must not contain duplicates.", param="part_ids")
         size = 0
         for index, part_id in enumerate(part_ids):
-            found = await self._store.get_document(PART, row.owner, part_id)
-            if found is None or found.parent != row.id or found.status != STORED:
+            part = await self._store.get_document(PART, row.owner, part_id)
+            if part is None or part.parent != row.id or part.status != STORED:
                 raise InvalidRequest(f"This upload has no part '{part_id}'.", param=f"part_ids[{index}]")
-            size += msgspec.json.decode(found.body, type=StoredPart).size
+            size += msgspec.json.decode(part.body, type=StoredPart).size
         if size != upload.bytes:
             raise InvalidRequest(
                 f"The parts have {size} bytes in total, but {upload.bytes} were announced.",
