@@ -1,8 +1,8 @@
-"""The upstream engine: asks an OpenAI-compatible server, streamed, and says what it says.
+"""The upstream engine: sends prompts to an OpenAI-compatible server, and translates its stream.
 
-Errors of HTTP and of the server are translated here and nowhere else. Token counts before the answer are estimates
-(four characters a token), since servers have no common way to count; those in ``Finished`` are the server's own where
-it reports them. A partial answer cannot be continued there: ``card().continues`` is False.
+Errors of HTTP and of the server are translated only here. Token counts before the answer are estimates (four characters
+per token), because servers have no common way to count; those in ``Finished`` are the server's own if it reports them.
+A partial answer cannot be continued: ``card().continues`` is False.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ _CHUNK = msgspec.json.Decoder(_Chunk)
 
 
 class UpstreamEngine:
-    """An :class:`~kodo.server.lifecycle.ports.Engine` over ``base_url`` (ending in ``/v1``)."""
+    """An :class:`~kodo.server.lifecycle.ports.Engine` for the server at ``base_url`` (which ends in ``/v1``)."""
 
     def __init__(
         self,
@@ -140,23 +140,23 @@ class UpstreamEngine:
 
     @property
     def restarts(self) -> int:
-        """Never: the server is somebody else's."""
+        """Always 0: this server does not start the other one."""
         return 0
 
     @property
     def ready(self) -> bool:
-        """As far as can be known here."""
+        """Always True: whether the other server is ready is known only when it is used."""
         return not self._client.is_closed
 
     async def start(self) -> None:
-        """Nothing to do: a server that is not there yet may be when it is asked."""
+        """Do nothing; the other server may become available later."""
 
     async def stop(self) -> None:
         """Close the connections."""
         await self._client.aclose()
 
     async def card(self) -> ModelCard:
-        """The limits of the settings: servers do not report theirs."""
+        """Return the limits from the settings, because servers do not report theirs."""
         return ModelCard(
             name=self._model,
             engine="upstream",
@@ -181,7 +181,7 @@ class UpstreamEngine:
     async def generate(
         self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Answer; see the port. A partial answer cannot be continued."""
+        """Generate an answer; see the port. A partial answer cannot be continued."""
         if events_so_far:
             raise EngineFailed("This model's server cannot continue an interrupted answer.")
         request: UpstreamRequest = prepared.payload
@@ -199,7 +199,7 @@ class UpstreamEngine:
         yield state.finished(prepared.input_tokens)
 
     async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
-        """The server's embeddings."""
+        """Return the server's embeddings."""
         try:
             response = await self._client.post(
                 "/embeddings", json={"model": self._model, "input": list(texts)}
@@ -248,7 +248,7 @@ async def _event_data(lines: AsyncIterator[str]) -> AsyncGenerator[str, None]:
 
 
 class _StreamState:
-    """The state of one stream: which call is open, what has been counted, how it ended."""
+    """The state of a stream: the open call, the token counts so far, and how it ended."""
 
     def __init__(self, labels: dict[str, ToolLabel]) -> None:
         self._labels = labels
@@ -259,7 +259,7 @@ class _StreamState:
         self._characters = 0
 
     def events_of(self, chunk: _Chunk) -> list[EngineEvent]:
-        """The events of a chunk."""
+        """Return the events of a chunk."""
         events: list[EngineEvent] = []
         if chunk.usage is not None:
             self._usage = chunk.usage
@@ -279,7 +279,7 @@ class _StreamState:
         return events
 
     def close(self) -> list[EngineEvent]:
-        """Complete the call that is open: a custom tool's input is in JSON until here."""
+        """Complete the open call; the input of a custom tool is decoded from JSON here."""
         call, self._call = self._call, None
         if call is None or call[1].kind != "custom":
             return []
@@ -291,10 +291,10 @@ class _StreamState:
         return [CallDelta(text=str(value.get("input", "")) if isinstance(value, dict) else written)]
 
     def finished(self, estimate: int) -> Finished:
-        """The end.
+        """Return the final event.
 
         Raises:
-            EngineFailed: the stream had none.
+            EngineFailed: the stream had no end.
         """
         if self._reason is None:
             raise EngineFailed("The model's server ended the stream in the middle of the answer.")
@@ -367,7 +367,7 @@ def _estimate(value: object) -> int:
 
 
 def _translate_refusal(status: int, headers: httpx2.Headers, body: bytes) -> ServiceError:
-    """The server's refusal, in kodo's words: it may name its own keys and paths."""
+    """Translate the server's error to one without its message, which may contain its keys and paths."""
     try:
         error = msgspec.json.decode(body)["error"]
         code = str(error.get("code") or "")

@@ -1,7 +1,7 @@
-"""A prompt as the body of a Chat Completions request, and the names of its tools on the way back.
+"""Translates a prompt to a Chat Completions request, and the names of its tools on the way back.
 
-Function names there allow no dots and no other kinds of tool: a namespace is put in front with two underscores, a custom
-tool becomes a function with one string, ``input``, and shells and patches functions with their action's schema.
+Function names there allow no dots, and functions are the only tools: a namespace becomes a prefix with two underscores,
+a custom tool a function with a string ``input``, and shells and patches functions with the schema of their action.
 
 Sources: OpenAI's Chat Completions reference and openai-python 3.54, ``CompletionCreateParams``.
 """
@@ -57,7 +57,7 @@ CUSTOM_INPUT: dict[str, Any] = {
 
 
 class ToolLabel(Struct, frozen=True):
-    """What a function's name stands for here."""
+    """The tool behind a function name of the request."""
 
     kind: str
     name: str
@@ -65,14 +65,14 @@ class ToolLabel(Struct, frozen=True):
 
 
 class UpstreamRequest(Struct, frozen=True):
-    """The body, without ``stream`` and caps, and what its function names stand for."""
+    """The body, without ``stream`` and limits, and the tools behind its function names."""
 
     body: dict[str, Any]
     labels: dict[str, ToolLabel]
 
 
 def chat_request(model: str, prompt: Prompt) -> UpstreamRequest:
-    """A prompt for a Chat Completions server.
+    """Translate a prompt to a Chat Completions request.
 
     Raises:
         InvalidRequest: the tool choice names a tool that is not offered.
@@ -115,7 +115,7 @@ def chat_request(model: str, prompt: Prompt) -> UpstreamRequest:
 
 
 def _messages(prompt: Prompt) -> Iterator[dict[str, Any]]:
-    """Items as messages; calls that follow each other, and the words before them, are one message."""
+    """Translate items to messages; consecutive calls, and the text before them, become one message."""
     if prompt.instructions:
         yield {"role": "system", "content": prompt.instructions}
     pending: dict[str, Any] | None = None
@@ -221,7 +221,7 @@ def _tools(prompt: Prompt) -> tuple[list[dict[str, Any]], dict[str, ToolLabel]]:
 
 
 def _choice(prompt: Prompt, labels: dict[str, ToolLabel]) -> tuple[object, set[str] | None]:
-    """``tool_choice``, and the tools that it leaves; None: all."""
+    """Return ``tool_choice``, and the tools that it allows; None: all."""
     choice = prompt.tool_choice
     match choice:
         case str():
