@@ -145,7 +145,7 @@ class UpstreamEngine:
 
     @property
     def ready(self) -> bool:
-        """Always True: whether the other server is ready is known only when it is used."""
+        """True until it is stopped: whether the other server is ready is known only when it is used."""
         return not self._client.is_closed
 
     async def start(self) -> None:
