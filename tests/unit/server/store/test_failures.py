@@ -197,7 +197,7 @@ async def test_a_start_that_fails_holds_nothing(tmp_path: Path) -> None:
 async def test_a_damaged_file_is_refused_in_words(tmp_path: Path) -> None:
     """What is not a database is not opened, and not written over."""
     (tmp_path / "kodo.db").write_bytes(b"this is not a database" * 100)
-    with pytest.raises(StoreFailed, match="not one"):
+    with pytest.raises(StoreFailed, match="not a database"):
         await SqliteStore(tmp_path).open()
     assert (tmp_path / "kodo.db").read_bytes().startswith(b"this is not")
 
