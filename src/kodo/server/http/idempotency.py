@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.http.bodies import ClientDisconnect, read_body
+from kodo.server.http.bodies import ClientDisconnect, read_raw_body
 from kodo.server.http.errors import error_response
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, ServiceError, StoreFailed
 from kodo.server.lifecycle.records import ReplayRow
@@ -53,7 +53,7 @@ class Idempotency:
                 raise InvalidRequest(
                     f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} characters.", param="Idempotency-Key"
                 )
-            body = await read_body(Request(scope, receive), self._limit)
+            body = await read_raw_body(Request(scope, receive), self._limit)
             await self._run_once(key, body, scope, receive, send)
         except ClientDisconnect:
             return

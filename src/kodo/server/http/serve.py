@@ -26,6 +26,7 @@ import uvloop
 
 from kodo.server.config import Settings
 from kodo.server.http.backends import WeightsError, has_keys, open_resources
+from kodo.server.http.connections import ServerConfig
 from kodo.server.lifecycle.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -123,18 +124,13 @@ class _Server(uvicorn.Server):
         self._on_ready = on_ready
         self._greeting: asyncio.Task[None] | None = None
         super().__init__(
-            uvicorn.Config(
+            ServerConfig(
                 app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
+                settings,
+                state.body_memory,
                 ssl_certfile=settings.tls_cert,
                 ssl_keyfile=settings.tls_key,
-                ws_max_size=settings.limits.body_bytes,
                 timeout_graceful_shutdown=int(settings.shutdown_seconds) + 5,
-                timeout_keep_alive=75,
             )
         )
 
