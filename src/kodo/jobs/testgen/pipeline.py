@@ -4,9 +4,10 @@ Knows the order of the steps and the funnel; each step's work is in the module i
 nothing that was not computed from the module, the options and the answers of the sandbox.
 """
 
+import ast
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -37,10 +38,11 @@ class Trials:
     rejected: dict[int, str]
     runs: int
     stable: int
+    unparsed: tuple[Call, ...] = ()
 
     def without(self, numbers: dict[int, str]) -> "Trials":
         """The same with more calls rejected: number -> reason."""
-        return Trials(self.calls, self.seen, self.rejected | numbers, self.runs, self.stable)
+        return replace(self, rejected=self.rejected | numbers)
 
     @property
     def usable(self) -> tuple[Call, ...]:
@@ -93,9 +95,12 @@ class Pipeline:
 
     def attempt(self, calls: Sequence[Call]) -> Trials:
         """Run every call twice: in order with tracing, and backwards with other hash seeds; keep what agrees."""
+        unparsed = tuple(call for call in calls if not _parses(call))
+        calls = [call for call in calls if _parses(call)]
         first = self._observe(calls, backwards=False)
         calls = [_without_skipped(call, first.get(call.id)) for call in calls]
         second = self._observe([call for call in calls if _ended(first.get(call.id))], backwards=True)
+        functions = {one.qualname: one for one in self.functions}
         rejected_calls: dict[int, str] = {}
         runs = stable = 0
         for call in calls:
@@ -110,7 +115,9 @@ class Pipeline:
                 )
                 continue
             stable += 1
-        return Trials(tuple(calls), first, rejected_calls, runs, stable)
+            if is_accident(call, one, functions[call.function]):
+                rejected_calls[call.id] = f"an accident of a guessed argument: {one.text}"
+        return Trials(tuple(calls), first, rejected_calls, runs, stable, unparsed)
 
     def _observe(self, calls: Sequence[Call], *, backwards: bool) -> dict[int, Observed]:
         if not calls:
@@ -236,12 +243,13 @@ def funnel(
     trials: Sequence[Trials], tests: Sequence[Test], judged: dict[str, Judged], kept: int, suspects: int
 ) -> Funnel:
     """The counts after each step."""
-    everything = [call for one in trials for call in one.calls]
+    parsed = [call for one in trials for call in one.calls]
+    everything = [*parsed, *(call for one in trials for call in one.unparsed)]
     verdicts = [judged[test.written.name] for test in tests if test.written.name in judged]
     return Funnel(
         candidates=len(everything),
         from_model=sum(call.origin == "model" for call in everything),
-        parses=len(everything),
+        parses=len(parsed),
         runs=sum(one.runs for one in trials),
         deterministic=sum(one.stable for one in trials),
         adds=len(tests),
@@ -260,6 +268,7 @@ def rejections(
     taken = {one.call.id for one in chosen}
     rows: list[tuple[str, str, str]] = []
     for one in trials:
+        rows += [(call.function, "it is not Python", call.expression) for call in one.unparsed]
         for call in one.calls:
             example = render.fill(call.expression, call)
             if call.id in one.rejected:
@@ -311,6 +320,29 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTe
                 )
             )
     return tuple(out)
+
+
+def is_accident(call: Call, seen: Observed, function: Function) -> bool:
+    """Whether an error says more of the arguments than of the function: not documented, not raised on purpose.
+
+    Where every argument has the annotated type, an error that comes out of the function is what the function does.
+    """
+    if seen.kind != "raises" or seen.error_origin == "raise" or (call.expect is not None and seen.meets):
+        return False
+    typed = {one.name for one in function.params if one.typed and one.type.kind != "any"}
+    return seen.error_origin == "outside" or not all(arg.name in typed for arg in call.args)
+
+
+def _parses(call: Call) -> bool:
+    """Whether every part of a call is Python by itself."""
+    try:
+        for source in (call.expression, *(arg.source for arg in call.args)):
+            ast.parse(source, mode="eval")
+        for statement in call.setup:
+            ast.parse(statement)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _without_skipped(call: Call, seen: Observed | None) -> Call:
