@@ -107,13 +107,14 @@ def testgen(
     existing = _existing(module, options)
     generated = _generate(pipeline, session)
     judged = pipeline.judge([test.written for test in generated.tests])
-    kept = kept_tests(generated.tests, judged)
     passing = [
-        test.written
+        test
         for test in generated.tests
         if (verdict := judged.get(test.written.name)) and verdict.passes_five_times
     ]
-    text = pipeline.file(passing)
+    layout = pipeline.lay_out(passing)
+    kept = kept_tests(generated.tests, judged, layout)
+    text = pipeline.file(layout.written)
     before, after, survived = _scores(pipeline, text, existing)
     merged = text
     into = Path(options.merge_into) if options.merge_into else None

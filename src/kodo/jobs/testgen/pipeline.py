@@ -22,6 +22,7 @@ from kodo.jobs.testgen.model import Funnel, KeptTest, MutantPlace, Options, Reje
 from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Arc, Chosen, choose
+from kodo.jobs.testgen.tables import Case, Layout, lay_out, single
 from kodo.jobs.testgen.worker.jobs import Judge, Judged, Kill, Killed, Measure, Measured, ScoreMutants
 
 TEST_FILE = "test_kodo_generated.py"
@@ -63,8 +64,17 @@ class Test:
 
     written: render.RenderedTest
     chosen: Chosen
-    basis: Basis
-    quote: str
+    case: Case
+
+    @property
+    def basis(self) -> Basis:
+        """What its expected value rests on."""
+        return self.case.basis
+
+    @property
+    def quote(self) -> str:
+        """The words it rests on; empty where it was read off the code."""
+        return self.case.quote
 
 
 class Pipeline:
@@ -185,7 +195,7 @@ class Pipeline:
             name = render.name_for(call, seen, taken)
             lines = render.body(call, seen, self.options.framework)
             written = render.function(name, lines, render.comment(basis, quote), self.options.framework)
-            out.append(Test(written, one, basis, quote))
+            out.append(Test(written, one, Case(call, seen, basis, quote, written)))
         return out
 
     def file(self, tests: Sequence[render.RenderedTest]) -> str:
@@ -215,12 +225,32 @@ class Pipeline:
         answers = self.worker.ask(job, 60 + 2.0 * len(tests), {TEST_FILE: self.file(tests)})
         return {answer.name.removeprefix(prefix): answer for answer in answers if isinstance(answer, Judged)}
 
+    def lay_out(self, tests: Sequence[Test]) -> Layout:
+        """The tests as they stand in the file: tables where cases fit, if the whole file still passes then."""
+        cases = [test.case for test in tests]
+        if self.options.framework != "pytest" or not cases:
+            return single(cases)
+        positional = {
+            one.qualname: tuple(
+                param.name for param in one.params if not (param.keyword_only or param.variadic)
+            )
+            for one in self.functions
+        }
+        tables = lay_out(cases, positional)
+        ran = self._measured(self.file(tables.written), ())
+        named = None if ran is None or ran.failed else tables.named(ran.collected)
+        return named or single(cases)
+
     def measure(self, text: str, existing: Sequence[Path]) -> Score:
         """Coverage of the module by the given file and the existing ones."""
+        ran = self._measured(text, existing)
+        return ran.score if ran else Score()
+
+    def _measured(self, text: str, existing: Sequence[Path]) -> Measured | None:
         files = [*(self._inside(path) for path in existing), *([GIVEN + TEST_FILE] if text else [])]
         job = Measure(self.worker.where, tuple(files), _SUITE_SECONDS)
         answers = self.worker.ask(job, _SUITE_SECONDS, {TEST_FILE: text})
-        return next((answer.score for answer in answers if isinstance(answer, Measured)), Score())
+        return next((answer for answer in answers if isinstance(answer, Measured)), None)
 
     def killed(self, text: str, existing: Sequence[Path], only: frozenset[int]) -> frozenset[int]:
         """The mutants of ``only`` that the tests kill: our text, or else the existing files."""
@@ -299,8 +329,8 @@ def rejections(
     )
 
 
-def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTest, ...]:
-    """The tests that passed everything."""
+def kept_tests(tests: Sequence[Test], judged: dict[str, Judged], layout: Layout) -> tuple[KeptTest, ...]:
+    """The tests that passed everything, each by the name that pytest has for it in the file."""
     out: list[KeptTest] = []
     for test in tests:
         verdict = judged.get(test.written.name)
@@ -308,7 +338,7 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTe
             call = test.chosen.call
             out.append(
                 KeptTest(
-                    test.written.name,
+                    layout.names[call.id],
                     call.function,
                     call.origin,
                     test.basis,

@@ -46,9 +46,12 @@ class _Fill(ast.NodeTransformer):
 
 def fill(expression: str, call: Call, kept: Iterable[str] = ()) -> str:
     """An expression with the sources of the arguments put in; those in ``kept`` become variables."""
-    by = {f"_{at}": arg.source for at, arg in enumerate(call.args)} | {
-        name: variable(name, call) for name in kept
-    }
+    by = {f"_{at}": arg.source for at, arg in enumerate(call.args)}
+    return substitute(expression, by | {name: variable(name, call) for name in kept})
+
+
+def substitute(expression: str, by: dict[str, str]) -> str:
+    """An expression with names replaced by the sources that stand for them."""
     return ast.unparse(ast.fix_missing_locations(_Fill(by).visit(ast.parse(expression, mode="eval")))).strip()
 
 
@@ -88,8 +91,7 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
         return [*lines, _equals(expression, seen.text, framework)]
     if by_facts and not kind and len(seen.after) == 1:
         ((fact, text),) = seen.after.items()
-        inline = ast.unparse(_Fill({"result": expression}).visit(ast.parse(fact, mode="eval")))
-        return [*lines, _equals(inline, text, framework)]
+        return [*lines, _equals(substitute(fact, {"result": expression}), text, framework)]
     if not (checks or by_facts):
         return [*lines, expression, *after]
     return [*lines, f"result = {expression}", *checks, *after]
@@ -167,7 +169,7 @@ def name_for(call: Call, seen: Observed, taken: set[str]) -> str:
         tree = ast.parse(call.expression, mode="eval").body
         words = [_word(ast.unparse(arg)) for arg in tree.args[:3]] if isinstance(tree, ast.Call) else []
     case = "_".join(word for word in words if word) or ("example" if call.origin == "example" else "plain")
-    outcome = f"raises_{_snake(seen.text.rsplit('.', 1)[-1])}_for_" if seen.kind == "raises" else ""
+    outcome = f"raises_{snake(seen.text.rsplit('.', 1)[-1])}_for_" if seen.kind == "raises" else ""
     name = f"test_{base}_{outcome}{case}"[:72].strip("_")
     unique, number = name, 2
     while unique in taken:
@@ -177,7 +179,8 @@ def name_for(call: Call, seen: Observed, taken: set[str]) -> str:
     return unique
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
+    """CamelCase to snake_case."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
@@ -227,9 +230,6 @@ def imports(module: str, defined: frozenset[str], sources: Iterable[str], framew
     names: set[str] = set().union(*map(_free_names, trees))
     own = sorted(names & defined)
     library = (names & {*LIBRARY, *_HELPERS}) - defined
-    library |= {
-        dotted for name, dotted in module_names(module).items() if name in names - defined and name == dotted
-    }
     if framework == "unittest":
         library.add("unittest")
     library |= {
