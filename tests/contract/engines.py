@@ -15,6 +15,8 @@ from kodo.home import kodo_home
 from kodo.server.config import DEFAULT_MODEL
 from kodo.server.engines.llama.engine import LlamaEngine, LlamaOptions
 from kodo.server.engines.scripted import MakeCall, Script, ScriptedEngine, ScriptTurn, Text
+from kodo.server.engines.upstream.engine import UpstreamEngine
+from kodo.server.engines.upstream.target import TargetOptions
 from kodo.server.engines.weights.registry import Registry
 from kodo.server.lifecycle.ports import (
     CallDelta,
@@ -101,6 +103,11 @@ def make(kind: str, folder: Path) -> Engine:
     if kind == "tiny":
         return llama(write_tiny_model(folder / "tiny.gguf"))
     return llama(model_path())
+
+
+def upstream(url: str, model: str, **options: Any) -> UpstreamEngine:
+    """The upstream engine in front of one server."""
+    return UpstreamEngine([TargetOptions(name="one", base_url=url, model=model, **options)])
 
 
 ENGINES = ["scripted", "tiny", pytest.param("model", marks=pytest.mark.model)]

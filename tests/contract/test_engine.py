@@ -23,9 +23,9 @@ from tests.contract.engines import (
     make,
     running,
     says,
+    upstream,
 )
 
-from kodo.server.engines.upstream.engine import UpstreamEngine
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kodo.server.lifecycle.ports import CallDelta, Engine, Finished, Progress, Prompt, Sampling, TextDelta
 from kodo.server.wire.tools import FunctionChoice, JsonObjectFormat, JsonSchemaFormat
@@ -38,7 +38,7 @@ async def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Engine]:
     if request.param == "upstream":
-        async with chat_server() as url, running(UpstreamEngine(url, "some-model")) as one:
+        async with chat_server() as url, running(upstream(url, "some-model")) as one:
             yield one
         return
     folder: Path = tmp_path_factory.mktemp("engine")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import (
@@ -28,6 +28,22 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class TargetSettings(_Frozen):
+    """One of several servers behind a name. ``[[models."NAME".targets]]``. What is not set is the model's own."""
+
+    base_url: str
+    """The server's base URL, ending in ``/v1``."""
+    name: str | None = None
+    """How it is called in metadata, metrics and logs; default: ``target-1`` and so on."""
+    api_key: SecretStr | None = None
+    target: str | None = None
+    """The model's name there."""
+    profile: str | None = None
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    query: dict[str, str] = Field(default_factory=dict)
+    body: dict[str, Any] = Field(default_factory=dict)
+
+
 class ModelSettings(_Frozen):
     """The model behind one name. ``[models."NAME"]`` in the settings file."""
 
@@ -39,6 +55,22 @@ class ModelSettings(_Frozen):
     """upstream: the server's base URL, ending in ``/v1``."""
     api_key: SecretStr | None = None
     """upstream: its key."""
+    targets: tuple[TargetSettings, ...] = ()
+    """upstream: several servers in place of ``base_url``; see docs/guides/upstream.md."""
+    profile: str = "auto"
+    """upstream: which kind of server it is; auto asks it."""
+    api: Literal["chat", "responses"] = "chat"
+    """upstream: the API that it is asked by."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    query: dict[str, str] = Field(default_factory=dict)
+    body: dict[str, Any] = Field(default_factory=dict)
+    """upstream: sent with each request, besides what the client asks for."""
+    omit: tuple[str, ...] = ()
+    """upstream: fields of the body that are left out."""
+    images: bool | None = None
+    """upstream: whether the model sees images; default: what the server or its profile says."""
+    parallel: int | None = Field(default=None, ge=1)
+    """upstream: requests at the same time; default: 16 a server."""
     default_output_tokens: int = Field(default=256, ge=1)
     """Cap on an answer in tokens where the client set none and the request had company; alone, an answer may run
     on to the model's limit."""
@@ -67,25 +99,9 @@ class LlamaSettings(_Frozen):
 
 
 class LimitSettings(_Frozen):
-    """Limits on connections and requests. ``[limits]``; docs/reference/limits.md lists every limit."""
+    """Limits on requests. ``[limits]``."""
 
-    connections: int | None = Field(default=None, ge=1)
-    """Open connections; None: 2,000, or fewer where the process may have too few descriptors."""
-    header_bytes: int = Field(default=64 * 2**10, ge=1024)
-    headers: int = Field(default=256, ge=8)
-    """Size and number of a request's headers."""
-    header_seconds: float = Field(default=20, gt=0)
-    """From a request's first byte to the end of its headers; also for the first byte of a new connection."""
-    body_seconds: float = Field(default=30, gt=0)
-    """How long a body may make no progress."""
-    idle_seconds: float = Field(default=75, gt=0)
-    """How long a connection is kept open between two requests."""
-    write_seconds: float = Field(default=60, gt=0)
-    """How long a client may read nothing of an answer that waits for it."""
     body_bytes: int = Field(default=16 * 2**20, ge=1024)
-    """A request's body, before and after it is decompressed; also a WebSocket's message."""
-    held_body_bytes: int = Field(default=256 * 2**20, ge=1024)
-    """The bodies of all requests together; the next large one is answered 503."""
     queue: int = Field(default=256, ge=1)
     """Requests that may wait for the engine; the next one is answered 503."""
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -163,8 +179,8 @@ def load(**overrides: object) -> Settings:
     Raises:
         pydantic.ValidationError: a setting has the wrong type or range; its location names it.
     """
-    set_overrides = {name: value for name, value in overrides.items() if value is not None}
-    return Settings(**set_overrides)  # type: ignore[arg-type]  # checked by pydantic at run time
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic at run time
 
 
 def with_model(settings: Settings, name: str) -> Settings:

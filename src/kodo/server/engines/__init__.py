@@ -34,18 +34,7 @@ async def build(
         script = load_script(Path(model.target)) if model.target.endswith(".json") else None
         return ScriptedEngine(script, name=name)
     if model.engine == "upstream":
-        from kodo.server.engines.upstream.engine import DEFAULT_WINDOW, UpstreamEngine
-
-        if model.base_url is None:
-            raise ValueError(
-                f'models."{name}".base_url is missing: an upstream model needs its server\'s URL'
-            )
-        return UpstreamEngine(
-            model.base_url,
-            model.target,
-            api_key=model.api_key.get_secret_value() if model.api_key is not None else None,
-            window=model.context_window or DEFAULT_WINDOW,
-        )
+        return _upstream(name, model)
     from kodo.server.engines.llama.options import LlamaOptions
     from kodo.server.engines.llama.process.memory_fit import fit_memory
     from kodo.server.engines.llama.process.supervisor import Supervisor
@@ -76,6 +65,40 @@ async def build(
         await child.stop()
         raise
     return llama(path, options, child)
+
+
+def _upstream(name: str, model: ModelSettings) -> Engine:
+    from kodo.server.config import TargetSettings
+    from kodo.server.engines.upstream.engine import UpstreamEngine
+    from kodo.server.engines.upstream.target import TargetOptions
+
+    if model.base_url is None and not model.targets:
+        raise ValueError(f'models."{name}".base_url is missing: an upstream model needs its server\'s URL')
+    if model.base_url is not None and model.targets:
+        raise ValueError(f'models."{name}" has base_url and targets: give one of them')
+    if model.targets:
+        servers = model.targets
+    else:
+        servers = (TargetSettings(base_url=model.base_url or "", name="upstream"),)
+    options = []
+    for number, server in enumerate(servers, 1):
+        key = server.api_key or model.api_key
+        headers = {**model.headers, **server.headers}
+        options.append(
+            TargetOptions(
+                name=server.name or f"target-{number}",
+                base_url=server.base_url,
+                model=server.target or model.target,
+                api_key=None if key is None else key.get_secret_value(),
+                profile=server.profile or model.profile,
+                api=model.api,
+                headers={name: value.get_secret_value() for name, value in headers.items()},
+                query={**model.query, **server.query},
+                body={**model.body, **server.body},
+                omit=model.omit,
+            )
+        )
+    return UpstreamEngine(options, window=model.context_window, images=model.images, parallel=model.parallel)
 
 
 def _llama() -> type[LlamaEngine]:

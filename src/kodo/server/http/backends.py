@@ -74,20 +74,22 @@ async def _models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backen
 
     A local model also answers to its own name.
     """
-    engines: dict[ModelSettings, tuple[Engine, Admission]] = {}
+    engines: list[tuple[ModelSettings, Engine, Admission]] = []
     names: dict[str, ModelSettings] = dict(settings.models)
     for model in settings.models.values():
         if model.engine == "llama" and "/" not in model.target:
             names.setdefault(model.target, model)
     backends: dict[str, Backend] = {}
     for name, model in names.items():
-        if model not in engines:
-            engine = await build(name, model, settings, Registry(settings.home).resolve)
-            stack.push_async_callback(engine.stop)
-            await engine.start()
-            card = await engine.card()
-            engines[model] = engine, Admission(card.parallel, settings.limits.queue)
-        engine, admission = engines[model]
+        known = next((entry for entry in engines if entry[0] == model), None)
+        if known is None:
+            started = await build(name, model, settings, Registry(settings.home).resolve)
+            stack.push_async_callback(started.stop)
+            await started.start()
+            card = await started.card()
+            known = model, started, Admission(card.parallel, settings.limits.queue)
+            engines.append(known)
+        _, engine, admission = known
         backends[name] = Backend(
             name=name, engine=engine, admission=admission, settings=model, card=await engine.card()
         )

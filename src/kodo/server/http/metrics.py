@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from kodo.server.lifecycle.plan import Backend
-from kodo.server.lifecycle.ports import Usage
+from kodo.server.lifecycle.ports import HasTargets, Usage
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -91,8 +91,25 @@ class _Engines:
         restarts = CounterMetricFamily(
             "kodo_engine_restarts", "Times the engine was started again.", labels=("model",)
         )
+        attempts = CounterMetricFamily(
+            "kodo_upstream_attempts",
+            "Requests to an upstream server, by how they ended.",
+            labels=("model", "target", "outcome"),
+        )
+        up = GaugeMetricFamily(
+            "kodo_upstream_up", "Whether an upstream server is asked.", labels=("model", "target")
+        )
+        in_flight = GaugeMetricFamily(
+            "kodo_upstream_in_flight", "Requests at an upstream server.", labels=("model", "target")
+        )
         for name, backend in self._models.items():
+            if isinstance(backend.engine, HasTargets):
+                for stats in backend.engine.target_stats():
+                    up.add_metric((name, stats.target), stats.up)
+                    in_flight.add_metric((name, stats.target), stats.in_flight)
+                    for outcome in ("ok", "unavailable", "busy", "failed", "refused"):
+                        attempts.add_metric((name, stats.target, outcome), getattr(stats, outcome))
             depth.add_metric((name,), backend.admission.waiting)
             running.add_metric((name,), backend.admission.running)
             restarts.add_metric((name,), backend.engine.restarts)
-        return depth, running, restarts
+        return depth, running, restarts, attempts, up, in_flight

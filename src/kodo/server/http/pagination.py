@@ -51,16 +51,16 @@ async def matching(
         NotFound: the page's cursor names no document.
     """
     backwards = page.before is not None and page.after is None
-    matches: list[DocumentRow] = []
+    found: list[DocumentRow] = []
     window, more = page, True
-    while more and len(matches) <= page.limit:
+    while more and len(found) <= page.limit:
         rows, more = await fetch(window)
         hits = [row for row in rows if wanted(row)]
-        matches = hits + matches if backwards else matches + hits
+        found = hits + found if backwards else found + hits
         if more:
             next_window = {"before": rows[0].id} if backwards else {"after": rows[-1].id}
             window = msgspec.structs.replace(window, **next_window)
-    return matches[-page.limit :] if backwards else matches[: page.limit], len(matches) > page.limit
+    return found[-page.limit :] if backwards else found[: page.limit], len(found) > page.limit
 
 
 def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.bodies import read_body
-from kodo.server.http.body_memory import BodyMemory
 from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
@@ -42,7 +41,6 @@ class State:
     uploads: UploadManager
     batches: BatchManager
     runs: RunManager
-    body_memory: BodyMemory
     started: int
     """Seconds since the epoch."""
 

@@ -14,7 +14,16 @@ import msgspec
 
 from kodo.server.lifecycle.actions import WHOLE_CALLS, parse_action
 from kodo.server.lifecycle.event_log import Began, Ended, Entry, Queued, Restarted
-from kodo.server.lifecycle.ports import CallDelta, CallStart, ReasoningDelta, TextDelta, Usage
+from kodo.server.lifecycle.ports import (
+    CallDelta,
+    CallStart,
+    ProviderFields,
+    ProviderState,
+    ReasoningDelta,
+    Routed,
+    TextDelta,
+    Usage,
+)
 from kodo.server.lifecycle.status import RESPONSE_STATUS
 from kodo.server.wire import events as ev
 from kodo.server.wire.items import (
@@ -94,6 +103,7 @@ class _Open:
     text: list[str] = field(default_factory=list)
     logprobs: list[Logprob] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
+    provider: ProviderState | None = None
 
     def item(self, status: ItemStatus, *, blank: bool = False) -> Item:
         """The item as it stands; ``blank``: as it is announced."""
@@ -135,19 +145,23 @@ class _Open:
 
 
 class Assembler:
-    """Folds a log. ``response`` is always the Response as it stands; ``tokens`` the engine's ids for each output item.
+    """Folds a log. ``response`` is always the Response as it stands; ``tokens`` the engine's ids for each output item;
+    ``providers`` what its server wants back with it.
 
     ``seal`` adds ``encrypted_content`` to reasoning, where the client asked for it; it must be a pure function.
     """
 
     def __init__(
-        self, initial_response: Response, seal: Callable[[Reasoning], Reasoning] | None = None
+        self,
+        initial_response: Response,
+        seal: Callable[[Reasoning, ProviderState | None], Reasoning] | None = None,
     ) -> None:
         self.response = initial_response
         self._seal = seal
         self.tokens: list[tuple[int, ...]] = []
         self._done: list[Item] = list(initial_response.output)
         self.tokens.extend(() for _ in self._done)
+        self.providers: list[ProviderState | None] = [None for _ in self._done]
         self._open: _Open | None = None
         self._sequence = 0
 
@@ -179,6 +193,14 @@ class Assembler:
                 return [ev.ResponseQueued(sequence_number=self._next(), response=self.response)]
             case Restarted():
                 return list(self._close("incomplete"))
+            case ProviderFields():
+                if self._open is not None:
+                    self._open.provider = entry.state
+                return []
+            case Routed():
+                metadata = {**self.response.metadata, **entry.metadata}
+                self.response = msgspec.structs.replace(self.response, metadata=metadata)
+                return []
 
     # --- pieces ---
 
@@ -263,7 +285,7 @@ class Assembler:
         self._open = None
         text, item = "".join(now.text), now.item(status)
         if self._seal is not None and isinstance(item, Reasoning):
-            item = self._seal(item)
+            item = self._seal(item, now.provider)
         where: dict[str, Any] = {"output_index": now.index, "item_id": now.id}
         if now.kind == "message":
             part = OutputText(text=text, logprobs=tuple(now.logprobs))
@@ -288,6 +310,7 @@ class Assembler:
             yield ev.OutputItemAdded(sequence_number=self._next(), output_index=now.index, item=item)
         self._done.append(item)
         self.tokens.append(tuple(now.tokens))
+        self.providers.append(now.provider)
         yield ev.OutputItemDone(sequence_number=self._next(), output_index=now.index, item=item)
 
     def _ended(self, entry: Ended) -> Iterator[ev.StreamEvent]:

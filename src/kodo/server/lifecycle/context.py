@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
-from kodo.server.lifecycle.ports import ContextItem, Ids, Value
+from kodo.server.lifecycle.ports import ContextItem, Ids, ProviderState, Value
 from kodo.server.lifecycle.records import ItemRow
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.status import FINAL
@@ -85,9 +85,7 @@ async def history(
     """
     if previous is not None and conversation is not None:
         raise InvalidRequest(
-            "previous_response_id and conversation are mutually exclusive.",
-            param="conversation",
-            code="invalid_value",
+            "Give previous_response_id or conversation, not both.", param="conversation", code="invalid_value"
         )
     before: Sequence[ContextItem] = ()
     if previous is not None:
@@ -110,9 +108,9 @@ async def history(
             row = ItemRow(id=fresh, context=msgspec.structs.replace(row.context, item=renamed))
         taken.add(row.id)
         rows.append(row)
-    result = History(before=tuple(before), own=tuple(rows))
-    _check_calls(result)
-    return result
+    found = History(before=tuple(before), own=tuple(rows))
+    _check_calls(found)
+    return found
 
 
 async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[ContextItem]:
@@ -159,22 +157,22 @@ def new_row(ids: Ids, item: Item) -> ItemRow:
     return ItemRow(id=item_id, context=ContextItem(item=msgspec.structs.replace(item, id=item_id)))
 
 
-def _check_calls(history: History) -> None:
+def _check_calls(found: History) -> None:
     """Every output answers a call that came before it; behind a compaction, which may hold the call, any is taken."""
-    if not any(isinstance(row.context.item, OUTPUTS) for row in history.own):
+    if not any(isinstance(row.context.item, OUTPUTS) for row in found.own):
         return
     known: set[str] = set()
     compacted = False
-    for position, context in enumerate(history.items):
+    for position, context in enumerate(found.items):
         item = context.item
         if isinstance(item, Compaction):
             compacted = True
         elif isinstance(item, CALLS):
             known.add(item.call_id)
-        elif isinstance(item, OUTPUTS) and position >= len(history.before) and not compacted:
+        elif isinstance(item, OUTPUTS) and position >= len(found.before) and not compacted:
             call_id = item.id if isinstance(item, LocalShellCallOutput) and not item.call_id else item.call_id
             if call_id not in known and not (isinstance(item, LocalShellCallOutput) and known):
-                index = position - len(history.before)
+                index = position - len(found.before)
                 raise InvalidRequest(
                     f"No tool call found for the output with call_id '{call_id}'.",
                     param=f"input[{index}].call_id",
@@ -203,9 +201,15 @@ def is_passthrough(items: tuple[ContextItem, ...], start: int = 0) -> bool:
 
 
 def render(
-    items: tuple[ContextItem, ...], *, owner: str, sealer: Sealer, images: Literal["see", "note", "refuse"]
+    items: tuple[ContextItem, ...],
+    *,
+    owner: str,
+    sealer: Sealer,
+    images: Literal["see", "note", "refuse"],
+    files: bool = False,
 ) -> tuple[ContextItem, ...]:
-    """The items as an engine takes them: compactions opened, reasoning unsealed, images and files as text.
+    """The items as an engine takes them: compactions opened, reasoning unsealed, images and files as text
+    (``images``: what becomes of them; ``files``: PDF files stay as they are).
 
     Raises:
         InvalidRequest: a sealed value is not ours, or an image or file cannot be taken.
@@ -217,21 +221,27 @@ def render(
     for index, context in enumerate(items):
         item = context.item
         if isinstance(item, Compaction):
-            opened = _open_compaction(item, owner, sealer, f"input[{index}]")
+            kept = _open_compaction(item, owner, sealer, f"input[{index}]")
             if index == last:
-                result = opened
+                result = kept
         elif index < last:
             continue
         elif isinstance(item, Message):
             parts = tuple(
-                _render_part(part, images, f"input[{index}].content[{n}]")
+                _render_part(part, images, files, f"input[{index}].content[{n}]")
                 for n, part in enumerate(item.content)
             )
             same = all(new is old for new, old in zip(parts, item.content, strict=True))
-            result.append(context if same else ContextItem(item=msgspec.structs.replace(item, content=parts)))
+            result.append(
+                context
+                if same
+                else msgspec.structs.replace(
+                    context, item=msgspec.structs.replace(item, content=parts), tokens=None
+                )
+            )
         elif isinstance(item, FunctionCallOutput | CustomToolCallOutput) and not isinstance(item.output, str):
             output = tuple(
-                _render_part(part, images, f"input[{index}].output[{n}]")
+                _render_part(part, images, files, f"input[{index}].output[{n}]")
                 for n, part in enumerate(item.output)
             )
             result.append(ContextItem(item=msgspec.structs.replace(item, output=output)))
@@ -242,14 +252,14 @@ def render(
     return tuple(result)
 
 
-def _render_part(part: Part, images: str, path: str) -> Part:
+def _render_part(part: Part, images: str, files: bool, path: str) -> Part:
     if isinstance(part, InputImage) and images != "see":
         if images == "refuse":
-            raise InvalidRequest(
-                "This model does not support images.", param=path, code="unsupported_content"
-            )
+            raise InvalidRequest("This model cannot see images.", param=path, code="unsupported_content")
         return InputText(text=IMAGE_NOTE)
     if isinstance(part, InputFile):
+        if files and isinstance(part.file_data, str) and part.file_data.startswith("data:application/pdf"):
+            return part
         return _render_file(part, path)
     return part
 
@@ -258,7 +268,7 @@ def _render_file(part: InputFile, path: str) -> InputText:
     name = part.filename if isinstance(part.filename, str) else "file"
     if isinstance(part.file_url, str):
         raise InvalidRequest(
-            "This server does not download files from URLs; send file_data.",
+            "This server fetches nothing from URLs; send file_data.",
             param=f"{path}.file_url",
             code="unsupported_content",
         )
@@ -271,7 +281,7 @@ def _render_file(part: InputFile, path: str) -> InputText:
         decoded = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidRequest(
-            f"'{name}' is not valid base64.", param=f"{path}.file_data", code="unsupported_content"
+            f"'{name}' is not base64.", param=f"{path}.file_data", code="unsupported_content"
         ) from None
     return file_text(name, decoded, f"{path}.file_data")
 
@@ -286,7 +296,7 @@ def file_text(name: str, data: bytes, param: str) -> InputText:
         return InputText(text=f"File {name}:\n{data.decode()}")
     except UnicodeDecodeError:
         raise InvalidRequest(
-            f"'{name}' is not UTF-8 text; this model supports text files only.",
+            f"'{name}' is not UTF-8 text; this model reads text only.",
             param=param,
             code="unsupported_content",
         ) from None
@@ -308,7 +318,7 @@ def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
     data = sealer.open(owner, text)
     if data is None:
         raise InvalidRequest(
-            "encrypted_content was not created by this server for this project, or was modified.",
+            "encrypted_content was not made by this server for this project, or was changed.",
             param=f"{path}.encrypted_content",
             code="invalid_encrypted_content",
         )
@@ -316,9 +326,7 @@ def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
 
 
 def _open_compaction(item: Compaction, owner: str, sealer: Sealer, path: str) -> list[ContextItem]:
-    return [
-        ContextItem(item=original) for original in _open(item.encrypted_content, owner, sealer, path).items
-    ]
+    return [ContextItem(item=kept) for kept in _open(item.encrypted_content, owner, sealer, path).items]
 
 
 def _unseal_reasoning(context: ContextItem, item: Reasoning, owner: str, sealer: Sealer) -> ContextItem:
@@ -328,19 +336,29 @@ def _unseal_reasoning(context: ContextItem, item: Reasoning, owner: str, sealer:
     )
     if data is None:
         return context
+    sealed = msgspec.json.decode(data, type=_Sealed)
     parts = tuple(
         ReasoningText(text=part.text)
-        for kept in msgspec.json.decode(data, type=_Sealed).items
+        for kept in sealed.items
         if isinstance(kept, Reasoning)
         for part in kept.summary
     )
-    return ContextItem(item=msgspec.structs.replace(item, content=parts), tokens=context.tokens)
+    provider = context.provider
+    if provider is None and "provider" in sealed.notes:
+        provider = msgspec.convert(sealed.notes["provider"], ProviderState)
+    return msgspec.structs.replace(
+        context, item=msgspec.structs.replace(item, content=parts), provider=provider
+    )
 
 
-def seal_reasoning(item: Reasoning, *, owner: str, sealer: Sealer) -> Reasoning:
-    """A reasoning item that carries itself, sealed, for clients that keep the state."""
+def seal_reasoning(
+    item: Reasoning, provider: ProviderState | None = None, *, owner: str, sealer: Sealer
+) -> Reasoning:
+    """A reasoning item that carries itself, sealed, for clients that keep the state; and what its server wants back."""
     bare = Reasoning(id=item.id, summary=tuple(SummaryText(text=part.text) for part in item.summary))
-    return msgspec.structs.replace(item, encrypted_content=seal_items([bare], owner=owner, sealer=sealer))
+    notes = None if provider is None else {"provider": provider}
+    sealed = seal_items([bare], owner=owner, sealer=sealer, notes=notes)
+    return msgspec.structs.replace(item, encrypted_content=sealed)
 
 
 # --- truncation -----------------------------------------------------------------------------------------------

@@ -15,7 +15,9 @@ from kodo.server.lifecycle.ports import (
     CallDelta,
     CallStart,
     EngineEvent,
+    ProviderFields,
     ReasoningDelta,
+    Routed,
     TextDelta,
     Usage,
     Value,
@@ -46,7 +48,8 @@ class Ended(Value, frozen=True, kw_only=True, tag="ended"):
     tokens: tuple[int, ...] = ()
 
 
-Entry: TypeAlias = Queued | Began | Restarted | TextDelta | ReasoningDelta | CallStart | CallDelta | Ended
+Said: TypeAlias = TextDelta | ReasoningDelta | CallStart | CallDelta | ProviderFields | Routed
+Entry: TypeAlias = Queued | Began | Restarted | Said | Ended
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Entry] = msgspec.msgpack.Decoder(Entry)
@@ -68,6 +71,6 @@ def events_so_far(entries: Sequence[Entry]) -> list[EngineEvent]:
     for entry in entries:
         if isinstance(entry, Restarted):
             result.clear()
-        elif isinstance(entry, TextDelta | ReasoningDelta | CallStart | CallDelta):
+        elif isinstance(entry, Said):
             result.append(entry)
     return result

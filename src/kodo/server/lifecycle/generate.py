@@ -23,7 +23,9 @@ from kodo.server.lifecycle.ports import (
     Finished,
     Prepared,
     Progress,
+    ProviderFields,
     ReasoningDelta,
+    Routed,
     TextDelta,
     Usage,
 )
@@ -119,7 +121,7 @@ class Generation:
         except ServiceError as error:
             end = self._failed(error)
         except Exception:  # the last line of defence: a bug must end the response, not leave it hanging
-            logger.exception("response %s failed unexpectedly", self.run.id)
+            logger.exception("response %s broke", self.run.id)
             end = self._failed(EngineFailed("The server had an internal error."))
         finally:
             if heartbeats is not None:
@@ -187,9 +189,14 @@ class Generation:
                         return self._ended("incomplete", reason="max_output_tokens")
                 if lease.preempted.is_set() and (self.continues or not self._events_so_far):
                     return None  # an engine that would have to begin anew keeps its place
-        raise EngineFailed("The engine stopped without finishing the answer.")
+        raise EngineFailed("The engine ended without an end.")
 
     def _record(self, event: EngineEvent) -> None:
+        if isinstance(event, ProviderFields | Routed):
+            if isinstance(event, ProviderFields):
+                self._events_so_far.append(event)
+            self.run.emit(event)
+            return
         if not self._has_output:
             self._has_output = True
             self.observer.first_token(self.run.response.model, self.clock.now() - self._started)
@@ -243,7 +250,7 @@ class Generation:
             return self._ended("cancelled")
         if self.run.background and self.closing():
             return None
-        return self._failed(EngineFailed("The server stopped before the answer was complete."))
+        return self._failed(EngineFailed("The server stopped before the answer was whole."))
 
     async def _send_heartbeats(self) -> None:
         """Emit an event during silence: SSE comments do not reset the idle timer of every client."""
@@ -260,7 +267,7 @@ class Generation:
 
 
 def _count(event: EngineEvent) -> int:
-    return 0 if isinstance(event, Progress | Finished) else len(event.tokens)
+    return 0 if isinstance(event, Progress | ProviderFields | Routed | Finished) else len(event.tokens)
 
 
 def _sum(one: Usage, two: Usage) -> Usage:

@@ -61,11 +61,11 @@ class RequestPlan:
     ) -> RequestPlan:
         """Plan a new request.
 
-        The seed is drawn from the response's random id where the client set none. It is stored with the request, so
-        that an interrupted answer can be drawn again as it was. ``flex`` and ``background`` lower the priority of the
+        For an engine that can continue, the seed is drawn from the response's random id where the client set none. It
+        is stored with the request, so that an interrupted answer can be drawn again as it was. ``flex`` and ``background`` lower the priority of the
         call.
         """
-        if call.sampling.seed is None:
+        if call.sampling.seed is None and backend.card.continues:
             seed = int(response_id.rpartition("_")[2][:8], 16)
             call = replace(call, sampling=msgspec.structs.replace(call.sampling, seed=seed))
         requested = Priority.FLEX if request.service_tier == "flex" else Priority.INTERACTIVE
@@ -154,6 +154,7 @@ def prompt(
         parallel_tool_calls=request.parallel_tool_calls is not False,
         format=text.format,
         reasoning_effort=request.reasoning.effort if request.reasoning else None,
+        reasoning_summary=request.reasoning.summary if request.reasoning else None,
         verbosity=None if isinstance(text.verbosity, msgspec.UnsetType) else text.verbosity,
         sampling=sampling,
         max_output_tokens=request.max_output_tokens,

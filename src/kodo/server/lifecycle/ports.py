@@ -7,9 +7,9 @@ An engine turns a :class:`Prompt` into :data:`EngineEvent` values. The ports of 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from kodo.server.wire.items import Item, Logprob
 from kodo.server.wire.tools import Format, TextFormat, Tool, ToolChoice
@@ -22,6 +22,16 @@ class Value(Struct, frozen=True, kw_only=True):
 # --- what an engine is asked -----------------------------------------------------------------------------------------
 
 
+class ProviderState(Value, frozen=True, kw_only=True):
+    """What the server that made an item wants back with it, and which server that was.
+
+    ``fields`` are that server's own (a call's long id, a signature, encrypted reasoning); they go back to it only.
+    """
+
+    origin: str
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
 class ContextItem(Value, frozen=True, kw_only=True):
     """An item of the prompt, with the ids the engine generated it from, if this engine did.
 
@@ -30,6 +40,7 @@ class ContextItem(Value, frozen=True, kw_only=True):
 
     item: Item
     tokens: tuple[int, ...] | None = None
+    provider: ProviderState | None = None
 
 
 class Sampling(Value, frozen=True, kw_only=True):
@@ -70,6 +81,7 @@ class Prompt(Value, frozen=True, kw_only=True):
     parallel_tool_calls: bool = True
     format: Format = TextFormat()
     reasoning_effort: str | None = None
+    reasoning_summary: str | None = None
     verbosity: str | None = None
     sampling: Sampling = Sampling()
     max_output_tokens: int | None = None
@@ -102,6 +114,8 @@ class ModelCard(Value, frozen=True, kw_only=True):
     top_p: float = 1.0
     """Sampling where the client sets none."""
     images: bool = False
+    files: bool = False
+    """Whether files that are no text (PDF) can be read."""
     reasoning: bool = False
     continues: bool = True
     """Whether a partial answer can be continued token for token."""
@@ -163,6 +177,18 @@ class CallDelta(Value, frozen=True, kw_only=True, tag="arguments"):
     tokens: tuple[int, ...] = ()
 
 
+class ProviderFields(Value, frozen=True, kw_only=True, tag="provider"):
+    """Belongs to the item that is being written: see :class:`ProviderState`. The last one of an item counts."""
+
+    state: ProviderState
+
+
+class Routed(Value, frozen=True, kw_only=True, tag="routed"):
+    """Which server answers, where there is a choice. ``metadata`` is added to the Response's."""
+
+    metadata: dict[str, str]
+
+
 class Finished(Value, frozen=True, kw_only=True, tag="finished"):
     """The turn is over. ``reason``: ``stop`` (the model ended it), ``length`` (a cap or the window), ``content_filter``."""
 
@@ -171,7 +197,9 @@ class Finished(Value, frozen=True, kw_only=True, tag="finished"):
     tokens: tuple[int, ...] = ()
 
 
-EngineEvent: TypeAlias = Progress | TextDelta | ReasoningDelta | CallStart | CallDelta | Finished
+EngineEvent: TypeAlias = (
+    Progress | TextDelta | ReasoningDelta | CallStart | CallDelta | ProviderFields | Routed | Finished
+)
 
 
 class Engine(Protocol):
@@ -217,6 +245,31 @@ class Engine(Protocol):
         Raises:
             InvalidRequest: this engine has no embeddings.
         """
+
+
+class TargetStats(Struct, kw_only=True):
+    """What happened at one of the servers of an engine: answers by their end, and its state now."""
+
+    target: str
+    ok: int = 0
+    unavailable: int = 0
+    """It could not be reached, or had an error."""
+    busy: int = 0
+    """It had no room."""
+    failed: int = 0
+    """It broke off."""
+    refused: int = 0
+    """It refused the request."""
+    up: bool = True
+    in_flight: int = 0
+
+
+@runtime_checkable
+class HasTargets(Protocol):
+    """An engine with servers of its own to choose from."""
+
+    def target_stats(self) -> Sequence[TargetStats]:
+        """What happened at each server."""
 
 
 class FileReader(Protocol):

@@ -19,7 +19,7 @@ from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.errors import ServiceError, StoreFailed
-from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.ports import ContextItem, ProviderState
 from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import ResponseStore
@@ -48,7 +48,7 @@ class Run:
         store: ResponseStore | None,
         row: ResponseRow | None,
         entries: Sequence[event_log.Entry] = (),
-        seal: Callable[[Reasoning], Reasoning] | None = None,
+        seal: Callable[[Reasoning, ProviderState | None], Reasoning] | None = None,
         context: tuple[ContextItem, ...] = (),
     ) -> None:
         self.owner = owner
@@ -188,8 +188,12 @@ class Run:
     def output_rows(self) -> list[ItemRow]:
         """The output items of a finished response, with the ids they were generated from."""
         return [
-            ItemRow(id=item.id or "", context=ContextItem(item=item, tokens=tokens or None))
-            for item, tokens in zip(self.response.output, self._assembler.tokens, strict=True)
+            ItemRow(
+                id=item.id or "", context=ContextItem(item=item, tokens=tokens or None, provider=provider)
+            )
+            for item, tokens, provider in zip(
+                self.response.output, self._assembler.tokens, self._assembler.providers, strict=True
+            )
         ]
 
     async def abandon(self) -> None:

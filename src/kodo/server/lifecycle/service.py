@@ -27,6 +27,7 @@ from kodo.server.lifecycle.ports import (
     FileReader,
     Ids,
     Prepared,
+    ProviderState,
     Usage,
 )
 from kodo.server.lifecycle.prompts import Prompts
@@ -121,9 +122,9 @@ class Service:
         if self._closing:
             raise Overloaded("The server is shutting down.", retry_after=5.0)
         if request.background and request.store is False:
-            raise InvalidRequest("background requires store: the response is retrieved later.", param="store")
+            raise InvalidRequest("background needs store: a response is kept to be fetched.", param="store")
         if request.stream_options is not None and not request.stream:
-            raise InvalidRequest("stream_options requires stream: true.", param="stream_options")
+            raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
 
     async def count(self, call: CallContext, request: CreateResponse) -> int:
         """Input tokens of a request, by the engine's tokenizer; nothing is run or stored."""
@@ -137,13 +138,13 @@ class Service:
         """
         backend = self.backend(request.model)
         inner = CreateResponse(model=request.model, instructions=request.instructions)
-        history = await self.prompts.history(call, request)
-        if not history.items:
+        found = await self.prompts.history(call, request)
+        if not found.items:
             raise InvalidRequest(
-                "There is nothing to compact: send input or previous_response_id.", param="input"
+                "There is nothing to compact: give input or previous_response_id.", param="input"
             )
         budget = backend.card.context_window // 4
-        done = await self.prompts.compact(call, inner, backend, history.items, budget)
+        done = await self.prompts.compact(call, inner, backend, found.items, budget)
         return CompactedResponse(
             id=self.ids.new("resp"), created_at=int(self.clock.now()), output=(done.item,), usage=done.usage
         )
@@ -287,13 +288,15 @@ class Service:
             raise _not_found(response_id)
         return row
 
-    def seal_for(self, owner: str, request: CreateResponse) -> Callable[[Reasoning], Reasoning] | None:
+    def seal_for(
+        self, owner: str, request: CreateResponse
+    ) -> Callable[[Reasoning, ProviderState | None], Reasoning] | None:
         """How reasoning is sealed for a request that asks for it."""
         if "reasoning.encrypted_content" not in (request.include or ()):
             return None
 
-        def seal(item: Reasoning) -> Reasoning:
-            return seal_reasoning(item, owner=owner, sealer=self.sealer)
+        def seal(item: Reasoning, provider: ProviderState | None) -> Reasoning:
+            return seal_reasoning(item, provider, owner=owner, sealer=self.sealer)
 
         return seal
 

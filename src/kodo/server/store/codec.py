@@ -1,4 +1,8 @@
-"""Rows as SQLite columns: items as JSON, tokens as 32-bit integers, log chunks as MessagePack. Knows no SQL."""
+"""Rows as SQLite columns: items as JSON, tokens as 32-bit integers, log chunks as MessagePack. Knows no SQL.
+
+What an item's server wants back with it (:class:`~kodo.server.lifecycle.ports.ProviderState`) stands behind the item's
+JSON, on a line of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.lifecycle.ports import ContextItem, ProviderState
 from kodo.server.wire.items import Item
 
 _item = msgspec.json.Decoder(Item)
+_provider = msgspec.json.Decoder(ProviderState)
 _chunk = msgspec.msgpack.Decoder(list[bytes])
 _headers = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 _json = msgspec.json.Encoder()
@@ -20,13 +25,18 @@ _msgpack = msgspec.msgpack.Encoder()
 def pack_item(context: ContextItem) -> tuple[bytes, bytes | None]:
     """The columns ``item`` and ``tokens``."""
     tokens = context.tokens
-    return _json.encode(context.item), None if tokens is None else struct.pack(f"<{len(tokens)}I", *tokens)
+    item = _json.encode(context.item)
+    if context.provider is not None:
+        item += b"\n" + _json.encode(context.provider)
+    return item, None if tokens is None else struct.pack(f"<{len(tokens)}I", *tokens)
 
 
 def unpack_item(item: bytes, tokens: bytes | None) -> ContextItem:
     """The inverse of :func:`pack_item`."""
+    item, _, provider = item.partition(b"\n")  # JSON on one line: msgspec escapes line breaks
     return ContextItem(
         item=_item.decode(item),
+        provider=_provider.decode(provider) if provider else None,
         tokens=None if tokens is None else struct.unpack(f"<{len(tokens) // 4}I", tokens),
     )
 

@@ -119,7 +119,10 @@ def _each(connection: sqlite3.Connection, query: str, owner: str | None) -> Iter
 
 
 def _items(connection: sqlite3.Connection, which: str, seq: int) -> list[Any]:
-    return [_json(item) for (item,) in connection.execute(f"SELECT item FROM items WHERE {which}", (seq,))]
+    return [
+        _json(item.partition(b"\n")[0])
+        for (item,) in connection.execute(f"SELECT item FROM items WHERE {which}", (seq,))
+    ]
 
 
 def _json(stored: bytes) -> Any:

@@ -11,6 +11,8 @@ from tests.paths import DOCS
 from tests.serving import MODEL, script, served, settings
 from tests.unit.server.http.test_batches import finished, jsonl, line, submit
 
+from kodo.server.config import ModelSettings
+
 DOC = DOCS / "reference" / "metrics.md"
 
 
@@ -23,7 +25,11 @@ async def metric(http: httpx2.AsyncClient, name: str) -> dict[str, float]:
 
 async def test_the_table_names_every_metric_and_no_other(tmp_path: Path) -> None:
     """Name, kind and labels, as Prometheus reads them."""
-    async with served(settings(tmp_path)) as server, server.http() as http:
+    models = {
+        MODEL: ModelSettings(engine="scripted", target=""),
+        "upstream": ModelSettings(engine="upstream", target="m", base_url="http://127.0.0.1:9/v1"),
+    }
+    async with served(settings(tmp_path, models=models)) as server, server.http() as http:
         sdk = server.sdk()
         tools = [{"type": "web_search"}, {"type": "function", "name": "f", "parameters": {}}]
         await sdk.responses.create(model=MODEL, input="hello", tools=tools)  # type: ignore[arg-type]

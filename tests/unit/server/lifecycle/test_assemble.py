@@ -52,7 +52,7 @@ def fold(
     """All events of a log."""
     assembler = Assembler(
         initial_response(background=background),
-        (lambda item: seal_reasoning(item, owner="ada", sealer=SEALER)) if seal else None,
+        (lambda item, provider: seal_reasoning(item, provider, owner="ada", sealer=SEALER)) if seal else None,
     )
     events = assembler.start()
     for entry in entries:

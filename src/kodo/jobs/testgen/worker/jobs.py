@@ -90,11 +90,9 @@ class Judged(msgspec.Struct, frozen=True, tag=True):
 
 
 class Measured(msgspec.Struct, frozen=True, tag=True):
-    """Coverage, without the mutation score; the tests collected, in order, and those that failed."""
+    """Coverage, without the mutation score."""
 
     score: Score
-    collected: tuple[str, ...] = ()
-    failed: tuple[str, ...] = ()
 
 
 Answer = Killed | Shrunk | Judged | Measured | Failed | Observation

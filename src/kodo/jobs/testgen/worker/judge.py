@@ -6,7 +6,8 @@ import os
 import shutil
 import time
 import types
-from collections.abc import Iterator
+import unittest
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -18,7 +19,6 @@ from kodo.jobs.execution.worker.jobs import OWN
 from kodo.jobs.execution.worker.load import TooLong, locate, project, time_limit
 from kodo.jobs.testgen.model import Score
 from kodo.jobs.testgen.mutate import Mutant, mutants
-from kodo.jobs.testgen.worker import plain
 from kodo.jobs.testgen.worker.jobs import Judge, Judged, Killed, Measure, Measured, ScoreMutants
 from kodo.jobs.testgen.worker.kill import install_or_none
 
@@ -124,7 +124,8 @@ def run_measure(job: Measure) -> Iterator[Measured]:
         measured = coverage.Coverage(branch=True, include=[path], data_file=None, config_file=False)
         measured.start()
         files = _copied(job.files)
-        heard = _pytest([*_arguments(files), *files]) if files else _Listener()
+        if files:
+            _pytest([*_arguments(files), *files])
         measured.stop()
         try:
             measured.json_report(outfile="coverage.json")
@@ -133,22 +134,18 @@ def run_measure(job: Measure) -> Iterator[Measured]:
             return
         send(
             msgspec.json.encode(
-                Measured(
-                    Score(
-                        totals["num_statements"],
-                        totals["covered_lines"],
-                        totals["num_branches"],
-                        totals["covered_branches"],
-                    ),
-                    tuple(heard.collected),
-                    tuple(heard.failed),
+                Score(
+                    totals["num_statements"],
+                    totals["covered_lines"],
+                    totals["num_branches"],
+                    totals["covered_branches"],
                 )
             )
         )
 
     messages, _ = forked(work, job.seconds)
     if messages:
-        yield msgspec.json.decode(messages[0], type=Measured)
+        yield Measured(msgspec.json.decode(messages[0], type=Score))
 
 
 def _copied(files: tuple[str, ...]) -> list[str]:
@@ -213,13 +210,22 @@ def _patience(codes: list[types.CodeType]) -> float:
 
 
 def _plain_passes(code: types.CodeType, seconds: float) -> bool:
-    """Whether every test of a generated file passes; stops at the first that fails."""
+    """Whether every test of a file without fixtures passes; stops at the first that fails."""
     space: dict[str, object] = {"__name__": "kodo_scored"}
     try:
         with time_limit(seconds):
             exec(code, space)  # noqa: S102 - in the sandbox; running it is the point
-            for test in plain.tests(space):
+            for test in _tests(space):
                 test()
     except (TooLong, Exception):  # noqa: BLE001 - any failure is a failure
         return False
     return True
+
+
+def _tests(space: dict[str, object]) -> Iterator[Callable[[], object]]:
+    for name, value in list(space.items()):
+        if isinstance(value, type) and issubclass(value, unittest.TestCase):
+            for method in unittest.TestLoader().getTestCaseNames(value):
+                yield value(method).debug
+        elif name.startswith("test") and callable(value):
+            yield value

@@ -1,6 +1,4 @@
-"""Translates the Assistants API to the lifecycle: bodies, messages, and a run's turns as requests. Knows no HTTP and no
-store.
-"""
+"""From the Assistants API's words to the lifecycle's: bodies, messages, and a run as a request. No HTTP, no store."""
 
 from __future__ import annotations
 
@@ -23,20 +21,20 @@ _HOSTED_TOOLS = ("code_interpreter", "file_search")
 
 
 def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
-    """Check a body. What only the hosted service could run is rejected by name.
+    """A checked body. What only the hosted service could run is refused by name.
 
     Raises:
-        BadBody: something in it is unknown, unsupported or invalid.
+        BadBody: something in it is unknown, refused or wrong.
     """
-    body = _without_hosted_tools(raw, "")
-    thread = body.get("thread")
+    given = _without_hosted_tools(raw, "")
+    thread = given.get("thread")
     if isinstance(thread, Mapping):
-        body["thread"] = _without_hosted_tools(thread, "thread.")
-    value: T = decode.convert(body, kind)
+        given["thread"] = _without_hosted_tools(thread, "thread.")
+    value: T = decode.convert(given, kind)
     strategy = getattr(value, "truncation_strategy", None)
     if strategy is not None and (strategy.type == "last_messages") != (strategy.last_messages is not None):
         raise BadBody(
-            "'truncation_strategy.last_messages' is required with type 'last_messages', and not allowed with another.",
+            "'truncation_strategy.last_messages' belongs to the type 'last_messages', which needs it.",
             "truncation_strategy.last_messages",
             "invalid_value",
         )
@@ -44,37 +42,37 @@ def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def _without_hosted_tools(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Return a body without the fields for hosted tools, which must be empty."""
-    body = dict(raw)
-    if body.pop("tool_resources", None):
+    """A body without the fields that serve hosted tools; they may only be empty."""
+    given = dict(raw)
+    if given.pop("tool_resources", None):
         raise _unsupported(f"{path}tool_resources", "tool resources serve code_interpreter and file_search")
-    for index, tool in enumerate(_mappings(body.get("tools"))):
+    for index, tool in enumerate(_mappings(given.get("tools"))):
         if tool.get("type") in _HOSTED_TOOLS:
             raise _unsupported(f"{path}tools[{index}].type", f"tools of type '{tool['type']}'")
-    choice = body.get("tool_choice")
+    choice = given.get("tool_choice")
     if isinstance(choice, Mapping) and choice.get("type") in _HOSTED_TOOLS:
         raise _unsupported(f"{path}tool_choice.type", f"tools of type '{choice['type']}'")
     for name in ("messages", "additional_messages"):
-        if isinstance(body.get(name), list):
-            body[name] = [_message(each, f"{path}{name}[{n}].") for n, each in enumerate(body[name])]
-    return _message(body, path) if "role" in body else body
+        if isinstance(given.get(name), list):
+            given[name] = [_message(each, f"{path}{name}[{n}].") for n, each in enumerate(given[name])]
+    return _message(given, path) if "role" in given else given
 
 
 def _message(raw: Any, path: str) -> Any:
     if not isinstance(raw, Mapping):
         return raw
-    message = dict(raw)
-    if message.pop("attachments", None):
+    given = dict(raw)
+    if given.pop("attachments", None):
         raise _unsupported(f"{path}attachments", "attachments serve code_interpreter and file_search")
-    for index, part in enumerate(_mappings(message.get("content"))):
+    for index, part in enumerate(_mappings(given.get("content"))):
         if part.get("type") == "image_file":
             where = f"{path}content[{index}].type"
-            raise BadBody("Images by file id are not supported.", where, "unsupported_content")
-    return message
+            raise BadBody("Images by file id are not supported here.", where, "unsupported_content")
+    return given
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    """Return the objects of a list; other values become empty objects, so that positions are kept."""
+    """A list's objects; what is none stands for itself as an empty one, so that positions are kept."""
     return [each if isinstance(each, Mapping) else {} for each in value] if isinstance(value, list) else []
 
 
@@ -87,23 +85,21 @@ def _unsupported(param: str, what: str) -> BadBody:
 
 
 def translate_message(
-    message: wire.CreateMessage, thread_id: str, ids: Ids, now: float
+    given: wire.CreateMessage, thread_id: str, ids: Ids, now: float
 ) -> tuple[ItemRow, wire.ThreadMessage]:
-    """Translate a client's message: to the item that the model receives, and to the object that the API returns; both
-    have the same id.
-    """
-    content = (wire.TextParam(text=message.content),) if isinstance(message.content, str) else message.content
+    """A client's message: as the model is shown it, and as it is given back. Both have one id."""
+    content = (wire.TextParam(text=given.content),) if isinstance(given.content, str) else given.content
     row = new_row(
-        ids, Message(role=message.role, content=tuple(_input_part(message.role, part) for part in content))
+        ids, Message(role=given.role, content=tuple(_input_part(given.role, part) for part in content))
     )
     return row, wire.ThreadMessage(
         id=row.id,
         created_at=int(now),
         completed_at=int(now),
         thread_id=thread_id,
-        role=message.role,
+        role=given.role,
         content=tuple(_content_block(part) for part in content),
-        metadata=dict(message.metadata or {}),
+        metadata=dict(given.metadata or {}),
     )
 
 
@@ -123,21 +119,20 @@ def _content_block(part: wire.TextParam | wire.ImageUrlBlock) -> wire.TextBlock 
 
 
 def build_run(
-    options: wire.RunOptions,
+    given: wire.RunOptions,
     assistant: wire.Assistant,
     thread_id: str,
     run_id: str,
     now: float,
     lifetime: float,
 ) -> wire.ThreadRun:
-    """Build a new run from the assistant's settings and those that the run overrides. It expires after ``lifetime``
-    seconds."""
-    instructions = options.instructions if options.instructions is not None else assistant.instructions or ""
-    if isinstance(options, wire.CreateRun) and options.additional_instructions:
-        instructions = f"{instructions}\n\n{options.additional_instructions}".strip()
+    """A run as it begins: the assistant's settings, and those that the run sets apart. It lives ``lifetime`` seconds."""
+    instructions = given.instructions if given.instructions is not None else assistant.instructions or ""
+    if isinstance(given, wire.CreateRun) and given.additional_instructions:
+        instructions = f"{instructions}\n\n{given.additional_instructions}".strip()
 
     def own_or_inherited(name: str) -> Any:
-        value = getattr(options, name)
+        value = getattr(given, name)
         return getattr(assistant, name) if value is None else value
 
     return wire.ThreadRun(
@@ -149,15 +144,15 @@ def build_run(
         model=own_or_inherited("model"),
         instructions=instructions,
         tools=own_or_inherited("tools"),
-        metadata=dict(options.metadata or {}),
+        metadata=dict(given.metadata or {}),
         temperature=own_or_inherited("temperature"),
         top_p=own_or_inherited("top_p"),
-        max_prompt_tokens=options.max_prompt_tokens,
-        max_completion_tokens=options.max_completion_tokens,
-        truncation_strategy=options.truncation_strategy or wire.TruncationStrategy(),
+        max_prompt_tokens=given.max_prompt_tokens,
+        max_completion_tokens=given.max_completion_tokens,
+        truncation_strategy=given.truncation_strategy or wire.TruncationStrategy(),
         response_format=own_or_inherited("response_format"),
-        tool_choice=options.tool_choice or "auto",
-        parallel_tool_calls=options.parallel_tool_calls is not False,
+        tool_choice=given.tool_choice or "auto",
+        parallel_tool_calls=given.parallel_tool_calls is not False,
         reasoning_effort=own_or_inherited("reasoning_effort"),
     )
 
@@ -165,14 +160,12 @@ def build_run(
 def turn_request(
     run: wire.ThreadRun, *, max_output_tokens: int | None, allow_forced_call: bool
 ) -> CreateResponse:
-    """Build the request for a turn of a run. It is not stored; its context comes as a local parent with the thread's
-    id.
-
-    ``max_output_tokens`` is the number of tokens the run may still generate. ``allow_forced_call``: whether
-    ``tool_choice`` may force a call; after the first call the model is free to answer, or the run would never end.
+    """A turn of a run as a response: nothing of it is stored there, and its context comes as a local parent, named like
+    the thread. ``max_output_tokens``: tokens it may still say. ``allow_forced_call``: whether ``tool_choice`` may still force a call; once one
+    was made the model is free to answer, else the run would never end.
 
     Raises:
-        BadBody: a tool, choice or format is invalid.
+        BadBody: a tool, choice or format does not fit.
     """
     choice: Any = msgspec.to_builtins(run.tool_choice)
     if isinstance(choice, dict):
@@ -180,7 +173,7 @@ def turn_request(
     tool_names = {tool.function.name for tool in run.tools}
     required = {choice["name"]} if isinstance(choice, dict) else tool_names
     if choice not in ("auto", "none") and not (tool_names and required <= tool_names):
-        raise BadBody("'tool_choice' names a tool that is not offered.", "tool_choice", "invalid_value")
+        raise BadBody("'tool_choice' asks for a tool that is not there.", "tool_choice", "invalid_value")
     if not allow_forced_call and choice != "none":
         choice = "auto"
     text_format: Any = msgspec.to_builtins(run.response_format)
@@ -210,7 +203,7 @@ def turn_request(
 
 
 def keep_last_messages(items: Sequence[ContextItem], count: int) -> tuple[ContextItem, ...]:
-    """Return the newest ``count`` messages and the items between them, without outputs whose call is missing."""
+    """The newest ``count`` messages and what stands between them; no output without its call."""
     indexes = [index for index, context in enumerate(items) if isinstance(context.item, Message)]
     last = items[indexes[-count] :] if len(indexes) > count else items
     calls = {context.item.call_id for context in last if isinstance(context.item, FunctionCall)}

@@ -72,7 +72,7 @@ _RETRY_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a worker needs: the ports and the lifetime of runs."""
+    """What runs are worked on with."""
 
     service: Service
     store: ThreadStore
@@ -139,7 +139,7 @@ class RunWorker:
             yield batch
             if any(name in _STREAM_ENDS for name, _ in batch):
                 return
-        raise EngineFailed("The run stopped before it finished.")
+        raise EngineFailed("The run stopped before it was over.")
 
     async def submit(self, outputs: Sequence[wire.ToolOutput]) -> wire.ThreadRun:
         """Accept the outputs of all pending calls, and continue.
@@ -225,7 +225,7 @@ class RunWorker:
                 end = RunEnd(status=self._requested_end) if self._requested_end else await self._run_turn()
             await self._finish(end)
         except NotFound:
-            logger.info("run %s ended: its thread was deleted", self.run.id)
+            logger.info("run %s ended: its thread is gone", self.run.id)
         finally:
             expiring.cancel()
             self._broadcast.close()
@@ -244,7 +244,7 @@ class RunWorker:
         except ServiceError as error:
             return _failed_end("server_error", error.message)
         except Exception:
-            logger.exception("run %s failed unexpectedly", self.run.id)
+            logger.exception("run %s broke", self.run.id)
             return _failed_end("server_error", "The server had an internal error.")
         finally:
             if self._live_response is not None:
@@ -252,7 +252,7 @@ class RunWorker:
                 self._live_response = None
 
     async def _generate_turn(self) -> RunEnd | None:
-        """Generate one response. Returns None if the run continues after the outputs of its calls."""
+        """One response. None: the run goes on, once it has its outputs."""
         run, spent = self.run, self._stored.spent
         max_output_tokens = None
         if run.max_completion_tokens is not None:
@@ -284,8 +284,7 @@ class RunWorker:
         return await self._store_turn(response, translator)
 
     async def _thread_context(self, request: CreateResponse) -> tuple[ContextItem, ...] | None:
-        """Return the part of the thread that the model receives; None if not even its last item fits
-        ``max_prompt_tokens``."""
+        """What the model is shown of the thread. None: not even its last item fits ``max_prompt_tokens``."""
         run = self.run
         items = await self._store.all_items(self.owner, run.thread_id)
         start = documents.index_after(items, self._stored.last_item_at_start)
@@ -308,7 +307,7 @@ class RunWorker:
                 return None
 
     async def _mark_in_progress(self) -> None:
-        """Report that the engine is working; repeated while nothing else is reported."""
+        """The engine is at work; or still is, where nothing else was to be said for a while."""
         async with self._write_lock:
             if self.run.status == "queued":
                 started = self.run.started_at or int(self._now())
@@ -320,8 +319,7 @@ class RunWorker:
             self._broadcast.publish(("thread.run.in_progress", run))
 
     async def _store_turn(self, response: Run, translator: RunEventTranslator) -> RunEnd | None:
-        """Store the result of a turn: its items in the thread, its tokens in the run; then the end, or the required
-        calls."""
+        """What a turn came to: its items join the thread, its tokens the run's; then the end, or the calls."""
         final = response.response
         usage = run_usage(final.usage)
         if self._charge is not None:
@@ -372,12 +370,10 @@ class RunWorker:
             return RunEnd(
                 status="incomplete", filtered=filtered, limit=None if filtered else "max_completion_tokens"
             )
-        return _failed_end(
-            "server_error", final.error.message if final.error else "The answer ended unexpectedly."
-        )
+        return _failed_end("server_error", final.error.message if final.error else "The answer broke off.")
 
     async def _finish(self, end: RunEnd) -> None:
-        """Store the end, and retry until that succeeds; a turn that could not be stored completely is deleted."""
+        """The end, tried until it is stored; of a turn that could not be stored as a whole nothing stays."""
         now = int(self._now())
         while True:
             events: list[RunEvent] = []
@@ -407,7 +403,7 @@ class RunWorker:
             await self._interrupt()
 
     async def _interrupt(self) -> None:
-        """Tell the turn that it must end."""
+        """Let the work see that it is to end."""
         self._outputs_submitted.set()
         if self._live_response is not None:
             await self._service.stop(self._live_response)
@@ -415,7 +411,7 @@ class RunWorker:
     # --- keeping and telling ---
 
     async def _store_and_publish(self, run_event: RunEvent) -> None:
-        """Publish an event, after storing the object that it reports as complete."""
+        """An event; what it says is whole is on disk first."""
         _, value = run_event
         if isinstance(value, wire.ThreadMessage) and value.status != "in_progress":
             row = documents.new_document(
@@ -439,7 +435,7 @@ class RunWorker:
             )
 
     async def _update_stored(self, run: wire.ThreadRun, **changes: Any) -> None:
-        """Update the run's document. Hold ``_write_lock``."""
+        """The run's document. Only one at a time: hold ``_write_lock``."""
         if run.status != self.run.status:
             RUN_STATUS.transition(self.run.status, run.status)
         stored = msgspec.structs.replace(self._stored, run=run, **changes)
@@ -463,7 +459,7 @@ def _failed_end(
 
 
 def _requiring_action(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.ThreadRun:
-    """Return the run, waiting for the outputs of its calls."""
+    """A run that waits for the outputs of calls."""
     required_calls = tuple(
         wire.RequiredCall(
             id=row.context.item.call_id,
@@ -477,7 +473,7 @@ def _requiring_action(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.Thr
 
 
 def _ended_run(run: wire.ThreadRun, end: RunEnd, usage: wire.RunUsage, now: int) -> wire.ThreadRun:
-    """Return the run in its final status."""
+    """A run that is over."""
     timestamp = {} if end.status in ("incomplete", "expired") else {f"{end.status}_at": now}
     return msgspec.structs.replace(
         run,

@@ -19,7 +19,9 @@ from kodo.server.lifecycle.ports import (
     EngineEvent,
     Finished,
     Progress,
+    ProviderFields,
     ReasoningDelta,
+    Routed,
     TextDelta,
 )
 
@@ -34,7 +36,7 @@ async def replay(
     """
     expected = deque(_merged(earlier))
     async for event in events:
-        if not expected or isinstance(event, Progress):
+        if not expected or isinstance(event, Progress | ProviderFields | Routed):
             yield event
         elif isinstance(event, CallStart):
             before = expected.popleft()
@@ -44,7 +46,9 @@ async def replay(
             raise _diverged()
         else:
             before = expected[0]
-            if type(before) is not type(event) or isinstance(before, CallStart | Finished | Progress):
+            if type(before) is not type(event) or not isinstance(
+                before, TextDelta | ReasoningDelta | CallDelta
+            ):
                 raise _diverged()
             if before.text.startswith(event.text):
                 rest = before.text[len(event.text) :]

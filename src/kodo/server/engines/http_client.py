@@ -1,0 +1,424 @@
+"""HTTP/1.1 to model servers: TCP, TLS or a proxy, connections kept alive, answers as they arrive.
+
+httptools parses; this puts it on asyncio protocols. What a general client does besides (redirects, cookies, decoding,
+tracing) costs about half of a request's time and is of no use to servers that are named in the settings: see
+docs/decisions/a-client-for-one-server.md. Knows bytes; knows no route and no model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import ssl
+import urllib.request
+from collections.abc import AsyncGenerator, Mapping
+from typing import Final, cast
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import httptools
+
+MAX_BUFFERED_BYTES: Final = 1 << 20
+"""Bytes of an answer that may wait for their reader; the server is held back beyond that."""
+MAX_IDLE_CONNECTIONS: Final = 64
+MAX_IDLE_SECONDS: Final = 20.0
+"""A connection unused for longer is not used again: many servers close theirs after 30 s or less."""
+
+
+class ConnectFailed(Exception):
+    """No connection could be made; nothing was sent."""
+
+
+class ConnectionBroken(Exception):
+    """The connection ended, or was silent for too long, before the answer was whole."""
+
+
+class _Connection(asyncio.Protocol):
+    """One connection. It carries one exchange at a time."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.exchange: Exchange | None = None
+        self.used = False
+        """Whether an earlier exchange was answered on it."""
+        self.idle_since = 0.0
+        self.lost = False
+        self._parser: httptools.HttpResponseParser | None = None
+
+    def begin(self, exchange: Exchange, request: bytes) -> None:
+        """Send a request whose answer goes to ``exchange``."""
+        self.exchange = exchange
+        self._parser = httptools.HttpResponseParser(exchange)
+        if self.transport is not None:
+            self.transport.write(request)
+
+    def should_keep_alive(self) -> bool:
+        """Whether the server keeps the connection open after this answer."""
+        return self._parser is not None and self._parser.should_keep_alive()
+
+    def status_code(self) -> int:
+        """The status of the answer that is being parsed."""
+        return 0 if self._parser is None else self._parser.get_status_code()
+
+    def abort(self) -> None:
+        """Drop the connection."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    # --- asyncio's side ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
+        self.transport = cast(
+            asyncio.Transport, transport
+        )  # a stream's always is; uvloop's only looks like one
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the answer; bytes that nobody asked for end the connection."""
+        if self._parser is None or self.exchange is None:
+            self.abort()
+            return
+        exchange = self.exchange
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            exchange.break_off()
+            self.abort()
+        exchange.wake()
+
+    def eof_received(self) -> None:
+        """The server sends no more; an answer without a length ends here."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self.lost = True
+        if self.exchange is not None:
+            self.exchange.connection_lost()
+
+
+class Exchange:
+    """One request's answer. Read it once: :meth:`iter_body` or :meth:`read`; then :meth:`close`."""
+
+    def __init__(self, client: HttpClient, connection: _Connection, silence: float) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        """Names in lower case."""
+        self._client = client
+        self._connection = connection
+        self._silence = silence
+        self._body: list[bytes] = []
+        self._size = 0
+        self._paused = False
+        self._complete = False
+        self._broken = False
+        self._arrived = False
+        self._silent = False
+        self._sized = False
+        self._waiter: asyncio.Future[None] | None = None
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._last_data = loop.time()
+        self._timer: asyncio.TimerHandle | None = loop.call_later(silence, self._check_silence)
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server closed the connection without a byte of the answer."""
+        return self._connection.lost and not self._arrived and not self._silent
+
+    async def head(self) -> int:
+        """Wait for the status. Raises :class:`ConnectionBroken`."""
+        while not self.status:
+            await self._wait_for_data()
+        return self.status
+
+    async def iter_body(self) -> AsyncGenerator[bytes, None]:
+        """The body, as it arrives. Raises :class:`ConnectionBroken`."""
+        while True:
+            if self._body:
+                body, self._body, self._size = self._body, [], 0
+                self._resume()
+                yield body[0] if len(body) == 1 else b"".join(body)
+            elif self._complete:
+                return
+            else:
+                await self._wait_for_data()
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """The whole body, or its first ``limit`` bytes and a little more. Raises :class:`ConnectionBroken`."""
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in self.iter_body():
+            pieces.append(piece)
+            size += len(piece)
+            if limit is not None and size >= limit:
+                break
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Give the connection back, or drop it where the answer is not whole, which ends the work behind it."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        connection = self._connection
+        if connection.exchange is not self:
+            return
+        connection.exchange = None
+        whole = self._complete and not self._broken and not connection.lost
+        self._resume()
+        self._client.release(connection, reusable=whole and connection.should_keep_alive())
+
+    def break_off(self) -> None:
+        """The answer cannot be read on."""
+        self._broken = True
+
+    def wake(self) -> None:
+        """Data arrived, or the connection changed."""
+        self._last_data = self._loop.time()
+        self._arrived = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def connection_lost(self) -> None:
+        """The connection ended; an answer without a length is whole then."""
+        if not self._complete:
+            if self.status and not self._sized:
+                self._complete = True
+            else:
+                self._broken = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _wait_for_data(self) -> None:
+        if self._broken:
+            raise ConnectionBroken
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _check_silence(self) -> None:
+        left = self._last_data + self._silence - self._loop.time()
+        if left > 0 or self._complete:
+            self._timer = self._loop.call_later(max(left, 1.0), self._check_silence)
+            return
+        self._timer = None
+        self._silent = self._broken = True
+        self._connection.abort()
+        self.connection_lost()
+
+    def _resume(self) -> None:
+        if self._paused and self._connection.transport is not None:
+            self._paused = False
+            self._connection.transport.resume_reading()
+
+    # --- httptools' side ---
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """The status is known; one of the 100s only announces the answer."""
+        status = self._connection.status_code()
+        if status >= 200:
+            self.status = status
+            self._sized = "content-length" in self.headers or "transfer-encoding" in self.headers
+        else:
+            self.headers.clear()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body.append(body)
+        self._size += len(body)
+        if self._size > MAX_BUFFERED_BYTES and not self._paused and self._connection.transport is not None:
+            self._paused = True
+            self._connection.transport.pause_reading()
+
+    def on_message_complete(self) -> None:
+        """The body is whole."""
+        self._complete = self.status >= 200
+
+
+class HttpClient:
+    """The way to one server. Used inside one event loop."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        headers: Mapping[str, str],
+        connect_seconds: float,
+        silence_seconds: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """``base_url`` without a trailing slash; ``headers`` go with each request.
+
+        Raises:
+            ValueError: the URL is not http or https, or has no host.
+        """
+        url = urlsplit(base_url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ValueError(f"not an http(s) URL: {base_url!r}")
+        self.host = url.hostname
+        self.port = url.port or (443 if url.scheme == "https" else 80)
+        self._prefix = url.path.rstrip("/")
+        self._tls = (tls or ssl.create_default_context()) if url.scheme == "https" else None
+        self._proxy = _proxy_for(url)
+        self._connect_seconds = connect_seconds
+        self._silence_seconds = silence_seconds
+        self._idle: list[_Connection] = []
+        self._open: set[_Connection] = set()
+        self.closed = False
+        given = {"host": _host_header(url), "accept": "*/*", **{k.lower(): v for k, v in headers.items()}}
+        if url.username is not None:
+            given.setdefault("authorization", _basic(url))
+        if self._proxy is not None and self._tls is None and self._proxy.username is not None:
+            given["proxy-authorization"] = _basic(self._proxy)
+        self._headers = "".join(f"{name}: {_clean(value)}\r\n" for name, value in given.items())
+        absolute = self._proxy is not None and self._tls is None
+        self._target = f"http://{given['host']}{self._prefix}" if absolute else self._prefix
+
+    async def request(self, method: str, path: str, body: bytes | None = None) -> Exchange:
+        """Send a request, and wait for the head of its answer. ``path`` begins with ``/``.
+
+        A connection that was kept open and turns out to be closed is replaced by a new one.
+
+        Raises:
+            ConnectFailed: no connection; nothing was sent.
+            ConnectionBroken: it ended before the head of the answer.
+        """
+        size = "" if body is None else f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        request = f"{method} {self._target}{path} HTTP/1.1\r\n{self._headers}{size}\r\n".encode("latin-1")
+        request += body or b""
+        while True:
+            connection = self._take_idle() or await self._connect()
+            self._open.add(connection)
+            exchange = Exchange(self, connection, self._silence_seconds)
+            connection.begin(exchange, request)
+            try:
+                await exchange.head()
+            except ConnectionBroken:
+                exchange.close()
+                if connection.used and exchange.refused:
+                    continue  # closed by the server while it was idle
+                raise
+            except BaseException:
+                exchange.close()
+                raise
+            return exchange
+
+    def release(self, connection: _Connection, *, reusable: bool) -> None:
+        """Take a connection back for the next request, or drop it."""
+        self._open.discard(connection)
+        if not reusable or self.closed or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+            connection.abort()
+            return
+        connection.used = True
+        connection.idle_since = asyncio.get_running_loop().time()
+        self._idle.append(connection)
+
+    async def close(self) -> None:
+        """Drop every connection; there will be no other."""
+        self.closed = True
+        for connection in (*self._idle, *self._open):
+            connection.abort()
+        self._idle.clear()
+        self._open.clear()
+        await asyncio.sleep(0)
+
+    def _take_idle(self) -> _Connection | None:
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.lost and now - connection.idle_since < MAX_IDLE_SECONDS:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self) -> _Connection:
+        if self.closed:
+            raise ConnectFailed("the client is closed")
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._connect_seconds):
+                if self._proxy is not None and self._proxy.hostname:
+                    return await self._connect_by_proxy(self._proxy, self._proxy.hostname)
+                _, connection = await loop.create_connection(_Connection, self.host, self.port, ssl=self._tls)
+                return connection
+        except (OSError, TimeoutError, ConnectionBroken) as error:
+            raise ConnectFailed(type(error).__name__) from error
+
+    async def _connect_by_proxy(self, proxy: SplitResult, host: str) -> _Connection:
+        loop = asyncio.get_running_loop()
+        transport, connection = await loop.create_connection(_Connection, host, proxy.port or 80)
+        if self._tls is None:
+            return connection
+        wanted = f"{self.host}:{self.port}"
+        credentials = "" if proxy.username is None else f"proxy-authorization: {_basic(proxy)}\r\n"
+        tunnel = _Tunnel()
+        transport.set_protocol(tunnel)
+        transport.write(f"CONNECT {wanted} HTTP/1.1\r\nhost: {wanted}\r\n{credentials}\r\n".encode("latin-1"))
+        try:
+            await tunnel.opened
+            transport.set_protocol(connection)
+            secured = await loop.start_tls(transport, connection, self._tls, server_hostname=self.host)
+        except BaseException:
+            transport.abort()
+            raise
+        if secured is None:
+            raise ConnectionBroken
+        connection.transport = secured
+        return connection
+
+
+class _Tunnel(asyncio.Protocol):
+    """Waits for a proxy's answer to CONNECT."""
+
+    def __init__(self) -> None:
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._head = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._head += data
+        if b"\r\n\r\n" in self._head and not self.opened.done():
+            status = self._head.split(b" ", 2)[1:2]
+            if status and status[0].startswith(b"2"):
+                self.opened.set_result(None)
+            else:
+                self.opened.set_exception(ConnectionBroken())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.opened.done():
+            self.opened.set_exception(ConnectionBroken())
+
+
+def _proxy_for(url: SplitResult) -> SplitResult | None:
+    """The proxy that the environment names for a URL (``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``)."""
+    host = url.hostname or ""
+    proxy = urllib.request.getproxies().get(url.scheme)
+    if (
+        not proxy
+        or host in ("localhost", "::1")
+        or host.startswith("127.")
+        or urllib.request.proxy_bypass(host)
+    ):
+        return None
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+
+
+def _host_header(url: SplitResult) -> str:
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname or ""
+    return host if url.port is None else f"{host}:{url.port}"
+
+
+def _basic(url: SplitResult) -> str:
+    pair = f"{unquote(url.username or '')}:{unquote(url.password or '')}"
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def _clean(value: str) -> str:
+    """A header's value on one line. ValueError: it has a line break or is not Latin-1."""
+    if "\r" in value or "\n" in value:
+        raise ValueError("a header's value has a line break")
+    value.encode("latin-1")
+    return value

@@ -1,0 +1,228 @@
+"""A server's error as one of kodo's: what it says why, in which of the many forms errors have.
+
+OpenAI's envelope, FastAPI's ``detail``, a bare ``message`` (Mistral, older vLLM), a list (Gemini), a string (Ollama),
+and the error of a provider inside OpenRouter's ``metadata``.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import re
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kodo.server.engines.upstream.masking import mask
+from kodo.server.engines.upstream.profile import Profile, profiles
+from kodo.server.lifecycle.errors import (
+    ContextLengthExceeded,
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    Overloaded,
+    ServiceError,
+)
+
+MAX_RETRY_SECONDS = 120.0
+_OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length", "context_window_exceeded"}  # fmt: skip
+_QUOTA = re.compile(r"(?i)quota|billing|credit|insufficient balance")
+_PARAMETER = re.compile(
+    r"(?i)(?:unsupported|unknown|unrecognized|unexpected|extra|unpermitted|not permitted|invalid)[^'\"`]{0,60}"
+    r"(?:parameter|argument|field|input|key|name)s?[^'\"`]{0,40}[:]?\s*['\"`](?P<name>[a-z_]+)['\"`]"
+)
+_NOT_SUPPORTED = re.compile(
+    r"['\"`](?P<name>[a-z_]+)['\"`]\s+(?:is|are)\s+(?:not (?:supported|permitted|allowed)|unsupported)"
+)
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """What a server's error says."""
+
+    status: int
+    message: str = ""
+    code: str = ""
+    param: str | None = None
+    fields: dict[str, Any] = {}
+    """The error object's other fields."""
+
+    @property
+    def refused_field(self) -> str | None:
+        """The field of the body that the server does not take, if that is what it says."""
+        if self.status not in (400, 422):
+            return None
+        if self.code in ("unsupported_parameter", "unknown_parameter", "extra_forbidden") and self.param:
+            return self.param.partition(".")[0]
+        found = _PARAMETER.search(self.message) or _NOT_SUPPORTED.search(self.message)
+        return found["name"] if found else None
+
+
+def read_refusal(status: int, body: bytes) -> Refusal:
+    """What the body of an error says, whatever its form."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return Refusal(
+            status=status, message=body[:2000].decode("utf-8", "replace") if b"<" not in body[:1] else ""
+        )
+    return refusal_of(status, value)
+
+
+def refusal_of(status: int, value: Any) -> Refusal:
+    """What an error says that stands in a decoded body or event."""
+    if isinstance(value, list):
+        value = value[0] if value else {}
+    error = value.get("error", value) if isinstance(value, dict) else value
+    if isinstance(error, str):
+        return Refusal(status=status, message=error)
+    if not isinstance(error, dict):
+        return Refusal(status=status)
+    message, param = error.get("message"), error.get("param")
+    code = str(error.get("code") or "")
+    if not message and "detail" in error:
+        message, param, code = _detail(error["detail"])
+    metadata = error.get("metadata")
+    if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
+        inner = read_refusal(status, metadata["raw"].encode())
+        message = f"{message}: {inner.message or metadata['raw']}"
+    if isinstance(message, dict | list):
+        inner = refusal_of(status, {"detail": message} if isinstance(message, list) else message)
+        message, param = inner.message or msgspec.json.encode(message).decode(), inner.param or param
+    kind = str(error.get("type") or error.get("status") or "")
+    if not code or code.isdigit():
+        code = kind
+    return Refusal(
+        status=status,
+        message=str(message or ""),
+        code=code,
+        param=param if isinstance(param, str) else None,
+        fields=error,
+    )
+
+
+def _detail(detail: Any) -> tuple[str, str | None, str]:
+    """FastAPI's ``detail``: a text, or a list of what is wrong where."""
+    if isinstance(detail, str):
+        return detail, None, ""
+    first = detail[0] if isinstance(detail, list) and detail else detail
+    if not isinstance(first, dict):
+        return str(detail), None, ""
+    where = [str(part) for part in first.get("loc", ()) if part != "body"]
+    words = f"{'.'.join(where)}: {first.get('msg', '')}" if where else str(first.get("msg", ""))
+    return words, ".".join(where) or None, str(first.get("type", ""))
+
+
+def translate(
+    refusal: Refusal, headers: Mapping[str, str], profile: Profile, secrets: tuple[str, ...] = ()
+) -> ServiceError:
+    """A refusal as one of kodo's errors, with the server's reason where it is the caller's to know."""
+    overflow = _overflow(refusal, profile, secrets)
+    if overflow is not None:
+        return overflow
+    status = refusal.status
+    reason = mask(refusal.message, secrets)
+    if status == 429:
+        if _QUOTA.search(refusal.code) or _QUOTA.search(reason):
+            return EngineUnavailable(f"The model's server refuses: {reason or 'its quota is used up'}")
+        return Overloaded(_with("The model's server is busy", reason), retry_after=retry_after(headers))
+    if status in (401, 403):
+        return EngineUnavailable(
+            _with("The model's server does not accept the key in this server's settings", reason)
+        )
+    if status == 402:
+        return EngineUnavailable(_with("The model's server wants to be paid", reason))
+    if status == 404:
+        return EngineUnavailable(
+            _with("The model's server does not know the model in this server's settings", reason)
+        )
+    if status in (408, 409, 425) or status >= 500:
+        error = EngineUnavailable(_with("The model's server has an error", reason))
+        if "retry-after" in headers:
+            error.retry_after = retry_after(headers)
+        return error
+    return InvalidRequest(
+        _with("The model's server refuses the request", reason), code=_public_code(refusal.code)
+    )
+
+
+def failed_in_answer(value: Any, profile: Profile, secrets: tuple[str, ...] = ()) -> ServiceError:
+    """An error that stands in the stream in place of the answer."""
+    refusal = refusal_of(500, value)
+    overflow = _overflow(refusal, profile, secrets)
+    if overflow is not None:
+        return overflow
+    reason = mask(refusal.message, secrets)
+    return EngineFailed(_with("The model's server reported an error in the middle of the answer", reason))
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Seconds to wait: ``retry-after-ms``, or ``retry-after`` in seconds or as an HTTP date (RFC 9110, 10.2.3)."""
+    wait = 1.0
+    try:
+        if "retry-after-ms" in headers:
+            wait = float(headers["retry-after-ms"]) / 1000
+        elif "retry-after" in headers:
+            wait = float(headers["retry-after"])
+    except ValueError:
+        try:
+            wait = email.utils.parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time()
+        except (KeyError, ValueError):
+            wait = 1.0
+    return min(max(wait, 0.0), MAX_RETRY_SECONDS) if wait == wait else 1.0
+
+
+def _with(words: str, reason: str) -> str:
+    return f"{words}: {reason}" if reason else f"{words}."
+
+
+def _public_code(code: str) -> str | None:
+    """The server's code, if it is one: letters and underscores."""
+    return code if re.fullmatch(r"[a-z][a-z_]{2,63}", code) else None
+
+
+def _overflow(refusal: Refusal, profile: Profile, secrets: tuple[str, ...]) -> InvalidRequest | None:
+    """The error for a prompt that does not fit, with both numbers where the server gives them."""
+    if refusal.status not in (400, 413, 422, 500):
+        return None
+    fields = refusal.fields
+    window, needed = _number(fields.get("n_ctx")), _number(fields.get("n_prompt_tokens"))
+    matched = refusal.code in _OVERFLOW_CODES
+    for pattern in _patterns(profile.name):
+        found = pattern.search(refusal.message)
+        if found is None:
+            continue
+        matched = True
+        groups = found.groupdict()
+        window = window or _number(groups.get("window"))
+        needed = needed or _number(groups.get("needed"))
+        if window and needed:
+            break
+    if not matched:
+        return None
+    if window and needed:
+        return ContextLengthExceeded(window=window, needed=needed)
+    reason = mask(refusal.message, secrets)
+    return InvalidRequest(
+        _with("The request does not fit the model's context window", reason),
+        param="input",
+        code="context_length_exceeded",
+    )
+
+
+@lru_cache
+def _patterns(first: str) -> tuple[re.Pattern[str], ...]:
+    """All servers' patterns, that of the profile first: a proxy may hand on the words of another server."""
+    known = sorted(profiles().values(), key=lambda profile: profile.name != first)
+    return tuple(
+        re.compile(pattern, re.IGNORECASE | re.DOTALL) for profile in known for pattern in profile.overflow
+    )
+
+
+def _number(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0

@@ -1,0 +1,359 @@
+"""One server: its client, its profile, and one request to it. Errors of HTTP and of the server are translated here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Final, Protocol
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+from msgspec import Struct, field
+
+from kodo.server.engines.http_client import ConnectFailed, ConnectionBroken, Exchange, HttpClient
+from kodo.server.engines.upstream import counting
+from kodo.server.engines.upstream.chat_request import UpstreamRequest, chat_request, merge
+from kodo.server.engines.upstream.chat_stream import ChatStream
+from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
+from kodo.server.engines.upstream.profile import profile_named
+from kodo.server.engines.upstream.refusal import Refusal, read_refusal, translate
+from kodo.server.engines.upstream.responses_request import responses_request
+from kodo.server.engines.upstream.responses_stream import ResponsesStream
+from kodo.server.engines.upstream.sse import iter_event_data
+from kodo.server.engines.upstream.tool_calls import UnknownCall
+from kodo.server.engines.upstream.unknown_tools import with_tool_error
+from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
+from kodo.server.lifecycle.ports import EngineEvent, Finished, Prompt, Usage
+
+logger = logging.getLogger(__name__)
+
+MAX_CONNECT_SECONDS: Final = 10.0
+MAX_SILENCE_SECONDS: Final = 600.0
+MAX_UNKNOWN_ROUNDS: Final = 2
+"""How often a model is told that it called a tool that was not offered, before its call is dropped."""
+MAX_ERROR_BYTES: Final = 256 * 1024
+MAX_WHOLE_BYTES: Final = 64 * 2**20
+DETECTION_PAUSE_SECONDS: Final = 5.0
+_ADVISORY: Final = {"stream_options", "prompt_cache_key", "parallel_tool_calls", "verbosity", "safety_identifier"}  # fmt: skip
+"""Fields that may be left out for a server that refuses them: they do not change what is asked."""
+
+
+class TargetOptions(Struct, frozen=True, kw_only=True):
+    """How to reach one server. ``profile``: a name, or ``auto``."""
+
+    name: str
+    base_url: str
+    model: str
+    api_key: str | None = None
+    profile: str = "auto"
+    api: str = "chat"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] = field(default_factory=dict)
+    omit: tuple[str, ...] = ()
+
+
+class AnswerReader(Protocol):
+    """Reads one answer: :class:`ChatStream` or :class:`ResponsesStream`."""
+
+    done: bool
+
+    @property
+    def unknown_calls(self) -> list[UnknownCall]:
+        """Calls of tools that were not offered, where nothing else was called."""
+
+    def feed(self, data: bytes) -> list[EngineEvent]:
+        """The events that one event of the server stands for."""
+
+    def finish(self, estimate: int, cap: int | None) -> list[EngineEvent]:
+        """The last events, ``Finished`` among them."""
+
+
+class Target:
+    """A server behind a model's name."""
+
+    def __init__(self, options: TargetOptions, origin: str) -> None:
+        """``origin``: whose reasoning and ids are this server's.
+
+        Raises:
+            ValueError: the URL or the profile's name is wrong.
+        """
+        self.name = options.name
+        self.options = options
+        self.in_flight = 0
+        self._origin = origin
+        chosen = profile_of_host(urlsplit(options.base_url).hostname or "") or "generic"
+        self.profile = profile_named(chosen if options.profile == "auto" else options.profile)
+        self.identity = Identity(profile=self.profile.name, reached=False)
+        self._refused: set[str] = set()
+        self._max_tokens: str | None = None
+        self._asked_at = float("-inf")
+        self._secrets = tuple(value for value in (options.api_key or "", *options.headers.values()) if value)
+        self._connect()
+
+    def _connect(self) -> None:
+        """The clients for the profile's headers."""
+        options, profile = self.options, self.profile
+        headers = {**profile.headers, **options.headers}
+        if options.api_key:
+            if profile.auth == "api-key":
+                headers.setdefault("api-key", options.api_key)
+            headers.setdefault("authorization", f"Bearer {options.api_key}")
+        url = urlsplit(options.base_url.rstrip("/"))
+        root = f"{url.scheme}://{url.netloc}"
+        self.client = HttpClient(
+            options.base_url.rstrip("/"),
+            headers=headers,
+            connect_seconds=MAX_CONNECT_SECONDS,
+            silence_seconds=MAX_SILENCE_SECONDS,
+        )
+        self.root = HttpClient(
+            root,
+            headers=headers,
+            connect_seconds=MAX_CONNECT_SECONDS,
+            silence_seconds=MAX_CONNECT_SECONDS,
+        )
+        query = {**profile.query, **options.query}
+        self._query = f"?{urlencode(query)}" if query else ""
+
+    @property
+    def host(self) -> str:
+        """The name of the server's host."""
+        return self.client.host
+
+    async def identify(self) -> None:
+        """Ask the server what it is, unless that was tried a moment ago; the profile follows where it is ``auto``."""
+        now = asyncio.get_running_loop().time()
+        if self.identity.reached or now - self._asked_at < DETECTION_PAUSE_SECONDS:
+            return
+        self._asked_at = now
+        self.identity = await identify(self.client, self.root, self.options.model)
+        if (
+            self.options.profile == "auto"
+            and self.identity.profile != self.profile.name
+            and self.identity.reached
+        ):
+            self.profile = profile_named(self.identity.profile)
+            logger.info("upstream server %s is taken for %s", self.name, self.profile.name)
+            await self.close()
+            self._connect()
+
+    async def healthy(self) -> bool:
+        """Ask a question that costs the server nothing: whether it answers with less than a 500."""
+        path = self.profile.health
+        client, path = (self.root, path[1:]) if path.startswith("//") else (self.client, path)
+        try:
+            async with asyncio.timeout(MAX_CONNECT_SECONDS):
+                exchange = await client.request("GET", path)
+        except (ConnectFailed, ConnectionBroken, TimeoutError):
+            return False
+        status = exchange.status
+        exchange.close()
+        return status < 500
+
+    async def close(self) -> None:
+        """Close the connections. May be called twice."""
+        await self.client.close()
+        await self.root.close()
+
+    # --- requests ---
+
+    def request(self, prompt: Prompt) -> UpstreamRequest:
+        """The prompt in this server's form, without caps.
+
+        Raises:
+            InvalidRequest: it has something that cannot be sent there.
+        """
+        if self.options.api == "responses":
+            made = responses_request(self.options.model, prompt, self.profile, self._origin)
+        else:
+            made = chat_request(self.options.model, prompt, self.profile, self._origin)
+        for name in self.options.omit:
+            made.body.pop(name, None)
+        merge(made.body, self.options.body)
+        return made
+
+    async def count(self, request: UpstreamRequest) -> int | None:
+        """Tokens of a request by the server's own tokenizer. None: it has none, or does not answer."""
+        if not self.profile.tokenize or self.options.api == "responses":
+            return None
+        return await counting.count(self.root, self.profile.tokenize, request.body)
+
+    async def answer(
+        self, prompt: Prompt, request: UpstreamRequest, *, cap: int | None, estimate: int
+    ) -> AsyncGenerator[EngineEvent, None]:
+        """Send a request and read the answer; ends with ``Finished``.
+
+        A call of a tool that was not offered is answered with an error that the model sees, up to
+        ``MAX_UNKNOWN_ROUNDS`` times.
+
+        Raises:
+            ServiceError: the server cannot be reached, refuses, or breaks off.
+        """
+        before, left = Usage(), cap
+        for attempt in range(MAX_UNKNOWN_ROUNDS + 1):
+            reader = self._reader(request)
+            said: list[EngineEvent] = []
+            async with aclosing(self._events(request.body, left, reader)) as events:
+                async for event in events:
+                    if request.labels:
+                        said.append(event)
+                    yield event
+            last = reader.finish(estimate, left)
+            unknown = reader.unknown_calls
+            end = last.pop()
+            for event in last:
+                said.append(event)
+                yield event
+            if not isinstance(end, Finished):
+                raise TypeError("an answer's last event is its end")
+            usage = _sum(before, end.usage)
+            left = None if cap is None else cap - usage.output
+            if not unknown or attempt == MAX_UNKNOWN_ROUNDS or (left is not None and left <= 0):
+                if unknown:
+                    logger.info("a model called the unknown tool %r; the call was dropped", unknown[0].name)
+                yield msgspec.structs.replace(end, usage=usage)
+                return
+            before = usage
+            prompt = with_tool_error(
+                prompt, said, unknown, offered=sorted(request.labels), origin=self._origin
+            )
+            request = self.request(prompt)
+
+    def _reader(self, request: UpstreamRequest) -> AnswerReader:
+        if self.options.api == "responses":
+            return ResponsesStream(request.labels, self.profile, self._origin, self._secrets)
+        return ChatStream(request.labels, self.profile, self._origin, self._secrets)
+
+    async def _events(
+        self, body: dict[str, Any], cap: int | None, reader: AnswerReader
+    ) -> AsyncGenerator[EngineEvent, None]:
+        exchange = await self._open(body, cap)
+        begun = False
+        try:
+            if "json" in exchange.headers.get(
+                "content-type", ""
+            ) and "event-stream" not in exchange.headers.get(
+                "content-type", ""
+            ):  # the server does not stream
+                for event in reader.feed(await exchange.read(MAX_WHOLE_BYTES)):
+                    yield event
+                reader.done = True
+                return
+            async with aclosing(iter_event_data(exchange.iter_body())) as batches:
+                async for batch in batches:
+                    begun = True
+                    for data in batch:
+                        for event in reader.feed(data):
+                            yield event
+                    if reader.done:
+                        return
+        except ConnectionBroken as error:
+            if begun:
+                raise EngineFailed("The model's server broke off in the middle of the answer.") from error
+            raise EngineUnavailable("The model's server cannot be reached.") from error
+        finally:
+            exchange.close()
+
+    async def _open(self, body: dict[str, Any], cap: int | None) -> Exchange:
+        """Send the request; the head of the answer says that it is one."""
+        path = ("/responses" if self.options.api == "responses" else "/chat/completions") + self._query
+        while True:
+            data = msgspec.json.encode(self._final_body(body, cap))
+            try:
+                exchange = await self.client.request("POST", path, data)
+            except (ConnectFailed, ConnectionBroken) as error:
+                raise EngineUnavailable("The model's server cannot be reached.") from error
+            if exchange.status == 200:
+                return exchange
+            refusal = await self._refusal(exchange)
+            if not self._learn(refusal, cap):
+                raise self._error(refusal, exchange.headers)
+
+    def _final_body(self, body: dict[str, Any], cap: int | None) -> dict[str, Any]:
+        final = {**body, "stream": True}
+        if cap is not None:
+            final[self._max_tokens_field] = cap
+        if self.options.api != "responses" and "stream_options" not in self.profile.omit:
+            final.setdefault("stream_options", {"include_usage": True})
+        for name in self._refused:
+            final.pop(name, None)
+        return final
+
+    @property
+    def _max_tokens_field(self) -> str:
+        if self.options.api == "responses":
+            return "max_output_tokens"
+        return self._max_tokens or self.profile.max_tokens
+
+    async def _refusal(self, exchange: Exchange) -> Refusal:
+        try:
+            return read_refusal(exchange.status, await exchange.read(MAX_ERROR_BYTES))
+        except ConnectionBroken:
+            return Refusal(status=exchange.status)
+        finally:
+            exchange.close()
+
+    def _learn(self, refusal: Refusal, cap: int | None) -> bool:
+        """Whether the request can be sent again in another form, after what the server says about a field."""
+        name = refusal.refused_field
+        field_ = self._max_tokens_field
+        if name == field_ and cap is not None and self._max_tokens is None and self.options.api == "chat":
+            self._max_tokens = "max_completion_tokens" if field_ == "max_tokens" else "max_tokens"
+        elif name in _ADVISORY and name not in self._refused:
+            self._refused.add(name)
+        else:
+            return False
+        logger.info("upstream server %s refuses the field %s; it is left out from now on", self.name, name)
+        return True
+
+    def _error(self, refusal: Refusal, headers: Mapping[str, str]) -> ServiceError:
+        error = translate(refusal, headers, self.profile, self._secrets)
+        logger.warning("upstream server %s refused (%d): %s", self.name, refusal.status, error.message)
+        return error
+
+    async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
+        """The server's embeddings, and the tokens read. Raises ``ServiceError``."""
+        data = msgspec.json.encode({"model": self.options.model, "input": list(texts)})
+        try:
+            exchange = await self.client.request("POST", f"/embeddings{self._query}", data)
+            if exchange.status != 200:
+                raise self._error(await self._refusal(exchange), exchange.headers)
+            try:
+                body = await exchange.read()
+            finally:
+                exchange.close()
+        except (ConnectFailed, ConnectionBroken) as error:
+            raise EngineUnavailable("The model's server cannot be reached.") from error
+        try:
+            answer = msgspec.json.decode(body, type=_Vectors)
+        except msgspec.DecodeError as error:
+            raise EngineFailed("The model's server sent something else than embeddings.") from error
+        if len(answer.data) != len(texts):
+            raise EngineFailed("The model's server sent another number of embeddings than it was asked for.")
+        return [one.embedding for one in answer.data], answer.usage.prompt_tokens
+
+
+class _Vector(Struct, frozen=True):
+    embedding: tuple[float, ...]
+
+
+class _VectorUsage(Struct, frozen=True):
+    prompt_tokens: int = 0
+
+
+class _Vectors(Struct, frozen=True):
+    data: tuple[_Vector, ...]
+    usage: _VectorUsage = _VectorUsage()
+
+
+def _sum(one: Usage, two: Usage) -> Usage:
+    return Usage(
+        input=one.input + two.input,
+        cached=one.cached + two.cached,
+        cache_write=one.cache_write + two.cache_write,
+        output=one.output + two.output,
+        reasoning=one.reasoning + two.reasoning,
+    )

@@ -1,0 +1,243 @@
+"""Calls out of the deltas of a stream, in the many ways that servers number them.
+
+Servers leave out ``index``, or say 0 for every call, or make a new id for every delta, or let the deltas of several
+calls take turns. A call begins with an id that is new, an index that is new, or a name behind a call that is whole.
+Calls come out one after the other: the later ones wait while an earlier one is not whole JSON.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kodo.server.engines.upstream.chat_request import ToolLabel
+from kodo.server.engines.upstream.names import MAX_CALL_ID, short_call_id
+from kodo.server.lifecycle.ports import CallDelta, CallStart, EngineEvent, ProviderFields, ProviderState
+
+
+class FunctionDelta(Struct, frozen=True):
+    """A part of a call's function."""
+
+    name: str | None = None
+    arguments: str | dict[str, Any] | list[Any] | None = None
+
+
+class CallPart(Struct, frozen=True):
+    """A part of a call, as in ``delta.tool_calls``."""
+
+    index: int | None = None
+    id: str | int | None = None
+    function: FunctionDelta | None = None
+    extra_content: Any = None
+
+
+class UnknownCall(Struct, frozen=True):
+    """A call of a tool that was not offered."""
+
+    name: str
+    arguments: str
+    fields: dict[str, Any] = {}
+    """What the server wants back with it."""
+
+
+@dataclass
+class _Call:
+    index: int | None
+    ids: set[str]
+    id: str = ""
+    name: str = ""
+    text: str = ""
+    sent: int = 0
+    label: ToolLabel | None = None
+    started: bool = False
+    closed: bool = False
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def whole(self) -> bool:
+        """Whether its arguments are complete JSON."""
+        if not self.text or self.text.rstrip()[-1:] not in ("}", "]", '"', "l"):
+            return False
+        try:
+            msgspec.json.decode(self.text)
+        except msgspec.DecodeError:
+            return False
+        return True
+
+
+class ToolCalls:
+    """The calls of one answer."""
+
+    def __init__(self, labels: Mapping[str, ToolLabel], origin: str, echo: Sequence[str] = ()) -> None:
+        """``labels``: what the function names stand for; ``origin`` and ``echo``: see the profile."""
+        self._labels = labels
+        self._origin = origin
+        self._echo = echo
+        self._calls: list[_Call] = []
+        self._head = 0
+        self._used_ids: set[str] = set()
+        self.unknown: list[UnknownCall] = []
+        """Calls of tools that were not offered; no event stands for them."""
+
+    @property
+    def open(self) -> bool:
+        """Whether a call is not closed yet."""
+        return self._head < len(self._calls)
+
+    @property
+    def count(self) -> int:
+        """Calls that were handed out."""
+        return sum(call.started for call in self._calls)
+
+    def feed(self, part: CallPart) -> Iterator[EngineEvent]:
+        """The events that a part stands for."""
+        call = self._find(part)
+        if part.id is not None and str(part.id):
+            call.ids.add(str(part.id))
+            call.id = call.id or str(part.id)
+        if "extra_content" in self._echo and part.extra_content is not None:
+            call.fields["extra_content"] = part.extra_content
+        function = part.function
+        if function is not None:
+            if function.name and function.name != call.name and not call.started:
+                call.name += function.name
+            if not call.closed:
+                call.text += _arguments(function.arguments, call)
+        yield from self._advance()
+
+    def begin(self, name: str) -> Iterator[EngineEvent]:
+        """A call that was found in the text begins."""
+        self._calls.append(_Call(index=None, ids=set(), name=name))
+        yield from self._advance()
+
+    def extend(self, text: str) -> Iterator[EngineEvent]:
+        """More arguments of the newest call."""
+        self._calls[-1].text += text
+        yield from self._advance()
+
+    def attach(self, fields: dict[str, Any]) -> bool:
+        """Add fields to the call that is open, for the server wants them back with it. False: there is none."""
+        if not self.open:
+            return False
+        self._calls[self._head].fields.update(fields)
+        return True
+
+    def settle(self) -> Iterator[EngineEvent]:
+        """Close the calls that are whole, for something else follows them."""
+        while self.open and self._calls[self._head].whole:
+            yield from self._write(self._calls[self._head])
+            yield from self._close(self._calls[self._head], cut=False)
+
+    def close(self, *, cut: bool) -> Iterator[EngineEvent]:
+        """Close all calls. ``cut``: the answer ended at a limit, and the last one may not be whole."""
+        while self.open:
+            call = self._calls[self._head]
+            last = self._head == len(self._calls) - 1
+            yield from self._write(call)
+            yield from self._close(call, cut=cut and last)
+
+    # --- inside ---
+
+    def _find(self, part: CallPart) -> _Call:
+        name = part.function.name if part.function is not None else None
+        id_ = "" if part.id is None else str(part.id)
+        for call in reversed(self._calls):
+            if id_ and id_ in call.ids and part.index in (None, call.index):
+                return call
+        same = next((call for call in reversed(self._calls) if call.index == part.index), None)
+        if part.index is None:
+            same = self._calls[-1] if self._calls else None
+        if same is not None and not self._begins_another(same, id_, name):
+            return same
+        call = _Call(index=part.index, ids=set())
+        self._calls.append(call)
+        return call
+
+    @staticmethod
+    def _begins_another(call: _Call, id_: str, name: str | None) -> bool:
+        """Whether a part with this id and name is the beginning of another call than the one it is numbered as."""
+        if not name:
+            return False  # some servers make up an id for each part
+        if not call.name:
+            return False
+        if id_ and call.ids:
+            return not call.text or call.whole
+        return call.whole or (not call.text and name != call.name)
+
+    def _advance(self) -> Iterator[EngineEvent]:
+        while self.open:
+            call = self._calls[self._head]
+            if not call.name:
+                return
+            yield from self._write(call)
+            if self._head == len(self._calls) - 1 or not call.whole:
+                return
+            yield from self._close(call, cut=False)
+
+    def _write(self, call: _Call) -> Iterator[EngineEvent]:
+        if not call.started:
+            call.label = self._labels.get(call.name) or _nearest(call.name, self._labels)
+            if call.label is None:
+                return
+            call.started = True
+            yield self._start(call, call.label)
+        if call.label is not None and call.label.kind != "custom" and call.sent < len(call.text):
+            text, call.sent = call.text[call.sent :], len(call.text)
+            yield CallDelta(text=text)
+
+    def _start(self, call: _Call, label: ToolLabel) -> CallStart:
+        id_ = call.id
+        if not 0 < len(id_) <= MAX_CALL_ID or id_ in self._used_ids:
+            if id_:
+                call.fields["id"] = id_
+            taken = not id_ or id_ in self._used_ids
+            id_ = f"call_{secrets.token_hex(12)}" if taken else short_call_id(id_, MAX_CALL_ID)
+        self._used_ids.add(id_)
+        return CallStart(call_id=id_, name=label.name, kind=label.kind, namespace=label.namespace)
+
+    def _close(self, call: _Call, *, cut: bool) -> Iterator[EngineEvent]:
+        call.closed = True
+        self._head += 1
+        if call.label is None:
+            if call.name or call.text:
+                self.unknown.append(
+                    UnknownCall(name=call.name, arguments=call.text or "{}", fields=call.fields)
+                )
+            return
+        if call.label.kind == "custom":
+            yield CallDelta(text=_custom_input(call.text))
+        elif not call.text.strip() and not cut:
+            yield CallDelta(text="{}")  # clients parse the arguments
+        if call.fields:
+            yield ProviderFields(state=ProviderState(origin=self._origin, fields=call.fields))
+
+
+def _arguments(value: str | dict[str, Any] | list[Any] | None, call: _Call) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return "" if call.text else msgspec.json.encode(value).decode()
+
+
+def _custom_input(text: str) -> str:
+    try:
+        value = msgspec.json.decode(text or "{}")
+    except msgspec.DecodeError:
+        return text  # cut short: what there is
+    return str(value.get("input", "")) if isinstance(value, dict) else text
+
+
+def _nearest(name: str, labels: Mapping[str, ToolLabel]) -> ToolLabel | None:
+    """The tool that a name means which models write a little otherwise: ``functions.x``, other case, dashes."""
+
+    def plain(text: str) -> str:
+        return text.strip().removeprefix("functions.").removeprefix("functions__").replace("-", "_").lower()
+
+    found = [label for title, label in labels.items() if plain(title) == plain(name)]
+    return found[0] if len(found) == 1 else None

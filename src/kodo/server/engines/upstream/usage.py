@@ -1,0 +1,56 @@
+"""Token counts under all the names that servers have for them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kodo.server.lifecycle.ports import Usage
+
+_INPUT: Final = (("prompt_tokens",), ("input_tokens",), ("prompt_eval_count",))
+_OUTPUT: Final = (("completion_tokens",), ("output_tokens",), ("eval_count",))
+_CACHED: Final = (
+    ("prompt_tokens_details", "cached_tokens"),
+    ("input_tokens_details", "cached_tokens"),
+    ("prompt_cache_hit_tokens",),  # DeepSeek
+    ("cached_tokens",),  # Moonshot
+    ("cache_read_input_tokens",),  # Anthropic's name, which some gateways hand on
+    ("num_cached_tokens",),
+)
+_CACHE_WRITE: Final = (
+    ("prompt_tokens_details", "cache_write_tokens"),
+    ("input_tokens_details", "cache_write_tokens"),
+    ("prompt_tokens_details", "cache_creation_tokens"),
+    ("cache_creation_input_tokens",),
+)
+_REASONING: Final = (
+    ("completion_tokens_details", "reasoning_tokens"),
+    ("output_tokens_details", "reasoning_tokens"),
+    ("reasoning_tokens",),  # SGLang
+)
+
+
+def read_usage(value: Any) -> Usage | None:
+    """The counts of a ``usage`` object. None: it has no counts, or they are null."""
+    if not isinstance(value, dict):
+        return None
+    read, written = _first(value, _INPUT), _first(value, _OUTPUT)
+    if read is None and written is None:
+        return None
+    read, written = read or 0, written or 0
+    return Usage(
+        input=read,
+        cached=min(_first(value, _CACHED) or 0, read),
+        cache_write=_first(value, _CACHE_WRITE) or 0,
+        output=written,
+        reasoning=min(_first(value, _REASONING) or 0, written),
+    )
+
+
+def _first(value: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> int | None:
+    for path in paths:
+        found: Any = value
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0:
+            return int(found)
+    return None

@@ -1,0 +1,336 @@
+"""What real servers were reported to send, recorded, and what the engine makes of it: one row a report."""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import json
+from typing import Any
+
+import pytest
+from tests.contract.engines import MAIL, WEATHER, Answered, answer, asking
+from tests.standin.recorded import frames, recorded
+
+from kodo.server.engines.upstream.engine import UpstreamEngine
+from kodo.server.engines.upstream.target import TargetOptions
+from kodo.server.lifecycle.errors import (
+    EngineFailed,
+    EngineUnavailable,
+    InvalidRequest,
+    Overloaded,
+    ServiceError,
+)
+from kodo.server.lifecycle.ports import ContextItem, Prompt, ProviderFields, ProviderState
+from kodo.server.wire.items import FunctionCall, FunctionCallOutput
+
+
+def engine_at(url: str, **options: Any) -> UpstreamEngine:
+    """An engine in front of one server."""
+    given = {"name": "one", "model": "m", "profile": "generic", **options}
+    return UpstreamEngine([TargetOptions(base_url=url, **given)])
+
+
+async def hears(
+    *chunks: dict[str, Any] | str, done: bool = True, pieces: int | None = None, **options: Any
+) -> Answered:
+    """What the engine makes of a stream."""
+    prompt = asking("Go.", tools=(WEATHER, MAIL))
+    async with recorded(frames(*chunks, done=done), pieces=pieces) as server:
+        engine = engine_at(server.url, **options)
+        try:
+            return await answer(engine, prompt)
+        finally:
+            await engine.stop()
+
+
+def chunk(delta: dict[str, Any] | None, reason: str | None = None, **more: Any) -> dict[str, Any]:
+    """A chunk."""
+    return {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}], **more}
+
+
+def call(name: str | None, arguments: Any, **more: Any) -> dict[str, Any]:
+    """A delta of one call."""
+    function = {"name": name, "arguments": arguments}
+    return {
+        "tool_calls": [
+            {**more, "function": {key: value for key, value in function.items() if value is not None}}
+        ]
+    }
+
+
+PARIS, TOKYO = '{"city": "Paris"}', '{"city": "Tokyo"}'
+TWO = [("get_weather", PARIS), ("get_weather", TOKYO)]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        pytest.param(
+            [chunk(call("get_weather", PARIS, index=0, id="a")), chunk(call("get_weather", TOKYO, index=0, id="b"))],
+            TWO,
+            id="all with index 0",
+        ),
+        pytest.param(
+            [
+                chunk(call("get_weather", '{"city": ', id="a")),
+                chunk(call(None, '"Paris"}')),
+                chunk(call("get_weather", '{"city": ', id="b")),
+                chunk(call(None, '"Tokyo"}')),
+            ],
+            TWO,
+            id="no index",
+        ),
+        pytest.param(
+            [chunk(call("get_weather", PARIS)), chunk(call("get_weather", TOKYO))], TWO, id="no index, no ids"
+        ),
+        pytest.param(
+            [
+                chunk(call("get_weather", '{"city"', index=0, id="a")),
+                chunk(call("get_weather", '{"city": "To', index=1, id="b")),
+                chunk(call(None, ': "Paris"}', index=0)),
+                chunk(call(None, 'kyo"}', index=1)),
+            ],
+            TWO,
+            id="deltas take turns",
+        ),
+        pytest.param(
+            [
+                chunk(call("get_weather", "", index=0, id="x1")),
+                chunk(call(None, '{"city": ', index=0, id="x2")),
+                chunk(call(None, '"Paris"}', index=0, id="x3")),
+            ],
+            TWO[:1],
+            id="a new id in each delta",
+        ),
+        pytest.param(
+            [chunk(call("get_weather", {"city": "Paris"}, index=0, id="a"))],
+            [("get_weather", '{"city":"Paris"}')],
+            id="arguments are an object",
+        ),
+        pytest.param([chunk(call("send_mail", "", index=0, id="a"))], [("send_mail", "{}")], id="arguments empty"),
+        pytest.param(
+            [chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "send_mail", "arguments": None}}]})],
+            [("send_mail", "{}")],
+            id="arguments null",
+        ),
+        pytest.param(
+            [chunk({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "send_mail"}}]})],
+            [("send_mail", "{}")],
+            id="arguments missing",
+        ),
+        pytest.param(
+            [chunk(call("functions.get_weather", PARIS, index=0, id="a"))], TWO[:1], id="the name with a prefix"
+        ),
+        pytest.param(
+            [chunk({"function_call": {"name": "get_weather", "arguments": '{"city": '}}), chunk({"function_call": {"arguments": '"Paris"}'}})],
+            TWO[:1],
+            id="the legacy field",
+        ),
+        pytest.param(
+            [
+                chunk(call("get_weather", PARIS, index=0, id="a")),
+                chunk({"content": "\n"}),
+                chunk(call("get_weather", TOKYO, index=1, id="b")),
+                chunk({"content": "Done."}),
+            ],
+            TWO,
+            id="text between and behind",
+        ),
+        pytest.param(
+            ["data: " + json.dumps(chunk({"content": "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>" + PARIS + "<|call|>"})) + "\n\n"],
+            TWO[:1],
+            id="gpt-oss' channels as text",
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("pieces", [None, 7])
+async def test_calls_in_every_form(
+    chunks: list[Any], expected: list[tuple[str, str]], pieces: int | None
+) -> None:
+    """Each call comes out once, with its own arguments as JSON, in the order they began."""
+    got = await hears(*chunks, chunk({}, "tool_calls"), pieces=pieces)
+    assert [(start.name, text) for start, text in got.calls] == expected
+    ids = [start.call_id for start, _ in got.calls]
+    assert len(set(ids)) == len(ids)
+    assert all(0 < len(id_) <= 64 for id_ in ids)
+
+
+async def test_a_long_id_is_handed_out_short_and_goes_back_long() -> None:
+    """An id of 125 characters is over the contract's 64; the server gets its own id again."""
+    long = "call_" + "x" * 120
+    got = await hears(chunk(call("get_weather", PARIS, index=0, id=long)), chunk({}, "tool_calls"))
+    ((start, text),) = got.calls
+    assert len(start.call_id) <= 64
+    state = next(event.state for event in got.events if isinstance(event, ProviderFields))
+    items = (
+        ContextItem(item=FunctionCall(call_id=start.call_id, name="get_weather", arguments=text)),
+        ContextItem(item=FunctionCallOutput(call_id=start.call_id, output="sunny")),
+    )
+    async with recorded(frames(chunk({"content": "ok"}, "stop"))) as server:
+        engine = engine_at(server.url)
+        here = ProviderState(origin=f"m@{server.url}", fields=state.fields)
+        made = ContextItem(item=items[0].item, provider=here)
+        await answer(engine, Prompt(items=(made, items[1])))
+        await engine.stop()
+    messages = server.bodies[0]["messages"]
+    assert messages[0]["tool_calls"][0]["id"] == long
+    assert messages[1]["tool_call_id"] == long
+
+
+USAGE = {"prompt_tokens": 9, "completion_tokens": 3}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "text", "reason"),
+    [
+        pytest.param([chunk({"content": "Yes."}), {"choices": [], "usage": USAGE}], "Yes.", "stop", id="no reason"),
+        pytest.param([chunk({"content": "Yes."}, "eos_token")], "Yes.", "stop", id="eos_token"),
+        pytest.param([chunk({"content": "Yes."}, "STOP")], "Yes.", "stop", id="STOP"),
+        pytest.param([chunk({"content": "Yes."}, "end_turn")], "Yes.", "stop", id="end_turn"),
+        pytest.param([chunk({"content": "Yes."}, "MAX_TOKENS")], "Yes.", "length", id="MAX_TOKENS"),
+        pytest.param([chunk({"content": "Yes."}, "SAFETY")], "Yes.", "content_filter", id="SAFETY"),
+        pytest.param([chunk({"content": "Yes."}, "what_is_this")], "Yes.", "stop", id="unknown"),
+        pytest.param(
+            [chunk({"content": [{"type": "text", "text": "Yes"}, {"type": "text", "text": "."}]}, "stop")],
+            "Yes.",
+            "stop",
+            id="content as parts",
+        ),
+        pytest.param([chunk(None), chunk({"content": "Yes."}), chunk(None, "stop")], "Yes.", "stop", id="null delta"),
+        pytest.param(
+            [chunk({"content": "Yes."}, "stop", usage={"prompt_tokens": None, "completion_tokens": None})],
+            "Yes.",
+            "stop",
+            id="null counts",
+        ),
+        pytest.param(["\ufeff", chunk({"content": "Yes."}, "stop")], "Yes.", "stop", id="byte order mark"),
+        pytest.param(
+            [": comment\n\nevent: message\r\n", 'data: {"choices": [{"delta": {"content": "Yes."}, "finish_reason": "stop"}]}\r\n\r\n'],
+            "Yes.",
+            "stop",
+            id="CRLF and comments",
+        ),
+        pytest.param(
+            [chunk({"content": "<think>Hm.\n</think>\n\nYes."}, "stop")], "Yes.", "stop", id="thoughts in the text"
+        ),
+        pytest.param(
+            [chunk({"content": "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>"}, "stop")],
+            "Yes.",
+            "stop",
+            id="gpt-oss' channels",
+        ),
+        pytest.param(
+            [chunk({"content": "A tag: <think> is one."}, "stop")], "A tag: <think> is one.", "stop", id="a mark in the middle"
+        ),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("pieces", [None, 3])
+async def test_text_in_every_form(chunks: list[Any], text: str, reason: str, pieces: int | None) -> None:
+    """The text is whole and the end is one of the contract's, however the server writes them."""
+    got = await hears(*chunks, pieces=pieces)
+    assert (got.text, got.end.reason) == (text, reason)
+    if "Hm." in str(chunks):
+        assert got.reasoning == "Hm."
+
+
+@pytest.mark.parametrize(
+    ("usage", "cached", "written"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 5}}, 5, 0),
+        ({"prompt_cache_hit_tokens": 5, "prompt_cache_miss_tokens": 4}, 5, 0),
+        ({"cached_tokens": 5}, 5, 0),
+        ({"cache_read_input_tokens": 5, "cache_creation_input_tokens": 2}, 5, 2),
+        ({"prompt_tokens_details": None}, 0, 0),
+        ({"prompt_tokens_details": {"cached_tokens": 99}}, 9, 0),
+    ],
+)
+async def test_cached_tokens_under_every_name(usage: dict[str, Any], cached: int, written: int) -> None:
+    """The count is read where the server has it, and is never more than the prompt."""
+    got = await hears(chunk({"content": "Yes."}, "stop", usage={**USAGE, **usage}))
+    assert (got.end.usage.cached, got.end.usage.cache_write) == (cached, written)
+
+
+async def test_an_answer_that_is_not_streamed_is_read_whole() -> None:
+    """A server that ignores `stream` sends one object."""
+    message = {"role": "assistant", "content": "Yes.", "tool_calls": [{"id": "a", "function": {"name": "get_weather", "arguments": PARIS}}]}  # fmt: skip
+    body = json.dumps({"choices": [{"message": message, "finish_reason": "tool_calls"}], "usage": USAGE})
+    async with recorded(body.encode(), content_type="application/json") as server:
+        engine = engine_at(server.url)
+        got = await answer(engine, asking("Go.", tools=(WEATHER,)))
+        await engine.stop()
+    assert (got.text, [text for _, text in got.calls], got.end.usage.input) == ("Yes.", [PARIS], 9)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        (frames(chunk({"content": "Yes"}), done=False), EngineFailed, "in the middle"),
+        (frames(chunk({"content": "Yes"}), "data: what?\n\n"), EngineFailed, "no answer"),
+        (frames(chunk({"content": "Yes"}), {"error": {"message": "CUDA out of memory at /srv/x/y.cu"}}), EngineFailed, r"CUDA out of memory at \[path\]"),
+        (frames({"error": {"message": "request (9000 tokens) exceeds the available context size (4096 tokens)"}}), InvalidRequest, "4096"),
+    ],
+)  # fmt: skip
+async def test_a_stream_that_goes_wrong_says_so(body: bytes, kind: type[ServiceError], words: str) -> None:
+    """Cut, noise and errors in the stream are errors with a reason, never an answer."""
+    async with recorded(body) as server:
+        engine = engine_at(server.url)
+        with pytest.raises(kind, match=words):
+            await answer(engine, asking("Go."))
+        await engine.stop()
+
+
+DATE = email.utils.format_datetime(
+    datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=50), usegmt=True
+)
+
+
+@pytest.mark.parametrize(
+    ("header", "low", "high"),
+    [("retry-after: 7", 7, 7), ("retry-after-ms: 250", 0.25, 0.25), (f"retry-after: {DATE}", 20, 50), ("retry-after: soon", 1, 1)],
+)  # fmt: skip
+async def test_how_long_a_busy_server_wants_to_be_left_alone(header: str, low: float, high: float) -> None:
+    """Seconds, milliseconds or a date."""
+    async with recorded(b'{"error": "busy"}', status=429, headers=[header]) as server:
+        engine = engine_at(server.url)
+        with pytest.raises(Overloaded) as caught:
+            await answer(engine, asking("Go."))
+        await engine.stop()
+    assert low <= caught.value.retry_after <= high
+
+
+async def test_a_field_that_a_server_refuses_is_learned() -> None:
+    """`max_tokens` becomes `max_completion_tokens` where the server says so, and stays so."""
+    said = b'{"error": {"message": "Unsupported parameter: \'max_tokens\' is not supported with this model.", "code": "unsupported_parameter", "param": "max_tokens"}}'
+    async with recorded(said, status=400) as server:
+        engine = engine_at(server.url)
+        with pytest.raises(InvalidRequest):
+            await answer(engine, asking("Go."))
+        await engine.stop()
+    assert ["max_tokens" in body for body in server.bodies] == [True, False]
+    assert server.bodies[1]["max_completion_tokens"] == 40
+
+
+async def test_extra_headers_query_and_body_are_sent() -> None:
+    """What the settings add reaches the server; `omit` takes fields out."""
+    async with recorded(frames(chunk({"content": "ok"}, "stop"))) as server:
+        engine = engine_at(
+            server.url,
+            query={"api-version": "2025-01-01"},
+            body={"chat_template_kwargs": {"enable_thinking": False}},
+            omit=("tools",),
+        )
+        await answer(engine, asking("Go.", tools=(WEATHER,)))
+        await engine.stop()
+    assert server.paths == ["/v1/chat/completions?api-version=2025-01-01"]
+    assert server.bodies[0]["chat_template_kwargs"] == {"enable_thinking": False}
+    assert "tools" not in server.bodies[0]
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    """Nothing listens: 503, and the server starts all the same."""
+    engine = engine_at("http://127.0.0.1:9/v1", profile="auto")
+    await engine.start()
+    with pytest.raises(EngineUnavailable):
+        await answer(engine, asking("Hi"))
+    assert not engine.ready
+    await engine.stop()
