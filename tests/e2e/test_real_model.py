@@ -293,6 +293,7 @@ def test_a_second_server_on_the_same_home_is_refused(serve: Callable[..., Server
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     """One line, no traceback."""
+    (tmp_path / "config.toml").write_text('[models."codex-mini-latest"]\nengine = "scripted"\n')
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         answer = subprocess.run(

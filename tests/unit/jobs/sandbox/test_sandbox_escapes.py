@@ -11,6 +11,7 @@ import sys
 import warnings
 
 import pytest
+from tests.paths import REPOSITORY
 
 from kodo.jobs.sandbox.inside.probes import ATTEMPTS
 
@@ -54,11 +55,31 @@ def disposable(script: str) -> subprocess.CompletedProcess[str]:
         "--mount-proc",
         "--kill-child",
     ]
-    prepare = 'mount -t tmpfs tmpfs /tmp && mount -o remount,bind,ro / && exec "$@"'
     return subprocess.run(
-        [*unshare, "sh", "-c", prepare, "sh", sys.executable, "-c", script],
+        [*unshare, "sh", "-c", PREPARE, "sh", " ".join(_below_tmp()), sys.executable, "-c", script],
         capture_output=True, text=True, timeout=240, check=False, cwd="/",
     )  # fmt: skip
+
+
+PREPARE = """
+set -e
+mount -t tmpfs tmpfs /mnt
+mkdir /mnt/old
+mount --rbind /tmp /mnt/old
+mount -t tmpfs tmpfs /tmp
+for folder in $1; do mkdir -p "$folder"; mount --bind "/mnt/old/${folder#/tmp/}" "$folder"; done
+umount -l /mnt
+mount -o remount,bind,ro /
+shift
+exec "$@"
+"""
+
+
+def _below_tmp() -> list[str]:
+    """The folders that the process needs and that an empty /tmp would hide: a checkout or environment that is there."""
+    needed = {str(REPOSITORY), sys.prefix, sys.base_prefix}
+    below = sorted(folder for folder in needed if folder.startswith("/tmp/"))
+    return [folder for folder in below if not any(folder.startswith(f"{other}/") for other in below)]
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,8 @@
 """What a run in the sandbox gives, and its limits."""
 
+import ast
 import os
+import sys
 import tempfile
 import time
 import venv
@@ -89,8 +91,12 @@ def test_the_environment_is_clean(sandbox, monkeypatch):
 def test_the_working_folder_is_private_and_empty_each_time(sandbox):
     """What one run writes, the next does not see."""
     code = "import os; print(os.listdir('.')); open('left', 'w').write('x')"
-    assert python(sandbox, code).stdout == "[]\n"
-    assert python(sandbox, code).stdout == "[]\n"
+    first = python(sandbox, code).stdout
+    assert "left" not in first
+    assert python(sandbox, code).stdout == first
+    # A checkout or an environment below /tmp is mounted at its own place; nothing else is there.
+    mounted = {Path(path).parts[2] for path in (sys.prefix, sys.base_prefix) if path.startswith("/tmp/")}
+    assert set(ast.literal_eval(first)) == mounted
 
 
 def test_the_kodo_package_can_be_imported_from_lib(sandbox):
