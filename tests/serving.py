@@ -18,6 +18,7 @@ import uvicorn
 
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.http.app import build_app, open_state
+from kodo.server.http.connections import ConnectionPool, ServerConfig
 from kodo.server.http.state import State
 from kodo.server.lifecycle.ports import Clock
 
@@ -30,6 +31,7 @@ class Served:
 
     url: str
     state: State
+    pool: ConnectionPool
 
     def sdk(self, api_key: str = "any", **options: Any) -> openai.AsyncOpenAI:
         """The unmodified SDK, without its own retries."""
@@ -71,21 +73,14 @@ async def served(given: Settings, clock: Clock | None = None) -> AsyncIterator[S
     """Serve for the length of a block."""
     async with open_state(given, clock=clock) as state:
         listener = socket.create_server((given.host, 0))
-        server = uvicorn.Server(
-            uvicorn.Config(
-                build_app(state),
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=3,
-            )
-        )
+        config = ServerConfig(build_app(state), given, state.body_memory, timeout_graceful_shutdown=3)
+        server = uvicorn.Server(config)
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # the test runner has its own
         task = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             while not server.started:
                 await asyncio.sleep(0.005)
-            yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", state)
+            yield Served(f"http://127.0.0.1:{listener.getsockname()[1]}", state, config.pool)
         finally:
             server.should_exit = True
             await task

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from kodo.jobs.generate.code import generate_code, generate_code_stream
     from kodo.jobs.generate.job import UnusableCodeError
     from kodo.jobs.generate.many import generate_batch
+    from kodo.jobs.review.code import review_code
+    from kodo.jobs.testgen.job import generate_tests
 
 _HOMES = {
     "Answer": "kodo.client.answer",
@@ -61,7 +63,9 @@ _HOMES = {
     "generate_batch": "kodo.jobs.generate.many",
     "generate_code": "kodo.jobs.generate.code",
     "generate_code_stream": "kodo.jobs.generate.code",
+    "generate_tests": "kodo.jobs.testgen.job",
     "retry_with_backoff": "kodo.client.retry",
+    "review_code": "kodo.jobs.review.code",
 }
 
 __all__ = [
@@ -92,7 +96,9 @@ __all__ = [
     "generate_batch",
     "generate_code",
     "generate_code_stream",
+    "generate_tests",
     "retry_with_backoff",
+    "review_code",
 ]
 
 

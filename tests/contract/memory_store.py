@@ -78,7 +78,7 @@ class MemoryStore(Store):
         """See ``Store``."""
         check_ids(items)
         if row.id in self._responses:
-            raise Conflict(f"There is a response {row.id!r} already.")
+            raise Conflict(f"A response with the id {row.id!r} already exists.")
         above = None if row.parent is None else self._find(row.owner, row.parent)
         self._responses[row.id] = _Held(row, above, row.status in FINAL, self._enter(items))
         if above is not None:
@@ -180,7 +180,7 @@ class MemoryStore(Store):
         """See ``Store``."""
         place = (row.kind, row.owner, row.id)
         if place in self._documents:
-            raise Conflict(f"There is a {row.kind} {row.id!r} already.")
+            raise Conflict(f"A {row.kind} with the id {row.id!r} already exists.")
         self._documents[place] = row
         self._conversations[place] = []
         self._kinds.setdefault((row.owner, row.id), []).append(row.kind)
@@ -190,9 +190,9 @@ class MemoryStore(Store):
         place = (row.kind, row.owner, row.id)
         held = self._documents.get(place)
         if held is None:
-            raise NotFound(f"There is no {row.kind} {row.id!r}.")
+            raise NotFound(f"No {row.kind} has the id {row.id!r}.")
         if held.version != row.version - 1:
-            raise Conflict(f"The {row.kind} {row.id!r} was changed meanwhile.")
+            raise Conflict(f"The {row.kind} {row.id!r} was changed by another request.")
         self._documents[place] = msgspec.structs.replace(
             held, version=row.version, status=row.status, body=row.body
         )
@@ -237,7 +237,7 @@ class MemoryStore(Store):
         taken = {entry.row.id for entry in held}
         for row in items:
             if row.id in taken:
-                raise Conflict(f"The item {row.id!r} is in {container!r} already.")
+                raise Conflict(f"The item {row.id!r} is already in {container!r}.")
         places = [(row.kind, row.owner, row.id) for row in new]
         if len({*places} - self._documents.keys()) < len(places):
             raise Conflict("There is such a document already.")

@@ -11,6 +11,7 @@ from kodo import aio
 from kodo.client.async_session import AsyncSession
 from kodo.client.errors import KodoError
 from kodo.client.stream import AsyncTextStream, TextStream
+from kodo.jobs.generate.many import BatchResults
 from kodo.jobs.job import Rejected, Result, Verified
 
 
@@ -49,9 +50,7 @@ def sync_calls() -> None:
         assert_type(session.estimate("hi"), kodo.Estimate)
         assert_type(kodo.generate_code("x", language="python", session=session), str)
         assert_type(kodo.generate_code_stream("x"), Iterator[str])
-        assert_type(
-            kodo.generate_batch(["a", [{"role": "user", "content": "b"}]]), list[kodo.Answer | KodoError]
-        )
+        assert_type(kodo.generate_batch(["a", [{"role": "user", "content": "b"}]]), BatchResults)
         chat = kodo.Chat.resume(session, "name")
         assert_type(chat, kodo.Chat)
         assert_type(chat.say("x"), kodo.Answer)
@@ -76,8 +75,13 @@ async def async_calls() -> None:
 
 def accounts() -> None:
     tracker = kodo.UsageTracker()
-    assert_type(tracker.get_estimated_cost(), Decimal)
-    assert_type(tracker.report(), str)
+    assert_type(tracker.get_estimated_cost(), float)
+    assert_type(tracker.list_price(), Decimal)
+    assert_type(tracker.table(), str)
+    tracker.add_usage(10, 20)
+    tracker.add_usage(kodo.Usage(), "m")
+    assert_type(kodo.review_code("x = 1", "python"), str)
+    assert_type(kodo.generate_tests("x = 1", "pytest"), str)
     assert_type(kodo.PriceBook(unknown="refuse").charge("m", kodo.Usage(), free=False), kodo.Cost)
     with kodo.Ledger() as ledger:
         assert_type(ledger.spent("day", "2026-11-23"), Decimal)

@@ -13,6 +13,7 @@ MODULES: dict[str, str] = {
     "httptools": "server",
     "websockets": "server",
     "python_multipart": "server",
+    "backports": "server",
     "prometheus_client": "server",
     "cryptography": "server",
     "jsonschema": "server",

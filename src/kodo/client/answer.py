@@ -46,6 +46,14 @@ class Answer:
     attempts: int = 1
     masked: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def output_text(self) -> str:
+        """The output text, under the name that the SDK's Response has for it."""
+        return self.text
+
     @property
     def usd(self) -> Decimal:
         """US dollars charged."""

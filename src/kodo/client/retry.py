@@ -56,6 +56,7 @@ class RetryPolicy:
     Args:
         max_retries: further attempts after the first.
         base_delay, max_delay: bounds of the drawn pause, in seconds.
+        jitter: draw the pause; False: always the upper bound ``min(max_delay, base_delay * 2**(n-1))``.
         deadline: no attempt begins later than this many seconds after the first began; None is no deadline.
         max_server_delay: a server that asks for a longer wait than this, in seconds, is not retried.
         retryable_exceptions: retry these instead of the list above; an exception with an HTTP status must also
@@ -71,6 +72,7 @@ class RetryPolicy:
     max_server_delay: float = 120.0
     retryable_exceptions: tuple[type[Exception], ...] | None = None
     on_retry: tuple[RetryHook, ...] = ()
+    jitter: bool = True
     random: random.Random = field(default_factory=random.SystemRandom, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -97,7 +99,8 @@ class RetryPolicy:
         if asked is not None:
             return asked + self.random.uniform(0, min(1.0, asked / 10))
         # 2**64 s is beyond any cap; a larger exponent would overflow a float.
-        return self.random.uniform(0, min(self.max_delay, self.base_delay * 2 ** min(retry - 1, 64)))
+        bound = min(self.max_delay, self.base_delay * 2 ** min(retry - 1, 64))
+        return self.random.uniform(0, bound) if self.jitter else bound
 
     def call(self, name: str, func: Callable[[], T]) -> T:
         """Run ``func``, again where the policy says so. The last exception is raised unchanged."""
@@ -223,6 +226,7 @@ def retry_with_backoff(
     max_retries: int = 5,
     base_delay: float = 1.0,
     max_delay: float = 60.0,
+    jitter: bool = True,
     retryable_exceptions: tuple[type[Exception], ...] | None = None,
     *,
     deadline: float | None = None,
@@ -245,6 +249,7 @@ def retry_with_backoff(
         deadline,
         retryable_exceptions=retryable_exceptions,
         on_retry=on_retry,
+        jitter=jitter,
     )
 
     def decorate(func: Callable[P, T]) -> Callable[P, T]:
@@ -273,6 +278,7 @@ def exponential_backoff_retry(
     max_retries: int = 5,
     base_delay: float = 1.0,
     max_delay: float = 60.0,
+    jitter: bool = True,
     retryable_exceptions: tuple[type[Exception], ...] | None = None,
     *,
     deadline: float | None = None,
@@ -283,7 +289,7 @@ def exponential_backoff_retry(
     As :func:`retry_with_backoff`, for one call: ``exponential_backoff_retry(lambda: client.responses.create(...))``.
     """
     wrapped = retry_with_backoff(
-        max_retries, base_delay, max_delay, retryable_exceptions, deadline=deadline, on_retry=on_retry
+        max_retries, base_delay, max_delay, jitter, retryable_exceptions, deadline=deadline, on_retry=on_retry
     )
     return wrapped(func if hasattr(func, "__qualname__") else _named(func))()
 

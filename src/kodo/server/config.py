@@ -99,9 +99,25 @@ class LlamaSettings(_Frozen):
 
 
 class LimitSettings(_Frozen):
-    """Limits on requests. ``[limits]``."""
+    """Limits on connections and requests. ``[limits]``; docs/reference/limits.md lists every limit."""
 
+    connections: int | None = Field(default=None, ge=1)
+    """Open connections; None: 2,000, or fewer where the process may have too few descriptors."""
+    header_bytes: int = Field(default=64 * 2**10, ge=1024)
+    headers: int = Field(default=256, ge=8)
+    """Size and number of a request's headers."""
+    header_seconds: float = Field(default=20, gt=0)
+    """From a request's first byte to the end of its headers; also for the first byte of a new connection."""
+    body_seconds: float = Field(default=30, gt=0)
+    """How long a body may make no progress."""
+    idle_seconds: float = Field(default=75, gt=0)
+    """How long a connection is kept open between two requests."""
+    write_seconds: float = Field(default=60, gt=0)
+    """How long a client may read nothing of an answer that waits for it."""
     body_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """A request's body, before and after it is decompressed; also a WebSocket's message."""
+    held_body_bytes: int = Field(default=256 * 2**20, ge=1024)
+    """The bodies of all requests together; the next large one is answered 503."""
     queue: int = Field(default=256, ge=1)
     """Requests that may wait for the engine; the next one is answered 503."""
     requests_per_minute: int | None = Field(default=None, ge=1)
@@ -179,8 +195,8 @@ def load(**overrides: object) -> Settings:
     Raises:
         pydantic.ValidationError: a setting has the wrong type or range; its location names it.
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
-    return Settings(**given)  # type: ignore[arg-type]  # checked by pydantic at run time
+    set_overrides = {name: value for name, value in overrides.items() if value is not None}
+    return Settings(**set_overrides)  # type: ignore[arg-type]  # checked by pydantic at run time
 
 
 def with_model(settings: Settings, name: str) -> Settings:

@@ -262,3 +262,9 @@ def test_arguments_out_of_range_are_named(wrong: dict[str, float]) -> None:
     """A wrong argument is a ValueError that names it."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RetryPolicy(**wrong)  # type: ignore[arg-type]
+
+
+def test_without_jitter_pauses_are_the_bounds() -> None:
+    """jitter=False doubles exactly, up to the cap."""
+    policy = RetryPolicy(base_delay=1.0, max_delay=5.0, jitter=False)
+    assert [policy.delay(retry, ConnectionError()) for retry in (1, 2, 3, 4)] == [1.0, 2.0, 4.0, 5.0]

@@ -26,7 +26,9 @@ PROTOCOL = {
 
 def plain(annotation: object) -> str:
     """An annotation without what being async changes: names, iterators, and the coroutine around a result."""
-    text = str(annotation)
+    text = re.sub(
+        r"\bBatchResults\b", "list[Answer | KodoError]", str(annotation)
+    )  # a list that may be awaited
     text = re.sub(r"\b(Awaitable|Coroutine)\[(?:Any, Any, )?(.*)\]", r"\2", text)
     return re.sub(r"\bAsync", "", text).replace("Generator[str, None]", "Iterator[str]")
 

@@ -37,15 +37,28 @@ def test_a_tracker_adds_up_by_model() -> None:
     with FakeResponses() as server, kodo.Session(base_url=server.base_url) as session:
         tracker.add_usage(session.respond("two words"))
     assert tracker.total.input_tokens == 1_000_012
-    assert tracker.get_estimated_cost("codex-mini-latest") == Decimal("1.500015")
+    assert tracker.list_price("codex-mini-latest") == Decimal("1.500015")
     assert tracker.get_estimated_cost("nobody-knows") == 0
-    assert tracker.get_estimated_cost() == Decimal("1.500015")
+    assert tracker.get_estimated_cost() == 1.500015
+    assert f"${tracker.get_estimated_cost():.4f}" == "$1.5000"
 
 
-def test_a_usage_needs_a_model() -> None:
-    """Tokens without a model's name cannot be priced, so they are refused."""
-    with pytest.raises(ValueError, match="model"):
-        UsageTracker().add_usage(Usage(1))
+def test_two_numbers_are_counted_for_the_default_model() -> None:
+    """As a tracker of one model's calls has it: input tokens, output tokens."""
+    tracker = UsageTracker()
+    tracker.add_usage(1_000_000, 0)
+    tracker.add_usage(input_tokens=0, output_tokens=1_000_000)
+    assert tracker.list_price("codex-mini-latest") == Decimal("7.50")
+    with pytest.raises(ValueError, match="two numbers"):
+        tracker.add_usage(5, -1)
+
+
+def test_the_report_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """report() prints what table() returns."""
+    tracker = UsageTracker()
+    tracker.add_usage(3, 4)
+    tracker.report()
+    assert capsys.readouterr().out == tracker.table() + "\n"
 
 
 def test_the_report_has_a_line_a_model_and_a_total() -> None:
@@ -53,7 +66,7 @@ def test_the_report_has_a_line_a_model_and_a_total() -> None:
     tracker = UsageTracker()
     tracker.add_usage(Usage(1000, 400, 0, 50), "codex-mini-latest")
     tracker.add_usage(Usage(1), "other")
-    lines = tracker.report().splitlines()
+    lines = tracker.table().splitlines()
     assert lines[0].split() == ["model", "calls", "input", "cached", "output", "USD"]
     assert lines[1].split() == ["codex-mini-latest", "1", "1000", "400", "50", "0.001350"]
     assert lines[-1].split() == ["total", "2", "1001", "400", "50", "0.001350"]

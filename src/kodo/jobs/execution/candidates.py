@@ -6,7 +6,7 @@ calls come first, then plain values, boundaries, neighbours of examples, and ran
 
 import ast
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.model import Arg, Call, Expectation, Origin
@@ -22,6 +22,9 @@ _OPERATORS = {
     "__sub__": "{0} - _0", "__mul__": "{0} * _0", "__truediv__": "{0} / _0",
 }  # fmt: skip
 
+_PLAIN_DECORATORS = frozenset(
+    {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}
+)
 _NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
 
 
@@ -49,14 +52,16 @@ def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
 def invariants(module: TargetModule, function: Function) -> tuple[Expectation, ...]:
     """What must hold for every call: the return annotation and the stated properties."""
     out: list[Expectation] = []
+    returns = module.scope.expand(function.returns) if function.returns is not None else None
     if (
-        function.returns is not None
+        returns is not None
+        and module.scope.is_known(returns)
         and function.name != "__init__"
         and not _is_generator(function)
+        and not _is_wrapped(function)
         and all(param.typed for param in function.params)
     ):
-        text = ast.unparse(function.returns)
-        out.append(Expectation("returns", text, "types", f"-> {text}"))
+        out.append(Expectation("returns", ast.unparse(returns), "types", f"-> {ast.unparse(returns)}"))
     siblings = frozenset(one.name for one in module.functions)
     stated = [claim.expect for claim in doc_contracts.read_contracts(function, siblings) if not claim.given]
     out += [
@@ -67,6 +72,14 @@ def invariants(module: TargetModule, function: Function) -> tuple[Expectation, .
 
 def _is_generator(function: Function) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function.node))
+
+
+def _is_wrapped(function: Function) -> bool:
+    """Whether a decorator may make something else of what the body returns."""
+    names = (
+        ast.unparse(one.func if isinstance(one, ast.Call) else one) for one in function.node.decorator_list
+    )
+    return any(name.rpartition(".")[2] not in _PLAIN_DECORATORS for name in names)
 
 
 class CandidateGenerator:
@@ -150,7 +163,7 @@ class CandidateGenerator:
         for row in _boundary_rows(types, plain, needed, values):
             yield self._call(function, owner, values, row, "boundary")
         for param in params:
-            if param.default is not None:
+            if param.default is not None and is_literal(param.default):
                 yield self._call(function, owner, values, needed | {param.name: param.default}, "boundary")
         if function.params or owner:
             for row, origin in _random_rows(types, needed, rows, values, count):
@@ -218,20 +231,7 @@ class CandidateGenerator:
         expect: Expectation | None = None,
     ) -> Call:
         """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
-        args: list[Arg] = []
-        passed: list[str] = []
-        skipped = False
-        for param in function.params:
-            if param.variadic and not skipped:
-                for _ in range(values.rng.randint(0, 3)):
-                    passed.append(f"_{len(args)}")
-                    args.append(Arg(param.name, values.random(param.type)))
-            elif param.name in given:
-                named = param.keyword_only or skipped
-                passed.append(f"{param.name}=_{len(args)}" if named else f"_{len(args)}")
-                args.append(Arg(param.name, given[param.name]))
-            else:
-                skipped = True
+        args, passed = _pass(function.params, given, values)
         inner = ", ".join(passed)
         if owner is None or function.kind == "static":
             callee = function.qualname
@@ -286,6 +286,29 @@ class CandidateGenerator:
             )
             lines.append(f"{receiver}.{method.name}({inner})")
         return tuple(lines)
+
+
+def _pass(params: Iterable[Param], given: Mapping[str, str], values: Values) -> tuple[list[Arg], list[str]]:
+    """The arguments of a call and how each is written in it: by position, and by keyword after one that is left out.
+
+    A parameter that takes positions only cannot follow one that is left out, nor can the values of ``*args``.
+    """
+    args: list[Arg] = []
+    passed: list[str] = []
+    left_out = False
+    for param in params:
+        if param.variadic:
+            count = 0 if left_out else values.rng.randint(0, 3)
+            sources = [values.random(param.type) for _ in range(count)]
+        elif param.name in given and not (param.positional_only and left_out):
+            sources = [given[param.name]]
+        else:
+            left_out, sources = True, []
+        named = param.keyword_only or (left_out and not param.variadic)
+        for source in sources:
+            passed.append(f"{param.name}=_{len(args)}" if named else f"_{len(args)}")
+            args.append(Arg(param.name, source))
+    return args, passed
 
 
 def _near_rows(rows: list[dict[str, str]], values: Values) -> Iterator[dict[str, str]]:
@@ -405,6 +428,15 @@ def _arguments(expression: str, function: Function) -> dict[str, str]:
                 return {}
             return {name: ast.unparse(value) for name, value in given.items()}
     return {}
+
+
+def is_literal(source: str) -> bool:
+    """Whether source text is a literal; a sentinel or another default that the module names is not."""
+    try:
+        ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return False
+    return True
 
 
 def _called(node: ast.Call) -> str:

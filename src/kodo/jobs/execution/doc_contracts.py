@@ -93,7 +93,8 @@ def _wanted(one: doctest.Example, quote: str) -> Expectation:
         ast.literal_eval(want)
     except (ValueError, SyntaxError):
         return Expectation("shows", want, "example", quote)
-    loose = doctest.ELLIPSIS in one.options or doctest.NORMALIZE_WHITESPACE in one.options
+    prints = re.search(r"\bp?print\(", one.source)  # then the text is what is printed, and the result is None
+    loose = prints or doctest.ELLIPSIS in one.options or doctest.NORMALIZE_WHITESPACE in one.options
     return Expectation("shows" if loose else "value", want, "example", quote)
 
 
@@ -110,7 +111,7 @@ def _inline(doc: str, names: frozenset[str]) -> Iterator[Example]:
     for line in doc.splitlines():
         if line.lstrip().startswith((">>>", "...")):
             continue
-        for found in re.finditer(r"\b([A-Za-z_]\w*)\(", line):
+        for found in re.finditer(r"(?<![.\w])([A-Za-z_]\w*)\(", line):
             if found.group(1) not in names:
                 continue
             end = _closing(line, found.end() - 1)
@@ -230,7 +231,11 @@ def _literal(text: str) -> str:
 
 def _condition(text: str, function: Function) -> list[dict[str, tuple[str, ...]]]:
     """Values of parameters that make a stated condition true; empty for a condition not understood."""
-    text = re.split(r"\b(?:and|because|since|unless|but|so that)\b", text.lower().strip(" .,"))[0].strip()
+    text = re.split(
+        r"\b(?:because|since|so that|and (?:else|otherwise|returns?|raises?))\b", text.lower().strip(" .,")
+    )[0].strip()
+    if re.search(r"\b(?:and|unless|but|except)\b", text):
+        return []  # only a part of the condition would be read
     if " or " in text:
         left, _, right = text.partition(" or ")
         subject = re.match(r"(?:the )?(\w+) (?:is|are) ", left)

@@ -20,7 +20,7 @@ SIZED = frozenset({"list", "set", "frozenset", "tuple", "dict", "str", "bytes", 
 _ABOUT_RESULT = re.compile(r"\breturn|\bresult|\balways\b|\bvalue\b")
 _ARGUMENT_WORDS = frozenset({"input", "argument", "original", "list", "items", "values", "caller"})
 _ROUND_TRIPS = (
-    (r"\b(?:inverse|reverse|opposite) of (?::\w+:)?(\w+)", "undoes"),
+    (r"\binverse of (?::\w+:)?(\w+)", "undoes"),
     (
         r"\b(?:that|which|what) (?::\w+:)?(\w+) (?:wrote|writes|made|makes|returned|returns|produced|encoded)\b",
         "undoes",

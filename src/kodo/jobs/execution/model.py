@@ -57,7 +57,8 @@ class Observed(msgspec.Struct, frozen=True):
     ``raises``: ``text`` is the exception's qualified name; the others cannot be asserted and say why in
     ``text``. ``after`` holds what the call changed: expression -> source. ``meets``: whether the expectation
     held, None where the call had none; ``broken`` numbers the function's standing expectations that did not
-    hold. ``skipped`` numbers the setup statements that raised and were left out. ``raised_in_target`` says the error was not raised on purpose. ``arcs`` are those of the target's file.
+    hold. ``skipped`` numbers the setup statements that raised and were left out. ``error_origin`` says where an error
+    comes from (``worker/errors.py``). ``arcs`` are those of the target's file.
     """
 
     id: int
@@ -69,7 +70,7 @@ class Observed(msgspec.Struct, frozen=True):
     meets: bool | None = None
     broken: tuple[int, ...] = ()
     skipped: tuple[int, ...] = ()
-    raised_in_target: bool = False
+    error_origin: Literal["", "outside", "below", "operation", "raise"] = ""
     arcs: tuple[tuple[int, int], ...] = ()
     seconds: float = 0.0
 

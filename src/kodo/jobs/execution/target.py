@@ -4,13 +4,14 @@ Knows source text and ``ast`` only. What the documentation promises is read in `
 """
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from kodo.jobs.execution.model import ExecutionError
-from kodo.jobs.execution.param_types import ANY, ParamType, from_annotation, from_name, from_use, from_value
+from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
+from kodo.jobs.execution.scope import Scope, read_scope
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 ClassKind = Literal["plain", "dataclass", "enum", "namedtuple", "abstract"]
@@ -56,6 +57,7 @@ class Param:
     default: str | None = None
     keyword_only: bool = False
     variadic: bool = False
+    positional_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,25 +103,33 @@ class TargetModule:
     tree: ast.Module
 
     @cached_property
+    def scope(self) -> Scope:
+        """What the names in the module's annotations mean."""
+        return read_scope(self.tree)
+
+    @cached_property
     def classes(self) -> dict[str, Class]:
         """The classes at the top level, by name."""
-        names = frozenset(node.name for node in self.tree.body if isinstance(node, ast.ClassDef))
         return {
-            node.name: _read_class(node, names) for node in self.tree.body if isinstance(node, ast.ClassDef)
+            node.name: _read_class(node, self.scope)
+            for node in self.tree.body
+            if isinstance(node, ast.ClassDef)
         }
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:
         """The public functions and methods, in the order of the file."""
-        names = frozenset(self.classes)
         out: list[Function] = []
         for node in self.tree.body:
-            if isinstance(node, FunctionNode) and not _is_private(node.name):
-                out.append(_read_function(node, "", names))
+            if isinstance(node, FunctionNode) and not _is_private(node.name) and _is_tested(node):
+                out.append(_read_function(node, "", self.scope))
             elif isinstance(node, ast.ClassDef) and not _is_private(node.name):
                 methods = [inner for inner in node.body if isinstance(inner, FunctionNode)]
-                out += [_read_function(inner, node.name, names) for inner in methods if _is_tested(inner)]
-        return tuple(out)
+                out += [
+                    _read_function(inner, node.name, self.scope) for inner in methods if _is_tested(inner)
+                ]
+        last = {one.qualname: one for one in out}  # a name that is bound again means the later function
+        return tuple(one for one in out if last[one.qualname] is one)
 
     @cached_property
     def defined(self) -> frozenset[str]:
@@ -147,7 +157,7 @@ class TargetModule:
         if name is None:
             return self.functions
         private = [
-            _read_function(node, "", frozenset(self.classes))
+            _read_function(node, "", self.scope)
             for node in self.tree.body
             if isinstance(node, FunctionNode) and node.name == name
         ]
@@ -210,48 +220,46 @@ def _decorator(node: ast.expr) -> str:
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
-def _read_function(node: FunctionNode, owner: str, classes: frozenset[str]) -> Function:
+def _read_function(node: FunctionNode, owner: str, scope: Scope) -> Function:
     marks = {_decorator(one) for one in node.decorator_list}
     kind: Literal["function", "method", "static", "class", "property"] = "function"
     if owner:
         kind = "static" if "staticmethod" in marks else "class" if "classmethod" in marks else "method"
-        if marks & {"property", "cached_property"}:
+        if any(mark.endswith("property") for mark in marks):
             kind = "property"
-    params = _read_params(node, classes, skip_first=kind in ("method", "class", "property"))
+    params = _read_params(node, scope, skip_first=kind in ("method", "class", "property"))
     doc = ast.get_docstring(node) or ""
     return Function(node.name, owner, kind, params, node.returns, node, doc, node.lineno)
 
 
-def _read_params(node: FunctionNode, classes: frozenset[str], *, skip_first: bool) -> tuple[Param, ...]:
+def _read_params(node: FunctionNode, scope: Scope, *, skip_first: bool) -> tuple[Param, ...]:
     arguments = node.args
     plain = [*arguments.posonlyargs, *arguments.args]
     defaults: list[ast.expr | None] = [None] * (len(plain) - len(arguments.defaults)) + list(
         arguments.defaults
     )
-    rows = [(arg, default, False) for arg, default in zip(plain, defaults, strict=True)][
-        1 if skip_first else 0 :
-    ]
-    rows += [
-        (arg, default, True) for arg, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    ]
-    out = [_read_param(arg, default, classes, node.body, keyword_only=only) for arg, default, only in rows]
+    rows = list(zip(plain, defaults, strict=True))[1 if skip_first else 0 :]
+    out = [_read_param(arg, default, scope, node.body, keyword_only=False) for arg, default in rows]
+    positional = {arg.arg for arg in arguments.posonlyargs}
+    out = [replace(one, positional_only=one.name in positional) for one in out]
     if arguments.vararg:
-        one = _read_param(arguments.vararg, None, classes, node.body, keyword_only=False)
+        one = _read_param(arguments.vararg, None, scope, node.body, keyword_only=False)
         type_ = one.type if one.typed else ParamType("int")
         out.append(Param(one.name, type_, one.typed, variadic=True))
+    keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    out += [_read_param(arg, default, scope, node.body, keyword_only=True) for arg, default in keyword_only]
     return tuple(out)
 
 
 def _read_param(
     arg: ast.arg,
     default: ast.expr | None,
-    classes: frozenset[str],
+    scope: Scope,
     body: list[ast.stmt],
     *,
     keyword_only: bool,
 ) -> Param:
-    type_ = from_annotation(arg.annotation, classes)
-    typed = type_ is not None
+    type_, typed = scope.type_of(arg.annotation)
     if type_ is None and default is not None:
         type_ = from_value(default)
     if type_ is None:
@@ -260,20 +268,20 @@ def _read_param(
     return Param(arg.arg, type_, typed, ast.unparse(default) if default else None, keyword_only)
 
 
-def _read_class(node: ast.ClassDef, classes: frozenset[str]) -> Class:
+def _read_class(node: ast.ClassDef, scope: Scope) -> Class:
     kind = _class_kind(node)
     members: tuple[str, ...] = ()
     init: tuple[Param, ...] = ()
     if kind == "enum":
         members = _enum_members(node)
     elif kind in ("dataclass", "namedtuple"):
-        init = _read_fields(node, classes)
+        init = _read_fields(node, scope)
     else:
         constructors = (
             one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"
         )
         constructor = next(constructors, None)
-        init = _read_params(constructor, classes, skip_first=True) if constructor else ()
+        init = _read_params(constructor, scope, skip_first=True) if constructor else ()
     return Class(node.name, kind, init, members, ast.get_docstring(node) or "", node.lineno)
 
 
@@ -295,17 +303,17 @@ def _enum_members(node: ast.ClassDef) -> tuple[str, ...]:
     return tuple(one.id for one in targets if isinstance(one, ast.Name) and not _is_private(one.id))
 
 
-def _read_fields(node: ast.ClassDef, classes: frozenset[str]) -> tuple[Param, ...]:
+def _read_fields(node: ast.ClassDef, scope: Scope) -> tuple[Param, ...]:
     """The fields of a dataclass or named tuple that its constructor takes."""
     annotated = [
         one for one in node.body if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
     ]
-    fields = [_read_field(one, classes) for one in annotated if "ClassVar" not in ast.unparse(one.annotation)]
+    fields = [_read_field(one, scope) for one in annotated if "ClassVar" not in ast.unparse(one.annotation)]
     return tuple(one for one in fields if one.default != "field(init=False)")
 
 
-def _read_field(item: ast.AnnAssign, classes: frozenset[str]) -> Param:
-    type_ = from_annotation(item.annotation, classes)
+def _read_field(item: ast.AnnAssign, scope: Scope) -> Param:
+    type_, typed = scope.type_of(item.annotation)
     default = ast.unparse(item.value) if item.value else None
     if isinstance(item.value, ast.Call) and _decorator(item.value) == "field":
         given = {keyword.arg: keyword.value for keyword in item.value.keywords}
@@ -315,4 +323,4 @@ def _read_field(item: ast.AnnAssign, classes: frozenset[str]) -> Param:
         elif not given.keys() & {"default", "default_factory"}:
             default = None
     assert isinstance(item.target, ast.Name)  # noqa: S101 - the caller asked
-    return Param(item.target.id, type_ or ANY, type_ is not None, default, keyword_only=False)
+    return Param(item.target.id, type_ or ANY, typed, default, keyword_only=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Unpack
+from collections.abc import Callable, Coroutine, Generator, Iterable, Sequence
+from types import TracebackType
+from typing import Any, Self, Unpack
 
 from kodo.client import request_plan
 from kodo.client.answer import Answer
@@ -18,6 +19,51 @@ ASSUMED_OUTPUT_TOKENS = 256
 """What a call without ``max_output_tokens`` counts against a limit of tokens a minute until its usage is known."""
 
 
+class BatchResults(list[Answer | KodoError], Coroutine[Any, Any, "BatchResults"]):
+    """A list of results that may also be awaited, so that ``await generate_batch(prompts)`` and
+    ``asyncio.run(generate_batch(prompts))`` work as they do with a coroutine function.
+
+    Made where an event loop runs, it is empty until it is awaited, which then runs the calls; made elsewhere, it is
+    complete.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, list[Answer | KodoError]] | None = None) -> None:
+        super().__init__()
+        self._work = work
+        self._running: Coroutine[Any, Any, BatchResults] | None = None
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        return self._run().__await__()
+
+    async def _run(self) -> Self:
+        if self._work is not None:
+            work, self._work = self._work, None
+            self[:] = await work
+        return self
+
+    def send(self, value: Any, /) -> Any:
+        """Run to the next pause, as a coroutine does; for ``asyncio.run``."""
+        return self._step(lambda running: running.send(value))
+
+    def throw(self, kind: Any, value: Any = None, traceback: TracebackType | None = None, /) -> Any:
+        """Raise an exception where the calls pause."""
+        return self._step(lambda running: running.throw(kind if value is None else value))
+
+    def _step(self, step: Callable[[Coroutine[Any, Any, BatchResults]], Any]) -> Any:
+        self._running = self._running or self._run()
+        try:
+            return step(self._running)
+        except BaseException:  # it ended: by StopIteration where it came to its end
+            self._running = None
+            raise
+
+    def close(self) -> None:
+        """End without running further."""
+        for one in (self._running, self._work):
+            if one is not None:
+                one.close()
+
+
 def generate_batch(
     prompts: Sequence[Input],
     *,
@@ -26,7 +72,7 @@ def generate_batch(
     tokens_per_minute: int | None = None,
     session: Session | None = None,
     **options: Unpack[CallOptions],
-) -> list[Answer | KodoError]:
+) -> BatchResults:
     """One answer a prompt, in the order of the prompts; where a call failed, its error stands in its place.
 
     A failure never stops the others. Calls are retried as the session does; how many are in flight adapts to rate
@@ -40,8 +86,8 @@ def generate_batch(
         session: the session to use; default: a new one for this call.
         options: for every call.
 
-    Raises:
-        RuntimeError: called where an event loop runs; use ``kodo.aio.generate_batch`` there.
+    Returns:
+        The results. Where an event loop runs they come with ``await``, as from ``kodo.aio.generate_batch``.
     """
 
     async def run() -> list[Answer | KodoError]:
@@ -56,11 +102,12 @@ def generate_batch(
                 **options,
             )
 
+    results = BatchResults(run())
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(run())
-    raise RuntimeError("an event loop is running here: await kodo.aio.generate_batch instead")
+        return asyncio.run(results)
+    return results
 
 
 async def generate_batch_async(
@@ -101,6 +148,8 @@ async def generate_batch_async(
                     answer = await session.respond(prompt, **asked)
                 except KodoError as error:
                     results[index] = error
+                except ValueError as error:  # a prompt that cannot be sent, such as an empty one
+                    results[index] = KodoError(str(error))
                 else:
                     slot.used(answer.usage.total_tokens if answer.usage_known else None)
                     results[index] = answer

@@ -106,7 +106,7 @@ def _parsed(section: str) -> list[PatchHunk]:
         return []
     try:
         patch = PatchSet(StringIO("--- a/x\n+++ b/x\n" + section[first.start() :], newline="\n"))
-    except UnidiffParseError as error:
+    except (UnidiffParseError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise DiffError(f"diff: {error}") from error
     return [hunk for file in patch for hunk in file]
 
@@ -119,6 +119,8 @@ def _hunk(hunk: PatchHunk, total: int) -> Hunk:
     gone_from = 0
     start = hunk.target_start
     length = hunk.target_length
+    if length and start < 1:
+        raise DiffError(f"diff: a hunk begins at line {start}")
     following = start if length else start + 1
 
     def close() -> None:

@@ -20,7 +20,7 @@ from kodo.jobs.report.model import (
     Unreviewed,
 )
 from kodo.jobs.report.words import word
-from kodo.jobs.review import fixes, model_review, reading, suppression
+from kodo.jobs.review import fixes, model_review, pytest_settings, reading, suppression
 from kodo.jobs.review.analysis import Analysis, analyse
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
@@ -54,7 +54,7 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     for file in files:
         candidates = without_duplicates(work.analysis.after[file.path])
         work.take(file, introduced(file, candidates, work.analysis.before.get(file.path, [])))
-    tests = _run_tests(work, material.root) if options.tests else None
+    tests = _run_tests(work, material) if options.tests else None
     use = _ask_model(work, session) if session is not None else None
     findings = _with_fixes(work, tests)
     return _report(work, material, findings, use)
@@ -105,16 +105,17 @@ class _ReviewState:
         return [item.value.finding for items in self.active.values() for item in items]
 
 
-def _run_tests(work: _ReviewState, root: Path | None) -> ProjectTests | None:
+def _run_tests(work: _ReviewState, material: ReviewInput) -> ProjectTests | None:
     """Run the project's tests in both states and take what broke; None, and a note, where they cannot be run."""
     try:
-        if root is None:
+        if material.root is None:
             raise TestsError("there is no project folder whose tests could be run")
+        settings = _changed_test_settings(work, material, material.root)
         sandbox = Sandbox()
         isolation = sandbox.require()
-        tests = ProjectTests(root, sandbox)
+        tests = ProjectTests(material.root, sandbox, settings=settings)
         after = tests.failures({file.path: file.after for file in work.files})
-        before = tests.failures({file.path: file.before for file in work.files if file.before is not None})
+        before = tests.failures(_texts_before(work.files))
     except (TestsError, SandboxError) as error:
         work.notes.append(str(error))
         work.left_out.append(Unreviewed("tests", str(error), gap=True))
@@ -125,7 +126,36 @@ def _run_tests(work: _ReviewState, root: Path | None) -> ProjectTests | None:
         work.take(file, candidates)
     failing = sum(1 for failure in after.values() if failure)
     work.notes.append(f"tests: {len(after) - failing} passed, {failing} failed")
+    if gone := before.keys() - after.keys():
+        work.notes.append(f"tests: {len(gone)} that ran before the change did not run after it")
     return tests if after and not failing else None
+
+
+def _changed_test_settings(work: _ReviewState, material: ReviewInput, root: Path) -> dict[str, str | None]:
+    """The test settings that the change touches, as they were before it. A gap says so, so it is never clean."""
+    names = [*reading.project_files(root), *material.changed]
+    settings = pytest_settings.changed_settings(
+        names, work.files, reading.tree_text(root), material.base_text
+    )
+    if settings:
+        reason = (
+            f"the change touches {', '.join(sorted(settings))}, which decides what the tests report; "
+            "they ran with these files as they were before the change"
+        )
+        work.left_out.append(Unreviewed("tests", reason, gap=True))
+    return settings
+
+
+def _texts_before(files: Iterable[ChangedFile]) -> dict[str, str | None]:
+    """What to lay over the project to have the state before the change: new files are removed, names are the old ones."""
+    texts: dict[str, str | None] = {}
+    for file in files:
+        if file.whole:
+            continue
+        texts[file.path] = None
+        if file.before is not None:
+            texts[file.old_path or file.path] = file.before
+    return texts
 
 
 def _ask_model(work: _ReviewState, session: "Session") -> ModelUse:

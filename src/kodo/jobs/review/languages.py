@@ -30,6 +30,17 @@ SUFFIXES = {
 }  # fmt: skip  # same
 
 
+_ALIASES = {"py": ".py", "js": ".js", "ts": ".ts", "golang": ".go", "bash": ".sh", "c++": ".cpp", "c#": ".cs"}
+
+
+def suffix_of(language: str) -> str:
+    """The suffix of a file in a language named as people name it; ".txt" for a name that is not known."""
+    name = language.strip().lower()
+    known = {display.lower(): suffix for suffix, display in reversed(_UNSUPPORTED.items())}
+    data = {"json": ".json", "toml": ".toml", "yaml": ".yaml"}
+    return {**known, **data, **SUFFIXES, **_ALIASES}.get(name, ".txt")
+
+
 def language_of(path: str, text: str = "") -> str:
     """The language's short name, or "" where kodo has no analyser for the file."""
     pure = PurePosixPath(path)

@@ -1,6 +1,8 @@
 """The project's own tests, run in the sandbox on copies: what they say before and after the change.
 
-A test that passed before the change and fails after it is evidence of the strongest kind. The copy holds what git
+A test that passed before the change and fails after it is evidence of the strongest kind. The results come from outside
+of the tested process (``inside/run_tests.py``), and files that decide what tests report are those from before the
+change (``pytest_settings``). The copy holds what git
 would track, the reviewed texts laid over it. Tests that need the network or files outside of the project fail in both
 states, and so say nothing.
 """
@@ -11,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from junitparser import JUnitXml, JUnitXmlError
+import msgspec
 
 from kodo.jobs.report.model import Category, EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
@@ -19,17 +21,10 @@ from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.catalogue import rules
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import project_files
-from kodo.jobs.sandbox import PROJECT, PYTHON, TMP, ResourceLimits, Sandbox
+from kodo.jobs.sandbox import FILES, PROJECT, PYTHON, TMP, ResourceLimits, Sandbox
 
-_MARK = "=====kodo-junit====="
-_RUN = f"""
-import sys, pytest
-status = pytest.main(["-q", "-p", "no:cacheprovider", "--doctest-modules", "--doctest-continue-on-failure",
-                      "--ignore-glob=*/setup.py", "--continue-on-collection-errors", "-o", "addopts=",
-                      "--junitxml", sys.argv[1] + "/junit.xml", sys.argv[2]])
-print("{_MARK}")
-print(open(sys.argv[1] + "/junit.xml", encoding="utf-8").read())
-"""
+_INSIDE = Path(__file__).parent / "inside"
+_PROGRAMS = ("run_tests.py", "report_tests.py")
 MAX_PROJECT_BYTES = 100_000_000
 RULE = "kodo/test-fails"
 
@@ -40,47 +35,78 @@ class TestsError(Exception):
     __test__ = False  # the name begins with Test; pytest is not to collect it
 
 
+class _Result(msgspec.Struct):
+    phase: str
+    outcome: str
+    text: str
+
+
+class _Run(msgspec.Struct):
+    results: dict[str, _Result]
+    error: str | None
+    output: str
+
+
 @dataclass(frozen=True)
 class ProjectTests:
-    """The tests of the project at ``root``."""
+    """The tests of the project at ``root``.
+
+    ``settings`` are the files that decide what tests report and that the change touches, with their text before it
+    (None: not there); every run uses these, so that a change cannot make its own tests pass.
+    """
 
     root: Path
     sandbox: Sandbox
     limits: ResourceLimits = field(default_factory=lambda: ResourceLimits(wall_seconds=120, cpu_seconds=120))
+    settings: Mapping[str, str | None] = field(default_factory=dict)
 
-    def failures(self, texts: Mapping[str, str]) -> dict[str, str]:
+    def failures(self, texts: Mapping[str, str | None]) -> dict[str, str]:
         """Each test's name to "" if it passed, else to its output, with ``texts`` laid over the project.
 
-        Raises TestsError if the run gives no result.
+        A text of None removes the file. Where the change touches test settings, tests that fail before they begin
+        (a fixture that only the new settings have) are left out. Raises TestsError if the run gives no result.
         """
         with TemporaryDirectory(prefix="kodo-tests-") as folder:
             copy = Path(folder) / "project"
             _copy(self.root, copy)
-            for path, text in texts.items():
-                (copy / path).parent.mkdir(parents=True, exist_ok=True)
-                (copy / path).write_bytes(text.encode("utf-8", errors="surrogateescape"))
+            for path, text in {**texts, **self.settings}.items():
+                _lay(copy / path, text)
             Path(folder).chmod(0o755)
             outcome = self.sandbox.run(
-                [PYTHON, "-c", _RUN, TMP, PROJECT],
+                [PYTHON, "-I", "-S", f"{FILES}/run_tests.py", PYTHON, TMP, PROJECT],
                 project=copy,
+                files={name: (_INSIDE / name).read_bytes() for name in _PROGRAMS},
                 limits=self.limits,
                 env={"PYTHONPATH": f"{PROJECT}:{PROJECT}/src"},
                 cwd=PROJECT,
             )
-        head, mark, xml = outcome.stdout.partition(_MARK)
-        if not mark:
-            last = (outcome.stderr or head).strip().splitlines()[-1:] or [f"status {outcome.status}"]
-            raise TestsError(f"the project's tests did not run: {last[0]}")
+        if outcome.timed_out:
+            raise TestsError(f"the project's tests did not end in {self.limits.wall_seconds:.0f} s")
         try:
-            suites = JUnitXml.fromstring(xml.strip().encode())
-        except JUnitXmlError as error:
-            raise TestsError(f"the project's tests gave no result: {error}") from error
+            run = msgspec.json.decode(outcome.stdout.encode(), type=_Run)
+        except msgspec.MsgspecError as error:
+            last = (outcome.stderr or outcome.stdout).strip().splitlines()[-1:] or [
+                f"status {outcome.status}"
+            ]
+            raise TestsError(f"the project's tests did not run: {last[0]}") from error
+        if run.error:
+            last = run.output.strip().splitlines()[-1:]
+            raise TestsError(": ".join(["the project's tests did not run", run.error, *last]))
         return {
-            f"{case.classname}.{case.name}": "\n".join(str(part.text or part.message) for part in case.result)
-            for suite in suites
-            for case in suite
-            if not case.is_skipped
+            name: (result.text or "failed") if result.outcome == "failed" else ""
+            for name, result in run.results.items()
+            if result.outcome != "skipped"
+            and not (self.settings and result.outcome == "failed" and result.phase != "call")
         }
+
+
+def _lay(file: Path, text: str | None) -> None:
+    """Write a text over a file of the copy, or remove it."""
+    if text is None:
+        file.unlink(missing_ok=True)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text.encode("utf-8", errors="surrogateescape"))
 
 
 def broken_tests(

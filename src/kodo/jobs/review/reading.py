@@ -5,7 +5,7 @@ with its reason. ``base_text`` gives the project's own settings as they were bef
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePosixPath
@@ -47,6 +47,8 @@ class ReviewInput:
     unreviewed: tuple[Unreviewed, ...]
     base_text: Callable[[str], str | None]
     root: Path | None = None
+    changed: tuple[str, ...] = ()
+    """Every path that the change names, also those that cannot be reviewed; empty for whole files."""
 
 
 def read(source: ReviewSource, max_bytes: int) -> ReviewInput:
@@ -112,9 +114,13 @@ class _InputBuilder:
             self.files.append(replace(file, path=printable(file.path)))
 
     def material(
-        self, name: str, base_text: Callable[[str], str | None], root: Path | None = None
+        self,
+        name: str,
+        base_text: Callable[[str], str | None],
+        root: Path | None = None,
+        changed: Iterable[str] = (),
     ) -> ReviewInput:
-        return ReviewInput(name, tuple(self.files), tuple(self.unreviewed), base_text, root)
+        return ReviewInput(name, tuple(self.files), tuple(self.unreviewed), base_text, root, tuple(changed))
 
 
 def printable(path: str) -> str:
@@ -140,7 +146,9 @@ def _inside(root: Path, path: str) -> Path | None:
     return file if real.is_file() and not file.is_symlink() and real.is_relative_to(root.resolve()) else None
 
 
-def _tree_text(root: Path | None) -> Callable[[str], str | None]:
+def tree_text(root: Path | None) -> Callable[[str], str | None]:
+    """The text of a path in the tree at ``root``; None where there is no regular file of that name."""
+
     def text(path: str) -> str | None:
         file = _inside(root, path) if root else None
         return file.read_text(encoding="utf-8", errors="replace") if file else None
@@ -174,7 +182,7 @@ def _paths(source: PathsSource, max_bytes: int) -> ReviewInput:
             if (text := builder.readable(path, raw)) is not None:
                 builder.add(ChangedFile(path, language_of(path, text), text, whole=True))
     names = " ".join(str(path) for path in source.paths)
-    return builder.material(names, _tree_text(root), root)
+    return builder.material(names, tree_text(root), root)
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -228,13 +236,15 @@ def _diff(source: DiffSource, max_bytes: int) -> ReviewInput:
     builder = _InputBuilder(max_bytes)
     try:
         patches = PatchSet(StringIO(source.diff, newline="\n"))
-    except UnidiffParseError as error:
+    except (UnidiffParseError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise DiffError(f"diff: {error}") from error
     if not patches and source.diff.strip() and not changes.sections(source.diff):
         raise DiffError("diff: no hunk in it")
-    befores: dict[str, str] = {}
+    befores: dict[str, str | None] = {}
     for patched in patches:
         path = patched.path
+        if patched.is_added_file:
+            befores[path] = None
         if not _safe(path):
             builder.leave(path, "path leaves the project", gap=True)
         elif patched.is_removed_file:
@@ -242,21 +252,28 @@ def _diff(source: DiffSource, max_bytes: int) -> ReviewInput:
         elif patched.is_binary_file:
             builder.leave(path, "binary", gap=False)
         else:
-            file = _patched(
-                builder, source.root, path, "".join(str(hunk) for hunk in patched), patched.is_added_file
-            )
+            section = "".join(str(hunk) for hunk in patched)
+            file, before = _patched(builder, source.root, path, section, patched.is_added_file)
+            if before is not None:
+                befores[path] = before
             if file is not None:
                 builder.add(file)
-                if file.before is not None:
-                    befores[path] = file.before
-    tree = _tree_text(source.root)
-    return builder.material("diff", lambda path: befores.get(path) or tree(path), source.root)
+    tree = tree_text(source.root)
+    return builder.material(
+        "diff",
+        lambda path: befores[path] if path in befores else tree(path),
+        source.root,
+        [patched.path for patched in patches],
+    )
 
 
 def _patched(
     builder: _InputBuilder, root: Path | None, path: str, section: str, new: bool
-) -> ChangedFile | None:
-    """One file of a diff: its text from the tree in either state, or from the hunks alone."""
+) -> tuple[ChangedFile | None, str | None]:
+    """One file of a diff, and its text before: from the tree in either state, or from the hunks alone.
+
+    The file is None where it cannot be reviewed; the reason is noted.
+    """
     unknown_total = 1 << 40
     hunks = changes.hunks_of(section, unknown_total)
     file = _inside(root, path) if root else None
@@ -274,17 +291,20 @@ def _patched(
     else:
         complete = False
         size = max((hunk.end for hunk in hunks), default=0)
+        if size > builder.max_bytes:  # a line is a byte at least; the number is the diff's own claim
+            builder.leave(path, f"larger than {builder.max_bytes} bytes", gap=bool(language_of(path)))
+            return None, None
         after = [""] * size
         for hunk in hunks:
             for number, text in hunk.context:
                 after[number - 1] = text
     raw = "".join(line + "\n" for line in after).encode("utf-8", errors="surrogateescape")
+    old = None if before is None else "".join(line + "\n" for line in before)
     readable = builder.readable(path, raw)
     if readable is None:
-        return None
+        return None, old
     hunks = changes.hunks_of(section, len(after))
-    old = None if before is None else "".join(line + "\n" for line in before)
-    return ChangedFile(path, language_of(path, readable), readable, old, hunks, complete=complete)
+    return ChangedFile(path, language_of(path, readable), readable, old, hunks, complete=complete), old
 
 
 def _staged(source: StagedSource, max_bytes: int) -> ReviewInput:
@@ -337,7 +357,8 @@ def _trees(
         hunks = changes.hunks_of(section_of[id(entry)], len(changes.split_lines(text)))
         language = language_of(entry.path, text)
         builder.add(ChangedFile(entry.path, language, text, before, hunks, old_path=entry.old_path))
-    return builder.material(name, lambda path: repository.file_at(base, path), repository.root)
+    changed = [entry.path for entry in entries]
+    return builder.material(name, lambda path: repository.file_at(base, path), repository.root, changed)
 
 
 def _reviewable(builder: _InputBuilder, entry: Entry) -> bool:

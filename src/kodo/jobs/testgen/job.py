@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 from kodo.client.session import Session
 from kodo.jobs.execution.candidates import CandidateGenerator
@@ -59,6 +60,8 @@ def generate_tests(
         TestgenError: the code does not parse or import, or ``module`` is no name.
         IsolationRefused: there is no full sandbox on this machine.
     """
+    if framework not in get_args(Framework):
+        raise TestgenError(f"framework: {framework!r} is not one of {', '.join(get_args(Framework))}")
     if not module.isidentifier():
         raise TestgenError(f"module: {module!r} is not a name that can be imported")
     with tempfile.TemporaryDirectory(prefix="kodo-tests-") as folder:
@@ -104,13 +107,14 @@ def testgen(
     existing = _existing(module, options)
     generated = _generate(pipeline, session)
     judged = pipeline.judge([test.written for test in generated.tests])
-    kept = kept_tests(generated.tests, judged)
     passing = [
-        test.written
+        test
         for test in generated.tests
         if (verdict := judged.get(test.written.name)) and verdict.passes_five_times
     ]
-    text = pipeline.file(passing)
+    layout = pipeline.lay_out(passing)
+    kept = kept_tests(generated.tests, judged, layout)
+    text = pipeline.file(layout.written)
     before, after, survived = _scores(pipeline, text, existing)
     merged = text
     into = Path(options.merge_into) if options.merge_into else None

@@ -4,9 +4,10 @@ Knows the order of the steps and the funnel; each step's work is in the module i
 nothing that was not computed from the module, the options and the answers of the sandbox.
 """
 
+import ast
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from kodo.jobs.testgen.model import Funnel, KeptTest, MutantPlace, Options, Reje
 from kodo.jobs.testgen.mutate import mutants
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Arc, Chosen, choose
+from kodo.jobs.testgen.tables import Case, Layout, lay_out, single
 from kodo.jobs.testgen.worker.jobs import Judge, Judged, Kill, Killed, Measure, Measured, ScoreMutants
 
 TEST_FILE = "test_kodo_generated.py"
@@ -37,10 +39,11 @@ class Trials:
     rejected: dict[int, str]
     runs: int
     stable: int
+    unparsed: tuple[Call, ...] = ()
 
     def without(self, numbers: dict[int, str]) -> "Trials":
         """The same with more calls rejected: number -> reason."""
-        return Trials(self.calls, self.seen, self.rejected | numbers, self.runs, self.stable)
+        return replace(self, rejected=self.rejected | numbers)
 
     @property
     def usable(self) -> tuple[Call, ...]:
@@ -61,8 +64,17 @@ class Test:
 
     written: render.RenderedTest
     chosen: Chosen
-    basis: Basis
-    quote: str
+    case: Case
+
+    @property
+    def basis(self) -> Basis:
+        """What its expected value rests on."""
+        return self.case.basis
+
+    @property
+    def quote(self) -> str:
+        """The words it rests on; empty where it was read off the code."""
+        return self.case.quote
 
 
 class Pipeline:
@@ -93,9 +105,12 @@ class Pipeline:
 
     def attempt(self, calls: Sequence[Call]) -> Trials:
         """Run every call twice: in order with tracing, and backwards with other hash seeds; keep what agrees."""
+        unparsed = tuple(call for call in calls if not _parses(call))
+        calls = [call for call in calls if _parses(call)]
         first = self._observe(calls, backwards=False)
         calls = [_without_skipped(call, first.get(call.id)) for call in calls]
         second = self._observe([call for call in calls if _ended(first.get(call.id))], backwards=True)
+        functions = {one.qualname: one for one in self.functions}
         rejected_calls: dict[int, str] = {}
         runs = stable = 0
         for call in calls:
@@ -110,7 +125,9 @@ class Pipeline:
                 )
                 continue
             stable += 1
-        return Trials(tuple(calls), first, rejected_calls, runs, stable)
+            if is_accident(call, one, functions[call.function]):
+                rejected_calls[call.id] = f"an accident of a guessed argument: {one.text}"
+        return Trials(tuple(calls), first, rejected_calls, runs, stable, unparsed)
 
     def _observe(self, calls: Sequence[Call], *, backwards: bool) -> dict[int, Observed]:
         if not calls:
@@ -178,7 +195,7 @@ class Pipeline:
             name = render.name_for(call, seen, taken)
             lines = render.body(call, seen, self.options.framework)
             written = render.function(name, lines, render.comment(basis, quote), self.options.framework)
-            out.append(Test(written, one, basis, quote))
+            out.append(Test(written, one, Case(call, seen, basis, quote, written)))
         return out
 
     def file(self, tests: Sequence[render.RenderedTest]) -> str:
@@ -208,12 +225,32 @@ class Pipeline:
         answers = self.worker.ask(job, 60 + 2.0 * len(tests), {TEST_FILE: self.file(tests)})
         return {answer.name.removeprefix(prefix): answer for answer in answers if isinstance(answer, Judged)}
 
+    def lay_out(self, tests: Sequence[Test]) -> Layout:
+        """The tests as they stand in the file: tables where cases fit, if the whole file still passes then."""
+        cases = [test.case for test in tests]
+        if self.options.framework != "pytest" or not cases:
+            return single(cases)
+        positional = {
+            one.qualname: tuple(
+                param.name for param in one.params if not (param.keyword_only or param.variadic)
+            )
+            for one in self.functions
+        }
+        tables = lay_out(cases, positional)
+        ran = self._measured(self.file(tables.written), ())
+        named = None if ran is None or ran.failed else tables.named(ran.collected)
+        return named or single(cases)
+
     def measure(self, text: str, existing: Sequence[Path]) -> Score:
         """Coverage of the module by the given file and the existing ones."""
+        ran = self._measured(text, existing)
+        return ran.score if ran else Score()
+
+    def _measured(self, text: str, existing: Sequence[Path]) -> Measured | None:
         files = [*(self._inside(path) for path in existing), *([GIVEN + TEST_FILE] if text else [])]
         job = Measure(self.worker.where, tuple(files), _SUITE_SECONDS)
         answers = self.worker.ask(job, _SUITE_SECONDS, {TEST_FILE: text})
-        return next((answer.score for answer in answers if isinstance(answer, Measured)), Score())
+        return next((answer for answer in answers if isinstance(answer, Measured)), None)
 
     def killed(self, text: str, existing: Sequence[Path], only: frozenset[int]) -> frozenset[int]:
         """The mutants of ``only`` that the tests kill: our text, or else the existing files."""
@@ -236,12 +273,13 @@ def funnel(
     trials: Sequence[Trials], tests: Sequence[Test], judged: dict[str, Judged], kept: int, suspects: int
 ) -> Funnel:
     """The counts after each step."""
-    everything = [call for one in trials for call in one.calls]
+    parsed = [call for one in trials for call in one.calls]
+    everything = [*parsed, *(call for one in trials for call in one.unparsed)]
     verdicts = [judged[test.written.name] for test in tests if test.written.name in judged]
     return Funnel(
         candidates=len(everything),
         from_model=sum(call.origin == "model" for call in everything),
-        parses=len(everything),
+        parses=len(parsed),
         runs=sum(one.runs for one in trials),
         deterministic=sum(one.stable for one in trials),
         adds=len(tests),
@@ -260,6 +298,7 @@ def rejections(
     taken = {one.call.id for one in chosen}
     rows: list[tuple[str, str, str]] = []
     for one in trials:
+        rows += [(call.function, "it is not Python", call.expression) for call in one.unparsed]
         for call in one.calls:
             example = render.fill(call.expression, call)
             if call.id in one.rejected:
@@ -290,8 +329,8 @@ def rejections(
     )
 
 
-def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTest, ...]:
-    """The tests that passed everything."""
+def kept_tests(tests: Sequence[Test], judged: dict[str, Judged], layout: Layout) -> tuple[KeptTest, ...]:
+    """The tests that passed everything, each by the name that pytest has for it in the file."""
     out: list[KeptTest] = []
     for test in tests:
         verdict = judged.get(test.written.name)
@@ -299,7 +338,7 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTe
             call = test.chosen.call
             out.append(
                 KeptTest(
-                    test.written.name,
+                    layout.names[call.id],
                     call.function,
                     call.origin,
                     test.basis,
@@ -311,6 +350,29 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged]) -> tuple[KeptTe
                 )
             )
     return tuple(out)
+
+
+def is_accident(call: Call, seen: Observed, function: Function) -> bool:
+    """Whether an error says more of the arguments than of the function: not documented, not raised on purpose.
+
+    Where every argument has the annotated type, an error that comes out of the function is what the function does.
+    """
+    if seen.kind != "raises" or seen.error_origin == "raise" or (call.expect is not None and seen.meets):
+        return False
+    typed = {one.name for one in function.params if one.typed and one.type.kind != "any"}
+    return seen.error_origin == "outside" or not all(arg.name in typed for arg in call.args)
+
+
+def _parses(call: Call) -> bool:
+    """Whether every part of a call is Python by itself."""
+    try:
+        for source in (call.expression, *(arg.source for arg in call.args)):
+            ast.parse(source, mode="eval")
+        for statement in call.setup:
+            ast.parse(statement)
+    except (SyntaxError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _without_skipped(call: Call, seen: Observed | None) -> Call:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
-from kodo.jobs.execution.worker.load import LIBRARY
+from kodo.jobs.execution.worker.load import LIBRARY, module_names
 from kodo.jobs.testgen.model import Framework
 
 _HELPERS = ("pytest", "unittest", "contextlib", "io", "math", "asyncio")
@@ -46,9 +46,12 @@ class _Fill(ast.NodeTransformer):
 
 def fill(expression: str, call: Call, kept: Iterable[str] = ()) -> str:
     """An expression with the sources of the arguments put in; those in ``kept`` become variables."""
-    by = {f"_{at}": arg.source for at, arg in enumerate(call.args)} | {
-        name: variable(name, call) for name in kept
-    }
+    by = {f"_{at}": arg.source for at, arg in enumerate(call.args)}
+    return substitute(expression, by | {name: variable(name, call) for name in kept})
+
+
+def substitute(expression: str, by: dict[str, str]) -> str:
+    """An expression with names replaced by the sources that stand for them."""
     return ast.unparse(ast.fix_missing_locations(_Fill(by).visit(ast.parse(expression, mode="eval")))).strip()
 
 
@@ -67,43 +70,38 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
     lines = [f"{variable(name, call)} = {call.args[int(name[1:])].source}" for name in kept]
     lines += call.setup
     expression = fill(call.expression, call, kept)
-    if seen.wrap in ("list", "asyncio.run"):
-        expression = f"{seen.wrap}({expression})"
+    wrap, _, kind = seen.wrap.partition("isinstance:")
+    by_facts = bool(kind) or wrap.endswith("facts")
+    if wrap.removesuffix("facts").strip():
+        expression = f"{wrap.removesuffix('facts').strip()}({expression})"
     names = dict(zip(kept, (variable(name, call) for name in kept), strict=True))
     after = [_equals(names.get(name, name), text, framework) for name, text in sorted(seen.after.items())]
     if seen.kind == "raises":
         manager = "pytest.raises" if framework == "pytest" else "self.assertRaises"
         return [*lines, f"with {manager}({seen.text}):", f"{_INDENT}{expression}", *after]
+    checks = [] if by_facts or seen.text == "None" else [_equals("result", seen.text, framework)]
+    if kind:
+        is_one = f"isinstance(result, {kind})"
+        checks = [f"assert {is_one}" if framework == "pytest" else f"self.assertIsInstance(result, {kind})"]
     if seen.output:
-        lines += [
-            "output = io.StringIO()",
-            "with contextlib.redirect_stdout(output):",
-            f"{_INDENT}result = {expression}",
-        ]
-        return [
-            *lines,
-            _equals("result", seen.text, framework),
-            *after,
-            _equals("output.getvalue()", repr(seen.output), framework),
-        ]
-    if seen.wrap.startswith("isinstance:"):
-        kind = seen.wrap.removeprefix("isinstance:")
-        is_one = (
-            f"assert isinstance(result, {kind})"
-            if framework == "pytest"
-            else f"self.assertIsInstance(result, {kind})"
-        )
-        return [*lines, f"result = {expression}", is_one, *after]
-    if not after:
+        makes = f"result = {expression}" if checks or by_facts else expression
+        lines += ["output = io.StringIO()", "with contextlib.redirect_stdout(output):", f"{_INDENT}{makes}"]
+        return [*lines, *checks, *after, _equals("output.getvalue()", repr(seen.output), framework)]
+    if not after and not by_facts:
         return [*lines, _equals(expression, seen.text, framework)]
-    if seen.text == "None":
+    if by_facts and not kind and len(seen.after) == 1:
+        ((fact, text),) = seen.after.items()
+        return [*lines, _equals(substitute(fact, {"result": expression}), text, framework)]
+    if not (checks or by_facts):
         return [*lines, expression, *after]
-    return [*lines, f"result = {expression}", _equals("result", seen.text, framework), *after]
+    return [*lines, f"result = {expression}", *checks, *after]
 
 
 def _equals(left: str, right: str, framework: Framework) -> str:
     """One assertion that ``left`` is the value with the source ``right``."""
     plain = framework == "pytest"
+    if plain and right in ("True", "False") and isinstance(ast.parse(left, mode="eval").body, ast.Compare):
+        return f"assert {left}" if right == "True" else f"assert not {left}"
     if plain and isinstance(ast.parse(left, mode="eval").body, _NEEDS_PARENTHESES):
         left = f"({left})"
     if right in ("None", "True", "False"):
@@ -171,7 +169,7 @@ def name_for(call: Call, seen: Observed, taken: set[str]) -> str:
         tree = ast.parse(call.expression, mode="eval").body
         words = [_word(ast.unparse(arg)) for arg in tree.args[:3]] if isinstance(tree, ast.Call) else []
     case = "_".join(word for word in words if word) or ("example" if call.origin == "example" else "plain")
-    outcome = f"raises_{_snake(seen.text.rsplit('.', 1)[-1])}_for_" if seen.kind == "raises" else ""
+    outcome = f"raises_{snake(seen.text.rsplit('.', 1)[-1])}_for_" if seen.kind == "raises" else ""
     name = f"test_{base}_{outcome}{case}"[:72].strip("_")
     unique, number = name, 2
     while unique in taken:
@@ -181,7 +179,8 @@ def name_for(call: Call, seen: Observed, taken: set[str]) -> str:
     return unique
 
 
-def _snake(name: str) -> str:
+def snake(name: str) -> str:
+    """CamelCase to snake_case."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
@@ -241,8 +240,17 @@ def imports(module: str, defined: frozenset[str], sources: Iterable[str], framew
     }
     third = [f"import {name}" for name in sorted(library) if name == "pytest"]
     first = [f"import {name}" for name in sorted(library) if name != "pytest"]
-    mine = [f"from {module} import {', '.join(own)}"] if own else [f"import {module}"]
+    called_by_module = {one for name, one in module_names(module).items() if name in names - defined}
+    mine = [_import_of(one) for one in sorted(called_by_module)]
+    if own or not mine:
+        mine.append(f"from {module} import {', '.join(own)}" if own else f"import {module}")
     return "\n\n".join("\n".join(block) for block in (first, third, mine) if block)
+
+
+def _import_of(dotted: str) -> str:
+    """The import that binds the last part of a dotted module name."""
+    parent, _, last = dotted.rpartition(".")
+    return f"from {parent} import {last}" if parent else f"import {last}"
 
 
 def _free_names(tree: ast.AST) -> set[str]:

@@ -111,7 +111,12 @@ def _broken(
 
 def _is_unexpected_error(call: Call, seen: Observed, function: Function) -> bool:
     """Whether a type-correct call ended in an error that only a slip explains."""
-    if seen.text not in _UNEXPECTED_ERRORS or not seen.raised_in_target or call.setup or function.owner:
+    if (
+        seen.text not in _UNEXPECTED_ERRORS
+        or seen.error_origin != "operation"
+        or call.setup
+        or function.owner
+    ):
         return False
     if not function.params or not all(one.typed and one.type.kind != "any" for one in function.params):
         return False

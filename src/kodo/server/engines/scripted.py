@@ -1,15 +1,16 @@
-"""An engine that says what a script says: for tests, for replays, and for ``kodo serve`` without a model.
+"""An engine that plays a script: for tests, for replays, and for ``kodo serve`` without a model.
 
-Product code, and deterministic: the same prompt gets the same answer, cut answers go on where they stopped, and anything
-the script does not foresee is an error, never an invention. Without a script it echoes the last text it was shown.
+It is part of the product, and deterministic: the same prompt gets the same answer, interrupted answers continue where
+they stopped, and a prompt that the script does not provide for is an error. Without a script it echoes the last text of
+the prompt.
 
-Tokens are counted by a rule that a test can work out: every four characters begin a token, each item of the prompt costs
-four more, and so do the instructions.
+Tokens are counted by a rule that a test can compute: one for every four characters or part of them, four more for each
+item of the prompt, and four for the instructions.
 
-A script is JSON: ``{"pace": 0.0, "continues": true, "turns": [...]}``. A turn is chosen by its ``match``, a regular expression searched in
-the text of the prompt's last item, in the order of the file; if none matches, the next turn without ``match`` is used up.
-``steps`` are what the turn does: ``text``, ``reasoning``, ``call``, ``delay`` (seconds), ``fail`` (a message), and
-``finish`` (the reason of the end, by default ``stop``).
+A script is JSON: ``{"pace": 0.0, "continues": true, "turns": [...]}``. A turn is chosen by its ``match``, a regular
+expression that is searched in the text of the prompt's last item, in the order of the file; if none matches, the next
+turn without ``match`` is used up. ``steps`` are what the turn does: ``text``, ``reasoning``, ``call``, ``delay``
+(seconds), ``fail`` (a message), and ``finish`` (the reason of the end, by default ``stop``).
 """
 
 from __future__ import annotations
@@ -49,19 +50,19 @@ WINDOW = 32_768
 
 
 class Text(Struct, frozen=True, tag="text", forbid_unknown_fields=True):
-    """Say this."""
+    """Generate text."""
 
     text: str
 
 
 class Think(Struct, frozen=True, tag="reasoning", forbid_unknown_fields=True):
-    """Reason thus."""
+    """Generate reasoning."""
 
     text: str
 
 
 class MakeCall(Struct, frozen=True, tag="call", forbid_unknown_fields=True):
-    """Call a tool. ``arguments``: JSON text or, for custom tools, the input; an object is written as JSON."""
+    """Call a tool. ``arguments`` is JSON text or, for custom tools, the input; an object is encoded as JSON."""
 
     name: str
     arguments: str | dict[str, Any] = ""
@@ -71,19 +72,19 @@ class MakeCall(Struct, frozen=True, tag="call", forbid_unknown_fields=True):
 
 
 class Delay(Struct, frozen=True, tag="delay", forbid_unknown_fields=True):
-    """Wait."""
+    """Wait for a number of seconds."""
 
     seconds: float
 
 
 class Fail(Struct, frozen=True, tag="fail", forbid_unknown_fields=True):
-    """Break off with ``EngineFailed``; an interrupted run that is continued passes it."""
+    """Raise ``EngineFailed`` with a message; a response that is resumed after that skips this step."""
 
     message: str = "The script fails here."
 
 
 class Finish(Struct, frozen=True, tag="finish", forbid_unknown_fields=True):
-    """End for this reason."""
+    """End the answer with a reason."""
 
     reason: str = "stop"
 
@@ -92,14 +93,15 @@ Step = Text | Think | MakeCall | Delay | Fail | Finish
 
 
 class ScriptTurn(Struct, frozen=True, forbid_unknown_fields=True):
-    """One answer."""
+    """The steps of one answer, and the prompts that it answers."""
 
     steps: tuple[Step, ...]
     match: str | None = None
 
 
 class Script(Struct, frozen=True, forbid_unknown_fields=True):
-    """All answers; ``pace`` is the pause in seconds before each token; ``continues``: whether partial ones can go on."""
+    """All answers. ``pace`` is the pause in seconds before each token; ``continues``: whether interrupted answers can
+    continue."""
 
     turns: tuple[ScriptTurn, ...] = ()
     pace: float = 0.0
@@ -115,18 +117,18 @@ def load_script(path: Path) -> Script:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is not a script; the message names the place.
+        ValueError: it is not a valid script; the message names the place.
     """
     return msgspec.json.decode(path.read_bytes(), type=Script)
 
 
 def count_tokens(text: str) -> int:
-    """Tokens of a text: one for every four characters begun."""
+    """Return the number of tokens of a text: one for every four characters or part of them."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 def _tokens(text: str) -> Iterator[tuple[str, int]]:
-    """Tokens of a text, with their ids."""
+    """Return the tokens of a text, with their ids."""
     for start in range(0, len(text), CHARACTERS_PER_TOKEN):
         piece = text[start : start + CHARACTERS_PER_TOKEN]
         yield piece, zlib.crc32(piece.encode())
@@ -145,22 +147,22 @@ class ScriptedEngine:
 
     @property
     def restarts(self) -> int:
-        """Never."""
+        """Always 0."""
         return 0
 
     @property
     def ready(self) -> bool:
-        """Always."""
+        """Always True."""
         return True
 
     async def start(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     async def stop(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     async def card(self) -> ModelCard:
-        """A text model with reasoning and a window of 32,768 tokens."""
+        """Describe a text model with reasoning and a window of 32,768 tokens."""
         return ModelCard(
             name=self._name,
             engine="scripted",
@@ -173,10 +175,10 @@ class ScriptedEngine:
         )
 
     async def prepare(self, prompt: Prompt) -> Prepared:
-        """Choose the turn and count.
+        """Choose the turn, and count the tokens.
 
         Raises:
-            InvalidRequest: the script has no turn for this prompt, or the echo cannot do what is asked.
+            InvalidRequest: the script has no turn for this prompt, or the echo does not support the request.
         """
         items = tuple(ITEM_OVERHEAD + count_tokens(_item_text(context.item)) for context in prompt.items)
         head = ITEM_OVERHEAD + count_tokens(prompt.instructions) if prompt.instructions else 0
@@ -190,11 +192,11 @@ class ScriptedEngine:
     async def generate(
         self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Play the turn, starting after the events of the earlier run."""
+        """Play the turn from where the earlier run's events end."""
         plan: _Plan = prepared.payload
         caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]
         room = min([WINDOW - prepared.input_tokens, *caps])
-        skip = _count_tokens_said(events_so_far) if self._script.continues else 0
+        skip = _count_generated_tokens(events_so_far) if self._script.continues else 0
         written = thought = 0
         reason = "stop"
         self.running += 1
@@ -226,10 +228,7 @@ class ScriptedEngine:
             self.running -= 1
 
     async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:
-        """Counts of a text's letters by their place in the alphabet: equal texts are equal, nothing more.
-
-        A vector has 32 numbers, and length 1 unless the text is empty.
-        """
+        """Return normalised letter counts: vectors of 32 numbers, equal for equal texts and otherwise without meaning."""
         vectors: list[list[float]] = []
         for text in texts:
             counts = [0.0] * 32
@@ -257,7 +256,7 @@ class ScriptedEngine:
 
 
 def _item_text(item: Item) -> str:
-    """What an item says."""
+    """Return the text of an item."""
     match item:
         case Message():
             return text_of(item.content)
@@ -272,7 +271,7 @@ def _item_text(item: Item) -> str:
 def _echo(prompt: Prompt, text: str) -> tuple[Step, ...]:
     if prompt.tool_choice not in ("auto", "none") or isinstance(prompt.format, JsonSchemaFormat):
         raise InvalidRequest(
-            "The echo engine calls no tools and fills no schema; give the scripted engine a script.",
+            "The echo engine supports neither tools nor schemas; use the scripted engine with a script.",
             param="text.format" if isinstance(prompt.format, JsonSchemaFormat) else "tool_choice",
         )
     if isinstance(prompt.format, JsonObjectFormat):
@@ -281,10 +280,10 @@ def _echo(prompt: Prompt, text: str) -> tuple[Step, ...]:
 
 
 def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
-    """A script that says what the prompt forbids is wrong."""
+    """Raise ``EngineFailed`` if the script does what the prompt forbids."""
     if any(isinstance(step, MakeCall) for step in steps):
         if prompt.tool_choice == "none" or not prompt.tools:
-            raise EngineFailed("The script calls a tool where none may be called.")
+            raise EngineFailed("The script calls a tool although the request allows none.")
         return
     if isinstance(prompt.format, TextFormat) or any(isinstance(step, Fail) for step in steps):
         return
@@ -294,11 +293,11 @@ def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
         if isinstance(prompt.format, JsonSchemaFormat):
             jsonschema.validate(value, prompt.format.schema_)
     except (msgspec.DecodeError, jsonschema.ValidationError) as error:
-        raise EngineFailed("The script's text does not fit the format that is asked for.") from error
+        raise EngineFailed("The script's text does not match the requested format.") from error
 
 
 def _events(step: Text | Think | MakeCall) -> Iterator[EngineEvent]:
-    """A step as events of one token each."""
+    """Yield a step as events of one token each."""
     if isinstance(step, Text):
         for piece, token in _tokens(step.text):
             yield TextDelta(text=piece, tokens=(token,))
@@ -321,8 +320,8 @@ def _events(step: Text | Think | MakeCall) -> Iterator[EngineEvent]:
         yield CallDelta(text=piece, tokens=(token,))
 
 
-def _count_tokens_said(events: Sequence[EngineEvent]) -> int:
-    """Tokens of an earlier run."""
+def _count_generated_tokens(events: Sequence[EngineEvent]) -> int:
+    """Count the tokens of an earlier run."""
     return sum(
         len(event.tokens)
         for event in events

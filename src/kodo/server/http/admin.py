@@ -1,6 +1,6 @@
-"""What the operator does to a server's data, whether a server runs or not: models, keys, stored state.
+"""Administration of a server's data, whether the server runs or not: models, keys, stored objects.
 
-The command line's only way to the engines' and the store's files; it does no HTTP.
+The command line reaches the files of engines and store only through this module. It does no HTTP.
 """
 
 from __future__ import annotations
@@ -52,25 +52,26 @@ __all__ = [
 
 
 def list_models(home: Path) -> list[LocalModel]:
-    """The local models under the data folder `home`, by name. Raises WeightsError."""
+    """Return the local models under the data folder ``home``, by name. Raises ``WeightsError``."""
     return Registry(home).all()
 
 
 def model_path(home: Path, name: str) -> Path:
-    """Where the GGUF of a local model is. Raises WeightsError."""
+    """Return the path of a local model's GGUF file. Raises ``WeightsError``."""
     return Registry(home).path(name)
 
 
 def pull_model(home: Path, source: str | None, name: str | None, progress: Progress) -> LocalModel:
-    """Install a model, or find it there and whole; see `kodo.server.engines.weights.sources.parse` for what `source` can be.
+    """Install a model, or confirm that it is installed and undamaged.
 
-    `progress` is called with bytes done and in all. Raises WeightsError or OSError.
+    ``source`` is described at :func:`kodo.server.engines.weights.sources.parse`. ``progress`` is called with the number
+    of bytes done and in total. Raises ``WeightsError`` or ``OSError``.
     """
     return fetch(Registry(home), parse(source), name, progress)
 
 
 def default_model_missing(settings: Settings) -> bool:
-    """Whether a model of the settings is answered by the default local model, and that is not installed yet."""
+    """Return whether a model of the settings uses the default local model, and that is not installed yet."""
     wanted = any(
         model.engine == "llama" and model.target == DEFAULT_MODEL for model in settings.models.values()
     )
@@ -84,7 +85,7 @@ def default_model_missing(settings: Settings) -> bool:
 
 
 def remove_model(home: Path, name: str) -> LocalModel:
-    """Delete a local model and return what it was. Raises WeightsError or OSError."""
+    """Delete a local model, and return its manifest. Raises ``WeightsError`` or ``OSError``."""
     return Registry(home).remove(name)
 
 
@@ -100,9 +101,9 @@ def create_key(
     tokens_per_minute: int | None = None,
     concurrent_requests: int | None = None,
 ) -> tuple[str, KeyRow]:
-    """A new key, and what is stored of it; a running server takes it at once. Raises StoreFailed.
+    """Create a key; return it with its stored row. A running server accepts it immediately. Raises ``StoreFailed``.
 
-    The key is 256 random bits. It is returned here once and cannot be had again.
+    The key has 256 random bits. It is returned here once and is not stored.
     """
     key = KEY_PREFIX + secrets.token_urlsafe(32)
     row = KeyRow(
@@ -121,20 +122,20 @@ def create_key(
 
 
 def list_keys(home: Path) -> Sequence[KeyRow]:
-    """Every key, oldest first, revoked ones too. Raises StoreFailed."""
+    """Return every key, oldest first, including revoked ones. Raises ``StoreFailed``."""
     return _with_store(home, lambda store: store.keys())
 
 
 def revoke_key(home: Path, key_id: str) -> KeyRow:
-    """Revoke a key, at once and for ever; one that is revoked stays as it is. Raises NotFound or StoreFailed."""
+    """Revoke a key immediately and permanently; a revoked key stays revoked. Raises ``NotFound`` or ``StoreFailed``."""
 
     async def revoke(store: KeyStore) -> KeyRow:
-        found = next((row for row in await store.keys() if row.id == key_id), None)
-        if found is None:
-            raise NotFound(f"There is no key {key_id!r}; kodo keys list shows their ids.")
-        if found.revoked_at is not None:
-            return found
-        revoked = msgspec.structs.replace(found, revoked_at=time.time())
+        key = next((row for row in await store.keys() if row.id == key_id), None)
+        if key is None:
+            raise NotFound(f"No key has the id {key_id!r}; `kodo keys list` shows the ids.")
+        if key.revoked_at is not None:
+            return key
+        revoked = msgspec.structs.replace(key, revoked_at=time.time())
         await store.put_key(revoked)
         return revoked
 
@@ -145,18 +146,20 @@ def revoke_key(home: Path, key_id: str) -> KeyRow:
 
 
 def prune(home: Path, days: float, thread_days: float | None = None) -> dict[str, int]:
-    """Delete what is older than `kodo.server.http.retention.RetentionPolicy` allows; counts by kind. Raises StoreFailed."""
+    """Delete what is older than :class:`kodo.server.http.retention.RetentionPolicy` allows; return the counts by kind.
+    Raises ``StoreFailed``.
+    """
     policy = retention.RetentionPolicy(days, thread_days)
     return _with_store(home, lambda store: retention.prune(store, time.time(), policy))
 
 
 def stats(home: Path) -> dict[str, Any]:
-    """Rows by table, bytes on disk, schema version. Raises StoreFailed."""
+    """Return the rows by table, the bytes on disk and the schema version. Raises ``StoreFailed``."""
     return _with_store(home, lambda store: store.stats())
 
 
 def export(home: Path, owner: str | None) -> Iterator[bytes]:
-    """Stored state as JSON lines; see `kodo.server.store.export.lines`. Raises StoreFailed."""
+    """Yield stored objects as JSON lines; see :func:`kodo.server.store.export.lines`. Raises ``StoreFailed``."""
     _with_store(home, lambda store: store.keys())  # makes or migrates the database first
     return lines(home, owner)
 

@@ -21,6 +21,7 @@ from kodo.server.http.batches.handlers import batch_handlers
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
+from kodo.server.http.body_memory import BodyMemory, BodyMemoryLimit
 from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.endpoints import ROUTES
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
@@ -138,6 +139,7 @@ async def open_state(
             uploads=uploads,
             batches=batches,
             runs=runs,
+            body_memory=BodyMemory(settings.limits.held_body_bytes),
             started=int(time.time()),
         )
 
@@ -156,6 +158,7 @@ def build_app(state: State) -> Starlette:
         },
         middleware=[
             Middleware(RequestId, metrics=state.metrics),
+            Middleware(BodyMemoryLimit, memory=state.body_memory),
             *_cors(settings),
             Middleware(
                 Guard,

@@ -11,6 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from kodo.server.http.body_memory import KEY, Hold
+from kodo.server.http.content_encoding import decoder_for
 from kodo.server.lifecycle.errors import ServiceError, TooLarge
 
 T = TypeVar("T")
@@ -27,12 +29,25 @@ async def handle_disconnect(request: Request, error: Exception) -> Response:
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """Read the body, at most ``limit`` bytes.
+    """Read the body, at most ``limit`` bytes, also where it is compressed.
 
     Raises:
         TooLarge: the body is larger.
+        UnsupportedMediaType, BadBody: its Content-Encoding is unknown, or not what it says.
+        Overloaded: the bodies of all requests take too much memory.
         ClientDisconnect: the client left before the body was complete.
     """
+    decode = decoder_for(request.headers.get("content-encoding", ""))
+    body = await read_raw_body(request, limit)
+    if decode is None:
+        return body
+    body = await asyncio.to_thread(decode, body, limit)
+    _hold(request, len(body))
+    return body
+
+
+async def read_raw_body(request: Request, limit: int) -> bytes:
+    """Read the body as it came. Raises what :func:`read_body` does for one that is not compressed."""
     declared = request.headers.get("content-length", "")
     too_large = TooLarge(f"The body is larger than {limit} bytes.")
     if declared.isdigit() and int(declared) > limit:
@@ -47,9 +62,17 @@ async def read_body(request: Request, limit: int) -> bytes:
         size += len(chunk)
         if size > limit:
             raise too_large
+        _hold(request, size)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
+
+
+def _hold(request: Request, size: int) -> None:
+    """Count a body among those that are held in memory. Raises ``Overloaded``."""
+    hold: Hold | None = request.scope.get("state", {}).get(KEY)
+    if hold is not None:
+        hold.grow_to(size)
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

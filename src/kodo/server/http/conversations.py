@@ -88,7 +88,7 @@ async def delete(request: Request) -> Response:
 
 
 async def create_items(request: Request) -> Response:
-    """``POST /v1/conversations/{id}/items``: at its end, all or none."""
+    """``POST /v1/conversations/{id}/items``: appends all items or none."""
     query_of(request, _INCLUDE)
     body: _AddItems = decode.convert(await json_body(request), _AddItems)
     row = await _get_row(request)
@@ -144,7 +144,7 @@ def _rows(ids: Any, items: tuple[InputItem, ...]) -> list[ItemRow]:
     for index, item in enumerate(items):
         if isinstance(item, ItemReference):
             raise InvalidRequest(
-                "An item reference cannot be kept; send the item.", param=f"items[{index}].type"
+                "An item reference cannot be stored; send the item itself.", param=f"items[{index}].type"
             )
         rows.append(new_row(ids, item))
     return rows

@@ -1,4 +1,4 @@
-"""``POST /v1/embeddings``, where the model's engine has them."""
+"""``POST /v1/embeddings``, for models whose engine supports it."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ async def create(request: Request) -> Response:
 async def embed(
     service: Service, owner: str, body: EmbeddingsRequest, priority: Priority = Priority.INTERACTIVE
 ) -> EmbeddingsResponse:
-    """The vectors of a request, computed when its turn comes.
+    """Compute the vectors of a request when its turn comes.
 
     Raises:
-        InvalidRequest: the model has no embeddings, or not of that many dimensions.
+        InvalidRequest: the model has no embeddings, or vectors of another size than ``dimensions``.
     """
     backend = service.backend(body.model)
     texts = [body.input] if isinstance(body.input, str) else body.input

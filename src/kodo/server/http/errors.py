@@ -141,7 +141,7 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 — registered for this one only
     words = {
         404: (f"Unknown request URL: {request.method} {request.url.path}.", "unknown_url"),
-        405: (f"Not allowed: {request.method} {request.url.path}.", "method_not_allowed"),
+        405: (f"Method not allowed: {request.method} {request.url.path}.", "method_not_allowed"),
     }
     message, code = words.get(error.status_code, (error.detail, "invalid_request"))
     body = Envelope(error=ErrorBody(message=message, type="invalid_request_error", code=code))

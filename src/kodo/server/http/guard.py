@@ -1,8 +1,8 @@
 """Middleware in front of every route: request ids, checks of Host and Origin, and authentication.
 
 Plain ASGI, outermost first: :class:`RequestId`, :class:`Guard`, then the routes. A web page in the user's browser
-cannot reach an open loopback server: its ``Origin`` is refused, and a name that points to 127.0.0.1 (DNS rebinding) is
-not in ``Host``'s list.
+cannot use an open server on the loopback interface: requests with its ``Origin`` are refused, and so is a ``Host`` that
+is not allowed, such as a name that was rebound to 127.0.0.1 (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class RequestId:
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Pass the request on; add the header to its response, and count it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -75,7 +75,7 @@ class Guard:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Pass the request on with its caller, or send the error that refuses it."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -92,7 +92,7 @@ class Guard:
             name = _hostname(headers.get("host", ""))
             if name not in self._hosts:
                 raise PermissionDenied(
-                    f"Host '{name}' is not served here; add it to allowed_hosts.", code="host_not_allowed"
+                    f"The host '{name}' is not allowed; add it to allowed_hosts.", code="host_not_allowed"
                 )
         origin = headers.get("origin")
         if origin is not None and origin not in self._origins:
@@ -112,7 +112,7 @@ class Guard:
 
 
 def _hostname(host: str) -> str:
-    """The name in a Host header; empty where the header is malformed, which no list contains."""
+    """Return the name in a Host header; empty if the header is malformed, which no list of hosts contains."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -124,7 +124,7 @@ def _check_body(method: str, path: str, headers: Headers) -> None:
     if method not in ("POST", "PUT", "PATCH") or not has_body:
         return
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    taken = ["application/json", *(["multipart/form-data"] if path.startswith(_MULTIPART) else [])]
-    if kind not in taken:
-        came = f"not '{kind[:80]}'" if kind else "and Content-Type must say so"
-        raise UnsupportedMediaType(f"The body must be {' or '.join(taken)}, {came}.")
+    accepted = ["application/json", *(["multipart/form-data"] if path.startswith(_MULTIPART) else [])]
+    if kind not in accepted:
+        sent = f"not '{kind[:80]}'" if kind else "but the header is missing"
+        raise UnsupportedMediaType(f"Content-Type must be {' or '.join(accepted)}, {sent}.")

@@ -1,7 +1,8 @@
-"""``Idempotency-Key``: the first status and body of a POST are kept for a day and given again.
+"""``Idempotency-Key``: the status and body of the first response to a POST are stored for a day and sent again.
 
-The same key with another body is a 409; of two at once one runs and both get its answer. What the server itself was to
-blame for (5xx), what was limited (429), and an answer whose client left before its end are not kept: the next try runs.
+The same key with a different body is answered with 409. Of two concurrent requests one runs, and both get its response.
+Server errors (5xx), rate limits (429) and responses whose client disconnected early are not stored: the next attempt
+runs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.http.bodies import ClientDisconnect, read_body
+from kodo.server.http.bodies import ClientDisconnect, read_raw_body
 from kodo.server.http.errors import error_response
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, ServiceError, StoreFailed
 from kodo.server.lifecycle.records import ReplayRow
@@ -31,7 +32,7 @@ _SKIPPED_HEADERS = frozenset({"content-length", "transfer-encoding", "x-request-
 
 
 class Idempotency:
-    """ASGI, behind the guard and in front of the routes."""
+    """ASGI middleware between the guard and the routes."""
 
     def __init__(self, app: ASGIApp, store: ReplayStore, now: Callable[[], float], body_bytes: int) -> None:
         self._app = app
@@ -41,7 +42,7 @@ class Idempotency:
         self._running: dict[tuple[str, str], asyncio.Event] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Send the stored response to a repeated request, or pass the request on and record its response."""
         key = Headers(scope=scope).get("idempotency-key") if scope["type"] == "http" else None
         json = key is not None and Headers(scope=scope).get("content-type", "").startswith("application/json")
         if key is None or not json or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
@@ -52,7 +53,7 @@ class Idempotency:
                 raise InvalidRequest(
                     f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} characters.", param="Idempotency-Key"
                 )
-            body = await read_body(Request(scope, receive), self._limit)
+            body = await read_raw_body(Request(scope, receive), self._limit)
             await self._run_once(key, body, scope, receive, send)
         except ClientDisconnect:
             return
@@ -115,11 +116,13 @@ class Idempotency:
                 except (
                     StoreFailed
                 ) as error:  # the next request with this key finds a claim of nobody, and takes it
-                    logger.error("an Idempotency-Key could not be let go of: %s", error)
+                    logger.error("an Idempotency-Key could not be released: %s", error)
 
 
 class _Recorder:
-    """Passes an answer on, and keeps it before its end is sent: what a client has whole is given again, after a crash too."""
+    """Passes a response on, and stores it before its end is sent: a client that received all of it will receive it
+    again, even after a crash.
+    """
 
     def __init__(
         self,
@@ -137,7 +140,7 @@ class _Recorder:
         self.settled = False
 
     async def __call__(self, message: Message) -> None:
-        """ASGI's ``send``. The status waits for the first piece of the body: until then an error can still be told."""
+        """ASGI's ``send``. The status is held back until the body begins, because an error can still replace it."""
         if message["type"] == "http.response.start":
             self._start = message
             return
@@ -152,13 +155,13 @@ class _Recorder:
                     if first:
                         await self._refuse(error)
                         return
-                    logger.error("a stream with an Idempotency-Key could not be kept: %s", error)
+                    logger.error("a stream with an Idempotency-Key could not be stored: %s", error)
         if first and self._start is not None:
             await self._send(self._start)
         await self._send(message)
 
     def _row(self) -> ReplayRow | None:
-        """What to keep, or None."""
+        """Return the row to store, or None."""
         start = self._start
         if start is None or start["status"] >= 499 or start["status"] == 429:
             return None

@@ -45,7 +45,7 @@ class Bucket:
 class _Account:
     requests: Bucket | None
     tokens: Bucket | None
-    at_once: int | None
+    max_concurrent: int | None
     running: int = 0
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -102,9 +102,9 @@ class Limits:
         for bucket in (account.requests, account.tokens):
             if bucket is not None:
                 bucket.refill(now)
-        if account.at_once is not None and account.running >= account.at_once:
+        if account.max_concurrent is not None and account.running >= account.max_concurrent:
             raise RateLimited(
-                f"This key may have {account.at_once} requests at once.",
+                f"This key may have at most {account.max_concurrent} concurrent requests.",
                 retry_after=1.0,
                 headers=_headers(account),
             )
@@ -125,14 +125,16 @@ class Limits:
         name = key.id if key is not None else DEFAULT_PROJECT
         rpm = key.requests_per_minute if key and key.requests_per_minute else default.requests_per_minute
         tpm = key.tokens_per_minute if key and key.tokens_per_minute else default.tokens_per_minute
-        at_once = key.concurrent_requests if key and key.concurrent_requests else default.concurrent_requests
+        max_concurrent = (
+            key.concurrent_requests if key and key.concurrent_requests else default.concurrent_requests
+        )
         account = self._accounts.get(name)
         if account is None:
             now = self._now()
             account = self._accounts[name] = _Account(
                 requests=None if rpm is None else Bucket(rpm, float(rpm), now),
                 tokens=None if tpm is None else Bucket(tpm, float(tpm), now),
-                at_once=at_once,
+                max_concurrent=max_concurrent,
             )
         return account
 

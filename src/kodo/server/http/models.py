@@ -1,4 +1,4 @@
-"""``/v1/models``: the names that are answered here, and what stands behind each."""
+"""``/v1/models``: the model names of this server, and the engine and model behind each."""
 
 from __future__ import annotations
 

@@ -51,16 +51,16 @@ async def matching(
         NotFound: the page's cursor names no document.
     """
     backwards = page.before is not None and page.after is None
-    found: list[DocumentRow] = []
+    matches: list[DocumentRow] = []
     window, more = page, True
-    while more and len(found) <= page.limit:
+    while more and len(matches) <= page.limit:
         rows, more = await fetch(window)
         hits = [row for row in rows if wanted(row)]
-        found = hits + found if backwards else found + hits
+        matches = hits + matches if backwards else matches + hits
         if more:
             next_window = {"before": rows[0].id} if backwards else {"after": rows[-1].id}
             window = msgspec.structs.replace(window, **next_window)
-    return found[-page.limit :] if backwards else found[: page.limit], len(found) > page.limit
+    return matches[-page.limit :] if backwards else matches[: page.limit], len(matches) > page.limit
 
 
 def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, Any]:

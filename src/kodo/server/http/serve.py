@@ -26,6 +26,7 @@ import uvloop
 
 from kodo.server.config import Settings
 from kodo.server.http.backends import WeightsError, has_keys, open_resources
+from kodo.server.http.connections import ServerConfig
 from kodo.server.lifecycle.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def check_settings(settings: Settings) -> None:
         raise Refused("TLS needs both --tls-cert and --tls-key.")
     for path in (settings.tls_cert, settings.tls_key):
         if path is not None and not path.is_file():
-            raise Refused(f"There is no file {path}.")
+            raise Refused(f"No such file: {path}.")
     if not is_loopback(settings.host) and not asyncio.run(has_keys(settings)):
         raise Refused(
             f"Refusing to serve on {settings.host} without an API key: anybody on the network could use it. "
@@ -123,18 +124,13 @@ class _Server(uvicorn.Server):
         self._on_ready = on_ready
         self._greeting: asyncio.Task[None] | None = None
         super().__init__(
-            uvicorn.Config(
+            ServerConfig(
                 app,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
+                settings,
+                state.body_memory,
                 ssl_certfile=settings.tls_cert,
                 ssl_keyfile=settings.tls_key,
-                ws_max_size=settings.limits.body_bytes,
                 timeout_graceful_shutdown=int(settings.shutdown_seconds) + 5,
-                timeout_keep_alive=75,
             )
         )
 

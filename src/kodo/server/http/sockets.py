@@ -54,7 +54,7 @@ async def send(socket: WebSocket, frame: Any, **more: str | None) -> None:
     """A value as a frame, with ``more`` fields where they are given. To a client that is gone it is nothing: its loop
     ends by itself."""
     data = _encode(frame)
-    if given := {name: value for name, value in more.items() if value is not None}:
-        data = data[:-1] + b"," + _encode(given)[1:]
+    if extra := {name: value for name, value in more.items() if value is not None}:
+        data = data[:-1] + b"," + _encode(extra)[1:]
     with contextlib.suppress(RuntimeError, WebSocketDisconnect):
         await socket.send_text(data.decode())

@@ -11,6 +11,7 @@ from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.bodies import read_body
+from kodo.server.http.body_memory import BodyMemory
 from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
@@ -41,6 +42,7 @@ class State:
     uploads: UploadManager
     batches: BatchManager
     runs: RunManager
+    body_memory: BodyMemory
     started: int
     """Seconds since the epoch."""
 

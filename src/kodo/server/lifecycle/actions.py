@@ -65,22 +65,22 @@ def parse_action(kind: str, text: str) -> tuple[dict[str, Any], bool]:
     A patch of which not even the type is known is an update of no file.
     """
     whole = _object(text)
-    given = _object(_close_json(text)) or {} if whole is None else whole
+    values = _object(_close_json(text)) or {} if whole is None else whole
     if kind == "apply_patch":
-        kind = given["type"] if given.get("type") in ("create_file", "delete_file") else "update_file"
+        kind = values["type"] if values.get("type") in ("create_file", "delete_file") else "update_file"
     fits = whole is not None
     fields: dict[str, Any] = {}
     for name, field in _FIELDS[kind].items():
-        if name in given:
+        if name in values:
             try:
-                fields[name] = msgspec.convert(given[name], field.kind)
+                fields[name] = msgspec.convert(values[name], field.kind)
                 continue
             except msgspec.ValidationError:
                 fits = False
         fits = fits and not field.needed
         if field.empty is not msgspec.UNSET:
             fields[name] = field.empty
-    return ({**fields, **given} if fits else fields), fits
+    return ({**fields, **values} if fits else fields), fits
 
 
 def _object(text: str) -> dict[str, Any] | None:
@@ -96,8 +96,8 @@ def _close_json(text: str) -> str:
     closers: list[str] = []
     before, end = "", 0
     whole, still_open = 0, ""
-    while (found := _MARK.match(text, end)) is not None:
-        mark, end = found[1], found.end()
+    while (token := _MARK.match(text, end)) is not None:
+        mark, end = token[1], token.end()
         behind = end
         if mark in _CLOSER:
             closers.append(_CLOSER[mark])
@@ -105,7 +105,7 @@ def _close_json(text: str) -> str:
             if not closers or closers.pop() != mark:
                 return ""
         elif mark == ",":
-            behind = found.start()  # what stands before it is whole
+            behind = token.start()  # what stands before it is whole
         elif mark[0] != '"' or not (before == ":" or closers[-1:] == ["]"]):
             before = mark
             continue

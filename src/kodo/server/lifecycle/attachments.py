@@ -117,7 +117,7 @@ async def _read_file(
         raise TypeError("only files that are named can be read")
     param = f"{path}.file_id"
     if isinstance(part.file_data, str) or isinstance(part.file_url, str):
-        raise InvalidRequest("Give a file as one of file_id, file_data and file_url.", param=param)
+        raise InvalidRequest("A file needs exactly one of file_id, file_data and file_url.", param=param)
     name, data = await _contents(part, owner, files, limit, param)
     name = part.filename if isinstance(part.filename, str) else name
     if binary and data.startswith(b"%PDF-"):

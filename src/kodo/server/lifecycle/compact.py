@@ -56,9 +56,9 @@ async def compact(
 ) -> Compacted:
     """Fold ``items`` (as rendered for the model; ``tokens`` of each) into at most about ``budget`` tokens."""
     usage = NO_USAGE
-    kept: list[Item]
+    compacted: list[Item]
     if sum(tokens) <= budget:
-        kept, summarised = [context.item for context in items], 0
+        compacted, summarised = [context.item for context in items], 0
     else:
         pinned, old, recent = _divide(items, tokens, budget // 2)
         summarised = len(old)
@@ -73,13 +73,13 @@ async def compact(
         text, usage = await summarise(request)
         note = f"Summary of the {summarised} earlier items of this conversation, which were compacted:\n{text.strip()}"
         summary = Message(role="developer", content=(InputText(text=note),))
-        kept = [*pinned, summary, *recent]
+        compacted = [*pinned, summary, *recent]
     sealed = seal_items(
-        kept, owner=owner, sealer=sealer, notes={"items": len(items), "summarised": summarised}
+        compacted, owner=owner, sealer=sealer, notes={"items": len(items), "summarised": summarised}
     )
     return Compacted(
         item=Compaction(id=item_id, encrypted_content=sealed),
-        items=tuple(ContextItem(item=item) for item in kept),
+        items=tuple(ContextItem(item=item) for item in compacted),
         usage=usage,
     )
 

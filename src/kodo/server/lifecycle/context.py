@@ -85,7 +85,9 @@ async def history(
     """
     if previous is not None and conversation is not None:
         raise InvalidRequest(
-            "Give previous_response_id or conversation, not both.", param="conversation", code="invalid_value"
+            "previous_response_id and conversation are mutually exclusive.",
+            param="conversation",
+            code="invalid_value",
         )
     before: Sequence[ContextItem] = ()
     if previous is not None:
@@ -108,9 +110,9 @@ async def history(
             row = ItemRow(id=fresh, context=msgspec.structs.replace(row.context, item=renamed))
         taken.add(row.id)
         rows.append(row)
-    found = History(before=tuple(before), own=tuple(rows))
-    _check_calls(found)
-    return found
+    result = History(before=tuple(before), own=tuple(rows))
+    _check_calls(result)
+    return result
 
 
 async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[ContextItem]:
@@ -157,22 +159,22 @@ def new_row(ids: Ids, item: Item) -> ItemRow:
     return ItemRow(id=item_id, context=ContextItem(item=msgspec.structs.replace(item, id=item_id)))
 
 
-def _check_calls(found: History) -> None:
+def _check_calls(history: History) -> None:
     """Every output answers a call that came before it; behind a compaction, which may hold the call, any is taken."""
-    if not any(isinstance(row.context.item, OUTPUTS) for row in found.own):
+    if not any(isinstance(row.context.item, OUTPUTS) for row in history.own):
         return
     known: set[str] = set()
     compacted = False
-    for position, context in enumerate(found.items):
+    for position, context in enumerate(history.items):
         item = context.item
         if isinstance(item, Compaction):
             compacted = True
         elif isinstance(item, CALLS):
             known.add(item.call_id)
-        elif isinstance(item, OUTPUTS) and position >= len(found.before) and not compacted:
+        elif isinstance(item, OUTPUTS) and position >= len(history.before) and not compacted:
             call_id = item.id if isinstance(item, LocalShellCallOutput) and not item.call_id else item.call_id
             if call_id not in known and not (isinstance(item, LocalShellCallOutput) and known):
-                index = position - len(found.before)
+                index = position - len(history.before)
                 raise InvalidRequest(
                     f"No tool call found for the output with call_id '{call_id}'.",
                     param=f"input[{index}].call_id",
@@ -221,9 +223,9 @@ def render(
     for index, context in enumerate(items):
         item = context.item
         if isinstance(item, Compaction):
-            kept = _open_compaction(item, owner, sealer, f"input[{index}]")
+            opened = _open_compaction(item, owner, sealer, f"input[{index}]")
             if index == last:
-                result = kept
+                result = opened
         elif index < last:
             continue
         elif isinstance(item, Message):
@@ -255,7 +257,9 @@ def render(
 def _render_part(part: Part, images: str, files: bool, path: str) -> Part:
     if isinstance(part, InputImage) and images != "see":
         if images == "refuse":
-            raise InvalidRequest("This model cannot see images.", param=path, code="unsupported_content")
+            raise InvalidRequest(
+                "This model does not support images.", param=path, code="unsupported_content"
+            )
         return InputText(text=IMAGE_NOTE)
     if isinstance(part, InputFile):
         if files and isinstance(part.file_data, str) and part.file_data.startswith("data:application/pdf"):
@@ -268,7 +272,7 @@ def _render_file(part: InputFile, path: str) -> InputText:
     name = part.filename if isinstance(part.filename, str) else "file"
     if isinstance(part.file_url, str):
         raise InvalidRequest(
-            "This server fetches nothing from URLs; send file_data.",
+            "This server does not download files from URLs; send file_data.",
             param=f"{path}.file_url",
             code="unsupported_content",
         )
@@ -281,7 +285,7 @@ def _render_file(part: InputFile, path: str) -> InputText:
         decoded = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidRequest(
-            f"'{name}' is not base64.", param=f"{path}.file_data", code="unsupported_content"
+            f"'{name}' is not valid base64.", param=f"{path}.file_data", code="unsupported_content"
         ) from None
     return file_text(name, decoded, f"{path}.file_data")
 
@@ -296,7 +300,7 @@ def file_text(name: str, data: bytes, param: str) -> InputText:
         return InputText(text=f"File {name}:\n{data.decode()}")
     except UnicodeDecodeError:
         raise InvalidRequest(
-            f"'{name}' is not UTF-8 text; this model reads text only.",
+            f"'{name}' is not UTF-8 text; this model supports text files only.",
             param=param,
             code="unsupported_content",
         ) from None
@@ -318,7 +322,7 @@ def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
     data = sealer.open(owner, text)
     if data is None:
         raise InvalidRequest(
-            "encrypted_content was not made by this server for this project, or was changed.",
+            "encrypted_content was not created by this server for this project, or was modified.",
             param=f"{path}.encrypted_content",
             code="invalid_encrypted_content",
         )
@@ -326,7 +330,9 @@ def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
 
 
 def _open_compaction(item: Compaction, owner: str, sealer: Sealer, path: str) -> list[ContextItem]:
-    return [ContextItem(item=kept) for kept in _open(item.encrypted_content, owner, sealer, path).items]
+    return [
+        ContextItem(item=original) for original in _open(item.encrypted_content, owner, sealer, path).items
+    ]
 
 
 def _unseal_reasoning(context: ContextItem, item: Reasoning, owner: str, sealer: Sealer) -> ContextItem:

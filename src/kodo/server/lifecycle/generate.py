@@ -121,7 +121,7 @@ class Generation:
         except ServiceError as error:
             end = self._failed(error)
         except Exception:  # the last line of defence: a bug must end the response, not leave it hanging
-            logger.exception("response %s broke", self.run.id)
+            logger.exception("response %s failed unexpectedly", self.run.id)
             end = self._failed(EngineFailed("The server had an internal error."))
         finally:
             if heartbeats is not None:
@@ -189,7 +189,7 @@ class Generation:
                         return self._ended("incomplete", reason="max_output_tokens")
                 if lease.preempted.is_set() and (self.continues or not self._events_so_far):
                     return None  # an engine that would have to begin anew keeps its place
-        raise EngineFailed("The engine ended without an end.")
+        raise EngineFailed("The engine stopped without finishing the answer.")
 
     def _record(self, event: EngineEvent) -> None:
         if isinstance(event, ProviderFields | Routed):
@@ -250,7 +250,7 @@ class Generation:
             return self._ended("cancelled")
         if self.run.background and self.closing():
             return None
-        return self._failed(EngineFailed("The server stopped before the answer was whole."))
+        return self._failed(EngineFailed("The server stopped before the answer was complete."))
 
     async def _send_heartbeats(self) -> None:
         """Emit an event during silence: SSE comments do not reset the idle timer of every client."""

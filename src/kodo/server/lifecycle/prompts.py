@@ -79,18 +79,18 @@ class Prompts:
             ContextLengthExceeded: see :meth:`prepare`.
         """
         call, request, backend = plan.call, plan.request, plan.backend
-        found = await self.history(call, request)
-        compacted = await self._compact_if_long(call, request, backend, found)
-        passthrough = self._is_passthrough(request, found)
-        items = found.items if compacted is None else compacted.items
+        history = await self.history(call, request)
+        compacted = await self._compact_if_long(call, request, backend, history)
+        passthrough = self._is_passthrough(request, history)
+        items = history.items if compacted is None else compacted.items
         prepared, dropped = await self.prepare(call, request, backend, items, passthrough=passthrough)
         if passthrough and request.conversation is None:
-            self._remember_passthrough(plan.response_id, len(found.items))
+            self._remember_passthrough(plan.response_id, len(history.items))
         if compacted is None:
-            return Built(prepared=prepared, history=found, dropped=dropped)
+            return Built(prepared=prepared, history=history, dropped=dropped)
         return Built(
             prepared=prepared,
-            history=found,
+            history=history,
             compaction=compacted.item,
             prior_usage=engine_usage(compacted.usage),
             dropped=dropped,
@@ -102,7 +102,7 @@ class Prompts:
         Raises:
             NotFound, Conflict, InvalidRequest: what it names is not there or cannot be stood on; or there is nothing.
         """
-        found = await history(
+        result = await history(
             self._store,
             self._ids,
             call.owner,
@@ -111,13 +111,13 @@ class Prompts:
             conversation=request.conversation if isinstance(request, CreateResponse) else None,
             local=call.local,
         )
-        if not found.items and not request.instructions:
+        if not result.items and not request.instructions:
             raise InvalidRequest(
-                "One of input, previous_response_id, conversation or instructions must give the model something.",
+                "One of input, previous_response_id, conversation or instructions must be provided.",
                 param="input",
                 code="missing_required_parameter",
             )
-        return found
+        return result
 
     async def prepare(
         self,
@@ -144,17 +144,17 @@ class Prompts:
             if request.truncation != "auto":
                 raise ContextLengthExceeded(window=card.context_window, needed=prepared.input_tokens + 1)
             excess = prepared.input_tokens - (card.context_window - room)
-            kept, count = drop_oldest(prepared.prompt.items, prepared.item_tokens, excess)
+            remaining, count = drop_oldest(prepared.prompt.items, prepared.item_tokens, excess)
             if count == 0:
                 raise ContextLengthExceeded(window=card.context_window, needed=prepared.input_tokens + 1)
             dropped += count
-            prepared = await backend.engine.prepare(msgspec.structs.replace(prompt, items=kept))
+            prepared = await backend.engine.prepare(msgspec.structs.replace(prompt, items=remaining))
         return prepared, dropped
 
     async def count(self, call: CallContext, request: CreateResponse, backend: Backend) -> int:
         """Input tokens of a request, by the engine's own tokenizer. Raises what :meth:`history` does."""
-        found = await self.history(call, request)
-        items = await self._render(call.owner, backend, found.items)
+        history = await self.history(call, request)
+        items = await self._render(call.owner, backend, history.items)
         return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
 
     async def compact(
@@ -181,9 +181,9 @@ class Prompts:
 
     # --- inside ---
 
-    def _is_passthrough(self, request: CreateResponse, found: History) -> bool:
+    def _is_passthrough(self, request: CreateResponse, history: History) -> bool:
         """Whether a history needs no rendering."""
-        return is_passthrough(found.items, self._passthrough.get(request.previous_response_id or "", 0))
+        return is_passthrough(history.items, self._passthrough.get(request.previous_response_id or "", 0))
 
     def _remember_passthrough(self, response_id: str, count: int) -> None:
         """Remember that the first ``count`` items of a response's context need no rendering."""
@@ -196,19 +196,19 @@ class Prompts:
         call: CallContext,
         request: CreateResponse,
         backend: Backend,
-        found: History,
+        history: History,
     ) -> Compacted | None:
         """``context_management``: the context as one item, once it is over the threshold."""
         if not request.context_management:
             return None
         window = backend.card.context_window
         threshold = request.context_management[0].compact_threshold or window * 3 // 4
-        items = await self._render(call.owner, backend, found.items)
+        items = await self._render(call.owner, backend, history.items)
         prepared = await backend.engine.prepare(plan.prompt(call, request, backend, items))
         if prepared.input_tokens <= threshold:
             return None
         budget = min(threshold, window) // 2
-        return await self.compact(call, request, backend, found.items, budget)
+        return await self.compact(call, request, backend, history.items, budget)
 
     async def _render(
         self, owner: str, backend: Backend, items: tuple[ContextItem, ...]

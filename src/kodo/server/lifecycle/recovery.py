@@ -66,7 +66,7 @@ async def _context(service: Service, row: ResponseRow, stored: StoredRequest) ->
         chain = await service.store.chain(row.owner, row.id)
         if chain is None:
             raise NotFound(
-                "The response that this one continues is lost.", code="previous_response_not_found"
+                "The response that this one continues no longer exists.", code="previous_response_not_found"
             )
         return chain
     own, _ = await service.store.response_items(row.owner, row.id)

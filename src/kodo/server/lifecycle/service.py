@@ -122,9 +122,9 @@ class Service:
         if self._closing:
             raise Overloaded("The server is shutting down.", retry_after=5.0)
         if request.background and request.store is False:
-            raise InvalidRequest("background needs store: a response is kept to be fetched.", param="store")
+            raise InvalidRequest("background requires store: the response is retrieved later.", param="store")
         if request.stream_options is not None and not request.stream:
-            raise InvalidRequest("stream_options needs stream: true.", param="stream_options")
+            raise InvalidRequest("stream_options requires stream: true.", param="stream_options")
 
     async def count(self, call: CallContext, request: CreateResponse) -> int:
         """Input tokens of a request, by the engine's tokenizer; nothing is run or stored."""
@@ -138,13 +138,13 @@ class Service:
         """
         backend = self.backend(request.model)
         inner = CreateResponse(model=request.model, instructions=request.instructions)
-        found = await self.prompts.history(call, request)
-        if not found.items:
+        history = await self.prompts.history(call, request)
+        if not history.items:
             raise InvalidRequest(
-                "There is nothing to compact: give input or previous_response_id.", param="input"
+                "There is nothing to compact: send input or previous_response_id.", param="input"
             )
         budget = backend.card.context_window // 4
-        done = await self.prompts.compact(call, inner, backend, found.items, budget)
+        done = await self.prompts.compact(call, inner, backend, history.items, budget)
         return CompactedResponse(
             id=self.ids.new("resp"), created_at=int(self.clock.now()), output=(done.item,), usage=done.usage
         )

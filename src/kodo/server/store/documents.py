@@ -84,7 +84,7 @@ def unfinished(connection: sqlite3.Connection, kind: str, statuses: Sequence[str
 def put(connection: sqlite3.Connection, row: DocumentRow) -> None:
     """A new row. Conflict: the id is taken."""
     if get(connection, row.kind, row.owner, row.id) is not None:
-        raise Conflict(f"There is a {row.kind} {row.id!r} already.")
+        raise Conflict(f"A {row.kind} with the id {row.id!r} already exists.")
     connection.execute(
         f"INSERT INTO documents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (row.kind, row.id, row.owner, row.parent, row.created_at, row.version, row.status, row.body),
@@ -100,8 +100,8 @@ def update(connection: sqlite3.Connection, row: DocumentRow) -> None:
     )
     if not changed.rowcount:
         if get(connection, row.kind, row.owner, row.id) is None:
-            raise NotFound(f"There is no {row.kind} {row.id!r}.")
-        raise Conflict(f"The {row.kind} {row.id!r} was changed meanwhile.")
+            raise NotFound(f"No {row.kind} has the id {row.id!r}.")
+        raise Conflict(f"The {row.kind} {row.id!r} was changed by another request.")
 
 
 def delete(connection: sqlite3.Connection, kind: str, owner: str, document_id: str) -> bool:

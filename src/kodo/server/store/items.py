@@ -28,13 +28,13 @@ def check_ids(rows: Sequence[ItemRow]) -> None:
     seen: set[str] = set()
     for row in rows:
         if row.id in seen:
-            raise Conflict(f"There are two items with the id {row.id!r}.")
+            raise Conflict(f"Two items have the id {row.id!r}.")
         seen.add(row.id)
 
 
 def container_not_found(container: str) -> NotFound:
     """The error for a container that does not exist or belongs to another owner."""
-    return NotFound(f"There is no object {container!r} that could hold items.")
+    return NotFound(f"No object with the id {container!r} can contain items.")
 
 
 def _rows(found: Iterable[Sequence[Any]]) -> list[ItemRow]:
@@ -184,7 +184,7 @@ def append(connection: sqlite3.Connection, owner: str, container: str, rows: Seq
         raise container_not_found(container)
     for row in rows:
         if _holds(connection, owner, seq, row.id):
-            raise Conflict(f"The item {row.id!r} is in {container!r} already.")
+            raise Conflict(f"The item {row.id!r} is already in {container!r}.")
     insert(connection, owner, rows, conversation=seq, place=_end(connection, seq))
 
 

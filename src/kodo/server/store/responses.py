@@ -143,7 +143,7 @@ def create(connection: sqlite3.Connection, row: ResponseRow, inputs: Sequence[It
     """A new row and its input items. Conflict: the id is taken, or two items have the same one."""
     items.check_ids(inputs)
     if connection.execute("SELECT 1 FROM responses WHERE id = ?", (row.id,)).fetchone():
-        raise Conflict(f"There is a response {row.id!r} already.")
+        raise Conflict(f"A response with the id {row.id!r} already exists.")
     parent = None if row.parent is None else find(connection, row.owner, row.parent)
     seq = connection.execute(
         f"INSERT INTO responses ({_COLUMNS}, parent_seq, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

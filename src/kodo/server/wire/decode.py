@@ -171,7 +171,7 @@ def _check_unicode(text: str) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise BadBody(
-                "The body has a lone surrogate, which is no character.", None, "invalid_json"
+                "Strings must be valid Unicode: the body has a lone surrogate.", None, "invalid_json"
             ) from None
 
 
@@ -229,16 +229,16 @@ def _expand(raw: object, path: str) -> dict[str, Any]:
 
 def _without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
     """An item without nulls: SDKs send items back with every field they know."""
-    kept = {name: value for name, value in raw.items() if value is not None}
+    fields = {name: value for name, value in raw.items() if value is not None}
     for name in ("content", "output", "summary"):
-        if isinstance(kept.get(name), list):
-            kept[name] = [
+        if isinstance(fields.get(name), list):
+            fields[name] = [
                 {key: value for key, value in part.items() if value is not None}
                 if isinstance(part, dict)
                 else part
-                for part in kept[name]
+                for part in fields[name]
             ]
-    return kept
+    return fields
 
 
 # --- tools -----------------------------------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ def tools(value: object, prefix: str = "tools") -> tuple[Tool, ...]:
         raise BadBody(f"'{prefix}' must be a list.", prefix, "invalid_type")
     if len(value) > MAX_TOOLS:
         raise BadBody(f"'{prefix}' has more than {MAX_TOOLS} tools.", prefix, "invalid_value")
-    kept: list[Tool] = []
+    supported: list[Tool] = []
     hosted: list[str] = []
     for index, raw in enumerate(value):
         path = f"{prefix}[{index}]"
@@ -265,15 +265,15 @@ def tools(value: object, prefix: str = "tools") -> tuple[Tool, ...]:
         if isinstance(kind, str) and kind in HOSTED_TOOLS:
             hosted.append(path)
             continue
-        kept.append(convert(raw, Tool, path))
-    if hosted and not kept:
+        supported.append(convert(raw, Tool, path))
+    if hosted and not supported:
         kind = value[0]["type"]
         raise BadBody(
             f"Tools of type '{kind}' run only on the hosted service; this server has none.",
             f"{hosted[0]}.type",
             "unsupported_tool",
         )
-    return tuple(kept)
+    return tuple(supported)
 
 
 def skipped_tools(raw: Mapping[str, object]) -> tuple[str, ...]:
@@ -322,9 +322,9 @@ def _with_items(body: dict[str, object], kind: type[S]) -> S:
     raw_input = body.pop("input", None)
     raw_tools = body.pop("tools", None)
     value = convert(body, kind)
-    given: dict[str, object] = {}
+    decoded: dict[str, object] = {}
     if raw_input is not None:
-        given["input"] = raw_input if isinstance(raw_input, str) else items(raw_input)
+        decoded["input"] = raw_input if isinstance(raw_input, str) else items(raw_input)
     if raw_tools is not None:
-        given["tools"] = tools(raw_tools)
-    return msgspec.structs.replace(value, **given) if given else value
+        decoded["tools"] = tools(raw_tools)
+    return msgspec.structs.replace(value, **decoded) if decoded else value

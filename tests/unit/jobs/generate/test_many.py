@@ -114,7 +114,22 @@ async def test_the_async_twin_keeps_requests_a_minute(monkeypatch: pytest.Monkey
                 await task
 
 
-async def test_inside_a_loop_the_sync_call_says_what_to_use() -> None:
-    """generate_batch in async code is a RuntimeError, not a dead lock."""
-    with pytest.raises(RuntimeError, match="event loop"):
-        kodo.generate_batch(["x"])
+async def test_inside_a_loop_the_results_are_awaited() -> None:
+    """generate_batch in async code is a coroutine, and its list is in the order of the prompts."""
+    with FakeResponses() as server, kodo.Session(base_url=server.base_url) as session:
+        results = await kodo.generate_batch(["one", "two"], session=session)
+        assert [str(result) for result in results] == ["one", "two"]
+
+
+def test_the_results_can_be_run_as_a_coroutine() -> None:
+    """asyncio.run(generate_batch(...)) is the same as the call alone."""
+    with FakeResponses() as server, kodo.Session(base_url=server.base_url) as session:
+        results = asyncio.run(kodo.generate_batch(["one", "two"], session=session))
+        assert [str(result) for result in results] == ["one", "two"]
+
+
+def test_a_prompt_that_cannot_be_sent_is_a_failure_in_its_place() -> None:
+    """An empty prompt stops no other."""
+    with FakeResponses() as server, kodo.Session(base_url=server.base_url) as session:
+        results = kodo.generate_batch(["one", "", "three"], session=session)
+        assert [isinstance(result, kodo.KodoError) for result in results] == [False, True, False]

@@ -65,7 +65,7 @@ def test_a_small_model_fills_arguments_held_to_their_types(target, full, monkeyp
     added = [test for test in report.kept if test.origin == "model"]
     assert len(added) == 1
     assert added[0].characterisation
-    assert 'gate(77123, "sesame") == "open"' in report.text
+    assert '(77123, "sesame", "open"),' in report.text
     assert report.funnel.from_model == 1
     assert report.after.branch_rate == 1.0
 

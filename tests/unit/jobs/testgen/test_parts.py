@@ -145,10 +145,12 @@ def test_an_observation_becomes_an_assertion(seen, pytest_line, unittest_line):
 
 
 def test_a_comparison_is_kept_together():
-    """`a < b is True` would be a chain, so a comparison stands in parentheses."""
+    """A comparison that holds is asserted as it stands; `a < b is None` would be a chain, so that has parentheses."""
     one = Call(0, "V.__lt__", "v < _0", (Arg("other", "V(3)"),), ("v = V(1)",), "v")
     (_, line) = render.body(one, Observed(0, "value", "True"), "pytest")
-    assert line == "assert (v < V(3)) is True"
+    assert line == "assert v < V(3)"
+    (_, line) = render.body(one, Observed(0, "value", "None"), "pytest")
+    assert line == "assert (v < V(3)) is None"
 
 
 def test_a_changed_argument_is_kept_in_a_variable():

@@ -144,14 +144,14 @@ async def test_web_pages_and_foreign_hosts_are_refused(tmp_path: Path) -> None:
         (
             "/v1/responses",
             "application/x-www-form-urlencoded",
-            "The body must be application/json, not 'application/x-www-form-urlencoded'.",
+            "Content-Type must be application/json, not 'application/x-www-form-urlencoded'.",
         ),
         (
             "/v1/files",
             "application/x-www-form-urlencoded",
-            "The body must be application/json or multipart/form-data, not 'application/x-www-form-urlencoded'.",
+            "Content-Type must be application/json or multipart/form-data, not 'application/x-www-form-urlencoded'.",
         ),
-        ("/v1/responses", None, "The body must be application/json, and Content-Type must say so."),
+        ("/v1/responses", None, "Content-Type must be application/json, but the header is missing."),
     ],
 )
 async def test_another_kind_of_body_is_named_beside_the_one_that_is_taken(

@@ -173,7 +173,7 @@ async def test_a_database_that_another_process_holds_is_a_failure_and_then_is_no
     writes = [store.put_document(document(f"d{number}")) for number in range(3)]
     for result in await asyncio.gather(*writes, return_exceptions=True):
         assert isinstance(result, StoreFailed)
-        assert "held by another process" in result.message
+        assert "locked by another process" in result.message
     other.execute("ROLLBACK")
     other.close()
     await store.put_document(document("d0"))
@@ -197,7 +197,7 @@ async def test_a_start_that_fails_holds_nothing(tmp_path: Path) -> None:
 async def test_a_damaged_file_is_refused_in_words(tmp_path: Path) -> None:
     """What is not a database is not opened, and not written over."""
     (tmp_path / "kodo.db").write_bytes(b"this is not a database" * 100)
-    with pytest.raises(StoreFailed, match="not one"):
+    with pytest.raises(StoreFailed, match="not a database"):
         await SqliteStore(tmp_path).open()
     assert (tmp_path / "kodo.db").read_bytes().startswith(b"this is not")
 

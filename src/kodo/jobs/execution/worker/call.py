@@ -11,6 +11,7 @@ import doctest
 import inspect
 import io
 import itertools
+import re
 import shutil
 import sys
 import time
@@ -23,6 +24,8 @@ from typing import Any
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
 from kodo.jobs.execution.worker.conform import conforms
+from kodo.jobs.execution.worker.errors import ENVIRONMENT_ERRORS, importable_name, origin
+from kodo.jobs.execution.worker.facts import facts
 from kodo.jobs.execution.worker.load import TooLong, time_limit
 
 _LONGEST_ITERATOR = 50
@@ -97,6 +100,8 @@ def observe(
         return Observed(call.id, "timeout", f"not done after {seconds:g} s")
     except Unusable as error:
         return Observed(call.id, "unusable", str(error))
+    except Exception as error:  # noqa: BLE001 - values of foreign classes may raise anything while they are looked at
+        return Observed(call.id, "unusable", f"its result cannot be looked at: {type(error).__name__}")
 
 
 def _run(
@@ -184,42 +189,41 @@ def _write_down(
     after = _state(call, space, defined)
     changed = {name: text for name, text in after.items() if ran.before.get(name) != text}
     seen = tuple(sorted(arcs.seen)) if arcs else ()
-    meets = _meets(call.expect, ran, changed, space, defined) if call.expect else None
+    meets = _meets(call.expect, ran, changed, space, arcs) if call.expect else None
     if ran.error is not None:
-        name = _exception_name(ran.error, defined)
-        on_purpose = not _raised_in_target(ran.error, arcs.filename if arcs else "")
+        if isinstance(ran.error, _UNASSERTABLE):
+            raise Unusable(f"it ends in {type(ran.error).__name__}")
         return Observed(
             call.id,
             "raises",
-            name,
+            importable_name(ran.error, defined),
             ran.wrap,
             ran.output,
             changed,
             meets,
             skipped=tuple(ran.skipped),
-            raised_in_target=not on_purpose,
+            error_origin=origin(ran.error, arcs.filename if arcs else ""),
             arcs=seen,
             seconds=spent,
         )
-    broken = tuple(
-        at for at, one in enumerate(invariants) if _meets(one, ran, changed, space, defined) is False
-    )
+    broken = tuple(at for at, one in enumerate(invariants) if _meets(one, ran, changed, space, arcs) is False)
     text, wrap = "", ran.wrap
     if any(_hidden_nan(value) for value in changed.values()):
         raise Unusable("a value holds a NaN, which equals nothing")
     if isinstance(ran.result, list) and wrap == "list" and len(ran.result) > _LONGEST_ITERATOR:
         raise Unusable(f"it yields more than {_LONGEST_ITERATOR} values")
     try:
-        text = literal.source(ran.result, defined)
+        text = _source(ran.result, space, defined)
         if _hidden_nan(text) and text != "float('nan')":
             raise Unusable("a value holds a NaN, which equals nothing")
     except literal.NoSource as error:
-        found = literal.attributes(ran.result, defined)
+        found = facts(ran.result, defined)
         kind = type(ran.result).__name__
-        if kind not in defined or wrap:
+        is_own = defined.get(kind) is type(ran.result)
+        if not (found or is_own):
             raise Unusable(str(error)) from None
-        wrap = f"isinstance:{kind}"
-        changed |= {f"result.{name}": value for name, value in found.items()}
+        wrap = f"{wrap} facts".strip() if not is_own else f"{wrap} isinstance:{kind}".strip()
+        changed |= found
     return Observed(
         call.id,
         "value",
@@ -239,27 +243,20 @@ def _hidden_nan(text: str) -> bool:
     return "float('nan')" in text
 
 
-def _exception_name(error: BaseException, defined: dict[str, object]) -> str:
-    kind = type(error)
-    if isinstance(error, _UNASSERTABLE):
-        raise Unusable(f"it ends in {kind.__name__}")
-    if kind.__module__ == "builtins" or defined.get(kind.__name__) is kind:
-        return kind.__name__
-    if "<locals>" in kind.__qualname__ or kind.__module__.startswith("_"):
-        raise Unusable(f"{kind.__name__} cannot be imported")
-    return f"{kind.__module__}.{kind.__qualname__}"
+def _source(value: object, space: dict[str, object], defined: dict[str, object]) -> str:
+    """The source of a value, seen to give an equal one.
 
-
-def _raised_in_target(error: BaseException, filename: str) -> bool:
-    """Whether an operation in the target failed, as against a ``raise`` or an error of what it called."""
-    last = error.__traceback__
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    if last is None or last.tb_frame.f_code.co_filename != filename:
-        return False
-    lines, start = inspect.getsourcelines(last.tb_frame.f_code)
-    at = last.tb_lineno - max(start, 1)
-    return not (0 <= at < len(lines) and lines[at].lstrip().startswith(("raise", "assert")))
+    Raises:
+        NoSource: there is none, or it gives something else.
+    """
+    text = literal.source(value, defined)
+    try:
+        equal = _hidden_nan(text) or bool(eval(text, dict(space)) == value)  # noqa: S307 - in the sandbox
+    except Exception as error:  # noqa: BLE001 - the text comes from foreign classes
+        raise literal.NoSource(f"its source cannot be evaluated: {type(error).__name__}") from None
+    if not equal:
+        raise literal.NoSource("its source does not give an equal value")
+    return text
 
 
 def _meets(
@@ -267,26 +264,55 @@ def _meets(
     ran: Ran,
     changed: dict[str, str],
     space: dict[str, object],
-    defined: dict[str, object],
+    arcs: Arcs | None,
 ) -> bool | None:
     """Whether an expectation held; None where it says nothing about this outcome."""
-    if expect.kind == "raises":
-        return ran.error is not None and any(kind.__name__ == expect.text for kind in type(ran.error).__mro__)
     if ran.error is not None:
-        return False if expect.kind in ("value", "shows") else None
+        return _error_meets(expect, ran.error, arcs.filename if arcs else "")
+    if expect.kind == "raises":
+        return False
     if expect.kind == "returns":
         return conforms(ran.result, expect.text, space) if not ran.wrap or ran.wrap == "asyncio.run" else None
+    shown = ran.output if ran.result is None else f"{ran.output}{ran.result!r}\n"
     if expect.kind == "shows":
-        shown = ran.output if ran.result is None else f"{ran.output}{ran.result!r}\n"
-        return doctest.OutputChecker().check_output(expect.text + "\n", shown, _DOCTEST_FLAGS)
+        return _shows(expect.text, shown)
     if expect.text == "unchanged":
         return not any(name.startswith("_") for name in changed)
     try:
         if expect.kind == "value":
-            return _equal(eval(expect.text, dict(space)), ran.result)  # noqa: S307 - in the sandbox
+            equal = _equal(eval(expect.text, dict(space)), ran.result)  # noqa: S307 - in the sandbox
+            return equal or (expect.basis == "example" and bool(_shows(expect.text, shown)))
         return bool(eval(expect.text, {**space, **ran.originals, "result": ran.result}))  # noqa: S307 - in the sandbox
     except Exception:  # noqa: BLE001 - the result may be anything; a property that cannot be asked says nothing
         return None
+
+
+def _error_meets(expect: Expectation, error: BaseException, filename: str) -> bool | None:
+    """Whether an error is what was expected; None where it says nothing of the target.
+
+    It says nothing where the target was not reached, where the machine lacks something, and where a call made from a
+    sentence ended in an error of its made-up arguments.
+    """
+    if expect.kind == "raises" and any(kind.__name__ == expect.text for kind in type(error).__mro__):
+        return True
+    where = origin(error, filename)
+    if (
+        expect.kind not in ("value", "shows", "raises")
+        or where == "outside"
+        or isinstance(error, ENVIRONMENT_ERRORS)
+    ):
+        return None
+    made_up = expect.basis != "example" and (
+        where == "below" or isinstance(error, TypeError | AttributeError)
+    )
+    return None if made_up else False
+
+
+def _shows(want: str, shown: str) -> bool | None:
+    """Whether an output is the documented one; None where the documented one has an address or a file of its writer."""
+    if doctest.OutputChecker().check_output(want + "\n", shown, _DOCTEST_FLAGS):
+        return True
+    return None if re.search(r"0x[0-9a-fA-F]+|\.\.\.|<ipython", want) else False
 
 
 def _equal(wanted: object, got: object) -> bool:

@@ -97,8 +97,15 @@ def install(where: ModuleLocation, tree: ast.Module, seconds: float) -> types.Mo
 def namespace(where: ModuleLocation, module: types.ModuleType) -> dict[str, object]:
     """The names calls may use: parts of the standard library, and what the module itself defines."""
     names: dict[str, object] = {name: importlib.import_module(name) for name in LIBRARY}
+    for name, dotted in module_names(where.module).items():
+        names[name] = sys.modules[dotted]
     names |= defined(where, module)
     return names
+
+
+def module_names(module: str) -> dict[str, str]:
+    """The names that documentation calls a module by, as ``pkg.mod.f(1)`` or ``mod.f(1)``, and what each is."""
+    return {module.partition(".")[0]: module.partition(".")[0], module.rpartition(".")[2]: module}
 
 
 def defined(where: ModuleLocation, module: types.ModuleType) -> dict[str, object]:

@@ -59,14 +59,6 @@ def run(subjects: Sequence[Subject]) -> AnalyserResult:
     return AnalyserResult(candidates, frozenset(candidates) - failures.keys(), failures)
 
 
-def parses(subject: Subject) -> bool:
-    """Whether a text has no syntax error, for a language with a parser."""
-    outcome = run([subject])
-    return not outcome.failures and not any(
-        candidate.rule == "syntax" for candidate in outcome.candidates.get(0, [])
-    )
-
-
 def _python(text: str) -> tuple[list[Candidate], str]:
     """What the compiler refuses of a text that parses; for one that does not, the parser's own words."""
     try:

@@ -24,7 +24,6 @@ class DefinitionPair:
 
     file: ChangedFile
     name: str
-    old_module: ParsedModule
     new_module: ParsedModule
     old: Function
     new: Function
@@ -102,7 +101,7 @@ def changed_definitions(
     for name, new in after.functions.items():
         old = before.functions.get(name)
         if old is not None and ast.dump(old) != ast.dump(new):
-            yield DefinitionPair(file, name, before, after, old, new)
+            yield DefinitionPair(file, name, after, old, new)
 
 
 def _simple(nodes: Iterable[ast.AST]) -> Iterator[str]:

@@ -90,9 +90,11 @@ class Judged(msgspec.Struct, frozen=True, tag=True):
 
 
 class Measured(msgspec.Struct, frozen=True, tag=True):
-    """Coverage, without the mutation score."""
+    """Coverage, without the mutation score; the tests collected, in order, and those that failed."""
 
     score: Score
+    collected: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
 
 Answer = Killed | Shrunk | Judged | Measured | Failed | Observation

@@ -6,8 +6,7 @@ import os
 import shutil
 import time
 import types
-import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from kodo.jobs.execution.worker.jobs import OWN
 from kodo.jobs.execution.worker.load import TooLong, locate, project, time_limit
 from kodo.jobs.testgen.model import Score
 from kodo.jobs.testgen.mutate import Mutant, mutants
+from kodo.jobs.testgen.worker import plain
 from kodo.jobs.testgen.worker.jobs import Judge, Judged, Killed, Measure, Measured, ScoreMutants
 from kodo.jobs.testgen.worker.kill import install_or_none
 
@@ -124,8 +124,7 @@ def run_measure(job: Measure) -> Iterator[Measured]:
         measured = coverage.Coverage(branch=True, include=[path], data_file=None, config_file=False)
         measured.start()
         files = _copied(job.files)
-        if files:
-            _pytest([*_arguments(files), *files])
+        heard = _pytest([*_arguments(files), *files]) if files else _Listener()
         measured.stop()
         try:
             measured.json_report(outfile="coverage.json")
@@ -134,18 +133,22 @@ def run_measure(job: Measure) -> Iterator[Measured]:
             return
         send(
             msgspec.json.encode(
-                Score(
-                    totals["num_statements"],
-                    totals["covered_lines"],
-                    totals["num_branches"],
-                    totals["covered_branches"],
+                Measured(
+                    Score(
+                        totals["num_statements"],
+                        totals["covered_lines"],
+                        totals["num_branches"],
+                        totals["covered_branches"],
+                    ),
+                    tuple(heard.collected),
+                    tuple(heard.failed),
                 )
             )
         )
 
     messages, _ = forked(work, job.seconds)
     if messages:
-        yield Measured(msgspec.json.decode(messages[0], type=Score))
+        yield msgspec.json.decode(messages[0], type=Measured)
 
 
 def _copied(files: tuple[str, ...]) -> list[str]:
@@ -210,22 +213,13 @@ def _patience(codes: list[types.CodeType]) -> float:
 
 
 def _plain_passes(code: types.CodeType, seconds: float) -> bool:
-    """Whether every test of a file without fixtures passes; stops at the first that fails."""
+    """Whether every test of a generated file passes; stops at the first that fails."""
     space: dict[str, object] = {"__name__": "kodo_scored"}
     try:
         with time_limit(seconds):
             exec(code, space)  # noqa: S102 - in the sandbox; running it is the point
-            for test in _tests(space):
+            for test in plain.tests(space):
                 test()
     except (TooLong, Exception):  # noqa: BLE001 - any failure is a failure
         return False
     return True
-
-
-def _tests(space: dict[str, object]) -> Iterator[Callable[[], object]]:
-    for name, value in list(space.items()):
-        if isinstance(value, type) and issubclass(value, unittest.TestCase):
-            for method in unittest.TestLoader().getTestCaseNames(value):
-                yield value(method).debug
-        elif name.startswith("test") and callable(value):
-            yield value

@@ -90,7 +90,7 @@ def run_shrink(job: Shrink, module: types.ModuleType) -> Iterator[Shrunk]:
 def fails(seen: Observed, expect: Expectation) -> bool:
     """Whether an observation shows the fault that ``expect`` names."""
     if expect.kind == "raises":  # here: an error that no type-correct call should end in
-        return seen.kind == "raises" and seen.text == expect.text and seen.raised_in_target
+        return seen.kind == "raises" and seen.text == expect.text and seen.error_origin == "operation"
     return seen.kind == "value" and bool(seen.broken)
 
 

@@ -229,7 +229,7 @@ class LlamaEngine:
             self._forget_after_restart()
             await self._load_state(slot, cache, plan.ids)
             settings = self._settings(prompt, slot)
-            held = common_prefix_length(slot.ids, plan.ids) if settings["cache_prompt"] else 0
+            in_slot = common_prefix_length(slot.ids, plan.ids) if settings["cache_prompt"] else 0
             answer = Answer(
                 self._client,
                 self._template.tokens,
@@ -238,7 +238,7 @@ class LlamaEngine:
                 before=before,
                 max_tokens=max_tokens,
                 pacer=self._pacer,
-                unread_tokens=max(len(plan.ids) + len(before) - held, 1),
+                unread_tokens=max(len(plan.ids) + len(before) - in_slot, 1),
             )
             slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()
             turn = TurnDecoder(plan, prompt, answer, self._template.tokens, self._grammars)
@@ -285,8 +285,8 @@ class LlamaEngine:
             return
         name = self._kv_cache.entry_name(cache.owner, cache.key)
         saved = self._kv_cache.find(name, ids)
-        held = 0 if other else common_prefix_length(slot.ids, ids)
-        if not saved or common_prefix_length(saved, ids) <= held:
+        in_slot = 0 if other else common_prefix_length(slot.ids, ids)
+        if not saved or common_prefix_length(saved, ids) <= in_slot:
             return
         try:
             await self._client.restore_slot(slot.id, f"{name}.kv")

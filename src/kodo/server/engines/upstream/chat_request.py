@@ -1,7 +1,7 @@
-"""A prompt as the body of a Chat Completions request, and the names of its tools on the way back.
+"""Translates a prompt to a Chat Completions request, and the names of its tools on the way back.
 
-Function names there allow no dots and no other kinds of tool: a namespace is put in front with two underscores, a custom
-tool becomes a function with one string, ``input``, and shells and patches functions with their action's schema.
+Function names there allow no dots, and functions are the only tools: a namespace becomes a prefix with two underscores,
+a custom tool a function with a string ``input``, and shells and patches functions with the schema of their action.
 
 The form is the profile's; a field that the client did not set is not sent.
 
@@ -44,7 +44,7 @@ CUSTOM_INPUT: dict[str, Any] = {
 
 
 class ToolLabel(Struct, frozen=True):
-    """What a function's name stands for here."""
+    """The tool behind a function name of the request."""
 
     kind: str
     name: str
@@ -52,7 +52,7 @@ class ToolLabel(Struct, frozen=True):
 
 
 class UpstreamRequest(Struct, frozen=True):
-    """The body, without ``stream`` and caps, and what its function names stand for."""
+    """The body, without ``stream`` and limits, and the tools behind its function names."""
 
     body: dict[str, Any]
     labels: dict[str, ToolLabel]
@@ -167,7 +167,7 @@ def tool_functions(prompt: Prompt) -> tuple[list[dict[str, Any]], dict[str, Tool
 
 
 def _choice(prompt: Prompt, labels: dict[str, ToolLabel]) -> tuple[object, set[str] | None]:
-    """``tool_choice``, and the tools that it leaves; None: all."""
+    """Return ``tool_choice``, and the tools that it allows; None: all."""
     choice = prompt.tool_choice
     match choice:
         case str():

@@ -121,7 +121,7 @@ class UpstreamEngine:
     async def generate(
         self, prepared: Prepared, *, events_so_far: Sequence[EngineEvent] = (), limit: int | None = None
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Answer; see the port. A partial answer cannot be continued."""
+        """Generate an answer; see the port. A partial answer cannot be continued."""
         if events_so_far:
             raise EngineFailed("This model's server cannot continue an interrupted answer.")
         caps = [cap for cap in (limit, prepared.prompt.max_output_tokens) if cap is not None]

@@ -1,4 +1,4 @@
-"""What can go wrong with local models. Every text is one line for the user, and says what to do."""
+"""Errors about local models. Every message is one line for the user that says what to do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ class WeightsError(Exception):
 
 
 class UnknownModelError(WeightsError):
-    """No model of that name is installed."""
+    """No installed model has this name."""
 
 
 class BadWeightsError(WeightsError):
-    """A file is not a whole GGUF, or not the one that was promised."""
+    """A file is not a complete GGUF, or not the expected one."""

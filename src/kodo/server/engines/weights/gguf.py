@@ -1,8 +1,8 @@
-"""Read a GGUF file's head: is it a whole model, and what does it say of itself?
+"""Reads the header of a GGUF file: whether it is a complete model, and its metadata.
 
 GGUF versions 2 and 3, little-endian: magic, counts, key-value pairs, tensor descriptions, padding, tensor data
-(docs/gguf.md of ggml-org/ggml). This module reads the head only, a few MB at most, and never the weights; what a
-key means to the engine it does not know.
+(docs/gguf.md of ggml-org/ggml). Only the header is read, a few MB at most, and never the weights; what a key means to
+the engine is not known here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ BLOCKS = {
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a GGUF says of itself."""
+    """The metadata of a GGUF file."""
 
     text: dict[str, str]
     """The keys whose value is a string, such as `general.name` and `general.license`."""
@@ -46,10 +46,11 @@ class Head:
 
 
 def read_head(path: Path) -> Head:
-    """Read and check the head of the file at `path`.
+    """Read and check the header of the file at ``path``.
 
-    Raises BadWeightsError where it is no GGUF, is cut short, or holds only a part of a model; OSError where it
-    cannot be read.
+    Raises:
+        BadWeightsError: it is not a GGUF, is truncated, or holds only a part of a model.
+        OSError: it cannot be read.
     """
     with path.open("rb") as file:
         actual = os.fstat(file.fileno()).st_size
@@ -58,17 +59,17 @@ def read_head(path: Path) -> Head:
         except (struct.error, UnicodeDecodeError, ValueError) as error:
             raise BadWeightsError(f"{path}: not a whole GGUF file ({error})") from None
     if actual < head.size:
-        raise BadWeightsError(
-            f"{path}: cut short, {actual:,} of {head.size:,} bytes: fetch it again from its source"
-        )
+        raise BadWeightsError(f"{path}: cut short, {actual:,} of {head.size:,} bytes: download it again")
     return head
 
 
 def read_numbers(path: Path) -> dict[str, int]:
-    """The whole numbers among the keys that stand before the vocabulary: the model's shape, such as
-    `llama.context_length`. Takes well under a millisecond, where the whole head takes a good tenth of a second.
+    """Return the integers among the keys before the vocabulary: the model's shape, such as ``llama.context_length``.
+    Takes well under a millisecond; reading the whole header takes more than 0.1 s.
 
-    Raises BadWeightsError where the file is no GGUF; OSError where it cannot be read.
+    Raises:
+        BadWeightsError: the file is not a GGUF.
+        OSError: it cannot be read.
     """
     with path.open("rb") as file:
         try:
@@ -78,7 +79,7 @@ def read_numbers(path: Path) -> dict[str, int]:
 
 
 class _Reader:
-    """Reads one head, front to back."""
+    """Reads one header from front to back."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -102,23 +103,23 @@ class _Reader:
 
     def numbers(self) -> dict[str, int]:
         _, pairs = self.counts()
-        found: dict[str, int] = {}
+        integers: dict[str, int] = {}
         for _ in range(pairs):
             key = self.string()
             if key.startswith("tokenizer."):
                 break
             value = self.value(*self.take("I"))
             if isinstance(value, int):
-                found[key] = value
-        return found
+                integers[key] = value
+        return integers
 
     def counts(self) -> tuple[int, int]:
-        """What stands first: how many tensors there are, and how many key-value pairs."""
+        """Read the number of tensors and of key-value pairs, which come first."""
         if self.file.read(4) != _MAGIC:
             raise ValueError("it does not begin with GGUF")
         (version,) = self.take("I")
         if version not in _VERSIONS:
-            raise ValueError(f"GGUF version {version}, known are 2 and 3")
+            raise ValueError(f"GGUF version {version}, supported are 2 and 3")
         return self.count(), self.count()
 
     def take(self, layout: str) -> tuple[int, ...]:
@@ -138,7 +139,7 @@ class _Reader:
         return raw.decode()
 
     def value(self, kind: int) -> str | int | float | None:
-        """A value of type `kind`; the elements of an array are read over, and it is None."""
+        """Read a value of type ``kind``; an array is skipped and returned as None."""
         if kind == _STRING:
             return self.string()
         if kind == _ARRAY:
@@ -155,7 +156,8 @@ class _Reader:
         return self.take(_SCALARS[kind])[0]
 
     def tensor_end(self) -> int:
-        """Where one tensor ends, in bytes from the start of the data; for an unknown type, where it begins."""
+        """Read a tensor's description; return its end in bytes from the start of the data, or its start if its type is
+        unknown."""
         self.string()
         (dimensions,) = self.take("I")
         if dimensions > 8:

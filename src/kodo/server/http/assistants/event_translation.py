@@ -1,6 +1,6 @@
-"""From the lifecycle's events to a run's: steps and messages, their beginnings, deltas and ends. No store, no socket.
+"""Translates the lifecycle's events to a run's events of steps and messages. Knows no store and no socket.
 
-The events of the run itself (``thread.run.*``) are told by whoever moves it from status to status.
+Events of the run itself (``thread.run.*``) are published by the code that changes its status.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ DONE_FRAME = b"event: done\ndata: [DONE]\n\n"
 
 
 def encode_event(event: RunEvent) -> bytes:
-    """An event as one Server-Sent-Events frame."""
+    """Encode an event as one Server-Sent-Events frame."""
     return b"event: " + event[0].encode() + b"\ndata: " + _encode(event[1]) + b"\n\n"
 
 
 def encode_error(error: ServiceError) -> bytes:
-    """What breaks a stream off: the SDK raises it."""
+    """Encode the error that ends a stream early; the SDK raises it."""
     return b"event: error\ndata: " + _encode(translate(error)[1]) + b"\n\n"
 
 
 class RunEnd(Struct, frozen=True, kw_only=True):
-    """How a run ends."""
+    """The status with which a run ends, and why."""
 
     status: Literal["completed", "incomplete", "failed", "cancelled", "expired"]
     limit: Literal["max_completion_tokens", "max_prompt_tokens"] | None = None
@@ -48,7 +48,7 @@ class RunEnd(Struct, frozen=True, kw_only=True):
 
     @property
     def message_reason(self) -> MessageReason:
-        """Why a message that was being said is not whole."""
+        """Return why a message that was being written is incomplete."""
         match self.status:
             case "cancelled":
                 return "run_cancelled"
@@ -60,7 +60,7 @@ class RunEnd(Struct, frozen=True, kw_only=True):
 
 
 def run_usage(usage: ResponseUsage | None) -> wire.RunUsage:
-    """Tokens of a turn."""
+    """Return the usage of a turn in this API's form."""
     if usage is None:
         return wire.RunUsage()
     return wire.RunUsage(
@@ -71,7 +71,7 @@ def run_usage(usage: ResponseUsage | None) -> wire.RunUsage:
 
 
 def add_usage(left: wire.RunUsage, right: wire.RunUsage) -> wire.RunUsage:
-    """Tokens together."""
+    """Add two usages."""
     return wire.RunUsage(
         prompt_tokens=left.prompt_tokens + right.prompt_tokens,
         completion_tokens=left.completion_tokens + right.completion_tokens,
@@ -82,7 +82,7 @@ def add_usage(left: wire.RunUsage, right: wire.RunUsage) -> wire.RunUsage:
 def end_step(
     step: wire.RunStep, status: wire.StepStatus, now: float, error: wire.RunError | None
 ) -> RunEvent:
-    """A step's end, and its event."""
+    """Return a step in its final status, and the event."""
     done = msgspec.structs.replace(
         step,
         status=status,
@@ -94,9 +94,9 @@ def end_step(
 
 
 class RunEventTranslator:
-    """The events of one turn of a run. ``calls_step`` is the step of its function calls, once there is one.
+    """Translates the events of one turn of a run. ``calls_step`` is the step of its function calls, if it has any.
 
-    The tokens of the turn count for its last step: the engine does not count them apart.
+    The tokens of the turn count for its last step, because the engine does not count them by step.
     """
 
     def __init__(self, run: wire.ThreadRun, new_id: Callable[[str], str], now: Callable[[], float]) -> None:
@@ -110,7 +110,7 @@ class RunEventTranslator:
         self._first_delta = False
 
     def translate(self, event: ev.StreamEvent) -> Iterator[RunEvent]:
-        """What an event becomes; nothing for reasoning, which this API does not show."""
+        """Return the run events of an event; none for reasoning, which this API does not have."""
         match event:
             case ev.OutputItemAdded(item=Message() as item):
                 yield from self._end_message_step("completed", wire.RunUsage())
@@ -136,7 +136,7 @@ class RunEventTranslator:
                 self._add_call(item)
 
     def finish(self, end: RunEnd | None, usage: wire.RunUsage) -> Iterator[RunEvent]:
-        """What is still open comes to its end. None: the run goes on, it waits for the outputs of its calls."""
+        """End the open message and steps. ``None``: the run continues and waits for the outputs of its calls."""
         if self.calls_step is not None:
             yield from self._end_message_step("completed", wire.RunUsage())
             self.calls_step = msgspec.structs.replace(self.calls_step, usage=usage)

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class RunManager:
-    """Runs of all projects, and the threads on which they are active."""
+    """The runs of all projects, and the threads on which they are active."""
 
     def __init__(self, context: RunContext) -> None:
         self._context = context
@@ -90,7 +90,7 @@ class RunManager:
         return thread
 
     async def delete_thread(self, owner: str, thread_id: str) -> None:
-        """Delete a thread with all that is inside; a run that is active on it is stopped. NotFound: it is not there."""
+        """Delete a thread with its messages and runs; stop a run that is active on it. Raises ``NotFound``."""
         store = self._context.store
         async with self._lock(owner, thread_id):
             await documents.get_document(store, documents.THREAD, owner, thread_id)
@@ -110,13 +110,13 @@ class RunManager:
         *,
         charge: Callable[[int], None],
     ) -> RunWorker:
-        """Begin a run on a thread, or on a new one (None). A run that is streamed has somebody who waits for it; others
+        """Create a run on a thread, or on a new one (None). A streamed run has the priority of a waiting client; others
         are background work.
 
         Raises:
-            NotFound: there is no such thread, assistant or model.
+            NotFound: the thread, the assistant or the model does not exist.
             InvalidRequest: a run is active on the thread.
-            BadBody: a tool, choice or format does not fit.
+            BadBody: a tool, choice or format is invalid.
         """
         store = self._context.store
         row = await documents.get_document(store, documents.ASSISTANT, owner, body.assistant_id)
@@ -167,14 +167,14 @@ class RunManager:
         return worker
 
     async def get(self, owner: str, thread_id: str, run_id: str) -> wire.ThreadRun:
-        """A run as it stands. NotFound: it is not there, or not this owner's."""
+        """Return the current state of a run. Raises ``NotFound``."""
         row = await documents.get_document(
             self._context.store, documents.RUN, owner, run_id, parent=thread_id
         )
         return self.current(row)
 
     def current(self, row: DocumentRow) -> wire.ThreadRun:
-        """The run in a document; as it stands, where it is not over."""
+        """Return the run in a document; its current state if it has not ended."""
         worker = self._workers.get(row.id)
         return worker.run if worker is not None else msgspec.json.decode(row.body, type=StoredRun).run
 
@@ -197,7 +197,7 @@ class RunManager:
         return await (await self._get_worker(owner, thread_id, run_id, not_cancellable)).cancel()
 
     async def update(self, owner: str, thread_id: str, run_id: str, body: wire.NewMetadata) -> wire.ThreadRun:
-        """New metadata for a run. NotFound: it is not there."""
+        """Replace the metadata of a run. Raises ``NotFound``."""
         store = self._context.store
         row = await documents.get_document(store, documents.RUN, owner, run_id, parent=thread_id)
         worker = self._workers.get(run_id)
@@ -213,7 +213,8 @@ class RunManager:
     async def _get_worker(
         self, owner: str, thread_id: str, run_id: str, refusal: Callable[[wire.ThreadRun], InvalidRequest]
     ) -> RunWorker:
-        """A run's job. Raises NotFound; and what ``refusal`` makes of a run that has none any more."""
+        """Return the worker of a run. Raises ``NotFound``, or the error that ``refusal`` builds if the run has no
+        worker."""
         run = await self.get(owner, thread_id, run_id)
         worker = self._workers.get(run_id)
         if worker is None:
@@ -224,7 +225,7 @@ class RunManager:
         return self._locks.setdefault((owner, thread_id), asyncio.Lock())
 
     async def _requeue(self, row: DocumentRow, stored: StoredRun) -> DocumentRow:
-        """The document of a run whose turn is made again."""
+        """Return the document of a run whose turn is repeated."""
         if stored.run.status != "in_progress":
             return row
         stored_queued = msgspec.structs.replace(
@@ -246,6 +247,6 @@ class RunManager:
             if self._active_runs.get(thread) == run_id:
                 del self._active_runs[thread]
             if not ended.cancelled() and (error := ended.exception()) is not None:
-                logger.error("run %s broke", run_id, exc_info=error)
+                logger.error("run %s failed unexpectedly", run_id, exc_info=error)
 
         task.add_done_callback(done)

@@ -1,4 +1,6 @@
-"""From the Assistants API's words to the lifecycle's: bodies, messages, and a run as a request. No HTTP, no store."""
+"""Translates the Assistants API to the lifecycle: bodies, messages, and a run's turns as requests. Knows no HTTP and no
+store.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +23,20 @@ _HOSTED_TOOLS = ("code_interpreter", "file_search")
 
 
 def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
-    """A checked body. What only the hosted service could run is refused by name.
+    """Check a body. What only the hosted service could run is rejected by name.
 
     Raises:
-        BadBody: something in it is unknown, refused or wrong.
+        BadBody: something in it is unknown, unsupported or invalid.
     """
-    given = _without_hosted_tools(raw, "")
-    thread = given.get("thread")
+    body = _without_hosted_tools(raw, "")
+    thread = body.get("thread")
     if isinstance(thread, Mapping):
-        given["thread"] = _without_hosted_tools(thread, "thread.")
-    value: T = decode.convert(given, kind)
+        body["thread"] = _without_hosted_tools(thread, "thread.")
+    value: T = decode.convert(body, kind)
     strategy = getattr(value, "truncation_strategy", None)
     if strategy is not None and (strategy.type == "last_messages") != (strategy.last_messages is not None):
         raise BadBody(
-            "'truncation_strategy.last_messages' belongs to the type 'last_messages', which needs it.",
+            "'truncation_strategy.last_messages' is required with type 'last_messages', and not allowed with another.",
             "truncation_strategy.last_messages",
             "invalid_value",
         )
@@ -42,37 +44,37 @@ def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def _without_hosted_tools(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """A body without the fields that serve hosted tools; they may only be empty."""
-    given = dict(raw)
-    if given.pop("tool_resources", None):
+    """Return a body without the fields for hosted tools, which must be empty."""
+    body = dict(raw)
+    if body.pop("tool_resources", None):
         raise _unsupported(f"{path}tool_resources", "tool resources serve code_interpreter and file_search")
-    for index, tool in enumerate(_mappings(given.get("tools"))):
+    for index, tool in enumerate(_mappings(body.get("tools"))):
         if tool.get("type") in _HOSTED_TOOLS:
             raise _unsupported(f"{path}tools[{index}].type", f"tools of type '{tool['type']}'")
-    choice = given.get("tool_choice")
+    choice = body.get("tool_choice")
     if isinstance(choice, Mapping) and choice.get("type") in _HOSTED_TOOLS:
         raise _unsupported(f"{path}tool_choice.type", f"tools of type '{choice['type']}'")
     for name in ("messages", "additional_messages"):
-        if isinstance(given.get(name), list):
-            given[name] = [_message(each, f"{path}{name}[{n}].") for n, each in enumerate(given[name])]
-    return _message(given, path) if "role" in given else given
+        if isinstance(body.get(name), list):
+            body[name] = [_message(each, f"{path}{name}[{n}].") for n, each in enumerate(body[name])]
+    return _message(body, path) if "role" in body else body
 
 
 def _message(raw: Any, path: str) -> Any:
     if not isinstance(raw, Mapping):
         return raw
-    given = dict(raw)
-    if given.pop("attachments", None):
+    message = dict(raw)
+    if message.pop("attachments", None):
         raise _unsupported(f"{path}attachments", "attachments serve code_interpreter and file_search")
-    for index, part in enumerate(_mappings(given.get("content"))):
+    for index, part in enumerate(_mappings(message.get("content"))):
         if part.get("type") == "image_file":
             where = f"{path}content[{index}].type"
-            raise BadBody("Images by file id are not supported here.", where, "unsupported_content")
-    return given
+            raise BadBody("Images by file id are not supported.", where, "unsupported_content")
+    return message
 
 
 def _mappings(value: Any) -> list[Mapping[str, Any]]:
-    """A list's objects; what is none stands for itself as an empty one, so that positions are kept."""
+    """Return the objects of a list; other values become empty objects, so that positions are kept."""
     return [each if isinstance(each, Mapping) else {} for each in value] if isinstance(value, list) else []
 
 
@@ -85,21 +87,23 @@ def _unsupported(param: str, what: str) -> BadBody:
 
 
 def translate_message(
-    given: wire.CreateMessage, thread_id: str, ids: Ids, now: float
+    message: wire.CreateMessage, thread_id: str, ids: Ids, now: float
 ) -> tuple[ItemRow, wire.ThreadMessage]:
-    """A client's message: as the model is shown it, and as it is given back. Both have one id."""
-    content = (wire.TextParam(text=given.content),) if isinstance(given.content, str) else given.content
+    """Translate a client's message: to the item that the model receives, and to the object that the API returns; both
+    have the same id.
+    """
+    content = (wire.TextParam(text=message.content),) if isinstance(message.content, str) else message.content
     row = new_row(
-        ids, Message(role=given.role, content=tuple(_input_part(given.role, part) for part in content))
+        ids, Message(role=message.role, content=tuple(_input_part(message.role, part) for part in content))
     )
     return row, wire.ThreadMessage(
         id=row.id,
         created_at=int(now),
         completed_at=int(now),
         thread_id=thread_id,
-        role=given.role,
+        role=message.role,
         content=tuple(_content_block(part) for part in content),
-        metadata=dict(given.metadata or {}),
+        metadata=dict(message.metadata or {}),
     )
 
 
@@ -119,20 +123,21 @@ def _content_block(part: wire.TextParam | wire.ImageUrlBlock) -> wire.TextBlock 
 
 
 def build_run(
-    given: wire.RunOptions,
+    options: wire.RunOptions,
     assistant: wire.Assistant,
     thread_id: str,
     run_id: str,
     now: float,
     lifetime: float,
 ) -> wire.ThreadRun:
-    """A run as it begins: the assistant's settings, and those that the run sets apart. It lives ``lifetime`` seconds."""
-    instructions = given.instructions if given.instructions is not None else assistant.instructions or ""
-    if isinstance(given, wire.CreateRun) and given.additional_instructions:
-        instructions = f"{instructions}\n\n{given.additional_instructions}".strip()
+    """Build a new run from the assistant's settings and those that the run overrides. It expires after ``lifetime``
+    seconds."""
+    instructions = options.instructions if options.instructions is not None else assistant.instructions or ""
+    if isinstance(options, wire.CreateRun) and options.additional_instructions:
+        instructions = f"{instructions}\n\n{options.additional_instructions}".strip()
 
     def own_or_inherited(name: str) -> Any:
-        value = getattr(given, name)
+        value = getattr(options, name)
         return getattr(assistant, name) if value is None else value
 
     return wire.ThreadRun(
@@ -144,15 +149,15 @@ def build_run(
         model=own_or_inherited("model"),
         instructions=instructions,
         tools=own_or_inherited("tools"),
-        metadata=dict(given.metadata or {}),
+        metadata=dict(options.metadata or {}),
         temperature=own_or_inherited("temperature"),
         top_p=own_or_inherited("top_p"),
-        max_prompt_tokens=given.max_prompt_tokens,
-        max_completion_tokens=given.max_completion_tokens,
-        truncation_strategy=given.truncation_strategy or wire.TruncationStrategy(),
+        max_prompt_tokens=options.max_prompt_tokens,
+        max_completion_tokens=options.max_completion_tokens,
+        truncation_strategy=options.truncation_strategy or wire.TruncationStrategy(),
         response_format=own_or_inherited("response_format"),
-        tool_choice=given.tool_choice or "auto",
-        parallel_tool_calls=given.parallel_tool_calls is not False,
+        tool_choice=options.tool_choice or "auto",
+        parallel_tool_calls=options.parallel_tool_calls is not False,
         reasoning_effort=own_or_inherited("reasoning_effort"),
     )
 
@@ -160,12 +165,14 @@ def build_run(
 def turn_request(
     run: wire.ThreadRun, *, max_output_tokens: int | None, allow_forced_call: bool
 ) -> CreateResponse:
-    """A turn of a run as a response: nothing of it is stored there, and its context comes as a local parent, named like
-    the thread. ``max_output_tokens``: tokens it may still say. ``allow_forced_call``: whether ``tool_choice`` may still force a call; once one
-    was made the model is free to answer, else the run would never end.
+    """Build the request for a turn of a run. It is not stored; its context comes as a local parent with the thread's
+    id.
+
+    ``max_output_tokens`` is the number of tokens the run may still generate. ``allow_forced_call``: whether
+    ``tool_choice`` may force a call; after the first call the model is free to answer, or the run would never end.
 
     Raises:
-        BadBody: a tool, choice or format does not fit.
+        BadBody: a tool, choice or format is invalid.
     """
     choice: Any = msgspec.to_builtins(run.tool_choice)
     if isinstance(choice, dict):
@@ -173,7 +180,7 @@ def turn_request(
     tool_names = {tool.function.name for tool in run.tools}
     required = {choice["name"]} if isinstance(choice, dict) else tool_names
     if choice not in ("auto", "none") and not (tool_names and required <= tool_names):
-        raise BadBody("'tool_choice' asks for a tool that is not there.", "tool_choice", "invalid_value")
+        raise BadBody("'tool_choice' names a tool that is not offered.", "tool_choice", "invalid_value")
     if not allow_forced_call and choice != "none":
         choice = "auto"
     text_format: Any = msgspec.to_builtins(run.response_format)
@@ -203,7 +210,7 @@ def turn_request(
 
 
 def keep_last_messages(items: Sequence[ContextItem], count: int) -> tuple[ContextItem, ...]:
-    """The newest ``count`` messages and what stands between them; no output without its call."""
+    """Return the newest ``count`` messages and the items between them, without outputs whose call is missing."""
     indexes = [index for index, context in enumerate(items) if isinstance(context.item, Message)]
     last = items[indexes[-count] :] if len(indexes) > count else items
     calls = {context.item.call_id for context in last if isinstance(context.item, FunctionCall)}

@@ -72,7 +72,7 @@ _RETRY_SECONDS: Final = 1.0
 
 @dataclass(frozen=True)
 class RunContext:
-    """What runs are worked on with."""
+    """What a worker needs: the ports and the lifetime of runs."""
 
     service: Service
     store: ThreadStore
@@ -139,7 +139,7 @@ class RunWorker:
             yield batch
             if any(name in _STREAM_ENDS for name, _ in batch):
                 return
-        raise EngineFailed("The run stopped before it was over.")
+        raise EngineFailed("The run stopped before it finished.")
 
     async def submit(self, outputs: Sequence[wire.ToolOutput]) -> wire.ThreadRun:
         """Accept the outputs of all pending calls, and continue.
@@ -225,7 +225,7 @@ class RunWorker:
                 end = RunEnd(status=self._requested_end) if self._requested_end else await self._run_turn()
             await self._finish(end)
         except NotFound:
-            logger.info("run %s ended: its thread is gone", self.run.id)
+            logger.info("run %s ended: its thread was deleted", self.run.id)
         finally:
             expiring.cancel()
             self._broadcast.close()
@@ -244,7 +244,7 @@ class RunWorker:
         except ServiceError as error:
             return _failed_end("server_error", error.message)
         except Exception:
-            logger.exception("run %s broke", self.run.id)
+            logger.exception("run %s failed unexpectedly", self.run.id)
             return _failed_end("server_error", "The server had an internal error.")
         finally:
             if self._live_response is not None:
@@ -252,7 +252,7 @@ class RunWorker:
                 self._live_response = None
 
     async def _generate_turn(self) -> RunEnd | None:
-        """One response. None: the run goes on, once it has its outputs."""
+        """Generate one response. Returns None if the run continues after the outputs of its calls."""
         run, spent = self.run, self._stored.spent
         max_output_tokens = None
         if run.max_completion_tokens is not None:
@@ -284,7 +284,8 @@ class RunWorker:
         return await self._store_turn(response, translator)
 
     async def _thread_context(self, request: CreateResponse) -> tuple[ContextItem, ...] | None:
-        """What the model is shown of the thread. None: not even its last item fits ``max_prompt_tokens``."""
+        """Return the part of the thread that the model receives; None if not even its last item fits
+        ``max_prompt_tokens``."""
         run = self.run
         items = await self._store.all_items(self.owner, run.thread_id)
         start = documents.index_after(items, self._stored.last_item_at_start)
@@ -307,7 +308,7 @@ class RunWorker:
                 return None
 
     async def _mark_in_progress(self) -> None:
-        """The engine is at work; or still is, where nothing else was to be said for a while."""
+        """Report that the engine is working; repeated while nothing else is reported."""
         async with self._write_lock:
             if self.run.status == "queued":
                 started = self.run.started_at or int(self._now())
@@ -319,7 +320,8 @@ class RunWorker:
             self._broadcast.publish(("thread.run.in_progress", run))
 
     async def _store_turn(self, response: Run, translator: RunEventTranslator) -> RunEnd | None:
-        """What a turn came to: its items join the thread, its tokens the run's; then the end, or the calls."""
+        """Store the result of a turn: its items in the thread, its tokens in the run; then the end, or the required
+        calls."""
         final = response.response
         usage = run_usage(final.usage)
         if self._charge is not None:
@@ -370,10 +372,12 @@ class RunWorker:
             return RunEnd(
                 status="incomplete", filtered=filtered, limit=None if filtered else "max_completion_tokens"
             )
-        return _failed_end("server_error", final.error.message if final.error else "The answer broke off.")
+        return _failed_end(
+            "server_error", final.error.message if final.error else "The answer ended unexpectedly."
+        )
 
     async def _finish(self, end: RunEnd) -> None:
-        """The end, tried until it is stored; of a turn that could not be stored as a whole nothing stays."""
+        """Store the end, and retry until that succeeds; a turn that could not be stored completely is deleted."""
         now = int(self._now())
         while True:
             events: list[RunEvent] = []
@@ -403,7 +407,7 @@ class RunWorker:
             await self._interrupt()
 
     async def _interrupt(self) -> None:
-        """Let the work see that it is to end."""
+        """Tell the turn that it must end."""
         self._outputs_submitted.set()
         if self._live_response is not None:
             await self._service.stop(self._live_response)
@@ -411,7 +415,7 @@ class RunWorker:
     # --- keeping and telling ---
 
     async def _store_and_publish(self, run_event: RunEvent) -> None:
-        """An event; what it says is whole is on disk first."""
+        """Publish an event, after storing the object that it reports as complete."""
         _, value = run_event
         if isinstance(value, wire.ThreadMessage) and value.status != "in_progress":
             row = documents.new_document(
@@ -435,7 +439,7 @@ class RunWorker:
             )
 
     async def _update_stored(self, run: wire.ThreadRun, **changes: Any) -> None:
-        """The run's document. Only one at a time: hold ``_write_lock``."""
+        """Update the run's document. Hold ``_write_lock``."""
         if run.status != self.run.status:
             RUN_STATUS.transition(self.run.status, run.status)
         stored = msgspec.structs.replace(self._stored, run=run, **changes)
@@ -459,7 +463,7 @@ def _failed_end(
 
 
 def _requiring_action(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.ThreadRun:
-    """A run that waits for the outputs of calls."""
+    """Return the run, waiting for the outputs of its calls."""
     required_calls = tuple(
         wire.RequiredCall(
             id=row.context.item.call_id,
@@ -473,7 +477,7 @@ def _requiring_action(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.Thr
 
 
 def _ended_run(run: wire.ThreadRun, end: RunEnd, usage: wire.RunUsage, now: int) -> wire.ThreadRun:
-    """A run that is over."""
+    """Return the run in its final status."""
     timestamp = {} if end.status in ("incomplete", "expired") else {f"{end.status}_at": now}
     return msgspec.structs.replace(
         run,

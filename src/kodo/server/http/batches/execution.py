@@ -50,7 +50,7 @@ async def run_request(service: Service, owner: str, handler: Handler, raw: bytes
                 return status, msgspec.json.encode(envelope)
             await asyncio.sleep(failures)
         except Exception:
-            logger.exception("a request of a batch broke")
+            logger.exception("a batch request failed unexpectedly")
             return 500, msgspec.json.encode(internal_error())
 
 
@@ -58,5 +58,5 @@ def _body(raw: bytes) -> dict[str, Any]:
     body = json_object(raw)
     for name in _UNSUPPORTED_FIELDS:
         if body.get(name):
-            raise BadBody(f"'{name}' has no meaning in a batch.", name, "unsupported_parameter")
+            raise BadBody(f"'{name}' is not supported in a batch.", name, "unsupported_parameter")
     return body

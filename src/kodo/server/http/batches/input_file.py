@@ -93,12 +93,12 @@ def _check(
         message = f"The url must be the batch's endpoint, {endpoint}."
         return _error("invalid_url", message, number, "url")
     if custom_id_digest(line.custom_id) in digests:
-        message = f"The custom_id '{line.custom_id}' is there twice."
+        message = f"Duplicate custom_id: '{line.custom_id}'."
         return _error("duplicate_custom_id", message, number, "custom_id")
     digests.add(custom_id_digest(line.custom_id))
     report.model = report.model or model
     if model != report.model:
-        message = f"All requests of a batch are for one model: '{report.model}' and '{model}' are two."
+        message = f"All requests of a batch must name the same model, but the file has '{report.model}' and '{model}'."
         return _error("mismatched_model", message, number, "body.model")
     return None
 

@@ -91,7 +91,7 @@ class BatchManager:
         """
         if body.endpoint not in self._handlers:
             known = ", ".join(self._handlers)
-            raise InvalidRequest(f"Batches here have the endpoints {known}.", param="endpoint")
+            raise InvalidRequest(f"Unsupported endpoint; batches support {known}.", param="endpoint")
         try:
             file = await self._files.get(owner, body.input_file_id)
         except NotFound as error:
@@ -103,7 +103,7 @@ class BatchManager:
             )
         if file.bytes > MAX_BYTES:
             raise InvalidRequest(
-                f"A batch's input has at most {MAX_BYTES} bytes.",
+                f"The input of a batch may have at most {MAX_BYTES} bytes.",
                 param="input_file_id",
                 code="file_too_large",
             )
@@ -120,7 +120,7 @@ class BatchManager:
         try:
             await asyncio.to_thread(self._files.blobs.link, file.id, batch.id)
         except OSError as error:
-            raise StoreFailed(f"The input could not be kept: {error.strerror}.") from error
+            raise StoreFailed(f"The input could not be stored: {error.strerror}.") from error
         stored = StoredBatch(
             batch=batch,
             output=self._files.new_id(),

@@ -133,7 +133,7 @@ class BatchWorker:
             try:
                 await self._advance()
             except Exception:
-                logger.exception("batch %s is taken up again in %d s", self._document.id, delay)
+                logger.exception("batch %s failed unexpectedly; retrying in %d s", self._document.id, delay)
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, max_delay)
         await asyncio.to_thread(self._context.files.blobs.delete, self._document.id)
@@ -144,7 +144,7 @@ class BatchWorker:
             return
         if self.batch.status == "in_progress" and not self._input.exists():
             await self._fail(
-                BatchError(code="input_missing", message="The input is not on the disk any more.")
+                BatchError(code="input_missing", message="The input file is missing from the disk.")
             )
             return
         blobs = self._context.files.blobs

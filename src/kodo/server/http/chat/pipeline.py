@@ -1,5 +1,6 @@
-"""What Chat Completions and its older sibling have in common: from a body to runs, and from these to a whole or streamed
-answer."""
+"""What Chat Completions and the older Completions share: starting a run for each answer to a body, and building the
+whole or streamed response from the runs.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True)
 class Pipeline(Generic[B]):
-    """What sets two endpoints apart."""
+    """What distinguishes the two endpoints."""
 
     parse: Callable[[Mapping[str, Any]], B]
     """A body, checked. Raises ``BadBody``."""
@@ -45,7 +46,7 @@ class Pipeline(Generic[B]):
 
 
 async def serve(pipeline: Pipeline[B], request: Request) -> Response:
-    """The endpoint."""
+    """Handle a request to the endpoint of ``pipeline``: check it, start its runs, and return or stream their answers."""
     state, caller = get_state(request), get_caller(request)
     ticket = state.limits.admit(caller)
     with ticket.starting():
@@ -71,10 +72,10 @@ async def run_to_completion(
     call: CallContext,
     raw: Mapping[str, object],
 ) -> Any:
-    """A body to its whole answer, for those who have no HTTP: a batch.
+    """Return the complete response to a body, without HTTP; used by batches.
 
     Raises:
-        BadBody, ServiceError: what the endpoint would answer as an error.
+        BadBody, ServiceError: the error that the endpoint would send.
     """
     body = pipeline.parse(raw)
     runs = await _start(service, call, pipeline.to_chat(body))
@@ -88,7 +89,7 @@ async def run_to_completion(
 
 
 async def _start(service: Service, call: CallContext, requests: Sequence[chat.ChatRequest]) -> list[Run]:
-    """One run for each of the ``n`` answers to each request; none is left where one cannot be started."""
+    """Start a run for each of the ``n`` answers to each request; if one cannot be started, the others are stopped."""
     planned = [
         (created, sampling(body, index))
         for body, created in [(body, to_response_request(body)) for body in requests]
@@ -106,7 +107,7 @@ async def _start(service: Service, call: CallContext, requests: Sequence[chat.Ch
 
 
 async def _finish(state: State, runs: Sequence[Run], ticket: Ticket) -> None:
-    """Stop what still runs, and charge what was used."""
+    """Stop the runs that have not finished, and charge the tokens used to the key."""
     for run in runs:
         await state.service.stop(run)
         ticket.charge(run.response.usage.total_tokens if run.response.usage is not None else 0)
@@ -133,17 +134,17 @@ def _stream(
 
 
 def _encode_frame(value: Any) -> bytes:
-    """A value as a frame: chat streams have no ``event`` line."""
+    """Encode a value as a frame; chat streams have no ``event`` line."""
     return b"data: " + _encode(value) + b"\n\n"
 
 
 def _encode_error(error: ServiceError) -> bytes:
-    """An error in the middle of a stream: the SDK raises it."""
+    """Encode an error in the middle of a stream; the SDK raises it."""
     return _encode_frame(translate(error)[1])
 
 
 async def merge_chunks(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
-    """The chunks of all answers as they come. Raises the error of a run that failed."""
+    """Yield the chunks of all answers as they arrive. Raises the error of a run that failed."""
     if len(runs) == 1:
         async for choices in _chunk_choices(0, runs[0]):
             yield choices
@@ -178,4 +179,4 @@ async def _chunk_choices(index: int, run: Run) -> AsyncIterator[list[chat.ChunkC
         if item := [choice for event in batch for choice in chunks.translate(event)]:
             yield item
     if run.response.status == "failed":
-        raise run.error or EngineFailed("The answer broke off.")
+        raise run.error or EngineFailed("The answer ended unexpectedly.")

@@ -18,7 +18,7 @@ _PARTS = {"text": "input_text", "image_url": "input_image", "file": "input_file"
 
 
 def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
-    """The checked body. Raises :class:`BadBody`."""
+    """Check a body. Raises :class:`BadBody`."""
     for name, why in REFUSED.items():
         if raw.get(name) is not None:
             raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
@@ -26,12 +26,12 @@ def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
     if not body.messages:
         raise BadBody("'messages' must not be empty.", "messages", "invalid_value")
     if body.top_logprobs is not None and not body.logprobs:
-        raise BadBody("top_logprobs needs logprobs: true.", "top_logprobs", "invalid_value")
+        raise BadBody("top_logprobs requires logprobs: true.", "top_logprobs", "invalid_value")
     return body
 
 
 def sampling(body: ChatRequest, index: int = 0) -> Sampling:
-    """What the Responses API has no words for. Each of ``n`` answers has a seed of its own."""
+    """Return the sampling parameters that the Responses API does not have. Each of the ``n`` answers has its own seed."""
     stop = (body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ())
     bias = []
     for token, value in (body.logit_bias or {}).items():
@@ -42,10 +42,11 @@ def sampling(body: ChatRequest, index: int = 0) -> Sampling:
 
 
 def to_response_request(body: ChatRequest) -> CreateResponse:
-    """The same turn as ``POST /v1/responses`` would have it; not stored, the chat API keeps its own form.
+    """Translate a chat request to a Responses request. It is not stored there: the chat API stores completions in its
+    own form.
 
     Raises:
-        BadBody: a message, tool or format does not fit; ``param`` is its path in the chat request.
+        BadBody: a message, tool or format is invalid; ``param`` is its path in the chat request.
     """
     raw: dict[str, Any] = {
         "model": body.model,
@@ -81,7 +82,7 @@ def to_response_request(body: ChatRequest) -> CreateResponse:
 
 
 def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
-    """Messages as items, each with its calls. Raises :class:`BadBody`."""
+    """Translate messages to items, each followed by its calls. Raises :class:`BadBody`."""
     result: list[Item] = []
     custom_call_ids: set[str] = set()
     for index, message in enumerate(messages):
@@ -113,7 +114,7 @@ def _content(message: dict[str, Any], path: str) -> Any:
 def _part(part: Any, path: str) -> dict[str, Any]:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str) or kind not in _PARTS:
-        raise BadBody(f"Content of type '{kind}' is not supported here.", f"{path}.type", "invalid_value")
+        raise BadBody(f"Content of type '{kind}' is not supported.", f"{path}.type", "invalid_value")
     if kind == "text":
         return {"type": "input_text", "text": part.get("text")}
     inner = part.get(kind)
@@ -139,7 +140,7 @@ def _assistant(message: dict[str, Any], path: str, custom_call_ids: set[str]) ->
                 parts.append({"type": "refusal", "refusal": part.get("refusal")})
             else:
                 where = f"{path}.content[{index}].type"
-                raise BadBody(f"Content of type '{kind}' is not supported here.", where, "invalid_value")
+                raise BadBody(f"Content of type '{kind}' is not supported.", where, "invalid_value")
     if isinstance(message.get("refusal"), str):
         parts.append({"type": "refusal", "refusal": message["refusal"]})
     calls = _list(message.get("tool_calls"), f"{path}.tool_calls")

@@ -1,4 +1,4 @@
-"""From the lifecycle's events to chunks, and from a Response to a ChatCompletion."""
+"""Translates the lifecycle's events to chat chunks, and a Response to a ChatCompletion."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kodo.server.wire.response import Response, ResponseUsage
 
 
 def finish_reason(response: Response) -> chat.FinishReason:
-    """Why an answer ended, in the chat API's words."""
+    """Return the chat API's ``finish_reason`` of a response."""
     if response.incomplete_details is not None:
         return "content_filter" if response.incomplete_details.reason == "content_filter" else "length"
     called = any(isinstance(item, FunctionCall | CustomToolCall) for item in response.output)
@@ -29,7 +29,7 @@ def finish_reason(response: Response) -> chat.FinishReason:
 
 
 def build_choice(index: int, response: Response) -> chat.Choice:
-    """One answer."""
+    """Build the choice number ``index`` from a finished response."""
     text: list[str] = []
     reasoning: list[str] = []
     calls: list[chat.ToolCall] = []
@@ -62,7 +62,7 @@ def build_choice(index: int, response: Response) -> chat.Choice:
 
 
 def total_usage(all_usage: Sequence[ResponseUsage | None]) -> chat.CompletionUsage:
-    """The usage of ``n`` answers to one prompt: the prompt once, the answers together."""
+    """Add up the usage of ``n`` answers to one prompt; the prompt counts once."""
     reported = [one for one in all_usage if one is not None]
     prompt = reported[0].input_tokens if reported else 0
     answers = sum(one.output_tokens for one in reported)
@@ -82,14 +82,14 @@ def total_usage(all_usage: Sequence[ResponseUsage | None]) -> chat.CompletionUsa
 
 
 class ChunkTranslator:
-    """The chunks of one of ``n`` answers, from its events."""
+    """Translates the events of one of ``n`` answers to chunks."""
 
     def __init__(self, index: int) -> None:
         self._index = index
         self._calls: dict[str, int] = {}
 
     def translate(self, event: ev.StreamEvent) -> list[chat.ChunkChoice]:
-        """What an event adds; often nothing."""
+        """Return what an event adds to the answer; many events add nothing."""
         match event:
             case ev.ResponseCreated():
                 return [self._choice(chat.Delta(role="assistant", content=""))]

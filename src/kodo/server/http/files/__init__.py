@@ -1,1 +1,1 @@
-"""Files and uploads: bytes on disk under the home folder, what they are as documents in the store."""
+"""Files and uploads: their bytes are on disk under the home folder, their metadata are documents in the store."""

@@ -1,7 +1,7 @@
 """Stores bytes on disk by id; knows no owner, no filename and no HTTP.
 
-The folder is for this user alone, and a file's name is its id, which this server made; what a client calls a file never
-reaches the file system. A blob is written beside its place and moved there once it is whole and synced.
+Only the server's user can read the folder. Blobs are named by ids that this server created; the filename given by a
+client never reaches the file system. A blob is written to a temporary file, and renamed once it is complete and synced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _ID = re.compile(r"[a-z]+[-_][0-9a-f]+")
 
 
 class BlobWriter:
-    """A blob being written. ``size``: bytes so far."""
+    """A blob that is being written. ``size`` is the number of bytes so far."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -31,7 +31,8 @@ class BlobWriter:
         self.size = 0
 
     async def write(self, data: bytes) -> None:
-        """More bytes; to the disk in pieces of :data:`CHUNK_BYTES`, so that memory stays small. Raises ``StoreFailed``."""
+        """Append bytes; they are written to disk in pieces of :data:`CHUNK_BYTES` to bound memory. Raises
+        ``StoreFailed``."""
         self.size += len(data)
         self._buffer += data
         if len(self._buffer) >= CHUNK_BYTES:
@@ -82,7 +83,9 @@ class BlobStore:
 
     @contextlib.asynccontextmanager
     async def create(self, blob_id: str) -> AsyncIterator[BlobWriter]:
-        """A new blob: there, whole and on disk, after the block; not there if the block raises. Raises ``StoreFailed``."""
+        """Create a blob; it exists, complete and synced, after the block, and not at all if the block raises. Raises
+        ``StoreFailed``.
+        """
         path = self.path(blob_id)
         part = path.with_name(f"{path.name}.part")
         try:
@@ -124,14 +127,14 @@ class BlobStore:
             shutil.copyfile(path, target)
 
     def ids(self, prefix: str) -> list[str]:
-        """The ids of this kind that are on disk. Raises ``OSError``."""
+        """Return the ids of this kind that are on disk. Raises ``OSError``."""
         return [path.name for path in self._folder.glob(f"{prefix}_*") if _ID.fullmatch(path.name)]
 
     async def read(self, blob_id: str) -> AsyncIterator[bytes]:
-        """Its bytes, in pieces. It is open once this returns: deleted meanwhile, it is read to its end.
+        """Return the bytes of a blob, in pieces. The file is open on return: a later deletion does not stop the reader.
 
         Raises:
-            FileNotFoundError: there is no such blob.
+            FileNotFoundError: no blob has this id.
         """
         file = await asyncio.to_thread(self.path(blob_id).open, "rb")
 

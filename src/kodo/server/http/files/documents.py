@@ -8,7 +8,7 @@ from kodo.server.wire.files import ExpiresAfter, Upload, UploadPart
 
 
 class StoredUpload(Struct, frozen=True, kw_only=True):
-    """The document of an upload."""
+    """The document of an upload, with the expiry of the file that it becomes."""
 
     upload: Upload
     expires_after: ExpiresAfter | None

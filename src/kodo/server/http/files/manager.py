@@ -1,8 +1,9 @@
-"""The files of all projects: bytes in :mod:`~kodo.server.http.files.blobs`, what they are as documents in the store.
+"""The files of all projects: bytes in :mod:`~kodo.server.http.files.blobs`, metadata as documents in the store.
 
-A document is written before its bytes come and taken away after they went, each step durable, so that a crash at any
-moment leaves neither orphaned bytes nor a record without its bytes: the document's status says what was going on, and
-:meth:`FileManager.open` ends it. Files that expire are gone for their owner at that moment, and from the disk soon after.
+A document is written before the bytes and deleted after them, each step durably, so that a crash at any moment leaves
+neither orphaned bytes nor a record without its bytes: the document's status says which step was being done, and
+:meth:`FileManager.open` completes or undoes it. An expired file is invisible to its owner from that moment, and deleted
+from the disk soon after.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class PendingFile:
 
 
 class FileManager:
-    """Files of all projects, for the endpoints and for batches."""
+    """Creates, reads and deletes files, for the endpoints and for batches."""
 
     def __init__(self, store: DocumentStore, blobs: BlobStore, clock: Clock, ids: Ids) -> None:
         self._store = store
@@ -58,7 +59,7 @@ class FileManager:
     # --- start and stop ---
 
     async def open(self) -> None:
-        """Take up what a crash left behind, and begin to clear away what expires. Raises ``StoreFailed``."""
+        """Clean up after a crash, and start deleting expired files. Raises ``StoreFailed``."""
         await asyncio.to_thread(self.blobs.prepare)
         for row in await self._store.unfinished_documents(KIND, (UPLOADING, DELETING)):
             await self._remove(row)
@@ -81,11 +82,11 @@ class FileManager:
 
     @contextlib.asynccontextmanager
     async def create(self, owner: str) -> AsyncIterator[PendingFile]:
-        """A new file: its bytes are written, its name and purpose set, inside the block; there after it, as
-        ``pending.file``. If the block raises, nothing is left.
+        """Create a file: its bytes, name and purpose are set inside the block, and ``pending.file`` is the file after
+        it. If the block raises, nothing is left.
 
         Raises:
-            StoreFailed: the disk is full, or fails.
+            StoreFailed: the disk is full, or writing failed.
         """
         file_id = self.new_id()
         now = self._clock.now()
@@ -126,7 +127,7 @@ class FileManager:
             await self._store.put_document(_stored_row(row, file))
 
     async def get(self, owner: str, file_id: str) -> FileObject:
-        """A file.
+        """Return a file.
 
         Raises:
             NotFound: it does not exist, or belongs to another owner.
@@ -134,7 +135,7 @@ class FileManager:
         return _decode(await self._get_row(owner, file_id))
 
     async def read(self, owner: str, file_id: str) -> tuple[FileObject, AsyncIterator[bytes]]:
-        """A file and its bytes, in pieces. Raises ``NotFound``."""
+        """Return a file and its bytes, in pieces. Raises ``NotFound``."""
         file = await self.get(owner, file_id)
         try:
             return file, await self.blobs.read(file_id)
@@ -148,17 +149,17 @@ class FileManager:
         file, chunks = await self.read(owner, file_id)
         if file.bytes > limit:
             raise InvalidRequest(
-                f"'{file.filename}' has {file.bytes} bytes; a prompt takes files of at most {limit}.",
+                f"'{file.filename}' has {file.bytes} bytes; files in a prompt may have at most {limit}.",
                 param="file_id",
                 code="file_too_large",
             )
         return file.filename, b"".join([chunk async for chunk in chunks])
 
     async def list(self, owner: str, page: Page, purpose: str | None) -> tuple[Sequence[FileObject], bool]:
-        """A page of an owner's files, of one purpose if one is given; and whether there are more.
+        """Return a page of an owner's files, with one purpose if it is given, and whether there are more.
 
         Raises:
-            NotFound: the page's cursor names nothing.
+            NotFound: the page's cursor does not exist.
         """
         rows, more = await matching(
             lambda window: self._store.list_documents(KIND, owner, window),

@@ -1,4 +1,4 @@
-"""A multipart form, read as it comes: its file goes to a sink, its few short fields are kept. Nothing else is."""
+"""Reads a multipart form as it arrives: streams its file to a writer, and keeps its few short fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MAX_FIELD_BYTES = 4096
 
 @dataclass
 class Form:
-    """What a form said beside its file."""
+    """The fields of a form, and the name of its file."""
 
     fields: dict[str, str] = field(default_factory=dict)
     filename: str | None = None
@@ -29,7 +29,8 @@ class Form:
 
 
 class _FormCollector:
-    """The parser's callbacks: they collect, and :func:`read_form` empties them after each piece of the body."""
+    """The parser's callbacks: they collect, and :func:`read_form` takes what they collected after each piece of the
+    body."""
 
     def __init__(self, file_field: str) -> None:
         self._file_field = file_field
@@ -64,7 +65,9 @@ class _FormCollector:
             return
         if self._name != self._file_field or self.form.filename is not None:
             raise BadBody(
-                f"The form takes one file, named '{self._file_field}'.", self._name, "invalid_value"
+                f"The form must have exactly one file, in the field '{self._file_field}'.",
+                self._name,
+                "invalid_value",
             )
         self.form.filename = options[b"filename"].decode(errors="replace")
 
@@ -81,7 +84,9 @@ class _FormCollector:
             return
         fields = self.form.fields
         if self._name in fields or len(fields) >= _MAX_FIELDS:
-            raise BadBody(f"'{self._name}' is one field too many.", self._name, "invalid_value")
+            raise BadBody(
+                f"The form has too many fields, from '{self._name}' on.", self._name, "invalid_value"
+            )
         fields[self._name] = self._value.decode(errors="replace")
 
     def on_end(self) -> None:
@@ -91,12 +96,12 @@ class _FormCollector:
 async def read_form(
     request: Request, write: Callable[[bytes], Awaitable[None]], *, file_field: str, limit: int
 ) -> Form:
-    """Read a form; the bytes of the file named ``file_field`` go to ``write``, at most ``limit`` of them.
+    """Read a form; pass the bytes of the file named ``file_field``, at most ``limit``, to ``write``.
 
     Raises:
-        BadBody: it is no form, is cut off, or has no file.
-        TooLarge: the file is.
-        ClientDisconnect: it never came.
+        BadBody: the body is not a form, is truncated, or has no file.
+        TooLarge: the file has more than ``limit`` bytes.
+        ClientDisconnect: the client disconnected before the end.
     """
     collector = _FormCollector(file_field)
     parser = _make_parser(request, collector)
@@ -118,7 +123,7 @@ async def read_form(
         if not message.get("more_body", False):
             break
     if not collector.complete:
-        raise BadBody("The form is cut off: its end is missing.", None, "invalid_multipart")
+        raise BadBody("The form is truncated: its closing boundary is missing.", None, "invalid_multipart")
     if collector.form.filename is None:
         raise BadBody(
             f"Missing required parameter: '{file_field}'.", file_field, "missing_required_parameter"

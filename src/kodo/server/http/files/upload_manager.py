@@ -1,6 +1,6 @@
-"""Files that come in parts: each part a blob of its own, put together in the order the client names.
+"""Files that are uploaded in parts: each part is a blob; completing the upload concatenates them in the client's order.
 
-As with files, a document says what is going on before it is done, and :meth:`UploadManager.open` ends what a crash left.
+As with files, a document records each step before it is done, and :meth:`UploadManager.open` cleans up after a crash.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FinalStatus: TypeAlias = Literal["completed", "cancelled", "expired"]
 
 
 class _PartWriter:
-    """Writes a part and counts it towards its upload. ``counted``: bytes so far."""
+    """Writes a part and counts its bytes towards the upload. ``counted`` is the number of bytes so far."""
 
     def __init__(self, writer: BlobWriter, received: dict[str, int], upload: Upload) -> None:
         self._writer = writer
@@ -47,11 +47,11 @@ class _PartWriter:
         self.counted = 0
 
     async def write(self, data: bytes) -> None:
-        """More bytes.
+        """Append bytes.
 
         Raises:
             InvalidRequest: the parts would have more bytes than were announced.
-            StoreFailed: the disk is full, or fails.
+            StoreFailed: the disk is full, or writing failed.
         """
         upload = self._upload
         received = self._received.get(upload.id, 0) + len(data)
@@ -67,7 +67,7 @@ class _PartWriter:
 
 
 class UploadManager:
-    """What the endpoints do with uploads."""
+    """Creates, completes and cancels uploads, for the endpoints."""
 
     def __init__(self, store: DocumentStore, files: FileManager, clock: Clock, ids: Ids) -> None:
         self._store = store
@@ -79,7 +79,8 @@ class UploadManager:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Take up what a crash left behind: half a part goes, a completion that did not end can be tried again."""
+        """Clean up after a crash: delete incomplete parts, and make uploads whose completion was interrupted pending
+        again."""
         for row in await self._store.unfinished_documents(PART, (UPLOADING,)):
             await self._delete_part(row)
         for row in await self._store.unfinished_documents(KIND, (COMPLETING,)):
@@ -94,14 +95,14 @@ class UploadManager:
         await cancel(self._sweeper)
 
     async def sweep(self) -> None:
-        """End the uploads whose time is over, and delete their parts."""
+        """End the uploads that have expired, and delete their parts."""
         for row in await self._store.unfinished_documents(KIND, (PENDING,)):
             if _decode(row).upload.expires_at <= self._clock.now():
                 with contextlib.suppress(Conflict):  # completed or cancelled at this moment
                     await self._finish(row, "expired")
 
     async def create(self, owner: str, body: CreateUpload) -> Upload:
-        """A new upload."""
+        """Create an upload that expires after :data:`UPLOAD_SECONDS`."""
         now = self._clock.now()
         value = Upload(
             id=self._ids.new("upload"),
@@ -126,13 +127,13 @@ class UploadManager:
 
     @contextlib.asynccontextmanager
     async def add_part(self, owner: str, upload_id: str) -> AsyncIterator[tuple[UploadPart, _PartWriter]]:
-        """A new part, whose bytes are written inside the block; if the block raises, nothing is left.
+        """Create a part, whose bytes are written inside the block; if the block raises, nothing is left.
 
         Raises:
-            NotFound: there is no such upload.
-            Conflict: it is over.
-            InvalidRequest: the parts have more bytes together than were announced; raised by the writer.
-            StoreFailed: the disk is full, or fails.
+            NotFound: the upload does not exist.
+            Conflict: it is no longer pending.
+            InvalidRequest: the parts have more bytes in total than were announced; raised by the writer.
+            StoreFailed: the disk is full, or writing failed.
         """
         upload = _decode(await self._get_pending(owner, upload_id)).upload
         if upload_id not in self._received:
@@ -166,12 +167,12 @@ class UploadManager:
             raise
 
     async def complete(self, owner: str, upload_id: str, body: CompleteUpload) -> Upload:
-        """Put the named parts together, in that order, as a file.
+        """Concatenate the named parts, in that order, to a file.
 
         Raises:
-            NotFound: there is no such upload.
-            Conflict: it is over, or being completed.
-            InvalidRequest: a part is not one of its own or named twice, or their bytes are not what was announced.
+            NotFound: the upload does not exist.
+            Conflict: it is no longer pending, or is being completed.
+            InvalidRequest: a part is unknown or named twice, or the bytes differ from the announced size or MD5.
         """
         row = await self._get_pending(owner, upload_id)
         stored = _decode(row)
@@ -185,7 +186,7 @@ class UploadManager:
         return await self._finish(row, "completed", file)
 
     async def cancel(self, owner: str, upload_id: str) -> Upload:
-        """Give an upload up. Raises ``NotFound`` and ``Conflict``."""
+        """Cancel an upload, and delete its parts. Raises ``NotFound`` and ``Conflict``."""
         return await self._finish(await self._get_pending(owner, upload_id), "cancelled")
 
     # --- inside ---
@@ -207,16 +208,16 @@ class UploadManager:
 
     async def _check(self, row: DocumentRow, upload: Upload, part_ids: Sequence[str]) -> None:
         if len(set(part_ids)) < len(part_ids):
-            raise InvalidRequest("A part can be named once only.", param="part_ids")
+            raise InvalidRequest("part_ids must not contain duplicates.", param="part_ids")
         size = 0
         for index, part_id in enumerate(part_ids):
-            found = await self._store.get_document(PART, row.owner, part_id)
-            if found is None or found.parent != row.id or found.status != STORED:
-                raise InvalidRequest(f"No part '{part_id}' in this upload.", param=f"part_ids[{index}]")
-            size += msgspec.json.decode(found.body, type=StoredPart).size
+            part = await self._store.get_document(PART, row.owner, part_id)
+            if part is None or part.parent != row.id or part.status != STORED:
+                raise InvalidRequest(f"This upload has no part '{part_id}'.", param=f"part_ids[{index}]")
+            size += msgspec.json.decode(part.body, type=StoredPart).size
         if size != upload.bytes:
             raise InvalidRequest(
-                f"The parts have {size} bytes together, but {upload.bytes} were announced.",
+                f"The parts have {size} bytes in total, but {upload.bytes} were announced.",
                 param="part_ids",
                 code="bytes_mismatch",
             )
@@ -233,7 +234,7 @@ class UploadManager:
                     await asyncio.to_thread(digest.update, chunk)
                     await pending.writer.write(chunk)
             if body.md5 is not None and digest.hexdigest() != body.md5.lower():
-                raise InvalidRequest("The bytes do not have this MD5.", param="md5", code="md5_mismatch")
+                raise InvalidRequest("The MD5 of the file does not match.", param="md5", code="md5_mismatch")
         return pending.file
 
     async def _get_pending(self, owner: str, upload_id: str) -> DocumentRow:
@@ -259,7 +260,7 @@ class UploadManager:
         return upload
 
     async def _delete_parts(self, row: DocumentRow) -> None:
-        """The parts of an upload that is over are of no more use."""
+        """Delete the parts of an upload that has ended."""
         while True:
             parts, more = await self._store.list_documents(PART, row.owner, Page(limit=_PAGE), parent=row.id)
             for part in parts:

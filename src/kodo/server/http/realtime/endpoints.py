@@ -57,7 +57,7 @@ async def create_client_secret(request: Request) -> Response:
 
 
 async def connect(socket: WebSocket) -> None:
-    """The endpoint. ``?model=`` names the model; a short-lived key brings its own session."""
+    """``/v1/realtime``: ``?model=`` names the model; a short-lived key carries its own session configuration."""
     state, caller = get_state(socket), get_caller(socket)
     secret = state.secrets.find(socket.headers.get("authorization"))
     name = socket.query_params.get("model")

@@ -1,4 +1,4 @@
-"""From the lifecycle's events to the Realtime API's, for one response."""
+"""Translates the lifecycle's events of one response to the Realtime API's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kodo.server.wire.response import Response, ResponseUsage
 
 
 def wire_usage(usage: ResponseUsage | None) -> dict[str, Any] | None:
-    """Tokens, in the Realtime API's words."""
+    """Return the usage in the Realtime API's form."""
     if usage is None:
         return None
     cached = usage.input_tokens_details.cached_tokens
@@ -32,7 +32,7 @@ def wire_usage(usage: ResponseUsage | None) -> dict[str, Any] | None:
 
 
 def wire_response(response: Response, conversation_id: str | None) -> dict[str, Any]:
-    """A response as the Realtime API shows it."""
+    """Return a response in the Realtime API's form."""
     status = "in_progress" if response.status == "queued" else response.status
     details: dict[str, Any] | None = None if status == "in_progress" else {"type": status}
     if details is not None and response.incomplete_details is not None:
@@ -60,17 +60,18 @@ def wire_response(response: Response, conversation_id: str | None) -> dict[str, 
 
 
 class RealtimeEventTranslator:
-    """The events of one response. ``conversation_id`` None: out of band, its items join no conversation."""
+    """Translates the events of one response. With ``conversation_id`` None the response is out of band: its items do
+    not join the conversation.
+    """
 
     def __init__(self, response_id: str, conversation_id: str | None, last: str | None) -> None:
         self._response_id = response_id
         self._conversation_id = conversation_id
         self._last = last
         self._calls: dict[str, FunctionCall] = {}
-        self._hidden: set[int] = set()
 
     def translate(self, event: ev.StreamEvent) -> Iterator[dict[str, Any]]:
-        """What an event becomes; nothing for reasoning, which the Realtime API does not show."""
+        """Return the Realtime events of an event; none for reasoning, which the Realtime API does not have."""
         match event:
             case ev.ResponseCreated():
                 yield {

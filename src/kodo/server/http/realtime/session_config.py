@@ -1,4 +1,4 @@
-"""What a realtime session is set to, and the conversation that it holds. No socket, no engine.
+"""The configuration and the conversation of a realtime session. Knows no socket and no engine.
 
 Source: the types of openai-python 3.54 (``RealtimeSessionCreateRequest``, ``ConversationItem``).
 """
@@ -31,7 +31,7 @@ MaxTokens = Annotated[int, Meta(ge=1, le=2**31)] | Literal["inf"]
 
 
 class SessionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The session's settings. ``tools`` and ``tool_choice`` are checked when a response is made of them."""
+    """The configuration of a session. ``tools`` and ``tool_choice`` are checked when a response is created."""
 
     type: Literal["realtime"] = "realtime"
     model: str
@@ -47,7 +47,7 @@ class SessionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ResponseOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What one ``response.create`` sets apart from the session."""
+    """What a ``response.create`` event overrides of the session's configuration."""
 
     conversation: Literal["auto", "none"] = "auto"
     input: tuple[dict[str, Any], ...] | None = None
@@ -62,13 +62,13 @@ class ResponseOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def parse_settings(raw: Any, kind: type[Struct], path: str) -> Any:
-    """Settings from a client. Audio is refused by name. Raises :class:`BadBody`."""
+    """Check a configuration sent by a client; audio is rejected by name. Raises :class:`BadBody`."""
     if not isinstance(raw, Mapping):
         raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
     for name in _UNSUPPORTED:
         if raw.get(name) is not None:
             raise BadBody(
-                f"'{path}.{name}' is not supported: this server speaks text.",
+                f"'{path}.{name}' is not supported: this server supports text only.",
                 f"{path}.{name}",
                 "unsupported_parameter",
             )
@@ -76,7 +76,7 @@ def parse_settings(raw: Any, kind: type[Struct], path: str) -> Any:
     modalities = fields.get("output_modalities")
     if isinstance(modalities, list) and "audio" in modalities:
         raise BadBody(
-            "Audio is not supported: this server speaks text.",
+            "Audio is not supported: this server supports text only.",
             f"{path}.output_modalities",
             "unsupported_modality",
         )
@@ -84,7 +84,7 @@ def parse_settings(raw: Any, kind: type[Struct], path: str) -> Any:
 
 
 def update_config(config: SessionConfig, raw: Any) -> SessionConfig:
-    """The settings with a client's changes. The model of a session does not change. Raises :class:`BadBody`."""
+    """Return the configuration with a client's changes. The model cannot change. Raises :class:`BadBody`."""
     if not isinstance(raw, Mapping):
         raise BadBody("'session' must be an object.", "session", "invalid_type")
     merged: SessionConfig = parse_settings({**msgspec.to_builtins(config), **raw}, SessionConfig, "session")
@@ -94,7 +94,7 @@ def update_config(config: SessionConfig, raw: Any) -> SessionConfig:
 
 
 def to_response_request(config: SessionConfig, options: ResponseOptions) -> CreateResponse:
-    """The lifecycle's request of a turn, without its input. Raises :class:`BadBody`."""
+    """Build the lifecycle's request for a response, without its input. Raises :class:`BadBody`."""
     max_output_tokens = (
         options.max_output_tokens if options.max_output_tokens is not None else config.max_output_tokens
     )
@@ -123,20 +123,22 @@ def to_response_request(config: SessionConfig, options: ResponseOptions) -> Crea
 
 
 def parse_item(raw: Any, path: str, item_id: str) -> Item:
-    """A client's item. Raises :class:`BadBody`."""
+    """Check an item sent by a client. Raises :class:`BadBody`."""
     if not isinstance(raw, Mapping):
         raise BadBody(f"'{path}' must be an object.", path, "invalid_type")
     fields = {name: value for name, value in raw.items() if name != "object"}
     for index, part in enumerate(fields.get("content") or ()):
         if isinstance(part, Mapping) and part.get("type") in ("input_audio", "output_audio", "audio"):
             where = f"{path}.content[{index}].type"
-            raise BadBody("Audio is not supported: this server speaks text.", where, "unsupported_modality")
+            raise BadBody(
+                "Audio is not supported: this server supports text only.", where, "unsupported_modality"
+            )
     if fields.get("role") == "assistant":
         fields["content"] = [_as_output(part) for part in fields.get("content") or ()]
     item = decode.item({**fields, "id": fields.get("id") or item_id}, path)
     if not isinstance(item, Message | FunctionCall | FunctionCallOutput):
         raise BadBody(
-            f"Items of type '{fields.get('type')}' are not supported here.", f"{path}.type", "invalid_value"
+            f"Items of type '{fields.get('type')}' are not supported.", f"{path}.type", "invalid_value"
         )
     return item
 
@@ -148,7 +150,7 @@ def _as_output(part: Any) -> Any:
 
 
 def wire_item(item: Item, status: str | None = None) -> dict[str, Any]:
-    """An item as the Realtime API shows it."""
+    """Return an item in the Realtime API's form."""
     base: dict[str, Any] = {"id": item.id, "object": "realtime.item"}
     match item:
         case Message():
@@ -162,7 +164,7 @@ def wire_item(item: Item, status: str | None = None) -> dict[str, Any]:
         case FunctionCallOutput():
             output = item.output if isinstance(item.output, str) else text_of(item.output)
             return {**base, "type": "function_call_output", "call_id": item.call_id, "output": output}
-    raise InvalidRequest(f"An item of type {type(item).__name__} has no place in the Realtime API.")
+    raise InvalidRequest(f"An item of type {type(item).__name__} cannot be used in the Realtime API.")
 
 
 def _role(item: Message) -> str:
@@ -177,25 +179,26 @@ class RealtimeConversation:
 
     @property
     def context(self) -> tuple[ContextItem, ...]:
-        """Everything, oldest first."""
+        """Return all items, oldest first."""
         return tuple(self._items.values())
 
     def last(self) -> str | None:
-        """The id of the newest item."""
+        """Return the id of the newest item."""
         return next(reversed(self._items), None)
 
     def add(self, context: ContextItem, after: str | None = None) -> str | None:
-        """Put an item behind another (``root``: at the beginning; None: at the end); the id it stands behind.
+        """Insert an item after another (``root``: at the beginning; None: at the end); return the id of the item before
+        it.
 
         Raises:
             Conflict: its id is taken.
-            NotFound: there is no item ``after``.
-            InvalidRequest: it is the output of a call that was never made.
+            NotFound: no item has the id ``after``.
+            InvalidRequest: it is the output of an unknown call.
         """
         item = context.item
         item_id = item.id or ""
         if item_id in self._items:
-            raise Conflict(f"There is an item with id '{item_id}' already.", param="item.id")
+            raise Conflict(f"An item with id '{item_id}' already exists.", param="item.id")
         if isinstance(item, FunctionCallOutput) and item.call_id not in self._calls():
             raise InvalidRequest(f"No call has the call_id '{item.call_id}'.", param="item.call_id")
         order = list(self._items)
@@ -210,13 +213,13 @@ class RealtimeConversation:
         return order[index - 1] if index else None
 
     def get(self, item_id: str) -> Item:
-        """An item. Raises ``NotFound``."""
+        """Return an item. Raises ``NotFound``."""
         if item_id not in self._items:
             raise NotFound(f"Item with id '{item_id}' not found.", param="item_id", code="item_not_found")
         return self._items[item_id].item
 
     def remove(self, item_id: str) -> None:
-        """Take an item away. Raises ``NotFound``."""
+        """Remove an item. Raises ``NotFound``."""
         self.get(item_id)
         del self._items[item_id]
 

@@ -1,4 +1,6 @@
-"""The life of one realtime session: client events in, server events out, one response of the conversation at a time."""
+"""The life of a realtime session: takes client events, sends server events, and runs one response of the conversation
+at a time.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ from kodo.server.wire.items import Message, Reasoning
 
 
 class RealtimeSession:
-    """One connection to the Realtime API, from its acceptance to its end."""
+    """A connection to the Realtime API, from its acceptance to its end."""
 
     def __init__(self, socket: WebSocket, state: State, caller: Caller, config: SessionConfig) -> None:
         self._socket = socket
@@ -58,26 +60,27 @@ class RealtimeSession:
         }
 
     async def serve(self) -> None:
-        """Say who we are, then take events until the client goes."""
+        """Send ``session.created``, then handle events until the client disconnects."""
         await self._send("session.created", session=self._session_fields())
         async for data in frames(self._socket):
             await self._handle_event(data)
 
     async def close(self) -> None:
-        """Stop what still runs."""
+        """Cancel the responses that are still running."""
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def expire(self) -> None:
-        """The error that ends a session."""
+        """Send the error that ends a session at its time limit."""
         minutes = self._state.settings.connection_seconds / 60
         await self.send_error(
-            InvalidRequest(f"A session lasts at most {minutes:g} minutes.", code="session_expired"), None
+            InvalidRequest(f"The session reached its limit of {minutes:g} minutes.", code="session_expired"),
+            None,
         )
 
     async def send_error(self, error: ServiceError | BadBody, event_id: str | None) -> None:
-        """An error as an event; the session goes on."""
+        """Send an error as an event; the session continues."""
         body = translate(error)[1].error
         translated = {"type": body.type, "code": body.code, "message": body.message, "param": body.param}
         await self._send("error", error={**translated, "event_id": event_id})
@@ -99,7 +102,7 @@ class RealtimeSession:
                 what = str(event.get("type"))
                 audio = "audio" in what
                 raise BadBody(
-                    f"'{what}' is not supported: this server speaks text."
+                    f"'{what}' is not supported: this server supports text only."
                     if audio
                     else f"Unknown event '{what}'.",
                     "type",
@@ -137,7 +140,7 @@ class RealtimeSession:
         await self._send("conversation.item.deleted", item_id=item_id)
 
     async def _truncate_item(self, event: dict[str, Any]) -> None:
-        """Truncation cuts the audio that was not played; a text has none, so there is nothing that could be cut."""
+        """Acknowledge a truncation. It would cut audio that was not played; a text item has none, so nothing changes."""
         item_id = convert(event.get("item_id"), str, "item_id")
         item = self._conversation.get(item_id)
         index = convert(event.get("content_index"), int, "content_index")
@@ -215,7 +218,7 @@ class RealtimeSession:
             ticket.close()
 
     def _finish(self, run: Run, in_band: bool) -> None:
-        """The answer joins the conversation, before anybody hears that it is done."""
+        """Add the answer to the conversation before its last event is sent."""
         if not in_band or self._current != run.id:
             return
         self._current = None
@@ -232,7 +235,7 @@ class RealtimeSession:
 
 
 def _limits(headers: dict[str, str]) -> list[dict[str, Any]]:
-    """The key's limits; none where it has none."""
+    """Return the key's rate limits; an empty list if it has none."""
     return [
         {
             "name": name,

@@ -24,10 +24,10 @@ SKIPPED = "x-kodo-skipped-tools"
 
 
 async def run_to_completion(service: Service, call: CallContext, raw: Mapping[str, object]) -> wire.Response:
-    """A body to its whole answer, for those who have no HTTP: a batch.
+    """Return the complete response to a body, without HTTP; used by batches.
 
     Raises:
-        BadBody, ServiceError: what the endpoint would answer as an error.
+        BadBody, ServiceError: the error that the endpoint would send.
     """
     run = await service.create(call, create_response(raw))
     try:
@@ -64,7 +64,7 @@ async def create(request: Request) -> Response:
 
 
 def _skipped_headers(state: State, raw: Mapping[str, object]) -> dict[str, str]:
-    """The note about tools that were left out: a header, as no strict client minds one; and a count."""
+    """Build the header that names the types of skipped tools; a header, because strict clients ignore it."""
     kinds = skipped_tools(raw)
     state.metrics.skipped(kinds)
     return {SKIPPED: ", ".join(kinds)} if kinds else {}
@@ -90,7 +90,7 @@ def _charge(run: Run, ticket: Ticket) -> None:
 
 
 async def retrieve(request: Request) -> Response:
-    """``GET /v1/responses/{id}``; with ``stream=true`` its events behind ``starting_after``."""
+    """``GET /v1/responses/{id}``; with ``stream=true`` its events after ``starting_after``."""
     state, owner = get_state(request), get_caller(request).owner
     response_id = request.path_params["response_id"]
     query = query_of(request, {"stream", "starting_after", "include", "include[]", "include_obfuscation"})
@@ -100,7 +100,7 @@ async def retrieve(request: Request) -> Response:
     events = await state.service.events(owner, response_id, after)
 
     async def finished() -> None:
-        """A reader that goes away changes nothing."""
+        """Do nothing: a response continues when a reader disconnects."""
 
     return EventStream(events, sse, headers={}, finished=finished)
 
@@ -143,7 +143,7 @@ async def compact(request: Request) -> Response:
 
 
 async def input_tokens(request: Request) -> Response:
-    """``POST /v1/responses/input_tokens``: nothing is run or stored."""
+    """``POST /v1/responses/input_tokens``: counts only; nothing is run or stored."""
     state, caller = get_state(request), get_caller(request)
     raw = await json_body(request)
     if raw.get("model") is None:

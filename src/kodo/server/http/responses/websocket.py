@@ -1,14 +1,14 @@
-"""Responses over a WebSocket at ``/v1/responses``: the same events as the stream, one JSON frame each.
+"""Responses over a WebSocket at ``/v1/responses``: the events of the stream, each as a JSON frame.
 
-Sources: openai-python 3.54 (``lib/responses_websocket/README.md``) and Open Responses 2026-04-24. The two differ in one
-point, and this serves both: without ``stream_id`` turns are strictly one after the other, as the specification says;
-with it they run in lanes, first in first out in each.
+Sources: openai-python 3.54 (``lib/responses_websocket/README.md``) and Open Responses 2026-04-24. They differ in one
+point, and both are supported: without ``stream_id``, responses run strictly one after another, as the specification
+says; with it, each stream has a first-in-first-out queue of its own.
 
-Responses that are not stored can be continued on the same connection: they live in its memory. A turn that fails takes
-the response it continued with it, where that was made in the same lane.
+A response that is not stored can be continued on the same connection, which remembers it. If a continuation fails, the
+response that it continued is forgotten, provided that the same stream made it.
 
-A connection lasts 60 minutes (``connection_seconds``). Turns that run then are cancelled, as where the client goes away;
-the error ``websocket_connection_limit_reached`` is the last frame.
+A connection lasts 60 minutes (``connection_seconds``). Responses still running then are cancelled, as if the client had
+disconnected; the error ``websocket_connection_limit_reached`` is the last frame.
 """
 
 from __future__ import annotations
@@ -42,10 +42,12 @@ _STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 
 
 async def connect(socket: WebSocket) -> None:
-    """The endpoint. Where WebSockets are switched off the upgrade is answered 426 at once: clients fall back."""
+    """``/v1/responses`` as a WebSocket. If WebSockets are disabled, the upgrade is answered with 426, on which clients
+    fall back to HTTP.
+    """
     state = get_state(socket)
     if not state.settings.websockets:
-        error = UpgradeRequired("WebSockets are switched off on this server; use POST /v1/responses.")
+        error = UpgradeRequired("WebSockets are disabled on this server; use POST /v1/responses.")
         await socket.send_denial_response(error_response(error))
         return
     await socket.accept()
@@ -60,7 +62,7 @@ def _limit_error(code: str, message: str) -> InvalidRequest:
 
 @dataclass
 class _ConnectionMemory:
-    """Responses that only this connection knows: their whole context, and the lane that made them."""
+    """Responses known to this connection only: the whole context of each, and the stream that made it."""
 
     contexts: OrderedDict[str, tuple[ContextItem, ...]] = field(default_factory=OrderedDict)
     stream_ids: dict[str, str | None] = field(default_factory=dict)
@@ -88,28 +90,28 @@ class _Connection:
         self._active = 0
 
     async def serve(self) -> None:
-        """Take frames until the client goes."""
+        """Handle frames until the client disconnects."""
         async for data in frames(self._socket):
             await self._handle_frame(data)
 
     async def close(self) -> None:
-        """Stop what still runs."""
+        """Cancel the responses that are still running."""
         for worker in self._workers:
             worker.cancel()
         await asyncio.gather(*self._workers, return_exceptions=True)
 
     async def expire(self) -> None:
-        """The error that clients connect again from."""
+        """Send the error on which clients open a new connection."""
         minutes = self._state.settings.connection_seconds / 60
         await self.send_error(
             InvalidRequest(
-                f"A connection lasts at most {minutes:g} minutes; make a new one to go on.",
+                f"The connection reached its limit of {minutes:g} minutes; open a new one.",
                 code="websocket_connection_limit_reached",
             )
         )
 
     async def send_error(self, error: ServiceError | BadBody, stream_id: str | None = None) -> None:
-        """An error as a frame, nested as the SDK has it on sockets."""
+        """Send an error as a frame, nested as the SDK expects it on WebSockets."""
         status, envelope = translate(error)
         await self._send({"type": "error", "status": status, "error": envelope.error}, stream_id)
 
@@ -127,7 +129,8 @@ class _Connection:
             stream_id = self._take_stream_id(frame)
             if self._active >= MAX_ACTIVE:
                 raise _limit_error(
-                    "websocket_stream_limit_reached", f"At most {MAX_ACTIVE} responses at once."
+                    "websocket_stream_limit_reached",
+                    f"A connection may have at most {MAX_ACTIVE} concurrent responses.",
                 )
         except (ServiceError, BadBody) as error:
             await self.send_error(error, stream_id)
@@ -161,7 +164,7 @@ class _Connection:
                 self._evict(frame.get("previous_response_id"), stream_id)
                 await self.send_error(error, stream_id)
             except Exception:  # as handle_unexpected_error does for HTTP: a bug ends the turn, not the lane
-                logger.exception("a turn over a WebSocket broke")
+                logger.exception("a response over a WebSocket failed unexpectedly")
                 await self._send({"type": "error", "status": 500, "error": internal_error().error}, stream_id)
             finally:
                 self._active -= 1
@@ -171,7 +174,9 @@ class _Connection:
         convert(generate, bool | None, "generate")
         frame.pop("type")
         if frame.get("background"):
-            raise BadBody("background is not for WebSockets.", "background", "unsupported_parameter")
+            raise BadBody(
+                "background is not supported over a WebSocket.", "background", "unsupported_parameter"
+            )
         frame.pop("stream", None)
         ticket = self._state.limits.admit(get_caller(self._socket))
         run = None
@@ -196,6 +201,6 @@ class _Connection:
             ticket.close()
 
     def _evict(self, parent: Any, stream_id: str | None) -> None:
-        """A failed continuation takes its parent with it; a failed fork into another lane does not."""
+        """Forget the parent of a failed continuation, unless another stream made it."""
         if isinstance(parent, str) and self._memory.stream_ids.get(parent, "\0") == stream_id:
             self._memory.forget(parent)

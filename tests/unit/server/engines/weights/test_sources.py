@@ -461,7 +461,7 @@ def test_a_damaged_hub_download_is_refused(registry: Registry, hub: Hub, tmp_pat
     [
         ("hf:owner/repo/none.gguf", False, "none.gguf"),
         ("hf:owner/other/none.gguf", False, "no such repository, or it is private"),
-        ("hf:owner/repo/none.gguf", True, "accept on its page and set HF_TOKEN"),
+        ("hf:owner/repo/none.gguf", True, "accept them on its page and set HF_TOKEN"),
         ("hf:ow ner/repo/x.gguf", False, "ow ner"),
     ],
 )

@@ -55,11 +55,9 @@ class PromptProgress(Struct, frozen=True):
 
 
 class Timings(Struct, frozen=True):
-    """What a completion took. ``cache_n`` tokens of the prompt were there already, ``prompt_n`` were read."""
+    """What a completion took: ``cache_n`` tokens of the prompt were in the cache."""
 
     cache_n: int = 0
-    prompt_n: int = 0
-    predicted_n: int = 0
 
 
 class Chunk(Struct, frozen=True):
@@ -93,12 +91,10 @@ class SlotInfo(Struct, frozen=True):
 
     id: int
     n_ctx: int
-    is_processing: bool = False
 
 
 class _ModelMeta(Struct, frozen=True):
     n_ctx_train: int = 0
-    n_vocab: int = 0
 
 
 class _Model(Struct, frozen=True):
@@ -113,7 +109,6 @@ class Props(Struct, frozen=True):
     """The model's own chat template."""
 
     chat_template: str = ""
-    bos_token: str = ""
     eos_token: str = ""
 
 
@@ -158,9 +153,11 @@ def translate_error(status: int, body: bytes) -> ServiceError:
     if status == 400 and ("grammar" in message or "schema" in message):
         return InvalidRequest("The engine cannot enforce this output format.", code="unsupported_schema")
     if status == 501 or kind == "not_supported_error":
-        return InvalidRequest("The engine that serves this model cannot do that.", code="unsupported_value")
+        return InvalidRequest(
+            "The engine of this model does not support this request.", code="unsupported_value"
+        )
     if status == 400:
-        return InvalidRequest("The engine refused the request.")
+        return InvalidRequest("The engine rejected the request.")
     return EngineFailed("The engine reported an error.")
 
 

@@ -66,6 +66,6 @@ def _token_bytes(numbers: dict[str, int]) -> int:
     if not layers or not heads:
         return 0
     width = numbers.get("embedding_length", 0) // heads
-    kept = numbers.get("attention.head_count_kv", heads)
+    kv_heads = numbers.get("attention.head_count_kv", heads)
     keys, values = numbers.get("attention.key_length", width), numbers.get("attention.value_length", width)
-    return layers * kept * (keys + values) * _ELEMENT_BYTES
+    return layers * kv_heads * (keys + values) * _ELEMENT_BYTES

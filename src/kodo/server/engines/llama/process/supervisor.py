@@ -255,7 +255,7 @@ class Supervisor:
         """One child's life: wait until it fails, then start the next one."""
         if self._process is not None:
             reason = await self._wait_for_failure(self._process)
-            logger.warning("the engine is started again: %s", reason)
+            logger.warning("restarting the engine: %s", reason)
             self._ready.clear()
             self._down_reason = f"{reason} and is being restarted"
             self.restarts += 1
@@ -283,7 +283,7 @@ class Supervisor:
             except (
                 OSError
             ) as error:  # of this process, such as too many open files: says nothing about the child
-                logger.warning("the engine's health cannot be asked for: %s", error.strerror or error)
+                logger.warning("the engine's health check failed: %s", error.strerror or error)
             self._responsive = silent == 0
             if silent >= MAX_SILENT_QUESTIONS and process.returncode is None:
                 return "its process does not answer"

@@ -48,7 +48,9 @@ def build_turns(prompt: Prompt, call_format: ToolCallFormat, *extra: str) -> lis
             text = output_text(item, call_format)
             result.append(TemplateTurn(role=role, contents=(text,), sources=(source,), call_id=call_id or ""))
         else:
-            raise InvalidRequest("A compaction item reached the engine unopened.", param="input")
+            raise InvalidRequest(
+                "A compaction item reached the engine without being decrypted.", param="input"
+            )
     return [*result, *answer.turn()]
 
 

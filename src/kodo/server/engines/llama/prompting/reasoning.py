@@ -34,11 +34,11 @@ def template_variables(chat_template: str, effort: str | None) -> dict[str, Any]
 
     ``enable_thinking`` is Qwen3's, ``reasoning_effort`` (low, medium, high) gpt-oss's.
     """
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     if effort is None:
-        return found
+        return arguments
     if re.search(r"\benable_thinking\b", chat_template):
-        found["enable_thinking"] = effort not in ("none", "minimal")
+        arguments["enable_thinking"] = effort not in ("none", "minimal")
     if re.search(r"\breasoning_effort\b", chat_template):
-        found["reasoning_effort"] = _LEVELS.get(effort, "medium")
-    return found
+        arguments["reasoning_effort"] = _LEVELS.get(effort, "medium")
+    return arguments

@@ -62,13 +62,13 @@ class Placeholders:
 
     def split(self, text: str) -> tuple[list[str], list[tuple[str, int, str]]]:
         """A rendered text in its pieces, and the kind, number and form of what stands between them."""
-        pieces, found, start = [], [], 0
+        pieces, matches, start = [], [], 0
         for match in self.pattern.finditer(text):
             pieces.append(text[start : match.start()])
             kind = match["letter"] or match["kind"]
-            found.append((kind, int(match["key"] or match["word"]), match[0]))
+            matches.append((kind, int(match["key"] or match["word"]), match[0]))
             start = match.end()
-        return [*pieces, text[start:]], found
+        return [*pieces, text[start:]], matches
 
 
 class TemplateTools:
@@ -134,8 +134,8 @@ class TemplateTools:
             text = await self._render(messages, [placeholders.tool(0)])
         except InvalidRequest:
             return None
-        pieces, found = placeholders.split(text)
-        kinds = [(kind, number) for kind, number, _ in found]
+        pieces, matches = placeholders.split(text)
+        kinds = [(kind, number) for kind, number, _ in matches]
         needed = [("n", 0), ("p", 0), ("x", 0), ("x", 2)]
         needed += [(kind, number) for kind in "ca" for number in range(calls)]
         if any(kinds.count(one) != 1 for one in needed):
@@ -161,11 +161,11 @@ class TemplateTools:
         tags = [_tag(turns, index) for index in range(len(turns))]
         messages = [_message(turn, index, tags[index], placeholders) for index, turn in enumerate(turns)]
         text = await self._render(messages, [placeholders.tool(number) for number in range(len(tools))])
-        pieces, found = placeholders.split(text)
+        pieces, matches = placeholders.split(text)
         result: list[Segment] = []
         seen: list[int] = []
         skip = ""
-        for place, (kind, number, form) in enumerate(found):
+        for place, (kind, number, form) in enumerate(matches):
             mark, behind = pieces[place].removeprefix(skip), pieces[place + 1]
             if not pieces[place].startswith(skip):
                 raise _cannot_render()
@@ -177,7 +177,7 @@ class TemplateTools:
                 turn = turns[number]
                 result.append(Segment(mark.removesuffix(call_format.prefix), turn.contents, turn.sources))
             elif kind == "a":
-                if mark != call_format.separator or found[place - 1][:2] != ("c", number):
+                if mark != call_format.separator or matches[place - 1][:2] != ("c", number):
                     raise _cannot_render()
                 skip = (call_format.suffix + call_format.closing).replace(
                     call_format.tag_placeholder or "\0", tags[number]

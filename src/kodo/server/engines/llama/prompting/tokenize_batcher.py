@@ -65,7 +65,7 @@ class TokenizeBatcher:
 
     async def _tokenize_batch(self, batch: Sequence[_Pending]) -> None:
         try:
-            found = await self._tokenize([text for texts, _ in batch for text in texts])
+            token_lists = await self._tokenize([text for texts, _ in batch for text in texts])
         except Exception as error:  # noqa: BLE001 - raised again where its text was asked for
             if len(batch) > 1:
                 for one in batch:
@@ -77,5 +77,5 @@ class TokenizeBatcher:
         for texts, answer in batch:
             end = start + len(texts)
             if not answer.done():  # else its caller was cancelled
-                answer.set_result(found[start:end])
+                answer.set_result(token_lists[start:end])
             start = end

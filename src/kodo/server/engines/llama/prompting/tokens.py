@@ -28,13 +28,13 @@ class TokenCache:
     async def special(self, text: str) -> TokenIds:
         """Ids of the template's own text, control tokens included."""
         key = (None, text)
-        found = self._ids.get(key)
-        if found is None:
-            found = await self._client.tokenize(text, special=True) if text else ()
-            self._put(key, found)
+        ids = self._ids.get(key)
+        if ids is None:
+            ids = await self._client.tokenize(text, special=True) if text else ()
+            self._put(key, ids)
         else:
             self._ids.move_to_end(key)
-        return found
+        return ids
 
     async def plain(self, owner: str, texts: Iterable[str]) -> dict[str, TokenIds]:
         """Ids of contents, none of them a control token; all that are not known yet in one call."""

@@ -70,7 +70,7 @@ async def resolve_choice(tools: Sequence[Tool], choice: ToolChoice, grammars: Gr
         InvalidRequest: a schema or grammar cannot be enforced, or the choice names a tool that is not offered.
     """
     if len(tools) > MAX_TOOLS:
-        raise InvalidRequest(f"A request may offer {MAX_TOOLS} tools.", param="tools")
+        raise InvalidRequest(f"A request may offer at most {MAX_TOOLS} tools.", param="tools")
     offers = [await _offer(tool, namespace, param, grammars) for tool, namespace, param in _flatten(tools)]
     if isinstance(choice, str):
         if choice == "required" and not offers:

@@ -46,7 +46,7 @@ async def update(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """``DELETE /v1/assistants/{id}``; runs that it has begun go on."""
+    """``DELETE /v1/assistants/{id}``; its active runs continue."""
     row = await _get_row(request)
     await get_state(request).store.delete_document(ASSISTANT, row.owner, row.id)
     return json_response(wire.Deleted(id=row.id, object="assistant.deleted"))
@@ -66,7 +66,7 @@ async def _get_row(request: Request) -> DocumentRow:
 
 
 def _apply(value: wire.Assistant, body: wire.UpdateAssistant) -> wire.Assistant:
-    """An assistant with what a body sets."""
+    """Return an assistant with the fields that a body sets."""
     changes = {name: new for name in body.__struct_fields__ if (new := getattr(body, name)) is not UNSET}
     if "metadata" in changes:
         changes["metadata"] = dict(changes["metadata"] or {})

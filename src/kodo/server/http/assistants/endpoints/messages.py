@@ -17,7 +17,7 @@ from kodo.server.wire import assistants as wire
 
 
 async def create(request: Request) -> Response:
-    """``POST /v1/threads/{id}/messages``: not while a run is active there."""
+    """``POST /v1/threads/{id}/messages``; refused while a run is active on the thread."""
     state, owner, thread_id = get_state(request), get_caller(request).owner, request.path_params["thread_id"]
     body = request_translation.parse_body(await json_body(request), wire.CreateMessage)
     async with state.runs.idle_thread(owner, thread_id):
@@ -28,7 +28,7 @@ async def create(request: Request) -> Response:
 
 
 async def list_messages(request: Request) -> Response:
-    """``GET /v1/threads/{id}/messages``; ``run_id``: those of one run only."""
+    """``GET /v1/threads/{id}/messages``; with ``run_id`` only those of one run."""
     store, owner = get_state(request).store, get_caller(request).owner
     query = query_of(request, (*PAGE, "run_id"))
     thread = await documents.get_document(store, documents.THREAD, owner, request.path_params["thread_id"])
@@ -55,7 +55,7 @@ async def update(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """``DELETE /v1/threads/{id}/messages/{id}``: the model is not shown it any more. Not while a run is active there."""
+    """``DELETE /v1/threads/{id}/messages/{id}``: later runs do not see it. Refused while a run is active on the thread."""
     state = get_state(request)
     row = await _get_row(request)
     async with state.runs.idle_thread(row.owner, request.path_params["thread_id"]):

@@ -57,7 +57,7 @@ async def submit_tool_outputs(request: Request) -> Response:
 
 
 def _respond(worker: RunWorker, ticket: Ticket, stream_from: int | None) -> Response:
-    """The run, or what it tells from a position on. It does not end with its reader."""
+    """Return the run, or stream its events from a position on. The run continues if the reader disconnects."""
     if stream_from is None:
         ticket.close()
         return json_response(worker.run, headers=ticket.headers)

@@ -1,8 +1,8 @@
 """``POST /v1/completions``: a prompt instead of messages, answered by the same chat model.
 
-The prompt becomes the user's message; with a ``suffix`` the model is asked for what belongs between the two. Chat
-models answer a prompt, they do not continue it: that is what stands behind this endpoint on the hosted service, too,
-since its last completion models are gone.
+The prompt becomes the user's message; with a ``suffix``, the model is asked for the text between the two. Chat models
+answer a prompt instead of continuing it; the hosted endpoint does the same since its last completion models were
+retired.
 """
 
 from __future__ import annotations
@@ -44,20 +44,20 @@ async def run_to_completion(
 
 
 def parse_legacy_request(raw: Mapping[str, object]) -> LegacyRequest:
-    """The checked body. Raises :class:`BadBody`."""
+    """Check a body. Raises :class:`BadBody`."""
     prompt = raw.get("prompt")
     if isinstance(prompt, list) and any(not isinstance(one, str) for one in prompt):
         raise BadBody("Token arrays are not supported: send text.", "prompt", "unsupported_value")
     body: LegacyRequest = convert(dict(raw), LegacyRequest)
     if body.best_of is not None and body.best_of != (body.n or 1):
         raise BadBody(
-            "best_of can only equal n: answers are not ranked here.", "best_of", "unsupported_value"
+            "best_of must equal n: this server does not rank answers.", "best_of", "unsupported_value"
         )
     return body
 
 
 def to_chat_requests(body: LegacyRequest) -> list[chat.ChatRequest]:
-    """One chat request a prompt. Raises :class:`BadBody`."""
+    """Translate a body to one chat request per prompt. Raises :class:`BadBody`."""
     options = {
         name: getattr(body, name)
         for name in ("model", "stream", "stream_options", "max_tokens", "temperature", "top_p", "presence_penalty",
@@ -81,7 +81,7 @@ def _echo(body: LegacyRequest, index: int) -> str:
 async def _build(
     _completions: CompletionStore, _owner: str, body: LegacyRequest, runs: Sequence[Run]
 ) -> LegacyCompletion:
-    """The choices of the first prompt, then those of the next."""
+    """Build the completion: the choices of the first prompt, then those of the next."""
     choices = []
     for index, run in enumerate(runs):
         choice = response_translation.build_choice(index, run.response)
@@ -98,7 +98,7 @@ async def _build(
 
 
 def _usage(body: LegacyRequest, runs: Sequence[Run]) -> chat.CompletionUsage:
-    """Each prompt once, all answers."""
+    """Add up the usage: each prompt once, and all answers."""
     each = body.n or 1
     by_prompt = [
         response_translation.total_usage([run.response.usage for run in runs[place : place + each]])

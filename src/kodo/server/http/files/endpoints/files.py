@@ -46,7 +46,7 @@ async def retrieve(request: Request) -> Response:
 
 
 async def content(request: Request) -> Response:
-    """``GET /v1/files/{id}/content``: the bytes, which a browser is told to do nothing with."""
+    """``GET /v1/files/{id}/content``: the bytes, with headers that keep a browser from interpreting them."""
     file, chunks = await get_state(request).files.read(
         get_caller(request).owner, request.path_params["file_id"]
     )
@@ -66,7 +66,7 @@ async def delete(request: Request) -> Response:
 
 
 def _nest_fields(fields: Mapping[str, str]) -> dict[str, Any]:
-    """``expires_after[seconds]`` and its like, as forms spell an object."""
+    """Turn form fields such as ``expires_after[seconds]`` into nested objects."""
     result: dict[str, Any] = {}
     for name, text in fields.items():
         outer, opened, inner = name.partition("[")
@@ -76,6 +76,6 @@ def _nest_fields(fields: Mapping[str, str]) -> dict[str, Any]:
         value: Any = int(text) if text.isascii() and text.isdigit() else text
         within = result.setdefault(outer, {})
         if not isinstance(within, dict):
-            raise BadBody(f"'{outer}' is there twice.", outer, "invalid_value")
+            raise BadBody(f"Duplicate parameter: '{outer}'.", outer, "invalid_value")
         within[inner.removesuffix("]")] = value
     return result

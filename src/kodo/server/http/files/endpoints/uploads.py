@@ -20,7 +20,7 @@ async def create(request: Request) -> Response:
     """``POST /v1/uploads``."""
     body: CreateUpload = convert(await json_body(request), CreateUpload)
     if body.bytes > MAX_BYTES:
-        raise InvalidRequest(f"An upload has at most {MAX_BYTES} bytes.", param="bytes")
+        raise InvalidRequest(f"An upload may have at most {MAX_BYTES} bytes.", param="bytes")
     return json_response(await get_state(request).uploads.create(get_caller(request).owner, body))
 
 

@@ -1,0 +1,119 @@
+"""What the names in a module's annotations mean, as far as the module itself says.
+
+An annotation may be relied on where every name in it is a builtin, a class of the module, or imported from the standard
+library's modules of types. A name imported from elsewhere may mean anything, whatever it is called.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from dataclasses import dataclass
+
+from kodo.jobs.execution.param_types import ParamType, from_annotation
+
+_TYPE_MODULES = frozenset(
+    [
+        "typing", "typing_extensions", "collections", "collections.abc", "datetime", "decimal", "fractions", "numbers", "os",
+        "pathlib", "uuid",
+    ]
+)  # fmt: skip
+_MAX_ALIASES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names of one module: its classes, its aliases of types, and what it imports from modules of types."""
+
+    classes: frozenset[str]
+    aliases: dict[str, ast.expr]
+    imported: frozenset[str]
+
+    def type_of(self, annotation: ast.expr | None) -> tuple[ParamType | None, bool]:
+        """The type an annotation means, and whether it may be relied on; (None, False) where it says nothing."""
+        if annotation is None:
+            return None, False
+        expanded = self.expand(annotation)
+        type_ = from_annotation(expanded, self.classes)
+        return type_, type_ is not None and self.is_known(expanded)
+
+    def expand(self, annotation: ast.expr) -> ast.expr:
+        """The annotation with quoted parts read and aliases replaced."""
+        for _ in range(_MAX_ALIASES):
+            before = ast.dump(annotation)
+            annotation = _Expander(self.aliases).visit(ast.parse(ast.unparse(annotation), mode="eval").body)
+            if ast.dump(annotation) == before:
+                break
+        return annotation
+
+    def is_known(self, annotation: ast.expr) -> bool:
+        """Whether every name in an expanded annotation means what it says."""
+        inside_literals = {
+            id(part)
+            for node in ast.walk(annotation)
+            if isinstance(node, ast.Subscript) and ast.unparse(node.value).endswith("Literal")
+            for part in ast.walk(node.slice)
+        }
+        names = (
+            node.id
+            for node in ast.walk(annotation)
+            if isinstance(node, ast.Name) and id(node) not in inside_literals
+        )
+        return all(name in self.classes or name in self.imported or hasattr(builtins, name) for name in names)
+
+
+class _Expander(ast.NodeTransformer):
+    def __init__(self, aliases: dict[str, ast.expr]) -> None:
+        self._aliases = aliases
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self._aliases.get(node.id, node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, str):
+            try:
+                return ast.parse(node.value, mode="eval").body
+            except SyntaxError:
+                return node
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if ast.unparse(node.value).endswith("Literal"):  # its texts are values and no annotations
+            return node
+        return self.generic_visit(node)
+
+
+def read_scope(tree: ast.Module) -> Scope:
+    """The scope of a module, from its source alone."""
+    classes = frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in _TYPE_MODULES:
+            imported |= {alias.asname or alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            imported |= {
+                alias.asname or alias.name.partition(".")[0]
+                for alias in node.names
+                if alias.name in _TYPE_MODULES
+            }
+    return Scope(classes, _aliases(tree, classes), frozenset(imported))
+
+
+def _aliases(tree: ast.Module, classes: frozenset[str]) -> dict[str, ast.expr]:
+    """Names that are bound to a type at the top level: ``X = Union[int, str]``, ``X: TypeAlias = "int | None"``."""
+    out: dict[str, ast.expr] = {}
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                pass
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value, annotation=note):
+                if not ast.unparse(note).endswith("TypeAlias"):
+                    continue
+            case _:
+                continue
+        is_type = isinstance(value, ast.Subscript | ast.BinOp | ast.Name | ast.Attribute) or isinstance(
+            node, ast.AnnAssign
+        )
+        if is_type and from_annotation(value, classes) is not None:
+            out[name] = value
+    return out

@@ -1,0 +1,90 @@
+"""The tested process: runs pytest over a project and reports each result to ``run_tests.py`` through a pipe.
+
+    python -I report_tests.py DESCRIPTOR TMP PROJECT
+
+The secret and the name of the planted test come through the standard input. Everything that this program and pytest
+need is imported before the project's folders are on the path, so that no file there can stand for a library.
+"""
+
+import json
+import os
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+
+class Planted(pytest.Item):
+    """A test that must fail, with a text that only the two programs know."""
+
+    sign = ""
+
+    def runtest(self) -> None:
+        """Fail."""
+        raise AssertionError(self.sign)
+
+
+class Reporter:
+    """Writes every result to the pipe."""
+
+    def __init__(self, descriptor: int, secret: str, planted: str, sign: str) -> None:
+        self._write, self._dumps = os.write, json.dumps  # what the project replaces later is not used
+        self.descriptor, self.secret, self.planted, self.sign = descriptor, secret, planted, sign
+
+    def send(self, **what: object) -> None:
+        """Write one line; a line is longer than a pipe takes in one go where a failure is."""
+        data = (self._dumps({"secret": self.secret, **what}) + "\n").encode()
+        while data:
+            data = data[self._write(self.descriptor, data) :]
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, session: pytest.Session, items: "list[pytest.Item]") -> None:
+        """Plant the test that must fail anywhere among the others."""
+        item = Planted.from_parent(session, name=self.planted)
+        item.sign = self.sign
+        items.insert(random.SystemRandom().randint(0, len(items)), item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One phase of one test."""
+        text = report.longreprtext if report.failed else ""
+        self.send(id=self._name(report.nodeid), phase=report.when, outcome=report.outcome, text=text)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A module that cannot be collected."""
+        if report.failed:
+            name = self._name(report.nodeid)
+            self.send(id=name, phase="collect", outcome="failed", text=report.longreprtext)
+
+    def _name(self, nodeid: str) -> str:
+        """A test's name as JUnit has it: ``tests.test_cart.TestCart.test_total``."""
+        if nodeid.endswith(self.planted):
+            return self.planted
+        path, *names = nodeid.split("::")
+        return ".".join([path.replace("/", ".").removesuffix(".py"), *names])
+
+
+def main() -> None:
+    """Run pytest once, then say that it came to its end."""
+    descriptor, folder, project = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    os.set_inheritable(descriptor, False)
+    orders = json.loads(sys.stdin.read())
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    reporter = Reporter(descriptor, orders["secret"], orders["planted"], orders["sign"])
+    sys.path[:0] = [str(project), str(project / "src")]
+    status = pytest.main(
+        [
+            "-q", "-p", "no:cacheprovider", "--doctest-modules", "--doctest-continue-on-failure", "--basetemp",
+            str(folder / "pytest"), "--ignore-glob=*/setup.py", "--continue-on-collection-errors",
+            "-o", "addopts=", str(project),
+        ],
+        plugins=[reporter],
+    )  # fmt: skip  # one row of options
+    reporter.send(end=int(status))
+    sys.exit(int(status))
+
+
+if __name__ == "__main__":
+    main()
