@@ -6,9 +6,11 @@ calls come first, then plain values, boundaries, neighbours of examples, and ran
 
 import ast
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from kodo.jobs.execution import doc_contracts
+from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.model import Arg, Call, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_value
 from kodo.jobs.execution.target import Class, Function, Param, TargetModule
@@ -25,6 +27,8 @@ _OPERATORS = {
 _PLAIN_DECORATORS = frozenset(
     {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}
 )
+_MAX_INSTANCES = 12
+_EXISTING = 0.75  # of the calls that take a file, those where there is one
 _NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
 
 
@@ -47,6 +51,36 @@ def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
         )
     )
     return tuple(value for _, value in unique)[:60]
+
+
+def documented_instances(module: TargetModule) -> dict[str, tuple[str, ...]]:
+    """Class -> the calls that make one in the documentation, with literal arguments: ``C(1)``, ``C.parse("x")``."""
+    docs = [ast.get_docstring(module.tree) or ""]
+    docs += [one.doc for one in module.classes.values()] + [one.doc for one in module.functions]
+    makers = {(one.owner, one.name) for one in module.functions if one.kind in ("class", "static")}
+    out: dict[str, list[str]] = {}
+    for node in (node for doc in docs for node in _documented_calls(doc)):
+        match node.func:
+            case ast.Name(id=name) if name in module.classes:
+                out.setdefault(name, []).append(ast.unparse(node))
+            case ast.Attribute(value=ast.Name(id=name), attr=method) if (
+                name,
+                method,
+            ) in makers and node.args:
+                out.setdefault(name, []).append(ast.unparse(node))
+    return {name: tuple(dict.fromkeys(sources))[:_MAX_INSTANCES] for name, sources in out.items()}
+
+
+def _documented_calls(doc: str) -> Iterator[ast.Call]:
+    """The calls of literals in the doctests of a docstring."""
+    for source in doc_contracts.statements(doc):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call):
+                given = (*node.args, *(word.value for word in node.keywords))
+                if all(is_literal(ast.unparse(one)) for one in given) and all(
+                    word.arg for word in node.keywords
+                ):
+                    yield node
 
 
 def invariants(module: TargetModule, function: Function) -> tuple[Expectation, ...]:
@@ -89,18 +123,18 @@ class CandidateGenerator:
         self._module = module
         self._seed = seed
         self._next = 0
+        self._known_effects: dict[str, Effects] = {}
+        self._instances = documented_instances(module)
 
     def calls(self, function: Function, count: int) -> list[Call]:
         """At most about ``count`` calls of one function, without repeats; none for what cannot be made."""
         owner = self._module.classes.get(function.owner)
-        if (
-            owner is not None
-            and owner.kind in ("abstract", "enum")
-            and function.kind not in ("static", "class")
-        ):
-            return []
         rng = random.Random(f"{self._seed}:{function.qualname}")  # noqa: S311 - test inputs
-        values = Values(rng, self._module.classes, constants(self._module, function))
+        values = Values(rng, self._module.constructible, constants(self._module, function), self._instances)
+        if owner is not None and function.kind not in ("static", "class"):
+            owner = values.concrete(owner.name)
+            if owner is None or owner.kind == "enum":
+                return []
         seen: set[tuple[object, ...]] = set()
         out: list[Call] = []
         for call in self._all(function, owner, values, count):
@@ -118,7 +152,7 @@ class CandidateGenerator:
         """Calls with given argument sources, as a model proposes them; rows that do not fit are left out."""
         owner = self._module.classes.get(function.owner)
         rng = random.Random(f"{self._seed}:{function.qualname}:model")  # noqa: S311 - test inputs
-        values = Values(rng, self._module.classes)
+        values = Values(rng, self._module.constructible, (), self._instances)
         params = [param for param in function.params if not param.variadic]
         needed = sum(param.default is None for param in params)
         out = [
@@ -165,7 +199,7 @@ class CandidateGenerator:
         for param in params:
             if param.default is not None and is_literal(param.default):
                 yield self._call(function, owner, values, needed | {param.name: param.default}, "boundary")
-        if function.params or owner:
+        if function.params or owner or self._effects(function).variables:
             for row, origin in _random_rows(types, needed, rows, values, count):
                 yield self._call(function, owner, values, row, origin)
 
@@ -231,19 +265,21 @@ class CandidateGenerator:
         expect: Expectation | None = None,
     ) -> Call:
         """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
+        outside, given = self._hold_still(function, given, values)
         args, passed = _pass(function.params, given, values)
         inner = ", ".join(passed)
-        if owner is None or function.kind == "static":
+        receiver = ""
+        if owner is None or function.kind in ("static", "class"):
             callee = function.qualname
-            return Call(0, function.qualname, f"{callee}({inner})", tuple(args), (), "", origin, expect)
-        if function.kind == "class":
-            return Call(
-                0, function.qualname, f"{function.qualname}({inner})", tuple(args), (), "", origin, expect
-            )
-        receiver = _variable(owner.name)
-        if function.name == "__init__":
-            return Call(0, function.qualname, f"{owner.name}({inner})", tuple(args), (), "", origin, expect)
-        setup = self._prepare(owner, receiver, function, values, origin)
+        elif function.name == "__init__":
+            callee = owner.name
+        else:
+            receiver = _variable(owner.name)
+            callee = f"{receiver}.{function.name}"
+        if not receiver:
+            return Call(0, function.qualname, f"{callee}({inner})", tuple(args), outside, "", origin, expect)
+        assert owner is not None  # noqa: S101 - only an instance's method has a receiver
+        setup = (*outside, *self._prepare(owner, receiver, function, values, origin))
         if function.kind == "property":
             expression = f"{receiver}.{function.name}"
         elif function.name == "__call__":
@@ -254,18 +290,39 @@ class CandidateGenerator:
             )
         return Call(0, function.qualname, expression, tuple(args), setup, receiver, origin, expect)
 
+    def _hold_still(
+        self, function: Function, given: Mapping[str, str], values: Values
+    ) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Statements that hold the clock, the environment and files still, and the arguments that use them."""
+        effects = self._effects(function)
+        rng, setup, row = values.rng, list(effects.setup), dict(given)
+        for name in effects.variables:
+            value = rng.choice((None, "''", "'1'", "'value'", repr(values.text())))
+            change = f"delenv({name!r}, raising=False)" if value is None else f"setenv({name!r}, {value})"
+            setup.append(f"monkeypatch.{change}")
+        for name in effects.files:
+            if name in row:
+                place = f"tmp_path / {name + '.txt'!r}"
+                text = next((one.type for one in function.params if one.name == name and one.typed), None)
+                row[name] = f"str({place})" if text is not None and text.kind == "str" else place
+                if rng.random() < _EXISTING:
+                    setup.append(f"({place}).write_text({_file_text(values)!r}, encoding='utf-8')")
+        return tuple(setup), row
+
+    def _effects(self, function: Function) -> Effects:
+        if function.qualname not in self._known_effects:
+            module, names = self._module, frozenset(one.name for one in function.params)
+            self._known_effects[function.qualname] = read_effects(
+                module.name, module.tree, function.node, names
+            )
+        return self._known_effects[function.qualname]
+
     def _prepare(
         self, owner: Class, receiver: str, function: Function, values: Values, origin: Origin
     ) -> tuple[str, ...]:
         """Statements that make an instance and, for most calls, bring it into some state by other methods."""
         rng = values.rng
-        generator = values.random if origin == "random" else values.plain
-        given = [
-            f"{param.name}={generator(param.type)}" if param.keyword_only else generator(param.type)
-            for param in owner.init
-            if not param.variadic and param.default is None
-        ]
-        lines = [f"{receiver} = {owner.name}({', '.join(given)})"]
+        lines = [f"{receiver} = {values.instance(owner.name, 0, plain=origin != 'random')}"]
         others = [
             one
             for one in self._module.functions
@@ -311,6 +368,11 @@ def _pass(params: Iterable[Param], given: Mapping[str, str], values: Values) -> 
     return args, passed
 
 
+def _file_text(values: Values) -> str:
+    """A few lines, of the words of the code."""
+    return "".join(f"{values.text()}\n" for _ in range(values.rng.choice((0, 1, 2, 4))))
+
+
 def _near_rows(rows: list[dict[str, str]], values: Values) -> Iterator[dict[str, str]]:
     """The documented arguments, one of them a little changed."""
     for row in rows:
@@ -322,11 +384,15 @@ def _near_rows(rows: list[dict[str, str]], values: Values) -> Iterator[dict[str,
 def _boundary_rows(
     types: dict[str, ParamType], plain: dict[str, str], needed: dict[str, str], values: Values
 ) -> Iterator[dict[str, str]]:
-    """Plain arguments, one of them at a boundary: with all of them, and with the necessary ones alone."""
-    for name, type_ in types.items():
-        for edge in values.edges(type_):
+    """Plain arguments, one of them at a boundary, each parameter in turn; and rows of boundaries alone."""
+    edges = {name: values.edges(type_) for name, type_ in types.items()}
+    for at in range(max(map(len, edges.values()), default=0)):
+        row = {name: found[at] for name, found in edges.items() if at < len(found)}
+        for name, edge in row.items():
             yield plain | {name: edge}
             yield needed | {name: edge}
+        if len(row) > 1:
+            yield plain | {name: found[at % len(found)] for name, found in edges.items() if found}
 
 
 def _random_rows(
@@ -387,10 +453,8 @@ def _renumber(call: Call, number: int) -> Call:
 
 
 def _variable(name: str) -> str:
-    """CamelCase to snake_case, and never a name of the library."""
-    out = "".join(
-        f"_{char.lower()}" if char.isupper() and at else char.lower() for at, char in enumerate(name)
-    )
+    """CamelCase to snake_case, acronyms as one word, and never a name of the library."""
+    out = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
     return out if out != name else f"{out}_"
 
 

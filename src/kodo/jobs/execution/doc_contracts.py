@@ -66,6 +66,23 @@ def examples(doc: str, names: frozenset[str]) -> list[Example]:
     return [*out, *_inline(doc, names)]
 
 
+def statements(doc: str) -> list[str]:
+    """The statements of the doctests of a docstring that are Python."""
+    try:
+        parsed = doctest.DocTestParser().get_examples(doc)
+    except ValueError:  # a malformed block is the author's slip, not a claim
+        return []
+    return [one.source for one in parsed if _is_statement(one.source)]
+
+
+def _is_statement(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except SyntaxError:
+        return False
+    return True
+
+
 def _names(source: str) -> tuple[frozenset[str], frozenset[str]]:
     """The names that a statement reads, and those that it binds; none for one that does not parse."""
     try:

@@ -149,6 +149,7 @@ _NAME_HINTS = {
     "dict": ["d", "mapping", "config", "options", "settings", "mapping", "table", "counts"],
     "float": ["rate", "ratio", "price", "amount", "weight", "factor", "percent", "temperature", "total"],
     "bool": ["flag", "verbose", "strict", "reverse"],
+    "callable": ["func", "function", "fn", "f", "predicate", "pred", "callback"],
 }
 
 
@@ -305,6 +306,12 @@ def _used_in_call(name: str, node: ast.Call) -> ParamType | None:
     match node:
         case ast.Call(func=ast.Attribute(value=value, attr=method)) if _is_name(name, value):
             return next((known for methods, known in _METHOD_TYPES if method in methods), None)
+        case ast.Call(func=called) if _is_name(name, called):
+            return ParamType("callable")
+        case ast.Call(func=ast.Name(id="map" | "filter" | "reduce"), args=[first, *_]) if _is_name(
+            name, first
+        ):
+            return ParamType("callable")
         case ast.Call(func=ast.Name(id="range"), args=[first, *_]) if _is_name(name, first):
             return ParamType("int")
         case ast.Call(func=ast.Name(id=function), args=[first, *_]) if _is_name(name, first):

@@ -83,9 +83,9 @@ class _Expander(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
-def read_scope(tree: ast.Module) -> Scope:
-    """The scope of a module, from its source alone."""
-    classes = frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef))
+def read_scope(tree: ast.Module, foreign: frozenset[str] = frozenset()) -> Scope:
+    """The scope of a module; ``foreign`` are the names it imports that are known to be classes."""
+    classes = frozenset(node.name for node in tree.body if isinstance(node, ast.ClassDef)) | foreign
     imported: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module in _TYPE_MODULES:

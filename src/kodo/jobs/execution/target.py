@@ -4,13 +4,16 @@ Knows source text and ``ast`` only. What the documentation promises is read in `
 """
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
+from kodo.jobs.execution.imports import ImportedClass, Importer, imported_names
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
+from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.execution.scope import Scope, read_scope
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -89,6 +92,7 @@ class Class:
     members: tuple[str, ...]
     doc: str
     line: int
+    bases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,16 +109,51 @@ class TargetModule:
     @cached_property
     def scope(self) -> Scope:
         """What the names in the module's annotations mean."""
-        return read_scope(self.tree)
+        return read_scope(self.tree, frozenset(self._foreign))
 
     @cached_property
     def classes(self) -> dict[str, Class]:
         """The classes at the top level, by name."""
-        return {
-            node.name: _read_class(node, self.scope)
-            for node in self.tree.body
-            if isinstance(node, ast.ClassDef)
+        out: dict[str, Class] = {}
+        for node in self.tree.body:
+            if isinstance(node, ast.ClassDef):
+                out[node.name] = _read_class(node, self.scope, self.foreign_classes | out)
+        return out
+
+    @cached_property
+    def foreign_classes(self) -> dict[str, Class]:
+        """The classes that the module imports and whose source is in the project or its environment, by name."""
+        out: dict[str, Class] = {}
+        for name, found in self._foreign.items():
+            others = {node.name: node for node in found.tree.body if isinstance(node, ast.ClassDef)}
+            scope = read_scope(found.tree, frozenset(self._foreign))
+            bases: dict[str, Class] = {}
+            for base in _ancestors(found.node, others):
+                bases[base.name] = _read_class(base, scope, bases)
+            out[name] = _read_class(found.node, scope, bases)
+        return out
+
+    @cached_property
+    def imported(self) -> dict[str, str]:
+        """Name of a foreign class -> the module that defines it."""
+        return {name: found.module for name, found in self._foreign.items()}
+
+    @cached_property
+    def constructible(self) -> dict[str, Class]:
+        """Every class that an argument may be an instance of, by name."""
+        return self.foreign_classes | self.classes
+
+    @cached_property
+    def _foreign(self) -> dict[str, ImportedClass]:
+        folders = tuple(dict.fromkeys((self.import_root, self.root, *site_packages(self.root))))
+        importer = Importer(folders)
+        found = {
+            name: importer.imported_class(name, self.path, self.tree, self.name)
+            for name in imported_names(self.tree)
+            if not _is_private(name)
         }
+        own = {node.name for node in self.tree.body if isinstance(node, ast.ClassDef)}
+        return {name: one for name, one in found.items() if one is not None and name not in own}
 
     @cached_property
     def functions(self) -> tuple[Function, ...]:
@@ -264,25 +303,45 @@ def _read_param(
         type_ = from_value(default)
     if type_ is None:
         guess = from_use(arg.arg, body) or from_name(arg.arg)
-        type_ = ParamType("union", (guess, *(other for other in _FALLBACK_TYPES if other != guess)))
+        sure = guess.kind == "callable"  # what is called can be nothing else
+        others = () if sure else tuple(other for other in _FALLBACK_TYPES if other != guess)
+        type_ = ParamType("union", (guess, *others))
     return Param(arg.arg, type_, typed, ast.unparse(default) if default else None, keyword_only)
 
 
-def _read_class(node: ast.ClassDef, scope: Scope) -> Class:
+def _ancestors(node: ast.ClassDef, others: Mapping[str, ast.ClassDef]) -> list[ast.ClassDef]:
+    """The base classes of a class in its own file, the farthest first."""
+    out: list[ast.ClassDef] = []
+    names = [base.id for base in node.bases if isinstance(base, ast.Name)]
+    while names and len(out) < len(others):
+        base = others.get(names.pop(0))
+        if base is not None and base is not node and base not in out:
+            out.insert(0, base)
+            names += [one.id for one in base.bases if isinstance(one, ast.Name)]
+    return out
+
+
+def _read_class(node: ast.ClassDef, scope: Scope, known: Mapping[str, Class]) -> Class:
+    """A class; what it inherits of its constructor comes from ``known``."""
     kind = _class_kind(node)
     members: tuple[str, ...] = ()
     init: tuple[Param, ...] = ()
+    names = tuple(ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases)
+    bases = [known[name] for name in names if name in known]
+    if kind == "plain" and any(one.kind in ("enum", "namedtuple") for one in bases):
+        kind = next(one.kind for one in bases if one.kind in ("enum", "namedtuple"))
+    own = {one.name: one for one in node.body if isinstance(one, ast.FunctionDef)}
+    constructor = own.get("__init__") or own.get("__new__")
     if kind == "enum":
         members = _enum_members(node)
+    elif constructor is not None:
+        init = _read_params(constructor, scope, skip_first=True)
     elif kind in ("dataclass", "namedtuple"):
-        init = _read_fields(node, scope)
+        inherited = {param.name: param for one in bases for param in one.init}
+        init = tuple((inherited | {param.name: param for param in _read_fields(node, scope)}).values())
     else:
-        constructors = (
-            one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"
-        )
-        constructor = next(constructors, None)
-        init = _read_params(constructor, scope, skip_first=True) if constructor else ()
-    return Class(node.name, kind, init, members, ast.get_docstring(node) or "", node.lineno)
+        init = next((one.init for one in bases if one.init), ())
+    return Class(node.name, kind, init, members, ast.get_docstring(node) or "", node.lineno, names)
 
 
 def _class_kind(node: ast.ClassDef) -> ClassKind:

@@ -5,7 +5,7 @@ Deterministic: the same random generator gives the same values. Knows nothing of
 
 import ast
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kodo.jobs.execution.param_types import ANY, ParamType
@@ -39,6 +39,7 @@ _EDGES = {
     "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True"),
     "uuid": ("uuid.UUID(int=0)",),
 }  # fmt: skip
+_SHOWN = 0.6  # of the random instances, where the documentation shows how to make one
 _LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té"
 
 
@@ -49,6 +50,8 @@ class Values:
     rng: random.Random
     classes: dict[str, Class]
     constants: tuple[object, ...] = ()
+    instances: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Class -> calls that are known to make one."""
     depth: int = field(default=0)
 
     def plain(self, type_: ParamType, depth: int = 0) -> str:
@@ -184,9 +187,13 @@ class Values:
 
     def instance(self, name: str, depth: int, *, plain: bool) -> str:
         """An instance of one of the module's classes; None for a class that is not known."""
-        known = self.classes.get(name)
+        shown = self.instances.get(name, ())
+        if shown and (plain or self.rng.random() < _SHOWN):
+            return shown[0] if plain else self.rng.choice(shown)
+        known = self.concrete(name)
         if known is None or depth > 3:
             return "None"
+        name = known.name
         if known.kind == "enum":
             return (
                 f"{name}.{known.members[0] if plain else self.rng.choice(known.members)}"
@@ -201,6 +208,14 @@ class Values:
             and (one.default is None or (not plain and not one.keyword_only and known.kind != "dataclass"))
         ]
         return f"{name}({', '.join(given)})"
+
+    def concrete(self, name: str) -> Class | None:
+        """The class, or of an abstract one the first that derives from it."""
+        known = self.classes.get(name)
+        if known is not None and known.kind == "abstract":
+            derived = (one for one in self.classes.values() if name in one.bases and one.kind != "abstract")
+            return next(derived, None)
+        return known
 
     def near(self, source: str) -> list[str]:
         """Neighbours of a literal: the same value a little changed. Empty for what is no literal."""

@@ -16,6 +16,7 @@ import msgspec
 from kodo.jobs.execution.candidates import invariants
 from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
 from kodo.jobs.execution.target import Function
+from kodo.jobs.execution.worker.fixtures import needed
 from kodo.jobs.execution.worker.jobs import GIVEN, OWN, Observation, Observe
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import Funnel, KeptTest, MutantPlace, Options, Rejection, Score
@@ -125,7 +126,9 @@ class Pipeline:
                 )
                 continue
             stable += 1
-            if is_accident(call, one, functions[call.function]):
+            if self.options.framework == "unittest" and needed(call):
+                rejected_calls[call.id] = f"it needs a fixture of pytest: {', '.join(needed(call))}"
+            elif is_accident(call, one, functions[call.function]):
                 rejected_calls[call.id] = f"an accident of a guessed argument: {one.text}"
         return Trials(tuple(calls), first, rejected_calls, runs, stable, unparsed)
 
@@ -203,7 +206,9 @@ class Pipeline:
         if not tests:
             return ""
         module = self.worker.module
-        text = render.file(module.name, module.defined, tests, self.options.framework, self.class_name)
+        text = render.file(
+            module.name, module.defined, tests, self.options.framework, self.class_name, module.imported
+        )
         return render.formatted(text, module.root)
 
     @property

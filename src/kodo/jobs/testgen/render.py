@@ -8,11 +8,13 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
+from kodo.jobs.execution.worker.fixtures import FIXTURES
 from kodo.jobs.execution.worker.load import LIBRARY, module_names
 from kodo.jobs.testgen.model import Framework
 
@@ -85,6 +87,9 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
         checks = [f"assert {is_one}" if framework == "pytest" else f"self.assertIsInstance(result, {kind})"]
     if seen.output:
         makes = f"result = {expression}" if checks or by_facts else expression
+        if framework == "pytest":
+            printed = _equals("capsys.readouterr().out", repr(seen.output), framework)
+            return [*lines, makes, printed, *checks, *after]
         lines += ["output = io.StringIO()", "with contextlib.redirect_stdout(output):", f"{_INDENT}{makes}"]
         return [*lines, *checks, *after, _equals("output.getvalue()", repr(seen.output), framework)]
     if not after and not by_facts:
@@ -145,12 +150,18 @@ def documented(call: Call, expect: Expectation, framework: Framework) -> list[st
 
 def function(name: str, lines: Sequence[str], comment: str, framework: Framework) -> RenderedTest:
     """A test function around the statements, with the ground it stands on as a comment."""
-    head = f"def {name}():" if framework == "pytest" else f"def {name}(self):"
+    head = f"def {name}({', '.join(fixtures_of(lines))}):" if framework == "pytest" else f"def {name}(self):"
     words = " ".join(comment.split())
     inner = [f"# {words if len(words) < 100 else words[:97] + '...'}", *lines]
     return RenderedTest(
         name, "\n".join([head, *(_INDENT + part for line in inner for part in line.split("\n"))])
     )
+
+
+def fixtures_of(lines: Sequence[str]) -> tuple[str, ...]:
+    """The fixtures of pytest that statements name, sorted."""
+    text = "\n".join(lines)
+    return tuple(name for name in sorted((*FIXTURES, "capsys")) if re.search(rf"\b{name}\b", text))
 
 
 def comment(basis: Basis, quote: str) -> str:
@@ -206,14 +217,19 @@ def _word(source: str) -> str:
 
 
 def file(
-    module: str, defined: frozenset[str], tests: Sequence[RenderedTest], framework: Framework, class_name: str
+    module: str,
+    defined: frozenset[str],
+    tests: Sequence[RenderedTest],
+    framework: Framework,
+    class_name: str,
+    imported: Mapping[str, str],
 ) -> str:
-    """A whole test file, not yet formatted."""
+    """A whole test file, not yet formatted; ``imported`` maps names of other modules to these."""
     sources = [test.source for test in tests]
     head = (
         f'"""Tests of {module}, written by `kodo tests`; each was seen to pass and to add something."""\n\n'
     )
-    text = head + imports(module, defined, sources, framework) + "\n\n\n"
+    text = head + imports(module, defined, sources, framework, imported) + "\n\n\n"
     if framework == "unittest":
         inner = "\n\n".join(_indent(source) for source in sources)
         return text + f'class {class_name}(unittest.TestCase):\n{_INDENT}"""Seen to pass."""\n\n{inner}\n'
@@ -224,12 +240,18 @@ def _indent(source: str) -> str:
     return "\n".join(_INDENT + line if line else line for line in source.split("\n"))
 
 
-def imports(module: str, defined: frozenset[str], sources: Iterable[str], framework: Framework) -> str:
+def imports(
+    module: str,
+    defined: frozenset[str],
+    sources: Iterable[str],
+    framework: Framework,
+    imported: Mapping[str, str] = MappingProxyType({}),
+) -> str:
     """The import statements that the tests need."""
     trees = [ast.parse(source) for source in sources]
     names: set[str] = set().union(*map(_free_names, trees))
     own = sorted(names & defined)
-    library = (names & {*LIBRARY, *_HELPERS}) - defined
+    library = (names & {*LIBRARY, *_HELPERS}) - defined - imported.keys()
     if framework == "unittest":
         library.add("unittest")
     library |= {
@@ -242,6 +264,7 @@ def imports(module: str, defined: frozenset[str], sources: Iterable[str], framew
     first = [f"import {name}" for name in sorted(library) if name != "pytest"]
     called_by_module = {one for name, one in module_names(module).items() if name in names - defined}
     mine = [_import_of(one) for one in sorted(called_by_module)]
+    mine += [f"from {imported[name]} import {name}" for name in sorted((names & imported.keys()) - defined)]
     if own or not mine:
         mine.append(f"from {module} import {', '.join(own)}" if own else f"import {module}")
     return "\n\n".join("\n".join(block) for block in (first, third, mine) if block)

@@ -29,6 +29,7 @@ class Worker:
             module.source,
             tuple(sorted(module.defined)),
             tuple(str(path.relative_to(module.root)) for path in site_packages(module.root)),
+            module.imported,
         )
 
     def ask(

@@ -116,7 +116,8 @@ def _key(case: Case) -> tuple[object, ...] | None:
     call, seen = case.call, case.seen
     if seen.after or seen.output or seen.wrap not in ("", "list", "asyncio.run") or not call.args:
         return None
-    if seen.text == "float('nan')" or any("lambda" in arg.source for arg in call.args):
+    sources = " ".join(arg.source for arg in call.args)
+    if seen.text == "float('nan')" or re.search(r"\b(lambda|tmp_path)\b", sources):
         return None
     outcome = seen.text if seen.kind == "raises" else ""
     ground = case.quote if case.basis == "docstring" else case.basis
@@ -150,7 +151,8 @@ def _table(members: Sequence[Case], taken: set[str]) -> RenderedTest:
             else expression
         )
         lines.append(f"assert {left} {'is' if same else '=='} expected")
-    return RenderedTest(name, "\n".join([*_decorator(labels, rows), *_function(name, labels, lines)]))
+    parameters = [*labels, *render.fixtures_of(call.setup)]
+    return RenderedTest(name, "\n".join([*_decorator(labels, rows), *_function(name, parameters, lines)]))
 
 
 def _column(at: int, call: Call) -> str:

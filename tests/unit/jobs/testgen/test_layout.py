@@ -131,7 +131,8 @@ def test_a_text_that_is_printed_is_asserted_without_a_result():
     one = Call(0, "f", "f(_0)", (Arg("x", "1"),))
     lines = render.body(one, Observed(0, "value", "None", output="1\n"), "pytest")
     assert "result" not in "\n".join(lines)
-    assert lines[-1] == "assert output.getvalue() == '1\\n'"
+    assert lines == ["f(1)", "assert capsys.readouterr().out == '1\\n'"]
+    assert "def test_f(capsys):" in render.function("test_f", lines, "", "pytest").source
 
 
 def test_facts_of_a_foreign_result_are_asserted():

@@ -163,7 +163,7 @@ def test_a_changed_argument_is_kept_in_a_variable():
 def test_printed_output_is_asserted():
     """A function that prints is tested on what it prints, without fixtures."""
     lines = render.body(call(3), Observed(0, "value", "None", output="hi\n"), "pytest")
-    assert lines[-1] == "assert output.getvalue() == 'hi\\n'"
+    assert lines[-1] == "assert capsys.readouterr().out == 'hi\\n'"
 
 
 def test_imports_are_those_that_are_used():

@@ -181,7 +181,7 @@ def test_each_kind_of_use_tells_a_type(kind, source, expected):
     assert found.kind == expected
 
 
-@pytest.mark.parametrize("source", ["y.strip()", "len(y)", "print(x)", "x(1)", "y < 3", "x + y"])
+@pytest.mark.parametrize("source", ["y.strip()", "len(y)", "print(x)", "y(x)", "y < 3", "x + y"])
 def test_a_use_of_something_else_tells_nothing(source):
     """Another variable, or a use that any type allows."""
     assert from_use("x", ast.parse(source).body) is None

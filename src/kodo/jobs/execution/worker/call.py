@@ -26,6 +26,7 @@ from kodo.jobs.execution.worker import literal
 from kodo.jobs.execution.worker.conform import conforms
 from kodo.jobs.execution.worker.errors import ENVIRONMENT_ERRORS, importable_name, origin
 from kodo.jobs.execution.worker.facts import facts
+from kodo.jobs.execution.worker.fixtures import fixtures, written_files
 from kodo.jobs.execution.worker.load import TooLong, time_limit
 
 _LONGEST_ITERATOR = 50
@@ -86,7 +87,18 @@ def observe(
     arcs: Arcs | None,
 ) -> Observed:
     """Run a call in a fresh copy of ``names`` and write down what it did."""
-    space = dict(names)
+    with fixtures(call) as made:
+        return _observe(call, {**names, **made}, defined, invariants, seconds, arcs)
+
+
+def _observe(
+    call: Call,
+    space: dict[str, object],
+    defined: dict[str, object],
+    invariants: tuple[Expectation, ...],
+    seconds: float,
+    arcs: Arcs | None,
+) -> Observed:
     started = time.perf_counter()
     try:
         ran = _run(call, space, defined, seconds, arcs)
@@ -154,8 +166,12 @@ def _set_up(call: Call, space: dict[str, object], ran: Ran) -> None:
         except TooLong:
             raise
         except BaseException as error:  # noqa: BLE001 - generated code may raise anything
-            if at == 0 or not call.receiver:
-                raise Unusable(f"its inputs cannot be made: {type(error).__name__}") from None
+            if not (call.receiver and statement.startswith(f"{call.receiver}.")):
+                made = (
+                    statement.partition("=")[2].strip().partition("(")[0]
+                    or statement.strip().partition("(")[0]
+                )
+                raise Unusable(f"its inputs cannot be made: {made} raises {type(error).__name__}") from None
             ran.skipped.append(at)
 
 
@@ -167,6 +183,8 @@ def _state(call: Call, space: dict[str, object], defined: dict[str, object]) -> 
         if isinstance(value, list | dict | set | bytearray):
             with contextlib.suppress(literal.NoSource):
                 out[f"_{at}"] = literal.source(value, defined)
+    if isinstance(folder := space.get("tmp_path"), Path):
+        out |= written_files(folder)
     receiver = space.get(call.receiver) if call.receiver else None
     if receiver is not None:
         for name, text in literal.attributes(receiver, defined).items():

@@ -18,6 +18,8 @@ class ModuleLocation(msgspec.Struct, frozen=True):
     source: str
     defined: tuple[str, ...]
     extra_paths: tuple[str, ...] = ()
+    imported: dict[str, str] = {}
+    """Name of a class that arguments may be instances of -> the module it is imported from."""
 
 
 class Observe(msgspec.Struct, frozen=True, tag=True):

@@ -7,7 +7,7 @@ import signal
 import sys
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from kodo.jobs.execution.worker.jobs import GIVEN, OWN, ModuleLocation
@@ -21,6 +21,7 @@ LIBRARY = (
     "itertools",
     "math",
     "pathlib",
+    "random",
     "uuid",
 )
 
@@ -109,8 +110,18 @@ def module_names(module: str) -> dict[str, str]:
 
 
 def defined(where: ModuleLocation, module: types.ModuleType) -> dict[str, object]:
-    """What the module itself defines, by name."""
-    return {name: getattr(module, name) for name in where.defined if hasattr(module, name)}
+    """What a test can name: what the module itself defines, and the classes it takes from other modules."""
+    own = {name: getattr(module, name) for name in where.defined if hasattr(module, name)}
+    return imported(where) | own
+
+
+def imported(where: ModuleLocation) -> dict[str, object]:
+    """The classes of other modules that arguments may be instances of, by name; without those that do not import."""
+    out: dict[str, object] = {}
+    for name, module in where.imported.items():
+        with suppress(Exception):  # another module may raise anything, and then its classes are not there
+            out[name] = getattr(importlib.import_module(module), name)
+    return out
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import msgspec
 
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, forked
 from kodo.jobs.execution.worker.jobs import Observation, Observe
 from kodo.jobs.execution.worker.load import defined, namespace, project
@@ -20,6 +21,7 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
     """Each function's calls in one child; after a stall or a crash the rest goes on in a new child."""
     names, own = namespace(job.where, module), defined(job.where, module)
     filename = str(project() / job.where.path)
+    preload(job.calls)
     by_function: dict[str, list[Call]] = {}
     for call in job.calls:
         by_function.setdefault(call.function, []).append(call)

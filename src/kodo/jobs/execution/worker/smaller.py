@@ -13,7 +13,7 @@ from kodo.jobs.execution.model import Arg, Call
 
 def smaller_calls(call: Call) -> Iterator[Call]:
     """The call with less setup or one simpler argument."""
-    for at in range(1, len(call.setup)):
+    for at in (at for at, line in enumerate(call.setup) if line.startswith(f"{call.receiver}.")):
         yield msgspec.structs.replace(call, setup=(*call.setup[:at], *call.setup[at + 1 :]))
     for at, arg in enumerate(call.args):
         try:

@@ -63,55 +63,61 @@ def _pytest(arguments: list[str]) -> _Listener:
 
 
 def run_judge(job: Judge, module: types.ModuleType) -> Iterator[Judged]:
-    """Each test once alone in a child, then the whole file five times, each in another order."""
+    """Each test alone in a child, then the whole file five times under pytest, each time in another order."""
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     importlib.import_module("pytest_randomly")
-    alone = {name: _judge_alone(job, name) for name in job.names}
-    rejected_calls: dict[str, str] = {}
+    code = compile(locate(job.file).read_text(encoding="utf-8"), job.file, "exec")
+    alone = {name: _run_alone(code, name, job.seconds) for name in job.names}
+    failing = [name for name, (reason, _) in alone.items() if reason]
+    collected: set[str] = set()
+    unstable: dict[str, str] = {}
     for round_number in range(_ROUNDS):
         order = ["-p", "pytest_randomly", f"--randomly-seed={round_number + 1}"]
-        skip = [
-            f"--deselect={locate(job.file).name}::{name}"
-            for name, one in alone.items()
-            if not one.passes_alone
-        ]
+        skip = [f"--deselect={locate(job.file).name}::{name}" for name in failing]
         heard = _in_child(job.file, [*_PLAIN, *order, *skip], job.seconds * 3 + 30)
-        for name, one in alone.items():
-            if one.passes_alone and name not in heard.passed:
-                rejected_calls.setdefault(name, heard.failed.get(name, "the file did not run to its end"))
-    for name, one in alone.items():
-        if one.passes_alone and name in rejected_calls:
-            yield Judged(
-                name, True, True, False, f"fails in another order: {rejected_calls[name]}", one.seconds
-            )
+        collected.update(heard.collected)
+        for name in (name for name in job.names if name not in failing and name not in heard.passed):
+            unstable.setdefault(name, heard.failed.get(name, "the file did not run to its end"))
+    for name, (reason, seconds) in alone.items():
+        if reason:
+            yield Judged(name, True, False, False, reason, seconds)
+        elif name not in collected:
+            yield Judged(name, False, True, False, "pytest does not collect it", seconds)
+        elif name in unstable:
+            yield Judged(name, True, True, False, f"fails in another order: {unstable[name]}", seconds)
         else:
-            yield one
+            yield Judged(name, True, True, True, "", seconds)
 
 
-def _in_child(file: str, arguments: list[str], silence: float, node: str = "") -> _Heard:
+def _in_child(file: str, arguments: list[str], silence: float) -> _Heard:
     def work(send: Send) -> None:
         name = str(shutil.copy(locate(file), "."))
-        heard = _pytest([*arguments, f"{name}::{node}" if node else name])
+        heard = _pytest([*arguments, name])
         send(msgspec.json.encode(_Heard(heard.collected, sorted(heard.passed), heard.failed)))
 
     messages, _ = forked(work, silence)
     return msgspec.json.decode(messages[0], type=_Heard) if messages else _Heard([], [], {})
 
 
-def _judge_alone(job: Judge, name: str) -> Judged:
+def _run_alone(code: types.CodeType, name: str, seconds: float) -> tuple[str, float]:
+    """Why a test fails by itself in a fresh child, empty where it passes; and the seconds it takes."""
+
+    def work(send: Send) -> None:
+        space: dict[str, object] = {"__name__": "kodo_judged"}
+        try:
+            exec(code, space)  # noqa: S102 - in the sandbox; running it is the point
+            for test in plain.tests(space, name):
+                test()
+        except BaseException as error:  # noqa: BLE001 - a test may fail in any way
+            lines = f"{type(error).__name__}: {error}".splitlines()
+            send(lines[0][:200].encode())
+        else:
+            send(b"")
+
     started = time.perf_counter()
-    heard = _in_child(job.file, [*_PLAIN, "-p", "no:randomly"], job.seconds + _STALL_SECONDS, name)
-    spent = time.perf_counter() - started
-    collects = name in heard.collected
-    passes = name in heard.passed
-    reason = (
-        ""
-        if passes
-        else heard.failed.get(
-            name, "not done in time, or the interpreter died" if collects else "pytest does not collect it"
-        )
-    )
-    return Judged(name, collects, passes, passes, reason, spent)
+    messages, _ = forked(work, seconds + _STALL_SECONDS)
+    reason = messages[0].decode() if messages else "not done in time, or the interpreter died"
+    return reason, time.perf_counter() - started
 
 
 def run_measure(job: Measure) -> Iterator[Measured]:

@@ -10,6 +10,7 @@ import msgspec
 
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, forked
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.load import TooLong, defined, install, namespace, project
@@ -26,6 +27,7 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
     """For each mutant, the first few calls that tell it from the original; stops at the budget."""
     calls = {call.id: call for call in job.calls}
     baseline = {one.id: one for one in job.baseline}
+    preload(job.calls)
     started = time.monotonic()
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         relevant = [number for number in job.relevant.get(mutant.place.id, ()) if number in calls]

@@ -59,12 +59,19 @@ FIXTURES: Mapping[str, Callable[[ExitStack], object]] = {
 """Name of a fixture -> what makes it; the stack undoes it after the test."""
 
 
-def tests(space: Mapping[str, object]) -> Iterator[Test]:
-    """The tests of an executed file, each as a call without arguments; one for each row of a table."""
+def tests(space: Mapping[str, object], only: str = "") -> Iterator[Test]:
+    """The tests of an executed file, each as a call without arguments; one for each row of a table.
+
+    ``only`` names one test, as ``test_f`` or ``TestClass::test_f``.
+    """
+    owner, _, wanted = only.rpartition("::")
     for name, value in list(space.items()):
+        if only and name != (owner or wanted):
+            continue
         if isinstance(value, type) and issubclass(value, unittest.TestCase):
             for method in unittest.TestLoader().getTestCaseNames(value):
-                yield value(method).debug
+                if not only or method == wanted:
+                    yield value(method).debug
         elif name.startswith("test") and callable(value):
             for row in _rows(value):
                 yield partial(_run, value, row)

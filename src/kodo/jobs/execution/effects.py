@@ -1,0 +1,132 @@
+"""What a function takes from outside its arguments: the clock, random numbers, the environment, files.
+
+Read from the source, so that a call can be made with the outside held still: statements that use the fixtures
+``monkeypatch`` and ``tmp_path`` of pytest, and ``random.seed``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+NOW = "2024, 3, 15, 12, 30"
+SECONDS = "1710505800.0"
+_CLOCK = {"time": SECONDS, "monotonic": SECONDS, "perf_counter": SECONDS, "time_ns": "1710505800000000000"}
+_PATH_CALLS = frozenset({"open", "Path", "exists", "isfile", "isdir", "getsize", "listdir"})
+_PATH_METHODS = frozenset(
+    {"open", "read_text", "write_text", "read_bytes", "write_bytes", "exists", "is_file"}
+)
+_FROZEN = {
+    "datetime": f"""class FrozenDatetime(datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls({NOW}, tzinfo=tz)
+
+    utcnow = today = now""",
+    "date": """class FrozenDate(datetime.date):
+    @classmethod
+    def today(cls):
+        return cls(2024, 3, 15)""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What must be held still for a call: statements to run first, variables of the environment, parameters of files."""
+
+    setup: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def read_effects(module: str, tree: ast.Module, node: ast.AST, params: frozenset[str]) -> Effects:
+    """The effects of a function, those of the module's functions that it calls by name included."""
+    nodes = list(_reached(tree, node))
+    origins = {name: origin for name, origin in _origins(tree).items() if name not in params}
+    dotted = {_origin(one, origins): one for one in nodes if isinstance(one, ast.Name | ast.Attribute)}
+    setup: list[str] = []
+    if any(name.startswith("random.") for name in dotted):
+        setup.append("random.seed(0)")
+    for name, value in _CLOCK.items():
+        if f"time.{name}" in dotted:
+            setup.append(f"monkeypatch.setattr({_place(module, dotted[f'time.{name}'])!r}, lambda: {value})")
+    for name, methods in (("datetime", ("now", "utcnow", "today")), ("date", ("today",))):
+        used = next(
+            (dotted[key] for key in (f"datetime.{name}.{method}" for method in methods) if key in dotted),
+            None,
+        )
+        if isinstance(used, ast.Attribute):
+            setup += [
+                _FROZEN[name],
+                f"monkeypatch.setattr({_place(module, used.value)!r}, Frozen{name.capitalize()})",
+            ]
+    return Effects(tuple(setup), _variables(nodes), tuple(sorted(_files(node) & params)))
+
+
+def _reached(tree: ast.Module, node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function and of the functions of the module that it calls by name, one level deep."""
+    own = {one.name: one for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    called = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} & own.keys()
+    for one in (node, *(own[name] for name in sorted(called) if own[name] is not node)):
+        yield from ast.walk(one)
+
+
+def _origins(tree: ast.Module) -> dict[str, str]:
+    """Name -> what it is imported from: ``import time as t`` gives t: time, ``from random import choice`` random.choice."""
+    out: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            out |= {alias.asname or alias.name: alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            out |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return out
+
+
+def _origin(node: ast.AST, origins: Mapping[str, str]) -> str:
+    """The dotted name that an expression means by the module's imports; empty for anything else."""
+    if isinstance(node, ast.Name):
+        return origins.get(node.id, "")
+    if isinstance(node, ast.Attribute):
+        owner = _origin(node.value, origins)
+        return f"{owner}.{node.attr}" if owner else ""
+    return ""
+
+
+def _place(module: str, node: ast.AST) -> str:
+    """Where a name is looked up, as ``monkeypatch.setattr`` takes it."""
+    return f"{module}.{ast.unparse(node)}"
+
+
+def _variables(nodes: list[ast.AST]) -> tuple[str, ...]:
+    """The variables of the environment that are read by a literal name."""
+    out: list[str] = []
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="getenv"), args=[ast.Constant(value=str(name)), *_]):
+                out.append(name)
+            case ast.Call(
+                func=ast.Attribute(value=owner, attr="get"), args=[ast.Constant(value=str(name)), *_]
+            ) if ast.unparse(owner).endswith("environ"):
+                out.append(name)
+            case ast.Subscript(value=owner, slice=ast.Constant(value=str(name))) if ast.unparse(
+                owner
+            ).endswith("environ"):
+                out.append(name)
+    return tuple(dict.fromkeys(out))
+
+
+def _files(node: ast.AST) -> frozenset[str]:
+    """The names that a function opens or asks the file system about."""
+    out: set[str] = set()
+    for one in ast.walk(node):
+        match one:
+            case ast.Call(
+                func=ast.Name(id=called) | ast.Attribute(attr=called), args=[ast.Name(id=name), *_]
+            ) if called in _PATH_CALLS:
+                out.add(name)
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=method)) if (
+                method in _PATH_METHODS
+            ):
+                out.add(name)
+    return frozenset(out)

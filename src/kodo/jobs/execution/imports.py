@@ -1,0 +1,100 @@
+"""Find the source of a class that a module imports from its own project or the project's environment.
+
+Reads files and imports nothing. A class of the standard library or of a compiled module is not found.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+_MAX_STEPS = 4
+_MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedClass:
+    """A class definition and the module that holds it."""
+
+    module: str
+    path: Path
+    node: ast.ClassDef
+    tree: ast.Module
+
+
+@dataclass(frozen=True, slots=True)
+class Importer:
+    """Follows the import statements of a file; ``folders`` are those that absolute imports start in."""
+
+    folders: tuple[Path, ...]
+
+    def imported_class(self, name: str, path: Path, tree: ast.Module, module: str) -> ImportedClass | None:
+        """The class that ``name`` means in a file, through at most a few imports of imports; None where it is no class."""
+        is_package = path.name == "__init__.py"
+        for _ in range(_MAX_STEPS):
+            found = next(
+                (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None
+            )
+            if found is not None:
+                return ImportedClass(module, path, found, tree)
+            statement = next(
+                (one for one in _imports_of(tree) if any(alias.name == name for alias in one.names)), None
+            )
+            if statement is None:
+                return None
+            module = _absolute(statement, module, is_package=is_package)
+            located = self._locate(module)
+            if located is None or (parsed := _parsed(located)) is None:
+                return None
+            path, tree, is_package = located, parsed, located.name == "__init__.py"
+        return None
+
+    def _locate(self, module: str) -> Path | None:
+        parts = module.split(".")
+        candidates = (
+            path
+            for folder in self.folders
+            for path in (
+                folder.joinpath(*parts[:-1], f"{parts[-1]}.py"),
+                folder.joinpath(*parts, "__init__.py"),
+            )
+        )
+        return next((path for path in candidates if path.is_file()), None)
+
+
+def imported_names(tree: ast.Module) -> tuple[str, ...]:
+    """The names that a file imports from other modules under their own names."""
+    return tuple(
+        alias.name for one in _imports_of(tree) for alias in one.names if alias.asname in (None, alias.name)
+    )
+
+
+def _imports_of(tree: ast.Module) -> Iterator[ast.ImportFrom]:
+    """The imports at the top level, those for type checkers included."""
+    for node in tree.body:
+        yield from (
+            one
+            for one in (node.body if isinstance(node, ast.If) else [node])
+            if isinstance(one, ast.ImportFrom)
+        )
+
+
+def _absolute(statement: ast.ImportFrom, module: str, *, is_package: bool) -> str:
+    if not statement.level:
+        return statement.module or ""
+    up = statement.level - (1 if is_package else 0)
+    parts = module.split(".")
+    parents = parts[: len(parts) - up] if up else parts
+    return ".".join([*parents, *((statement.module,) if statement.module else ())])
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path) -> ast.Module | None:
+    """The tree of a file; None for one that is too large or does not parse."""
+    try:
+        return ast.parse(path.read_text(encoding="utf-8")) if path.stat().st_size <= _MAX_BYTES else None
+    except (OSError, SyntaxError, UnicodeDecodeError, ValueError):
+        return None

@@ -1,0 +1,66 @@
+"""The fixtures of pytest that a call may name in its setup and arguments, made for one call and undone after it."""
+
+import importlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from kodo.jobs.execution.model import Call
+
+FIXTURES = ("monkeypatch", "tmp_path")
+
+
+def needed(call: Call) -> tuple[str, ...]:
+    """The fixtures that a call names, sorted."""
+    text = "\n".join((call.expression, *call.setup, *(arg.source for arg in call.args)))
+    return tuple(name for name in FIXTURES if re.search(rf"\b{name}\b", text))
+
+
+def preload(calls: Iterable[Call]) -> None:
+    """Import what the fixtures of calls need, once, before the children are forked that make them."""
+    if any("monkeypatch" in needed(call) for call in calls):
+        importlib.import_module("pytest")
+
+
+@contextmanager
+def fixtures(call: Call) -> Iterator[dict[str, object]]:
+    """The fixtures of a call by name, for the time of the block."""
+    with ExitStack() as stack:
+        yield {name: _make(name, stack) for name in needed(call)}
+
+
+def _make(name: str, stack: ExitStack) -> object:
+    if name == "tmp_path":
+        folder = Path(tempfile.mkdtemp(prefix="files-"))
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+    import pytest  # here, because a worker that needs no fixture does not wait for it
+
+    patch = pytest.MonkeyPatch()
+    stack.callback(patch.undo)
+    return patch
+
+
+def written_files(folder: Path) -> dict[str, str]:
+    """Expression over ``tmp_path`` -> source: the names of the files in it, and the text of each small one."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())[:_MAX_FILES]
+    out = {
+        "sorted(path.name for path in tmp_path.rglob('*') if path.is_file())": repr(
+            sorted(path.name for path in paths)
+        )
+    }
+    for path in paths:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (UnicodeDecodeError, OSError):
+            continue
+        if len(text) <= _MAX_TEXT:
+            out[f"(tmp_path / {str(path.relative_to(folder))!r}).read_text(encoding='utf-8')"] = repr(text)
+    return out
+
+
+_MAX_FILES = 5
+_MAX_TEXT = 1000
