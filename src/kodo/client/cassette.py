@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from kodo.client.errors import ReplayError
-from kodo.client.redaction import mask_text
+from kodo.client.event_redaction import mask_events
+from kodo.client.redaction import mask, mask_text
 
 _HEADER = {"kodo_cassette": 1}
 _REQUEST_HEADERS = ("content-type", "accept")
@@ -118,7 +119,7 @@ class Cassette:
             "response": {
                 "status": response.status,
                 "headers": _pick(response.headers, _RESPONSE_HEADERS),
-                "body": _to_json(_masked(response.body)),
+                "body": _to_json(_masked_answer(response)),
             },
         }
         line = json.dumps(exchange, ensure_ascii=False) + "\n"
@@ -169,10 +170,27 @@ def _pick(headers: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
 
 
 def _masked(data: bytes) -> bytes:
+    """A body without its secrets; JSON is masked string by string, so that it stays JSON."""
     try:
-        return mask_text(data.decode())[0].encode()
+        text = data.decode()
     except UnicodeDecodeError:
         return data
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return mask_text(text)[0].encode()
+    masked = mask(value)
+    return json.dumps(masked.value, ensure_ascii=False).encode() if masked.found else data
+
+
+def _masked_answer(response: RecordedResponse) -> bytes:
+    """The body of a response without its secrets; of a stream also without those that go over several events."""
+    if "text/event-stream" not in response.headers.get("content-type", ""):
+        return _masked(response.body)
+    try:
+        return mask_events(response.body.decode()).encode()
+    except UnicodeDecodeError:
+        return response.body
 
 
 def _to_json(data: bytes) -> str | dict[str, str]:

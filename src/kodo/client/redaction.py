@@ -1,52 +1,22 @@
 """Finds secrets in text that is about to leave, and masks them. Patterns only; nothing is sent anywhere to check.
 
-Only forms with a fixed mark (a prefix, a PEM armour, a signed token) are looked for, so ordinary code, hashes and
-UUIDs are never masked. A password without a mark is not found; neither is a secret split over several strings.
-The prefixes are those the issuers publish and secret scanners (GitHub's, gitleaks') use.
+Only forms with a fixed mark (a prefix, a PEM armour, the name of a setting before the value) are looked for, so
+ordinary code, hashes and UUIDs are never masked. A password without a mark is not found. The forms are in
+:mod:`kodo.client.secret_forms`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-_LEFT = r"(?<![A-Za-z0-9_/+-])"
-_RIGHT = r"(?![A-Za-z0-9_])"
+from kodo.client.secret_forms import NAMED, TOKENS, Form
 
-_TOKENS: Mapping[str, str] = {
-    "anthropic key": r"sk-ant-[A-Za-z0-9_-]{32,}",
-    "kodo key": r"sk-kodo-[A-Za-z0-9_-]{32,}",
-    "openai key": r"sk-(?:(?:proj|svcacct|admin)-[A-Za-z0-9_-]{32,}|[A-Za-z0-9]{32,})",
-    "github token": r"(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})",
-    "gitlab token": r"gl(?:pat|dt|rt|ptt|cbt|soat)-[A-Za-z0-9_-]{20,}",
-    "aws key id": r"(?:AKIA|ASIA)[A-Z2-7]{16}",
-    "slack token": r"xox[abeoprs]-[0-9A-Za-z-]{20,}",
-    "slack webhook": r"https://hooks\.slack\.com/services/T[A-Z0-9]{6,}/B[A-Z0-9]{6,}/[A-Za-z0-9]{20,}",
-    "google key": r"AIza[A-Za-z0-9_-]{35}",
-    "google secret": r"GOCSPX-[A-Za-z0-9_-]{28}",
-    "stripe key": r"[rs]k_live_[A-Za-z0-9]{20,}",
-    "npm token": r"npm_[A-Za-z0-9]{36}",
-    "pypi token": r"pypi-AgE[A-Za-z0-9_-]{50,}",
-    "hugging face token": r"hf_[A-Za-z]{30,}",
-    "sendgrid key": r"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}",
-    "digitalocean token": r"do[opr]_v1_[a-f0-9]{64}",
-    "json web token": r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}",
-}
-
-_PEM = (
-    r"-----BEGIN (?P<pem>(?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?)-----"
-    r"(?:(?!-----)[\s\S]){40,}?(?:-----END (?P=pem)-----|\Z)"
-)
-_ANY = re.compile(
-    "|".join(
-        [
-            f"(?P<k0>{_PEM})",
-            *(f"(?P<k{n}>{_LEFT}{form}{_RIGHT})" for n, form in enumerate(_TOKENS.values(), 1)),
-        ]
-    )
-)
-_KINDS = ("private key", *_TOKENS)
+_RARE = 200
+"""Characters for each occurrence of a mark, above which single occurrences are looked at one by one."""
+_SMALL_LETTERS = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +27,53 @@ class Masked:
     found: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A secret: characters ``start`` to ``end``, the end excluded."""
+
+    start: int
+    end: int
+    kind: str
+
+
 def mask_text(text: str) -> tuple[str, tuple[str, ...]]:
     """Replace each secret by ``[masked KIND]``; line numbers stay as they are.
 
     Returns:
         The text and the kinds found, one entry a secret. Masking twice changes nothing more.
     """
-    found: list[str] = []
+    masked, found = mask_pieces([text])
+    return masked[0], found
 
-    def replace(match: re.Match[str]) -> str:
-        kind = _KINDS[int((match.lastgroup or "k0").removeprefix("k"))]  # the outer group closes last
-        found.append(kind)
-        return f"[masked {kind}]" + "\n" * match.group().count("\n")
 
-    return _ANY.sub(replace, text), tuple(found)
+def mask_pieces(pieces: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
+    """As :func:`mask_text` for a text in pieces, such as the deltas of a stream; a secret may go over several.
+
+    The mask stands in the piece where the secret begins.
+    """
+    text = "".join(pieces)
+    spans = _find(text)
+    if not spans:
+        return list(pieces), ()
+    masked: list[str] = []
+    begin = at = 0  # at: the first span that ends behind the piece's begin
+    for piece in pieces:
+        end = begin + len(piece)
+        parts: list[str] = []
+        here = begin
+        while at < len(spans) and spans[at].start < end:
+            span = spans[at]
+            if span.start >= begin:
+                parts.append(text[here : span.start])
+                parts.append(f"[masked {span.kind}]" + "\n" * text.count("\n", span.start, span.end))
+            here = min(span.end, end)
+            if span.end > end:
+                break
+            at += 1
+        parts.append(text[here:end])
+        masked.append("".join(parts))
+        begin = end
+    return masked, tuple(span.kind for span in spans)
 
 
 def mask(value: object) -> Masked:
@@ -89,3 +92,49 @@ def mask(value: object) -> Masked:
         return part
 
     return Masked(walk(value), tuple(found))
+
+
+def _find(text: str) -> list[_Span]:
+    """The secrets of a text, in order, without overlaps; a token counts before the name that stands before it."""
+    tokens = _without_overlaps([span for form in TOKENS for span in _matches(form, text)])
+    small = (
+        text.lower() if text.isascii() else text.translate(_SMALL_LETTERS)
+    )  # lower() may change the length
+    starts = [span.start for span in tokens]
+
+    def is_free(span: _Span) -> bool:
+        before = bisect_right(starts, span.end - 1) - 1
+        return before < 0 or tokens[before].end <= span.start
+
+    named = [span for form in NAMED for span in _matches(form, small) if is_free(span)]
+    return _without_overlaps([*tokens, *named]) if named else tokens
+
+
+def _matches(form: Form, text: str) -> Iterator[_Span]:
+    """All matches of one form. Most texts hold few marks, and ``str.find`` is many times faster than a pattern."""
+    count = text.count(form.mark)
+    if count == 0:
+        return
+    group = "v" if "v" in form.pattern.groupindex else 0
+    found = form.pattern.finditer(text) if count > len(text) // _RARE else _at_marks(form, text)
+    for match in found:
+        if text[match.end() : match.end() + 1] != "(":  # a call, such as api_key = settings.load_key_2(...)
+            yield _Span(*match.span(group), form.kind)
+
+
+def _at_marks(form: Form, text: str) -> Iterator[re.Match[str]]:
+    at = text.find(form.mark)
+    while at >= 0:
+        match = form.pattern.match(text, at)
+        if match:
+            yield match
+        at = text.find(form.mark, match.end() if match else at + 1)
+
+
+def _without_overlaps(spans: list[_Span]) -> list[_Span]:
+    """The spans in order; of two that overlap, the one that begins first, or else is longer."""
+    kept: list[_Span] = []
+    for span in sorted(spans, key=lambda one: (one.start, -one.end)):
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
+    return kept

@@ -10,6 +10,7 @@ import pytest
 from kodo.client.async_session import AsyncSession
 from kodo.client.cassette import Cassette, RecordedResponse
 from kodo.client.errors import RateLimitedError, ReplayError
+from kodo.client.event_redaction import mask_events
 from kodo.client.retry import RetryPolicy
 from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply, refusal
@@ -147,3 +148,52 @@ def test_a_line_that_was_cut_off_does_not_spoil_a_recording(tmp_path: Path) -> N
         file.write('{"request": {"met')
     replayed = Cassette.load(tape.path).play("POST", "/v1/responses", b"{}")
     assert replayed.body.decode() == "one\u2028two"
+
+
+def test_a_secret_split_over_the_events_of_a_stream_is_not_in_the_file(tmp_path: Path) -> None:
+    """Each delta alone is harmless; together they are a key. The recorded events are as many as before."""
+    text = f"your token is {TOKEN} and some more words"
+    pieces = [text[at : at + 3] for at in range(0, len(text), 3)]
+    stream = "".join(
+        f"event: response.output_text.delta\ndata: {json.dumps({'type': 'response.output_text.delta', 'item_id': 'm', 'delta': piece})}\n\n"
+        for piece in pieces
+    )
+    cassette = Cassette.create(tmp_path / "run.jsonl")
+    answer = RecordedResponse(200, {"content-type": "text/event-stream; charset=utf-8"}, stream.encode())
+    cassette.add("POST", "/v1/responses", {}, b"{}", answer)
+    recorded = Cassette.load(tmp_path / "run.jsonl").play("POST", "/v1/responses", b"{}").body.decode()
+    deltas = [json.loads(line[5:])["delta"] for line in recorded.split("\n") if line.startswith("data:")]
+    assert len(deltas) == len(pieces)
+    assert "".join(deltas) == "your token is [masked github token] and some more words"
+    assert deltas[0] == pieces[0]
+
+
+def test_a_stream_of_chat_completions_is_masked_too() -> None:
+    """Deltas deeper in an event are joined by their place; tool arguments are another text than the answer."""
+    chunks = [
+        {
+            "id": "c",
+            "choices": [
+                {"index": 0, "delta": {"content": part, "tool_calls": [{"function": {"arguments": other}}]}}
+            ],
+        }
+        for part, other in [("key ", "{"), (TOKEN[:7], TOKEN[:20]), (TOKEN[7:], TOKEN[20:]), ("!", "}")]
+    ]
+    stream = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + f": {TOKEN}\n\ndata: [DONE]\n\n"
+    masked = mask_events(stream)
+    assert TOKEN[:7] not in masked
+    assert TOKEN[7:] not in masked
+    assert masked.count("[masked github token]") == 3
+    assert masked.count("\n") == stream.count("\n")
+    assert mask_events(masked) == masked
+
+
+def test_a_masked_json_body_stays_json(tmp_path: Path) -> None:
+    """A private key that is cut off takes the rest of its string, not of the body."""
+    cassette = Cassette.create(tmp_path / "run.jsonl")
+    key = "-----BEGIN " + "PRIVATE KEY-----\n" + "A1b2" * 20
+    body = json.dumps({"input": key, "model": "m"}).encode()
+    cassette.add("POST", "/v1/responses", {}, body, RecordedResponse(200, {}, b"{}"))
+    line = json.loads((tmp_path / "run.jsonl").read_text("utf-8").splitlines()[1])
+    assert json.loads(line["request"]["body"]) == {"input": "[masked private key]\n", "model": "m"}
+    assert Cassette.load(tmp_path / "run.jsonl").play("POST", "/v1/responses", body).body == b"{}"
