@@ -18,8 +18,23 @@ from pathlib import Path
 import platformdirs
 
 PROGRAMS = Path(__file__).with_name("programs")
-PYTHON_PACKAGES = ("openai", "openai-agents", "langchain-openai", "pydantic-ai-slim[openai]", "llm")
-NODE_PACKAGES = ("node", "openai", "@openai/codex", "ai", "@ai-sdk/openai", "zod")
+PYTHON_PACKAGES = (
+    "openai",
+    "openai-agents",
+    "langchain-openai",
+    "pydantic-ai-slim[openai]",
+    "llm",
+    "anthropic",
+)
+NODE_PACKAGES = (
+    "node",
+    "openai",
+    "@openai/codex",
+    "ai",
+    "@ai-sdk/openai",
+    "zod",
+    "@anthropic-ai/claude-code",
+)
 """``node`` itself is among them: the newest clients need a newer one than many systems have."""
 WAIT = 240
 """Seconds a client may take, on a busy machine."""

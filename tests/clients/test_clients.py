@@ -19,6 +19,7 @@ PROGRAMS = {
     "LangChain": ("langchain_openai_responses.py", "langchain-openai"),
     "pydantic-ai": ("pydantic_ai_agent.py", "pydantic-ai-slim"),
     "llm": ("llm_library.py", "llm"),
+    "anthropic": ("anthropic_python.py", "anthropic"),
     "Vercel AI SDK": ("ai_sdk.mjs", "@ai-sdk/openai"),
 }
 PALETTE = ({"title": "Dusk", "dark": True}, '{"title": "Dusk", "dark": true}')
@@ -42,6 +43,7 @@ MORE: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
         "background": ("model", lambda value: value["first"] == "queued" and value["text"].strip()),
         "websocket": ("model", lambda texts: len(texts) == 2 and all(text.strip() for text in texts)),
     },
+    "anthropic": {"tokens": ("model", lambda counts: counts["counted"] == counts["used"] > 0)},
     "openai-agents": {"session": ("model", lambda roles: roles == ["user", "assistant"] * 2)},
 }
 

@@ -43,7 +43,7 @@ _NUMBERS = ("content-length", "retry-after", "retry-after-ms")
 _ID = re.compile(r"(?<![A-Za-z0-9])([a-z]+[_-])([0-9a-f]{48}|[0-9a-f]{32}|[0-9a-f]{24}|[0-9a-f]{16})")
 _TIME = re.compile(r"(?<=:)(?:1[7-9]|2\d)\d{8}(\.\d+)?(?=[,}\]])")
 _SECRET = re.compile(r"(?<![A-Za-z0-9])(ek_|sk-kodo-)[A-Za-z0-9_-]{20,}")
-_SEALED = re.compile(r'"encrypted_content":"[^"]+"')
+_SEALED = re.compile(r'"(encrypted_content|signature)":"[^"]+"')
 _VERSION = re.compile(r'"version":"\d+\.\d+\.\d+[^"]*"')
 
 
@@ -59,7 +59,7 @@ class Masks:
         for found, shown in self._fixed:
             text = text.replace(found, shown)
         text = _SECRET.sub(r"\1<secret>", text)
-        text = _SEALED.sub('"encrypted_content":"<sealed>"', text)
+        text = _SEALED.sub(r'"\1":"<sealed>"', text)
         text = _VERSION.sub('"version":"<version>"', text)
         text = _TIME.sub(lambda match: '"<time with fraction>"' if match[1] else '"<time>"', text)
         return _ID.sub(self._number, text)

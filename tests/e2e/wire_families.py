@@ -540,6 +540,58 @@ def chat(r: Recording) -> None:
     )
 
 
+def anthropic(r: Recording) -> None:
+    """Anthropic's Messages API."""
+    url = "/v1/messages"
+    hello = [{"role": "user", "content": "Hello."}]
+    body = {"model": M, "max_tokens": 100, "messages": hello}
+    r.ask("a text", "POST", url, body)
+    r.ask("streamed", "POST", url, {**body, "stream": True})
+    think = [{"role": "user", "content": "think"}]
+    r.ask("thinking", "POST", url, {**body, "messages": think, "thinking": {"type": "adaptive"}})
+    r.ask("thinking, streamed", "POST", url, {**body, "messages": think, "stream": True})
+    r.ask("cut", "POST", url, {**body, "max_tokens": 2})
+    r.ask("filtered", "POST", url, {**body, "messages": [{"role": "user", "content": "filtered"}]})
+    tool = {"name": "get_weather", "description": "The weather.", "input_schema": WEATHER}
+    both = [{"role": "user", "content": "both"}]
+    called = r.ask("calls", "POST", url, {**body, "messages": both, "tools": [tool]}).json()
+    results = [
+        {"type": "tool_result", "tool_use_id": block["id"], "content": "sunny"}
+        for block in called["content"]
+        if block["type"] == "tool_use"
+    ]
+    answered = [
+        *both,
+        {"role": "assistant", "content": called["content"]},
+        {"role": "user", "content": results},
+    ]
+    r.ask("their results", "POST", url, {**body, "messages": answered, "tools": [tool]})
+    r.ask("calls, streamed", "POST", url, {**body, "messages": both, "tools": [tool], "stream": True})
+    r.ask(
+        "broken off, streamed",
+        "POST",
+        url,
+        {**body, "messages": [{"role": "user", "content": "half"}], "stream": True},
+    )
+    r.ask("broken off", "POST", url, {**body, "messages": [{"role": "user", "content": "fail"}]})
+    r.ask("what is ignored", "POST", url, {**body, "top_k": 3, "of_tomorrow": True})
+    r.ask(
+        "a hosted tool",
+        "POST",
+        url,
+        {**body, "tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+    )
+    r.ask("no max_tokens", "POST", url, {"model": M, "messages": hello})
+    r.ask("a prefill", "POST", url, {**body, "messages": [*hello, {"role": "assistant", "content": "H"}]})
+    r.ask("no such model", "POST", url, {**body, "model": "none"})
+    r.ask("no such block", "POST", url, {**body, "messages": [{"role": "user", "content": [{"type": "x"}]}]})
+    r.ask("no such route", "POST", f"{url}/batches", {})
+    r.ask("GET", "GET", url)
+    r.ask("not JSON", "POST", url, raw="hello", headers=PLAIN_TEXT)
+    r.ask("tokens", "POST", f"{url}/count_tokens", {"model": M, "messages": hello, "system": "Be brief."})
+    r.ask("tokens of nothing", "POST", f"{url}/count_tokens", {"model": M, "messages": []})
+
+
 def legacy(r: Recording) -> None:
     """Completions and embeddings."""
     url = "/v1/completions"
@@ -1340,6 +1392,7 @@ MAIN: tuple[Family, ...] = (
     chains,
     conversations,
     chat,
+    anthropic,
     legacy,
     files,
     batches,

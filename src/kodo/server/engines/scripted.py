@@ -84,9 +84,10 @@ class Fail(Struct, frozen=True, tag="fail", forbid_unknown_fields=True):
 
 
 class Finish(Struct, frozen=True, tag="finish", forbid_unknown_fields=True):
-    """End the answer with a reason."""
+    """End the answer with a reason; ``stop_sequence``: the stop string that ended it."""
 
     reason: str = "stop"
+    stop_sequence: str | None = None
 
 
 Step = Text | Think | MakeCall | Delay | Fail | Finish
@@ -199,6 +200,7 @@ class ScriptedEngine:
         skip = _count_generated_tokens(events_so_far) if self._script.continues else 0
         written = thought = 0
         reason = "stop"
+        stop_sequence: str | None = None
         self.running += 1
         try:
             yield Progress(total=prepared.input_tokens, done=prepared.input_tokens, cached=0)
@@ -209,7 +211,7 @@ class ScriptedEngine:
                     if not skip or written > skip:
                         raise EngineFailed(step.message)
                 elif isinstance(step, Finish):
-                    reason = step.reason
+                    reason, stop_sequence = step.reason, step.stop_sequence
                 else:
                     for event in _events(step):
                         if written >= room:
@@ -223,7 +225,7 @@ class ScriptedEngine:
                     if reason == "length":
                         break
             usage = Usage(input=prepared.input_tokens, output=written, reasoning=thought)
-            yield Finished(reason=reason, usage=usage)
+            yield Finished(reason=reason, usage=usage, stop_sequence=stop_sequence)
         finally:
             self.running -= 1
 

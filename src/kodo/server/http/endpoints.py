@@ -10,11 +10,13 @@ from starlette.responses import Response as HttpResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from kodo.server.http import conversations, embeddings, health, models
+from kodo.server.http.anthropic import endpoints as anthropic
 from kodo.server.http.assistants.endpoints import assistants, messages, runs, steps, threads
 from kodo.server.http.batches import endpoints as batches
 from kodo.server.http.bodies import json_response
 from kodo.server.http.chat.endpoints import chat_completions, completions
 from kodo.server.http.conversations import Conversation
+from kodo.server.http.errors import AnthropicError
 from kodo.server.http.files.endpoints import files, uploads
 from kodo.server.http.openapi import Endpoint, document
 from kodo.server.http.openapi_types import (
@@ -37,6 +39,7 @@ from kodo.server.http.openapi_types import (
 from kodo.server.http.realtime import endpoints as realtime
 from kodo.server.http.responses import endpoints as responses
 from kodo.server.http.responses import websocket
+from kodo.server.wire.anthropic import AnthropicMessage, CountTokensRequest, MessagesRequest, TokensCount
 from kodo.server.wire.assistants import (
     Assistant,
     CreateAssistant,
@@ -206,6 +209,25 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         body=LegacyRequest,
         answer=LegacyCompletion,
         streams=True,
+    ),
+    Endpoint(
+        "POST",
+        "/v1/messages",
+        anthropic.create,
+        "Create a message (Anthropic's Messages API).",
+        body=MessagesRequest,
+        answer=AnthropicMessage,
+        streams=True,
+        error=AnthropicError,
+    ),
+    Endpoint(
+        "POST",
+        "/v1/messages/count_tokens",
+        anthropic.count_tokens,
+        "Count the input tokens of a message (Anthropic's Messages API).",
+        body=CountTokensRequest,
+        answer=TokensCount,
+        error=AnthropicError,
     ),
     Endpoint(
         "POST",

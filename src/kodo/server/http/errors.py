@@ -1,7 +1,8 @@
 """Errors as HTTP responses: the one place that gives an error its status and its envelope.
 
 The envelope is ``{"error": {"message", "type", "param", "code"}}``; statuses and codes are those that openai-python 3.54
-expects. docs/reference/errors.md has the same table; a test compares the two.
+expects. docs/reference/errors.md has the same table; a test compares the two. Under ``/v1/messages`` it is Anthropic's
+envelope, :class:`AnthropicError`.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import msgspec
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from kodo.server.lifecycle.errors import (
     Conflict,
     EngineFailed,
+    EngineUnavailable,
     InvalidRequest,
     NotFound,
     Overloaded,
@@ -93,6 +96,59 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     error: ErrorBody
 
 
+class AnthropicErrorBody(msgspec.Struct, frozen=True, kw_only=True):
+    """The object under ``error``."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
+    """The body of every error under ``/v1/messages``."""
+
+    error: AnthropicErrorBody
+    request_id: str | None = None
+
+
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    409: "invalid_request_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+}
+"""By status; any other below 500 is ``invalid_request_error``."""
+
+_OVERLOADED = (Overloaded.code, EngineUnavailable.code)
+
+
+def encode_envelope(envelope: Envelope, status: int, scope: Scope) -> bytes:
+    """The envelope in the form of the API that a request came to."""
+    path: str = scope["path"]
+    if path != "/v1/messages" and not path.startswith("/v1/messages/"):
+        return msgspec.json.encode(envelope)
+    error = envelope.error
+    if status < 500:
+        kind = _ANTHROPIC_TYPES.get(status, "invalid_request_error")
+    else:
+        kind = "overloaded_error" if error.code in _OVERLOADED else "api_error"
+    message = error.message if error.param is None else f"{error.param}: {error.message}"
+    return msgspec.json.encode(
+        AnthropicError(
+            error=AnthropicErrorBody(type=kind, message=message),
+            request_id=scope.get("state", {}).get("request_id"),
+        )
+    )
+
+
+def encode_error_event(error: ServiceError, scope: Scope) -> bytes:
+    """An error in the middle of a stream of ``/v1/messages``, as a frame."""
+    status, envelope = translate(error)
+    return b"event: error\ndata: " + encode_envelope(envelope, status, scope) + b"\n\n"
+
+
 def translate(error: ServiceError | BadBody) -> tuple[int, Envelope]:
     """Return the status and the envelope of an error."""
     if isinstance(error, BadBody):
@@ -122,18 +178,21 @@ def headers_of(error: ServiceError | BadBody) -> dict[str, str]:
     return headers
 
 
-def error_response(error: ServiceError | BadBody) -> Response:
-    """Build the response for an error."""
+def error_response(error: ServiceError | BadBody, scope: Scope) -> Response:
+    """Build the response for an error of a request."""
     status, envelope = translate(error)
     return Response(
-        msgspec.json.encode(envelope), status, headers=headers_of(error), media_type="application/json"
+        encode_envelope(envelope, status, scope),
+        status,
+        headers=headers_of(error),
+        media_type="application/json",
     )
 
 
 async def handle_service_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for :class:`ServiceError` and :class:`BadBody`."""
     assert isinstance(error, ServiceError | BadBody)  # noqa: S101 — registered for these two only
-    return error_response(error)
+    return error_response(error, request.scope)
 
 
 async def handle_http_error(request: Request, error: Exception) -> Response:
@@ -147,7 +206,10 @@ async def handle_http_error(request: Request, error: Exception) -> Response:
     body = Envelope(error=ErrorBody(message=message, type="invalid_request_error", code=code))
     headers = dict(error.headers or {})
     return Response(
-        msgspec.json.encode(body), error.status_code, headers=headers, media_type="application/json"
+        encode_envelope(body, error.status_code, request.scope),
+        error.status_code,
+        headers=headers,
+        media_type="application/json",
     )
 
 
@@ -157,9 +219,8 @@ async def handle_unexpected_error(request: Request, error: Exception) -> Respons
     This response bypasses the middleware, so the request id is set here.
     """
     headers = {"x-request-id": request.state.request_id}
-    return Response(
-        msgspec.json.encode(internal_error()), 500, headers=headers, media_type="application/json"
-    )
+    body = encode_envelope(internal_error(), 500, request.scope)
+    return Response(body, 500, headers=headers, media_type="application/json")
 
 
 def internal_error() -> Envelope:

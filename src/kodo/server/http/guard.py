@@ -82,7 +82,7 @@ class Guard:
         try:
             await self._check(scope)
         except ServiceError as error:
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
@@ -105,10 +105,16 @@ class Guard:
             return
         if scope["type"] == "http":
             _check_body(scope["method"], path, headers)
-        authorization = headers.get("authorization")
+        authorization = _authorization(headers)
         secret = self._secrets.find(authorization) if path == "/v1/realtime" else None
         caller = secret.caller if secret is not None else await self._keys.caller(authorization)
         scope.setdefault("state", {})["caller"] = caller
+
+
+def _authorization(headers: Headers) -> str | None:
+    """The ``Authorization`` header, or a key that was sent as ``x-api-key``, as Anthropic's clients do."""
+    key = headers.get("x-api-key")
+    return headers.get("authorization") or (f"Bearer {key}" if key else None)
 
 
 def _hostname(host: str) -> str:

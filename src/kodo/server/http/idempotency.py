@@ -58,7 +58,7 @@ class Idempotency:
         except ClientDisconnect:
             return
         except (ServiceError, BadBody) as error:
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
 
     async def _run_once(self, key: str, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         replay_key = (scope["state"]["caller"].owner, key)
@@ -104,7 +104,7 @@ class Idempotency:
             await self._store.settle_replay(*replay_key, row)
 
         async def refuse(error: StoreFailed) -> None:
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
 
         recorder = _Recorder(send, claim, settle, refuse)
         try:

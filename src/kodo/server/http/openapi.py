@@ -37,6 +37,8 @@ class Endpoint:
     """Media type of the answer."""
     form: Mapping[str, Any] | None = None
     """Schema of a multipart form that is sent in place of a JSON body."""
+    error: Any = Envelope
+    """Type of the body of an error."""
     unready: Any = None
     """Type of an answer with 503 that is not an error."""
 
@@ -89,9 +91,8 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
 
 
 def _types(endpoints: Sequence[Endpoint]) -> Iterator[Any]:
-    yield Envelope
     for endpoint in endpoints:
-        kinds = (endpoint.body, endpoint.answer, endpoint.unready)
+        kinds = (endpoint.error, endpoint.body, endpoint.answer, endpoint.unready)
         yield from (kind for kind in kinds if kind is not None)
 
 
@@ -139,7 +140,7 @@ def _responses(endpoint: Endpoint, by_type: Mapping[int, Any]) -> dict[str, Any]
     if endpoint.streams:
         content["text/event-stream"] = {}
     responses: dict[str, Any] = {"200": {"description": endpoint.summary, "content": content}}
-    envelope = {"application/json": {"schema": by_type[id(Envelope)]}}
+    envelope = {"application/json": {"schema": by_type[id(endpoint.error)]}}
     for status in sorted({405, *(status for _, status, _ in STATUS)}):
         responses[str(status)] = {"description": "An error.", "content": envelope}
     if endpoint.unready is not None:

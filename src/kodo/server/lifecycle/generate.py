@@ -217,6 +217,7 @@ class Generation:
 
     def _finished(self, event: Finished) -> event_log.Ended:
         self._usage = event.usage
+        self.run.stop_sequence = event.stop_sequence
         if not self.generate:
             self._usage = replace(event.usage, output=0, reasoning=0)
             return self._ended("completed")

@@ -195,6 +195,8 @@ class Finished(Value, frozen=True, kw_only=True, tag="finished"):
     reason: str
     usage: Usage
     tokens: tuple[int, ...] = ()
+    stop_sequence: str | None = None
+    """Which of ``sampling.stop`` ended it, where one did and the engine knows."""
 
 
 EngineEvent: TypeAlias = (

@@ -50,6 +50,7 @@ class Run:
         entries: Sequence[event_log.Entry] = (),
         seal: Callable[[Reasoning, ProviderState | None], Reasoning] | None = None,
         context: tuple[ContextItem, ...] = (),
+        input_tokens: int = 0,
     ) -> None:
         self.owner = owner
         self.row = row
@@ -58,6 +59,10 @@ class Run:
         self.entries: list[event_log.Entry] = []
         self.context: Final = context
         """The items it was made from, for connections that remember what the store does not."""
+        self.input_tokens: Final = input_tokens
+        """Tokens of the prompt, known before the first event."""
+        self.stop_sequence: str | None = None
+        """The client's stop string that ended the answer, where one did."""
         self.error: ServiceError | None = None
         """Why it failed, for callers that wait for the whole answer."""
         self.cancelled = False

@@ -95,6 +95,7 @@ class Service:
             row=row,
             seal=self.seal_for(call.owner, request),
             context=built.history.items,
+            input_tokens=built.prepared.input_tokens,
         )
         if plan.background:
             run.emit(event_log.Queued())

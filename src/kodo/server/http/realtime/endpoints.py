@@ -69,7 +69,7 @@ async def connect(socket: WebSocket) -> None:
     try:
         state.service.backend(config.model)
     except ServiceError as error:
-        await socket.send_denial_response(error_response(error))
+        await socket.send_denial_response(error_response(error, socket.scope))
         return
     offered = socket.scope.get("subprotocols") or []
     await socket.accept(subprotocol="realtime" if "realtime" in offered else None)

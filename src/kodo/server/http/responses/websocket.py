@@ -48,7 +48,7 @@ async def connect(socket: WebSocket) -> None:
     state = get_state(socket)
     if not state.settings.websockets:
         error = UpgradeRequired("WebSockets are disabled on this server; use POST /v1/responses.")
-        await socket.send_denial_response(error_response(error))
+        await socket.send_denial_response(error_response(error, socket.scope))
         return
     await socket.accept()
     await serve_connection(

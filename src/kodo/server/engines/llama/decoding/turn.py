@@ -103,7 +103,9 @@ class TurnDecoder:
             async for event in self._write_calls(self._plan.tools):
                 yield event
         reason = "length" if self._answer.ended == "limit" else "stop"
-        yield Finished(reason=reason, usage=self._answer.usage)
+        stopped_by = self._answer.stopped_by
+        stop_sequence = stopped_by if stopped_by in self._prompt.sampling.stop else None
+        yield Finished(reason=reason, usage=self._answer.usage, stop_sequence=stop_sequence)
 
     # --- text ---
 
