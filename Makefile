@@ -101,3 +101,7 @@ bench-serve: setup-dev ## The API's speed against its engine's own (ROUNDS=, TOK
 .PHONY: fuzz
 fuzz: setup-dev ## Thousands of requests made from /openapi.json, good, bad and in chains; none may fail the server (FUZZ=)
 	@KODO_FUZZ=$(or $(FUZZ),40) $(B)/python -m pytest -n 2 --dist worksteal --timeout 3600 tests/e2e/test_schemathesis.py $(ARGS)
+
+.PHONY: bench-upstream
+bench-upstream: setup-dev ## kodo, LiteLLM's proxy and agentic-api before the same trivial upstream (needs wrk; ARGS="--litellm … --agentic …")
+	@$(B)/python -m bench.bench_upstream $(ARGS)

@@ -19,6 +19,8 @@ import httptools
 
 MAX_BUFFERED_BYTES: Final = 1 << 20
 """Bytes of an answer that may wait for their reader; the server is held back beyond that."""
+DRAIN_SECONDS: Final = 1.0
+"""How long the end of a body is waited for whose content is known."""
 MAX_IDLE_CONNECTIONS: Final = 64
 MAX_IDLE_SECONDS: Final = 20.0
 """A connection unused for longer is not used again: many servers close theirs after 30 s or less."""
@@ -109,6 +111,8 @@ class Exchange:
         self._size = 0
         self._paused = False
         self._complete = False
+        self._keep_alive = False
+        self._closed = False
         self._broken = False
         self._arrived = False
         self._silent = False
@@ -153,18 +157,33 @@ class Exchange:
                 break
         return b"".join(pieces)
 
-    def close(self) -> None:
-        """Give the connection back, or drop it where the answer is not whole, which ends the work behind it."""
+    def close(self, *, drain: bool = False) -> None:
+        """Give the connection back, or drop it where the answer is not whole, which ends the work behind it.
+
+        ``drain``: the reader has all that it wants, and the rest of the body is a few bytes; the connection is given
+        back when they are there, and dropped where they are not in ``DRAIN_SECONDS``. May be called again.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._resume()
+        if drain and not (self._complete or self._broken or self._connection.lost):
+            self._timer = self._loop.call_later(DRAIN_SECONDS, self._give_back)
+        else:
+            self._give_back()
+
+    def _give_back(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         connection = self._connection
-        if connection.exchange is not self:
-            return
-        connection.exchange = None
-        whole = self._complete and not self._broken and not connection.lost
-        self._resume()
-        self._client.release(connection, reusable=whole and connection.should_keep_alive())
+        if connection.exchange is self:
+            connection.exchange = None
+            whole = self._complete and not self._broken and not connection.lost
+            self._client.release(connection, reusable=whole and self._keep_alive)
 
     def break_off(self) -> None:
         """The answer cannot be read on."""
@@ -184,7 +203,9 @@ class Exchange:
                 self._complete = True
             else:
                 self._broken = True
-        if self._waiter is not None and not self._waiter.done():
+        if self._closed:
+            self._give_back()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     async def _wait_for_data(self) -> None:
@@ -228,6 +249,8 @@ class Exchange:
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
+        if self._closed:
+            return
         self._body.append(body)
         self._size += len(body)
         if self._size > MAX_BUFFERED_BYTES and not self._paused and self._connection.transport is not None:
@@ -237,6 +260,9 @@ class Exchange:
     def on_message_complete(self) -> None:
         """The body is whole."""
         self._complete = self.status >= 200
+        self._keep_alive = self._connection.should_keep_alive()
+        if self._closed and self._complete:
+            self._loop.call_soon(self._give_back)  # not inside the parser that this ends
 
 
 class HttpClient:

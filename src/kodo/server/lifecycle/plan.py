@@ -83,6 +83,16 @@ class RequestPlan:
         return self.request.store is not False
 
     @property
+    def stored_at_end(self) -> bool:
+        """Whether one transaction stores the response, at its end.
+
+        A client that waits for the whole answer learns nothing before, not even the id. A response with a parent is
+        stored when it starts, so that a parent that is deleted meanwhile keeps the context.
+        """
+        foreground = not (self.call.streamed or self.background)
+        return foreground and self.store and self.request.previous_response_id is None
+
+    @property
     def generates(self) -> bool:
         """Whether an answer is generated; False only reads the prompt into the cache."""
         options = self.request.prompt_cache_options

@@ -77,6 +77,8 @@ class Run:
         self._assembler = Assembler(initial_response, seal)
         self._published: Broadcast[StreamEvent] = Broadcast()
         self._unpublished: list[StreamEvent] = list(self._assembler.start())
+        self._deferred: Sequence[ItemRow] | None = None
+        """The input items, where the row is stored with its end and not before."""
         self._saved = 0
         self._created = False
         self._wake = asyncio.Event()
@@ -142,7 +144,7 @@ class Run:
     def created(self) -> None:
         """Publish the first events: the row is on disk, or there is none. After a crash, those of the earlier process too."""
         self._created = True
-        if self._store is not None and not self.ending:
+        if self._store is not None and not self.ending and self._deferred is None:
             self._flusher = supervise(f"the log of {self.id}", self._flush, delays=(RETRY_SECONDS,))
         if not self.finished and (self.background or self.ending):
             self._publish(*self._restored)
@@ -155,6 +157,10 @@ class Run:
         self._wake.set()
         if not self.background:
             self._publish()
+
+    def defer(self, inputs: Sequence[ItemRow]) -> None:
+        """Store the row and its input items with the end, in one transaction: no client learns of it before."""
+        self._deferred = inputs
 
     def discard(self) -> None:
         """Store nothing of this run: its row could not be written."""
@@ -251,8 +257,13 @@ class Run:
         self._flusher = None
 
     async def _save_end(self) -> None:
-        if self._store is not None:
-            await self._store.finish_response(self._final_row(), self.output_rows(), log=self._unsaved())
+        if self._store is None:
+            return
+        row, output, log = self._final_row(), self.output_rows(), self._unsaved()
+        if self._deferred is None:
+            await self._store.finish_response(row, output, log=log)
+        else:
+            await self._store.store_response(row, self._deferred, output, log=log)
 
     async def _retry_save_end(self) -> None:
         while True:

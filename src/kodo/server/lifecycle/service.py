@@ -100,7 +100,7 @@ class Service:
         if plan.background:
             run.emit(event_log.Queued())
         self.start(run, plan, built.prepared, prior_usage=built.prior_usage)
-        await self._store(run, built.history.own)
+        await self._store(run, built.history.own, at_end=plan.stored_at_end)
         return run
 
     def backend(self, model: str) -> Backend:
@@ -265,10 +265,15 @@ class Service:
         run.task = asyncio.create_task(generation.drive(), name=run.id)
         run.task.add_done_callback(lambda _: self._runs.pop(run.id, None))
 
-    async def _store(self, run: Run, items: Sequence[ItemRow]) -> None:
-        """Store the row and the input items of a run that has started, then publish its first events."""
+    async def _store(self, run: Run, items: Sequence[ItemRow], *, at_end: bool) -> None:
+        """Store the row and the input items of a run that has started, then publish its first events.
+
+        ``at_end``: they are stored with the end of the run.
+        """
+        if at_end:
+            run.defer(items)
         try:
-            if run.row is not None:
+            if run.row is not None and not at_end:
                 await self.store.create_response(run.row, items)
             else:
                 await asyncio.sleep(0)  # the run begins: a task cancelled before that would never end it

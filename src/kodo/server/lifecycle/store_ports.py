@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import (
     DocumentRow,
@@ -49,6 +51,24 @@ class ResponseStore(Protocol):
         A response deleted meanwhile stays deleted, a finished one as it is. Items that the conversation has already
         (by id) stay in their place; where it was deleted meanwhile, the response is finished all the same.
         """
+
+    async def store_response(
+        self,
+        row: ResponseRow,
+        inputs: Sequence[ItemRow],
+        output: Sequence[ItemRow],
+        *,
+        log: tuple[int, Sequence[bytes]] | None = None,
+    ) -> None:
+        """Durable, in one transaction: a response that is final when it is first stored. What
+        :meth:`create_response` and :meth:`finish_response` do one after the other, which stands here for stores that
+        have no better way.
+
+        Raises:
+            Conflict: the id is taken, or two items have the same one.
+        """
+        await self.create_response(msgspec.structs.replace(row, status="in_progress"), inputs)
+        await self.finish_response(row, output, log=log)
 
     async def get_response(self, owner: str, response_id: str) -> ResponseRow | None:
         """The row, or None."""

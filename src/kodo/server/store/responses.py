@@ -139,8 +139,8 @@ def context_items(
 # --- writes ----------------------------------------------------------------------------------------------------------
 
 
-def create(connection: sqlite3.Connection, row: ResponseRow, inputs: Sequence[ItemRow]) -> None:
-    """A new row and its input items. Conflict: the id is taken, or two items have the same one."""
+def create(connection: sqlite3.Connection, row: ResponseRow, inputs: Sequence[ItemRow]) -> int:
+    """A new row and its input items; its row number. Conflict: the id is taken, or two items have the same one."""
     items.check_ids(inputs)
     if connection.execute("SELECT 1 FROM responses WHERE id = ?", (row.id,)).fetchone():
         raise Conflict(f"A response with the id {row.id!r} already exists.")
@@ -161,7 +161,22 @@ def create(connection: sqlite3.Connection, row: ResponseRow, inputs: Sequence[It
             row.status in FINAL,
         ),
     ).lastrowid
+    if seq is None:
+        raise sqlite3.DatabaseError("a new row has no number")
     items.insert(connection, row.owner, inputs, response=seq)
+    return seq
+
+
+def store(
+    connection: sqlite3.Connection,
+    row: ResponseRow,
+    inputs: Sequence[ItemRow],
+    output: Sequence[ItemRow],
+    log: tuple[int, Sequence[bytes]] | None,
+) -> None:
+    """A row that is final, its items and its log, and the items at its conversation's end. Conflict: as :func:`create`."""
+    seq = create(connection, row, inputs)
+    _add_output(connection, row, seq, row.conversation, output, log)
 
 
 def finish(
@@ -171,7 +186,6 @@ def finish(
     log: tuple[int, Sequence[bytes]] | None,
 ) -> None:
     """The final row, its output, its last log entries, and its items at its conversation's end, if that still is."""
-    items.check_ids(output)
     found = connection.execute(
         "UPDATE responses SET status = ?, request = ?, response = ?, final = 1 "
         "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0",
@@ -182,6 +196,18 @@ def finish(
     seq, conversation = connection.execute(
         "SELECT seq, conversation FROM responses WHERE id = ?", (row.id,)
     ).fetchone()
+    _add_output(connection, row, seq, conversation, output, log)
+
+
+def _add_output(
+    connection: sqlite3.Connection,
+    row: ResponseRow,
+    seq: int,
+    conversation: str | None,
+    output: Sequence[ItemRow],
+    log: tuple[int, Sequence[bytes]] | None,
+) -> None:
+    items.check_ids(output)
     items.insert(connection, row.owner, output, response=seq, output=True)
     if log is not None:
         append_log(connection, row.id, *log)

@@ -125,6 +125,17 @@ class SqliteStore(Store):
         """See ``Store``."""
         await self._write(lambda connection: responses.finish(connection, row, output, log))
 
+    async def store_response(
+        self,
+        row: ResponseRow,
+        inputs: Sequence[ItemRow],
+        output: Sequence[ItemRow],
+        *,
+        log: tuple[int, Sequence[bytes]] | None = None,
+    ) -> None:
+        """See ``Store``."""
+        await self._write(lambda connection: responses.store(connection, row, inputs, output, log))
+
     async def get_response(self, owner: str, response_id: str) -> ResponseRow | None:
         """See ``Store``."""
         return self._read.run_inline(lambda connection: responses.get(connection, owner, response_id))

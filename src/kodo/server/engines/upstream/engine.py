@@ -20,6 +20,7 @@ from kodo.server.engines.upstream.target import Target, TargetOptions
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
 from kodo.server.lifecycle.ports import (
     EngineEvent,
+    Finished,
     ModelCard,
     Prepared,
     Prompt,
@@ -145,6 +146,8 @@ class UpstreamEngine:
                             begun = True
                             if several:
                                 yield Routed(metadata=_metadata(target, failures))
+                        if isinstance(event, Finished):
+                            self._pool.succeeded(target)  # the reader need not come back after it
                         yield event
             except ServiceError as error:
                 if not self._pool.failed(target, error) or begun:
@@ -153,7 +156,6 @@ class UpstreamEngine:
                 continue
             finally:
                 target.in_flight -= 1
-            self._pool.succeeded(target)
             return
 
     async def embed(self, texts: Sequence[str]) -> tuple[Sequence[Sequence[float]], int]:

@@ -231,7 +231,7 @@ class Target:
         self, body: dict[str, Any], cap: int | None, reader: AnswerReader
     ) -> AsyncGenerator[EngineEvent, None]:
         exchange = await self._open(body, cap)
-        begun = False
+        begun = whole = False
         try:
             if "json" in exchange.headers.get(
                 "content-type", ""
@@ -249,13 +249,14 @@ class Target:
                         for event in reader.feed(data):
                             yield event
                     if reader.done:
+                        whole = True
                         return
         except ConnectionBroken as error:
             if begun:
                 raise EngineFailed("The model's server broke off in the middle of the answer.") from error
             raise EngineUnavailable("The model's server cannot be reached.") from error
         finally:
-            exchange.close()
+            exchange.close(drain=whole)
 
     async def _open(self, body: dict[str, Any], cap: int | None) -> Exchange:
         """Send the request; the head of the answer says that it is one."""
