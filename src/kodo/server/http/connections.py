@@ -199,6 +199,7 @@ class HttpConnection(HttpToolsProtocol):
         self._head_bytes = 0
         self._unparsed_head_bytes = 0
         self._body_bytes = 0
+        self._received_body_bytes = 0
         self._framing_bytes = 0
         self._discarded_bytes = 0
         self._too_large: str | None = None
@@ -235,7 +236,7 @@ class HttpConnection(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         if self.phase is Phase.IDLE:
             self._enter(Phase.HEAD, self._limits.header_seconds)
-        body_before = self._body_bytes
+        self._received_body_bytes = 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -255,7 +256,7 @@ class HttpConnection(HttpToolsProtocol):
             if self._unparsed_head_bytes > self._limits.header_bytes:
                 self.refuse(431, "headers_too_large", self._headers_too_large())
         elif self.phase is Phase.BODY:
-            self._after_body_data(len(data), self._body_bytes - body_before)
+            self._after_body_data(len(data), self._received_body_bytes)
 
     def pause_writing(self) -> None:
         """The reader does not keep up."""
@@ -301,6 +302,7 @@ class HttpConnection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
         self._body_bytes += len(body)
+        self._received_body_bytes += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:

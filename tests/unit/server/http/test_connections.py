@@ -328,3 +328,22 @@ async def test_a_refused_handshake_is_no_error_of_the_server(tmp_path: Path, cap
     assert not [
         record for record in caplog.records if record.name.startswith("uvicorn") and record.levelno > 20
     ]
+
+
+async def test_a_large_body_is_not_held_against_the_next_request(tmp_path: Path) -> None:
+    """On a kept connection, a request whose head comes apart from its body is answered after one with a large body."""
+    body = json.dumps({"model": MODEL, "input": "x" * 100_000, "store": False}).encode()
+    async with limited(tmp_path) as server:
+        reader, writer = await opened(server)
+        statuses = []
+        for sent in (body, b'{"model": "none", "input": "x"}'):
+            writer.write(POST + b"content-length: %d\r\n\r\n" % len(sent))
+            await writer.drain()
+            await asyncio.sleep(0.05)
+            writer.write(sent)
+            head = await reader.readuntil(b"\r\n\r\n")
+            statuses.append(int(head.split()[1]))
+            length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+            await reader.readexactly(int(length.split()[1]))
+        writer.close()
+    assert statuses == [200, 404]
