@@ -1,6 +1,6 @@
 """No body keeps other requests waiting: the whole corpus, each beside a client that goes on asking.
 
-Two measures, and none is a time on the wall alone, since this machine may do something else meanwhile:
+Two measures, and none is wall time alone, since this machine may do something else meanwhile:
 
 - the CPU time that the server's process takes between two turns of its event loop stays under a second;
 - somebody else's request takes at most so many times what the slowest one takes where nobody is hostile.

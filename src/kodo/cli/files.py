@@ -12,7 +12,7 @@ from kodo.cli.exit_codes import CommandError
 def write_atomically(path: Path, text: str) -> None:
     """Replace ``path`` by a file with this text, in one step; permissions and symbolic links are kept.
 
-    What is no regular file (a device, a pipe) is written to. Raises CommandError where that is not possible; what
+    A device or a pipe is written to. Raises CommandError where that is not possible; what
     was there is then untouched.
     """
     try:

@@ -47,7 +47,7 @@ ModelOption = Annotated[str | None, typer.Option("--model", "-m", help="The mode
 LangOption = Annotated[
     Lang | None, typer.Option("--lang", help="Language of messages. Default: KODO_LANG, else the locale.")
 ]
-"""These four also by name, for commands that are no jobs; a job has them among its shared options."""
+"""These four also by name, for commands that are not jobs; a job has them among its shared options."""
 
 
 def make_output(catalogue: Catalogue, lang: Lang | None, quiet: bool = False) -> Output:

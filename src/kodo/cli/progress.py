@@ -13,7 +13,7 @@ from typing import TextIO
 
 _WIDTH = 24
 _SPARSE_SECONDS = 10.0
-"""Pause between two lines where the output is no terminal (a CI log)."""
+"""Pause between two lines if the output is not a terminal (a CI log)."""
 
 
 class Bar:
@@ -42,7 +42,7 @@ class Bar:
         self._write(f"\r{end:<{len(self._shown)}}\n" if self._live else f"{end}\n")
 
     def show(self, done: int, total: int, note: str = "") -> None:
-        """Draw ``done`` of ``total``; ``done`` may run past it, ``total`` 0 means that nobody knows."""
+        """Draw ``done`` of ``total``; ``done`` may run past it, ``total`` 0 means unknown."""
         share = min(done / total, 1.0) if total else 0.0
         text = " ".join(part for part in (self._label, self._count(done, total), note) if part)
         if self._live:

@@ -75,7 +75,7 @@ def parse_since(text: str, now: datetime) -> datetime:
     """The moment that ``--since`` means: a date or time in ISO 8601 (UTC unless it says), or ``24h``, ``7d``, ``4w`` ago.
 
     Raises:
-        ValueError: the text is none of these.
+        ValueError: the text is not one of these.
     """
     if found := _SPAN.fullmatch(text):
         return now - timedelta(hours=int(found[1]) * _HOURS[found[2]])

@@ -110,7 +110,7 @@ class Account:
         )
 
     def _history(self, body: Mapping[str, Any]) -> int | None:
-        """Tokens of the conversation a call goes on from; None where the ledger has not seen it."""
+        """Tokens of the conversation that a call continues; None if the ledger has not seen it."""
         previous = body.get("previous_response_id")
         return self.ledger.context_tokens(previous) if isinstance(previous, str) else 0
 
@@ -162,11 +162,11 @@ class ReservedCall:
         """Settle a call that ended in an error, and return the error of our tree to raise.
 
         An HTTP error costs nothing, nor does a connection that was never made. Where the connection or the stream
-        broke, or what came is no Response, the server may have worked: an estimate is charged, of the input and of
+        broke, or the answer is not a Response, the server may have worked: an estimate is charged, of the input and of
         the text that arrived.
 
         Raises:
-            Exception: ``error`` itself, settled, where it is no failure of the call but a fault of the program.
+            Exception: ``error`` itself, settled, if it is a fault of the program, not a failure of the call.
         """
         try:
             translated = translate(error, self.attempts)

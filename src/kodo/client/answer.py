@@ -79,7 +79,7 @@ def text_of(raw: Response) -> str:
 
 
 def field_of(part: object, name: str) -> str | None:
-    """A string field of a part of a response, such as the message of its error; None where there is none."""
+    """A string field of a part of a response, such as the message of its error; None if absent."""
     value = getattr(part, name, None)
     return value if isinstance(value, str) else None
 

@@ -14,7 +14,7 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits in US dollars; None is no limit. Days and months are UTC.
+    """Limits in US dollars; None means unlimited. Days and months are UTC.
 
     ``run`` counts one session (or all that share a ``run_id``), ``repository`` everything ever spent on one.
     Limits that are stored in the ledger (``Ledger.set_limit``) hold as well; the smaller one counts.

@@ -89,7 +89,7 @@ def is_loopback(url: str) -> bool:
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False  # a name: resolved by whoever runs the network
+        return False  # a name: resolved by the network's own servers
 
 
 def find_running() -> str | None:
@@ -123,7 +123,7 @@ def _is_private(pid: int) -> bool:
         return False
     try:
         with claim.acquire(timeout=0):
-            return False  # the command was killed and its server goes on: as good as any other
+            return False  # the command was killed and its server still runs: as good as any other
     except Timeout:
         return True
 
@@ -135,7 +135,7 @@ def _is_kodo(url: str) -> bool:
 
 
 def _get(url: str) -> dict[str, object] | None:
-    """The JSON object behind a URL of this machine, None where there is none."""
+    """The JSON object behind a URL of this machine, None if absent."""
     try:
         # No redirects and no proxies: only what listens on this machine itself is asked.
         with httpx2.Client(timeout=_PROBE_SECONDS, trust_env=False) as client:

@@ -18,7 +18,7 @@ class Estimate:
         input_tokens: what it would read: the server's count, or a guess without a tokenizer (``method`` says which;
             for how good a guess is see :func:`kodo.client.request_plan.guess_tokens`).
         input_bound: what it can read at most.
-        output_bound: the cap on what it can write; None where there is no cap, and ``worst`` then counts no output.
+        output_bound: the cap on what it can write; None without a cap, and ``worst`` then counts no output.
         worst: the most it can cost, in US dollars; this is what a budget would set aside.
         masked: kinds of secrets that would be masked.
     """

@@ -1,4 +1,4 @@
-"""What the toolkit says to people, in English and Japanese. A catalogue is ensure_response when it is made."""
+"""What the toolkit says to people, in English and Japanese. A catalogue is checked when it is created."""
 
 from __future__ import annotations
 

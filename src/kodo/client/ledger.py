@@ -1,7 +1,7 @@
 """The record of every call, and the transaction that keeps spending under its limits. One SQLite file.
 
 A call is one row. It is written *before* the call is sent, as a reservation of the most it can cost, and settled
-when the outcome is known. The sums that limits are ensure_response against are kept in ``totals`` inside the same
+when the outcome is known. The sums that limits are checked against are kept in ``totals`` inside the same
 transaction, so a check costs the same with ten rows or ten million, and two processes can never both take the last
 cent: ``BEGIN IMMEDIATE`` lets one writer in at a time.
 
@@ -126,7 +126,7 @@ class Ledger:
             self._db = sqlite3.connect(self.path, timeout=wait, isolation_level=None, check_same_thread=False)
             with FileLock(
                 self.path.parent / f"{self.path.name}.setup"
-            ):  # WAL cannot be switched on by two at once
+            ):  # WAL cannot be switched on by two processes at the same time
                 self._prepare()
         except (OSError, sqlite3.Error) as error:
             raise SettingsError(f"ledger {self.path}: {error}") from error
@@ -314,7 +314,7 @@ class Ledger:
             return from_nano(self._total(scope, key))
 
     def context_tokens(self, response_id: str) -> int | None:
-        """Tokens a call that goes on from this response will read of it, or None where the ledger never saw it."""
+        """Tokens that a call continuing this response will read of it, or None if the ledger never saw it."""
         with self._lock:
             row = self._db.execute(
                 "SELECT input_tokens + output_tokens FROM calls WHERE response_id = ? ORDER BY started DESC",

@@ -61,7 +61,7 @@ OWN_PRICES: Mapping[str, Price] = {
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a call costs. ``usd`` is charged; ``list_usd`` is what the list price would have been (None: unknown)."""
+    """What a call costs. ``usd`` is charged; ``list_usd`` is what the list price would have been (None if unknown)."""
 
     usd: Decimal
     list_usd: Decimal | None

@@ -76,7 +76,7 @@ class Plan:
     Attributes:
         body: the JSON body, secrets masked.
         input_bound: no tokenizer can make more input tokens of it than this.
-        output_bound: the cap on output tokens, None where there is none.
+        output_bound: the cap on output tokens, None without a cap.
         worst: the most it can cost.
     """
 
@@ -130,7 +130,7 @@ def _text_format(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def input_bound(body: Mapping[str, Any], history_tokens: int = 0) -> int:
-    """An upper bound on the input tokens of a body: its bytes, a template's allowance, and the history it goes on from.
+    """An upper bound on the input tokens of a body: its bytes, a template's allowance, and the history that it continues.
 
     Holds for every byte-level tokenizer, because a token is at least one byte; not for what :func:`has_external_input`.
     """

@@ -189,7 +189,7 @@ def _is_transport_error(error: BaseException) -> bool:
     """True for connection and time-out errors of the SDK and of HTTP clients, found by name in the class's ancestry.
 
     By name, because importing the SDK takes a second and a caller that never loaded it cannot raise its errors. The
-    SDK wraps whatever its transport raised in an APIConnectionError, also what is none; so the cause decides.
+    SDK wraps everything that its transport raised in an APIConnectionError, programming errors too; so the cause decides.
     """
     names = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__}
     if ("openai", "APIConnectionError") in names:
@@ -198,7 +198,7 @@ def _is_transport_error(error: BaseException) -> bool:
 
 
 def server_delay(error: BaseException) -> float | None:
-    """Seconds the server asked to wait, or None where it did not or what it said is no positive number or date."""
+    """Seconds the server asked to wait, or None if absent or invalid."""
     milliseconds = _positive(header_of(error, "retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000

@@ -72,7 +72,7 @@ class SessionBase:
         """Make a session. Nothing is looked up, started or sent before the first call.
 
         Args:
-            settings: all settings at once; the arguments after it are then laid over them.
+            settings: all settings in one value; the arguments after it override its fields.
             base_url, api_key, model, profile, lang, free: as in :class:`ClientSettings`.
             budget: limits of this session, in US dollars; those stored in the ledger hold besides.
             ledger: default: ``KODO_HOME/ledger.db``, opened and closed with the session.
@@ -267,7 +267,7 @@ class Session(SessionBase):
         """One answer as it is written: an iterator of pieces of text, with ``.answer`` once it is through.
 
         Arguments and errors are those of :meth:`respond`. The request is sent, and retried, before this returns,
-        until the first event is there; from then on only a ``background`` response goes on after a break. Leave it
+        until the first event is there; from then on only a ``background`` response continues after a break. Leave it
         early with ``close()`` or ``with``.
         """
         client = self.client()

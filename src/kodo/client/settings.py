@@ -51,15 +51,15 @@ class ClientSettings(BaseSettings):
 
     profile: str | None = None
     base_url: str | None = None
-    """The API's base URL, ending in ``/v1``. None: a running local kodo, or one started for the command."""
+    """The API's base URL, ending in ``/v1``. None means a running local kodo, or one started for the command."""
     api_key: SecretStr | None = None
     api_key_env: str | None = None
     """Name of an environment variable that holds the key."""
     model: str = DEFAULT_MODEL
     free: bool | None = None
-    """Whether calls cost nothing. None: they do not where the server is on this machine."""
+    """Whether calls are free. None means free if the server is on this machine."""
     unknown_price: UnknownPrice | None = None
-    """Policy where no price is known. None: refuse where a limit on spending is in force, else warn."""
+    """Policy where no price is known. None means to refuse if a limit on spending is in force, and to warn otherwise."""
     list_price_model: str = DEFAULT_MODEL
     """Whose list price is shown for a local model."""
     prices: dict[str, PriceSettings] = Field(default_factory=dict)

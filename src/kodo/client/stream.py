@@ -47,7 +47,9 @@ class StreamState:
         """Take an event in; the piece of text it brings, if it does."""
         kind = field_of(event, "type")
         if kind is None:
-            raise MalformedAnswerError(f"the server sent what is no event: {str(event)[:120]!r}")
+            raise MalformedAnswerError(
+                f"the server sent something that is not an event: {str(event)[:120]!r}"
+            )
         number = getattr(event, "sequence_number", None)
         if isinstance(number, int):
             self.sequence = max(self.sequence, number)

@@ -1,4 +1,4 @@
-"""How many calls are in flight at once, and how many begin a minute. Learns from the server; knows no HTTP.
+"""Limits the calls in flight, and those begun per minute. Learns from the server; knows no HTTP.
 
 Concurrency follows additive increase, multiplicative decrease (D. Chiu, R. Jain, 1989), with TCP's slow start. Calls
 are looked at in rounds of as many as may run at once:
@@ -93,7 +93,7 @@ class AdaptiveLimit:
 
 
 class MinuteLimit:
-    """At most so many units begin in any 60 seconds. A single larger request passes when the window is empty."""
+    """A limit on the units that begin in any 60 seconds. A single larger request passes when the window is empty."""
 
     def __init__(self, units: int, clock: Callable[[], float] = time.monotonic) -> None:
         if units < 1:
@@ -137,7 +137,7 @@ class Slot:
     ok: bool = False
 
     def used(self, tokens: int | None = None) -> None:
-        """The call succeeded and used this many tokens; None: as many as were set aside."""
+        """The call succeeded and used this many tokens; None if as many as were set aside."""
         self.ok = True
         if tokens is not None:
             self.tokens = tokens
@@ -148,7 +148,7 @@ class Throttle:
 
     Args:
         maximum: most calls in flight; start: how many at first.
-        requests_per_minute, tokens_per_minute: hard limits; None is none. Tokens are the guess given to
+        requests_per_minute, tokens_per_minute: hard limits; None means unlimited. Tokens are the guess given to
             :meth:`slot`, corrected by what was used.
     """
 

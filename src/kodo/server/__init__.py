@@ -1,1 +1,1 @@
-"""The server: the API on one machine. `http` is its face, `lifecycle` its core, `engines` and `store` its parts."""
+"""The server: the API on one machine. `http` is its interface, `lifecycle` its core, `engines` and `store` its parts."""

@@ -93,9 +93,9 @@ class LlamaSettings(_Frozen):
     """Slots: requests that are decoded together. Default: 4 to 8, by the
     machine's memory and what a slot of the model takes of it."""
     batch: int = Field(default=128, ge=32)
-    """Tokens evaluated at once in a prefill; also how long a cancel has to wait."""
+    """Tokens evaluated in one step of a prefill; also how long a cancel has to wait."""
     context: int = Field(default=8192, ge=256)
-    """Tokens a slot; never more than the model was trained for."""
+    """Tokens per slot; never more than the model was trained for."""
 
 
 class LimitSettings(_Frozen):
@@ -123,7 +123,7 @@ class LimitSettings(_Frozen):
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
     concurrent_requests: int | None = Field(default=None, ge=1)
-    """Per key; None: no limit. A key made with its own limits has those instead."""
+    """Per key; None means unlimited. A key created with its own limits has those instead."""
 
 
 class CacheSettings(_Frozen):
@@ -160,7 +160,7 @@ class Settings(BaseSettings):
     retention_days: float = Field(default=30, gt=0)
     """Responses, stored chat completions and batches that are over are deleted when they are older."""
     thread_days: float | None = Field(default=None, gt=0)
-    """Threads of the Assistants API are deleted this many days after the last addition; None: never."""
+    """Threads of the Assistants API are deleted this many days after the last addition; None means never."""
     shutdown_seconds: float = Field(default=30, ge=0)
     """How long requests in flight may continue after SIGTERM."""
     heartbeat_seconds: float = Field(default=5, gt=0)

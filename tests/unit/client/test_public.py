@@ -1,4 +1,4 @@
-"""The public face: cheap to import, complete, and what it says it is."""
+"""The public interface: cheap to import, complete, and what it says it is."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ _ASSUMED_OUTPUT_TOKENS = 256
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How hard a run may press the server. The limits a minute hold over every 60 seconds; None is no limit."""
+    """How hard a run may press the server. Limits per minute hold over every 60 seconds; None means unlimited."""
 
     concurrency: int = 64
     """Requests in flight at most; how many there are is found out (``kodo.client.throttle``)."""
@@ -64,7 +64,7 @@ class BatchReport:
     errors: Path
     """The requests that failed in this run, in the result format; there only if there are any."""
     stopped_by: KodoError | None = None
-    """What ended the run early: a budget, a key, a server that is gone. None: it went through, or was asked to stop."""
+    """What ended the run early: a budget, a key, a server that is gone. None if it completed, or was asked to stop."""
 
     interrupted: bool = False
     """Whether ``stop`` ended it before its end."""

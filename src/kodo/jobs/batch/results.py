@@ -107,5 +107,5 @@ class ResultFile:
                         self.path,
                         number,
                         "",
-                        f"the output file exists and this line is no batch result: {error}",
+                        f"the output file exists and this line is not a batch result: {error}",
                     ) from error

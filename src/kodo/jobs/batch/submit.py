@@ -157,9 +157,7 @@ class _Submission:
         try:
             batch = await self.session.retry.acall("submit", create)
         except openai.APIStatusError as error:
-            if (
-                error.status_code < 500 and tries == 1
-            ):  # refused for certain: there is nothing to come back for
+            if error.status_code < 500 and tries == 1:  # refused for certain: there is no batch to resume
                 self.sent = False
                 note_path(out).unlink()
             raise
@@ -240,7 +238,7 @@ class _Submission:
         )
 
     def settle(self) -> None:
-        """Write what the batch has cost over its reservation; without results that is nothing. Once is enough."""
+        """Write what the batch has cost over its reservation; without results that cost is 0. Once is enough."""
         if self.reservation is None:
             return
         got = self.progress
@@ -262,7 +260,7 @@ def _decoded(decoder: msgspec.json.Decoder[ResultLine], raw: str) -> ResultLine:
     try:
         return decoder.decode(raw)
     except msgspec.DecodeError as error:
-        raise MalformedAnswerError(f"a line of the batch's results is none: {error}") from error
+        raise MalformedAnswerError(f"a line of the batch's results is invalid: {error}") from error
 
 
 def _stopped(batch: Batch) -> KodoError | None:
@@ -284,7 +282,7 @@ def _read_note(path: Path) -> _Note | None:
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:
-        raise BatchInputError(path, 1, "", f"is no note of a batch: {error}") from error
+        raise BatchInputError(path, 1, "", f"does not describe a batch: {error}") from error
 
 
 def _write_note(path: Path, note: _Note) -> None:

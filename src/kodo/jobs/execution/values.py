@@ -218,7 +218,7 @@ class Values:
         return known
 
     def near(self, source: str) -> list[str]:
-        """Neighbours of a literal: the same value a little changed. Empty for what is no literal."""
+        """Neighbours of a literal: the same value a little changed. Empty if the value is not a literal."""
         try:
             value = ast.literal_eval(source)
         except (ValueError, SyntaxError):

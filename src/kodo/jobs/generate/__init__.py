@@ -1,1 +1,1 @@
-"""Ask a model for something: code (``code``), a conversation (``chat``), many answers at once (``many``)."""
+"""Ask a model for something: code (``code``), a conversation (``chat``), many answers in parallel (``many``)."""

@@ -128,7 +128,7 @@ class AsyncChat:
             self.transcript.add(text, stream.answer)
 
     def undo(self) -> Turn | None:
-        """Take the last turn back; None where there is none."""
+        """Take the last turn back; None if the chat is empty."""
         return self.transcript.undo()
 
     def save(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A conversation with a model: turns that go on from each other, kept by name and taken up again.
+"""A conversation with a model: turns that continue each other, saved by name and resumed.
 
 The server keeps the history (``previous_response_id``), so a turn sends only what is new. What was said is also kept
 here: if the server has forgotten a turn (retention, another server), the next one sends the whole history instead.
@@ -127,7 +127,7 @@ class Transcript:
         self.save()
 
     def undo(self) -> Turn | None:
-        """Take the last turn back and save; None where there is none. The next turn goes on from the one before."""
+        """Take the last turn back and save; None if the chat is empty. The next turn continues the one before."""
         if not self.turns:
             return None
         turn = self.turns.pop()
@@ -212,7 +212,7 @@ class Chat:
             self.transcript.add(text, stream.answer)
 
     def undo(self) -> Turn | None:
-        """Take the last turn back; None where there is none."""
+        """Take the last turn back; None if the chat is empty."""
         return self.transcript.undo()
 
     def save(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Finds the code in a model's text: the first fenced block, or everything where there is no fence (CommonMark 4.5)."""
+"""Finds the code in a model's text: the first fenced block, or the whole text without a fence (CommonMark 4.5)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class CodeFilter:
 
 
 def extract_code(text: str) -> str | None:
-    """The first fenced block of a text, without its fences; None where there is no fence.
+    """The first fenced block of a text, without its fences; None without a fence.
 
     A block that is never closed goes to the end.
     """

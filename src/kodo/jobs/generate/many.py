@@ -1,4 +1,4 @@
-"""``generate_batch``: many prompts at once, answers in order, as many in flight as the server takes."""
+"""``generate_batch``: many prompts in parallel, answers in order, as many in flight as the server accepts."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def generate_batch(
     Args:
         prompts: prompts, or lists of input items.
         max_concurrency: most calls in flight.
-        requests_per_minute, tokens_per_minute: kept over every 60 seconds; None is no limit.
+        requests_per_minute, tokens_per_minute: kept over every 60 seconds; None means unlimited.
         session: the session to use; default: a new one for this call.
         options: for every call.
 

@@ -6,7 +6,7 @@ from kodo.jobs.report.model import ReviewReport
 
 
 class BaselineError(ValueError):
-    """The text is no baseline."""
+    """The text is not a baseline."""
 
 
 class _Entry(msgspec.Struct):

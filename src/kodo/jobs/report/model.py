@@ -89,7 +89,7 @@ class Fix(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Finding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One remark about one place, which was verified to be in the reviewed lines."""
+    """One finding about one place, which was verified to be in the reviewed lines."""
 
     fingerprint: str
     rule: str
@@ -164,7 +164,7 @@ class ReviewReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return tuple(item for item in self.unreviewed if item.gap)
 
     def failing(self, threshold: Severity | None, *, opinions: bool = False) -> tuple[Finding, ...]:
-        """The findings at or over ``threshold`` that count against a build; None: nothing does."""
+        """The findings at or over ``threshold`` that count against a build; with None there are none."""
         if threshold is None:
             return ()
         return tuple(

@@ -1,6 +1,6 @@
 """``kodo review``: what is wrong with a change, with evidence.
 
-The public face: ``review``, ``review_code``, the sources, the options and the report.
+The public names: ``review``, ``review_code``, the sources, the options and the report.
 """
 
 from kodo.jobs.report.model import Category, Finding, ReviewReport, Severity, State

@@ -18,7 +18,7 @@ from kodo.jobs.review.reading import printable
 
 @dataclass(frozen=True)
 class Analysis:
-    """Drafts by path for both states, who looked at which path, and what could not be looked at."""
+    """Candidates by path for both states, which analysers read each path, and what could not be read."""
 
     after: dict[str, list[Candidate]]
     before: dict[str, list[Candidate]]

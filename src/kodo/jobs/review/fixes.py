@@ -80,7 +80,7 @@ def keeps_clean(path: str, old: str, new: str) -> bool:
 
 
 def applied(file: ChangedFile, edits: Sequence[Edit]) -> str | None:
-    """The file's text after the edits; None if there are none, they overlap, or they change nothing."""
+    """The file's text after the edits; None without edits, or if they overlap or they change nothing."""
     if not edits:
         return None
     lines = file.after.split("\n")

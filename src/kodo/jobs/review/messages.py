@@ -15,7 +15,7 @@ from kodo.jobs.review.checks.catalogue import rules
 
 @cache
 def japanese() -> dict[str, str]:
-    """Rule to message, ``{0}`` and so on active for the candidate's values."""
+    """Rule to message, ``{0}`` and so on standing for the candidate's values."""
     text = files("kodo.jobs.review").joinpath("messages_ja.toml").read_text(encoding="utf-8")
     return {rule: str(message) for rule, message in tomllib.loads(text).items()}
 

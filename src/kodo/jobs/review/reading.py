@@ -124,7 +124,7 @@ class _InputBuilder:
 
 
 def printable(path: str) -> str:
-    """A path as it may appear in a report: bytes that are no UTF-8 are shown as escapes."""
+    """A path as it may appear in a report: bytes that are not UTF-8 are shown as escapes."""
     return path.encode("utf-8", errors="surrogateescape").decode("utf-8", errors="backslashreplace")
 
 
@@ -135,7 +135,7 @@ def _safe(path: str) -> bool:
 
 
 def _inside(root: Path, path: str) -> Path | None:
-    """The real file for a relative path, or None where it is no regular file inside the root."""
+    """The real file for a relative path, or None if it is not a regular file inside the root."""
     if not _safe(path):
         return None
     file = root / path
@@ -205,7 +205,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def project_files(root: Path) -> list[str]:
-    """The paths, relative to ``root``, of what git would track there, or of all files where there is no git."""
+    """The paths, relative to ``root``, of what git would track there, or of all files without git."""
     return [file.relative_to(root).as_posix() for file in _walk(root)]
 
 

@@ -126,10 +126,10 @@ def _cause(file: ChangedFile, candidate: Candidate) -> int | None:
 
 
 def without_duplicates(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Drafts without those that say the same.
+    """Remove duplicate candidates.
 
-    They are bandit's where ruff or kodo speaks of those lines, the compiler's second word on a line, and one rule
-    twice at one place.
+    Duplicates are bandit's candidates on lines that have a security candidate of another analyser, ruff's on a file
+    that does not parse, a second syntax error on a line, and a rule that is reported twice at one place.
     """
     kept: list[Candidate] = []
     taken = {line for candidate in candidates if candidate.source != "bandit" and candidate.category == "security"

@@ -4,7 +4,7 @@
     sandbox.require()                     # refuses unless the isolation is full
     result = sandbox.run([PYTHON, "-c", "print(1)"], project=Path("."))
 
-The public face of this folder. Jobs use these names and no others.
+The public names of this folder. Jobs use these names and no others.
 """
 
 from kodo.jobs.sandbox.model import (

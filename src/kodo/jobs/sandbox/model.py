@@ -49,7 +49,7 @@ class ResourceLimits:
     output_bytes: int = 16 * MIB
 
     def __post_init__(self) -> None:
-        """Refuse a limit that is no limit."""
+        """Refuse a limit that is not positive."""
         for name in self.__slots__:
             if getattr(self, name) <= 0:
                 raise ValueError(f"limits.{name} must be above 0")

@@ -3,7 +3,7 @@
 Namespaces, mounts, tracing, keyrings, kernel interfaces with a long record of holes, and socket
 families other than unix and IP are refused with EPERM (``clone3`` with ENOSYS, so that the C library
 falls back to ``clone``, whose flags a filter can read). Everything else is allowed: this is a second
-wall behind the namespaces, not a list of what Python needs.
+barrier behind the namespaces, not a list of what Python needs.
 
 Numbers: Linux ``asm/unistd_64.h`` (x86_64) and ``asm-generic/unistd.h`` (aarch64, riscv64).
 Layout of ``struct seccomp_data`` and of instructions: Documentation/userspace-api/seccomp_filter.rst.

@@ -57,7 +57,7 @@ def generate_tests(
     Every test was run in the sandbox, five times in random order. Empty where no test could be kept.
 
     Raises:
-        TestgenError: the code does not parse or import, or ``module`` is no name.
+        TestgenError: the code does not parse or import, or ``module`` is not a name.
         IsolationRefused: there is no full sandbox on this machine.
     """
     if framework not in get_args(Framework):

@@ -68,7 +68,7 @@ class _CaseRequests:
         self.error = ""
 
     def send(self, requests: Sequence[Request]) -> list[Answer | None]:
-        """Send requests, a few at once; None for one that failed."""
+        """Send requests, a few in parallel; None for one that failed."""
 
         def one(
             request: Request,

@@ -75,7 +75,7 @@ class _Connection(asyncio.Protocol):
         )  # a stream's always is; uvloop's only looks like one
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the answer; bytes that nobody asked for end the connection."""
+        """Bytes of the answer; bytes that were not asked for end the connection."""
         if self._parser is None or self.exchange is None:
             self.abort()
             return

@@ -19,7 +19,7 @@ from kodo.server.http.errors import STATUS, Envelope
 class Endpoint:
     """One method of one path: who handles it, and what the document says of it.
 
-    ``body`` and ``answer`` are wire types; None: no body, or an answer that is not JSON.
+    ``body`` and ``answer`` are wire types; None means no body, or an answer that is not JSON.
     """
 
     method: str

@@ -32,7 +32,7 @@ class RetentionPolicy:
     responses: float
     """Responses, chat completions, and batches that are finished."""
     threads: float | None = None
-    """Threads, counted from the last addition; None: they are kept."""
+    """Threads, counted from the last addition; None means that they are kept."""
 
 
 async def prune(store: RetentionStore, now: float, policy: RetentionPolicy) -> dict[str, int]:

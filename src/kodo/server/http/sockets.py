@@ -51,8 +51,10 @@ async def frames(socket: WebSocket) -> AsyncIterator[bytes]:
 
 
 async def send(socket: WebSocket, frame: Any, **more: str | None) -> None:
-    """A value as a frame, with ``more`` fields where they are given. To a client that is gone it is nothing: its loop
-    ends by itself."""
+    """Send a value as a frame, with those ``more`` fields that are not None.
+
+    Does nothing if the client has disconnected: the loop that reads from it ends by itself.
+    """
     data = _encode(frame)
     if extra := {name: value for name, value in more.items() if value is not None}:
         data = data[:-1] + b"," + _encode(extra)[1:]

@@ -49,7 +49,7 @@ async def attach_files(
         files: where they are.
         limit: bytes of one file.
         images: the model sees images, so those that are named by id are read too.
-        binary: the model reads files that are no text.
+        binary: the model reads files that are not text.
 
     Raises:
         NotFound: there is no such file.
@@ -127,7 +127,7 @@ async def _read_file(
 
 
 def image_type(data: bytes) -> str | None:
-    """The media type of an image by its first bytes. None: it is none that models take."""
+    """The media type of an image by its first bytes, or None if models do not accept it."""
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for mark, kind in _IMAGE_MARKS.items() if data.startswith(mark)), None)

@@ -294,7 +294,7 @@ def file_text(name: str, data: bytes, param: str) -> InputText:
     """A file as text for the model.
 
     Raises:
-        InvalidRequest: it is no text; ``param`` is the field that gave it.
+        InvalidRequest: it is not text; ``param`` is the field that gave it.
     """
     try:
         return InputText(text=f"File {name}:\n{data.decode()}")

@@ -15,7 +15,7 @@
     └── StoreFailed                   the database could not write or read                   500
 
 :mod:`kodo.server.http.errors` adds the errors of HTTP itself. Messages are for the caller: they hold no path of the
-machine, no secret and no stack trace. The client's tree is another one: :class:`kodo.ServiceError`.
+machine, no secret and no stack trace. The client's tree is another one: :class:`kodo.KodoError`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class TooLarge(ServiceError):
 
 
 class Overloaded(ServiceError):
-    """There is no room now; try again after ``retry_after`` seconds."""
+    """At capacity; try again after ``retry_after`` seconds."""
 
     code = "server_overloaded"
 

@@ -60,10 +60,10 @@ class Generation:
     observer: Observer
     priority: Priority
     soft_limit: int | None
-    """Cap in tokens for an contended answer; None: the client set its own."""
+    """Cap in tokens for a contended answer; None if the client set its own."""
     max_calls: int | None
     heartbeat: float | None
-    """Seconds of silence after which a heartbeat is emitted; None: there is no listener."""
+    """Seconds of silence after which a heartbeat is emitted; None without a listener."""
     generate: bool
     continues: bool
     closing: Callable[[], bool]
@@ -167,7 +167,7 @@ class Generation:
         self._usage = Usage(input=self.prepared.input_tokens)
 
     async def _run_once(self, lease: Lease) -> event_log.Ended | None:
-        """Generate under one lease. None: preempted by a more urgent request."""
+        """Generate under one lease. Returns None if preempted by a more urgent request."""
         calls = sum(isinstance(event, CallStart) for event in self._events_so_far)
         allowed = self.max_calls if self.prepared.prompt.parallel_tool_calls else 1
         limit = None if self.generate else 1
@@ -246,7 +246,7 @@ class Generation:
         )
 
     def _interrupted(self) -> event_log.Ended | None:
-        """The end after a cancellation by the client or a shutdown. None: background work, left for the next start."""
+        """The end after a cancellation by the client or a shutdown; None for background work, which is left for the next start."""
         if self.run.cancelled:
             return self._ended("cancelled")
         if self.run.background and self.closing():

@@ -101,7 +101,7 @@ class RequestPlan:
 
     @property
     def soft_limit(self) -> int | None:
-        """Cap of a contended answer, in tokens; None: the client set a cap of its own."""
+        """Cap of a contended answer, in tokens; None if the client set a cap of its own."""
         if self.request.max_output_tokens is not None:
             return None
         return self.backend.settings.default_output_tokens

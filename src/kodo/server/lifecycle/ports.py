@@ -44,7 +44,7 @@ class ContextItem(Value, frozen=True, kw_only=True):
 
 
 class Sampling(Value, frozen=True, kw_only=True):
-    """How tokens are drawn. None: the model card's own value."""
+    """How tokens are drawn. None means the model card's own value."""
 
     temperature: float | None = None
     """0 to 2; 0 is greedy."""
@@ -85,7 +85,7 @@ class Prompt(Value, frozen=True, kw_only=True):
     verbosity: str | None = None
     sampling: Sampling = Sampling()
     max_output_tokens: int | None = None
-    """Hard cap, in tokens; None: up to the end of the window."""
+    """Hard cap, in tokens; None means up to the end of the window."""
     cache: Cache = Cache()
 
 
@@ -115,7 +115,7 @@ class ModelCard(Value, frozen=True, kw_only=True):
     """Sampling where the client sets none."""
     images: bool = False
     files: bool = False
-    """Whether files that are no text (PDF) can be read."""
+    """Whether files that are not text (PDF) can be read."""
     reasoning: bool = False
     continues: bool = True
     """Whether a partial answer can be continued token for token."""
@@ -237,7 +237,7 @@ class Engine(Protocol):
         """Generate the answer. Closing the iterator frees the engine immediately, also during the prefill.
 
         Ends with exactly one ``Finished``. ``events_so_far`` holds the events of an earlier, interrupted run of the same prompt:
-        the answer goes on behind them, token for token where ``card().continues``; the final usage counts the whole
+        the answer continues after them, token for token where ``card().continues``; the final usage counts the whole
         answer once. ``limit`` caps the output tokens of the whole answer (``prompt.max_output_tokens`` holds besides).
         """
 

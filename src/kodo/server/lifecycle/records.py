@@ -63,7 +63,7 @@ class RetentionRule(Value, frozen=True, kw_only=True):
     kind: str
     before: float
     statuses: tuple[str, ...] | None = None
-    """Only those in one of these states; None: in any."""
+    """Only those in one of these states; None means any."""
 
 
 class KeyRow(Value, frozen=True, kw_only=True):
@@ -84,7 +84,7 @@ class KeyRow(Value, frozen=True, kw_only=True):
 
 
 class ReplayRow(Value, frozen=True, kw_only=True):
-    """What an ``Idempotency-Key`` stands for. ``status`` None: the first request still runs."""
+    """What an ``Idempotency-Key`` stands for. ``status`` is None while the first request runs."""
 
     digest: bytes
     """SHA-256 of method, path and body."""

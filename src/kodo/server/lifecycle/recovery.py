@@ -60,8 +60,11 @@ async def _resume(service: Service, row: ResponseRow) -> None:
 
 
 async def _context(service: Service, row: ResponseRow, stored: StoredRequest) -> Sequence[ContextItem]:
-    """The items it began with: its parents' (which stay while it needs them, deleted or not) or its conversation's, and
-    its own. What others have added to the conversation since is not among them; what was deleted from it is gone."""
+    """Return the items that the response began with: those of its parents or its conversation, then its own.
+
+    Parents' items stay stored while the response needs them, even if a parent is deleted. Items added to the
+    conversation since the response began are left out, and so are items deleted from it.
+    """
     if row.conversation is None:
         chain = await service.store.chain(row.owner, row.id)
         if chain is None:

@@ -23,7 +23,7 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     prior_usage: Usage = msgspec.field(default=Usage(), name="spent")
     """Tokens that went into it before it began: a compaction's summary."""
     last_item_at_start: str | None = msgspec.field(default=None, name="stands_on")
-    """The last item of its conversation when it began. None: the conversation was empty, or there is none."""
+    """The last item of its conversation when it began. None if the conversation was empty, or without one."""
 
 
 def initial_row(

@@ -142,7 +142,7 @@ class Run:
     # --- writing ---
 
     def created(self) -> None:
-        """Publish the first events: the row is on disk, or there is none. After a crash, those of the earlier process too."""
+        """Publish the first events: the row is on disk, or the response is not stored. After a crash, those of the earlier process too."""
         self._created = True
         if self._store is not None and not self.ending and self._deferred is None:
             self._flusher = supervise(f"the log of {self.id}", self._flush, delays=(RETRY_SECONDS,))

@@ -45,7 +45,7 @@ class Sealer:
         return _PREFIX + base64.urlsafe_b64encode(sealed).decode()
 
     def open(self, owner: str, text: str) -> bytes | None:
-        """The sealed data. None: made by another server or for another owner, or tampered with."""
+        """The sealed data, or None if it was made by another server or for another owner, or tampered with."""
         if not text.startswith(_PREFIX):
             return None
         try:

@@ -83,7 +83,7 @@ class ResponseStore(Protocol):
 
     async def chain(self, owner: str, response_id: str) -> Sequence[ContextItem] | None:
         """The whole context a child of this response starts from: input and output items of its ancestors, oldest
-        first, then its own. None: an ancestor that is needed was deleted or never stored."""
+        first, then its own. None if an ancestor that is needed was deleted or never stored."""
 
     async def delete_response(self, owner: str, response_id: str) -> bool:
         """Durable. Children keep their context: the rows that a child needs stay until it goes. False: not there."""
@@ -108,7 +108,7 @@ class DocumentStore(Protocol):
     async def list_documents(
         self, kind: str, owner: str, page: Page, *, parent: str | None = None
     ) -> tuple[Sequence[DocumentRow], bool]:
-        """A page of the documents inside ``parent`` (None: of those that are inside nothing), in the order they were put,
+        """A page of the documents inside ``parent`` (None: those without a parent), in the order they were put,
         and whether there is more on the side the page moves to. NotFound: ``after`` or ``before`` names nothing."""
 
     async def delete_document(self, kind: str, owner: str, document_id: str) -> bool:
@@ -153,7 +153,7 @@ class ReplayStore(Protocol):
     """Answers kept for an ``Idempotency-Key``."""
 
     async def claim_replay(self, owner: str, key: str, row: ReplayRow, *, expired: float) -> ReplayRow | None:
-        """Durable. None: the key is claimed; else the row that holds it, if not older than ``expired`` (seconds since the epoch)."""
+        """Durable. Returns None if the key is claimed; else the row that holds it, if not older than ``expired`` (seconds since the epoch)."""
 
     async def settle_replay(self, owner: str, key: str, row: ReplayRow | None) -> None:
         """Durable: keeps the answer, or (None) releases the claim."""

@@ -1,6 +1,6 @@
 """Background tasks that keep something alive.
 
-Such a task must not end by itself: nobody awaits it, so what it kept alive would be gone without a word. A round of it
+Such a task must not end by itself: nothing awaits it, so its work would stop without an error. A round of it
 that fails, whatever the failure, is logged and tried again after a pause that grows; only cancelling ends the task.
 """
 
@@ -43,7 +43,7 @@ def supervise_every(name: str, seconds: float, work: Callable[[], Awaitable[obje
 
 
 async def cancel(task: asyncio.Task[None] | None) -> None:
-    """End a supervised task and wait until it has ended. None: there is no task."""
+    """End a supervised task and wait until it has ended. Does nothing with None."""
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

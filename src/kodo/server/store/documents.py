@@ -49,7 +49,7 @@ def get(connection: sqlite3.Connection, kind: str, owner: str, document_id: str)
 def list_page(
     connection: sqlite3.Connection, kind: str, owner: str, parent: str | None, page: Page
 ) -> tuple[list[DocumentRow], bool]:
-    """A window of the documents inside ``parent`` (None: of those inside nothing). NotFound: a cursor."""
+    """A window of the documents inside ``parent`` (None: those without a parent). NotFound: a cursor."""
     which = "owner = ? AND kind = ? AND parent IS ?"
 
     def place(document_id: str) -> int | None:
@@ -125,7 +125,7 @@ def delete(connection: sqlite3.Connection, kind: str, owner: str, document_id: s
 def claim(
     connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow, expired: float
 ) -> ReplayRow | None:
-    """None: the key is claimed; else the row that holds it, if not older than ``expired``."""
+    """Return None if the key is claimed; else the row that holds it, if not older than ``expired``."""
     found = connection.execute(
         "SELECT digest, status, headers, body, created_at FROM replays "
         "WHERE owner = ? AND key = ? AND created_at >= ?",

@@ -39,7 +39,7 @@ T = TypeVar("T")
 class SqliteStore(Store):
     """``Store`` in ``<home>/kodo.db``. Used inside one event loop, between :meth:`open` and :meth:`close`.
 
-    ``exclusive``: this is the server, there is no second one. A tool beside a running server opens it with False.
+    ``exclusive``: this process is the only server. A tool beside a running server opens it with False.
     """
 
     def __init__(self, home: Path, *, exclusive: bool = True) -> None:
@@ -189,7 +189,7 @@ class SqliteStore(Store):
         return None if context is None else context.items
 
     def _walk(self, connection: sqlite3.Connection, link: responses.Link) -> CachedContext | None:
-        """The context from the nearest ancestor in memory downwards, in a thread. None: the chain has a hole."""
+        """The context from the nearest ancestor in memory downwards, in a thread. None if the chain has a hole."""
         with snapshot(connection):
             start, below = CachedContext(), 0
             for ancestor in responses.ancestry(connection, link.seq):

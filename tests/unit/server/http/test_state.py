@@ -561,7 +561,7 @@ async def test_old_responses_are_deleted_and_conversations_stay(tmp_path: Path) 
 
 
 async def test_a_full_disk_is_a_500_and_service_goes_on(slow: Served, tmp_path: Path) -> None:
-    """Nothing half-done is acknowledged: 500 in the envelope, reads go on; what ran ends once there is room."""
+    """Nothing half-done is acknowledged: 500 in the envelope, reads continue; what ran ends once there is room."""
     sdk, store = slow.sdk(), slow.state.store
     assert isinstance(store, SqliteStore)
     kept = await sdk.responses.create(model=MODEL, input="kept")

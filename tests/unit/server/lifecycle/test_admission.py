@@ -144,7 +144,7 @@ async def test_after_long_waiting_one_background_request_runs_beside_interactive
 
 
 async def test_a_request_is_contended_by_its_own_class_or_above() -> None:
-    """Background work does not contend an interactive request; two requests of a class contend each other."""
+    """Background work does not contend with an interactive request; two requests of a class contend with each other."""
     queue = Queue(parallel=3)
     await queue.ask("a1", BACKGROUND)
     await queue.ask("b1", INTERACTIVE)

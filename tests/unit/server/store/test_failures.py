@@ -43,7 +43,7 @@ async def page_limit(store: SqliteStore, extra: int) -> None:
 
 
 async def test_a_full_disk_fails_the_write_and_keeps_what_was_there(tmp_path: Path) -> None:
-    """Reads go on; when there is room again, writes do."""
+    """Reads continue; when there is room again, writes do."""
     store = SqliteStore(tmp_path)
     await store.open()
     await turn(store, "before")

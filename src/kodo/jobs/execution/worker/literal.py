@@ -25,7 +25,7 @@ def source(value: object, defined: Mapping[str, object], depth: int = 0) -> str:
     """The source of a value; names in ``defined`` (name -> object of the module under test) may be used.
 
     Raises:
-        NoSource: there is none, or it is longer than 2,000 characters.
+        NoSource: the value has no literal, or it is longer than 2,000 characters.
     """
     text = _source(value, defined, depth)
     if len(text) > _LENGTH:

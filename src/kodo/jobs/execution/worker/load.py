@@ -126,7 +126,7 @@ def imported(where: ModuleLocation) -> dict[str, object]:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TooLong in this block after so many seconds, and again every quarter second while it is swallowed."""
+    """Raise TooLong in this block after ``seconds``, and again every quarter second while it is swallowed."""
 
     def ring(number: int, frame: types.FrameType | None) -> None:
         raise TooLong

@@ -18,7 +18,7 @@ _MAX_TIMEOUTS = 4
 
 
 def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]:
-    """Each function's calls in one child; after a stall or a crash the rest goes on in a new child."""
+    """Each function's calls in one child; after a stall or a crash the rest runs in a new child."""
     names, own = namespace(job.where, module), defined(job.where, module)
     filename = str(project() / job.where.path)
     preload(job.calls)

@@ -62,7 +62,7 @@ class _Answer(msgspec.Struct):
 
 
 def run(subjects: Sequence[Subject]) -> AnalyserResult:
-    """Drafts for every Python subject that is no test. A crash or time-out is a failure of all of them."""
+    """Candidates for every Python file that is not a test. A crash or time-out is a failure of all of them."""
     mine = [
         index
         for index, subject in enumerate(subjects)

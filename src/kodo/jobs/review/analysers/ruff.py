@@ -57,7 +57,7 @@ def target_of(requires: str) -> str:
 
 
 def run(subjects: Sequence[Subject], target: str = "") -> AnalyserResult:
-    """Drafts for every Python subject. A crash or time-out of ruff is a failure of all of them."""
+    """Candidates for every Python file. A crash or time-out of ruff is a failure of all of them."""
     mine = [index for index, subject in enumerate(subjects) if subject.language == "python"]
     if not mine:
         return AnalyserResult({}, frozenset())

@@ -41,7 +41,7 @@ MAX_SYNTAX_ERRORS = 5
 
 
 def run(subjects: Sequence[Subject]) -> AnalyserResult:
-    """Drafts for every subject in a language that has a parser."""
+    """Candidates for every file in a language that has a parser."""
     candidates: dict[int, list[Candidate]] = {}
     failures: dict[int, str] = {}
     for index, subject in enumerate(subjects):

@@ -211,7 +211,7 @@ def handler_never_reached(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def _beyond(caught: ast.expr, broad: str) -> bool:
-    """Whether some of what is caught is no ``Exception`` and so may get past ``except Exception``."""
+    """Whether some caught class is not an ``Exception`` and so may get past ``except Exception``."""
     if broad == "BaseException":
         return False
     types = caught.elts if isinstance(caught, ast.Tuple) else [caught]

@@ -13,7 +13,7 @@ CHECKS: tuple[Callable[[DefinitionPair], Iterable[Candidate]], ...] = removed_gu
 
 
 def run(file: ChangedFile, *, tested: bool) -> list[Candidate]:
-    """Drafts for a changed Python file; none for a new file, a test, or one that does not parse in both states.
+    """Candidates for a changed Python file; empty for a new file, a test, or one that does not parse in both states.
 
     ``tested``: the change alters tests too, which answer the questions of ``inverted_logic``.
     """

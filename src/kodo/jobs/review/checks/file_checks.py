@@ -28,7 +28,7 @@ CHECKS: tuple[Callable[[ParsedModule], Iterable[Candidate]], ...] = (
 
 
 def run(subjects: Sequence[Subject]) -> AnalyserResult:
-    """Drafts for every subject: secrets and orders in all of them, the rest in Python."""
+    """Candidates for every file: secrets and instructions to a model in all of them, the rest in Python."""
     candidates: dict[int, list[Candidate]] = {}
     failures: dict[int, str] = {}
     for index, subject in enumerate(subjects):

@@ -164,7 +164,7 @@ def _leaves_after(module: ParsedModule, node: ast.AST) -> bool:
 
 
 def fraction_as_index(module: ParsedModule) -> Iterator[Candidate]:
-    """``xs[n / 2]``, ``range(n / 2)``: true division gives a float, which is no index."""
+    """``xs[n / 2]``, ``range(n / 2)``: true division gives a float, which is not an index."""
     for node in ast.walk(module.tree):
         at: list[ast.expr] = []
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):

@@ -4,7 +4,7 @@
 
 SPEC is JSON: ``limits`` (resource name -> value) and, at the level below bubblewrap, ``landlock``
 (folders to read, folders to write) and ``seccomp`` (the filter in hexadecimal). Stands alone: it is
-started by path, before ``kodo`` can be imported. ResourceLimits are set here and not outside because the count
+started by path, before ``kodo`` can be imported. Resource limits are set here and not outside because the count
 of processes is kept for each user namespace and would otherwise take in the user's other programs.
 """
 

@@ -3,7 +3,7 @@
     python -I -S probes.py BAIT.json   ->   {"tried": [...], "open": [...]}
 
 Each attempt is a function whose name is the name of the hole and which returns True when it got
-through. An OSError is the wall; anything else is a bug of the probe and is raised. Stands alone. Only
+through. An OSError means that the attempt was blocked; anything else is a bug of the probe and is raised. Stands alone. Only
 ever run where a success does no harm: every attempt reaches for decoys or for something it undoes.
 """
 
@@ -379,7 +379,7 @@ ATTEMPTS: tuple[Callable[[DecoyMap], bool], ...] = (
 
 
 def succeeds(attempt: Callable[[DecoyMap], bool], decoys: DecoyMap) -> bool:
-    """Whether an attempt got through; an operating system error or a limit is the wall."""
+    """Whether an attempt got through; an operating system error or a limit means that it did not."""
     try:
         return attempt(decoys)
     except (OSError, MemoryError, ValueError):  # ValueError: setrlimit above the hard limit

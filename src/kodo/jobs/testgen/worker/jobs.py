@@ -1,4 +1,4 @@
-"""The jobs the host gives to the worker, and the answers, as they cross the sandbox's wall."""
+"""The jobs the host gives to the worker, and the answers, as they cross the sandbox's boundary."""
 
 import msgspec
 

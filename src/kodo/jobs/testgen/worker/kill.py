@@ -71,7 +71,7 @@ def install_or_none(where: ModuleLocation, tree: ast.Module) -> types.ModuleType
 
 
 def run_shrink(job: Shrink, module: types.ModuleType) -> Iterator[Shrunk]:
-    """Greedy: take any smaller argument with which the call still fails in the same way, until there is none."""
+    """Greedy: take any smaller argument with which the call still fails in the same way, until none is left."""
     names, own = namespace(job.where, module), defined(job.where, module)
     filename = str(project() / job.where.path)
     for call, expect in zip(job.calls, job.broken, strict=True):

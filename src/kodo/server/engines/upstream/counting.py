@@ -20,7 +20,7 @@ MAX_ANSWER_BYTES: Final = 64 * 2**20
 
 
 async def count(root: HttpClient, form: str, body: dict[str, Any]) -> int | None:
-    """Tokens of the messages and tools of a Chat Completions body. None: the server does not say.
+    """Tokens of the messages and tools of a Chat Completions body. None if the server does not say.
 
     Args:
         root: the way to the host's root.

@@ -50,7 +50,7 @@ class UpstreamEngine:
         """``window``, ``images``: None asks the server.
 
         Raises:
-            ValueError: there is no target, two have a name, or a URL or profile is wrong.
+            ValueError: no target is given, two have a name, or a URL or profile is wrong.
         """
         if not targets or len({target.name for target in targets}) != len(targets):
             raise ValueError("an upstream model needs at least one target, each with a name of its own")

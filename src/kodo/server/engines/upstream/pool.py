@@ -77,7 +77,7 @@ class Pool:
         return any(breaker.state != "open" for breaker in self.breakers.values())
 
     def choose(self, affinity: bytes, tried: Collection[str]) -> Target | None:
-        """The server for the next attempt. None: all were tried.
+        """The server for the next attempt, or None if all were tried.
 
         Args:
             affinity: what prompts with the same beginning have in common.

@@ -54,7 +54,7 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     image_urls: bool = False
     """Whether the server may fetch images by URL; else only data URLs are sent."""
     files: bool = False
-    """Whether files that are no text (PDF) are taken."""
+    """Whether files that are not text (PDF) are accepted."""
     tokenize: Literal["", "vllm", "sglang", "llamacpp"] = ""
     """How the server counts tokens before it answers."""
     health: str = "/models"
@@ -78,7 +78,7 @@ def profile_named(name: str) -> Profile:
     """The profile of a name.
 
     Raises:
-        ValueError: there is none; the message lists those there are.
+        ValueError: no such profile; the message lists the known ones.
     """
     try:
         return profiles()[name]

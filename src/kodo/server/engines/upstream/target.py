@@ -176,7 +176,7 @@ class Target:
         return made
 
     async def count(self, request: UpstreamRequest) -> int | None:
-        """Tokens of a request by the server's own tokenizer. None: it has none, or does not answer."""
+        """Tokens of a request by the server's own tokenizer. None if it has none, or does not answer."""
         if not self.profile.tokenize or self.options.api == "responses":
             return None
         return await counting.count(self.root, self.profile.tokenize, request.body)

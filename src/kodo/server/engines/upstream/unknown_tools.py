@@ -1,4 +1,4 @@
-"""A call of a tool that was not offered, told to the model as an error: it sees which tools there are, and goes on."""
+"""A call of a tool that was not offered, told to the model as an error: it sees which tools there are, and continues."""
 
 from __future__ import annotations
 

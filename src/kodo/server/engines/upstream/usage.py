@@ -30,7 +30,7 @@ _REASONING: Final = (
 
 
 def read_usage(value: Any) -> Usage | None:
-    """The counts of a ``usage`` object. None: it has no counts, or they are null."""
+    """The counts of a ``usage`` object. None if it has no counts, or they are null."""
     if not isinstance(value, dict):
         return None
     read, written = _first(value, _INPUT), _first(value, _OUTPUT)

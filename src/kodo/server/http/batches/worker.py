@@ -1,8 +1,8 @@
 """The life of one batch, from validation to its files; it resumes from wherever it was stopped.
 
-Its input is a second name of the uploaded file's bytes, its results are the bytes of the files it will hand over, and
-its document says which status it is in. That is all there is to remember: a restart reads the results and goes on
-with the requests that have none.
+Its input is a hard link to the uploaded file, its results are the output files as they
+grow, and its document holds its status. Nothing else is remembered: a restart reads the results and continues with
+the requests that have none.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class CompletionStore:
     async def list(
         self, owner: str, page: Page, *, model: str | None, metadata: Mapping[str, str]
     ) -> tuple[Sequence[ChatCompletion], bool]:
-        """A page of the completions of a model (None: of any) that have these metadata; and whether there are more.
+        """List a page of the completions of a model (None: any model) that have these metadata; and whether more follow.
 
         Raises:
             NotFound: the page's cursor names nothing.

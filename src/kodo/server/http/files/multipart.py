@@ -25,7 +25,7 @@ class Form:
 
     fields: dict[str, str] = field(default_factory=dict)
     filename: str | None = None
-    """None: there was no file."""
+    """None without a file."""
 
 
 class _FormCollector:

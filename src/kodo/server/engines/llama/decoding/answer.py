@@ -71,7 +71,7 @@ class Answer:
         )
 
     def append(self, ids: Sequence[int]) -> bool:
-        """Put ids into the answer that the model is not asked for; False, and nothing done, where there is no room."""
+        """Put ids into the answer that the model is not asked for; returns False and does nothing without room."""
         if len(ids) > self.tokens_left:
             self.ended = "limit"
             return False
@@ -111,7 +111,7 @@ class Answer:
         opening: Sequence[str] = (),
         **settings: object,
     ) -> AsyncGenerator[Progress | TextDelta, None]:
-        """Let the model go on, under a grammar or free, up to ``max_tokens`` tokens, its end or a stop string.
+        """Let the model continue, under a grammar or free, up to ``max_tokens`` tokens, its end or a stop string.
 
         ``opening`` are stop strings that count only where the text begins.
 

@@ -25,7 +25,7 @@ usual 8 MiB, and that ends the process with every answer in it."""
 
 
 def _redirect_output() -> int:
-    """Send stdout and stderr of this process, C++ included, null_device; returns a descriptor of the real stdout."""
+    """Send stdout and stderr of this process, C++ included, to the null device; returns a descriptor of the real stdout."""
     real_stdout = os.dup(1)
     null_device = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null_device, 1)

@@ -1,7 +1,7 @@
 """How large a model's context is, and how many slots of it fit.
 
 Each slot takes the memory of a whole context from the start. Decoded together, 8 requests take 1.5 times the tokens a
-second of 4 (docs/explanation/engine.md), so there are 8 where that is no burden: in an eighth of the machine's memory.
+second of 4 (docs/explanation/engine.md), so there are 8 where memory allows it: in an eighth of the machine's memory.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _ELEMENT_BYTES = 2
 
 @dataclass(frozen=True)
 class MemoryFit:
-    """``context`` in tokens a slot; ``slots`` that are decoded together."""
+    """``context`` in tokens per slot; ``slots`` that are decoded together."""
 
     context: int
     slots: int
 
 
 def fit_memory(model: Path, context: int, memory: int | None = None) -> MemoryFit:
-    """What fits: at most ``context`` tokens a slot, and at most what the model was trained for.
+    """What fits: at most ``context`` tokens per slot, and at most what the model was trained for.
 
     ``memory`` in bytes; None: :func:`available_memory`. A file that is not a GGUF model gets
     ``MIN_SLOTS``; the engine reports the fault when it loads the file.

@@ -71,7 +71,7 @@ class Template:
         self._tokens = tokens or TokenCache(client)
         self._template_tools = TemplateTools(client, self._settings)
         self.call_format: ToolCallFormat | None = None
-        """How this template writes calls; None: it does not know tools."""
+        """How this template writes calls; None if it does not know tools."""
         self._known_separators: dict[tuple[str, str], str] = {}
         self._concatenative = True
         self._capabilities = _Capabilities(system=True, late_system=True, repeated_roles=True)

@@ -79,7 +79,7 @@ class TemplateTools:
         self._settings = settings
 
     async def detect_format(self, opened: str, ended: str) -> ToolCallFormat | None:
-        """How calls are written; None: the template does not know tools, or not in a form that is understood here.
+        """How calls are written; None if the template does not know tools, or not in a form that is understood here.
 
         ``opened`` and ``ended`` are the template's text between a user's and an assistant's turn, and behind it.
         """

@@ -38,13 +38,13 @@ class ToolCallFormat(Struct, frozen=True):
     closing: str = ""
     """Behind the last call of a turn."""
     next_call: str | None = None
-    """Between the end of a call and the name of the next one; None: a turn has one call."""
+    """Between the end of a call and the name of the next one; None if a turn has one call."""
     text_gap: str = "\n"
     """Between words and a call."""
     trigger: str = ""
     """What begins a call in a model's free text."""
     trigger_at_start: bool = False
-    """The mark is no word of its own, and counts only where an answer begins."""
+    """The mark is not a word of its own, and counts only where an answer begins."""
     tag_placeholder: str = ""
     """Stands in ``suffix`` for the call's own tag, where the template writes one."""
     from_template: bool = False

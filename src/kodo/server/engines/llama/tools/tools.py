@@ -47,7 +47,7 @@ class OfferedTool(Struct, frozen=True):
     namespace: str | None = None
     description: str = ""
     schema: dict[str, Any] | None = None
-    """None: the input is free text, or a grammar's."""
+    """None if the input is free text, or a grammar's."""
     grammar: str | None = None
 
     @property
