@@ -3,9 +3,8 @@
 GitLab wants each fingerprint once. Opinions are ``info``, whatever their severity.
 """
 
-import msgspec
-
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, Severity
+from kodo.jobs.report.visible import json_text
 
 _SEVERITIES = {Severity.ERROR: "major", Severity.WARNING: "minor", Severity.INFO: "info"}
 _CATEGORIES = {"bug": "Bug Risk", "security": "Security", "performance": "Performance", "readability": "Clarity",
@@ -15,7 +14,7 @@ _CATEGORIES = {"bug": "Bug Risk", "security": "Security", "performance": "Perfor
 def render(report: ReviewReport) -> str:
     """The findings that are new, as a JSON list."""
     issues = [_issue(finding) for finding in report.findings]
-    return msgspec.json.format(msgspec.json.encode(issues), indent=2).decode() + "\n"
+    return json_text(issues)
 
 
 def _issue(finding: Finding) -> dict[str, object]:

@@ -5,12 +5,14 @@ A command is one line; percent, carriage return and line feed are escaped, in pr
 """
 
 from kodo.jobs.report.model import EvidenceKind, ReviewReport, Severity, State
+from kodo.jobs.report.visible import make_visible
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
 
 def render(report: ReviewReport) -> str:
     """One command a line: the findings, then what was not reviewed."""
+    report = make_visible(report)
     lines: list[str] = []
     for finding in report.findings:
         place = finding.place

@@ -3,6 +3,7 @@
 import msgspec
 
 from kodo.jobs.report.model import ReviewReport
+from kodo.jobs.report.visible import json_text
 
 
 class BaselineError(ValueError):
@@ -22,7 +23,7 @@ class _Baseline(msgspec.Struct):
 
 def render(report: ReviewReport) -> str:
     """The whole report, indented, non-ASCII letters as they are."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
+    return json_text(report)
 
 
 def baseline(report: ReviewReport) -> str:
@@ -32,7 +33,7 @@ def baseline(report: ReviewReport) -> str:
         key=lambda row: (row[1], row[2], row[0]),
     )
     data = {"findings": [{"fingerprint": mark, "path": path, "rule": rule} for mark, path, rule in rows]}
-    return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+    return json_text(data)
 
 
 def read_baseline(text: str) -> frozenset[str]:

@@ -9,12 +9,14 @@ import re
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, State
+from kodo.jobs.report.visible import make_visible
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def render(report: ReviewReport) -> str:
     """The report as one XML document."""
+    report = make_visible(report)
     xml = JUnitXml("kodo review")
     by_path: dict[str, list[Finding]] = {item.path: [] for item in report.reviewed}
     for finding in report.findings:

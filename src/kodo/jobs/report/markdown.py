@@ -7,6 +7,7 @@ cannot end its block, mention people or draw images.
 import re
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport
+from kodo.jobs.report.visible import make_visible
 from kodo.jobs.report.words import word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
@@ -15,6 +16,7 @@ _ICONS = {"error": "🔴", "warning": "🟡", "info": "🔵"}
 
 def render(report: ReviewReport) -> str:
     """The report as GitHub-flavoured Markdown."""
+    report = make_visible(report)
     lang = report.lang
     lines = [f"## {word('title', lang)}: {word(report.state, lang)}", ""]
     if not report.findings:

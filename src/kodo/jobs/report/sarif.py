@@ -6,9 +6,8 @@ take them for failures; silenced and known findings are there with ``suppression
 
 from urllib.parse import quote
 
-import msgspec
-
 from kodo.jobs.report.model import EvidenceKind, Finding, Place, ReviewReport, Severity, State
+from kodo.jobs.report.visible import json_text
 
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 _SCORES = {Severity.ERROR: "8.0", Severity.WARNING: "5.0", Severity.INFO: "2.0"}
@@ -34,7 +33,7 @@ def render(report: ReviewReport) -> str:
             }
         ],
     }
-    return msgspec.json.format(msgspec.json.encode(log), indent=2).decode() + "\n"
+    return json_text(log)
 
 
 def _invocation(report: ReviewReport) -> dict[str, object]:

@@ -3,24 +3,17 @@
 Text from the code under review is printed as plain text: it cannot move the cursor or pass for kodo's own words.
 """
 
-import re
-
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, Severity
+from kodo.jobs.report.visible import make_visible, visible
 from kodo.jobs.report.words import word
 
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f]")
 _LANGUAGES = {"py": "python", "pyi": "python", "js": "javascript", "ts": "typescript", "tsx": "tsx", "go": "go",
               "java": "java", "rs": "rust", "c": "c", "h": "c", "json": "json", "toml": "toml", "yaml": "yaml", "yml": "yaml"}  # fmt: skip  # a table
-
-
-def visible(text: str) -> str:
-    """Text with control and direction characters as escapes."""
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def render(report: ReviewReport, *, colour: bool = False, width: int = 100) -> str:
@@ -29,6 +22,7 @@ def render(report: ReviewReport, *, colour: bool = False, width: int = 100) -> s
         width=width, force_terminal=colour, no_color=not colour, highlight=False, emoji=False, markup=False, soft_wrap=True,
         color_system="standard" if colour else None,
     )  # fmt: skip  # one row of settings
+    report = make_visible(report)
     with console.capture() as captured:
         for finding in report.findings:
             _finding(console, finding, report.lang)

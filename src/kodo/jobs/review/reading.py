@@ -5,6 +5,7 @@ with its reason. ``base_text`` gives the project's own settings as they were bef
 """
 
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from io import StringIO
@@ -32,6 +33,10 @@ from kodo.jobs.review.source import (
 _SKIPPED_FOLDERS = frozenset(
     {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".tox", ".mypy_cache", ".ruff_cache"}
 )
+
+
+MAX_SETTINGS_BYTES = 10_000_000
+"""A larger file of the project is not read for its settings."""
 
 
 class SourceError(ValueError):
@@ -141,7 +146,7 @@ def _inside(root: Path, path: str) -> Path | None:
     file = root / path
     try:
         real = file.resolve(strict=True)
-    except OSError:
+    except (OSError, RuntimeError):  # RuntimeError: a loop of links, before Python 3.13
         return None
     return file if real.is_file() and not file.is_symlink() and real.is_relative_to(root.resolve()) else None
 
@@ -151,7 +156,8 @@ def tree_text(root: Path | None) -> Callable[[str], str | None]:
 
     def text(path: str) -> str | None:
         file = _inside(root, path) if root else None
-        return file.read_text(encoding="utf-8", errors="replace") if file else None
+        raw = _read_regular(file, MAX_SETTINGS_BYTES) if file else None
+        return raw.decode("utf-8", errors="replace") if raw is not None else None
 
     return text
 
@@ -165,24 +171,47 @@ def _paths(source: PathsSource, max_bytes: int) -> ReviewInput:
         if not start.exists():
             raise SourceError(f"{given}: no such file or directory")
         named = start.is_file()
+        if not named and not start.is_dir():
+            raise SourceError(f"{given}: neither a regular file nor a folder")
         for file in [start] if named else _walk(start):
-            resolved = file.resolve()
-            path = Path(os.path.relpath(resolved, root)).as_posix()
-            if path in seen:
-                continue
-            seen.add(path)
-            if file.is_symlink() and not named:
-                builder.leave(path, "symbolic link", gap=False)
-                continue
-            try:
-                raw = file.read_bytes()
-            except OSError as error:
-                builder.leave(path, f"cannot be read: {error.strerror}", gap=True)
-                continue
-            if (text := builder.readable(path, raw)) is not None:
-                builder.add(ChangedFile(path, language_of(path, text), text, whole=True))
+            path = Path(
+                os.path.relpath(file.parent.resolve() / file.name, root)
+            ).as_posix()  # a link's own name
+            if path not in seen:
+                seen.add(path)
+                _add_path(builder, file, path, named=named)
     names = " ".join(str(path) for path in source.paths)
     return builder.material(names, tree_text(root), root)
+
+
+def _add_path(builder: _InputBuilder, file: Path, path: str, *, named: bool) -> None:
+    """One file of a folder, or one that was named itself and may then be a link."""
+    if file.is_symlink() and not named:
+        builder.leave(path, "symbolic link", gap=False)
+        return
+    try:
+        raw = _read_regular(file, builder.max_bytes + 1, cut=True)
+    except OSError as error:
+        builder.leave(path, f"cannot be read: {error.strerror}", gap=True)
+        return
+    if raw is None:
+        builder.leave(path, "not a regular file", gap=bool(language_of(path)))
+    elif (text := builder.readable(path, raw)) is not None:
+        builder.add(ChangedFile(path, language_of(path, text), text, whole=True))
+
+
+def _read_regular(file: Path, limit: int, *, cut: bool = False) -> bytes | None:
+    """The content of a regular file; None for anything else (a pipe, a device, a folder), which is not waited for.
+
+    Of a file that is larger than ``limit`` bytes it is None too, or with ``cut`` the first ``limit`` bytes.
+    Raises OSError.
+    """
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    with os.fdopen(descriptor, "rb") as opened:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None
+        raw = opened.read(limit if cut else limit + 1)
+        return raw if cut or len(raw) <= limit else None
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -197,11 +226,29 @@ def _walk(folder: Path) -> Iterator[Path]:
     if names:
         yield from (folder / name for name in sorted(names) if (folder / name).is_file())
         return
-    for here, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if name not in _SKIPPED_FOLDERS and not name.startswith(".")
-        )
-        yield from (Path(here, name) for name in sorted(files))
+    yield from _walk_folders(folder)
+
+
+def _walk_folders(folder: Path) -> Iterator[Path]:
+    """The files under a folder but hidden and generated folders; a folder that cannot be listed stands for its files.
+
+    Not ``os.walk``, which is recursive before Python 3.12: a tree may be deeper than the interpreter's stack.
+    """
+    todo = [folder]
+    while todo:
+        here = todo.pop()
+        try:
+            entries = sorted(os.scandir(here), key=lambda entry: entry.name)
+        except OSError:
+            yield here
+            continue
+        folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]
+        yield from (Path(entry.path) for entry in entries if entry not in folders)
+        todo += [
+            Path(entry.path)
+            for entry in reversed(folders)
+            if entry.name not in _SKIPPED_FOLDERS and not entry.name.startswith(".")
+        ]
 
 
 def project_files(root: Path) -> list[str]:
@@ -277,7 +324,11 @@ def _patched(
     unknown_total = 1 << 40
     hunks = changes.hunks_of(section, unknown_total)
     file = _inside(root, path) if root else None
-    found = changes.split_lines(file.read_bytes().decode("utf-8", errors="replace")) if file else None
+    raw = _read_regular(file, builder.max_bytes) if file else b""
+    if raw is None:
+        builder.leave(path, f"larger than {builder.max_bytes} bytes", gap=bool(language_of(path)))
+        return None, None
+    found = changes.split_lines(raw.decode("utf-8", errors="replace")) if file else None
     before: list[str] | None = None
     complete = True
     old_side = changes.patched(found, section, reverse=True) if found is not None else None

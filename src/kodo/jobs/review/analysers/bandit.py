@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from kodo.jobs.report.model import Category, Severity
-from kodo.jobs.review.analysers.ruff import write
+from kodo.jobs.review.analysers.ruff import halve, write
 from kodo.jobs.review.candidate import AnalyserResult, Candidate, Subject
 from kodo.jobs.review.languages import is_test
 
@@ -62,7 +62,7 @@ class _Answer(msgspec.Struct):
 
 
 def run(subjects: Sequence[Subject]) -> AnalyserResult:
-    """Candidates for every Python file that is not a test. A crash or time-out is a failure of all of them."""
+    """Candidates for every Python file that is not a test. A file that ends bandit is a failure of that file alone."""
     mine = [
         index
         for index, subject in enumerate(subjects)
@@ -72,26 +72,28 @@ def run(subjects: Sequence[Subject]) -> AnalyserResult:
         return AnalyserResult({}, frozenset())
     with TemporaryDirectory(prefix="kodo-bandit-") as folder:
         files = {write(Path(folder), index, subjects[index]): index for index in mine}
-        try:
-            answer = _ask(Path(folder))
-        except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
-            return AnalyserResult(
-                {}, frozenset(), dict.fromkeys(mine, f"bandit could not run: {type(error).__name__}")
-            )
+        answers, failed = halve(list(files), lambda part: [_ask(Path(folder), part)])
     candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
-    for result in answer.results:
-        if result.issue_confidence != "LOW":
-            candidates[files[result.filename.removeprefix("./")]].append(_candidate(result))
-    unread = {
-        files[failure.filename.removeprefix("./")]: f"bandit: {failure.reason}" for failure in answer.errors
-    }
+    unread = {files[file]: f"bandit could not run: {reason}" for file, reason in failed.items()}
+    for answer in answers:
+        for result in answer.results:
+            if result.issue_confidence != "LOW":
+                candidates[files[result.filename.removeprefix("./")]].append(_candidate(result))
+        unread |= {
+            files[failure.filename.removeprefix("./")]: f"bandit: {failure.reason}"
+            for failure in answer.errors
+        }
     return AnalyserResult(candidates, frozenset(mine) - unread.keys(), unread)
 
 
-def _ask(folder: Path) -> _Answer:
-    command = [sys.executable, "-m", "bandit", "-r", ".", "-f", "json", "-q", "--ignore-nosec", "--exit-zero"]
+def _ask(folder: Path, files: Sequence[str]) -> _Answer:
+    command = [sys.executable, "-m", "bandit", "-f", "json", "-q", "--ignore-nosec", "--exit-zero"]
     done = subprocess.run(
-        [*command, "-s", ",".join(SKIPPED)], cwd=folder, capture_output=True, timeout=_TIMEOUT, check=True
+        [*command, "-s", ",".join(SKIPPED), *files],
+        cwd=folder,
+        capture_output=True,
+        timeout=_TIMEOUT,
+        check=True,
     )
     return msgspec.json.decode(done.stdout, type=_Answer)
 

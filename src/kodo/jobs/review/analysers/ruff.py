@@ -6,9 +6,10 @@ Comments that switch ruff off are not applied here: ``suppression`` applies them
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import msgspec
 
@@ -17,8 +18,11 @@ from kodo.jobs.review.analysers.ruff_rules import FRAMEWORK_DEFAULTS, IN_TESTS_I
 from kodo.jobs.review.candidate import AnalyserResult, Candidate, Edit, Subject
 from kodo.jobs.review.languages import is_test
 
+T = TypeVar("T")
 NAME = "ruff"
 _TIMEOUT = 120.0
+_MAX_TIMEOUTS = 2
+"""Files that may use up the time alone before the rest of a batch is given up."""
 _BATCH = 400
 _TARGETS = ("py37", "py38", "py39", "py310", "py311", "py312", "py313", "py314")
 _QUOTED = re.compile(r"`([A-Za-z_][\w.]*)`")
@@ -57,26 +61,54 @@ def target_of(requires: str) -> str:
 
 
 def run(subjects: Sequence[Subject], target: str = "") -> AnalyserResult:
-    """Candidates for every Python file. A crash or time-out of ruff is a failure of all of them."""
+    """Candidates for every Python file. A file that ends ruff is a failure of that file alone."""
     mine = [index for index, subject in enumerate(subjects) if subject.language == "python"]
     if not mine:
         return AnalyserResult({}, frozenset())
     candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
+    failures: dict[int, str] = {}
     with TemporaryDirectory(prefix="kodo-ruff-") as folder:
         files = {write(Path(folder), index, subjects[index]): index for index in mine}
         for start in range(0, len(mine), _BATCH):
             batch = list(files)[start : start + _BATCH]
-            try:
-                diagnostics = _ask(Path(folder), batch, target)
-            except (OSError, subprocess.SubprocessError, msgspec.MsgspecError) as error:
-                reason = f"ruff could not run: {type(error).__name__}"
-                return AnalyserResult({}, frozenset(), dict.fromkeys(mine, reason))
+            diagnostics, failed = halve(batch, lambda part: _ask(Path(folder), part, target))
+            failures |= {files[file]: f"ruff could not run: {reason}" for file, reason in failed.items()}
             for diagnostic in diagnostics:
                 index = files[Path(diagnostic.filename).relative_to(Path(folder).resolve()).as_posix()]
                 candidate = _candidate(diagnostic, subjects[index])
                 if candidate is not None:
                     candidates[index].append(candidate)
-    return AnalyserResult(candidates, frozenset(mine))
+    looked = {index: found for index, found in candidates.items() if index not in failures}
+    return AnalyserResult(looked, frozenset(looked), failures)
+
+
+def halve(batch: Sequence[str], ask: Callable[[Sequence[str]], list[T]]) -> tuple[list[T], dict[str, str]]:
+    """Ask about a batch of files, and about its halves where that fails, down to the files that make it fail.
+
+    Returns:
+        The answers, and each file that could not be asked about with the reason. Where nothing at all can be asked
+        (the program is missing, the time is up) every file has that reason.
+    """
+    answers: list[T] = []
+    failures: dict[str, str] = {}
+    todo = [list(batch)]
+    while todo:
+        part = todo.pop()
+        try:
+            answers += ask(part)
+        except (subprocess.CalledProcessError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+            if len(part) == 1:
+                failures[part[0]] = type(error).__name__
+            else:
+                todo += [part[len(part) // 2 :], part[: len(part) // 2]]
+        except subprocess.TimeoutExpired as error:
+            if len(part) == 1 or len(failures) >= _MAX_TIMEOUTS:
+                failures |= dict.fromkeys(part, type(error).__name__)
+            else:
+                todo += [part[len(part) // 2 :], part[: len(part) // 2]]
+        except OSError as error:
+            failures |= dict.fromkeys(part, type(error).__name__)
+    return answers, failures
 
 
 def write(folder: Path, index: int, subject: Subject) -> str:

@@ -156,6 +156,6 @@ def _data(subject: Subject) -> list[Candidate]:
             return []
         last = subject.text.count("\n") + (not subject.text.endswith("\n"))
         return [_error(max(1, min(mark.line + 1, last)), 0, mark.line + 1, 0, error.problem or "not YAML")]
-    except (yaml.YAMLError, RecursionError):
+    except (yaml.YAMLError, RecursionError, ValueError):  # ValueError: a number of thousands of digits
         return []
     return []

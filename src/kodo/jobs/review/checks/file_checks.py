@@ -38,7 +38,10 @@ def run(subjects: Sequence[Subject]) -> AnalyserResult:
             if module is None:
                 failures[index] = "its tree could not be built"
             else:
-                for check in CHECKS:
-                    found += check(module)
+                try:
+                    for check in CHECKS:
+                        found += check(module)
+                except RecursionError:
+                    failures[index] = "its tree is too deep to be checked"
         candidates[index] = found
     return AnalyserResult(candidates, frozenset(candidates) - failures.keys(), failures)
