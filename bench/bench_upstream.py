@@ -203,7 +203,7 @@ def start_agentic(stack: contextlib.ExitStack, folder: Path, upstream: str, bina
     """agentic-api with its SQLite store."""
     port = free_port()
     command = [binary, "--llm-api-base", upstream, "--gateway-host", "127.0.0.1", "--gateway-port", str(port)]
-    command += ["--skip-llm-ready-check", "--db-url", f"sqlite://{folder}/agentic.db"]
+    command += ["--skip-llm-ready-check", "--db-url", f"sqlite://{folder}/agentic.db?mode=rwc"]
     url = f"http://127.0.0.1:{port}"
     process = stack.enter_context(
         running(command, f"{url}/health", folder, OPENAI_API_KEY="none", HOME=str(folder))

@@ -16,6 +16,8 @@ import sys
 MODEL = "trivial"
 _TOKENS = re.compile(rb"tokens=(\d+)")
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+NUMBER = "000000000000"
+"""Stands in the ids, and is another one in each answer: a gateway that stores them may not meet one twice."""
 USAGE = {"prompt_tokens": 9, "completion_tokens": 5, "total_tokens": 14}
 
 
@@ -64,7 +66,7 @@ def chat_stream(tokens: int) -> bytes:
 
 def _response(status: str, output: list[object]) -> dict[str, object]:
     return {
-        "id": "resp_1", "object": "response", "created_at": 1, "status": status, "model": MODEL, "output": output,
+        "id": f"resp_{NUMBER}", "object": "response", "created_at": 1, "status": status, "model": MODEL, "output": output,
         "error": None, "incomplete_details": None, "instructions": None, "metadata": {}, "parallel_tool_calls": True,
         "temperature": 1.0, "tool_choice": "auto", "tools": [], "top_p": 1.0, "store": False,
         "usage": {"input_tokens": 9, "input_tokens_details": {"cached_tokens": 0}, "output_tokens": 5,
@@ -74,7 +76,13 @@ def _response(status: str, output: list[object]) -> dict[str, object]:
 
 def _message(text: str) -> dict[str, object]:
     part = {"type": "output_text", "text": text, "annotations": []}
-    return {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
+    return {
+        "id": f"msg_{NUMBER}",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
 
 
 def responses_whole() -> bytes:
@@ -93,7 +101,7 @@ def responses_stream(tokens: int) -> bytes:
         frames.append(f"event: {kind}\n".encode() + b"data: " + _json(value) + b"\n\n")
         number += 1
 
-    where = {"output_index": 0, "item_id": "msg_1", "content_index": 0}
+    where = {"output_index": 0, "item_id": f"msg_{NUMBER}", "content_index": 0}
     empty = {**_message(""), "status": "in_progress", "content": []}
     part = {"type": "output_text", "text": "", "annotations": []}
     text = "word " * tokens
@@ -114,6 +122,8 @@ class Upstream(asyncio.Protocol):
     """One connection."""
 
     answers: dict[tuple[bytes, int], bytes] = {}  # noqa: RUF012 - one cache for all connections
+
+    count = 0
 
     def __init__(self) -> None:
         self._pending = b""
@@ -155,7 +165,8 @@ class Upstream(asyncio.Protocol):
                 self.answers[key] = chat_stream(tokens) if chat else responses_stream(tokens)
             else:
                 self.answers[key] = chat_whole() if chat else responses_whole()
-        return self.answers[key]
+        Upstream.count += 1
+        return self.answers[key].replace(NUMBER.encode(), b"%012d" % Upstream.count)
 
 
 async def main(port: int) -> None:
