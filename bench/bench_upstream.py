@@ -69,12 +69,13 @@ class Load:
 
 @dataclass(frozen=True)
 class Measured:
-    """One run of wrk. Latencies in ms."""
+    """One run of wrk. Latencies in ms; ``cpu``: ms of the gateway's processes a request."""
 
     rate: float
     errors: int
     p50: float
     p99: float
+    cpu: float
 
 
 def _chat(text: str, **more: object) -> dict[str, object]:
@@ -110,10 +111,14 @@ def measure(gateway: Gateway, load: Load, seconds: float, folder: Path) -> Measu
         "-s",
         str(script),
     ]
+    before = cpu_seconds(gateway)
     done = subprocess.run([*command, gateway.url + load.path], capture_output=True, text=True, check=True)
     line = next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))
+    spent = cpu_seconds(gateway) - before
     count, microseconds, errors, p50, p99 = (int(word) for word in line.split()[1:])
-    return Measured((count - errors) / (microseconds / 1e6), errors, p50 / 1000, p99 / 1000)
+    return Measured(
+        (count - errors) / (microseconds / 1e6), errors, p50 / 1000, p99 / 1000, spent * 1000 / max(count, 1)
+    )
 
 
 # --- the processes ----------------------------------------------------------------------------------------------------
@@ -214,6 +219,14 @@ def start_agentic(stack: contextlib.ExitStack, folder: Path, upstream: str, bina
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
+def cpu_seconds(gateway: Gateway) -> float:
+    """CPU time of a gateway with its children, so far."""
+    if gateway.process is None:
+        return 0.0
+    found = [gateway.process, *gateway.process.children(recursive=True)]
+    return sum(sum(process.cpu_times()[:2]) for process in found)
+
+
 def memory(gateway: Gateway) -> float:
     """MB resident of a gateway with its children."""
     if gateway.process is None:
@@ -230,11 +243,14 @@ def row(load: Load, runs: dict[str, list[Measured]]) -> str:
         if not found:
             cells.append("")
             continue
-        rate, p50, p99 = (
-            statistics.median(getattr(one, field) for one in found) for field in ("rate", "p50", "p99")
+        rate, p50, p99, cpu = (
+            statistics.median(getattr(one, field) for one in found) for field in ("rate", "p50", "p99", "cpu")
         )
         errors = sum(one.errors for one in found)
-        cells.append(f"{rate:,.0f}/s, {p50:.1f} / {p99:.1f} ms" + (f", {errors} errors" if errors else ""))
+        used = f", CPU {cpu:.2f} ms" if cpu else ""
+        cells.append(
+            f"{rate:,.0f}/s, {p50:.1f} / {p99:.1f} ms{used}" + (f", {errors} errors" if errors else "")
+        )
     other = runs.get("litellm") or runs.get("agentic")
     if other:
         ratios = [

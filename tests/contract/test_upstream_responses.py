@@ -49,7 +49,9 @@ def call(number: int, city: str) -> list[dict[str, Any]]:
         event("function_call_arguments.delta", output_index=number, delta=text[:5]),
         event("function_call_arguments.delta", output_index=number, delta=text[5:]),
         event("function_call_arguments.done", output_index=number, arguments=text),
-        event("output_item.done", output_index=number, item={**item, "arguments": text, "status": "completed"}),
+        event(
+            "output_item.done", output_index=number, item={**item, "arguments": text, "status": "completed"}
+        ),
     ]
 
 
@@ -72,7 +74,10 @@ SAYS = [
     event("output_item.added", item={"id": "msg_theirs", "type": "message", "content": []}),
     event("output_text.delta", delta="It is "),
     event("output_text.delta", delta="sunny."),
-    event("output_item.done", item={"type": "message", "content": [{"type": "output_text", "text": "It is sunny."}]}),
+    event(
+        "output_item.done",
+        item={"type": "message", "content": [{"type": "output_text", "text": "It is sunny."}]},
+    ),
     done(),
 ]
 
@@ -87,25 +92,36 @@ def engine_at(url: str) -> UpstreamEngine:
 async def test_reasoning_and_calls_come_through_and_go_back(tmp_path: Path) -> None:
     """Through the whole server: two calls, chained; the second request has the server's own reasoning, encrypted."""
     async with recorded(frames(*THINKS_AND_CALLS, done=False), frames(*SAYS, done=False)) as upstream:
-        model = ModelSettings(engine="upstream", base_url=upstream.url, target="m", api="responses", profile="generic")
+        model = ModelSettings(
+            engine="upstream", base_url=upstream.url, target="m", api="responses", profile="generic"
+        )
         async with served(settings(tmp_path, model)) as server:
             sdk = server.sdk()
             tools: Any = [{"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}, "strict": False}]  # fmt: skip
-            first = await sdk.responses.create(model=MODEL, input="The weather?", tools=tools, instructions="Be kind.")
+            first = await sdk.responses.create(
+                model=MODEL, input="The weather?", tools=tools, instructions="Be kind."
+            )
             calls: list[Any] = [item for item in first.output if item.type == "function_call"]
             assert [json.loads(one.arguments)["city"] for one in calls] == ["Paris", "Tokyo"]
             assert first.output[0].type == "reasoning"
             assert first.usage is not None
             assert (first.usage.input_tokens, first.usage.input_tokens_details.cached_tokens) == (30, 4)
-            outputs: Any = [{"type": "function_call_output", "call_id": one.call_id, "output": "sunny"} for one in calls]
-            second = await sdk.responses.create(model=MODEL, input=outputs, previous_response_id=first.id, tools=tools)
+            outputs: Any = [
+                {"type": "function_call_output", "call_id": one.call_id, "output": "sunny"} for one in calls
+            ]
+            second = await sdk.responses.create(
+                model=MODEL, input=outputs, previous_response_id=first.id, tools=tools
+            )
             assert second.output_text == "It is sunny."
     sent = upstream.bodies[1]
     assert (sent["store"], sent["include"], sent["stream"]) == (False, ["reasoning.encrypted_content"], True)
     assert "previous_response_id" not in sent
     kinds = [item["type"] for item in sent["input"]]
     assert kinds == ["message", "reasoning", "function_call", "function_call", "function_call_output", "function_call_output"]  # fmt: skip
-    assert (sent["input"][1]["id"], sent["input"][1]["encrypted_content"]) == ("rs_theirs", "theirs-and-opaque")
+    assert (sent["input"][1]["id"], sent["input"][1]["encrypted_content"]) == (
+        "rs_theirs",
+        "theirs-and-opaque",
+    )
     assert all("id" not in item for item in sent["input"] if item["type"] != "reasoning")
     assert "instructions" not in sent  # the parent's do not go on; the client set none
 
@@ -113,12 +129,18 @@ async def test_reasoning_and_calls_come_through_and_go_back(tmp_path: Path) -> N
 async def test_a_client_that_keeps_the_state_gets_the_reasoning_sealed(tmp_path: Path) -> None:
     """With `encrypted_content` asked for, the server's own comes back to it out of kodo's seal."""
     async with recorded(frames(*THINKS_AND_CALLS, done=False), frames(*SAYS, done=False)) as upstream:
-        model = ModelSettings(engine="upstream", base_url=upstream.url, target="m", api="responses", profile="generic")
+        model = ModelSettings(
+            engine="upstream", base_url=upstream.url, target="m", api="responses", profile="generic"
+        )
         async with served(settings(tmp_path, model)) as server:
             sdk = server.sdk()
             tools: Any = [{"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}, "strict": False}]  # fmt: skip
             first = await sdk.responses.create(
-                model=MODEL, input="The weather?", tools=tools, store=False, include=["reasoning.encrypted_content"]
+                model=MODEL,
+                input="The weather?",
+                tools=tools,
+                store=False,
+                include=["reasoning.encrypted_content"],
             )
             history: Any = [item.to_dict() for item in first.output]
             outputs: Any = [
@@ -135,7 +157,13 @@ async def test_a_client_that_keeps_the_state_gets_the_reasoning_sealed(tmp_path:
 async def test_every_kind_of_tool_goes_through() -> None:
     """Namespaces, custom tools and shells as they are, and their calls come back as what they are."""
     custom = {"id": "ctc_1", "type": "custom_tool_call", "call_id": "c1", "name": "code", "namespace": "ns"}
-    shell = {"id": "sh_1", "type": "shell_call", "call_id": "c2", "action": {"commands": ["ls"]}, "status": "completed"}
+    shell = {
+        "id": "sh_1",
+        "type": "shell_call",
+        "call_id": "c2",
+        "action": {"commands": ["ls"]},
+        "status": "completed",
+    }
     stream = [
         event("output_item.added", item={**custom, "input": ""}),
         event("custom_tool_call_input.delta", delta="print(1)"),
@@ -180,8 +208,16 @@ async def test_images_go_through_in_messages_and_outputs() -> None:
     [
         (SAYS, "It is sunny.", "stop"),
         ([SAYS[3], done()], "It is sunny.", "stop"),
-        ([SAYS[1], done("incomplete", incomplete_details={"reason": "max_output_tokens"})], "It is ", "length"),
-        ([SAYS[1], done("incomplete", incomplete_details={"reason": "content_filter"})], "It is ", "content_filter"),
+        (
+            [SAYS[1], done("incomplete", incomplete_details={"reason": "max_output_tokens"})],
+            "It is ",
+            "length",
+        ),
+        (
+            [SAYS[1], done("incomplete", incomplete_details={"reason": "content_filter"})],
+            "It is ",
+            "content_filter",
+        ),
     ],
 )
 async def test_an_answer_is_read_with_or_without_deltas(stream: list[Any], text: str, reason: str) -> None:

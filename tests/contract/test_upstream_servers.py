@@ -140,6 +140,8 @@ async def test_a_tool_loop_of_three_turns(standin: StandIn, engine: UpstreamEngi
     history += as_items(first) + outputs(first)
     second = await answer(engine, Prompt(instructions="Use tools.", items=tuple(history), tools=TOOLS))
     assert [(start.name, text) for start, text in second.calls] == [("get_time", "{}")]
+    ids = {start.call_id for got in (first, second) for start, _ in got.calls}
+    assert len(ids) == 3  # also where the server counts its calls from 0 in each answer
     history += as_items(second) + outputs(second)
     third = await answer(engine, Prompt(instructions="Use tools.", items=tuple(history), tools=TOOLS))
     assert third.text == "It is sunny in Paris and Tokyo, at noon."

@@ -86,9 +86,10 @@ class StandIn:
         if role == "system" and number and self.behaviour.one_system:
             raise Refused(400, openai_error("System message must be at the beginning.", None))
         if role == "tool":
-            conversation.outputs += 1
             if not isinstance(content, str):
                 raise Refused(400, openai_error("a tool's content must be a string"))
+            conversation.outputs += 1
+            conversation.output = content
             if "no such tool" in content:
                 conversation.errors.append(content)
         for call in message.get("tool_calls") or ():

@@ -1,7 +1,8 @@
 """The model behind the stand-in: what it says to a conversation, before any server puts it into its own form.
 
 A tool loop of three turns: asked about the weather, it thinks and calls ``get_weather`` for two cities at the same time;
-given both outputs, it thinks and calls ``get_time``, which takes nothing; given that, it answers.
+given both outputs, it thinks and calls ``get_time``, which takes nothing; given that, it answers. Asked to run a command, it calls
+``exec_command`` (Codex CLI's tool) and tells the last line of the output.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Conversation:
     """The user's texts."""
     outputs: int = 0
     """Tool outputs behind the last text of the user."""
+    output: str = ""
+    """The last of them."""
     images: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -45,6 +48,12 @@ def answer(conversation: Conversation) -> Turn:
         return Turn(
             text="I see " + " and ".join(seen + [f"the file {name}" for name in conversation.files]) + "."
         )
+    if "run a command: " in asked:
+        if conversation.outputs == 0:
+            command = asked.partition("run a command: ")[2]
+            return Turn(reasoning="A command.", calls=(("exec_command", {"cmd": command}),))
+        said = conversation.output.strip().splitlines() or [""]
+        return Turn(reasoning="It ran.", text=f"The command said {said[-1]}.")
     if "weather" in asked:
         if conversation.outputs == 0:
             calls = tuple(("get_weather", {"city": city}) for city in ("Paris", "Tokyo"))

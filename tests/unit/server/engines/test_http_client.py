@@ -35,7 +35,9 @@ async def listening(handler: Handler, tls: ssl.SSLContext | None = None) -> Asyn
 
 
 @contextlib.asynccontextmanager
-async def client(url: str, silence: float = 5, tls: ssl.SSLContext | None = None) -> AsyncIterator[HttpClient]:
+async def client(
+    url: str, silence: float = 5, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[HttpClient]:
     """A client, closed at the end."""
     made = HttpClient(
         url, headers={"authorization": "Bearer k"}, connect_seconds=2, silence_seconds=silence, tls=tls
@@ -106,7 +108,9 @@ async def test_an_answer_without_a_length_ends_with_the_connection() -> None:
         assert await get(made) == b"hello"
 
 
-@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhel", b"no HTTP\r\n\r\n"])
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhel", b"no HTTP\r\n\r\n"]
+)
 async def test_an_answer_that_is_cut_or_none_is_broken(answer: bytes) -> None:
     """Never a short body, and no second try on a fresh connection."""
     handler, heads = answering(answer)

@@ -7,7 +7,7 @@ have other names or are missing before ``[DONE]``, and a whole answer where a st
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -100,13 +100,19 @@ class ChatStream:
     """The state of one stream."""
 
     def __init__(
-        self, labels: dict[str, ToolLabel], profile: Profile, origin: str, secrets: tuple[str, ...] = ()
+        self,
+        labels: dict[str, ToolLabel],
+        profile: Profile,
+        origin: str,
+        secrets: tuple[str, ...] = (),
+        used_ids: Collection[str] = (),
     ) -> None:
-        """``labels``: what the offered functions stand for; ``secrets``: what no message may show."""
+        """``labels``: what the offered functions stand for; ``secrets``: what no message may show; ``used_ids``: of the
+        calls before this answer."""
         self._profile = profile
         self._origin = origin
         self._secrets = secrets
-        self._calls = ToolCalls(labels, origin, profile.echo)
+        self._calls = ToolCalls(labels, origin, profile.echo, used_ids)
         self._channels = TextChannels()
         self._reasoning_open = False
         self._details: list[dict[str, Any]] = []

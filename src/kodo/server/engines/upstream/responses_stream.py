@@ -6,7 +6,8 @@ Reasoning keeps the server's id and its encrypted content, which go back to it i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from secrets import token_hex
 from typing import Any, Final
 
 import msgspec
@@ -44,9 +45,15 @@ class ResponsesStream:
     """The state of one stream."""
 
     def __init__(
-        self, labels: dict[str, ToolLabel], profile: Profile, origin: str, secrets: tuple[str, ...] = ()
+        self,
+        labels: dict[str, ToolLabel],
+        profile: Profile,
+        origin: str,
+        secrets: tuple[str, ...] = (),
+        used_ids: Collection[str] = (),
     ) -> None:
-        """``labels``: the offered tools; ``secrets``: what no message may show."""
+        """``labels``: the offered tools; ``secrets``: what no message may show; ``used_ids``: of the calls before this
+        answer."""
         self._labels = labels
         self._profile = profile
         self._origin = origin
@@ -57,6 +64,9 @@ class ResponsesStream:
         """Characters of the open item so far."""
         self._parts = 0
         self._skipping = False
+        self._used_ids = set(used_ids)
+        self._server_id: str | None = None
+        """The server's id of the open call, where it was handed out under another one."""
         self._calls = 0
         self._unknown: list[UnknownCall] = []
         self._usage: Usage | None = None
@@ -156,8 +166,12 @@ class ResponsesStream:
             return
         self._calls += 1
         id_ = str(item.get("call_id") or item.get("id") or f"call_{self._calls}")
-        short = id_ if len(id_) <= MAX_CALL_ID else short_call_id(id_, MAX_CALL_ID)
-        yield CallStart(call_id=short, name=label.name, kind=label.kind, namespace=label.namespace)
+        given = id_ if len(id_) <= MAX_CALL_ID else short_call_id(id_, MAX_CALL_ID)
+        if given in self._used_ids:
+            given = f"call_{token_hex(12)}"
+        self._used_ids.add(given)
+        self._server_id = id_ if given != id_ else None
+        yield CallStart(call_id=given, name=label.name, kind=label.kind, namespace=label.namespace)
 
     def _finish_item(self, item: dict[str, Any]) -> Iterator[EngineEvent]:
         kind = str(item.get("type"))
@@ -176,9 +190,9 @@ class ResponsesStream:
                 self._unknown.append(UnknownCall(name=str(item.get("name")), arguments=text))
             elif not self._length and text:
                 yield CallDelta(text=text)
-            id_ = str(item.get("call_id") or "")
-            if len(id_) > MAX_CALL_ID and not self._skipping:
-                yield ProviderFields(state=ProviderState(origin=self._origin, fields={"id": id_}))
+            if self._server_id is not None and not self._skipping:
+                fields = {"id": self._server_id}
+                yield ProviderFields(state=ProviderState(origin=self._origin, fields=fields))
         elif kind in _WHOLE:
             call, field = _WHOLE[kind]
             yield from self._begin_call({**item, "name": call}, call)

@@ -26,6 +26,7 @@ from kodo.server.engines.upstream.tool_calls import UnknownCall
 from kodo.server.engines.upstream.unknown_tools import with_tool_error
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
 from kodo.server.lifecycle.ports import EngineEvent, Finished, Prompt, Usage
+from kodo.server.wire.items import Call
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ class Target:
         """
         before, left = Usage(), cap
         for attempt in range(MAX_UNKNOWN_ROUNDS + 1):
-            reader = self._reader(request)
+            reader = self._reader(request, prompt)
             said: list[EngineEvent] = []
             async with aclosing(self._events(request.body, left, reader)) as events:
                 async for event in events:
@@ -222,10 +223,10 @@ class Target:
             )
             request = self.request(prompt)
 
-    def _reader(self, request: UpstreamRequest) -> AnswerReader:
-        if self.options.api == "responses":
-            return ResponsesStream(request.labels, self.profile, self._origin, self._secrets)
-        return ChatStream(request.labels, self.profile, self._origin, self._secrets)
+    def _reader(self, request: UpstreamRequest, prompt: Prompt) -> AnswerReader:
+        kind = ResponsesStream if self.options.api == "responses" else ChatStream
+        used_ids = {context.item.call_id for context in prompt.items if isinstance(context.item, Call)}
+        return kind(request.labels, self.profile, self._origin, self._secrets, used_ids)
 
     async def _events(
         self, body: dict[str, Any], cap: int | None, reader: AnswerReader

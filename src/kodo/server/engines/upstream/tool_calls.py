@@ -8,7 +8,7 @@ Calls come out one after the other: the later ones wait while an earlier one is 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,14 +73,21 @@ class _Call:
 class ToolCalls:
     """The calls of one answer."""
 
-    def __init__(self, labels: Mapping[str, ToolLabel], origin: str, echo: Sequence[str] = ()) -> None:
-        """``labels``: what the function names stand for; ``origin`` and ``echo``: see the profile."""
+    def __init__(
+        self,
+        labels: Mapping[str, ToolLabel],
+        origin: str,
+        echo: Sequence[str] = (),
+        used_ids: Collection[str] = (),
+    ) -> None:
+        """``labels``: what the function names stand for; ``origin`` and ``echo``: see the profile; ``used_ids``: of the
+        calls before this answer, because some servers count from 0 in each and clients take an id for one call."""
         self._labels = labels
         self._origin = origin
         self._echo = echo
         self._calls: list[_Call] = []
         self._head = 0
-        self._used_ids: set[str] = set()
+        self._used_ids = set(used_ids)
         self.unknown: list[UnknownCall] = []
         """Calls of tools that were not offered; no event stands for them."""
 
