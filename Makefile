@@ -12,8 +12,8 @@ help: ## This list
 ##@ The two commands
 .PHONY: run test
 
-run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change) and stream a first answer
-	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello
+run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change; MODEL=coder for a better model) and stream a first answer
+	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello $(if $(MODEL),--model $(MODEL))
 
 test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options)
 	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel" $(ARGS)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from kodo import __version__
 from kodo.cli.exit_codes import ExitCode
+from kodo.cli.extras import explain
 from kodo.cli.failures import code_of
 from kodo.cli.output import Output
 from kodo.client.error_translation import translate
@@ -49,6 +50,11 @@ MESSAGES = Catalogue(
             "{path}: 呼び出し {calls:,} 件、上限: {limits}",
         ),
         "no_limits": ("none", "なし"),
+        "could_run": (
+            "{memory:.1f} GB of memory; kodo model pull could fetch {models}",
+            "メモリー {memory:.1f} GB。kodo model pull で取得できるモデル: {models}",
+        ),
+        "no_fitting_model": ("none of the catalogue", "カタログにはありません"),
         "no_git": (
             "git not found; kodo review needs it",
             "git が見つかりません。kodo review には git が必要です",
@@ -89,6 +95,7 @@ def all_checks(
             yield _ledger(session.ledger, say)
     except SettingsError as error:
         yield Check("settings", "failed", str(error), code_of(error))
+    yield _models(say)
     yield _sandbox()
     yield _git(say)
 
@@ -141,6 +148,25 @@ def _ledger(ledger: Ledger, say: Output) -> Check:
         "ok",
         say.say("ledger", path=ledger.path, calls=calls, limits=limits or say.say("no_limits")),
     )
+
+
+def _models(say: Output) -> Check:
+    """Which models of the catalogue this machine's memory is enough for."""
+    try:
+        from kodo.server.http import admin
+    except ModuleNotFoundError as error:
+        return Check("models", "warning", explain(error) or str(error))
+    memory = admin.available_memory()
+    fitting = []
+    for use in admin.USES:
+        try:
+            entry = admin.find_in_catalogue(use)
+        except admin.WeightsError:
+            continue
+        if entry is not None:
+            fitting.append(f"{use}: {entry.name} ({entry.download_bytes / 1e9:.1f} GB)")
+    shown = ", ".join(fitting) or say.say("no_fitting_model")
+    return Check("models", "ok", say.say("could_run", memory=memory / 1e9, models=shown))
 
 
 def _sandbox() -> Check:

@@ -14,7 +14,7 @@ from kodo.cli.exit_codes import CommandError
 from kodo.cli.progress import Bar
 from kodo.cli.registry import new_app
 from kodo.home import kodo_home
-from kodo.server.config import DEFAULT_MODEL
+from kodo.server.config import DEFAULT_CONTEXT, DEFAULT_MODEL
 from kodo.server.http import admin
 
 app = new_app(
@@ -37,10 +37,41 @@ def one_line_errors() -> Iterator[None]:
 def fetch_model(home: Path, source: str | None = None, name: str | None = None) -> admin.LocalModel:
     """Install a model with a progress bar on stderr; one that is there and whole is not fetched again.
 
-    Raises CommandError with one line that says what to do.
+    What is in the catalogue is announced first: size, licence and memory. Raises CommandError with one line that says what
+    to do.
     """
+    if source is not None:
+        _announce(source)
     with one_line_errors(), Bar(f"model {name or source or DEFAULT_MODEL}", unit="MB") as bar:
         return admin.pull_model(home, source, name, bar.show)
+
+
+def _announce(word: str) -> None:
+    """Say on stderr what a word of the catalogue stands for on this machine. Raises CommandError."""
+    with one_line_errors():
+        entry = admin.find_in_catalogue(word)
+    if entry is not None:
+        sys.stderr.write(f"{describe(entry)}\n")
+
+
+def describe(entry: admin.CatalogueEntry) -> str:
+    """A model of the catalogue in one line."""
+    images = ", sees images" if entry.projector is not None else ""
+    memory = entry.memory(DEFAULT_CONTEXT) / 1e9
+    return (
+        f"{entry.name}: {entry.download_bytes / 1e9:.1f} GB from {entry.repo}, {entry.licence}, "
+        f"needs {memory:.1f} GB of memory{images}; {entry.quirks}"
+    )
+
+
+@app.command()
+def catalogue() -> None:
+    """List the models that are worth having, and mark those that fit this machine's memory."""
+    memory = admin.available_memory()
+    for entry in admin.catalogue_entries():
+        mark = "fits" if entry.fits(memory, DEFAULT_CONTEXT) else "    "
+        uses = f" [{', '.join(entry.uses)}]" if entry.uses else ""
+        typer.echo(f"{mark}  {describe(entry)}{uses}")
 
 
 @app.command("list")
@@ -61,7 +92,8 @@ def pull(
     source: Annotated[
         str | None,
         typer.Argument(
-            help="A path to a GGUF, or hf:owner/repository/file.gguf. Default: the default model."
+            help="coder, small, vision or another name of `kodo model catalogue`, a path to a GGUF, or "
+            "hf:owner/repository/file.gguf. Default: the default model."
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="What to call it. Default: from the file's name.")] = None,

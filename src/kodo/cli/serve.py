@@ -26,11 +26,13 @@ def serve(
     model: Annotated[
         str | None,
         typer.Option(
-            help="What answers codex-mini-latest: a name of `kodo model list`, a GGUF, or a name of [models] in config.toml."
+            help="What answers codex-mini-latest: a name of `kodo model list`, a GGUF, a name of [models] in config.toml, "
+            "or coder, small, vision or a name of `kodo model catalogue`, which is fetched if it is missing."
         ),
     ] = None,
     fetch: Annotated[
-        bool, typer.Option("--fetch/--no-fetch", help="Fetch the default model if it is missing (98 MB).")
+        bool,
+        typer.Option("--fetch/--no-fetch", help="Fetch the model if it is missing (the default one: 98 MB)."),
     ] = True,
     tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate: serve https and wss.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key of the certificate.")] = None,
@@ -51,7 +53,7 @@ def serve(
     try:
         settings = config.load(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
         if model is not None:
-            settings = config.with_model(settings, model)
+            settings = config.with_model(settings, _have_catalogue_model(settings, model, fetch))
         _have_default_model(settings, fetch)
         run(settings, show_first_answer if hello else announce)
     except pydantic.ValidationError as error:
@@ -61,6 +63,29 @@ def serve(
     except Refused as error:
         raise CommandError(str(error), ExitCode.BAD_INPUT) from None
     return ExitCode.DONE
+
+
+def _have_catalogue_model(settings: Settings, word: str, fetch: bool) -> str:
+    """The model that a word means: one of the settings, an installed one, or one of the catalogue, which is fetched.
+
+    Raises CommandError.
+    """
+    from kodo.cli.model import fetch_model, one_line_errors
+    from kodo.server.http import admin
+
+    with one_line_errors():
+        installed = [model.name for model in admin.list_models(settings.home)]
+        if word in settings.models or word in installed:
+            return word
+        entry = admin.find_in_catalogue(word, settings.llama.context)
+    if entry is None or entry.name in installed:
+        return word if entry is None else entry.name
+    if not fetch:
+        raise CommandError(
+            f"the model {entry.name} is not installed: `kodo model pull {word}` fetches it",
+            ExitCode.BAD_INPUT,
+        )
+    return fetch_model(settings.home, word).name
 
 
 def _have_default_model(settings: Settings, fetch: bool) -> None:

@@ -22,6 +22,8 @@ from kodo.home import kodo_home
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 """Name of the local model that ``make setup`` installs."""
+DEFAULT_CONTEXT = 8192
+"""Tokens a slot of a local model."""
 
 
 class _Frozen(BaseModel):
@@ -94,7 +96,7 @@ class LlamaSettings(_Frozen):
     machine's memory and what a slot of the model takes of it."""
     batch: int = Field(default=128, ge=32)
     """Tokens evaluated in one step of a prefill; also how long a cancel has to wait."""
-    context: int = Field(default=8192, ge=256)
+    context: int = Field(default=DEFAULT_CONTEXT, ge=256)
     """Tokens per slot; never more than the model was trained for."""
 
 

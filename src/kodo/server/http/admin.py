@@ -14,7 +14,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from kodo.server.config import DEFAULT_MODEL, Settings
+from kodo.server.config import DEFAULT_CONTEXT, DEFAULT_MODEL, Settings
+from kodo.server.engines.llama.process.memory_fit import available_memory
+from kodo.server.engines.weights import catalogue
+from kodo.server.engines.weights.catalogue import USES, CatalogueEntry
 from kodo.server.engines.weights.errors import UnknownModelError, WeightsError
 from kodo.server.engines.weights.registry import LocalModel, Progress, Registry
 from kodo.server.engines.weights.sources import fetch, parse
@@ -30,14 +33,19 @@ T = TypeVar("T")
 KEY_PREFIX = "sk-kodo-"
 
 __all__ = [
+    "USES",
+    "CatalogueEntry",
     "KeyRow",
     "LocalModel",
     "NotFound",
     "StoreFailed",
     "WeightsError",
+    "available_memory",
+    "catalogue_entries",
     "create_key",
     "default_model_missing",
     "export",
+    "find_in_catalogue",
     "list_keys",
     "list_models",
     "model_path",
@@ -61,13 +69,29 @@ def model_path(home: Path, name: str) -> Path:
     return Registry(home).path(name)
 
 
-def pull_model(home: Path, source: str | None, name: str | None, progress: Progress) -> LocalModel:
-    """Install a model, or confirm that it is installed and undamaged.
+def catalogue_entries() -> Sequence[CatalogueEntry]:
+    """Every model of the catalogue, in order of preference."""
+    return catalogue.entries()
 
-    ``source`` is described at :func:`kodo.server.engines.weights.sources.parse`. ``progress`` is called with the number
-    of bytes done and in total. Raises ``WeightsError`` or ``OSError``.
+
+def find_in_catalogue(word: str, context: int = DEFAULT_CONTEXT) -> CatalogueEntry | None:
+    """The catalogue's model of that name, or the best for that use that fits this machine with ``context`` tokens a slot.
+
+    None: the catalogue does not know the word. Raises WeightsError where none for that use fits.
     """
-    return fetch(Registry(home), parse(source), name, progress)
+    return catalogue.choose(word, available_memory(), context)
+
+
+def pull_model(home: Path, source: str | None, name: str | None, progress: Progress) -> LocalModel:
+    """Install a model, or find it there and whole.
+
+    `source` is a name or a use of the catalogue, or what `kodo.server.engines.weights.sources.parse` takes. `progress` is
+    called with bytes done and in all. Raises WeightsError or OSError.
+    """
+    entry = None if source is None else find_in_catalogue(source)
+    if entry is None:
+        return fetch(Registry(home), parse(source), name, progress)
+    return fetch(Registry(home), entry.source, name or entry.name, progress)
 
 
 def default_model_missing(settings: Settings) -> bool:

@@ -45,6 +45,8 @@ class LocalModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where it came from: `pypi:NAME==VERSION`, `hf:OWNER/REPO/FILE@COMMIT`, or a path."""
     licence: str
     """As its maker states it (an SPDX name where possible), or `unknown`."""
+    projector: str | None = None
+    """The name of the GGUF in the model's folder that turns images into tokens; None: it sees none."""
 
 
 class Registry:
@@ -98,6 +100,13 @@ class Registry:
             raise UnknownModelError(f"{file}: no such file")
         return file
 
+    def projector(self, target: str) -> Path | None:
+        """The projector that belongs to :meth:`resolve`'s file, if it is an installed model that has one."""
+        if "/" in target or target.endswith(".gguf"):
+            return None
+        model = self.get(target)
+        return None if model.projector is None else self.folder / target / model.projector
+
     def verify(self, name: str) -> LocalModel:
         """Read the model's weights and compare their sha256. Raises UnknownModelError or BadWeightsError."""
         model, path = self.get(name), self.path(name)
@@ -127,9 +136,11 @@ class Registry:
         shutil.rmtree(whole, ignore_errors=True)
         whole.mkdir()
         staged.rename(whole / model.file)
+        if model.projector is not None:
+            (staged.parent / model.projector).rename(whole / model.projector)
         manifest = whole / MANIFEST
         manifest.write_bytes(msgspec.json.format(msgspec.json.encode(model), indent=2) + b"\n")
-        for path in (manifest, whole / model.file, whole):
+        for path in (*whole.iterdir(), whole):
             _fsync(path)
         self._delete(model.name)
         whole.rename(self.folder / model.name)

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from kodo.server.config import DEFAULT_MODEL
 from kodo.server.engines.weights import pip
 from kodo.server.engines.weights.errors import BadWeightsError, UnknownModelError, WeightsError
@@ -158,6 +160,8 @@ class HubSource:
 
     repo: str
     file: str
+    projector: str | None = None
+    """A file of the same repository that turns images into tokens."""
 
     @property
     def name(self) -> str:
@@ -169,7 +173,18 @@ class HubSource:
         """None: the hub sends it with the file."""
 
     def fetch(self, folder: Path, name: str, progress: Progress) -> tuple[LocalModel, Path]:
-        """Download the file of the repository's main branch; huggingface_hub draws its own progress."""
+        """Download the files of the repository's main branch; huggingface_hub draws its own progress."""
+        target, origin = self._download(self.file, folder, progress)
+        model = _manifest_of(target, name, origin, progress)
+        if self.projector is not None:
+            projector, _ = self._download(self.projector, folder, progress)
+            read_head(projector)
+            projector = projector.replace(target.parent / projector.name)
+            model = msgspec.structs.replace(model, projector=projector.name)
+        return model, target
+
+    def _download(self, file: str, folder: Path, progress: Progress) -> tuple[Path, str]:
+        """Download one file, of the sha256 that the hub states; returns where it is and where it came from."""
         import httpx2
         from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
         from huggingface_hub.errors import (
@@ -179,12 +194,11 @@ class HubSource:
             RepositoryNotFoundError,
         )
 
-        address = f"hf:{self.repo}/{self.file}"
+        address = f"hf:{self.repo}/{file}"
         try:
-            promised = get_hf_file_metadata(hf_hub_url(self.repo, self.file))
-            target = Path(
-                hf_hub_download(self.repo, self.file, revision=promised.commit_hash, local_dir=folder)
-            )
+            promised = get_hf_file_metadata(hf_hub_url(self.repo, file))
+            _check_space(folder, promised.size or 0)
+            target = Path(hf_hub_download(self.repo, file, revision=promised.commit_hash, local_dir=folder))
         except GatedRepoError:
             raise WeightsError(
                 f"{address}: its owner requires you to accept terms: accept them on its page and set HF_TOKEN"
@@ -201,12 +215,11 @@ class HubSource:
             raise WeightsError(
                 f"{address}: Hugging Face cannot be reached: check the network, or HF_ENDPOINT: {_first_line(error)}"
             ) from None
-        model = _manifest_of(target, name, f"{address}@{promised.commit_hash}", progress)
         # The hub's etag of a large file is its sha256; that of a small one is a git hash, which is shorter.
-        if promised.etag and len(promised.etag) == 64 and promised.etag != model.sha256:
+        if promised.etag and len(promised.etag) == 64 and promised.etag != sha256_of(target, progress):
             target.unlink()
             raise BadWeightsError(f"{address}: the download is damaged (its sha256 differs): run it again")
-        return model, target
+        return target, f"{address}@{promised.commit_hash}"
 
 
 def parse(text: str | None) -> Source:
