@@ -28,6 +28,8 @@ _PLAIN_DECORATORS = frozenset(
     {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}
 )
 _MAX_INSTANCES = 12
+_NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
+_NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 _NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
 
@@ -133,7 +135,7 @@ class CandidateGenerator:
         values = Values(rng, self._module.constructible, constants(self._module, function), self._instances)
         if owner is not None and function.kind not in ("static", "class"):
             owner = values.concrete(owner.name)
-            if owner is None or owner.kind == "enum":
+            if owner is None or (owner.kind == "enum" and function.name == "__init__"):
                 return []
         seen: set[tuple[object, ...]] = set()
         out: list[Call] = []
@@ -146,6 +148,59 @@ class CandidateGenerator:
                 break
         numbered = [_renumber(call, self._next + at) for at, call in enumerate(out)]
         self._next += len(out)
+        return numbered
+
+    def constructors(self, count: int) -> list[Call]:
+        """At most ``count`` ways to make an instance of each class that calls need; a call's function is the class."""
+        module = self._module
+        needed = {one.owner for one in module.functions if one.kind in ("method", "property")}
+        needed |= {
+            name for one in module.functions for param in one.params for name in _class_names(param.type)
+        }
+        out: list[Call] = []
+        for name in sorted(needed & module.constructible.keys()):
+            rng = random.Random(f"{self._seed}:{name}:new")  # noqa: S311 - test inputs
+            values = Values(rng, module.constructible, (), self._instances)
+            sources = [*self._instances.get(name, ()), values.instance(name, 0, plain=True)]
+            sources += [values.instance(name, 0, plain=False) for _ in range(count)]
+            unique = [one for one in dict.fromkeys(sources) if one != "None"]
+            out += [Call(self._next + at, name, source) for at, source in enumerate(unique)]
+            self._next += len(unique)
+        return out
+
+    def learn(self, working: Iterable[Call]) -> None:
+        """Make instances from now on by these calls of :meth:`constructors`, the documented and shortest ones first."""
+        found: dict[str, list[str]] = {}
+        for call in working:
+            found.setdefault(call.function, []).append(call.expression)
+        for name, sources in found.items():
+            shown = [one for one in self._instances.get(name, ()) if one in sources]
+            others = sorted((one for one in sources if one not in shown), key=len)
+            step = max(1, len(others) // _MAX_INSTANCES)
+            self._instances[name] = tuple([*shown, *others[::step]][:_MAX_INSTANCES])
+
+    def neighbours(self, function: Function, call: Call, count: int) -> list[Call]:
+        """At most ``count`` calls like ``call`` with one or two arguments a little changed, or replaced."""
+        rng = random.Random(f"{self._seed}:{call.id}:near")  # noqa: S311 - test inputs
+        known = (*constants(self._module, function), *_words(call))
+        values = Values(rng, self._module.constructible, known, self._instances)
+        types = {param.name: param.type for param in function.params}
+        out: dict[tuple[object, ...], Call] = {}
+        for _ in range(count):
+            args, setup = list(call.args), call.setup
+            if call.receiver and (not args or rng.random() < _NEAR_RECEIVERS):
+                setup = tuple(_near_receiver(line, call.receiver, values) for line in setup)
+            for at in rng.sample(range(len(args)), min(len(args), rng.choice((1, 1, 2)))):
+                near = values.near(args[at].source)
+                type_ = types.get(args[at].name, ANY)
+                fresh = rng.choice(near) if near and rng.random() < _NEARBY else values.random(type_)
+                args[at] = Arg(args[at].name, fresh)
+            near_call = Call(
+                0, call.function, call.expression, tuple(args), setup, call.receiver, "near example"
+            )
+            out.setdefault((setup, *args), near_call)
+        numbered = [_renumber(one, self._next + at) for at, one in enumerate(out.values())]
+        self._next += len(numbered)
         return numbered
 
     def from_arguments(self, function: Function, rows: Iterable[tuple[str, ...]]) -> list[Call]:
@@ -321,8 +376,8 @@ class CandidateGenerator:
         self, owner: Class, receiver: str, function: Function, values: Values, origin: Origin
     ) -> tuple[str, ...]:
         """Statements that make an instance and, for most calls, bring it into some state by other methods."""
-        rng = values.rng
-        lines = [f"{receiver} = {values.instance(owner.name, 0, plain=origin != 'random')}"]
+        rng, is_plain = values.rng, origin != "random" and owner.kind != "enum"
+        lines = [f"{receiver} = {values.instance(owner.name, 0, plain=is_plain)}"]
         others = [
             one
             for one in self._module.functions
@@ -366,6 +421,39 @@ def _pass(params: Iterable[Param], given: Mapping[str, str], values: Values) -> 
             passed.append(f"{param.name}=_{len(args)}" if named else f"_{len(args)}")
             args.append(Arg(param.name, source))
     return args, passed
+
+
+def _words(call: Call) -> tuple[str, ...]:
+    """The texts in a call and the words in them: what a receiver was made of is what it may be asked for."""
+    texts = [
+        node.value
+        for source in (*call.setup, *(arg.source for arg in call.args))
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return tuple(dict.fromkeys([*texts, *(word for text in texts for word in re.findall(r"\w+", text))]))[:20]
+
+
+def _class_names(type_: ParamType) -> Iterator[str]:
+    """The classes that a type names, at any depth."""
+    if type_.kind == "class":
+        yield type_.text
+    for arg in type_.args:
+        yield from _class_names(arg)
+
+
+def _near_receiver(line: str, receiver: str, values: Values) -> str:
+    """The statement that makes a receiver with one literal argument a little changed; other statements as they are."""
+    if not line.startswith(f"{receiver} = "):
+        return line
+    made = ast.parse(line.removeprefix(f"{receiver} = "), mode="eval").body
+    given = [*made.args, *(word.value for word in made.keywords)] if isinstance(made, ast.Call) else []
+    literals = [node for node in given if is_literal(ast.unparse(node))]
+    if not literals:
+        return line
+    old = ast.unparse(values.rng.choice(literals))
+    near = values.near(old)
+    return line.replace(old, values.rng.choice(near), 1) if near else line
 
 
 def _file_text(values: Values) -> str:

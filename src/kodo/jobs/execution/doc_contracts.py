@@ -58,12 +58,25 @@ def examples(doc: str, names: frozenset[str]) -> list[Example]:
             continue
         shown = _is_expression(source) and bool(one.want or one.exc_msg)
         if shown:
-            out.append(Example(tuple(setup), source, _wanted(one, f">>> {source}")))
+            out.append(_shown(tuple(setup), source, one))
         named, binds = _names(source)
         bound |= binds
         if not shown or named & bound:
             setup.append(source)
     return [*out, *_inline(doc, names)]
+
+
+def _shown(setup: tuple[str, ...], source: str, one: doctest.Example) -> Example:
+    """A documented expression; of ``print(x)`` it is x, and the text is what print makes of it."""
+    expect = _wanted(one, f">>> {source}")
+    match ast.parse(source, mode="eval").body:
+        case ast.Call(func=ast.Name(id="print"), args=[ast.expr() as printed], keywords=[]) if (
+            expect.kind == "shows" and not isinstance(printed, ast.Starred)
+        ):
+            return Example(
+                setup, ast.unparse(printed), Expectation("prints", expect.text, expect.basis, expect.quote)
+            )
+    return Example(setup, source, expect)
 
 
 def statements(doc: str) -> list[str]:

@@ -26,12 +26,13 @@ class Arg(msgspec.Struct, frozen=True):
 class Expectation(msgspec.Struct, frozen=True):
     """What the documentation says must be seen, and the words that say it.
 
-    kind ``value``: ``text`` is source equal to the result; ``shows``: what a doctest prints; ``raises``: an
+    kind ``value``: ``text`` is source equal to the result; ``shows``: what a doctest prints; ``prints``: what print() makes of
+    the result; ``raises``: an
     exception's name; ``property``: source over ``result``, ``_0``, ``_1``... that must be true; ``returns``: an
     annotation the result must conform to.
     """
 
-    kind: Literal["value", "shows", "raises", "property", "returns"]
+    kind: Literal["value", "shows", "prints", "raises", "property", "returns"]
     text: str
     basis: Basis
     quote: str

@@ -39,7 +39,7 @@ _EDGES = {
     "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True"),
     "uuid": ("uuid.UUID(int=0)",),
 }  # fmt: skip
-_SHOWN = 0.6  # of the random instances, where the documentation shows how to make one
+_SHOWN = 0.85  # of the random instances, where it is known how to make one
 _LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té"
 
 
@@ -251,6 +251,9 @@ class Values:
                 value[: max(at - 1, 0)] + value[at:],
                 " ".join(words[::-1]),
             ]
+            words = [one for one in self.constants if isinstance(one, str) and 0 < len(one) < 30]
+            for word in rng.sample(words, min(4, len(words))):
+                out += [value + word, word + value, value[:at] + word + value[at:], word]
             out += [value.replace(char, "", 1) for char in sorted(set(value)) if not char.isalnum()][:4]
             out += [value.replace(char, char * 2, 1) for char in sorted(set(value)) if not char.isalnum()][:4]
             return list(out)
@@ -275,6 +278,9 @@ class Values:
         if isinstance(value, dict):
             pairs = list(value.items())
             out_dicts: list[object] = [{}, dict(pairs[:1]), dict(pairs[1:])]
+            names = [one for one in self.constants if isinstance(one, str) and one]
+            for name in rng.sample(names, min(4, len(names))):
+                out_dicts += [value | {name: pairs[0][1] if pairs else 1}, value | {name: rng.choice(names)}]
             for key, item in pairs[:3]:
                 out_dicts += [value | {key: one} for one in self._neighbours(item, depth + 1)[:3]]
             return out_dicts

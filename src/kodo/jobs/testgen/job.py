@@ -44,6 +44,10 @@ def _as_testgen_error() -> Iterator[None]:
         raise TestgenError(str(error)) from error
 
 
+_CONSTRUCTORS = 30
+"""Ways to make an instance of each class that are tried before its methods are called."""
+
+
 def generate_tests(
     code: str,
     framework: Framework = "pytest",
@@ -157,8 +161,10 @@ def _generate(pipeline: Pipeline, session: Session | None) -> _Generated:
     """Candidates without the model, the choice among them, and then the model's top-up for what is left."""
     options, module = pipeline.options, pipeline.worker.module
     generator = CandidateGenerator(module, options.seed)
+    generator.learn(pipeline.constructed(generator.constructors(_CONSTRUCTORS)))
     calls = [call for one in pipeline.functions for call in generator.calls(one, options.inputs)]
     trials = pipeline.attempt(calls)
+    trials = pipeline.explore(trials, generator, options.rounds, options.inputs // 3)
     found = suspected_bugs.find(pipeline, trials)
     trials = trials.without(suspected_bugs.find_pinned(pipeline, trials))
     kills = pipeline.kills(trials)

@@ -142,11 +142,13 @@ class TestReport(msgspec.Struct, frozen=True):
 class Options(msgspec.Struct, frozen=True):
     """How to generate. Seconds are wall time.
 
-    ``samples`` is N of "best of N" for the model; ``inputs`` the number of model-free calls a function.
+    ``samples`` is N of "best of N" for the model; ``inputs`` the number of model-free calls a function, to which a
+    third is added in each of ``rounds`` for functions with lines that no call has reached.
     """
 
     framework: Framework = "pytest"
-    inputs: int = 300
+    inputs: int = 240
+    rounds: int = 2
     samples: int = 8
     repairs: int = 2
     seed: int = 0
@@ -163,7 +165,7 @@ class Options(msgspec.Struct, frozen=True):
         for name in ("inputs", "call_seconds", "kill_seconds"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be above 0")
-        for name in ("samples", "repairs", "mutants"):
+        for name in ("samples", "repairs", "mutants", "rounds"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from kodo.jobs.execution.candidates import invariants
+from kodo.jobs.execution.candidates import CandidateGenerator, invariants
 from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
 from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.fixtures import needed
@@ -45,6 +45,17 @@ class Trials:
     def without(self, numbers: dict[int, str]) -> "Trials":
         """The same with more calls rejected: number -> reason."""
         return replace(self, rejected=self.rejected | numbers)
+
+    def joined(self, more: "Trials") -> "Trials":
+        """Both together; the numbers of their calls differ."""
+        return Trials(
+            (*self.calls, *more.calls),
+            self.seen | more.seen,
+            self.rejected | more.rejected,
+            self.runs + more.runs,
+            self.stable + more.stable,
+            (*self.unparsed, *more.unparsed),
+        )
 
     @property
     def usable(self) -> tuple[Call, ...]:
@@ -131,6 +142,43 @@ class Pipeline:
             elif is_accident(call, one, functions[call.function]):
                 rejected_calls[call.id] = f"an accident of a guessed argument: {one.text}"
         return Trials(tuple(calls), first, rejected_calls, runs, stable, unparsed)
+
+    def constructed(self, calls: Sequence[Call]) -> list[Call]:
+        """Those of the calls that make an instance."""
+        seen = self._observe(calls, backwards=False)
+        failed = "its inputs cannot be made"
+        return [
+            call
+            for call in calls
+            if (one := seen.get(call.id)) is not None
+            and (one.kind == "value" or (one.kind == "unusable" and not one.text.startswith(failed)))
+        ]
+
+    def explore(self, trials: Trials, generator: CandidateGenerator, rounds: int, count: int) -> Trials:
+        """The trials with neighbours of the calls that reached something, for functions with lines that did not run."""
+        for _ in range(rounds):
+            ran = frozenset[int]().union(*trials.lines.values())
+            open_functions = {
+                one.qualname: one
+                for one in self.functions
+                if any(line not in ran for line in _body_lines(one))
+            }
+            arcs = {call.id: frozenset(trials.seen[call.id].arcs) for call in trials.usable}
+            reached = [one.call for one in choose(sorted(trials.usable, key=size), arcs, {})]
+            seeds: dict[str, list[Call]] = {}
+            for call in reached:
+                if call.function in open_functions and (call.args or call.receiver):
+                    seeds.setdefault(call.function, []).append(call)
+            calls = [
+                near
+                for name, found in seeds.items()
+                for call in found
+                for near in generator.neighbours(open_functions[name], call, max(4, count // len(found)))
+            ]
+            if not calls:
+                break
+            trials = trials.joined(self.attempt(calls))
+        return trials
 
     def _observe(self, calls: Sequence[Call], *, backwards: bool) -> dict[int, Observed]:
         if not calls:
@@ -355,6 +403,14 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged], layout: Layout)
                 )
             )
     return tuple(out)
+
+
+def _body_lines(function: Function) -> frozenset[int]:
+    """The lines of the statements of a function, but that of its docstring."""
+    body = function.node.body[1:] if function.doc else function.node.body
+    return frozenset(
+        node.lineno for statement in body for node in ast.walk(statement) if isinstance(node, ast.stmt)
+    )
 
 
 def is_accident(call: Call, seen: Observed, function: Function) -> bool:

@@ -127,6 +127,8 @@ def documented(call: Call, expect: Expectation, framework: Framework) -> list[st
         return [*call.setup, f"with {manager}({expect.text}):", f"{_INDENT}{expression}"]
     if expect.kind == "value":
         return [*call.setup, _equals(expression, expect.text, framework)]
+    if expect.kind == "prints":
+        return [*call.setup, _equals(f"str({expression})", repr(expect.text), framework)]
     if expect.kind == "shows":
         return [*call.setup, _equals(f"repr({expression})", repr(expect.text), framework)]
     if expect.kind == "returns":

@@ -294,6 +294,8 @@ def _meets(
     shown = ran.output if ran.result is None else f"{ran.output}{ran.result!r}\n"
     if expect.kind == "shows":
         return _shows(expect.text, shown)
+    if expect.kind == "prints":
+        return _shows(expect.text, f"{ran.output}{ran.result}\n")
     if expect.text == "unchanged":
         return not any(name.startswith("_") for name in changed)
     try:
@@ -315,7 +317,7 @@ def _error_meets(expect: Expectation, error: BaseException, filename: str) -> bo
         return True
     where = origin(error, filename)
     if (
-        expect.kind not in ("value", "shows", "raises")
+        expect.kind not in ("value", "shows", "prints", "raises")
         or where == "outside"
         or isinstance(error, ENVIRONMENT_ERRORS)
     ):
