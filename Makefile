@@ -98,6 +98,13 @@ scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, besi
 bench-serve: setup-dev ## The API's speed against its engine's own (ROUNDS=, TOKENS=, ARGS=)
 	@$(B)/python bench/bench_serve.py --rounds $(or $(ROUNDS),10) --tokens $(or $(TOKENS),96) $(ARGS)
 
+.PHONY: landing bench-landing
+landing: setup-dev ## Drawn schemas and budgets on the tiny model (CASES=10000): valid, ended and inside the budget
+	@KODO_LANDING_CASES=$(or $(CASES),10000) $(B)/python -m pytest -q -n 2 --dist worksteal --timeout 3600 tests/landing $(ARGS)
+
+bench-landing: setup-dev ## Forced calls and real schemas on the default model: valid, cut, seconds (ARGS=)
+	@$(B)/python -m bench.bench_landing $(ARGS)
+
 .PHONY: fuzz
 fuzz: setup-dev ## Thousands of requests made from /openapi.json, good, bad and in chains; none may fail the server (FUZZ=)
 	@KODO_FUZZ=$(or $(FUZZ),40) $(B)/python -m pytest -n 2 --dist worksteal --timeout 3600 tests/e2e/test_schemathesis.py $(ARGS)

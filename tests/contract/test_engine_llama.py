@@ -432,7 +432,7 @@ async def test_a_refused_keyword_is_named_with_its_place(tiny: LlamaEngine) -> N
         await tiny.prepare(asking("Go.", format=JsonSchemaFormat(name="x", schema_=schema)))
     assert caught.value.param == "text.format.schema.properties.a.uniqueItems"
     with pytest.raises(InvalidRequest) as caught:
-        await tiny.prepare(asking("Go.", tools=(FunctionTool(name="f", parameters=schema),)))
+        await tiny.prepare(asking("Go.", tools=(FunctionTool(name="f", parameters=schema, strict=True),)))
     assert caught.value.param == "tools[0].parameters.properties.a.uniqueItems"
 
 

@@ -100,7 +100,11 @@ OBJECTS = st.dictionaries(NAMES, SCHEMAS, max_size=3).map(
     }
 )
 TOOLS = st.lists(
-    st.builds(lambda name, schema: {"type": "function", "name": name, "parameters": schema}, NAMES, OBJECTS),
+    st.builds(
+        lambda name, schema: {"type": "function", "name": name, "parameters": schema, "strict": True},
+        NAMES,
+        OBJECTS,
+    ),
     min_size=1,
     max_size=3,
     unique_by=lambda tool: tool["name"],

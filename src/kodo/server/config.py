@@ -74,8 +74,14 @@ class ModelSettings(_Frozen):
     parallel: int | None = Field(default=None, ge=1)
     """upstream: requests at the same time; default: 16 a server."""
     default_output_tokens: int = Field(default=256, ge=1)
-    """Cap on an answer in tokens where the client set none and the request had company; alone, an answer may run
-    on to the model's limit."""
+    """The server's own cap on an answer, in tokens, where the client set none: the answer is ended at a sentence, a list
+    item or a closed code block, and counts as completed. ``default_cap`` says when it holds."""
+    default_cap: Literal["auto", "always", "contended"] = "auto"
+    """When the server's own cap holds: always, or only where another request runs or waits beside it. ``auto``: always for
+    a model under a billion parameters, which rambles; else where others wait."""
+    end_loops: bool | None = None
+    """llama: whether text that goes round in a loop is ended, and a string in JSON closed. Default: for models under a
+    billion parameters. Never where the client sets penalties itself."""
     context_window: int | None = Field(default=None, ge=64)
     """Tokens; default: what the engine reports."""
     temperature: float | None = Field(default=None, ge=0, le=2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,16 +48,16 @@ async def build(
         parallel=settings.llama.parallel or fit.slots,
         batch=settings.llama.batch,
         context=fit.context,
-        **{
-            field: value
-            for field, value in (("temperature", model.temperature), ("top_p", model.top_p))
-            if value is not None
-        },
         kv_cache_dir=settings.home / "cache",
         disk_bytes=settings.cache.disk_bytes,
         minimum_tokens=settings.cache.minimum_tokens,
         runtime_dir=settings.home / RUNTIME,
+        end_loops=model.end_loops,
     )
+    if model.temperature is not None:
+        options = replace(options, temperature=model.temperature)
+    if model.top_p is not None:
+        options = replace(options, top_p=model.top_p)
     child = Supervisor(options.child(path))
     child.start_soon()
     try:

@@ -42,6 +42,13 @@ class Metrics:
             ("type",),
             registry=self.registry,
         )
+        self._unenforced = Counter(
+            "kodo_unenforced_keywords",
+            "Keywords of tool schemas that were not enforced, by keyword.",
+            ("keyword",),
+            registry=self.registry,
+        )
+        self._unenforced.labels("pattern")  # there from the start, at zero
         self._first = Histogram(
             "kodo_time_to_first_token_seconds",
             "Time from the request to the first token.",
@@ -62,6 +69,11 @@ class Metrics:
         """Count the types of tool that were left out of a request."""
         for kind in tools:
             self._skipped.labels(kind).inc()
+
+    def unenforced(self, keywords: Iterable[str]) -> None:
+        """See :class:`kodo.server.lifecycle.generate.Observer`."""
+        for keyword in keywords:
+            self._unenforced.labels(keyword).inc()
 
     def first_token(self, model: str, seconds: float) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""

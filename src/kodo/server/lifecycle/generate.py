@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -30,7 +30,9 @@ from kodo.server.lifecycle.ports import (
     Usage,
 )
 from kodo.server.lifecycle.run import Run
+from kodo.server.lifecycle.soft_landing import SoftLanding
 from kodo.server.wire.response import Status
+from kodo.server.wire.tools import TextFormat
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +49,9 @@ class Observer(Protocol):
     def ended(self, model: str, status: str, usage: Usage) -> None:
         """A response ended."""
 
+    def unenforced(self, keywords: Sequence[str]) -> None:
+        """A request began whose tools have these keywords, which are not enforced."""
+
 
 @dataclass
 class Generation:
@@ -60,7 +65,11 @@ class Generation:
     observer: Observer
     priority: Priority
     soft_limit: int | None
-    """Cap in tokens for a contended answer; None if the client set its own."""
+    """The server's own cap in tokens; None: the client set its own."""
+    always_capped: bool
+    """Whether it also holds for an answer that nobody else waits for."""
+    lands: bool
+    """Whether the engine brings text under a grammar to its end itself."""
     max_calls: int | None
     heartbeat: float | None
     """Seconds of silence after which a heartbeat is emitted; None without a listener."""
@@ -73,6 +82,8 @@ class Generation:
     _usage: Usage = field(default_factory=Usage)
     _has_output: bool = False
     _contended: bool = False
+    _landing: SoftLanding | None = None
+    _is_free_text: bool = True
 
     @classmethod
     def of(
@@ -97,6 +108,8 @@ class Generation:
             observer=observer,
             priority=plan.priority,
             soft_limit=plan.soft_limit,
+            always_capped=plan.backend.always_capped,
+            lands=plan.backend.card.lands,
             max_calls=plan.request.max_tool_calls,
             heartbeat=heartbeat if plan.call.streamed or run.background else None,
             generate=plan.generates,
@@ -109,6 +122,10 @@ class Generation:
         """Run to the end. Never raises: any failure becomes the end of the response."""
         self._started = self.clock.now()
         self._events_so_far = event_log.events_so_far(self.run.entries)
+        self._landing = None if self.soft_limit is None else SoftLanding(self.soft_limit)
+        self._is_free_text = isinstance(self.prepared.prompt.format, TextFormat)
+        for event in self._events_so_far:
+            self._follow(event)
         self._usage = Usage(
             input=self.prepared.input_tokens, output=sum(_count(event) for event in self._events_so_far)
         )
@@ -185,8 +202,9 @@ class Generation:
                             return self._ended("completed")
                         calls += 1
                     self._record(event)
-                    if self._over_soft_limit(lease):
-                        return self._ended("incomplete", reason="max_output_tokens")
+                    end = self._end_at_soft_limit(lease)
+                    if end is not None:
+                        return end
                 if lease.preempted.is_set() and (self.continues or not self._events_so_far):
                     return None  # an engine that would have to begin anew keeps its place
         raise EngineFailed("The engine stopped without finishing the answer.")
@@ -206,12 +224,34 @@ class Generation:
         else:
             self._usage = replace(usage, output=usage.output + tokens)
         self._events_so_far.append(event)
+        self._follow(event)
         if not isinstance(event, Progress | Finished):
             self.run.emit(event)
 
-    def _over_soft_limit(self, lease: Lease) -> bool:
-        contended = self._contended or lease.contended
-        return self.soft_limit is not None and contended and self._usage.output >= self.soft_limit
+    def _follow(self, event: EngineEvent) -> None:
+        """Keep in mind where the text stands."""
+        if isinstance(event, TextDelta) and self._landing is not None:
+            self._landing.add(event.text)
+        elif isinstance(event, CallStart):
+            self._is_free_text = False
+
+    def _end_at_soft_limit(self, lease: Lease) -> event_log.Ended | None:
+        """The end of an answer that has reached the server's own cap, where it can end; None: it continues.
+
+        Free text ends as a whole one. Text under a grammar is left to an engine that brings it to its end, else cut.
+        """
+        if self._landing is None or self.soft_limit is None:
+            return None
+        if not (self.always_capped or self._contended or lease.contended):
+            return None
+        if not self._is_free_text:
+            cut = not self.lands and self._usage.output >= self.soft_limit
+            return self._ended("incomplete", reason="max_output_tokens") if cut else None
+        if not self._landing.ends(self._usage.output):
+            return None
+        if self._landing.closing:
+            self._record(TextDelta(text=self._landing.closing))
+        return self._ended("completed")
 
     # --- ends ---
 

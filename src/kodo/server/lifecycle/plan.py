@@ -14,8 +14,13 @@ from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import ConversationRef, Response, TextConfig
 
+SMALL_MODEL = 1_000_000_000
+"""Parameters below which a model is taken to ramble."""
 TRUNCATED = "kodo.truncated_items"
 """Metadata key that says how many of the oldest items ``truncation: auto`` left out."""
+
+MIN_OUTPUT = "kodo.min_output_tokens"
+"""Metadata key that says how many tokens the shortest valid answer takes, where ``max_output_tokens`` is below it."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,12 @@ class Backend:
     admission: Admission
     settings: ModelSettings
     card: ModelCard
+
+    @property
+    def always_capped(self) -> bool:
+        """Whether the server's own cap also holds for an answer that nobody else waits for."""
+        rule, size = self.settings.default_cap, self.card.parameters
+        return rule == "always" or (rule == "auto" and size is not None and size < SMALL_MODEL)
 
 
 @dataclass(frozen=True)
@@ -101,13 +112,18 @@ class RequestPlan:
 
     @property
     def soft_limit(self) -> int | None:
-        """Cap of a contended answer, in tokens; None if the client set a cap of its own."""
+        """The server's own cap, in tokens; None: the client set a cap of its own."""
         if self.request.max_output_tokens is not None:
             return None
         return self.backend.settings.default_output_tokens
 
     def initial_response(
-        self, now: float, *, compaction: Compaction | None = None, dropped: int = 0
+        self,
+        now: float,
+        *,
+        compaction: Compaction | None = None,
+        dropped: int = 0,
+        min_output_tokens: int | None = None,
     ) -> Response:
         """The Response as it begins.
 
@@ -115,6 +131,7 @@ class RequestPlan:
             now: seconds since the epoch.
             compaction: the item that the history was compacted into; the first item of the output.
             dropped: how many of the oldest items ``truncation: auto`` left out; noted in the metadata.
+            min_output_tokens: tokens of the shortest valid answer; noted where the client's cap is below it.
         """
         response = initial_response(
             self.response_id,
@@ -124,8 +141,12 @@ class RequestPlan:
             background=self.background,
             store=self.store,
         )
-        if dropped:
-            metadata = {**response.metadata, TRUNCATED: str(dropped)}
+        notes = {TRUNCATED: str(dropped)} if dropped else {}
+        cap = self.request.max_output_tokens
+        if cap is not None and min_output_tokens is not None and min_output_tokens > cap:
+            notes[MIN_OUTPUT] = str(min_output_tokens)
+        if notes:
+            metadata = {**response.metadata, **notes}
             response = msgspec.structs.replace(response, metadata=metadata)
         if compaction is not None:
             response = msgspec.structs.replace(response, output=(compaction,))
@@ -168,6 +189,9 @@ def prompt(
         verbosity=None if isinstance(text.verbosity, msgspec.UnsetType) else text.verbosity,
         sampling=sampling,
         max_output_tokens=request.max_output_tokens,
+        soft_output_tokens=backend.settings.default_output_tokens
+        if request.max_output_tokens is None and backend.always_capped
+        else None,
         cache=cache(call, request),
     )
 

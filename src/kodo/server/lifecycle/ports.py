@@ -86,6 +86,8 @@ class Prompt(Value, frozen=True, kw_only=True):
     sampling: Sampling = Sampling()
     max_output_tokens: int | None = None
     """Hard cap, in tokens; None means up to the end of the window."""
+    soft_output_tokens: int | None = None
+    """The server's own cap: text under a grammar is brought to its end within it where the client set no cap."""
     cache: Cache = Cache()
 
 
@@ -96,6 +98,10 @@ class Prepared(Value, frozen=True, kw_only=True):
     input_tokens: int
     item_tokens: tuple[int, ...]
     """Tokens that each item of the prompt takes, in order; the rest of ``input_tokens`` is overhead."""
+    unenforced: tuple[str, ...] = ()
+    """Keywords of tool schemas that the engine does not hold a model to."""
+    min_output_tokens: int | None = None
+    """Tokens of the shortest answer that the prompt's format or forced call allows; None: not known."""
     payload: Any = None
     """Private to the engine."""
 
@@ -119,6 +125,10 @@ class ModelCard(Value, frozen=True, kw_only=True):
     reasoning: bool = False
     continues: bool = True
     """Whether a partial answer can be continued token for token."""
+    lands: bool = False
+    """Whether text under a grammar is brought to its end inside the budget."""
+    parameters: int | None = None
+    """Of the model; None: not known."""
     source: str = ""
     """The file or server the model is from, without any path of this machine."""
 

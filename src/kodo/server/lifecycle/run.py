@@ -51,6 +51,7 @@ class Run:
         seal: Callable[[Reasoning, ProviderState | None], Reasoning] | None = None,
         context: tuple[ContextItem, ...] = (),
         input_tokens: int = 0,
+        unenforced: tuple[str, ...] = (),
     ) -> None:
         self.owner = owner
         self.row = row
@@ -63,6 +64,8 @@ class Run:
         """Tokens of the prompt, known before the first event."""
         self.stop_sequence: str | None = None
         """The client's stop string that ended the answer, where one did."""
+        self.unenforced: Final = unenforced
+        """Keywords of tool schemas that the engine does not hold a model to."""
         self.error: ServiceError | None = None
         """Why it failed, for callers that wait for the whole answer."""
         self.cancelled = False

@@ -86,7 +86,12 @@ class Service:
         plan.backend.admission.check(plan.priority)
         built = await self.prompts.build(plan)
         now = self.clock.now()
-        initial = plan.initial_response(now, compaction=built.compaction, dropped=built.dropped)
+        initial = plan.initial_response(
+            now,
+            compaction=built.compaction,
+            dropped=built.dropped,
+            min_output_tokens=built.prepared.min_output_tokens,
+        )
         row = initial_row(plan, initial, now, built.history, built.prior_usage) if plan.store else None
         run = Run(
             call.owner,
@@ -96,7 +101,9 @@ class Service:
             seal=self.seal_for(call.owner, request),
             context=built.history.items,
             input_tokens=built.prepared.input_tokens,
+            unenforced=built.prepared.unenforced,
         )
+        self.observer.unenforced(built.prepared.unenforced)
         if plan.background:
             run.emit(event_log.Queued())
         self.start(run, plan, built.prepared, prior_usage=built.prior_usage)

@@ -17,6 +17,7 @@ import msgspec
 from kodo.server.engines.llama.decoding.answer import Answer
 from kodo.server.engines.llama.decoding.embedding import Embedder
 from kodo.server.engines.llama.decoding.kv_cache import DiskKVCache, model_fingerprint
+from kodo.server.engines.llama.decoding.min_output import min_output_tokens
 from kodo.server.engines.llama.decoding.prefill_pacer import PrefillPacer
 from kodo.server.engines.llama.decoding.replay import replay
 from kodo.server.engines.llama.decoding.slots import Slot, Slots, common_prefix_length
@@ -55,6 +56,8 @@ from kodo.server.lifecycle.ports import (
 
 logger = logging.getLogger(__name__)
 
+SMALL_MODEL = 1_000_000_000
+"""Parameters below which a model is taken to ramble: its loops are ended."""
 EVICTED_SECONDS = 3600.0
 """How long the state of a cache key is kept on disk after its slot was needed for something else."""
 
@@ -80,6 +83,7 @@ class LlamaEngine:
         self._slots = Slots(options.parallel)
         self._pacer = PrefillPacer()
         self._window = options.context
+        self._parameters: int | None = None
         self._generation = 0
 
     @property
@@ -118,7 +122,7 @@ class LlamaEngine:
                 raise EngineUnavailable(f"Saved prompt state cannot be used: {error.strerror}.") from error
         await self._supervisor.start()
         slots = await self._client.slots()
-        trained = await self._client.trained_context()
+        trained, self._parameters = await self._client.model_size()
         self._window = min([slot.n_ctx for slot in slots] + ([trained] if trained else []))
         self._chat_template = (await self._client.props()).chat_template
         self._reasons = reasoning.supports_reasoning(self._chat_template)
@@ -140,6 +144,8 @@ class LlamaEngine:
             temperature=self._options.temperature,
             top_p=self._options.top_p,
             reasoning=self._reasons,
+            lands=True,
+            parameters=self._parameters,
             source=self._model.name,
         )
 
@@ -149,8 +155,10 @@ class LlamaEngine:
         Raises:
             InvalidRequest: a schema, a grammar or the tool choice cannot be honoured.
         """
-        grammar = await self._grammars.for_format(prompt.format)
-        choice = await resolve_choice(prompt.tools, prompt.tool_choice, self._grammars)
+        budget = prompt.max_output_tokens or prompt.soft_output_tokens or self._window
+        budget = min(budget, self._window)
+        grammar = await self._grammars.for_format(prompt.format, budget)
+        choice = await resolve_choice(prompt.tools, prompt.tool_choice, self._grammars, budget)
         offers = () if choice.mode == "none" else choice.offers
         template = await self._template_for(prompt.reasoning_effort)
         rendered, call_format = await self._render(template, prompt, offers)
@@ -168,6 +176,7 @@ class LlamaEngine:
             question=None if call_format.from_template else asked,
             grammar=grammar,
             schema=format_schema(prompt.format),
+            notice_loops=self._notices_loops(prompt),
             reasons=self._reasons,
             starts_in_reasoning=self._reasons and rendered.suffix.rstrip().endswith(reasoning.OPEN_TAG),
         )
@@ -175,8 +184,23 @@ class LlamaEngine:
             prompt=prompt,
             input_tokens=len(rendered.ids),
             item_tokens=tuple(rendered.by_source.get(source, 0) for source in range(len(prompt.items))),
+            unenforced=tuple(
+                sorted({key for offer in offers if offer.grammar for key in offer.grammar.unenforced})
+            ),
+            min_output_tokens=None
+            if prompt.max_output_tokens is None
+            else await min_output_tokens(plan, prompt.cache.owner, self._template.tokens, self._grammars),
             payload=plan,
         )
+
+    def _notices_loops(self, prompt: Prompt) -> bool:
+        """Whether loops are ended: as the settings say, and not where the client steers repetition itself."""
+        sampling = prompt.sampling
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            return False
+        if self._options.end_loops is not None:
+            return self._options.end_loops
+        return self._parameters is not None and self._parameters < SMALL_MODEL
 
     async def _template_for(self, effort: str | None) -> Template:
         """The template with the variables that carry an effort; learnt when it is first asked for."""

@@ -25,6 +25,8 @@ class LlamaOptions:
     minimum_tokens: int = 256
     runtime_dir: Path | None = None
     """Folder for the sockets of the engine's processes; None: the system's folder for temporary files."""
+    end_loops: bool | None = None
+    """Whether text that goes round in a loop is ended; None: for models under a billion parameters."""
 
     def child(self, model: Path) -> ChildConfig:
         """What its process is told."""

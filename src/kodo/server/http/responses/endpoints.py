@@ -20,6 +20,7 @@ from kodo.server.wire.events import sse
 from kodo.server.wire.response import InputTokens
 
 SKIPPED = "x-kodo-skipped-tools"
+UNENFORCED = "x-kodo-unenforced-keywords"
 """Names the types of tool that were left out, where any were."""
 
 
@@ -45,7 +46,7 @@ async def create(request: Request) -> Response:
         body = create_response(raw)
         call = CallContext(owner=caller.owner, streamed=bool(body.stream) or bool(body.background))
         run = await state.service.create(call, body)
-    skipped_headers = _skipped_headers(state, raw)
+    skipped_headers = {**_skipped_headers(state, raw), **_unenforced_headers(run)}
     if body.stream:
         return _stream(state, run, ticket, skipped_headers)
     if body.background:
@@ -68,6 +69,11 @@ def _skipped_headers(state: State, raw: Mapping[str, object]) -> dict[str, str]:
     kinds = skipped_tools(raw)
     state.metrics.skipped(kinds)
     return {SKIPPED: ", ".join(kinds)} if kinds else {}
+
+
+def _unenforced_headers(run: Run) -> dict[str, str]:
+    """The note about keywords of tool schemas that are not enforced."""
+    return {UNENFORCED: ", ".join(run.unenforced)} if run.unenforced else {}
 
 
 def _stream(state: State, run: Run, ticket: Ticket, skipped_headers: Mapping[str, str]) -> Response:

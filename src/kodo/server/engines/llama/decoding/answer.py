@@ -9,7 +9,7 @@ Knows ids and the engine's stream; knows nothing of items, tools or reasoning.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ from kodo.server.wire.items import Logprob, TopLogprob
 class Answer:
     """The prompt's ids, those of the answer, and the way to more of them.
 
-    ``ended`` says how the last :meth:`write` ended: ``eos``, ``limit`` or ``stop`` (a stop string); None before.
+    ``ended`` says how the last :meth:`write` ended: ``eos``, ``limit``, ``stop`` (a stop string) or ``refused``; None before.
     """
 
     def __init__(
@@ -109,11 +109,14 @@ class Answer:
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
         opening: Sequence[str] = (),
+        admits: Callable[[TextDelta], Awaitable[bool]] | None = None,
         **settings: object,
     ) -> AsyncGenerator[Progress | TextDelta, None]:
         """Let the model continue, under a grammar or free, up to ``max_tokens`` tokens, its end or a stop string.
 
-        ``opening`` are stop strings that count only where the text begins.
+        ``opening`` are stop strings that count only where the text begins. ``admits`` is asked before each piece is
+        taken, with ``tokens_left`` counted behind it; the first one it refuses is not taken, and ends the text
+        (``refused``), as do pieces of a character that the limit cuts.
 
         The stop string and what stands behind it are not in the text, and not in ``ids``.
         """
@@ -159,6 +162,9 @@ class Answer:
                 )
                 textless.clear()
                 for ready in buffer.add(delta):
+                    if admits is not None and not await admits(ready):
+                        self._give_back(counted - (len(self.ids) - begun))
+                        return
                     self.ids.extend(ready.tokens)
                     yield ready
                 if buffer.stopped_by is not None:
@@ -168,11 +174,20 @@ class Answer:
         finally:
             stream.close()
             prefill.started()
+        if self.ended == "limit" and textless and admits is not None:
+            self._give_back(len(textless))
+            return
         if self.ended == "eos" and textless:
             textless.pop()  # the template's mark for the end of a turn takes its place
         for ready in buffer.flush(tuple(textless)):
             self.ids.extend(ready.tokens)
             yield ready
+
+    def _give_back(self, tokens: int) -> None:
+        """Forget tokens that were drawn and not taken."""
+        self.written -= tokens
+        self.tokens_left += tokens
+        self.ended = "refused"
 
     def _progress(self, done: int) -> Progress:
         return Progress(

@@ -11,6 +11,7 @@ Knows phases and events; knows nothing of prompts, slots or HTTP.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any
@@ -18,13 +19,15 @@ from typing import Any
 from msgspec import Struct
 
 from kodo.server.engines.llama.decoding.answer import Answer, limit_top_logprobs
+from kodo.server.engines.llama.decoding.landing import Landing
+from kodo.server.engines.llama.decoding.loops import MAX_LOOP_TAIL, loop_length
 from kodo.server.engines.llama.decoding.reasoning_splitter import ReasoningSplitter
 from kodo.server.engines.llama.prompting import reasoning
 from kodo.server.engines.llama.prompting.content import TokenIds
 from kodo.server.engines.llama.prompting.tokens import TokenCache
 from kodo.server.engines.llama.prompting.tool_call_format import HERMES, ToolCallFormat, qualified_name
 from kodo.server.engines.llama.tools.call_dedup import CallDedup
-from kodo.server.engines.llama.tools.structured import Grammars, matches_schema
+from kodo.server.engines.llama.tools.structured import Grammar, Grammars, matches_schema
 from kodo.server.engines.llama.tools.tool_ranking import has_unused_words
 from kodo.server.engines.llama.tools.tools import OfferedTool
 from kodo.server.lifecycle.errors import EngineFailed
@@ -38,9 +41,14 @@ from kodo.server.lifecycle.ports import (
     ReasoningDelta,
     TextDelta,
 )
+from kodo.server.lifecycle.soft_landing import closing_fence
+
+logger = logging.getLogger(__name__)
 
 MAX_NAME_TOKENS = 64
 """Tokens of a tool's name at most."""
+MIN_CALL_TOKENS = 64
+"""Tokens that a call's arguments may take even where the server's own cap is used up."""
 MAX_CALLS = 16
 """Calls in one turn at most."""
 
@@ -59,9 +67,11 @@ class TurnPlan(Struct, frozen=True):
     """How calls are written."""
     question: str | None = None
     """Not None: a further call of the same tool must take up something in it that no earlier one did."""
-    grammar: str | None = None
+    grammar: Grammar | None = None
     schema: dict[str, Any] | None = None
     """Of the format that text must have."""
+    notice_loops: bool = False
+    """End a text, or a string of a constrained one, that goes round in a loop."""
     reasons: bool = False
     starts_in_reasoning: bool = False
     """The prompt has opened the reasoning already."""
@@ -114,7 +124,30 @@ class TurnDecoder:
         opening = marks if self._call_format.trigger_at_start else ()
         marks = () if self._call_format.trigger_at_start else marks
         text = self._text(stop=(*self._prompt.sampling.stop, *marks), opening=opening)
+        if self._plan.notice_loops:
+            text = self._without_loops(text, begun)
         return self._split_reasoning(text, begun) if self._plan.reasons else text
+
+    async def _without_loops(
+        self, text: AsyncGenerator[Progress | TextDelta, None], begun: Sequence[EngineEvent]
+    ) -> AsyncGenerator[Progress | TextDelta, None]:
+        """Text up to where it has gone round in a loop a few times; an open code block is closed."""
+        written = "".join(event.text for event in begun if isinstance(event, TextDelta | ReasoningDelta))
+        async for event in text:
+            yield event
+            if isinstance(event, Progress):
+                continue
+            written += event.text
+            if loop_length(written[-MAX_LOOP_TAIL:]) == 0:
+                continue
+            await text.aclose()
+            self._answer.ended = "eos"
+            fence = closing_fence(written)
+            if fence:
+                ids = (await self._tokens.plain(self._prompt.cache.owner, (fence,)))[fence]
+                if len(ids) <= self._answer.tokens_left and self._answer.append(ids):
+                    yield TextDelta(text=fence, tokens=ids)
+            return
 
     async def _split_reasoning(
         self, text: AsyncGenerator[Progress | TextDelta, None], begun: Sequence[EngineEvent]
@@ -141,11 +174,62 @@ class TurnDecoder:
             async for event in self._opened_reasoning():
                 yield event
         text: list[str] = []
-        async for event in self._text(grammar=self._plan.grammar):
+        if self._plan.grammar is None:
+            return
+        async for event in self._landed(self._plan.grammar, reserve=0, text=True):
             if isinstance(event, TextDelta):
                 text.append(event.text)
             yield event
         self._verify("".join(text), self._plan.grammar, self._plan.schema)
+
+    async def _landed(
+        self, grammar: Grammar, *, reserve: int, text: bool = False
+    ) -> AsyncGenerator[Progress | TextDelta, None]:
+        """Text under a grammar, brought to its end inside the budget; ``reserve`` tokens are left where there is room.
+
+        The budget is what the client's cap leaves, and the server's own cap where the client set none.
+        """
+        answer, owner = self._answer, self._prompt.cache.owner
+
+        async def count(ending: str) -> int:
+            return len((await self._tokens.plain(owner, (ending,)))[ending])
+
+        landing = Landing(
+            self._grammars.matcher(grammar),
+            grammar.shortest_values,
+            count,
+            notice_loops=self._plan.notice_loops,
+        )
+        beyond = answer.tokens_left - self._budget()
+        if not await landing.fits(answer.tokens_left - beyond):
+            beyond = 0
+        if await landing.fits(answer.tokens_left - beyond - reserve):
+            beyond += reserve
+        hopeless = not await landing.fits(answer.tokens_left - beyond)
+
+        async def admits(delta: TextDelta) -> bool:
+            return hopeless or await landing.admits(delta.text, answer.tokens_left - beyond)
+
+        cap = answer.tokens_left - (0 if hopeless else beyond)
+        async for event in self._text(grammar=grammar.text, max_tokens=cap, admits=admits, quiet=not text):
+            yield event
+        if hopeless or answer.ended not in ("refused", "limit"):
+            return
+        ending = (landing.ending or b"").decode()
+        ids = (await self._tokens.plain(owner, (ending,)))[ending]
+        if landing.ending is None or not answer.append(ids):
+            answer.ended = "limit"
+            return
+        answer.ended = "eos"
+        if ending:
+            yield TextDelta(text=ending, tokens=ids)
+
+    def _budget(self) -> int:
+        """Tokens for what is written under a grammar now."""
+        soft, left = self._prompt.soft_output_tokens, self._answer.tokens_left
+        if soft is None or self._prompt.max_output_tokens is not None:
+            return left
+        return min(left, max(soft - self._answer.written, MIN_CALL_TOKENS))
 
     async def _opened_reasoning(self) -> AsyncGenerator[EngineEvent, None]:
         """The reasoning that the prompt has opened, up to its end mark, which is put in."""
@@ -162,22 +246,35 @@ class TurnDecoder:
             self._answer.append(await self._tokens.special(reasoning.CLOSE_TAG + "\n\n"))
 
     def _text(
-        self, *, grammar: str | None = None, stop: Sequence[str] = (), opening: Sequence[str] = ()
+        self,
+        *,
+        grammar: str | None = None,
+        opening: Sequence[str] = (),
+        stop: Sequence[str] = (),
+        quiet: bool = False,
+        **options: Any,
     ) -> AsyncGenerator[Progress | TextDelta, None]:
-        top = self._prompt.sampling.top_logprobs
+        """Text as it is written; ``quiet``: without log probabilities. ``options`` are those of :meth:`Answer.write`."""
+        top = None if quiet else self._prompt.sampling.top_logprobs
         settings: dict[str, Any] = {} if top is None else {"n_probs": max(top, 1)}
         thinking = (reasoning.OPEN_TAG, reasoning.CLOSE_TAG) if self._plan.reasons else ()
         if grammar is None:  # marks that are control tokens would not be in the text otherwise
             settings["preserved_tokens"] = [*stop, *opening, *thinking]
-        text = self._answer.write(grammar=grammar, stop=stop, opening=opening, **settings)
+        text = self._answer.write(grammar=grammar, stop=stop, opening=opening, **settings, **options)
         return text if top is None else _limit_top_logprobs(text, top)
 
-    def _verify(self, text: str, grammar: str | None, schema: dict[str, Any] | None) -> None:
+    def _verify(self, text: str, grammar: Grammar | None, schema: dict[str, Any] | None) -> None:
         """Check the text once more: where a grammar fails in the middle, the engine continues without it and reports no error."""
         cut = self._answer.ended == "limit"
         if grammar is not None and not self._grammars.accepts_prefix(grammar, text):
             raise EngineFailed("The model's answer does not fit its grammar, although it was held to it.")
-        if schema is not None and not cut and not matches_schema(text, schema):
+        if schema is None or cut or matches_schema(text, schema):
+            return
+        if grammar is not None and grammar.unenforced:
+            logger.info(
+                "a call does not fit keywords that are not enforced: %s", ", ".join(grammar.unenforced)
+            )
+        else:
             raise EngineFailed("The model's answer does not fit its schema, although it was held to it.")
 
     # --- calls ---
@@ -204,7 +301,7 @@ class TurnDecoder:
             if call_format.next_call is None or not offers or not again or not await self._wants_another():
                 break
         last = await self._tokens.special(call_format.closing)
-        if last and answer.append(last):
+        if last and len(last) <= answer.tokens_left and answer.append(last):
             yield CallDelta(text="", tokens=last)
 
     async def _write_call(
@@ -272,8 +369,13 @@ class TurnDecoder:
         )
         yield call
         arguments: list[str] = []
-        stop = () if offer.grammar is not None else (call_format.suffix,)
-        async for event in answer.write(grammar=offer.grammar, stop=stop):
+        end = await self._tokens.special(call_format.suffix_of(call.call_id))
+        closing = await self._tokens.special(call_format.closing)
+        if offer.grammar is None:
+            written = answer.write(stop=(call_format.suffix,))
+        else:
+            written = self._landed(offer.grammar, reserve=len(end) + len(closing))
+        async for event in written:
             if isinstance(event, TextDelta):
                 arguments.append(event.text)
                 yield CallDelta(text=event.text, tokens=event.tokens)
@@ -283,8 +385,7 @@ class TurnDecoder:
         if answer.ended == "limit":
             return
         answer.drop_stop_string()
-        end = await self._tokens.special(call_format.suffix_of(call.call_id))
-        if answer.append(end):
+        if len(end) <= answer.tokens_left and answer.append(end):
             yield CallDelta(text="", tokens=end)
 
     def _may_add_new(self, offer: OfferedTool) -> bool:

@@ -95,6 +95,7 @@ class SlotInfo(Struct, frozen=True):
 
 class _ModelMeta(Struct, frozen=True):
     n_ctx_train: int = 0
+    n_params: int = 0
 
 
 class _Model(Struct, frozen=True):
@@ -313,10 +314,11 @@ class ChildClient:
         """The slots, with their size."""
         return await self._call("GET", "/slots", list[SlotInfo])
 
-    async def trained_context(self) -> int:
-        """Tokens of context that the model was trained for; 0 if it does not say."""
+    async def model_size(self) -> tuple[int, int | None]:
+        """Tokens of context that the model was trained for (0 if it does not say), and its parameters."""
         models = await self._call("GET", "/v1/models", _Models)
-        return models.data[0].meta.n_ctx_train if models.data else 0
+        meta = models.data[0].meta if models.data else _ModelMeta()
+        return meta.n_ctx_train, meta.n_params or None
 
     async def save_slot(self, slot: int, file: str) -> int:
         """Write a slot's state to a file of the saves folder; returns its tokens."""

@@ -52,7 +52,7 @@ UNENFORCEABLE = frozenset(
 )
 """Keywords of JSON Schema that the grammar engine cannot hold a model to."""
 
-_BOUNDS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+BOUNDS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 _SUBSCHEMA_KEYS = ("items", "additionalProperties", "additionalItems")
 _SUBSCHEMA_LIST_KEYS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _SUBSCHEMA_MAP_KEYS = ("properties", "patternProperties", "$defs", "definitions")
@@ -93,7 +93,7 @@ def check_schema(schema: object, param: str) -> None:
                 "characters of them.",
                 f"{path}.enum",
             )
-        multiples *= _multiple_of(node, path)
+        multiples *= multiple_of(node, path)
         if multiples > MAX_MULTIPLE_PRODUCT:
             raise unsupported_schema(
                 "The schema's 'multipleOf' are too large together.", f"{path}.multipleOf"
@@ -167,7 +167,7 @@ def _check_keywords(node: dict[str, Any], path: str) -> None:
     reference = node.get("$ref")
     if reference is not None and not (isinstance(reference, str) and reference.startswith("#")):
         raise unsupported_schema("A '$ref' must point into the same schema ('#...').", f"{path}.$ref")
-    for key in _BOUNDS:
+    for key in BOUNDS:
         bound = node.get(key)
         if bound is None:
             continue
@@ -182,7 +182,7 @@ def _check_keywords(node: dict[str, Any], path: str) -> None:
             raise unsupported_schema(f"'{key}' may have {MAX_CHOICES} members.", f"{path}.{key}")
 
 
-def _multiple_of(node: dict[str, Any], path: str) -> int:
+def multiple_of(node: dict[str, Any], path: str) -> int:
     """The numerator of ``multipleOf``; 1 without the keyword."""
     multiple = node.get("multipleOf", 1)
     if isinstance(multiple, bool) or not isinstance(multiple, int | float) or not 0 < multiple < 1e9:

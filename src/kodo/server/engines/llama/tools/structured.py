@@ -11,6 +11,7 @@ Knows schemas and llguidance; knows nothing of prompts, slots or HTTP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections import OrderedDict
@@ -18,9 +19,16 @@ from typing import Any
 
 import jsonschema
 import llguidance
+import msgspec
 import referencing
+from msgspec import Struct
 
+from kodo.server.engines.llama.constraints.generation_schema import generation_schema
+from kodo.server.engines.llama.constraints.shortest_ending import ShortestValues
+from kodo.server.engines.llama.constraints.shortest_values import shortest_values
+from kodo.server.engines.llama.tools.lenient_schema import lenient_schema
 from kodo.server.engines.llama.tools.schema_limits import check_pattern, check_schema, unsupported_schema
+from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.wire.tools import CustomTool, Format, JsonObjectFormat, JsonSchemaFormat
 
 MAX_GRAMMAR = 32_000
@@ -37,39 +45,93 @@ _HEADER = "%llguidance {}\n"
 _ANY_OBJECT = {"type": "object"}
 
 
+class Grammar(Struct, frozen=True):
+    """A grammar that the engine takes."""
+
+    text: str
+    shortest_values: ShortestValues | None = None
+    """Of the schema; None where its texts are not JSON."""
+    unenforced: tuple[str, ...] = ()
+    """Keywords of the schema that it does not hold a model to."""
+
+
 class Grammars:
     """Makes grammars and remembers which compile. Safe to share among tasks of one loop."""
 
     def __init__(self) -> None:
         self._tokenizer = llguidance.LLTokenizer("byte")
         self._known: OrderedDict[str, str | None] = OrderedDict()
+        self._made: OrderedDict[tuple[str, int, bool], Grammar] = OrderedDict()
         self._compiling = asyncio.Semaphore(1)
 
-    async def for_format(self, format_: Format) -> str | None:
-        """The grammar of ``text.format``; None for free text.
+    async def for_format(self, format_: Format, max_tokens: int) -> Grammar | None:
+        """The grammar of ``text.format`` for an answer of up to ``max_tokens`` tokens; None for free text.
 
         Raises:
             InvalidRequest: the schema cannot be enforced; names the keyword.
         """
         if isinstance(format_, JsonObjectFormat):
-            return await self.for_schema(_ANY_OBJECT, "text.format")
+            return await self.for_schema(_ANY_OBJECT, "text.format", max_tokens)
         if isinstance(format_, JsonSchemaFormat):
-            return await self.for_schema(format_.schema_, "text.format.schema")
+            return await self.for_schema(format_.schema_, "text.format.schema", max_tokens)
         return None
 
-    async def for_schema(self, schema: dict[str, Any], param: str) -> str:
-        """The grammar of JSON that fits a schema.
+    async def for_schema(
+        self, schema: dict[str, Any], param: str, max_tokens: int, *, lenient: bool = False
+    ) -> Grammar:
+        """The grammar of JSON that fits a schema, in up to ``max_tokens`` tokens.
+
+        ``lenient``: leave out what cannot be enforced, and name it.
 
         Raises:
-            InvalidRequest: the schema cannot be enforced; names the keyword.
+            InvalidRequest: the schema cannot be enforced; names the keyword. Not raised if ``lenient``.
         """
-        check_schema(schema, param)
-        compact = {**schema, "x-guidance": {"whitespace_flexible": False}}
-        grammar = f"{_HEADER}start: %json {json.dumps(compact)}"
-        await self._compile(grammar, param)
-        return grammar
+        try:
+            key = (json.dumps(schema), max_tokens, lenient)
+        except RecursionError:
+            check_schema(schema, param)  # says that it is nested too deep
+            raise
+        if key not in self._made:
+            try:
+                self._made[key] = await self._grammar(schema, param, max_tokens)
+            except InvalidRequest:
+                if not lenient:
+                    raise
+                self._made[key] = await self._lenient_grammar(schema, param, max_tokens)
+        self._made.move_to_end(key)
+        while len(self._made) > MAX_CACHED:
+            self._made.popitem(last=False)
+        return self._made[key]
 
-    async def for_custom_tool(self, tool: CustomTool, param: str) -> str | None:
+    async def _grammar(self, schema: dict[str, Any], param: str, max_tokens: int) -> Grammar:
+        check_schema(schema, param)
+        bounded = generation_schema(schema, max_tokens)
+        grammar = _json_grammar(bounded)
+        try:
+            await self._compile(grammar, param)
+        except InvalidRequest:  # the bounds may be what the grammar engine does not take
+            bounded, grammar = schema, _json_grammar(schema)
+            await self._compile(grammar, param)
+        return Grammar(text=grammar, shortest_values=shortest_values(bounded))
+
+    async def _lenient_grammar(self, schema: dict[str, Any], param: str, max_tokens: int) -> Grammar:
+        """The grammar of a schema without what cannot be enforced; of any object, where nothing else will do."""
+        for merge_choices in (False, True):
+            kept, dropped = lenient_schema(schema, self._compiles, merge_choices=merge_choices)
+            with contextlib.suppress(InvalidRequest):
+                grammar = await self._grammar(kept, param, max_tokens)
+                return msgspec.structs.replace(grammar, unenforced=dropped)
+        grammar = await self._grammar(_ANY_OBJECT, param, max_tokens)
+        return msgspec.structs.replace(grammar, unenforced=("parameters",))
+
+    def _compiles(self, schema: dict[str, Any]) -> bool:
+        return not llguidance.LLMatcher.validate_grammar(_json_grammar(schema), self._tokenizer)
+
+    def matcher(self, grammar: Grammar) -> llguidance.LLMatcher:
+        """A matcher of bytes at the beginning of a text."""
+        return llguidance.LLMatcher(self._tokenizer, grammar.text, log_level=0)
+
+    async def for_custom_tool(self, tool: CustomTool, param: str) -> Grammar | None:
         """The grammar of a custom tool's input; None for free text.
 
         Raises:
@@ -101,7 +163,7 @@ class Grammars:
         else:
             raise unsupported_schema("A grammar's syntax is 'lark' or 'regex'.", f"{param}.format.syntax")
         await self._compile(grammar, f"{param}.format.definition")
-        return grammar
+        return Grammar(text=grammar)
 
     async def _compile(self, grammar: str, param: str) -> None:
         """Compile once, off the event loop, and remember how it went."""
@@ -120,9 +182,9 @@ class Grammars:
         if fault is not None:
             raise unsupported_schema(f"The schema or grammar cannot be enforced: {fault}", param)
 
-    def accepts_prefix(self, grammar: str, text: str) -> bool:
+    def accepts_prefix(self, grammar: Grammar, text: str) -> bool:
         """Whether a text is the beginning, or all, of what a grammar allows."""
-        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
+        matcher = self.matcher(grammar)
         tokens = list(text.encode())
         return bool(matcher.try_consume_tokens(tokens) == len(tokens))
 
@@ -148,6 +210,11 @@ class Grammars:
         if fault:
             return _first_line(fault)
         return TOO_LARGE if time.perf_counter() - before > MAX_COMPILE_SECONDS else None
+
+
+def _json_grammar(schema: dict[str, Any]) -> str:
+    compact = {**schema, "x-guidance": {"whitespace_flexible": False}}
+    return f"{_HEADER}start: %json {json.dumps(compact)}"
 
 
 def _skip_keyword(*_: object) -> None:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from kodo.server.engines.actions import BUILT_IN, NO_ARGUMENTS
 from kodo.server.engines.llama.prompting.content import ToolSpec
 from kodo.server.engines.llama.prompting.tool_call_format import qualified_name
-from kodo.server.engines.llama.tools.structured import Grammars
+from kodo.server.engines.llama.tools.structured import Grammar, Grammars
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.wire.tools import (
     AllowedTools,
@@ -48,7 +48,7 @@ class OfferedTool(Struct, frozen=True):
     description: str = ""
     schema: dict[str, Any] | None = None
     """None if the input is free text, or a grammar's."""
-    grammar: str | None = None
+    grammar: Grammar | None = None
 
     @property
     def qualified_name(self) -> str:
@@ -63,15 +63,20 @@ class ResolvedChoice(Struct, frozen=True):
     offers: tuple[OfferedTool, ...] = ()
 
 
-async def resolve_choice(tools: Sequence[Tool], choice: ToolChoice, grammars: Grammars) -> ResolvedChoice:
-    """The offers that a choice leaves, each with its grammar.
+async def resolve_choice(
+    tools: Sequence[Tool], choice: ToolChoice, grammars: Grammars, max_tokens: int
+) -> ResolvedChoice:
+    """The offers that a choice leaves, each with its grammar for a call of up to ``max_tokens`` tokens.
 
     Raises:
         InvalidRequest: a schema or grammar cannot be enforced, or the choice names a tool that is not offered.
     """
     if len(tools) > MAX_TOOLS:
         raise InvalidRequest(f"A request may offer at most {MAX_TOOLS} tools.", param="tools")
-    offers = [await _offer(tool, namespace, param, grammars) for tool, namespace, param in _flatten(tools)]
+    offers = [
+        await _offer(tool, namespace, param, grammars, max_tokens)
+        for tool, namespace, param in _flatten(tools)
+    ]
     if isinstance(choice, str):
         if choice == "required" and not offers:
             raise InvalidRequest("tool_choice is 'required', but there are no tools.", param="tool_choice")
@@ -112,6 +117,7 @@ async def _offer(
     namespace: str | None,
     param: str,
     grammars: Grammars,
+    max_tokens: int,
 ) -> OfferedTool:
     match tool:
         case FunctionTool():
@@ -123,7 +129,9 @@ async def _offer(
                 namespace=namespace,
                 description=tool.description or "",
                 schema=schema,
-                grammar=await grammars.for_schema(schema, f"{param}.parameters"),
+                grammar=await grammars.for_schema(
+                    schema, f"{param}.parameters", max_tokens, lenient=tool.strict is not True
+                ),
             )
         case CustomTool():
             return OfferedTool(
@@ -140,7 +148,7 @@ async def _offer(
         case ApplyPatchTool():
             kind = "apply_patch"
     description, schema = BUILT_IN[kind]
-    grammar = await grammars.for_schema(schema, param)
+    grammar = await grammars.for_schema(schema, param, max_tokens)
     return OfferedTool(kind=kind, name=kind, description=description, schema=schema, grammar=grammar)
 
 

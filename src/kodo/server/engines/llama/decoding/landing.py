@@ -1,0 +1,102 @@
+"""Constrained text is brought to its end inside its budget.
+
+Beside the engine, which holds the model to the grammar, a matcher of the same grammar follows the text. Before a piece of
+it is taken, the shortest valid ending behind it is known to fit what would be left; a piece for which it does not is
+refused, and the ending known from before is written instead. So a text that could end at its beginning always ends. A
+string that goes round in a loop is refused in the same way.
+
+Knows text, bytes and numbers of tokens; knows nothing of the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import llguidance
+
+from kodo.server.engines.llama.constraints.json_position import JsonPosition
+from kodo.server.engines.llama.constraints.shortest_ending import EndingSearch, ShortestValues
+from kodo.server.engines.llama.decoding.loops import loop_length
+
+MAX_NUMBER = 24
+"""Characters of a number; behind them a model writes digits without end."""
+MIN_STRING_LOOP = 40
+"""Characters of a loop inside a string."""
+
+
+class Landing:
+    """One text under a grammar. ``ending`` is the shortest ending of what was taken so far; None: none is known."""
+
+    def __init__(
+        self,
+        matcher: llguidance.LLMatcher,
+        shortest_values: ShortestValues | None,
+        count_tokens: Callable[[str], Awaitable[int]],
+        *,
+        notice_loops: bool,
+    ) -> None:
+        self._matcher = matcher
+        self._search = EndingSearch(matcher, shortest_values)
+        self._count_tokens = count_tokens
+        self._notice_loops = notice_loops and shortest_values is not None
+        self._is_json = shortest_values is not None
+        self._position = JsonPosition()
+        self.ending: bytes | None = self._search.shortest(self._position)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the text may end as it stands."""
+        return bool(self._matcher.is_accepting())
+
+    async def fits(self, tokens_left: int) -> bool:
+        """Whether the ending of what was taken fits."""
+        return self.ending is not None and await self._fits(self.ending, tokens_left)
+
+    async def min_tokens(self) -> int | None:
+        """Tokens of the shortest text; None where none is known."""
+        return None if self.ending is None else await self._count_tokens(self.ending.decode())
+
+    async def admits(self, text: str, tokens_left: int) -> bool:
+        """Take a piece of text, if the shortest ending behind it fits ``tokens_left``; False, and nothing taken, if not.
+
+        Where none is known, everything is taken.
+        """
+        data = list(text.encode())
+        taken = self._matcher.try_consume_tokens(data)
+        if taken != len(data):  # the engine has lost its grammar; the text is checked once more at its end
+            self._matcher.rollback(taken)
+            return True
+        position = self._position.after(bytes(data)) if self._is_json else self._position
+        ending = self._kept_ending(bytes(data))
+        if ending is None or not await self._fits(ending, tokens_left):
+            ending = self._search.shortest(position) if self.ending is not None else None
+        fits = ending is not None and await self._fits(ending, tokens_left)
+        if self.ending is not None and (not fits or self._loops(position)):
+            self._matcher.rollback(len(data))
+            return False
+        self._position, self.ending = position, ending
+        return True
+
+    async def _fits(self, ending: bytes, tokens_left: int) -> bool:
+        return len(ending) <= tokens_left or await self._count_tokens(ending.decode()) <= tokens_left
+
+    def _kept_ending(self, data: bytes) -> bytes | None:
+        """The ending known from before, or what is left of it, if it still is one."""
+        before = self.ending
+        if before is None:
+            return None
+        ending = before[len(data) :] if before.startswith(data) else before
+        taken = self._matcher.try_consume_tokens(list(ending))
+        still = taken == len(ending) and self._matcher.is_accepting()
+        self._matcher.rollback(taken)
+        return ending if still else None
+
+    def _loops(self, position: JsonPosition) -> bool:
+        """Whether the string or number that is being written has no end in sight."""
+        if not self._notice_loops or position.is_key:
+            return False
+        if position.in_scalar:
+            return len(position.content) > MAX_NUMBER
+        if not position.in_string:
+            return False
+        return loop_length(position.content.decode(errors="ignore"), min_loop=MIN_STRING_LOOP) > 0

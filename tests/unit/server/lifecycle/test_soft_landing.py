@@ -1,0 +1,56 @@
+"""Where a free text ends at the server's own cap."""
+
+from __future__ import annotations
+
+import pytest
+
+from kodo.server.lifecycle.soft_landing import SoftLanding, closing_fence
+
+CAP = 40
+
+
+def _ended(words: list[str]) -> str:
+    """The text up to where it ends, a token for each word, and what closes it."""
+    landing = SoftLanding(CAP)
+    said = ""
+    for number, word in enumerate(words, start=1):
+        said += word
+        landing.add(word)
+        if landing.ends(number):
+            return said + landing.closing
+    raise AssertionError("the text never ends")
+
+
+@pytest.mark.parametrize(
+    ("words", "end"),
+    [
+        (["word "] * 33 + ["end. "] + ["more "] * 30, "end. "),
+        (["word "] * 33 + ["end.\n"] + ["more "] * 30, "end.\n"),
+        (["語"] * 33 + ["。"] + ["語"] * 30, "。"),
+        (["- item ", "is ", "here\n"] * 30, "here\n"),
+        (["```py\n"] + ["x = 1\n"] * 50 + ["```\n", "So. "], "```\n"),
+    ],
+)
+def test_it_ends_behind_a_sentence_an_item_or_a_block(words: list[str], end: str) -> None:
+    """The first such place from three quarters of the cap on."""
+    said = _ended(words)
+    assert said.endswith(end)
+    assert said.count("```") % 2 == 0
+
+
+def test_without_such_a_place_it_ends_at_the_cap_between_words() -> None:
+    """A text without sentences ends at a gap, and never inside a word."""
+    assert _ended(["wo", "rd "] * 100) == "word " * (CAP // 2)
+
+
+def test_a_block_that_is_never_closed_is_closed_behind_a_line() -> None:
+    """After twice the cap."""
+    said = _ended(["```py\n"] + ["x = 1\n"] * 500)
+    assert said.endswith("x = 1\n```")
+    assert said.count("\n") == 2 * CAP
+
+
+def test_what_closes_a_block_is_its_own_mark() -> None:
+    """Nothing where none is open."""
+    assert closing_fence("a\n~~~\ncode") == "\n~~~"
+    assert closing_fence("a\n```\ncode\n```\nb") == ""
