@@ -31,7 +31,7 @@ async def show_first_answer(url: str) -> None:
     first = None
     try:
         async with (
-            httpx2.AsyncClient(verify=False, timeout=None) as client,
+            httpx2.AsyncClient(verify=False, timeout=None, trust_env=False) as client,
             client.stream("POST", f"{url}/v1/responses", json=body) as answer,
         ):
             if answer.status_code != 200:

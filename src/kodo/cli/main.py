@@ -7,6 +7,7 @@ looks at ``sys.modules`` after ``kodo --help``.
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -99,6 +100,9 @@ def run(argv: Sequence[str] | None = None, command: Command | None = None, prog_
         typer.echo("kodo: interrupted", err=True)
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last line: Python's own status for a crash is 1, which means findings
+        if isinstance(error, UnicodeError) and (line := _describe_bad_text(error)) is not None:
+            typer.echo(f"kodo: {line}", err=True)
+            return ExitCode.BAD_INPUT
         if isinstance(error, ModuleNotFoundError) and (advice := extras.explain(error)) is not None:
             typer.echo(f"kodo: {advice}", err=True)
             return ExitCode.BAD_INPUT
@@ -113,8 +117,22 @@ def _describe_usage_error(error: typer.TyperException) -> str:
     return f"{error.format_message().removesuffix('.')}{hint}"
 
 
+def _describe_bad_text(error: UnicodeError) -> str | None:
+    """One line for bytes of the command line or of stdin that are not UTF-8; None for any other error of this kind.
+
+    Python keeps such bytes as surrogates, which nothing that leaves the process can hold.
+    """
+    if isinstance(error, UnicodeEncodeError) and any("\ud800" <= one <= "\udfff" for one in error.object):
+        return "an argument or the input is not UTF-8 text"
+    if isinstance(error, UnicodeEncodeError):
+        return f"the output cannot be written in this locale's encoding ({error.encoding}); set LC_ALL to a UTF-8 one"
+    return "the input is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else None
+
+
 def main() -> NoReturn:
     """The console script."""
+    if isinstance(sys.stdin, io.TextIOWrapper) and not sys.stdin.isatty():
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")  # the C locale would take any bytes
     sys.exit(run())
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Self, Unpack
 from kodo.client import request_plan
 from kodo.client.accounting import ReservedCall, is_done
 from kodo.client.answer import Answer, ensure_response
-from kodo.client.endpoint import NOT_STARTED
+from kodo.client.endpoint import NOT_STARTED, is_loopback
 from kodo.client.errors import EndpointError
 from kodo.client.estimate import Estimate, estimate_plan, parse_token_count
 from kodo.client.recording import RecordingTransport
 from kodo.client.request_plan import CallOptions, Input, Plan
 from kodo.client.session import POLL_SECONDS, SessionBase
 from kodo.client.stream import AsyncTextStream
+from kodo.client.transport import async_http_client
 
 if TYPE_CHECKING:
     import openai
@@ -67,6 +68,10 @@ class AsyncSession(SessionBase):
             if self._cassette is not None:
                 options["http_client"] = openai.DefaultAsyncHttpxClient(
                     transport=RecordingTransport(self._cassette)
+                )
+            else:
+                options["http_client"] = async_http_client(
+                    endpoint.base_url, loopback=is_loopback(endpoint.base_url)
                 )
             self._sdk = openai.AsyncOpenAI(**options)
         return self._sdk

@@ -26,7 +26,7 @@ from kodo.client.accounting import Account, Note, ReservedCall, is_done, reposit
 from kodo.client.answer import Answer, ensure_response
 from kodo.client.budget import Budget
 from kodo.client.cassette import Cassette, open_cassette
-from kodo.client.endpoint import NOT_STARTED, REPLAY, Endpoint, StartedServer
+from kodo.client.endpoint import NOT_STARTED, REPLAY, Endpoint, StartedServer, is_loopback
 from kodo.client.errors import EndpointError
 from kodo.client.estimate import Estimate, estimate_plan, parse_token_count
 from kodo.client.i18n import pick_lang
@@ -36,6 +36,7 @@ from kodo.client.request_plan import CallOptions, Input, Plan
 from kodo.client.retry import RetryEvent, RetryHook, RetryPolicy
 from kodo.client.settings import ClientSettings, load
 from kodo.client.stream import AsyncTextStream, TextStream
+from kodo.client.transport import http_client
 
 if TYPE_CHECKING:
     import httpx2
@@ -226,6 +227,10 @@ class Session(SessionBase):
                 if self._cassette is not None:
                     options["http_client"] = openai.DefaultHttpxClient(
                         transport=RecordingTransport(self._cassette)
+                    )
+                else:
+                    options["http_client"] = http_client(
+                        endpoint.base_url, loopback=is_loopback(endpoint.base_url)
                     )
                 self._sdk = openai.OpenAI(**options)
             return self._sdk
