@@ -124,6 +124,9 @@ class LimitSettings(_Frozen):
     """How long a client may read nothing of an answer that waits for it."""
     body_bytes: int = Field(default=16 * 2**20, ge=1024)
     """A request's body, before and after it is decompressed; also a WebSocket's message."""
+    sealed_items: int = Field(default=1000, ge=1)
+    opened_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """Sealed items (``encrypted_content``) that one request may have opened, and their size together when opened."""
     held_body_bytes: int = Field(default=256 * 2**20, ge=1024)
     """The bodies of all requests together; the next large one is answered 503."""
     queue: int = Field(default=256, ge=1)

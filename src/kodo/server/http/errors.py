@@ -29,6 +29,7 @@ from kodo.server.lifecycle.errors import (
     TooLarge,
 )
 from kodo.server.wire.decode import BadBody
+from kodo.server.wire.echo import shorten_param
 
 logger = logging.getLogger(__name__)
 
@@ -198,8 +199,9 @@ async def handle_service_error(request: Request, error: Exception) -> Response:
 async def handle_http_error(request: Request, error: Exception) -> Response:
     """Starlette's handler for its own errors: an unknown route, a method that is not allowed."""
     assert isinstance(error, HTTPException)  # noqa: S101 — registered for this one only
+    path = shorten_param(request.url.path)
     words = {
-        404: (f"Unknown request URL: {request.method} {request.url.path}.", "unknown_url"),
+        404: (f"Unknown request URL: {request.method} {path}.", "unknown_url"),
         405: (f"Method not allowed: {request.method} {request.url.path}.", "method_not_allowed"),
     }
     message, code = words.get(error.status_code, (error.detail, "invalid_request"))

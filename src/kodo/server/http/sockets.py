@@ -48,6 +48,7 @@ async def frames(socket: WebSocket) -> AsyncIterator[bytes]:
     while (frame := await socket.receive())["type"] != "websocket.disconnect":
         text = frame.get("text")
         yield text.encode() if text is not None else frame.get("bytes") or b""
+        await asyncio.sleep(0)  # frames that wait already let others have their turn
 
 
 async def send(socket: WebSocket, frame: Any, **more: str | None) -> None:

@@ -56,6 +56,7 @@ async def attach_files(
         InvalidRequest: it is too large, or no text or image where one is needed.
     """
     result = list(items)
+    files = _BoundedReader(files, limit)
     for index, context in enumerate(items):
         name, parts = _parts(context)
         if not any(_is_file_id(part, images) for part in parts):
@@ -71,6 +72,24 @@ async def attach_files(
                 read.append(part)
         result[index] = ContextItem(item=msgspec.structs.replace(context.item, **{name: tuple(read)}))
     return tuple(result)
+
+
+class _BoundedReader:
+    """Reads files of at most ``room`` bytes together."""
+
+    def __init__(self, files: FileReader, room: int) -> None:
+        self._files = files
+        self._limit = self._room = room
+
+    async def contents(self, owner: str, file_id: str, limit: int) -> tuple[str, bytes]:
+        """See :class:`kodo.server.lifecycle.ports.FileReader`."""
+        name, data = await self._files.contents(owner, file_id, limit)
+        self._room -= len(data)
+        if self._room < 0:
+            raise InvalidRequest(
+                f"The files of a prompt have at most {self._limit} bytes together.", code="file_too_large"
+            )
+        return name, data
 
 
 def _parts(context: ContextItem) -> tuple[str, _Parts]:

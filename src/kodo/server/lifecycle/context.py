@@ -16,7 +16,7 @@ import msgspec
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import ContextItem, Ids, ProviderState, Value
 from kodo.server.lifecycle.records import ItemRow
-from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.lifecycle.sealing import Opener, SealedTooLarge, Sealer, SealLimits
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.items import (
@@ -202,6 +202,15 @@ def is_passthrough(items: tuple[ContextItem, ...], start: int = 0) -> bool:
     return True
 
 
+def has_sealed(items: Sequence[ContextItem]) -> bool:
+    """Whether :func:`render` has to open something, which may take a while."""
+    return any(
+        isinstance(context.item, Compaction)
+        or (isinstance(context.item, Reasoning) and isinstance(context.item.encrypted_content, str))
+        for context in items
+    )
+
+
 def render(
     items: tuple[ContextItem, ...],
     *,
@@ -209,26 +218,27 @@ def render(
     sealer: Sealer,
     images: Literal["see", "note", "refuse"],
     files: bool = False,
+    limits: SealLimits = SealLimits(),  # noqa: B008 - frozen
 ) -> tuple[ContextItem, ...]:
-    """The items as an engine takes them: compactions opened, reasoning unsealed, images and files as text
+    """The items as an engine takes them: the last compaction opened, reasoning unsealed, images and files as text
     (``images``: what becomes of them; ``files``: PDF files stay as they are).
 
+    ``limits`` bound what is opened. Reasoning beyond them stays sealed, the oldest first: the model does not see it.
+
     Raises:
-        InvalidRequest: a sealed value is not ours, or an image or file cannot be taken.
+        InvalidRequest: a sealed value is not ours or too large, or an image or file cannot be taken.
     """
+    opener = Opener(sealer, owner, limits)
     last = max(
         (index for index, context in enumerate(items) if isinstance(context.item, Compaction)), default=-1
     )
     result: list[ContextItem] = []
-    for index, context in enumerate(items):
+    if last >= 0:
+        result = _open_compaction(items[last].item, opener, f"input[{last}]")
+    unsealed = _unseal_newest(items, last + 1, opener)
+    for index, context in enumerate(items[last + 1 :], last + 1):
         item = context.item
-        if isinstance(item, Compaction):
-            opened = _open_compaction(item, owner, sealer, f"input[{index}]")
-            if index == last:
-                result = opened
-        elif index < last:
-            continue
-        elif isinstance(item, Message):
+        if isinstance(item, Message):
             parts = tuple(
                 _render_part(part, images, files, f"input[{index}].content[{n}]")
                 for n, part in enumerate(item.content)
@@ -247,11 +257,22 @@ def render(
                 for n, part in enumerate(item.output)
             )
             result.append(ContextItem(item=msgspec.structs.replace(item, output=output)))
-        elif isinstance(item, Reasoning) and isinstance(item.encrypted_content, str):
-            result.append(_unseal_reasoning(context, item, owner, sealer))
         else:
-            result.append(context)
+            result.append(unsealed.get(index, context))
     return tuple(result)
+
+
+def _unseal_newest(items: tuple[ContextItem, ...], start: int, opener: Opener) -> dict[int, ContextItem]:
+    """The sealed reasoning items from ``start`` on, opened, by index; the newest ones where that is too much."""
+    unsealed: dict[int, ContextItem] = {}
+    for index in range(len(items) - 1, start - 1, -1):
+        item = items[index].item
+        if isinstance(item, Reasoning) and isinstance(item.encrypted_content, str):
+            try:
+                unsealed[index] = _unseal_reasoning(items[index], item, item.encrypted_content, opener)
+            except SealedTooLarge:
+                break
+    return unsealed
 
 
 def _render_part(part: Part, images: str, files: bool, path: str) -> Part:
@@ -318,28 +339,30 @@ class _Sealed(Value, frozen=True, kw_only=True):
     notes: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-def _open(text: str, owner: str, sealer: Sealer, path: str) -> _Sealed:
-    data = sealer.open(owner, text)
+def _open_compaction(item: Item, opener: Opener, path: str) -> list[ContextItem]:
+    if not isinstance(item, Compaction):
+        raise TypeError("only compactions are opened")
+    param = f"{path}.encrypted_content"
+    try:
+        data = opener.open(item.encrypted_content)
+    except SealedTooLarge:
+        raise InvalidRequest(
+            "encrypted_content is too large when it is opened.",
+            param=param,
+            code="encrypted_content_too_large",
+        ) from None
     if data is None:
         raise InvalidRequest(
             "encrypted_content was not created by this server for this project, or was modified.",
-            param=f"{path}.encrypted_content",
+            param=param,
             code="invalid_encrypted_content",
         )
-    return msgspec.json.decode(data, type=_Sealed)
+    return [ContextItem(item=original) for original in msgspec.json.decode(data, type=_Sealed).items]
 
 
-def _open_compaction(item: Compaction, owner: str, sealer: Sealer, path: str) -> list[ContextItem]:
-    return [
-        ContextItem(item=original) for original in _open(item.encrypted_content, owner, sealer, path).items
-    ]
-
-
-def _unseal_reasoning(context: ContextItem, item: Reasoning, owner: str, sealer: Sealer) -> ContextItem:
+def _unseal_reasoning(context: ContextItem, item: Reasoning, text: str, opener: Opener) -> ContextItem:
     """Reasoning with its own words back; foreign ones (another server's) are kept as they came."""
-    data = (
-        sealer.open(owner, item.encrypted_content or "") if isinstance(item.encrypted_content, str) else None
-    )
+    data = opener.open(text)
     if data is None:
         return context
     sealed = msgspec.json.decode(data, type=_Sealed)

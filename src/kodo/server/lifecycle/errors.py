@@ -20,6 +20,8 @@ machine, no secret and no stack trace. The client's tree is another one: :class:
 
 from __future__ import annotations
 
+from kodo.server.wire.echo import shorten, shorten_param
+
 
 class ServiceError(Exception):
     """Base of every error that the server reports. ``code`` is the machine-readable code, ``param`` the path of the
@@ -28,9 +30,9 @@ class ServiceError(Exception):
     code: str | None = None
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
+        self.message = shorten(message)
+        super().__init__(self.message)
+        self.param = shorten_param(param)
         self.code = code if code is not None else type(self).code
 
 

@@ -6,10 +6,11 @@ A history that is too long is truncated (``truncation``) or summarised into one 
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -18,11 +19,11 @@ from kodo.server.lifecycle import plan
 from kodo.server.lifecycle.assemble import engine_usage
 from kodo.server.lifecycle.attachments import attach_files
 from kodo.server.lifecycle.compact import Compacted, compact
-from kodo.server.lifecycle.context import History, drop_oldest, history, is_passthrough, render
+from kodo.server.lifecycle.context import History, drop_oldest, has_sealed, history, is_passthrough, render
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
 from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared, Usage, Value
-from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.lifecycle.sealing import Sealer, SealLimits
 from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CompactRequest, CreateResponse
@@ -213,10 +214,20 @@ class Prompts:
     async def _render(
         self, owner: str, backend: Backend, items: tuple[ContextItem, ...]
     ) -> tuple[ContextItem, ...]:
-        images = "see" if backend.card.images else self._settings.images
+        images: Literal["see", "note", "refuse"] = "see" if backend.card.images else self._settings.images
         limit = self._settings.limits.body_bytes
         card = backend.card
         items = await attach_files(
             items, owner=owner, files=self._files, limit=limit, images=card.images, binary=card.files
         )
-        return render(items, owner=owner, sealer=self._sealer, images=images, files=card.files)
+        limits = SealLimits(self._settings.limits.sealed_items, self._settings.limits.opened_bytes)
+        work = partial(
+            render,
+            items,
+            owner=owner,
+            sealer=self._sealer,
+            images=images,
+            files=card.files,
+            limits=limits,
+        )
+        return await asyncio.to_thread(work) if has_sealed(items) else work()

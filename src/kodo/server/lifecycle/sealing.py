@@ -11,12 +11,55 @@ import base64
 import binascii
 import os
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
+from kodo.server.lifecycle.errors import StoreFailed
+
 _PREFIX = "kodo1."
+KEY_BYTES = 64
+
+
+class SealedTooLarge(Exception):
+    """A sealed value is larger than there is room for."""
+
+
+@dataclass(frozen=True)
+class SealLimits:
+    """What one request may have opened: a number of values, and bytes of all of them together."""
+
+    items: int = 1000
+    bytes: int = 16 * 2**20
+
+
+class Opener:
+    """Opens the sealed values of one request, within its limits."""
+
+    def __init__(self, sealer: Sealer, owner: str, limits: SealLimits) -> None:
+        self._sealer = sealer
+        self._owner = owner
+        self._items = limits.items
+        self._bytes = limits.bytes
+
+    def open(self, text: str) -> bytes | None:
+        """See :meth:`Sealer.open`.
+
+        Raises:
+            SealedTooLarge: the request has too many values, or they are too large together.
+        """
+        if self._items <= 0:
+            raise SealedTooLarge
+        self._items -= 1
+        try:
+            data = self._sealer.open(self._owner, text, max_bytes=self._bytes)
+        except SealedTooLarge:
+            self._items = 0  # the next one costs nothing
+            raise
+        self._bytes -= len(data or b"")
+        return data
 
 
 class Sealer:
@@ -27,16 +70,20 @@ class Sealer:
 
     @classmethod
     def at(cls, path: Path) -> Sealer:
-        """The sealer whose key is in a file (mode 0600), which is made where it is missing."""
+        """The sealer whose key is in a file (mode 0600), which is made where it is missing.
+
+        Raises:
+            StoreFailed: the file cannot be read or made, or holds no whole key.
+        """
         try:
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return cls(path.read_bytes())
-        with os.fdopen(handle, "wb") as file:
-            key = AESSIV.generate_key(bit_length=512)
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
+            key = path.read_bytes() if path.exists() else _make_key(path)
+        except OSError as error:
+            raise StoreFailed(f"KODO_HOME/{path.name} cannot be used: {error.strerror}.") from error
+        if len(key) != KEY_BYTES:
+            raise StoreFailed(
+                f"KODO_HOME/{path.name} is damaged: it has {len(key)} bytes instead of {KEY_BYTES}. Restore it from "
+                "a backup, or delete it: a new one is made, and encrypted_content sealed before does not open any more."
+            )
         return cls(key)
 
     def seal(self, owner: str, data: bytes) -> str:
@@ -44,12 +91,39 @@ class Sealer:
         sealed = self._cipher.encrypt(zlib.compress(data), [owner.encode()])
         return _PREFIX + base64.urlsafe_b64encode(sealed).decode()
 
-    def open(self, owner: str, text: str) -> bytes | None:
-        """The sealed data, or None if it was made by another server or for another owner, or tampered with."""
+    def open(self, owner: str, text: str, *, max_bytes: int | None = None) -> bytes | None:
+        """The sealed data. None: made by another server or for another owner, or tampered with.
+
+        Raises:
+            SealedTooLarge: the data has more than ``max_bytes``.
+        """
         if not text.startswith(_PREFIX):
             return None
         try:
             raw = base64.b64decode(text[len(_PREFIX) :], altchars=b"-_", validate=True)
-            return zlib.decompress(self._cipher.decrypt(raw, [owner.encode()]))
+            decoder = zlib.decompressobj()
+            compressed = self._cipher.decrypt(raw, [owner.encode()])
+            data = decoder.decompress(compressed, 0 if max_bytes is None else max_bytes + 1)
         except (InvalidTag, binascii.Error, ValueError, zlib.error):
             return None
+        if max_bytes is not None and len(data) > max_bytes:
+            raise SealedTooLarge
+        return data if decoder.eof else None
+
+
+def _make_key(path: Path) -> bytes:
+    """Make a key: written beside its place and moved there whole, so that a crash leaves no half of one."""
+    key = AESSIV.generate_key(bit_length=8 * KEY_BYTES)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(key)
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(part, path)  # unlike a rename, it does not replace the key of another process
+    except FileExistsError:
+        return path.read_bytes()
+    finally:
+        part.unlink(missing_ok=True)
+    return key

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
+from kodo.server.wire.echo import shorten, shorten_param
 from kodo.server.wire.items import InputItem
 from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
 from kodo.server.wire.tools import HOSTED_TOOLS, Tool
@@ -32,9 +33,9 @@ class BadBody(ValueError):
     """Raised for an invalid body. ``code`` and ``param`` as in the error envelope."""
 
     def __init__(self, message: str, param: str | None, code: str) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
+        self.message = shorten(message)
+        super().__init__(self.message)
+        self.param = shorten_param(param)
         self.code = code
 
 
