@@ -131,6 +131,12 @@ class LimitSettings(_Frozen):
     """The bodies of all requests together; the next large one is answered 503."""
     queue: int = Field(default=256, ge=1)
     """Requests that may wait for the engine; the next one is answered 503."""
+    background: int = Field(default=10_000, ge=1)
+    background_per_key: int = Field(default=2000, ge=1)
+    """Background responses that are not over, in all (the next one is answered 503) and of a key (429)."""
+    session_items: int = Field(default=1000, ge=1)
+    session_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """Items of a realtime session's conversation, and their size together."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
     concurrent_requests: int | None = Field(default=None, ge=1)

@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,14 +32,14 @@ from kodo.server.http.files.upload_manager import UploadManager
 from kodo.server.http.guard import Guard, RequestId
 from kodo.server.http.idempotency import Idempotency
 from kodo.server.http.keys import Keys, Secrets
-from kodo.server.http.limits import Limits
+from kodo.server.http.limits import Limits, RequestLimits, Ticket
 from kodo.server.http.metrics import Metrics
 from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.ports import Clock
-from kodo.server.lifecycle.recovery import recover
+from kodo.server.lifecycle.recovery import Recovery
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.service import Service
 from kodo.server.lifecycle.supervised import cancel, supervise_every
@@ -85,6 +86,7 @@ async def open_state(
         files = FileManager(store, BlobStore(settings.home / "files"), clock, ids)
         stack.push_async_callback(files.close)
         await files.open()
+        keys, limits = Keys(store), Limits(settings.limits, time.monotonic)
         service = Service(
             models=models,
             store=store,
@@ -94,6 +96,7 @@ async def open_state(
             settings=settings,
             observer=metrics,
             files=files,
+            allows=keys.allows,
         )
         stack.push_async_callback(service.close, settings.shutdown_seconds)
         policy = RetentionPolicy(settings.retention_days, settings.thread_days)
@@ -102,7 +105,9 @@ async def open_state(
             "the pruning of old data", PRUNE_SECONDS, lambda: prune_and_log(store, clock.now(), policy)
         )
         stack.push_async_callback(cancel, pruning)
-        resumed = await recover(service)
+        recovery = Recovery(service)
+        stack.push_async_callback(recovery.close)
+        resumed = await recovery.open()
         uploads = UploadManager(store, files, clock, ids)
         stack.push_async_callback(uploads.close)
         await uploads.open()
@@ -116,11 +121,19 @@ async def open_state(
             handlers=batch_handlers(completions),
             metrics=BatchMetrics(metrics.registry),
             max_line_bytes=settings.limits.body_bytes,
+            admit=partial(_admit_line, keys, limits),
         )
         stack.push_async_callback(batches.close)
         await batches.open()
         runs = RunManager(
-            RunContext(service=service, store=store, clock=clock, ids=ids, run_seconds=settings.run_seconds)
+            RunContext(
+                service=service,
+                store=store,
+                clock=clock,
+                ids=ids,
+                run_seconds=settings.run_seconds,
+                allows=keys.allows,
+            )
         )
         stack.push_async_callback(runs.close)
         await runs.open()
@@ -131,7 +144,8 @@ async def open_state(
             store=store,
             clock=clock,
             ids=ids,
-            limits=Limits(settings.limits, time.monotonic),
+            limits=limits,
+            keys=keys,
             metrics=metrics,
             secrets=Secrets(time.time),
             completions=completions,
@@ -142,6 +156,11 @@ async def open_state(
             body_memory=BodyMemory(settings.limits.held_body_bytes),
             started=int(time.time()),
         )
+
+
+async def _admit_line(keys: Keys, limits: Limits, owner: str, key_id: str | None) -> Ticket:
+    """Admit a line of a batch once the limits of the batch's key allow it. Raises ``Unauthorized``: it was revoked."""
+    return await limits.wait(await keys.caller_of(owner, key_id))
 
 
 def build_app(state: State) -> Starlette:
@@ -162,7 +181,7 @@ def build_app(state: State) -> Starlette:
             *_cors(settings),
             Middleware(
                 Guard,
-                keys=Keys(state.store),
+                keys=state.keys,
                 secrets=state.secrets,
                 host=settings.host,
                 allowed_hosts=settings.allowed_hosts,
@@ -174,6 +193,7 @@ def build_app(state: State) -> Starlette:
                 now=state.clock.now,
                 body_bytes=settings.limits.body_bytes,
             ),
+            Middleware(RequestLimits, limits=state.limits),
         ],
     )
     app.router.redirect_slashes = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -21,6 +22,10 @@ _encode = msgspec.json.Encoder().encode
 
 class ClientDisconnect(Exception):
     """The client closed the connection before it had its answer."""
+
+
+class KeyRevoked(Exception):
+    """The caller's key was revoked while its stream was sent; the guard has ended the stream."""
 
 
 async def handle_disconnect(request: Request, error: Exception) -> Response:
@@ -137,7 +142,8 @@ class EventStream(Response):
         try:
             await asyncio.wait((writing, gone), return_when=asyncio.FIRST_COMPLETED)
             if writing.done():
-                writing.result()
+                with contextlib.suppress(KeyRevoked):
+                    writing.result()
         finally:
             for task in (writing, gone):
                 task.cancel()

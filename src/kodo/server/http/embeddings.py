@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.bodies import cancel_on_disconnect, json_response
-from kodo.server.http.state import get_caller, get_state, json_body
+from kodo.server.http.state import get_caller, get_state, get_ticket, json_body
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.service import Service
@@ -21,7 +21,7 @@ from kodo.server.wire.embeddings import Embedding, EmbeddingsRequest, Embeddings
 async def create(request: Request) -> Response:
     """``POST /v1/embeddings``."""
     state, caller = get_state(request), get_caller(request)
-    ticket = state.limits.admit(caller)
+    ticket = get_ticket(request)
     try:
         body: EmbeddingsRequest = convert(await json_body(request), EmbeddingsRequest)
         value = await cancel_on_disconnect(request, embed(state.service, caller.owner, body))

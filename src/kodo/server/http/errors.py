@@ -27,6 +27,7 @@ from kodo.server.lifecycle.errors import (
     ServiceError,
     StoreFailed,
     TooLarge,
+    TooManyQueued,
 )
 from kodo.server.wire.decode import BadBody
 from kodo.server.wire.echo import shorten_param
@@ -73,6 +74,7 @@ STATUS: tuple[tuple[type[ServiceError], int, str], ...] = (
     (UnsupportedMediaType, 415, "invalid_request_error"),
     (UpgradeRequired, 426, "invalid_request_error"),
     (RateLimited, 429, "rate_limit_error"),
+    (TooManyQueued, 429, "rate_limit_error"),
     (Overloaded, 503, "server_error"),
     (EngineFailed, 503, "server_error"),
     (StoreFailed, 500, "server_error"),

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.http.errors import UnsupportedMediaType, error_response
-from kodo.server.http.keys import Keys, Secrets
+from kodo.server.http.bodies import KeyRevoked
+from kodo.server.http.errors import Unauthorized, UnsupportedMediaType, encode_error_event, error_response
+from kodo.server.http.keys import Caller, Keys, Secrets
 from kodo.server.http.metrics import Metrics
 from kodo.server.lifecycle.errors import PermissionDenied, ServiceError
 
@@ -84,7 +85,34 @@ class Guard:
         except ServiceError as error:
             await error_response(error, scope)(scope, receive, send)
             return
+        caller = scope.get("state", {}).get("caller")
+        if scope["type"] == "http" and caller is not None:
+            send = self._checked(caller, scope, send)
         await self._app(scope, receive, send)
+
+    def _checked(self, caller: Caller, scope: Scope, send: Send) -> Send:
+        """``send`` that looks the key up again before each event of a stream, and ends the stream of a revoked one.
+
+        Raises (the function that is returned):
+            KeyRevoked: the stream was ended with an error event; there is nothing more to send.
+        """
+        streams = False
+
+        async def checked(message: Message) -> None:
+            nonlocal streams
+            if message["type"] == "http.response.start":
+                kind = Headers(raw=message["headers"]).get("content-type", "")
+                streams = kind.startswith("text/event-stream")
+            elif streams and message.get("more_body", False):
+                try:
+                    await self._keys.check(caller)
+                except Unauthorized as error:
+                    frame = encode_error_event(error, scope)
+                    await send({"type": "http.response.body", "body": frame, "more_body": False})
+                    raise KeyRevoked from None
+            await send(message)
+
+        return checked
 
     async def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
@@ -107,7 +135,11 @@ class Guard:
             _check_body(scope["method"], path, headers)
         authorization = _authorization(headers)
         secret = self._secrets.find(authorization) if path == "/v1/realtime" else None
-        caller = secret.caller if secret is not None else await self._keys.caller(authorization)
+        if secret is not None:
+            caller = secret.caller
+            await self._keys.check(caller)
+        else:
+            caller = await self._keys.caller(authorization)
         scope.setdefault("state", {})["caller"] = caller
 
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kodo.server.http.errors import Unauthorized
+from kodo.server.http.errors import RateLimited, Unauthorized
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore
 
@@ -26,6 +27,11 @@ class Caller:
 
     owner: str
     key: KeyRow | None = None
+
+    @property
+    def key_id(self) -> str | None:
+        """The id of its key."""
+        return None if self.key is None else self.key.id
 
 
 def digest(key: str) -> bytes:
@@ -42,19 +48,45 @@ class Secret:
     session: dict[str, Any]
 
 
+MAX_SECRETS = 1000
+"""Short-lived keys that one key may have at a time."""
+MAX_SESSION_BYTES = 256 * 2**10
+"""Bytes of the session settings that a short-lived key carries."""
+
+
 class Secrets:
     """Short-lived keys, for clients that must not have the real one. Kept in memory as hashes; a restart revokes them."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], max_per_key: int = MAX_SECRETS) -> None:
         self._now = now
+        self._max_per_key = max_per_key
+        self._counts: Counter[str | None] = Counter()
+        self._sweep_at = 0.0
         self._held: dict[bytes, Secret] = {}
 
     def add(self, secret: Secret) -> str:
-        """Add a key and return it; expired ones are removed."""
-        self._held = {name: held for name, held in self._held.items() if held.expires_at > self._now()}
+        """Add a key and return it; expired ones are removed.
+
+        Raises:
+            RateLimited: the caller's key has too many of them.
+        """
+        key_id = secret.caller.key_id
+        if self._now() >= self._sweep_at or self._counts[key_id] >= self._max_per_key:
+            self._remove_expired()
+        if self._counts[key_id] >= self._max_per_key:
+            raise RateLimited(
+                f"A key may have {self._max_per_key} client secrets at a time.", retry_after=60.0, headers={}
+            )
         value = f"ek_{secrets.token_urlsafe(32)}"
         self._held[digest(value)] = secret
+        self._counts[key_id] += 1
         return value
+
+    def _remove_expired(self) -> None:
+        now = self._now()
+        self._held = {name: held for name, held in self._held.items() if held.expires_at > now}
+        self._counts = Counter(held.caller.key_id for held in self._held.values())
+        self._sweep_at = now + 10
 
     def find(self, authorization: str | None) -> Secret | None:
         """Find a key that has not expired. It is looked up by its hash, so timing reveals nothing about it."""
@@ -63,7 +95,11 @@ class Secrets:
 
 
 class Keys:
-    """The stored keys. They are read at each request, because another process may create or revoke one."""
+    """The stored keys. They are read at each request, because another process may create or revoke one.
+
+    What lives longer than a request (a socket, a stream, background work) has its key looked up again, by
+    :meth:`check` or :meth:`caller_of`: that is how a revoked key ends at once.
+    """
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
@@ -87,6 +123,40 @@ class Keys:
         if found is None:
             raise Unauthorized("Incorrect API key provided.")
         return Caller(owner=found.project, key=found)
+
+    async def check(self, caller: Caller) -> None:
+        """Check that a caller may go on.
+
+        Raises:
+            Unauthorized: its key was revoked; or it has none, and a key was made since.
+        """
+        if caller.key_id is None and await self._store.keys():
+            raise Unauthorized(
+                "This server has API keys now; connect again with one.", code="missing_api_key"
+            )
+        await self.caller_of(caller.owner, caller.key_id)
+
+    async def allows(self, owner: str, key_id: str | None) -> bool:
+        """Whether stored work may go on: not where the key that it was accepted from was revoked."""
+        try:
+            await self.caller_of(owner, key_id)
+        except Unauthorized:
+            return False
+        return True
+
+    async def caller_of(self, owner: str, key_id: str | None) -> Caller:
+        """The caller that an owner's stored work was accepted from. ``key_id`` None: there were no keys then.
+
+        Raises:
+            Unauthorized: the key was revoked.
+        """
+        if key_id is None:
+            return Caller(owner=owner)
+        keys = await self._store.keys()
+        found = next((key for key in keys if key.id == key_id and key.revoked_at is None), None)
+        if found is None:
+            raise Unauthorized("This API key was revoked.", code="api_key_revoked")
+        return Caller(owner=owner, key=found)
 
 
 def _find(keys: Sequence[KeyRow], wanted: bytes) -> KeyRow | None:

@@ -1,18 +1,24 @@
 """Per-key limits: requests per minute, tokens per minute, concurrent requests. Off unless set.
 
+They are asked in one place for each way in: :class:`RequestLimits` for every POST of every API family, a socket at each
+of its turns, a batch at each of its lines.
+
 Buckets that refill steadily (so a minute's worth may come at once, then as fast as it refills). Tokens are charged when
 they are known: a request over the limit is let through once, and the next ones wait until the bucket is above zero.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kodo.server.config import LimitSettings
-from kodo.server.http.errors import RateLimited
+from kodo.server.http.errors import RateLimited, error_response
 from kodo.server.http.keys import DEFAULT_PROJECT, Caller
 
 
@@ -56,6 +62,8 @@ class Ticket:
     def __init__(self, account: _Account) -> None:
         self._account = account
         self._open = True
+        self.detached = False
+        """Whether it outlives its HTTP request: background work closes it."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -120,6 +128,14 @@ class Limits:
         account.running += 1
         return Ticket(account)
 
+    async def wait(self, caller: Caller) -> Ticket:
+        """Admit a request once the key's limits allow it."""
+        while True:
+            try:
+                return self.admit(caller)
+            except RateLimited as error:
+                await asyncio.sleep(max(error.retry_after, 0.05))
+
     def _account(self, caller: Caller) -> _Account:
         key, default = caller.key, self._settings
         name = key.id if key is not None else DEFAULT_PROJECT
@@ -147,3 +163,33 @@ def _headers(account: _Account) -> dict[str, str]:
             headers[f"x-ratelimit-remaining-{name}"] = str(max(0, int(bucket.level)))
             headers[f"x-ratelimit-reset-{name}"] = f"{bucket.wait(bucket.limit):.3f}s"
     return headers
+
+
+TICKET: Final = "ticket"
+_FREE: Final = ("/cancel",)
+"""What only ends work is always allowed."""
+
+
+class RequestLimits:
+    """ASGI, behind the guard: admits every POST under ``/v1``, and closes its ticket when the request has ended."""
+
+    def __init__(self, app: ASGIApp, limits: Limits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        counted = scope["type"] == "http" and scope["method"] == "POST" and scope["path"].startswith("/v1/")
+        if not counted or scope["path"].endswith(_FREE):
+            await self._app(scope, receive, send)
+            return
+        try:
+            ticket = scope["state"][TICKET] = self._limits.admit(scope["state"]["caller"])
+        except RateLimited as error:
+            await error_response(error, scope)(scope, receive, send)
+            return
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            if not ticket.detached:
+                ticket.close()

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from kodo.server.http.errors import Unauthorized
+from kodo.server.lifecycle.errors import ServiceError
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -25,15 +28,23 @@ class Session(Protocol):
     async def expire(self) -> None:
         """Tell the client that the connection has reached its time limit."""
 
+    async def refuse(self, error: ServiceError) -> None:
+        """Tell the client why the connection ends."""
+
 
 async def serve_connection(socket: WebSocket, session: Session, seconds: float) -> None:
-    """Serve an accepted connection for at most ``seconds``. What still runs then is stopped first, so that the last frame
-    is the one that gives the reason."""
+    """Serve an accepted connection for at most ``seconds``, and until the session raises ``Unauthorized``.
+
+    What still runs then is stopped first, so that the last frame is the one that gives the reason.
+    """
     try:
         async with asyncio.timeout(seconds):
             await session.serve()
     except WebSocketDisconnect:
         pass
+    except Unauthorized as error:
+        await session.close()
+        await end_unauthorized(socket, session, error)
     except TimeoutError:
         await session.close()
         await session.expire()
@@ -41,6 +52,13 @@ async def serve_connection(socket: WebSocket, session: Session, seconds: float) 
             await socket.close(1000)
     finally:
         await session.close()
+
+
+async def end_unauthorized(socket: WebSocket, session: Session, error: ServiceError) -> None:
+    """End a connection whose key was revoked: with the error, and the code 1008. Its loop over frames ends by that."""
+    await session.refuse(error)
+    with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+        await socket.close(1008)
 
 
 async def frames(socket: WebSocket) -> AsyncIterator[bytes]:

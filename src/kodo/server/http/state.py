@@ -15,8 +15,8 @@ from kodo.server.http.body_memory import BodyMemory
 from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
-from kodo.server.http.keys import Caller, Secrets
-from kodo.server.http.limits import Limits
+from kodo.server.http.keys import Caller, Keys, Secrets
+from kodo.server.http.limits import TICKET, Limits, Ticket
 from kodo.server.http.metrics import Metrics
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import Clock, Ids
@@ -36,6 +36,7 @@ class State:
     ids: Ids
     limits: Limits
     metrics: Metrics
+    keys: Keys
     secrets: Secrets
     completions: CompletionStore
     files: FileManager
@@ -55,6 +56,11 @@ class State:
 def get_state(connection: HTTPConnection) -> State:
     """The server's state, from a request or socket."""
     return cast(State, connection.app.state.kodo)
+
+
+def get_ticket(connection: HTTPConnection) -> Ticket:
+    """The ticket that a POST was admitted with; it is closed when the request ends."""
+    return cast(Ticket, connection.scope["state"][TICKET])
 
 
 def get_caller(connection: HTTPConnection) -> Caller:

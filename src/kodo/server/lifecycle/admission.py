@@ -12,7 +12,7 @@ interactive ones after it has waited ``MAX_WAIT`` seconds.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from enum import IntEnum
 
 from kodo.server.lifecycle.errors import Overloaded
@@ -55,6 +55,10 @@ class Admission:
         self.parallel = parallel
         self.limit = waiting
         self._running: set[Lease] = set()
+        self._present: Counter[Priority] = Counter()
+        """How many run or wait, by class."""
+        self._alone: dict[Priority, set[Lease]] = {priority: set() for priority in Priority}
+        """Those of them that nobody ran or waited beside so far."""
         self._cooldown: asyncio.TimerHandle | None = None
         self._queues: dict[Priority, OrderedDict[str, deque[Lease]]] = {
             priority: OrderedDict() for priority in Priority
@@ -103,7 +107,9 @@ class Admission:
 
     def release(self, lease: Lease) -> None:
         """Give the place back."""
-        self._running.discard(lease)
+        if lease in self._running:
+            self._running.discard(lease)
+            self._gone(lease)
         if lease.priority is Priority.INTERACTIVE:
             if self._cooldown is not None:
                 self._cooldown.cancel()
@@ -116,20 +122,27 @@ class Admission:
         self._cooldown = None
         self._grant()
 
-    def _all_leases(self) -> list[Lease]:
-        waiting = [lease for owners in self._queues.values() for queue in owners.values() for lease in queue]
-        return [*self._running, *waiting]
-
     def _mark_contention(self, new: Lease) -> None:
-        for other in self._all_leases():
-            if other is not new:
-                other.contended |= new.priority <= other.priority
-                new.contended |= other.priority <= new.priority
+        """Note who ran or waited beside whom; each lease is looked at once, however many there are."""
+        for priority, alone in self._alone.items():
+            if priority >= new.priority:
+                for other in alone:
+                    other.contended = True
+                alone.clear()
+        new.contended = any(self._present[priority] for priority in Priority if priority <= new.priority)
+        self._present[new.priority] += 1
+        if not new.contended:
+            self._alone[new.priority].add(new)
+
+    def _gone(self, lease: Lease) -> None:
+        self._present[lease.priority] -= 1
+        self._alone[lease.priority].discard(lease)
 
     def _leave(self, lease: Lease) -> None:
         queue = self._queues[lease.priority].get(lease.owner)
         if queue is not None and lease in queue:
             queue.remove(lease)
+            self._gone(lease)
             if not queue:
                 del self._queues[lease.priority][lease.owner]
 
@@ -146,15 +159,15 @@ class Admission:
             for queue in owners.values():
                 if priority is Priority.INTERACTIVE or not urgent:
                     return queue[0]
-                overdue = next((lease for lease in queue if lease.overdue), None)
-                if overdue is not None and not any(lease.overdue for lease in self._running):
-                    return overdue
+                # the first of a queue is the oldest, so it is overdue before the others
+                if queue[0].overdue and not any(lease.overdue for lease in self._running):
+                    return queue[0]
         return None
 
     def _grant(self) -> None:
         while len(self._running) < self.parallel and (lease := self._next()) is not None:
             owners = self._queues[lease.priority]
-            owners[lease.owner].remove(lease)
+            owners[lease.owner].popleft()
             if owners[lease.owner]:
                 owners.move_to_end(lease.owner)
             else:

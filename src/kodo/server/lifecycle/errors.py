@@ -10,6 +10,7 @@
     ├── Conflict                      the object's state, or another writer, forbids it      409
     ├── TooLarge                      a body or file over its limit                          413
     ├── Overloaded                    no room; try again after ``retry_after`` seconds       503
+    │   ├── TooManyQueued             the key has too much unfinished background work        429
     │   └── EngineUnavailable         the engine is starting, restarting or gone             503
     ├── EngineFailed                  the engine broke off; it is restarted                  503
     └── StoreFailed                   the database could not write or read                   500
@@ -89,6 +90,12 @@ class Overloaded(ServiceError):
     def __init__(self, message: str, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class TooManyQueued(Overloaded):
+    """The caller's key has too much background work that is not over."""
+
+    code = "too_many_background_responses"
 
 
 class EngineUnavailable(Overloaded):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -76,6 +76,8 @@ class Generation:
     generate: bool
     continues: bool
     closing: Callable[[], bool]
+    allowed: Callable[[], Awaitable[bool]]
+    """Whether a background response may still run: its key may be revoked."""
     prior_usage: Usage = field(default_factory=Usage)
     """Tokens that went into this response before it began: a compaction's summary."""
     _events_so_far: list[EngineEvent] = field(default_factory=list)
@@ -97,6 +99,7 @@ class Generation:
         heartbeat: float,
         closing: Callable[[], bool],
         prior_usage: Usage,
+        allowed: Callable[[], Awaitable[bool]],
     ) -> Generation:
         """The generation of a planned response. ``heartbeat`` in seconds; ``closing``: whether the server shuts down."""
         return cls(
@@ -116,6 +119,7 @@ class Generation:
             continues=plan.backend.card.continues,
             closing=closing,
             prior_usage=prior_usage,
+            allowed=allowed,
         )
 
     async def drive(self) -> None:
@@ -159,6 +163,8 @@ class Generation:
         while True:
             lease = await self.admission.acquire(self.run.owner, self.priority)
             try:
+                if self.run.background and not await self.allowed():
+                    return self._ended("cancelled")
                 if not began:
                     self.run.emit(event_log.Began())
                     began = True

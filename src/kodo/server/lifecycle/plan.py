@@ -45,6 +45,8 @@ class CallContext:
     """How a request came in, besides its body."""
 
     owner: str
+    key_id: str | None = None
+    """The key that it was accepted from; None: the server had none."""
     priority: Priority = Priority.INTERACTIVE
     streamed: bool = False
     """Whether a client reads the events; only then are heartbeats emitted."""

@@ -2,36 +2,103 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Priority
-from kodo.server.lifecycle.errors import NotFound, ServiceError
+from kodo.server.lifecycle.errors import NotFound, ServiceError, StoreFailed
 from kodo.server.lifecycle.plan import CallContext, RequestPlan
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ResponseRow
 from kodo.server.lifecycle.row_codec import StoredRequest, decode_request, decode_response, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.supervised import cancel, supervise
 
 logger = logging.getLogger(__name__)
 
 
-async def recover(service: Service) -> int:
-    """Continue or end the responses that a crash left unfinished. Returns the number continued."""
-    resumed = 0
-    for row in await service.store.unfinished():
-        if not row.background:
-            await _fail(service, row, "The server stopped while this response was running.")
-            continue
+MAX_RESUMED = 64
+"""Background responses that are resumed ahead of their turn in the engine; the others follow as these end."""
+MAX_AT_START = 500
+"""Unfinished responses that are ended before the server takes requests; more are ended while it runs."""
+_PARALLEL = 64
+"""How many are ended together: their writes share commits."""
+
+
+class Recovery:
+    """The responses that a crash left unfinished: they are ended or resumed, a few at a time, while the server runs."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._ended: list[ResponseRow] = []
+        """Those that had a client, which is gone."""
+        self._waiting: dict[str, ResponseRow] = {}
+        self._resuming: dict[str, asyncio.Task[None]] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> int:
+        """Begin; return the number of responses that are or will be resumed."""
+        rows = await self._service.store.unfinished()
+        self._waiting = {row.id: row for row in rows if row.background}
+        self._ended = [row for row in rows if not row.background]
+        await self._end(MAX_AT_START)
+        resumed = len(self._waiting)
+        await self._resume_next()
+        self._service.resume = self.ensure
+        if self._waiting or self._ended:
+            self._task = supervise("the recovery of responses", self._work)
+        return resumed
+
+    async def close(self) -> None:
+        """Stop; the next start goes on."""
+        await cancel(self._task)
+
+    async def ensure(self, response_id: str) -> None:
+        """Resume a response now, if it waits for that."""
+        row = self._waiting.pop(response_id, None)
+        if row is not None:
+            self._resuming[response_id] = asyncio.create_task(self._resume_one(row))
+        if (task := self._resuming.get(response_id)) is not None:
+            await asyncio.shield(task)
+
+    async def _work(self) -> None:
+        await self._end(_PARALLEL)
+        await self._resume_next()
+        if self._waiting or self._ended:
+            await asyncio.sleep(0.05)
+        else:
+            await asyncio.Event().wait()  # done: nothing more to keep alive
+
+    async def _end(self, count: int) -> None:
+        while self._ended and count > 0:
+            rows, self._ended = self._ended[:_PARALLEL], self._ended[_PARALLEL:]
+            count -= len(rows)
+            try:
+                await asyncio.gather(*(_fail(self._service, row, _STOPPED) for row in rows))
+            except StoreFailed:
+                self._ended += rows
+                raise
+
+    async def _resume_next(self) -> None:
+        for response_id in list(self._waiting):
+            if len(self._service.background) >= MAX_RESUMED:
+                return
+            await self.ensure(response_id)
+
+    async def _resume_one(self, row: ResponseRow) -> None:
         try:
-            await _resume(service, row)
-            resumed += 1
+            await _resume(self._service, row)
         except ServiceError as error:
             logger.warning("response %s could not be resumed: %s", row.id, error)
-            await _fail(service, row, error.message)
-    return resumed
+            await _fail(self._service, row, error.message)
+        finally:
+            self._resuming.pop(row.id, None)
+
+
+_STOPPED = "The server stopped while this response was running."
 
 
 async def _resume(service: Service, row: ResponseRow) -> None:
@@ -44,7 +111,7 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     priority = Priority(stored.priority)
     plan = RequestPlan(
         response_id=row.id,
-        call=CallContext(owner=row.owner, priority=priority, sampling=stored.sampling),
+        call=CallContext(owner=row.owner, key_id=stored.key_id, priority=priority, sampling=stored.sampling),
         request=stored.request,
         backend=backend,
         priority=priority,
@@ -56,7 +123,8 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     if event_log.events_so_far(run.entries) and not backend.card.continues:
         run.emit(event_log.Restarted())
     run.created()
-    service.start(run, plan, prepared, prior_usage=stored.prior_usage)
+    ended = service.background.take((row.owner, stored.key_id))
+    service.start(run, plan, prepared, prior_usage=stored.prior_usage, ended=ended)
 
 
 async def _context(service: Service, row: ResponseRow, stored: StoredRequest) -> Sequence[ContextItem]:

@@ -22,6 +22,8 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
     prior_usage: Usage = msgspec.field(default=Usage(), name="spent")
     """Tokens that went into it before it began: a compaction's summary."""
+    key_id: str | None = None
+    """The key that it was accepted from."""
     last_item_at_start: str | None = msgspec.field(default=None, name="stands_on")
     """The last item of its conversation when it began. None if the conversation was empty, or without one."""
 
@@ -52,6 +54,7 @@ def _encode_request(plan: RequestPlan, history: History, prior_usage: Usage) -> 
             request=msgspec.structs.replace(plan.request, input=None, client_metadata=None),
             sampling=plan.call.sampling,
             priority=plan.priority,
+            key_id=plan.call.key_id,
             prior_usage=prior_usage,
             last_item_at_start=history.before[-1].item.id if in_conversation else None,
         )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from functools import partial
 
 from kodo.server.config import Settings
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.assemble import Assembler
+from kodo.server.lifecycle.background import BackgroundQueue
 from kodo.server.lifecycle.compact import NO_USAGE
 from kodo.server.lifecycle.context import seal_reasoning
 from kodo.server.lifecycle.errors import (
@@ -58,6 +60,7 @@ class Service:
         settings: Settings,
         observer: Observer,
         files: FileReader,
+        allows: Callable[[str, str | None], Awaitable[bool]],
     ) -> None:
         self.models = models
         self.store = store
@@ -69,6 +72,11 @@ class Service:
         self.prompts = Prompts(
             store=store, ids=ids, sealer=sealer, settings=settings, files=files, summarise=self._summarise
         )
+        self.allows = allows
+        """Whether background work of an owner, accepted from a key, may still run."""
+        self.background = BackgroundQueue(settings.limits.background, settings.limits.background_per_key)
+        self.resume: Callable[[str], Awaitable[None]] = _nothing_to_resume
+        """Takes a response up again that a crash left and that still waits for it; see ``recovery``."""
         self._runs: dict[str, Run] = {}
         self._closing = False
 
@@ -82,6 +90,17 @@ class Service:
             Overloaded, EngineUnavailable: no room, or no engine, now.
         """
         self._check(request)
+        give_back = self.background.reserve((call.owner, call.key_id)) if request.background else None
+        try:
+            return await self._create(call, request, give_back)
+        except BaseException:
+            if give_back is not None:
+                give_back()
+            raise
+
+    async def _create(
+        self, call: CallContext, request: CreateResponse, give_back: Callable[[], None] | None
+    ) -> Run:
         plan = RequestPlan.of(self.ids.new("resp"), call, request, self.backend(request.model))
         plan.backend.admission.check(plan.priority)
         built = await self.prompts.build(plan)
@@ -106,7 +125,7 @@ class Service:
         self.observer.unenforced(built.prepared.unenforced)
         if plan.background:
             run.emit(event_log.Queued())
-        self.start(run, plan, built.prepared, prior_usage=built.prior_usage)
+        self.start(run, plan, built.prepared, prior_usage=built.prior_usage, ended=give_back)
         await self._store(run, built.history.own, at_end=plan.stored_at_end)
         return run
 
@@ -177,6 +196,7 @@ class Service:
         Raises:
             NotFound: it is not there; raised by the call, not by the iterator.
         """
+        await self.resume(response_id)
         run = self._live(owner, response_id)
         if run is not None:
             return run.events(after)
@@ -192,6 +212,7 @@ class Service:
             InvalidRequest: it is not a background response.
             StoreFailed: it is cancelled, but that could not be stored yet.
         """
+        await self.resume(response_id)
         run = self._live(owner, response_id)
         if run is None:
             response = decode_response(await self._row(owner, response_id))
@@ -220,6 +241,7 @@ class Service:
         Raises:
             NotFound: it is not there.
         """
+        await self.resume(response_id)
         if (run := self._live(owner, response_id)) is not None:
             await self.stop(run)
         if not await self.store.delete_response(owner, response_id):
@@ -256,8 +278,16 @@ class Service:
         text = "".join(text_of(item.content) for item in response.output if isinstance(item, Message))
         return text, response.usage or NO_USAGE
 
-    def start(self, run: Run, plan: RequestPlan, prepared: Prepared, *, prior_usage: Usage) -> None:
-        """Start the task of a run. ``prior_usage``: tokens that went into it before."""
+    def start(
+        self,
+        run: Run,
+        plan: RequestPlan,
+        prepared: Prepared,
+        *,
+        prior_usage: Usage,
+        ended: Callable[[], None] | None = None,
+    ) -> None:
+        """Start the task of a run. ``prior_usage``: tokens that went into it before; ``ended`` is called at its end."""
         generation = Generation.of(
             run,
             plan,
@@ -267,10 +297,13 @@ class Service:
             heartbeat=self.settings.heartbeat_seconds,
             closing=lambda: self._closing,
             prior_usage=prior_usage,
+            allowed=partial(self.allows, plan.call.owner, plan.call.key_id),
         )
         self._runs[run.id] = run
         run.task = asyncio.create_task(generation.drive(), name=run.id)
         run.task.add_done_callback(lambda _: self._runs.pop(run.id, None))
+        if ended is not None:
+            run.task.add_done_callback(lambda _: ended())
 
     async def _store(self, run: Run, items: Sequence[ItemRow], *, at_end: bool) -> None:
         """Store the row and the input items of a run that has started, then publish its first events.
@@ -322,6 +355,10 @@ class Service:
         for data in await self.store.read_log(row.id):
             events.extend(assembler.feed(event_log.decode(data)))
         return events
+
+
+async def _nothing_to_resume(response_id: str) -> None:
+    """There was no crash."""
 
 
 async def _once(events: Sequence[StreamEvent]) -> AsyncIterator[Sequence[StreamEvent]]:

@@ -144,6 +144,14 @@ async def test_what_makes_no_progress_is_ended(tmp_path: Path) -> None:
         writer.close()
 
 
+async def test_large_bodies_follow_each_other_on_a_connection(tmp_path: Path) -> None:
+    """What is counted of a body is counted anew for the next one."""
+    async with limited(tmp_path) as server, server.http() as http:
+        for size in (3_000_000, 200_000, 3_000_000):
+            body = {"model": MODEL, "input": "x", "metadata": {"a": "y" * size}}
+            assert (await http.post("/v1/responses", json=body)).status_code == 400
+
+
 async def test_a_slow_body_that_makes_progress_is_read(tmp_path: Path) -> None:
     """The time is for the next bytes, not for the whole body."""
     body = json.dumps({"model": MODEL, "input": "hello"}).encode()

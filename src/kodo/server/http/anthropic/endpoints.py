@@ -22,7 +22,7 @@ from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_resp
 from kodo.server.http.errors import encode_error_event
 from kodo.server.http.limits import Ticket
 from kodo.server.http.responses.endpoints import SKIPPED
-from kodo.server.http.state import State, get_caller, get_state, json_body
+from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
 from kodo.server.lifecycle.errors import EngineFailed, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
@@ -35,7 +35,7 @@ IGNORED_PARAMETERS = "x-kodo-ignored-parameters"
 async def create(request: Request) -> Response:
     """``POST /v1/messages``."""
     state, caller = get_state(request), get_caller(request)
-    ticket = state.limits.admit(caller)
+    ticket = get_ticket(request)
     with ticket.starting():
         raw = await json_body(request)
         body = parse_request(raw, MessagesRequest)

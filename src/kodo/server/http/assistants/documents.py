@@ -43,6 +43,8 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     items: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     spent: wire.RunUsage = wire.RunUsage()
+    key_id: str | None = None
+    """The key that it was created with."""
     called: bool = False
     """Whether it has called a function already."""
     pending: tuple[ItemRow, ...] = ()

@@ -35,6 +35,7 @@ class RunManager:
         self._context = context
         self._workers: dict[str, RunWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._followers: set[asyncio.Task[None]] = set()
         self._active_runs: dict[tuple[str, str], str] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -48,7 +49,7 @@ class RunManager:
 
     async def close(self) -> None:
         """Stop all workers; the next start resumes their runs."""
-        tasks = list(self._tasks.values())
+        tasks = [*self._tasks.values(), *self._followers]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -109,6 +110,7 @@ class RunManager:
         thread_id: str | None = None,
         *,
         charge: Callable[[int], None],
+        key_id: str | None = None,
     ) -> RunWorker:
         """Create a run on a thread, or on a new one (None). A streamed run has the priority of a waiting client; others
         are background work.
@@ -147,7 +149,7 @@ class RunManager:
                 else await documents.last_item_id(store, owner, thread_id)
             )
             new = msgspec.structs.replace(new, thread_id=thread_id)
-            stored = StoredRun(run=new, last_item_at_start=last)
+            stored = StoredRun(run=new, last_item_at_start=last, key_id=key_id)
             run_row = DocumentRow(
                 kind=documents.RUN,
                 id=new.id,
@@ -165,6 +167,20 @@ class RunManager:
             worker = RunWorker(self._context, run_row, priority=priority, charge=charge, events=events)
             self._start_worker(worker)
         return worker
+
+    def call_when_idle(self, worker: RunWorker, position: int, callback: Callable[[], None]) -> None:
+        """Call a function once a run is over, or waits for its client."""
+
+        async def follow() -> None:
+            try:
+                async for _ in worker.follow(position):
+                    pass
+            finally:
+                callback()
+
+        task = asyncio.create_task(follow())
+        self._followers.add(task)
+        task.add_done_callback(self._followers.discard)
 
     async def get(self, owner: str, thread_id: str, run_id: str) -> wire.ThreadRun:
         """Return the current state of a run. Raises ``NotFound``."""

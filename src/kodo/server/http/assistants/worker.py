@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -80,6 +80,8 @@ class RunContext:
     ids: Ids
     run_seconds: float
     """Life of a run; one that is not over by then expires."""
+    allows: Callable[[str, str | None], Awaitable[bool]]
+    """Whether work of an owner, accepted from a key, may still run."""
 
 
 class RunWorker:
@@ -254,6 +256,8 @@ class RunWorker:
     async def _generate_turn(self) -> RunEnd | None:
         """Generate one response. Returns None if the run continues after the outputs of its calls."""
         run, spent = self.run, self._stored.spent
+        if not await self._context.allows(self.owner, self._stored.key_id):
+            return _failed_end("server_error", "The API key of this run was revoked.")
         max_output_tokens = None
         if run.max_completion_tokens is not None:
             max_output_tokens = run.max_completion_tokens - spent.completion_tokens
@@ -267,6 +271,7 @@ class RunWorker:
             return RunEnd(status="incomplete", limit="max_prompt_tokens")
         call = CallContext(
             owner=self.owner,
+            key_id=self._stored.key_id,
             priority=self._priority,
             streamed=self._priority is Priority.INTERACTIVE,
             local={run.thread_id: context},

@@ -19,5 +19,7 @@ class StoredBatch(Struct, frozen=True, kw_only=True):
     output: str
     errors: str
     """Ids of the files it will hand over, known from the start."""
+    key_id: str | None = None
+    """The key that it was created with; its limits hold for every line."""
     expires_after: ExpiresAfter | None = None
     """Life of these files."""

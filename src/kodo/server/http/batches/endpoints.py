@@ -15,7 +15,8 @@ from kodo.server.wire.decode import convert
 async def create(request: Request) -> Response:
     """``POST /v1/batches``."""
     body: CreateBatch = convert(await json_body(request), CreateBatch)
-    return json_response(await get_state(request).batches.create(get_caller(request).owner, body))
+    caller = get_caller(request)
+    return json_response(await get_state(request).batches.create(caller.owner, body, caller.key_id))
 
 
 async def retrieve(request: Request) -> Response:

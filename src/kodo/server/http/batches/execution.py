@@ -26,8 +26,12 @@ MAX_ATTEMPTS: Final = 3
 _UNSUPPORTED_FIELDS = ("stream", "background")
 
 
-async def run_request(service: Service, owner: str, handler: Handler, raw: bytes) -> tuple[int, bytes]:
+async def run_request(
+    service: Service, owner: str, handler: Handler, raw: bytes, *, charge: Callable[[int], None]
+) -> tuple[int, bytes]:
     """Run a request at background priority; return the status and body that its endpoint would answer.
+
+    ``charge`` is called with the tokens that it used.
 
     While the engine is overloaded it waits and tries again.
 
@@ -38,7 +42,9 @@ async def run_request(service: Service, owner: str, handler: Handler, raw: bytes
     failures = 0
     while True:
         try:
-            return 200, msgspec.json.encode(await handler(service, call, _body(raw)))
+            answer = await handler(service, call, _body(raw))
+            charge(getattr(getattr(answer, "usage", None), "total_tokens", 0))
+            return 200, msgspec.json.encode(answer)
         except Overloaded as error:
             await asyncio.sleep(error.retry_after)
         except StoreFailed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
@@ -13,6 +13,7 @@ from kodo.server.http.batches.input_file import MAX_BYTES
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.batches.worker import BATCH_STATUS, BatchContext, BatchWorker, not_cancellable
 from kodo.server.http.files.manager import FileManager
+from kodo.server.http.limits import Ticket
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -31,6 +32,7 @@ class BatchManager:
     Args:
         handlers: the function behind each endpoint that a batch may name.
         max_line_bytes: the longest line of an input file.
+        admit: waits until the limits of an owner's key allow another line; raises ``Unauthorized`` where it was revoked.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class BatchManager:
         handlers: Mapping[str, Handler],
         metrics: BatchMetrics,
         max_line_bytes: int,
+        admit: Callable[[str, str | None], Awaitable[Ticket]],
     ) -> None:
         self._service = service
         self._store = store
@@ -63,6 +66,7 @@ class BatchManager:
             model_semaphore=self._model_semaphore,
             metrics=metrics,
             max_line_bytes=max_line_bytes,
+            admit=admit,
         )
         metrics.watch_unfinished(self._unfinished)
 
@@ -82,8 +86,8 @@ class BatchManager:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def create(self, owner: str, body: CreateBatch) -> Batch:
-        """Create a batch and start it.
+    async def create(self, owner: str, body: CreateBatch, key_id: str | None = None) -> Batch:
+        """Create a batch and start it. ``key_id``: the key that asked for it.
 
         Raises:
             NotFound: there is no such file.
@@ -126,6 +130,7 @@ class BatchManager:
             output=self._files.new_id(),
             errors=self._files.new_id(),
             expires_after=body.output_expires_after,
+            key_id=key_id,
         )
         row = DocumentRow(
             kind=KIND,

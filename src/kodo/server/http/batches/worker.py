@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,9 @@ from kodo.server.http.batches.execution import Handler, run_request
 from kodo.server.http.batches.input_file import RequestReader, validate
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.batches.results import ResultFiles
+from kodo.server.http.errors import Unauthorized
 from kodo.server.http.files.manager import FileManager
+from kodo.server.http.limits import Ticket
 from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow
@@ -87,6 +89,8 @@ class BatchContext:
     metrics: BatchMetrics
     max_line_bytes: int
     """The longest line of an input file."""
+    admit: Callable[[str, str | None], Awaitable[Ticket]]
+    """Waits until the limits of an owner's key allow another line; raises ``Unauthorized`` where it was revoked."""
 
 
 class BatchWorker:
@@ -209,25 +213,33 @@ class BatchWorker:
         semaphore = self._context.model_semaphore(self.batch.model)
         with RequestReader(self._input) as requests:
             async with asyncio.TaskGroup() as group:
-                while True:
-                    await semaphore.acquire()
+                while (line := await asyncio.to_thread(requests.next, results.finished)) is not None:
+                    try:  # before the semaphore, which other keys' batches wait for
+                        ticket = await self._context.admit(self.owner, self._stored.key_id)
+                    except Unauthorized:
+                        logger.warning("batch %s is cancelled: its key was revoked", self._document.id)
+                        await self._transition("cancelling")
+                        return
                     try:
-                        line = await asyncio.to_thread(requests.next, results.finished)
-                        if line is None:
-                            break
-                        group.create_task(self._run_one(line, results)).add_done_callback(
-                            lambda _: semaphore.release()
-                        )
+                        await semaphore.acquire()
                     except BaseException:
-                        semaphore.release()
+                        ticket.close()
                         raise
-                semaphore.release()
+                    task = group.create_task(self._run_one(line, results, ticket))
+                    task.add_done_callback(lambda _: semaphore.release())
 
-    async def _run_one(self, line: RequestLine, results: ResultFiles) -> None:
+    async def _run_one(self, line: RequestLine, results: ResultFiles, ticket: Ticket) -> None:
         context = self._context
-        status, body = await run_request(
-            context.service, self.owner, context.handler_for(line.url), bytes(line.body)
-        )
+        try:
+            status, body = await run_request(
+                context.service,
+                self.owner,
+                context.handler_for(line.url),
+                bytes(line.body),
+                charge=ticket.charge,
+            )
+        finally:
+            ticket.close()
         answer = LineAnswer(status_code=status, request_id=context.ids.new("req"), body=msgspec.Raw(body))
         await results.add(self._result_line(line, response=answer))
         context.metrics.request_finished(status)

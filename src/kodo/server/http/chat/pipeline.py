@@ -19,7 +19,7 @@ from kodo.server.http.chat.documents import CompletionStore
 from kodo.server.http.chat.request_translation import sampling, to_response_request
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
-from kodo.server.http.state import State, get_caller, get_state, json_body
+from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
 from kodo.server.lifecycle.errors import EngineFailed, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
@@ -48,7 +48,7 @@ class Pipeline(Generic[B]):
 async def serve(pipeline: Pipeline[B], request: Request) -> Response:
     """Handle a request to the endpoint of ``pipeline``: check it, start its runs, and return or stream their answers."""
     state, caller = get_state(request), get_caller(request)
-    ticket = state.limits.admit(caller)
+    ticket = get_ticket(request)
     with ticket.starting():
         body = pipeline.parse(await json_body(request))
         call = CallContext(owner=caller.owner, streamed=bool(body.stream))

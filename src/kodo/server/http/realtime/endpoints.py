@@ -12,12 +12,12 @@ from starlette.websockets import WebSocket
 
 from kodo.server.http.bodies import json_response
 from kodo.server.http.errors import error_response
-from kodo.server.http.keys import Secret
+from kodo.server.http.keys import MAX_SESSION_BYTES, Secret
 from kodo.server.http.realtime.session_config import SessionConfig, parse_settings
 from kodo.server.http.realtime.worker import RealtimeSession
 from kodo.server.http.sockets import serve_connection
 from kodo.server.http.state import get_caller, get_state, json_body
-from kodo.server.lifecycle.errors import ServiceError
+from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
 from kodo.server.wire.decode import convert
 
 DEFAULT_SECONDS = 600
@@ -46,6 +46,10 @@ async def create_client_secret(request: Request) -> Response:
     state.service.backend(config.model)
     expires = int(state.clock.now()) + body.expires_after.seconds
     session = msgspec.to_builtins(config)
+    if len(msgspec.json.encode(session)) > MAX_SESSION_BYTES:
+        raise InvalidRequest(
+            f"The settings of a client secret have at most {MAX_SESSION_BYTES} bytes.", param="session"
+        )
     value = state.secrets.add(Secret(get_caller(request), expires, session))
     translated = {
         "id": state.ids.new("sess"),

@@ -5,6 +5,7 @@ Source: the types of openai-python 3.54 (``RealtimeSessionCreateRequest``, ``Con
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -174,8 +175,13 @@ def _role(item: Message) -> str:
 class RealtimeConversation:
     """The items of a session, in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_items: int, max_bytes: int) -> None:
         self._items: dict[str, ContextItem] = {}
+        self._sizes: dict[str, int] = {}
+        self._calls: Counter[str] = Counter()
+        self._bytes = 0
+        self._max_items = max_items
+        self._max_bytes = max_bytes
 
     @property
     def context(self) -> tuple[ContextItem, ...]:
@@ -186,31 +192,45 @@ class RealtimeConversation:
         """Return the id of the newest item."""
         return next(reversed(self._items), None)
 
-    def add(self, context: ContextItem, after: str | None = None) -> str | None:
+    def add(self, context: ContextItem, after: str | None = None, *, answer: bool = False) -> str | None:
         """Insert an item after another (``root``: at the beginning; None: at the end); return the id of the item before
-        it.
+        it. ``answer``: it is the model's own, which is taken also where the conversation is full.
 
         Raises:
             Conflict: its id is taken.
             NotFound: no item has the id ``after``.
-            InvalidRequest: it is the output of an unknown call.
+            InvalidRequest: it is the output of an unknown call, or the conversation is full.
         """
         item = context.item
         item_id = item.id or ""
         if item_id in self._items:
             raise Conflict(f"An item with id '{item_id}' already exists.", param="item.id")
-        if isinstance(item, FunctionCallOutput) and item.call_id not in self._calls():
+        if isinstance(item, FunctionCallOutput) and item.call_id not in self._calls:
             raise InvalidRequest(f"No call has the call_id '{item.call_id}'.", param="item.call_id")
-        order = list(self._items)
+        size = len(msgspec.json.encode(item))
+        if not answer and (len(self._items) >= self._max_items or self._bytes + size > self._max_bytes):
+            raise InvalidRequest(
+                f"A conversation has at most {self._max_items} items with {self._max_bytes} bytes together; "
+                "delete some of them.",
+                param="item",
+                code="conversation_full",
+            )
         if after is not None and after != "root" and after not in self._items:
             raise NotFound(
                 f"Item with id '{after}' not found.", param="previous_item_id", code="item_not_found"
             )
-        index = len(order) if after is None else 0 if after == "root" else order.index(after) + 1
-        order.insert(index, item_id)
-        items = {**self._items, item_id: context}
-        self._items = {name: items[name] for name in order}
-        return order[index - 1] if index else None
+        previous = self.last() if after is None else None if after == "root" else after
+        if previous == self.last():
+            self._items[item_id] = context
+        else:
+            order = list(self._items.items())
+            index = 0 if previous is None else list(self._items).index(previous) + 1
+            self._items = dict([*order[:index], (item_id, context), *order[index:]])
+        self._sizes[item_id] = size
+        self._bytes += size
+        if isinstance(item, FunctionCall):
+            self._calls[item.call_id] += 1
+        return previous
 
     def get(self, item_id: str) -> Item:
         """Return an item. Raises ``NotFound``."""
@@ -220,8 +240,9 @@ class RealtimeConversation:
 
     def remove(self, item_id: str) -> None:
         """Remove an item. Raises ``NotFound``."""
-        self.get(item_id)
+        item = self.get(item_id)
         del self._items[item_id]
-
-    def _calls(self) -> set[str]:
-        return {c.item.call_id for c in self._items.values() if isinstance(c.item, FunctionCall)}
+        self._bytes -= self._sizes.pop(item_id)
+        if isinstance(item, FunctionCall):
+            self._calls[item.call_id] -= 1
+            self._calls += Counter()  # without those that are not there any more

@@ -5,13 +5,14 @@ at a time.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from starlette.websockets import WebSocket
 
-from kodo.server.http.errors import translate
+from kodo.server.http.errors import Unauthorized, internal_error, translate
 from kodo.server.http.keys import Caller
 from kodo.server.http.limits import Ticket
 from kodo.server.http.realtime.event_translation import RealtimeEventTranslator
@@ -25,7 +26,7 @@ from kodo.server.http.realtime.session_config import (
     update_config,
     wire_item,
 )
-from kodo.server.http.sockets import frames, send
+from kodo.server.http.sockets import end_unauthorized, frames, send
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, ServiceError
 from kodo.server.lifecycle.plan import CallContext
@@ -33,6 +34,11 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.run import Run
 from kodo.server.wire.decode import BadBody, convert, json_object
 from kodo.server.wire.items import Message, Reasoning
+
+logger = logging.getLogger(__name__)
+
+MAX_ACTIVE = 16
+"""Responses that a session may have at once; at most one of them joins the conversation."""
 
 
 class RealtimeSession:
@@ -45,7 +51,8 @@ class RealtimeSession:
         self._config = config
         self._id = state.ids.new("sess")
         self._conversation_id = state.ids.new("conv")
-        self._conversation = RealtimeConversation()
+        limits = state.settings.limits
+        self._conversation = RealtimeConversation(limits.session_items, limits.session_bytes)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._current: str | None = None
@@ -60,10 +67,19 @@ class RealtimeSession:
         }
 
     async def serve(self) -> None:
-        """Send ``session.created``, then handle events until the client disconnects."""
+        """Send ``session.created``, then handle events until the client disconnects.
+
+        Raises:
+            Unauthorized: the key was revoked.
+        """
         await self._send("session.created", session=self._session_fields())
         async for data in frames(self._socket):
+            await self._state.keys.check(self._caller)
             await self._handle_event(data)
+
+    async def refuse(self, error: ServiceError) -> None:
+        """Send the error that the session ends with."""
+        await self.send_error(error, None)
 
     async def close(self) -> None:
         """Cancel the responses that are still running."""
@@ -163,6 +179,8 @@ class RealtimeSession:
                 f"Response '{self._current}' is still in progress.",
                 code="conversation_already_has_active_response",
             )
+        if len(self._tasks) >= MAX_ACTIVE:
+            raise Conflict(f"At most {MAX_ACTIVE} responses at once.", code="too_many_active_responses")
         context = self._conversation.context if options.input is None else self._resolve_items(options.input)
         context_id = "session"
         created = msgspec.structs.replace(
@@ -170,7 +188,12 @@ class RealtimeSession:
         )
         ticket = self._state.limits.admit(self._caller)
         with ticket.starting():
-            call = CallContext(owner=self._caller.owner, streamed=True, local={context_id: context})
+            call = CallContext(
+                owner=self._caller.owner,
+                key_id=self._caller.key_id,
+                streamed=True,
+                local={context_id: context},
+            )
             run = await self._state.service.create(call, created)
         self._runs[run.id] = run
         if in_band:
@@ -202,6 +225,7 @@ class RealtimeSession:
     ) -> None:
         try:
             async for batch in run.events():
+                await self._state.keys.check(self._caller)
                 for event in batch:
                     for translated in translator.translate(event):
                         if translated["type"] == "response.done":
@@ -210,6 +234,11 @@ class RealtimeSession:
             usage = run.response.usage
             ticket.charge(usage.total_tokens if usage is not None else 0)
             await self._send("rate_limits.updated", rate_limits=_limits(limits))
+        except Unauthorized as error:
+            await end_unauthorized(self._socket, self, error)
+        except Exception:
+            logger.exception("a response of a realtime session broke")
+            await self._send("error", error=msgspec.to_builtins(internal_error().error))
         finally:
             await self._state.service.stop(run)
             self._finish(run, in_band)
@@ -224,7 +253,7 @@ class RealtimeSession:
         self._current = None
         for row in run.output_rows() if run.response.status not in ("queued", "in_progress") else ():
             if not isinstance(row.context.item, Reasoning):
-                self._conversation.add(row.context)
+                self._conversation.add(row.context, answer=True)
 
     async def _cancel(self, event: dict[str, Any]) -> None:
         response_id = convert(event.get("response_id"), str | None, "response_id") or self._current

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from kodo.server.http.bodies import ClientDisconnect, EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.limits import Ticket
 from kodo.server.http.pagination import page_of, query_of, whole_number, wire_list
-from kodo.server.http.state import State, get_caller, get_state, json_body
+from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
@@ -40,19 +40,23 @@ async def run_to_completion(service: Service, call: CallContext, raw: Mapping[st
 async def create(request: Request) -> Response:
     """``POST /v1/responses``."""
     state, caller = get_state(request), get_caller(request)
-    ticket = state.limits.admit(caller)
+    ticket = get_ticket(request)
     with ticket.starting():
         raw = await json_body(request)
         body = create_response(raw)
-        call = CallContext(owner=caller.owner, streamed=bool(body.stream) or bool(body.background))
+        call = CallContext(
+            owner=caller.owner,
+            key_id=caller.key_id,
+            streamed=bool(body.stream) or bool(body.background),
+        )
         run = await state.service.create(call, body)
     skipped_headers = {**_skipped_headers(state, raw), **_unenforced_headers(run)}
     if body.stream:
         return _stream(state, run, ticket, skipped_headers)
     if body.background:
-        ticket.close()
-        if run.task is not None:
-            run.task.add_done_callback(lambda _: _charge(run, ticket))
+        if run.task is not None:  # the key's limit on concurrent requests counts what runs in the background
+            ticket.detached = True
+            run.task.add_done_callback(lambda _: _finish(run, ticket))
         return json_response(run.initial_response, headers={**ticket.headers, **skipped_headers})
     try:
         response = await cancel_on_disconnect(request, run.wait())
@@ -80,8 +84,11 @@ def _stream(state: State, run: Run, ticket: Ticket, skipped_headers: Mapping[str
     async def finished() -> None:
         if not run.background:
             await state.service.stop(run)
-        _finish(run, ticket)
+            _finish(run, ticket)
 
+    if run.background and run.task is not None:
+        ticket.detached = True
+        run.task.add_done_callback(lambda _: _finish(run, ticket))
     return EventStream(run.events(), sse, headers={**ticket.headers, **skipped_headers}, finished=finished)
 
 
@@ -136,7 +143,7 @@ async def input_items(request: Request) -> Response:
 async def compact(request: Request) -> Response:
     """``POST /v1/responses/compact``."""
     state, caller = get_state(request), get_caller(request)
-    ticket = state.limits.admit(caller)
+    ticket = get_ticket(request)
     try:
         body = compact_request(await json_body(request))
         value = await cancel_on_disconnect(

@@ -22,8 +22,9 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from kodo.server.http.errors import UpgradeRequired, error_response, internal_error, translate
-from kodo.server.http.sockets import frames, send, serve_connection
+from kodo.server.http.errors import Unauthorized, UpgradeRequired, error_response, internal_error, translate
+from kodo.server.http.keys import Caller
+from kodo.server.http.sockets import end_unauthorized, frames, send, serve_connection
 from kodo.server.http.state import State, get_caller, get_state
 from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
 from kodo.server.lifecycle.plan import CallContext
@@ -52,7 +53,7 @@ async def connect(socket: WebSocket) -> None:
         return
     await socket.accept()
     await serve_connection(
-        socket, _Connection(socket, state, get_caller(socket).owner), state.settings.connection_seconds
+        socket, _Connection(socket, state, get_caller(socket)), state.settings.connection_seconds
     )
 
 
@@ -80,19 +81,28 @@ class _ConnectionMemory:
 
 
 class _Connection:
-    def __init__(self, socket: WebSocket, state: State, owner: str) -> None:
+    def __init__(self, socket: WebSocket, state: State, caller: Caller) -> None:
         self._socket = socket
         self._state = state
-        self._owner = owner
+        self._caller = caller
         self._memory = _ConnectionMemory()
         self._queues: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._active = 0
 
     async def serve(self) -> None:
-        """Handle frames until the client disconnects."""
+        """Handle frames until the client disconnects.
+
+        Raises:
+            Unauthorized: the key was revoked.
+        """
         async for data in frames(self._socket):
+            await self._state.keys.check(self._caller)
             await self._handle_frame(data)
+
+    async def refuse(self, error: ServiceError) -> None:
+        """Send the error that the connection ends with."""
+        await self.send_error(error)
 
     async def close(self) -> None:
         """Cancel the responses that are still running."""
@@ -160,6 +170,9 @@ class _Connection:
             frame = await self._queues[stream_id].get()
             try:
                 await self._run_turn(frame, stream_id)
+            except Unauthorized as error:
+                await end_unauthorized(self._socket, self, error)
+                return
             except (ServiceError, BadBody) as error:
                 self._evict(frame.get("previous_response_id"), stream_id)
                 await self.send_error(error, stream_id)
@@ -178,15 +191,21 @@ class _Connection:
                 "background is not supported over a WebSocket.", "background", "unsupported_parameter"
             )
         frame.pop("stream", None)
-        ticket = self._state.limits.admit(get_caller(self._socket))
+        await self._state.keys.check(self._caller)
+        ticket = self._state.limits.admit(self._caller)
         run = None
         try:
             call = CallContext(
-                owner=self._owner, streamed=True, generate=generate is not False, local=self._memory.contexts
+                owner=self._caller.owner,
+                key_id=self._caller.key_id,
+                streamed=True,
+                generate=generate is not False,
+                local=self._memory.contexts,
             )
             run = await self._state.service.create(call, create_response(frame))
             self._state.metrics.skipped(skipped_tools(frame))
             async for batch in run.events():
+                await self._state.keys.check(self._caller)
                 for event in batch:
                     await self._send(event, stream_id)
                     if isinstance(event, ResponseFailed):

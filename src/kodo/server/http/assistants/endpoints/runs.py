@@ -12,7 +12,7 @@ from kodo.server.http.assistants.worker import RunWorker
 from kodo.server.http.bodies import EventStream, json_response
 from kodo.server.http.limits import Ticket
 from kodo.server.http.pagination import page_of, query_of, wire_list
-from kodo.server.http.state import get_caller, get_state, json_body
+from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
 from kodo.server.wire import assistants as wire
 
 INCLUDE = ("include", "include[]")
@@ -36,37 +36,43 @@ async def _create(
     request: Request, kind: type[wire.CreateRun] | type[wire.CreateThreadAndRun], thread_id: str | None
 ) -> Response:
     state, caller = get_state(request), get_caller(request)
-    ticket = state.limits.admit(caller)
+    ticket = get_ticket(request)
     with ticket.starting():
         query_of(request, INCLUDE)
         body = request_translation.parse_body(await json_body(request), kind)
-        worker = await state.runs.create(caller.owner, body, thread_id, charge=ticket.charge)
-    return _respond(worker, ticket, 0 if body.stream else None)
+        worker = await state.runs.create(
+            caller.owner, body, thread_id, charge=ticket.charge, key_id=caller.key_id
+        )
+    return _respond(state, worker, ticket, 0, stream=bool(body.stream))
 
 
 async def submit_tool_outputs(request: Request) -> Response:
     """``POST /v1/threads/{id}/runs/{id}/submit_tool_outputs``."""
     state, caller, path = get_state(request), get_caller(request), request.path_params
-    ticket = state.limits.admit(caller)
+    ticket = get_ticket(request)
     with ticket.starting():
         body = request_translation.parse_body(await json_body(request), wire.SubmitToolOutputs)
         worker = await state.runs.get_accepting_outputs(caller.owner, path["thread_id"], path["run_id"])
         position = worker.position
         await worker.submit(body.tool_outputs)
-    return _respond(worker, ticket, position if body.stream else None)
+    return _respond(state, worker, ticket, position, stream=bool(body.stream))
 
 
-def _respond(worker: RunWorker, ticket: Ticket, stream_from: int | None) -> Response:
-    """Return the run, or stream its events from a position on. The run continues if the reader disconnects."""
-    if stream_from is None:
-        ticket.close()
+def _respond(state: State, worker: RunWorker, ticket: Ticket, position: int, *, stream: bool) -> Response:
+    """Return the run, or stream its events from a position on.
+
+    The run continues if the reader disconnects, and its ticket is closed when it is over or waits for the client.
+    """
+    ticket.detached = True
+    state.runs.call_when_idle(worker, position, ticket.close)
+    if not stream:
         return json_response(worker.run, headers=ticket.headers)
 
     async def finished() -> None:
-        ticket.close()
+        """A reader that disconnects changes nothing."""
 
     return EventStream(
-        worker.follow(stream_from),
+        worker.follow(position),
         encode_event,
         headers=ticket.headers,
         finished=finished,
