@@ -112,7 +112,7 @@ def test_every_way_of_naming_a_change_finds_the_same(shop: Path, kodo: Kodo, way
     else:
         git(shop, "reset", "-q", "--soft", "main")
         named = ["--staged"]
-    done = kodo.run("review", *named, "--no-model", "-f", "json", stdin=stdin)
+    done = kodo.run("review", *named, "--no-model", "--no-run", "-f", "json", stdin=stdin)
     assert done.returncode == 1, done.stderr
     assert rules(done.stdout) == EXPECTED
 
@@ -121,7 +121,7 @@ def test_several_outputs_at_once(shop: Path, kodo: Kodo, tmp_path: Path) -> None
     """One run writes every format; the text for people goes to stdout."""
     names = ["markdown", "json", "sarif", "codequality", "junit", "github"]
     options = [part for name in names for part in ("-f", f"{name}={tmp_path / name}")]
-    done = kodo.run("review", "--base", "main", "--no-model", "-f", "text", *options)
+    done = kodo.run("review", "--base", "main", "--no-model", "--no-run", "-f", "text", *options)
     assert done.returncode == 1
     assert "shop/cart.py:14" in done.stdout
     assert len(json.loads((tmp_path / "sarif").read_text())["runs"][0]["results"]) == 3
@@ -143,19 +143,28 @@ def test_several_outputs_at_once(shop: Path, kodo: Kodo, tmp_path: Path) -> None
 )
 def test_the_exit_code_follows_the_threshold(shop: Path, kodo: Kodo, options: list[str], code: int) -> None:
     """What counts is chosen; the findings are printed all the same."""
-    assert kodo.run("review", "--base", "main", "--no-model", *options).returncode == code
+    assert kodo.run("review", "--base", "main", "--no-model", "--no-run", *options).returncode == code
 
 
 def test_a_baseline_leaves_only_what_is_new(shop: Path, kodo: Kodo, tmp_path: Path) -> None:
     """What a baseline holds no longer counts, also after lines above it came and the branch was pushed again."""
     baseline = str(tmp_path / "baseline.json")
-    assert kodo.run("review", "--base", "main", "--no-model", "--write-baseline", baseline).returncode == 1
-    again = kodo.run("review", "--base", "main", "--no-model", "--baseline", baseline, "-f", "json")
+    assert (
+        kodo.run(
+            "review", "--base", "main", "--no-model", "--no-run", "--write-baseline", baseline
+        ).returncode
+        == 1
+    )
+    again = kodo.run(
+        "review", "--base", "main", "--no-model", "--no-run", "--baseline", baseline, "-f", "json"
+    )
     assert (again.returncode, json.loads(again.stdout)["state"]) == (0, "clean")
     cart = shop / "shop/cart.py"
     cart.write_text(cart.read_text().replace('"""A cart."""\n', '"""A cart.\n\nOf a shop.\n"""\n'))
     git(shop, "commit", "-qa", "--amend", "-m", "again")
-    third = kodo.run("review", "--base", "main", "--no-model", "--baseline", baseline, "-f", "json")
+    third = kodo.run(
+        "review", "--base", "main", "--no-model", "--no-run", "--baseline", baseline, "-f", "json"
+    )
     assert (third.returncode, rules(third.stdout)) == (0, set())
 
 
@@ -170,7 +179,7 @@ def test_files_folders_and_stdin(shop: Path, kodo: Kodo) -> None:
 
 def test_japanese(shop: Path, kodo: Kodo) -> None:
     """Messages are in the language that was asked for."""
-    done = kodo.run("review", "--base", "main", "--no-model", "--lang", "ja")
+    done = kodo.run("review", "--base", "main", "--no-model", "--no-run", "--lang", "ja")
     assert "これまで除外されていたケースも通るようになりました" in done.stdout
     assert "指摘あり" in done.stdout
 
@@ -241,7 +250,7 @@ def test_a_dry_run_sends_nothing(shop: Path, kodo: Kodo) -> None:
 
 def test_the_projects_tests_are_evidence(shop: Path, kodo: Kodo) -> None:
     """A test and an example that passed before the change and fail after it are findings that rest on their run."""
-    done = kodo.run("review", "--base", "main", "--no-model", "--tests", "-f", "json")
+    done = kodo.run("review", "--base", "main", "--no-model", "--no-run", "--tests", "-f", "json")
     report = json.loads(done.stdout)
     runs = [item for item in report["findings"] if item["evidence"]["kind"] == "execution"]
     assert done.returncode == 1, done.stderr

@@ -106,6 +106,12 @@ def review(
     tests: Annotated[
         bool, typer.Option("--tests", help="Run the project's tests in the sandbox, for evidence and fixes.")
     ] = False,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Do not run the changed functions in the sandbox.")
+    ] = False,
+    run_seconds: Annotated[
+        float, typer.Option("--run-seconds", help="Seconds for running the changed functions.")
+    ] = 20.0,
     no_fixes: Annotated[bool, typer.Option("--no-fixes", help="Do not propose fixes.")] = False,
     options: JobOptions,
 ) -> ExitCode:
@@ -132,6 +138,8 @@ def review(
         max_requests=max_requests,
         baseline=_known(baseline, output) if baseline else frozenset(),
         tests=tests,
+        run=not no_run,
+        run_seconds=run_seconds,
         fixes=not no_fixes,
     )
     if options.dry_run:

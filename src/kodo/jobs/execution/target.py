@@ -4,7 +4,7 @@ Knows source text and ``ast`` only. What the documentation promises is read in `
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -171,6 +171,16 @@ class TargetModule:
         return tuple(one for one in out if last[one.qualname] is one)
 
     @cached_property
+    def every_function(self) -> dict[str, Function]:
+        """All functions and methods by qualified name, private ones included; of two with one name the last."""
+        out: dict[str, Function] = {}
+        for owner, node in _functions_in(self.tree.body, ""):
+            if not {"overload", "setter", "deleter"} & {_decorator(one) for one in node.decorator_list}:
+                function = _read_function(node, owner, self.scope)
+                out[function.qualname] = function
+        return out
+
+    @cached_property
     def defined(self) -> frozenset[str]:
         """The names that the module itself defines, which tests may import from it."""
         names: set[str] = set()
@@ -205,6 +215,19 @@ class TargetModule:
             known = ", ".join(one.qualname for one in self.functions) or "none"
             raise ExecutionError(f"{self.path.name}::{name}: no such function or class (there are: {known})")
         return tuple(found)
+
+
+def _functions_in(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, FunctionNode]]:
+    """The functions of a module and the methods of its classes, those under ``if`` and ``try`` included."""
+    for node in body:
+        if isinstance(node, FunctionNode):
+            yield owner, node
+        elif isinstance(node, ast.ClassDef) and not owner:
+            yield from _functions_in(node.body, node.name)
+        elif isinstance(node, ast.If):
+            yield from _functions_in([*node.body, *node.orelse], owner)
+        elif isinstance(node, ast.Try):
+            yield from _functions_in([*node.body, *node.orelse, *node.finalbody], owner)
 
 
 def load(path: Path) -> TargetModule:

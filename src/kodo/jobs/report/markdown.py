@@ -8,7 +8,7 @@ import re
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.jobs.report.visible import make_visible
-from kodo.jobs.report.words import word
+from kodo.jobs.report.words import run_line, word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 _ICONS = {"error": "🔴", "warning": "🟡", "info": "🔵"}
@@ -38,6 +38,9 @@ def render(report: ReviewReport) -> str:
                 f"- {_code(f'{place.path}:{place.line}')} {silenced.finding.rule}: {_code(silenced.by)}{extra}"
             )
         lines.append("")
+    if report.executed is not None:
+        lines += [escaped(run_line(report.executed, lang)), ""]
+        lines += [f"- {word('not run', lang)}: {escaped(what)}" for what in report.executed.not_run]
     lines += [escaped(note) for note in report.notes]
     lines.append(
         f"{len(report.findings)} {word('count', lang)} · {len(report.reviewed)} {word('reviewed', lang)}"

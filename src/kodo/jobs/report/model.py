@@ -143,6 +143,22 @@ class ModelUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     output_tokens: int = 0
 
 
+class Executed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What was run in both versions: functions, inputs, calls that differ, and what could not be run and why.
+
+    ``unstable`` counts calls that differ from run to run and so say nothing. Seconds are wall time; ``budget`` is the
+    most that was allowed.
+    """
+
+    functions: tuple[str, ...] = ()
+    inputs: int = 0
+    differences: int = 0
+    unstable: int = 0
+    not_run: tuple[str, ...] = ()
+    seconds: float = 0.0
+    budget: float = 0.0
+
+
 class ReviewReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The whole result of one review. Findings are sorted by path, line and rule."""
 
@@ -154,6 +170,7 @@ class ReviewReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     unreviewed: tuple[Unreviewed, ...] = ()
     reviewed: tuple[Reviewed, ...] = ()
     model: ModelUse | None = None
+    executed: Executed | None = None
     notes: tuple[str, ...] = ()
     lang: str = "en"
     kodo: str = ""

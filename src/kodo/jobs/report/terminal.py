@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, Severity
 from kodo.jobs.report.visible import make_visible, visible
-from kodo.jobs.report.words import word
+from kodo.jobs.report.words import run_line, word
 
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _LANGUAGES = {"py": "python", "pyi": "python", "js": "javascript", "ts": "typescript", "tsx": "tsx", "go": "go",
@@ -85,6 +85,10 @@ def _rest(console: Console, report: ReviewReport) -> None:
             place = silenced.finding.place
             text = f"{word('suppressed here', lang)}: {place.path}:{place.line} [{silenced.finding.rule}] {silenced.by}"
             console.print(Text(visible(text), style="yellow"))
+    if report.executed is not None:
+        console.print(Text(run_line(report.executed, lang)))
+        for what in report.executed.not_run:
+            console.print(Text(visible(f"  {word('not run', lang)}: {what}"), style="dim"))
     for note in report.notes:
         console.print(Text(visible(note), style="yellow"))
     counts = f"{len(report.findings)} {word('count', lang)}"

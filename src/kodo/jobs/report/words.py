@@ -1,6 +1,6 @@
 """The fixed words of reports in English and Japanese."""
 
-from kodo.jobs.report.model import Category, EvidenceKind, Severity, State
+from kodo.jobs.report.model import Category, EvidenceKind, Executed, Severity, State
 
 _JA: dict[str, str] = {
     Category.BUG: "バグ",
@@ -31,6 +31,8 @@ _JA: dict[str, str] = {
     "reviewed": "件のファイルをレビュー",
     "nothing": "指摘はありません。",
     "checked by": "確認済み",
+    "run": "変更前後で実行: 関数 {functions} 個、入力 {inputs} 個、相違 {differences} 件、{seconds:.1f} 秒（上限 {budget:g} 秒）",
+    "not run": "実行できなかったもの",
 }
 _EN: dict[str, str] = {
     State.CLEAN: "clean",
@@ -50,9 +52,22 @@ _EN: dict[str, str] = {
     "reviewed": "reviewed",
     "nothing": "No findings.",
     "checked by": "checked",
+    "run": "run in both versions: {functions} functions, {inputs} inputs, {differences} differences, {seconds:.1f} s of {budget:g} s",
+    "not run": "not run",
 }
 
 
 def word(key: str, lang: str) -> str:
     """One fixed word or phrase in ``lang`` (``en`` or ``ja``)."""
     return (_JA if lang == "ja" else _EN).get(key, str(key))
+
+
+def run_line(executed: Executed, lang: str) -> str:
+    """One line on what was run in both versions."""
+    return word("run", lang).format(
+        functions=len(executed.functions),
+        inputs=executed.inputs,
+        differences=executed.differences,
+        seconds=executed.seconds,
+        budget=executed.budget,
+    )

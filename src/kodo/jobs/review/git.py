@@ -161,10 +161,29 @@ class Repository:
         except GitError:
             return None
 
+    def tree(self, revision: str) -> dict[str, tuple[str, int]]:
+        """The regular files of a commit or tree: path to blob and size in bytes."""
+        found: dict[str, tuple[str, int]] = {}
+        for row in self.run("ls-tree", "-r", "-z", "-l", "--full-tree", revision).split(b"\0"):
+            head, _, name = row.partition(b"\t")
+            fields = head.decode().split()
+            if fields[:1] in (["100644"], ["100755"]) and _stays_inside(_text(name)):
+                found[_text(name)] = (fields[2], int(fields[3]))
+        return found
+
+    def ignored_files(self) -> list[str]:
+        """The untracked files that .gitignore names."""
+        listed = self.run("ls-files", "-z", "-o", "-i", "--exclude-standard")
+        return [_text(name) for name in listed.split(b"\0") if name]
+
     def files(self, paths: Sequence[str]) -> list[str]:
         """Tracked and untracked files under ``paths``, without those that .gitignore names."""
         listed = self.run("ls-files", "-z", "-c", "-o", "--exclude-standard", "--deduplicate", "--", *paths)
         return [_text(name) for name in listed.split(b"\0") if name]
+
+
+def _stays_inside(path: str) -> bool:
+    return not path.startswith("/") and ".." not in path.split("/")
 
 
 def _text(raw: bytes) -> str:

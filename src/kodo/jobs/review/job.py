@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from kodo import __version__
 from kodo.jobs.job import Rejected, Verified
 from kodo.jobs.report.model import (
+    Executed,
     Finding,
     ModelUse,
     Reviewed,
@@ -22,13 +25,14 @@ from kodo.jobs.report.model import (
 from kodo.jobs.report.words import word
 from kodo.jobs.review import fixes, model_review, pytest_settings, reading, suppression
 from kodo.jobs.review.analysis import Analysis, analyse
+from kodo.jobs.review.behaviour import compare_behaviour
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.project_tests import ProjectTests, TestsError, broken_tests
 from kodo.jobs.review.reading import ReviewInput, SourceError
 from kodo.jobs.review.settings import ProjectSettings, ProjectSettingsError, load_settings
-from kodo.jobs.review.source import ReviewSource
+from kodo.jobs.review.source import PathsSource, ReviewSource, TextSource
 from kodo.jobs.review.verification import PlacedFinding, introduced, verify, without_duplicates
 from kodo.jobs.sandbox import Sandbox, SandboxError
 
@@ -54,10 +58,15 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     for file in files:
         candidates = without_duplicates(work.analysis.after[file.path])
         work.take(file, introduced(file, candidates, work.analysis.before.get(file.path, [])))
+    executed = (
+        _run_both(work, material)
+        if options.run and not isinstance(source, PathsSource | TextSource)
+        else None
+    )
     tests = _run_tests(work, material) if options.tests else None
     use = _ask_model(work, session) if session is not None else None
     findings = _with_fixes(work, tests)
-    return _report(work, material, findings, use)
+    return msgspec.structs.replace(_report(work, material, findings, use), executed=executed)
 
 
 def max_requests_for(source: ReviewSource, options: ReviewOptions) -> int:
@@ -103,6 +112,14 @@ class _ReviewState:
     def found(self) -> list[Finding]:
         """The findings that stand so far."""
         return [item.value.finding for items in self.active.values() for item in items]
+
+
+def _run_both(work: _ReviewState, material: ReviewInput) -> Executed:
+    """Run changed functions in both versions and take what differs; returns what was run."""
+    behaviour = compare_behaviour(material, work.files, work.options.run_seconds)
+    for file in work.files:
+        work.take(file, behaviour.candidates.get(file.path, []))
+    return behaviour.summary(work.options.run_seconds)
 
 
 def _run_tests(work: _ReviewState, material: ReviewInput) -> ProjectTests | None:

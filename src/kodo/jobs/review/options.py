@@ -18,7 +18,7 @@ class ReviewOptions:
     empty for the session's own; ``size``: what it is good for (``small`` chooses among labels, ``capable`` fills a
     schema). ``window``: tokens the model can read and write in one request. ``max_requests``: how many times the
     model may be asked. ``baseline``: fingerprints that are known and do not count. ``tests``: run the project's
-    tests for evidence and fixes. ``fixes``: try the analysers' fixes. ``max_bytes``: a larger file is not read.
+    tests for evidence and fixes. ``run``: run changed functions in both versions, for at most ``run_seconds``. ``fixes``: try the analysers' fixes. ``max_bytes``: a larger file is not read.
     """
 
     categories: frozenset[Category] = frozenset(Category)
@@ -29,6 +29,8 @@ class ReviewOptions:
     max_requests: int = 40
     baseline: frozenset[str] = frozenset()
     tests: bool = False
+    run: bool = False
+    run_seconds: float = 20.0
     fixes: bool = True
     max_bytes: int = 1_000_000
 
@@ -37,6 +39,8 @@ class ReviewOptions:
             raise ValueError(f"lang: {self.lang!r} is not one of {', '.join(LANGUAGES)}")
         if self.size not in SIZES:
             raise ValueError(f"size: {self.size!r} is not one of {', '.join(SIZES)}")
+        if self.run_seconds <= 0:
+            raise ValueError("run-seconds: must be above 0")
         least = MIN_WINDOW[self.size]
         if self.window < least:
             raise ValueError(

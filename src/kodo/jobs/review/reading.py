@@ -54,6 +54,8 @@ class ReviewInput:
     root: Path | None = None
     changed: tuple[str, ...] = ()
     """Every path that the change names, also those that cannot be reviewed; empty for whole files."""
+    revisions: tuple[str, str] | None = None
+    """The commits (or trees) before and after, where the source names both."""
 
 
 def read(source: ReviewSource, max_bytes: int) -> ReviewInput:
@@ -371,14 +373,16 @@ def _base(source: BaseSource, max_bytes: int) -> ReviewInput:
     repository = Repository(Repository(source.root).top())
     head = repository.commit(source.head)
     base = repository.merge_base(repository.commit(source.ref), head)
-    return _trees(repository, (base, head), base, f"{source.ref}...{source.head}", max_bytes)
+    material = _trees(repository, (base, head), base, f"{source.ref}...{source.head}", max_bytes)
+    return replace(material, revisions=(base, head))
 
 
 def _commit(source: CommitSource, max_bytes: int) -> ReviewInput:
     repository = Repository(Repository(source.root).top())
     commit = repository.commit(source.sha)
     parent = repository.parent(commit)
-    return _trees(repository, (parent, commit), parent, f"commit {commit[:12]}", max_bytes)
+    material = _trees(repository, (parent, commit), parent, f"commit {commit[:12]}", max_bytes)
+    return replace(material, revisions=(parent, commit))
 
 
 def _trees(

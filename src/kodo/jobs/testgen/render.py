@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
 from kodo.jobs.execution.worker.fixtures import FIXTURES
 from kodo.jobs.execution.worker.load import LIBRARY, module_names
@@ -34,27 +35,10 @@ class RenderedTest:
     source: str
 
 
-class _Fill(ast.NodeTransformer):
-    """Replace the placeholders ``_0``, ``_1``... by what stands for them."""
-
-    def __init__(self, by: dict[str, str]) -> None:
-        self._by = by
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        if node.id in self._by:
-            return ast.parse(self._by[node.id], mode="eval").body
-        return node
-
-
 def fill(expression: str, call: Call, kept: Iterable[str] = ()) -> str:
     """An expression with the sources of the arguments put in; those in ``kept`` become variables."""
     by = {f"_{at}": arg.source for at, arg in enumerate(call.args)}
     return substitute(expression, by | {name: variable(name, call) for name in kept})
-
-
-def substitute(expression: str, by: dict[str, str]) -> str:
-    """An expression with names replaced by the sources that stand for them."""
-    return ast.unparse(ast.fix_missing_locations(_Fill(by).visit(ast.parse(expression, mode="eval")))).strip()
 
 
 def variable(placeholder: str, call: Call) -> str:

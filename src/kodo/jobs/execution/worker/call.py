@@ -16,7 +16,7 @@ import shutil
 import sys
 import time
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ def _observe(
 ) -> Observed:
     started = time.perf_counter()
     try:
-        ran = _run(call, space, defined, seconds, arcs)
+        ran = run_call(call, space, defined, seconds, arcs)
         spent = time.perf_counter() - started
         left = list(Path.cwd().iterdir())
         if left:
@@ -116,9 +116,15 @@ def _observe(
         return Observed(call.id, "unusable", f"its result cannot be looked at: {type(error).__name__}")
 
 
-def _run(
+def run_call(
     call: Call, space: dict[str, object], defined: dict[str, object], seconds: float, arcs: Arcs | None
 ) -> Ran:
+    """Make the inputs in ``space``, run the setup, and make the call.
+
+    Raises:
+        TooLong: it was not done after ``seconds``.
+        Unusable: its inputs cannot be made.
+    """
     ran = Ran()
     output = io.StringIO()
     with time_limit(seconds), contextlib.redirect_stdout(output):
@@ -135,7 +141,7 @@ def _run(
         _set_up(call, space, ran)
         output.seek(0)
         output.truncate()
-        ran.before = _state(call, space, defined)
+        ran.before = state(call, space, defined)
         previous = sys.gettrace()
         if arcs is not None:
             sys.settrace(arcs)
@@ -144,6 +150,9 @@ def _run(
             if inspect.iscoroutine(result):
                 ran.wrap = "asyncio.run"
                 result = asyncio.run(result)
+            elif inspect.isasyncgen(result):
+                ran.wrap = "async list"
+                result = asyncio.run(_first_items(result))
             elif isinstance(result, Iterator):
                 ran.wrap = "list"
                 result = list(itertools.islice(result, _LONGEST_ITERATOR + 1))
@@ -156,6 +165,16 @@ def _run(
             sys.settrace(previous)
     ran.output = output.getvalue()
     return ran
+
+
+async def _first_items(items: AsyncIterator[object]) -> list[object]:
+    """What an asynchronous generator yields, up to one more than the bound."""
+    out: list[object] = []
+    async for item in items:
+        out.append(item)
+        if len(out) > _LONGEST_ITERATOR:
+            break
+    return out
 
 
 def _set_up(call: Call, space: dict[str, object], ran: Ran) -> None:
@@ -175,7 +194,7 @@ def _set_up(call: Call, space: dict[str, object], ran: Ran) -> None:
             ran.skipped.append(at)
 
 
-def _state(call: Call, space: dict[str, object], defined: dict[str, object]) -> dict[str, str]:
+def state(call: Call, space: dict[str, object], defined: dict[str, object]) -> dict[str, str]:
     """Source of what a call may change: mutable arguments, and the receiver's public attributes and length."""
     out: dict[str, str] = {}
     for at in range(len(call.args)):
@@ -204,7 +223,7 @@ def _write_down(
     arcs: Arcs | None,
     spent: float,
 ) -> Observed:
-    after = _state(call, space, defined)
+    after = state(call, space, defined)
     changed = {name: text for name, text in after.items() if ran.before.get(name) != text}
     seen = tuple(sorted(arcs.seen)) if arcs else ()
     meets = _meets(call.expect, ran, changed, space, arcs) if call.expect else None
@@ -226,6 +245,8 @@ def _write_down(
         )
     broken = tuple(at for at, one in enumerate(invariants) if _meets(one, ran, changed, space, arcs) is False)
     text, wrap = "", ran.wrap
+    if wrap == "async list":
+        raise Unusable("it is an asynchronous generator")
     if any(_hidden_nan(value) for value in changed.values()):
         raise Unusable("a value holds a NaN, which equals nothing")
     if isinstance(ran.result, list) and wrap == "list" and len(ran.result) > _LONGEST_ITERATOR:

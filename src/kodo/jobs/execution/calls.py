@@ -1,0 +1,56 @@
+"""A call as text: its arguments put in, and a command that makes it."""
+
+import ast
+import shlex
+from collections.abc import Collection, Mapping
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.load import LIBRARY
+
+
+class _Fill(ast.NodeTransformer):
+    """Replace names by what stands for them."""
+
+    def __init__(self, by: Mapping[str, str]) -> None:
+        self._by = by
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id in self._by:
+            return ast.parse(self._by[node.id], mode="eval").body
+        return node
+
+
+def substitute(expression: str, by: Mapping[str, str]) -> str:
+    """An expression with sources in the place of names."""
+    tree = _Fill(by).visit(ast.parse(expression, mode="eval"))
+    return ast.unparse(ast.fix_missing_locations(tree)).strip()
+
+
+def filled(call: Call) -> str:
+    """The call's expression with the sources of its arguments."""
+    return substitute(call.expression, {f"_{at}": arg.source for at, arg in enumerate(call.args)})
+
+
+def written(call: Call) -> str:
+    """The whole call on one line, its setup first."""
+    return "; ".join([*call.setup, filled(call)])
+
+
+def command(call: Call, module: str, defined: Collection[str], path: str, wrap: str = "") -> str:
+    """A shell command that makes the call and prints its result; ``path`` is the folder to import from."""
+    expression = filled(call)
+    needed = _names([*call.setup, expression])
+    own = sorted(needed & set(defined))
+    lines = [f"import {name}" for name in sorted((needed & set(LIBRARY)) - set(own))]
+    lines += [f"from {module} import {', '.join(own)}"] if own else []
+    if wrap == "asyncio.run":
+        lines.append("import asyncio")
+    shown = {"list": f"list({expression})", "asyncio.run": f"asyncio.run({expression})"}.get(wrap, expression)
+    code = "; ".join([*dict.fromkeys(lines), *call.setup, f"print(repr({shown}))"])
+    prefix = f"PYTHONPATH={shlex.quote(path)} " if path not in ("", ".") else ""
+    return f"{prefix}python -c {shlex.quote(code)}"
+
+
+def _names(sources: list[str]) -> set[str]:
+    nodes = [node for source in sources for node in ast.walk(ast.parse(source))]
+    return {node.id for node in nodes if isinstance(node, ast.Name)}

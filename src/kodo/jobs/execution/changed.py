@@ -1,0 +1,119 @@
+"""Which functions of a module a change touched, and which of the module call them. Reads source only."""
+
+import ast
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
+
+_CALL_DEPTH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Affected:
+    """A function to run: ``roots`` are the changed functions it leads to (its own name where it changed itself)."""
+
+    function: Function
+    roots: tuple[str, ...]
+    depth: int
+
+
+def affected_functions(before: TargetModule, after: TargetModule) -> list[Affected]:
+    """The functions of ``after`` that a change may have given another behaviour: changed ones first, then callers.
+
+    A function is changed where its code (not its documentation) differs, or that of a constant, a class statement or a
+    new function it uses.
+    """
+    old, new = before.every_function, after.every_function
+    names = _changed_names(before.tree, after.tree)
+    classes = _changed_classes(before.tree, after.tree)
+    roots = {
+        name
+        for name, function in new.items()
+        if name in old
+        and (
+            _code(function.node) != _code(old[name].node)
+            or function.owner in classes
+            or _used(function.node) & names
+        )
+    }
+    roots |= {name for name in new if name not in old and name.rpartition(".")[2] == "__init__"}
+    helpers = {name for name in new.keys() ^ old.keys() if name not in roots}
+    order = dict.fromkeys(roots, 0)
+    leads_to: dict[str, set[str]] = {name: {name} for name in roots}
+    frontier = {name: {name} for name in roots | helpers}
+    for depth in range(1, _CALL_DEPTH + 1):
+        frontier = _callers(new.values(), frontier, after)
+        frontier = {name: found for name, found in frontier.items() if name not in order}
+        for name, found in frontier.items():
+            order[name] = depth
+            leads_to.setdefault(name, set()).update(found)
+    chosen = [Affected(new[name], tuple(sorted(leads_to[name])), depth) for name, depth in order.items()]
+    return sorted(chosen, key=lambda one: (one.depth, one.function.name.startswith("_"), one.function.line))
+
+
+def _callers(
+    functions: Iterable[Function], frontier: dict[str, set[str]], module: TargetModule
+) -> dict[str, set[str]]:
+    """Function -> the changed functions that it reaches by what it names."""
+    by_name: dict[str, set[str]] = {}
+    for name, found in frontier.items():
+        owner, _, last = name.rpartition(".")
+        called = owner if last in ("__init__", "__new__", "__post_init__") else last
+        by_name.setdefault(called, set()).update(found)
+    out: dict[str, set[str]] = {}
+    for function in functions:
+        reached = set().union(*(by_name[name] for name in _used(function.node) & by_name.keys()))
+        if function.owner in by_name:  # a constructor changed: every method stands on it
+            reached |= by_name[function.owner]
+        if reached - {function.qualname}:
+            out[function.qualname] = reached
+    return out
+
+
+def _used(node: ast.AST) -> set[str]:
+    """The names and attributes that a function's code mentions."""
+    inner = list(ast.walk(node))
+    return {one.id for one in inner if isinstance(one, ast.Name)} | {
+        one.attr for one in inner if isinstance(one, ast.Attribute)
+    }
+
+
+def _code(node: FunctionNode) -> str:
+    """A function without its documentation, in a form that layout and comments do not change."""
+    body = node.body
+    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        body = body[1:]
+    parts: list[ast.AST] = [node.args, *node.decorator_list, *body]
+    return "\n".join(ast.dump(part) for part in parts)
+
+
+def _changed_names(before: ast.Module, after: ast.Module) -> set[str]:
+    """The names of module constants whose value changed."""
+    old, new = dict(_constants(before.body)), dict(_constants(after.body))
+    return {name for name in new if old.get(name) != new[name]}
+
+
+def _changed_classes(before: ast.Module, after: ast.Module) -> set[str]:
+    """The classes whose bases, decorators or own statements changed."""
+    old, new = dict(_class_statements(before)), dict(_class_statements(after))
+    return {name for name in new if name in old and old[name] != new[name]}
+
+
+def _constants(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for node in body:
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                for name in ast.walk(target):
+                    if isinstance(name, ast.Name):
+                        yield name.id, ast.dump(node.value)
+        elif isinstance(node, ast.If | ast.Try):
+            yield from _constants([*node.body, *node.orelse])
+
+
+def _class_statements(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            own = [one for one in node.body if not isinstance(one, FunctionNode | ast.Expr | ast.ClassDef)]
+            yield node.name, "\n".join(ast.dump(part) for part in [*node.bases, *node.decorator_list, *own])

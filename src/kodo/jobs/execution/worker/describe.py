@@ -1,0 +1,112 @@
+"""What a value looks like from outside, so that two runs can be compared where no source text equals it.
+
+A value with source text is that text. Any other is its type, its text with addresses and paths removed, and its
+public attributes to a small depth.
+"""
+
+import re
+import types
+from collections.abc import Callable, Iterator, Mapping
+
+from kodo.jobs.execution.worker import literal
+
+_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|0x[0-9a-fA-F]{6,}")
+_MAX_TEXT = 4000
+_MAX_ATTRIBUTES = 40
+_MAX_ITEMS = 200
+_MAX_DEPTH = 2
+# Whose text says nothing but a place in memory or in a file.
+_OPAQUE = (
+    types.FunctionType,
+    types.MethodType,
+    types.BuiltinFunctionType,
+    types.ModuleType,
+    types.GeneratorType,
+)
+
+
+def describe(value: object, defined: Mapping[str, object], root: str) -> dict[str, str]:
+    """The parts of a value by where they are: ``result``, and for a value without source ``type`` and attributes.
+
+    ``root`` is the folder of the version under test; it does not appear in the texts.
+    """
+    if (text := _source(value, defined)) is not None:
+        return {"result": text}
+    parts = {"type": _type_name(value), "result": _text(value, root)}
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        parts["result"] = _described(value, defined, root, 0)
+    for name, item in _attributes(value):
+        parts[f"result.{name}"] = _described(item, defined, root, 1)
+    return parts
+
+
+def printed(text: str, root: str) -> str:
+    """A text without addresses and without the version's own folder, cut to a bound."""
+    clean = _ADDRESS.sub("at 0x", text).replace(root, "<project>")
+    return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + f"... ({len(clean)} characters)"
+
+
+def _source(value: object, defined: Mapping[str, object]) -> str | None:
+    try:
+        return literal.source(value, defined)
+    except literal.NoSource:
+        return None
+
+
+def _described(value: object, defined: Mapping[str, object], root: str, depth: int) -> str:
+    """One text for a value inside another: its source, its items, or its text and attributes."""
+    if (text := _source(value, defined)) is not None:
+        return text
+    if depth > _MAX_DEPTH:
+        return _type_name(value)
+
+    def inner(item: object) -> str:
+        return _described(item, defined, root, depth + 1)
+
+    if isinstance(value, list | tuple | set | frozenset | dict):
+        return printed(_container(value, inner), root)
+    attributes = ", ".join(f"{name}={inner(item)}" for name, item in _attributes(value))
+    return printed(f"{_text(value, root)}{{{attributes}}}" if attributes else _text(value, root), root)
+
+
+def _container(value: object, inner: Callable[[object], str]) -> str:
+    if isinstance(value, dict):
+        rows = [f"{inner(key)}: {inner(item)}" for key, item in list(value.items())[:_MAX_ITEMS]]
+        return "{" + ", ".join(rows) + "}"
+    assert isinstance(value, list | tuple | set | frozenset)  # noqa: S101 - the caller asked
+    items = [inner(item) for item in list(value)[:_MAX_ITEMS]]
+    if isinstance(value, set | frozenset):
+        return "{" + ", ".join(sorted(items)) + "}"
+    return f"[{', '.join(items)}]" if isinstance(value, list) else f"({', '.join(items)})"
+
+
+def _text(value: object, root: str) -> str:
+    if isinstance(value, _OPAQUE):
+        return f"<{type(value).__name__} {getattr(value, '__qualname__', getattr(value, '__name__', ''))}>"
+    try:
+        return printed(repr(value), root)
+    except Exception as error:  # noqa: BLE001 - foreign code may raise anything in its repr
+        return f"<{_type_name(value)} whose repr raises {type(error).__name__}>"
+
+
+def _type_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def _attributes(value: object) -> Iterator[tuple[str, object]]:
+    """The public attributes an instance holds itself, sorted; none for what has no state of its own."""
+    if isinstance(value, (type, *_OPAQUE)):
+        return
+    own = getattr(value, "__dict__", {})
+    names = set(own) if isinstance(own, dict) else set()
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        names.update((slots,) if isinstance(slots, str) else slots)
+        names.update(name for name, one in kind.__dict__.items() if isinstance(one, property))
+    for name in sorted(name for name in names if isinstance(name, str) and not name.startswith("_"))[
+        :_MAX_ATTRIBUTES
+    ]:
+        try:
+            yield name, getattr(value, name)
+        except Exception as error:  # noqa: BLE001 - a property of foreign code may raise anything
+            yield name, f"raises {type(error).__name__}"

@@ -1,0 +1,40 @@
+"""When two outcomes of one call tell two versions apart, and how much the difference says.
+
+An error of an operation on values it was not made for (a TypeError on a guessed argument) says little: two such
+errors are the same, and one is the last thing to report.
+"""
+
+import msgspec
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.outcome import Outcome
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """A call, what each version does with it, and the call it was made smaller from."""
+
+    call: Call
+    before: Outcome
+    after: Outcome
+    first: Call
+
+
+def tells(before: Outcome, after: Outcome) -> bool:
+    """Whether the two outcomes are a difference of behaviour."""
+    if "unusable" in (before.kind, after.kind) or before.same(after):
+        return False
+    if before.unbound or after.unbound:
+        return False  # the signature changed, which the diff shows
+    return not (before.kind == after.kind == "raises" and before.accident and after.accident)
+
+
+def rank(before: Outcome, after: Outcome) -> int:
+    """How much a difference says; smaller says more."""
+    if before.kind == after.kind == "value":
+        return 0
+    kinds = {before.kind, after.kind}
+    if kinds == {"value", "raises"}:
+        return 2 if before.accident or after.accident else 1
+    if kinds == {"raises"}:
+        return 3 if before.parts.get("raises") != after.parts.get("raises") else 4
+    return 2

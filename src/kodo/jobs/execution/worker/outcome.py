@@ -1,0 +1,94 @@
+"""What one call did, in parts that two versions of the code can be compared by."""
+
+import traceback
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.call import Unusable, run_call, state
+from kodo.jobs.execution.worker.describe import describe, printed
+from kodo.jobs.execution.worker.load import TooLong
+
+# Errors that an operation raises by itself when it is given what it was not made for.
+_ACCIDENTS = (
+    TypeError,
+    AttributeError,
+    NameError,
+    KeyError,
+    IndexError,
+    RecursionError,
+    AssertionError,
+    ZeroDivisionError,
+)
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What one call did. ``parts`` are compared: ``result``, ``type``, ``result.name``, ``raises``, ``message``,
+    ``output``, and what the call changed.
+
+    ``accident`` says that an error was an operation's own and not raised on purpose; ``unbound`` that the call's
+    arguments do not fit the signature.
+    """
+
+    id: int
+    kind: Literal["value", "raises", "timeout", "died", "unusable"]
+    parts: dict[str, str] = {}
+    accident: bool = False
+    unbound: bool = False
+    wrap: str = ""
+
+    def same(self, other: "Outcome") -> bool:
+        """Whether nothing that is compared differs."""
+        return (self.kind, self.parts, self.wrap) == (other.kind, other.parts, other.wrap)
+
+
+def outcome_of(
+    call: Call, names: Mapping[str, object], defined: dict[str, object], seconds: float, root: str
+) -> Outcome:
+    """Make one call in a fresh copy of ``names``."""
+    space = dict(names)
+    try:
+        ran = run_call(call, space, defined, seconds, None)
+    except TooLong:
+        return Outcome(call.id, "timeout")
+    except Unusable as reason:
+        return Outcome(call.id, "unusable", {"why": str(reason)})
+    parts = {f"after: {name}": text for name, text in _changes(call, space, ran.before, defined).items()}
+    if ran.output:
+        parts["output"] = printed(ran.output, root)
+    error = ran.error
+    if error is None:
+        return Outcome(call.id, "value", describe(ran.result, defined, root) | parts, wrap=ran.wrap)
+    if isinstance(error, MemoryError | KeyboardInterrupt | GeneratorExit):
+        return Outcome(call.id, "unusable", {"why": f"it ends in {type(error).__name__}"})
+    parts |= {"raises": type(error).__name__, "message": printed(str(error), root)}
+    return Outcome(
+        call.id,
+        "raises",
+        parts,
+        accident=isinstance(error, _ACCIDENTS) and not _on_purpose(error),
+        unbound=isinstance(error, TypeError) and _frames(error) <= 2,
+        wrap=ran.wrap,
+    )
+
+
+def _changes(
+    call: Call, space: dict[str, object], before: dict[str, str], defined: dict[str, object]
+) -> dict[str, str]:
+    return {name: text for name, text in state(call, space, defined).items() if before.get(name) != text}
+
+
+def _on_purpose(error: BaseException) -> bool:
+    """Whether the line that the error comes from is a ``raise`` or an ``assert``."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and (frames[-1].line or "").lstrip().startswith(("raise", "assert"))
+
+
+def _frames(error: BaseException) -> int:
+    """How many frames of code the error went through, that of the worker's own call included."""
+    count, at = 0, error.__traceback__
+    while at is not None:
+        count, at = count + 1, at.tb_next
+    return count

@@ -1,0 +1,101 @@
+"""One version of the code in a process of its own: makes the calls it is sent, each batch in a child.
+
+    python -m kodo.jobs.execution.worker.side MODULE.json < requests > answers
+
+Requests and answers are JSON lines: a ``Batch`` for each request; an ``Outcome`` for each of its calls, then an
+empty line. An import failure is one ``Failed`` line.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.fork import Send, forked
+from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
+from kodo.jobs.execution.worker.load import (
+    CannotImport,
+    defined,
+    import_target,
+    namespace,
+    prepare_path,
+    project,
+)
+from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
+
+_IMPORT_SECONDS = 20.0
+_STALL_SECONDS = 2.0
+_MAX_TIMEOUTS = 3
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """Calls to make one after the other, and the seconds each may take."""
+
+    calls: tuple[Call, ...]
+    seconds: float
+
+
+def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[Outcome]:
+    """The outcome of each call; after a stall or a crash the rest goes on in a new child."""
+    left = list(batch.calls)
+    stalls = 0
+    while left and stalls < _MAX_TIMEOUTS:
+
+        def work(send: Send, left: list[Call] = left) -> None:
+            slow = 0
+            for call in left:
+                seen = make(call, batch.seconds)
+                send(msgspec.json.encode(seen))
+                slow += seen.kind == "timeout"
+                if slow >= _MAX_TIMEOUTS:
+                    return
+
+        messages, end = forked(work, batch.seconds + _STALL_SECONDS)
+        seen = [msgspec.json.decode(message, type=Outcome) for message in messages]
+        yield from seen
+        stalls += sum(one.kind == "timeout" for one in seen)
+        left = left[len(seen) :]
+        if left and end != "done":
+            yield Outcome(left[0].id, "timeout" if end == "silent" else "died")
+            stalls += 1
+            left = left[1:]
+        elif not seen:
+            break
+    yield from (Outcome(call.id, "unusable", {"why": "other inputs did not end"}) for call in left)
+
+
+def _forget(package: str) -> None:
+    """Let a package that the worker itself stands on be imported anew from the version under test."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
+
+
+def main() -> None:
+    """Import the module, then answer until standard input ends."""
+    where = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ModuleLocation)
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what foreign code prints is no answer
+    prepare_path(where)
+    _forget(where.module.partition(".")[0])
+    try:
+        module = import_target(where, _IMPORT_SECONDS)
+    except CannotImport as error:
+        out.write(msgspec.json.encode(Failed(str(error))) + b"\n\n")
+        out.flush()
+        return
+    names, own, root = namespace(where, module), defined(where, module), str(project())
+    out.write(b"\n")
+    out.flush()
+    for line in sys.stdin.buffer:
+        batch = msgspec.json.decode(line, type=Batch)
+        for seen in outcomes(batch, lambda call, seconds: outcome_of(call, names, own, seconds, root)):
+            out.write(msgspec.json.encode(seen) + b"\n")
+        out.write(b"\n")
+        out.flush()
+
+
+if __name__ == "__main__":
+    main()

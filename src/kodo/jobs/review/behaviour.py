@@ -1,0 +1,178 @@
+"""Differential execution: run what a change touched in both versions on the same inputs, and say what differs.
+
+Knows the order of the steps and the budget. What a difference means is judged in ``behaviour_remarks``; the running
+itself is ``kodo.jobs.execution``'s, in the sandbox.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.changed import Affected, affected_functions
+from kodo.jobs.execution.model import Call, ExecutionError
+from kodo.jobs.execution.sandboxed import run_worker, site_packages
+from kodo.jobs.execution.target import TargetModule, load
+from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted
+from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.report.model import Executed
+from kodo.jobs.review.behaviour_remarks import remarks
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.languages import is_test
+from kodo.jobs.review.reading import ReviewInput
+from kodo.jobs.review.trees import TreeError, Trees, trees
+from kodo.jobs.sandbox import Sandbox, SandboxError
+
+CALL_SECONDS = 1.0
+INPUTS = 300
+CALLER_INPUTS = 120
+_WORKER = "kodo.jobs.execution.worker"
+
+
+@dataclass
+class Behaviour:
+    """Candidates by path, and what was run."""
+
+    candidates: dict[str, list[Candidate]] = field(default_factory=dict)
+    functions: list[str] = field(default_factory=list)
+    inputs: int = 0
+    differences: int = 0
+    unstable: int = 0
+    not_run: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def summary(self, budget: float) -> Executed:
+        """The figures for the report."""
+        return Executed(
+            functions=tuple(self.functions),
+            inputs=self.inputs,
+            differences=self.differences,
+            unstable=self.unstable,
+            not_run=tuple(dict.fromkeys(self.not_run)),
+            seconds=round(self.seconds, 1),
+            budget=budget,
+        )
+
+
+def compare_behaviour(material: ReviewInput, files: Sequence[ChangedFile], budget: float) -> Behaviour:
+    """Run the changed Python functions of ``files`` in both versions for at most ``budget`` seconds.
+
+    Never raises for what it is given: what cannot be run is in ``not_run`` with the reason.
+    """
+    started = time.monotonic()
+    found = Behaviour()
+    changed = [file for file in files if _can_run(file)]
+    if not changed:
+        return found
+    try:
+        packages = site_packages(material.root) if material.root is not None else ()
+        sandbox = Sandbox(readable=packages)
+        sandbox.require()
+        with trees(material) as made:
+            for file in changed:
+                _compare_module(file, made, packages, sandbox, started + budget, found, files)
+    except (SandboxError, TreeError) as error:
+        found.not_run.append(str(error))
+    found.seconds = time.monotonic() - started
+    return found
+
+
+def _can_run(file: ChangedFile) -> bool:
+    return (
+        file.language == "python"
+        and file.before is not None
+        and file.complete
+        and not file.whole
+        and file.path.endswith(".py")
+        and not is_test(file.path)
+    )
+
+
+def _compare_module(
+    file: ChangedFile,
+    made: Trees,
+    packages: Sequence[Path],
+    sandbox: Sandbox,
+    end: float,
+    found: Behaviour,
+    files: Sequence[ChangedFile],
+) -> None:
+    """Add what one module's functions do to ``found``."""
+    try:
+        before, after = load(made.before / (file.old_path or file.path)), load(made.after / file.path)
+    except ExecutionError as error:
+        found.not_run.append(str(error).replace(str(made.folder) + "/", ""))
+        return
+    affected = {one.function.qualname: one for one in affected_functions(before, after)}
+    groups = tuple(_groups(before, after, affected.values()))
+    if not groups:
+        return
+    left = end - time.monotonic()
+    if left < 1.0:
+        found.not_run.append(f"{file.path}: the budget of seconds was used up")
+        return
+    job = Compare(
+        _location(before, made.before, packages),
+        _location(after, made.after, packages),
+        groups,
+        CALL_SECONDS,
+        left,
+    )
+    try:
+        answers: list[CompareAnswer] = run_worker(
+            sandbox, made.folder, _WORKER, job, CompareAnswer, seconds=left
+        )
+    except ExecutionError as error:
+        found.not_run.append(f"{file.path}: {error}")
+        return
+    compared = [answer for answer in answers if isinstance(answer, Compared)]
+    for one in compared:
+        if one.tried:
+            found.functions.append(f"{file.path}: {one.function}")
+        elif one.unusable:
+            found.not_run.append(f"{file.path}: {one.function}: {one.unusable}")
+        found.inputs += one.tried
+        found.unstable += one.unstable
+        found.differences += len(one.differences)
+    for answer in answers:
+        if isinstance(answer, Exhausted):
+            found.not_run.append(f"{file.path}: the budget ran out before {', '.join(answer.functions)}")
+    found.candidates[file.path] = remarks(file, after, affected, compared, files)
+
+
+def _groups(
+    before: TargetModule, after: TargetModule, affected: Iterable[Affected]
+) -> Iterator[tuple[str, tuple[Call, ...]]]:
+    """Each function with the calls to make, those of both versions."""
+    new, old = CandidateGenerator(after, 0), CandidateGenerator(before, 0)
+    for one in affected:
+        function = one.function
+        count = INPUTS if one.depth == 0 else CALLER_INPUTS
+        calls = new.calls(function, count)
+        earlier = before.every_function.get(function.qualname)
+        if earlier is not None and one.depth == 0:
+            calls += old.calls(earlier, count)
+        unique = {(call.setup, call.expression, call.args): call for call in reversed(calls)}
+        numbered = [
+            msgspec.structs.replace(call, id=number) for number, call in enumerate(reversed(unique.values()))
+        ]
+        if numbered:
+            yield function.qualname, tuple(numbered)
+
+
+def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> ModuleLocation:
+    tree = tree.resolve()
+    return ModuleLocation(
+        str(module.path.relative_to(tree)),
+        str(module.import_root.relative_to(tree)),
+        module.name,
+        "",
+        tuple(sorted(module.defined)),
+        tuple(map(str, packages)),
+    )

@@ -1,0 +1,281 @@
+"""From differences of behaviour to candidates: which are said, how gravely, and in what words.
+
+A difference is a question where nothing says what is meant, a warning where something does and the change goes against
+it, and is not mentioned where the change's own tests or documentation state the new result.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping, Sequence
+
+from kodo.jobs.execution.calls import command, filled, written
+from kodo.jobs.execution.changed import Affected
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.target import Function, TargetModule
+from kodo.jobs.execution.worker.compare import Compared, size
+from kodo.jobs.execution.worker.difference import Difference, rank
+from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.report.model import EvidenceKind, Severity
+from kodo.jobs.review.candidate import Candidate
+from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.checks.catalogue import rules
+from kodo.jobs.review.languages import is_test
+from kodo.jobs.review.python import first_line
+
+CHANGED, CONTRADICTS = "kodo/behaviour-changed", "kodo/behaviour-contradicts"
+SOURCE = "both versions"
+_MAX_SHOWN = 120
+_MAX_CALL = 300
+_SHORTEST_STATEMENT = 4
+_NEVER_MEANT = ("NameError", "UnboundLocalError")
+
+
+def remarks(
+    file: ChangedFile,
+    module: TargetModule,
+    affected: Mapping[str, Affected],
+    compared: Sequence[Compared],
+    files: Sequence[ChangedFile],
+) -> list[Candidate]:
+    """One candidate for each changed function whose behaviour differs, shown by the most telling call."""
+    stated = Stated(files)
+    meant = {
+        root
+        for one in compared
+        for difference in one.differences
+        if stated.says(difference, affected[one.function].function)
+        for root in affected[one.function].roots
+    }
+    best: dict[str, tuple[tuple[int, ...], Difference, Affected, str]] = {}
+    for one in compared:
+        where = affected[one.function]
+        for difference in one.differences:
+            why = contradiction(difference, where, module)
+            key = (
+                int(not why),
+                rank(difference.before, difference.after),
+                int(where.function.name.startswith("_")),
+                where.depth,
+                size(difference.call),
+            )
+            for root in where.roots:
+                if not why and root in meant:
+                    continue
+                if root not in best or key < best[root][0]:
+                    best[root] = (key, difference, where, why)
+    said: set[int] = set()
+    out: list[Candidate] = []
+    for root, (_, difference, where, why) in best.items():
+        if id(difference) not in said:
+            said.add(id(difference))
+            out.append(_candidate(file, module, root, difference, where, why))
+    return out
+
+
+def _candidate(
+    file: ChangedFile, module: TargetModule, root: str, difference: Difference, where: Affected, why: str
+) -> Candidate:
+    name = CONTRADICTS if why else CHANGED
+    rule = rules()[name]
+    before, after = contrast(difference.before, difference.after)
+    values = (_short(written(difference.call), _MAX_CALL), before, after, why)
+    return Candidate(
+        rule=name,
+        category=rule.category,
+        severity=Severity.WARNING if why else Severity.INFO,
+        line=_line(file, module, root),
+        message=rule.en.format(*values),
+        source=SOURCE,
+        detail=_detail(module, difference),
+        kind=EvidenceKind.EXECUTION,
+        symbol=root.rpartition(".")[2],
+        values=values,
+    )
+
+
+def _line(file: ChangedFile, module: TargetModule, name: str) -> int:
+    """A touched line of the function, else its first line, else the first line of the change."""
+    function = module.every_function.get(name)
+    if function is None:
+        return min(file.touched)
+    first, last = first_line(function.node), function.node.end_lineno or function.node.lineno
+    return min((line for line in file.touched if first <= line <= last), default=min(file.touched))
+
+
+def _detail(module: TargetModule, difference: Difference) -> str:
+    call = difference.call
+    path = str(module.import_root.relative_to(module.root)) if module.import_root != module.root else ""
+    return "\n".join(
+        [
+            f"before: {_whole(difference.before)}",
+            f"after:  {_whole(difference.after)}",
+            "repeat in both versions: "
+            + command(call, module.name, module.defined, path, difference.after.wrap),
+        ]
+    )
+
+
+def contrast(before: Outcome, after: Outcome) -> tuple[str, str]:
+    """The two outcomes in few words, at the place where they differ."""
+    if before.kind != after.kind or before.kind != "value":
+        return _few_words(before), _few_words(after)
+    names = ["result", *sorted({*before.parts, *after.parts} - {"result"})]
+    name = next((one for one in names if before.parts.get(one) != after.parts.get(one)), "result")
+    old, new = before.parts.get(name, "nothing"), after.parts.get(name, "nothing")
+    old, new = _window(old, new)
+    label = (
+        "" if name == "result" else f"{name.removeprefix('result').removeprefix('after: ').lstrip('.')} = "
+    )
+    return label + old, label + new
+
+
+def _window(old: str, new: str) -> tuple[str, str]:
+    """Two texts, cut around the first place where they differ if they are long."""
+    if max(len(old), len(new)) <= _MAX_SHOWN:
+        return old, new
+    at = next(
+        (at for at, (one, other) in enumerate(zip(old, new, strict=False)) if one != other),
+        min(len(old), len(new)),
+    )
+    start = max(0, at - _MAX_SHOWN // 3)
+
+    def cut(text: str) -> str:
+        piece = text[start : start + _MAX_SHOWN]
+        return ("..." if start else "") + piece + ("..." if start + _MAX_SHOWN < len(text) else "")
+
+    return cut(old), cut(new)
+
+
+def _few_words(outcome: Outcome) -> str:
+    return _short(_whole(outcome), _MAX_SHOWN)
+
+
+def _whole(outcome: Outcome) -> str:
+    match outcome.kind:
+        case "value":
+            rest = "".join(
+                f"; {name} = {text}" for name, text in outcome.parts.items() if name not in ("result", "type")
+            )
+            return _short(outcome.parts.get("result", "") + rest, 1500)
+        case "raises":
+            message = outcome.parts.get("message", "")
+            return f"{outcome.parts['raises']}: {message}" if message else outcome.parts["raises"]
+        case "timeout":
+            return "no end"
+        case _:
+            return "the interpreter dies"
+
+
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def contradiction(difference: Difference, where: Affected, module: TargetModule) -> str:
+    """What says that the new outcome is not meant, in a few words; "" where nothing does."""
+    before, after, expect = difference.before, difference.after, difference.call.expect
+    if expect is not None and expect.kind == "value" and before.kind == "value":
+        wanted = _value(expect.text)
+        if (
+            wanted is not None
+            and _value(before.parts["result"]) == wanted
+            and _value(after.parts.get("result", "")) != wanted
+        ):
+            return f"the documentation shows {_short(expect.quote, _MAX_SHOWN)}"
+    if after.kind == "raises" and before.kind == "value":
+        error = after.parts["raises"]
+        if error in _NEVER_MEANT:
+            return f"{error} is never meant"
+        if expect is not None and expect.kind in ("value", "shows") and expect.basis == "example":
+            return f"the documentation shows {_short(expect.quote, _MAX_SHOWN)}"
+        if where.depth and after.accident and _is_certain(where.function, difference.call):
+            return f"its caller {where.function.qualname} is unchanged"
+    if before.kind == after.kind == "value" and where.depth == 0:
+        return _against_annotation(before, after, where.function)
+    return ""
+
+
+def _is_certain(function: Function, call: Call) -> bool:
+    """Whether the arguments are what the function takes: shown in the documentation, or typed throughout."""
+    typed = bool(function.params) and all(one.typed for one in function.params) and not call.setup
+    return call.origin in ("example", "near example") or typed
+
+
+def _against_annotation(before: Outcome, after: Outcome, function: Function) -> str:
+    """Whether the old result is of the annotated type and the new one is not, for annotations of plain types."""
+    if function.returns is None or after.wrap:
+        return ""
+    allowed = {part.strip() for part in ast.unparse(function.returns).strip("'\"").split("|")}
+    if not allowed <= {"int", "str", "bool", "bytes", "None", "list", "dict", "tuple", "set"}:
+        return ""
+    old, new = (_kind(one.parts.get("result", "")) for one in (before, after))
+    if old in allowed and new and new not in allowed and not (new == "bool" and "int" in allowed):
+        return f"it is annotated to return {' | '.join(sorted(allowed))}"
+    return ""
+
+
+def _kind(source: str) -> str:
+    try:
+        value = ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return ""
+    return "None" if value is None else type(value).__name__
+
+
+def _value(source: str) -> object:
+    try:
+        return ("value", ast.literal_eval(source))
+    except (ValueError, SyntaxError):
+        return None
+
+
+class Stated:
+    """What the change's own tests and documentation state: the statements on its added lines."""
+
+    def __init__(self, files: Iterable[ChangedFile]) -> None:
+        self._tests: list[str] = []
+        self._documentation: list[str] = []
+        for file in files:
+            if file.language == "python":
+                self._read(file)
+
+    def _read(self, file: ChangedFile) -> None:
+        try:
+            tree = ast.parse(file.after)
+        except (SyntaxError, ValueError):
+            return
+        for node in ast.walk(tree):
+            if is_test(file.path):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _touched(file, node):
+                    self._tests.append("\n".join(file.lines[first_line(node) - 1 : node.end_lineno]))
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module):
+                first = node.body[0] if node.body else None
+                if (
+                    isinstance(first, ast.Expr)
+                    and isinstance(first.value, ast.Constant)
+                    and _touched(file, first)
+                ):
+                    self._documentation.append(str(first.value.value))
+
+    def says(self, difference: Difference, function: Function) -> bool:
+        """Whether the new outcome of a function is stated beside its name."""
+        name = function.owner if function.name.startswith("__") else function.name
+        after = difference.after
+        outcome = after.parts.get("raises" if after.kind == "raises" else "result", "")
+        forms = {outcome, outcome.replace("'", '"')} if len(outcome) >= _SHORTEST_STATEMENT else set()
+        texts = [text for text in (*self._tests, *self._documentation) if name in text]
+        call = _squeezed(filled(difference.call))
+        for text in texts:
+            if any(form in text for form in forms):
+                return True
+            if call in _squeezed(text) and outcome in text:
+                return True
+        return False
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split()).replace('"', "'")
+
+
+def _touched(file: ChangedFile, node: ast.stmt) -> bool:
+    return any(node.lineno <= line <= (node.end_lineno or node.lineno) for line in file.added)

@@ -1,0 +1,74 @@
+"""Which functions a change touched, and which call them."""
+
+from kodo.jobs.execution.changed import affected_functions
+from kodo.jobs.execution.target import load
+
+BEFORE = '''
+LIMIT = 3
+OTHER = 1
+
+def helper(x):
+    """Doc."""
+    return x + 1
+
+def public(x):
+    return helper(x)
+
+def outer(x):
+    return public(x)
+
+def capped(x):
+    return min(x, LIMIT)
+
+def alone(x):
+    return x
+
+class Box:
+    size = 1
+
+    def __init__(self, x):
+        self.x = x
+
+    def read(self):
+        return self.x
+
+class Other:
+    def read_it(self):
+        return 1
+'''
+
+
+def names(tmp_path, old, new):
+    """Affected functions with their depth."""
+    for folder, text in (("a", old), ("b", new)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "m.py").write_text(text)
+    found = affected_functions(load(tmp_path / "a/m.py"), load(tmp_path / "b/m.py"))
+    return {one.function.qualname: (one.depth, one.roots) for one in found}
+
+
+def test_a_changed_function_and_its_callers(tmp_path):
+    """Callers come after the function itself, at most two calls away, and name what they lead to."""
+    found = names(tmp_path, BEFORE, BEFORE.replace("return x + 1", "return x + 2"))
+    assert found == {"helper": (0, ("helper",)), "public": (1, ("helper",)), "outer": (2, ("helper",))}
+    assert list(found) == ["helper", "public", "outer"]
+
+
+def test_documentation_and_layout_are_no_change(tmp_path):
+    """A docstring, a comment and spacing leave every function as it was."""
+    new = BEFORE.replace('"""Doc."""', '"""Other doc."""  # and why').replace(
+        "return x + 1", "return (x\n        + 1)"
+    )
+    assert names(tmp_path, BEFORE, new) == {}
+
+
+def test_a_constant_changes_what_uses_it(tmp_path):
+    """The functions that name a changed module constant are changed."""
+    assert set(names(tmp_path, BEFORE, BEFORE.replace("LIMIT = 3", "LIMIT = 4"))) == {"capped"}
+
+
+def test_a_constructor_or_class_attribute_changes_the_methods(tmp_path):
+    """All methods of a class stand on its constructor and on its own statements."""
+    assert "Box.read" in names(tmp_path, BEFORE, BEFORE.replace("self.x = x", "self.x = x or 1"))
+    (tmp_path / "two").mkdir()
+    assert "Box.read" in names(tmp_path / "two", BEFORE, BEFORE.replace("size = 1", "size = 2"))

@@ -1,0 +1,58 @@
+"""Values without source text are compared by type, text and public attributes."""
+
+from kodo.jobs.execution.worker.describe import describe, printed
+
+
+class Point:
+    """A class without equality."""
+
+    def __init__(self, x, inner=None):
+        self.x = x
+        self.inner = inner
+        self._hidden = object()
+
+
+class Rude:
+    """Its repr and a property raise."""
+
+    def __repr__(self):
+        raise ValueError("no")
+
+    @property
+    def broken(self):
+        """Never there."""
+        raise KeyError("no")
+
+
+def test_a_value_with_source_is_its_source():
+    """Nothing is added to what has a source text."""
+    assert describe([1, "a"], {}, "/r") == {"result": "[1, 'a']"}
+
+
+def test_an_object_is_its_type_text_and_public_attributes():
+    """Addresses are removed and hidden attributes are not looked at, so equal objects have equal parts."""
+    one, other = describe(Point(1, Point(2)), {}, "/r"), describe(Point(1, Point(2)), {}, "/r")
+    assert one == other
+    assert one["result.x"] == "1"
+    assert "x=2" in one["result.inner"]
+    assert "result._hidden" not in one
+    assert describe(Point(1, Point(3)), {}, "/r") != one
+
+
+def test_objects_inside_containers_are_described():
+    """A list of objects without source differs where an item's attribute does."""
+    assert describe([Point(1)], {}, "/r") != describe([Point(2)], {}, "/r")
+
+
+def test_a_repr_or_property_that_raises_is_said():
+    """Foreign code may raise anything while it is looked at."""
+    parts = describe(Rude(), {}, "/r")
+    assert "whose repr raises ValueError" in parts["result"]
+    assert "raises KeyError" in parts["result.broken"]
+
+
+def test_the_versions_own_folder_is_not_a_difference():
+    """A path below the version's folder reads the same on both sides."""
+    assert printed("/p/before/m.py at 0x7f00aa", "/p/before") == printed(
+        "/p/after/m.py at 0x7fbbcc", "/p/after"
+    )

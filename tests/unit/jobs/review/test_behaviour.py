@@ -1,0 +1,157 @@
+"""Differential execution: both versions are run in the sandbox and what differs is said."""
+
+import subprocess
+import sys
+
+import pytest
+
+from kodo.jobs.report.model import EvidenceKind, Severity, State
+from kodo.jobs.review.job import review
+from kodo.jobs.review.options import ReviewOptions
+from kodo.jobs.review.source import VersionsSource
+
+OPTIONS = ReviewOptions(run=True, fixes=False)
+
+
+def compare(old, new, path="m.py", **more):
+    """The review of one module's change."""
+    before, after = {path: old}, {path: new}
+    for name, text in more.items():
+        after[f"{name}.py"] = text
+    return review(VersionsSource(before, after), OPTIONS, None)
+
+
+def said(report):
+    """The remarks that rest on running both versions."""
+    return [one for one in report.findings if one.rule.startswith("kodo/behaviour")]
+
+
+SINGULAR = '''
+def singularize(word: str) -> str:
+    """The singular of a noun."""
+    if word.endswith("ss"):
+        return word
+    return word.removesuffix("s")
+'''
+
+
+def test_a_changed_result_is_shown_with_the_smallest_input():
+    """The remark holds the input, both outcomes and a command; it is a question, of severity info."""
+    report = compare(SINGULAR, SINGULAR.replace('    if word.endswith("ss"):\n        return word\n', ""))
+    (finding,) = said(report)
+    assert "`singularize('ss')` the result changed from 'ss' to 's'" in finding.message
+    assert finding.severity is Severity.INFO and finding.evidence.kind is EvidenceKind.EXECUTION
+    assert finding.definition == "singularize"
+    command = finding.evidence.detail.partition("repeat in both versions: ")[2]
+    assert "from m import singularize" in command and "singularize(" in command
+    assert report.executed is not None
+    assert report.executed.functions == ("m.py: singularize",) and report.executed.inputs > 20
+
+
+def test_the_command_repeats_the_outcome(tmp_path):
+    """The printed command, run beside the new version, prints the new outcome."""
+    new = SINGULAR.replace('    if word.endswith("ss"):\n        return word\n', "")
+    (finding,) = said(compare(SINGULAR, new))
+    (tmp_path / "m.py").write_text(new)
+    command = finding.evidence.detail.partition("repeat in both versions: ")[2].replace(
+        "python", sys.executable, 1
+    )
+    done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "'s'\n"
+
+
+def test_a_refactoring_is_silent():
+    """The same behaviour in other words gives no remark, and what was run is said."""
+    new = SINGULAR.replace(
+        'if word.endswith("ss"):\n        return word\n    return', 'return word if word[-2:] == "ss" else'
+    )
+    report = compare(SINGULAR, new)
+    assert said(report) == []
+    assert report.state is State.CLEAN
+    assert report.executed is not None and report.executed.inputs and not report.executed.differences
+
+
+def test_a_difference_by_chance_is_not_reported():
+    """What differs from run to run says nothing."""
+    old = "import random\n\ndef pick(n: int) -> float:\n    return random.random()\n"
+    new = old.replace("random.random()", "random.random() + n")
+    report = compare(old, new)
+    assert said(report) == []
+    assert report.executed is not None and report.executed.unstable
+
+
+def test_an_example_that_the_change_breaks_is_a_warning():
+    """Where the documentation shows the old result, the change goes against it."""
+    old = 'def double(n: int) -> int:\n    """Twice.\n\n    >>> double(4)\n    8\n    """\n    return n * 2\n'
+    (finding,) = said(compare(old, old.replace("n * 2", "n + 3")))
+    assert finding.severity is Severity.WARNING and "the documentation shows" in finding.message
+
+
+def test_the_changes_own_tests_silence_what_they_state():
+    """A result that the change's tests state is meant."""
+    old = "def greet(name: str) -> str:\n    return 'hello ' + name\n"
+    new = old.replace("hello ", "good day ")
+    assert said(compare(old, new))
+    stated = "from m import greet\n\ndef test_greet():\n    assert greet('') == 'good day '\n    assert greet('a') == 'good day a'\n"
+    assert said(compare(old, new, test_m=stated)) == []
+
+
+def test_an_unchanged_caller_that_now_fails_is_a_warning():
+    """A typed caller that the change left alone and that now ends in an operation's error."""
+    old = (
+        "def find(words: list[str], word: str) -> int:\n    return words.index(word) if word in words else -1\n\n"
+        "def after(words: list[str], word: str) -> list[str]:\n    return words[find(words, word) + 1:]\n"
+    )
+    new = old.replace("else -1", "else None")
+    findings = said(compare(old, new))
+    assert [one.severity for one in findings] == [Severity.WARNING]
+
+
+def test_two_accidental_errors_are_no_difference():
+    """A TypeError that became an AttributeError for a guessed argument is noise."""
+    old = "def head(thing):\n    return thing[0].upper() + 'x'\n"
+    new = "def head(thing):\n    first = thing[0]\n    return first.upper() + 'x'\n"
+    assert said(compare(old, new)) == []
+
+
+def test_generators_and_async_functions_are_read():
+    """What an iterator, a coroutine or an asynchronous generator gives is compared."""
+    old = (
+        "def count(n: int):\n    for i in range(min(n, 5)):\n        yield i\n\n"
+        "async def later(n: int) -> int:\n    return n\n\n"
+        "async def each(n: int):\n    for i in range(min(n, 5)):\n        yield i\n"
+    )
+    new = old.replace("yield i", "yield i + 1").replace("return n", "return n + 1")
+    assert {one.definition for one in said(compare(old, new))} == {"count", "later", "each"}
+
+
+def test_an_object_of_another_class_is_compared_by_its_attributes():
+    """A result without source text differs where a public attribute does."""
+    old = (
+        "class Box:\n    def __init__(self, n):\n        self.n = n\n\ndef make(n: int):\n    return Box(n)\n"
+    )
+    (finding,) = said(compare(old, old.replace("return Box(n)", "return Box(n + 1)")))
+    assert "n = " in finding.message
+
+
+def test_a_module_that_cannot_be_imported_is_said():
+    """The report says what could not be run and why; it is no gap of the review."""
+    old = "import no_such_package_here\n\ndef f(x: int) -> int:\n    return x\n"
+    report = compare(old, old.replace("return x", "return x + 1"))
+    assert report.executed is not None
+    assert any("no_such_package_here" in reason for reason in report.executed.not_run)
+
+
+def test_nothing_is_run_unless_asked():
+    """Without ``run`` no code of the change is executed."""
+    report = review(
+        VersionsSource({"m.py": SINGULAR}, {"m.py": SINGULAR.replace('"ss"', '"s"')}), ReviewOptions(), None
+    )
+    assert report.executed is None and said(report) == []
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_a_budget_that_is_none_is_refused(value):
+    """Seconds must be above 0."""
+    with pytest.raises(ValueError, match="run-seconds"):
+        ReviewOptions(run_seconds=value)
