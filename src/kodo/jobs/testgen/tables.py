@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.model import Arg, Basis, Call, Observed
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.render import RenderedTest
@@ -132,7 +133,7 @@ def _table(members: Sequence[Case], taken: set[str]) -> RenderedTest:
     columns = columns or [0]
     names = {at: _column(at, call) for at in columns}
     fixed = {f"_{at}": arg.source for at, arg in enumerate(call.args) if at not in names}
-    expression = render.substitute(call.expression, fixed | {f"_{at}": name for at, name in names.items()})
+    expression = substitute(call.expression, fixed | {f"_{at}": name for at, name in names.items()})
     if first.seen.wrap:
         expression = f"{first.seen.wrap}({expression})"
     rows = [[one.call.args[at].source for at in columns] for one in members]

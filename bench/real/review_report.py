@@ -1,0 +1,120 @@
+"""The figures over all cases, and the page that holds them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+SEVERE = ("warning", "error")
+
+
+class Remark(msgspec.Struct, frozen=True):
+    """One remark of a review."""
+
+    path: str
+    line: int
+    rule: str
+    severity: str
+    evidence: str
+    message: str
+    definition: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """What one case gave."""
+
+    name: str
+    repository: str
+    kind: str
+    subject: str
+    aside: bool
+    remarks: tuple[Remark, ...] = ()
+    others: dict[str, list[str]] = {}
+    seconds: float = 0.0
+    cpu: float = 0.0
+    functions: int = 0
+    inputs: int = 0
+    not_run: tuple[str, ...] = ()
+    crash: str = ""
+
+    def evidence(self) -> str:
+        """The strongest kind of evidence that a remark of this case has; "" for no remark."""
+        kinds = {one.evidence for one in self.remarks}
+        return next((kind for kind in ("execution", "rule", "opinion") if kind in kinds), "")
+
+    def line(self) -> str:
+        """One line for the terminal."""
+        said = "; ".join(f"[{one.severity} {one.rule}] {one.message}" for one in self.remarks) or "-"
+        note = f" CRASH {self.crash}" if self.crash else ""
+        lost = f" (not run: {'; '.join(self.not_run)})" if self.not_run else ""
+        return f"{self.name} {self.seconds:.1f} s, {self.inputs} inputs: {said}{lost}{note} <{self.subject}>"
+
+
+def page(rows: Sequence[Row], date: str) -> str:
+    """The page: figures for each half, then every case."""
+    lines = [
+        "# Review on real code",
+        "",
+        "What `kodo review` says, without a model, of commits of well-known repositories. Written by the run itself:",
+        "",
+        "    python -m bench.real reviews CLONES --venv ENVIRONMENT --types --page",
+        "",
+        f"Measured on {date}, 2 cores, shared VM. Commits are named by repository and id in `bench/real/commits.toml`; the",
+        "rule that chose them, newest first, is in `bench/real/selection.py`. A *bug* is a fix taken back, without its tests; a",
+        "*fix* is the same commit as it is; *clean* is another small commit. The repositories set aside were drawn by the hash",
+        "of their name before the first run and are only scored. A bug counts as found where a remark stands on the change;",
+        "whether a remark shows the very bug was read by hand, below.",
+        "",
+    ]
+    for title, chosen in (("Set aside", True), ("Looked at while building", False)):
+        part = [row for row in rows if row.aside is chosen]
+        if part:
+            lines += [f"## {title}", "", *_figures(part), ""]
+    lines += ["## Cases", "", "| case | found by | said |", "| --- | --- | --- |"]
+    lines += [_case(row) for row in rows]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _figures(rows: Sequence[Row]) -> list[str]:
+    bugs = [row for row in rows if row.kind == "bug"]
+    clean = [row for row in rows if row.kind != "bug"]
+    ran = [row.seconds for row in rows if not row.crash]
+    found = {kind: sum(row.evidence() == kind for row in bugs) for kind in ("execution", "rule", "opinion")}
+    lines = [
+        "| what | figure |",
+        "| --- | --- |",
+        f"| repositories, bugs, clean changes | {len({row.repository for row in rows})}, {len(bugs)}, {len(clean)} |",
+        f"| bugs with a remark | {sum(found.values())} of {len(bugs)} |",
+        *(f"| … of which by {kind} | {count} |" for kind, count in found.items()),
+        *(f"| … with {name} | {_others(bugs, name)} of {len(bugs)} |" for name in sorted({key for row in bugs for key in row.others})),
+        f"| false alarms a clean change, warning and above | {_alarms(clean, SEVERE)} |",
+        f"| remarks a clean change, info (questions) | {_alarms(clean, ('info',))} |",
+        *(f"| … with {name}, all | {_rate(sum(len(row.others.get(name, [])) for row in clean), sum(row.kind == 'clean' for row in clean))} |"
+          for name in sorted({key for row in clean for key in row.others})),
+        f"| bugs whose code could not be run at all | {sum(not row.inputs for row in bugs)} |",
+        f"| seconds a change, median and longest | {statistics.median(ran):.1f}, {max(ran):.1f} |" if ran else "",
+        f"| crashes | {sum(bool(row.crash) for row in rows)} |",
+    ]  # fmt: skip
+    return [line for line in lines if line]
+
+
+def _others(rows: Iterable[Row], name: str) -> int:
+    return sum(bool(row.others.get(name)) for row in rows)
+
+
+def _alarms(rows: Sequence[Row], severities: Sequence[str]) -> str:
+    return _rate(sum(one.severity in severities for row in rows for one in row.remarks), len(rows))
+
+
+def _rate(count: int, cases: int) -> str:
+    return f"{count / cases:.2f} ({count} of {cases} changes)" if cases else "-"
+
+
+def _case(row: Row) -> str:
+    def cell(text: str) -> str:
+        return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+
+    said = "; ".join(f"{one.severity} {one.rule}: {one.message[:200]}" for one in row.remarks)
+    return f"| {row.name} | {row.evidence() or '-'} | {cell(row.crash or said) or '-'} |"
