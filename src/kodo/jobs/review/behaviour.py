@@ -175,4 +175,5 @@ def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> Mod
         "",
         tuple(sorted(module.defined)),
         tuple(map(str, packages)),
+        module.imported,
     )

@@ -73,8 +73,8 @@ def test_a_refactoring_is_silent():
 
 def test_a_difference_by_chance_is_not_reported():
     """What differs from run to run says nothing."""
-    old = "import random\n\ndef pick(n: int) -> float:\n    return random.random()\n"
-    new = old.replace("random.random()", "random.random() + n")
+    old = "import os\n\ndef pick(n: int) -> int:\n    return os.urandom(8)[0] + 256 * os.urandom(8)[1]\n"
+    new = old.replace("return ", "return n + ")
     report = compare(old, new)
     assert said(report) == []
     assert report.executed is not None and report.executed.unstable

@@ -136,9 +136,10 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
             candidates.sort(key=lambda call: (rank(*seen[call.id]), size(call)))
             found: list[Difference] = []
             stable: list[Call] = []
+            chosen: list[Call] = []
             if candidates:
                 second = second or _Pair(job, 2)
-                chosen = candidates[:_MAX_DIFFERENCES]
+                chosen = _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
                 stable = _stable(chosen, seen, second)
                 found = [_shrunk(call, seen[call.id], first, second, end) for call in stable[:_SHRUNK]]
                 found += [Difference(call, *seen[call.id], call) for call in stable[_SHRUNK:]]
@@ -146,12 +147,18 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
             yield Compared(
                 function,
                 len(ran),
-                len(candidates[:_MAX_DIFFERENCES]) - len(stable),
+                len(chosen) - len(stable),
                 tuple(found),
                 _reason(seen.values()),
             )
     except SideFailed as error:
         yield Failed(str(error))
+
+
+def _without_stalls(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> list[Call]:
+    """The calls but for those after the first that one version does not end."""
+    stalls = [call.id for call in calls if any(one.kind in ("timeout", "died") for one in seen[call.id])]
+    return [call for call in calls if call.id not in stalls[1:]]
 
 
 def _stable(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]], pair: _Pair) -> list[Call]:
@@ -169,8 +176,8 @@ def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: _Pair, second: _Pa
     """The smallest call found that tells the versions apart in the same way."""
     best, outcome = call, seen
     for _ in range(_MAX_SHRINK_ROUNDS):
-        if time.monotonic() > end:
-            break
+        if time.monotonic() > end or any(one.kind in ("timeout", "died") for one in outcome):
+            break  # what does not end costs a limit of time at every step
         options = [
             msgspec.structs.replace(one, id=number)
             for number, one in zip(range(_SHRINK_WIDTH), smaller_calls(best), strict=False)

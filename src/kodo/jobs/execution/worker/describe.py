@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from kodo.jobs.execution.worker import literal
 
 _ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|0x[0-9a-fA-F]{6,}")
+_FOLDER = re.compile(r"/[\w/.-]*/(?:files|case)-\w+")
 _MAX_TEXT = 4000
 _MAX_ATTRIBUTES = 40
 _MAX_ITEMS = 200
@@ -42,7 +43,7 @@ def describe(value: object, defined: Mapping[str, object], root: str) -> dict[st
 
 def printed(text: str, root: str) -> str:
     """A text without addresses and without the version's own folder, cut to a bound."""
-    clean = _ADDRESS.sub("at 0x", text).replace(root, "<project>")
+    clean = _FOLDER.sub("<tmp>", _ADDRESS.sub("at 0x", text).replace(root, "<project>"))
     return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + f"... ({len(clean)} characters)"
 
 

@@ -9,6 +9,7 @@ import msgspec
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.call import Unusable, run_call, state
 from kodo.jobs.execution.worker.describe import describe, printed
+from kodo.jobs.execution.worker.fixtures import fixtures
 from kodo.jobs.execution.worker.load import TooLong
 
 # Errors that an operation raises by itself when it is given what it was not made for.
@@ -47,8 +48,14 @@ class Outcome(msgspec.Struct, frozen=True):
 def outcome_of(
     call: Call, names: Mapping[str, object], defined: dict[str, object], seconds: float, root: str
 ) -> Outcome:
-    """Make one call in a fresh copy of ``names``."""
-    space = dict(names)
+    """Make one call in a fresh copy of ``names``, with the fixtures it asks for."""
+    with fixtures(call) as made:
+        return _outcome(call, {**names, **made}, defined, seconds, root)
+
+
+def _outcome(
+    call: Call, space: dict[str, object], defined: dict[str, object], seconds: float, root: str
+) -> Outcome:
     try:
         ran = run_call(call, space, defined, seconds, None)
     except TooLong:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, forked
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.load import (
@@ -91,6 +92,7 @@ def main() -> None:
     out.flush()
     for line in sys.stdin.buffer:
         batch = msgspec.json.decode(line, type=Batch)
+        preload(batch.calls)
         for seen in outcomes(batch, lambda call, seconds: outcome_of(call, names, own, seconds, root)):
             out.write(msgspec.json.encode(seen) + b"\n")
         out.write(b"\n")
