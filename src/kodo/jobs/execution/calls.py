@@ -21,32 +21,46 @@ class _Fill(ast.NodeTransformer):
 
 
 def substitute(expression: str, by: Mapping[str, str]) -> str:
-    """An expression with sources in the place of names."""
-    tree = _Fill(by).visit(ast.parse(expression, mode="eval"))
+    """An expression, or a statement, with sources in the place of names."""
+    tree = _Fill(by).visit(ast.parse(expression))
     return ast.unparse(ast.fix_missing_locations(tree)).strip()
 
 
 def filled(call: Call) -> str:
     """The call's expression with the sources of its arguments."""
-    return substitute(call.expression, {f"_{at}": arg.source for at, arg in enumerate(call.args)})
+    return substitute(call.expression, _sources(call))
+
+
+def filled_setup(call: Call) -> list[str]:
+    """The statements before the call, with the sources of its arguments."""
+    by = _sources(call)
+    return [substitute(line, by) if by and "_" in line else line for line in call.setup]
+
+
+def _sources(call: Call) -> dict[str, str]:
+    return {f"_{at}": arg.source for at, arg in enumerate(call.args)}
 
 
 def written(call: Call) -> str:
-    """The whole call on one line, its setup first."""
-    return "; ".join([*call.setup, filled(call)])
+    """The whole call on one line, its setup but for imports first."""
+    setup = [line for line in filled_setup(call) if not line.startswith(("import ", "from "))]
+    return "; ".join([*setup, filled(call)])
 
 
 def command(call: Call, module: str, defined: Collection[str], path: str, wrap: str = "") -> str:
     """A shell command that makes the call and prints its result; ``path`` is the folder to import from."""
     expression = filled(call)
-    needed = _names([*call.setup, expression])
+    setup = filled_setup(call)
+    needed = _names([*setup, expression])
     own = sorted(needed & set(defined))
     lines = [f"import {name}" for name in sorted((needed & set(LIBRARY)) - set(own))]
     lines += [f"from {module} import {', '.join(own)}"] if own else []
     if wrap == "asyncio.run":
         lines.append("import asyncio")
     shown = {"list": f"list({expression})", "asyncio.run": f"asyncio.run({expression})"}.get(wrap, expression)
-    code = "; ".join([*dict.fromkeys(lines), *call.setup, f"print(repr({shown}))"])
+    code = ("\n" if any("\n" in line for line in setup) else "; ").join(
+        [*dict.fromkeys(lines), *setup, f"print(repr({shown}))"]
+    )
     prefix = f"PYTHONPATH={shlex.quote(path)} " if path not in ("", ".") else ""
     return f"{prefix}python -c {shlex.quote(code)}"
 

@@ -126,6 +126,7 @@ class CandidateGenerator:
         self._seed = seed
         self._next = 0
         self._known_effects: dict[str, Effects] = {}
+        self._known_changers: dict[str, list[Function]] = {}
         self._instances = documented_instances(module)
 
     def calls(self, function: Function, count: int) -> list[Call]:
@@ -378,15 +379,7 @@ class CandidateGenerator:
         """Statements that make an instance and, for most calls, bring it into some state by other methods."""
         rng, is_plain = values.rng, origin != "random" and owner.kind != "enum"
         lines = [f"{receiver} = {values.instance(owner.name, 0, plain=is_plain)}"]
-        others = [
-            one
-            for one in self._module.functions
-            if one.owner == owner.name
-            and one.kind == "method"
-            and not one.name.startswith("_")
-            and isinstance(one.node, ast.FunctionDef)
-        ]
-        makers = [one for one in others if _changes_state(one)]
+        makers = self._state_changers(owner.name)
         for _ in range(rng.choice((0, 1, 1, 2, 3)) if makers else 0):
             method = rng.choice(makers)
             inner = ", ".join(
@@ -398,6 +391,20 @@ class CandidateGenerator:
             )
             lines.append(f"{receiver}.{method.name}({inner})")
         return tuple(lines)
+
+    def _state_changers(self, owner: str) -> list[Function]:
+        """The public methods of a class that change its state; read once, as every call of a method asks."""
+        if owner not in self._known_changers:
+            self._known_changers[owner] = [
+                one
+                for one in self._module.functions
+                if one.owner == owner
+                and one.kind == "method"
+                and not one.name.startswith("_")
+                and isinstance(one.node, ast.FunctionDef)
+                and _changes_state(one)
+            ]
+        return self._known_changers[owner]
 
 
 def _pass(params: Iterable[Param], given: Mapping[str, str], values: Values) -> tuple[list[Arg], list[str]]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-Origin = Literal["example", "claim", "boundary", "constants", "near example", "random", "model"]
+Origin = Literal["example", "claim", "boundary", "constants", "near example", "random", "model", "test"]
 Basis = Literal["example", "docstring", "types", "code"]
 
 

@@ -6,13 +6,16 @@ itself is ``kodo.jobs.execution``'s, in the sandbox.
 
 from __future__ import annotations
 
+import itertools
+import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from kodo.jobs.execution.calls_of_tests import calls_of_tests
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions
 from kodo.jobs.execution.model import Call, ExecutionError
@@ -32,6 +35,9 @@ from kodo.jobs.sandbox import Sandbox, SandboxError
 CALL_SECONDS = 1.0
 INPUTS = 300
 CALLER_INPUTS = 120
+MAX_TEST_FILES = 400
+MAX_TEST_CALLS_A_FILE = 120
+MAX_TEST_CALLS = 300
 _WORKER = "kodo.jobs.execution.worker"
 
 
@@ -123,6 +129,8 @@ def _compare_module(
         groups,
         CALL_SECONDS,
         left,
+        tuple(_calls_of_tests(made, file, after, affected)),
+        tuple(name for name, one in affected.items() if one.depth == 0),
     )
     try:
         answers: list[CompareAnswer] = run_worker(
@@ -164,6 +172,29 @@ def _groups(
         ]
         if numbered:
             yield function.qualname, tuple(numbered)
+
+
+def _calls_of_tests(
+    made: Trees, file: ChangedFile, module: TargetModule, affected: Mapping[str, Affected]
+) -> Iterator[Call]:
+    """Calls out of the project's tests, those of the changed module first."""
+    near = [name for name, one in affected.items() if one.depth <= 1]
+    words = {part for name in near for part in name.split(".") if not part.startswith("_")}
+    mention = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b") if words else None
+    tests = [path for path in made.after.rglob("*.py") if is_test(path.relative_to(made.after).as_posix())]
+    stem = file.path.rpartition("/")[2].removesuffix(".py").strip("_")
+    tests.sort(key=lambda path: (stem not in path.stem, path.as_posix()))
+    calls: list[Call] = []
+    for path in tests[:MAX_TEST_FILES]:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if (mention and mention.search(text)) or stem in path.stem:
+            folder = path.parent.relative_to(made.after)
+            package = ".".join(folder.parts) if (path.parent / "__init__.py").exists() else ""
+            calls += itertools.islice(calls_of_tests(text, package, words), MAX_TEST_CALLS_A_FILE)
+        if len(calls) >= MAX_TEST_CALLS:
+            break
+    for number, call in enumerate(calls[:MAX_TEST_CALLS]):
+        yield msgspec.structs.replace(call, id=number)
 
 
 def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> ModuleLocation:

@@ -150,6 +150,26 @@ def test_nothing_is_run_unless_asked():
     assert report.executed is None and said(report) == []
 
 
+def test_inputs_come_from_the_projects_own_tests():
+    """A change that only a documented kind of text shows is found with the literals of a test, a little changed."""
+    old = (
+        "class Parser:\n    def __init__(self, rules):\n        self.rules = rules['names']\n\n"
+        "    def parse(self, text):\n        head, _, rest = text.partition('::')\n"
+        "        return self.rules[head], rest.strip(' ')\n"
+    )
+    test = (
+        "from m import Parser\n\ndef test_parse():\n    parser = Parser({'names': {'k': 1}})\n"
+        "    assert parser.parse('k:: v') == (1, 'v')\n"
+    )
+    before, after = (
+        {"m.py": old, "tests/test_m.py": test},
+        {"m.py": old.replace("rest.strip(' ')", "rest")},
+    )
+    after["tests/test_m.py"] = test + "\n# touched\n"
+    (finding,) = said(review(VersionsSource(before, after), OPTIONS, None))
+    assert "parser.parse(" in finding.message
+
+
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_a_budget_that_is_none_is_refused(value):
     """Seconds must be above 0."""

@@ -3,7 +3,9 @@
 A difference counts when both versions do the same again in another order and under another hash seed.
 """
 
+import itertools
 import os
+import random
 import subprocess
 import sys
 import time
@@ -13,7 +15,8 @@ from typing import IO
 
 import msgspec
 
-from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.values import Values
 from kodo.jobs.execution.worker.difference import Difference, rank, tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
@@ -22,6 +25,9 @@ from kodo.jobs.execution.worker.smaller import smaller_calls
 
 _MAX_DIFFERENCES = 12
 _SHRUNK = 3
+_BATCH = 100
+_MAX_VARIED = 40
+_MAX_VARIATIONS = 600
 _MAX_SHRINK_ROUNDS = 12
 _SHRINK_WIDTH = 40
 
@@ -34,6 +40,9 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     groups: tuple[tuple[str, tuple[Call, ...]], ...]
     seconds: float
     budget: float
+    tests: tuple[Call, ...] = ()
+    roots: tuple[str, ...] = ()
+    """The changed functions; of the calls out of ``tests``, those that go through one are made with other inputs too."""
 
 
 class Compared(msgspec.Struct, frozen=True, tag=True):
@@ -71,12 +80,12 @@ class _Side:
         )  # fmt: skip
         self._open = False
 
-    def send(self, calls: Sequence[Call], seconds: float) -> None:
+    def send(self, calls: Sequence[Call], seconds: float, reach: Sequence[str] = ()) -> None:
         """Begin a batch; ``receive`` gives its answers."""
         if not self._open:
             self._ready()
         pipe = self._pipe(self._process.stdin)
-        pipe.write(msgspec.json.encode(Batch(tuple(calls), seconds)) + b"\n")
+        pipe.write(msgspec.json.encode(Batch(tuple(calls), seconds, tuple(reach))) + b"\n")
         pipe.flush()
 
     def receive(self) -> dict[int, Outcome]:
@@ -113,46 +122,122 @@ class _Pair:
         self._seconds = job.seconds
         self.sides = (_Side("before", job.before, seed), _Side("after", job.after, seed))
 
-    def run(self, calls: Sequence[Call], factor: float = 1.0) -> dict[int, tuple[Outcome, Outcome]]:
+    def run(
+        self, calls: Sequence[Call], factor: float = 1.0, reach: Sequence[str] = ()
+    ) -> dict[int, tuple[Outcome, Outcome]]:
         """Both outcomes of each call; both versions work at the same time."""
         for side in self.sides:
-            side.send(calls, self._seconds * factor)
+            side.send(calls, self._seconds * factor, reach)
         before, after = (side.receive() for side in self.sides)
         return {number: (before[number], after[number]) for number in before.keys() & after.keys()}
 
 
 def run_compare(job: Compare) -> Iterator[CompareAnswer]:
-    """Compare function after function until the budget is used."""
+    """Compare function after function, changed ones first, then the calls out of tests, until the budget is used."""
     end = time.monotonic() + job.budget
     try:
-        first = _Pair(job, 1)
-        second: _Pair | None = None
-        for at, (function, calls) in enumerate(job.groups):
-            if time.monotonic() > end:
-                yield Exhausted(tuple(name for name, _ in job.groups[at:]))
-                return
-            seen = first.run(calls)
-            candidates = [call for call in calls if call.id in seen and tells(*seen[call.id])]
-            candidates.sort(key=lambda call: (rank(*seen[call.id]), size(call)))
-            found: list[Difference] = []
-            stable: list[Call] = []
-            chosen: list[Call] = []
-            if candidates:
-                second = second or _Pair(job, 2)
-                chosen = _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
-                stable = _stable(chosen, seen, second)
-                found = [_shrunk(call, seen[call.id], first, second, end) for call in stable[:_SHRUNK]]
-                found += [Difference(call, *seen[call.id], call) for call in stable[_SHRUNK:]]
-            ran = [pair for pair in seen.values() if all(one.kind != "unusable" for one in pair)]
-            yield Compared(
-                function,
-                len(ran),
-                len(chosen) - len(stable),
-                tuple(found),
-                _reason(seen.values()),
-            )
+        work = _Work(job, end)
+        changed = [group for group in job.groups if group[0] in job.roots]
+        callers = [group for group in job.groups if group[0] not in job.roots]
+        for stage, groups in enumerate((changed, callers)):
+            limit = end - job.budget / 2 if job.tests and stage == 0 else end
+            for at, (function, calls) in enumerate(groups):
+                if time.monotonic() > limit:
+                    yield Exhausted(tuple(name for name, _ in groups[at:]))
+                    break
+                yield work.compare(function, calls)
+            if stage == 0 and job.tests:
+                yield from work.compare_tests()
     except SideFailed as error:
         yield Failed(str(error))
+
+
+class _Work:
+    """Both versions under two hash seeds; the second pair is started for the first difference."""
+
+    def __init__(self, job: Compare, end: float) -> None:
+        self._job = job
+        self._end = end
+        self._first = _Pair(job, 1)
+        self._second: _Pair | None = None
+
+    def compare(self, function: str, calls: Sequence[Call]) -> Compared:
+        """Make the calls of one function on both sides."""
+        return self._judge(function, calls, self._first.run(calls))
+
+    def compare_tests(self) -> Iterator[Compared]:
+        """Make the calls out of tests, then those that go through a changed function with other inputs."""
+        calls = self._job.tests
+        seen: dict[int, tuple[Outcome, Outcome]] = {}
+        for start in range(0, len(calls), _BATCH):
+            if time.monotonic() > self._end:
+                break
+            seen |= self._first.run(calls[start : start + _BATCH], reach=self._job.roots)
+        for root in self._job.roots:
+            own = [call for call in calls if call.id in seen and root in _through(seen[call.id])]
+            if own and time.monotonic() < self._end:
+                yield self._vary(root, sorted(own, key=size)[:_MAX_VARIED], seen)
+
+    def _vary(self, root: str, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> Compared:
+        every = {call.id: call for call in calls}
+        number = max(call.id for call in self._job.tests) + 1
+        for call in itertools.islice(_variations(calls), _MAX_VARIATIONS):
+            every[number] = msgspec.structs.replace(call, id=number)
+            number += 1
+        new = [call for call in every.values() if call.id not in seen]
+        outcomes = {call.id: seen[call.id] for call in calls}
+        for start in range(0, len(new), _BATCH):
+            if time.monotonic() > self._end:
+                break
+            outcomes |= self._first.run(new[start : start + _BATCH])
+        return self._judge(
+            root, [msgspec.structs.replace(one, function=root) for one in every.values()], outcomes
+        )
+
+    def _judge(
+        self, function: str, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]
+    ) -> Compared:
+        candidates = [call for call in calls if call.id in seen and tells(*seen[call.id])]
+        candidates.sort(key=lambda call: (rank(*seen[call.id]), size(call)))
+        found: list[Difference] = []
+        stable: list[Call] = []
+        chosen = _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
+        if chosen:
+            self._second = second = self._second or _Pair(self._job, 2)
+            stable = _stable(chosen, seen, second)
+            found = [
+                _shrunk(call, seen[call.id], self._first, second, self._end) for call in stable[:_SHRUNK]
+            ]
+            found += [Difference(call, *seen[call.id], call) for call in stable[_SHRUNK:]]
+        ran = [pair for pair in seen.values() if all(one.kind != "unusable" for one in pair)]
+        return Compared(function, len(ran), len(chosen) - len(stable), tuple(found), _reason(seen.values()))
+
+
+def _through(pair: tuple[Outcome, Outcome]) -> frozenset[str]:
+    return frozenset(name for one in pair for name in one.reached)
+
+
+def _variations(calls: Sequence[Call]) -> Iterator[Call]:
+    """The calls with one literal a little changed, one variation of each call in turn."""
+    values = Values(random.Random(0), {})  # noqa: S311 - test inputs
+    streams = [_variations_of(call, values) for call in calls]
+    while streams:
+        for stream in list(streams):
+            one = next(stream, None)
+            if one is None:
+                streams.remove(stream)
+            else:
+                yield one
+
+
+def _variations_of(call: Call, values: Values) -> Iterator[Call]:
+    rows = [[(at, near) for near in values.near(arg.source)] for at, arg in enumerate(call.args)]
+    for step in itertools.zip_longest(*rows):
+        for change in filter(None, step):
+            at, source = change
+            args = list(call.args)
+            args[at] = Arg(args[at].name, source)
+            yield msgspec.structs.replace(call, args=tuple(args))
 
 
 def _without_stalls(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> list[Call]:

@@ -30,7 +30,7 @@ class Outcome(msgspec.Struct, frozen=True):
     ``output``, and what the call changed.
 
     ``accident`` says that an error was an operation's own and not raised on purpose; ``unbound`` that the call's
-    arguments do not fit the signature.
+    arguments do not fit the signature. ``reached`` names the functions asked for that the call went through.
     """
 
     id: int
@@ -39,6 +39,7 @@ class Outcome(msgspec.Struct, frozen=True):
     accident: bool = False
     unbound: bool = False
     wrap: str = ""
+    reached: tuple[str, ...] = ()
 
     def same(self, other: "Outcome") -> bool:
         """Whether nothing that is compared differs."""

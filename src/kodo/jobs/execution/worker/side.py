@@ -26,6 +26,7 @@ from kodo.jobs.execution.worker.load import (
     project,
 )
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
+from kodo.jobs.execution.worker.reach import reached
 
 _IMPORT_SECONDS = 20.0
 _STALL_SECONDS = 2.0
@@ -33,10 +34,11 @@ _MAX_TIMEOUTS = 3
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Calls to make one after the other, and the seconds each may take."""
+    """Calls to make one after the other, the seconds each may take, and functions to watch for."""
 
     calls: tuple[Call, ...]
     seconds: float
+    reach: tuple[str, ...] = ()
 
 
 def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[Outcome]:
@@ -93,7 +95,16 @@ def main() -> None:
     for line in sys.stdin.buffer:
         batch = msgspec.json.decode(line, type=Batch)
         preload(batch.calls)
-        for seen in outcomes(batch, lambda call, seconds: outcome_of(call, names, own, seconds, root)):
+        watched = batch.reach
+
+        def make(call: Call, seconds: float, watched: tuple[str, ...] = watched) -> Outcome:
+            if not watched:
+                return outcome_of(call, names, own, seconds, root)
+            with reached(module.__file__ or "", watched) as through:
+                seen = outcome_of(call, names, own, seconds, root)
+            return msgspec.structs.replace(seen, reached=tuple(sorted(through)))
+
+        for seen in outcomes(batch, make):
             out.write(msgspec.json.encode(seen) + b"\n")
         out.write(b"\n")
         out.flush()
