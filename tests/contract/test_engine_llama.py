@@ -23,7 +23,7 @@ from kodo.server.lifecycle.errors import (
     EngineUnavailable,
     InvalidRequest,
 )
-from kodo.server.lifecycle.ports import Cache, CallStart, ContextItem, Sampling, TextDelta
+from kodo.server.lifecycle.ports import CachePolicy, CallStart, ContextItem, Sampling, TextDelta
 from kodo.server.wire.items import FunctionCall, FunctionCallOutput, Message, OutputText
 from kodo.server.wire.tools import (
     AllowedTools,
@@ -142,7 +142,7 @@ async def test_content_cannot_forge_a_control_token(tiny: LlamaEngine) -> None:
 
 async def test_an_answer_with_its_ids_keeps_the_prefix(tiny: LlamaEngine) -> None:
     """The next turn of a chain begins with the very ids of the last one, and finds them in the cache."""
-    cache = Cache(owner="chain")
+    cache = CachePolicy(owner="chain")
     first = asking("Tell me a story.", cache=cache)
     prepared = await tiny.prepare(first)
     got = await answer(tiny, prepared)
@@ -203,7 +203,7 @@ async def test_another_owner_finds_nothing_in_the_cache(tiny: LlamaEngine) -> No
     """The same prompt from another owner is read anew, from its first token."""
     text = "a secret prompt " * 8
     for owner, least in (("one", 0), ("one", 100), ("two", 0)):
-        got = await answer(tiny, asking(text, cache=Cache(owner=owner), max_output_tokens=2))
+        got = await answer(tiny, asking(text, cache=CachePolicy(owner=owner), max_output_tokens=2))
         assert got.end.usage.cached >= least
         if owner == "two":
             assert got.end.usage.cached == 0
@@ -213,7 +213,7 @@ async def test_a_saved_prefix_is_read_back_after_a_restart(tiny_path: Path, tmp_
     """With a key and a time to keep it, a new process finds the prompt; another owner does not."""
 
     def prompt(owner: str = "one", key: str = "k") -> Any:
-        cache = Cache(owner=owner, key=key, seconds=3600)
+        cache = CachePolicy(owner=owner, key=key, seconds=3600)
         return asking("remember this " * 30, cache=cache, max_output_tokens=2)
 
     for run in range(2):
@@ -440,7 +440,7 @@ async def test_a_refused_keyword_is_named_with_its_place(tiny: LlamaEngine) -> N
 async def test_a_saved_prefix_answers_ten_times_sooner_than_a_cold_one(tmp_path: Path) -> None:
     """1,500 tokens with the real model: the first token after a restart, against the one without a saved state."""
     text = "".join(f"Item {number}: the value of number {number * 37} is known. " for number in range(90))
-    prompt = asking(text, cache=Cache(owner="one", key="k", seconds=3600), max_output_tokens=1)
+    prompt = asking(text, cache=CachePolicy(owner="one", key="k", seconds=3600), max_output_tokens=1)
     seconds: list[float] = []
     for _ in range(2):
         engine = llama(model_path(), context=4096, kv_cache_dir=tmp_path / "cache")

@@ -19,7 +19,7 @@ from kodo.server.engines.upstream.engine import UpstreamEngine
 from kodo.server.engines.upstream.pool import Breaker
 from kodo.server.engines.upstream.target import TargetOptions
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, InvalidRequest, Overloaded
-from kodo.server.lifecycle.ports import Cache, Routed
+from kodo.server.lifecycle.ports import CachePolicy, Routed
 
 Fault = str | None
 """``refuse`` (the connection), ``500``, ``429``, ``400``, ``cut_head``, ``cut_first`` (200, then nothing), ``cut_middle``."""
@@ -187,7 +187,7 @@ async def test_a_chain_stays_with_its_server_and_keys_spread() -> None:
         for key in range(40):
             names = set()
             for _ in range(2):
-                got = await answer(engine, asking("Hi", cache=Cache(key=f"key-{key}")))
+                got = await answer(engine, asking("Hi", cache=CachePolicy(key=f"key-{key}")))
                 routed = next(event for event in got.events if isinstance(event, Routed))
                 names.add(routed.metadata["kodo.target"])
             assert len(names) == 1
@@ -216,7 +216,7 @@ async def test_a_server_that_comes_back_is_asked_again() -> None:
 
     async with servers(fault, never) as (engine, made):
         for number in range(20):
-            await answer(engine, asking("Hi", cache=Cache(key=str(number))))
+            await answer(engine, asking("Hi", cache=CachePolicy(key=str(number))))
         assert engine._pool.breakers["a"].state == "open"
         assert made[0].asked == 1
         assert engine.ready

@@ -13,8 +13,8 @@ from tests.wire.spec import check_response, check_stream, read_sse
 
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.actions import parse_action
-from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.ports import CallDelta, CallStart
+from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.wire import events as ev
 
 WHOLE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -29,8 +29,8 @@ HOLDS = {"local_shell": "action", "shell": "action", "apply_patch": "operation"}
 
 def _fold(kind: str, text: str, status: Any) -> list[dict[str, Any]]:
     """The events of a call with these arguments, as they cross the wire."""
-    assembler = Assembler(initial_response())
-    events = assembler.start()
+    fold = ResponseFold(initial_response())
+    events = fold.start()
     reason = "max_output_tokens" if status == "incomplete" else None
     for entry in (
         event_log.Began(),
@@ -38,7 +38,7 @@ def _fold(kind: str, text: str, status: Any) -> list[dict[str, Any]]:
         CallDelta(text=text),
         event_log.Ended(status=status, at=1.0, reason=reason),
     ):
-        events.extend(assembler.feed(entry))
+        events.extend(fold.feed(entry))
     return read_sse(b"".join(ev.sse(event) for event in events))
 
 

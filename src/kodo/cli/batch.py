@@ -21,7 +21,7 @@ from kodo.cli.registry import new_app
 from kodo.client.i18n import Catalogue
 from kodo.client.prices import BATCH_FACTOR
 from kodo.jobs.batch.job import BatchLimits, BatchReport, run_batch
-from kodo.jobs.batch.lines import BatchInputError, read_requests, survey
+from kodo.jobs.batch.lines import BatchInputError, read_requests, scan_input
 from kodo.jobs.batch.submit import submit_batch
 
 MESSAGES = Catalogue(
@@ -182,7 +182,7 @@ def _dry_run(source: Path, options: JobOptions, output: Output, *, batch_api: bo
     """Add up the estimates of all requests, whether they have a result or not. Sends nothing."""
     tokens, usd, listed, capped = 0, Decimal(0), Decimal(0), True
     with options.session("batch") as session:
-        requests = survey(source, session.settings.model).requests
+        requests = scan_input(source, session.settings.model).requests
         for _, line in read_requests(source, session.settings.model):
             rest = {name: value for name, value in line.body.items() if name != "input"}
             estimate = session.estimate(line.body["input"], ask_server=False, extra=rest)

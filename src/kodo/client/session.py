@@ -120,7 +120,7 @@ class SessionBase:
             settings.base_delay,
             settings.max_delay,
             settings.deadline,
-            on_retry=(self._tell_retry,),
+            on_retry=(self._notify_retry,),
         )
         self._cassette: Cassette | None = open_cassette(record, replay)
         self._endpoint: Endpoint | None = REPLAY if replay else None
@@ -167,7 +167,7 @@ class SessionBase:
         finally:
             self.retry = usual
 
-    def _tell_retry(self, event: RetryEvent) -> None:
+    def _notify_retry(self, event: RetryEvent) -> None:
         error = f"{type(event.error).__name__}"
         self.account.notify("retry", attempt=event.attempt, delay=event.delay, error=error)
 

@@ -32,7 +32,7 @@ from kodo.client.errors import (
 )
 from kodo.client.request_plan import guess_tokens, texts
 from kodo.client.throttle import Slot, Throttle
-from kodo.jobs.batch.lines import RequestLine, ResultLine, read_requests, survey
+from kodo.jobs.batch.lines import RequestLine, ResultLine, read_requests, scan_input
 from kodo.jobs.batch.outcome import answered, failed
 from kodo.jobs.batch.progress import Progress
 from kodo.jobs.batch.results import ResultFile
@@ -99,7 +99,7 @@ async def run_batch(
     """
     limits = limits or BatchLimits()
     model = session.settings.model
-    total = (await asyncio.to_thread(survey, source, model)).requests
+    total = (await asyncio.to_thread(scan_input, source, model)).requests
     with ResultFile(out) as results, ErrorFile(errors_path(out)) as errors:
         before = await asyncio.to_thread(count_done, source, model, results)
         throttle = Throttle(
@@ -192,13 +192,13 @@ class _Run:
     def _failed(self, line: RequestLine, error: CallError) -> None:
         self.errors.add(failed(line.custom_id, error))
         self._unanswered = self._unanswered + 1 if isinstance(error, _SERVER_GONE) else 0
-        self._tell(replace(self.progress, failed=self.progress.failed + 1))
+        self._notify(replace(self.progress, failed=self.progress.failed + 1))
         if isinstance(error, _HOPELESS) or self._unanswered >= GIVE_UP_AFTER:
             self._end(error)
 
     def _count(self, answer: Answer) -> None:
         now = self.progress
-        self._tell(
+        self._notify(
             replace(
                 now,
                 succeeded=now.succeeded + 1,
@@ -208,7 +208,7 @@ class _Run:
             )
         )
 
-    def _tell(self, progress: Progress) -> None:
+    def _notify(self, progress: Progress) -> None:
         self.progress = replace(
             progress, in_flight=self.throttle.in_flight - 1, seconds=time.monotonic() - self._began
         )

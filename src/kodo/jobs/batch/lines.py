@@ -65,7 +65,7 @@ class ResultLine(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class InputSummary:
     """What a first pass over the input found."""
 
     requests: int
@@ -112,7 +112,7 @@ def _check(path: Path, number: int, line: RequestLine) -> None:
             raise BatchInputError(path, number, f"body.{name}", "has no meaning in a batch")
 
 
-def survey(path: Path, default_model: str | None = None) -> Survey:
+def scan_input(path: Path, default_model: str | None = None) -> InputSummary:
     """Read the whole input once, in constant memory, before anything is sent.
 
     Raises BatchInputError for the first bad line or repeated custom_id.
@@ -122,6 +122,6 @@ def survey(path: Path, default_model: str | None = None) -> Survey:
         for number, line in read_requests(path, default_model):
             if not seen.add(line.custom_id):
                 raise BatchInputError(path, number, "custom_id", f"{line.custom_id!r} is there twice")
-        return Survey(requests=len(seen))
+        return InputSummary(requests=len(seen))
     finally:
         seen.close()

@@ -30,7 +30,7 @@ from kodo.client.ledger import CallOutcome, Reservation
 from kodo.client.prices import Cost
 from kodo.client.usage import Usage
 from kodo.jobs.batch.job import BatchReport, ErrorFile, count_done, errors_path
-from kodo.jobs.batch.lines import RESPONSES, BatchInputError, ResultLine, read_requests, survey
+from kodo.jobs.batch.lines import RESPONSES, BatchInputError, ResultLine, read_requests, scan_input
 from kodo.jobs.batch.progress import Progress
 from kodo.jobs.batch.results import ResultFile
 
@@ -46,14 +46,14 @@ _LISTED = 100
 _FINAL = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
-class _Note(msgspec.Struct, frozen=True):
+class SubmissionState(msgspec.Struct, frozen=True):
     """What is noted beside the output while a batch is under way."""
 
     token: str
     batch_id: str | None = None
 
 
-def note_path(out: Path) -> Path:
+def state_path(out: Path) -> Path:
     """Where the batch under way for this output is noted."""
     return out.with_name(f"{out.name}.batch.json")
 
@@ -74,17 +74,17 @@ async def submit_batch(
     import openai
 
     model = session.settings.model
-    total = (await asyncio.to_thread(survey, source, model)).requests
+    total = (await asyncio.to_thread(scan_input, source, model)).requests
     with ResultFile(out) as results, ErrorFile(errors_path(out)) as errors:
         before = await asyncio.to_thread(count_done, source, model, results)
         start = Progress(total=total, before=before)
-        note = _read_note(note_path(out))
-        if note is None and before == total:
+        state = _read_state(state_path(out))
+        if state is None and before == total:
             return BatchReport(start, errors.path)
         client = await session.client()
         run = _Submission(session, client, results, errors, start, on_progress)
         try:
-            batch = None if note is None else await run.find(note)
+            batch = None if state is None else await run.find(state)
             if batch is None:
                 batch = await run.submit(source, out)
             batch = await run.wait(batch)
@@ -96,7 +96,7 @@ async def submit_batch(
                 run.settle()
         run.settle()
         results.sync()
-        note_path(out).unlink(missing_ok=True)
+        state_path(out).unlink(missing_ok=True)
         return BatchReport(run.progress, errors.path, _stopped(batch))
 
 
@@ -116,12 +116,12 @@ class _Submission:
     batch_id: str = ""
     _began: float = field(default_factory=time.monotonic)
 
-    async def find(self, note: _Note) -> Batch | None:
-        """The batch that a note speaks of, or None if it was never submitted."""
-        if note.batch_id is not None:
-            return await self.client.batches.retrieve(note.batch_id)
+    async def find(self, state: SubmissionState) -> Batch | None:
+        """The batch that a state speaks of, or None if it was never submitted."""
+        if state.batch_id is not None:
+            return await self.client.batches.retrieve(state.batch_id)
         async for batch in self.client.batches.list(limit=_LISTED):
-            if (batch.metadata or {}).get(_TOKEN) == note.token:
+            if (batch.metadata or {}).get(_TOKEN) == state.token:
                 return batch
         return None
 
@@ -137,20 +137,20 @@ class _Submission:
                 return (await self.client.files.create(file=("in.jsonl", pending), purpose="batch")).id
 
             file_id = await self.session.retry.acall("upload", upload)
-        note, tries = _Note(uuid.uuid4().hex), 0
-        _write_note(note_path(out), note)
+        state, tries = SubmissionState(uuid.uuid4().hex), 0
+        _write_state(state_path(out), state)
 
         async def create() -> Batch:
             nonlocal tries
             tries += 1
             found = (
-                await self.find(note) if tries > 1 else None
+                await self.find(state) if tries > 1 else None
             )  # the answer to the first try may have been lost
             return found or await self.client.batches.create(
                 input_file_id=file_id,
                 endpoint=RESPONSES,
                 completion_window="24h",
-                metadata={_TOKEN: note.token},
+                metadata={_TOKEN: state.token},
             )
 
         self.sent = True
@@ -159,9 +159,9 @@ class _Submission:
         except openai.APIStatusError as error:
             if error.status_code < 500 and tries == 1:  # refused for certain: there is no batch to resume
                 self.sent = False
-                note_path(out).unlink()
+                state_path(out).unlink()
             raise
-        _write_note(note_path(out), _Note(note.token, batch.id))
+        _write_state(state_path(out), SubmissionState(state.token, batch.id))
         return batch
 
     def _write_pending(self, source: Path, pending: IO[bytes]) -> Reservation:
@@ -198,7 +198,7 @@ class _Submission:
             counts = batch.request_counts
             if counts is not None:
                 waiting = max(0, counts.total - counts.completed - counts.failed)
-                self._tell(succeeded=counts.completed, failed=counts.failed, in_flight=waiting)
+                self._notify(succeeded=counts.completed, failed=counts.failed, in_flight=waiting)
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, longest)
             batch = await self.session.retry.acall(
@@ -222,7 +222,7 @@ class _Submission:
         answer = line.response
         if answer is None or answer.status_code >= 400 or answer.body.get("status") == "failed":
             self.errors.add(line)
-            self._tell(failed=self.progress.failed + 1)
+            self._notify(failed=self.progress.failed + 1)
             return
         self.results.add(line)
         account = self.session.account
@@ -230,7 +230,7 @@ class _Submission:
         book = replace(account.settings.price_book(limited=False), unknown="zero")
         free = account.is_free(self.session.endpoint())
         cost = book.charge(str(answer.body.get("model")), usage, free=free, batch=True)
-        self._tell(
+        self._notify(
             succeeded=self.progress.succeeded + 1,
             usage=self.progress.usage + usage,
             usd=self.progress.usd + cost.usd,
@@ -251,7 +251,7 @@ class _Submission:
         )
         self.session.ledger.settle(self.reservation, outcome)
 
-    def _tell(self, **changed: Any) -> None:
+    def _notify(self, **changed: Any) -> None:
         self.progress = replace(self.progress, **changed, seconds=time.monotonic() - self._began)
         self.on_progress(self.progress)
 
@@ -276,17 +276,17 @@ def _stopped(batch: Batch) -> KodoError | None:
     )
 
 
-def _read_note(path: Path) -> _Note | None:
+def _read_state(path: Path) -> SubmissionState | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=_Note)
+        return msgspec.json.decode(path.read_bytes(), type=SubmissionState)
     except FileNotFoundError:
         return None
     except msgspec.DecodeError as error:
         raise BatchInputError(path, 1, "", f"does not describe a batch: {error}") from error
 
 
-def _write_note(path: Path, note: _Note) -> None:
-    """Write a note so that it is whole whenever it is there."""
+def _write_state(path: Path, state: SubmissionState) -> None:
+    """Write a state so that it is whole whenever it is there."""
     temporary = path.with_name(f".{path.name}.new")
-    temporary.write_bytes(msgspec.json.encode(note))
+    temporary.write_bytes(msgspec.json.encode(state))
     temporary.replace(path)

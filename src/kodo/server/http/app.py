@@ -23,7 +23,7 @@ from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
 from kodo.server.http.body_memory import BodyMemory, BodyMemoryLimit
-from kodo.server.http.chat.documents import CompletionStore
+from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.endpoints import ROUTES
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
 from kodo.server.http.files.blobs import BlobStore
@@ -111,7 +111,7 @@ async def open_state(
         uploads = UploadManager(store, files, clock, ids)
         stack.push_async_callback(uploads.close)
         await uploads.open()
-        completions = CompletionStore(store, clock)
+        completions = CompletionManager(store, clock)
         batches = BatchManager(
             service=service,
             store=store,

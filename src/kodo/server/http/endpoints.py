@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from kodo.server.http import conversations, embeddings, health, models
+from kodo.server.http import embeddings, health, models
 from kodo.server.http.anthropic import endpoints as anthropic
 from kodo.server.http.assistants.endpoints import assistants, messages, runs, steps, threads
 from kodo.server.http.batches import endpoints as batches
 from kodo.server.http.bodies import json_response
 from kodo.server.http.chat.endpoints import chat_completions, completions
-from kodo.server.http.conversations import Conversation
+from kodo.server.http.conversations import endpoints as conversations
 from kodo.server.http.errors import AnthropicError
 from kodo.server.http.files.endpoints import files, uploads
 from kodo.server.http.openapi import Endpoint, document
@@ -58,6 +58,7 @@ from kodo.server.wire.assistants import (
 )
 from kodo.server.wire.batches import Batch
 from kodo.server.wire.chat import ChatCompletion, ChatRequest
+from kodo.server.wire.conversations import Conversation
 from kodo.server.wire.embeddings import EmbeddingsRequest, EmbeddingsResponse
 from kodo.server.wire.files import CompleteUpload, CreateUpload, FileObject, Upload, UploadPart
 from kodo.server.wire.items import Item

@@ -12,7 +12,7 @@ from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.bodies import read_body
 from kodo.server.http.body_memory import BodyMemory
-from kodo.server.http.chat.documents import CompletionStore
+from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
 from kodo.server.http.keys import Caller, Keys, Secrets
@@ -38,7 +38,7 @@ class State:
     metrics: Metrics
     keys: Keys
     secrets: Secrets
-    completions: CompletionStore
+    completions: CompletionManager
     files: FileManager
     uploads: UploadManager
     batches: BatchManager

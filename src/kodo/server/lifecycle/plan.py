@@ -9,7 +9,7 @@ import msgspec
 
 from kodo.server.config import ModelSettings
 from kodo.server.lifecycle.admission import Admission, Priority
-from kodo.server.lifecycle.ports import Cache, ContextItem, Engine, ModelCard, Prompt, Sampling
+from kodo.server.lifecycle.ports import CachePolicy, ContextItem, Engine, ModelCard, Prompt, Sampling
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import ConversationRef, Response, TextConfig
@@ -155,7 +155,7 @@ class RequestPlan:
         return response
 
 
-def cache(call: CallContext, request: CreateResponse) -> Cache:
+def cache(call: CallContext, request: CreateResponse) -> CachePolicy:
     """How long the prompt's state is to be kept, and under which key."""
     seconds = 0
     if request.prompt_cache_retention == "24h":
@@ -163,7 +163,7 @@ def cache(call: CallContext, request: CreateResponse) -> Cache:
     options = request.prompt_cache_options
     if not isinstance(options, msgspec.UnsetType):
         seconds = max(seconds, {"30m": 1800, "12h": 12 * 3600}[options.ttl])
-    return Cache(owner=call.owner, key=request.prompt_cache_key, seconds=seconds)
+    return CachePolicy(owner=call.owner, key=request.prompt_cache_key, seconds=seconds)
 
 
 def prompt(

@@ -59,7 +59,7 @@ class Sampling(Value, frozen=True, kw_only=True):
     """How many alternatives to report at each position, 0 to 20; None reports no log probabilities at all."""
 
 
-class Cache(Value, frozen=True, kw_only=True):
+class CachePolicy(Value, frozen=True, kw_only=True):
     """Whose prompt this is, and how long its state should be kept.
 
     State is shared only inside ``owner``. ``key`` is the client's ``prompt_cache_key``. ``seconds`` 0: in memory while
@@ -88,7 +88,7 @@ class Prompt(Value, frozen=True, kw_only=True):
     """Hard cap, in tokens; None means up to the end of the window."""
     soft_output_tokens: int | None = None
     """The server's own cap: text under a grammar is brought to its end within it where the client set no cap."""
-    cache: Cache = Cache()
+    cache: CachePolicy = CachePolicy()
 
 
 class Prepared(Value, frozen=True, kw_only=True):

@@ -16,11 +16,11 @@ from typing import Final
 import msgspec
 
 from kodo.server.lifecycle import event_log
-from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.errors import ServiceError, StoreFailed
 from kodo.server.lifecycle.ports import ContextItem, ProviderState
 from kodo.server.lifecycle.records import ItemRow, ResponseRow
+from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import ResponseStore
 from kodo.server.lifecycle.supervised import cancel, supervise
@@ -77,9 +77,9 @@ class Run:
         self._seal = seal
         self._store_error: StoreFailed | None = None
         self._store = store if row is not None else None
-        self._assembler = Assembler(initial_response, seal)
+        self._fold = ResponseFold(initial_response, seal)
         self._published: Broadcast[StreamEvent] = Broadcast()
-        self._unpublished: list[StreamEvent] = list(self._assembler.start())
+        self._unpublished: list[StreamEvent] = list(self._fold.start())
         self._deferred: Sequence[ItemRow] | None = None
         """The input items, where the row is stored with its end and not before."""
         self._saved = 0
@@ -96,12 +96,12 @@ class Run:
     @property
     def id(self) -> str:
         """The response's id."""
-        return self._assembler.response.id
+        return self._fold.response.id
 
     @property
     def response(self) -> Response:
         """The Response as it stands."""
-        return self._assembler.response
+        return self._fold.response
 
     @property
     def background(self) -> bool:
@@ -206,7 +206,7 @@ class Run:
                 id=item.id or "", context=ContextItem(item=item, tokens=tokens or None, provider=provider)
             )
             for item, tokens, provider in zip(
-                self.response.output, self._assembler.tokens, self._assembler.providers, strict=True
+                self.response.output, self._fold.tokens, self._fold.providers, strict=True
             )
         ]
 
@@ -226,7 +226,7 @@ class Run:
 
     def _apply(self, entry: event_log.Entry) -> None:
         self.entries.append(entry)
-        self._unpublished.extend(self._assembler.feed(entry))
+        self._unpublished.extend(self._fold.feed(entry))
 
     @property
     def _folded(self) -> int:
@@ -235,8 +235,8 @@ class Run:
 
     def _refold(self, entries: Sequence[event_log.Entry]) -> None:
         """Replace the log by another one with the same beginning."""
-        self._assembler = Assembler(self.initial_response, self._seal)
-        self._unpublished = list(self._assembler.start())
+        self._fold = ResponseFold(self.initial_response, self._seal)
+        self._unpublished = list(self._fold.start())
         self.entries = []
         for entry in entries:
             self._apply(entry)

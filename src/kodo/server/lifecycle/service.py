@@ -13,7 +13,6 @@ from functools import partial
 
 from kodo.server.config import Settings
 from kodo.server.lifecycle import event_log
-from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.background import BackgroundQueue
 from kodo.server.lifecycle.compact import NO_USAGE
 from kodo.server.lifecycle.context import seal_reasoning
@@ -32,8 +31,9 @@ from kodo.server.lifecycle.ports import (
     ProviderState,
     Usage,
 )
-from kodo.server.lifecycle.prompts import Prompts
+from kodo.server.lifecycle.prompt_builder import PromptBuilder
 from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow
+from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.lifecycle.row_codec import decode_request, decode_response, initial_row, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
@@ -69,7 +69,7 @@ class Service:
         self.sealer = sealer
         self.settings = settings
         self.observer = observer
-        self.prompts = Prompts(
+        self.prompts = PromptBuilder(
             store=store, ids=ids, sealer=sealer, settings=settings, files=files, summarise=self._summarise
         )
         self.allows = allows
@@ -348,12 +348,10 @@ class Service:
 
     async def _folded(self, row: ResponseRow) -> list[StreamEvent]:
         stored = decode_request(row)
-        assembler = Assembler(
-            response_at_start(decode_response(row)), self.seal_for(row.owner, stored.request)
-        )
-        events = assembler.start()
+        fold = ResponseFold(response_at_start(decode_response(row)), self.seal_for(row.owner, stored.request))
+        events = fold.start()
         for data in await self.store.read_log(row.id):
-            events.extend(assembler.feed(event_log.decode(data)))
+            events.extend(fold.feed(event_log.decode(data)))
         return events
 
 

@@ -82,18 +82,18 @@ def read_log(connection: sqlite3.Connection, response_id: str, after: int) -> li
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A response as a part of a chain. ``above`` is its parent's row number; None where ``parent`` is set: the parent was deleted or never stored."""
+    """A response as a part of a chain. ``parent_row`` is its parent's row number; None with a ``parent`` if that one was deleted or never stored."""
 
     seq: int
     id: str
     parent: str | None
-    above: int | None
+    parent_row: int | None
     final: bool
 
     @property
     def broken(self) -> bool:
         """Whether the context cannot be had, because the parent was not there when this was stored."""
-        return self.parent is not None and self.above is None
+        return self.parent is not None and self.parent_row is None
 
 
 def link(connection: sqlite3.Connection, owner: str, response_id: str) -> Link | None:
@@ -106,11 +106,11 @@ def link(connection: sqlite3.Connection, owner: str, response_id: str) -> Link |
 
 
 _UP = """
-    WITH RECURSIVE up (seq, id, parent, above, final) AS (
+    WITH RECURSIVE up (seq, id, parent, parent_row, final) AS (
         SELECT seq, id, parent, parent_seq, final FROM responses WHERE seq = ?1
         UNION ALL
         SELECT r.seq, r.id, r.parent, r.parent_seq, r.final
-        FROM up JOIN responses r ON r.seq = up.above WHERE r.seq > ?2
+        FROM up JOIN responses r ON r.seq = up.parent_row WHERE r.seq > ?2
     )
 """
 
@@ -120,7 +120,7 @@ def ancestry(connection: sqlite3.Connection, seq: int) -> list[Link]:
     return [
         Link(*found)
         for found in connection.execute(
-            f"{_UP} SELECT seq, id, parent, above, final FROM up ORDER BY seq DESC", (seq, 0)
+            f"{_UP} SELECT seq, id, parent, parent_row, final FROM up ORDER BY seq DESC", (seq, 0)
         )
     ]
 
@@ -262,11 +262,13 @@ def _has_children(connection: sqlite3.Connection, seq: int) -> bool:
 def _remove(connection: sqlite3.Connection, seq: int) -> None:
     """Remove a row without children, then each deleted ancestor whose last child has gone with it."""
     while True:
-        above = connection.execute("SELECT parent_seq FROM responses WHERE seq = ?", (seq,)).fetchone()[0]
+        parent_row = connection.execute("SELECT parent_seq FROM responses WHERE seq = ?", (seq,)).fetchone()[
+            0
+        ]
         items.leave_response(connection, seq)
         connection.execute("DELETE FROM responses WHERE seq = ?", (seq,))
-        if above is None or _has_children(connection, above):
+        if parent_row is None or _has_children(connection, parent_row):
             return
-        if not connection.execute("SELECT gone FROM responses WHERE seq = ?", (above,)).fetchone()[0]:
+        if not connection.execute("SELECT gone FROM responses WHERE seq = ?", (parent_row,)).fetchone()[0]:
             return
-        seq = above
+        seq = parent_row

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kodo.jobs.batch.lines import BatchInputError, read_requests, survey
+from kodo.jobs.batch.lines import BatchInputError, read_requests, scan_input
 
 GOOD = {"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {"model": "m", "input": "hi"}}
 
@@ -21,7 +21,7 @@ def test_a_good_file_is_read_in_order_and_blank_lines_are_skipped(tmp_path: Path
     """Order and line numbers are the file's."""
     path = write(tmp_path / "in.jsonl", GOOD, "", {**GOOD, "custom_id": "ひ"})
     assert [(number, line.custom_id) for number, line in read_requests(path)] == [(1, "a"), (3, "ひ")]
-    assert survey(path).requests == 2
+    assert scan_input(path).requests == 2
 
 
 def test_a_model_given_outside_fills_only_bodies_without_one(tmp_path: Path) -> None:
@@ -54,6 +54,6 @@ def test_a_bad_line_is_named_by_number_and_field(tmp_path: Path, line: object, f
     """The whole file is looked at before anything is sent, and the message says where the fault is."""
     path = write(tmp_path / "in.jsonl", GOOD, "", line)
     with pytest.raises(BatchInputError) as caught:
-        survey(path)
+        scan_input(path)
     assert (caught.value.line, caught.value.field) == (3, field)
     assert str(caught.value).startswith(f"{path}:3: {field}")

@@ -20,7 +20,7 @@ from kodo.client.retry import RetryPolicy
 from kodo.client.settings import ClientSettings, PriceSettings
 from kodo.jobs.batch import submit
 from kodo.jobs.batch.lines import BatchInputError
-from kodo.jobs.batch.submit import note_path, submit_batch
+from kodo.jobs.batch.submit import state_path, submit_batch
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ async def test_a_worst_case_above_the_budget_is_not_submitted(
                 await submit_batch(used, *files)
         assert ledger.query("SELECT count(*) FROM calls") == [(0,)]
     assert server.batches.files == {}
-    assert not note_path(files[1]).exists()
+    assert not state_path(files[1]).exists()
 
 
 async def test_secrets_are_masked_in_the_uploaded_file(files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ async def test_a_refused_submission_costs_nothing_and_leaves_no_note(
                 patch.setattr(AsyncBatches, "create", refuse)
                 with pytest.raises(RequestRefusedError):
                     await submit_batch(used, *files)
-            assert not note_path(files[1]).exists()
+            assert not state_path(files[1]).exists()
             assert ledger.query("SELECT status, cost_nano FROM calls") == [("failed", 0)]
             assert (await submit_batch(used, *files)).complete
 
@@ -151,7 +151,7 @@ async def test_a_batch_that_failed_as_a_whole_is_told_with_its_lines(
 
 async def test_a_note_that_is_no_note_is_named(files: tuple[Path, Path], tmp_path: Path) -> None:
     """A damaged note is not silently replaced: the batch it stood for may be under way."""
-    note_path(files[1]).write_text("x")
+    state_path(files[1]).write_text("x")
     with FaultServer() as server, Ledger(tmp_path / "l.db") as ledger:
         async with session(server, ledger) as used:
             with pytest.raises(BatchInputError, match=r"batch\.json"):

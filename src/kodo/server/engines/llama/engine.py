@@ -41,7 +41,7 @@ from kodo.server.lifecycle.errors import (
     ServiceError,
 )
 from kodo.server.lifecycle.ports import (
-    Cache,
+    CachePolicy,
     CallDelta,
     CallStart,
     EngineEvent,
@@ -298,7 +298,7 @@ class LlamaEngine:
             self._slots.forget()
             self._generation = self._supervisor.generation
 
-    async def _load_state(self, slot: Slot, cache: Cache, ids: TokenIds) -> None:
+    async def _load_state(self, slot: Slot, cache: CachePolicy, ids: TokenIds) -> None:
         """Before a slot is used: save what it holds under another key, read what is saved under this one."""
         if self._kv_cache is None:
             return
@@ -320,7 +320,7 @@ class LlamaEngine:
             return
         slot.owner, slot.key, slot.ids = cache.owner, cache.key, saved
 
-    async def _save_answer(self, slot: Slot, cache: Cache, prompt: TokenIds) -> bool:
+    async def _save_answer(self, slot: Slot, cache: CachePolicy, prompt: TokenIds) -> bool:
         """After an answer: save the slot, if its owner wants that; whether it was saved."""
         if cache.seconds <= 0 or cache.key is None or len(prompt) < self._options.minimum_tokens:
             return False

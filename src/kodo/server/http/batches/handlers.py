@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from functools import partial
 
 from kodo.server.http import embeddings
-from kodo.server.http.batches.execution import Handler
-from kodo.server.http.chat.documents import CompletionStore
+from kodo.server.http.batches.request_runner import Handler
 from kodo.server.http.chat.endpoints import chat_completions
 from kodo.server.http.chat.endpoints import completions as completions_endpoint
+from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.responses import endpoints as responses
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.service import Service
@@ -24,7 +24,7 @@ async def _run_embeddings(
     return await embeddings.embed(service, call.owner, body, call.priority)
 
 
-def batch_handlers(completions: CompletionStore) -> Mapping[str, Handler]:
+def batch_handlers(completions: CompletionManager) -> Mapping[str, Handler]:
     """Return the function behind each endpoint that a batch may name; ``completions`` takes what a line asks to store."""
     return {
         "/v1/responses": responses.run_to_completion,

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from kodo.server.http.batches.documents import KIND, StoredBatch
-from kodo.server.http.batches.execution import Handler
 from kodo.server.http.batches.input_file import MAX_BYTES
 from kodo.server.http.batches.metrics import BatchMetrics
+from kodo.server.http.batches.request_runner import Handler
 from kodo.server.http.batches.worker import BATCH_STATUS, BatchContext, BatchWorker, not_cancellable
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.limits import Ticket

@@ -17,9 +17,9 @@ from typing import Any, Final
 import msgspec
 
 from kodo.server.http.batches.documents import StoredBatch
-from kodo.server.http.batches.execution import Handler, run_request
 from kodo.server.http.batches.input_file import RequestReader, validate
 from kodo.server.http.batches.metrics import BatchMetrics
+from kodo.server.http.batches.request_runner import Handler, run_request
 from kodo.server.http.batches.results import ResultFiles
 from kodo.server.http.errors import Unauthorized
 from kodo.server.http.files.manager import FileManager

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.chat import response_translation
-from kodo.server.http.chat.documents import CompletionStore
+from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.chat.request_translation import sampling, to_response_request
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
@@ -39,9 +39,9 @@ class Pipeline(Generic[B]):
     """A body, checked. Raises ``BadBody``."""
     to_chat: Callable[[B], Sequence[chat.ChatRequest]]
     """The chat requests that it comes to. Raises ``BadBody``."""
-    build: Callable[[CompletionStore, str, B, Sequence[Run]], Awaitable[Any]]
+    build: Callable[[CompletionManager, str, B, Sequence[Run]], Awaitable[Any]]
     """The answer of an owner's runs that are over."""
-    stream: Callable[[CompletionStore, str, B, Sequence[Run]], AsyncIterator[Sequence[Any]]]
+    stream: Callable[[CompletionManager, str, B, Sequence[Run]], AsyncIterator[Sequence[Any]]]
     """The same as values of a stream."""
 
 
@@ -67,7 +67,7 @@ async def serve(pipeline: Pipeline[B], request: Request) -> Response:
 
 async def run_to_completion(
     pipeline: Pipeline[B],
-    completions: CompletionStore,
+    completions: CompletionManager,
     service: Service,
     call: CallContext,
     raw: Mapping[str, object],

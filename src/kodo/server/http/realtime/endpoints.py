@@ -14,7 +14,7 @@ from kodo.server.http.bodies import json_response
 from kodo.server.http.errors import error_response
 from kodo.server.http.keys import MAX_SESSION_BYTES, Secret
 from kodo.server.http.realtime.session_config import SessionConfig, parse_settings
-from kodo.server.http.realtime.worker import RealtimeSession
+from kodo.server.http.realtime.websocket import RealtimeSession
 from kodo.server.http.sockets import serve_connection
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import InvalidRequest, ServiceError

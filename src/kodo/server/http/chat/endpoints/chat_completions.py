@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
 from kodo.server.http.chat import pipeline, response_translation
-from kodo.server.http.chat.documents import CompletionStore, StoredCompletion
+from kodo.server.http.chat.documents import StoredCompletion
+from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.chat.request_translation import parse_request
 from kodo.server.http.pagination import page_of, query_of, wire_list
 from kodo.server.http.state import get_caller, get_state, json_body
@@ -31,14 +32,14 @@ async def create(request: Request) -> Response:
 
 
 async def run_to_completion(
-    completions: CompletionStore, service: Service, call: CallContext, raw: Mapping[str, object]
+    completions: CompletionManager, service: Service, call: CallContext, raw: Mapping[str, object]
 ) -> Any:
     """See :func:`kodo.server.http.chat.pipeline.run_to_completion`."""
     return await pipeline.run_to_completion(_PIPELINE, completions, service, call, raw)
 
 
 async def _build(
-    completions: CompletionStore, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
+    completions: CompletionManager, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
 ) -> chat.ChatCompletion:
     value = _completion(_new_id(), body, runs)
     if body.store:
@@ -47,7 +48,7 @@ async def _build(
 
 
 async def _stream(
-    completions: CompletionStore, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
+    completions: CompletionManager, owner: str, body: chat.ChatRequest, runs: Sequence[Run]
 ) -> AsyncIterator[list[chat.ChatChunk]]:
     completion_id = _new_id()
     with_usage = body.stream_options is not None and bool(body.stream_options.include_usage)

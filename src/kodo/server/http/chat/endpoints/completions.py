@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.chat import pipeline, response_translation
-from kodo.server.http.chat.documents import CompletionStore
+from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.chat.request_translation import parse_request
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
@@ -37,7 +37,7 @@ async def create(request: Request) -> Response:
 
 
 async def run_to_completion(
-    completions: CompletionStore, service: Service, call: CallContext, raw: Mapping[str, object]
+    completions: CompletionManager, service: Service, call: CallContext, raw: Mapping[str, object]
 ) -> Any:
     """See :func:`kodo.server.http.chat.pipeline.run_to_completion`."""
     return await pipeline.run_to_completion(_PIPELINE, completions, service, call, raw)
@@ -79,7 +79,7 @@ def _echo(body: LegacyRequest, index: int) -> str:
 
 
 async def _build(
-    _completions: CompletionStore, _owner: str, body: LegacyRequest, runs: Sequence[Run]
+    _completions: CompletionManager, _owner: str, body: LegacyRequest, runs: Sequence[Run]
 ) -> LegacyCompletion:
     """Build the completion: the choices of the first prompt, then those of the next."""
     choices = []
@@ -153,7 +153,7 @@ def _logprobs(logprobs: chat.ChoiceLogprobs | None, offset: int) -> LegacyLogpro
 
 
 async def _stream(
-    _completions: CompletionStore, _owner: str, body: LegacyRequest, runs: Sequence[Run]
+    _completions: CompletionManager, _owner: str, body: LegacyRequest, runs: Sequence[Run]
 ) -> AsyncIterator[list[LegacyCompletion]]:
     name = f"cmpl-{secrets.token_hex(12)}"
     offsets = [0] * len(runs)

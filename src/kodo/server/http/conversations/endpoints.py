@@ -5,52 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
+from kodo.server.http.conversations.documents import KIND
 from kodo.server.http.pagination import page_of, query_of, wire_list
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound
 from kodo.server.lifecycle.records import DocumentRow, ItemRow
 from kodo.server.wire import decode
+from kodo.server.wire.conversations import Conversation, ConversationRequest, ConversationUpdate, ItemsRequest
 from kodo.server.wire.items import InputItem, ItemReference
-from kodo.server.wire.request import Metadata
 
-KIND = "conversation"
 _INCLUDE = {"include", "include[]"}
 _MAX_ITEMS = 20
 """Items in one call, as in the hosted contract."""
 
 
-class _Create(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    metadata: Metadata | None = None
-    items: list[Any] | None = None
-
-
-class _Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    metadata: Metadata
-
-
-class _AddItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    items: list[Any]
-
-
-class Conversation(Struct, frozen=True, kw_only=True):
-    """A conversation. ``created_at`` is in seconds since the epoch."""
-
-    id: str
-    object: str = "conversation"
-    created_at: int
-    metadata: dict[str, str]
-
-
 async def create(request: Request) -> Response:
     """``POST /v1/conversations``."""
     state, owner = get_state(request), get_caller(request).owner
-    body: _Create = decode.convert(await json_body(request), _Create)
+    body: ConversationRequest = decode.convert(await json_body(request), ConversationRequest)
     rows = _rows(state.ids, decode.items(body.items or [], "items"))
     now = state.clock.now()
     value = Conversation(id=state.ids.new("conv"), created_at=int(now), metadata=dict(body.metadata or {}))
@@ -69,7 +46,7 @@ async def retrieve(request: Request) -> Response:
 
 async def update(request: Request) -> Response:
     """``POST /v1/conversations/{id}``: its metadata."""
-    body: _Update = decode.convert(await json_body(request), _Update)
+    body: ConversationUpdate = decode.convert(await json_body(request), ConversationUpdate)
     row = await _get_row(request)
     value = msgspec.structs.replace(
         msgspec.json.decode(row.body, type=Conversation), metadata=dict(body.metadata)
@@ -90,7 +67,7 @@ async def delete(request: Request) -> Response:
 async def create_items(request: Request) -> Response:
     """``POST /v1/conversations/{id}/items``: appends all items or none."""
     query_of(request, _INCLUDE)
-    body: _AddItems = decode.convert(await json_body(request), _AddItems)
+    body: ItemsRequest = decode.convert(await json_body(request), ItemsRequest)
     row = await _get_row(request)
     if len(body.items) > _MAX_ITEMS:
         raise InvalidRequest(f"At most {_MAX_ITEMS} items can be added at once.", param="items")

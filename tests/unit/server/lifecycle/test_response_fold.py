@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.unit.server.lifecycle.parts import initial_response
 
 from kodo.server.lifecycle import event_log
-from kodo.server.lifecycle.assemble import Assembler
 from kodo.server.lifecycle.context import seal_reasoning
 from kodo.server.lifecycle.ports import CallDelta, CallStart, ReasoningDelta, TextDelta, Usage
+from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.wire import events as ev
@@ -48,16 +48,16 @@ SEALER = Sealer(b"k" * 64)
 
 def fold(
     entries: list[event_log.Entry], *, background: bool = False, seal: bool = False
-) -> tuple[Assembler, list[ev.StreamEvent]]:
+) -> tuple[ResponseFold, list[ev.StreamEvent]]:
     """All events of a log."""
-    assembler = Assembler(
+    folded = ResponseFold(
         initial_response(background=background),
         (lambda item, provider: seal_reasoning(item, provider, owner="ada", sealer=SEALER)) if seal else None,
     )
-    events = assembler.start()
+    events = folded.start()
     for entry in entries:
-        events.extend(assembler.feed(entry))
-    return assembler, events
+        events.extend(folded.feed(entry))
+    return folded, events
 
 
 @given(logs, st.booleans())
@@ -65,31 +65,31 @@ def test_numbers_are_contiguous_and_there_is_one_end(
     entries: list[event_log.Entry], background: bool
 ) -> None:
     """0, 1, 2 …; the last event, and only that, is terminal, and carries the Response as it stands."""
-    assembler, events = fold(entries, background=background)
+    folded, events = fold(entries, background=background)
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert [isinstance(event, ev.TERMINAL) for event in events] == [False] * (len(events) - 1) + [True]
-    assert events[-1].response == assembler.response  # type: ignore[union-attr]
-    assert assembler.response.status == entries[-1].status  # type: ignore[union-attr]
+    assert events[-1].response == folded.response  # type: ignore[union-attr]
+    assert folded.response.status == entries[-1].status  # type: ignore[union-attr]
 
 
 @given(logs)
 def test_the_response_is_the_fold_of_its_events(entries: list[event_log.Entry]) -> None:
     """Items are announced, then done, in order, under the same id; the final output is what was done."""
-    assembler, events = fold(entries)
+    folded, events = fold(entries)
     done = [event for event in events if isinstance(event, ev.OutputItemDone)]
     added = [event for event in events if isinstance(event, ev.OutputItemAdded)]
-    assert tuple(event.item for event in done) == assembler.response.output
+    assert tuple(event.item for event in done) == folded.response.output
     assert [event.output_index for event in done] == list(range(len(done)))
     assert [event.item.id for event in added] == [event.item.id for event in done]
     assert len({event.item.id for event in done}) == len(done)
-    assert len(assembler.tokens) == len(done)
+    assert len(folded.tokens) == len(done)
     deltas: dict[str, str] = {}
     for event in events:
         if isinstance(
             event, ev.OutputTextDelta | ev.ReasoningSummaryTextDelta | ev.FunctionCallArgumentsDelta
         ):
             deltas[event.item_id] = deltas.get(event.item_id, "") + event.delta
-    for item in assembler.response.output:
+    for item in folded.response.output:
         said = deltas.get(str(item.id), "")
         if isinstance(item, Message):
             assert text_of(item.content) == said
@@ -114,7 +114,7 @@ def test_folding_the_stored_log_again_gives_the_same_bytes(
 @given(logs)
 def test_every_token_is_kept_beside_its_item(entries: list[event_log.Entry]) -> None:
     """Ids of all entries, in order, once."""
-    assembler, _ = fold(entries)
+    folded, _ = fold(entries)
     given_ids = []
     opened = False
     for entry in entries:
@@ -125,7 +125,7 @@ def test_every_token_is_kept_beside_its_item(entries: list[event_log.Entry]) -> 
             opened = False
         elif isinstance(entry, event_log.Ended) and opened:
             given_ids += entry.tokens
-    assert [token for tokens in assembler.tokens for token in tokens] == given_ids
+    assert [token for tokens in folded.tokens for token in tokens] == given_ids
 
 
 def test_what_the_engine_said_is_what_came_since_the_last_restart() -> None:
@@ -140,6 +140,6 @@ def test_what_the_engine_said_is_what_came_since_the_last_restart() -> None:
 
 def test_a_response_is_decoded_as_it_was_encoded() -> None:
     """What is stored is what is shown."""
-    assembler, _ = fold([event_log.Began(), TextDelta(text="x"), event_log.Ended(status="completed", at=2.0)])
-    data = msgspec.json.encode(assembler.response)
-    assert msgspec.json.encode(msgspec.json.decode(data, type=type(assembler.response))) == data
+    folded, _ = fold([event_log.Began(), TextDelta(text="x"), event_log.Ended(status="completed", at=2.0)])
+    data = msgspec.json.encode(folded.response)
+    assert msgspec.json.encode(msgspec.json.decode(data, type=type(folded.response))) == data

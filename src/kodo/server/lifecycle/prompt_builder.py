@@ -16,13 +16,13 @@ import msgspec
 
 from kodo.server.config import Settings
 from kodo.server.lifecycle import plan
-from kodo.server.lifecycle.assemble import engine_usage
 from kodo.server.lifecycle.attachments import attach_files
 from kodo.server.lifecycle.compact import Compacted, compact
 from kodo.server.lifecycle.context import History, drop_oldest, has_sealed, history, is_passthrough, render
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
 from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared, Usage, Value
+from kodo.server.lifecycle.response_fold import engine_usage
 from kodo.server.lifecycle.sealing import Sealer, SealLimits
 from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.items import Compaction
@@ -36,7 +36,7 @@ Summarise: TypeAlias = Callable[[CallContext, CreateResponse], Awaitable[tuple[s
 """Runs a request to its end on behalf of a call: the text of the answer, and its usage."""
 
 
-class Built(Value, frozen=True, kw_only=True):
+class BuiltPrompt(Value, frozen=True, kw_only=True):
     """The prompt of a request, ready for the engine."""
 
     prepared: Prepared
@@ -49,7 +49,7 @@ class Built(Value, frozen=True, kw_only=True):
     """How many of the oldest items were left out to fit the window."""
 
 
-class Prompts:
+class PromptBuilder:
     """Builds prompts from requests. One per server."""
 
     def __init__(
@@ -72,7 +72,7 @@ class Prompts:
         """By response: how many items of its context need no rendering, so that the next turn checks only new items. The
         beginning of a context never changes."""
 
-    async def build(self, plan: RequestPlan) -> Built:
+    async def build(self, plan: RequestPlan) -> BuiltPrompt:
         """The prompt of a new request: history, compaction, and truncation to the window.
 
         Raises:
@@ -88,8 +88,8 @@ class Prompts:
         if passthrough and request.conversation is None:
             self._remember_passthrough(plan.response_id, len(history.items))
         if compacted is None:
-            return Built(prepared=prepared, history=history, dropped=dropped)
-        return Built(
+            return BuiltPrompt(prepared=prepared, history=history, dropped=dropped)
+        return BuiltPrompt(
             prepared=prepared,
             history=history,
             compaction=compacted.item,

@@ -144,7 +144,7 @@ class _Open:
         return ApplyPatchCall(id=self.id, call_id=call.call_id, operation=arguments, status=status)
 
 
-class Assembler:
+class ResponseFold:
     """Folds a log. ``response`` is always the Response as it stands; ``tokens`` the engine's ids for each output item;
     ``providers`` what its server wants back with it.
 
