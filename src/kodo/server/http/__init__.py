@@ -1,1 +1,1 @@
-"""HTTP and WebSocket in front of the lifecycle: one file per endpoint family."""
+"""HTTP and WebSocket in front of the lifecycle: one folder per API family."""
