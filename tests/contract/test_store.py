@@ -22,6 +22,7 @@ from tests.contract.stores import (
 )
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
+from kodo.server.lifecycle.ports import ProviderState
 from kodo.server.lifecycle.records import ItemRow, KeyRow, Page, RetentionRule
 from kodo.server.lifecycle.store_ports import Store
 
@@ -55,6 +56,44 @@ async def test_a_finished_response_has_its_output_and_new_body(store: Store) -> 
     assert await store.get_response("ada", "r") == done
     inputs, output = await store.response_items("ada", "r")
     assert (list(inputs), list(output)) == ([said("i")], [answered("o1"), answered("o2", tokens=None)])
+
+
+async def test_a_response_that_is_stored_at_its_end_is_as_one_that_was_stored_twice(store: Store) -> None:
+    """store_response leaves what create_response and finish_response would, the conversation's items too."""
+    await store.put_document(document("c"))
+    row = response("r", conversation="c", status="completed", body=b'{"done":true}')
+    await store.store_response(row, [said("i")], [answered("o")], log=(0, [b"x", b"y"]))
+    assert await store.get_response("ada", "r") == row
+    inputs, output = await store.response_items("ada", "r")
+    assert (list(inputs), list(output)) == ([said("i")], [answered("o")])
+    assert list(await store.read_log("r")) == [b"x", b"y"]
+    assert await context_ids(store, "r") == ["i", "o"]
+    assert await item_ids(store, "c") == ["i", "o"]
+    assert list(await store.unfinished()) == []
+
+
+async def test_a_response_that_is_stored_at_its_end_is_stored_whole_or_not(store: Store) -> None:
+    """A taken id is a conflict, and the response that has it stays as it was."""
+    await turn(store, "r")
+    before = await store.get_response("ada", "r")
+    with pytest.raises(Conflict):
+        await store.store_response(response("r", status="completed"), [said("x")], [answered("y")])
+    assert await store.get_response("ada", "r") == before
+
+
+async def test_what_a_server_wants_back_with_an_item_is_kept_with_it(store: Store) -> None:
+    """The provider's state comes back with the item wherever it is read, and stands in no item's JSON."""
+    state = ProviderState(origin="m@here", fields={"id": "long", "extra_content": {"a": ["\n", "é"]}})
+    plain, item = said("i"), answered("o")
+    kept = ItemRow(id="o", context=msgspec.structs.replace(item.context, provider=state))
+    await store.create_response(response("r"), [plain])
+    await store.finish_response(response("r", status="completed"), [kept])
+    _, output = await store.response_items("ada", "r")
+    chain = await store.chain("ada", "r")
+    assert list(output) == [kept]
+    assert chain is not None
+    assert [context.provider for context in chain] == [None, state]
+    assert await store.get_item("ada", None, "o") == kept
 
 
 async def test_a_missing_response_is_none_everywhere(store: Store) -> None:
