@@ -175,6 +175,7 @@ def store(
     log: tuple[int, Sequence[bytes]] | None,
 ) -> None:
     """A row that is final, its items and its log, and the items at its conversation's end. Conflict: as :func:`create`."""
+    items.check_ids(output)
     seq = create(connection, row, inputs)
     _add_output(connection, row, seq, row.conversation, output, log)
 
@@ -186,6 +187,7 @@ def finish(
     log: tuple[int, Sequence[bytes]] | None,
 ) -> None:
     """The final row, its output, its last log entries, and its items at its conversation's end, if that still is."""
+    items.check_ids(output)
     found = connection.execute(
         "UPDATE responses SET status = ?, request = ?, response = ?, final = 1 "
         "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0",
@@ -207,7 +209,6 @@ def _add_output(
     output: Sequence[ItemRow],
     log: tuple[int, Sequence[bytes]] | None,
 ) -> None:
-    items.check_ids(output)
     items.insert(connection, row.owner, output, response=seq, output=True)
     if log is not None:
         append_log(connection, row.id, *log)

@@ -613,6 +613,13 @@ class Broken:
             raise StoreFailed("The disk is full.")
         await self.store.finish_response(row, *args, **options)
 
+    async def store_response(self, row: ResponseRow, *args: Any, **options: Any) -> None:
+        """The store's, or a disk that is full."""
+        if self.down:
+            self.refused.append(row.id)
+            raise StoreFailed("The disk is full.")
+        await self.store.store_response(row, *args, **options)
+
 
 async def test_an_end_that_cannot_be_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Plain: 500. Streamed: response.failed. Background: goes on once it can. All are stored as they were told."""
