@@ -55,6 +55,8 @@ class Sampling(Value, frozen=True, kw_only=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     logit_bias: tuple[tuple[int, float], ...] = ()
+    reasoning_tokens: int | None = None
+    """Tokens after which the reasoning is ended and the answer begins; None: what the effort allows."""
     top_logprobs: int | None = None
     """How many alternatives to report at each position, 0 to 20; None reports no log probabilities at all."""
 

@@ -161,7 +161,8 @@ class LlamaEngine:
         choice = await resolve_choice(prompt.tools, prompt.tool_choice, self._grammars, budget)
         offers = () if choice.mode == "none" else choice.offers
         template = await self._template_for(prompt.reasoning_effort)
-        rendered, call_format = await self._render(template, prompt, offers)
+        shown = _without_ids(prompt) if reasoning.uses_channels(self._chat_template) else prompt
+        rendered, call_format = await self._render(template, shown, offers)
         asked = user_question(prompt)
         is_free = (
             call_format.from_template and grammar is None
@@ -179,6 +180,8 @@ class LlamaEngine:
             notice_loops=self._notices_loops(prompt),
             reasons=self._reasons,
             starts_in_reasoning=self._reasons and rendered.suffix.rstrip().endswith(reasoning.OPEN_TAG),
+            channels=reasoning.uses_channels(self._chat_template),
+            reasoning_tokens=self._reasoning_tokens(prompt),
         )
         return Prepared(
             prompt=prompt,
@@ -201,6 +204,13 @@ class LlamaEngine:
         if self._options.end_loops is not None:
             return self._options.end_loops
         return self._parameters is not None and self._parameters < SMALL_MODEL
+
+    def _reasoning_tokens(self, prompt: Prompt) -> int | None:
+        """Tokens of reasoning that the prompt allows: the client's own number, or that of its effort."""
+        asked = prompt.sampling.reasoning_tokens
+        if asked is not None:
+            return asked
+        return reasoning.reasoning_budget(self._chat_template, prompt.reasoning_effort)
 
     async def _template_for(self, effort: str | None) -> Template:
         """The template with the variables that carry an effort; learnt when it is first asked for."""
@@ -366,6 +376,13 @@ class LlamaEngine:
         if sampling.logit_bias:
             settings["logit_bias"] = sampling.logit_bias
         return settings
+
+
+def _without_ids(prompt: Prompt) -> Prompt:
+    """The prompt with its answers as text: their ids hold the channels of the whole turn, where a template of this kind
+    shows the final one only."""
+    items = tuple(msgspec.structs.replace(context, tokens=None) for context in prompt.items)
+    return msgspec.structs.replace(prompt, items=items)
 
 
 def _generated_ids(events: Sequence[EngineEvent]) -> TokenIds:

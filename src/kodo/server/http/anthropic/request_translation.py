@@ -58,7 +58,9 @@ def skipped_tools(body: CountTokensRequest) -> tuple[str, ...]:
 
 def sampling(body: MessagesRequest) -> Sampling:
     """What the Responses API has no parameter for."""
-    return Sampling(stop=tuple(body.stop_sequences or ()))
+    thinking = body.thinking
+    budget = thinking.budget_tokens if thinking is not None and thinking.type == "enabled" else None
+    return Sampling(stop=tuple(body.stop_sequences or ()), reasoning_tokens=budget)
 
 
 def shows_thinking(body: MessagesRequest) -> bool:

@@ -102,6 +102,14 @@ class Answer:
         if self._stream is not None:
             self._stream.close()
 
+    def interrupt(self) -> None:
+        """End the current :meth:`write`, which is not read any further; tokens that were drawn and not given are forgotten."""
+        self.close()
+        given = len(self.ids) - self._prompt
+        self.tokens_left += self.written - given
+        self.written = given
+        self.ended = "stop"
+
     async def write(
         self,
         *,

@@ -68,6 +68,10 @@ class ReasoningSplitter:
             self._trim = False
             yield self._take_pending(TextDelta)
 
+    def close(self) -> None:
+        """The reasoning was ended from outside: what follows is the answer."""
+        self._state, self._trim = "outside", True
+
     def flush(self) -> Iterator[ReasoningDelta | TextDelta]:
         """The rest, at the end of the text."""
         if self._text or self._tokens:

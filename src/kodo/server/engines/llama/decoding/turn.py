@@ -19,6 +19,7 @@ from typing import Any
 from msgspec import Struct
 
 from kodo.server.engines.llama.decoding.answer import Answer, limit_top_logprobs
+from kodo.server.engines.llama.decoding.channel_splitter import ChannelSplitter
 from kodo.server.engines.llama.decoding.landing import Landing
 from kodo.server.engines.llama.decoding.loops import MAX_LOOP_TAIL, loop_length
 from kodo.server.engines.llama.decoding.reasoning_splitter import ReasoningSplitter
@@ -75,6 +76,15 @@ class TurnPlan(Struct, frozen=True):
     reasons: bool = False
     starts_in_reasoning: bool = False
     """The prompt has opened the reasoning already."""
+    channels: bool = False
+    """Reasoning stands in a channel, not between tags."""
+    reasoning_tokens: int | None = None
+    """Tokens after which the reasoning is ended; None: the model ends it."""
+
+    @property
+    def reasoning_closing(self) -> str:
+        """What ends the reasoning, where the model does not."""
+        return reasoning.CHANNEL_CLOSING if self.channels else reasoning.TAGS_CLOSING
 
     @property
     def is_resumable(self) -> bool:
@@ -122,8 +132,7 @@ class TurnDecoder:
     def _free_text(self, begun: Sequence[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:
         marks = (self._call_format.trigger,) if self._plan.tools else ()
         opening = marks if self._call_format.trigger_at_start else ()
-        marks = () if self._call_format.trigger_at_start else marks
-        text = self._text(stop=(*self._prompt.sampling.stop, *marks), opening=opening)
+        text = self._text(stop=self._free_stops(), opening=opening)
         if self._plan.notice_loops:
             text = self._without_loops(text, begun)
         return self._split_reasoning(text, begun) if self._plan.reasons else text
@@ -149,25 +158,55 @@ class TurnDecoder:
                     yield TextDelta(text=fence, tokens=ids)
             return
 
+    def _free_stops(self) -> tuple[str, ...]:
+        """The strings that end free text: the client's, and the mark that begins a call."""
+        marks = (self._call_format.trigger,) if self._plan.tools else ()
+        return (*self._prompt.sampling.stop, *(() if self._call_format.trigger_at_start else marks))
+
     async def _split_reasoning(
         self, text: AsyncGenerator[Progress | TextDelta, None], begun: Sequence[EngineEvent]
     ) -> AsyncGenerator[EngineEvent, None]:
-        """Text in which reasoning stands between its marks."""
+        """Text in which reasoning stands between its marks; it is ended where it takes more than its budget."""
         thinking = isinstance(begun[-1], ReasoningDelta) if begun else self._plan.starts_in_reasoning
-        splitter = ReasoningSplitter(inside=thinking, begun=bool(begun))
+        kind = ChannelSplitter if self._plan.channels else ReasoningSplitter
+        splitter = kind(inside=thinking, begun=bool(begun))
         before = sum(len(event.tokens) for event in begun if isinstance(event, ReasoningDelta))
         self._answer.reasoning = before
-        async for event in text:
-            if isinstance(event, Progress):
-                yield event
-                continue
-            for part in splitter.add(event):
-                yield part
-            self._answer.reasoning = before + splitter.tokens
+        budget = self._plan.reasoning_tokens
+
+        def exhausted() -> bool:
+            return budget is not None and splitter.inside and before + splitter.tokens >= budget
+
+        if not exhausted():
+            async for event in text:
+                if isinstance(event, Progress):
+                    yield event
+                    continue
+                for part in splitter.add(event):
+                    yield part
+                self._answer.reasoning = before + splitter.tokens
+                if exhausted():
+                    await text.aclose()
+                    self._answer.interrupt()
+                    break
+        over = exhausted()
         for part in splitter.flush():
             yield part
         self._answer.reasoning = before + splitter.tokens
         self._thinking = splitter.inside
+        if over:
+            async for answered in self._answer_after_budget():
+                yield answered
+
+    async def _answer_after_budget(self) -> AsyncGenerator[EngineEvent, None]:
+        """End the reasoning in the model's place, and let it answer."""
+        closing = await self._tokens.special(self._plan.reasoning_closing)
+        if not self._answer.append(closing):
+            return
+        yield TextDelta(text="", tokens=closing)
+        self._thinking = False
+        async for event in self._text(stop=self._free_stops()):
+            yield event
 
     async def _constrained_text(self) -> AsyncGenerator[EngineEvent, None]:
         if self._plan.starts_in_reasoning:
@@ -234,7 +273,9 @@ class TurnDecoder:
     async def _opened_reasoning(self) -> AsyncGenerator[EngineEvent, None]:
         """The reasoning that the prompt has opened, up to its end mark, which is put in."""
         async for event in self._answer.write(
-            stop=(reasoning.CLOSE_TAG,), preserved_tokens=[reasoning.CLOSE_TAG]
+            stop=(reasoning.CLOSE_TAG,),
+            preserved_tokens=[reasoning.CLOSE_TAG],
+            max_tokens=self._plan.reasoning_tokens,
         ):
             if isinstance(event, Progress):
                 yield event
@@ -242,8 +283,7 @@ class TurnDecoder:
                 self._answer.reasoning += len(event.tokens)
                 yield ReasoningDelta(text=event.text, tokens=event.tokens)
         self._answer.drop_stop_string()
-        if self._answer.ended != "limit":
-            self._answer.append(await self._tokens.special(reasoning.CLOSE_TAG + "\n\n"))
+        self._answer.append(await self._tokens.special(reasoning.CLOSE_TAG + "\n\n"))
 
     def _text(
         self,
@@ -257,7 +297,8 @@ class TurnDecoder:
         """Text as it is written; ``quiet``: without log probabilities. ``options`` are those of :meth:`Answer.write`."""
         top = None if quiet else self._prompt.sampling.top_logprobs
         settings: dict[str, Any] = {} if top is None else {"n_probs": max(top, 1)}
-        thinking = (reasoning.OPEN_TAG, reasoning.CLOSE_TAG) if self._plan.reasons else ()
+        tags = reasoning.CHANNEL_MARKS if self._plan.channels else (reasoning.OPEN_TAG, reasoning.CLOSE_TAG)
+        thinking = tags if self._plan.reasons else ()
         if grammar is None:  # marks that are control tokens would not be in the text otherwise
             settings["preserved_tokens"] = [*stop, *opening, *thinking]
         text = self._answer.write(grammar=grammar, stop=stop, opening=opening, **settings, **options)
@@ -283,7 +324,7 @@ class TurnDecoder:
         call_format, answer = self._call_format, self._answer
         begun = len(answer.ids)
         if self._thinking:  # a call is not made in mid-thought
-            answer.append(await self._tokens.special(f"\n{reasoning.CLOSE_TAG}\n\n"))
+            answer.append(await self._tokens.special(self._plan.reasoning_closing))
         first = True
         while True:
             before = answer.position
