@@ -279,17 +279,15 @@ async def test_a_stream_that_goes_wrong_says_so(body: bytes, kind: type[ServiceE
         await engine.stop()
 
 
-DATE = email.utils.format_datetime(
-    datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=50), usegmt=True
-)
-
-
 @pytest.mark.parametrize(
     ("header", "low", "high"),
-    [("retry-after: 7", 7, 7), ("retry-after-ms: 250", 0.25, 0.25), (f"retry-after: {DATE}", 20, 50), ("retry-after: soon", 1, 1)],
+    [("retry-after: 7", 7, 7), ("retry-after-ms: 250", 0.25, 0.25), ("retry-after: DATE", 20, 50), ("retry-after: soon", 1, 1)],
+    ids=["seconds", "milliseconds", "date", "noise"],
 )  # fmt: skip
 async def test_how_long_a_busy_server_wants_to_be_left_alone(header: str, low: float, high: float) -> None:
     """Seconds, milliseconds or a date."""
+    then = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=50)
+    header = header.replace("DATE", email.utils.format_datetime(then, usegmt=True))
     async with recorded(b'{"error": "busy"}', status=429, headers=[header]) as server:
         engine = engine_at(server.url)
         with pytest.raises(Overloaded) as caught:

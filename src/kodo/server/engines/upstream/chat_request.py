@@ -66,8 +66,22 @@ def chat_request(model: str, prompt: Prompt, profile: Profile, origin: str) -> U
     """
     tools, labels = tool_functions(prompt)
     body: dict[str, Any] = {"model": model, "messages": chat_messages(prompt, profile, origin)}
+    body.update({name: value for name, value in _optional(prompt).items() if value is not None})
+    if tools:
+        choice, allowed = _choice(prompt, labels)
+        body["tools"] = [tool for tool in tools if allowed is None or tool["function"]["name"] in allowed]
+        if choice != "auto":
+            body["tool_choice"] = choice
+        if profile.parallel == "always" or not prompt.parallel_tool_calls:
+            body["parallel_tool_calls"] = prompt.parallel_tool_calls
+    _fit(body, prompt, profile)
+    return UpstreamRequest(body=body, labels=labels)
+
+
+def _optional(prompt: Prompt) -> dict[str, Any]:
+    """The fields that a client may set; None: it did not."""
     sampling = prompt.sampling
-    optional = {
+    return {
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "presence_penalty": sampling.presence_penalty or None,
@@ -79,23 +93,24 @@ def chat_request(model: str, prompt: Prompt, profile: Profile, origin: str) -> U
         "top_logprobs": sampling.top_logprobs or None,
         "verbosity": prompt.verbosity,
         "prompt_cache_key": prompt.cache.key,
+        "response_format": _response_format(prompt),
     }
-    body.update({name: value for name, value in optional.items() if value is not None})
+
+
+def _response_format(prompt: Prompt) -> dict[str, Any] | None:
     if isinstance(prompt.format, JsonObjectFormat):
-        body["response_format"] = {"type": "json_object"}
-    elif isinstance(prompt.format, JsonSchemaFormat):
-        schema = {"name": prompt.format.name, "schema": prompt.format.schema_, "strict": prompt.format.strict}
-        body["response_format"] = {
-            "type": "json_schema",
-            "json_schema": {name: value for name, value in schema.items() if value is not None},
-        }
-    if tools:
-        choice, allowed = _choice(prompt, labels)
-        body["tools"] = [tool for tool in tools if allowed is None or tool["function"]["name"] in allowed]
-        if choice != "auto":
-            body["tool_choice"] = choice
-        if profile.parallel == "always" or not prompt.parallel_tool_calls:
-            body["parallel_tool_calls"] = prompt.parallel_tool_calls
+        return {"type": "json_object"}
+    if not isinstance(prompt.format, JsonSchemaFormat):
+        return None
+    schema = {"name": prompt.format.name, "schema": prompt.format.schema_, "strict": prompt.format.strict}
+    return {
+        "type": "json_schema",
+        "json_schema": {name: value for name, value in schema.items() if value is not None},
+    }
+
+
+def _fit(body: dict[str, Any], prompt: Prompt, profile: Profile) -> None:
+    """Bring a body into the form of the profile."""
     for name in profile.omit:
         body.pop(name, None)
     for name, other in profile.rename.items():
@@ -105,7 +120,6 @@ def chat_request(model: str, prompt: Prompt, profile: Profile, origin: str) -> U
         effort = profile.efforts.get(prompt.reasoning_effort, prompt.reasoning_effort)
         merge(body, _nested(profile.effort, effort))
     merge(body, profile.body)
-    return UpstreamRequest(body=body, labels=labels)
 
 
 def merge(body: dict[str, Any], more: Mapping[str, Any]) -> None:

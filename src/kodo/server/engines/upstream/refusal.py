@@ -84,23 +84,27 @@ def refusal_of(status: int, value: Any) -> Refusal:
     code = str(error.get("code") or "")
     if not message and "detail" in error:
         message, param, code = _detail(error["detail"])
-    metadata = error.get("metadata")
-    if isinstance(metadata, dict) and isinstance(metadata.get("raw"), str):
-        inner = read_refusal(status, metadata["raw"].encode())
-        message = f"{message}: {inner.message or metadata['raw']}"
     if isinstance(message, dict | list):
         inner = refusal_of(status, {"detail": message} if isinstance(message, list) else message)
         message, param = inner.message or msgspec.json.encode(message).decode(), inner.param or param
-    kind = str(error.get("type") or error.get("status") or "")
+    message = str(message or "") + _provider_words(status, error.get("metadata"))
     if not code or code.isdigit():
-        code = kind
+        code = str(error.get("type") or error.get("status") or "")
     return Refusal(
         status=status,
-        message=str(message or ""),
+        message=message,
         code=code,
         param=param if isinstance(param, str) else None,
         fields=error,
     )
+
+
+def _provider_words(status: int, metadata: Any) -> str:
+    """What the provider behind OpenRouter says, which is the reason."""
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if not isinstance(raw, str):
+        return ""
+    return f": {read_refusal(status, raw.encode()).message or raw}"
 
 
 def _detail(detail: Any) -> tuple[str, str | None, str]:

@@ -182,23 +182,26 @@ class ResponsesStream:
         elif kind == "reasoning":
             yield from self._finish_reasoning(item)
         elif kind in _CALLS:
-            field = _CALLS[kind][1]
-            if self._open != "call":
-                yield from self._begin_call(item, _CALLS[kind][0])
-            text = str(item.get(field) or ("{}" if field == "arguments" else ""))
-            if self._skipping:
-                self._unknown.append(UnknownCall(name=str(item.get("name")), arguments=text))
-            elif not self._length and text:
-                yield CallDelta(text=text)
-            if self._server_id is not None and not self._skipping:
-                fields = {"id": self._server_id}
-                yield ProviderFields(state=ProviderState(origin=self._origin, fields=fields))
+            yield from self._finish_call(item, *_CALLS[kind])
         elif kind in _WHOLE:
             call, field = _WHOLE[kind]
             yield from self._begin_call({**item, "name": call}, call)
             if not self._skipping:
                 yield CallDelta(text=msgspec.json.encode(item.get(field) or {}).decode())
         self._open, self._length, self._parts, self._skipping = None, 0, 0, False
+
+    def _finish_call(self, item: dict[str, Any], kind: str, field: str) -> Iterator[EngineEvent]:
+        if self._open != "call":
+            yield from self._begin_call(item, kind)
+        text = str(item.get(field) or ("{}" if field == "arguments" else ""))
+        if self._skipping:
+            self._unknown.append(UnknownCall(name=str(item.get("name")), arguments=text))
+            return
+        if not self._length and text:
+            yield CallDelta(text=text)
+        if self._server_id is not None:
+            fields = {"id": self._server_id}
+            yield ProviderFields(state=ProviderState(origin=self._origin, fields=fields))
 
     def _finish_reasoning(self, item: dict[str, Any]) -> Iterator[EngineEvent]:
         if not (self._open == "reasoning" and self._length):
