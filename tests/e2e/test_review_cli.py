@@ -117,6 +117,21 @@ def test_every_way_of_naming_a_change_finds_the_same(shop: Path, kodo: Kodo, way
     assert rules(done.stdout) == EXPECTED
 
 
+def test_without_arguments_it_says_what_it_reviews(shop: Path, kodo: Kodo, tmp_path: Path) -> None:
+    """What is not committed yet, else the branch against its base, else a mistake; outside of git there is nothing."""
+    done = kodo.run("review", "--no-model", "--no-run", "-f", "json")
+    assert done.stderr.startswith("reviewing this branch against main")
+    assert json.loads(done.stdout)["source"] == "main...HEAD"
+    (shop / "shop" / "more.py").write_text("b = 1\n")
+    done = kodo.run("review", "--no-model", "--no-run", "-f", "json")
+    assert done.stderr.startswith("reviewing what is not committed yet")
+    assert "shop/more.py" in [row["path"] for row in json.loads(done.stdout)["reviewed"]]
+    (shop / "shop" / "more.py").unlink()
+    git(shop, "switch", "-q", "main")
+    done = kodo.run("review", "--no-model", "--no-run")
+    assert done.returncode == 2 and "nothing to review" in done.stderr
+
+
 def test_several_outputs_at_once(shop: Path, kodo: Kodo, tmp_path: Path) -> None:
     """One run writes every format; the text for people goes to stdout."""
     names = ["markdown", "json", "sarif", "codequality", "junit", "github"]
@@ -187,7 +202,6 @@ def test_japanese(shop: Path, kodo: Kodo) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "nothing to review"),
         (["--staged", "--commit", "HEAD"], "--staged, --commit are mutually exclusive"),
         (["nope.py"], "nope.py: no such file"),
         (["--commit", "nope"], "no commit is named 'nope'"),

@@ -30,6 +30,15 @@ MESSAGES = Catalogue(
             "nothing to review: name files or folders, - for stdin, --diff, --staged, --base or --commit",
             "レビュー対象がありません。ファイル、フォルダー、-（標準入力）、--diff、--staged、--base、--commit のいずれかを指定してください",
         ),
+        "pending": ("reviewing what is not committed yet", "コミットされていない変更をレビューします"),
+        "against": (
+            "reviewing this branch against {base}",
+            "{base} に対するこのブランチの変更をレビューします",
+        ),
+        "nothing_new": (
+            "nothing to review: everything is committed, and this branch adds nothing to its base",
+            "レビュー対象がありません。すべてコミット済みで、このブランチには基点からの変更がありません",
+        ),
         "one_source": (
             "{names} are mutually exclusive",
             "{names} は同時に指定できません",
@@ -184,11 +193,11 @@ def _source(paths: list[Path], named: SourceOptions, output: Output) -> ReviewSo
         "--commit": named.commit,
     }
     given = [name for name, value in options.items() if value]
-    if len(given) != 1:
-        raise CommandError(
-            output.say("one_source", names=", ".join(given)) if given else output.say("no_source")
-        )
+    if len(given) > 1:
+        raise CommandError(output.say("one_source", names=", ".join(given)))
     here = Path.cwd()
+    if not given:
+        return _unnamed(here, output)
     if named.staged:
         return source.StagedSource(here)
     if named.base:
@@ -200,6 +209,28 @@ def _source(paths: list[Path], named: SourceOptions, output: Output) -> ReviewSo
     if [str(path) for path in paths] == ["-"]:
         return source.TextSource(_stdin(), named.stdin_name)
     return source.PathsSource(tuple(paths), here)
+
+
+def _unnamed(here: Path, output: Output) -> ReviewSource:
+    """What a review without a source is of: what is not committed yet, else the branch against its base; says which."""
+    from kodo.jobs.review import source
+    from kodo.jobs.review.git import GitError, Repository
+
+    repository = Repository(here)
+    try:
+        repository = Repository(repository.top())
+        if repository.pending():
+            output.note("pending")
+            return source.PendingSource(here)
+        base = repository.default_base()
+        if base is None or repository.merge_base(repository.commit(base), "HEAD") == repository.commit(
+            "HEAD"
+        ):
+            raise CommandError(output.say("nothing_new"))
+    except GitError as error:
+        raise CommandError(output.say("no_source")) from error
+    output.note("against", base=base)
+    return source.BaseSource(base, here)
 
 
 def _stdin() -> str:

@@ -15,6 +15,7 @@ from unidiff.patch import Hunk as PatchHunk
 from unidiff.patch import PatchSet
 
 _HUNK = re.compile(r"^@@ -", re.MULTILINE)
+_COUNTS = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
 _SECTION = re.compile(r"^diff --git ", re.MULTILINE)
 
 
@@ -150,6 +151,38 @@ def unified(before: str, after: str) -> str:
     old, new = split_lines(before), split_lines(after)
     lines = islice(difflib.unified_diff(old, new, n=3, lineterm=""), 2, None)
     return "".join(line + "\n" for line in lines)
+
+
+def with_plain_headers(diff: str) -> str:
+    """A diff whose header lines end with LF alone, as ``git`` writes them; the lines inside of hunks are kept.
+
+    A diff that went through a tool that writes CRLF everywhere (or CR alone) has them in its headers, where no file's
+    content stands; so its hunk lines have lost them too if every one ends so.
+    """
+    if "\r" not in diff:
+        return diff
+    if "\n" not in diff:
+        diff = diff.replace("\r", "\n")
+    out: list[str] = []
+    old = new = 0
+    converted = False
+    for line in diff.split("\n"):
+        if old > 0 or new > 0:
+            old -= line[:1] in ("", " ", "-", "\r")
+            new -= line[:1] in ("", " ", "+", "\r")
+            out.append(line.removesuffix("\r") if converted else line)
+            continue
+        plain = line.removesuffix("\r")
+        if found := _COUNTS.match(plain):
+            old, new = (1 if count is None else int(count) for count in found.groups())
+            converted = plain != line
+        out.append(plain)
+    return "\n".join(out)
+
+
+def has_hunk(diff: str) -> bool:
+    """Whether a line begins a hunk."""
+    return any(_COUNTS.match(line) for line in diff.splitlines())
 
 
 def sections(diff: str) -> list[str]:

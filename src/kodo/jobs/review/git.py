@@ -161,6 +161,23 @@ class Repository:
         except GitError:
             return None
 
+    def pending(self) -> list[str]:
+        """The paths that differ from the last commit, staged or not, and untracked ones."""
+        rows = self.run("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames").split(
+            b"\0"
+        )
+        return sorted({_text(row[3:]) for row in rows if row})
+
+    def default_base(self) -> str | None:
+        """The branch that work is measured against: the remote's default, else main or master; None for none."""
+        for name in ("origin/HEAD", "origin/main", "origin/master", "main", "master"):
+            try:
+                self.commit(name)
+            except GitError:
+                continue
+            return name
+        return None
+
     def tree(self, revision: str) -> dict[str, tuple[str, int]]:
         """The regular files of a commit or tree: path to blob and size in bytes."""
         found: dict[str, tuple[str, int]] = {}

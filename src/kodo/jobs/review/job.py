@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kodo import __version__
+from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.job import Rejected, Verified
 from kodo.jobs.report.model import (
     Executed,
@@ -128,9 +129,12 @@ def _run_tests(work: _ReviewState, material: ReviewInput) -> ProjectTests | None
         if material.root is None:
             raise TestsError("there is no project folder whose tests could be run")
         settings = _changed_test_settings(work, material, material.root)
-        sandbox = Sandbox()
+        packages = site_packages(material.root)
+        sandbox = Sandbox(readable=packages)
         isolation = sandbox.require()
-        tests = ProjectTests(material.root, sandbox, settings=settings)
+        tests = ProjectTests(
+            material.root, sandbox, settings=settings, packages=tuple(map(str, packages[:1]))
+        )
         after = tests.failures({file.path: file.after for file in work.files})
         before = tests.failures(_texts_before(work.files))
     except (TestsError, SandboxError) as error:
@@ -138,14 +142,31 @@ def _run_tests(work: _ReviewState, material: ReviewInput) -> ProjectTests | None
         work.left_out.append(Unreviewed("tests", str(error), gap=True))
         return None
     work.notes.append(isolation.line())
+    after = run_again(tests, {file.path: file.after for file in work.files}, before, after)
     for path, candidates in broken_tests(list(work.files), before, after).items():
         file = next(file for file in work.files if file.path == path)
         work.take(file, candidates)
     failing = sum(1 for failure in after.values() if failure)
     work.notes.append(f"tests: {len(after) - failing} passed, {failing} failed")
+    if failing == len(after):
+        reason = "none passed" if after else "there are none"
+        work.left_out.append(Unreviewed("tests", f"the project's tests say nothing: {reason}", gap=True))
     if gone := before.keys() - after.keys():
         work.notes.append(f"tests: {len(gone)} that ran before the change did not run after it")
     return tests if after and not failing else None
+
+
+def run_again(
+    tests: ProjectTests, texts: Mapping[str, str | None], before: Mapping[str, str], after: dict[str, str]
+) -> dict[str, str]:
+    """The results after the change, without tests that broke and pass in a second run: those are not reliable."""
+    broken = {name for name, failure in after.items() if failure and before.get(name, "-") == ""}
+    if not broken:
+        return after
+    again = tests.failures(texts)
+    return {
+        name: failure for name, failure in after.items() if name not in broken or again.get(name, "-") != ""
+    }
 
 
 def _changed_test_settings(work: _ReviewState, material: ReviewInput, root: Path) -> dict[str, str | None]:

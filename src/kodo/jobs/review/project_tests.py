@@ -59,6 +59,8 @@ class ProjectTests:
     sandbox: Sandbox
     limits: ResourceLimits = field(default_factory=lambda: ResourceLimits(wall_seconds=120, cpu_seconds=120))
     settings: Mapping[str, str | None] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    """The site-packages of the project's own environment, which the sandbox can read; empty without one."""
 
     def failures(self, texts: Mapping[str, str | None]) -> dict[str, str]:
         """Each test's name to "" if it passed, else to its output, with ``texts`` laid over the project.
@@ -73,7 +75,7 @@ class ProjectTests:
                 _lay(copy / path, text)
             Path(folder).chmod(0o755)
             outcome = self.sandbox.run(
-                [PYTHON, "-I", "-S", f"{FILES}/run_tests.py", PYTHON, TMP, PROJECT],
+                [PYTHON, "-I", "-S", f"{FILES}/run_tests.py", PYTHON, TMP, PROJECT, *self.packages],
                 project=copy,
                 files={name: (_INSIDE / name).read_bytes() for name in _PROGRAMS},
                 limits=self.limits,

@@ -24,6 +24,7 @@ from kodo.jobs.review.source import (
     CommitSource,
     DiffSource,
     PathsSource,
+    PendingSource,
     ReviewSource,
     StagedSource,
     TextSource,
@@ -70,6 +71,8 @@ def read(source: ReviewSource, max_bytes: int) -> ReviewInput:
                 return _versions(source, max_bytes)
             case DiffSource():
                 return _diff(source, max_bytes)
+            case PendingSource():
+                return _pending(source, max_bytes)
             case StagedSource():
                 return _staged(source, max_bytes)
             case BaseSource():
@@ -283,11 +286,14 @@ def _versions(source: VersionsSource, max_bytes: int) -> ReviewInput:
 
 def _diff(source: DiffSource, max_bytes: int) -> ReviewInput:
     builder = _InputBuilder(max_bytes)
+    diff = changes.with_plain_headers(source.diff)
     try:
-        patches = PatchSet(StringIO(source.diff, newline="\n"))
+        patches = PatchSet(StringIO(diff, newline="\n"))
     except (UnidiffParseError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise DiffError(f"diff: {error}") from error
-    if not patches and source.diff.strip() and not changes.sections(source.diff):
+    if not patches and changes.has_hunk(diff):
+        raise DiffError("diff: it has hunks of no file that is named")
+    if not patches and diff.strip() and not changes.sections(diff):
         raise DiffError("diff: no hunk in it")
     befores: dict[str, str | None] = {}
     for patched in patches:
@@ -358,6 +364,28 @@ def _patched(
         return None, old
     hunks = changes.hunks_of(section, len(after))
     return ChangedFile(path, language_of(path, readable), readable, old, hunks, complete=complete), old
+
+
+def _pending(source: PendingSource, max_bytes: int) -> ReviewInput:
+    """The working tree against the last commit, read as two versions of the changed files."""
+    repository = Repository(Repository(source.root).top())
+    tree = tree_text(repository.root)
+    before: dict[str, str] = {}
+    after: dict[str, str] = {}
+    for path in repository.pending():
+        old, new = repository.file_at("HEAD", path), tree(path)
+        if old is not None:
+            before[path] = old
+        if new is not None:
+            after[path] = new
+    material = _versions(VersionsSource(before, after), max_bytes)
+    return replace(
+        material,
+        name="uncommitted changes",
+        root=repository.root,
+        base_text=lambda path: repository.file_at("HEAD", path),
+        changed=tuple({*before, *after}),
+    )
 
 
 def _staged(source: StagedSource, max_bytes: int) -> ReviewInput:

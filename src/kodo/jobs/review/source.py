@@ -42,6 +42,13 @@ class VersionsSource:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingSource:
+    """What is not committed yet: the working tree, new files included, against the last commit."""
+
+    root: Path = field(default_factory=Path.cwd)
+
+
+@dataclass(frozen=True, slots=True)
 class StagedSource:
     """What ``git add`` has put aside for the next commit."""
 
@@ -66,5 +73,12 @@ class CommitSource:
 
 
 ReviewSource = (
-    PathsSource | TextSource | DiffSource | VersionsSource | StagedSource | BaseSource | CommitSource
+    PathsSource
+    | TextSource
+    | DiffSource
+    | PendingSource
+    | VersionsSource
+    | StagedSource
+    | BaseSource
+    | CommitSource
 )

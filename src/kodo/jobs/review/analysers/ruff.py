@@ -26,6 +26,7 @@ _MAX_TIMEOUTS = 2
 _BATCH = 400
 _TARGETS = ("py37", "py38", "py39", "py310", "py311", "py312", "py313", "py314")
 _QUOTED = re.compile(r"`([A-Za-z_][\w.]*)`")
+_GETATTR = re.compile(r"^def __getattr__\(|^__getattr__\b[^=\n]*=|^from .*\b__getattr__\b", re.MULTILINE)
 
 
 class _At(msgspec.Struct):
@@ -154,6 +155,10 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
         rule = diagnostic.code
         category, severity = RULES[rule]
         if rule in IN_TESTS_IGNORED and is_test(subject.path):
+            return None
+        if rule == "F822" and _GETATTR.search(
+            subject.text
+        ):  # PEP 562: the module makes names when it is asked
             return None
         if rule == "B008" and FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", diagnostic.message)):
             return None

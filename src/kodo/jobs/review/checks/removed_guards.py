@@ -227,7 +227,7 @@ def _without(call: ast.Call, word: str) -> str:
 
 def lock(pair: DefinitionPair) -> Iterator[Candidate]:
     """A ``with lock:`` (or transaction) taken off statements that are still there; a file that is no longer closed."""
-    new_managers = {ast.unparse(item.context_expr) for node in pair.new_nodes
+    new_managers = {_callee(item.context_expr) for node in pair.new_nodes
                     if isinstance(node, (ast.With, ast.AsyncWith)) for item in node.items}  # fmt: skip  # one set
     new = {ast.unparse(node) for node in pair.new_nodes if isinstance(node, ast.stmt)}
     for node in pair.old_nodes:
@@ -235,7 +235,7 @@ def lock(pair: DefinitionPair) -> Iterator[Candidate]:
             continue
         for item in node.items:
             text = ast.unparse(item.context_expr)
-            if text in new_managers:
+            if _callee(item.context_expr) in new_managers:
                 continue
             kept = [statement for statement in node.body if ast.unparse(statement) in new]
             if (
@@ -257,7 +257,7 @@ def _acquires(pair: DefinitionPair) -> bool:
 def cleanup(pair: DefinitionPair) -> Iterator[Candidate]:
     """A ``finally`` whose statements are gone, or now only run when nothing fails."""
     kept = {
-        ast.unparse(inner) for node in pair.new_nodes if isinstance(node, ast.Try) for inner in node.finalbody
+        _callee(inner) for node in pair.new_nodes if isinstance(node, ast.Try) for inner in node.finalbody
     }
     managed = any(
         isinstance(node, (ast.With, ast.AsyncWith)) for node in pair.new_nodes if node not in pair.old_nodes
@@ -265,7 +265,7 @@ def cleanup(pair: DefinitionPair) -> Iterator[Candidate]:
     for node in pair.old_nodes:
         if isinstance(node, ast.Try):
             for statement in node.finalbody:
-                gone = ast.unparse(statement) not in kept
+                gone = _callee(statement) not in kept
                 new_with = managed and len(_withs(pair.new_nodes)) > len(_withs(pair.old_nodes))
                 if (
                     gone
@@ -275,6 +275,13 @@ def cleanup(pair: DefinitionPair) -> Iterator[Candidate]:
                     and not pair.rewritten
                 ):
                     yield from pair.lost(statement, "cleanup-removed", ast.unparse(statement))
+
+
+def _callee(node: ast.AST) -> str:
+    """What a call calls: with other arguments it is still there. Any other code is its own text."""
+    call = node.value if isinstance(node, ast.Expr) else node
+    call = call.value if isinstance(call, ast.Await) else call
+    return ast.unparse(call.func if isinstance(call, ast.Call) else node)
 
 
 def _withs(nodes: list[ast.AST]) -> list[ast.AST]:

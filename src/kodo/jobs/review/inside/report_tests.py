@@ -1,6 +1,9 @@
 """The tested process: runs pytest over a project and reports each result to ``run_tests.py`` through a pipe.
 
-    python -I report_tests.py DESCRIPTOR TMP PROJECT
+    python -I report_tests.py DESCRIPTOR TMP PROJECT [SITE-PACKAGES]
+
+With the packages of the project's own environment, those come before kodo's, and only their plugins are loaded; without
+them, kodo's own plugin for a random order is not.
 
 The secret and the name of the planted test come through the standard input. Everything that this program and pytest
 need is imported before the project's folders are on the path, so that no file there can stand for a library.
@@ -10,6 +13,7 @@ import json
 import os
 import random
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -66,6 +70,18 @@ class Reporter:
         return ".".join([path.replace("/", ".").removesuffix(".py"), *names])
 
 
+def _plugins(packages: str) -> "list[str]":
+    """Options that load the plugins of these packages and no others."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    found = [
+        point.value.partition(":")[0]
+        for one in distributions(path=[packages])
+        for point in one.entry_points
+        if point.group == "pytest11"
+    ]
+    return [part for name in sorted(set(found)) for part in ("-p", name)]
+
+
 def main() -> None:
     """Run pytest once, then say that it came to its end."""
     descriptor, folder, project = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
@@ -73,12 +89,14 @@ def main() -> None:
     orders = json.loads(sys.stdin.read())
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     reporter = Reporter(descriptor, orders["secret"], orders["planted"], orders["sign"])
-    sys.path[:0] = [str(project), str(project / "src")]
+    packages = sys.argv[4:5]
+    options = _plugins(packages[0]) if packages else ["-p", "no:randomly"]
+    sys.path[:0] = [str(project), str(project / "src"), *packages]
     status = pytest.main(
         [
             "-q", "-p", "no:cacheprovider", "--doctest-modules", "--doctest-continue-on-failure", "--basetemp",
             str(folder / "pytest"), "--ignore-glob=*/setup.py", "--continue-on-collection-errors",
-            "-o", "addopts=", str(project),
+            "-o", "addopts=", *options, str(project),
         ],
         plugins=[reporter],
     )  # fmt: skip  # one row of options
