@@ -167,7 +167,8 @@ class LlamaEngine:
         is_free = (
             call_format.from_template and grammar is None
         )  # a model that was trained to choose does so in its own words
-        meant = () if is_free else rank_tools(asked, offers)
+        clearly = grammar is not None and choice.mode == "auto"
+        meant = () if is_free else rank_tools(asked, offers, clearly=clearly)
         plan = TurnPlan(
             ids=rendered.ids,
             tools=offers,

@@ -156,10 +156,12 @@ _MIN_AFFIX = 4
 """Letters from which on a word that begins or ends another counts as that: mail and email, import and imports."""
 
 
-def rank_tools(text: str, offers: Sequence[OfferedTool]) -> tuple[OfferedTool, ...]:
+def rank_tools(text: str, offers: Sequence[OfferedTool], *, clearly: bool = False) -> tuple[OfferedTool, ...]:
     """The tools that a text may be asking for, best first; none: answer it in words.
 
     A word weighs the more, the fewer of the tools have it; one that none has weighs as one that a single tool has.
+
+    ``clearly``: only tools that most of the text is about, for a turn that has a format to answer in.
     """
     query = _words(text)
     if not query or not offers:
@@ -176,7 +178,7 @@ def rank_tools(text: str, offers: Sequence[OfferedTool]) -> tuple[OfferedTool, .
     total = sum(weights.values())
     scores = [sum(weights[word] for word in words) / total for words in shared]
     best = max(scores)
-    if best < (MIN_QUESTION_SCORE if _GENERAL_QUESTION.match(text) else MIN_SCORE):
+    if best < (MIN_QUESTION_SCORE if clearly or _GENERAL_QUESTION.match(text) else MIN_SCORE):
         return ()
     ranked = sorted(zip(scores, range(len(offers)), strict=True), key=lambda one: (-one[0], one[1]))
     return tuple(offers[index] for score, index in ranked if score >= CHOICE_SHARE * best)

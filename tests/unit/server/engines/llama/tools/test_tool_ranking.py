@@ -30,6 +30,18 @@ def test_the_tool_that_is_spoken_of_is_likely() -> None:
     assert rank_tools("", offers) == ()
 
 
+def test_a_turn_with_a_format_calls_only_what_is_clearly_meant() -> None:
+    """A word in common is not enough there; a message that is about the tool is."""
+    offers = (
+        OfferedTool(kind="function", name="ask_user", description="Ask the user whether a number is even"),
+    )
+    text = "Summarise this report about numbers in the third quarter"
+    assert rank_tools("Compute whether seven plus nine stays even", offers) != ()
+    assert rank_tools("Compute whether seven plus nine stays even", offers, clearly=True) == ()
+    assert rank_tools(text, offers, clearly=True) == ()
+    assert rank_tools("Ask the user whether the number is even", offers, clearly=True) != ()
+
+
 @pytest.mark.parametrize(
     ("text", "tools"),
     [
