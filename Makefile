@@ -112,3 +112,7 @@ fuzz: setup-dev ## Thousands of requests made from /openapi.json, good, bad and 
 .PHONY: bench-upstream
 bench-upstream: setup-dev ## kodo, LiteLLM's proxy and agentic-api before the same trivial upstream (needs wrk; ARGS="--litellm … --agentic …")
 	@$(B)/python -m bench.bench_upstream $(ARGS)
+
+.PHONY: fuzz-gguf
+fuzz-gguf: setup-dev ## The reader of GGUF heads under mutated files (FUZZ=200000): errors of its own only
+	@KODO_FUZZ_GGUF=$(or $(FUZZ),200000) $(B)/python -m pytest -q --timeout 7200 tests/unit/server/engines/weights/test_gguf_fuzz.py

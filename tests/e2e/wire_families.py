@@ -14,6 +14,8 @@ from typing import Any
 
 from tests.e2e.wire_corpus import Recording, Server, compact, dump, restore, serving
 
+from kodo.server.http.endpoints import openapi_document
+
 M = "codex-mini-latest"
 WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 PERSON = {
@@ -1171,10 +1173,10 @@ def guard(r: Recording) -> None:
     r.ask("a key where none is needed", "GET", "/v1/models", headers={"authorization": "Bearer anything"})
 
 
-def _operations(r: Recording) -> list[tuple[str, str]]:
+def _operations() -> list[tuple[str, str]]:
     """Every method and path of the server's own document, with ids of nothing in the place of names."""
     found = []
-    for path, methods in r.peek("/openapi.json")["paths"].items():
+    for path, methods in openapi_document()["paths"].items():
         concrete = re.sub(r"\{(\w+?)(_id)?\}", r"\1_none", path)
         found += [(method.upper(), concrete) for method in methods if method in ("get", "post", "delete")]
     return found
@@ -1191,7 +1193,7 @@ _BODIES = {
 
 def unknown(r: Recording) -> None:
     """Every route with an id, asked for what is not there."""
-    for method, path in _operations(r):
+    for method, path in _operations():
         if "_none" not in path:
             continue
         last = path.rpartition("/")[2]
@@ -1207,13 +1209,13 @@ def unknown(r: Recording) -> None:
 
 def methods(r: Recording) -> None:
     """Every path with a method that it does not have."""
-    for path in dict.fromkeys(path for _, path in _operations(r)):
+    for path in dict.fromkeys(path for _, path in _operations()):
         r.ask(f"PATCH {path}", "PATCH", path)
 
 
 def bodies(r: Recording) -> None:
     """Every route that takes a body, with a wrong kind, broken JSON, a wrong shape and too much."""
-    for method, path in _operations(r):
+    for method, path in _operations():
         if method != "POST":
             continue
         json_type = {"content-type": "application/json"}
@@ -1228,7 +1230,7 @@ def bodies(r: Recording) -> None:
 
 def keyless(r: Recording) -> None:
     """A server with keys and every route without one."""
-    for method, path in _operations(r):
+    for method, path in _operations():
         if path.startswith("/v1/"):
             r.ask(f"{method} {path}", method, path)
     r.ask("what needs none", "GET", "/health")

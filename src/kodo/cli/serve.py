@@ -42,8 +42,6 @@ def serve(
     ] = False,
 ) -> ExitCode:
     """Serve the Responses API and its siblings until Ctrl-C."""
-    import pydantic
-
     from kodo.cli.first_run import announce, show_first_answer
     from kodo.server import config
     from kodo.server.http.serve import Refused
@@ -56,11 +54,7 @@ def serve(
             settings = config.with_model(settings, _have_catalogue_model(settings, model, fetch))
         _have_default_model(settings, fetch)
         run(settings, show_first_answer if hello else announce)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise CommandError(f"Setting {place}: {first['msg']}", ExitCode.BAD_INPUT) from None
-    except Refused as error:
+    except (config.InvalidSettings, Refused) as error:
         raise CommandError(str(error), ExitCode.BAD_INPUT) from None
     return ExitCode.DONE
 

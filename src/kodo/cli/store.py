@@ -13,7 +13,7 @@ from kodo.cli.exit_codes import CommandError
 from kodo.cli.registry import new_app
 from kodo.cli.tables import as_json
 from kodo.home import kodo_home
-from kodo.server.config import load
+from kodo.server.config import InvalidSettings, load
 from kodo.server.http import admin
 
 app = new_app("Data stored by the server. All commands work while the server is running.")
@@ -25,6 +25,8 @@ def _as_command_error() -> Iterator[None]:
         yield
     except admin.StoreFailed as error:
         raise CommandError(error.message) from None
+    except InvalidSettings as error:
+        raise CommandError(str(error)) from None
 
 
 @app.command()

@@ -6,11 +6,14 @@ in the home folder, the defaults below. The client half has settings of its own 
 
 from __future__ import annotations
 
+import difflib
 import os
+import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -172,6 +175,8 @@ class Settings(BaseSettings):
     """Origins a browser page may call from; none by default."""
     allowed_hosts: tuple[str, ...] = ()
     """Names accepted in the Host header besides loopback ones and the bound address."""
+    open_metrics: bool = False
+    """Whether ``/metrics`` and ``/openapi.json`` are answered without a key where keys exist: for scrapers."""
     images: Literal["note", "refuse"] = "note"
     """Text-only models: an image part becomes a short note to the model, or the request is a 400."""
     retention_days: float = Field(default=30, gt=0)
@@ -206,14 +211,62 @@ class Settings(BaseSettings):
         return init_settings, env_settings, toml
 
 
+class InvalidSettings(ValueError):
+    """The settings cannot be used; the message is one line that names the setting, or the file."""
+
+
+_CLIENT_TABLES = frozenset({"client", "profiles"})
+"""Tables of ``config.toml`` that belong to the client half."""
+
+
 def load(**overrides: object) -> Settings:
     """Read the settings once.
 
     Raises:
-        pydantic.ValidationError: a setting has the wrong type or range; its location names it.
+        InvalidSettings: a setting is unknown, or has the wrong type or range; or ``config.toml`` cannot be read.
     """
+    _check_names(_read_file(kodo_home() / "config.toml"))
     set_overrides = {name: value for name, value in overrides.items() if value is not None}
-    return Settings(**set_overrides)  # type: ignore[arg-type]  # checked by pydantic at run time
+    try:
+        return Settings(**set_overrides)  # type: ignore[arg-type]  # checked by pydantic at run time
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InvalidSettings(f"Setting {place}: {first['msg']}") from None
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """The settings file; empty where there is none. Raises :class:`InvalidSettings`."""
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise InvalidSettings(f"{path} is not UTF-8 text.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidSettings(f"{path} is not valid TOML: {error}.") from None
+    except OSError as error:
+        raise InvalidSettings(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _check_names(data: Mapping[str, Any]) -> None:
+    """Check that every name in the settings file is that of a setting. Raises :class:`InvalidSettings`."""
+    _check_known(data, {*Settings.model_fields, *_CLIENT_TABLES}, "")
+    for name, field in Settings.model_fields.items():
+        table = field.annotation
+        if isinstance(table, type) and issubclass(table, BaseModel) and isinstance(data.get(name), Mapping):
+            _check_known(data[name], set(table.model_fields), f"{name}.")
+    models = data.get("models")
+    for name, model in models.items() if isinstance(models, Mapping) else ():
+        if isinstance(model, Mapping):
+            _check_known(model, set(ModelSettings.model_fields), f'models."{name}".')
+
+
+def _check_known(names: Iterable[str], known: set[str], prefix: str) -> None:
+    for name in names:
+        if name not in known:
+            (close,) = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.0)
+            raise InvalidSettings(f"Unknown setting {prefix}{name}; did you mean {prefix}{close}?")
 
 
 def with_model(settings: Settings, name: str) -> Settings:

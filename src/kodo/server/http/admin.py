@@ -21,7 +21,8 @@ from kodo.server.engines.weights.catalogue import USES, CatalogueEntry
 from kodo.server.engines.weights.errors import UnknownModelError, WeightsError
 from kodo.server.engines.weights.registry import LocalModel, Progress, Registry
 from kodo.server.engines.weights.sources import fetch, parse
-from kodo.server.http import retention
+from kodo.server.http import reserve, retention
+from kodo.server.http.backends import KEYS_MARK
 from kodo.server.http.keys import digest
 from kodo.server.lifecycle.errors import NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
@@ -142,6 +143,7 @@ def create_key(
         concurrent_requests=concurrent_requests,
     )
     _with_store(home, lambda store: store.put_key(row))
+    (home / KEYS_MARK).touch(0o600)
     return key, row
 
 
@@ -174,7 +176,18 @@ def prune(home: Path, days: float, thread_days: float | None = None) -> dict[str
     Raises ``StoreFailed``.
     """
     policy = retention.RetentionPolicy(days, thread_days)
-    return _with_store(home, lambda store: retention.prune(store, time.time(), policy))
+
+    def work() -> dict[str, int]:
+        return _with_store(home, lambda store: retention.prune(store, time.time(), policy))
+
+    try:
+        return work()
+    except StoreFailed:
+        if not reserve.release(home):
+            raise
+        return work()  # on a full disk: deleting needs room too
+    finally:
+        reserve.keep(home)
 
 
 def stats(home: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route, WebSocketRoute
 
 from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import RunManager
@@ -186,6 +187,10 @@ def build_app(state: State) -> Starlette:
                 host=settings.host,
                 allowed_hosts=settings.allowed_hosts,
                 origins=settings.cors_origins,
+                paths=[
+                    route.path_regex.pattern for route in ROUTES if isinstance(route, Route | WebSocketRoute)
+                ],
+                open_metrics=settings.open_metrics,
             ),
             Middleware(
                 Idempotency,
@@ -210,6 +215,7 @@ def _cors(settings: Settings) -> list[Middleware]:
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
+            allow_private_network=True,
             expose_headers=["x-request-id", SKIPPED],
         )
     ]

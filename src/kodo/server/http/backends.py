@@ -16,13 +16,17 @@ from kodo.server.config import ModelSettings, Settings
 from kodo.server.engines import RUNTIME, build
 from kodo.server.engines.weights.errors import WeightsError
 from kodo.server.engines.weights.registry import Registry
+from kodo.server.http import reserve
 from kodo.server.lifecycle.admission import Admission
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import Engine
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
 
-__all__ = ["Resources", "WeightsError", "has_keys", "open_resources"]
+KEYS_MARK = "keys-exist"
+"""A file in the home folder that says that API keys were made for it."""
+
+__all__ = ["KEYS_MARK", "Resources", "WeightsError", "has_keys", "open_resources"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         await store.open()
         stack.push_async_callback(store.close)
         shutil.rmtree(settings.home / RUNTIME, ignore_errors=True)  # what a killed server left
+        reserve.keep(settings.home)
         models = asyncio.create_task(_models(settings, stack))
         try:
             yield Resources(store, models)

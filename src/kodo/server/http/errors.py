@@ -58,6 +58,12 @@ class UnsupportedMediaType(ServiceError):
     code = "unsupported_media_type"
 
 
+class UnknownUrl(NotFound):
+    """No route has this path."""
+
+    code = "unknown_url"
+
+
 class UpgradeRequired(ServiceError):
     """WebSockets are switched off. Clients fall back to HTTP when they get this status (426)."""
 

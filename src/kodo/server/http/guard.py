@@ -7,6 +7,7 @@ is not allowed, such as a name that was rebound to 127.0.0.1 (DNS rebinding).
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -15,12 +16,23 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kodo.server.http.bodies import KeyRevoked
-from kodo.server.http.errors import Unauthorized, UnsupportedMediaType, encode_error_event, error_response
+from kodo.server.http.errors import (
+    Unauthorized,
+    UnknownUrl,
+    UnsupportedMediaType,
+    encode_error_event,
+    error_response,
+)
 from kodo.server.http.keys import Caller, Keys, Secrets
 from kodo.server.http.metrics import Metrics
 from kodo.server.lifecycle.errors import PermissionDenied, ServiceError
+from kodo.server.wire.echo import shorten_param
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_NAMED = re.compile(r"\(\?P<\w+>")
+"""A named group: the patterns of two routes may have the same one."""
+GUARDED = frozenset({"/metrics", "/openapi.json"})
+"""Outside of ``/v1``, but not for everybody: they name models, routes and counts of tokens."""
 _MULTIPART = ("/v1/files", "/v1/uploads")
 
 
@@ -55,7 +67,11 @@ class RequestId:
 
 
 class Guard:
-    """Refuses foreign Hosts and Origins, bodies that are not JSON, and requests without a valid key under ``/v1``."""
+    """Refuses foreign Hosts and Origins, unknown paths, bodies that are not JSON, and requests without a valid key.
+
+    ``paths`` are the patterns of the routes. A key is needed under ``/v1``, and for /metrics and /openapi.json unless
+    ``open_metrics``.
+    """
 
     def __init__(
         self,
@@ -66,11 +82,15 @@ class Guard:
         host: str,
         allowed_hosts: Iterable[str],
         origins: Iterable[str],
+        paths: Iterable[str],
+        open_metrics: bool,
     ) -> None:
         self._app = app
         self._keys = keys
         self._secrets = secrets
         self._origins = frozenset(origins)
+        self._known = re.compile("|".join(_NAMED.sub("(?:", path) for path in paths))
+        self._open_metrics = open_metrics
         self._hosts = (
             LOOPBACK | {host.strip("[]")} | set(allowed_hosts) if host.strip("[]") in LOOPBACK else None
         )
@@ -129,6 +149,10 @@ class Guard:
                 code="origin_not_allowed",
             )
         path: str = scope["path"]
+        if scope["type"] == "http" and self._known.fullmatch(path) is None:
+            raise UnknownUrl(f"Unknown request URL: {scope['method']} {shorten_param(path)}.")
+        if path in GUARDED and not self._open_metrics:
+            await self._keys.caller(_authorization(headers))
         if not path.startswith("/v1/"):
             return
         if scope["type"] == "http":

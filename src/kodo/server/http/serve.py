@@ -4,7 +4,7 @@ Three files start the server, each naming the next: this one; :mod:`kodo.server.
 loads the models; and :mod:`kodo.server.http.app`, which builds everything above them. The application is imported while
 the models are loading, because both take a while.
 
-SIGTERM stops taking requests, lets those in flight finish, and exits.
+SIGTERM, SIGINT or SIGHUP stops taking requests, lets those in flight finish, and exits.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import importlib
 import ipaddress
 import json
+import logging
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ import uvicorn
 import uvloop
 
 from kodo.server.config import Settings
-from kodo.server.http.backends import WeightsError, has_keys, open_resources
+from kodo.server.http.backends import KEYS_MARK, WeightsError, has_keys, open_resources
 from kodo.server.http.connections import ServerConfig
 from kodo.server.lifecycle.errors import ServiceError
 
@@ -34,7 +35,13 @@ if TYPE_CHECKING:
 
     from kodo.server.http.state import State
 
+logger = logging.getLogger(__name__)
+
 OnReady: TypeAlias = Callable[[str], Awaitable[None]]
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""They end the server in order; SIGHUP comes where its terminal is closed."""
 
 
 class Refused(Exception):
@@ -64,10 +71,33 @@ def check_settings(settings: Settings) -> None:
     for path in (settings.tls_cert, settings.tls_key):
         if path is not None and not path.is_file():
             raise Refused(f"No such file: {path}.")
+    try:
+        _check_keys_are_there(settings)
+    except ServiceError as error:
+        raise Refused(error.message) from error
     if not is_loopback(settings.host) and not asyncio.run(has_keys(settings)):
         raise Refused(
             f"Refusing to serve on {settings.host} without an API key: anybody on the network could use it. "
             "Make one with `kodo keys create`, or bind 127.0.0.1."
+        )
+
+
+def _check_keys_are_there(settings: Settings) -> None:
+    """Check that the keys that were made for this home are still there: without any, the server would be open.
+
+    Raises:
+        Refused: they are gone.
+    """
+    mark = settings.home / KEYS_MARK
+    if not mark.exists() and not (settings.home / "kodo.db").exists():
+        return
+    if asyncio.run(has_keys(settings)):
+        with contextlib.suppress(OSError):  # a home that cannot be written is reported by the store
+            mark.touch(0o600)
+    elif mark.exists():
+        raise Refused(
+            f"API keys were made for {settings.home}, but its database has none: it was deleted or replaced. "
+            f"Restore it, or make a key with `kodo keys create`; to serve without keys, delete {mark}."
         )
 
 
@@ -138,18 +168,23 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """As uvicorn's, but the signal is not raised again at the end: there is state to close after it."""
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _SIGNALS:
             loop.add_signal_handler(number, self.handle_exit, number, None)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; then write ``server.json`` and await ``on_ready``."""
         await super().startup(sockets)
-        _write_server_file(self._state.settings.home, self._url)
+        try:
+            _write_server_file(self._state.settings.home, self._url)
+        except (
+            OSError
+        ) as error:  # clients on this machine do not find the server by themselves; all else works
+            logger.error("server.json cannot be written: %s", error.strerror)
         if self._on_ready is not None:
             self._greeting = asyncio.ensure_future(self._on_ready(self._url))
 

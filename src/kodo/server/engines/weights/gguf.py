@@ -17,6 +17,11 @@ from kodo.server.engines.weights.errors import BadWeightsError
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
+_MAX_ALIGNMENT = 1 << 20
+_MAX_ARRAYS = 8
+"""Arrays inside each other; real heads have one level."""
+_MAX_VALUES = 1 << 22
+"""Strings and arrays in a head, which are read one by one: some 40 times the largest vocabulary."""
 _MAX_COUNT = 1 << 24
 """No count or string in a real head is larger; a broken file must not make this reader allocate."""
 
@@ -83,6 +88,7 @@ class _Reader:
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
+        self._values = 0
 
     def head(self) -> Head:
         tensors, pairs = self.counts()
@@ -98,6 +104,8 @@ class _Reader:
             raise ValueError("one part of a split model; join the parts with llama-gguf-split --merge")
         end = max((self.tensor_end() for _ in range(tensors)), default=0)
         alignment = numbers.get("general.alignment", 32)
+        if not 0 < alignment <= _MAX_ALIGNMENT:
+            raise ValueError(f"an alignment of {alignment}")
         start = -(-self.file.tell() // alignment) * alignment
         return Head(text, start + end)
 
@@ -138,7 +146,7 @@ class _Reader:
             raise ValueError("it ends inside its head")
         return raw.decode()
 
-    def value(self, kind: int) -> str | int | float | None:
+    def value(self, kind: int, depth: int = 0) -> str | int | float | None:
         """Read a value of type ``kind``; an array is skipped and returned as None."""
         if kind == _STRING:
             return self.string()
@@ -148,8 +156,11 @@ class _Reader:
             if element in _SCALARS:
                 self.file.seek(length * struct.calcsize("<" + _SCALARS[element]), os.SEEK_CUR)
             else:
+                self._values += length
+                if depth >= _MAX_ARRAYS or self._values > _MAX_VALUES:
+                    raise ValueError("too many values in its head")
                 for _ in range(length):
-                    self.value(element)
+                    self.value(element, depth + 1)
             return None
         if kind not in _SCALARS:
             raise ValueError(f"a value of type {kind} in its head")

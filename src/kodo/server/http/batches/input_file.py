@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -123,7 +124,7 @@ def _numbered_lines(path: Path, max_line_bytes: int) -> Iterator[tuple[int, byte
             rest = raw
             while len(rest) > max_line_bytes and not rest.endswith(b"\n"):
                 rest = file.readline(max_line_bytes + 1)
-            yield number, raw
+            yield number, raw.removeprefix(BOM_UTF8) if number == 1 else raw
 
 
 class RequestReader:
@@ -144,7 +145,7 @@ class RequestReader:
         """Return the next request whose :func:`custom_id_digest` is not in ``done``; None at the end of the file."""
         for raw in self._file:
             if raw.strip():
-                line = _line_decoder.decode(raw)
+                line = _line_decoder.decode(raw.removeprefix(BOM_UTF8))
                 if custom_id_digest(line.custom_id) not in done:
                     return line
         return None

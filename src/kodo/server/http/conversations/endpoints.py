@@ -11,6 +11,7 @@ from starlette.responses import Response
 from kodo.server.http.bodies import json_response
 from kodo.server.http.conversations.documents import KIND
 from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.retrying import retry_conflicts
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound
@@ -47,14 +48,18 @@ async def retrieve(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """``POST /v1/conversations/{id}``: its metadata."""
     body: ConversationUpdate = decode.convert(await json_body(request), ConversationUpdate)
-    row = await _get_row(request)
-    value = msgspec.structs.replace(
-        msgspec.json.decode(row.body, type=Conversation), metadata=dict(body.metadata)
-    )
-    await get_state(request).store.update_document(
-        msgspec.structs.replace(row, body=msgspec.json.encode(value), version=row.version + 1)
-    )
-    return json_response(value)
+
+    async def change() -> Conversation:
+        row = await _get_row(request)
+        value = msgspec.structs.replace(
+            msgspec.json.decode(row.body, type=Conversation), metadata=dict(body.metadata)
+        )
+        await get_state(request).store.update_document(
+            msgspec.structs.replace(row, body=msgspec.json.encode(value), version=row.version + 1)
+        )
+        return value
+
+    return json_response(await retry_conflicts(change))
 
 
 async def delete(request: Request) -> Response:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET
 from starlette.requests import Request
@@ -11,6 +13,7 @@ from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.assistants.documents import ASSISTANT
 from kodo.server.http.bodies import json_response
 from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.retrying import retry_conflicts
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.wire import assistants as wire
@@ -39,10 +42,14 @@ async def update(request: Request) -> Response:
     """``POST /v1/assistants/{id}``."""
     state = get_state(request)
     body = request_translation.parse_body(await json_body(request), wire.UpdateAssistant)
-    row = await _get_row(request)
-    value = _apply(msgspec.json.decode(row.body, type=wire.Assistant), body)
-    state.service.backend(value.model)
-    return json_response(await documents.update_document(state.store, row, value))
+
+    async def change() -> Any:
+        row = await _get_row(request)
+        value = _apply(msgspec.json.decode(row.body, type=wire.Assistant), body)
+        state.service.backend(value.model)
+        return await documents.update_document(state.store, row, value)
+
+    return json_response(await retry_conflicts(change))
 
 
 async def delete(request: Request) -> Response:

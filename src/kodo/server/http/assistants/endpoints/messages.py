@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +13,7 @@ from kodo.server.http.assistants.documents import MESSAGE
 from kodo.server.http.assistants.endpoints.assistants import PAGE
 from kodo.server.http.bodies import json_response
 from kodo.server.http.pagination import matching, page_of, query_of, wire_list
+from kodo.server.http.retrying import retry_conflicts
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.wire import assistants as wire
@@ -49,9 +52,13 @@ async def retrieve(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}/messages/{id}``: its metadata."""
     body = request_translation.parse_body(await json_body(request), wire.NewMetadata)
-    row = await _get_row(request)
-    value = documents.replace_metadata(_message(row), body)
-    return json_response(await documents.update_document(get_state(request).store, row, value))
+
+    async def change() -> Any:
+        row = await _get_row(request)
+        value = documents.replace_metadata(_message(row), body)
+        return await documents.update_document(get_state(request).store, row, value)
+
+    return json_response(await retry_conflicts(change))
 
 
 async def delete(request: Request) -> Response:

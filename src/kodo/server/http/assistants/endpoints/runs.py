@@ -12,6 +12,7 @@ from kodo.server.http.assistants.worker import RunWorker
 from kodo.server.http.bodies import EventStream, json_response
 from kodo.server.http.limits import Ticket
 from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.retrying import retry_conflicts
 from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
 from kodo.server.wire import assistants as wire
 
@@ -93,7 +94,9 @@ async def update(request: Request) -> Response:
     body = request_translation.parse_body(await json_body(request), wire.NewMetadata)
     path, runs = request.path_params, get_state(request).runs
     return json_response(
-        await runs.update(get_caller(request).owner, path["thread_id"], path["run_id"], body)
+        await retry_conflicts(
+            lambda: runs.update(get_caller(request).owner, path["thread_id"], path["run_id"], body)
+        )
     )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.bodies import json_response
+from kodo.server.http.retrying import retry_conflicts
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.wire import assistants as wire
@@ -27,9 +30,13 @@ async def retrieve(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """``POST /v1/threads/{id}``: its metadata."""
     body = request_translation.parse_body(await json_body(request), wire.NewMetadata)
-    row = await _get_row(request)
-    value = documents.replace_metadata(msgspec.json.decode(row.body, type=wire.Thread), body)
-    return json_response(await documents.update_document(get_state(request).store, row, value))
+
+    async def change() -> Any:
+        row = await _get_row(request)
+        value = documents.replace_metadata(msgspec.json.decode(row.body, type=wire.Thread), body)
+        return await documents.update_document(get_state(request).store, row, value)
+
+    return json_response(await retry_conflicts(change))
 
 
 async def delete(request: Request) -> Response:

@@ -16,6 +16,7 @@ from kodo.server.http.chat.documents import StoredCompletion
 from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.chat.request_translation import parse_request
 from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.retrying import retry_conflicts
 from kodo.server.http.state import get_caller, get_state, json_body
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.plan import CallContext
@@ -116,8 +117,10 @@ async def update(request: Request) -> Response:
     """``POST /v1/chat/completions/{id}``: its metadata."""
     body: _Update = convert(await json_body(request), _Update)
     return json_response(
-        await get_state(request).completions.set_metadata(
-            get_caller(request).owner, request.path_params["completion_id"], dict(body.metadata or {})
+        await retry_conflicts(
+            lambda: get_state(request).completions.set_metadata(
+                get_caller(request).owner, request.path_params["completion_id"], dict(body.metadata or {})
+            )
         )
     )
 
