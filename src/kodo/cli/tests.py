@@ -68,7 +68,7 @@ def tests(
     ] = 8,
     inputs: Annotated[
         int, typer.Option("--inputs", min=1, help="Calls for each function without the model.")
-    ] = 300,
+    ] = 240,
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same candidates.")] = 0,
     timeout: Annotated[
         float, typer.Option("--timeout", min=0.01, help="Time limit for one call, in seconds.")

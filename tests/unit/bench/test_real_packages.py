@@ -52,7 +52,7 @@ def test_the_report_counts_false_accusations_and_those_nobody_judged():
         [ModuleScore("p", "building", kept=2, green=2, accusations=tuple(accused), lines=0.5)], judged
     )
     assert "May be a bug: 2 reports, 1 false, 1 not judged yet." in text
-    assert "| **building** | 0 | 2 | 2 of 2 | 0.50 |" in text
+    assert "| **building**, 1 | 0 | 2 | 2 of 2 | 0.50 |" in text
 
 
 def test_a_job_that_is_not_there_is_refused(capsys):

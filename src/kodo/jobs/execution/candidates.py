@@ -8,6 +8,7 @@ import ast
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.effects import Effects, read_effects
@@ -239,25 +240,35 @@ class CandidateGenerator:
         for one in examples:
             yield Call(0, function.qualname, one.expression, (), one.setup, "", "example", one.expect)
         yield from self._contract_calls(function, owner, values)
+        rows = [row for row in (_arguments(one.expression, function) for one in examples) if row]
+        for row, origin in self._rows(function, owner, values, rows, count):
+            yield self._call(function, owner, values, row, origin)
+
+    def _rows(
+        self,
+        function: Function,
+        owner: Class | None,
+        values: Values,
+        rows: list[dict[str, str]],
+        count: int,
+    ) -> Iterator[tuple[dict[str, str], Origin]]:
+        """Arguments by parameter: plain ones, near the documented ``rows``, boundaries, defaults, random ones."""
         params = [param for param in function.params if not param.variadic]
-        rows = [row for row in (_arguments(example.expression, function) for example in examples) if row]
         types = {param.name: _argument_type(param, rows) for param in params}
         plain = {name: values.plain(type_) for name, type_ in types.items()}
         needed = {param.name: plain[param.name] for param in params if param.default is None}
         if rows:
             plain |= rows[0]
-        yield self._call(function, owner, values, needed, "boundary")
-        yield self._call(function, owner, values, plain, "boundary")
-        for row in _near_rows(rows, values):
-            yield self._call(function, owner, values, row, "near example")
-        for row in _boundary_rows(types, plain, needed, values):
-            yield self._call(function, owner, values, row, "boundary")
-        for param in params:
-            if param.default is not None and is_literal(param.default):
-                yield self._call(function, owner, values, needed | {param.name: param.default}, "boundary")
+        defaults = {one.name: one.default for one in params if one.default and is_literal(one.default)}
+        tries: list[Iterable[tuple[dict[str, str], Origin]]] = [
+            ((row, "boundary") for row in (needed, plain)),
+            ((row, "near example") for row in _near_rows(rows, values)),
+            ((row, "boundary") for row in _boundary_rows(types, plain, needed, values)),
+            ((needed | {name: default}, "boundary") for name, default in defaults.items()),
+        ]
         if function.params or owner or self._effects(function).variables:
-            for row, origin in _random_rows(types, needed, rows, values, count):
-                yield self._call(function, owner, values, row, origin)
+            tries.append(_random_rows(types, needed, rows, values, count))
+        yield from chain.from_iterable(tries)
 
     def _examples(self, function: Function) -> list[doc_contracts.Example]:
         """Examples of this function: in its own docstring, its class's and the module's."""

@@ -4,7 +4,7 @@ Knows source text and ``ast`` only. What the documentation promises is read in `
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -346,25 +346,28 @@ def _ancestors(node: ast.ClassDef, others: Mapping[str, ast.ClassDef]) -> list[a
 
 def _read_class(node: ast.ClassDef, scope: Scope, known: Mapping[str, Class]) -> Class:
     """A class; what it inherits of its constructor comes from ``known``."""
-    kind = _class_kind(node)
-    members: tuple[str, ...] = ()
-    init: tuple[Param, ...] = ()
     names = tuple(ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases)
     bases = [known[name] for name in names if name in known]
-    if kind == "plain" and any(one.kind in ("enum", "namedtuple") for one in bases):
-        kind = next(one.kind for one in bases if one.kind in ("enum", "namedtuple"))
+    kind = _class_kind(node)
+    if kind == "plain":
+        kind = next((one.kind for one in bases if one.kind in ("enum", "namedtuple")), kind)
+    members = _enum_members(node) if kind == "enum" else ()
+    init = () if kind == "enum" else _constructor_params(node, kind, scope, bases)
+    return Class(node.name, kind, init, members, ast.get_docstring(node) or "", node.lineno, names)
+
+
+def _constructor_params(
+    node: ast.ClassDef, kind: ClassKind, scope: Scope, bases: Sequence[Class]
+) -> tuple[Param, ...]:
+    """The parameters of a class's own constructor, of its fields, or of the constructor it inherits."""
     own = {one.name: one for one in node.body if isinstance(one, ast.FunctionDef)}
     constructor = own.get("__init__") or own.get("__new__")
-    if kind == "enum":
-        members = _enum_members(node)
-    elif constructor is not None:
-        init = _read_params(constructor, scope, skip_first=True)
-    elif kind in ("dataclass", "namedtuple"):
+    if constructor is not None:
+        return _read_params(constructor, scope, skip_first=True)
+    if kind in ("dataclass", "namedtuple"):
         inherited = {param.name: param for one in bases for param in one.init}
-        init = tuple((inherited | {param.name: param for param in _read_fields(node, scope)}).values())
-    else:
-        init = next((one.init for one in bases if one.init), ())
-    return Class(node.name, kind, init, members, ast.get_docstring(node) or "", node.lineno, names)
+        return tuple((inherited | {param.name: param for param in _read_fields(node, scope)}).values())
+    return next((one.init for one in bases if one.init), ())
 
 
 def _class_kind(node: ast.ClassDef) -> ClassKind:

@@ -5,8 +5,10 @@ Deterministic: the same random generator gives the same values. Knows nothing of
 
 import ast
 import random
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kodo.jobs.execution.param_types import ANY, ParamType
 from kodo.jobs.execution.target import Class
@@ -223,70 +225,86 @@ class Values:
             value = ast.literal_eval(source)
         except (ValueError, SyntaxError):
             return []
-        return list(dict.fromkeys(repr(one) for one in self._neighbours(value, 0) if _same_kind(one, value)))
+        return list(dict.fromkeys(repr(one) for one in self.neighbours(value, 0) if _same_kind(one, value)))
 
-    def _neighbours(self, value: object, depth: int) -> list[object]:
-        rng = self.rng
-        if isinstance(value, bool):
-            return [not value]
-        if isinstance(value, int):
-            return [value + 1, value - 1, -value, value * 2, 0, value // 2, value * 10]
-        if isinstance(value, float):
-            return [value + 1, -value, value / 2, 0.0, value + 0.005, value * 10]
-        if isinstance(value, str):
-            at = rng.randint(0, len(value))
-            words = value.split()
-            out = [
-                "",
-                value[:at],
-                value[at:],
-                value + value,
-                value.upper(),
-                value.swapcase(),
-                value[::-1],
-                f" {value} ",
-            ]
-            out += [
-                value[:at] + rng.choice(_LETTERS) + value[at:],
-                value[: max(at - 1, 0)] + value[at:],
-                " ".join(words[::-1]),
-            ]
-            words = [one for one in self.constants if isinstance(one, str) and 0 < len(one) < 30]
-            for word in rng.sample(words, min(4, len(words))):
-                out += [value + word, word + value, value[:at] + word + value[at:], word]
-            out += [value.replace(char, "", 1) for char in sorted(set(value)) if not char.isalnum()][:4]
-            out += [value.replace(char, char * 2, 1) for char in sorted(set(value)) if not char.isalnum()][:4]
-            return list(out)
-        if isinstance(value, list | tuple):
-            kind = type(value)
-            lists: list[object] = [
-                kind(value[:0]),
-                kind(value[::-1]),
-                kind(value[:1]),
-                kind(value[1:]),
-                kind((*value, *value)),
-            ]
-            if depth < 2:
-                for at, item in enumerate(value[:4]):
-                    changed = (
-                        rng.sample(near, min(3, len(near)))
-                        if (near := self._neighbours(item, depth + 1))
-                        else []
-                    )
-                    lists += [kind((*value[:at], one, *value[at + 1 :])) for one in changed]
-            return lists
-        if isinstance(value, dict):
-            pairs = list(value.items())
-            out_dicts: list[object] = [{}, dict(pairs[:1]), dict(pairs[1:])]
-            names = [one for one in self.constants if isinstance(one, str) and one]
-            for name in rng.sample(names, min(4, len(names))):
-                out_dicts += [value | {name: pairs[0][1] if pairs else 1}, value | {name: rng.choice(names)}]
-            for key, item in pairs[:3]:
-                out_dicts += [value | {key: one} for one in self._neighbours(item, depth + 1)[:3]]
-            return out_dicts
-        if isinstance(value, set):
-            return [set(), set(list(value)[:1])]
+    def neighbours(self, value: object, depth: int) -> list[object]:
+        """Values a little different from a given one; none for what is no literal."""
+        for kind, change in NEIGHBOURS:
+            if isinstance(value, kind):
+                return change(self, value, depth)
         return []
+
+    def words(self, count: int) -> list[str]:
+        """At most ``count`` of the texts among the constants."""
+        known = [one for one in self.constants if isinstance(one, str) and 0 < len(one) < 30]
+        return self.rng.sample(known, min(count, len(known)))
+
+
+def _near_text(values: Values, value: str, _: int) -> list[object]:
+    rng = values.rng
+    at = rng.randint(0, len(value))
+    out = [
+        "",
+        value[:at],
+        value[at:],
+        value + value,
+        value.upper(),
+        value.swapcase(),
+        value[::-1],
+        f" {value} ",
+    ]
+    out += [
+        value[:at] + rng.choice(_LETTERS) + value[at:],
+        value[: max(at - 1, 0)] + value[at:],
+        " ".join(value.split()[::-1]),
+    ]
+    for word in values.words(4):
+        out += [value + word, word + value, value[:at] + word + value[at:], word]
+    marks = [char for char in sorted(set(value)) if not char.isalnum()][:4]
+    return [
+        *out,
+        *(value.replace(char, "", 1) for char in marks),
+        *(value.replace(char, char * 2, 1) for char in marks),
+    ]
+
+
+def _near_sequence(values: Values, value: list[object] | tuple[object, ...], depth: int) -> list[object]:
+    kind = type(value)
+    out: list[object] = [
+        kind(value[:0]),
+        kind(value[::-1]),
+        kind(value[:1]),
+        kind(value[1:]),
+        kind((*value, *value)),
+    ]
+    for at, item in enumerate(value[:4] if depth < 2 else ()):
+        near = values.neighbours(item, depth + 1)
+        changed = values.rng.sample(near, min(3, len(near)))
+        out += [kind((*value[:at], one, *value[at + 1 :])) for one in changed]
+    return out
+
+
+def _near_dict(values: Values, value: dict[object, object], depth: int) -> list[object]:
+    pairs = list(value.items())
+    out: list[object] = [{}, dict(pairs[:1]), dict(pairs[1:])]
+    names = values.words(4)
+    for name in names:
+        out += [value | {name: pairs[0][1] if pairs else 1}, value | {name: values.rng.choice(names)}]
+    for key, item in pairs[:3]:
+        out += [value | {key: one} for one in values.neighbours(item, depth + 1)[:3]]
+    return out
+
+
+NEIGHBOURS: tuple[tuple[type | types.UnionType, Callable[[Values, Any, int], list[object]]], ...] = (
+    (bool, lambda _, value, __: [not value]),
+    (int, lambda _, value, __: [value + 1, value - 1, -value, value * 2, 0, value // 2, value * 10]),
+    (float, lambda _, value, __: [value + 1, -value, value / 2, 0.0, value + 0.005, value * 10]),
+    (str, _near_text),
+    (list | tuple, _near_sequence),
+    (dict, _near_dict),
+    (set, lambda _, value, __: [set(), set(list(value)[:1])]),
+)
+"""Type -> the values near one of it; bool is an int, so it comes first."""
 
 
 def _same_kind(one: object, other: object) -> bool:

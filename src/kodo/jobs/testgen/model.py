@@ -140,7 +140,7 @@ class TestReport(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """How to generate. Seconds are wall time.
+    """How to generate. Seconds are wall time, but ``kill_seconds``, which is CPU time.
 
     ``samples`` is N of "best of N" for the model; ``inputs`` the number of model-free calls a function, to which a
     third is added in each of ``rounds`` for functions with lines that no call has reached.

@@ -28,6 +28,8 @@ from kodo.jobs.testgen.worker.jobs import Judge, Judged, Kill, Killed, Measure, 
 
 TEST_FILE = "test_kodo_generated.py"
 _MAX_CALLS_PER_MUTANT = 150
+_MAX_WAIT = 4
+"""Seconds to wait for a second of CPU time that a step may use."""
 _SUITE_SECONDS = 300.0
 
 
@@ -210,7 +212,7 @@ class Pipeline:
             options.mutants, options.seed, relevant, options.call_seconds, options.kill_seconds,
         )  # fmt: skip
         out: dict[int, set[int]] = {}
-        for answer in self.worker.ask(job, options.kill_seconds + 30):
+        for answer in self.worker.ask(job, _MAX_WAIT * options.kill_seconds + 30):
             if isinstance(answer, Killed):
                 for number in answer.killers:
                     out.setdefault(number, set()).add(answer.mutant)
@@ -315,7 +317,7 @@ class Pipeline:
             self.worker.where, files, bool(text), self.names, options.mutants, options.seed,
             tuple(sorted(only)), options.call_seconds * 3, options.kill_seconds,
         )  # fmt: skip
-        answers = self.worker.ask(job, options.kill_seconds + 30, {TEST_FILE: text})
+        answers = self.worker.ask(job, _MAX_WAIT * options.kill_seconds + 30, {TEST_FILE: text})
         return frozenset(answer.mutant for answer in answers if isinstance(answer, Killed) and answer.killers)
 
     def _inside(self, path: Path) -> str:

@@ -55,35 +55,42 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
     kept = [name for name in sorted(seen.after) if re.fullmatch(r"_\d+", name)]
     lines = [f"{variable(name, call)} = {call.args[int(name[1:])].source}" for name in kept]
     lines += call.setup
+    wrap = seen.wrap.partition("isinstance:")[0].removesuffix("facts").strip()
     expression = fill(call.expression, call, kept)
-    wrap, _, kind = seen.wrap.partition("isinstance:")
-    by_facts = bool(kind) or wrap.endswith("facts")
-    if wrap.removesuffix("facts").strip():
-        expression = f"{wrap.removesuffix('facts').strip()}({expression})"
+    expression = f"{wrap}({expression})" if wrap else expression
     names = dict(zip(kept, (variable(name, call) for name in kept), strict=True))
     after = [_equals(names.get(name, name), text, framework) for name, text in sorted(seen.after.items())]
     if seen.kind == "raises":
         manager = "pytest.raises" if framework == "pytest" else "self.assertRaises"
         return [*lines, f"with {manager}({seen.text}):", f"{_INDENT}{expression}", *after]
+    return [*lines, *_returning(expression, seen, after, framework)]
+
+
+def _returning(expression: str, seen: Observed, after: Sequence[str], framework: Framework) -> list[str]:
+    """The statements for a call that returned: in one line where one assertion is enough."""
+    kind = seen.wrap.partition("isinstance:")[2]
+    by_facts = bool(kind) or seen.wrap.endswith("facts")
+    if not (seen.output or after or by_facts):
+        return [_equals(expression, seen.text, framework)]
+    if by_facts and not (kind or seen.output) and len(seen.after) == 1:
+        ((fact, text),) = seen.after.items()
+        return [_equals(substitute(fact, {"result": expression}), text, framework)]
     checks = [] if by_facts or seen.text == "None" else [_equals("result", seen.text, framework)]
     if kind:
         is_one = f"isinstance(result, {kind})"
         checks = [f"assert {is_one}" if framework == "pytest" else f"self.assertIsInstance(result, {kind})"]
-    if seen.output:
-        makes = f"result = {expression}" if checks or by_facts else expression
-        if framework == "pytest":
-            printed = _equals("capsys.readouterr().out", repr(seen.output), framework)
-            return [*lines, makes, printed, *checks, *after]
-        lines += ["output = io.StringIO()", "with contextlib.redirect_stdout(output):", f"{_INDENT}{makes}"]
-        return [*lines, *checks, *after, _equals("output.getvalue()", repr(seen.output), framework)]
-    if not after and not by_facts:
-        return [*lines, _equals(expression, seen.text, framework)]
-    if by_facts and not kind and len(seen.after) == 1:
-        ((fact, text),) = seen.after.items()
-        return [*lines, _equals(substitute(fact, {"result": expression}), text, framework)]
-    if not (checks or by_facts):
-        return [*lines, expression, *after]
-    return [*lines, f"result = {expression}", *checks, *after]
+    makes = f"result = {expression}" if checks or by_facts else expression
+    return [*_printing(makes, seen.output, framework), *checks, *after]
+
+
+def _printing(statement: str, output: str, framework: Framework) -> list[str]:
+    """A statement and, where it prints, the assertion of what it prints."""
+    if not output:
+        return [statement]
+    if framework == "pytest":
+        return [statement, _equals("capsys.readouterr().out", repr(output), framework)]
+    lines = ["output = io.StringIO()", "with contextlib.redirect_stdout(output):", f"{_INDENT}{statement}"]
+    return [*lines, _equals("output.getvalue()", repr(output), framework)]
 
 
 def _equals(left: str, right: str, framework: Framework) -> str:

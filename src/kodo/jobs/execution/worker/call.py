@@ -244,38 +244,48 @@ def _write_down(
             seconds=spent,
         )
     broken = tuple(at for at, one in enumerate(invariants) if _meets(one, ran, changed, space, arcs) is False)
-    text, wrap = "", ran.wrap
-    if wrap == "async list":
+    if ran.wrap == "async list":
         raise Unusable("it is an asynchronous generator")
     if any(_hidden_nan(value) for value in changed.values()):
         raise Unusable("a value holds a NaN, which equals nothing")
-    if isinstance(ran.result, list) and wrap == "list" and len(ran.result) > _LONGEST_ITERATOR:
+    if isinstance(ran.result, list) and ran.wrap == "list" and len(ran.result) > _LONGEST_ITERATOR:
         raise Unusable(f"it yields more than {_LONGEST_ITERATOR} values")
-    try:
-        text = _source(ran.result, space, defined)
-        if _hidden_nan(text) and text != "float('nan')":
-            raise Unusable("a value holds a NaN, which equals nothing")
-    except literal.NoSource as error:
-        found = facts(ran.result, defined)
-        kind = type(ran.result).__name__
-        is_own = defined.get(kind) is type(ran.result)
-        if not (found or is_own):
-            raise Unusable(str(error)) from None
-        wrap = f"{wrap} facts".strip() if not is_own else f"{wrap} isinstance:{kind}".strip()
-        changed |= found
+    text, wrap, found = _result(ran, space, defined)
     return Observed(
         call.id,
         "value",
         text,
         wrap,
         ran.output,
-        changed,
+        changed | found,
         meets,
         broken,
         tuple(ran.skipped),
         arcs=seen,
         seconds=spent,
     )
+
+
+def _result(
+    ran: Ran, space: dict[str, object], defined: dict[str, object]
+) -> tuple[str, str, dict[str, str]]:
+    """The source of a result and how it was read; for a value without source, the facts that can be asserted of it.
+
+    Raises:
+        Unusable: nothing of it can be asserted.
+    """
+    try:
+        text = _source(ran.result, space, defined)
+    except literal.NoSource as error:
+        found = facts(ran.result, defined)
+        kind = type(ran.result).__name__
+        is_own = defined.get(kind) is type(ran.result)
+        if not (found or is_own):
+            raise Unusable(str(error)) from None
+        return "", f"{ran.wrap} isinstance:{kind}".strip() if is_own else f"{ran.wrap} facts".strip(), found
+    if _hidden_nan(text) and text != "float('nan')":
+        raise Unusable("a value holds a NaN, which equals nothing")
+    return text, ran.wrap, {}
 
 
 def _hidden_nan(text: str) -> bool:

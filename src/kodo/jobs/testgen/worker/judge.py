@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kodo.jobs.execution.worker.fork import Send, forked
+from kodo.jobs.execution.worker.fork import Send, cpu_seconds, forked
 from kodo.jobs.execution.worker.jobs import OWN
 from kodo.jobs.execution.worker.load import TooLong, locate, project, time_limit
 from kodo.jobs.testgen.model import Score
@@ -183,7 +183,7 @@ def _arguments(files: list[str]) -> list[str]:
 
 def run_score(job: ScoreMutants) -> Iterator[Killed]:
     """Run the files against each mutant; -1 in ``killers`` says that they failed, so it is killed."""
-    started = time.monotonic()
+    started = cpu_seconds()
     wanted = frozenset(job.only)
     codes = (
         [compile(locate(file).read_text(encoding="utf-8"), file, "exec") for file in job.files]
@@ -194,7 +194,7 @@ def run_score(job: ScoreMutants) -> Iterator[Killed]:
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         if mutant.place.id not in wanted:
             continue
-        if time.monotonic() - started > job.budget:
+        if cpu_seconds() - started > job.budget:
             return
 
         def work(send: Send, mutant: Mutant = mutant) -> None:

@@ -2,7 +2,6 @@
 
 import ast
 import sys
-import time
 import types
 from collections.abc import Callable, Iterator
 
@@ -11,7 +10,7 @@ import msgspec
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker.call import Arcs, observe
 from kodo.jobs.execution.worker.fixtures import preload
-from kodo.jobs.execution.worker.fork import Send, forked
+from kodo.jobs.execution.worker.fork import Send, cpu_seconds, forked
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.load import TooLong, defined, install, namespace, project
 from kodo.jobs.execution.worker.observe import STALL_SECONDS
@@ -28,10 +27,10 @@ def run_kill(job: Kill, module: types.ModuleType) -> Iterator[Killed]:
     calls = {call.id: call for call in job.calls}
     baseline = {one.id: one for one in job.baseline}
     preload(job.calls)
-    started = time.monotonic()
+    started = cpu_seconds()
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         relevant = [number for number in job.relevant.get(mutant.place.id, ()) if number in calls]
-        if time.monotonic() - started > job.budget:
+        if cpu_seconds() - started > job.budget:
             return
 
         def work(send: Send, mutant: Mutant = mutant, relevant: list[int] = relevant) -> None:
