@@ -248,7 +248,7 @@ def test_a_model_adds_opinions(shop: Path, tmp_path: Path) -> None:
     }
     with FakeResponses(lambda _: Reply(text=json.dumps({"findings": [found]}))) as server:
         kodo = Kodo(tmp_path / "home", server.base_url)
-        arguments = ["review", "--base", "main", "--size", "capable", "--window", "8000"]
+        arguments = ["review", "--base", "main", "--size", "capable", "--window", "8000", "--no-run"]
         done = kodo.run(*arguments, "--fail-on", "error", "-f", "json")
         assert done.returncode == 0, done.stderr
         assert ("model/performance", "shop/cart.py", 22) in rules(done.stdout)
@@ -259,7 +259,7 @@ def test_a_dry_run_sends_nothing(shop: Path, kodo: Kodo) -> None:
     """It says how often the model would be asked."""
     done = kodo.run("review", "--base", "main", "--dry-run", "--size", "capable", "--window", "8000")
     assert done.returncode == 0
-    assert done.stdout.startswith("at most 6 requests and 48,000 input and output tokens")
+    assert done.stdout.startswith("at most 7 requests and 56,000 input and output tokens")
 
 
 def test_the_projects_tests_are_evidence(shop: Path, kodo: Kodo) -> None:

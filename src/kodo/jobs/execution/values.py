@@ -35,14 +35,16 @@ _EDGES = {
     "fraction": ("fractions.Fraction(0)", "fractions.Fraction(-7, 3)"),
     "range": ("range(0)", "range(1, 10, 3)"),
     "date": ("datetime.date(2024, 2, 29)", "datetime.date(2023, 12, 31)", "datetime.date(2024, 1, 1)", "datetime.date(1900, 1, 1)"),
-    "datetime": ("datetime.datetime(2024, 2, 29)", "datetime.datetime(1999, 12, 31, 23, 59, 59)"),
+    "datetime": ("datetime.datetime(2024, 2, 29)", "datetime.datetime(2024, 3, 10, 2, 30, tzinfo=datetime.timezone.utc)",
+                 "datetime.datetime(2024, 3, 10, 2, 30, tzinfo=datetime.timezone(-datetime.timedelta(hours=3, minutes=30)))",
+                 "datetime.datetime(1999, 12, 31, 23, 59, 59)"),
     "time": ("datetime.time(0, 0)", "datetime.time(23, 59, 59)"),
     "timedelta": ("datetime.timedelta(0)", "datetime.timedelta(days=-1)", "datetime.timedelta(days=1, seconds=5)"),
     "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True"),
     "uuid": ("uuid.UUID(int=0)",),
 }  # fmt: skip
 _SHOWN = 0.85  # of the random instances, where it is known how to make one
-_LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té"
+_LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té=&?%[](){}\"'+*<>|\\~ßİ\u200b"
 
 
 @dataclass(frozen=True, slots=True)

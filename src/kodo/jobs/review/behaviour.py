@@ -29,6 +29,7 @@ from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import ReviewInput
+from kodo.jobs.review.snippets import GROUP, Proposer
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.jobs.sandbox import Sandbox, SandboxError
 
@@ -66,14 +67,18 @@ class Behaviour:
         )
 
 
-def compare_behaviour(material: ReviewInput, files: Sequence[ChangedFile], budget: float) -> Behaviour:
+def compare_behaviour(
+    material: ReviewInput, files: Sequence[ChangedFile], budget: float, proposer: Proposer | None = None
+) -> Behaviour:
     """Run the changed Python functions of ``files`` in both versions for at most ``budget`` seconds.
+
+    ``proposer`` adds a model's snippets; the time it takes to answer is not part of the budget.
 
     Never raises for what it is given: what cannot be run is in ``not_run`` with the reason.
     """
     started = time.monotonic()
     found = Behaviour()
-    changed = [file for file in files if _can_run(file)]
+    changed = [file for file in files if can_run(file)]
     if not changed:
         return found
     try:
@@ -82,14 +87,18 @@ def compare_behaviour(material: ReviewInput, files: Sequence[ChangedFile], budge
         sandbox.require()
         with trees(material) as made:
             for file in changed:
-                _compare_module(file, made, packages, sandbox, started + budget, found, files)
+                asked = time.monotonic()
+                snippets = tuple(proposer.propose(file, _module_name(made, file))) if proposer else ()
+                started += time.monotonic() - asked
+                _compare_module(file, made, packages, sandbox, started + budget, found, files, snippets)
     except (SandboxError, TreeError) as error:
         found.not_run.append(str(error))
     found.seconds = time.monotonic() - started
     return found
 
 
-def _can_run(file: ChangedFile) -> bool:
+def can_run(file: ChangedFile) -> bool:
+    """Whether a file is Python that is not a test and is there in both versions."""
     return (
         file.language == "python"
         and file.before is not None
@@ -108,6 +117,7 @@ def _compare_module(
     end: float,
     found: Behaviour,
     files: Sequence[ChangedFile],
+    snippets: tuple[Call, ...],
 ) -> None:
     """Add what one module's functions do to ``found``."""
     try:
@@ -117,6 +127,8 @@ def _compare_module(
         return
     affected = {one.function.qualname: one for one in affected_functions(before, after)}
     groups = tuple(_groups(before, after, affected.values()))
+    if snippets:
+        groups = ((GROUP, snippets), *groups)
     if not groups:
         return
     left = end - time.monotonic()
@@ -130,7 +142,7 @@ def _compare_module(
         CALL_SECONDS,
         left,
         tuple(_calls_of_tests(made, file, after, affected)),
-        tuple(name for name, one in affected.items() if one.depth == 0),
+        (*((GROUP,) if snippets else ()), *(name for name, one in affected.items() if one.depth == 0)),
     )
     try:
         answers: list[CompareAnswer] = run_worker(
@@ -152,6 +164,13 @@ def _compare_module(
         if isinstance(answer, Exhausted):
             found.not_run.append(f"{file.path}: the budget ran out before {', '.join(answer.functions)}")
     found.candidates[file.path] = remarks(file, after, affected, compared, files)
+
+
+def _module_name(made: Trees, file: ChangedFile) -> str:
+    try:
+        return load(made.after / file.path).name
+    except ExecutionError:
+        return file.path.rpartition("/")[2].removesuffix(".py")
 
 
 def _groups(

@@ -22,6 +22,7 @@ from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.catalogue import rules
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.python import first_line
+from kodo.jobs.review.snippets import GROUP
 
 CHANGED, CONTRADICTS = "kodo/behaviour-changed", "kodo/behaviour-contradicts"
 SOURCE = "both versions"
@@ -39,6 +40,8 @@ def remarks(
     files: Sequence[ChangedFile],
 ) -> list[Candidate]:
     """One candidate for each changed function whose behaviour differs, shown by the most telling call."""
+    proposed = [one for result in compared if result.function == GROUP for one in result.differences]
+    compared = [one for one in compared if one.function in affected]
     stated = Stated(files)
     meant = {
         root
@@ -66,15 +69,23 @@ def remarks(
                     best[root] = (key, difference, where, why)
     said: set[int] = set()
     out: list[Candidate] = []
-    for root, (_, difference, where, why) in best.items():
+    for root, (_, difference, _where, why) in best.items():
         if id(difference) not in said:
             said.add(id(difference))
-            out.append(_candidate(file, module, root, difference, where, why))
+            out.append(_candidate(file, module, root, difference, why))
+    out += [_candidate(file, module, _named_root(one, affected), one, "") for one in proposed]
     return out
 
 
+def _named_root(difference: Difference, affected: Mapping[str, Affected]) -> str:
+    """The changed function that a snippet names, "" for none."""
+    text = written(difference.call)
+    names = [name for name, one in affected.items() if one.depth == 0]
+    return next((name for name in names if name.rpartition(".")[2] in text), "")
+
+
 def _candidate(
-    file: ChangedFile, module: TargetModule, root: str, difference: Difference, where: Affected, why: str
+    file: ChangedFile, module: TargetModule, root: str, difference: Difference, why: str
 ) -> Candidate:
     name = CONTRADICTS if why else CHANGED
     rule = rules()[name]

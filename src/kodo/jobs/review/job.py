@@ -3,6 +3,7 @@
 Nothing here knows a particular analyser's rules or an output format. A model only adds to what was found.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,13 +27,14 @@ from kodo.jobs.report.model import (
 from kodo.jobs.report.words import word
 from kodo.jobs.review import fixes, model_review, pytest_settings, reading, suppression
 from kodo.jobs.review.analysis import Analysis, analyse
-from kodo.jobs.review.behaviour import compare_behaviour
+from kodo.jobs.review.behaviour import can_run, compare_behaviour
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.project_tests import ProjectTests, TestsError, broken_tests
 from kodo.jobs.review.reading import ReviewInput, SourceError
 from kodo.jobs.review.settings import ProjectSettings, ProjectSettingsError, load_settings
+from kodo.jobs.review.snippets import Proposer
 from kodo.jobs.review.source import PathsSource, ReviewSource, TextSource
 from kodo.jobs.review.verification import PlacedFinding, introduced, verify, without_duplicates
 from kodo.jobs.sandbox import Sandbox, SandboxError
@@ -59,13 +61,13 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     for file in files:
         candidates = without_duplicates(work.analysis.after[file.path])
         work.take(file, introduced(file, candidates, work.analysis.before.get(file.path, [])))
-    executed = (
-        _run_both(work, material)
-        if options.run and not isinstance(source, PathsSource | TextSource)
-        else None
-    )
+    runs = options.run and not isinstance(source, PathsSource | TextSource)
+    proposer = Proposer(session, options) if session is not None and options.size == "capable" else None
+    executed = _run_both(work, material, proposer) if runs else None
     tests = _run_tests(work, material) if options.tests else None
     use = _ask_model(work, session) if session is not None else None
+    if use is not None and proposer is not None:
+        use = _with_proposals(use, proposer)
     findings = _with_fixes(work, tests)
     return msgspec.structs.replace(_report(work, material, findings, use), executed=executed)
 
@@ -74,9 +76,10 @@ def max_requests_for(source: ReviewSource, options: ReviewOptions) -> int:
     """How often ``review`` would ask the model at most. Raises SourceError and ProjectSettingsError."""
     material = reading.read(source, options.max_bytes)
     settings = load_settings(material.base_text)
-    return model_review.max_requests_for(
-        [file for file in material.files if not settings.excludes(file.path)], options
-    )
+    files = [file for file in material.files if not settings.excludes(file.path)]
+    asked = model_review.max_requests_for(files, options)
+    proposals = sum(map(can_run, files)) if options.run and options.size == "capable" else 0
+    return asked + proposals
 
 
 @dataclass
@@ -115,9 +118,10 @@ class _ReviewState:
         return [item.value.finding for items in self.active.values() for item in items]
 
 
-def _run_both(work: _ReviewState, material: ReviewInput) -> Executed:
+def _run_both(work: _ReviewState, material: ReviewInput, proposer: Proposer | None) -> Executed:
     """Run changed functions in both versions and take what differs; returns what was run."""
-    behaviour = compare_behaviour(material, work.files, work.options.run_seconds)
+    behaviour = compare_behaviour(material, work.files, work.options.run_seconds, proposer)
+    work.notes += proposer.notes if proposer else []
     for file in work.files:
         work.take(file, behaviour.candidates.get(file.path, []))
     return behaviour.summary(work.options.run_seconds)
@@ -206,6 +210,19 @@ def _ask_model(work: _ReviewState, session: "Session") -> ModelUse:
     work.left_out += asked.unreviewed
     work.notes += asked.notes
     return asked.use(len(work.found) - before)
+
+
+def _with_proposals(use: ModelUse, proposer: Proposer) -> ModelUse:
+    """The model's use with the requests for snippets."""
+    asker = proposer.asker
+    return msgspec.structs.replace(
+        use,
+        model=use.model or asker.model,
+        requests=use.requests + asker.requests,
+        rejected=dict(Counter(use.rejected) + proposer.rejected),
+        input_tokens=use.input_tokens + asker.input_tokens,
+        output_tokens=use.output_tokens + asker.output_tokens,
+    )
 
 
 def _with_fixes(work: _ReviewState, tests: ProjectTests | None) -> list[Finding]:

@@ -11,7 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 MAX_TREE_DEPTH = 200
@@ -32,9 +32,14 @@ class ParsedModule:
         return self.text.split("\n")
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree, outermost first; each check asks for them, so they are collected once."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def parents(self) -> dict[ast.AST, ast.AST]:
         """Each node's parent."""
-        return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
+        return {child: node for node in self.nodes for child in ast.iter_child_nodes(node)}
 
     @cached_property
     def comments(self) -> dict[int, str]:
@@ -63,7 +68,7 @@ class ParsedModule:
     def binding_counts(self) -> Counter[str]:
         """How often each name is bound anywhere in the text: defined, assigned or imported."""
         names = Counter(name for name, _ in self.definitions)
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 names[node.id] += 1
             elif isinstance(node, ast.alias):
@@ -98,6 +103,7 @@ class ParsedModule:
         return None
 
 
+@lru_cache(maxsize=32)
 def parse(text: str) -> ParsedModule | None:
     """The tree of a text, or None where this Python cannot parse it (or it is nested too deep)."""
     try:

@@ -1,10 +1,13 @@
 """Differential execution: both versions are run in the sandbox and what differs is said."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
+from kodo.client.session import Session
+from kodo.client.testing import FakeResponses, Reply
 from kodo.jobs.report.model import EvidenceKind, Severity, State
 from kodo.jobs.review.job import review
 from kodo.jobs.review.options import ReviewOptions
@@ -168,6 +171,34 @@ def test_inputs_come_from_the_projects_own_tests():
     after["tests/test_m.py"] = test + "\n# touched\n"
     (finding,) = said(review(VersionsSource(before, after), OPTIONS, None))
     assert "parser.parse(" in finding.message
+
+
+def test_a_model_proposes_and_running_judges(tmp_path, monkeypatch):
+    """A snippet that shows a difference is a remark of both outputs; one that shows none, or is no code, is dropped."""
+    monkeypatch.setenv("KODO_HOME", str(tmp_path))
+    old = "def gate(code):\n    return 'open' if hash(str(code)) and str(code) == 'x7' + '-91' else 'shut'\n"
+    snippets = [
+        "from m import gate\ngate('x7-91')",
+        "from m import gate\nprint(gate('a'))",
+        "no code at",
+        "x = 1",
+    ]
+
+    def script(request):
+        wanted = "that would print something else" in json.dumps(request.body)
+        return Reply(text=json.dumps({"snippets": snippets} if wanted else {"findings": []}))
+
+    with (
+        FakeResponses(script) as server,
+        Session(base_url=server.base_url, api_key="k", model="m", free=True) as session,
+    ):
+        options = ReviewOptions(run=True, fixes=False, size="capable", window=8000)
+        change = VersionsSource({"m.py": old}, {"m.py": old.replace("'-91'", "'-92'")})
+        report = review(change, options, session)
+    messages = [one.message for one in said(report)]
+    assert any("gate('x7-91')" in message and "'open' to 'shut'" in message for message in messages), messages
+    assert not any("gate('a')" in message for message in messages)
+    assert report.model is not None and report.model.rejected["a snippet that does not parse"] == 1
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0])

@@ -122,7 +122,7 @@ def wrong_number(module: ParsedModule) -> Iterator[Candidate]:
 
 
 def _judged(module: ParsedModule) -> Iterator[tuple[ast.Call, Function, bool]]:
-    for call in ast.walk(module.tree):
+    for call in module.nodes:
         if isinstance(call, ast.Call) and _plain(call) and (found := _callable(module, call)) is not None:
             yield call, *found
 
@@ -176,7 +176,7 @@ def _awaited_later(assignment: ast.Assign, function: ast.AST) -> bool:
 def builtin_order(module: ParsedModule) -> Iterator[Candidate]:
     """Arguments of well-known functions in the wrong order: ``isinstance(str, x)``, ``json.dump(file, data)``."""
     types = {"str", "int", "float", "bytes", "list", "dict", "tuple", "set", "bool"}
-    for call in ast.walk(module.tree):
+    for call in module.nodes:
         if not isinstance(call, ast.Call) or len(call.args) != 2:
             continue
         name, (one, two) = dotted(call.func), call.args

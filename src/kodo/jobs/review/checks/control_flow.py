@@ -19,7 +19,7 @@ _MAY_BE_NONE = frozenset(
 
 def unreachable(module: ParsedModule) -> Iterator[Candidate]:
     """A statement after return, raise, continue or break in the same block."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         for block in _blocks(node):
             for one, following in pairwise(block):
                 if isinstance(one, _ENDS) and not _makes_generator(following):
@@ -41,7 +41,7 @@ def _makes_generator(statement: ast.stmt) -> bool:
 
 def none_on_this_branch(module: ParsedModule) -> Iterator[Candidate]:
     """``if x is None: x.attribute``, and the same by ``not x`` or in the else of ``x is not None``."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.If):
             continue
         name = is_none(node.test) or is_not_none(node.test)
@@ -96,7 +96,7 @@ def _guarded(statement: ast.stmt, use: ast.AST, name: str) -> bool:
 
 def optional_used_at_once(module: ParsedModule) -> Iterator[Candidate]:
     """``re.match(...).group()``: the result may be None and is used without a look."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, (ast.Attribute, ast.Subscript)) and isinstance(node.value, ast.Call):
             name = dotted(node.value.func)
             if name == "os.environ.get" and (len(node.value.args) > 1 or node.value.keywords):
@@ -199,7 +199,7 @@ def _has_default(match: ast.Match) -> bool:
 
 def handler_never_reached(module: ParsedModule) -> Iterator[Candidate]:
     """A narrower except after one that catches everything it could."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Try):
             continue
         broad = ""
@@ -221,7 +221,7 @@ def _beyond(caught: ast.expr, broad: str) -> bool:
 
 def same_condition_twice(module: ParsedModule) -> Iterator[Candidate]:
     """``if a: ... elif a: ...``: the second branch never runs. Also ``a and a``, and branches that do the same."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.If):
             if _is_elif(module, node):
                 continue
@@ -255,7 +255,7 @@ def _calls(node: ast.AST) -> bool:
 
 def contradictory_raise(module: ParsedModule) -> Iterator[Candidate]:
     """``if x: raise ValueError("x is required")``: the words say that it is missing, the test that it is there."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.If) or not node.body or not isinstance(node.body[0], ast.Raise):
             continue
         name = is_not_none(node.test) or dotted(node.test)

@@ -29,7 +29,7 @@ _OPERATORS: dict[str, tuple[type[ast.operator], ...]] = {
 
 def constant_against_comment(module: ParsedModule) -> Iterator[Candidate]:
     """``TIMEOUT = 300  # 30 seconds``: no common unit makes both right."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
             continue
         value = _number(node.value)

@@ -36,7 +36,7 @@ _LOGGERS = frozenset({"debug", "info", "warning", "error", "exception", "critica
 
 def timing_comparison(module: ParsedModule) -> Iterator[Candidate]:
     """A signature or token compared by ``==``, whose time tells how much of it was right."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], (ast.Eq, ast.NotEq)):
             continue
         sides = [node.left, *node.comparators]
@@ -60,7 +60,7 @@ def _makes_digest(node: ast.expr) -> bool:
 
 def predictable_secret(module: ParsedModule) -> Iterator[Candidate]:
     """A token, password or nonce made with the ``random`` module."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call) or dotted(node.func) not in _RANDOM:
             continue
         function = module.function_of(node)
@@ -78,7 +78,7 @@ def predictable_secret(module: ParsedModule) -> Iterator[Candidate]:
 
 def logged_secret(module: ParsedModule) -> Iterator[Candidate]:
     """A password or key written to a log or printed."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call):
             continue
         name = dotted(node.func)
@@ -121,7 +121,7 @@ def _shown(argument: ast.expr) -> Iterator[ast.AST]:
 
 def path_from_request(module: ParsedModule) -> Iterator[Candidate]:
     """A path made of what a request or an upload says it is called."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Call) and dotted(node.func) in {
             "os.path.join",
             "open",
@@ -147,7 +147,7 @@ def path_from_request(module: ParsedModule) -> Iterator[Candidate]:
 
 def token_not_verified(module: ParsedModule) -> Iterator[Candidate]:
     """A JWT decoded without looking at its signature."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, ast.Call) or not dotted(node.func).endswith("jwt.decode"):
             continue
         for keyword in node.keywords:
@@ -162,7 +162,7 @@ def token_not_verified(module: ParsedModule) -> Iterator[Candidate]:
 
 def sql_from_parts(module: ParsedModule) -> Iterator[Candidate]:
     """SQL put together from text and a value: by f-string, ``%``, ``+`` or ``format``, where a parameter belongs."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         parts = _parts(node) if isinstance(node, ast.expr) else []
         if (
             not isinstance(node, ast.expr)

@@ -39,7 +39,7 @@ def _len_and_more(node: ast.AST) -> tuple[str, int]:
 
 def index_past_end(module: ParsedModule) -> Iterator[Candidate]:
     """``for i in range(len(xs) + 1): xs[i]``, ``xs[i + 1]`` up to the last index, ``xs[len(xs)]``, ``while i <= len(xs)``."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if (
             isinstance(node, ast.Subscript)
             and isinstance(node.ctx, ast.Load)
@@ -124,7 +124,7 @@ def _changes(loop: ast.AST, name: str) -> bool:
 
 def removed_while_iterating(module: ParsedModule) -> Iterator[Candidate]:
     """``for x in xs: xs.remove(x)`` and its like over ``.keys()``, ``.items()`` (ruff's B909 sees the plain form only)."""
-    for loop in ast.walk(module.tree):
+    for loop in module.nodes:
         if not isinstance(loop, ast.For) or not isinstance(loop.iter, ast.Call) or loop.iter.args:
             continue
         function = loop.iter.func
@@ -165,7 +165,7 @@ def _leaves_after(module: ParsedModule, node: ast.AST) -> bool:
 
 def fraction_as_index(module: ParsedModule) -> Iterator[Candidate]:
     """``xs[n / 2]``, ``range(n / 2)``: true division gives a float, which is not an index."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         at: list[ast.expr] = []
         if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
             parts = (

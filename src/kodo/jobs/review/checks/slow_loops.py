@@ -17,7 +17,7 @@ _ONCE_PER_FUNCTION = frozenset({"text-grows"})
 def slow_in_loop(module: ParsedModule) -> Iterator[Candidate]:
     """Report each node inside a loop that matches a row of ``SLOW_PATTERNS``."""
     reported: set[tuple[str, Function | None, str]] = set()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if not isinstance(node, _SLOW_KINDS) or not _in_loop(module, node):
             continue
         for kind, rule, subject_of in SLOW_PATTERNS:
@@ -147,7 +147,7 @@ def _starts_as_text(module: ParsedModule, node: ast.AST, name: str) -> bool:
 
 def query_in_loop(module: ParsedModule) -> Iterator[Candidate]:
     """A query sent in every turn of a loop (the n + 1 queries problem)."""
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if (
             not isinstance(node, ast.Call)
             or not isinstance(node.func, ast.Attribute)
