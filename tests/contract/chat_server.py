@@ -1,7 +1,7 @@
 """A small OpenAI-compatible server (Chat Completions, streamed), in front of the scripted engine.
 
 It refuses what it does not know, and goes wrong on request: a model's name that begins with ``http-`` answers with that
-status, ``cut`` ends the stream in the middle, ``noise`` sends something that is no answer.
+status, ``cut`` ends the stream in the middle, ``noise`` sends something that is not an answer.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ SCHEMA: Mapping[str, Any] = {
 }
 
 
-class Case(msgspec.Struct, frozen=True):
+class ModelCase(msgspec.Struct, frozen=True):
     """One case as a capable model writes it."""
 
     setup: list[str]
@@ -53,19 +53,19 @@ class Case(msgspec.Struct, frozen=True):
     quote: str
 
 
-class Cases(msgspec.Struct, frozen=True):
+class CaseList(msgspec.Struct, frozen=True):
     """An answer of a capable model."""
 
-    cases: list[Case]
+    cases: list[ModelCase]
 
 
-def read(text: str, function: Function) -> tuple[list[Case], list[str]]:
+def read(text: str, function: Function) -> tuple[list[ModelCase], list[str]]:
     """The cases that can be used, and what is wrong with the others."""
     try:
-        cases = msgspec.json.decode(text, type=Cases).cases
+        cases = msgspec.json.decode(text, type=CaseList).cases
     except msgspec.DecodeError as error:
         return [], [f"the answer is not JSON of the form asked for: {error}"]
-    good: list[Case] = []
+    good: list[ModelCase] = []
     problems: list[str] = []
     for case in cases:
         wrong = _wrong(case, function)
@@ -76,7 +76,7 @@ def read(text: str, function: Function) -> tuple[list[Case], list[str]]:
     return good, problems
 
 
-def _wrong(case: Case, function: Function) -> str:
+def _wrong(case: ModelCase, function: Function) -> str:
     """Why a case cannot be used; empty if it can."""
     try:
         tree = ast.parse(case.call, mode="eval")
@@ -97,21 +97,21 @@ def _wrong(case: Case, function: Function) -> str:
     return ""
 
 
-def _key(case: Case) -> tuple[object, ...]:
+def _key(case: ModelCase) -> tuple[object, ...]:
     return tuple(case.setup), case.call, case.expected, case.raises
 
 
-def _votes(cases: Sequence[Case]) -> Counter[tuple[object, ...]]:
+def _votes(cases: Sequence[ModelCase]) -> Counter[tuple[object, ...]]:
     return Counter(map(_key, cases))
 
 
-def calls(cases: Sequence[Case], function: Function) -> list[Call]:
+def calls(cases: Sequence[ModelCase], function: Function) -> list[Call]:
     """One call for each different case, its votes counted."""
     votes = _votes(cases)
     return [_call(case, function, votes[key]) for key, case in {_key(case): case for case in cases}.items()]
 
 
-def _call(case: Case, function: Function, votes: int) -> Call:
+def _call(case: ModelCase, function: Function, votes: int) -> Call:
     """A call with the model's expectation; it counts as documented only if the quote is there and samples agree."""
     quoted = len(case.quote) > _SHORTEST_QUOTE and " ".join(case.quote.split()) in " ".join(
         function.doc.split()

@@ -23,7 +23,7 @@ from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.load import LIBRARY
 from kodo.jobs.testgen import argument_schema, render
-from kodo.jobs.testgen.cases import SCHEMA, Case, calls, read
+from kodo.jobs.testgen.cases import SCHEMA, ModelCase, calls, read
 from kodo.jobs.testgen.model import Options
 from kodo.jobs.testgen.pipeline import Pipeline, Trials
 from kodo.jobs.testgen.select import Arc, Chosen
@@ -125,7 +125,7 @@ class _CaseRequests:
             survived="\n".join(self.left[function.qualname][:12]) or "(nothing known)",
             count=str(_CASES),
         )
-        cases: list[Case] = []
+        cases: list[ModelCase] = []
         talks: list[list[dict[str, Any]]] = [
             [{"role": "user", "content": prompt}] for _ in range(options.samples)
         ]

@@ -30,7 +30,7 @@ class ConnectFailed(Exception):
     """No connection could be made; nothing was sent."""
 
 
-class ConnectionBroken(Exception):
+class ConnectionLost(Exception):
     """The connection ended, or was silent for too long, before the answer was whole."""
 
 
@@ -39,14 +39,14 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.transport: asyncio.Transport | None = None
-        self.exchange: Exchange | None = None
+        self.exchange: HttpExchange | None = None
         self.used = False
         """Whether an earlier exchange was answered on it."""
         self.idle_since = 0.0
         self.lost = False
         self._parser: httptools.HttpResponseParser | None = None
 
-    def begin(self, exchange: Exchange, request: bytes) -> None:
+    def begin(self, exchange: HttpExchange, request: bytes) -> None:
         """Send a request whose answer goes to ``exchange``."""
         self.exchange = exchange
         self._parser = httptools.HttpResponseParser(exchange)
@@ -97,7 +97,7 @@ class _Connection(asyncio.Protocol):
             self.exchange.connection_lost()
 
 
-class Exchange:
+class HttpExchange:
     """One request's answer. Read it once: :meth:`iter_body` or :meth:`read`; then :meth:`close`."""
 
     def __init__(self, client: HttpClient, connection: _Connection, silence: float) -> None:
@@ -129,13 +129,13 @@ class Exchange:
         return self._connection.lost and not self._arrived and not self._silent
 
     async def head(self) -> int:
-        """Wait for the status. Raises :class:`ConnectionBroken`."""
+        """Wait for the status. Raises :class:`ConnectionLost`."""
         while not self.status:
             await self._wait_for_data()
         return self.status
 
     async def iter_body(self) -> AsyncGenerator[bytes, None]:
-        """The body, as it arrives. Raises :class:`ConnectionBroken`."""
+        """The body, as it arrives. Raises :class:`ConnectionLost`."""
         while True:
             if self._body:
                 body, self._body, self._size = self._body, [], 0
@@ -147,7 +147,7 @@ class Exchange:
                 await self._wait_for_data()
 
     async def read(self, limit: int | None = None) -> bytes:
-        """The whole body, or its first ``limit`` bytes and a little more. Raises :class:`ConnectionBroken`."""
+        """The whole body, or its first ``limit`` bytes and a little more. Raises :class:`ConnectionLost`."""
         pieces: list[bytes] = []
         size = 0
         async for piece in self.iter_body():
@@ -210,7 +210,7 @@ class Exchange:
 
     async def _wait_for_data(self) -> None:
         if self._broken:
-            raise ConnectionBroken
+            raise ConnectionLost
         self._waiter = self._loop.create_future()
         try:
             await self._waiter
@@ -304,14 +304,14 @@ class HttpClient:
         absolute = self._proxy is not None and self._tls is None
         self._target = f"http://{given['host']}{self._prefix}" if absolute else self._prefix
 
-    async def request(self, method: str, path: str, body: bytes | None = None) -> Exchange:
+    async def request(self, method: str, path: str, body: bytes | None = None) -> HttpExchange:
         """Send a request, and wait for the head of its answer. ``path`` begins with ``/``.
 
         A connection that was kept open and turns out to be closed is replaced by a new one.
 
         Raises:
             ConnectFailed: no connection; nothing was sent.
-            ConnectionBroken: it ended before the head of the answer.
+            ConnectionLost: it ended before the head of the answer.
         """
         size = "" if body is None else f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
         request = f"{method} {self._target}{path} HTTP/1.1\r\n{self._headers}{size}\r\n".encode("latin-1")
@@ -319,11 +319,11 @@ class HttpClient:
         while True:
             connection = self._take_idle() or await self._connect()
             self._open.add(connection)
-            exchange = Exchange(self, connection, self._silence_seconds)
+            exchange = HttpExchange(self, connection, self._silence_seconds)
             connection.begin(exchange, request)
             try:
                 await exchange.head()
-            except ConnectionBroken:
+            except ConnectionLost:
                 exchange.close()
                 if connection.used and exchange.refused:
                     continue  # closed by the server while it was idle
@@ -371,7 +371,7 @@ class HttpClient:
                     return await self._connect_by_proxy(self._proxy, self._proxy.hostname)
                 _, connection = await loop.create_connection(_Connection, self.host, self.port, ssl=self._tls)
                 return connection
-        except (OSError, TimeoutError, ConnectionBroken) as error:
+        except (OSError, TimeoutError, ConnectionLost) as error:
             raise ConnectFailed(type(error).__name__) from error
 
     async def _connect_by_proxy(self, proxy: SplitResult, host: str) -> _Connection:
@@ -392,7 +392,7 @@ class HttpClient:
             transport.abort()
             raise
         if secured is None:
-            raise ConnectionBroken
+            raise ConnectionLost
         connection.transport = secured
         return connection
 
@@ -411,11 +411,11 @@ class _Tunnel(asyncio.Protocol):
             if status and status[0].startswith(b"2"):
                 self.opened.set_result(None)
             else:
-                self.opened.set_exception(ConnectionBroken())
+                self.opened.set_exception(ConnectionLost())
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.opened.done():
-            self.opened.set_exception(ConnectionBroken())
+            self.opened.set_exception(ConnectionLost())
 
 
 def _proxy_for(url: SplitResult) -> SplitResult | None:

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from kodo.server.engines import http_client
-from kodo.server.engines.http_client import ConnectFailed, ConnectionBroken, HttpClient
+from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient
 
 Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nX-Thing: yes\r\n\r\nhello"
@@ -115,7 +115,7 @@ async def test_an_answer_that_is_cut_or_none_is_broken(answer: bytes) -> None:
     """Never a short body, and no second try on a fresh connection."""
     handler, heads = answering(answer)
     async with listening(handler) as port, client(f"http://127.0.0.1:{port}") as made:
-        with pytest.raises(ConnectionBroken):
+        with pytest.raises(ConnectionLost):
             await get(made)
     assert heads.count(b"connected") == 1
 
@@ -132,7 +132,7 @@ async def test_a_silent_server_is_given_up() -> None:
     async with listening(handle) as port, client(f"http://127.0.0.1:{port}", silence=0.1) as made:
         for path in ("/none", "/half"):
             async with asyncio.timeout(5):
-                with pytest.raises(ConnectionBroken):
+                with pytest.raises(ConnectionLost):
                     await get(made, path)
 
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 from kodo.server.engines.upstream.chat_request import ToolLabel
 from kodo.server.engines.upstream.profile import Profile
 from kodo.server.engines.upstream.refusal import failed_in_answer
-from kodo.server.engines.upstream.text_channels import Segment, TextChannels
+from kodo.server.engines.upstream.text_channels import ChannelSegment, TextChannels
 from kodo.server.engines.upstream.tool_calls import CallPart, FunctionDelta, ToolCalls, UnknownCall
 from kodo.server.engines.upstream.usage import read_usage
 from kodo.server.lifecycle.errors import EngineFailed
@@ -234,7 +234,7 @@ class ChatStream:
             elif isinstance(part.get("text"), str):
                 yield from self._segments(self._channels.feed(part["text"]))
 
-    def _segments(self, segments: list[Segment]) -> Iterator[EngineEvent]:
+    def _segments(self, segments: list[ChannelSegment]) -> Iterator[EngineEvent]:
         for segment in segments:
             if segment.kind == "text":
                 yield from self._text(segment.text)
@@ -313,7 +313,7 @@ def _decode(data: bytes) -> list[_Chunk]:
     except msgspec.DecodeError as error:
         if b"\n" in data:
             return [chunk for line in data.split(b"\n") if line.strip() for chunk in _decode(line)]
-        raise EngineFailed("The model's server sent something that is no answer.") from error
+        raise EngineFailed("The model's server sent something that is not an answer.") from error
 
 
 def _text(value: Any) -> str:

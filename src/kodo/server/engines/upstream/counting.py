@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kodo.server.engines.http_client import ConnectFailed, ConnectionBroken, HttpClient
+from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient
 from kodo.server.engines.upstream.chat_messages import json_text, plain_text
 
 MAX_COUNT_SECONDS: Final = 5.0
@@ -44,7 +44,7 @@ async def count(root: HttpClient, form: str, body: dict[str, Any]) -> int | None
                 counted = _length(await _post(root, "/tokenize", {"model": body["model"], "prompt": text}))
                 return None if counted is None else counted + TEMPLATE_TOKENS * len(words)
             return _length(await _post(root, "/tokenize", prompt))
-    except (ConnectFailed, ConnectionBroken, TimeoutError):
+    except (ConnectFailed, ConnectionLost, TimeoutError):
         return None
 
 

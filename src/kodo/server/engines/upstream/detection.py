@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.http_client import ConnectFailed, ConnectionBroken, HttpClient
+from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ async def identify(client: HttpClient, root: HttpClient, model: str) -> Identity
     try:
         async with asyncio.timeout(MAX_DETECTION_SECONDS):
             return await _identify(client, root, model)
-    except (ConnectFailed, ConnectionBroken, TimeoutError) as error:
+    except (ConnectFailed, ConnectionLost, TimeoutError) as error:
         logger.info("an upstream server could not be asked what it is: %s", type(error).__name__)
         return Identity(reached=False)
 
@@ -103,7 +103,7 @@ async def ask(client: HttpClient, path: str) -> tuple[dict[str, Any], str]:
     """The object that a route answers (empty where it does not), and the ``server`` header.
 
     Raises:
-        ConnectFailed, ConnectionBroken: the server cannot be reached.
+        ConnectFailed, ConnectionLost: the server cannot be reached.
     """
     exchange = await client.request("GET", path)
     try:

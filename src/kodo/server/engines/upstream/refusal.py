@@ -39,7 +39,7 @@ _NOT_SUPPORTED = re.compile(
 )
 
 
-class Refusal(Struct, frozen=True, kw_only=True):
+class UpstreamRefusal(Struct, frozen=True, kw_only=True):
     """What a server's error says."""
 
     status: int
@@ -60,26 +60,26 @@ class Refusal(Struct, frozen=True, kw_only=True):
         return found["name"] if found else None
 
 
-def read_refusal(status: int, body: bytes) -> Refusal:
+def read_refusal(status: int, body: bytes) -> UpstreamRefusal:
     """What the body of an error says, whatever its form."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return Refusal(
+        return UpstreamRefusal(
             status=status, message=body[:2000].decode("utf-8", "replace") if b"<" not in body[:1] else ""
         )
     return refusal_of(status, value)
 
 
-def refusal_of(status: int, value: Any) -> Refusal:
+def refusal_of(status: int, value: Any) -> UpstreamRefusal:
     """What an error says that stands in a decoded body or event."""
     if isinstance(value, list):
         value = value[0] if value else {}
     error = value.get("error", value) if isinstance(value, dict) else value
     if isinstance(error, str):
-        return Refusal(status=status, message=error)
+        return UpstreamRefusal(status=status, message=error)
     if not isinstance(error, dict):
-        return Refusal(status=status)
+        return UpstreamRefusal(status=status)
     message, param = error.get("message"), error.get("param")
     code = str(error.get("code") or "")
     if not message and "detail" in error:
@@ -90,7 +90,7 @@ def refusal_of(status: int, value: Any) -> Refusal:
     message = str(message or "") + _provider_words(status, error.get("metadata"))
     if not code or code.isdigit():
         code = str(error.get("type") or error.get("status") or "")
-    return Refusal(
+    return UpstreamRefusal(
         status=status,
         message=message,
         code=code,
@@ -120,7 +120,7 @@ def _detail(detail: Any) -> tuple[str, str | None, str]:
 
 
 def translate(
-    refusal: Refusal, headers: Mapping[str, str], profile: Profile, secrets: tuple[str, ...] = ()
+    refusal: UpstreamRefusal, headers: Mapping[str, str], profile: Profile, secrets: tuple[str, ...] = ()
 ) -> ServiceError:
     """A refusal as one of kodo's errors, with the server's reason where it is the caller's to know."""
     overflow = _overflow(refusal, profile, secrets)
@@ -187,7 +187,7 @@ def _public_code(code: str) -> str | None:
     return code if re.fullmatch(r"[a-z][a-z_]{2,63}", code) else None
 
 
-def _overflow(refusal: Refusal, profile: Profile, secrets: tuple[str, ...]) -> InvalidRequest | None:
+def _overflow(refusal: UpstreamRefusal, profile: Profile, secrets: tuple[str, ...]) -> InvalidRequest | None:
     """The error for a prompt that does not fit, with both numbers where the server gives them."""
     if refusal.status not in (400, 413, 422, 500):
         return None

@@ -91,9 +91,9 @@ class ResponsesStream:
         try:
             event = msgspec.json.decode(data)
         except msgspec.DecodeError as error:
-            raise EngineFailed("The model's server sent something that is no answer.") from error
+            raise EngineFailed("The model's server sent something that is not an answer.") from error
         if not isinstance(event, dict):
-            raise EngineFailed("The model's server sent something that is no answer.")
+            raise EngineFailed("The model's server sent something that is not an answer.")
         if event.get("object") == "response":  # the server does not stream
             return [*self._whole(event)]
         return [*self._read(str(event.get("type", "")), event)]

@@ -12,13 +12,13 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 from msgspec import Struct, field
 
-from kodo.server.engines.http_client import ConnectFailed, ConnectionBroken, Exchange, HttpClient
+from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient, HttpExchange
 from kodo.server.engines.upstream import counting
 from kodo.server.engines.upstream.chat_request import UpstreamRequest, chat_request, merge
 from kodo.server.engines.upstream.chat_stream import ChatStream
 from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
 from kodo.server.engines.upstream.profile import profile_named
-from kodo.server.engines.upstream.refusal import Refusal, read_refusal, translate
+from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal, translate
 from kodo.server.engines.upstream.responses_request import responses_request
 from kodo.server.engines.upstream.responses_stream import ResponsesStream
 from kodo.server.engines.upstream.sse import iter_event_data
@@ -148,7 +148,7 @@ class Target:
         try:
             async with asyncio.timeout(MAX_CONNECT_SECONDS):
                 exchange = await client.request("GET", path)
-        except (ConnectFailed, ConnectionBroken, TimeoutError):
+        except (ConnectFailed, ConnectionLost, TimeoutError):
             return False
         status = exchange.status
         exchange.close()
@@ -252,21 +252,21 @@ class Target:
                     if reader.done:
                         whole = True
                         return
-        except ConnectionBroken as error:
+        except ConnectionLost as error:
             if begun:
                 raise EngineFailed("The model's server broke off in the middle of the answer.") from error
             raise EngineUnavailable("The model's server cannot be reached.") from error
         finally:
             exchange.close(drain=whole)
 
-    async def _open(self, body: dict[str, Any], cap: int | None) -> Exchange:
+    async def _open(self, body: dict[str, Any], cap: int | None) -> HttpExchange:
         """Send the request; the head of the answer says that it is one."""
         path = ("/responses" if self.options.api == "responses" else "/chat/completions") + self._query
         while True:
             data = msgspec.json.encode(self._final_body(body, cap))
             try:
                 exchange = await self.client.request("POST", path, data)
-            except (ConnectFailed, ConnectionBroken) as error:
+            except (ConnectFailed, ConnectionLost) as error:
                 raise EngineUnavailable("The model's server cannot be reached.") from error
             if exchange.status == 200:
                 return exchange
@@ -290,15 +290,15 @@ class Target:
             return "max_output_tokens"
         return self._max_tokens or self.profile.max_tokens
 
-    async def _refusal(self, exchange: Exchange) -> Refusal:
+    async def _refusal(self, exchange: HttpExchange) -> UpstreamRefusal:
         try:
             return read_refusal(exchange.status, await exchange.read(MAX_ERROR_BYTES))
-        except ConnectionBroken:
-            return Refusal(status=exchange.status)
+        except ConnectionLost:
+            return UpstreamRefusal(status=exchange.status)
         finally:
             exchange.close()
 
-    def _learn(self, refusal: Refusal, cap: int | None) -> bool:
+    def _learn(self, refusal: UpstreamRefusal, cap: int | None) -> bool:
         """Whether the request can be sent again in another form, after what the server says about a field."""
         name = refusal.refused_field
         field_ = self._max_tokens_field
@@ -311,7 +311,7 @@ class Target:
         logger.info("upstream server %s refuses the field %s; it is left out from now on", self.name, name)
         return True
 
-    def _error(self, refusal: Refusal, headers: Mapping[str, str]) -> ServiceError:
+    def _error(self, refusal: UpstreamRefusal, headers: Mapping[str, str]) -> ServiceError:
         error = translate(refusal, headers, self.profile, self._secrets)
         logger.warning("upstream server %s refused (%d): %s", self.name, refusal.status, error.message)
         return error
@@ -327,7 +327,7 @@ class Target:
                 body = await exchange.read()
             finally:
                 exchange.close()
-        except (ConnectFailed, ConnectionBroken) as error:
+        except (ConnectFailed, ConnectionLost) as error:
             raise EngineUnavailable("The model's server cannot be reached.") from error
         try:
             answer = msgspec.json.decode(body, type=_Vectors)

@@ -18,7 +18,7 @@ _HARMONY_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", _START, _CHANNEL)
 _RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.:-]+)")
 
 
-class Segment(NamedTuple):
+class ChannelSegment(NamedTuple):
     """A piece of what the model wrote. ``call``: a call of the function named in ``text`` begins."""
 
     kind: Literal["text", "reasoning", "call", "arguments"]
@@ -35,27 +35,27 @@ class TextChannels:
         self._trim = False
         self._channel: Literal["header", "reasoning", "text", "arguments", "between"] = "between"
 
-    def feed(self, text: str) -> list[Segment]:
+    def feed(self, text: str) -> list[ChannelSegment]:
         """What is certain so far."""
         if self._mode == "plain" and not self._trim:
-            return [Segment("text", text)] if text else []
+            return [ChannelSegment("text", text)] if text else []
         self._pending += text
         return list(self._split())
 
-    def flush(self) -> list[Segment]:
+    def flush(self) -> list[ChannelSegment]:
         """The rest, at the end of the answer."""
         text, self._pending = self._pending, ""
         if not text:
             return []
         if self._mode == "think":
-            return [Segment("reasoning", text)]
+            return [ChannelSegment("reasoning", text)]
         if self._mode == "harmony":
             if self._channel in ("header", "between"):
                 return []
-            return [Segment("text" if self._channel == "text" else self._kind(), text)]
-        return [Segment("text", text)]
+            return [ChannelSegment("text" if self._channel == "text" else self._kind(), text)]
+        return [ChannelSegment("text", text)]
 
-    def _split(self) -> Iterator[Segment]:
+    def _split(self) -> Iterator[ChannelSegment]:
         if self._mode == "start":
             text = self._pending.lstrip()
             opener = next((mark for mark in _OPENERS if text.startswith(mark)), None)
@@ -72,7 +72,7 @@ class TextChannels:
             before, closed, after = self._pending.partition(self._close)
             if closed:
                 if before.rstrip():
-                    yield Segment("reasoning", before.rstrip("\n"))
+                    yield ChannelSegment("reasoning", before.rstrip("\n"))
                 self._mode, self._pending, self._trim = "plain", after, True
             else:
                 yield from self._certain("reasoning", (self._close,))
@@ -81,11 +81,11 @@ class TextChannels:
             self._pending = ""
             if text:
                 self._trim = False
-                yield Segment("text", text)
+                yield ChannelSegment("text", text)
         if self._mode == "harmony":
             yield from self._harmony()
 
-    def _harmony(self) -> Iterator[Segment]:
+    def _harmony(self) -> Iterator[ChannelSegment]:
         while self._pending:
             if self._channel in ("between", "header"):
                 header, found, rest = self._pending.partition(_MESSAGE)
@@ -95,7 +95,7 @@ class TextChannels:
                 recipient = _RECIPIENT.search(header)
                 if recipient is not None and "to=assistant" not in header:
                     self._channel = "arguments"
-                    yield Segment("call", recipient[1])
+                    yield ChannelSegment("call", recipient[1])
                 else:
                     self._channel = "reasoning" if "analysis" in header else "text"
                 continue
@@ -107,7 +107,7 @@ class TextChannels:
                 yield from self._certain(self._kind(), _HARMONY_ENDS)
                 return
             if position:
-                yield Segment(self._kind(), self._pending[:position])
+                yield ChannelSegment(self._kind(), self._pending[:position])
             self._pending = self._pending[position + (len(mark) if mark not in (_START, _CHANNEL) else 0) :]
             self._channel = "between"
 
@@ -116,7 +116,7 @@ class TextChannels:
 
     def _certain(
         self, kind: Literal["text", "reasoning", "arguments"], marks: tuple[str, ...]
-    ) -> Iterator[Segment]:
+    ) -> Iterator[ChannelSegment]:
         """All but an end that may be the beginning of a mark."""
         held = max(
             (
@@ -134,4 +134,4 @@ class TextChannels:
             self._pending[len(self._pending) - held :],
         )
         if text:
-            yield Segment(kind, text)
+            yield ChannelSegment(kind, text)
