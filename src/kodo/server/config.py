@@ -56,6 +56,8 @@ class ModelSettings(_Frozen):
     target: str = DEFAULT_MODEL
     """llama: a name of ``kodo model list`` or a path to a GGUF; upstream: the model's name there;
     scripted: a path to a script of answers, or empty for an echo."""
+    projector: str | None = None
+    """llama: a path to the GGUF that turns images into tokens; default: the one that was pulled with the model."""
     base_url: str | None = None
     """upstream: the server's base URL, ending in ``/v1``."""
     api_key: SecretStr | None = None

@@ -22,9 +22,14 @@ RUNTIME = "run"
 
 
 async def build(
-    name: str, model: ModelSettings, settings: Settings, weights: Callable[[str], Path]
+    name: str,
+    model: ModelSettings,
+    settings: Settings,
+    weights: Callable[[str], Path],
+    projectors: Callable[[str], Path | None],
 ) -> Engine:
-    """The engine behind a model name, to be started and stopped. ``weights`` finds the GGUF of a llama model's target.
+    """The engine behind a model name, to be started and stopped. ``weights`` finds the GGUF of a llama model's target,
+    ``projectors`` the one that turns images into its tokens, if there is one.
 
     Raises:
         OSError, ValueError, kodo.server.engines.weights.errors.WeightsError: the target cannot be read.
@@ -48,6 +53,7 @@ async def build(
         parallel=settings.llama.parallel or fit.slots,
         batch=settings.llama.batch,
         context=fit.context,
+        projector=projectors(model.target) if model.projector is None else Path(model.projector),
         kv_cache_dir=settings.home / "cache",
         disk_bytes=settings.cache.disk_bytes,
         minimum_tokens=settings.cache.minimum_tokens,

@@ -88,7 +88,8 @@ async def _models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backen
     for name, model in names.items():
         known = next((entry for entry in engines if entry[0] == model), None)
         if known is None:
-            started = await build(name, model, settings, Registry(settings.home).resolve)
+            registry = Registry(settings.home)
+            started = await build(name, model, settings, registry.resolve, registry.projector)
             stack.push_async_callback(started.stop)
             await started.start()
             card = await started.card()

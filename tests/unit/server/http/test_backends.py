@@ -74,7 +74,7 @@ async def test_a_child_that_was_begun_ends_where_its_engine_cannot_be_had(
     here = _with_model(tmp_path / "home", model)
     monkeypatch.setattr("kodo.server.engines._llama", broken)
     with pytest.raises(ImportError, match="half installed"):
-        await build("m", here.models["m"], here, Path)
+        await build("m", here.models["m"], here, Path, lambda _: None)
     assert _engines() == before
 
 

@@ -27,6 +27,7 @@ from kodo.server.engines.llama.process.client import ChildClient
 from kodo.server.engines.llama.process.supervisor import Supervisor
 from kodo.server.engines.llama.prompting import reasoning
 from kodo.server.engines.llama.prompting.content import TokenIds
+from kodo.server.engines.llama.prompting.images import ImageReader, PromptImages, defuse
 from kodo.server.engines.llama.prompting.prompt import build_turns, user_question
 from kodo.server.engines.llama.prompting.template import RenderedPrompt, Template
 from kodo.server.engines.llama.prompting.tool_call_format import HERMES, ToolCallFormat
@@ -77,6 +78,7 @@ class LlamaEngine:
         self._chat_template = ""
         """The template as the model's file has it."""
         self._templates: dict[str, Template] = {}
+        self._images = ImageReader(self._client)
         self._template_lock = asyncio.Lock()
         self._grammars = Grammars()
         self._reasons = False
@@ -111,7 +113,9 @@ class LlamaEngine:
         if options.kv_cache_dir is not None and options.disk_bytes > 0:
             identity = f"{version('xllamacpp')}:{options.context}"
             try:
-                identity += ":" + await asyncio.to_thread(model_fingerprint, self._model)
+                files = [self._model, *([options.projector] if options.projector is not None else [])]
+                for file in files:
+                    identity += ":" + await asyncio.to_thread(model_fingerprint, file)
                 self._kv_cache = DiskKVCache(
                     options.kv_cache_dir,
                     identity,
@@ -143,6 +147,7 @@ class LlamaEngine:
             parallel=self._options.parallel,
             temperature=self._options.temperature,
             top_p=self._options.top_p,
+            images=self._options.projector is not None,
             reasoning=self._reasons,
             lands=True,
             parameters=self._parameters,
@@ -162,7 +167,8 @@ class LlamaEngine:
         offers = () if choice.mode == "none" else choice.offers
         template = await self._template_for(prompt.reasoning_effort)
         shown = _without_ids(prompt) if reasoning.uses_channels(self._chat_template) else prompt
-        rendered, call_format = await self._render(template, shown, offers)
+        images = await self._images.read(shown) if self._options.projector is not None else PromptImages()
+        rendered, call_format = await self._render(template, shown, offers, images)
         asked = user_question(prompt)
         is_free = (
             call_format.from_template and grammar is None
@@ -176,6 +182,7 @@ class LlamaEngine:
             further_tools=offers if call_format.from_template else meant,
             call_format=call_format,
             question=None if call_format.from_template else asked,
+            images=images.data,
             grammar=grammar,
             schema=format_schema(prompt.format),
             notice_loops=self._notices_loops(prompt),
@@ -227,10 +234,15 @@ class LlamaEngine:
             return self._templates[key]
 
     async def _render(
-        self, template: Template, prompt: Prompt, offers: Sequence[OfferedTool]
+        self, template: Template, prompt: Prompt, offers: Sequence[OfferedTool], images: PromptImages
     ) -> tuple[RenderedPrompt, ToolCallFormat]:
         """The prompt with its tools as the template has them, where it knows tools and can render these turns."""
         owner, tools = prompt.cache.owner, tool_specs(offers)
+        if images.data:
+            extra = tools_prompt(offers) if offers else ""
+            turns = build_turns(prompt, HERMES, extra, images=images.ids)
+            turns = await defuse(turns, owner, self._template.tokens)
+            return await template.render(turns, owner), HERMES
         if template.call_format is not None and tools is not None:
             try:
                 rendered = await template.render(build_turns(prompt, template.call_format), owner, tools)
@@ -273,6 +285,7 @@ class LlamaEngine:
                 before=before,
                 max_tokens=max_tokens,
                 pacer=self._pacer,
+                images=plan.images,
                 unread_tokens=max(len(plan.ids) + len(before) - in_slot, 1),
             )
             slot.owner, slot.key, slot.ids = cache.owner, cache.key, ()

@@ -19,6 +19,8 @@ class LlamaOptions:
     context: int = 8192
     temperature: float = 0.2
     top_p: float = 0.9
+    projector: Path | None = None
+    """The GGUF that turns images into tokens; None: images are not seen."""
     kv_cache_dir: Path | None = None
     """Folder for saved prompt state; None saves none."""
     disk_bytes: int = 2 * 2**30
@@ -38,4 +40,5 @@ class LlamaOptions:
             context=self.context,
             kv_cache_dir=self.kv_cache_dir,
             runtime_dir=self.runtime_dir,
+            projector=self.projector,
         )

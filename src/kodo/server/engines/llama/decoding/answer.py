@@ -9,7 +9,7 @@ Knows ids and the engine's stream; knows nothing of items, tools or reasoning.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from kodo.server.engines.llama.decoding.prefill_pacer import PrefillPacer
 from kodo.server.engines.llama.decoding.stop_buffer import StopBuffer
 from kodo.server.engines.llama.process.client import ChildClient, Chunk, Completion, TokenLogprob
 from kodo.server.engines.llama.prompting.content import TokenIds
+from kodo.server.engines.llama.prompting.images import media_prompt
 from kodo.server.engines.llama.prompting.tokens import TokenCache
 from kodo.server.lifecycle.ports import Progress, TextDelta, Usage
 from kodo.server.wire.items import Logprob, TopLogprob
@@ -40,6 +41,7 @@ class Answer:
         max_tokens: int,
         pacer: PrefillPacer,
         unread_tokens: int,
+        images: Mapping[int, bytes] | None = None,
     ) -> None:
         """``unread_tokens``: ids of the prompt that the slot does not hold, as far as is known."""
         self._client = client
@@ -47,6 +49,7 @@ class Answer:
         self._unread_tokens = unread_tokens
         self._tokens = tokens
         self._settings = settings
+        self._images = images or {}
         self._prompt = len(prompt)
         self._cached: int | None = None
         self.ids: list[int] = [*prompt, *before]
@@ -134,6 +137,8 @@ class Answer:
             self.ended = "limit"
             return
         body = {**self._settings, **settings, "prompt": self.ids.copy(), "n_predict": cap}
+        if self._images:
+            body["prompt"] = await media_prompt(self._client, self.ids, self._images)
         if grammar is not None:
             body["grammar"] = grammar
         buffer = StopBuffer(stop, opening)

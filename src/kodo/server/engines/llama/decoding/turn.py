@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -68,6 +68,8 @@ class TurnPlan(Struct, frozen=True):
     """How calls are written."""
     question: str | None = None
     """Not None: a further call of the same tool must take up something in it that no earlier one did."""
+    images: Mapping[int, bytes] = {}
+    """The images of the prompt, by the first of the ids that stand for them."""
     grammar: Grammar | None = None
     schema: dict[str, Any] | None = None
     """Of the format that text must have."""

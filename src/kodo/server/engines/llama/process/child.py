@@ -5,7 +5,8 @@ in one line of JSON whether the model is loaded, and lives until its stdin ends,
 or dies. Bad input can bring the C++ inside down; that is why it is a process, and why nothing else lives in it.
 
 The line on stdin: ``model`` (path), ``socket`` (path in a private folder), ``key``, ``threads``, ``parallel``,
-``batch``, ``context`` (tokens a slot), ``kv_cache_dir`` (folder for saved slots, ends in ``/``; or null), ``embedding`` (bool).
+``batch``, ``context`` (tokens a slot), ``kv_cache_dir`` (folder for saved slots, ends in ``/``; or null), ``embedding`` (bool),
+``projector`` (path of the GGUF that turns images into tokens, or null).
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ def _load(config: dict[str, Any]) -> Any:
     params.slot_prompt_similarity = 0.0
     if config.get("kv_cache_dir"):
         params.slot_save_path = config["kv_cache_dir"]
+    if config.get("projector"):
+        params.mmproj.path = config["projector"]
     if config.get("embedding"):
         params.embedding = True
         params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN

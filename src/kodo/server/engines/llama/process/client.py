@@ -7,6 +7,7 @@ The one edge where the engine's errors are translated.
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from typing import Any, TypeVar
 
@@ -82,6 +83,14 @@ class _Tokens(Struct, frozen=True):
     tokens: tuple[int, ...]
 
 
+class _Text(Struct, frozen=True):
+    content: str
+
+
+class _InputTokens(Struct, frozen=True):
+    input_tokens: int
+
+
 class _Rendered(Struct, frozen=True):
     prompt: str
 
@@ -111,6 +120,8 @@ class Props(Struct, frozen=True):
 
     chat_template: str = ""
     eos_token: str = ""
+    media_marker: str = ""
+    """Stands for an image in a prompt of text; another one in each process."""
 
 
 class _SlotFile(Struct, frozen=True):
@@ -259,6 +270,33 @@ class ChildClient:
         _check_length(text)
         body = {"content": text, "add_special": False, "parse_special": special}
         return (await self._call("POST", "/tokenize", _Tokens, body)).tokens
+
+    async def detokenize(self, ids: Sequence[int]) -> str:
+        """The text of ids, control tokens included."""
+        return (await self._call("POST", "/detokenize", _Text, {"tokens": ids})).content
+
+    async def leading_tokens(self) -> tuple[int, ...]:
+        """The ids that the engine puts in front of a prompt of text."""
+        return (await self._call("POST", "/tokenize", _Tokens, {"content": "", "add_special": True})).tokens
+
+    async def image_tokens(self, image: bytes) -> int:
+        """Tokens that an image takes; it is read, but not encoded.
+
+        Raises:
+            InvalidRequest: it is no image that the engine can read.
+        """
+        url = f"data:image/png;base64,{base64.b64encode(image).decode()}"
+        text = {"type": "text", "text": "x"}
+        counts: list[int] = []
+        for content in ([text, {"type": "image_url", "image_url": {"url": url}}], [text]):
+            body = {"messages": [{"role": "user", "content": content}]}
+            status, data = await self._exchange("POST", "/v1/chat/completions/input_tokens", body)
+            if status in (400, 500) and not counts:
+                raise InvalidRequest("The image cannot be read.", code="unsupported_content")
+            if status != 200:
+                raise translate_error(status, data)
+            counts.append(msgspec.json.decode(data, type=_InputTokens).input_tokens)
+        return max(1, counts[0] - counts[1])
 
     async def tokenize_batch(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
         """Token ids of texts, none of them a control token, in one request.

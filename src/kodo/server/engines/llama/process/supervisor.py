@@ -61,6 +61,8 @@ class ChildConfig:
     context: int
     kv_cache_dir: Path | None = None
     embedding: bool = False
+    projector: Path | None = None
+    """The GGUF that turns images into tokens; None: the model sees none."""
     runtime_dir: Path | None = None
     """Where the private folder of the child's socket is made. None, or a path too long for a socket: the system's
     folder for temporary files."""
@@ -211,6 +213,7 @@ class Supervisor:
             "context": config.context,
             "kv_cache_dir": f"{config.kv_cache_dir}/" if config.kv_cache_dir else None,
             "embedding": config.embedding,
+            "projector": str(config.projector) if config.projector is not None else None,
         }
         self._process = process = await asyncio.create_subprocess_exec(
             sys.executable,

@@ -10,9 +10,17 @@ Knows items; knows nothing of templates, ids or HTTP. How calls and their output
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec import UnsetType
 
-from kodo.server.engines.llama.prompting.content import Content, TemplateText, TemplateTurn, TurnRole
+from kodo.server.engines.llama.prompting.content import (
+    Content,
+    TemplateText,
+    TemplateTurn,
+    TokenIds,
+    TurnRole,
+)
 from kodo.server.engines.llama.prompting.tool_call_format import (
     ToolCallFormat,
     name_and_arguments,
@@ -26,8 +34,16 @@ _ROLES: dict[str, TurnRole] = {"system": "system", "developer": "system", "user"
 _GAP = "\n\n"
 
 
-def build_turns(prompt: Prompt, call_format: ToolCallFormat, *extra: str) -> list[TemplateTurn]:
-    """The prompt as turns, with calls in ``call_format``. ``extra`` are further system texts (tools), behind the instructions."""
+def build_turns(
+    prompt: Prompt,
+    call_format: ToolCallFormat,
+    *extra: str,
+    images: Mapping[tuple[int, int], TokenIds] | None = None,
+) -> list[TemplateTurn]:
+    """The prompt as turns, with calls in ``call_format``. ``extra`` are further system texts (tools), behind the instructions.
+
+    ``images``: the ids that stand for the images, by item and part.
+    """
     result: list[TemplateTurn] = []
     leading = [text for text in (prompt.instructions, *extra) if text]
     if leading:
@@ -41,7 +57,7 @@ def build_turns(prompt: Prompt, call_format: ToolCallFormat, *extra: str) -> lis
             continue  # reasoning of earlier turns that this engine did not write is not shown to the model
         result += answer.turn()
         if isinstance(item, Message):
-            _append_turn(result, _ROLES[item.role], text_of(item.content), source)
+            _append_turn(result, _ROLES[item.role], _contents(item, source, images or {}), source)
         elif isinstance(item, CallOutput):
             role: TurnRole = "tool" if call_format.from_template else "user"
             call_id = item.id if isinstance(item.call_id, UnsetType) else item.call_id
@@ -131,10 +147,26 @@ class _AssistantTurn:
         return [turn]
 
 
-def _append_turn(result: list[TemplateTurn], role: TurnRole, text: str, source: int) -> None:
+def _contents(item: Message, source: int, images: Mapping[tuple[int, int], TokenIds]) -> tuple[Content, ...]:
+    """A message's words, with its images between them."""
+    result: list[Content] = []
+    for number, part in enumerate(item.content):
+        if (source, number) in images:
+            result.append(images[source, number])
+        elif result and isinstance(result[-1], str):
+            result[-1] += text_of((part,))
+        else:
+            result.append(text_of((part,)))
+    return tuple(result) or ("",)
+
+
+def _append_turn(
+    result: list[TemplateTurn], role: TurnRole, contents: tuple[Content, ...], source: int
+) -> None:
     last = result[-1] if result else None
     if last is None or last.role != role or role == "user":
-        result.append(TemplateTurn(role=role, contents=(text,), sources=(source,)))
+        result.append(TemplateTurn(role=role, contents=contents, sources=(source,) * len(contents)))
         return
-    contents, sources = (*last.contents, _GAP, text), (*last.sources, source, source)
-    result[-1] = TemplateTurn(role=role, contents=contents, sources=sources)
+    contents = (_GAP, *contents)
+    sources = (*last.sources, *[source] * len(contents))
+    result[-1] = TemplateTurn(role=role, contents=(*last.contents, *contents), sources=sources)

@@ -36,6 +36,11 @@ class TokenCache:
             self._ids.move_to_end(key)
         return ids
 
+    async def has_control(self, owner: str, text: str) -> bool:
+        """Whether a control token would be recognised in a content."""
+        plain = (await self.plain(owner, (text,)))[text]
+        return await self._client.tokenize(text, special=True) != plain
+
     async def plain(self, owner: str, texts: Iterable[str]) -> dict[str, TokenIds]:
         """Ids of contents, none of them a control token; all that are not known yet in one call."""
         result: dict[str, TokenIds] = {"": ()}
