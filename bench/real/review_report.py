@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -68,10 +69,12 @@ def page(rows: Sequence[Row], date: str) -> str:
         "whether a remark shows the very bug was read by hand, below.",
         "",
     ]
+    judged = Path(__file__).with_name("judged.md").read_text(encoding="utf-8")
     for title, chosen in (("Set aside", True), ("Looked at while building", False)):
         part = [row for row in rows if row.aside is chosen]
         if part:
             lines += [f"## {title}", "", *_figures(part), ""]
+    lines += [judged]
     lines += ["## Cases", "", "| case | found by | said |", "| --- | --- | --- |"]
     lines += [_case(row) for row in rows]
     return "\n".join(lines).rstrip() + "\n"
@@ -109,7 +112,7 @@ def _alarms(rows: Sequence[Row], severities: Sequence[str]) -> str:
 
 
 def _rate(count: int, cases: int) -> str:
-    return f"{count / cases:.2f} ({count} of {cases} changes)" if cases else "-"
+    return f"{count / cases:.2f} ({count} on {cases} changes)" if cases else "-"
 
 
 def _case(row: Row) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -33,12 +34,15 @@ from kodo.jobs.review.snippets import GROUP, Proposer
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.jobs.sandbox import Sandbox, SandboxError
 
+T = TypeVar("T")
 CALL_SECONDS = 1.0
 INPUTS = 300
 CALLER_INPUTS = 120
 MAX_TEST_FILES = 400
 MAX_TEST_CALLS_A_FILE = 120
 MAX_TEST_CALLS = 300
+_FOR_TESTS, _FOR_RUNNING = 0.75, 0.6
+"""The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
 _WORKER = "kodo.jobs.execution.worker"
 
 
@@ -125,23 +129,25 @@ def _compare_module(
     except ExecutionError as error:
         found.not_run.append(str(error).replace(str(made.folder) + "/", ""))
         return
+    room = end - time.monotonic()
+    if room < 1.0:
+        found.not_run.append(f"{file.path}: the budget of seconds was used up")
+        return
     affected = {one.function.qualname: one for one in affected_functions(before, after)}
-    groups = tuple(_groups(before, after, affected.values()))
+    groups = tuple(_until(end - _FOR_TESTS * room, _groups(before, after, affected.values())))
+    tests = tuple(_until(end - _FOR_RUNNING * room, _calls_of_tests(made, file, affected)))
     if snippets:
         groups = ((GROUP, snippets), *groups)
     if not groups:
         return
-    left = end - time.monotonic()
-    if left < 1.0:
-        found.not_run.append(f"{file.path}: the budget of seconds was used up")
-        return
+    left = max(1.0, end - time.monotonic())
     job = Compare(
         _location(before, made.before, packages),
         _location(after, made.after, packages),
         groups,
         CALL_SECONDS,
         left,
-        tuple(_calls_of_tests(made, file, after, affected)),
+        tests,
         (*((GROUP,) if snippets else ()), *(name for name, one in affected.items() if one.depth == 0)),
     )
     try:
@@ -173,6 +179,14 @@ def _module_name(made: Trees, file: ChangedFile) -> str:
         return file.path.rpartition("/")[2].removesuffix(".py")
 
 
+def _until(deadline: float, items: Iterable[T]) -> Iterator[T]:
+    """The items that come before the deadline; at least the first one."""
+    for item in items:
+        yield item
+        if time.monotonic() > deadline:
+            return
+
+
 def _groups(
     before: TargetModule, after: TargetModule, affected: Iterable[Affected]
 ) -> Iterator[tuple[str, tuple[Call, ...]]]:
@@ -193,9 +207,7 @@ def _groups(
             yield function.qualname, tuple(numbered)
 
 
-def _calls_of_tests(
-    made: Trees, file: ChangedFile, module: TargetModule, affected: Mapping[str, Affected]
-) -> Iterator[Call]:
+def _calls_of_tests(made: Trees, file: ChangedFile, affected: Mapping[str, Affected]) -> Iterator[Call]:
     """Calls out of the project's tests, those of the changed module first."""
     near = [name for name, one in affected.items() if one.depth <= 1]
     words = {part for name in near for part in name.split(".") if not part.startswith("_")}
@@ -203,17 +215,18 @@ def _calls_of_tests(
     tests = [path for path in made.after.rglob("*.py") if is_test(path.relative_to(made.after).as_posix())]
     stem = file.path.rpartition("/")[2].removesuffix(".py").strip("_")
     tests.sort(key=lambda path: (stem not in path.stem, path.as_posix()))
-    calls: list[Call] = []
+    number = 0
     for path in tests[:MAX_TEST_FILES]:
         text = path.read_text(encoding="utf-8", errors="replace")
-        if (mention and mention.search(text)) or stem in path.stem:
-            folder = path.parent.relative_to(made.after)
-            package = ".".join(folder.parts) if (path.parent / "__init__.py").exists() else ""
-            calls += itertools.islice(calls_of_tests(text, package, words), MAX_TEST_CALLS_A_FILE)
-        if len(calls) >= MAX_TEST_CALLS:
-            break
-    for number, call in enumerate(calls[:MAX_TEST_CALLS]):
-        yield msgspec.structs.replace(call, id=number)
+        if not ((mention and mention.search(text)) or stem in path.stem):
+            continue
+        folder = path.parent.relative_to(made.after)
+        package = ".".join(folder.parts) if (path.parent / "__init__.py").exists() else ""
+        for call in itertools.islice(calls_of_tests(text, package, words), MAX_TEST_CALLS_A_FILE):
+            yield msgspec.structs.replace(call, id=number)
+            number += 1
+            if number >= MAX_TEST_CALLS:
+                return
 
 
 def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> ModuleLocation:
