@@ -116,3 +116,7 @@ bench-upstream: setup-dev ## kodo, LiteLLM's proxy and agentic-api before the sa
 .PHONY: fuzz-gguf
 fuzz-gguf: setup-dev ## The reader of GGUF heads under mutated files (FUZZ=200000): errors of its own only
 	@KODO_FUZZ_GGUF=$(or $(FUZZ),200000) $(B)/python -m pytest -q --timeout 7200 tests/unit/server/engines/weights/test_gguf_fuzz.py
+
+.PHONY: abuse
+abuse: setup-dev ## Floods of one client against kodo serve: a bystander's longest wait, and the memory (ARGS= names some)
+	@$(B)/python -m bench.bench_abuse $(ARGS)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from kodo.server.wire.echo import shorten, shorten_param
+from kodo.server.wire.echo import MAX_ECHO, shorten, shorten_param
 from kodo.server.wire.items import InputItem
 from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
 from kodo.server.wire.tools import HOSTED_TOOLS, Tool
@@ -51,8 +51,11 @@ def _join(prefix: str, path: str) -> str:
 
 def bad_body(error: msgspec.ValidationError, prefix: str = "") -> BadBody:
     """A msgspec error in the terms of the contract."""
-    match = _AT.match(str(error))
-    what, path = (match["what"], match["path"] or "") if match else (str(error), "")
+    text = str(error)
+    if len(text) > 20 * MAX_ECHO:  # a name of megabytes: the patterns below take time in the length
+        text = f"{text[: 10 * MAX_ECHO]}…{text[-10 * MAX_ECHO :]}"
+    match = _AT.match(text)
+    what, path = (match["what"], match["path"] or "") if match else (text, "")
     if unknown := _UNKNOWN.match(what):
         param = _join(prefix, f"{path}.{unknown['name']}")
         return BadBody(f"Unknown parameter: '{param}'.", param, "unknown_parameter")

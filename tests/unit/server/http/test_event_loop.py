@@ -14,6 +14,7 @@ from tests.serving import MODEL, served, settings
 from kodo.server.config import LimitSettings
 from kodo.server.http.endpoints import ENDPOINTS
 from kodo.server.lifecycle.sealing import Opener, SealedTooLarge, Sealer, SealLimits
+from kodo.server.wire.decode import BadBody, create_response, json_object
 from kodo.server.wire.echo import MAX_ECHO, shorten
 
 LONG = "x" * 5000
@@ -125,6 +126,19 @@ async def test_an_error_repeats_little_of_a_body(tmp_path: Path, body: dict[str,
         assert answer.status_code in (400, 404)
         assert repeats(answer.text) <= MAX_ECHO
         assert len(answer.text) < 6 * MAX_ECHO
+
+
+def test_a_name_of_megabytes_takes_no_time() -> None:
+    """It is cut before anything is looked for in it; the code and the beginning of its name stay."""
+    body = b'{"' + b"k" * 16_000_000 + b'": 1}'
+    began = time.process_time()
+    with pytest.raises(BadBody) as refused:
+        create_response(json_object(body))
+    assert time.process_time() - began < 0.5
+    assert refused.value.code == "unknown_parameter"
+    assert refused.value.param is not None
+    assert refused.value.param.startswith("kkkk")
+    assert len(refused.value.message) < 2 * MAX_ECHO
 
 
 async def test_an_error_repeats_little_of_a_path_or_query(tmp_path: Path) -> None:
