@@ -20,7 +20,6 @@ import msgspec
 from bench.real.packages import Environment, Module, modules
 from bench.real.testgen_score import JUDGEMENTS, Accusation, ModuleScore, markdown
 from kodo.home import kodo_home
-from kodo.jobs.execution.worker.fork import cpu_seconds
 from kodo.jobs.sandbox import FILES, PYTHON, ResourceLimits, Sandbox, SandboxError
 from kodo.jobs.testgen import Options, TestgenError, TestReport, testgen
 
@@ -68,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def score_module(module: Module, environment: Environment, written: Path) -> ModuleScore:
     """Generate tests for one module, run them plainly, and count."""
-    started, cpu = time.monotonic(), cpu_seconds()
+    started = time.monotonic()
     target = environment.packages / module.wheel.module
     try:
         report = testgen(target, Options())
@@ -76,21 +75,19 @@ def score_module(module: Module, environment: Environment, written: Path) -> Mod
         return _failed(module, str(error), started)
     except Exception as error:  # noqa: BLE001 - a crash of the job is what the bench is to count
         return _failed(module, f"crash: {type(error).__name__}: {error}", started)
-    seconds, cpu = time.monotonic() - started, cpu_seconds() - cpu
+    seconds = time.monotonic() - started
     name = f"test_{module.name}.py"
     (written / name).write_text(report.text, encoding="utf-8")
     (written / f"{module.name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(report)))
     green, red = run_plainly(report.text, environment) if report.text else (0, 0)
-    return _scored(module, report, (green, red), (seconds, cpu))
+    return _scored(module, report, (green, red), seconds)
 
 
 def _failed(module: Module, why: str, started: float) -> ModuleScore:
     return ModuleScore(module.name, module.half, seconds=time.monotonic() - started, error=why)
 
 
-def _scored(
-    module: Module, report: TestReport, ran: tuple[int, int], spent: tuple[float, float]
-) -> ModuleScore:
+def _scored(module: Module, report: TestReport, ran: tuple[int, int], seconds: float) -> ModuleScore:
     return ModuleScore(
         module.name,
         module.half,
@@ -106,8 +103,7 @@ def _scored(
             Accusation(module.name, one.function, one.call, one.expected, one.got, one.quote)
             for one in report.suspects
         ),
-        seconds=spent[0],
-        cpu=spent[1],
+        seconds=seconds,
     )
 
 
@@ -134,5 +130,5 @@ def _line(score: ModuleScore) -> str:
     figures = f"lines {score.lines:.2f} branches {score.branches:.2f} mutants {score.mutation:.2f}"
     return (
         f"{score.name} ({score.half}): {score.kept} kept, {score.green} green, {figures}, "
-        f"{len(score.accusations)} accusations, {score.seconds:.0f} s, {score.cpu:.0f} s of CPU {score.error}"
+        f"{len(score.accusations)} accusations, {score.seconds:.0f} s {score.error}"
     )

@@ -72,15 +72,15 @@ class ModuleScore(msgspec.Struct, frozen=True):
     characterisation: int = 0
     accusations: tuple[Accusation, ...] = ()
     seconds: float = 0.0
-    cpu: float = 0.0
-    """CPU seconds of the job and of what it started: what it takes on an idle core."""
     error: str = ""
 
 
 def markdown(scores: Sequence[ModuleScore], judged: Mapping[Key, Judgement]) -> str:
     """A row for each module, a row of means for each half, and the accusations with their judgements."""
-    head = "| package | functions | tests kept | green | lines | branches | mutation score | may be a bug | s | CPU s |"
-    lines = [head, "| --- " * 10 + "|", *map(_row, scores)]
+    head = (
+        "| package | functions | tests kept | green | lines | branches | mutation score | may be a bug | s |"
+    )
+    lines = [head, "| --- " * 9 + "|", *map(_row, scores)]
     halves = dict.fromkeys(one.half for one in scores)
     lines += [_summary(half, [one for one in scores if one.half == half]) for half in halves]
     accusations = [one for score in scores for one in score.accusations]
@@ -100,7 +100,7 @@ def _row(score: ModuleScore) -> str:
     green = f"{score.green} of {score.green + score.red}"
     return (
         f"| {score.name} | {score.functions} | {score.kept} | {green} | {rates} | {len(score.accusations)} "
-        f"| {score.seconds:.0f} | {score.cpu:.0f} |"
+        f"| {score.seconds:.0f} |"
     )
 
 
@@ -113,11 +113,10 @@ def _summary(half: str, scores: Sequence[ModuleScore]) -> str:
     functions, kept = sum(one.functions for one in scores), sum(one.kept for one in scores)
     accused = sum(len(one.accusations) for one in scores)
     seconds = median(one.seconds for one in scores)
-    cpu = median(one.cpu for one in scores)
     row = (
         f"| **{half}**, {len(scores)} | {functions} | {kept} | {green} of {green + red} | {rates} | {accused}"
     )
-    return f"{row} | {seconds:.0f} | {cpu:.0f} |"
+    return f"{row} | {seconds:.0f} |"
 
 
 def _judged(one: Accusation, verdict: Judgement | None) -> str:

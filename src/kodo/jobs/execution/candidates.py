@@ -96,7 +96,7 @@ def invariants(module: TargetModule, function: Function) -> tuple[Expectation, .
         and function.name != "__init__"
         and not _is_generator(function)
         and not _is_wrapped(function)
-        and all(param.typed for param in function.params)
+        and all(param.typed and not _holds_any(param.type) for param in function.params)
     ):
         out.append(Expectation("returns", ast.unparse(returns), "types", f"-> {ast.unparse(returns)}"))
     siblings = frozenset(one.name for one in module.functions)
@@ -109,6 +109,11 @@ def invariants(module: TargetModule, function: Function) -> tuple[Expectation, .
 
 def _is_generator(function: Function) -> bool:
     return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function.node))
+
+
+def _holds_any(type_: ParamType) -> bool:
+    """Whether a type leaves something open, at any depth: then the caller vouches for it, and not the annotation."""
+    return type_.kind in ("any", "callable") or any(map(_holds_any, type_.args))
 
 
 def _is_wrapped(function: Function) -> bool:

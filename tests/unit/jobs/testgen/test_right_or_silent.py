@@ -107,6 +107,23 @@ def test_a_documented_value_may_be_shortened(tmp_path, monkeypatch):
     )
 
 
+def test_an_example_in_another_notation_is_met(tmp_path, monkeypatch):
+    """The u of Python 2, other quotes and other spaces are the same expression."""
+    source = "class P:\n    def __repr__(self): return \"P('a', 1)\"\ndef f():\n    return P()\n"
+    for shown, meets in (("P(u'a', 1)", True), ('P("a",1)', True), ("P(u'b', 1)", False)):
+        expect = Expectation("shows", shown, "example", "")
+        assert seen(tmp_path, monkeypatch, source, Call(0, "f", "f()", expect=expect)).meets is meets
+
+
+@pytest.mark.parametrize("annotation", ["dict[str, Any]", "Any", "Callable[[int], int]", "list"])
+def test_an_argument_that_the_annotation_leaves_open_claims_nothing(tmp_path, annotation):
+    """What comes back may be what went in, for which nothing vouches."""
+    source = f"from typing import Any, Callable\ndef f(a: {annotation}) -> str: ...\ndef g(a: list[int]) -> str: ...\n"
+    found = module(tmp_path, source)
+    assert invariants(found, found.functions[0]) == ()
+    assert [one.kind for one in invariants(found, found.functions[1])] == ["returns"]
+
+
 def test_a_call_cut_out_of_a_chain_is_no_example():
     """In `Query('a').encode(';') == 'a'` the call of encode has a receiver."""
     assert doc_contracts.examples("Query('a').encode(';') == 'a'", frozenset({"encode"})) == []

@@ -4,6 +4,7 @@ Everything here happens in a child of the worker. What cannot be written as an a
 with the reason.
 """
 
+import ast
 import asyncio
 import contextlib
 import copy
@@ -363,7 +364,21 @@ def _shows(want: str, shown: str) -> bool | None:
     """Whether an output is the documented one; None where the documented one has an address or a file of its writer."""
     if doctest.OutputChecker().check_output(want + "\n", shown, _DOCTEST_FLAGS):
         return True
+    if (written := _normal(want)) and written == _normal(shown):
+        return True
     return None if re.search(r"0x[0-9a-fA-F]+|\.\.\.|<ipython", want) else False
+
+
+def _normal(text: str) -> str:
+    """An expression without what two ways to write it differ in: quotes, spaces, the ``u`` of Python 2; empty for no expression."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+    except (SyntaxError, ValueError):
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            node.kind = None
+    return ast.dump(tree)
 
 
 def _equal(wanted: object, got: object) -> bool:
