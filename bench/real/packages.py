@@ -3,8 +3,9 @@
 The rule. Packages are pure Python, from the package index, by name, version and hash of the wheel. Of each, one module:
 of those of 60 to 600 lines the one with the most public functions and methods (the first by path of several), and where
 no module fits, the shortest one with a public function. Tests, vendored code, command lines, and modules that are
-named as deprecated, for one other platform or for compatibility are left out. The packages stand in the
-order of the SHA-256 of their names; every second one is set aside, which means that it is scored and never looked at.
+named as deprecated, for one other platform or for compatibility are left out, as are those that a package of the same
+name hides. The packages stand in the order of the SHA-256 of their names; every second one is set aside, which means
+that it is scored and never looked at.
 Nothing here knows how tests are generated.
 """
 
@@ -81,10 +82,12 @@ def modules() -> tuple[Module, ...]:
 
 def choose_module(sources: Iterable[tuple[str, str]]) -> str:
     """The path that the rule takes among a package's (path, source); empty where nothing is public."""
+    files = dict(sources)
+    hidden = {path.removesuffix("/__init__.py") + ".py" for path in files if path.endswith("/__init__.py")}
     rows = [
         (_public_functions(source), source.count("\n"), path)
-        for path, source in sources
-        if path.endswith(".py") and _is_candidate(path)
+        for path, source in files.items()
+        if path.endswith(".py") and path not in hidden and _is_candidate(path)
     ]
     rows = [row for row in rows if row[0]]
     fitting = [row for row in rows if _MIN_LINES <= row[1] <= _MAX_LINES]

@@ -95,9 +95,9 @@ def _scored(module: Module, report: TestReport, ran: tuple[int, int], seconds: f
         kept=len(report.kept),
         green=ran[0],
         red=ran[1],
-        lines=report.after.line_rate,
-        branches=report.after.branch_rate,
-        mutation=report.after.mutation_score,
+        lines=report.after.line_rate if report.kept else 0.0,
+        branches=report.after.branch_rate if report.kept else 0.0,
+        mutation=report.after.mutation_score if report.kept else 0.0,
         characterisation=sum(one.characterisation for one in report.kept),
         accusations=tuple(
             Accusation(module.name, one.function, one.call, one.expected, one.got, one.quote)

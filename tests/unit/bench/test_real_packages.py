@@ -23,6 +23,7 @@ def lines(count, functions):
         ({"p/long.py": lines(700, 1), "p/longer.py": lines(900, 9)}, "p/long.py"),
         ({"p/tests/t.py": lines(100, 9), "p/cli.py": lines(100, 9), "p/x.py": "def _f(): ...\n"}, ""),
         ({"p/bad.py": "def (", "p/data.txt": ONE}, ""),
+        ({"p.py": lines(100, 9), "p/__init__.py": lines(100, 1)}, "p/__init__.py"),
     ],
 )
 def test_the_rule_takes_one_module(sources, taken):

@@ -195,6 +195,17 @@ def test_errors_of_guessed_arguments_are_no_tests(tmp_path, monkeypatch):
     assert is_accident(typed, Observed(0, "raises", "TypeError", error_origin="outside"), function)
 
 
+@pytest.mark.parametrize(
+    ("body", "where"), [("ord(a)", "below"), ("a + 1", "operation"), ("a.b.c", "operation")]
+)
+def test_a_builtin_that_refuses_a_value_is_no_slip_of_types(tmp_path, monkeypatch, body, where):
+    """ord('') is a TypeError about the value; an operation on types that do not fit is about types."""
+    assert (
+        seen(tmp_path, monkeypatch, f"def f(a):\n    return {body}\n", Call(0, "f", "f('')")).error_origin
+        == where
+    )
+
+
 def test_a_private_error_is_caught_by_its_public_base(tmp_path, monkeypatch):
     """A test does not import what a package keeps to itself."""
     source = "class _Hidden(KeyError): ...\ndef f():\n    raise _Hidden()\n"

@@ -1,6 +1,7 @@
 """Where an error of a call comes from, and the name a test can catch it by."""
 
 import linecache
+import re
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,11 @@ ErrorOrigin = Literal["outside", "below", "operation", "raise"]
 """``outside``: the target was not reached; ``below``: code that the target called failed; ``operation``: something the
 target does failed; ``raise``: a raise statement of the target's package."""
 
+# A TypeError that speaks of types; one of a builtin may be about the value, as ord('') is.
+_OF_TYPES = re.compile(
+    r"unsupported operand|object (?:is|does|has|cannot|of type)|not supported between|can only concatenate|not NoneType"
+    r"|missing \d|unexpected keyword|positional argument"
+)
 ENVIRONMENT_ERRORS = (OSError, ImportError, EOFError)
 """Errors that say something about the machine rather than about the code."""
 
@@ -23,7 +29,8 @@ def origin(error: BaseException, filename: str) -> ErrorOrigin:
     line = linecache.getline(files[-1], frames[-1][1]).lstrip()
     if line.startswith("raise") and files[-1].startswith(str(Path(filename).parent)):
         return "raise"
-    return "operation" if files[-1] == filename and not line.startswith("assert") else "below"
+    of_value = isinstance(error, TypeError) and not _OF_TYPES.search(str(error))
+    return "operation" if files[-1] == filename and not (line.startswith("assert") or of_value) else "below"
 
 
 def _frames(error: BaseException) -> Iterator[tuple[types.FrameType, int]]:
