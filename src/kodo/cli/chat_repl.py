@@ -1,4 +1,4 @@
-"""The conversation of ``kodo chat``, a line at a time: what is a command, what is a turn, what is shown.
+"""The conversation of ``kodo chat``, a line at a time: which lines are commands, which are turns, and how each is shown.
 
 It does not know where lines come from (a terminal, a pipe), so tests give it lines.
 """

@@ -1,4 +1,4 @@
-"""What ``kodo doctor`` looks at: one function a check, each total: what is wrong is its result, not an exception."""
+"""The checks of ``kodo doctor``, one function each. A problem is a check's result, never an exception."""
 
 from __future__ import annotations
 

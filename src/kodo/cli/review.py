@@ -212,7 +212,7 @@ def _source(paths: list[Path], named: SourceOptions, output: Output) -> ReviewSo
 
 
 def _unnamed(here: Path, output: Output) -> ReviewSource:
-    """What a review without a source is of: what is not committed yet, else the branch against its base; says which."""
+    """The default source of a review: the uncommitted changes, else the branch against its base; a notice says which."""
     from kodo.jobs.review import source
     from kodo.jobs.review.git import GitError, Repository
 

@@ -37,7 +37,7 @@ class UsageRow:
     usd: Decimal
     """US dollars charged."""
     list_usd: Decimal
-    """What the list price would have been, where one is known: for a local model, what was saved."""
+    """The cost at list price, where it is known: for a local model, the amount saved."""
 
     def as_json(self) -> dict[str, str | int | float]:
         """The row for JSON, CSV and tables; dollars as floats."""

@@ -129,7 +129,7 @@ def _is_private(pid: int) -> bool:
 
 
 def _is_kodo(url: str) -> bool:
-    """Whether a kodo listens there. Another program on its usual port is not sent anybody's code."""
+    """Whether a kodo listens there. No code is sent to another program on kodo's usual port."""
     answer = _get(f"{url}/health")
     return answer is not None and answer.get("server") == "kodo"
 

@@ -62,7 +62,7 @@ def _part(event: object) -> Place:
 
 
 def _strings(value: object, path: Place = ()) -> Iterator[tuple[Place, str]]:
-    """Every string of a JSON value with its place in it; iterative, so that depth is no matter."""
+    """Every string of a JSON value with its place in it; iterative, so that its depth is not limited."""
     todo: list[tuple[Place, object]] = [(path, value)]
     while todo:
         here, part = todo.pop()

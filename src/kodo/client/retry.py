@@ -57,7 +57,7 @@ class RetryPolicy:
         max_retries: further attempts after the first.
         base_delay, max_delay: bounds of the drawn pause, in seconds.
         jitter: draw the pause; False: always the upper bound ``min(max_delay, base_delay * 2**(n-1))``.
-        deadline: no attempt begins later than this many seconds after the first began; None is no deadline.
+        deadline: no attempt begins later than this many seconds after the first began; None sets no deadline.
         max_server_delay: a server that asks for a longer wait than this, in seconds, is not retried.
         retryable_exceptions: retry these instead of the list above; an exception with an HTTP status must also
             have one that may be retried.
@@ -284,7 +284,7 @@ def exponential_backoff_retry(
     deadline: float | None = None,
     on_retry: tuple[RetryHook, ...] = (),
 ) -> T:
-    """Call ``func()`` with retries; of a coroutine function the result is to be awaited.
+    """Call ``func()`` with retries; the result of a coroutine function must be awaited.
 
     As :func:`retry_with_backoff`, for one call: ``exponential_backoff_retry(lambda: client.responses.create(...))``.
     """

@@ -33,19 +33,19 @@ def _token(kind: str, mark: str, rest: str) -> Form:
 
 
 def _long(least: int, letters: str = _DASHED) -> str:
-    """As many letters as there are, at least so many."""
+    """A pattern for a run of at least ``least`` letters, taken to its end."""
     return f"{letters}{{{least},}}+"
 
 
 def _exactly(count: int, letters: str = _DASHED) -> str:
-    """So many letters and no more."""
+    """A pattern for exactly ``count`` letters."""
     return f"{letters}{{{count}}}(?!{letters})"
 
 
 _PEM_BODY = r"[^-]*+(?:-(?!----)[^-]*+)*+"
 _PEM_END = r"-----END (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
 _PEM_CUT = r"[A-Za-z0-9+/=\s\\:,]{40,}+\Z"
-"""A key that is cut off: nothing but its lines up to the end."""
+"""A key that is cut off: only its lines follow, up to the end."""
 _JWT_REST = r"\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{20,}+"
 _DIGIT = r"(?=[A-Za-z0-9_.=+/-]{0,60}\d)"
 _MARKED: tuple[tuple[str, tuple[str, ...], str], ...] = (

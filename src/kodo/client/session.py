@@ -148,7 +148,7 @@ class SessionBase:
         """Where this session talks to; found at the first use and kept. Blocks while a server starts.
 
         Raises:
-            EndpointError: there is none, or ``start`` is False and one would have to be started.
+            EndpointError: no server was found, or ``start`` is False and one would have to be started.
         """
         with self._lock:
             if self._endpoint is None:
@@ -245,7 +245,7 @@ class Session(SessionBase):
         Raises:
             BudgetExceededError, UnknownPriceError: nothing was sent.
             CallError: the call did not give an answer; its subclass says why.
-            EndpointError: there is no server.
+            EndpointError: no server was found.
         """
         client = self.client()
         call, plan = self._open(input, options)

@@ -72,7 +72,7 @@ class StreamState:
         return self.final is not None
 
     def may_resume(self, error: Exception, policy: RetryPolicy) -> bool:
-        """Whether a stream that broke with this error is to be taken up again."""
+        """Whether a stream that broke with this error should be resumed."""
         self.resumes += 1
         return (
             self.background

@@ -59,5 +59,5 @@ def _with_proxies(make: Callable[[], T]) -> T:
             "the environment names a SOCKS proxy (all_proxy, https_proxy or http_proxy), which needs the package "
             "socksio: pip install socksio, or unset the variable, or put the server's host into no_proxy"
         ) from error
-    except (ValueError, httpx2.InvalidURL) as error:  # an address that is none
+    except (ValueError, httpx2.InvalidURL) as error:  # not an address
         raise EndpointError(f"the environment names a proxy that cannot be used: {error}") from error

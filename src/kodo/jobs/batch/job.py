@@ -38,7 +38,7 @@ from kodo.jobs.batch.progress import Progress
 from kodo.jobs.batch.results import ResultFile
 
 GIVE_UP_AFTER = 20
-"""So many requests in a row that no server answered, and the run stops: the server is gone, not the requests."""
+"""A run stops after this many requests in a row without an answer: the fault is the server's, not the requests'."""
 
 _HOPELESS = (AuthenticationFailedError, QuotaExhaustedError)
 _SERVER_GONE = (UnreachableError, CallTimeoutError, ServerFailedError, RateLimitedError)

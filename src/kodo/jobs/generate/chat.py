@@ -29,7 +29,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What was said, what was answered, and the response's id."""
+    """The user's text, the answer, and the response's id."""
 
     said: str
     answered: str
@@ -63,7 +63,7 @@ class Transcript:
         """The chat that was saved under a name.
 
         Raises:
-            ChatNotFoundError: there is none, or its file cannot be read.
+            ChatNotFoundError: no chat has that name, or its file cannot be read.
         """
         path = cls(name)._path()
         try:

@@ -181,7 +181,7 @@ class ReviewReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         return tuple(item for item in self.unreviewed if item.gap)
 
     def failing(self, threshold: Severity | None, *, opinions: bool = False) -> tuple[Finding, ...]:
-        """The findings at or over ``threshold`` that count against a build; with None there are none."""
+        """The findings at or over ``threshold`` that count against a build; empty if ``threshold`` is None."""
         if threshold is None:
             return ()
         return tuple(

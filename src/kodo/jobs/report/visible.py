@@ -1,4 +1,4 @@
-"""Makes the text of a report harmless for whatever shows it: no character that moves, hides or reorders others.
+"""Makes the text of a report safe to display: without characters that move, hide or reorder others.
 
 Names of files and texts of code come from the change under review. A terminal obeys escape sequences, a log takes a
 carriage return for a new line, and direction marks show code in another order than it runs in.

@@ -151,11 +151,11 @@ class Sandbox:
 
         Args:
             argv: The command; PROJECT, FILES, TMP, LIB and PYTHON are replaced wherever they stand.
-            project: A folder seen read-only as PROJECT. With uid 0 the command is nobody: what only the
-                owner may read stays unread.
+            project: A folder seen read-only as PROJECT. If kodo runs as root, the command runs as the user
+                ``nobody``, so it cannot read what only the owner may read.
             files: Relative name -> text or bytes, seen read-only under FILES.
             limits: What the command may use.
-            env: The whole environment, but for PATH, HOME, TMPDIR, LANG and PYTHONDONTWRITEBYTECODE.
+            env: The whole environment, except for PATH, HOME, TMPDIR, LANG and PYTHONDONTWRITEBYTECODE.
             stdin: What the command reads from its standard input.
             cwd: Where it starts.
             fds: For the probes alone: descriptors that a leak would hand on; they are closed on entry.

@@ -190,7 +190,7 @@ def inherit_descriptor(decoys: DecoyMap) -> bool:
 
 
 def new_user_namespace(decoys: DecoyMap) -> bool:
-    """Become root in a user namespace of one's own."""
+    """Become root in a new user namespace."""
     return _in_child(lambda: _system("unshare", _CLONE_NEWUSER))
 
 
