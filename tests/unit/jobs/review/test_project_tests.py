@@ -11,7 +11,9 @@ import pytest
 from kodo.jobs.report.model import ReviewReport, State
 from kodo.jobs.review import BaseSource, DiffSource, ReviewOptions, review
 from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.project_tests import ProjectTests, TestsError
 from kodo.jobs.review.pytest_settings import changed_settings
+from kodo.jobs.sandbox import Sandbox
 
 GOOD = "def price(amount, each):\n    return amount * each\n"
 BAD = "def price(amount, each):\n    return amount + each\n"
@@ -85,15 +87,6 @@ def write(root: Path, files: Mapping[str, str]) -> None:
         (root / name).write_text(text)
 
 
-def test_a_broken_test_is_found(reviewed: Reviewed) -> None:
-    """The run reports from outside what pytest says inside, with the failure's text as evidence."""
-    report = reviewed({"shop.py": BAD})
-    found = [item for item in report.findings if item.rule == "kodo/test-fails"]
-    assert [item.place.path for item in found] == ["shop.py"], report.notes
-    assert "assert 7 == 12" in found[0].evidence.detail
-    assert "tests: 0 passed, 1 failed" in report.notes
-
-
 def test_a_good_change_is_clean(reviewed: Reviewed) -> None:
     """The planted test is counted nowhere."""
     report = reviewed({"shop.py": GOOD.replace("each)", "each=1)")})
@@ -101,33 +94,59 @@ def test_a_good_change_is_clean(reviewed: Reviewed) -> None:
     assert "tests: 1 passed, 0 failed" in report.notes
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("conftest.py", PASS_EVERYTHING),
-        ("conftest.py", END_EARLY),
-        ("conftest.py", FORGE_LINES),
-        ("pytest.ini", "[pytest]\npython_functions = nothing_*\n"),
-        ("pyproject.toml", '[tool.pytest.ini_options]\npython_files = "nothing_*.py"\n'),
-        ("setup.cfg", "[tool:pytest]\npython_files = nothing_*.py\n"),
-        ("pytest.py", "def main(*a, **k):\n    return 0\nclass Item: pass\n"),
-    ],
-)
-def test_new_test_settings_cannot_make_a_change_green(reviewed: Reviewed, name: str, text: str) -> None:
-    """The tests run with the settings from before the change; the report says so and is never clean."""
-    report = reviewed({"shop.py": BAD, name: text})
-    assert [item.place.path for item in report.findings if item.rule == "kodo/test-fails"] == ["shop.py"]
+SETTINGS = {
+    "conftest.py": PASS_EVERYTHING,
+    "pytest.ini": "[pytest]\npython_functions = nothing_*\n",
+    "pyproject.toml": '[tool.pytest.ini_options]\npython_files = "nothing_*.py"\n',
+    "setup.cfg": "[tool:pytest]\npython_files = nothing_*.py\n",
+    "pytest.py": "def main(*a, **k):\n    return 0\nclass Item: pass\n",
+}
+"""Each of these alone turns the broken test green, or leaves it out."""
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_new_file_that_decides_what_tests_report_is_a_test_setting(name: str) -> None:
+    """Each kind is recognised by itself, as a file that was not there before."""
+    now = {name: SETTINGS[name]}
+    files = [ChangedFile(name, "python", now[name], None)] if name.endswith(".py") else []
+    assert changed_settings(now, files, now.get, {}.get) == {name: None}
+
+
+def test_a_broken_test_is_found_and_new_settings_cannot_hide_it(reviewed: Reviewed) -> None:
+    """The tests run with the settings from before the change; the failure's text is the evidence, the settings are gaps."""
+    report = reviewed({"shop.py": BAD, **SETTINGS})
+    found = [item for item in report.findings if item.rule == "kodo/test-fails"]
+    assert [item.place.path for item in found] == ["shop.py"], report.notes
+    assert "assert 7 == 12" in found[0].evidence.detail
+    assert "tests: 0 passed, 1 failed" in report.notes
     assert report.state is State.PARTIAL
-    assert any(name in item.reason for item in report.gaps), report.gaps
+    for name in SETTINGS:
+        assert any(name in item.reason for item in report.gaps), report.gaps
 
 
-@pytest.mark.parametrize("text", [END_EARLY, FORGE_LINES, FORGE_PARENT, PATCH_PYTEST])
-def test_code_under_review_cannot_report_for_its_tests(reviewed: Reviewed, text: str) -> None:
-    """Ending the process, writing results and replacing pytest's own parts leave no result, or the true one."""
-    report = reviewed({"shop.py": text + BAD})
-    assert report.state is not State.CLEAN
-    true = [item for item in report.findings if item.rule == "kodo/test-fails"]
-    assert true or any(item.path == "tests" for item in report.gaps), report
+@pytest.fixture(scope="module")
+def sandbox() -> Sandbox:
+    """One sandbox for the runs of this module."""
+    return Sandbox()
+
+
+@pytest.mark.parametrize("text", [FORGE_LINES, FORGE_PARENT, PATCH_PYTEST])
+def test_code_under_review_cannot_report_for_its_tests(sandbox: Sandbox, tmp_path: Path, text: str) -> None:
+    """Writing results and replacing pytest's own parts leave no result, or the true one."""
+    write(tmp_path, {"shop.py": text + BAD, "test_shop.py": TEST})
+    try:
+        results = ProjectTests(tmp_path, sandbox).failures({})
+    except TestsError:
+        return
+    assert [*results] == ["test_shop.test_price"]
+    assert "assert 7 == 12" in results["test_shop.test_price"]
+
+
+def test_code_that_ends_the_test_process_leaves_a_gap(reviewed: Reviewed) -> None:
+    """A run without a result is a part of the review that is missing, not a passed test."""
+    report = reviewed({"shop.py": END_EARLY + BAD})
+    assert report.state is State.PARTIAL
+    assert any(item.path == "tests" for item in report.gaps), report
 
 
 def test_a_diff_of_settings_is_held_against_the_tree(tmp_path: Path) -> None:
