@@ -123,7 +123,7 @@ async def test_a_socket_that_was_removed_comes_back(child: Supervisor, runtime: 
 async def test_a_server_out_of_descriptors_does_not_kill_its_engine(
     child: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    """That its health cannot be asked for says nothing about the child."""
+    """A health check that fails for want of descriptors says nothing about the child."""
 
     async def no_descriptor(self: Supervisor) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
