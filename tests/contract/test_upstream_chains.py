@@ -139,3 +139,19 @@ async def test_a_pdf_goes_to_a_server_that_reads_it(tmp_path: Path) -> None:
         assert got.status_code == status, got.text
         if status == 200:
             assert got.json()["output"][-1]["content"][0]["text"] == "I see the file a.pdf."
+
+
+async def test_reasoning_that_a_client_sends_back_by_its_id_is_completed_from_the_store(
+    tmp_path: Path,
+) -> None:
+    """openai-agents keeps the history and asks for no sealed reasoning: the signature is found by the item's id."""
+    async with (
+        serve(SERVERS["openrouter"]) as standin,
+        served(settings(tmp_path, model_for(standin))) as server,
+    ):
+        sdk = server.sdk()
+        history: list[Any] = [{"role": "user", "content": "The weather in Paris and Tokyo?"}]
+        for _ in range(3):
+            last = await sdk.responses.create(model=MODEL, input=history, tools=TOOLS)
+            history += [item.to_dict() for item in last.output] + outputs(last)
+    assert last.output_text == "It is sunny in Paris and Tokyo, at noon."

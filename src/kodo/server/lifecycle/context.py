@@ -150,7 +150,13 @@ async def _row(store: HistoryStore, ids: Ids, owner: str, item: InputItem, path:
         if row is None:
             raise NotFound(f"Item with id '{item.id}' not found.", param=f"{path}.id", code="item_not_found")
         return row
-    return new_row(ids, item)
+    row = new_row(ids, item)
+    if isinstance(item, Reasoning) and item.id and not isinstance(item.encrypted_content, str):
+        stored = await store.get_item(owner, None, item.id)  # what its server wants back is kept with it
+        if stored is not None and isinstance(stored.context.item, Reasoning):
+            context = msgspec.structs.replace(row.context, provider=stored.context.provider)
+            row = msgspec.structs.replace(row, context=context)
+    return row
 
 
 def new_row(ids: Ids, item: Item) -> ItemRow:
