@@ -6,7 +6,7 @@ with its reason. ``base_text`` gives the project's own settings as they were bef
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path, PurePosixPath
@@ -338,25 +338,18 @@ def _patched(
         return None, None
     found = changes.split_lines(raw.decode("utf-8", errors="replace")) if file else None
     before: list[str] | None = None
-    complete = True
-    old_side = changes.patched(found, section, reverse=True) if found is not None else None
-    new_side = changes.patched(found, section) if found is not None else None
-    if found is not None and old_side is not None:
-        after, before = found, None if new else old_side
-    elif found is not None and new_side is not None:
-        after, before = new_side, found
+    sides = None if found is None else _tree_sides(found, section, new)
+    complete = new or sides is not None
+    if sides is not None:
+        after, before = sides
     elif new:
         after = [text for hunk in hunks for _, text in hunk.context]
     else:
-        complete = False
         size = max((hunk.end for hunk in hunks), default=0)
         if size > builder.max_bytes:  # a line is a byte at least; the number is the diff's own claim
             builder.leave(path, f"larger than {builder.max_bytes} bytes", gap=bool(language_of(path)))
             return None, None
-        after = [""] * size
-        for hunk in hunks:
-            for number, text in hunk.context:
-                after[number - 1] = text
+        after = _lines_of_hunks(hunks, size)
     raw = "".join(line + "\n" for line in after).encode("utf-8", errors="surrogateescape")
     old = None if before is None else "".join(line + "\n" for line in before)
     readable = builder.readable(path, raw)
@@ -364,6 +357,24 @@ def _patched(
         return None, old
     hunks = changes.hunks_of(section, len(after))
     return ChangedFile(path, language_of(path, readable), readable, old, hunks, complete=complete), old
+
+
+def _tree_sides(found: list[str], section: str, new: bool) -> tuple[list[str], list[str] | None] | None:
+    """The lines after and before the change, where the tree's file is one of the two; None where it is neither."""
+    old_side = changes.patched(found, section, reverse=True)
+    if old_side is not None:
+        return found, None if new else old_side
+    new_side = changes.patched(found, section)
+    return None if new_side is None else (new_side, found)
+
+
+def _lines_of_hunks(hunks: Sequence[changes.Hunk], size: int) -> list[str]:
+    """A file of ``size`` lines that holds what the hunks show, and empty lines elsewhere."""
+    lines = [""] * size
+    for hunk in hunks:
+        for number, text in hunk.context:
+            lines[number - 1] = text
+    return lines
 
 
 def _pending(source: PendingSource, max_bytes: int) -> ReviewInput:

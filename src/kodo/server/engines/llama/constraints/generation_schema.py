@@ -10,14 +10,10 @@ What is generated fits the client's schema, since both only take values away. Kn
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from kodo.server.engines.llama.constraints.subschemas import (
-    SCHEMA_KEYS,
-    SCHEMA_LIST_KEYS,
-    SCHEMA_MAP_KEYS,
-    walk_schema,
-)
+from kodo.server.engines.llama.constraints.subschemas import map_parts, walk_schema
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader holds exactly."""
@@ -65,33 +61,22 @@ def _close(node: object, *, may_close: bool, open_refs: frozenset[str], path: st
     """A part of a schema with its objects closed; ``may_close`` is False where another part adds properties to it."""
     if not isinstance(node, dict):
         return node
-    adds = any(_has_properties(part) for key in _COMBINERS for part in node.get(key, ()))
-    result: dict[str, Any] = {}
-    for key, value in node.items():
+
+    def close_part(key: str) -> Callable[[object, str | None], object]:
+        inner = may_close and key != "allOf" and "properties" not in node if key in _COMBINERS else True
         where = f"{path}/{key}"
-        if key in SCHEMA_MAP_KEYS and isinstance(value, dict):
-            result[key] = {
-                name: _close(
-                    part,
-                    may_close=f"{where}/{name}" not in open_refs,
-                    open_refs=open_refs,
-                    path=f"{where}/{name}",
-                )
-                for name, part in value.items()
-            }
-        elif key in _COMBINERS and isinstance(value, list):
-            inner = key != "allOf" and "properties" not in node and may_close
-            result[key] = [_close(part, may_close=inner, open_refs=open_refs, path=where) for part in value]
-        elif key in SCHEMA_LIST_KEYS and isinstance(value, list):
-            result[key] = [_close(part, may_close=True, open_refs=open_refs, path=where) for part in value]
-        elif key in SCHEMA_KEYS and key != "not":
-            result[key] = (
-                [_close(part, may_close=True, open_refs=open_refs, path=where) for part in value]
-                if isinstance(value, list)
-                else _close(value, may_close=True, open_refs=open_refs, path=where)
-            )
-        else:
-            result[key] = value
+
+        def close(part: object, name: str | None) -> object:
+            place = where if name is None else f"{where}/{name}"
+            allowed = inner and (name is None or place not in open_refs)
+            return _close(part, may_close=allowed, open_refs=open_refs, path=place)
+
+        return close
+
+    result: dict[str, Any] = {
+        key: value if key == "not" else map_parts(key, value, close_part(key)) for key, value in node.items()
+    }
+    adds = any(_has_properties(part) for key in _COMBINERS for part in node.get(key, ()))
     if may_close and not adds and _is_closable(node):
         properties = result["properties"]
         missing = [name for name in node.get("required", ()) if name not in properties]
@@ -130,15 +115,7 @@ def _bounded(schema: dict[str, Any], tokens: int) -> dict[str, Any]:
 
 def _bound(node: dict[str, Any], characters: int, items: int) -> dict[str, Any]:
     result = {
-        key: (
-            {name: _bound_part(part, characters, items) for name, part in value.items()}
-            if key in SCHEMA_MAP_KEYS and isinstance(value, dict)
-            else [_bound_part(part, characters, items) for part in value]
-            if key in (*SCHEMA_LIST_KEYS, *SCHEMA_KEYS) and isinstance(value, list)
-            else _bound_part(value, characters, items)
-            if key in SCHEMA_KEYS
-            else value
-        )
+        key: map_parts(key, value, lambda part, _: _bound_part(part, characters, items))
         for key, value in node.items()
     }
     types = node.get("type", ())
@@ -150,15 +127,24 @@ def _bound(node: dict[str, Any], characters: int, items: int) -> dict[str, Any]:
         result["pattern"] = URI
     if "array" in types and "maxItems" not in node and "items" in node:
         result["maxItems"] = max(items, math.ceil(_number(node, "minItems", 0)))
-    if "integer" in types and "multipleOf" not in node and "number" not in types and "enum" not in node:
-        if not any(key in node for key in ("minimum", "exclusiveMinimum")):
-            result["minimum"] = min(-MAX_INTEGER, int(_number(node, "maximum", 0)))
-        if not any(key in node for key in ("maximum", "exclusiveMaximum")):
-            result["maximum"] = max(MAX_INTEGER, int(_number(node, "minimum", 0)))
+    if "integer" in types and "number" not in types:
+        result.update(_integer_bounds(node))
     is_map = isinstance(node.get("additionalProperties"), dict) and not node.get("properties")
     if is_map and "maxProperties" not in node and "patternProperties" not in node:
         result["maxProperties"] = max(items, math.ceil(_number(node, "minProperties", 0)))
     return result
+
+
+def _integer_bounds(node: dict[str, Any]) -> dict[str, int]:
+    """The bounds that an integer lacks."""
+    bounds: dict[str, int] = {}
+    if "multipleOf" in node or "enum" in node:
+        return bounds
+    if not any(key in node for key in ("minimum", "exclusiveMinimum")):
+        bounds["minimum"] = min(-MAX_INTEGER, int(_number(node, "maximum", 0)))
+    if not any(key in node for key in ("maximum", "exclusiveMaximum")):
+        bounds["maximum"] = max(MAX_INTEGER, int(_number(node, "minimum", 0)))
+    return bounds
 
 
 def _bound_part(part: object, characters: int, items: int) -> object:

@@ -5,7 +5,7 @@ Knows which keywords hold schemas; knows nothing of what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 SCHEMA_KEYS = ("items", "additionalProperties", "additionalItems", "not", "contains", "if", "then", "else")
@@ -30,3 +30,15 @@ def children(node: dict[str, Any]) -> Iterator[object]:
             yield from value.values()
         elif (key in SCHEMA_KEYS or key in SCHEMA_LIST_KEYS) and isinstance(value, dict | list | bool):
             yield from value if isinstance(value, list) else (value,)
+
+
+def map_parts(key: str, value: object, transform: Callable[[object, str | None], object]) -> object:
+    """The value of a keyword with each schema directly inside it replaced by ``transform(schema, name)``.
+
+    ``name`` is the property's or definition's, and None elsewhere. A keyword that holds no schema keeps its value.
+    """
+    if key in SCHEMA_MAP_KEYS and isinstance(value, dict):
+        return {name: transform(part, name) for name, part in value.items()}
+    if key in (*SCHEMA_LIST_KEYS, *SCHEMA_KEYS) and isinstance(value, list):
+        return [transform(part, None) for part in value]
+    return transform(value, None) if key in SCHEMA_KEYS else value

@@ -136,11 +136,7 @@ class Answer:
         if cap <= 0:
             self.ended = "limit"
             return
-        body = {**self._settings, **settings, "prompt": self.ids.copy(), "n_predict": cap}
-        if self._images:
-            body["prompt"] = await media_prompt(self._client, self.ids, self._images)
-        if grammar is not None:
-            body["grammar"] = grammar
+        body = await self._body({**settings, "n_predict": cap}, grammar)
         buffer = StopBuffer(stop, opening)
         begun = len(self.ids)
         counted = 0
@@ -161,18 +157,12 @@ class Answer:
                 self.written += new
                 self.tokens_left -= new
                 if chunk.stop:
-                    if first and chunk.timings is not None:
-                        self._cached = chunk.timings.cache_n
-                    self.ended = chunk.stop_type
+                    self._end(chunk, first)
                     break
                 textless.extend(chunk.tokens if new <= len(chunk.tokens) else await self._ids(chunk, new))
                 if not chunk.content:
                     continue  # an end token, or another control token: without text
-                delta = TextDelta(
-                    text=chunk.content,
-                    tokens=tuple(textless),
-                    logprobs=tuple(_logprob(one) for one in chunk.completion_probabilities),
-                )
+                delta = _delta(chunk, textless)
                 textless.clear()
                 for ready in buffer.add(delta):
                     if admits is not None and not await admits(ready):
@@ -196,6 +186,21 @@ class Answer:
             self.ids.extend(ready.tokens)
             yield ready
 
+    async def _body(self, settings: dict[str, object], grammar: str | None) -> dict[str, object]:
+        """The request that continues the answer."""
+        body = {**self._settings, **settings, "prompt": self.ids.copy()}
+        if self._images:
+            body["prompt"] = await media_prompt(self._client, self.ids, self._images)
+        if grammar is not None:
+            body["grammar"] = grammar
+        return body
+
+    def _end(self, last: Chunk, first: bool) -> None:
+        """Take from the last chunk why the text ended, and of the first text what was cached."""
+        if first and last.timings is not None:
+            self._cached = last.timings.cache_n
+        self.ended = last.stop_type
+
     def _give_back(self, tokens: int) -> None:
         """Forget tokens that were drawn and not taken."""
         self.written -= tokens
@@ -214,6 +219,12 @@ class Answer:
             return chunk.tokens
         found = (await self._tokens.plain("", (chunk.content,)))[chunk.content]
         return found if len(found) == new else (*found[:-1], *chunk.tokens)
+
+
+def _delta(chunk: Chunk, ids: Sequence[int]) -> TextDelta:
+    """The text of a chunk, with the ids of all tokens that led to it."""
+    logprobs = tuple(_logprob(one) for one in chunk.completion_probabilities)
+    return TextDelta(text=chunk.content, tokens=tuple(ids), logprobs=logprobs)
 
 
 def _logprob(token: TokenLogprob) -> Logprob:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from kodo.server.engines.llama.constraints.subschemas import SCHEMA_KEYS, SCHEMA_LIST_KEYS, SCHEMA_MAP_KEYS
+from kodo.server.engines.llama.constraints.subschemas import SCHEMA_LIST_KEYS, map_parts
 from kodo.server.engines.llama.tools.schema_limits import (
     BOUNDS,
     MAX_BOUND,
@@ -66,29 +66,26 @@ class _Lenience:
         for key, value in node.items():
             if not self._keeps(key, value, node):
                 self.dropped.add(key)
-            elif key in SCHEMA_MAP_KEYS and isinstance(value, dict):
-                result[key] = {
-                    name: self.of(part, depth + 1)
-                    for name, part in value.items()
-                    if key != "patternProperties" or self._keeps("pattern", name, {})
-                }
-            elif key in SCHEMA_LIST_KEYS and isinstance(value, list):
-                name = key
-                if key == "oneOf" and self._merge_choices:
-                    self.dropped.add(key)
-                    name = "anyOf" if "anyOf" not in node else "oneOf"
-                result[name] = [self.of(part, depth + 1) for part in value[:MAX_CHOICES]]
-            elif key in SCHEMA_KEYS:
-                result[key] = (
-                    [self.of(part, depth + 1) for part in value]
-                    if isinstance(value, list)
-                    else self.of(value, depth + 1)
-                )
             elif key == "enum" and isinstance(value, list):
                 result[key] = _short_enum(value)
+            elif key == "patternProperties" and isinstance(value, dict):
+                kept = {name: part for name, part in value.items() if self._keeps("pattern", name, {})}
+                result[key] = self._parts(key, kept, depth)
+            elif key in SCHEMA_LIST_KEYS and isinstance(value, list):
+                result[self._choice_name(key, node)] = self._parts(key, value[:MAX_CHOICES], depth)
             else:
-                result[key] = value
+                result[key] = self._parts(key, value, depth)
         return result
+
+    def _parts(self, key: str, value: object, depth: int) -> object:
+        return map_parts(key, value, lambda part, _: self.of(part, depth + 1))
+
+    def _choice_name(self, key: str, node: dict[str, Any]) -> str:
+        """The keyword of a list of schemas: ``anyOf`` in place of a ``oneOf`` whose choices overlap."""
+        if key != "oneOf" or not self._merge_choices:
+            return key
+        self.dropped.add(key)
+        return "anyOf" if "anyOf" not in node else key
 
     def _keeps(self, key: str, value: object, node: dict[str, Any]) -> bool:
         """Whether a keyword is enforced."""
