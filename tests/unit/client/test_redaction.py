@@ -73,7 +73,7 @@ SHAPES = [
     ("AWS_SESSION_TOKEN={}", "FwoGZXIvYXdzE" + WORD),
     ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey={};", "Zm9v" * 21 + "Zg=="),
     ("SharedAccessKey={}", "Zm9v" * 10 + "Zg=="), ("https://a.blob.core.windows.net/c?sv=1&sig={}", "Zm9v" * 10 + "Zg%3D%3D"),
-    ("AZURE_CLIENT_SECRET={}", "abc8Q~defGHIjkl0123456789mnoPQRstuv_xyz"), ("//registry.npmjs.org/:_authToken={}", "0a1b2c3d-4e5f-6789-abcd-ef0123456789"),
+    ("AZURE_CLIENT_SECRET={}", "abc8Q~defGHIjkl0123456789mnoPQRstuv_xyz"), ("//registry.example.com/:_authToken={}", "0a1b2c3d-4e5f-6789-abcd-ef0123456789"),
     ('api_key: "{}"', "0a1b2c3d4e5f60718293a4b5c6d7e8f9"), ('\\"apiKey\\": \\"{}\\"', "0a1b2c3d4e5f60718293a4b5c6d7e8f9"),
 ]  # fmt: skip  # a table reads better in rows
 ALL = [(kind, secret) for kind, secrets in SECRETS.items() for secret in secrets]
