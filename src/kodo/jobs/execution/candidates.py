@@ -11,9 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 
 from kodo.jobs.execution import doc_contracts
+from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, random_rows
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.model import Arg, Call, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_value
+from kodo.jobs.execution.stated_facts import (
+    MAX_INSTANCES,
+    constants,
+    documented_instances,
+    is_literal,
+)
 from kodo.jobs.execution.target import Class, Function, Param, TargetModule
 from kodo.jobs.execution.values import Values
 
@@ -25,103 +32,9 @@ _OPERATORS = {
     "__sub__": "{0} - _0", "__mul__": "{0} * _0", "__truediv__": "{0} / _0",
 }  # fmt: skip
 
-_PLAIN_DECORATORS = frozenset(
-    {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}
-)
-_MAX_INSTANCES = 12
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
-_NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
-
-
-def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
-    """The literals in a function, and in the module's own constants that it names."""
-    bodies: list[ast.AST] = list(function.node.body)
-    used = {node.id for node in ast.walk(function.node) if isinstance(node, ast.Name)}
-    for statement in module.tree.body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            if any(isinstance(target, ast.Name) and target.id in used for target in targets):
-                bodies.append(statement.value)
-    found: list[object] = []
-    for body in bodies:
-        literals = [node.value for node in ast.walk(body) if isinstance(node, ast.Constant)]
-        found += [value for value in literals if type(value) in (int, float, str, bytes)]
-    unique = list(
-        dict.fromkeys(
-            (type(value), value) for value in found if value != ast.get_docstring(function.node, clean=False)
-        )
-    )
-    return tuple(value for _, value in unique)[:60]
-
-
-def documented_instances(module: TargetModule) -> dict[str, tuple[str, ...]]:
-    """Class -> the calls that make one in the documentation, with literal arguments: ``C(1)``, ``C.parse("x")``."""
-    docs = [ast.get_docstring(module.tree) or ""]
-    docs += [one.doc for one in module.classes.values()] + [one.doc for one in module.functions]
-    makers = {(one.owner, one.name) for one in module.functions if one.kind in ("class", "static")}
-    out: dict[str, list[str]] = {}
-    for node in (node for doc in docs for node in _documented_calls(doc)):
-        match node.func:
-            case ast.Name(id=name) if name in module.classes:
-                out.setdefault(name, []).append(ast.unparse(node))
-            case ast.Attribute(value=ast.Name(id=name), attr=method) if (
-                name,
-                method,
-            ) in makers and node.args:
-                out.setdefault(name, []).append(ast.unparse(node))
-    return {name: tuple(dict.fromkeys(sources))[:_MAX_INSTANCES] for name, sources in out.items()}
-
-
-def _documented_calls(doc: str) -> Iterator[ast.Call]:
-    """The calls of literals in the doctests of a docstring."""
-    for source in doc_contracts.statements(doc):
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Call):
-                given = (*node.args, *(word.value for word in node.keywords))
-                if all(is_literal(ast.unparse(one)) for one in given) and all(
-                    word.arg for word in node.keywords
-                ):
-                    yield node
-
-
-def invariants(module: TargetModule, function: Function) -> tuple[Expectation, ...]:
-    """What must hold for every call: the return annotation and the stated properties."""
-    out: list[Expectation] = []
-    returns = module.scope.expand(function.returns) if function.returns is not None else None
-    if (
-        returns is not None
-        and module.scope.is_known(returns)
-        and function.name != "__init__"
-        and not _is_generator(function)
-        and not _is_wrapped(function)
-        and all(param.typed and not _holds_any(param.type) for param in function.params)
-    ):
-        out.append(Expectation("returns", ast.unparse(returns), "types", f"-> {ast.unparse(returns)}"))
-    siblings = frozenset(one.name for one in module.functions)
-    stated = [claim.expect for claim in doc_contracts.read_contracts(function, siblings) if not claim.given]
-    out += [
-        one for one in stated if one.kind == "property" and not one.text.startswith(("undoes ", "undone by "))
-    ]
-    return tuple(out)
-
-
-def _is_generator(function: Function) -> bool:
-    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function.node))
-
-
-def _holds_any(type_: ParamType) -> bool:
-    """Whether a type leaves something open, at any depth: then the caller vouches for it, and not the annotation."""
-    return type_.kind in ("any", "callable") or any(map(_holds_any, type_.args))
-
-
-def _is_wrapped(function: Function) -> bool:
-    """Whether a decorator may make something else of what the body returns."""
-    names = (
-        ast.unparse(one.func if isinstance(one, ast.Call) else one) for one in function.node.decorator_list
-    )
-    return any(name.rpartition(".")[2] not in _PLAIN_DECORATORS for name in names)
 
 
 class CandidateGenerator:
@@ -183,8 +96,8 @@ class CandidateGenerator:
         for name, sources in found.items():
             shown = [one for one in self._instances.get(name, ()) if one in sources]
             others = sorted((one for one in sources if one not in shown), key=len)
-            step = max(1, len(others) // _MAX_INSTANCES)
-            self._instances[name] = tuple([*shown, *others[::step]][:_MAX_INSTANCES])
+            step = max(1, len(others) // MAX_INSTANCES)
+            self._instances[name] = tuple([*shown, *others[::step]][:MAX_INSTANCES])
 
     def neighbours(self, function: Function, call: Call, count: int) -> list[Call]:
         """At most ``count`` calls like ``call`` with one or two arguments a little changed, or replaced."""
@@ -267,12 +180,12 @@ class CandidateGenerator:
         defaults = {one.name: one.default for one in params if one.default and is_literal(one.default)}
         tries: list[Iterable[tuple[dict[str, str], Origin]]] = [
             ((row, "boundary") for row in (needed, plain)),
-            ((row, "near example") for row in _near_rows(rows, values)),
-            ((row, "boundary") for row in _boundary_rows(types, plain, needed, values)),
+            ((row, "near example") for row in near_rows(rows, values)),
+            ((row, "boundary") for row in boundary_rows(types, plain, needed, values)),
             ((needed | {name: default}, "boundary") for name, default in defaults.items()),
         ]
         if function.params or owner or self._effects(function).variables:
-            tries.append(_random_rows(types, needed, rows, values, count))
+            tries.append(random_rows(types, needed, rows, values, count))
         yield from chain.from_iterable(tries)
 
     def _examples(self, function: Function) -> list[doc_contracts.Example]:
@@ -484,54 +397,6 @@ def _file_text(values: Values) -> str:
     return "".join(f"{values.text()}\n" for _ in range(values.rng.choice((0, 1, 2, 4))))
 
 
-def _near_rows(rows: list[dict[str, str]], values: Values) -> Iterator[dict[str, str]]:
-    """The documented arguments, one of them a little changed."""
-    for row in rows:
-        for name, source in row.items():
-            for near in values.near(source):
-                yield row | {name: near}
-
-
-def _boundary_rows(
-    types: dict[str, ParamType], plain: dict[str, str], needed: dict[str, str], values: Values
-) -> Iterator[dict[str, str]]:
-    """Plain arguments, one of them at a boundary, each parameter in turn; and rows of boundaries alone."""
-    edges = {name: values.edges(type_) for name, type_ in types.items()}
-    for at in range(max(map(len, edges.values()), default=0)):
-        row = {name: found[at] for name, found in edges.items() if at < len(found)}
-        for name, edge in row.items():
-            yield plain | {name: edge}
-            yield needed | {name: edge}
-        if len(row) > 1:
-            yield plain | {name: found[at % len(found)] for name, found in edges.items() if found}
-
-
-def _random_rows(
-    types: dict[str, ParamType],
-    needed: dict[str, str],
-    rows: list[dict[str, str]],
-    values: Values,
-    count: int,
-) -> Iterator[tuple[dict[str, str], Origin]]:
-    """``count`` rows of arguments, random or near a documented one."""
-    for _ in range(count):
-        if rows and values.rng.random() < _NEAR_EXAMPLES:
-            yield _changed_twice(values.rng.choice(rows), values), "near example"
-            continue
-        row = {name: values.random(type_) for name, type_ in types.items()}
-        yield {name: row[name] for name in row if name in needed or values.rng.random() < 0.6}, "random"
-
-
-def _changed_twice(row: dict[str, str], values: Values) -> dict[str, str]:
-    """Documented arguments after two small changes, of the same or of two arguments."""
-    out = dict(row)
-    for _ in range(2 if out else 0):
-        name = values.rng.choice(sorted(out))
-        near = values.near(out[name])
-        out[name] = values.rng.choice(near) if near else out[name]
-    return out
-
-
 def _round_trip(function: Function, other: Function, stated: Expectation, values: Values) -> Iterator[Call]:
     """Calls of two functions of which one undoes the other, over the values of the inner one."""
     outer, inner = (function, other) if stated.text.startswith("undoes ") else (other, function)
@@ -603,15 +468,6 @@ def _arguments(expression: str, function: Function) -> dict[str, str]:
                 return {}
             return {name: ast.unparse(value) for name, value in given.items()}
     return {}
-
-
-def is_literal(source: str) -> bool:
-    """Whether source text is a literal; a sentinel or another default that the module names is not."""
-    try:
-        ast.literal_eval(source)
-    except (ValueError, SyntaxError):
-        return False
-    return True
 
 
 def _called(node: ast.Call) -> str:

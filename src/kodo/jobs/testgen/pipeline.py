@@ -13,8 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from kodo.jobs.execution.candidates import CandidateGenerator, invariants
+from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
+from kodo.jobs.execution.stated_facts import invariants
 from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.fixtures import needed
 from kodo.jobs.execution.worker.jobs import GIVEN, OWN, Observation, Observe

@@ -7,9 +7,10 @@ import ast
 import pytest
 
 from kodo.jobs import testgen as job
-from kodo.jobs.execution.candidates import CandidateGenerator, documented_instances
+from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.effects import read_effects
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.stated_facts import documented_instances
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.fixtures import needed

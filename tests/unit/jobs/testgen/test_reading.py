@@ -5,9 +5,10 @@ import ast
 import pytest
 
 from kodo.jobs.execution import doc_contracts
-from kodo.jobs.execution.candidates import CandidateGenerator, constants, invariants
+from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.param_types import ParamType, from_annotation, from_name, from_use
+from kodo.jobs.execution.stated_facts import constants, invariants
 from kodo.jobs.execution.target import load
 
 

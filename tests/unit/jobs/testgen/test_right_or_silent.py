@@ -8,8 +8,9 @@ import threading
 import pytest
 
 from kodo.jobs.execution import doc_contracts
-from kodo.jobs.execution.candidates import CandidateGenerator, invariants
+from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import Arg, Call, Expectation, Observed
+from kodo.jobs.execution.stated_facts import invariants
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.call import Arcs, observe
 from kodo.jobs.execution.worker.facts import facts

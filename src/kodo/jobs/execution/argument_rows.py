@@ -1,0 +1,60 @@
+"""Rows of arguments for one function: near the documented ones, at boundaries, and random.
+
+A row is a parameter's name -> the source text of its argument. Knows nothing of how a row becomes a call.
+"""
+
+from collections.abc import Iterator
+
+from kodo.jobs.execution.model import Origin
+from kodo.jobs.execution.param_types import ParamType
+from kodo.jobs.execution.values import Values
+
+_NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
+
+
+def near_rows(rows: list[dict[str, str]], values: Values) -> Iterator[dict[str, str]]:
+    """The documented arguments, one of them a little changed."""
+    for row in rows:
+        for name, source in row.items():
+            for near in values.near(source):
+                yield row | {name: near}
+
+
+def boundary_rows(
+    types: dict[str, ParamType], plain: dict[str, str], needed: dict[str, str], values: Values
+) -> Iterator[dict[str, str]]:
+    """Plain arguments, one of them at a boundary, each parameter in turn; and rows of boundaries alone."""
+    edges = {name: values.edges(type_) for name, type_ in types.items()}
+    for at in range(max(map(len, edges.values()), default=0)):
+        row = {name: found[at] for name, found in edges.items() if at < len(found)}
+        for name, edge in row.items():
+            yield plain | {name: edge}
+            yield needed | {name: edge}
+        if len(row) > 1:
+            yield plain | {name: found[at % len(found)] for name, found in edges.items() if found}
+
+
+def random_rows(
+    types: dict[str, ParamType],
+    needed: dict[str, str],
+    rows: list[dict[str, str]],
+    values: Values,
+    count: int,
+) -> Iterator[tuple[dict[str, str], Origin]]:
+    """``count`` rows of arguments, random or near a documented one."""
+    for _ in range(count):
+        if rows and values.rng.random() < _NEAR_EXAMPLES:
+            yield _changed_twice(values.rng.choice(rows), values), "near example"
+            continue
+        row = {name: values.random(type_) for name, type_ in types.items()}
+        yield {name: row[name] for name in row if name in needed or values.rng.random() < 0.6}, "random"
+
+
+def _changed_twice(row: dict[str, str], values: Values) -> dict[str, str]:
+    """Documented arguments after two small changes, of the same or of two arguments."""
+    out = dict(row)
+    for _ in range(2 if out else 0):
+        name = values.rng.choice(sorted(out))
+        near = values.near(out[name])
+        out[name] = values.rng.choice(near) if near else out[name]
+    return out

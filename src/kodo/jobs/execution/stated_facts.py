@@ -1,0 +1,116 @@
+"""What the code and the documentation of a module state about a function: constants, instances, invariants.
+
+Knows nothing of how inputs are made from it.
+"""
+
+import ast
+from collections.abc import Iterator
+
+from kodo.jobs.execution import doc_contracts
+from kodo.jobs.execution.model import Expectation
+from kodo.jobs.execution.param_types import ParamType
+from kodo.jobs.execution.target import Function, TargetModule
+
+_PLAIN_DECORATORS = frozenset(
+    {"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache", "override", "final"}
+)
+MAX_INSTANCES = 12
+"""Ways to make an instance that are tried for one class."""
+
+
+def constants(module: TargetModule, function: Function) -> tuple[object, ...]:
+    """The literals in a function, and in the module's own constants that it names."""
+    bodies: list[ast.AST] = list(function.node.body)
+    used = {node.id for node in ast.walk(function.node) if isinstance(node, ast.Name)}
+    for statement in module.tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any(isinstance(target, ast.Name) and target.id in used for target in targets):
+                bodies.append(statement.value)
+    found: list[object] = []
+    for body in bodies:
+        literals = [node.value for node in ast.walk(body) if isinstance(node, ast.Constant)]
+        found += [value for value in literals if type(value) in (int, float, str, bytes)]
+    unique = list(
+        dict.fromkeys(
+            (type(value), value) for value in found if value != ast.get_docstring(function.node, clean=False)
+        )
+    )
+    return tuple(value for _, value in unique)[:60]
+
+
+def documented_instances(module: TargetModule) -> dict[str, tuple[str, ...]]:
+    """Class -> the calls that make one in the documentation, with literal arguments: ``C(1)``, ``C.parse("x")``."""
+    docs = [ast.get_docstring(module.tree) or ""]
+    docs += [one.doc for one in module.classes.values()] + [one.doc for one in module.functions]
+    makers = {(one.owner, one.name) for one in module.functions if one.kind in ("class", "static")}
+    out: dict[str, list[str]] = {}
+    for node in (node for doc in docs for node in _documented_calls(doc)):
+        match node.func:
+            case ast.Name(id=name) if name in module.classes:
+                out.setdefault(name, []).append(ast.unparse(node))
+            case ast.Attribute(value=ast.Name(id=name), attr=method) if (
+                name,
+                method,
+            ) in makers and node.args:
+                out.setdefault(name, []).append(ast.unparse(node))
+    return {name: tuple(dict.fromkeys(sources))[:MAX_INSTANCES] for name, sources in out.items()}
+
+
+def _documented_calls(doc: str) -> Iterator[ast.Call]:
+    """The calls of literals in the doctests of a docstring."""
+    for source in doc_contracts.statements(doc):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call):
+                given = (*node.args, *(word.value for word in node.keywords))
+                if all(is_literal(ast.unparse(one)) for one in given) and all(
+                    word.arg for word in node.keywords
+                ):
+                    yield node
+
+
+def invariants(module: TargetModule, function: Function) -> tuple[Expectation, ...]:
+    """What must hold for every call: the return annotation and the stated properties."""
+    out: list[Expectation] = []
+    returns = module.scope.expand(function.returns) if function.returns is not None else None
+    if (
+        returns is not None
+        and module.scope.is_known(returns)
+        and function.name != "__init__"
+        and not _is_generator(function)
+        and not _is_wrapped(function)
+        and all(param.typed and not _holds_any(param.type) for param in function.params)
+    ):
+        out.append(Expectation("returns", ast.unparse(returns), "types", f"-> {ast.unparse(returns)}"))
+    siblings = frozenset(one.name for one in module.functions)
+    stated = [claim.expect for claim in doc_contracts.read_contracts(function, siblings) if not claim.given]
+    out += [
+        one for one in stated if one.kind == "property" and not one.text.startswith(("undoes ", "undone by "))
+    ]
+    return tuple(out)
+
+
+def _is_generator(function: Function) -> bool:
+    return any(isinstance(node, ast.Yield | ast.YieldFrom) for node in ast.walk(function.node))
+
+
+def _holds_any(type_: ParamType) -> bool:
+    """Whether a type leaves something open, at any depth: then the caller vouches for it, and not the annotation."""
+    return type_.kind in ("any", "callable") or any(map(_holds_any, type_.args))
+
+
+def _is_wrapped(function: Function) -> bool:
+    """Whether a decorator may make something else of what the body returns."""
+    names = (
+        ast.unparse(one.func if isinstance(one, ast.Call) else one) for one in function.node.decorator_list
+    )
+    return any(name.rpartition(".")[2] not in _PLAIN_DECORATORS for name in names)
+
+
+def is_literal(source: str) -> bool:
+    """Whether source text is a literal; a sentinel or another default that the module names is not."""
+    try:
+        ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return False
+    return True
