@@ -19,6 +19,7 @@ from kodo.server.lifecycle.records import ItemRow
 from kodo.server.lifecycle.sealing import Opener, SealedTooLarge, Sealer, SealLimits
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import HistoryStore
+from kodo.server.wire.hosted_items import AnyHostedItem, HostedItem, note_author, note_text
 from kodo.server.wire.items import (
     ID_PREFIXES,
     ApplyPatchCall,
@@ -201,7 +202,7 @@ def is_passthrough(items: tuple[ContextItem, ...], start: int = 0) -> bool:
         elif isinstance(item, FunctionCallOutput | CustomToolCallOutput):
             if not isinstance(item.output, str):
                 return False
-        elif isinstance(item, Compaction) or (
+        elif isinstance(item, Compaction | HostedItem) or (
             isinstance(item, Reasoning) and isinstance(item.encrypted_content, str)
         ):
             return False
@@ -263,9 +264,18 @@ def render(
                 for n, part in enumerate(item.output)
             )
             result.append(ContextItem(item=msgspec.structs.replace(item, output=output)))
+        elif isinstance(item, HostedItem):
+            result.append(ContextItem(item=_note(item)))
         else:
             result.append(unsealed.get(index, context))
     return tuple(result)
+
+
+def _note(item: AnyHostedItem) -> Message:
+    """An item of another service's tool as a message for the model."""
+    author = note_author(item)
+    part = InputText(text=note_text(item)) if author == "user" else OutputText(text=note_text(item))
+    return Message(id=item.id, role=author, content=(part,))
 
 
 def _unseal_newest(items: tuple[ContextItem, ...], start: int, opener: Opener) -> dict[int, ContextItem]:

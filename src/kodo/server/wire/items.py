@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from kodo.server.wire.hosted_items import HOSTED_ID_PREFIXES, AnyHostedItem
+
 Text: TypeAlias = Annotated[str, Meta(max_length=10 * 2**20)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[a-zA-Z0-9_.:-]+$")]
 CallId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -249,6 +251,7 @@ Item: TypeAlias = (
     | ApplyPatchCallOutput
     | Reasoning
     | Compaction
+    | AnyHostedItem
 )
 InputItem: TypeAlias = Item | ItemReference
 Call: TypeAlias = FunctionCall | CustomToolCall | LocalShellCall | ShellCall | ApplyPatchCall
@@ -283,5 +286,6 @@ ID_PREFIXES: Final[Mapping[type[Item], str]] = {
     ApplyPatchCallOutput: "apco",
     Reasoning: "rs",
     Compaction: "cmp",
+    **dict[type[Item], str](HOSTED_ID_PREFIXES.items()),
 }
 """The prefix of the ids of each type of item."""

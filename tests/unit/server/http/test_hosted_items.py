@@ -1,0 +1,123 @@
+"""Items of tools that ran on another service: accepted in a history, shown to the model as a note, kept as given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.serving import MODEL, served, settings
+
+ITEMS: list[dict[str, Any]] = [
+    {
+        "type": "web_search_call",
+        "id": "ws_1",
+        "status": "completed",
+        "action": {"type": "search", "query": "swans"},
+    },
+    {
+        "type": "file_search_call",
+        "id": "fs_1",
+        "status": "completed",
+        "queries": ["swans"],
+        "results": [{"text": "a"}],
+    },
+    {
+        "type": "computer_call",
+        "id": "cu_1",
+        "call_id": "call_1",
+        "status": "completed",
+        "action": {"type": "click", "x": 1, "y": 2, "button": "left"},
+        "pending_safety_checks": [],
+    },
+    {
+        "type": "computer_call_output",
+        "id": "cuo_1",
+        "call_id": "call_1",
+        "output": {"type": "computer_screenshot", "image_url": "data:image/png;base64,AAAA"},
+    },
+    {
+        "type": "code_interpreter_call",
+        "id": "ci_1",
+        "status": "completed",
+        "code": "print(1)",
+        "container_id": "cntr_1",
+        "outputs": [{"type": "logs", "logs": "1"}],
+    },
+    {"type": "image_generation_call", "id": "ig_1", "status": "completed", "result": "A" * 5000},
+    {"type": "mcp_call", "id": "mcp_1", "server_label": "s", "name": "add", "arguments": "{}", "output": "3"},
+    {
+        "type": "mcp_list_tools",
+        "id": "mcpl_1",
+        "server_label": "s",
+        "tools": [{"name": "add", "input_schema": {}}],
+    },
+    {
+        "type": "mcp_approval_request",
+        "id": "mcpr_1",
+        "server_label": "s",
+        "name": "add",
+        "arguments": "{}",
+    },
+    {
+        "type": "mcp_approval_response",
+        "id": "mcpa_1",
+        "approval_request_id": "mcpr_1",
+        "approve": True,
+        "reason": "yes",
+    },
+    {
+        "type": "tool_search_call",
+        "id": "tsc_1",
+        "call_id": "call_2",
+        "execution": "server",
+        "arguments": {"query": "add"},
+        "status": "completed",
+    },
+    {
+        "type": "tool_search_output",
+        "id": "tso_1",
+        "call_id": "call_2",
+        "execution": "server",
+        "tools": [],
+        "status": "completed",
+    },
+]
+
+
+@pytest.mark.parametrize("item", ITEMS, ids=lambda item: str(item["type"]))
+async def test_an_item_of_a_hosted_tool_is_a_note_and_kept_as_given(
+    item: dict[str, Any], tmp_path: Path
+) -> None:
+    """The model sees its type in a bounded text; the stored item, with and without its id, is the client's."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        answer = await http.post("/v1/responses", json={"model": MODEL, "input": [item]})
+        assert answer.status_code == 200, answer.text
+        (part,) = answer.json()["output"][0]["content"]
+        assert item["type"] in part["text"]
+        assert len(part["text"]) < 1200
+        listed = await http.get(f"/v1/responses/{answer.json()['id']}/input_items")
+        assert listed.json()["data"] == [item]
+        bare = {name: value for name, value in item.items() if name != "id"}
+        again = await http.post("/v1/responses", json={"model": MODEL, "input": [bare]})
+        assert again.status_code == 200, again.text
+
+
+async def test_a_history_with_hosted_items_continues(tmp_path: Path) -> None:
+    """In a conversation and behind ``previous_response_id``, where the items come from the store."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        made = await http.post("/v1/conversations", json={"items": ITEMS})
+        assert made.status_code == 200, made.text
+        conversation = made.json()["id"]
+        listed = await http.get(f"/v1/conversations/{conversation}/items", params={"order": "asc"})
+        assert listed.json()["data"] == ITEMS
+        body = {"model": MODEL, "conversation": conversation, "input": "and now?"}
+        first = await http.post("/v1/responses", json=body)
+        assert first.status_code == 200, first.text
+        second = await http.post(
+            "/v1/responses", json={"model": MODEL, "input": [*ITEMS, {"role": "user", "content": "hi"}]}
+        )
+        body = {"model": MODEL, "previous_response_id": second.json()["id"], "input": "more"}
+        third = await http.post("/v1/responses", json=body)
+    assert third.status_code == 200, third.text
+    assert third.json()["usage"]["input_tokens"] > second.json()["usage"]["input_tokens"]
