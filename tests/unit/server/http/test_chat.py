@@ -229,7 +229,7 @@ async def test_stored_completions_are_listed_read_changed_and_deleted(tmp_path: 
         ),
         (
             {"messages": [{"role": "tool", "tool_call_id": "none", "content": "x"}]},
-            "input[0].call_id",
+            "messages[0].tool_call_id",
             "invalid_value",
         ),
     ],
@@ -241,6 +241,87 @@ async def test_errors_name_the_field(body: dict[str, Any], param: str, code: str
         answer = await http.post("/v1/chat/completions", json={"model": MODEL, **body})
     assert answer.status_code == 400
     assert (answer.json()["error"]["param"], answer.json()["error"]["code"]) == (param, code)
+
+
+HELLO: dict[str, Any] = {"role": "user", "content": "x"}
+WITH_CALL: dict[str, Any] = {
+    "role": "assistant",
+    "content": None,
+    "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}],
+}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (
+            {"messages": [HELLO, WITH_CALL, {"role": "tool", "tool_call_id": "d", "content": "x"}]},
+            "messages[2].tool_call_id",
+        ),
+        (
+            {
+                "messages": [
+                    HELLO,
+                    {"role": "user", "content": [{"type": "image_url", "image_url": {"url": 3}}]},
+                ]
+            },
+            "messages[1].content[0].image_url.url",
+        ),
+        (
+            {
+                "messages": [
+                    WITH_CALL,
+                    {"role": "user", "content": [{"type": "file", "file": {"file_data": "?"}}]},
+                ]
+            },
+            "messages[1].content[0].file.file_data",
+        ),
+        (
+            {
+                "messages": [
+                    {**WITH_CALL, "tool_calls": [{"id": "c", "type": "function", "function": {"name": 3}}]}
+                ]
+            },
+            "messages[0].tool_calls[0].function.name",
+        ),
+        (
+            {"messages": [{"role": "tool", "tool_call_id": "c" * 65, "content": "x"}]},
+            "messages[0].tool_call_id",
+        ),
+        ({"messages": [HELLO], "response_format": {"type": "xml"}}, "response_format.type"),
+        (
+            {"messages": [HELLO], "response_format": {"type": "json_schema", "json_schema": {"name": 3}}},
+            "response_format.json_schema.name",
+        ),
+        (
+            {
+                "messages": [HELLO],
+                "response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}},
+            },
+            "response_format",
+        ),
+        ({"messages": [HELLO], "max_tokens": 0}, "max_tokens"),
+        ({"messages": [HELLO], "max_completion_tokens": 0}, "max_completion_tokens"),
+        ({"messages": [{"role": "user", "content": "x " * 10**6}]}, "messages"),
+        (
+            {"messages": [HELLO], "tools": [{"type": "function", "function": {"name": "a b"}}]},
+            "tools[0].function.name",
+        ),
+        ({"messages": [HELLO], "tool_choice": "required"}, "tool_choice"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_errors_never_name_a_field_of_the_responses_api(
+    body: dict[str, Any], param: str, tmp_path: Path
+) -> None:
+    """What the translated request calls ``input``, ``text.format`` or ``max_output_tokens``, the client does not know."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        answer = await http.post("/v1/chat/completions", json={"model": MODEL, **body})
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["param"] == param
+    for foreign in ("input[", "'input'", "the input", "text.format", "max_output_tokens", "truncation"):
+        assert foreign not in error["message"]
 
 
 @given(

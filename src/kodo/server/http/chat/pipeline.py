@@ -15,8 +15,9 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.chat import response_translation
+from kodo.server.http.chat.error_fields import rename_fields
 from kodo.server.http.chat.manager import CompletionManager
-from kodo.server.http.chat.request_translation import sampling, to_response_request
+from kodo.server.http.chat.request_translation import item_paths, sampling, to_response_request
 from kodo.server.http.errors import translate
 from kodo.server.http.limits import Ticket
 from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
@@ -26,6 +27,7 @@ from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import chat
 from kodo.server.wire.legacy import LegacyRequest
+from kodo.server.wire.request import CreateResponse
 
 B = TypeVar("B", chat.ChatRequest, LegacyRequest)
 _encode = msgspec.json.Encoder().encode
@@ -91,19 +93,29 @@ async def run_to_completion(
 async def _start(service: Service, call: CallContext, requests: Sequence[chat.ChatRequest]) -> list[Run]:
     """Start a run for each of the ``n`` answers to each request; if one cannot be started, the others are stopped."""
     planned = [
-        (created, sampling(body, index))
+        (body, created, sampling(body, index))
         for body, created in [(body, to_response_request(body)) for body in requests]
         for index in range(body.n or 1)
     ]
     runs: list[Run] = []
     try:
-        for created, sampling_params in planned:
-            run = await service.create(replace(call, sampling=sampling_params), created)
-            runs.append(run)
+        for body, created, sampling_params in planned:
+            runs.append(await _start_one(service, replace(call, sampling=sampling_params), body, created))
     except BaseException:
         await asyncio.gather(*(service.stop(run) for run in runs))
         raise
     return runs
+
+
+async def _start_one(
+    service: Service, call: CallContext, body: chat.ChatRequest, created: CreateResponse
+) -> Run:
+    """Start a run of a translated body; errors name the body's own fields."""
+    try:
+        return await service.create(call, created)
+    except ServiceError as error:
+        rename_fields(error, body, item_paths(body.messages))
+        raise
 
 
 async def _finish(state: State, runs: Sequence[Run], ticket: Ticket) -> None:

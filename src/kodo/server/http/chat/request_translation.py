@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import msgspec
 
+from kodo.server.http.chat.error_fields import item_path, rename_fields, rename_param
 from kodo.server.lifecycle.ports import Sampling
 from kodo.server.wire import decode
 from kodo.server.wire.chat import REFUSED, ChatRequest
@@ -48,6 +49,14 @@ def to_response_request(body: ChatRequest) -> CreateResponse:
     Raises:
         BadBody: a message, tool or format is invalid; ``param`` is its path in the chat request.
     """
+    try:
+        return _translate(body)
+    except BadBody as error:
+        rename_fields(error, body, ())
+        raise
+
+
+def _translate(body: ChatRequest) -> CreateResponse:
     raw: dict[str, Any] = {
         "model": body.model,
         "store": False,
@@ -81,6 +90,18 @@ def to_response_request(body: ChatRequest) -> CreateResponse:
     )
 
 
+def item_paths(messages: list[dict[str, Any]]) -> list[str]:
+    """Where each item of :func:`messages_to_items` stands in the messages that it was translated from."""
+    paths: list[str] = []
+    for index, message in enumerate(messages):
+        path = f"messages[{index}]"
+        calls = (message.get("tool_calls") or []) if message.get("role") == "assistant" else []
+        if message.get("content") or message.get("refusal") or not calls:
+            paths.append(path)
+        paths.extend(f"{path}.tool_calls[{number}]" for number in range(len(calls)))
+    return paths
+
+
 def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
     """Translate messages to items, each followed by its calls. Raises :class:`BadBody`."""
     result: list[Item] = []
@@ -90,7 +111,7 @@ def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
         role = message.get("role")
         if role in ("system", "developer", "user"):
             raw = {"type": "message", "role": role, "content": _content(message, path)}
-            result.append(cast(Item, decode.item(raw, path)))
+            result.append(_item(raw, path))
         elif role == "assistant":
             result.extend(_assistant(message, path, custom_call_ids))
         elif role == "tool":
@@ -98,6 +119,16 @@ def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
         else:
             raise BadBody(f"Invalid value for '{path}.role'.", f"{path}.role", "invalid_value")
     return tuple(result)
+
+
+def _item(raw: dict[str, Any], path: str, kind: str = "function") -> Item:
+    """An item of the message, or of the call of a ``kind``, at ``path``. Raises :class:`BadBody`."""
+    try:
+        return cast(Item, decode.item(raw, path))
+    except BadBody as error:
+        rest = (error.param or path).removeprefix(path)
+        rename_param(error, item_path(path, rest, kind) if rest else path)
+        raise
 
 
 def _content(message: dict[str, Any], path: str) -> Any:
@@ -145,9 +176,7 @@ def _assistant(message: dict[str, Any], path: str, custom_call_ids: set[str]) ->
         parts.append({"type": "refusal", "refusal": message["refusal"]})
     calls = _list(message.get("tool_calls"), f"{path}.tool_calls")
     if parts or not calls:
-        items.append(
-            cast(Item, decode.item({"type": "message", "role": "assistant", "content": parts}, path))
-        )
+        items.append(_item({"type": "message", "role": "assistant", "content": parts}, path))
     for index, call in enumerate(calls):
         items.append(_call(call, f"{path}.tool_calls[{index}]", custom_call_ids))
     return items
@@ -164,7 +193,7 @@ def _call(call: Any, path: str, custom_call_ids: set[str]) -> Item:
         raw |= {"type": "custom_tool_call", "input": inner.get("input")}
     else:
         raw |= {"type": "function_call", "arguments": inner.get("arguments")}
-    return cast(Item, decode.item(raw, path))
+    return _item(raw, path, kind)
 
 
 def _output(message: dict[str, Any], path: str, custom_call_ids: set[str]) -> Item:
@@ -174,9 +203,7 @@ def _output(message: dict[str, Any], path: str, custom_call_ids: set[str]) -> It
         if isinstance(call_id, str) and call_id in custom_call_ids
         else "function_call_output"
     )
-    return cast(
-        Item, decode.item({"type": kind, "call_id": call_id, "output": _content(message, path)}, path)
-    )
+    return _item({"type": kind, "call_id": call_id, "output": _content(message, path)}, path)
 
 
 def _tool(tool: dict[str, Any], path: str) -> dict[str, Any]:

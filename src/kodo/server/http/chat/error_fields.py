@@ -1,0 +1,96 @@
+"""Errors of the lifecycle in the terms of a chat request.
+
+A chat request is run as a Responses request, so what is wrong with it is found under that API's names. The client sent
+other names: :func:`rename_fields` puts them back, in ``param`` and in the message.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from kodo.server.lifecycle.errors import ContextLengthExceeded, ServiceError
+from kodo.server.wire.chat import ChatRequest
+from kodo.server.wire.decode import BadBody
+
+_INPUT: Final = re.compile(r"^input\[(?P<index>\d+)\](?P<rest>.*)$", re.DOTALL)
+_TOOL: Final = re.compile(r"^(?P<tool>tools\[(?P<index>\d+)\])\.(?P<rest>.+)$", re.DOTALL)
+_MAX_TOKENS: Final = "max_output_tokens"
+_RENAMED: Final = (
+    ("text.format.schema", "response_format.json_schema.schema"),
+    ("text.format.name", "response_format.json_schema.name"),
+    ("text.format.strict", "response_format.json_schema.strict"),
+    ("text.format.description", "response_format.json_schema.description"),
+    ("text.format", "response_format"),
+    ("text.verbosity", "verbosity"),
+    ("text", "response_format"),
+    ("reasoning.effort", "reasoning_effort"),
+    ("reasoning", "reasoning_effort"),
+    ("include", "logprobs"),
+    ("instructions", "messages"),
+    ("input", "messages"),
+)
+"""Names of the Responses API and of this one; the first that is the beginning of a path counts."""
+
+
+def rename_fields(error: ServiceError | BadBody, body: ChatRequest, paths: Sequence[str]) -> None:
+    """Name the fields of ``body`` in an error. ``paths`` are the places of the items in it, by item number."""
+    if error.param is not None:
+        rename_param(error, _new_path(error.param, body, paths))
+    if isinstance(error, ContextLengthExceeded):
+        error.message = (
+            f"This model's context window is {error.window} tokens, but the request needs {error.needed}. "
+            "Shorten the messages, or serve a model with a larger window."
+        )
+        error.args = (error.message,)
+
+
+def rename_param(error: ServiceError | BadBody, new: str) -> None:
+    """Name another field in an error."""
+    error.message = error.message.replace(f"'{error.param}'", f"'{new}'")
+    error.param = new
+    error.args = (error.message,)
+
+
+def _new_path(old: str, body: ChatRequest, paths: Sequence[str]) -> str:
+    if match := _INPUT.match(old):
+        index = int(match["index"])
+        return item_path(paths[index], match["rest"]) if index < len(paths) else "messages"
+    if match := _TOOL.match(old):
+        return _tool_path(match["tool"], int(match["index"]), match["rest"], body)
+    if old == _MAX_TOKENS:
+        return "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+    for name, new in _RENAMED:
+        if old == name or old.startswith((f"{name}.", f"{name}[")):
+            return new + old[len(name) :]
+    return old
+
+
+def item_path(path: str, rest: str, kind: str = "function") -> str:
+    """A field ``rest`` of an item, in the message or the call of a ``kind`` at ``path`` that it came from."""
+    if ".tool_calls[" in path:
+        return f"{path}.id" if rest == ".call_id" else f"{path}.{kind}{rest}"
+    if rest == ".call_id":
+        return f"{path}.tool_call_id"
+    if rest.startswith(".output"):
+        rest = ".content" + rest.removeprefix(".output")
+    return path + _part_field(rest)
+
+
+def _part_field(rest: str) -> str:
+    """A field of a part of content in chat's form: ``image_url`` and ``file`` are objects there."""
+    rest = re.sub(r"\.image_url$", ".image_url.url", rest)
+    rest = re.sub(r"\.detail$", ".image_url.detail", rest)
+    return re.sub(r"\.(file_data|file_id|filename|file_url)$", r".file.\1", rest)
+
+
+def _tool_path(tool: str, index: int, rest: str, body: ChatRequest) -> str:
+    """A field of a tool, whose fields stand in an object named as its type."""
+    tools = body.tools or []
+    kind = tools[index].get("type") if index < len(tools) else None
+    if rest == "type" or kind not in ("function", "custom") or rest.startswith(f"{kind}."):
+        return f"{tool}.{rest}"
+    if kind == "custom" and rest.startswith("format.") and rest != "format.type":
+        rest = rest.replace("format.", "format.grammar.", 1)
+    return f"{tool}.{kind}.{rest}"
