@@ -265,7 +265,7 @@ async def test_an_answer_that_is_not_streamed_is_read_whole() -> None:
     ("body", "kind", "words"),
     [
         (frames(chunk({"content": "Yes"}), done=False), EngineFailed, "in the middle"),
-        (frames(chunk({"content": "Yes"}), "data: what?\n\n"), EngineFailed, "no answer"),
+        (frames(chunk({"content": "Yes"}), "data: what?\n\n"), EngineFailed, "not an answer"),
         (frames(chunk({"content": "Yes"}), {"error": {"message": "CUDA out of memory at /srv/x/y.cu"}}), EngineFailed, r"CUDA out of memory at \[path\]"),
         (frames({"error": {"message": "request (9000 tokens) exceeds the available context size (4096 tokens)"}}), InvalidRequest, "4096"),
     ],

@@ -81,12 +81,13 @@ def test_japanese_and_emoji_come_out_whole(real: Server) -> None:
             model=MODEL,
             input="次の文を繰り返して: こんにちは世界 🎉👩‍💻 鼓動",
             stream=True,
-            temperature=1,
+            temperature=0,  # drawn at random, a model may write bytes that form no character
             max_output_tokens=60,
         )
     )
     deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
     assert "".join(deltas) == events[-1].response.output_text
+    assert "🎉" in "".join(deltas)
     assert not any("\ufffd" in delta for delta in deltas[:-1])
 
 
@@ -145,7 +146,7 @@ def test_a_completions_stream_has_its_logprobs_where_the_whole_answer_has_them(r
 
 
 def test_seventeen_uncapped_questions_are_all_answered_soon(real: Server) -> None:
-    """None waits for a rambling one: an answer that has company ends at the model's default cap."""
+    """None waits for a rambling one: an answer ends at the model's default cap, or where its code block is closed."""
     sdk = real.sdk()
     began = time.monotonic()
 
@@ -155,7 +156,8 @@ def test_seventeen_uncapped_questions_are_all_answered_soon(real: Server) -> Non
 
     with ThreadPoolExecutor(17) as pool:
         answers = list(pool.map(ask, range(17)))
-    assert all(tokens <= 256 + 8 for tokens, _ in answers)
+    longest = 2 * 256 + 8  # twice the cap, which an open code block may take, and a piece of text
+    assert all(tokens <= longest for tokens, _ in answers), answers
 
 
 def test_a_client_that_leaves_frees_its_slot_also_in_the_prefill(real: Server) -> None:

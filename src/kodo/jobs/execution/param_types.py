@@ -234,7 +234,8 @@ def _generic(node: ast.Subscript, classes: frozenset[str], depth: int) -> ParamT
 
 def _container(name: str, kind: str, inner: list[ast.expr], classes: frozenset[str], depth: int) -> ParamType:
     """A container of typed items; a tuple of fixed length is a record."""
-    variadic = kind == "tuple" and isinstance(inner[-1], ast.Constant) and inner[-1].value is Ellipsis
+    last = inner[-1] if inner else None  # Tuple[()] is the empty tuple
+    variadic = kind == "tuple" and isinstance(last, ast.Constant) and last.value is Ellipsis
     parts = [from_annotation(item, classes, depth + 1) or ANY for item in (inner[:1] if variadic else inner)]
     if kind == "tuple" and not variadic:
         return ParamType("record", tuple(parts))

@@ -284,3 +284,12 @@ def test_kinds_of_candidates_come_in_their_order(tmp_path):
     origins = [call.origin for call in CandidateGenerator(module, 0).calls(module.functions[0], 60)]
     order = [origins.index(origin) for origin in ("example", "claim", "boundary", "near example", "random")]
     assert order == sorted(order)
+
+
+def test_the_annotation_of_an_empty_tuple_is_a_record_of_nothing() -> None:
+    """``Tuple[()]``, alone and in a union, as in packaging.utils."""
+    for source, expected in (
+        ("Tuple[()]", ParamType("record", ())),
+        ("Union[Tuple[()], int]", ParamType("union", (ParamType("record", ()), ParamType("int")))),
+    ):
+        assert from_annotation(ast.parse(source, mode="eval").body, frozenset()) == expected
