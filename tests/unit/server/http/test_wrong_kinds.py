@@ -13,7 +13,7 @@ CHAT = {
     "calls are a number": ({"role": "assistant", "tool_calls": 5}, "messages[0].tool_calls"),
     "a call's id is an object": (
         {"role": "tool", "tool_call_id": {}, "content": "x"},
-        "messages[0].call_id",
+        "messages[0].tool_call_id",
     ),
 }
 
