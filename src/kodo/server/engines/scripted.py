@@ -25,8 +25,11 @@ from typing import Any
 
 import jsonschema
 import msgspec
+import referencing
+import referencing.exceptions
 from msgspec import Struct
 
+from kodo.server.engines.schema_references import check_references
 from kodo.server.lifecycle.errors import EngineFailed, InvalidRequest
 from kodo.server.lifecycle.ports import (
     CallDelta,
@@ -282,7 +285,14 @@ def _echo(prompt: Prompt, text: str) -> tuple[Step, ...]:
 
 
 def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
-    """Raise ``EngineFailed`` if the script does what the prompt forbids."""
+    """Check a script's turn against the prompt.
+
+    Raises:
+        EngineFailed: the script does what the prompt forbids.
+        InvalidRequest: the prompt's schema cannot be used.
+    """
+    if isinstance(prompt.format, JsonSchemaFormat):
+        _check_schema(prompt.format.schema_, "text.format.schema")
     if any(isinstance(step, MakeCall) for step in steps):
         if prompt.tool_choice == "none" or not prompt.tools:
             raise EngineFailed("The script calls a tool although the request allows none.")
@@ -293,9 +303,28 @@ def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
     try:
         value = msgspec.json.decode(text)
         if isinstance(prompt.format, JsonSchemaFormat):
-            jsonschema.validate(value, prompt.format.schema_)
+            jsonschema.Draft202012Validator(prompt.format.schema_, registry=referencing.Registry()).validate(
+                value
+            )
+    except referencing.exceptions.Unresolvable as error:
+        raise InvalidRequest(
+            f"The schema's reference '{error.ref}' leads nowhere.",
+            param="text.format.schema",
+            code="unsupported_schema",
+        ) from None
     except (msgspec.DecodeError, jsonschema.ValidationError) as error:
         raise EngineFailed("The script's text does not match the requested format.") from error
+
+
+def _check_schema(schema: dict[str, Any], param: str) -> None:
+    check_references(schema, param)
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)
+        raise InvalidRequest(
+            f"The schema is not valid: {error.message}", param=f"{param}{path}", code="unsupported_schema"
+        ) from None
 
 
 def _events(step: Text | Think | MakeCall) -> Iterator[EngineEvent]:

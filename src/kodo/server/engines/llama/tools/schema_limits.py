@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
+from kodo.server.engines.schema_references import check_references
 from kodo.server.lifecycle.errors import InvalidRequest
 
 MAX_DEPTH = 50
@@ -68,7 +69,7 @@ def check_schema(schema: object, param: str) -> None:
     """Check a schema against the caps.
 
     Raises:
-        InvalidRequest: a keyword cannot be enforced, or something is over a cap; ``param`` is the path to it.
+        InvalidRequest: a keyword cannot be enforced, a reference leads only to itself, or something is over a cap; ``param`` is the path to it.
     """
     nodes = enum = characters = repetitions = 0
     multiples = 1
@@ -105,6 +106,7 @@ def check_schema(schema: object, param: str) -> None:
             raise unsupported_schema(
                 f"The patterns repeat more than {MAX_REPETITIONS} times in all.", f"{path}.pattern"
             )
+    check_references(schema, param)
 
 
 def check_pattern(pattern: str, param: str) -> int:
