@@ -42,13 +42,15 @@ docs: .venv-docs/bin/zensical ## Build the documentation's site into site/; a br
 	@.venv-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@touch $@
 
-quick: setup-dev ## The linters and the unit tests that need no model: under a minute on two idle cores
+# Unit tests that start a sandbox or many processes; make test runs them.
+QUICK_LEAVES_OUT := $(addprefix --ignore=tests/unit/,bench jobs/review jobs/testgen jobs/sandbox jobs/execution server/store/test_crash.py)
+quick: setup-dev ## The linters and the unit tests that start no sandbox
 	@$(B)/ruff check .
 	@$(B)/ruff format --check .
 	@$(B)/mypy
 	@$(B)/lint-imports --no-cache
 	@$(B)/xenon --max-absolute C src bench/scorecard
-	@$(B)/python -m pytest -q -n 2 --dist loadgroup -m "not model and not crash" tests/unit $(ARGS)
+	@$(B)/python -m pytest -q -n 2 --dist loadgroup -m "not model and not crash" tests/unit $(QUICK_LEAVES_OUT) $(ARGS)
 
 lock: setup-dev ## Write requirements/*.txt anew from pyproject.toml
 	@scripts/lock
