@@ -7,7 +7,7 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from kodo.server.config import ModelSettings, Settings
 from kodo.server.http.app import build_app, open_state
 from kodo.server.http.connections import ConnectionPool, ServerConfig
 from kodo.server.http.state import State
+from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import Clock
 
 MODEL = "codex-mini-latest"
@@ -69,9 +70,11 @@ def settings(home: Path, model: ModelSettings | None = None, **options: Any) -> 
 
 
 @contextlib.asynccontextmanager
-async def served(given: Settings, clock: Clock | None = None) -> AsyncIterator[Served]:
-    """Serve for the length of a block."""
-    async with open_state(given, clock=clock) as state:
+async def served(
+    given: Settings, clock: Clock | None = None, *, tools: Mapping[str, HostedTool] | None = None
+) -> AsyncIterator[Served]:
+    """Serve for the length of a block. ``tools``: in the place of those that the settings turn on."""
+    async with open_state(given, clock=clock, tools=tools) as state:
         listener = socket.create_server((given.host, 0))
         config = ServerConfig(build_app(state), given, state.body_memory, timeout_graceful_shutdown=3)
         server = uvicorn.Server(config)

@@ -148,6 +148,21 @@ class LimitSettings(_Frozen):
     """Per key; None means unlimited. A key created with its own limits has those instead."""
 
 
+class ToolSettings(_Frozen):
+    """Tools that the server runs itself. ``[tools]``."""
+
+    max_turns: int = Field(default=32, ge=1)
+    """Turns of the model in one response; in the last one it is offered no tools."""
+    max_calls: int = Field(default=128, ge=1)
+    """Calls in one response, where the client sets no ``max_tool_calls`` below it."""
+    max_parallel: int = Field(default=8, ge=1)
+    """Calls of one turn that run at the same time."""
+    max_output_chars: int = Field(default=40_000, ge=100)
+    """Characters of a call's output that the model is given; the rest is cut."""
+    call_seconds: float = Field(default=60, gt=0)
+    """How long a call may take; then it has failed, and the model is told so."""
+
+
 class CacheSettings(_Frozen):
     """Saved prompt state. ``[cache]``."""
 
@@ -198,6 +213,7 @@ class Settings(BaseSettings):
     llama: LlamaSettings = LlamaSettings()
     limits: LimitSettings = LimitSettings()
     cache: CacheSettings = CacheSettings()
+    tools: ToolSettings = ToolSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.assistants.worker import RunContext
-from kodo.server.http.backends import Resources, open_resources
+from kodo.server.http.backends import Resources, open_resources, open_tools
 from kodo.server.http.batches.handlers import batch_handlers
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
@@ -39,6 +39,7 @@ from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import ServiceError
+from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import Clock
 from kodo.server.lifecycle.recovery import Recovery
 from kodo.server.lifecycle.sealing import Sealer
@@ -69,11 +70,16 @@ class RandomIds:
 
 @asynccontextmanager
 async def open_state(
-    settings: Settings, resources: Resources | None = None, *, clock: Clock | None = None
+    settings: Settings,
+    resources: Resources | None = None,
+    *,
+    clock: Clock | None = None,
+    tools: Mapping[str, HostedTool] | None = None,
 ) -> AsyncIterator[State]:
     """Start everything above the store and the engines; on the way out, stop what was started.
 
     ``resources``: the open store and engines; None opens them. ``clock``: None is the machine's.
+    ``tools``: the tools that the server runs, by type; None: those that the settings turn on.
 
     Raises:
         ServiceError, kodo.server.http.backends.WeightsError: a part did not start; the message says why.
@@ -88,6 +94,8 @@ async def open_state(
         stack.push_async_callback(files.close)
         await files.open()
         keys, limits = Keys(store), Limits(settings.limits, time.monotonic)
+        if tools is None:
+            tools = await open_tools(settings, store, files, stack)
         service = Service(
             models=models,
             store=store,
@@ -98,6 +106,7 @@ async def open_state(
             observer=metrics,
             files=files,
             allows=keys.allows,
+            tools=tools,
         )
         stack.push_async_callback(service.close, settings.shutdown_seconds)
         policy = RetentionPolicy(settings.retention_days, settings.thread_days)

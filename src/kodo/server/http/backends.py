@@ -22,11 +22,12 @@ from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import Engine
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
+from kodo.server.tools import open_tools
 
 KEYS_MARK = "keys-exist"
 """A file in the home folder that says that API keys were made for it."""
 
-__all__ = ["KEYS_MARK", "Resources", "WeightsError", "has_keys", "open_resources"]
+__all__ = ["KEYS_MARK", "Resources", "WeightsError", "has_keys", "open_resources", "open_tools"]
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,14 @@ class Metrics:
             registry=self.registry,
         )
         self._unenforced.labels("pattern")  # there from the start, at zero
+        self._tool_calls = Histogram(
+            "kodo_tool_call_seconds",
+            "Calls of tools that the server ran, by type and outcome: done, failed, timeout, interrupted.",
+            ("type", "outcome"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._tool_calls.labels("mcp", "done")  # there from the start, at zero
         self._first = Histogram(
             "kodo_time_to_first_token_seconds",
             "Time from the request to the first token.",
@@ -74,6 +82,10 @@ class Metrics:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""
         for keyword in keywords:
             self._unenforced.labels(keyword).inc()
+
+    def tool_called(self, kind: str, outcome: str, seconds: float) -> None:
+        """See :class:`kodo.server.lifecycle.hosted.steps.StepObserver`."""
+        self._tool_calls.labels(kind, outcome).observe(seconds)
 
     def first_token(self, model: str, seconds: float) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""

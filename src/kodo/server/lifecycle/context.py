@@ -196,6 +196,8 @@ def is_passthrough(items: tuple[ContextItem, ...], start: int = 0) -> bool:
     """Whether the items from number ``start`` on need no rendering: nothing to open, to unseal or to read."""
     for context in items[start:]:
         item = context.item
+        if context.shown is not None:
+            return False
         if isinstance(item, Message):
             if not all(isinstance(part, InputText | OutputText) for part in item.content):
                 return False
@@ -245,7 +247,9 @@ def render(
     unsealed = _unseal_newest(items, last + 1, opener)
     for index, context in enumerate(items[last + 1 :], last + 1):
         item = context.item
-        if isinstance(item, Message):
+        if context.shown is not None:
+            result.extend(_as_shown(context, context.shown))
+        elif isinstance(item, Message):
             parts = tuple(
                 _render_part(part, images, files, f"input[{index}].content[{n}]")
                 for n, part in enumerate(item.content)
@@ -269,6 +273,14 @@ def render(
         else:
             result.append(unsealed.get(index, context))
     return tuple(result)
+
+
+def _as_shown(context: ContextItem, shown: tuple[Item, ...]) -> list[ContextItem]:
+    """What the model saw of a tool that this server ran: the call, with the ids it was generated from, and the output."""
+    seen = [ContextItem(item=item) for item in shown]
+    if seen and context.tokens is not None:
+        seen[0] = msgspec.structs.replace(seen[0], tokens=context.tokens, provider=context.provider)
+    return seen
 
 
 def _note(item: AnyHostedItem) -> Message:

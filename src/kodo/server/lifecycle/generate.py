@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Admission, Lease, Priority
 from kodo.server.lifecycle.errors import EngineFailed, ServiceError
+from kodo.server.lifecycle.hosted.steps import StepObserver, ToolLoop
 from kodo.server.lifecycle.plan import RequestPlan
 from kodo.server.lifecycle.ports import (
     CallStart,
@@ -40,7 +41,7 @@ MAX_ATTEMPTS = 3
 """Successive attempts to continue a background response when the engine fails without any output."""
 
 
-class Observer(Protocol):
+class Observer(StepObserver, Protocol):
     """Receives measurements: the server's metrics."""
 
     def first_token(self, model: str, seconds: float) -> None:
@@ -79,13 +80,16 @@ class Generation:
     allowed: Callable[[], Awaitable[bool]]
     """Whether a background response may still run: its key may be revoked."""
     prior_usage: Usage = field(default_factory=Usage)
-    """Tokens that went into this response before it began: a compaction's summary."""
+    """Tokens that went into this response before it began (a compaction's summary), and in its earlier turns."""
+    loop: ToolLoop | None = None
+    """The tools that this server runs; None: the request has none, and one turn is all."""
     _events_so_far: list[EngineEvent] = field(default_factory=list)
     _usage: Usage = field(default_factory=Usage)
     _has_output: bool = False
     _contended: bool = False
     _landing: SoftLanding | None = None
     _is_free_text: bool = True
+    _began: bool = False
 
     @classmethod
     def of(
@@ -100,6 +104,7 @@ class Generation:
         closing: Callable[[], bool],
         prior_usage: Usage,
         allowed: Callable[[], Awaitable[bool]],
+        loop: ToolLoop | None,
     ) -> Generation:
         """The generation of a planned response. ``heartbeat`` in seconds; ``closing``: whether the server shuts down."""
         return cls(
@@ -120,23 +125,20 @@ class Generation:
             closing=closing,
             prior_usage=prior_usage,
             allowed=allowed,
+            loop=loop,
         )
 
     async def drive(self) -> None:
         """Run to the end. Never raises: any failure becomes the end of the response."""
         self._started = self.clock.now()
-        self._events_so_far = event_log.events_so_far(self.run.entries)
-        self._landing = None if self.soft_limit is None else SoftLanding(self.soft_limit)
-        self._is_free_text = isinstance(self.prepared.prompt.format, TextFormat)
-        for event in self._events_so_far:
-            self._follow(event)
-        self._usage = Usage(
-            input=self.prepared.input_tokens, output=sum(_count(event) for event in self._events_so_far)
-        )
+        self._begin_turn(event_log.events_so_far(self.run.entries))
+        for entry in self.run.entries:
+            if isinstance(entry, event_log.TurnEnded):
+                self.prior_usage = _sum(self.prior_usage, entry.usage)
         heartbeats = asyncio.create_task(self._send_heartbeats()) if self.heartbeat is not None else None
         end: event_log.Ended | None
         try:
-            end = await self._run_to_end()
+            end = await self._run_turns()
         except asyncio.CancelledError:
             end = self._interrupted()
         except ServiceError as error:
@@ -157,17 +159,61 @@ class Generation:
         await self.run.end(end)
         self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
 
-    async def _run_to_end(self) -> event_log.Ended:
-        began = False
+    def _begin_turn(self, said: Sequence[EngineEvent]) -> None:
+        """Begin a turn of the model, or continue the one that it has ``said`` something of."""
+        self._events_so_far = list(said)
+        self._landing = None if self.soft_limit is None else SoftLanding(self.soft_limit)
+        self._is_free_text = isinstance(self.prepared.prompt.format, TextFormat)
+        for event in self._events_so_far:
+            self._follow(event)
+        self._usage = Usage(
+            input=self.prepared.input_tokens, output=sum(_count(event) for event in self._events_so_far)
+        )
+
+    async def _run_turns(self) -> event_log.Ended:
+        """Turns of the model, and between them the tools that this server runs."""
+        loop = self.loop
+        if loop is None:
+            return await self._run_turn()
+        if self.run.background and not await self.allowed():
+            return self._ended("cancelled")
+        self._begin()
+        if await loop.open():
+            await self._next_turn(loop)
+        is_over = self.run.steps.between and self.run.steps.turns > 0  # a crash fell between two turns
+        while True:
+            if not is_over:
+                end = await self._run_turn()
+                if end.status != "completed" or not self._has_hosted_calls():
+                    return end
+                self.run.emit(event_log.TurnEnded(usage=self._usage, tokens=end.tokens))
+                self.prior_usage = _sum(self.prior_usage, self._usage)
+            is_over = False
+            self._usage = Usage()
+            if not await loop.run_calls():
+                return self._ended("completed")
+            await self._next_turn(loop)
+
+    async def _next_turn(self, loop: ToolLoop) -> None:
+        self.prepared = await loop.next_prompt()
+        self._begin_turn(())
+
+    def _has_hosted_calls(self) -> bool:
+        """Whether this turn called tools of this server's."""
+        return any(
+            isinstance(event, CallStart) and event.kind == event_log.HOSTED_CALL
+            for event in self._events_so_far
+        )
+
+    async def _run_turn(self) -> event_log.Ended:
+        """One turn of the model."""
         attempts = 0
         while True:
             lease = await self.admission.acquire(self.run.owner, self.priority)
             try:
                 if self.run.background and not await self.allowed():
                     return self._ended("cancelled")
-                if not began:
-                    self.run.emit(event_log.Began())
-                    began = True
+                self._begin()
                 before = len(self._events_so_far)
                 end = await self._run_once(lease)
             except EngineFailed:
@@ -184,6 +230,12 @@ class Generation:
             if end is not None:
                 return end
 
+    def _begin(self) -> None:
+        """Say that the response runs, once in this process."""
+        if not self._began:
+            self.run.emit(event_log.Began())
+            self._began = True
+
     def _restart(self) -> None:
         self.run.emit(event_log.Restarted())
         self._events_so_far.clear()
@@ -192,11 +244,11 @@ class Generation:
     async def _run_once(self, lease: Lease) -> event_log.Ended | None:
         """Generate under one lease. Returns None if preempted by a more urgent request."""
         calls = sum(isinstance(event, CallStart) for event in self._events_so_far)
-        allowed = self.max_calls if self.prepared.prompt.parallel_tool_calls else 1
+        most = self.max_calls if self.loop is None else self.loop.calls_left()
+        allowed = most if self.prepared.prompt.parallel_tool_calls else 1
+        said = tuple(map(event_log.as_said, self._events_so_far))
         limit = None if self.generate else 1
-        async with aclosing(
-            self.engine.generate(self.prepared, events_so_far=tuple(self._events_so_far), limit=limit)
-        ) as events:
+        async with aclosing(self.engine.generate(self.prepared, events_so_far=said, limit=limit)) as events:
             async for event in events:
                 if isinstance(event, Progress):
                     self._usage = replace(self._usage, input=event.total, cached=event.cached)
@@ -207,13 +259,21 @@ class Generation:
                         if allowed is not None and calls >= allowed:
                             return self._ended("completed")
                         calls += 1
-                    self._record(event)
+                    self._record(self._marked(event))
                     end = self._end_at_soft_limit(lease)
                     if end is not None:
                         return end
                 if lease.preempted.is_set() and (self.continues or not self._events_so_far):
                     return None  # an engine that would have to begin anew keeps its place
         raise EngineFailed("The engine stopped without finishing the answer.")
+
+    def _marked(self, event: EngineEvent) -> EngineEvent:
+        """A call that is this server's to answer, with the kind that says so; other events as they are."""
+        if self.loop is None or not isinstance(event, CallStart):
+            return event
+        is_plain = event.kind == "function" and event.namespace is None
+        hosted = is_plain and self.loop.is_hosted(event.name)
+        return replace(event, kind=event_log.HOSTED_CALL) if hosted else event
 
     def _record(self, event: EngineEvent) -> None:
         if isinstance(event, ProviderFields | Routed):

@@ -10,9 +10,11 @@ import msgspec
 from kodo.server.config import ModelSettings
 from kodo.server.lifecycle.admission import Admission, Priority
 from kodo.server.lifecycle.ports import CachePolicy, ContextItem, Engine, ModelCard, Prompt, Sampling
+from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry, without_secrets
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import ConversationRef, Response, TextConfig
+from kodo.server.wire.tools import Tool
 
 SMALL_MODEL = 1_000_000_000
 """Parameters below which a model is taken to ramble."""
@@ -100,10 +102,12 @@ class RequestPlan:
         """Whether one transaction stores the response, at its end.
 
         A client that waits for the whole answer learns nothing before, not even the id. A response with a parent is
-        stored when it starts, so that a parent that is deleted meanwhile keeps the context.
+        stored when it starts, so that a parent that is deleted meanwhile keeps the context; so is one with tools of this
+        server, whose calls are stored before they run.
         """
         foreground = not (self.call.streamed or self.background)
-        return foreground and self.store and self.request.previous_response_id is None
+        hosted = any(isinstance(tool, HostedToolEntry) for tool in self.request.tools)
+        return foreground and self.store and self.request.previous_response_id is None and not hosted
 
     @property
     def generates(self) -> bool:
@@ -182,8 +186,10 @@ def prompt(
     return Prompt(
         instructions=request.instructions,
         items=items,
-        tools=request.tools,
-        tool_choice=request.tool_choice if request.tool_choice is not None else "auto",
+        tools=tuple(tool for tool in request.tools if isinstance(tool, Tool)),
+        tool_choice="auto"
+        if request.tool_choice is None or isinstance(request.tool_choice, HostedChoice)
+        else request.tool_choice,
         parallel_tool_calls=request.parallel_tool_calls is not False,
         format=text.format,
         reasoning_effort=request.reasoning.effort if request.reasoning else None,
@@ -214,7 +220,7 @@ def initial_response(
         previous_response_id=request.previous_response_id,
         conversation=None if request.conversation is None else ConversationRef(id=request.conversation),
         instructions=request.instructions,
-        tools=request.tools,
+        tools=tuple(without_secrets(tool) for tool in request.tools),
         tool_choice=request.tool_choice if request.tool_choice is not None else "auto",
         truncation=request.truncation or "disabled",
         parallel_tool_calls=request.parallel_tool_calls is not False,

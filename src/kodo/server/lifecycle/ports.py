@@ -41,6 +41,8 @@ class ContextItem(Value, frozen=True, kw_only=True):
     item: Item
     tokens: tuple[int, ...] | None = None
     provider: ProviderState | None = None
+    shown: tuple[Item, ...] | None = None
+    """What the model sees in its place: the call and the output of a tool that this server ran. None: the item itself."""
 
 
 class Sampling(Value, frozen=True, kw_only=True):

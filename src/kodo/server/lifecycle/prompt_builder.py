@@ -20,6 +20,7 @@ from kodo.server.lifecycle.attachments import attach_files
 from kodo.server.lifecycle.compact import Compacted, compact
 from kodo.server.lifecycle.context import History, drop_oldest, has_sealed, history, is_passthrough, render
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
+from kodo.server.lifecycle.hosted.toolset import Toolset
 from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared, Usage, Value
 from kodo.server.lifecycle.response_fold import engine_usage
@@ -41,6 +42,8 @@ class BuiltPrompt(Value, frozen=True, kw_only=True):
 
     prepared: Prepared
     history: History
+    items: tuple[ContextItem, ...] = ()
+    """What the response is made from: the history, or what it was compacted into."""
     compaction: Compaction | None = None
     """The item that the history was compacted into, where it was too long."""
     prior_usage: Usage = Usage()
@@ -72,8 +75,8 @@ class PromptBuilder:
         """By response: how many items of its context need no rendering, so that the next turn checks only new items. The
         beginning of a context never changes."""
 
-    async def build(self, plan: RequestPlan) -> BuiltPrompt:
-        """The prompt of a new request: history, compaction, and truncation to the window.
+    async def build(self, plan: RequestPlan, toolset: Toolset | None = None) -> BuiltPrompt:
+        """The prompt of a new request's first turn: history, compaction, and truncation to the window.
 
         Raises:
             NotFound, Conflict, InvalidRequest: see :meth:`history`.
@@ -84,14 +87,17 @@ class PromptBuilder:
         compacted = await self._compact_if_long(call, request, backend, history)
         passthrough = self._is_passthrough(request, history)
         items = history.items if compacted is None else compacted.items
+        if toolset is not None:
+            request = await toolset.turn_request(items)
         prepared, dropped = await self.prepare(call, request, backend, items, passthrough=passthrough)
         if passthrough and request.conversation is None:
             self._remember_passthrough(plan.response_id, len(history.items))
         if compacted is None:
-            return BuiltPrompt(prepared=prepared, history=history, dropped=dropped)
+            return BuiltPrompt(prepared=prepared, history=history, items=items, dropped=dropped)
         return BuiltPrompt(
             prepared=prepared,
             history=history,
+            items=items,
             compaction=compacted.item,
             prior_usage=engine_usage(compacted.usage),
             dropped=dropped,
@@ -152,10 +158,18 @@ class PromptBuilder:
             prepared = await backend.engine.prepare(msgspec.structs.replace(prompt, items=remaining))
         return prepared, dropped
 
-    async def count(self, call: CallContext, request: CreateResponse, backend: Backend) -> int:
+    async def count(
+        self,
+        call: CallContext,
+        request: CreateResponse,
+        backend: Backend,
+        toolset: Toolset | None = None,
+    ) -> int:
         """Input tokens of a request, by the engine's own tokenizer. Raises what :meth:`history` does."""
         history = await self.history(call, request)
         items = await self._render(call.owner, backend, history.items)
+        if toolset is not None:
+            request = await toolset.turn_request(history.items)
         return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
 
     async def compact(

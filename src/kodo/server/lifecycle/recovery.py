@@ -119,12 +119,17 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     run = await _load_run(service, row, stored)
     begun_with = (ContextItem(item=item) for item in run.initial_response.output)
     items = (*await _context(service, row, stored), *begun_with)
-    prepared, _ = await service.prompts.prepare(plan.call, plan.request, backend, items)
+    toolset = service.toolset(plan)
+    loop = service.tool_loop(run, plan, toolset, items)
+    if loop is None:
+        prepared, _ = await service.prompts.prepare(plan.call, plan.request, backend, items)
+    else:
+        prepared = await loop.next_prompt()
     if event_log.events_so_far(run.entries) and not backend.card.continues:
         run.emit(event_log.Restarted())
     run.created()
     ended = service.background.take((row.owner, stored.key_id))
-    service.start(run, plan, prepared, prior_usage=stored.prior_usage, ended=ended)
+    service.start(run, plan, prepared, prior_usage=stored.prior_usage, ended=ended, loop=loop)
 
 
 async def _context(service: Service, row: ResponseRow, stored: StoredRequest) -> Sequence[ContextItem]:

@@ -7,13 +7,27 @@ A response that is not streamed is the same fold with its events unused.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
-from kodo.server.lifecycle.actions import WHOLE_CALLS, parse_action
-from kodo.server.lifecycle.event_log import Began, Ended, Entry, Queued, Restarted
+from kodo.server.lifecycle.actions import WHOLE_CALLS
+from kodo.server.lifecycle.event_log import (
+    HOSTED_CALL,
+    Began,
+    Ended,
+    Entry,
+    Queued,
+    Restarted,
+    Said,
+    StepBegan,
+    StepEnded,
+    StepEvent,
+    TurnEnded,
+)
+from kodo.server.lifecycle.hosted.citations import MarkerFilter
+from kodo.server.lifecycle.hosted.step_fold import ModelCall, StepFold
+from kodo.server.lifecycle.output_items import ITEM_TYPES, OpenItem, OutputItem, item_id
 from kodo.server.lifecycle.ports import (
     CallDelta,
     CallStart,
@@ -26,21 +40,7 @@ from kodo.server.lifecycle.ports import (
 )
 from kodo.server.lifecycle.status import RESPONSE_STATUS
 from kodo.server.wire import events as ev
-from kodo.server.wire.items import (
-    ID_PREFIXES,
-    ApplyPatchCall,
-    CustomToolCall,
-    FunctionCall,
-    Item,
-    ItemStatus,
-    LocalShellCall,
-    Logprob,
-    Message,
-    OutputText,
-    Reasoning,
-    ShellCall,
-    SummaryText,
-)
+from kodo.server.wire.items import ItemStatus, Logprob, OutputText, Reasoning, SummaryText
 from kodo.server.wire.response import (
     IncompleteDetails,
     InputTokensDetails,
@@ -48,6 +48,8 @@ from kodo.server.wire.response import (
     Response,
     ResponseError,
     ResponseUsage,
+    ToolUsage,
+    WebSearchUsage,
 )
 
 _TERMINAL: dict[str, type[ev.ResponseCompleted] | type[ev.ResponseIncomplete] | type[ev.ResponseFailed]] = {
@@ -56,16 +58,6 @@ _TERMINAL: dict[str, type[ev.ResponseCompleted] | type[ev.ResponseIncomplete] | 
     "cancelled": ev.ResponseIncomplete,
     "failed": ev.ResponseFailed,
 }
-_ITEM_TYPES: dict[str, type[Item]] = {
-    "message": Message,
-    "reasoning": Reasoning,
-    "function": FunctionCall,
-    "custom": CustomToolCall,
-    "local_shell": LocalShellCall,
-    "shell": ShellCall,
-    "apply_patch": ApplyPatchCall,
-}
-"""The type of item by the kind of what the engine writes."""
 
 
 def wire_usage(usage: Usage) -> ResponseUsage:
@@ -92,61 +84,9 @@ def engine_usage(usage: ResponseUsage) -> Usage:
     )
 
 
-@dataclass
-class _Open:
-    """The item that is being written."""
-
-    id: str
-    index: int
-    kind: str
-    call: CallStart | None = None
-    text: list[str] = field(default_factory=list)
-    logprobs: list[Logprob] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
-    provider: ProviderState | None = None
-
-    def item(self, status: ItemStatus, *, blank: bool = False) -> Item:
-        """The item as it stands; ``blank``: as it is announced."""
-        text = "" if blank else "".join(self.text)
-        call = self.call
-        if call is None:
-            if self.kind == "reasoning":
-                return Reasoning(id=self.id, summary=() if blank else (SummaryText(text=text),))
-            parts = () if blank else (OutputText(text=text, logprobs=tuple(self.logprobs)),)
-            return Message(id=self.id, status=status, role="assistant", content=parts)
-        namespace = msgspec.UNSET if call.namespace is None else call.namespace
-        if self.kind == "function":
-            return FunctionCall(
-                id=self.id,
-                call_id=call.call_id,
-                name=call.name,
-                arguments=text,
-                status=status,
-                namespace=namespace,
-            )
-        if self.kind == "custom":
-            return CustomToolCall(
-                id=self.id,
-                call_id=call.call_id,
-                name=call.name,
-                input=text,
-                status=status,
-                namespace=namespace,
-            )
-        arguments, whole = parse_action(self.kind, text)
-        status = status if whole else "incomplete"
-        if self.kind == "local_shell":
-            return LocalShellCall(id=self.id, call_id=call.call_id, action=arguments, status=status)
-        if self.kind == "shell":
-            return ShellCall(id=self.id, call_id=call.call_id, action=arguments, status=status)
-        if status == "incomplete":  # the contract has no such status for patches
-            status = "in_progress"
-        return ApplyPatchCall(id=self.id, call_id=call.call_id, operation=arguments, status=status)
-
-
 class ResponseFold:
-    """Folds a log. ``response`` is always the Response as it stands; ``tokens`` the engine's ids for each output item;
-    ``providers`` what its server wants back with it.
+    """Folds a log. ``response`` is always the Response as it stands; ``output`` its items, with the engine's ids for each
+    and what its server wants back with it; ``steps`` what the tools of this server did.
 
     ``seal`` adds ``encrypted_content`` to reasoning, where the client asked for it; it must be a pure function.
     """
@@ -158,24 +98,25 @@ class ResponseFold:
     ) -> None:
         self.response = initial_response
         self._seal = seal
-        self.tokens: list[tuple[int, ...]] = []
-        self._done: list[Item] = list(initial_response.output)
-        self.tokens.extend(() for _ in self._done)
-        self.providers: list[ProviderState | None] = [None for _ in self._done]
-        self._open: _Open | None = None
+        self.output = [OutputItem(item) for item in initial_response.output]
+        self.steps = StepFold(initial_response.id, self.output, self._next)
+        self._open: OpenItem | None = None
+        self._markers: MarkerFilter | None = None
         self._sequence = 0
 
     def start(self) -> list[ev.StreamEvent]:
         """The first events: ``response.created``, and the items that the initial response begins with."""
         begun = msgspec.structs.replace(self.response, output=())
         events: list[ev.StreamEvent] = [ev.ResponseCreated(sequence_number=self._next(), response=begun)]
-        for index, item in enumerate(self._done):
+        for index, item in enumerate(slot.item for slot in self.output):
             events.append(ev.OutputItemAdded(sequence_number=self._next(), output_index=index, item=item))
             events.append(ev.OutputItemDone(sequence_number=self._next(), output_index=index, item=item))
         return events
 
     def feed(self, entry: Entry) -> list[ev.StreamEvent]:
         """The events that an entry stands for (none for token ids without text)."""
+        if isinstance(entry, Said):
+            self.steps.said()
         match entry:
             case TextDelta():
                 return list(self._text("message", entry))
@@ -192,7 +133,12 @@ class ResponseFold:
             case Queued():
                 return [ev.ResponseQueued(sequence_number=self._next(), response=self.response)]
             case Restarted():
+                self.steps.calls = []
                 return list(self._close("incomplete"))
+            case TurnEnded():
+                return list(self._turn_ended(entry))
+            case StepBegan() | StepEvent() | StepEnded():
+                return list(self.steps.feed(entry))
             case ProviderFields():
                 if self._open is not None:
                     self._open.provider = entry.state
@@ -215,11 +161,15 @@ class ResponseFold:
             self.response = msgspec.structs.replace(self.response, status=status)
         return ev.ResponseInProgress(sequence_number=self._next(), response=self.response)
 
-    def _begin(self, kind: str, call: CallStart | None = None) -> Generator[ev.StreamEvent, None, _Open]:
+    def _begin(self, kind: str, call: CallStart | None = None) -> Generator[ev.StreamEvent, None, OpenItem]:
         yield from self._close("completed")
-        index = len(self._done)
-        item_id = f"{ID_PREFIXES[_ITEM_TYPES[kind]]}_{self.response.id.rpartition('_')[2]}{index:02x}"
-        self._open = now = _Open(id=item_id, index=index, kind=kind, call=call)
+        index = len(self.output)
+        if kind == HOSTED_CALL:
+            self._open = now = OpenItem(id="", index=index, kind=kind, call=call)
+            return now
+        name = item_id(ITEM_TYPES[kind], self.response.id, index)
+        self._open = now = OpenItem(id=name, index=index, kind=kind, call=call)
+        self._markers = MarkerFilter(self.steps.sources) if kind == "message" and self.steps.sources else None
         if kind in WHOLE_CALLS:
             return now
         yield ev.OutputItemAdded(
@@ -229,7 +179,7 @@ class ResponseFold:
             yield ev.ContentPartAdded(
                 sequence_number=self._next(),
                 output_index=index,
-                item_id=item_id,
+                item_id=name,
                 content_index=0,
                 part=OutputText(text=""),
             )
@@ -237,7 +187,7 @@ class ResponseFold:
             yield ev.ReasoningSummaryPartAdded(
                 sequence_number=self._next(),
                 output_index=index,
-                item_id=item_id,
+                item_id=name,
                 summary_index=0,
                 part=SummaryText(text=""),
             )
@@ -252,14 +202,46 @@ class ResponseFold:
             now.logprobs.extend(entry.logprobs)
         if not entry.text:
             return
-        now.text.append(entry.text)
-        where: dict[str, Any] = {"output_index": now.index, "item_id": now.id, "delta": entry.text}
         if isinstance(entry, TextDelta):
-            yield ev.OutputTextDelta(
-                sequence_number=self._next(), content_index=0, logprobs=entry.logprobs, **where
+            text, found = (entry.text, []) if self._markers is None else self._markers.feed(entry.text)
+            yield from self._message_text(now, text, entry.logprobs)
+            yield from self._citations(now, found)
+            return
+        now.text.append(entry.text)
+        yield ev.ReasoningSummaryTextDelta(
+            sequence_number=self._next(),
+            summary_index=0,
+            output_index=now.index,
+            item_id=now.id,
+            delta=entry.text,
+        )
+
+    def _message_text(
+        self, now: OpenItem, text: str, logprobs: tuple[Logprob, ...]
+    ) -> Iterator[ev.StreamEvent]:
+        if not text:
+            return
+        now.text.append(text)
+        yield ev.OutputTextDelta(
+            sequence_number=self._next(),
+            output_index=now.index,
+            item_id=now.id,
+            content_index=0,
+            delta=text,
+            logprobs=logprobs,
+        )
+
+    def _citations(self, now: OpenItem, found: list[dict[str, Any]]) -> Iterator[ev.StreamEvent]:
+        for annotation in found:
+            now.annotations.append(annotation)
+            yield ev.OutputTextAnnotationAdded(
+                sequence_number=self._next(),
+                output_index=now.index,
+                item_id=now.id,
+                content_index=0,
+                annotation_index=len(now.annotations) - 1,
+                annotation=annotation,
             )
-        else:
-            yield ev.ReasoningSummaryTextDelta(sequence_number=self._next(), summary_index=0, **where)
 
     def _call(self, entry: CallStart) -> Iterator[ev.StreamEvent]:
         now = yield from self._begin(entry.kind, entry)
@@ -273,7 +255,7 @@ class ResponseFold:
         if not entry.text:
             return
         now.text.append(entry.text)
-        if now.kind in WHOLE_CALLS:
+        if now.kind in WHOLE_CALLS or now.kind == HOSTED_CALL:
             return
         kind = ev.FunctionCallArgumentsDelta if now.kind == "function" else ev.CustomToolCallInputDelta
         yield kind(sequence_number=self._next(), output_index=now.index, item_id=now.id, delta=entry.text)
@@ -283,12 +265,18 @@ class ResponseFold:
         if now is None:
             return
         self._open = None
+        if now.kind == HOSTED_CALL:
+            if now.call is not None:
+                self.steps.calls.append(ModelCall(now.call, "".join(now.text), tuple(now.tokens)))
+            return
+        if self._markers is not None and now.kind == "message":
+            yield from self._message_text(now, self._markers.end(), ())
         text, item = "".join(now.text), now.item(status)
         if self._seal is not None and isinstance(item, Reasoning):
             item = self._seal(item, now.provider)
         where: dict[str, Any] = {"output_index": now.index, "item_id": now.id}
         if now.kind == "message":
-            part = OutputText(text=text, logprobs=tuple(now.logprobs))
+            part = now.part
             yield ev.OutputTextDone(
                 sequence_number=self._next(), content_index=0, text=text, logprobs=part.logprobs, **where
             )
@@ -308,22 +296,31 @@ class ResponseFold:
             yield ev.CustomToolCallInputDone(sequence_number=self._next(), input=text, **where)
         else:
             yield ev.OutputItemAdded(sequence_number=self._next(), output_index=now.index, item=item)
-        self._done.append(item)
-        self.tokens.append(tuple(now.tokens))
-        self.providers.append(now.provider)
+        self.output.append(OutputItem(item, tokens=tuple(now.tokens), provider=now.provider))
         yield ev.OutputItemDone(sequence_number=self._next(), output_index=now.index, item=item)
+
+    def _turn_ended(self, entry: TurnEnded) -> Iterator[ev.StreamEvent]:
+        if self._open is not None:
+            self._open.tokens.extend(entry.tokens)
+        yield from self._close("completed")
+        self.steps.turn_ended()
 
     def _ended(self, entry: Ended) -> Iterator[ev.StreamEvent]:
         if self._open is not None:
             self._open.tokens.extend(entry.tokens)
         yield from self._close("completed" if entry.status == "completed" else "incomplete")
+        yield from self.steps.close()
+        searches = self.steps.usage.get("web_search")
         self.response = msgspec.structs.replace(
             self.response,
             status=RESPONSE_STATUS.transition(self.response.status, entry.status),
             completed_at=int(entry.at) if entry.status == "completed" else None,
-            output=tuple(self._done),
+            output=tuple(slot.item for slot in self.output),
             usage=None if entry.usage is None else wire_usage(entry.usage),
             incomplete_details=None if entry.reason is None else IncompleteDetails(reason=entry.reason),
             error=None if entry.error is None else ResponseError(code=entry.error[0], message=entry.error[1]),
+            tool_usage=msgspec.UNSET
+            if searches is None
+            else ToolUsage(web_search=WebSearchUsage(num_requests=searches)),
         )
         yield _TERMINAL[entry.status](sequence_number=self._next(), response=self.response)

@@ -9,6 +9,7 @@ from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.plan import RequestPlan
 from kodo.server.lifecycle.ports import Sampling, Usage
 from kodo.server.lifecycle.records import ResponseRow
+from kodo.server.wire.hosted_tools import without_secrets
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import Response
@@ -51,7 +52,12 @@ def _encode_request(plan: RequestPlan, history: History, prior_usage: Usage) -> 
     in_conversation = plan.request.conversation is not None and history.before
     return msgspec.json.encode(
         StoredRequest(
-            request=msgspec.structs.replace(plan.request, input=None, client_metadata=None),
+            request=msgspec.structs.replace(
+                plan.request,
+                input=None,
+                client_metadata=None,
+                tools=tuple(without_secrets(tool) for tool in plan.request.tools),
+            ),
             sampling=plan.call.sampling,
             priority=plan.priority,
             key_id=plan.call.key_id,
@@ -82,6 +88,7 @@ def response_at_start(response: Response) -> Response:
         status="queued" if response.background else "in_progress",
         output=begins_with,
         usage=None,
+        tool_usage=msgspec.UNSET,
         completed_at=None,
         error=None,
         incomplete_details=None,

@@ -18,6 +18,7 @@ import msgspec
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.errors import ServiceError, StoreFailed
+from kodo.server.lifecycle.hosted.step_fold import StepFold
 from kodo.server.lifecycle.ports import ContextItem, ProviderState
 from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.response_fold import ResponseFold
@@ -25,7 +26,7 @@ from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import ResponseStore
 from kodo.server.lifecycle.supervised import cancel, supervise
 from kodo.server.wire.events import StreamEvent
-from kodo.server.wire.items import Reasoning
+from kodo.server.wire.items import Item, Reasoning
 from kodo.server.wire.response import Response
 
 logger = logging.getLogger(__name__)
@@ -85,10 +86,16 @@ class Run:
         self._saved = 0
         self._created = False
         self._wake = asyncio.Event()
+        self._saving = asyncio.Lock()
+        self._row_written = asyncio.Event()
         self._flusher: asyncio.Task[None] | None = None
         for entry in entries:  # what an earlier process wrote
             self._apply(entry)
         self._saved = len(self.entries)
+        self.interrupted_steps: Final = frozenset(
+            step.number for step in self.steps.steps if step.ended is None
+        )
+        """Steps that an earlier process began and did not finish."""
         self._restored = self._folded, self.response
 
     # --- what it is ---
@@ -147,6 +154,7 @@ class Run:
     def created(self) -> None:
         """Publish the first events: the row is on disk, or the response is not stored. After a crash, those of the earlier process too."""
         self._created = True
+        self._row_written.set()
         if self._store is not None and not self.ending and self._deferred is None:
             self._flusher = supervise(f"the log of {self.id}", self._flush, delays=(RETRY_SECONDS,))
         if not self.finished and (self.background or self.ending):
@@ -168,6 +176,23 @@ class Run:
     def discard(self) -> None:
         """Store nothing of this run: its row could not be written."""
         self._store = None
+
+    async def save(self) -> None:
+        """Wait until the entries so far are on disk, where the response is stored.
+
+        Raises:
+            StoreFailed: a response in the foreground could not be saved; one in the background waits until it can.
+        """
+        count = len(self.entries)
+        if self._store is not None:
+            await self._row_written.wait()
+        while self._store is not None and self._saved < count:
+            try:
+                await self._save_log(self._store)
+            except StoreFailed:
+                if not self.background:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def end(self, entry: event_log.Ended) -> None:
         """Write the last entry: committed with the final row, then published.
@@ -201,14 +226,22 @@ class Run:
 
     def output_rows(self) -> list[ItemRow]:
         """The output items of a finished response, with the ids they were generated from."""
-        return [
-            ItemRow(
-                id=item.id or "", context=ContextItem(item=item, tokens=tokens or None, provider=provider)
-            )
-            for item, tokens, provider in zip(
-                self.response.output, self._fold.tokens, self._fold.providers, strict=True
-            )
-        ]
+        return [ItemRow(id=slot.item.id or "", context=slot.context) for slot in self._fold.output]
+
+    @property
+    def steps(self) -> StepFold:
+        """What the tools of this server did and have to do."""
+        return self._fold.steps
+
+    def output_item(self, index: int) -> Item:
+        """An output item as it stands."""
+        return self._fold.output[index].item
+
+    def produced(self) -> tuple[ContextItem, ...]:
+        """The output items that the current turn of the model was made from, or the next one is to be."""
+        begun = len(self.initial_response.output)
+        upto = None if self.steps.between else self.steps.turn_start
+        return tuple(slot.context for slot in self._fold.output[begun:upto] if slot.complete)
 
     async def abandon(self) -> None:
         """Stop without an end, as after a crash: the log is saved, the row stays unfinished, readers are released."""
@@ -299,15 +332,21 @@ class Run:
         if not self.background:
             await asyncio.sleep(FLUSH_SECONDS)
         self._wake.clear()
-        count, response, (first, entries) = self._folded, self.response, self._unsaved()
         try:
-            await store.append_log(self.id, first, entries)
+            await self._save_log(store)
         except BaseException:
             self._wake.set()
             raise
-        self._saved = first + len(entries)
-        if self.background:
-            self._publish(count, response)
+
+    async def _save_log(self, store: ResponseStore) -> None:
+        """Save the log so far; of a background response, publish what was saved."""
+        async with self._saving:
+            count, response, (first, entries) = self._folded, self.response, self._unsaved()
+            if entries:
+                await store.append_log(self.id, first, entries)
+                self._saved = first + len(entries)
+            if self.background:
+                self._publish(count, response)
 
 
 def updated_row(response: Response, row: ResponseRow) -> ResponseRow:

@@ -22,9 +22,13 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
 )
 from kodo.server.lifecycle.generate import Generation, Observer
+from kodo.server.lifecycle.hosted.ports import HostedTool, ToolContext
+from kodo.server.lifecycle.hosted.steps import ToolLoop
+from kodo.server.lifecycle.hosted.toolset import Toolset
 from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import (
     Clock,
+    ContextItem,
     FileReader,
     Ids,
     Prepared,
@@ -39,6 +43,7 @@ from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.events import StreamEvent
+from kodo.server.wire.hosted_tools import HostedToolEntry
 from kodo.server.wire.items import Message, Reasoning, text_of
 from kodo.server.wire.request import CompactRequest, CreateResponse
 from kodo.server.wire.response import CompactedResponse, Response, ResponseUsage
@@ -61,8 +66,11 @@ class Service:
         observer: Observer,
         files: FileReader,
         allows: Callable[[str, str | None], Awaitable[bool]],
+        tools: Mapping[str, HostedTool] | None = None,
     ) -> None:
         self.models = models
+        self.tools = tools or {}
+        """Tools that this server runs, by the type of their entries in a request."""
         self.store = store
         self.clock = clock
         self.ids = ids
@@ -103,7 +111,8 @@ class Service:
     ) -> Run:
         plan = RequestPlan.of(self.ids.new("resp"), call, request, self.backend(request.model))
         plan.backend.admission.check(plan.priority)
-        built = await self.prompts.build(plan)
+        toolset = self.toolset(plan)
+        built = await self.prompts.build(plan, toolset)
         now = self.clock.now()
         initial = plan.initial_response(
             now,
@@ -125,9 +134,44 @@ class Service:
         self.observer.unenforced(built.prepared.unenforced)
         if plan.background:
             run.emit(event_log.Queued())
-        self.start(run, plan, built.prepared, prior_usage=built.prior_usage, ended=give_back)
+        loop = self.tool_loop(run, plan, toolset, built.items)
+        self.start(run, plan, built.prepared, prior_usage=built.prior_usage, ended=give_back, loop=loop)
         await self._store(run, built.history.own, at_end=plan.stored_at_end)
         return run
+
+    def toolset(self, plan: RequestPlan) -> Toolset | None:
+        """The tools of a request that this server runs; None: there are none."""
+        request = plan.request
+        if not any(isinstance(tool, HostedToolEntry) for tool in request.tools):
+            return None
+        context = ToolContext(
+            owner=plan.call.owner,
+            key_id=plan.call.key_id,
+            response_id=plan.response_id,
+            include=frozenset(request.include or ()),
+            max_output_chars=self.settings.tools.max_output_chars,
+        )
+        return Toolset(self.tools, request, context)
+
+    def tool_loop(
+        self, run: Run, plan: RequestPlan, toolset: Toolset | None, items: tuple[ContextItem, ...]
+    ) -> ToolLoop | None:
+        """The loop over a response's tools. ``items``: what the response is made from."""
+        if toolset is None or not plan.generates:
+            return None
+
+        async def prepare(request: CreateResponse, items: tuple[ContextItem, ...]) -> Prepared:
+            prepared, _ = await self.prompts.prepare(plan.call, request, plan.backend, items)
+            return prepared
+
+        return ToolLoop(
+            run=run,
+            toolset=toolset,
+            base=items,
+            prepare=prepare,
+            limits=self.settings.tools,
+            observer=self.observer,
+        )
 
     def backend(self, model: str) -> Backend:
         """The backend of a model name.
@@ -155,7 +199,9 @@ class Service:
 
     async def count(self, call: CallContext, request: CreateResponse) -> int:
         """Input tokens of a request, by the engine's tokenizer; nothing is run or stored."""
-        return await self.prompts.count(call, request, self.backend(request.model))
+        backend = self.backend(request.model)
+        toolset = self.toolset(RequestPlan.of(self.ids.new("resp"), call, request, backend))
+        return await self.prompts.count(call, request, backend, toolset)
 
     async def compact(self, call: CallContext, request: CompactRequest) -> CompactedResponse:
         """``POST /v1/responses/compact``: a history as one item, which is taken back as input.
@@ -286,6 +332,7 @@ class Service:
         *,
         prior_usage: Usage,
         ended: Callable[[], None] | None = None,
+        loop: ToolLoop | None = None,
     ) -> None:
         """Start the task of a run. ``prior_usage``: tokens that went into it before; ``ended`` is called at its end."""
         generation = Generation.of(
@@ -298,6 +345,7 @@ class Service:
             closing=lambda: self._closing,
             prior_usage=prior_usage,
             allowed=partial(self.allows, plan.call.owner, plan.call.key_id),
+            loop=loop,
         )
         self._runs[run.id] = run
         run.task = asyncio.create_task(generation.drive(), name=run.id)

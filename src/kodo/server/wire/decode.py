@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from kodo.server.wire.echo import MAX_ECHO, shorten, shorten_param
 from kodo.server.wire.items import InputItem
 from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
-from kodo.server.wire.tools import HOSTED_TOOLS, Tool
+from kodo.server.wire.tools import HOSTED_TOOLS, RequestTool
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -248,11 +248,14 @@ def _without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
 # --- tools -----------------------------------------------------------------------------------------------------------
 
 
-def tools(value: object, prefix: str = "tools") -> tuple[Tool, ...]:
-    """Tools, without the hosted ones of a mixed list.
+def tools(
+    value: object, prefix: str = "tools", hosted: Collection[str] = frozenset()
+) -> tuple[RequestTool, ...]:
+    """Tools, without those of a mixed list that the server would have to run and does not.
 
-    A type that only a hosted service could run is skipped where other tools stand beside it (agentic clients send such
-    lists by default) and refused where it is all there is. docs/reference/tools.md says the same. :func:`skipped_tools` names them.
+    ``hosted`` are the types that it does run. Another one is skipped where other tools stand beside it (agentic clients
+    send such lists by default) and refused where it is all there is. docs/reference/tools.md says the same.
+    :func:`skipped_tools` names them.
 
     Raises:
         BadBody: a tool does not fit, or none is left.
@@ -261,32 +264,33 @@ def tools(value: object, prefix: str = "tools") -> tuple[Tool, ...]:
         raise BadBody(f"'{prefix}' must be a list.", prefix, "invalid_type")
     if len(value) > MAX_TOOLS:
         raise BadBody(f"'{prefix}' has more than {MAX_TOOLS} tools.", prefix, "invalid_value")
-    supported: list[Tool] = []
-    hosted: list[str] = []
+    supported: list[RequestTool] = []
+    skipped: list[tuple[str, str]] = []
     for index, raw in enumerate(value):
         path = f"{prefix}[{index}]"
         kind = raw.get("type") if isinstance(raw, dict) else None
-        if isinstance(kind, str) and kind in HOSTED_TOOLS:
-            hosted.append(path)
+        if isinstance(kind, str) and kind in HOSTED_TOOLS and kind not in hosted:
+            skipped.append((path, kind))
             continue
-        supported.append(convert(raw, Tool, path))
-    if hosted and not supported:
-        kind = value[0]["type"]
+        supported.append(convert(raw, RequestTool, path))
+    if skipped and not supported:
+        path, kind = skipped[0]
         raise BadBody(
-            f"Tools of type '{kind}' run only on the hosted service; this server has none.",
-            f"{hosted[0]}.type",
+            f"Tools of type '{kind}' are not run by this server: {HOSTED_TOOLS[kind]}.",
+            f"{path}.type",
             "unsupported_tool",
         )
     return tuple(supported)
 
 
-def skipped_tools(raw: Mapping[str, object]) -> tuple[str, ...]:
+def skipped_tools(raw: Mapping[str, object], hosted: Collection[str] = frozenset()) -> tuple[str, ...]:
     """The types of a body's tools that :func:`tools` leaves out, each once, in their order."""
     listed = raw.get("tools")
     kinds = (
         [tool.get("type") for tool in listed if isinstance(tool, dict)] if isinstance(listed, list) else []
     )
-    return tuple(dict.fromkeys(kind for kind in kinds if isinstance(kind, str) and kind in HOSTED_TOOLS))
+    skipped = (kind for kind in kinds if isinstance(kind, str) and kind in HOSTED_TOOLS)
+    return tuple(dict.fromkeys(kind for kind in skipped if kind not in hosted))
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------
@@ -304,8 +308,8 @@ def _prepare(raw: Mapping[str, object]) -> dict[str, object]:
     return body
 
 
-def create_response(raw: Mapping[str, object]) -> CreateResponse:
-    """The body of ``POST /v1/responses``.
+def create_response(raw: Mapping[str, object], hosted: Collection[str] = frozenset()) -> CreateResponse:
+    """The body of ``POST /v1/responses``. ``hosted``: the types of tool that the server runs itself.
 
     Raises:
         BadBody: something in it is unknown, refused or wrong.
@@ -314,15 +318,15 @@ def create_response(raw: Mapping[str, object]) -> CreateResponse:
         if raw.get(name) is not None:
             raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
     body = _prepare({name: value for name, value in raw.items() if name not in REFUSED})
-    return _with_items(body, CreateResponse)
+    return _with_items(body, CreateResponse, hosted)
 
 
 def compact_request(raw: Mapping[str, object]) -> CompactRequest:
     """The body of ``POST /v1/responses/compact``. Raises :class:`BadBody`."""
-    return _with_items(_prepare(raw), CompactRequest)
+    return _with_items(_prepare(raw), CompactRequest, frozenset())
 
 
-def _with_items(body: dict[str, object], kind: type[S]) -> S:
+def _with_items(body: dict[str, object], kind: type[S], hosted: Collection[str]) -> S:
     raw_input = body.pop("input", None)
     raw_tools = body.pop("tools", None)
     value = convert(body, kind)
@@ -330,5 +334,5 @@ def _with_items(body: dict[str, object], kind: type[S]) -> S:
     if raw_input is not None:
         decoded["input"] = raw_input if isinstance(raw_input, str) else items(raw_input)
     if raw_tools is not None:
-        decoded["tools"] = tools(raw_tools)
+        decoded["tools"] = tools(raw_tools, hosted=hosted)
     return msgspec.structs.replace(value, **decoded) if decoded else value

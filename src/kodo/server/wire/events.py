@@ -4,11 +4,12 @@ differently (``response.reasoning.delta``, ``response.reasoning_text.delta``), t
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from kodo.server.wire.hosted_events import HostedEvent
 from kodo.server.wire.items import Item, Logprob, OutputText, Part, SummaryText
 from kodo.server.wire.response import Response
 
@@ -166,6 +167,15 @@ class CustomToolCallInputDone(_OfItem, frozen=True, kw_only=True, tag="response.
     input: str
 
 
+class OutputTextAnnotationAdded(
+    _OfContent, frozen=True, kw_only=True, tag="response.output_text.annotation.added"
+):
+    """A citation in a content part."""
+
+    annotation_index: int
+    annotation: dict[str, Any]
+
+
 StreamEvent: TypeAlias = (
     ResponseCreated
     | ResponseQueued
@@ -187,6 +197,8 @@ StreamEvent: TypeAlias = (
     | FunctionCallArgumentsDone
     | CustomToolCallInputDelta
     | CustomToolCallInputDone
+    | OutputTextAnnotationAdded
+    | HostedEvent
 )
 TERMINAL = (ResponseCompleted, ResponseIncomplete, ResponseFailed)
 

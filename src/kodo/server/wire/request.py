@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from kodo.server.wire.items import InputItem, Wire
 from kodo.server.wire.response import PromptCacheOptions, ReasoningConfig, TextConfig
-from kodo.server.wire.tools import Tool, ToolChoice
+from kodo.server.wire.tools import RequestTool, RequestToolChoice
 
 Include: TypeAlias = Literal[
     "code_interpreter_call.outputs",
@@ -65,8 +65,8 @@ class CreateResponse(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True
     store: bool | None = None
     background: bool | None = None
     include: tuple[Include, ...] | None = None
-    tools: tuple[Tool, ...] = ()
-    tool_choice: ToolChoice | None = None
+    tools: tuple[RequestTool, ...] = ()
+    tool_choice: RequestToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: Annotated[int, Meta(ge=1)] | None = None
     text: TextConfig | None = None

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import UNSET, UnsetType, field
 
 from kodo.server.wire.items import Item, Wire
-from kodo.server.wire.tools import Format, TextFormat, Tool, ToolChoice
+from kodo.server.wire.tools import Format, RequestTool, RequestToolChoice, TextFormat
 
 Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 
@@ -77,6 +77,25 @@ class PromptCacheOptions(Wire, frozen=True, kw_only=True):
     comparison_response_id: str | UnsetType | None = UNSET
 
 
+class WebSearchUsage(Wire, frozen=True, kw_only=True):
+    """How many searches on the web were made."""
+
+    num_requests: int = 0
+
+
+def _no_images() -> dict[str, Any]:
+    details = {"image_tokens": 0, "text_tokens": 0}
+    return {"input_tokens": 0, "input_tokens_details": details, "output_tokens": 0, "total_tokens": 0}
+
+
+class ToolUsage(Wire, frozen=True, kw_only=True):
+    """What the tools that this server ran count as, where they were offered."""
+
+    image_gen: dict[str, Any] = field(default_factory=_no_images)
+    """No image is ever made; the contract wants the zeros."""
+    web_search: WebSearchUsage = WebSearchUsage()
+
+
 class Response(Wire, frozen=True, kw_only=True):
     """A response. Times are in seconds since the epoch."""
 
@@ -92,8 +111,8 @@ class Response(Wire, frozen=True, kw_only=True):
     instructions: str | None = None
     output: tuple[Item, ...] = ()
     error: ResponseError | None = None
-    tools: tuple[Tool, ...] = ()
-    tool_choice: ToolChoice = "auto"
+    tools: tuple[RequestTool, ...] = ()
+    tool_choice: RequestToolChoice = "auto"
     truncation: Literal["auto", "disabled"] = "disabled"
     parallel_tool_calls: bool = True
     text: TextConfig = TextConfig()
@@ -115,6 +134,7 @@ class Response(Wire, frozen=True, kw_only=True):
     prompt_cache_retention: Literal["in_memory", "24h"] | UnsetType | None = UNSET
     prompt_cache_options: PromptCacheOptions | UnsetType = UNSET
     user: str | UnsetType | None = UNSET
+    tool_usage: ToolUsage | UnsetType = UNSET
     input_transformations: tuple[dict[str, Any], ...] | UnsetType = UNSET
 
 

@@ -5,10 +5,12 @@ Sources: Open Responses 2026-04-24 (``ResponsesToolParam``, ``ToolChoiceParam``)
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
+from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry
 from kodo.server.wire.items import Name, Wire
 
 
@@ -19,6 +21,8 @@ class FunctionTool(Wire, frozen=True, kw_only=True, tag="function"):
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
+    defer_loading: bool | UnsetType | None = UNSET
+    """Whether the model is shown it only once a search for tools has found it."""
 
 
 class CustomTool(Wire, frozen=True, kw_only=True, tag="custom"):
@@ -27,6 +31,7 @@ class CustomTool(Wire, frozen=True, kw_only=True, tag="custom"):
     name: Name
     description: str | UnsetType | None = UNSET
     format: dict[str, Any] | UnsetType | None = UNSET
+    defer_loading: bool | UnsetType | None = UNSET
 
 
 class NamespaceTool(Wire, frozen=True, kw_only=True, tag="namespace"):
@@ -53,23 +58,25 @@ class ApplyPatchTool(Wire, frozen=True, kw_only=True, tag="apply_patch"):
 
 Tool: TypeAlias = FunctionTool | CustomTool | NamespaceTool | LocalShellTool | ShellTool | ApplyPatchTool
 
-HOSTED_TOOLS = frozenset(
-    {
-        "code_interpreter",
-        "computer",
-        "computer_use_preview",
-        "file_search",
-        "image_generation",
-        "mcp",
-        "programmatic_tool_calling",
-        "tool_search",
-        "web_search",
-        "web_search_2025_08_26",
-        "web_search_preview",
-        "web_search_preview_2025_03_11",
-    }
-)
-"""Types of tool that only a hosted service could run."""
+RequestTool: TypeAlias = Tool | HostedToolEntry
+"""What a request may list. Engines are offered :data:`Tool` only."""
+
+_NO_ENGINE = "no local engine can run them"
+HOSTED_TOOLS: Mapping[str, str] = {
+    "code_interpreter": "this server has none",
+    "computer": _NO_ENGINE,
+    "computer_use_preview": _NO_ENGINE,
+    "file_search": "this server has none",
+    "image_generation": _NO_ENGINE,
+    "mcp": "name the servers that may be reached in [tools.mcp.servers] of config.toml",
+    "programmatic_tool_calling": "this server does not run programs of the model's",
+    "tool_search": "this server has none",
+    "web_search": "this server has none",
+    "web_search_2025_08_26": "this server has none",
+    "web_search_preview": "this server has none",
+    "web_search_preview_2025_03_11": "this server has none",
+}
+"""Types of tool that the server itself would run, and what to do where it does not."""
 
 
 class ToolName(Wire, frozen=True, kw_only=True):
@@ -117,6 +124,8 @@ ToolChoice: TypeAlias = (
     | ApplyPatchChoice
     | AllowedTools
 )
+RequestToolChoice: TypeAlias = ToolChoice | HostedChoice
+"""What a request may choose. Engines get a :data:`ToolChoice`."""
 
 
 class TextFormat(Wire, frozen=True, kw_only=True, tag="text"):

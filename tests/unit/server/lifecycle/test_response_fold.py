@@ -82,7 +82,7 @@ def test_the_response_is_the_fold_of_its_events(entries: list[event_log.Entry]) 
     assert [event.output_index for event in done] == list(range(len(done)))
     assert [event.item.id for event in added] == [event.item.id for event in done]
     assert len({event.item.id for event in done}) == len(done)
-    assert len(folded.tokens) == len(done)
+    assert len([one.tokens for one in folded.output]) == len(done)
     deltas: dict[str, str] = {}
     for event in events:
         if isinstance(
@@ -125,7 +125,7 @@ def test_every_token_is_kept_beside_its_item(entries: list[event_log.Entry]) -> 
             opened = False
         elif isinstance(entry, event_log.Ended) and opened:
             given_ids += entry.tokens
-    assert [token for tokens in folded.tokens for token in tokens] == given_ids
+    assert [token for tokens in [one.tokens for one in folded.output] for token in tokens] == given_ids
 
 
 def test_what_the_engine_said_is_what_came_since_the_last_restart() -> None:

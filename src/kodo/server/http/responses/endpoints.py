@@ -30,7 +30,7 @@ async def run_to_completion(service: Service, call: CallContext, raw: Mapping[st
     Raises:
         BadBody, ServiceError: the error that the endpoint would send.
     """
-    run = await service.create(call, create_response(raw))
+    run = await service.create(call, create_response(raw, service.tools))
     try:
         return await run.wait()
     finally:
@@ -43,7 +43,7 @@ async def create(request: Request) -> Response:
     ticket = get_ticket(request)
     with ticket.starting():
         raw = await json_body(request)
-        body = create_response(raw)
+        body = create_response(raw, state.service.tools)
         call = CallContext(
             owner=caller.owner,
             key_id=caller.key_id,
@@ -70,7 +70,7 @@ async def create(request: Request) -> Response:
 
 def _skipped_headers(state: State, raw: Mapping[str, object]) -> dict[str, str]:
     """Build the header that names the types of skipped tools; a header, because strict clients ignore it."""
-    kinds = skipped_tools(raw)
+    kinds = skipped_tools(raw, state.service.tools)
     state.metrics.skipped(kinds)
     return {SKIPPED: ", ".join(kinds)} if kinds else {}
 
@@ -161,6 +161,6 @@ async def input_tokens(request: Request) -> Response:
     raw = await json_body(request)
     if raw.get("model") is None:
         raw["model"] = next(iter(state.models))
-    body = create_response(raw)
+    body = create_response(raw, state.service.tools)
     count = await state.service.count(CallContext(owner=caller.owner), body)
     return json_response(InputTokens(input_tokens=count), headers=_skipped_headers(state, raw))

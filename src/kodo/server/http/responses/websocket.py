@@ -202,8 +202,9 @@ class _Connection:
                 generate=generate is not False,
                 local=self._memory.contexts,
             )
-            run = await self._state.service.create(call, create_response(frame))
-            self._state.metrics.skipped(skipped_tools(frame))
+            service = self._state.service
+            run = await service.create(call, create_response(frame, service.tools))
+            self._state.metrics.skipped(skipped_tools(frame, service.tools))
             async for batch in run.events():
                 await self._state.keys.check(self._caller)
                 for event in batch:

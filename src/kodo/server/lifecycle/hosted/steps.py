@@ -1,0 +1,237 @@
+"""The loop over hosted tools: what runs between two turns of the model, and the prompt of the next turn.
+
+Every step goes through the response's log (:mod:`kodo.server.lifecycle.event_log`): ``StepBegan`` is on disk before a call
+runs, ``StepEnded`` holds its result together with its last events. What a restart has to do follows from the log alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import msgspec
+
+from kodo.server.config import ToolSettings
+from kodo.server.lifecycle import event_log
+from kodo.server.lifecycle.errors import ServiceError
+from kodo.server.lifecycle.hosted.ports import Done, HostedCall, HostedTool, ToolContext
+from kodo.server.lifecycle.hosted.step_fold import Step
+from kodo.server.lifecycle.hosted.toolset import Toolset
+from kodo.server.lifecycle.ports import ContextItem, Prepared
+from kodo.server.lifecycle.run import Run
+from kodo.server.wire.hosted_tools import HostedToolEntry, type_of
+from kodo.server.wire.request import CreateResponse
+
+logger = logging.getLogger(__name__)
+
+INTERRUPTED: Final = "The server stopped while this call ran. It may or may not have taken effect; check before you call it again."
+"""What the model reads of a call with effects that a crash cut off."""
+
+
+class StepObserver(Protocol):
+    """Receives measurements of calls: the server's metrics."""
+
+    def tool_called(self, kind: str, outcome: str, seconds: float) -> None:
+        """A call of a hosted tool is over: ``done``, ``failed``, ``timeout`` or ``interrupted``."""
+
+
+@dataclass
+class ToolLoop:
+    """The hosted tools of a response that runs."""
+
+    run: Run
+    toolset: Toolset
+    base: tuple[ContextItem, ...]
+    """The history that the response began with."""
+    prepare: Callable[[CreateResponse, tuple[ContextItem, ...]], Awaitable[Prepared]]
+    """The prompt of a turn, counted and inside the window."""
+    limits: ToolSettings
+    observer: StepObserver
+
+    # --- what a turn begins with ---
+
+    async def open(self) -> bool:
+        """Make the calls that tools make before the first turn; whether there were any."""
+        if self.run.steps.turns or not self.run.steps.between:
+            return False
+        begun = {step.began.call_id for step in self.run.steps.steps}
+        for number, call in self.toolset.openings(self.base):
+            if call.call_id not in begun:
+                self._begin(None, call, number)
+        if not self.run.steps.steps:
+            return False
+        await self._run_open_steps()
+        return True
+
+    async def next_prompt(self) -> Prepared:
+        """The prompt of the turn that comes next, or that a crash interrupted.
+
+        Raises:
+            ContextLengthExceeded: what the tools gave does not fit the window.
+        """
+        steps = self.run.steps
+        turn = steps.turns
+        request = await self.toolset.turn_request(
+            self._items(), first=turn == 0, may_call=self.calls_left() > 0 and turn < self.limits.max_turns
+        )
+        if request.max_output_tokens is not None:
+            used = sum(
+                entry.usage.output for entry in self.run.entries if isinstance(entry, event_log.TurnEnded)
+            )
+            left = max(1, request.max_output_tokens - used)
+            request = msgspec.structs.replace(request, max_output_tokens=left)
+        return await self.prepare(request, self._items())
+
+    def is_hosted(self, name: str) -> bool:
+        """Whether a function that the model calls is a tool of this server's."""
+        return self.toolset.owner(name) is not None
+
+    # --- what runs between two turns ---
+
+    async def run_calls(self) -> bool:
+        """Run the calls of the turn that is over; whether the model is to have another turn."""
+        steps = self.run.steps
+        if not self.toolset.offered:  # after a restart
+            await self.toolset.turn_request(self._items())
+        begun = {step.began.call for step in steps.steps[self._first_of_turn() :]}
+        for number, call in enumerate(steps.calls):
+            if number in begun:
+                continue
+            owner = self.toolset.owner(call.start.name)
+            if owner is None:
+                raise RuntimeError(f"{call.start.name} is no tool of this server's")
+            hosted = HostedCall(
+                call_id=call.start.call_id,
+                name=owner.name,
+                arguments=call.arguments,
+                entry=self._entry(owner.entry),
+            )
+            self._begin(number, hosted, owner.entry)
+        await self._run_open_steps()
+        ended = [step.ended for step in steps.steps[self._first_of_turn() :]]
+        if event_log.called_client(self.run.entries):
+            return False
+        return all(end is not None and end.output is not None for end in ended)
+
+    # --- inside ---
+
+    def _items(self) -> tuple[ContextItem, ...]:
+        return (*self.base, *self.run.produced())
+
+    def calls_left(self) -> int:
+        """How many calls the model may still make in this response."""
+        most = self.toolset.request.max_tool_calls
+        made = sum(step.began.call is not None for step in self.run.steps.steps)
+        return self.limits.max_calls - made if most is None else min(most, self.limits.max_calls) - made
+
+    def _first_of_turn(self) -> int:
+        """The number of the first step that belongs to the turn that is over."""
+        steps = self.run.steps
+        return next((step.number for step in steps.steps if step.turn == steps.turns), len(steps.steps))
+
+    def _entry(self, number: int) -> HostedToolEntry:
+        entry = self.toolset.request.tools[number]
+        if not isinstance(entry, HostedToolEntry):
+            raise TypeError(f"tools[{number}] is the client's")
+        return entry
+
+    def _begin(self, number: int | None, call: HostedCall, entry: int) -> None:
+        """Write down that a call is about to run."""
+        announced = self._tool(call.entry).announce(call, self.toolset.context_of(self._items()))
+        self.run.emit(
+            event_log.StepBegan(
+                call=number,
+                call_id=call.call_id,
+                name=call.name,
+                arguments=call.arguments,
+                entry=entry,
+                effect=announced.effect,
+                item=announced.item,
+            )
+        )
+
+    def _tool(self, entry: HostedToolEntry) -> HostedTool:
+        return self.toolset.tools[type_of(entry)]
+
+    async def _run_open_steps(self) -> None:
+        """Run every step that has begun and has no result, several at the same time."""
+        waiting = [step for step in self.run.steps.steps if step.ended is None]
+        if not waiting:
+            return
+        await self.run.save()
+        context = self.toolset.context_of(self._items())
+        free = asyncio.Semaphore(self.limits.max_parallel)
+
+        async def run(step: Step) -> None:
+            async with free:
+                await self._run_step(step, context)
+
+        async with asyncio.TaskGroup() as group:
+            for step in waiting:
+                group.create_task(run(step))
+        await self.run.save()
+
+    async def _run_step(self, step: Step, context: ToolContext) -> None:
+        began = step.began
+        entry = self._entry(began.entry)
+        tool = self._tool(entry)
+        item = self.run.output_item(step.index)
+        call = HostedCall(
+            call_id=began.call_id,
+            name=began.name,
+            arguments=began.arguments,
+            entry=entry,
+            opening=began.call is None,
+            item_id=item.id or "",
+        )
+        started = asyncio.get_running_loop().time()
+        outcome = "done"
+        try:
+            if began.effect == "write" and step.number in self.run.interrupted_steps:
+                outcome, done = "interrupted", tool.failed(call, item, INTERRUPTED)
+            else:
+                async with asyncio.timeout(self.limits.call_seconds):
+                    done = await self._result(tool, call, step, context)
+        except TimeoutError:
+            outcome = "timeout"
+            done = tool.failed(call, item, f"It took longer than {self.limits.call_seconds:g} seconds.")
+        except ServiceError as error:
+            outcome, done = "failed", tool.failed(call, item, error.message)
+        except Exception:  # a tool's bug must not end the response: the model is told that the call failed
+            logger.exception("a call of %s failed unexpectedly", type_of(entry))
+            outcome, done = "failed", tool.failed(call, item, "The tool had an internal error.")
+        self.observer.tool_called(type_of(entry), outcome, asyncio.get_running_loop().time() - started)
+        self._end(step, done, context)
+
+    async def _result(self, tool: HostedTool, call: HostedCall, step: Step, context: ToolContext) -> Done:
+        """Run a call to its end. Events that an interrupted run of it has sent already are not sent again."""
+        sent = step.events
+        async with aclosing(tool.run(call, context)) as updates:  # type: ignore[type-var]  # every implementation is a generator
+            async for update in updates:
+                if isinstance(update, Done):
+                    return update
+                if sent > 0:
+                    sent -= 1
+                    continue
+                self.run.emit(event_log.StepEvent(step=step.number, event=update))
+        raise RuntimeError("a hosted tool ended without a result")
+
+    def _end(self, step: Step, done: Done, context: ToolContext) -> None:
+        output = done.output
+        if output is not None and len(output) > context.max_output_chars:
+            output = f"{output[: context.max_output_chars]}\n[The rest was cut: it was too long.]"
+        self.run.emit(
+            event_log.StepEnded(
+                step=step.number,
+                item=done.item,
+                output=output,
+                events=done.events,
+                more=done.more,
+                sources=done.sources,
+                usage=done.usage,
+            )
+        )
