@@ -33,6 +33,11 @@ SCHEMA = {
 }
 
 
+def read_journal(journal: Path) -> list[str]:
+    """The lines of a journal: begin or end, what was looked up, the response."""
+    return journal.read_text().splitlines() if journal.exists() else []
+
+
 class JournalTool:
     """Answers a call ``{"q": …}`` with ``found: …``. ``journal`` gets a line for each beginning and end of a run."""
 
@@ -45,14 +50,14 @@ class JournalTool:
         self.running = 0
         self.most = 0
 
-    def note(self, word: str, call: HostedCall) -> None:
+    def note(self, word: str, call: HostedCall, context: ToolContext) -> None:
         """One more line."""
         with self.journal.open("a") as file:
-            file.write(f"{word} {json.loads(call.arguments or '{}').get('q')}\n")
+            file.write(f"{word} {self._arguments(call).get('q')} {context.response_id}\n")
 
     def lines(self) -> list[str]:
-        """The journal so far."""
-        return self.journal.read_text().splitlines() if self.journal.exists() else []
+        """The journal so far, without the names of the responses."""
+        return [line.rpartition(" ")[0] for line in read_journal(self.journal)]
 
     async def declare(self, entry: HostedToolEntry, context: ToolContext) -> Sequence[FunctionTool]:
         """One function."""
@@ -80,7 +85,7 @@ class JournalTool:
         """Two events, a pause, a result."""
         arguments = self._arguments(call)
         self.contexts.append(context)
-        self.note("begin", call)
+        self.note("begin", call, context)
         self.running += 1
         self.most = max(self.most, self.running)
         try:
@@ -97,7 +102,7 @@ class JournalTool:
                     item=McpApprovalRequest(server_label="s", name="n", arguments=call.arguments), output=None
                 )
                 return
-            self.note("end", call)
+            self.note("end", call, context)
             text = f"found: {arguments.get('q')}" + "x" * arguments.get("size", 0)
             marker = arguments.get("marker")
             source = {"type": "url_citation", "url": "https://a.example/", "title": "A"}

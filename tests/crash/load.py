@@ -54,6 +54,8 @@ class Told:
     """Lines of results that were on the disk at a kill, and how often their request had been run by then."""
     threads: dict[str, list[str]] = field(default_factory=dict)
     """Messages of a thread."""
+    searches: dict[str, str] = field(default_factory=dict)
+    """Text of every response with hosted calls."""
     runs: dict[str, Event] = field(default_factory=dict)
     """Runs, as they were shown last."""
 
@@ -61,7 +63,7 @@ class Told:
     def count(self) -> int:
         """Acknowledgements."""
         noted = (self.asked, self.finals, self.deleted, self.conversations, self.replays, self.cancelled)
-        more = (self.batches, self.threads, self.runs)
+        more = (self.batches, self.threads, self.runs, self.searches)
         pairs = sum(len(pairs) for pairs in self.conversations.values())
         messages = sum(len(texts) for texts in self.threads.values())
         events = sum(len(seen) for seen in self.events.values())

@@ -13,18 +13,27 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import openai
+from tests.journal_tool import JournalTool
 from tests.serving import MODEL
 
-import kodo.server.http.app  # noqa: F401 - the server imports it when it starts; here it is to be there already
+import kodo.server.http.app
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.http.serve import serve
+from kodo.server.lifecycle.hosted.ports import HostedTool
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.process"])
 
 
-def _serve(home: Path, scripts: dict[str, Path], run_seconds: float) -> None:
+def _serve(home: Path, scripts: dict[str, Path], run_seconds: float, journal: Path | None) -> None:
     os.setsid()  # a test that is interrupted does not interrupt the server instead
+    if journal is not None:
+        tool = JournalTool(journal)
+
+        async def open_tools(*_: object) -> dict[str, HostedTool]:
+            return {"web_search": tool}
+
+        kodo.server.http.app.open_tools = open_tools  # type: ignore[assignment]  # the tests' tool in place of the settings'
     models = {name: ModelSettings(engine="scripted", target=str(script)) for name, script in scripts.items()}
     serve(
         Settings(
@@ -63,12 +72,15 @@ class Killable:
         return self.process.exitcode
 
 
-def start(home: Path, script: Path, *, run_seconds: float = 600, **others: Path) -> Killable:
+def start(
+    home: Path, script: Path, *, run_seconds: float = 600, journal: Path | None = None, **others: Path
+) -> Killable:
     """Start a server with the scripted engine on a free port, and wait until it takes requests. ``others``: scripts of
-    more models, by name."""
+    more models, by name; ``journal``: that of a hosted tool."""
     note = home / "server.json"
     note.unlink(missing_ok=True)
-    process = _FORKS.Process(target=_serve, args=(home, {MODEL: script, **others}, run_seconds), daemon=True)
+    scripts = {MODEL: script, **others}
+    process = _FORKS.Process(target=_serve, args=(home, scripts, run_seconds, journal), daemon=True)
     process.start()
     deadline = time.monotonic() + 120
     while not note.exists():

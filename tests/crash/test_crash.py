@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.crash import batches, runs
+from tests.crash import batches, hosted, runs
 from tests.crash.load import TERMINAL, Event, Load, Told, sse
 from tests.crash.process import start
 from tests.serving import MODEL
@@ -29,11 +29,14 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
     """Acknowledged objects are there, background responses, batches and runs end, no event, result or message is missing
     or doubled, usage adds up."""
     home, script, caller = tmp_path / "home", tmp_path / "script.json", tmp_path / "caller.json"
+    searcher, journal = tmp_path / "searcher.json", tmp_path / "journal"
     script.write_text('{"pace": 0.002}')
+    searcher.write_text(hosted.SCRIPT)
     caller.write_text(runs.SCRIPT)
     told, checked = Told(), 0
+    begin = partial(start, home, script, journal=journal, caller=caller, searcher=searcher)
     for run in range(KILLS):
-        server = start(home, script, caller=caller)
+        server = begin()
         load = asyncio.create_task(mixed(Load(told, server.url, run), quiet=run % 2 == 1))
         told_before = told.count
         enough = random.randint(0, 200)
@@ -44,9 +47,9 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
         assert integrity(home) == "ok"
         batches.look_at_the_disk(told, home)
         if run % ROUNDS == ROUNDS - 1 or run == KILLS - 1:
-            server = start(home, script, caller=caller)
+            server = begin()
             async with httpx2.AsyncClient(base_url=server.url, timeout=120) as http:
-                await Look(told, http).everything()
+                await Look(told, http, journal).everything()
             assert server.stop() == 0
             batches.look_at_the_disk(told, home)
             checked += told.count
@@ -59,7 +62,7 @@ async def mixed(load: Load, *, quiet: bool) -> None:
     batching = partial(batches.batching, load)
     polled = [partial(runs.running, load, model, False) for model in (MODEL, runs.CALLER)]
     streamed = [partial(runs.running, load, model, True) for model in (MODEL, runs.CALLER)]
-    kinds = (*load.waiting, batching, *polled)
+    kinds = (*load.waiting, batching, partial(hosted.searching, load), *polled)
     await load.go(kinds if quiet else (*kinds, *load.interactive, *streamed))
 
 
@@ -76,13 +79,15 @@ def said(response: Event) -> str:
 class Look:
     """Holds what was told against what is there."""
 
-    def __init__(self, told: Told, http: httpx2.AsyncClient) -> None:
+    def __init__(self, told: Told, http: httpx2.AsyncClient, journal: Path) -> None:
         self.told = told
         self.http = http
+        self.journal = journal
 
     async def everything(self) -> None:
         """All of it."""
         await asyncio.gather(*(self.background(name) for name in self.told.background))
+        await asyncio.gather(*(self.searched(name) for name in self.told.searches))
         for name, text in self.told.asked.items():
             await self.response(name, text)
         await asyncio.gather(*(batches.look(self.told, self.http, name) for name in self.told.batches))
@@ -116,6 +121,13 @@ class Look:
         assert [*seen.values(), *rest] == whole
         expected = ("completed", "cancelled") if name in self.told.cancelled else ("completed",)
         assert whole[-1]["response"]["status"] in expected
+
+    async def searched(self, name: str) -> None:
+        """A response with hosted calls."""
+        seen = self.told.events.get(name, {})
+        whole = await self.events(name)
+        assert [seen[number] for number in range(len(seen))] == whole[: len(seen)]
+        hosted.look(whole[-1]["response"], whole, hosted.lines_of(self.journal, name))
 
     async def response(self, name: str, text: str) -> None:
         """It is as it was shown; its events, its text and its usage agree."""

@@ -1,0 +1,49 @@
+"""Tools that the server runs, over ``kill -9``: at whatever event it strikes, the response ends as if nothing had been."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from openai.types.responses import Response
+from tests.crash import hosted
+from tests.crash.process import start
+from tests.unit.server.store.test_failures import integrity
+
+KILLS = (0, 2, 3, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 18)
+"""After which event of the stream the server is killed: before the calls, in the middle of each, between two turns."""
+
+
+def test_a_killed_response_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
+    """A read is made again, a write never; every item is there once; nobody sees an event twice or misses one."""
+    script, journal = tmp_path / "script.json", tmp_path / "journal"
+    script.write_text(hosted.SCRIPT)
+    server = start(tmp_path / "home", script, journal=journal, searcher=script)
+    statuses: set[str] = set()
+    try:
+        for kill in KILLS:
+            seen: list[Any] = []
+            stream = server.sdk().responses.create(
+                model=hosted.SEARCHER,
+                input="go",
+                tools=[{"type": "web_search"}],
+                stream=True,
+                background=True,
+            )
+            for event in stream:
+                seen.append(event.to_dict())
+                if event.sequence_number == kill:
+                    break
+            server.kill()
+            assert integrity(server.home) == "ok"
+            server = start(tmp_path / "home", script, journal=journal, searcher=script)
+            name = seen[0]["response"]["id"]
+            rest = server.sdk().responses.retrieve(name, stream=True, starting_after=kill)
+            events = [*seen, *(event.to_dict() for event in rest)]
+            final = server.sdk().responses.retrieve(name)
+            Response.model_validate_json(final.to_json(), strict=True)
+            hosted.look(final.to_dict(), events, hosted.lines_of(journal, name))
+            statuses.add(str(final.to_dict()["output"][1]["status"]))  # type: ignore[index]  # a list
+    finally:
+        server.kill()
+    assert statuses == {"completed", "failed"}, "no kill struck in the middle of the write"
