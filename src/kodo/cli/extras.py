@@ -34,6 +34,7 @@ MODULES: dict[str, str] = {
     "coverage": "tests",
     "pytest": "tests",
     "matplotlib": "plot",
+    "mcp": "mcp",
 }
 """Importable name -> extra. A module that two extras bring stands with the first of them."""
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -148,6 +148,48 @@ class LimitSettings(_Frozen):
     """Per key; None means unlimited. A key created with its own limits has those instead."""
 
 
+class McpServerSettings(_Frozen):
+    """An MCP server. ``[tools.mcp.servers.NAME]``: ``url``, or ``command`` for one that is started here."""
+
+    url: str | None = None
+    """Where it is; a client reaches it by this URL, or by NAME as its ``server_label``."""
+    transport: Literal["http", "sse"] = "http"
+    """url: streamable HTTP, or the older transport over server-sent events."""
+    authorization: SecretStr | None = None
+    """url: a bearer token, where the client sends none."""
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    """url: sent with each request."""
+    command: tuple[str, ...] = ()
+    """A program and its arguments, spoken to over its standard input and output. Started for each project that uses it."""
+    env: dict[str, SecretStr] = Field(default_factory=dict)
+    """command: set in its environment, besides PATH, HOME and the like."""
+    cwd: Path | None = None
+    """command: the folder that it is started in."""
+
+    @model_validator(mode="after")
+    def _one_way(self) -> McpServerSettings:
+        if (self.url is None) == (not self.command):
+            raise ValueError("an MCP server needs either url or command")
+        return self
+
+
+class McpSettings(_Frozen):
+    """MCP servers that the model may use. ``[tools.mcp]``."""
+
+    servers: dict[str, McpServerSettings] = Field(default_factory=dict)
+    allowed_urls: tuple[str, ...] = ()
+    """More URLs that a client may name in ``server_url``, each exact, or with ``*`` at its end for everything below it."""
+    max_tools: int = Field(default=128, ge=1)
+    """Tools of one server; more are left out."""
+    max_bytes: int = Field(default=8 * 2**20, ge=1024)
+    """Bytes of one answer of a server over HTTP."""
+    max_sessions: int = Field(default=64, ge=1)
+    """Servers that are connected or running at the same time; the one that was idle for longest is closed."""
+    connect_seconds: float = Field(default=10, gt=0)
+    idle_seconds: float = Field(default=120, gt=0)
+    """How long a connection, or a server that was started here, is kept after its last call."""
+
+
 class ToolSettings(_Frozen):
     """Tools that the server runs itself. ``[tools]``."""
 
@@ -159,6 +201,7 @@ class ToolSettings(_Frozen):
     """Calls of one turn that run at the same time."""
     max_output_chars: int = Field(default=40_000, ge=100)
     """Characters of a call's output that the model is given; the rest is cut."""
+    mcp: McpSettings = McpSettings()
     call_seconds: float = Field(default=60, gt=0)
     """How long a call may take; then it has failed, and the model is told so."""
 

@@ -257,6 +257,9 @@ class ScriptedEngine:
             turn = in_order[self._next]
             self._next += 1
         _check(prompt, turn.steps)
+        calls = any(isinstance(step, MakeCall) for step in turn.steps)
+        if calls and (prompt.tool_choice == "none" or not prompt.tools):
+            return (Fail(message="The script calls a tool although the request allows none."),)
         return turn.steps
 
 
@@ -288,16 +291,12 @@ def _check(prompt: Prompt, steps: tuple[Step, ...]) -> None:
     """Check a script's turn against the prompt.
 
     Raises:
-        EngineFailed: the script does what the prompt forbids.
+        EngineFailed: the script's text is not in the prompt's format.
         InvalidRequest: the prompt's schema cannot be used.
     """
     if isinstance(prompt.format, JsonSchemaFormat):
         _check_schema(prompt.format.schema_, "text.format.schema")
-    if any(isinstance(step, MakeCall) for step in steps):
-        if prompt.tool_choice == "none" or not prompt.tools:
-            raise EngineFailed("The script calls a tool although the request allows none.")
-        return
-    if isinstance(prompt.format, TextFormat) or any(isinstance(step, Fail) for step in steps):
+    if isinstance(prompt.format, TextFormat) or any(isinstance(step, Fail | MakeCall) for step in steps):
         return
     text = "".join(step.text for step in steps if isinstance(step, Text))
     try:

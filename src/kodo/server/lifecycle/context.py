@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.hosted.recall import recall
 from kodo.server.lifecycle.ports import ContextItem, Ids, ProviderState, Value
 from kodo.server.lifecycle.records import ItemRow
 from kodo.server.lifecycle.sealing import Opener, SealedTooLarge, Sealer, SealLimits
@@ -269,7 +270,8 @@ def render(
             )
             result.append(ContextItem(item=msgspec.structs.replace(item, output=output)))
         elif isinstance(item, HostedItem):
-            result.append(ContextItem(item=_note(item)))
+            shown = recall(item, items)
+            result.extend((ContextItem(item=_note(item)),) if shown is None else _as_shown(context, shown))
         else:
             result.append(unsealed.get(index, context))
     return tuple(result)

@@ -85,7 +85,23 @@ ITEMS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("item", ITEMS, ids=lambda item: str(item["type"]))
+NOTES = [item for item in ITEMS if not str(item["type"]).startswith("mcp")]
+
+
+async def test_what_an_mcp_server_did_is_shown_as_a_call(tmp_path: Path) -> None:
+    """A call and its output; lists, requests and approvals are nothing to the model; all are kept as given."""
+    items = [item for item in ITEMS if str(item["type"]).startswith("mcp")]
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        answer = await http.post("/v1/responses", json={"model": MODEL, "input": items})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["output"][0]["content"][0]["text"] == "3"
+        assert answer.json()["usage"]["input_tokens"] < 40
+        path = f"/v1/responses/{answer.json()['id']}/input_items"
+        listed = await http.get(path, params={"order": "asc"})
+        assert listed.json()["data"] == items
+
+
+@pytest.mark.parametrize("item", NOTES, ids=lambda item: str(item["type"]))
 async def test_an_item_of_a_hosted_tool_is_a_note_and_kept_as_given(
     item: dict[str, Any], tmp_path: Path
 ) -> None:

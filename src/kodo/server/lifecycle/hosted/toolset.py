@@ -111,7 +111,7 @@ class Toolset:
         try:
             return await tool.declare(entry, context)
         except ServiceError as error:
-            if error.param is not None:
+            if error.param is not None and error.param != "input":
                 error.param = f"tools[{number}].{error.param}"
             raise
 
