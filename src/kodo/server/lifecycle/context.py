@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
-from kodo.server.lifecycle.hosted.recall import recall
+from kodo.server.lifecycle.hosted.recall import Recollection
 from kodo.server.lifecycle.ports import ContextItem, Ids, ProviderState, Value
 from kodo.server.lifecycle.records import ItemRow
 from kodo.server.lifecycle.sealing import Opener, SealedTooLarge, Sealer, SealLimits
@@ -245,6 +245,7 @@ def render(
     result: list[ContextItem] = []
     if last >= 0:
         result = _open_compaction(items[last].item, opener, f"input[{last}]")
+    recollection = Recollection(items)
     unsealed = _unseal_newest(items, last + 1, opener)
     for index, context in enumerate(items[last + 1 :], last + 1):
         item = context.item
@@ -270,7 +271,7 @@ def render(
             )
             result.append(ContextItem(item=msgspec.structs.replace(item, output=output)))
         elif isinstance(item, HostedItem):
-            shown = recall(item, items)
+            shown = recollection.recall(item)
             result.extend((ContextItem(item=_note(item)),) if shown is None else _as_shown(context, shown))
         else:
             result.append(unsealed.get(index, context))

@@ -81,6 +81,8 @@ class Prompt(Value, frozen=True, kw_only=True):
     instructions: str | None = None
     items: tuple[ContextItem, ...] = ()
     tools: tuple[Tool, ...] = ()
+    """Those with ``defer_loading`` are shown by an item of the prompt: an engine leaves them out of its beginning, where it
+    can, so that its cached state stays good."""
     tool_choice: ToolChoice = "auto"
     parallel_tool_calls: bool = True
     format: Format = TextFormat()

@@ -20,6 +20,7 @@ from kodo.server.lifecycle.attachments import attach_files
 from kodo.server.lifecycle.compact import Compacted, compact
 from kodo.server.lifecycle.context import History, drop_oldest, has_sealed, history, is_passthrough, render
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
+from kodo.server.lifecycle.hosted.loaded import has_loaded
 from kodo.server.lifecycle.hosted.toolset import Toolset
 from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import ContextItem, FileReader, Ids, Prepared, Usage, Value
@@ -75,7 +76,7 @@ class PromptBuilder:
         """By response: how many items of its context need no rendering, so that the next turn checks only new items. The
         beginning of a context never changes."""
 
-    async def build(self, plan: RequestPlan, toolset: Toolset | None = None) -> BuiltPrompt:
+    async def build(self, plan: RequestPlan, toolset: Toolset) -> BuiltPrompt:
         """The prompt of a new request's first turn: history, compaction, and truncation to the window.
 
         Raises:
@@ -87,7 +88,7 @@ class PromptBuilder:
         compacted = await self._compact_if_long(call, request, backend, history)
         passthrough = self._is_passthrough(request, history)
         items = history.items if compacted is None else compacted.items
-        if toolset is not None:
+        if not (toolset.is_plain and (passthrough or not has_loaded(items))):
             request = await toolset.turn_request(items)
         prepared, dropped = await self.prepare(call, request, backend, items, passthrough=passthrough)
         if passthrough and request.conversation is None:
@@ -163,13 +164,12 @@ class PromptBuilder:
         call: CallContext,
         request: CreateResponse,
         backend: Backend,
-        toolset: Toolset | None = None,
+        toolset: Toolset,
     ) -> int:
         """Input tokens of a request, by the engine's own tokenizer. Raises what :meth:`history` does."""
         history = await self.history(call, request)
         items = await self._render(call.owner, backend, history.items)
-        if toolset is not None:
-            request = await toolset.turn_request(history.items)
+        request = await toolset.turn_request(history.items)
         return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
 
     async def compact(

@@ -122,7 +122,8 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     toolset = service.toolset(plan)
     loop = service.tool_loop(run, plan, toolset, items)
     if loop is None:
-        prepared, _ = await service.prompts.prepare(plan.call, plan.request, backend, items)
+        request = await toolset.turn_request(items)
+        prepared, _ = await service.prompts.prepare(plan.call, request, backend, items)
     else:
         prepared = await loop.next_prompt()
     if event_log.events_so_far(run.entries) and not backend.card.continues:

@@ -43,7 +43,6 @@ from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.wire.events import StreamEvent
-from kodo.server.wire.hosted_tools import HostedToolEntry
 from kodo.server.wire.items import Message, Reasoning, text_of
 from kodo.server.wire.request import CompactRequest, CreateResponse
 from kodo.server.wire.response import CompactedResponse, Response, ResponseUsage
@@ -139,11 +138,9 @@ class Service:
         await self._store(run, built.history.own, at_end=plan.stored_at_end)
         return run
 
-    def toolset(self, plan: RequestPlan) -> Toolset | None:
-        """The tools of a request that this server runs; None: there are none."""
+    def toolset(self, plan: RequestPlan) -> Toolset:
+        """The tools of a request."""
         request = plan.request
-        if not any(isinstance(tool, HostedToolEntry) for tool in request.tools):
-            return None
         context = ToolContext(
             owner=plan.call.owner,
             key_id=plan.call.key_id,
@@ -154,10 +151,11 @@ class Service:
         return Toolset(self.tools, request, context)
 
     def tool_loop(
-        self, run: Run, plan: RequestPlan, toolset: Toolset | None, items: tuple[ContextItem, ...]
+        self, run: Run, plan: RequestPlan, toolset: Toolset, items: tuple[ContextItem, ...]
     ) -> ToolLoop | None:
-        """The loop over a response's tools. ``items``: what the response is made from."""
-        if toolset is None or not plan.generates:
+        """The loop over the tools of a response that this server runs, where there are any. ``items``: what the response
+        is made from."""
+        if not toolset.is_hosted or not plan.generates:
             return None
 
         async def prepare(request: CreateResponse, items: tuple[ContextItem, ...]) -> Prepared:

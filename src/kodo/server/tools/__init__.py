@@ -12,6 +12,7 @@ from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import FileReader
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.tools.mcp.tool import McpHostedTool
+from kodo.server.tools.tool_search.tool import ToolSearchHostedTool
 
 
 async def open_tools(
@@ -25,7 +26,7 @@ async def open_tools(
     Raises:
         ServiceError: a tool is turned on whose packages are not installed; the message says which extra has them.
     """
-    tools: list[HostedTool] = []
+    tools: list[HostedTool] = [ToolSearchHostedTool()]
     if settings.tools.mcp.servers or settings.tools.mcp.allowed_urls:
         if find_spec("mcp") is None:
             raise ServiceError(

@@ -128,6 +128,13 @@ class ToolSearchOutput(HostedItem, frozen=True, kw_only=True, tag="tool_search_o
     created_by: Any | UnsetType = UNSET
 
 
+class AdditionalTools(HostedItem, frozen=True, kw_only=True, tag="additional_tools"):
+    """Tools that the client makes available from here on."""
+
+    role: Any | UnsetType = UNSET
+    tools: Any | UnsetType = UNSET
+
+
 AnyHostedItem: TypeAlias = (
     WebSearchCall
     | FileSearchCall
@@ -141,6 +148,7 @@ AnyHostedItem: TypeAlias = (
     | McpApprovalResponse
     | ToolSearchCall
     | ToolSearchOutput
+    | AdditionalTools
 )
 
 HOSTED_ID_PREFIXES: Final[Mapping[type[AnyHostedItem], str]] = {
@@ -156,6 +164,7 @@ HOSTED_ID_PREFIXES: Final[Mapping[type[AnyHostedItem], str]] = {
     McpApprovalResponse: "mcpa",
     ToolSearchCall: "tsc",
     ToolSearchOutput: "tso",
+    AdditionalTools: "adt",
 }
 """The prefix of the ids of each type of item."""
 

@@ -85,7 +85,7 @@ ITEMS: list[dict[str, Any]] = [
 ]
 
 
-NOTES = [item for item in ITEMS if not str(item["type"]).startswith("mcp")]
+NOTES = [item for item in ITEMS if not str(item["type"]).startswith(("mcp", "tool_search"))]
 
 
 async def test_what_an_mcp_server_did_is_shown_as_a_call(tmp_path: Path) -> None:

@@ -33,7 +33,13 @@ from kodo.server.engines.llama.prompting.template import RenderedPrompt, Templat
 from kodo.server.engines.llama.prompting.tool_call_format import HERMES, ToolCallFormat
 from kodo.server.engines.llama.tools.structured import Grammars, format_schema
 from kodo.server.engines.llama.tools.tool_ranking import rank_tools
-from kodo.server.engines.llama.tools.tools import OfferedTool, resolve_choice, tool_specs, tools_prompt
+from kodo.server.engines.llama.tools.tools import (
+    OfferedTool,
+    resolve_choice,
+    shown_at_start,
+    tool_specs,
+    tools_prompt,
+)
 from kodo.server.lifecycle.errors import (
     ContextLengthExceeded,
     EngineFailed,
@@ -168,7 +174,7 @@ class LlamaEngine:
         template = await self._template_for(prompt.reasoning_effort)
         shown = _without_ids(prompt) if reasoning.uses_channels(self._chat_template) else prompt
         images = await self._images.read(shown) if self._options.projector is not None else PromptImages()
-        rendered, call_format = await self._render(template, shown, offers, images)
+        rendered, call_format = await self._render(template, shown, shown_at_start(offers), images)
         asked = user_question(prompt)
         is_free = (
             call_format.from_template and grammar is None

@@ -16,11 +16,20 @@ from kodo.server.lifecycle.ports import ContextItem, Value
 from kodo.server.wire.hosted_events import HostedEvent
 from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry
 from kodo.server.wire.items import Item
-from kodo.server.wire.tools import FunctionTool
+from kodo.server.wire.tools import CustomTool, FunctionTool
 
 Effect: TypeAlias = Literal["none", "read", "write"]
 """What a call may change outside. After a crash a ``none`` or ``read`` call is run again; a ``write`` call that began
 and has no result becomes an error that the model sees, because it may have taken effect."""
+
+
+class Deferred(Value, frozen=True, kw_only=True):
+    """A tool with ``defer_loading``. ``namespace``: that of a function in one, or an MCP server's label."""
+
+    namespace: str | None = None
+    tool: FunctionTool | CustomTool
+    about: str = ""
+    """What the namespace, or the server, is for."""
 
 
 class ToolContext(Value, frozen=True, kw_only=True):
@@ -34,6 +43,8 @@ class ToolContext(Value, frozen=True, kw_only=True):
     """The request's ``include``: what a tool leaves out of its item unless it is asked for."""
     items: tuple[ContextItem, ...] = ()
     """The history, this response's own output so far at its end."""
+    deferred: tuple[Deferred, ...] = ()
+    """Tools that the model is not shown before it has found them."""
     max_output_chars: int = 100_000
     """Characters of text that the model should be given at most; the loop cuts what is longer."""
 

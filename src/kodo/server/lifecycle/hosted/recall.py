@@ -5,20 +5,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from hashlib import sha256
 
 import msgspec
 
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.wire.hosted_items import (
+    AdditionalTools,
     AnyHostedItem,
     McpApprovalRequest,
     McpApprovalResponse,
     McpCall,
     McpListTools,
+    ToolSearchCall,
+    ToolSearchOutput,
 )
-from kodo.server.wire.items import FunctionCall, FunctionCallOutput, Item
+from kodo.server.wire.items import FunctionCall, FunctionCallOutput, InputText, Item, Message
 
+TOOL_SEARCH = "tool_search"
+"""The name of the function that stands for a search for tools."""
 MAX_NAME = 64
 """Characters of a function's name that every upstream server takes."""
 
@@ -40,21 +46,54 @@ def approval_requests(items: Sequence[ContextItem]) -> dict[str, McpApprovalRequ
     }
 
 
-def recall(item: AnyHostedItem, items: Sequence[ContextItem]) -> tuple[Item, ...] | None:
-    """What the model sees of an item in the history ``items``; None: a note."""
-    if isinstance(item, McpListTools | McpApprovalRequest):
-        return ()
-    if isinstance(item, McpCall):
-        return _exchange(item.id, item, _text(item.output) or _text(item.error))
-    if isinstance(item, McpApprovalResponse):
+class Recollection:
+    """What the model sees of the hosted items of one history. Each look-up table is made once."""
+
+    def __init__(self, items: Sequence[ContextItem]) -> None:
+        self._items = items
+
+    @cached_property
+    def _requests(self) -> dict[str, McpApprovalRequest]:
+        return approval_requests(self._items)
+
+    @cached_property
+    def _searches(self) -> dict[str, object]:
+        """The arguments of searches for tools, by ``call_id``."""
+        calls = [context.item for context in self._items if isinstance(context.item, ToolSearchCall)]
+        return {_text(call.call_id): call.arguments for call in calls}
+
+    def recall(self, item: AnyHostedItem) -> tuple[Item, ...] | None:
+        """What the model sees of an item; None: a note."""
+        if isinstance(item, McpListTools | McpApprovalRequest | ToolSearchCall):
+            return ()
+        if isinstance(item, AdditionalTools):
+            text = f"More tools that you can call:\n{_text(item.tools)}"
+            return (Message(id=item.id, role="developer", content=(InputText(text=text),)),)
+        if isinstance(item, ToolSearchOutput):
+            return self._search(item)
+        if isinstance(item, McpCall):
+            return _exchange(item.id, item, _text(item.output) or _text(item.error))
+        if isinstance(item, McpApprovalResponse):
+            return self._answer(item)
+        return None
+
+    def _answer(self, item: McpApprovalResponse) -> tuple[Item, ...] | None:
         if item.approve is True:
             return ()
-        request = approval_requests(items).get(str(item.approval_request_id))
+        request = self._requests.get(_text(item.approval_request_id))
         if request is None:
             return None
         reason = f": {item.reason}" if isinstance(item.reason, str) and item.reason else "."
         return _exchange(request.id, request, f"The user did not allow this call{reason}")
-    return None
+
+    def _search(self, item: ToolSearchOutput) -> tuple[Item, ...]:
+        """A search for tools, as the call that it was. The output stands behind its call, which holds the arguments."""
+        arguments = self._searches.get(_text(item.call_id), {})
+        call_id = f"call_{_text(item.call_id) or item.id or 'search'}"[:64]
+        return (
+            FunctionCall(call_id=call_id, name=TOOL_SEARCH, arguments=_text(arguments) or "{}"),
+            FunctionCallOutput(call_id=call_id, output=_text(item.tools) or "[]"),
+        )
 
 
 def _exchange(item_id: str | None, item: McpCall | McpApprovalRequest, output: str) -> tuple[Item, ...]:

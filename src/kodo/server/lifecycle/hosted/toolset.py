@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
-from kodo.server.lifecycle.hosted.ports import HostedCall, HostedTool, ToolContext
+from kodo.server.lifecycle.hosted.loaded import flat, later, loaded, split
+from kodo.server.lifecycle.hosted.ports import Deferred, HostedCall, HostedTool, ToolContext
 from kodo.server.lifecycle.ports import ContextItem
-from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry, type_of
+from kodo.server.wire.hosted_tools import (
+    HostedChoice,
+    HostedToolEntry,
+    McpTool,
+    ToolSearchTool,
+    type_of,
+)
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.tools import (
     AllowedTools,
+    CustomTool,
     FunctionChoice,
     FunctionTool,
+    NamespaceTool,
     RequestTool,
     Tool,
     ToolChoice,
@@ -42,6 +51,19 @@ class Toolset:
     context: ToolContext
     """Without items."""
     _owners: dict[str, Owner] = field(default_factory=dict)
+    _deferred: tuple[Deferred, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the request's tools are what the engine is offered, unless items bring more."""
+        return not any(
+            isinstance(tool, HostedToolEntry) or split(tool)[1] for tool in self.request.tools
+        ) and not isinstance(self.request.tool_choice, HostedChoice)
+
+    @property
+    def is_hosted(self) -> bool:
+        """Whether the request has tools that this server runs."""
+        return any(isinstance(tool, HostedToolEntry) for tool in self.request.tools)
 
     @property
     def entries(self) -> Sequence[tuple[int, HostedToolEntry, HostedTool]]:
@@ -54,7 +76,7 @@ class Toolset:
 
     def context_of(self, items: tuple[ContextItem, ...]) -> ToolContext:
         """What a tool may know when the history is ``items``."""
-        return msgspec.structs.replace(self.context, items=items)
+        return msgspec.structs.replace(self.context, items=items, deferred=self._deferred)
 
     @property
     def offered(self) -> bool:
@@ -89,21 +111,45 @@ class Toolset:
         taken = {tool.name for tool in self.request.tools if isinstance(tool, Tool) and hasattr(tool, "name")}
         offered: list[RequestTool] = []
         names: dict[int, list[FunctionTool]] = {}
+        waiting: dict[tuple[str | None, str], Tool] = {}
+        deferred: list[Deferred] = []
         self._owners = {}
         for number, entry in enumerate(self.request.tools):
+            names[number] = []
             if not isinstance(entry, HostedToolEntry):
-                offered.append(entry)
+                now, parts = split(entry)
+                offered += [] if now is None else [now]
+                waiting |= {
+                    (part.namespace, part.tool.name): later(part.namespace, part.tool) for part in parts
+                }
+                deferred += parts
                 continue
             tool = self.tools[type_of(entry)]
-            names[number] = []
             for function in await self._declared(number, entry, tool, context):
                 name = _free_name(function.name, taken)
                 taken.add(name)
                 self._owners[name] = Owner(tool, number, function.name)
-                names[number].append(msgspec.structs.replace(function, name=name))
-            offered.extend(names[number])
+                named = msgspec.structs.replace(function, name=name)
+                if isinstance(entry, McpTool) and entry.defer_loading is True:
+                    part = _deferred_mcp(entry, named)
+                    waiting[part.namespace, part.tool.name] = later(None, named)
+                    deferred.append(part)
+                else:
+                    names[number].append(named)
+            offered += names[number]
+        self._check_deferred(deferred)
+        self._deferred = tuple(deferred)
+        offered += _loaded(items, waiting, offered)
         choice = self._choice(names, first=first) if may_call else "none"
         return msgspec.structs.replace(self.request, tools=tuple(offered), tool_choice=choice)
+
+    def _check_deferred(self, deferred: Sequence[Deferred]) -> None:
+        searches = any(isinstance(tool, ToolSearchTool) for tool in self.request.tools)
+        if deferred and not searches:
+            raise InvalidRequest(
+                "defer_loading needs a tool of type 'tool_search' beside it, or the tool is never found.",
+                param="tools",
+            )
 
     async def _declared(
         self, number: int, entry: HostedToolEntry, tool: HostedTool, context: ToolContext
@@ -171,3 +217,30 @@ def _free_name(name: str, taken: set[str]) -> str:
         free = f"{name}_{number}"
         number += 1
     return free
+
+
+def _deferred_mcp(entry: McpTool, function: FunctionTool) -> Deferred:
+    """A function of a deferred MCP server, under its own name and the server's label."""
+    about = entry.server_description if isinstance(entry.server_description, str) else ""
+    bare = function.name.removeprefix(f"{entry.server_label}__")
+    named = msgspec.structs.replace(function, name=bare)
+    return Deferred(namespace=entry.server_label, tool=named, about=about)
+
+
+def _loaded(
+    items: tuple[ContextItem, ...],
+    waiting: Mapping[tuple[str | None, str], Tool],
+    offered: Collection[RequestTool],
+) -> list[Tool]:
+    """The tools that items have loaded: deferred ones of the request, and others that they bring along."""
+    there = {
+        (namespace, tool.name)
+        for one in offered
+        if isinstance(one, FunctionTool | CustomTool | NamespaceTool)
+        for namespace, tool in flat(one)
+    }
+    return [
+        waiting.get((namespace, tool.name), later(namespace, tool))
+        for namespace, tool in loaded(items)
+        if (namespace, tool.name) not in there
+    ]

@@ -49,6 +49,8 @@ class OfferedTool(Struct, frozen=True):
     schema: dict[str, Any] | None = None
     """None if the input is free text, or a grammar's."""
     grammar: Grammar | None = None
+    is_loaded: bool = False
+    """Whether an item of the prompt shows it, so that the beginning of the prompt need not."""
 
     @property
     def qualified_name(self) -> str:
@@ -129,6 +131,7 @@ async def _offer(
                 namespace=namespace,
                 description=tool.description or "",
                 schema=schema,
+                is_loaded=tool.defer_loading is True,
                 grammar=await grammars.for_schema(
                     schema, f"{param}.parameters", max_tokens, lenient=tool.strict is not True
                 ),
@@ -139,6 +142,7 @@ async def _offer(
                 name=tool.name,
                 namespace=namespace,
                 description=tool.description or "",
+                is_loaded=tool.defer_loading is True,
                 grammar=await grammars.for_custom_tool(tool, param),
             )
         case LocalShellTool():
@@ -179,6 +183,11 @@ def _label(name: ToolName) -> str:
 
 
 # --- what the model is told ------------------------------------------------------------------------------------------
+
+
+def shown_at_start(offers: Sequence[OfferedTool]) -> tuple[OfferedTool, ...]:
+    """The tools that the beginning of the prompt shows: not those that an item of it does."""
+    return tuple(offer for offer in offers if not offer.is_loaded)
 
 
 def tools_prompt(offers: Sequence[OfferedTool]) -> str:

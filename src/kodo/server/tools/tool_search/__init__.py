@@ -1,0 +1,1 @@
+"""The search for tools that the model is not shown at first."""
