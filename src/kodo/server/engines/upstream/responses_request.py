@@ -25,7 +25,7 @@ from kodo.server.wire.items import (
     Message,
     Reasoning,
 )
-from kodo.server.wire.tools import CustomTool, FunctionTool, NamespaceTool, TextFormat
+from kodo.server.wire.tools import CustomTool, FunctionTool, NamespaceTool, TextFormat, Tool
 
 _ID_NEEDED: Final = (LocalShellCall, LocalShellCallOutput)
 
@@ -68,13 +68,21 @@ def responses_request(model: str, prompt: Prompt, profile: Profile, origin: str)
     if sampling.top_logprobs is not None:
         body["include"].append("message.output_text.logprobs")
     if prompt.tools:
-        body["tools"] = [msgspec.to_builtins(tool) for tool in prompt.tools]
+        body["tools"] = [_tool(tool) for tool in prompt.tools]
         if prompt.tool_choice != "auto":
             body["tool_choice"] = msgspec.to_builtins(prompt.tool_choice)
         if not prompt.parallel_tool_calls:
             body["parallel_tool_calls"] = False
     merge(body, profile.body)
     return UpstreamRequest(body=body, labels=_labels(prompt))
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    """A tool without the mark of one that is shown later: whatever the engine is given can be called now."""
+    fields: dict[str, Any] = msgspec.to_builtins(tool)
+    for one in (fields, *fields.get("tools", ())):
+        one.pop("defer_loading", None)
+    return fields
 
 
 def _item(context: ContextItem, profile: Profile, origin: str, path: str) -> dict[str, Any] | None:
