@@ -11,13 +11,14 @@ import time
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import openai
 from tests.journal_tool import JournalTool
 from tests.serving import MODEL
 
 import kodo.server.http.app
-from kodo.server.config import ModelSettings, Settings
+from kodo.server.config import ModelSettings, Settings, ToolSettings
 from kodo.server.http.serve import serve
 from kodo.server.lifecycle.hosted.ports import HostedTool
 
@@ -25,7 +26,9 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.crash.process"])
 
 
-def _serve(home: Path, scripts: dict[str, Path], run_seconds: float, journal: Path | None) -> None:
+def _serve(
+    home: Path, scripts: dict[str, Path], run_seconds: float, journal: Path | None, tools: dict[str, Any]
+) -> None:
     os.setsid()  # a test that is interrupted does not interrupt the server instead
     if journal is not None:
         tool = JournalTool(journal)
@@ -43,6 +46,7 @@ def _serve(home: Path, scripts: dict[str, Path], run_seconds: float, journal: Pa
             heartbeat_seconds=0.2,
             shutdown_seconds=2,
             run_seconds=run_seconds,
+            tools=ToolSettings.model_validate(tools),
         )
     )
 
@@ -73,14 +77,22 @@ class Killable:
 
 
 def start(
-    home: Path, script: Path, *, run_seconds: float = 600, journal: Path | None = None, **others: Path
+    home: Path,
+    script: Path,
+    *,
+    run_seconds: float = 600,
+    journal: Path | None = None,
+    tools: dict[str, Any] | None = None,
+    **others: Path,
 ) -> Killable:
     """Start a server with the scripted engine on a free port, and wait until it takes requests. ``others``: scripts of
-    more models, by name; ``journal``: that of a hosted tool."""
+    more models, by name; ``journal``: that of a hosted tool; ``tools``: the settings of hosted tools."""
     note = home / "server.json"
     note.unlink(missing_ok=True)
     scripts = {MODEL: script, **others}
-    process = _FORKS.Process(target=_serve, args=(home, scripts, run_seconds, journal), daemon=True)
+    process = _FORKS.Process(
+        target=_serve, args=(home, scripts, run_seconds, journal, tools or {}), daemon=True
+    )
     process.start()
     deadline = time.monotonic() + 120
     while not note.exists():
