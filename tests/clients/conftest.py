@@ -90,13 +90,13 @@ def clients() -> Environments:
     return install()
 
 
-def scripted(home: Path, script: dict[str, Any], **options: Any) -> Server:
-    """The installed command with a script in the model's place."""
+def scripted(home: Path, script: dict[str, Any], settings: str = "", **options: Any) -> Server:
+    """The installed command with a script in the model's place. ``settings``: more of its settings file."""
     home.mkdir(parents=True)
     file = home / "script.json"
     file.write_text(json.dumps(script))
     config = f'[models."codex-mini-latest"]\nengine = "scripted"\ntarget = "{file}"\n'
-    return start(home, config=config, **options)
+    return start(home, config=config + settings, **options)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tests.clients.codex import TRIMMED, Codex
 from tests.clients.conftest import scripted
 from tests.clients.environments import PROGRAMS, Environments
 from tests.e2e.conftest import Server
+from tests.paths import REPOSITORY
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 SCHEMA = {
@@ -129,6 +131,43 @@ def test_a_whole_session_with_shell_patch_mcp_and_compaction(
         assert after.items("agent_message")[-1]["text"] == "After the compaction."
         histories = "".join(path.read_text() for path in codex.sessions())
         assert "Summary: the work is done." in histories
+    finally:
+        server.stop()
+
+
+HOSTED = {
+    "turns": [
+        {"match": "start the sum", "steps": [_call("calc__add", {"a": 2, "b": 3})]},
+        {"match": "^5$", "steps": [_call("exec_command", {"cmd": "echo made-by-shell > a.txt; cat a.txt"})]},
+        {"match": "made-by-shell", "steps": [{"type": "text", "text": "It is 5."}]},
+        {"match": "once more", "steps": [{"type": "text", "text": "Still 5."}]},
+    ]
+}
+
+
+@pytest.mark.parametrize("transport", ["HTTP", "WebSocket"])
+def test_an_mcp_server_of_kodo_is_used_in_a_session(
+    transport: str, clients: Environments, tmp_path: Path, note: Callable[[str], None]
+) -> None:
+    """Codex knows nothing of it: kodo offers it, calls it between two turns, and the shell is Codex's as ever."""
+    note(f"an MCP server that kodo runs, over {transport}")
+    command = json.dumps([sys.executable, "-m", "tests.mcp_server", str(tmp_path / "journal")])
+    settings = (
+        f"[tools.mcp]\nconnect_seconds = 60\n[tools.mcp.servers.calc]\ncommand = {command}\n"
+        f"cwd = {json.dumps(str(REPOSITORY))}\n"
+        '[[tools.always]]\ntype = "mcp"\nserver_label = "calc"\nrequire_approval = "never"\n'
+    )
+    server = scripted(tmp_path / "server", HOSTED, settings)
+    provider = "supports_websockets = true" if transport == "WebSocket" else ""
+    try:
+        codex = Codex(clients, tmp_path, server.url, TRIMMED, provider)
+        ran = codex.exec("--json", "start the sum")
+        assert ran.code == 0, ran.err
+        assert ran.items("agent_message")[-1]["text"] == "It is 5."
+        assert (codex.work / "a.txt").read_text() == "made-by-shell\n"
+        again = codex.exec("--json", "resume", "--last", "once more")
+        assert again.items("agent_message")[-1]["text"] == "Still 5."
+        assert (tmp_path / "journal").read_text().splitlines() == ["add 2 3"]
     finally:
         server.stop()
 

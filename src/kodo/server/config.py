@@ -193,6 +193,8 @@ class McpSettings(_Frozen):
 class ToolSettings(_Frozen):
     """Tools that the server runs itself. ``[tools]``."""
 
+    always: tuple[dict[str, Any], ...] = ()
+    """Entries that are added to the ``tools`` of every request to the Responses API, for clients that cannot name them."""
     max_turns: int = Field(default=32, ge=1)
     """Turns of the model in one response; in the last one it is offered no tools."""
     max_calls: int = Field(default=128, ge=1)

@@ -36,6 +36,7 @@ from kodo.server.http.keys import Keys, Secrets
 from kodo.server.http.limits import Limits, RequestLimits, Ticket
 from kodo.server.http.metrics import Metrics
 from kodo.server.http.responses.endpoints import SKIPPED
+from kodo.server.http.responses.request_body import always_offered
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import ServiceError
@@ -107,6 +108,7 @@ async def open_state(
             files=files,
             allows=keys.allows,
             tools=tools,
+            always=always_offered(settings, tools),
         )
         stack.push_async_callback(service.close, settings.shutdown_seconds)
         policy = RetentionPolicy(settings.retention_days, settings.thread_days)

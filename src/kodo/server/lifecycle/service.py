@@ -46,6 +46,7 @@ from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Message, Reasoning, text_of
 from kodo.server.wire.request import CompactRequest, CreateResponse
 from kodo.server.wire.response import CompactedResponse, Response, ResponseUsage
+from kodo.server.wire.tools import RequestTool
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +67,13 @@ class Service:
         files: FileReader,
         allows: Callable[[str, str | None], Awaitable[bool]],
         tools: Mapping[str, HostedTool] | None = None,
+        always: tuple[RequestTool, ...] = (),
     ) -> None:
         self.models = models
         self.tools = tools or {}
         """Tools that this server runs, by the type of their entries in a request."""
+        self.always = always
+        """Entries that are added to every request to the Responses API."""
         self.store = store
         self.clock = clock
         self.ids = ids

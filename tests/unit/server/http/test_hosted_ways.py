@@ -15,6 +15,7 @@ from tests.unit.server.http.test_batches import finished, jsonl, line, lines_of,
 from websockets.asyncio.client import connect
 
 from kodo.server.config import ModelSettings
+from kodo.server.lifecycle.errors import ServiceError
 
 SEARCH: Any = {"type": "web_search"}
 CALL = {"type": "call", "name": "look_up", "arguments": {"q": "tea"}}
@@ -134,3 +135,25 @@ async def test_a_response_in_a_conversation_keeps_what_the_model_saw(tmp_path: P
         assert [item.type for item in items] == ["message", "web_search_call", "message"]
         rows = await server.state.store.all_items("default", conversation.id)
     assert msgspec.to_builtins(rows[1].shown)[1]["output"] == "found: tea"
+
+
+async def test_tools_of_the_settings_are_offered_to_every_request(tmp_path: Path) -> None:
+    """``tools.always``, for clients that cannot name them: added once, echoed, and nowhere but in the Responses API."""
+    tool = JournalTool(tmp_path / "journal")
+    given = settings(tmp_path, script(tmp_path, *TURNS), tools={"always": [SEARCH]})
+    async with served(given, tools={"web_search": tool}) as server:
+        sdk = server.sdk()
+        done = await sdk.responses.create(model=MODEL, input="tea?")
+        assert types_of(done.to_dict()) == ["web_search_call", "message"]
+        again = await sdk.responses.create(model=MODEL, input="tea?", tools=[SEARCH])
+        assert [one.type for one in again.tools] == ["web_search"]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"type": "web_search"}, {"type": "mcp"}, {"type": "function", "name": "f"}]
+)
+async def test_a_tool_of_the_settings_that_cannot_be_used_stops_the_start(tmp_path: Path, wrong: Any) -> None:
+    """The message names the setting."""
+    with pytest.raises(ServiceError, match=r"tools\.always"):
+        async with served(settings(tmp_path, tools={"always": [wrong]})):
+            pass

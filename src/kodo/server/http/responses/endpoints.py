@@ -10,12 +10,13 @@ from starlette.responses import Response
 from kodo.server.http.bodies import ClientDisconnect, EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.limits import Ticket
 from kodo.server.http.pagination import page_of, query_of, whole_number, wire_list
+from kodo.server.http.responses.request_body import decode_request
 from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import response as wire
-from kodo.server.wire.decode import compact_request, create_response, skipped_tools
+from kodo.server.wire.decode import compact_request, skipped_tools
 from kodo.server.wire.events import sse
 from kodo.server.wire.response import InputTokens
 
@@ -30,7 +31,7 @@ async def run_to_completion(service: Service, call: CallContext, raw: Mapping[st
     Raises:
         BadBody, ServiceError: the error that the endpoint would send.
     """
-    run = await service.create(call, create_response(raw, service.tools))
+    run = await service.create(call, decode_request(service, raw))
     try:
         return await run.wait()
     finally:
@@ -43,7 +44,7 @@ async def create(request: Request) -> Response:
     ticket = get_ticket(request)
     with ticket.starting():
         raw = await json_body(request)
-        body = create_response(raw, state.service.tools)
+        body = decode_request(state.service, raw)
         call = CallContext(
             owner=caller.owner,
             key_id=caller.key_id,
@@ -161,6 +162,6 @@ async def input_tokens(request: Request) -> Response:
     raw = await json_body(request)
     if raw.get("model") is None:
         raw["model"] = next(iter(state.models))
-    body = create_response(raw, state.service.tools)
+    body = decode_request(state.service, raw)
     count = await state.service.count(CallContext(owner=caller.owner), body)
     return json_response(InputTokens(input_tokens=count), headers=_skipped_headers(state, raw))

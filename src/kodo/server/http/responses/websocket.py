@@ -24,13 +24,14 @@ from starlette.websockets import WebSocket
 
 from kodo.server.http.errors import Unauthorized, UpgradeRequired, error_response, internal_error, translate
 from kodo.server.http.keys import Caller
+from kodo.server.http.responses.request_body import decode_request
 from kodo.server.http.sockets import end_unauthorized, frames, send, serve_connection
 from kodo.server.http.state import State, get_caller, get_state
 from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.run import Run
-from kodo.server.wire.decode import BadBody, convert, create_response, json_object, skipped_tools
+from kodo.server.wire.decode import BadBody, convert, json_object, skipped_tools
 from kodo.server.wire.events import ResponseFailed
 
 logger = logging.getLogger(__name__)
@@ -203,7 +204,7 @@ class _Connection:
                 local=self._memory.contexts,
             )
             service = self._state.service
-            run = await service.create(call, create_response(frame, service.tools))
+            run = await service.create(call, decode_request(service, frame))
             self._state.metrics.skipped(skipped_tools(frame, service.tools))
             async for batch in run.events():
                 await self._state.keys.check(self._caller)
