@@ -24,7 +24,7 @@ SCHEMA = {
         "q": {"type": "string"},
         "effect": {"enum": ["none", "read", "write"]},
         "seconds": {"type": "number"},
-        "mode": {"enum": ["ask", "raise", "refuse", "endless"]},
+        "mode": {"enum": ["ask", "raise", "refuse", "half"]},
         "size": {"type": "integer"},
         "marker": {"type": "string"},
     },
@@ -95,6 +95,9 @@ class JournalTool:
             mode = arguments.get("mode")
             if mode == "raise":
                 raise RuntimeError("a bug")
+            if mode == "half":
+                yield Done(item=WebSearchCall(status="completed", action={"query": "\ud800"}), output="x")
+                return
             if mode == "refuse":
                 raise InvalidRequest("not this")
             if mode == "ask":

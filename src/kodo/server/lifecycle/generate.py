@@ -178,6 +178,7 @@ class Generation:
         if self.run.background and not await self.allowed():
             return self._ended("cancelled")
         self._begin()
+        loop.used = self.prepared.input_tokens
         if await loop.open():
             await self._next_turn(loop)
         is_over = self.run.steps.between and self.run.steps.turns > 0  # a crash fell between two turns
@@ -189,6 +190,7 @@ class Generation:
                 self.run.emit(event_log.TurnEnded(usage=self._usage, tokens=end.tokens))
                 self.prior_usage = _sum(self.prior_usage, self._usage)
             is_over = False
+            loop.used = self.prepared.input_tokens + self._usage.output
             self._usage = Usage()
             if not await loop.run_calls():
                 return self._ended("completed")

@@ -119,8 +119,8 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     run = await _load_run(service, row, stored)
     begun_with = (ContextItem(item=item) for item in run.initial_response.output)
     items = (*await _context(service, row, stored), *begun_with)
-    toolset = service.toolset(plan)
-    loop = service.tool_loop(run, plan, toolset, items)
+    toolset = service.loops.toolset(plan)
+    loop = service.loops.loop(run, plan, toolset, items)
     if loop is None:
         request = await toolset.turn_request(items)
         prepared, _ = await service.prompts.prepare(plan.call, request, backend, items)

@@ -22,13 +22,11 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
 )
 from kodo.server.lifecycle.generate import Generation, Observer
-from kodo.server.lifecycle.hosted.ports import HostedTool, ToolContext
+from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.hosted.steps import ToolLoop
-from kodo.server.lifecycle.hosted.toolset import Toolset
 from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import (
     Clock,
-    ContextItem,
     FileReader,
     Ids,
     Prepared,
@@ -42,6 +40,7 @@ from kodo.server.lifecycle.row_codec import decode_request, decode_response, ini
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.store_ports import HistoryStore
+from kodo.server.lifecycle.tool_loops import ToolLoops
 from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Message, Reasoning, text_of
 from kodo.server.wire.request import CompactRequest, CreateResponse
@@ -83,6 +82,7 @@ class Service:
         self.prompts = PromptBuilder(
             store=store, ids=ids, sealer=sealer, settings=settings, files=files, summarise=self._summarise
         )
+        self.loops = ToolLoops(self.tools, self.prompts, settings.tools, observer)
         self.allows = allows
         """Whether background work of an owner, accepted from a key, may still run."""
         self.background = BackgroundQueue(settings.limits.background, settings.limits.background_per_key)
@@ -114,7 +114,7 @@ class Service:
     ) -> Run:
         plan = RequestPlan.of(self.ids.new("resp"), call, request, self.backend(request.model))
         plan.backend.admission.check(plan.priority)
-        toolset = self.toolset(plan)
+        toolset = self.loops.toolset(plan)
         built = await self.prompts.build(plan, toolset)
         now = self.clock.now()
         initial = plan.initial_response(
@@ -137,43 +137,10 @@ class Service:
         self.observer.unenforced(built.prepared.unenforced)
         if plan.background:
             run.emit(event_log.Queued())
-        loop = self.tool_loop(run, plan, toolset, built.items)
+        loop = self.loops.loop(run, plan, toolset, built.items)
         self.start(run, plan, built.prepared, prior_usage=built.prior_usage, ended=give_back, loop=loop)
         await self._store(run, built.history.own, at_end=plan.stored_at_end)
         return run
-
-    def toolset(self, plan: RequestPlan) -> Toolset:
-        """The tools of a request."""
-        request = plan.request
-        context = ToolContext(
-            owner=plan.call.owner,
-            key_id=plan.call.key_id,
-            response_id=plan.response_id,
-            include=frozenset(request.include or ()),
-            max_output_chars=self.settings.tools.max_output_chars,
-        )
-        return Toolset(self.tools, request, context)
-
-    def tool_loop(
-        self, run: Run, plan: RequestPlan, toolset: Toolset, items: tuple[ContextItem, ...]
-    ) -> ToolLoop | None:
-        """The loop over the tools of a response that this server runs, where there are any. ``items``: what the response
-        is made from."""
-        if not toolset.is_hosted or not plan.generates:
-            return None
-
-        async def prepare(request: CreateResponse, items: tuple[ContextItem, ...]) -> Prepared:
-            prepared, _ = await self.prompts.prepare(plan.call, request, plan.backend, items)
-            return prepared
-
-        return ToolLoop(
-            run=run,
-            toolset=toolset,
-            base=items,
-            prepare=prepare,
-            limits=self.settings.tools,
-            observer=self.observer,
-        )
 
     def backend(self, model: str) -> Backend:
         """The backend of a model name.
@@ -202,7 +169,7 @@ class Service:
     async def count(self, call: CallContext, request: CreateResponse) -> int:
         """Input tokens of a request, by the engine's tokenizer; nothing is run or stored."""
         backend = self.backend(request.model)
-        toolset = self.toolset(RequestPlan.of(self.ids.new("resp"), call, request, backend))
+        toolset = self.loops.toolset(RequestPlan.of(self.ids.new("resp"), call, request, backend))
         return await self.prompts.count(call, request, backend, toolset)
 
     async def compact(self, call: CallContext, request: CompactRequest) -> CompactedResponse:

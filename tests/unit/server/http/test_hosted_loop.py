@@ -109,6 +109,7 @@ async def test_a_clients_function_ends_the_turn_after_the_hosted_calls(tmp_path:
     [
         ({"mode": "raise"}, "internal error"),
         ({"mode": "refuse"}, "not this"),
+        ({"mode": "half"}, "not valid text"),
         ({"seconds": 5}, "longer than 0.3 seconds"),
     ],
 )
@@ -126,7 +127,9 @@ async def test_a_call_that_fails_is_told_to_the_model(
         metrics = server.state.metrics.text().decode()
     assert done.output[0].status == "failed"  # type: ignore[union-attr]  # a search
     assert done.output_text == "I was told."
-    outcome = "timeout" if "seconds" in arguments else "failed"
+    outcome = {"half": "done"}.get(
+        arguments.get("mode", ""), "timeout" if "seconds" in arguments else "failed"
+    )
     assert f'kodo_tool_call_seconds_count{{outcome="{outcome}",type="web_search"}} 1.0' in metrics
 
 
@@ -138,6 +141,21 @@ async def test_too_much_output_is_cut(tmp_path: Path) -> None:
     async with served(given, tools={"web_search": tool}) as server:
         done = await server.sdk().responses.create(model=MODEL, input="?", tools=[SEARCH])
     assert done.output_text == "cut"
+
+
+@pytest.mark.parametrize("calls", [1, 3])
+async def test_outputs_are_cut_to_the_models_window(tmp_path: Path, calls: int) -> None:
+    """Outputs that no window could hold leave room for the answer, however many calls there are."""
+    tool = JournalTool(tmp_path / "journal")
+    steps = [call(f"x{number}", size=200_000) for number in range(calls)]
+    model = script(tmp_path, {"match": "found", "steps": [say("read")]}, {"match": ".", "steps": steps})
+    given = settings(tmp_path, model, tools={"max_output_chars": 1_000_000})
+    async with served(given, tools={"web_search": tool}) as server:
+        done = await server.sdk().responses.create(model=MODEL, input="?", tools=[SEARCH])
+        assert done.output_text == "read"
+        more = await server.sdk().responses.create(model=MODEL, input="found?", previous_response_id=done.id)
+    assert more.usage is not None
+    assert 20_000 < more.usage.input_tokens < 32_768 - 1000
 
 
 async def test_max_tool_calls_holds_over_the_turns(tmp_path: Path) -> None:

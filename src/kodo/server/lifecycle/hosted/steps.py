@@ -32,6 +32,12 @@ INTERRUPTED: Final = "The server stopped while this call ran. It may or may not 
 """What the model reads of a call with effects that a crash cut off."""
 
 
+ANSWER_TOKENS: Final = 1024
+"""Tokens of the window that the outputs of calls leave to the answer, at most a quarter of it."""
+MAX_CUTS: Final = 6
+"""How often an output is made shorter before nothing of it is left."""
+
+
 class StepObserver(Protocol):
     """Receives measurements of calls: the server's metrics."""
 
@@ -49,8 +55,14 @@ class ToolLoop:
     """The history that the response began with."""
     prepare: Callable[[CreateResponse, tuple[ContextItem, ...]], Awaitable[Prepared]]
     """The prompt of a turn, counted and inside the window."""
+    count: Callable[[str], Awaitable[int]]
+    """Tokens of a text, as an output of a call."""
+    window: int
+    """Tokens of prompt and answer together."""
     limits: ToolSettings
     observer: StepObserver
+    used: int = 0
+    """Tokens of the last turn's prompt and answer, which the outputs of its calls come behind."""
 
     # --- what a turn begins with ---
 
@@ -164,18 +176,20 @@ class ToolLoop:
             return
         await self.run.save()
         context = self.toolset.context_of(self._items())
+        room = max(0, self.window - self.used - min(ANSWER_TOKENS, self.window // 4)) // len(waiting)
         free = asyncio.Semaphore(self.limits.max_parallel)
 
         async def run(step: Step) -> None:
             async with free:
-                await self._run_step(step, context)
+                await self._run_step(step, context, room)
 
         async with asyncio.TaskGroup() as group:
             for step in waiting:
                 group.create_task(run(step))
         await self.run.save()
 
-    async def _run_step(self, step: Step, context: ToolContext) -> None:
+    async def _run_step(self, step: Step, context: ToolContext, room: int) -> None:
+        """Run a step to its result, of whose output the model is given at most ``room`` tokens."""
         began = step.began
         entry = self._entry(began.entry)
         tool = self._tool(entry)
@@ -205,7 +219,12 @@ class ToolLoop:
             logger.exception("a call of %s failed unexpectedly", type_of(entry))
             outcome, done = "failed", tool.failed(call, item, "The tool had an internal error.")
         self.observer.tool_called(type_of(entry), outcome, asyncio.get_running_loop().time() - started)
-        self._end(step, done, context)
+        try:
+            await self._end(step, done, context.max_output_chars, room)
+        except ValueError:
+            logger.exception("the result of a call of %s cannot be stored", type_of(entry))
+            done = tool.failed(call, item, "The tool's result is not valid text.")
+            await self._end(step, done, context.max_output_chars, room)
 
     async def _result(self, tool: HostedTool, call: HostedCall, step: Step, context: ToolContext) -> Done:
         """Run a call to its end. Events that an interrupted run of it has sent already are not sent again."""
@@ -217,18 +236,36 @@ class ToolLoop:
                 if sent > 0:
                     sent -= 1
                     continue
-                self.run.emit(event_log.StepEvent(step=step.number, event=update))
+                self._emit(event_log.StepEvent(step=step.number, event=update))
         raise RuntimeError("a hosted tool ended without a result")
 
-    def _end(self, step: Step, done: Done, context: ToolContext) -> None:
-        output = done.output
-        if output is not None and len(output) > context.max_output_chars:
-            output = f"{output[: context.max_output_chars]}\n[The rest was cut: it was too long.]"
-        self.run.emit(
+    async def _fitted(self, output: str | None, chars: int, room: int) -> str | None:
+        """An output that fits into ``chars`` characters and ``room`` tokens; what is cut is said."""
+        if not output:
+            return output
+        whole, output = output, output[:chars]
+        for _ in range(MAX_CUTS):
+            if len(output.encode()) <= room:
+                break  # a token is a byte or more
+            tokens = await self.count(output)
+            if tokens <= room:
+                break
+            output = output[: len(output) * room // tokens * 9 // 10]
+        else:
+            output = ""
+        return output if output == whole else f"{output}\n[The rest was cut: it was too long.]"
+
+    def _emit(self, entry: event_log.StepEvent | event_log.StepEnded) -> None:
+        """Write down what a tool gave. Raises ``ValueError`` where it cannot be stored: a tool's text with half characters."""
+        event_log.encode(entry)
+        self.run.emit(entry)
+
+    async def _end(self, step: Step, done: Done, chars: int, room: int) -> None:
+        self._emit(
             event_log.StepEnded(
                 step=step.number,
                 item=done.item,
-                output=output,
+                output=await self._fitted(done.output, chars, room),
                 events=done.events,
                 more=done.more,
                 sources=done.sources,

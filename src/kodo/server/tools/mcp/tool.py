@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import AsyncIterator, Sequence
 from http import HTTPStatus
@@ -215,7 +214,7 @@ class McpHostedTool:
         mcp = _entry(call.entry)
         name, tool = self._called(call, context)
         try:
-            arguments = json.loads(call.arguments or "{}")
+            arguments = msgspec.json.decode(call.arguments or "{}")
         except ValueError:
             arguments = None
         if not isinstance(arguments, dict):

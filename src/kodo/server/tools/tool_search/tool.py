@@ -82,7 +82,7 @@ def _find(query: str, deferred: Sequence[Deferred]) -> list[Deferred]:
 def _call_item(call: HostedCall, status: str) -> ToolSearchCall:
     client = _is_clients(_entry(call.entry))
     try:
-        arguments = json.loads(call.arguments or "{}")
+        arguments = msgspec.json.decode(call.arguments or "{}")
     except ValueError:
         arguments = {"query": call.arguments}
     return ToolSearchCall(
