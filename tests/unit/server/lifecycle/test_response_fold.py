@@ -14,7 +14,9 @@ from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.wire import events as ev
-from kodo.server.wire.items import FunctionCall, Message, Reasoning, text_of
+from kodo.server.wire.hosted_events import OfHostedItem, WebSearchCompleted, WebSearchSearching
+from kodo.server.wire.hosted_items import WebSearchCall
+from kodo.server.wire.items import FunctionCall, Message, OutputText, Reasoning, text_of
 
 words = st.text(max_size=6)
 ids = st.lists(st.integers(0, 2**32 - 1), max_size=3).map(tuple)
@@ -42,6 +44,64 @@ ends = st.builds(
     error=st.none() | st.just(("server_error", "broke")),
     tokens=ids,
 )
+
+
+@st.composite
+def turns(draw: st.DrawFn) -> list[event_log.Entry]:
+    """Turns that call hosted tools: each call begins, has events and mostly a result; the last turn is any."""
+    entries: list[event_log.Entry] = [event_log.Began()]
+    steps = 0
+    for _ in range(draw(st.integers(0, 3))):
+        entries += draw(middles)
+        count = draw(st.integers(1, 3))
+        for number in range(count):
+            call_id = f"call_{steps + number}"
+            entries.append(
+                CallStart(call_id=call_id, name="look", kind=event_log.HOSTED_CALL, tokens=(number,))
+            )
+            entries.append(CallDelta(text=draw(words)))
+        entries.append(event_log.TurnEnded(usage=Usage(input=1, output=1)))
+        for number in range(count):
+            begun = event_log.StepBegan(
+                call=number,
+                call_id=f"call_{steps + number}",
+                name="look",
+                arguments="{}",
+                entry=0,
+                effect="read",
+                item=WebSearchCall(status="in_progress"),
+            )
+            entries.append(begun)
+        running = list(range(steps, steps + count))
+        while running:
+            step = draw(st.sampled_from(running))
+            if draw(st.booleans()):
+                entries.append(event_log.StepEvent(step=step, event=WebSearchSearching()))
+            else:
+                running.remove(step)
+                more = (WebSearchCall(status="completed"),) if draw(st.booleans()) else ()
+                output = draw(st.none() | words)
+                source = {"type": "url_citation", "url": "https://a.example/", "title": "A"}
+                entries.append(
+                    event_log.StepEnded(
+                        step=step,
+                        item=WebSearchCall(status="completed"),
+                        output=output,
+                        events=(WebSearchCompleted(),),
+                        more=more,
+                        sources={"[a]": source} if draw(st.booleans()) else {},
+                    )
+                )
+            if draw(st.integers(0, 20)) == 0:
+                return [*entries, draw(ends)]  # cancelled in the middle of a step
+        steps += count
+    return [
+        *entries,
+        *draw(st.lists(st.builds(TextDelta, text=st.text("[ab] ", max_size=5)), max_size=6)),
+        draw(ends),
+    ]
+
+
 logs = st.builds(lambda middle, end: [event_log.Began(), *middle, end], middles, ends)
 SEALER = Sealer(b"k" * 64)
 
@@ -143,3 +203,38 @@ def test_a_response_is_decoded_as_it_was_encoded() -> None:
     folded, _ = fold([event_log.Began(), TextDelta(text="x"), event_log.Ended(status="completed", at=2.0)])
     data = msgspec.json.encode(folded.response)
     assert msgspec.json.encode(msgspec.json.decode(data, type=type(folded.response))) == data
+
+
+@given(turns())
+def test_the_steps_of_tools_keep_events_and_response_together(entries: list[event_log.Entry]) -> None:
+    """Numbers without a gap; each item is added once and done once, in its place; its events stand between; markers are
+    in no text; every position of a citation is inside its text; the same log gives the same events again."""
+    folded, events = fold(entries)
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    added = {event.output_index: event.item for event in events if isinstance(event, ev.OutputItemAdded)}
+    done = {event.output_index: event.item for event in events if isinstance(event, ev.OutputItemDone)}
+    assert sorted(added) == sorted(done) == list(range(len(folded.response.output)))
+    assert tuple(done[index] for index in sorted(done)) == folded.response.output
+    assert len({item.id for item in folded.response.output}) == len(folded.response.output)
+    open_items: set[str] = set()
+    for event in events:
+        if isinstance(event, ev.OutputItemAdded):
+            open_items.add(str(event.item.id))
+        elif isinstance(event, ev.OutputItemDone):
+            open_items.remove(str(event.item.id))
+        elif isinstance(event, OfHostedItem):
+            assert event.item_id in open_items
+    marked = any(isinstance(entry, event_log.StepEnded) and entry.sources for entry in entries)
+    last = folded.response.output[-1] if folded.response.output else None
+    if isinstance(last, Message) and marked:
+        (part,) = last.content
+        assert isinstance(part, OutputText)
+        written = "".join(entry.text for entry in entries if isinstance(entry, TextDelta))
+        assert "[a]" not in part.text or "[[a]a]" in written  # what is left when the inner one is cut
+        for one in part.annotations:
+            assert 0 <= one["start_index"] <= one["end_index"] <= len(part.text)
+    assert [msgspec.json.encode(event) for event in fold(entries)[1]] == [
+        msgspec.json.encode(event) for event in events
+    ]
+    decoded = [event_log.decode(event_log.encode(entry)) for entry in entries]
+    assert decoded == entries

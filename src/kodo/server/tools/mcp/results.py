@@ -10,6 +10,9 @@ from kodo.server.tools.mcp.transport import TooMuch
 if TYPE_CHECKING:
     from mcp_types import CallToolResult, Tool
 
+MAX_DESCRIPTION = 16_384
+MAX_SCHEMA = 65_536
+"""Characters of a tool's description, and of its schema as JSON."""
 UNREACHABLE = 502
 """The code of an ``http_error`` where there was no answer with a status."""
 
@@ -29,18 +32,22 @@ class CallFailed(Exception):
 
 
 def wire_tools(tools: list[Tool], most: int) -> list[dict[str, Any]]:
-    """Tools in the contract's form."""
+    """Tools in the contract's form, ``most`` of them. A schema that is too large to be shown to a model becomes any object."""
     return [
         {
             "name": tool.name,
-            "description": tool.description,
-            "input_schema": tool.input_schema,
+            "description": None if tool.description is None else tool.description[:MAX_DESCRIPTION],
+            "input_schema": _bounded(tool.input_schema),
             "annotations": None
             if tool.annotations is None
             else tool.annotations.model_dump(by_alias=True, exclude_none=True, mode="json"),
         }
         for tool in tools[:most]
     ]
+
+
+def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema if len(json.dumps(schema)) <= MAX_SCHEMA else {"type": "object"}
 
 
 def output_text(result: CallToolResult) -> str:
