@@ -13,7 +13,7 @@ import pytest
 from tests.paths import REPOSITORY
 
 SOURCES = REPOSITORY / "src" / "kodo"
-HALVES = {"server": ("server",), "use": ("client", "jobs", "cli")}
+HALVES = {"server": ("server",), "use": ("client", "jobs", "ci", "cli")}
 FAMILIES = SOURCES / "server" / "http"
 READMES = ("README.md", "README.ja.md")
 DOTTED = re.compile(r"(?<![\w./])kodo(?:\.[A-Za-z_]\w*)+")

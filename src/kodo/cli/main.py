@@ -31,6 +31,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("chat", "kodo.cli.chat", "Chat with the model over several turns; save, resume, undo."),
     ("batch", "kodo.cli.batch", "Process a JSONL file of requests; can be stopped and resumed."),
     ("review", "kodo.cli.review", "Review code, a diff, a branch or a commit, with evidence."),
+    ("ci", "kodo.cli.ci", "Review, report and triage in a pipeline, without secrets."),
     ("tests", "kodo.cli.tests", "Write tests that pass, are stable and add coverage or kill a mutant."),
     ("usage", "kodo.cli.usage", "Show calls and costs by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show spending limits."),

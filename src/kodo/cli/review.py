@@ -126,7 +126,7 @@ def review(
 ) -> ExitCode:
     """Review files, a diff, staged changes, a branch or a commit. Every finding states its evidence.
 
-    Report formats: text, markdown, json, sarif, codequality, junit, github.
+    Report formats: text, markdown, json, sarif, rdjson, codequality, junit, github, problems.
 
     Exits with 1 for findings, 3 if not everything was reviewed, 2 if nothing could be.
     """

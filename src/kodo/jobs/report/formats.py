@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from kodo.jobs.report import codequality, github, jsonfile, junit, markdown, sarif, terminal
+from kodo.jobs.report import codequality, github, jsonfile, junit, markdown, problems, rdjson, sarif, terminal
 from kodo.jobs.report.model import ReviewReport
 
 FORMATS: Mapping[str, Callable[[ReviewReport], str]] = MappingProxyType(
@@ -12,9 +12,11 @@ FORMATS: Mapping[str, Callable[[ReviewReport], str]] = MappingProxyType(
         "markdown": markdown.render,
         "json": jsonfile.render,
         "sarif": sarif.render,
+        "rdjson": rdjson.render,
         "codequality": codequality.render,
         "junit": junit.render,
         "github": github.render,
+        "problems": problems.render,
     }
 )
 """Each renders a report to text that ends in a newline (or is empty)."""

@@ -27,7 +27,7 @@ def render(report: ReviewReport) -> str:
         lines += [f"### {word('not reviewed', lang)}", ""]
         for item in report.gaps:
             where = f":{item.line}-{item.end_line}" if item.line else ""
-            lines.append(f"- {_code(item.path + where)}: {escaped(item.reason)}")
+            lines.append(f"- {code_span(item.path + where)}: {escaped(item.reason)}")
         lines.append("")
     if report.suppressed:
         lines += [f"### {word('suppressed', lang)}", ""]
@@ -35,7 +35,7 @@ def render(report: ReviewReport) -> str:
             place = silenced.finding.place
             extra = f" ({word('suppressed here', lang)})" if silenced.in_change else ""
             lines.append(
-                f"- {_code(f'{place.path}:{place.line}')} {silenced.finding.rule}: {_code(silenced.by)}{extra}"
+                f"- {code_span(f'{place.path}:{place.line}')} {silenced.finding.rule}: {code_span(silenced.by)}{extra}"
             )
         lines.append("")
     if report.executed is not None:
@@ -52,9 +52,9 @@ def _finding(finding: Finding, lang: str) -> list[str]:
     place = finding.place
     kind = "" if finding.evidence.kind is EvidenceKind.RULE else f", {word(finding.evidence.kind, lang)}"
     lines = [
-        f"### {_ICONS[finding.severity]} {_code(f'{place.path}:{place.line}')} {word(finding.category, lang)}",
+        f"### {_ICONS[finding.severity]} {code_span(f'{place.path}:{place.line}')} {word(finding.category, lang)}",
         "",
-        f"{escaped(finding.message)} ({_code(finding.rule)}{kind})",
+        f"{escaped(finding.message)} ({code_span(finding.rule)}{kind})",
         "",
     ]
     if finding.code:
@@ -85,7 +85,8 @@ def fenced(text: str, language: str) -> str:
     return f"{fence}{safe}\n{text.removesuffix(chr(10))}\n{fence}"
 
 
-def _code(text: str) -> str:
+def code_span(text: str) -> str:
+    """Text of one line in a code span whose ticks are more than any in the text."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     ticks = "`" * (longest + 1)
     pad = " " if longest else ""

@@ -412,7 +412,8 @@ def _base(source: BaseSource, max_bytes: int) -> ReviewInput:
     repository = Repository(Repository(source.root).top())
     head = repository.commit(source.head)
     base = repository.merge_base(repository.commit(source.ref), head)
-    material = _trees(repository, (base, head), base, f"{source.ref}...{source.head}", max_bytes)
+    name = f"{source.ref}...{source.head}"
+    material = _trees(repository, (base, head), base, name, max_bytes, source.paths)
     return replace(material, revisions=(base, head))
 
 
@@ -425,15 +426,22 @@ def _commit(source: CommitSource, max_bytes: int) -> ReviewInput:
 
 
 def _trees(
-    repository: Repository, range_: tuple[str, str], base: str, name: str, max_bytes: int
+    repository: Repository,
+    range_: tuple[str, str],
+    base: str,
+    name: str,
+    max_bytes: int,
+    paths: frozenset[str] | None = None,
 ) -> ReviewInput:
-    """Everything that changed between two trees of a repository."""
+    """Everything that changed between two trees of a repository (or those of ``paths`` that did)."""
     builder = _InputBuilder(max_bytes)
     entries = repository.entries(*range_)
     parts = changes.sections(repository.diff(*range_))
     if len(parts) != len(entries):
         raise SourceError(f"git listed {len(entries)} changed files and a diff of {len(parts)}")
-    wanted = [entry for entry in entries if _reviewable(builder, entry)]
+    wanted = [
+        entry for entry in entries if (paths is None or entry.path in paths) and _reviewable(builder, entry)
+    ]
     both = [blob for entry in wanted for blob in (entry.old_blob, entry.new_blob) if blob.strip("0")]
     sizes = repository.sizes(both)
     contents = repository.blobs(blob for blob, size in sizes.items() if size <= max_bytes)

@@ -57,11 +57,12 @@ class StagedSource:
 
 @dataclass(frozen=True, slots=True)
 class BaseSource:
-    """What ``head`` added since it left ``ref`` (``git diff ref...head``)."""
+    """What ``head`` added since it left ``ref`` (``git diff ref...head``); of ``paths`` only, if given."""
 
     ref: str
     root: Path = field(default_factory=Path.cwd)
     head: str = "HEAD"
+    paths: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

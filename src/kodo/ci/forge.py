@@ -1,0 +1,211 @@
+"""The port to where changes and issues live: what kodo asks a forge, and the only things it writes to one.
+
+Adapters are ``kodo.ci.github`` and ``kodo.ci.gitlab``; one contract suite holds both. Writes exist as values
+(:class:`Write`) before they are made, so that they can be listed (``--dry-run``), counted and limited: there is none
+that closes, merges, approves, deletes, or touches a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Protocol
+
+import msgspec
+
+
+class ForgeError(Exception):
+    """The forge refused or did not answer, also after the retries; the message holds no secret."""
+
+
+class PermissionLevel(StrEnum):
+    """What an account may do to the repository; ``write`` and above may give commands."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+
+
+class Pull(msgspec.Struct, frozen=True, kw_only=True):
+    """A pull request or merge request, as the forge describes it."""
+
+    number: int
+    title: str
+    body: str
+    author: str
+    base_branch: str
+    base_sha: str
+    head_sha: str
+    is_open: bool = True
+    fork: bool = False
+    draft: bool = False
+    author_is_bot: bool = False
+    labels: tuple[str, ...] = ()
+
+
+class PipelineRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished run of job 1. ``number`` is that of its open request whose head is still ``head_sha``; 0 for none."""
+
+    id: int
+    head_sha: str
+    number: int
+    succeeded: bool
+    event: str = ""
+
+
+class Comment(msgspec.Struct, frozen=True, kw_only=True):
+    """A comment on a request or an issue; ``is_ours`` by the author's id, never by a name or by what it says."""
+
+    id: int
+    body: str
+    author: str
+    is_ours: bool
+
+
+class LineComment(msgspec.Struct, frozen=True, kw_only=True):
+    """A comment on a line of the diff; ``thread`` is what the forge resolves (a discussion's id)."""
+
+    id: int
+    thread: str
+    body: str
+    path: str
+    is_ours: bool
+
+
+class Issue(msgspec.Struct, frozen=True, kw_only=True):
+    """An issue with the labels it has."""
+
+    number: int
+    title: str
+    body: str
+    author: str
+    labels: tuple[str, ...] = ()
+    is_open: bool = True
+
+
+class Conclusion(StrEnum):
+    """How a check on the head ends. ``neutral``: it is not a verdict; never shown as passed."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    NEUTRAL = "neutral"
+
+
+class CreateComment(msgspec.Struct, frozen=True, tag=True):
+    """Write a new comment on a request, or on an issue."""
+
+    number: int
+    body: str
+    on_issue: bool = False
+
+
+class UpdateComment(msgspec.Struct, frozen=True, tag=True):
+    """Replace the text of a comment of ours."""
+
+    number: int
+    comment: int
+    body: str
+    on_issue: bool = False
+
+
+class LineNote(msgspec.Struct, frozen=True):
+    """The text for lines ``start`` to ``line`` of a file after the change, both in one hunk of the diff.
+
+    ``old_line`` is the line's number before the change where the line is context, else 0. ``suggestion`` is what these
+    lines could become; the adapter writes it in the forge's own form.
+    """
+
+    path: str
+    start: int
+    line: int
+    body: str
+    old_line: int = 0
+    suggestion: str | None = None
+
+
+class AddLineComments(msgspec.Struct, frozen=True, tag=True):
+    """Write comments on lines, as one review where the forge has such a thing."""
+
+    number: int
+    head_sha: str
+    notes: tuple[LineNote, ...]
+
+
+class ResolveLineComment(msgspec.Struct, frozen=True, tag=True):
+    """Say in a line comment of ours that its finding is gone, and resolve its thread where the forge lets us."""
+
+    number: int
+    comment: int
+    thread: str
+    body: str
+
+
+class SetCheck(msgspec.Struct, frozen=True, tag=True):
+    """Set kodo's check on a head."""
+
+    number: int
+    head_sha: str
+    conclusion: Conclusion
+    title: str
+    summary: str
+
+
+class AddLabels(msgspec.Struct, frozen=True, tag=True):
+    """Give an issue labels that the repository has."""
+
+    number: int
+    labels: tuple[str, ...]
+
+
+class Assign(msgspec.Struct, frozen=True, tag=True):
+    """Assign an issue to accounts that CODEOWNERS names."""
+
+    number: int
+    accounts: tuple[str, ...]
+
+
+Write = CreateComment | UpdateComment | AddLineComments | ResolveLineComment | SetCheck | AddLabels | Assign
+"""Everything that kodo can do to a forge."""
+
+
+class Forge(Protocol):
+    """What job 2 and triage need of GitHub, GitLab or a fake of one. All methods raise ForgeError."""
+
+    def pull(self, number: int) -> Pull:
+        """The request with that number."""
+
+    def run(self, run_id: int) -> PipelineRun:
+        """A finished run of job 1, with the request that it was for, found by its head."""
+
+    def finished_runs(self, limit: int) -> list[int]:
+        """The ids of the newest finished runs for requests, newest first."""
+
+    def artifact(self, run_id: int, name: str) -> bytes | None:
+        """The newest artifact of that name of a run, as a zip; None where there is none (or it has expired)."""
+
+    def patches(self, number: int) -> Mapping[str, str]:
+        """The hunks of each changed file that the forge shows, by path after the change."""
+
+    def comments(self, number: int, *, on_issue: bool = False) -> list[Comment]:
+        """The comments on a request (or an issue), oldest first."""
+
+    def line_comments(self, number: int) -> list[LineComment]:
+        """The comments on lines of a request, oldest first."""
+
+    def file_at(self, path: str, ref: str) -> str | None:
+        """The text of a file at a commit or branch (empty: the default branch); None where there is none."""
+
+    def issue(self, number: int) -> Issue:
+        """The issue with that number."""
+
+    def issues(self, limit: int) -> Iterator[Issue]:
+        """Issues, newest first, open and closed, at most ``limit``; requests are left out."""
+
+    def labels(self) -> list[str]:
+        """The labels that the repository has."""
+
+    def permission(self, account: str) -> PermissionLevel:
+        """What an account may do to the repository, as the forge says now."""
+
+    def write(self, write: Write) -> None:
+        """Do it."""

@@ -1,0 +1,271 @@
+"""The forge port over GitLab's REST API (v4), with a project access token (scope ``api``, role Reporter or Developer).
+
+A job's own token cannot write comments, so job 1 has none at all and job 2 runs on the default branch, where the token
+is a protected variable. "Run" is a pipeline here, and the artifact is that of its job ``kodo-review``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from urllib.parse import quote
+
+from kodo.ci.forge import (
+    AddLabels,
+    AddLineComments,
+    Assign,
+    Comment,
+    Conclusion,
+    CreateComment,
+    ForgeError,
+    Issue,
+    LineComment,
+    LineNote,
+    PermissionLevel,
+    PipelineRun,
+    Pull,
+    ResolveLineComment,
+    SetCheck,
+    UpdateComment,
+    Write,
+)
+from kodo.ci.gitlab import answers
+from kodo.ci.http import ForgeHttp, StatusError
+
+CHECK_NAME = "kodo review"
+_STATES = {Conclusion.SUCCESS: "success", Conclusion.FAILURE: "failed", Conclusion.NEUTRAL: "skipped"}
+_REQUEST_REF = re.compile(r"refs/merge-requests/(\d+)/(?:head|merge)")
+DEVELOPER = 30
+REPORTER = 20
+
+
+class GitLabForge:
+    """One project on GitLab.
+
+    Args:
+        http: requests with the API's base URL (up to ``/api/v4``) and the token.
+        project: its id, or its path.
+    """
+
+    def __init__(self, http: ForgeHttp, project: str) -> None:
+        if not project:
+            raise ForgeError("project: an id or a path is needed")
+        self._http = http
+        self._project = f"/projects/{quote(project, safe='')}"
+
+    @cached_property
+    def _me(self) -> int:
+        return self._http.get("/user", answers.User).id
+
+    def _request(self, number: int) -> str:
+        return f"{self._project}/merge_requests/{number}"
+
+    def pull(self, number: int) -> Pull:
+        """See :class:`kodo.ci.forge.Forge`; so for every method."""
+        found = self._http.get(self._request(number), answers.MergeRequest)
+        return Pull(
+            number=found.iid,
+            title=found.title,
+            body=found.description or "",
+            author=found.author.username,
+            base_branch=found.target_branch,
+            base_sha=found.diff_refs.start_sha if found.diff_refs else found.target_branch,
+            head_sha=found.sha,
+            is_open=found.state == "opened",
+            fork=found.source_project_id != found.target_project_id,
+            draft=found.draft,
+            author_is_bot=found.author.bot,
+            labels=tuple(found.labels),
+        )
+
+    def run(self, run_id: int) -> PipelineRun:
+        """The request is in the pipeline's ref, or found by its commit."""
+        found = self._http.get(f"{self._project}/pipelines/{run_id}", answers.PipelineAnswer)
+        number = 0
+        if matched := _REQUEST_REF.fullmatch(found.ref):
+            request = self._http.get(self._request(int(matched[1])), answers.RequestNumber)
+            number = request.iid if request.state == "opened" and request.sha == found.sha else 0
+        else:
+            path = f"{self._project}/repository/commits/{found.sha}/merge_requests"
+            requests = self._http.pages(path, answers.RequestNumber)
+            number = next(
+                (item.iid for item in requests if item.state == "opened" and item.sha == found.sha), 0
+            )
+        return PipelineRun(
+            id=found.id,
+            head_sha=found.sha,
+            number=number,
+            succeeded=found.status == "success",
+            event=found.source,
+        )
+
+    def finished_runs(self, limit: int) -> list[int]:
+        """Pipelines for merge requests of this project; those of forks run in the fork."""
+        found = self._http.pages(
+            f"{self._project}/pipelines",
+            answers.PipelineAnswer,
+            limit,
+            source="merge_request_event",
+            scope="finished",
+        )
+        return [pipeline.id for pipeline in found]
+
+    def artifact(self, run_id: int, name: str) -> bytes | None:
+        """The archive of the newest job of that name, also of one that failed."""
+        jobs = self._http.pages(f"{self._project}/pipelines/{run_id}/jobs", answers.PipelineJob)
+        with_files = [job.id for job in jobs if job.name == name and job.artifacts_file is not None]
+        if not with_files:
+            return None
+        try:
+            return self._http.download(f"{self._project}/jobs/{max(with_files)}/artifacts")
+        except StatusError as error:
+            if error.status == 404:  # expired
+                return None
+            raise
+
+    def patches(self, number: int) -> Mapping[str, str]:
+        """Files that GitLab found too large are there with an empty patch."""
+        files = self._http.pages(f"{self._request(number)}/diffs", answers.FileDiff)
+        return {item.new_path: item.diff for item in files}
+
+    def comments(self, number: int, *, on_issue: bool = False) -> list[Comment]:
+        """Without GitLab's own notes, and without those on lines."""
+        kind = "issues" if on_issue else "merge_requests"
+        path = f"{self._project}/{kind}/{number}/notes"
+        notes = self._http.pages(path, answers.Note, sort="asc", order_by="created_at")
+        return [
+            Comment(
+                id=note.id, body=note.body, author=note.author.username, is_ours=note.author.id == self._me
+            )
+            for note in notes
+            if not note.system and note.position is None
+        ]
+
+    def line_comments(self, number: int) -> list[LineComment]:
+        """The first note of each discussion on the diff."""
+        discussions = self._http.pages(f"{self._request(number)}/discussions", answers.Discussion)
+        return [
+            LineComment(
+                id=first.id,
+                thread=discussion.id,
+                body=first.body,
+                path=first.position.new_path or "",
+                is_ours=first.author.id == self._me,
+            )
+            for discussion in discussions
+            for first in discussion.notes[:1]
+            if first.position is not None
+        ]
+
+    def file_at(self, path: str, ref: str) -> str | None:
+        """Raw, from the repository."""
+        try:
+            file = f"{self._project}/repository/files/{quote(path, safe='')}/raw"
+            return self._http.request("GET", file, params={"ref": ref or "HEAD"}).content.decode("utf-8")
+        except UnicodeDecodeError:
+            return None
+        except StatusError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def issue(self, number: int) -> Issue:
+        """Merge requests have numbers of their own here."""
+        return _issue(self._http.get(f"{self._project}/issues/{number}", answers.IssueEntry))
+
+    def issues(self, limit: int) -> Iterator[Issue]:
+        """Newest first."""
+        found = self._http.pages(
+            f"{self._project}/issues",
+            answers.IssueEntry,
+            limit,
+            scope="all",
+            order_by="created_at",
+            sort="desc",
+        )
+        return map(_issue, found)
+
+    def labels(self) -> list[str]:
+        """The project's, and those of its groups."""
+        return [label.name for label in self._http.pages(f"{self._project}/labels", answers.ProjectLabel)]
+
+    def permission(self, account: str) -> PermissionLevel:
+        """By the member's access level; developers and above may write."""
+        users = self._http.get("/users", list[answers.User], username=account)
+        if len(users) != 1:
+            return PermissionLevel.NONE
+        member = self._http.get_or_none(f"{self._project}/members/all/{users[0].id}", answers.Member)
+        if member is None or member.state != "active" or member.access_level < REPORTER:
+            return PermissionLevel.NONE
+        return PermissionLevel.WRITE if member.access_level >= DEVELOPER else PermissionLevel.READ
+
+    def write(self, write: Write) -> None:
+        """One request for each write; for line comments one each."""
+        match write:
+            case CreateComment():
+                self._http.send("POST", self._notes(write.number, write.on_issue), {"body": write.body})
+            case UpdateComment():
+                path = f"{self._notes(write.number, write.on_issue)}/{write.comment}"
+                self._http.send("PUT", path, {"body": write.body})
+            case ResolveLineComment():
+                thread = f"{self._request(write.number)}/discussions/{quote(write.thread, safe='')}"
+                self._http.send("PUT", f"{thread}/notes/{write.comment}", {"body": write.body})
+                self._http.send("PUT", thread, {"resolved": True})
+            case AddLineComments():
+                self._line_comments(write)
+            case SetCheck():
+                body = {
+                    "state": _STATES[write.conclusion],
+                    "name": CHECK_NAME,
+                    "description": write.title[:255],
+                }
+                self._http.send("POST", f"{self._project}/statuses/{write.head_sha}", body)
+            case AddLabels():
+                path = f"{self._project}/issues/{write.number}"
+                self._http.send("PUT", path, {"add_labels": ",".join(write.labels)})
+            case Assign():
+                self._assign(write)
+
+    def _notes(self, number: int, on_issue: bool) -> str:
+        return f"{self._project}/{'issues' if on_issue else 'merge_requests'}/{number}/notes"
+
+    def _line_comments(self, write: AddLineComments) -> None:
+        refs = self._http.get(self._request(write.number), answers.MergeRequest).diff_refs
+        if refs is None or refs.head_sha != write.head_sha:
+            raise ForgeError(f"merge request {write.number}: its diff is not that of {write.head_sha[:10]}")
+        for note in write.notes:
+            position = {"position_type": "text", "base_sha": refs.base_sha, "head_sha": refs.head_sha,
+                        "start_sha": refs.start_sha, "new_path": note.path, "old_path": note.path,
+                        "new_line": note.line}  # fmt: skip  # one row
+            if note.old_line:
+                position["old_line"] = note.old_line
+            body = {"body": _with_suggestion(note), "position": position}
+            self._http.send("POST", f"{self._request(write.number)}/discussions", body)
+
+    def _assign(self, write: Assign) -> None:
+        found = [self._http.get("/users", list[answers.User], username=name) for name in write.accounts]
+        ids = [users[0].id for users in found if len(users) == 1]
+        if ids:
+            self._http.send("PUT", f"{self._project}/issues/{write.number}", {"assignee_ids": ids})
+
+
+def _with_suggestion(note: LineNote) -> str:
+    """GitLab's suggestions name the lines above and below the comment's line that they replace."""
+    if note.suggestion is None:
+        return note.body
+    ticks = max((len(run) for run in re.findall(r"`+", note.suggestion)), default=0)
+    fence = "`" * max(3, ticks + 1)
+    text = note.suggestion.removesuffix("\n")
+    return f"{note.body}\n{fence}suggestion:-{note.line - note.start}+0\n{text}\n{fence}\n"
+
+
+def _issue(found: answers.IssueEntry) -> Issue:
+    return Issue(
+        number=found.iid,
+        title=found.title,
+        body=found.description or "",
+        author=found.author.username,
+        labels=tuple(found.labels),
+        is_open=found.state == "opened",
+    )

@@ -1,0 +1,307 @@
+"""Job 2: from a finished run to what is written on the change. ``plan`` is pure; ``publish`` reads, plans and writes.
+
+Running it again changes nothing: what is there already is recognised by marker and fingerprint, so a call that failed
+half-way is simply made again. A run that left no report, or one that is refused, is said on the change and fails its
+check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+
+import msgspec
+
+from kodo.ci.artifact import Artifact, ArtifactError, RunInfo, read_artifact
+from kodo.ci.diff_lines import ShownLine, commentable_range, shown_lines
+from kodo.ci.forge import (
+    AddLineComments,
+    Comment,
+    Conclusion,
+    CreateComment,
+    Forge,
+    LineComment,
+    LineNote,
+    PipelineRun,
+    Pull,
+    ResolveLineComment,
+    SetCheck,
+    UpdateComment,
+    Write,
+)
+from kodo.ci.marker import (
+    OpenFinding,
+    ReviewMarker,
+    is_review_comment,
+    read_finding_marker,
+    read_review_marker,
+)
+from kodo.ci.masking import Masker
+from kodo.ci.policy import Policy, PolicyError, parse_policy
+from kodo.ci.review_comment import (
+    CommentInput,
+    as_open,
+    headline,
+    render_comment,
+    render_line_comment,
+    render_resolved,
+)
+from kodo.ci.review_job import failed_report
+from kodo.ci.words import WORDS
+from kodo.jobs.report.model import Finding, Severity, State
+
+ARTIFACT_NAME = "kodo-review"
+PIPELINE_PATHS = (
+    ".github/workflows/*", ".github/actions/*", ".gitlab-ci.yml", ".gitlab/*", "Jenkinsfile*", ".kodo/*",
+)  # fmt: skip  # one row of patterns
+"""Files that decide how a change is reviewed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeState:
+    """Everything about a change that a plan rests on, as the forge told it."""
+
+    pull: Pull
+    policy: Policy
+    comments: Sequence[Comment] = ()
+    line_comments: Sequence[LineComment] = ()
+    patches: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sticky(self) -> Comment | None:
+        """Our one comment on the change."""
+        ours = (item for item in self.comments if item.is_ours and is_review_comment(item.body))
+        return next(ours, None)
+
+    @property
+    def marker(self) -> ReviewMarker | None:
+        """The state after the last review, from our comment."""
+        return read_review_marker(self.sticky.body) if self.sticky is not None else None
+
+
+def publish(forge: Forge, run_id: int, masker: Masker, *, dry_run: bool = False) -> tuple[Write, ...]:
+    """Publish the report of a finished run; returns what was (or, with ``dry_run``, would be) written.
+
+    Nothing is written where no open request has the run's head any more: a newer run will publish.
+
+    Raises:
+        ForgeError: the forge refused or did not answer.
+    """
+    run = forge.run(run_id)
+    if run.number == 0:
+        return ()
+    state = read_state(forge, run.number)
+    if not state.pull.is_open or state.pull.head_sha != run.head_sha:
+        return ()
+    artifact = masked(checked_artifact(forge, run, state), masker)
+    return carry_out(forge, plan(state, artifact), dry_run=dry_run)
+
+
+def publish_artifact(
+    forge: Forge, number: int, artifact: Artifact, masker: Masker, *, dry_run: bool = False
+) -> tuple[Write, ...]:
+    """Publish a report that was handed over some other way, on the request ``number`` if its head is the report's."""
+    state = read_state(forge, number)
+    if not state.pull.is_open:
+        return ()
+    if artifact.run.head != state.pull.head_sha:
+        artifact = _refused(state, WORDS.say(state.policy.lang, "stale"))
+    return carry_out(forge, plan(state, masked(artifact, masker)), dry_run=dry_run)
+
+
+def carry_out(forge: Forge, writes: Iterable[Write], *, dry_run: bool) -> tuple[Write, ...]:
+    """Make the writes in order; with ``dry_run``, none of them."""
+    done = tuple(writes)
+    if not dry_run:
+        for write in done:
+            forge.write(write)
+    return done
+
+
+def read_state(forge: Forge, number: int) -> ChangeState:
+    """Everything that a plan needs. A policy that is wrong is the default one: job 1 has failed over it."""
+    pull = forge.pull(number)
+    try:
+        policy = parse_policy(forge.file_at("pyproject.toml", pull.base_sha))
+    except PolicyError:
+        policy = Policy()
+    return ChangeState(
+        pull, policy, forge.comments(number), forge.line_comments(number), forge.patches(number)
+    )
+
+
+def checked_artifact(forge: Forge, run: PipelineRun, state: ChangeState) -> Artifact:
+    """The run's report, or one that says why there is none to believe."""
+    lang = state.policy.lang
+    data = forge.artifact(run.id, ARTIFACT_NAME)
+    if data is None:
+        return _refused(state, WORDS.say(lang, "no_artifact"))
+    try:
+        artifact = read_artifact(data)
+    except ArtifactError as error:
+        return _refused(state, WORDS.say(lang, "bad_artifact", reason=error))
+    if artifact.run.head and artifact.run.head != run.head_sha:
+        return _refused(state, WORDS.say(lang, "stale"))
+    return artifact
+
+
+def masked(artifact: Artifact, masker: Masker) -> Artifact:
+    """The artifact without secrets, a second time: the first masking may have been altered with the pipeline."""
+    return Artifact(artifact.run, masker.report(artifact.report))
+
+
+def _refused(state: ChangeState, reason: str) -> Artifact:
+    return Artifact(RunInfo(), failed_report(reason, state.policy.lang))
+
+
+def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
+    """What to write for a report: resolved line comments, new ones, the one comment, and the check, in this order."""
+    policy, pull, report = state.policy, state.pull, artifact.report
+    marker = _next_marker(state, artifact)
+    posted = _posted(state.line_comments)
+    writes: list[Write] = []
+    if report.state not in (State.FAILED, State.SKIPPED):
+        still_open = {item.fingerprint for item in marker.open} | {
+            finding.fingerprint for finding in report.findings
+        }
+        writes += _resolutions(state, artifact, posted, still_open)
+        notes = tuple(_new_notes(state, report.findings, posted))
+        if notes:
+            writes.append(AddLineComments(pull.number, pull.head_sha, notes))
+    body = render_comment(CommentInput(artifact, marker, policy.lang, touched_pipeline(state.patches)))
+    if state.sticky is None:
+        if report.state is not State.SKIPPED:
+            writes.append(CreateComment(pull.number, body))
+    elif state.sticky.body.strip() != body.strip():
+        writes.append(UpdateComment(pull.number, state.sticky.id, body))
+    writes.append(_check(state, artifact, marker))
+    return tuple(writes)
+
+
+def touched_pipeline(paths: Iterable[str]) -> tuple[str, ...]:
+    """Those of the changed paths that decide how the change is reviewed."""
+    return tuple(sorted(path for path in paths if any(fnmatch(path, pattern) for pattern in PIPELINE_PATHS)))
+
+
+def _next_marker(state: ChangeState, artifact: Artifact) -> ReviewMarker:
+    """The state after this report. After one that failed or was skipped, the state is what it was before."""
+    run, report, before = artifact.run, artifact.report, state.marker
+    if report.state in (State.FAILED, State.SKIPPED):
+        nothing = ReviewMarker(base="", head="", target=state.pull.base_branch, complete=False)
+        return before or nothing
+    kept: list[OpenFinding] = []
+    if run.since and before is not None:
+        looked_at = set(run.paths)
+        kept = [item for item in before.open if item.path not in looked_at]
+    found = [as_open(finding) for finding in report.findings]
+    everything = sorted([*kept, *found], key=lambda item: (-item.severity.weight, item.path, item.line))
+    complete = report.state is not State.PARTIAL and (not run.since or before is not None)
+    return ReviewMarker(
+        base=run.base,
+        head=state.pull.head_sha,
+        target=state.pull.base_branch,
+        complete=complete,
+        open=tuple(_without_twins(everything)),
+    )
+
+
+def _without_twins(items: Iterable[OpenFinding]) -> list[OpenFinding]:
+    return list({item.fingerprint: item for item in items}.values())
+
+
+def _posted(comments: Iterable[LineComment]) -> dict[str, LineComment]:
+    """Our open line comments by fingerprint; the newest where an older one is there too."""
+    found: dict[str, LineComment] = {}
+    for comment in comments:
+        mark = read_finding_marker(comment.body) if comment.is_ours else None
+        if mark is not None:
+            fingerprint, resolved = mark
+            if resolved:
+                found.pop(fingerprint, None)
+            else:
+                found[fingerprint] = comment
+    return found
+
+
+def _resolutions(
+    state: ChangeState, artifact: Artifact, posted: Mapping[str, LineComment], still_open: set[str]
+) -> list[Write]:
+    """Line comments whose finding is gone. In a partial review, only those of files that were looked at."""
+    report, head = artifact.report, state.pull.head_sha
+    looked_at = {item.path for item in report.reviewed}
+    gone: list[Write] = []
+    for fingerprint, comment in posted.items():
+        if fingerprint in still_open:
+            continue
+        if report.state is State.PARTIAL and comment.path not in looked_at and comment.path in state.patches:
+            continue
+        body = render_resolved(fingerprint, head, comment.body, state.policy.lang)
+        gone.append(ResolveLineComment(state.pull.number, comment.id, comment.thread, body))
+    return gone
+
+
+def _new_notes(
+    state: ChangeState, findings: Iterable[Finding], posted: Mapping[str, LineComment]
+) -> Iterable[LineNote]:
+    """Comments for the worst findings that have none yet and lie on lines that the diff shows."""
+    lines: dict[str, dict[int, ShownLine]] = {}
+    seen = set(posted)
+    count = 0
+    for finding in sorted(findings, key=lambda item: -item.severity.weight):
+        path = finding.place.path
+        if finding.fingerprint in seen or path not in state.patches or count >= state.policy.max_comments:
+            continue
+        if path not in lines:
+            lines[path] = shown_lines(state.patches[path])
+        note = _note(state, finding, lines[path])
+        if note is not None:
+            seen.add(finding.fingerprint)
+            count += 1
+            yield note
+
+
+def _note(state: ChangeState, finding: Finding, shown: dict[int, ShownLine]) -> LineNote | None:
+    place, fix = finding.place, finding.fix
+    lines = commentable_range(shown, place.line, place.end_line)
+    if lines is None:
+        return None
+    suggest = fix is not None and commentable_range(shown, fix.line, fix.end_line) == (fix.line, fix.end_line)
+    if suggest and fix is not None:
+        lines = (fix.line, fix.end_line)
+    body = render_line_comment(finding, state.policy.lang, suggested=suggest)
+    suggestion = fix.text if fix is not None and suggest else None
+    return LineNote(place.path, lines[0], lines[1], body, shown[lines[1]].old_line, suggestion)
+
+
+def _check(state: ChangeState, artifact: Artifact, marker: ReviewMarker) -> SetCheck:
+    report, policy = artifact.report, state.policy
+    counting = _counting(marker.open, policy)
+    title = headline(report.state, len(marker.open), policy.lang)
+    if report.state is State.FAILED:
+        conclusion = Conclusion.FAILURE
+    elif report.state is State.SKIPPED:
+        conclusion = Conclusion.NEUTRAL
+    elif counting:
+        conclusion = Conclusion.FAILURE
+    elif report.state is State.PARTIAL or touched_pipeline(state.patches):
+        conclusion = Conclusion.NEUTRAL
+    else:
+        conclusion = Conclusion.SUCCESS
+    summary = WORDS.say(policy.lang, "check_findings", count=len(counting), open=len(marker.open))
+    if report.state in (State.FAILED, State.SKIPPED):
+        summary = "\n".join(report.notes[:5]) or title
+    return SetCheck(state.pull.number, state.pull.head_sha, conclusion, title, summary[:2_000])
+
+
+def _counting(items: Iterable[OpenFinding], policy: Policy) -> list[OpenFinding]:
+    if policy.fail_on == "never":
+        return []
+    least = Severity(policy.fail_on).weight
+    return [item for item in items if item.counts and item.severity.weight >= least]
+
+
+def describe_write(write: Write) -> str:
+    """One line about a write, for ``--dry-run`` and logs; its texts as JSON, so that they are data."""
+    name = type(write).__name__
+    return f"{name} {msgspec.json.encode(msgspec.structs.asdict(write)).decode()}"

@@ -1,0 +1,141 @@
+"""Job 1: review one change where it is, without a secret, within limits of time.
+
+Nothing of the change is checked out or imported here: its files are read as git objects, and its code runs in the
+sandbox only. The result always says what was not done, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kodo import __version__
+from kodo.ci.artifact import Artifact, RunInfo
+from kodo.ci.change import Change
+from kodo.ci.marker import ReviewMarker
+from kodo.ci.policy import Policy, PolicyError, parse_policy
+from kodo.ci.time_limit import OutOfTime, time_limit
+from kodo.jobs.report.model import ReviewReport, State
+from kodo.jobs.review.git import GitError, Repository
+from kodo.jobs.review.job import review
+from kodo.jobs.review.options import ReviewOptions
+from kodo.jobs.review.source import BaseSource
+
+if TYPE_CHECKING:
+    from kodo.client.session import Session
+
+    OpenSession = Callable[[Policy], AbstractContextManager[Session]]
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewTask:
+    """One change, resolved in a repository: full commit ids, and the policy of its base."""
+
+    repository: Repository
+    change: Change
+    base: str
+    head: str
+    policy: Policy
+
+
+def prepare(change: Change, root: Path) -> ReviewTask:
+    """Resolve the change in the repository at ``root`` and read the policy from its base.
+
+    Raises:
+        GitError: a revision is not there, or base and head share no history.
+        PolicyError: the policy is wrong.
+    """
+    repository = Repository(Repository(root).top())
+    target = repository.commit(change.base)
+    head = repository.commit(change.head)
+    policy = parse_policy(repository.file_at(target, "pyproject.toml"))
+    return ReviewTask(repository, change, repository.merge_base(target, head), head, policy)
+
+
+def review_change(
+    change: Change,
+    root: Path,
+    previous: ReviewMarker | None = None,
+    open_session: OpenSession | None = None,
+) -> Artifact:
+    """Review ``change`` in the repository at ``root``.
+
+    Args:
+        previous: the state after the review before; what it covers is not reviewed again, unless the head was
+            replaced (force-push), the base is another one, or the project's tests are to be run.
+        open_session: makes the way to a model, within the policy's budget; used only where the policy asks for one.
+
+    Never raises for what it is given: a review that could not be done is a report in the state ``failed``.
+    """
+    try:
+        task = prepare(change, root)
+    except (GitError, PolicyError) as error:
+        return Artifact(RunInfo(), failed_report(str(error)))
+    skipped = task.policy.reason_to_skip(change)
+    if skipped:
+        run = RunInfo(base=task.base, head=task.head, skipped=skipped)
+        return Artifact(run, _report(State.SKIPPED, task.policy.lang, f"not reviewed: {skipped}"))
+    paths, reason = _changed_since(previous, task)
+    run = RunInfo(
+        base=task.base,
+        head=task.head,
+        since=previous.head if previous is not None and paths is not None else "",
+        paths=tuple(sorted(paths)) if paths is not None else (),
+        not_incremental=reason,
+    )
+    source = BaseSource(task.base, task.repository.root, task.head, paths)
+    try:
+        with (
+            time_limit(task.policy.seconds),
+            open_session(task.policy) if open_session and task.policy.model else nullcontext() as session,
+        ):
+            report = review(source, _options(task.policy), session)
+    except OutOfTime:
+        report = failed_report(
+            f"the review did not end within {task.policy.seconds:g} s (tool.kodo.ci.seconds)",
+            task.policy.lang,
+        )
+    return Artifact(run, report)
+
+
+def failed_report(reason: str, lang: str = "en") -> ReviewReport:
+    """The report of a review that could not be done."""
+    return _report(State.FAILED, lang, reason)
+
+
+def _report(state: State, lang: str, note: str) -> ReviewReport:
+    return ReviewReport(state=state, source="", notes=(note,), lang=lang, kodo=__version__)
+
+
+def _options(policy: Policy) -> ReviewOptions:
+    return ReviewOptions(
+        lang=policy.lang,
+        max_requests=policy.max_requests,
+        tests=policy.tests,
+        run=True,
+        run_seconds=min(policy.run_seconds, policy.seconds),
+    )
+
+
+def _changed_since(previous: ReviewMarker | None, task: ReviewTask) -> tuple[frozenset[str] | None, str]:
+    """The paths to review after an earlier review, or None for all of them and the reason."""
+    if previous is None:
+        return None, ""
+    if not previous.complete:
+        return None, "the review before was not complete"
+    if previous.target != task.change.target or previous.base != task.base:
+        return None, "the base is another one"
+    if task.policy.tests:
+        return None, "the project's tests see the whole change"
+    repository = task.repository
+    try:
+        before = repository.commit(previous.head)
+        if repository.merge_base(before, task.head) != before:
+            return None, "the history was rewritten"
+    except GitError:
+        return None, "the history was rewritten"
+    entries = repository.entries(before, task.head)
+    return frozenset(path for entry in entries for path in (entry.path, entry.old_path)), ""

@@ -1,0 +1,301 @@
+"""``kodo ci``: the two jobs of a pipeline, its triage, and the files that set them up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.options import LangOption, make_output
+from kodo.cli.output import Output
+from kodo.cli.registry import new_app
+from kodo.client.i18n import Catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kodo.ci.artifact import Artifact
+    from kodo.ci.change import Change, System
+    from kodo.ci.forge import Forge, Write
+    from kodo.ci.marker import ReviewMarker
+    from kodo.ci.policy import Policy
+    from kodo.client.session import Session
+    from kodo.jobs.report.model import ReviewReport
+
+MESSAGES = Catalogue(
+    {
+        "written": ("written: {path}", "書き込みました: {path}"),
+        "not_reviewed": ("not reviewed: {reason}", "レビュー対象外: {reason}"),
+        "failed": ("could not review: {reason}", "レビューできませんでした: {reason}"),
+        "incremental": ("incremental since {since}", "{since} 以降の差分レビュー"),
+        "no_state": (
+            "the state of the last review could not be read ({error}); reviewing the whole change",
+            "前回のレビュー状態を読み込めません（{error}）。変更全体をレビューします",
+        ),
+        "nothing": (
+            "nothing to publish: no open change has this run's head",
+            "公開するものがありません。この実行の HEAD を持つオープンな変更がありません",
+        ),
+        "writes": ("{count} writes", "書き込み {count} 件"),
+        "run_failed": ("run {run}: {error}", "実行 {run}: {error}"),
+    }
+)
+
+app = new_app("Review, report and triage in a pipeline.")
+
+SystemOption = Annotated[
+    str | None,
+    typer.Option("--system", help="github, gitlab, jenkins or plain. Default: by the pipeline's variables."),
+]
+RepositoryOption = Annotated[
+    str | None,
+    typer.Option("--repository", help="owner/name, or a GitLab project. Default: the pipeline's own."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be written; write nothing.")]
+MAX_ANNOTATIONS = 10
+"""GitHub shows this many annotations of a kind in a step."""
+
+
+@app.command()
+def review(
+    *,
+    system: SystemOption = None,
+    base: Annotated[str | None, typer.Option("--base", help="Compare with this revision.")] = None,
+    head: Annotated[str | None, typer.Option("--head", help="Review this revision.")] = None,
+    artifact: Annotated[
+        Path, typer.Option("--artifact", help="Write the report's files to this folder.")
+    ] = Path("kodo-review"),
+    full: Annotated[
+        bool, typer.Option("--full", help="Review the whole change, also after an earlier review.")
+    ] = False,
+    lang: LangOption = None,
+) -> ExitCode:
+    """Job 1: review the change that this pipeline runs for; needs no secret.
+
+    Prints annotations on GitHub, the report elsewhere. Settings: [tool.kodo.ci] on the base branch.
+
+    Exits with 1 for findings, 3 if not everything was reviewed, 2 if nothing could be.
+    """
+    from kodo.ci.artifact import write_artifact
+    from kodo.ci.masking import Masker
+    from kodo.ci.review_job import review_change
+
+    output = make_output(MESSAGES, lang)
+    change = _change(system, base, head)
+    previous = None if full else _previous(change, output)
+    found = review_change(change, Path.cwd(), previous, _open_session)
+    found = type(found)(found.run, Masker(os.environ).report(found.report))
+    try:
+        write_artifact(artifact, found)
+    except OSError as error:
+        raise CommandError(f"--artifact {artifact}: {error.strerror}") from error
+    output.note("written", path=artifact)
+    _show(change, found, output)
+    return _exit_code(found, change, output)
+
+
+@app.command()
+def report(
+    *,
+    system: SystemOption = None,
+    repository: RepositoryOption = None,
+    run: Annotated[int | None, typer.Option("--run", help="The run (GitLab: pipeline) of job 1.")] = None,
+    newest: Annotated[
+        int | None,
+        typer.Option("--newest", min=1, max=100, help="Publish this many of the newest finished runs."),
+    ] = None,
+    artifact: Annotated[
+        Path | None, typer.Option("--artifact", help="Publish this folder's report instead, on --number.")
+    ] = None,
+    number: Annotated[int | None, typer.Option("--number", help="The change, with --artifact.")] = None,
+    dry_run: DryRunOption = False,
+    lang: LangOption = None,
+) -> ExitCode:
+    """Job 2: publish job 1's report on its change; checks nothing out.
+
+    On GitHub, for the run that the workflow_run event names. Needs GITHUB_TOKEN or KODO_GITLAB_TOKEN.
+    """
+    from kodo.ci.artifact import ArtifactError, read_artifact
+    from kodo.ci.forge import ForgeError
+    from kodo.ci.masking import Masker
+    from kodo.ci.publication import publish_artifact
+    from kodo.ci.publisher import publish_safely
+
+    output = make_output(MESSAGES, lang)
+    if (artifact is None) != (number is None):
+        raise CommandError("--artifact and --number belong together")
+    forge, kind = connected(system, repository)
+    masker = Masker(os.environ)
+    failed = False
+    try:
+        if artifact is not None and number is not None:
+            show_writes(
+                publish_artifact(forge, number, read_artifact(artifact), masker, dry_run=dry_run), output
+            )
+            return ExitCode.DONE
+        for run_id in _runs(forge, kind, run, newest):
+            try:
+                show_writes(publish_safely(forge, run_id, masker, dry_run=dry_run), output)
+            except ForgeError as error:  # one run never ends the publication of the others
+                failed = True
+                output.warn("run_failed", run=run_id, error=error)
+    except ArtifactError as error:
+        raise CommandError(f"--artifact: {error}") from error
+    except ForgeError as error:
+        raise CommandError(str(error), ExitCode.SERVER) from error
+    return ExitCode.SERVER if failed else ExitCode.DONE
+
+
+def connected(system: str | None, repository: str | None) -> tuple[Forge, System]:
+    """The forge of this pipeline. Raises CommandError that names what is missing."""
+    from kodo.ci.connection import connect
+    from kodo.ci.environment import system_of
+    from kodo.ci.forge import ForgeError
+
+    kind = _system(system) or system_of(os.environ)
+    try:
+        return connect(kind, os.environ, repository or ""), kind
+    except ForgeError as error:
+        raise CommandError(str(error)) from error
+
+
+def show_writes(writes: Iterable[Write], output: Output) -> None:
+    """One line a write on stdout, and their count as a note."""
+    from kodo.ci.publication import describe_write
+
+    done = tuple(writes)
+    for write in done:
+        output.result(describe_write(write))
+    if done:
+        output.note("writes", count=len(done))
+    else:
+        output.note("nothing")
+
+
+def _system(name: str | None) -> System | None:
+    from kodo.ci.change import System
+
+    if name is not None and name not in set(System):
+        raise CommandError(f"--system: unknown system {name!r}; choose from {', '.join(System)}")
+    return System(name) if name else None
+
+
+def _change(system: str | None, base: str | None, head: str | None) -> Change:
+    from kodo.ci.change import EventError
+    from kodo.ci.environment import read_change
+
+    environ = {
+        **os.environ,
+        **({"KODO_CI_BASE": base} if base else {}),
+        **({"KODO_CI_HEAD": head} if head else {}),
+    }
+    kind = _system(system)
+    if (base or head) and kind is None:
+        kind = _system("plain")
+    try:
+        return read_change(environ, kind)
+    except EventError as error:
+        raise CommandError(str(error)) from error
+
+
+def _previous(change: Change, output: Output) -> ReviewMarker | None:
+    """The state after the last review, from our comment on the change; None where there is no token to read it."""
+    from kodo.ci.connection import TOKEN_VARIABLES, connect
+    from kodo.ci.forge import ForgeError
+    from kodo.ci.marker import is_review_comment, read_review_marker
+
+    variable = TOKEN_VARIABLES.get(change.system)
+    if not change.number or variable is None or not os.environ.get(variable):
+        return None
+    try:
+        forge = connect(change.system, os.environ, change.repository)
+        ours = [
+            item for item in forge.comments(change.number) if item.is_ours and is_review_comment(item.body)
+        ]
+    except ForgeError as error:
+        output.note("no_state", error=error)
+        return None
+    return read_review_marker(ours[0].body) if ours else None
+
+
+def _open_session(policy: Policy) -> Session:
+    from decimal import Decimal
+
+    from kodo.client.budget import Budget
+    from kodo.client.session import Session
+
+    return Session(budget=Budget(run=Decimal(str(policy.max_cost))), job="review")
+
+
+def _show(change: Change, found: Artifact, output: Output) -> None:
+    """Annotations or the report on stdout, and the job summary where the system has one."""
+    from kodo.ci.change import System
+    from kodo.ci.summary import render_summary
+    from kodo.jobs.report import github, terminal
+
+    if found.run.since:
+        output.note("incremental", since=found.run.since[:10])
+    if change.system is not System.GITHUB:
+        output.result(terminal.render(found.report), end="")
+        return
+    output.result(github.render(_shown(found.report)), end="")
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write(render_summary(found.report))
+
+
+def _shown(report: ReviewReport) -> ReviewReport:
+    """The report with as many findings of a severity as GitHub shows, the first ones."""
+    import msgspec
+
+    from kodo.jobs.report.model import Severity
+
+    kept = [
+        finding
+        for severity in Severity
+        for finding in [item for item in report.findings if item.severity is severity][:MAX_ANNOTATIONS]
+    ]
+    return msgspec.structs.replace(report, findings=tuple(kept))
+
+
+def _exit_code(found: Artifact, change: Change, output: Output) -> ExitCode:
+    from kodo.ci.policy import Policy, PolicyError
+    from kodo.ci.review_job import prepare
+    from kodo.jobs.report.model import Severity, State
+    from kodo.jobs.review.git import GitError
+
+    report = found.report
+    if found.run.skipped:
+        output.warn("not_reviewed", reason=found.run.skipped)
+        return ExitCode.DONE
+    if report.state is State.FAILED:
+        output.warn("failed", reason="; ".join(report.notes))
+        return ExitCode.BAD_INPUT
+    try:
+        policy = prepare(change, Path.cwd()).policy
+    except (GitError, PolicyError):  # then the report has failed over it
+        policy = Policy()
+    threshold = None if policy.fail_on == "never" else Severity(policy.fail_on)
+    if report.failing(threshold):
+        return ExitCode.FINDINGS
+    return ExitCode.PARTIAL if report.state is State.PARTIAL else ExitCode.DONE
+
+
+def _runs(forge: Forge, kind: System, run: int | None, newest: int | None) -> list[int]:
+    """The runs to publish: the one that is named, the newest, or the event's."""
+    from kodo.ci.change import EventError, System
+    from kodo.ci.environment import read_run_id
+
+    if run is not None:
+        return [run]
+    if newest is not None:
+        return forge.finished_runs(newest)
+    if kind is not System.GITHUB:
+        raise CommandError("--run or --newest is needed")
+    try:
+        return [read_run_id(os.environ)]
+    except EventError as error:
+        raise CommandError(str(error)) from error
