@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 
 from openai.types.responses import Response
 from tests.crash import hosted
 from tests.crash.process import start
+from tests.journal_tool import read_journal
+from tests.serving import MODEL
 from tests.unit.server.store.test_failures import integrity
 
 KILLS = (0, 2, 3, 4, 5, 6, 8, 9, 10, 12, 13, 14, 16, 18)
@@ -47,3 +51,29 @@ def test_a_killed_response_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     finally:
         server.kill()
     assert statuses == {"completed", "failed"}, "no kill struck in the middle of the write"
+
+
+def test_a_server_that_stops_in_order_lets_a_write_end(tmp_path: Path) -> None:
+    """SIGTERM in the middle of a call that changes something: its result is kept, the next start takes the next turn."""
+    script, journal = tmp_path / "script.json", tmp_path / "journal"
+    arguments = {"q": "two", "effect": "write", "seconds": 0.7}
+    turns = [
+        {"match": "^found", "steps": [{"type": "text", "text": "done"}]},
+        {"match": "go", "steps": [{"type": "call", "name": "look_up", "arguments": arguments}]},
+    ]
+    script.write_text(json.dumps({"turns": turns}))
+    server = start(tmp_path / "home", script, journal=journal)
+    try:
+        begun = server.sdk().responses.create(
+            model=MODEL, input="go", tools=[{"type": "web_search"}], background=True
+        )
+        while not read_journal(journal):
+            time.sleep(0.01)
+        assert server.stop() == 0
+        server = start(tmp_path / "home", script, journal=journal)
+        while (final := server.sdk().responses.retrieve(begun.id)).status not in ("completed", "failed"):
+            time.sleep(0.02)
+    finally:
+        server.kill()
+    assert final.output_text == "done"
+    assert [line.split()[:2] for line in read_journal(journal)] == [["begin", "two"], ["end", "two"]]

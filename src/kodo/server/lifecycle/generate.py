@@ -194,6 +194,8 @@ class Generation:
             self._usage = Usage()
             if not await loop.run_calls():
                 return self._ended("completed")
+            if self.run.background and self.closing():
+                raise asyncio.CancelledError("The server shuts down; the next turn is for its next start.")
             await self._next_turn(loop)
 
     async def _next_turn(self, loop: ToolLoop) -> None:

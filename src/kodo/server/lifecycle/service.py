@@ -270,12 +270,12 @@ class Service:
     # --- start and stop of the server ---
 
     async def close(self, seconds: float) -> None:
-        """Let requests in flight finish for ``seconds``, then fail them. Background work stops where it is and continues
-        at the next start."""
+        """Let requests in flight finish for ``seconds``, then fail them. Background work stops where it is, or
+        behind the call of a tool that may change something, and continues at the next start."""
         self._closing = True
         runs = list(self._runs.values())
         for run in runs:
-            if run.background and run.task is not None and not run.ending:
+            if run.background and run.task is not None and not run.ending and not run.steps.is_writing:
                 run.task.cancel()
         tasks = [run.task for run in runs if run.task is not None]
         if tasks:

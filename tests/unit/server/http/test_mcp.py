@@ -185,11 +185,8 @@ async def test_without_servers_the_type_is_skipped_or_refused(tmp_path: Path) ->
         assert raw.headers["x-kodo-skipped-tools"] == "mcp"
 
 
-async def test_secrets_are_sent_and_neither_stored_nor_echoed(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The server sees them; the response, the store's files, the metrics and the log do not have them."""
-    caplog.set_level(logging.DEBUG)
+async def test_secrets_are_sent_and_not_echoed(tmp_path: Path) -> None:
+    """The server sees them; the response, now and later, and the metrics do not have them."""
     turns = when("who", call("whoami")), when("authorization", say("ok"))
     tool = entry(authorization=SECRET, headers={"x-extra": f"{SECRET}-2"})
     async with both(tmp_path, *turns) as (kodo, _server):
@@ -206,20 +203,27 @@ async def test_secrets_are_sent_and_neither_stored_nor_echoed(
         tools = json.dumps([one.to_dict() for one in done.tools])
         assert SECRET not in tools
         assert SECRET not in kodo.state.metrics.text().decode()
-    said = [record.getMessage() for record in caplog.records if record.name.startswith("kodo")]
-    assert not [text for text in said if SECRET in text]
 
 
-async def test_the_request_in_the_store_has_no_secret(tmp_path: Path) -> None:
-    """Not one byte of the database, with a tool that does not repeat it."""
-    async with both(tmp_path, when(".", say("ok"))) as (kodo, _server):
-        await kodo.sdk().responses.create(
-            model=MODEL, input="hi", tools=[entry(authorization=SECRET, headers={"x-extra": SECRET})]
-        )
+async def test_secrets_are_neither_stored_nor_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not one byte of the database, and no record of any logger at any level, with a tool that does not repeat them."""
+    caplog.set_level(logging.DEBUG)
+    turns = when("sum", call("add", a=2, b=3)), when("^5$", say("It is 5."))
+    async with both(tmp_path, *turns) as (kodo, server):
+        tool = entry(authorization=SECRET, headers={"x-extra": SECRET})
+        done = await kodo.sdk().responses.create(model=MODEL, input="the sum?", tools=[tool])
+        assert done.output_text == "It is 5."
+        sent = [headers for headers in server.requests if headers.get("x-extra") == SECRET]
+        assert sent and sent[0]["authorization"] == f"Bearer {SECRET}"
     found = [
         file.name for file in tmp_path.iterdir() if file.is_file() and SECRET.encode() in file.read_bytes()
     ]
     assert found == []
+    said = [record.getMessage() for record in caplog.records if not record.name.startswith("openai")]
+    assert len(said) > 50
+    assert not [text for text in said if SECRET in text]
 
 
 @pytest.mark.parametrize(

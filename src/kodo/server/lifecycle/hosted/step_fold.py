@@ -83,6 +83,11 @@ class StepFold:
         self.sources: dict[str, dict[str, Any]] = {}
         self.usage: dict[str, int] = {}
 
+    @property
+    def is_writing(self) -> bool:
+        """Whether a call runs that may change something."""
+        return any(step.ended is None and step.began.effect == "write" for step in self.steps)
+
     def said(self) -> None:
         """The engine said something."""
         if self.between:
