@@ -16,7 +16,7 @@ run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change; MODEL=coder for 
 	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello $(if $(MODEL),--model $(MODEL))
 
 test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options)
-	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel" $(ARGS)
+	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel and not pipelines" $(ARGS)
 
 ##@ Working on kodo
 .PHONY: setup setup-dev check quick docs lock clean
@@ -91,6 +91,10 @@ wheel: setup-dev ## Build the wheel and try it in clean environments: every extr
 .PHONY: test-clients
 test-clients: setup-dev ## Other people's clients, at their newest versions, against kodo serve; writes docs/guides/clients.md
 	@KODO_CLIENTS_TABLE=docs/guides/clients.md $(B)/python -m pytest -m clients tests/clients $(ARGS)
+
+.PHONY: test-pipelines
+test-pipelines: setup-dev ## The pipelines that `kodo ci init` writes, under actionlint, zizmor, gitlab-ci-local and groovy-lint (needs npm, java, rsync)
+	@$(B)/python -m pytest -m pipelines tests/pipelines $(ARGS)
 
 .PHONY: scorecard
 scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, beside other tools; writes docs/measurements/scorecard.md

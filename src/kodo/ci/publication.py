@@ -175,7 +175,9 @@ def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
             writes.append(CreateComment(pull.number, body))
     elif state.sticky.body.strip() != body.strip():
         writes.append(UpdateComment(pull.number, state.sticky.id, body))
-    writes.append(_check(state, artifact, marker))
+    settled = report.state not in (State.FAILED, State.SKIPPED) and state.marker == marker
+    if writes or not settled:  # else the check was set with what is there
+        writes.append(_check(state, artifact, marker))
     return tuple(writes)
 
 

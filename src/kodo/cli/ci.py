@@ -40,6 +40,18 @@ MESSAGES = Catalogue(
             "公開するものがありません。この実行の HEAD を持つオープンな変更がありません",
         ),
         "writes": ("{count} writes", "書き込み {count} 件"),
+        "present": (
+            "{path} is there already; --force replaces it",
+            "{path} は既に存在します。置き換えるには --force を指定してください",
+        ),
+        "requirements": (
+            "{path} is missing: write kodo[review] and what it needs there, with hashes (uv pip compile --generate-hashes)",
+            "{path} がありません。kodo[review] とその依存関係をハッシュ付きで記述してください（uv pip compile --generate-hashes）",
+        ),
+        "image": (
+            "the image {image} is not pinned: name its digest with --image NAME@sha256:DIGEST",
+            "イメージ {image} は固定されていません。--image NAME@sha256:DIGEST でダイジェストを指定してください",
+        ),
         "run_failed": ("run {run}: {error}", "実行 {run}: {error}"),
     }
 )
@@ -147,6 +159,50 @@ def report(
     except ForgeError as error:
         raise CommandError(str(error), ExitCode.SERVER) from error
     return ExitCode.SERVER if failed else ExitCode.DONE
+
+
+@app.command()
+def init(
+    system: Annotated[str, typer.Argument(help="github, gitlab or jenkins.")],
+    *,
+    folder: Annotated[Path, typer.Option("--folder", help="The repository.")] = Path(),
+    requirements: Annotated[
+        str,
+        typer.Option(
+            "--requirements", help="The file in the repository that names kodo and all it needs, with hashes."
+        ),
+    ] = ".kodo/requirements.txt",
+    image: Annotated[
+        str, typer.Option("--image", help="Container image of GitLab's jobs; pin it: NAME@sha256:DIGEST.")
+    ] = "python:3.12",
+    minutes: Annotated[int, typer.Option("--minutes", min=1, max=360, help="Time limit of job 1.")] = 25,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    lang: LangOption = None,
+) -> ExitCode:
+    """Write the pipeline files: least permissions, everything pinned, with comments that say why."""
+    from kodo.ci.pipelines import PipelineDescription, render_pipeline
+    from kodo.cli.files import write_atomically
+
+    output = make_output(MESSAGES, lang)
+    kind = _system(system)
+    assert kind is not None  # noqa: S101 - the argument is required
+    try:
+        description = PipelineDescription(requirements=requirements, image=image, minutes=minutes)
+        files = render_pipeline(kind, description)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    present = [name for name in files if (folder / name).exists()]
+    if present and not force:
+        raise CommandError(output.say("present", path=present[0]))
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / name, text)
+        output.note("written", path=folder / name)
+    if not (folder / requirements).exists():
+        output.warn("requirements", path=requirements)
+    if "gitlab" in system and not description.image_is_pinned:
+        output.warn("image", image=image)
+    return ExitCode.DONE
 
 
 def connected(system: str | None, repository: str | None) -> tuple[Forge, System]:

@@ -1,0 +1,99 @@
+"""What `kodo ci init` writes, as far as it can be seen without the systems' own checkers (tests/pipelines)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.ci.pipeline import kodo
+
+from kodo.ci.change import System
+from kodo.ci.pipelines import FILES, PipelineDescription, render_pipeline
+
+WORKFLOWS = render_pipeline(System.GITHUB, PipelineDescription())
+UNTRUSTED = re.compile(
+    r"\$\{\{[^}]*(?:title|body|head_ref|head\.ref|\.label|message|login|full_name)[^}]*\}\}"
+)
+
+
+def steps(text: str) -> list[dict[str, Any]]:
+    """All steps of a workflow."""
+    return [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_every_action_is_pinned_by_a_commit(name: str) -> None:
+    """A tag can be moved."""
+    used = [step["uses"] for step in steps(WORKFLOWS[name]) if "uses" in step]
+    assert used
+    assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used)
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_no_expression_in_a_shell_line(name: str) -> None:
+    """Values reach a shell by the environment; and none that a stranger chooses is in an expression of a step at all."""
+    for step in steps(WORKFLOWS[name]):
+        assert "${{" not in step.get("run", "")
+        assert not UNTRUSTED.search(str(step))
+
+
+def test_only_the_publishing_jobs_may_write() -> None:
+    """Nothing by default; job 1 reads, and has no secret."""
+    for name, text in WORKFLOWS.items():
+        workflow = yaml.safe_load(text)
+        assert workflow["permissions"] == {}
+        assert "secrets." not in text
+        for job in workflow["jobs"].values():
+            writes = {key for key, level in job["permissions"].items() if level == "write"}
+            assert bool(writes) == (name != ".github/workflows/kodo-review.yml")
+            assert "contents" not in writes
+
+
+def test_the_publishing_jobs_check_nothing_out() -> None:
+    """Only job 1 has a checkout, of the base, without a token on the disk."""
+    for name, text in WORKFLOWS.items():
+        checkouts = [step for step in steps(text) if "actions/checkout" in step.get("uses", "")]
+        assert bool(checkouts) == (name == ".github/workflows/kodo-review.yml")
+        for step in checkouts:
+            assert step["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+            assert step["with"]["persist-credentials"] is False
+
+
+def test_gitlab_and_jenkins_take_the_requirements_of_the_target() -> None:
+    """A change cannot choose what is installed."""
+    gitlab = render_pipeline(System.GITLAB, PipelineDescription())[".gitlab/kodo.yml"]
+    assert 'git cat-file blob "${CI_MERGE_REQUEST_DIFF_BASE_SHA}:.kodo/requirements.txt"' in gitlab
+    jenkins = render_pipeline(System.JENKINS, PipelineDescription())["Jenkinsfile.kodo"]
+    assert 'git cat-file blob "${base}:.kodo/requirements.txt"' in jenkins
+    assert all("--require-hashes" in text for text in (gitlab, jenkins))
+
+
+@pytest.mark.parametrize("value", ["../x", "a b", "$(id)", "x;y", ""])
+def test_a_requirements_path_is_plain(value: str) -> None:
+    """It becomes part of shell lines."""
+    with pytest.raises(ValueError, match="requirements"):
+        PipelineDescription(requirements=value)
+
+
+def test_init_writes_once(tmp_path: Path) -> None:
+    """Files that are there are not replaced without --force; an image without a digest is named."""
+    done = kodo(tmp_path, {}, "ci", "init", "gitlab")
+    assert (done.returncode, (tmp_path / ".gitlab/kodo.yml").exists()) == (0, True)
+    assert "python:3.12 is not pinned" in done.stderr
+    again = kodo(tmp_path, {}, "ci", "init", "gitlab")
+    assert (again.returncode, "--force" in again.stderr) == (2, True)
+    pinned = f"python@sha256:{'a' * 64}"
+    forced = kodo(tmp_path, {}, "ci", "init", "gitlab", "--force", "--image", pinned)
+    assert (forced.returncode, "not pinned" in forced.stderr) == (0, False)
+    assert f"image: {pinned}" in (tmp_path / ".gitlab/kodo.yml").read_text()
+
+
+def test_every_template_is_used() -> None:
+    """And nothing else lies beside them."""
+    folder = Path(__import__("kodo.ci.pipelines", fromlist=["x"]).__file__).with_name("templates")
+    assert {file.name for file in folder.iterdir()} == {
+        name for files in FILES.values() for name in files.values()
+    }

@@ -1,0 +1,49 @@
+"""The fake GitHub's schema is GitHub's own, and real webhook examples are read as events."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.paths import REPOSITORY
+
+from kodo.ci.environment import read_change
+from kodo.ci.testing.openapi import SCHEMA_FILE
+
+pytestmark = pytest.mark.pipelines
+
+
+def test_the_schema_is_cut_from_githubs_openapi(npm: Path) -> None:
+    """Made anew from the whole document, it is the same."""
+    whole = npm / "node_modules/@octokit/openapi/generated/api.github.com.json"
+    made = subprocess.run(
+        [sys.executable, REPOSITORY / "scripts/github_schema", whole], capture_output=True, check=True
+    )
+    assert json.loads(made.stdout) == json.loads(SCHEMA_FILE.read_text())
+
+
+def test_every_recorded_pull_request_event_is_read(npm: Path, tmp_path: Path) -> None:
+    """All of GitHub's example payloads of pull requests become changes with full commit ids."""
+    index = npm / "node_modules/@octokit/webhooks-examples/api.github.com/index.json"
+    examples = next(
+        hook["examples"] for hook in json.loads(index.read_text()) if hook["name"] == "pull_request"
+    )
+    assert len(examples) > 10
+    for example in examples:
+        file = tmp_path / "event.json"
+        file.write_text(json.dumps(example))
+        environ = {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_EVENT_NAME": "pull_request",
+            "GITHUB_EVENT_PATH": str(file),
+        }
+        pull = example["pull_request"]
+        change = read_change(environ)
+        assert (change.number, change.head, change.draft) == (
+            pull["number"],
+            pull["head"]["sha"],
+            pull["draft"],
+        )
