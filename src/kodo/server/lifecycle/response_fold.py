@@ -203,9 +203,13 @@ class ResponseFold:
         if not entry.text:
             return
         if isinstance(entry, TextDelta):
-            text, found = (entry.text, []) if self._markers is None else self._markers.feed(entry.text)
-            yield from self._message_text(now, text, entry.logprobs)
-            yield from self._citations(now, found)
+            logprobs = entry.logprobs
+            for piece in (entry.text,) if self._markers is None else self._markers.feed(entry.text):
+                if isinstance(piece, str):
+                    yield from self._message_text(now, piece, logprobs)
+                    logprobs = ()
+                else:
+                    yield self._citation(now, piece)
             return
         now.text.append(entry.text)
         yield ev.ReasoningSummaryTextDelta(
@@ -231,17 +235,16 @@ class ResponseFold:
             logprobs=logprobs,
         )
 
-    def _citations(self, now: OpenItem, found: list[dict[str, Any]]) -> Iterator[ev.StreamEvent]:
-        for annotation in found:
-            now.annotations.append(annotation)
-            yield ev.OutputTextAnnotationAdded(
-                sequence_number=self._next(),
-                output_index=now.index,
-                item_id=now.id,
-                content_index=0,
-                annotation_index=len(now.annotations) - 1,
-                annotation=annotation,
-            )
+    def _citation(self, now: OpenItem, annotation: dict[str, Any]) -> ev.StreamEvent:
+        now.annotations.append(annotation)
+        return ev.OutputTextAnnotationAdded(
+            sequence_number=self._next(),
+            output_index=now.index,
+            item_id=now.id,
+            content_index=0,
+            annotation_index=len(now.annotations) - 1,
+            annotation=annotation,
+        )
 
     def _call(self, entry: CallStart) -> Iterator[ev.StreamEvent]:
         now = yield from self._begin(entry.kind, entry)

@@ -1,7 +1,7 @@
 """``/v1/assistants`` and ``/v1/threads`` as openai-python 3.54 has them (``client.beta``), version 2 of that API.
 
-What only the hosted service could run (``code_interpreter``, ``file_search`` and the resources and attachments that
-serve them) has no type here: it is refused by name, in :mod:`kodo.server.http.assistants.request_translation`.
+Where the server does not run ``code_interpreter`` or ``file_search``, these tools and their resources are refused by name, in
+:mod:`kodo.server.http.assistants.request_translation`; attachments of messages always are.
 """
 
 from __future__ import annotations
@@ -52,6 +52,32 @@ class AssistantTool(Wire, frozen=True, kw_only=True, tag="function", forbid_unkn
     function: FunctionDefinition
 
 
+class FileSearchRanking(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How results are ranked."""
+
+    ranker: Literal["auto", "default_2024_08_21"] | UnsetType = UNSET
+    score_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.0
+
+
+class FileSearchOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many results the model is given, and which."""
+
+    max_num_results: Annotated[int, Meta(ge=1, le=50)] | UnsetType = UNSET
+    ranking_options: FileSearchRanking | UnsetType = UNSET
+
+
+class AssistantFileSearch(Wire, frozen=True, kw_only=True, tag="file_search", forbid_unknown_fields=True):
+    """Search in the vector stores of the assistant and of the thread."""
+
+    file_search: FileSearchOptions | UnsetType = UNSET
+
+
+class AssistantCodeInterpreter(
+    Wire, frozen=True, kw_only=True, tag="code_interpreter", forbid_unknown_fields=True
+):
+    """Python that the server runs."""
+
+
 class FunctionName(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The name of a function."""
 
@@ -62,6 +88,35 @@ class AssistantToolChoice(Wire, frozen=True, kw_only=True, tag="function", forbi
     """The model must call this function."""
 
     function: FunctionName
+
+
+class FileSearchToolChoice(Wire, frozen=True, kw_only=True, tag="file_search", forbid_unknown_fields=True):
+    """The model must search in files."""
+
+
+class CodeInterpreterToolChoice(
+    Wire, frozen=True, kw_only=True, tag="code_interpreter", forbid_unknown_fields=True
+):
+    """The model must run code."""
+
+
+class CodeInterpreterResources(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Files that code can read."""
+
+    file_ids: Annotated[tuple[str, ...], Meta(max_length=20)] = ()
+
+
+class FileSearchResources(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The vector store that is searched. It is created with ``/v1/vector_stores``, not here."""
+
+    vector_store_ids: Annotated[tuple[str, ...], Meta(max_length=1)] = ()
+
+
+class ToolResources(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the tools that the server runs work on."""
+
+    code_interpreter: CodeInterpreterResources | UnsetType | None = UNSET
+    file_search: FileSearchResources | UnsetType | None = UNSET
 
 
 class FormSchema(Wire, frozen=True, kw_only=True, rename={"schema_": "schema"}, forbid_unknown_fields=True):
@@ -79,9 +134,15 @@ class JsonSchemaForm(Wire, frozen=True, kw_only=True, tag="json_schema", forbid_
     json_schema: FormSchema
 
 
-ToolChoiceOption: TypeAlias = Literal["none", "auto", "required"] | AssistantToolChoice
+AnyAssistantTool: TypeAlias = AssistantTool | AssistantFileSearch | AssistantCodeInterpreter
+ToolChoiceOption: TypeAlias = (
+    Literal["none", "auto", "required"]
+    | AssistantToolChoice
+    | FileSearchToolChoice
+    | CodeInterpreterToolChoice
+)
 ResponseFormatOption: TypeAlias = Literal["auto"] | TextFormat | JsonObjectFormat | JsonSchemaForm
-Tools: TypeAlias = Annotated[tuple[AssistantTool, ...], Meta(max_length=128)]
+Tools: TypeAlias = Annotated[tuple[AnyAssistantTool, ...], Meta(max_length=128)]
 
 # --- assistants ------------------------------------------------------------------------------------------------------
 
@@ -96,8 +157,8 @@ class Assistant(Wire, frozen=True, kw_only=True):
     description: str | None = None
     model: str
     instructions: str | None = None
-    tools: tuple[AssistantTool, ...] = ()
-    tool_resources: dict[str, Any] | None = None
+    tools: tuple[AnyAssistantTool, ...] = ()
+    tool_resources: ToolResources | None = None
     metadata: dict[str, str] | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -113,6 +174,7 @@ class UpdateAssistant(Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     description: Annotated[str, Meta(max_length=512)] | UnsetType | None = UNSET
     instructions: Instructions | UnsetType | None = UNSET
     tools: Tools | UnsetType = UNSET
+    tool_resources: ToolResources | UnsetType | None = UNSET
     metadata: Metadata | UnsetType | None = UNSET
     temperature: Temperature | UnsetType | None = UNSET
     top_p: TopP | UnsetType | None = UNSET
@@ -136,7 +198,7 @@ class Thread(Wire, frozen=True, kw_only=True):
     object: Literal["thread"] = "thread"
     created_at: int
     metadata: dict[str, str] | None = None
-    tool_resources: dict[str, Any] | None = None
+    tool_resources: ToolResources | None = None
 
 
 class TextParam(Wire, frozen=True, kw_only=True, tag="text", forbid_unknown_fields=True):
@@ -205,14 +267,22 @@ class ThreadMessage(Wire, frozen=True, kw_only=True):
 
 
 class CreateThread(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A new thread: its first messages and its metadata."""
+    """A new thread: its first messages, its metadata, and what tools work on."""
 
+    tool_resources: ToolResources | None = None
     messages: Annotated[tuple[CreateMessage, ...], Meta(max_length=10_000)] = ()
     metadata: Metadata | None = None
 
 
+class UpdateThread(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The fields of a thread to change."""
+
+    metadata: Metadata | UnsetType | None = UNSET
+    tool_resources: ToolResources | UnsetType | None = UNSET
+
+
 class NewMetadata(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The new metadata of a thread, message or run."""
+    """The new metadata of a message or run."""
 
     metadata: Metadata | UnsetType | None = UNSET
 
@@ -255,7 +325,9 @@ class CreateRun(RunOptions, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class CreateThreadAndRun(RunOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body that creates a thread and runs it."""
+    """The body that creates a thread and runs it. ``tool_resources``: in the place of the assistant's."""
+
+    tool_resources: ToolResources | None = None
 
     thread: CreateThread | None = None
 
@@ -328,7 +400,7 @@ class ThreadRun(Wire, frozen=True, kw_only=True):
     incomplete_details: RunIncomplete | None = None
     model: str
     instructions: str = ""
-    tools: tuple[AssistantTool, ...] = ()
+    tools: tuple[AnyAssistantTool, ...] = ()
     metadata: dict[str, str] | None = None
     usage: RunUsage | None = None
     temperature: float | None = None
@@ -377,18 +449,61 @@ class FunctionCallWithOutput(RunFunctionCall, frozen=True, kw_only=True):
     output: str | None = None
 
 
-class FunctionToolCall(Wire, frozen=True, kw_only=True):
+class FunctionToolCall(Wire, frozen=True, kw_only=True, tag="function"):
     """A function call in a step."""
 
     id: str
-    type: Literal["function"] = "function"
     function: FunctionCallWithOutput
 
 
-class ToolCallsStep(Wire, frozen=True, kw_only=True, tag="tool_calls"):
-    """A step in which the run called functions."""
+class FileSearchResultText(Wire, frozen=True, kw_only=True):
+    """A text of a result."""
 
-    tool_calls: tuple[FunctionToolCall, ...]
+    type: Literal["text"] = "text"
+    text: str
+
+
+class FileSearchStepResult(Wire, frozen=True, kw_only=True):
+    """A result of a search. ``content`` only where it is asked for."""
+
+    file_id: str
+    file_name: str
+    score: float
+    content: tuple[FileSearchResultText, ...] | UnsetType = UNSET
+
+
+class FileSearchStep(Wire, frozen=True, kw_only=True):
+    """A search in files: how its results were ranked, and the results."""
+
+    ranking_options: FileSearchRanking | UnsetType = UNSET
+    results: tuple[FileSearchStepResult, ...] = ()
+
+
+class FileSearchToolCall(Wire, frozen=True, kw_only=True, tag="file_search"):
+    """A search in files in a step."""
+
+    id: str
+    file_search: FileSearchStep = FileSearchStep()
+
+
+class CodeInterpreterStep(Wire, frozen=True, kw_only=True):
+    """Code, and what it wrote."""
+
+    input: str = ""
+    outputs: tuple[dict[str, Any], ...] = ()
+
+
+class CodeInterpreterToolCall(Wire, frozen=True, kw_only=True, tag="code_interpreter"):
+    """Code that ran in a step."""
+
+    id: str
+    code_interpreter: CodeInterpreterStep = CodeInterpreterStep()
+
+
+class ToolCallsStep(Wire, frozen=True, kw_only=True, tag="tool_calls"):
+    """A step in which the run called functions, or the server ran a tool."""
+
+    tool_calls: tuple[FunctionToolCall | FileSearchToolCall | CodeInterpreterToolCall, ...]
 
 
 class RunStep(Wire, frozen=True, kw_only=True):

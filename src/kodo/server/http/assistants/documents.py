@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from kodo.server.http.assistants import request_translation
+from kodo.server.http.assistants.hosted_tools import RunResources
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.ports import ContextItem, Ids
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page
@@ -43,6 +44,7 @@ class StoredRun(Struct, frozen=True, kw_only=True):
     items: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
     spent: wire.RunUsage = wire.RunUsage()
+    resources: RunResources = RunResources()
     key_id: str | None = None
     """The key that it was created with."""
     called: bool = False

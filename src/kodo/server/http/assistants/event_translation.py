@@ -5,17 +5,20 @@ Events of the run itself (``thread.run.*``) are published by the code that chang
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
+from kodo.server.http.assistants import hosted_tools
+from kodo.server.http.assistants.hosted_tools import HostedCallItem
 from kodo.server.http.errors import translate
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.wire import assistants as wire
 from kodo.server.wire import events as ev
-from kodo.server.wire.items import FunctionCall, Message, text_of
+from kodo.server.wire.hosted_items import CodeInterpreterCall, FileSearchCall
+from kodo.server.wire.items import FunctionCall, Message, OutputText, text_of
 from kodo.server.wire.response import ResponseUsage
 
 RunEvent: TypeAlias = tuple[str, Any]
@@ -93,6 +96,13 @@ def end_step(
     return f"thread.run.step.{status}", done
 
 
+def _message_text(item: Message) -> wire.TextValue:
+    """A message's text, with the marks of its citations."""
+    if len(item.content) == 1 and isinstance(item.content[0], OutputText):
+        return hosted_tools.cited_text(item.content[0])
+    return wire.TextValue(value=text_of(item.content))
+
+
 class RunEventTranslator:
     """Translates the events of one turn of a run. ``calls_step`` is the step of its function calls, if it has any.
 
@@ -107,6 +117,10 @@ class RunEventTranslator:
         self._message_step: wire.RunStep | None = None
         self._message: wire.ThreadMessage | None = None
         self._call_indexes: dict[str, int] = {}
+        self._hosted_steps: dict[str, wire.RunStep] = {}
+        """Steps of tools that the server runs now, by the item's id."""
+        self._citations = self._length = 0
+        """Of the message that is being written: its citations, and the characters of its text."""
         self._first_delta = False
 
     def translate(self, event: ev.StreamEvent) -> Iterator[RunEvent]:
@@ -118,16 +132,15 @@ class RunEventTranslator:
             case ev.OutputItemAdded(item=FunctionCall() as item):
                 yield from self._end_message_step("completed", wire.RunUsage())
                 yield from self._begin_call(item)
+            case ev.OutputItemAdded(item=FileSearchCall() | CodeInterpreterCall() as item):
+                yield from self._end_message_step("completed", wire.RunUsage())
+                yield from self._begin_hosted(item)
+            case ev.OutputItemDone(item=FileSearchCall() | CodeInterpreterCall() as item):
+                yield self._end_hosted(item)
+            case ev.OutputTextAnnotationAdded(annotation={"type": "file_citation"}):
+                yield self._citation(event)
             case ev.OutputTextDelta():
-                text: dict[str, Any] = {"value": event.delta}
-                if self._first_delta:
-                    text["annotations"] = []
-                self._first_delta = False
-                delta = {"content": [{"index": 0, "type": "text", "text": text}]}
-                yield (
-                    "thread.message.delta",
-                    {"id": event.item_id, "object": "thread.message.delta", "delta": delta},
-                )
+                yield self._text_delta(event.item_id, event.delta)
             case ev.FunctionCallArgumentsDelta():
                 yield self._call_delta(event.item_id, {"arguments": event.delta})
             case ev.OutputItemDone(item=Message() as item):
@@ -162,6 +175,38 @@ class RunEventTranslator:
 
     # --- pieces ---
 
+    def _text_delta(self, item_id: str, value: str, annotations: Sequence[dict[str, Any]] = ()) -> RunEvent:
+        text: dict[str, Any] = {"value": value}
+        if self._first_delta or annotations:
+            text["annotations"] = list(annotations)
+        self._first_delta = False
+        self._length += len(value)
+        delta = {"content": [{"index": 0, "type": "text", "text": text}]}
+        return "thread.message.delta", {"id": item_id, "object": "thread.message.delta", "delta": delta}
+
+    def _citation(self, event: ev.OutputTextAnnotationAdded) -> RunEvent:
+        """A citation: its mark in the text, as clients of this API expect it."""
+        mark = hosted_tools.marker(self._citations, event.annotation)
+        made = hosted_tools.annotation(event.annotation, mark, self._length)
+        number, self._citations = self._citations, self._citations + 1
+        return self._text_delta(event.item_id, mark, [{"index": number, **made}])
+
+    def _begin_hosted(self, item: HostedCallItem) -> Iterator[RunEvent]:
+        call = hosted_tools.step_call(item, self._run.tools)
+        step = self._new_step(wire.ToolCallsStep(tool_calls=(call,)))
+        self._hosted_steps[item.id or ""] = step
+        yield "thread.run.step.created", step
+        yield "thread.run.step.in_progress", step
+
+    def _end_hosted(self, item: HostedCallItem) -> RunEvent:
+        step = self._hosted_steps.pop(item.id or "")
+        call = hosted_tools.step_call(item, self._run.tools)
+        done = msgspec.structs.replace(step, step_details=wire.ToolCallsStep(tool_calls=(call,)))
+        if item.status == "completed":
+            return end_step(done, "completed", self._now(), None)
+        cut = wire.RunError(code="server_error", message="The call was not completed.")
+        return end_step(done, "failed", self._now(), cut)
+
     def _new_step(self, details: wire.MessageStep | wire.ToolCallsStep) -> wire.RunStep:
         return wire.RunStep(
             id=self._new_id("step"),
@@ -179,6 +224,7 @@ class RunEventTranslator:
         yield "thread.run.step.created", self._message_step
         yield "thread.run.step.in_progress", self._message_step
         self._first_delta = True
+        self._citations = self._length = 0
         self._message = wire.ThreadMessage(
             id=message_id,
             created_at=int(self._now()),
@@ -196,7 +242,7 @@ class RunEventTranslator:
     def _complete_message(self, item: Message) -> Iterator[RunEvent]:
         if self._message is None:
             raise ValueError("a message ended that never began")
-        block = wire.TextBlock(text=wire.TextValue(value=text_of(item.content)))
+        block = wire.TextBlock(text=_message_text(item))
         self._message = msgspec.structs.replace(self._message, content=(block,))
         if item.status == "completed":
             done = msgspec.structs.replace(self._message, status="completed", completed_at=int(self._now()))

@@ -13,6 +13,7 @@ import msgspec
 from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.assistants.documents import StoredRun
 from kodo.server.http.assistants.event_translation import RunEvent
+from kodo.server.http.assistants.hosted_tools import RunResources, run_resources
 from kodo.server.http.assistants.worker import (
     RUN_STATUS,
     RunContext,
@@ -80,7 +81,10 @@ class RunManager:
         """Create a thread with its initial messages."""
         now = self._context.clock.now()
         thread = wire.Thread(
-            id=self._context.ids.new("thread"), created_at=int(now), metadata=dict(body.metadata or {})
+            id=self._context.ids.new("thread"),
+            created_at=int(now),
+            metadata=dict(body.metadata or {}),
+            tool_resources=body.tool_resources,
         )
         await self._context.store.put_document(
             documents.new_document(documents.THREAD, owner, thread, at=now)
@@ -124,10 +128,17 @@ class RunManager:
         row = await documents.get_document(store, documents.ASSISTANT, owner, body.assistant_id)
         assistant = msgspec.json.decode(row.body, type=wire.Assistant)
         now, lifetime = self._context.clock.now(), self._context.run_seconds
+        resources = await self._resources(owner, body, assistant, thread_id)
         new = request_translation.build_run(
             body, assistant, thread_id or "thread", self._context.ids.new("run"), now, lifetime
         )
-        request_translation.turn_request(new, max_output_tokens=None, allow_forced_call=True)
+        request_translation.turn_request(
+            new,
+            max_output_tokens=None,
+            allow_forced_call=True,
+            resources=resources,
+            hosted=self._context.service.tools,
+        )
         self._context.service.backend(new.model)
         events: list[RunEvent] = []
         if thread_id is None:
@@ -149,7 +160,7 @@ class RunManager:
                 else await documents.last_item_id(store, owner, thread_id)
             )
             new = msgspec.structs.replace(new, thread_id=thread_id)
-            stored = StoredRun(run=new, last_item_at_start=last, key_id=key_id)
+            stored = StoredRun(run=new, last_item_at_start=last, key_id=key_id, resources=resources)
             run_row = DocumentRow(
                 kind=documents.RUN,
                 id=new.id,
@@ -167,6 +178,23 @@ class RunManager:
             worker = RunWorker(self._context, run_row, priority=priority, charge=charge, events=events)
             self._start_worker(worker)
         return worker
+
+    async def _resources(
+        self,
+        owner: str,
+        body: wire.CreateRun | wire.CreateThreadAndRun,
+        assistant: wire.Assistant,
+        thread_id: str | None,
+    ) -> RunResources:
+        """What the tools of a run work on."""
+        if thread_id is not None:
+            row = await documents.get_document(self._context.store, documents.THREAD, owner, thread_id)
+            thread = msgspec.json.decode(row.body, type=wire.Thread)
+            return run_resources(assistant.tool_resources, thread.tool_resources)
+        if isinstance(body, wire.CreateRun):
+            return run_resources(assistant.tool_resources)
+        of_thread = None if body.thread is None else body.thread.tool_resources
+        return run_resources(body.tool_resources or assistant.tool_resources, of_thread)
 
     def call_when_idle(self, worker: RunWorker, position: int, callback: Callable[[], None]) -> None:
         """Call a function once a run is over, or waits for its client."""

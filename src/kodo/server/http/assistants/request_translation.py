@@ -4,11 +4,13 @@ store.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 
+from kodo.server.http.assistants import hosted_tools
+from kodo.server.http.assistants.hosted_tools import RunResources
 from kodo.server.lifecycle.context import OUTPUTS, new_row
 from kodo.server.lifecycle.ports import ContextItem, Ids
 from kodo.server.lifecycle.records import ItemRow
@@ -22,16 +24,16 @@ T = TypeVar("T")
 _HOSTED_TOOLS = ("code_interpreter", "file_search")
 
 
-def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
-    """Check a body. What only the hosted service could run is rejected by name.
+def parse_body(raw: Mapping[str, Any], kind: type[T], hosted: Collection[str] = frozenset()) -> T:
+    """Check a body. ``hosted``: the types of tool that the server runs; the others are rejected by name.
 
     Raises:
         BadBody: something in it is unknown, unsupported or invalid.
     """
-    body = _without_hosted_tools(raw, "")
+    body = _checked(raw, "", hosted)
     thread = body.get("thread")
     if isinstance(thread, Mapping):
-        body["thread"] = _without_hosted_tools(thread, "thread.")
+        body["thread"] = _checked(thread, "thread.", hosted)
     value: T = decode.convert(body, kind)
     strategy = getattr(value, "truncation_strategy", None)
     if strategy is not None and (strategy.type == "last_messages") != (strategy.last_messages is not None):
@@ -43,17 +45,21 @@ def parse_body(raw: Mapping[str, Any], kind: type[T]) -> T:
     return value
 
 
-def _without_hosted_tools(raw: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """Return a body without the fields for hosted tools, which must be empty."""
+def _checked(raw: Mapping[str, Any], path: str, hosted: Collection[str]) -> dict[str, Any]:
+    """Return a body whose tools, and the resources for them, are of types that the server runs."""
     body = dict(raw)
-    if body.pop("tool_resources", None):
+    resources = body.get("tool_resources")
+    if not resources:
+        body.pop("tool_resources", None)
+    elif not isinstance(resources, Mapping) or not set(resources) <= set(hosted):
         raise _unsupported(f"{path}tool_resources", "tool resources serve code_interpreter and file_search")
     for index, tool in enumerate(_mappings(body.get("tools"))):
-        if tool.get("type") in _HOSTED_TOOLS:
+        if tool.get("type") in _HOSTED_TOOLS and tool["type"] not in hosted:
             raise _unsupported(f"{path}tools[{index}].type", f"tools of type '{tool['type']}'")
     choice = body.get("tool_choice")
-    if isinstance(choice, Mapping) and choice.get("type") in _HOSTED_TOOLS:
-        raise _unsupported(f"{path}tool_choice.type", f"tools of type '{choice['type']}'")
+    kind = choice.get("type") if isinstance(choice, Mapping) else None
+    if kind in _HOSTED_TOOLS and kind not in hosted:
+        raise _unsupported(f"{path}tool_choice.type", f"tools of type '{kind}'")
     for name in ("messages", "additional_messages"):
         if isinstance(body.get(name), list):
             body[name] = [_message(each, f"{path}{name}[{n}].") for n, each in enumerate(body[name])]
@@ -65,7 +71,11 @@ def _message(raw: Any, path: str) -> Any:
         return raw
     message = dict(raw)
     if message.pop("attachments", None):
-        raise _unsupported(f"{path}attachments", "attachments serve code_interpreter and file_search")
+        raise BadBody(
+            f"Unsupported: '{path}attachments': put the files into a vector store, or into tool_resources.",
+            f"{path}attachments",
+            "unsupported_parameter",
+        )
     for index, part in enumerate(_mappings(message.get("content"))):
         if part.get("type") == "image_file":
             where = f"{path}content[{index}].type"
@@ -79,7 +89,7 @@ def _mappings(value: Any) -> list[Mapping[str, Any]]:
 
 
 def _unsupported(param: str, what: str) -> BadBody:
-    message = f"Unsupported: '{param}': {what}, which run only on the hosted service."
+    message = f"Unsupported: '{param}': {what}, which this server does not run."
     return BadBody(message, param, "unsupported_parameter")
 
 
@@ -163,24 +173,24 @@ def build_run(
 
 
 def turn_request(
-    run: wire.ThreadRun, *, max_output_tokens: int | None, allow_forced_call: bool
+    run: wire.ThreadRun,
+    *,
+    max_output_tokens: int | None,
+    allow_forced_call: bool,
+    resources: RunResources = RunResources(),  # noqa: B008 - frozen
+    hosted: Collection[str] = frozenset(),
 ) -> CreateResponse:
     """Build the request for a turn of a run. It is not stored; its context comes as a local parent with the thread's
     id.
 
+    ``resources`` are what its tools work on, ``hosted`` the types of tool that the server runs.
     ``max_output_tokens`` is the number of tokens the run may still generate. ``allow_forced_call``: whether
     ``tool_choice`` may force a call; after the first call the model is free to answer, or the run would never end.
 
     Raises:
         BadBody: a tool, choice or format is invalid.
     """
-    choice: Any = msgspec.to_builtins(run.tool_choice)
-    if isinstance(choice, dict):
-        choice = {"type": "function", "name": choice["function"]["name"]}
-    tool_names = {tool.function.name for tool in run.tools}
-    required = {choice["name"]} if isinstance(choice, dict) else tool_names
-    if choice not in ("auto", "none") and not (tool_names and required <= tool_names):
-        raise BadBody("'tool_choice' names a tool that is not offered.", "tool_choice", "invalid_value")
+    choice = _choice(run)
     if not allow_forced_call and choice != "none":
         choice = "auto"
     text_format: Any = msgspec.to_builtins(run.response_format)
@@ -202,11 +212,29 @@ def turn_request(
         "text": {"format": text_format},
     }
     if run.tools:
-        raw["tools"] = [{"type": "function", **msgspec.to_builtins(tool.function)} for tool in run.tools]
+        raw["tools"] = [hosted_tools.request_tool(tool, resources) for tool in run.tools]
         raw["tool_choice"] = choice
+        raw["include"] = hosted_tools.included(run.tools)
     if run.reasoning_effort is not None:
         raw["reasoning"] = {"effort": run.reasoning_effort}
-    return decode.create_response(raw)
+    return decode.create_response(raw, hosted)
+
+
+def _choice(run: wire.ThreadRun) -> Any:
+    """Return the choice of a run's tool as a request has it. Raises :class:`BadBody`."""
+    choice: Any = msgspec.to_builtins(run.tool_choice)
+    names = {tool.function.name for tool in run.tools if isinstance(tool, wire.AssistantTool)}
+    types = {str(tool.__struct_config__.tag) for tool in run.tools}
+    if isinstance(choice, dict) and choice["type"] == "function":
+        choice = {"type": "function", "name": choice["function"]["name"]}
+        offered = choice["name"] in names
+    else:
+        offered = (
+            bool(types) if choice == "required" else choice in ("auto", "none") or choice["type"] in types
+        )
+    if not offered:
+        raise BadBody("'tool_choice' names a tool that is not offered.", "tool_choice", "invalid_value")
+    return choice
 
 
 def keep_last_messages(items: Sequence[ContextItem], count: int) -> tuple[ContextItem, ...]:

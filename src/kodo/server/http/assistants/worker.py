@@ -24,6 +24,7 @@ from kodo.server.http.assistants.event_translation import (
     end_step,
     run_usage,
 )
+from kodo.server.http.assistants.hosted_tools import without_content
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.context import drop_oldest, new_row
@@ -264,7 +265,11 @@ class RunWorker:
             if max_output_tokens < 1:
                 return RunEnd(status="incomplete", limit="max_completion_tokens")
         request = request_translation.turn_request(
-            run, max_output_tokens=max_output_tokens, allow_forced_call=not self._stored.called
+            run,
+            max_output_tokens=max_output_tokens,
+            allow_forced_call=not self._stored.called,
+            resources=self._stored.resources,
+            hosted=self._service.tools,
         )
         context = await self._thread_context(request)
         if context is None:
@@ -430,6 +435,7 @@ class RunWorker:
         elif isinstance(value, wire.RunStep) and value.status != "in_progress":
             await self._store_step(value)
             self._ended_steps.append(value.id)
+            run_event = (run_event[0], without_content(value))
         self._broadcast.publish(run_event)
 
     async def _store_step(self, step: wire.RunStep) -> None:
@@ -504,6 +510,7 @@ def _with_outputs(step: wire.RunStep, outputs: dict[str, str]) -> wire.RunStep:
             call, function=msgspec.structs.replace(call.function, output=outputs[call.id])
         )
         for call in step.step_details.tool_calls
+        if isinstance(call, wire.FunctionToolCall)
     )
     return msgspec.structs.replace(step, step_details=wire.ToolCallsStep(tool_calls=calls))
 

@@ -17,23 +17,21 @@ class MarkerFilter:
         """The words that the last citation belongs to: those since the one before it."""
         self._longest = max(map(len, sources))
 
-    def feed(self, text: str) -> tuple[str, list[dict[str, Any]]]:
-        """More of the text: what of it is certain, and the citations in it. What could begin a marker is held back."""
-        plain: list[str] = []
-        found: list[dict[str, Any]] = []
+    def feed(self, text: str) -> list[str | dict[str, Any]]:
+        """More of the text: what of it is certain, cut at the citations in it. What could begin a marker is held back."""
+        found: list[str | dict[str, Any]] = []
         rest = self._held + text
-        while rest:
+        while True:
             place, marker = self._first(rest)
             if marker is None:
-                keep = self._undecided(rest)
-                self._add(rest[: len(rest) - keep], plain)
-                rest = rest[len(rest) - keep :]
                 break
-            self._add(rest[:place], plain)
+            self._add(rest[:place], found)
             found.append(self._annotation(marker))
             rest = rest[place + len(marker) :]
-        self._held = rest
-        return "".join(plain), found
+        keep = self._undecided(rest)
+        self._add(rest[: len(rest) - keep], found)
+        self._held = rest[len(rest) - keep :]
+        return found
 
     def end(self) -> str:
         """The text that was held back and is no marker."""
@@ -41,9 +39,10 @@ class MarkerFilter:
         self._length += len(held)
         return held
 
-    def _add(self, text: str, plain: list[str]) -> None:
-        plain.append(text)
-        self._length += len(text)
+    def _add(self, text: str, found: list[str | dict[str, Any]]) -> None:
+        if text:
+            found.append(text)
+            self._length += len(text)
 
     def _first(self, text: str) -> tuple[int, str | None]:
         places = [

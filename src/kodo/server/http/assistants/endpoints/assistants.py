@@ -24,7 +24,7 @@ PAGE = ("after", "before", "limit", "order")
 async def create(request: Request) -> Response:
     """``POST /v1/assistants``."""
     state, owner = get_state(request), get_caller(request).owner
-    body = request_translation.parse_body(await json_body(request), wire.CreateAssistant)
+    body = request_translation.parse_body(await json_body(request), wire.CreateAssistant, state.service.tools)
     state.service.backend(body.model)
     now = state.clock.now()
     blank = wire.Assistant(id=state.ids.new("asst"), created_at=int(now), model=body.model, metadata={})
@@ -41,7 +41,7 @@ async def retrieve(request: Request) -> Response:
 async def update(request: Request) -> Response:
     """``POST /v1/assistants/{id}``."""
     state = get_state(request)
-    body = request_translation.parse_body(await json_body(request), wire.UpdateAssistant)
+    body = request_translation.parse_body(await json_body(request), wire.UpdateAssistant, state.service.tools)
 
     async def change() -> Any:
         row = await _get_row(request)

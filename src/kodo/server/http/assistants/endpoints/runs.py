@@ -17,7 +17,7 @@ from kodo.server.http.state import State, get_caller, get_state, get_ticket, jso
 from kodo.server.wire import assistants as wire
 
 INCLUDE = ("include", "include[]")
-"""Asks for results of file searches, which this server never has: taken, and without an effect."""
+"""Asks for the texts of file searches in steps. In the events of a run they are left out."""
 
 POLL_MS = "200"
 """How soon the SDK's polling helpers are told to ask again, in milliseconds: the way is short here."""
@@ -40,7 +40,7 @@ async def _create(
     ticket = get_ticket(request)
     with ticket.starting():
         query_of(request, INCLUDE)
-        body = request_translation.parse_body(await json_body(request), kind)
+        body = request_translation.parse_body(await json_body(request), kind, state.service.tools)
         worker = await state.runs.create(
             caller.owner, body, thread_id, charge=ticket.charge, key_id=caller.key_id
         )

@@ -18,7 +18,9 @@ from kodo.server.wire import assistants as wire
 
 async def create(request: Request) -> Response:
     """``POST /v1/threads``."""
-    body = request_translation.parse_body(await json_body(request), wire.CreateThread)
+    body = request_translation.parse_body(
+        await json_body(request), wire.CreateThread, get_state(request).service.tools
+    )
     return json_response(await get_state(request).runs.create_thread(get_caller(request).owner, body))
 
 
@@ -28,12 +30,17 @@ async def retrieve(request: Request) -> Response:
 
 
 async def update(request: Request) -> Response:
-    """``POST /v1/threads/{id}``: its metadata."""
-    body = request_translation.parse_body(await json_body(request), wire.NewMetadata)
+    """``POST /v1/threads/{id}``: its metadata, and what tools work on."""
+    body = request_translation.parse_body(
+        await json_body(request), wire.UpdateThread, get_state(request).service.tools
+    )
 
     async def change() -> Any:
         row = await _get_row(request)
-        value = documents.replace_metadata(msgspec.json.decode(row.body, type=wire.Thread), body)
+        new = wire.NewMetadata(metadata=body.metadata)
+        value = documents.replace_metadata(msgspec.json.decode(row.body, type=wire.Thread), new)
+        if body.tool_resources is not msgspec.UNSET:
+            value = msgspec.structs.replace(value, tool_resources=body.tool_resources)
         return await documents.update_document(get_state(request).store, row, value)
 
     return json_response(await retry_conflicts(change))
