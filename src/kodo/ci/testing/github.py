@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
-from unidiff.patch import PatchSet
 
 from kodo.ci.testing.openapi import OpenApi
+from kodo.ci.testing.patches import patch_lines
 from kodo.ci.testing.server import ApiAnswer, ApiError, FakeServer, GitTree, Handler, page_of
 
 OWNER, NAME = "acme", "shop"
@@ -257,10 +257,10 @@ class FakeGitHub(FakeServer):
 
     def _add_review(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         number = path["pull_number"]
-        shown = _shown(self._patches(number))
+        shown = patch_lines(self._patches(number))
         for comment in body["comments"]:
             lines = range(comment.get("start_line", comment["line"]), comment["line"] + 1)
-            hunks = {shown.get((comment["path"], line)) for line in lines}
+            hunks = {shown.get((comment["path"], line), (None, 0))[0] for line in lines}
             if (
                 len(hunks) != 1
                 or None in hunks
@@ -420,14 +420,3 @@ class FakeGitHub(FakeServer):
         given = {"id": self._next_id(), "head_sha": body["head_sha"], "name": body["name"], "status": body["status"],
                  "conclusion": body["conclusion"]}  # fmt: skip  # one row of fields
         return ApiAnswer(self.schema.complete("check-run", given), 201)
-
-
-def _shown(patches: Mapping[str, str]) -> dict[tuple[str, int], int]:
-    """The lines after the change that the diff shows, with their hunk; read by another parser than kodo.ci's own."""
-    found: dict[tuple[str, int], int] = {}
-    for path, patch in patches.items():
-        if patch:
-            file = PatchSet(f"--- a/x\n+++ b/x\n{patch}\n")[0]
-            for at, hunk in enumerate(file):
-                found |= {(path, line.target_line_no): at for line in hunk if line.target_line_no is not None}
-    return found

@@ -138,7 +138,7 @@ class FakeServer:
             answer = self._answer(method, template, handler, request, body)
             if fault is not None:
                 return self._failed(request, body, fault)
-            self._note(request, body, answer.status)
+            self._record(request, body, answer.status)
             content = answer.raw if answer.raw is not None else json.dumps(answer.body).encode()
             kind = {} if answer.raw is not None else {"content-type": "application/json"}
             return Response(content, answer.status, {**kind, **answer.headers})
@@ -165,12 +165,12 @@ class FakeServer:
         return None
 
     def _failed(self, request: Request, body: Any, fault: Fault) -> Response:
-        self._note(request, body, 0 if fault.cut else fault.status)
+        self._record(request, body, 0 if fault.cut else fault.status)
         if fault.cut:
             raise ConnectionResetError("scripted")  # uvicorn answers 500 or drops the connection
         return Response(json.dumps(fault.body), fault.status, dict(fault.headers))
 
-    def _note(self, request: Request, body: Any, status: int) -> None:
+    def _record(self, request: Request, body: Any, status: int) -> None:
         query = dict(request.query_params)
         self.calls.append(ForgeCall(request.method, request.url.path, query, body, status))
 

@@ -1,0 +1,187 @@
+"""The artifact as hostile input: bounds, shapes and zips that nobody's job 1 writes."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kodo.ci import artifact as artifacts
+from kodo.ci.artifact import Artifact, ArtifactError, RunInfo, read_artifact, write_artifact
+from kodo.ci.masking import Masker
+from kodo.ci.summary import render_summary
+from kodo.jobs.report.model import (
+    Category,
+    Evidence,
+    EvidenceKind,
+    Finding,
+    Fix,
+    Place,
+    ReviewReport,
+    Severity,
+    State,
+)
+
+FINDING = Finding(
+    fingerprint="ab12cd34",
+    rule="B006",
+    category=Category.BUG,
+    severity=Severity.WARNING,
+    place=Place("a.py", 3, 4),
+    message="bad",
+    evidence=Evidence(EvidenceKind.RULE, "ruff"),
+    code="x = 1\ny = 2",
+    fix=Fix(3, 3, "y = 1\n", ("parses", "analysers")),
+)
+REPORT = ReviewReport(state=State.FINDINGS, source="x", findings=(FINDING,))
+RUN = RunInfo(base="a" * 40, head="b" * 40)
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as made:
+        for name, data in files.items():
+            made.writestr(name, data)
+    return buffer.getvalue()
+
+
+def files(**changes: Any) -> dict[str, bytes]:
+    """A right artifact, with changes to its finding (by path of keys, joined with __) or whole files."""
+    report = json.loads(artifacts.FILES["report.json"](REPORT))
+    run = {"base": "a" * 40, "head": "b" * 40}
+    for path, value in changes.items():
+        target: Any = {"run": run, "report": report, "finding": report["findings"][0]}
+        *keys, last = path.split("__")
+        for key in keys:
+            target = target[key]
+        target[last] = value
+    return {"report.json": json.dumps(report).encode(), "run.json": json.dumps(run).encode()}
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    """From a folder, and from a zip."""
+    write_artifact(tmp_path, Artifact(RUN, REPORT))
+    assert read_artifact(tmp_path) == Artifact(RUN, REPORT)
+    assert read_artifact(zipped({file.name: file.read_bytes() for file in tmp_path.iterdir()})) == Artifact(
+        RUN, REPORT
+    )
+    assert read_artifact(zipped(files())).report == REPORT
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"finding__fingerprint": "../../etc"}, "fingerprint"),
+        ({"finding__fingerprint": "AB12CD34"}, "fingerprint"),
+        ({"finding__rule": "x -->"}, "rule"),
+        ({"finding__rule": "x`y"}, "rule"),
+        ({"finding__message": "x" * 4_001}, "message"),
+        ({"finding__code": "x" * 20_001}, "code"),
+        ({"finding__place__path": "/etc/passwd"}, "path"),
+        ({"finding__place__path": "a/../../b"}, "path"),
+        ({"finding__place__path": ""}, "path"),
+        ({"finding__place__line": 0}, "line"),
+        ({"finding__place__line": 9}, "line"),
+        ({"finding__place__end_line": 10**12}, "line"),
+        ({"finding__place__column": -1}, "column"),
+        ({"finding__fix__line": -5}, "line"),
+        ({"finding__fix__checked": ["@all"]}, "checked"),
+        ({"finding__severity": "fatal"}, "severity"),
+        ({"finding__unknown": 1}, "unknown"),
+        ({"report__state": "green"}, "state"),
+        ({"report__lang": "xx"}, "lang"),
+        ({"report__findings": [{}] * 3}, "missing"),
+        ({"report__number": 12}, "number"),
+        ({"run__head": "HEAD"}, "head"),
+        ({"run__number": 7}, "number"),
+        ({"run__paths": ["../x"]}, "paths"),
+        ({"run__version": 2}, "version"),
+    ],
+)  # fmt: skip  # one row a case
+def test_a_value_out_of_bounds_is_refused(changes: dict[str, Any], message: str) -> None:
+    """The error names the field; a number of a change has no place in it at all."""
+    with pytest.raises(ArtifactError, match=message):
+        read_artifact(zipped(files(**changes)))
+
+
+def test_too_many_findings_are_refused() -> None:
+    """At two thousand and one."""
+    many = json.loads(files()["report.json"])
+    many["findings"] *= 2_001
+    with pytest.raises(ArtifactError, match="more than 2000"):
+        read_artifact(zipped({**files(), "report.json": json.dumps(many).encode()}))
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"[]", b"x" * 100, zipped({}), zipped({"run.json": b"{}"})])
+def test_what_is_no_artifact_is_refused(data: bytes) -> None:
+    """Bytes that are no zip, and zips without the files."""
+    with pytest.raises(ArtifactError):
+        read_artifact(data)
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    """A gigabyte of zeros in a megabyte: reading stops at the bound."""
+    bomb = zipped({**files(), "report.json": b"\0" * 60_000_000})
+    assert len(bomb) < 100_000
+    with pytest.raises(ArtifactError, match="larger than"):
+        read_artifact(bomb)
+
+
+def test_deep_json_is_refused() -> None:
+    """Nesting ends in an error, not in the interpreter's stack."""
+    with pytest.raises(ArtifactError):
+        read_artifact(zipped({**files(), "report.json": b"[" * 100_000}))
+
+
+def test_damaged_and_crowded_zips_are_refused() -> None:
+    """A wrong checksum, a name twice, a thousand files."""
+    good = bytearray(zipped(files()))
+    good[45] ^= 0xFF
+    with pytest.raises(ArtifactError):
+        read_artifact(bytes(good))
+    with pytest.raises(ArtifactError, match="too many"):
+        read_artifact(zipped({**files(), **{f"{at}": b"" for at in range(100)}}))
+    twice = zipped({**files(), "kodo-review/run.json": b"{}"})
+    with pytest.raises(ArtifactError, match="twice"):
+        read_artifact(twice)
+
+
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+    """In a folder that was handed over."""
+    write_artifact(tmp_path, Artifact(RUN, REPORT))
+    (tmp_path / "secret").write_bytes((tmp_path / "run.json").read_bytes())
+    (tmp_path / "run.json").unlink()
+    (tmp_path / "run.json").symlink_to(tmp_path / "secret")
+    with pytest.raises(ArtifactError, match=r"run\.json: not there"):
+        read_artifact(tmp_path)
+
+
+def test_a_summary_stays_under_githubs_limit() -> None:
+    """Ten thousand findings: as many as fit, and a line that counts the rest."""
+    many = ReviewReport(state=State.FINDINGS, source="x", findings=(FINDING,) * 10_000)
+    text = render_summary(many)
+    assert 300_000 < len(text.encode()) <= 1_048_576
+    assert "more findings are in the artifact" in text
+
+
+def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
+    """By form, and the values of the job's own secret variables; a fix that holds one is left out."""
+    token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+    secret = "correct-horse-battery"
+    changed = {
+        "message": f"found {token}",
+        "code": f"x = '{secret}'",
+        "fix": Fix(3, 3, f"y = '{secret}'\n", ("parses",)),
+    }
+    report = msgspec.structs.replace(REPORT, findings=(msgspec.structs.replace(FINDING, **changed),))
+    masked = Masker({"MY_TOKEN": secret, "PATH": "/usr/bin"}).report(report)
+    write_artifact(tmp_path, Artifact(RUN, masked))
+    for file in tmp_path.iterdir():
+        assert token not in file.read_text()
+        assert secret not in file.read_text()
+    assert masked.findings[0].fix is None

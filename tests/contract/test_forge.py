@@ -1,0 +1,227 @@
+"""One suite over every forge: GitHub and GitLab, each on its fake, which fails on any request that it does not expect."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.contract.forges import HEAD, PATCH, ForgeCase, GitHubCase, GitLabCase
+
+from kodo.ci.forge import (
+    AddLabels,
+    AddLineComments,
+    Assign,
+    Conclusion,
+    CreateComment,
+    ForgeError,
+    LineNote,
+    PermissionLevel,
+    ResolveLineComment,
+    SetCheck,
+    UpdateComment,
+)
+from kodo.ci.http import AmbiguousWriteError
+from kodo.ci.testing.github import FakeGitHub
+from kodo.ci.testing.gitlab import FakeGitLab
+from kodo.ci.testing.server import Fault
+
+
+@pytest.fixture(params=["github", "gitlab"])
+def case(request: pytest.FixtureRequest) -> Iterator[ForgeCase]:
+    """A forge with one change and two issues."""
+    if request.param == "github":
+        with FakeGitHub() as github:
+            yield GitHubCase(github)
+    else:
+        with FakeGitLab() as gitlab:
+            yield GitLabCase(gitlab)
+
+
+def test_a_change_is_described(case: ForgeCase) -> None:
+    """Its heads, its author, its labels, and that it comes from a fork."""
+    pull = case.connect().pull(7)
+    assert (pull.number, pull.head_sha, pull.base_branch, pull.is_open, pull.fork) == (
+        7,
+        HEAD,
+        "main",
+        True,
+        True,
+    )
+    assert (pull.labels, pull.author, pull.author_is_bot) == (("x",), "ann", False)
+    with pytest.raises(ForgeError, match="404"):
+        case.connect().pull(8)
+
+
+def test_a_run_knows_its_change_by_the_head(case: ForgeCase) -> None:
+    """And none once the head has moved on."""
+    case.finish(5, None)
+    run = case.connect().run(5)
+    assert (run.number, run.head_sha) == (7, HEAD)
+    assert case.connect().finished_runs(10) == [5]
+    case.move_head()
+    assert case.connect().run(5).number == 0
+
+
+def test_an_artifact_is_downloaded(case: ForgeCase) -> None:
+    """None where there is none."""
+    case.finish(5, b"zip")
+    case.finish(6, None)
+    forge = case.connect()
+    assert (forge.artifact(5, "kodo-review"), forge.artifact(6, "kodo-review")) == (b"zip", None)
+
+
+def test_the_diff_is_read(case: ForgeCase) -> None:
+    """A file without a patch has an empty one."""
+    patches = case.connect().patches(7)
+    assert patches["src/a b.py"].rstrip("\n") == PATCH
+    assert patches["image.png"] == ""
+
+
+def test_comments_are_ours_by_the_account(case: ForgeCase) -> None:
+    """The same words by somebody else are not ours."""
+    case.say("<!-- kodo:review:v1 x -->", ours=False)
+    case.say("<!-- kodo:review:v1 x -->", ours=True)
+    assert [comment.is_ours for comment in case.connect().comments(7)] == [False, True]
+
+
+def test_a_comment_is_made_and_changed(case: ForgeCase) -> None:
+    """On the change, and on an issue."""
+    forge = case.connect()
+    for number, on_issue in ((7, False), (1, True)):
+        forge.write(CreateComment(number, "one", on_issue))
+        [made] = forge.comments(number, on_issue=on_issue)
+        forge.write(UpdateComment(number, made.id, "two 日本語", on_issue))
+        assert [comment.body for comment in forge.comments(number, on_issue=on_issue)] == ["two 日本語"]
+
+
+def test_line_comments_are_made_and_resolved(case: ForgeCase) -> None:
+    """On an added line with a suggestion, and on a line of context; a resolved one says so."""
+    forge = case.connect()
+    notes = (LineNote("src/a b.py", 1, 2, "note", 0, "b = `3`\n"), LineNote("src/a b.py", 3, 3, "context", 2))
+    forge.write(AddLineComments(7, HEAD, notes))
+    first, second = case.line_state()
+    assert (first[1], second) == (2, ("src/a b.py", 3, "context"))
+    assert "```suggestion" in first[2]
+    assert "b = `3`" in first[2]
+    [made, _] = forge.line_comments(7)
+    assert (made.is_ours, made.path) == (True, "src/a b.py")
+    forge.write(ResolveLineComment(7, made.id, made.thread, "gone"))
+    assert case.line_state()[0][2] == "gone"
+
+
+@pytest.mark.parametrize("conclusion", Conclusion)
+def test_a_check_is_set(case: ForgeCase, conclusion: Conclusion) -> None:
+    """On the head."""
+    case.connect().write(SetCheck(7, HEAD, conclusion, "title", "summary"))
+    assert case.check() == (HEAD, conclusion)
+
+
+def test_issues_are_read_and_labelled(case: ForgeCase) -> None:
+    """Newest first, open and closed; labels with spaces stay whole; an assignment is by account."""
+    forge = case.connect()
+    assert [(issue.number, issue.is_open, issue.labels) for issue in forge.issues(10)] == [
+        (2, False, ("bug",)),
+        (1, True, ()),
+    ]
+    assert len(list(forge.issues(1))) == 1
+    assert forge.labels() == ["bug", "good first issue"]
+    forge.write(AddLabels(1, ("good first issue",)))
+    assert forge.issue(1).labels == ("good first issue",)
+    forge.write(Assign(1, ("ann",)))
+    assert case.fake.rows.issues[1]["assignees"] == ["ann"]
+
+
+@pytest.mark.parametrize(
+    ("account", "level"),
+    [
+        ("ann", PermissionLevel.WRITE),
+        ("root", PermissionLevel.WRITE),
+        ("bob", PermissionLevel.READ),
+        ("nobody", PermissionLevel.NONE),
+    ],
+)
+def test_permission_is_the_forges_word(case: ForgeCase, account: str, level: PermissionLevel) -> None:
+    """Writers and above; everybody else may not give commands."""
+    assert case.connect().permission(account) is level
+
+
+def test_files_are_read_at_a_commit(case: ForgeCase) -> None:
+    """None where there is none."""
+    forge = case.connect()
+    assert forge.file_at("pyproject.toml", HEAD) == "[tool.kodo.ci]\n"
+    assert forge.file_at("no/such.toml", HEAD) is None
+
+
+def test_every_page_is_read(case: ForgeCase) -> None:
+    """Two hundred and fifty comments are three pages."""
+    for at in range(250):
+        case.say(f"comment {at}", ours=False)
+    case.fake.calls.clear()
+    comments = case.connect().comments(7)
+    assert [comment.body for comment in comments] == [f"comment {at}" for at in range(250)]
+    assert sum("/comments" in call.path or "/notes" in call.path for call in case.fake.calls) == 3
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_a_read_is_made_again_after_an_error_of_the_server(case: ForgeCase, status: int) -> None:
+    """Twice, and it succeeds."""
+    case.fake.faults.append(Fault("GET", r"/7$", status, times=2))
+    assert case.connect().pull(7).number == 7
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("POST", r"(comments|notes)$", 429, {"retry-after": "1"}),
+        Fault(
+            "POST",
+            r"(comments|notes)$",
+            403,
+            {"retry-after": "1"},
+            {"message": "You have exceeded a secondary rate limit"},
+        ),
+        Fault("POST", r"(comments|notes)$", 403, {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1"}),
+    ],
+    ids=["429", "secondary", "primary"],
+)
+def test_a_write_waits_for_a_rate_limit(case: ForgeCase, fault: Fault) -> None:
+    """The forge said that it did nothing, so the write is made again, once."""
+    case.fake.faults.append(Fault(fault.method, fault.path, fault.status, fault.headers, fault.body))
+    case.connect().write(CreateComment(7, "x"))
+    assert [comment.body for comment in case.connect().comments(7)] == ["x"]
+
+
+def test_a_write_in_doubt_is_not_made_again(case: ForgeCase) -> None:
+    """The answer is lost after the comment was made: the caller must look first."""
+    case.fake.faults.append(Fault("POST", r"(comments|notes)$", 502, after=True))
+    with pytest.raises(AmbiguousWriteError):
+        case.connect().write(CreateComment(7, "x"))
+    assert [comment.body for comment in case.connect().comments(7)] == ["x"]
+
+
+def test_a_refusal_is_not_retried_and_names_no_token(case: ForgeCase) -> None:
+    """A token that may only read writes nothing; the error has the status and what was asked."""
+    with pytest.raises(ForgeError, match="403") as caught:
+        case.connect("job-1").write(CreateComment(7, "x"))
+    assert "job-1" not in str(caught.value)
+    assert len([call for call in case.fake.calls if call.writes]) == 1
+
+
+def test_a_token_in_an_answer_is_masked(case: ForgeCase) -> None:
+    """A proxy that echoes the request's headers does not bring them into a log."""
+    secret = "s3cr3t-token-value"
+    case.fake.faults.append(Fault("GET", r"/7$", 404, body={"message": f"no {secret}"}, times=9))
+    case.fake.tokens[secret] = case.fake.tokens["job-2"]  # type: ignore[assignment]  # the same kind in both
+    with pytest.raises(ForgeError) as caught:
+        case.connect(secret).pull(7)
+    assert secret not in str(caught.value)
+    assert "[masked" in str(caught.value)
+
+
+def test_the_next_page_on_another_host_is_not_followed(case: ForgeCase) -> None:
+    """The token would go there."""
+    case.fake.faults.append(
+        Fault("GET", r"/labels$", 200, {"link": '<https://elsewhere.example/x>; rel="next"'}, [])
+    )  # type: ignore[arg-type]  # a list
+    with pytest.raises(ForgeError, match="another host"):
+        case.connect().labels()
