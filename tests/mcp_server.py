@@ -87,22 +87,29 @@ async def served_mcp(
     """Serve for the length of a block."""
     server = build(journal)
     inner: ASGIApp = server.streamable_http_app() if kind == "http" else server.sse_app()
-    listener = socket.create_server(("127.0.0.1", port))
-    found = HttpServer(f"http://127.0.0.1:{listener.getsockname()[1]}{'/mcp' if kind == 'http' else '/sse'}")
+    found = HttpServer("")
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             found.requests.append({key.decode(): value.decode() for key, value in scope["headers"]})
         await inner(scope, receive, send)
 
-    config = uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1)
-    web = uvicorn.Server(config)
+    async with listening(app, port) as url:
+        found.url = f"{url}{'/mcp' if kind == 'http' else '/sse'}"
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def listening(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """An application on a port of 127.0.0.1, for the length of a block; its base URL."""
+    listener = socket.create_server(("127.0.0.1", port))
+    web = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
     web.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # the test runner has its own
     task = asyncio.create_task(web.serve(sockets=[listener]))
     try:
         while not web.started:
             await asyncio.sleep(0.005)
-        yield found
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         web.should_exit = True
         await task

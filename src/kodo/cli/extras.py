@@ -35,6 +35,7 @@ MODULES: dict[str, str] = {
     "pytest": "tests",
     "matplotlib": "plot",
     "mcp": "mcp",
+    "anyio": "mcp",
 }
 """Importable name -> extra. A module that two extras bring stands with the first of them."""
 

@@ -13,12 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import openai
+import psutil
 import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
-from tests.mcp_server import HttpServer, served_mcp
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.responses import Response as HttpResponse
+from starlette.routing import Route
+from tests.mcp_server import HttpServer, listening, served_mcp
 from tests.paths import REPOSITORY
 from tests.serving import MODEL, Served, script, served, settings
+
+from kodo.server.tools.mcp import sessions
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 SECRET = "token-that-nobody-may-see"
@@ -416,3 +424,102 @@ async def test_a_choice_forces_a_tool_of_the_server(tmp_path: Path) -> None:
         done = await kodo.sdk().responses.create(model=MODEL, input="go", tools=[entry()], tool_choice=choice)
         assert done.tool_choice.to_dict() == choice  # type: ignore[union-attr]  # an object
     assert done.output_text == "done"
+
+
+async def test_required_without_any_tool_is_answered_in_words(tmp_path: Path) -> None:
+    """A server that is down leaves nothing to call; the response ends with words, not with an error of its own."""
+    mcp = {"servers": {"calc": {"url": "http://127.0.0.1:9/mcp"}}, "connect_seconds": 2}
+    given = settings(tmp_path, script(tmp_path, when(".", say("without it"))), tools={"mcp": mcp})
+    async with served(given) as kodo:
+        done = await kodo.sdk().responses.create(
+            model=MODEL, input="hi", tools=[entry()], tool_choice="required"
+        )
+    assert done.output_text == "without it"
+
+
+async def test_a_flood_of_approvals_is_refused(tmp_path: Path) -> None:
+    """One request cannot set off thousands of calls; nothing was called."""
+    async with both(tmp_path, when(".", say("ok"))) as (kodo, server):
+        items: list[Any] = []
+        for number in range(65):
+            name = f"mcpr_{number}"
+            request = {"type": "mcp_approval_request", "id": name, "server_label": "calc", "name": "add"}
+            items.append({**request, "arguments": "{}"})
+            items.append({"type": "mcp_approval_response", "approval_request_id": name, "approve": True})
+        with pytest.raises(openai.BadRequestError, match="64 approvals"):
+            await kodo.sdk().responses.create(model=MODEL, input=items, tools=[entry()])
+        assert server.requests == []
+
+
+async def test_more_tools_than_an_engine_takes_are_cut(tmp_path: Path) -> None:
+    """The client's own 125 stay, the last of the server's go."""
+    mine: list[Any] = [
+        {"type": "function", "name": f"mine_{number}", "parameters": {"type": "object", "properties": {}}}
+        for number in range(125)
+    ]
+    async with both(tmp_path, when(".", say("ok"))) as (kodo, _server):
+        engine, prompts = kodo.state.models[MODEL].engine, []
+        prepare = engine.prepare
+
+        async def noted(prompt: Any) -> Any:
+            prompts.append(prompt)
+            return await prepare(prompt)
+
+        engine.prepare = noted  # type: ignore[method-assign]  # to read the prompts
+        await kodo.sdk().responses.create(model=MODEL, input="hi", tools=[entry(), *mine])
+    offered = [tool.name for tool in prompts[-1].tools]
+    assert len(offered) == 128
+    assert [name for name in offered if name.startswith("mine_")] == [tool["name"] for tool in mine]
+    assert offered[:3] == ["calc__add", "calc__write", "calc__hang"]
+
+
+async def test_a_server_that_does_not_start_in_time_is_ended(tmp_path: Path) -> None:
+    """A child that says nothing: the list fails after its time, a program that is missing at once; no child is left."""
+    slow = [sys.executable, "-m", "tests.mcp_server", str(tmp_path / "journal"), "60"]
+    servers = {
+        "slow": {"command": slow, "cwd": str(REPOSITORY)},
+        "missing": {"command": [str(tmp_path / "no-such-program")]},
+        "dies": {"command": [sys.executable, "-c", "raise SystemExit(3)"]},
+    }
+    mcp = {"servers": servers, "connect_seconds": 1}
+    given = settings(tmp_path, script(tmp_path, when(".", say("ok"))), tools={"mcp": mcp})
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    async with served(given) as kodo:
+        started = time.monotonic()
+        tools: list[Any] = [{"type": "mcp", "server_label": label} for label in servers]
+        done = await kodo.sdk().responses.create(model=MODEL, input="hi", tools=tools)
+        assert time.monotonic() - started < 15
+    assert types_of(done) == ["mcp_list_tools"] * 3 + ["message"]
+    assert all(item.error for item in done.output[:3])  # type: ignore[union-attr]  # lists
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+
+
+async def test_a_server_that_does_not_take_leave_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a session waits for no answer to its DELETE longer than it may."""
+    monkeypatch.setattr(sessions, "CLOSE_SECONDS", 0.3)
+
+    async def never(request: Request) -> HttpResponse:
+        if request.method == "DELETE":
+            await asyncio.sleep(60)
+        body = await request.json()
+        result: dict[str, Any] = {"tools": [], "protocolVersion": "2025-06-18", "capabilities": {}}
+        result["serverInfo"] = {"name": "x", "version": "1"}
+        if body.get("method") == "server/discover":
+            error = {"code": -32601, "message": "no"}
+            return JSONResponse({"jsonrpc": "2.0", "id": body["id"], "error": error})
+        if "id" not in body:
+            return HttpResponse(status_code=202)
+        answer = {"jsonrpc": "2.0", "id": body["id"], "result": result}
+        return JSONResponse(answer, headers={"mcp-session-id": "s"})
+
+    app = Starlette(routes=[Route("/mcp", never, methods=["POST", "GET", "DELETE"])])
+    async with listening(app) as url:
+        mcp = {"servers": {"calc": {"url": f"{url}/mcp"}}}
+        given = settings(tmp_path, script(tmp_path, when(".", say("ok"))), tools={"mcp": mcp})
+        async with served(given) as kodo:
+            done = await kodo.sdk().responses.create(model=MODEL, input="hi", tools=[entry()])
+            assert done.output[0].error is None  # type: ignore[union-attr]  # the list
+            started = time.monotonic()
+        assert time.monotonic() - started < 5

@@ -11,6 +11,7 @@ from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
 from kodo.server.lifecycle.hosted.loaded import flat, later, loaded, split
 from kodo.server.lifecycle.hosted.ports import Deferred, HostedCall, HostedTool, ToolContext
 from kodo.server.lifecycle.ports import ContextItem
+from kodo.server.wire.decode import MAX_TOOLS
 from kodo.server.wire.hosted_tools import (
     HostedChoice,
     HostedToolEntry,
@@ -140,7 +141,10 @@ class Toolset:
         self._check_deferred(deferred)
         self._deferred = tuple(deferred)
         offered += _loaded(items, waiting, offered)
+        offered = _within_limit(offered, self._owners)
         choice = self._choice(names, first=first) if may_call else "none"
+        if choice == "required" and not offered:
+            choice = "auto"  # a server's tools could not be listed: the model answers without them
         return msgspec.structs.replace(self.request, tools=tuple(offered), tool_choice=choice)
 
     def _check_deferred(self, deferred: Sequence[Deferred]) -> None:
@@ -217,6 +221,19 @@ def _free_name(name: str, taken: set[str]) -> str:
         free = f"{name}_{number}"
         number += 1
     return free
+
+
+def _within_limit(offered: list[RequestTool], hosted: Collection[str]) -> list[RequestTool]:
+    """At most as many tools as an engine takes; where there are more, the last hosted ones go."""
+    excess = len(offered) - MAX_TOOLS
+    kept: list[RequestTool] = []
+    for tool in reversed(offered):
+        is_extra = isinstance(tool, FunctionTool) and tool.name in hosted and tool.defer_loading is not True
+        if excess > 0 and is_extra:
+            excess -= 1
+        else:
+            kept.append(tool)
+    return kept[::-1]
 
 
 def _deferred_mcp(entry: McpTool, function: FunctionTool) -> Deferred:

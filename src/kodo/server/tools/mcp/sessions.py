@@ -6,7 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import anyio
 
 from kodo.server.config import McpSettings
 from kodo.server.lifecycle.errors import Overloaded
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from mcp.client.client import Client
 
 logger = logging.getLogger(__name__)
+
+
+CLOSE_SECONDS: Final = 5.0
+"""How long a server may take to end a session."""
 
 
 class McpSession:
@@ -32,6 +38,8 @@ class McpSession:
         self.idle_since = 0.0
         self._settings = settings
         self._close = asyncio.Event()
+        self._scope = anyio.CancelScope()
+        """Ends a session that is not ready: the SDK stands on anyio, and a bare cancellation does not get through it."""
         self._ready: asyncio.Future[Client] = asyncio.get_running_loop().create_future()
         self._task = asyncio.create_task(self._run(), name=f"MCP server {target.name}")
 
@@ -49,10 +57,13 @@ class McpSession:
             return await asyncio.shield(self._ready)
 
     def end(self) -> None:
-        """Close it, in the background."""
+        """Close it, in the background; a server that does not take leave is left after ``CLOSE_SECONDS``."""
         self._close.set()
         if not self._ready.done():
-            self._task.cancel()
+            self._scope.cancel()
+        elif not self._task.done():
+            leave = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._scope.cancel)
+            self._task.add_done_callback(lambda _: leave.cancel())
 
     def when_over(self, callback: Callable[[McpSession], None]) -> None:
         """Call back when it is closed."""
@@ -64,9 +75,12 @@ class McpSession:
 
     async def _run(self) -> None:
         try:
-            async with new_client(self.target, self._settings, self.http) as client:
-                self._ready.set_result(client)
-                await self._close.wait()
+            with self._scope:
+                async with new_client(self.target, self._settings, self.http) as client:
+                    self._ready.set_result(client)
+                    await self._close.wait()
+            if not self._ready.done():
+                self._fail(ConnectionError("The session was closed."))
         except asyncio.CancelledError:
             if not self._ready.done():
                 self._fail(ConnectionError("The session was closed."))

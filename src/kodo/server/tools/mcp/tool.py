@@ -46,6 +46,8 @@ LIST: Final = "list"
 APPROVED: Final = "approved_"
 """How the id of a call begins that a person approved; the id of the request follows."""
 INVALID_PARAMS: Final = -32602
+MAX_OPENINGS: Final = 64
+"""Calls that one request may have approved."""
 MAX_PAGES: Final = 50
 """Pages of a server's listing."""
 
@@ -71,6 +73,8 @@ class McpHostedTool:
         mcp = _entry(entry)
         self._servers.target(mcp)
         _check_approvals(context)
+        if len(self.openings(mcp, context)) > MAX_OPENINGS:
+            raise InvalidRequest(f"More than {MAX_OPENINGS} approvals wait for their calls.", param="input")
         return [function(mcp, tool) for tool in self._tools(mcp, context)]
 
     def chosen(self, choice: HostedChoice, functions: Sequence[FunctionTool]) -> Sequence[str]:
