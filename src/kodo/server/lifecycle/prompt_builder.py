@@ -88,8 +88,8 @@ class PromptBuilder:
         compacted = await self._compact_if_long(call, request, backend, history)
         passthrough = self._is_passthrough(request, history)
         items = history.items if compacted is None else compacted.items
-        if not (toolset.is_plain and (passthrough or not has_loaded(items))):
-            request = await toolset.turn_request(items)
+        if not (toolset.is_plain and (passthrough or not has_loaded(history.items))):
+            request = await toolset.turn_request(history.items)
         prepared, dropped = await self.prepare(call, request, backend, items, passthrough=passthrough)
         if passthrough and request.conversation is None:
             self._remember_passthrough(plan.response_id, len(history.items))

@@ -118,11 +118,12 @@ async def _resume(service: Service, row: ResponseRow) -> None:
     )
     run = await _load_run(service, row, stored)
     begun_with = (ContextItem(item=item) for item in run.initial_response.output)
-    items = (*await _context(service, row, stored), *begun_with)
+    history = tuple(await _context(service, row, stored))
+    items = (*history, *begun_with)
     toolset = service.loops.toolset(plan)
-    loop = service.loops.loop(run, plan, toolset, items)
+    loop = service.loops.loop(run, plan, toolset, history=history, items=items)
     if loop is None:
-        request = await toolset.turn_request(items)
+        request = await toolset.turn_request(history)
         prepared, _ = await service.prompts.prepare(plan.call, request, backend, items)
     else:
         prepared = await loop.next_prompt()

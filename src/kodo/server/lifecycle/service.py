@@ -137,7 +137,7 @@ class Service:
         self.observer.unenforced(built.prepared.unenforced)
         if plan.background:
             run.emit(event_log.Queued())
-        loop = self.loops.loop(run, plan, toolset, built.items)
+        loop = self.loops.loop(run, plan, toolset, history=built.history.items, items=built.items)
         self.start(run, plan, built.prepared, prior_usage=built.prior_usage, ended=give_back, loop=loop)
         await self._store(run, built.history.own, at_end=plan.stored_at_end)
         return run

@@ -40,10 +40,18 @@ class ToolLoops:
         return Toolset(self.tools, request, context)
 
     def loop(
-        self, run: Run, plan: RequestPlan, toolset: Toolset, items: tuple[ContextItem, ...]
+        self,
+        run: Run,
+        plan: RequestPlan,
+        toolset: Toolset,
+        *,
+        history: tuple[ContextItem, ...],
+        items: tuple[ContextItem, ...],
     ) -> ToolLoop | None:
-        """The loop over the tools of a response that this server runs, where there are any. ``items``: what the response
-        is made from."""
+        """The loop over the tools of a response that this server runs, where there are any.
+
+        ``items``: what the prompt begins with, the ``history`` or what it was compacted into.
+        """
         if not toolset.is_hosted or not plan.generates:
             return None
 
@@ -62,6 +70,7 @@ class ToolLoops:
         return ToolLoop(
             run=run,
             toolset=toolset,
+            history=history,
             base=items,
             prepare=prepare,
             count=count,

@@ -523,3 +523,42 @@ async def test_a_server_that_does_not_take_leave_is_left(
             assert done.output[0].error is None  # type: ignore[union-attr]  # the list
             started = time.monotonic()
         assert time.monotonic() - started < 5
+
+
+async def test_a_label_stands_for_one_server(tmp_path: Path) -> None:
+    """Two entries with the same label are a 400."""
+    async with both(tmp_path, when(".", say("ok"))) as (kodo, _server):
+        with pytest.raises(openai.BadRequestError) as caught:
+            await kodo.sdk().responses.create(model=MODEL, input="x", tools=[entry(), entry()])
+    assert caught.value.param == "tools[1].server_label"
+
+
+async def test_an_approval_outlives_a_compaction(tmp_path: Path) -> None:
+    """The prompt is compacted; the tools still see the request that is approved, and the list."""
+    turns = (
+        when("please", call("write", text="x")),
+        when("written: x", say("It is written.")),
+        when(".", say("A summary.")),
+    )
+    async with both(tmp_path, *turns) as (kodo, _server):
+        sdk = kodo.sdk()
+        tool = entry(require_approval="always")
+        history: Any = [
+            *({"role": "user", "content": f"number {number} " * 20} for number in range(20)),
+            {"role": "user", "content": "please"},
+        ]
+        asked = await sdk.responses.create(model=MODEL, input=history, tools=[tool])
+        answer: Any = {
+            "type": "mcp_approval_response",
+            "approval_request_id": asked.output[-1].id,
+            "approve": True,
+        }
+        done = await sdk.responses.create(
+            model=MODEL,
+            previous_response_id=asked.id,
+            input=[answer],
+            tools=[tool],
+            context_management=[{"type": "compaction", "compact_threshold": 200}],
+        )
+    assert types_of(done) == ["compaction", "mcp_call", "message"]
+    assert done.output_text == "It is written."

@@ -51,8 +51,10 @@ class ToolLoop:
 
     run: Run
     toolset: Toolset
+    history: tuple[ContextItem, ...]
+    """What the tools see: all that came before the response, and its own input."""
     base: tuple[ContextItem, ...]
-    """The history that the response began with."""
+    """What the prompt begins with: the history, or what it was compacted into."""
     prepare: Callable[[CreateResponse, tuple[ContextItem, ...]], Awaitable[Prepared]]
     """The prompt of a turn, counted and inside the window."""
     count: Callable[[str], Awaitable[int]]
@@ -71,7 +73,7 @@ class ToolLoop:
         if self.run.steps.turns or not self.run.steps.between:
             return False
         begun = {step.began.call_id for step in self.run.steps.steps}
-        for number, call in self.toolset.openings(self.base):
+        for number, call in self.toolset.openings(self.history):
             if call.call_id not in begun:
                 self._begin(None, call, number)
         if not self.run.steps.steps:
@@ -88,7 +90,7 @@ class ToolLoop:
         steps = self.run.steps
         turn = steps.turns
         request = await self.toolset.turn_request(
-            self._items(), first=turn == 0, may_call=self.calls_left() > 0 and turn < self.limits.max_turns
+            self._seen(), first=turn == 0, may_call=self.calls_left() > 0 and turn < self.limits.max_turns
         )
         if request.max_output_tokens is not None:
             used = sum(
@@ -96,7 +98,7 @@ class ToolLoop:
             )
             left = max(1, request.max_output_tokens - used)
             request = msgspec.structs.replace(request, max_output_tokens=left)
-        return await self.prepare(request, self._items())
+        return await self.prepare(request, (*self.base, *self.run.produced()))
 
     def is_hosted(self, name: str) -> bool:
         """Whether a function that the model calls is a tool of this server's."""
@@ -108,7 +110,7 @@ class ToolLoop:
         """Run the calls of the turn that is over; whether the model is to have another turn."""
         steps = self.run.steps
         if not self.toolset.offered:  # after a restart
-            await self.toolset.turn_request(self._items())
+            await self.toolset.turn_request(self._seen())
         begun = {step.began.call for step in steps.steps[self._first_of_turn() :]}
         for number, call in enumerate(steps.calls):
             if number in begun:
@@ -131,8 +133,8 @@ class ToolLoop:
 
     # --- inside ---
 
-    def _items(self) -> tuple[ContextItem, ...]:
-        return (*self.base, *self.run.produced())
+    def _seen(self) -> tuple[ContextItem, ...]:
+        return (*self.history, *self.run.produced())
 
     def calls_left(self) -> int:
         """How many calls the model may still make in this response."""
@@ -153,7 +155,7 @@ class ToolLoop:
 
     def _begin(self, number: int | None, call: HostedCall, entry: int) -> None:
         """Write down that a call is about to run."""
-        announced = self._tool(call.entry).announce(call, self.toolset.context_of(self._items()))
+        announced = self._tool(call.entry).announce(call, self.toolset.context_of(self._seen()))
         self.run.emit(
             event_log.StepBegan(
                 call=number,
@@ -175,7 +177,7 @@ class ToolLoop:
         if not waiting:
             return
         await self.run.save()
-        context = self.toolset.context_of(self._items())
+        context = self.toolset.context_of(self._seen())
         room = max(0, self.window - self.used - min(ANSWER_TOKENS, self.window // 4)) // len(waiting)
         free = asyncio.Semaphore(self.limits.max_parallel)
 

@@ -138,6 +138,7 @@ class Toolset:
                 else:
                     names[number].append(named)
             offered += names[number]
+        self._check_labels()
         self._check_deferred(deferred)
         self._deferred = tuple(deferred)
         offered += _loaded(items, waiting, offered)
@@ -146,6 +147,17 @@ class Toolset:
         if choice == "required" and not offered:
             choice = "auto"  # a server's tools could not be listed: the model answers without them
         return msgspec.structs.replace(self.request, tools=tuple(offered), tool_choice=choice)
+
+    def _check_labels(self) -> None:
+        labels: set[str] = set()
+        for number, entry in enumerate(self.request.tools):
+            if isinstance(entry, McpTool):
+                if entry.server_label in labels:
+                    raise InvalidRequest(
+                        f"Two tools have the server_label '{entry.server_label}'.",
+                        param=f"tools[{number}].server_label",
+                    )
+                labels.add(entry.server_label)
 
     def _check_deferred(self, deferred: Sequence[Deferred]) -> None:
         searches = any(isinstance(tool, ToolSearchTool) for tool in self.request.tools)
