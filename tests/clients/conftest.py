@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from tests.clients.environments import Environments, install
 from tests.e2e.conftest import Server, start
+from tests.paths import REPOSITORY
 
 TABLE = "KODO_CLIENTS_TABLE"
 """Environment variable: the document whose table this run writes."""
@@ -23,6 +25,8 @@ SCRIPT: dict[str, Any] = {
     "turns": [
         {"match": "weather", "steps": [{"type": "call", "name": "get_weather", "arguments": {"city": "Paris"}}]},
         {"match": "21 degrees", "steps": [{"type": "text", "text": "It is 21 degrees in Paris."}]},
+        {"match": "the sum", "steps": [{"type": "call", "name": "calc__add", "arguments": {"a": 2, "b": 3}}]},
+        {"match": "^5$", "steps": [{"type": "text", "text": "It is 5."}]},
         {"match": "palette", "steps": [{"type": "text", "text": '{"title": "Dusk", "dark": true}'}]},
     ]
 }  # fmt: skip
@@ -99,11 +103,23 @@ def scripted(home: Path, script: dict[str, Any], settings: str = "", **options: 
     return start(home, config=config + settings, **options)
 
 
+def mcp_settings(journal: Path) -> str:
+    """Lines of a settings file with an MCP server, ``calc``."""
+    command = json.dumps([sys.executable, "-m", "tests.mcp_server", str(journal)])
+    return (
+        f"[tools.mcp]\nconnect_seconds = 60\n[tools.mcp.servers.calc]\ncommand = {command}\n"
+        f"cwd = {json.dumps(str(REPOSITORY))}\n"
+    )
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
     """One with the default model, one with a script, for what a small model would get wrong."""
     folder = tmp_path_factory.mktemp("servers")
-    both = {"model": start(folder / "model"), "script": scripted(folder / "script", SCRIPT)}
+    both = {
+        "model": start(folder / "model"),
+        "script": scripted(folder / "script", SCRIPT, mcp_settings(folder / "journal")),
+    }
     yield both
     for server in both.values():
         server.stop()

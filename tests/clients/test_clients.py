@@ -44,7 +44,10 @@ MORE: dict[str, dict[str, tuple[str, Callable[[Any], Any]]]] = {
         "websocket": ("model", lambda texts: len(texts) == 2 and all(text.strip() for text in texts)),
     },
     "anthropic": {"tokens": ("model", lambda counts: counts["counted"] == counts["used"] > 0)},
-    "openai-agents": {"session": ("model", lambda roles: roles == ["user", "assistant"] * 2)},
+    "openai-agents": {
+        "session": ("model", lambda roles: roles == ["user", "assistant"] * 2),
+        "hosted_mcp": ("script", lambda got: got == {"asked": ["add"], "answer": "It is 5."}),
+    },
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,9 @@ from typing import Any
 import jsonschema
 import pytest
 from tests.clients.codex import TRIMMED, Codex
-from tests.clients.conftest import scripted
+from tests.clients.conftest import mcp_settings, scripted
 from tests.clients.environments import PROGRAMS, Environments
 from tests.e2e.conftest import Server
-from tests.paths import REPOSITORY
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 SCHEMA = {
@@ -151,10 +149,7 @@ def test_an_mcp_server_of_kodo_is_used_in_a_session(
 ) -> None:
     """Codex knows nothing of it: kodo offers it, calls it between two turns, and the shell is Codex's as ever."""
     note(f"an MCP server that kodo runs, over {transport}")
-    command = json.dumps([sys.executable, "-m", "tests.mcp_server", str(tmp_path / "journal")])
-    settings = (
-        f"[tools.mcp]\nconnect_seconds = 60\n[tools.mcp.servers.calc]\ncommand = {command}\n"
-        f"cwd = {json.dumps(str(REPOSITORY))}\n"
+    settings = mcp_settings(tmp_path / "journal") + (
         '[[tools.always]]\ntype = "mcp"\nserver_label = "calc"\nrequire_approval = "never"\n'
     )
     server = scripted(tmp_path / "server", HOSTED, settings)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 import pytest_asyncio
 from tests.contract.engines import MAIL, WEATHER, answer, asking, llama, model_path, running, says
@@ -306,6 +307,29 @@ async def test_after_an_output_the_model_answers_in_words(tiny: LlamaEngine) -> 
     prompt = asking("", tools=(WEATHER,))
     got = await answer(tiny, type(prompt)(items=items, tools=(WEATHER,), max_output_tokens=20))
     assert not any(isinstance(event, CallStart) for event in got.events)
+
+
+async def test_a_tool_that_is_loaded_later_leaves_the_beginning_of_the_prompt(tiny: LlamaEngine) -> None:
+    """Its cached state stays good: the prompt with the tool goes on where the one without it stood. It can be called."""
+    first = asking("The weather in Paris?", tools=(MAIL,))
+    call = FunctionCall(call_id="c1", name="tool_search", arguments='{"query": "weather"}')
+    items = (
+        *first.items,
+        ContextItem(item=call),
+        ContextItem(item=FunctionCallOutput(call_id="c1", output='[{"name": "get_weather"}]')),
+        says("And now?"),
+    )
+    later = msgspec.structs.replace(WEATHER, defer_loading=True)
+    before = (await tiny.prepare(first)).payload.ids
+    after = await tiny.prepare(msgspec.structs.replace(first, items=items, tools=(MAIL, later)))
+    pairs = enumerate(zip(before, after.payload.ids, strict=False))
+    same = next((number for number, (one, other) in pairs if one != other), len(before))
+    assert same > len(before) - 40, "all but the mark that an answer begins"
+    chosen = FunctionChoice(name="get_weather")
+    got = await answer(tiny, msgspec.structs.replace(after.prompt, tool_choice=chosen, max_output_tokens=300))
+    assert [start.name for start, _ in got.calls] == ["get_weather"]
+    at_once = await tiny.prepare(msgspec.structs.replace(first, tools=(MAIL, WEATHER)))
+    assert at_once.payload.ids[: len(before)] != before
 
 
 @pytest.mark.parametrize(

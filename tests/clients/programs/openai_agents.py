@@ -6,6 +6,9 @@ from typing import Any
 
 from agents import (
     Agent,
+    HostedMCPTool,
+    MCPToolApprovalFunctionResult,
+    MCPToolApprovalRequest,
     ModelSettings,
     OpenAIConversationsSession,
     OpenAIResponsesModel,
@@ -56,6 +59,20 @@ async def stream(url: str) -> Any:
     return {"pieces": len(pieces), "same": "".join(pieces) == result.final_output}
 
 
+async def hosted_mcp(url: str) -> Any:
+    """A tool of an MCP server that kodo runs, approved by the program."""
+    asked: list[str] = []
+
+    def approve(request: MCPToolApprovalRequest) -> MCPToolApprovalFunctionResult:
+        asked.append(request.data.name)
+        return {"approve": True}
+
+    server: Any = {"type": "mcp", "server_label": "calc", "require_approval": "always"}
+    calculator = HostedMCPTool(tool_config=server, on_approval_request=approve)
+    result = await Runner.run(agent(url, tools=[calculator]), "What is the sum?")
+    return {"asked": asked, "answer": result.final_output}
+
+
 async def tool(url: str) -> Any:
     """A function, called and answered."""
     return (await Runner.run(agent(url, tools=[get_weather]), "What is the weather in Paris?")).final_output
@@ -76,4 +93,4 @@ async def session(url: str) -> Any:
     return [item["role"] for item in await kept.get_items()]
 
 
-run(text, stream, tool, structured, session)
+run(text, stream, tool, structured, session, hosted_mcp)
