@@ -249,13 +249,13 @@ def _without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def tools(
-    value: object, prefix: str = "tools", hosted: Collection[str] = frozenset()
+    value: object, prefix: str = "tools", hosted: Collection[str] | None = None
 ) -> tuple[RequestTool, ...]:
     """Tools, without those of a mixed list that the server would have to run and does not.
 
-    ``hosted`` are the types that it does run. Another one is skipped where other tools stand beside it (agentic clients
-    send such lists by default) and refused where it is all there is. docs/reference/tools.md says the same.
-    :func:`skipped_tools` names them.
+    ``hosted`` are the types that it does run; None: the API has no such tools. Another one is skipped where other tools
+    stand beside it (agentic clients send such lists by default) and refused where it is all there is.
+    docs/reference/tools.md says the same. :func:`skipped_tools` names them.
 
     Raises:
         BadBody: a tool does not fit, or none is left.
@@ -269,14 +269,15 @@ def tools(
     for index, raw in enumerate(value):
         path = f"{prefix}[{index}]"
         kind = raw.get("type") if isinstance(raw, dict) else None
-        if isinstance(kind, str) and kind in HOSTED_TOOLS and kind not in hosted:
+        if isinstance(kind, str) and kind in HOSTED_TOOLS and kind not in (hosted or ()):
             skipped.append((path, kind))
             continue
         supported.append(convert(raw, RequestTool, path))
     if skipped and not supported:
         path, kind = skipped[0]
         raise BadBody(
-            f"Tools of type '{kind}' are not run by this server: {HOSTED_TOOLS[kind]}.",
+            f"Tools of type '{kind}' are not run by this "
+            + ("API." if hosted is None else f"server: {HOSTED_TOOLS[kind]}."),
             f"{path}.type",
             "unsupported_tool",
         )
@@ -308,7 +309,7 @@ def _prepare(raw: Mapping[str, object]) -> dict[str, object]:
     return body
 
 
-def create_response(raw: Mapping[str, object], hosted: Collection[str] = frozenset()) -> CreateResponse:
+def create_response(raw: Mapping[str, object], hosted: Collection[str] | None = None) -> CreateResponse:
     """The body of ``POST /v1/responses``. ``hosted``: the types of tool that the server runs itself.
 
     Raises:
@@ -323,10 +324,10 @@ def create_response(raw: Mapping[str, object], hosted: Collection[str] = frozens
 
 def compact_request(raw: Mapping[str, object]) -> CompactRequest:
     """The body of ``POST /v1/responses/compact``. Raises :class:`BadBody`."""
-    return _with_items(_prepare(raw), CompactRequest, frozenset())
+    return _with_items(_prepare(raw), CompactRequest, None)
 
 
-def _with_items(body: dict[str, object], kind: type[S], hosted: Collection[str]) -> S:
+def _with_items(body: dict[str, object], kind: type[S], hosted: Collection[str] | None) -> S:
     raw_input = body.pop("input", None)
     raw_tools = body.pop("tools", None)
     value = convert(body, kind)

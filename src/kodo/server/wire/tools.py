@@ -70,7 +70,7 @@ HOSTED_TOOLS: Mapping[str, str] = {
     "image_generation": _NO_ENGINE,
     "mcp": "name the servers that may be reached in [tools.mcp.servers] of config.toml",
     "programmatic_tool_calling": "this server does not run programs of the model's",
-    "tool_search": "this server has none",
+    "tool_search": "the Responses API runs it",
     "web_search": "this server has none",
     "web_search_2025_08_26": "this server has none",
     "web_search_preview": "this server has none",

@@ -277,3 +277,51 @@ async def test_a_background_stream_is_resumed_in_the_middle_of_a_call(tmp_path: 
         for after in range(0, len(whole), 3):
             rest = await sdk.responses.retrieve(begun.id, stream=True, starting_after=after)
             assert [event.to_json() async for event in rest] == [one.to_json() for one in whole[after + 1 :]]
+
+
+async def test_one_call_a_turn_where_the_client_wants_that(tmp_path: Path) -> None:
+    """parallel_tool_calls: false ends the turn before the second call; the next turn goes on."""
+    tool = JournalTool(tmp_path / "journal")
+    model = script(
+        tmp_path, {"match": "found", "steps": [say("one")]}, {"match": ".", "steps": [call("a"), call("b")]}
+    )
+    async with served(settings(tmp_path, model), tools={"web_search": tool}) as server:
+        done = await server.sdk().responses.create(
+            model=MODEL, input="?", tools=[SEARCH], parallel_tool_calls=False
+        )
+    assert (done.output_text, tool.lines()) == ("one", ["begin a", "end a"])
+
+
+async def test_a_call_that_was_cut_is_not_run(tmp_path: Path) -> None:
+    """max_output_tokens in the middle of the arguments: incomplete, without an item of the tool."""
+    tool = JournalTool(tmp_path / "journal")
+    model = script(tmp_path, {"match": ".", "steps": [call("a" * 200)]})
+    async with served(settings(tmp_path, model), tools={"web_search": tool}) as server:
+        done = await server.sdk().responses.create(
+            model=MODEL, input="?", tools=[SEARCH], max_output_tokens=5
+        )
+    assert (done.status, done.output, tool.lines()) == ("incomplete", [], [])
+
+
+async def test_the_cap_on_tokens_holds_over_the_turns(tmp_path: Path) -> None:
+    """What earlier turns wrote is taken from max_output_tokens; the usage says so."""
+    tool = JournalTool(tmp_path / "journal")
+    model = script(
+        tmp_path, {"match": "found", "steps": [say("word " * 50)]}, {"match": ".", "steps": [call("a")]}
+    )
+    async with served(settings(tmp_path, model), tools={"web_search": tool}) as server:
+        done = await server.sdk().responses.create(
+            model=MODEL, input="?", tools=[SEARCH], max_output_tokens=20
+        )
+    assert (done.status, types_of(done)) == ("incomplete", ["web_search_call", "message"])
+    assert done.usage is not None and done.usage.output_tokens == 20
+
+
+async def test_no_tool_runs_for_a_prompt_that_is_only_read(tmp_path: Path) -> None:
+    """Prewarming a cache lists nothing and calls nothing."""
+    tool = JournalTool(tmp_path / "journal", opens=True)
+    model = script(tmp_path, {"match": ".", "steps": [call("a")]})
+    async with served(settings(tmp_path, model), tools={"web_search": tool}) as server, server.http() as http:
+        body = {"model": MODEL, "input": "?", "tools": [SEARCH], "prompt_cache_options": {"prewarm": True}}
+        answer = await http.post("/v1/responses", json=body)
+    assert (answer.status_code, answer.json()["output"], tool.lines()) == (200, [], [])
