@@ -82,7 +82,9 @@ def _fits(rule: McpFilter, tool: ListedTool, *, empty: bool) -> bool:
 
 def function(entry: McpTool, tool: ListedTool) -> FunctionTool:
     """The function that stands for a tool."""
-    parameters = tool.input_schema if isinstance(tool.input_schema, dict) else {"type": "object"}
+    schema = tool.input_schema
+    is_object = isinstance(schema, dict) and schema.get("type", "object") == "object"
+    parameters: dict[str, Any] = schema if is_object else {"type": "object"}
     return FunctionTool(
         name=mcp_function(entry.server_label, tool.name),
         description=tool.description,
