@@ -52,6 +52,26 @@ def test_a_rerun_writes_nothing_new(pipeline: Pipeline) -> None:
     pipeline.written()
     pipeline.report()
     assert pipeline.written() == []
+    done = pipeline.review()
+    assert "incremental" not in done.stderr, "a re-run of job 1 on the same head looks at everything"
+    pipeline.report()
+    assert [line.partition("/")[0] for line in pipeline.written()] == ["PATCH issues", "POST check-runs"]
+    assert "Full review, because it was run again" in pipeline.sticky
+
+
+def test_a_push_of_nothing_to_review(pipeline: Pipeline) -> None:
+    """Only a picture changed since: the other findings stand, and the new head gets its check."""
+    pipeline.shop.commit("add", {"shop/cart.py": BAD_CART})
+    pipeline.push()
+    pipeline.review()
+    pipeline.report()
+    pipeline.shop.commit("picture", {"logo.png": "\0"})
+    pipeline.push()
+    pipeline.review()
+    pipeline.report()
+    assert "| `shop/cart.py:11` |" in pipeline.sticky
+    check = pipeline.github.rows.checks[-1]
+    assert (check["head_sha"], check["conclusion"]) == (pipeline.shop.head, "failure")
 
 
 def test_a_push_is_reviewed_incrementally(pipeline: Pipeline) -> None:

@@ -55,6 +55,42 @@ class _Run(msgspec.Struct):
     id: int
 
 
+class _Number(msgspec.Struct):
+    number: int
+
+
+class _IssueEvent(msgspec.Struct):
+    issue: _Number
+
+
+class _Login(msgspec.Struct):
+    login: str
+
+
+class _CommentBody(msgspec.Struct):
+    body: str
+    user: _Login
+
+
+class _CommentedIssue(msgspec.Struct):
+    number: int
+    pull_request: dict[str, Any] | None = None
+
+
+class _CommentEvent(msgspec.Struct):
+    comment: _CommentBody
+    issue: _CommentedIssue
+    action: str
+
+
+class CommentEvent(msgspec.Struct, frozen=True):
+    """A new comment on a change, and who wrote it."""
+
+    number: int
+    account: str
+    body: str
+
+
 class _RunEvent(msgspec.Struct):
     workflow_run: _Run
 
@@ -101,6 +137,23 @@ def read_run_id(environ: Mapping[str, str]) -> int:
         EventError: it is another event.
     """
     return int(read_event(environ, _RunEvent).workflow_run.id)
+
+
+def read_issue_number(environ: Mapping[str, str]) -> int:
+    """The number of the issue that an ``issues`` event is about. Raises EventError for another event."""
+    return int(read_event(environ, _IssueEvent).issue.number)
+
+
+def read_comment(environ: Mapping[str, str]) -> CommentEvent | None:
+    """The comment that was made on a pull request; None for one on an issue, and for one that was edited or deleted.
+
+    Raises:
+        EventError: it is another event.
+    """
+    found = read_event(environ, _CommentEvent)
+    if found.action != "created" or found.issue.pull_request is None:
+        return None
+    return CommentEvent(found.issue.number, found.comment.user.login, found.comment.body)
 
 
 def _github(environ: Mapping[str, str]) -> Change:

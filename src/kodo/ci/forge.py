@@ -164,7 +164,23 @@ class Assign(msgspec.Struct, frozen=True, tag=True):
     accounts: tuple[str, ...]
 
 
-Write = CreateComment | UpdateComment | AddLineComments | ResolveLineComment | SetCheck | AddLabels | Assign
+class RunReview(msgspec.Struct, frozen=True, tag=True):
+    """Run job 1 again on a request's present head."""
+
+    number: int
+    head_sha: str
+
+
+Write = (
+    CreateComment
+    | UpdateComment
+    | AddLineComments
+    | ResolveLineComment
+    | SetCheck
+    | AddLabels
+    | Assign
+    | RunReview
+)
 """Everything that kodo can do to a forge."""
 
 

@@ -18,6 +18,7 @@ from kodo.jobs.report.model import Category, Severity
 
 MAX_OPEN = 100
 """Open findings that a marker holds; with more, the next review is a full one."""
+MAX_IGNORED = 50
 _MAX_ENCODED = 60_000
 _REVIEW = re.compile(r"<!-- kodo:review:v1 ([A-Za-z0-9_=-]+) -->")
 _FINDING = re.compile(r"<!-- kodo:(finding|resolved):v1 ([0-9a-f]{8,64}) -->")
@@ -25,6 +26,7 @@ _NAMED = re.compile(r"<!-- kodo:([a-z]+):v1 ")
 
 Sha = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40}([0-9a-f]{24})?)?$")]
 Fingerprint = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{8,64}$")]
+RuleName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9_./:-]{0,119}$")]
 Line = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 
@@ -45,7 +47,8 @@ class OpenFinding(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_f
 class ReviewMarker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The state after a review.
 
-    ``base`` is the commit where the change left its target branch, ``complete`` whether ``open`` holds everything.
+    ``base`` is the commit where the change left its target branch, ``complete`` whether ``open`` holds everything,
+    ``ignored`` the rules that people with write access do not want to hear of on this change.
     """
 
     base: Sha
@@ -53,6 +56,7 @@ class ReviewMarker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     target: Annotated[str, msgspec.Meta(max_length=300)]
     complete: bool
     open: Annotated[tuple[OpenFinding, ...], msgspec.Meta(max_length=MAX_OPEN)] = ()
+    ignored: Annotated[tuple[RuleName, ...], msgspec.Meta(max_length=MAX_IGNORED)] = ()
 
 
 def write_review_marker(marker: ReviewMarker) -> str:
@@ -64,6 +68,11 @@ def write_review_marker(marker: ReviewMarker) -> str:
         small = msgspec.structs.replace(marker, open=(), complete=False)
         encoded = base64.urlsafe_b64encode(msgspec.json.encode(small)).decode()
     return f"<!-- kodo:review:v1 {encoded} -->"
+
+
+def replace_review_marker(body: str, marker: ReviewMarker) -> str:
+    """A comment of ours with another state and the same text."""
+    return _REVIEW.sub(lambda _: write_review_marker(marker), body, count=1)
 
 
 def is_review_comment(body: str) -> bool:

@@ -157,7 +157,9 @@ def _refused(state: ChangeState, reason: str) -> Artifact:
 
 def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
     """What to write for a report: resolved line comments, new ones, the one comment, and the check, in this order."""
-    policy, pull, report = state.policy, state.pull, artifact.report
+    policy, pull = state.policy, state.pull
+    artifact = _without_ignored(artifact, state.marker.ignored if state.marker is not None else ())
+    report = artifact.report
     marker = _next_marker(state, artifact)
     posted = _posted(state.line_comments)
     writes: list[Write] = []
@@ -195,7 +197,9 @@ def _next_marker(state: ChangeState, artifact: Artifact) -> ReviewMarker:
     kept: list[OpenFinding] = []
     if run.since and before is not None:
         looked_at = set(run.paths)
-        kept = [item for item in before.open if item.path not in looked_at]
+        kept = [
+            item for item in before.open if item.path not in looked_at and item.rule not in before.ignored
+        ]
     found = [as_open(finding) for finding in report.findings]
     everything = sorted([*kept, *found], key=lambda item: (-item.severity.weight, item.path, item.line))
     complete = report.state is not State.PARTIAL and (not run.since or before is not None)
@@ -205,7 +209,21 @@ def _next_marker(state: ChangeState, artifact: Artifact) -> ReviewMarker:
         target=state.pull.base_branch,
         complete=complete,
         open=tuple(_without_twins(everything)),
+        ignored=before.ignored if before is not None else (),
     )
+
+
+def _without_ignored(artifact: Artifact, rules: Sequence[str]) -> Artifact:
+    """The artifact without the findings of rules that were ignored by command; a note counts them."""
+    report = artifact.report
+    kept = tuple(finding for finding in report.findings if finding.rule not in rules)
+    count = len(report.findings) - len(kept)
+    if not count:
+        return artifact
+    note = WORDS.say("ja" if report.lang == "ja" else "en", "ignored", count=count, rules=", ".join(rules))
+    left = State.CLEAN if report.state is State.FINDINGS and not kept else report.state
+    changed = msgspec.structs.replace(report, findings=kept, notes=(*report.notes, note), state=left)
+    return Artifact(artifact.run, changed)
 
 
 def _without_twins(items: Iterable[OpenFinding]) -> list[OpenFinding]:

@@ -47,6 +47,10 @@ WORDS = Catalogue(
             "the run's report is about another commit",
             "レポートは別のコミットに対するものです",
         ),
+        "ignored": (
+            "{count} findings of ignored rules are not shown ({rules})",
+            "無視するよう指定されたルールの指摘 {count} 件は表示していません（{rules}）",
+        ),
         "opinion": ("opinion", "意見"),
         "execution": ("shown by execution", "実行で確認"),
         "checked": ("Fix, checked: {how}", "修正案（確認済み: {how}）"),

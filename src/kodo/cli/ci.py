@@ -8,6 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kodo.cli import ci_issues
+from kodo.cli.ci_options import (
+    DryRunOption,
+    RepositoryOption,
+    SystemOption,
+    connected,
+    show_writes,
+    system_named,
+)
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import LangOption, make_output
 from kodo.cli.output import Output
@@ -15,11 +24,9 @@ from kodo.cli.registry import new_app
 from kodo.client.i18n import Catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from kodo.ci.artifact import Artifact
     from kodo.ci.change import Change, System
-    from kodo.ci.forge import Forge, Write
+    from kodo.ci.forge import Forge
     from kodo.ci.marker import ReviewMarker
     from kodo.ci.policy import Policy
     from kodo.client.session import Session
@@ -58,15 +65,6 @@ MESSAGES = Catalogue(
 
 app = new_app("Review, report and triage in a pipeline.")
 
-SystemOption = Annotated[
-    str | None,
-    typer.Option("--system", help="github, gitlab, jenkins or plain. Default: by the pipeline's variables."),
-]
-RepositoryOption = Annotated[
-    str | None,
-    typer.Option("--repository", help="owner/name, or a GitLab project. Default: the pipeline's own."),
-]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print what would be written; write nothing.")]
 MAX_ANNOTATIONS = 10
 """GitHub shows this many annotations of a kind in a step."""
 
@@ -184,7 +182,7 @@ def init(
     from kodo.cli.files import write_atomically
 
     output = make_output(MESSAGES, lang)
-    kind = _system(system)
+    kind = system_named(system)
     assert kind is not None  # noqa: S101 - the argument is required
     try:
         description = PipelineDescription(requirements=requirements, image=image, minutes=minutes)
@@ -205,40 +203,6 @@ def init(
     return ExitCode.DONE
 
 
-def connected(system: str | None, repository: str | None) -> tuple[Forge, System]:
-    """The forge of this pipeline. Raises CommandError that names what is missing."""
-    from kodo.ci.connection import connect
-    from kodo.ci.environment import system_of
-    from kodo.ci.forge import ForgeError
-
-    kind = _system(system) or system_of(os.environ)
-    try:
-        return connect(kind, os.environ, repository or ""), kind
-    except ForgeError as error:
-        raise CommandError(str(error)) from error
-
-
-def show_writes(writes: Iterable[Write], output: Output) -> None:
-    """One line a write on stdout, and their count as a note."""
-    from kodo.ci.publication import describe_write
-
-    done = tuple(writes)
-    for write in done:
-        output.result(describe_write(write))
-    if done:
-        output.note("writes", count=len(done))
-    else:
-        output.note("nothing")
-
-
-def _system(name: str | None) -> System | None:
-    from kodo.ci.change import System
-
-    if name is not None and name not in set(System):
-        raise CommandError(f"--system: unknown system {name!r}; choose from {', '.join(System)}")
-    return System(name) if name else None
-
-
 def _change(system: str | None, base: str | None, head: str | None) -> Change:
     from kodo.ci.change import EventError
     from kodo.ci.environment import read_change
@@ -248,9 +212,9 @@ def _change(system: str | None, base: str | None, head: str | None) -> Change:
         **({"KODO_CI_BASE": base} if base else {}),
         **({"KODO_CI_HEAD": head} if head else {}),
     }
-    kind = _system(system)
+    kind = system_named(system)
     if (base or head) and kind is None:
-        kind = _system("plain")
+        kind = system_named("plain")
     try:
         return read_change(environ, kind)
     except EventError as error:
@@ -355,3 +319,8 @@ def _runs(forge: Forge, kind: System, run: int | None, newest: int | None) -> li
         return [read_run_id(os.environ)]
     except EventError as error:
         raise CommandError(str(error)) from error
+
+
+app.command()(ci_issues.triage)
+app.command()(ci_issues.command)
+app.command()(ci_issues.describe)

@@ -60,6 +60,7 @@ class WorkflowRun(msgspec.Struct, frozen=True):
     id: int
     head_sha: str
     event: str
+    name: str | None = None
     head_branch: str | None = None
     conclusion: str | None = None
     head_repository: RepositoryName | None = None

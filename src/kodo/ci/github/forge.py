@@ -27,6 +27,7 @@ from kodo.ci.forge import (
     PipelineRun,
     Pull,
     ResolveLineComment,
+    RunReview,
     SetCheck,
     UpdateComment,
     Write,
@@ -37,6 +38,8 @@ from kodo.jobs.report.markdown import fenced
 
 ACTIONS_BOT = "github-actions[bot]"
 CHECK_NAME = "kodo review"
+REVIEW_WORKFLOW = "kodo review"
+"""The name of job 1's workflow, as ``kodo ci init`` writes it."""
 MAX_FILES = 3_000
 """GitHub lists no more files of a pull request."""
 
@@ -224,6 +227,22 @@ class GitHubForge:
             case Assign():
                 body = {"assignees": list(write.accounts)}
                 self._http.send("POST", f"{self._repo}/issues/{write.number}/assignees", body)
+
+            case RunReview():
+                self._run_again(write)
+
+    def _run_again(self, write: RunReview) -> None:
+        """Rerun the newest run for the head; one that still runs is left alone."""
+        path = f"{self._repo}/actions/runs"
+        found = self._http.get(
+            path, answers.WorkflowRuns, event="pull_request", head_sha=write.head_sha, per_page=100
+        )
+        ours = [
+            run for run in found.workflow_runs if run.name == REVIEW_WORKFLOW and run.conclusion is not None
+        ]
+        if not ours:
+            raise ForgeError(f"no finished run of {REVIEW_WORKFLOW!r} for {write.head_sha[:10]}")
+        self._http.send("POST", f"{path}/{max(run.id for run in ours)}/rerun", {})
 
     def _check(self, write: SetCheck) -> None:
         output = {"title": write.title, "summary": write.summary}

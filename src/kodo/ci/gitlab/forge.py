@@ -26,6 +26,7 @@ from kodo.ci.forge import (
     PipelineRun,
     Pull,
     ResolveLineComment,
+    RunReview,
     SetCheck,
     UpdateComment,
     Write,
@@ -226,6 +227,8 @@ class GitLabForge:
                 self._http.send("PUT", path, {"add_labels": ",".join(write.labels)})
             case Assign():
                 self._assign(write)
+            case RunReview():
+                self._http.send("POST", f"{self._request(write.number)}/pipelines", {})
 
     def _notes(self, number: int, on_issue: bool) -> str:
         return f"{self._project}/{'issues' if on_issue else 'merge_requests'}/{number}/notes"

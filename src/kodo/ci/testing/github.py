@@ -51,6 +51,7 @@ class Rows:
     artifacts: list[StoredArtifact] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     checks: list[dict[str, Any]] = field(default_factory=list)
+    reruns: list[int] = field(default_factory=list)
     permissions: dict[str, str] = field(default_factory=dict)
     patches: dict[int, Mapping[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
@@ -129,6 +130,7 @@ class FakeGitHub(FakeServer):
             ("GET", f"{_REPO}/collaborators/{{username}}/permission", self._permission),
             ("GET", f"{_REPO}/actions/runs", self._runs),
             ("GET", f"{_REPO}/actions/runs/{{run_id:int}}", self._run),
+            ("POST", f"{_REPO}/actions/runs/{{run_id:int}}/rerun", self._rerun),
             ("GET", f"{_REPO}/actions/runs/{{run_id:int}}/artifacts", self._artifacts),
             ("GET", f"{_REPO}/actions/artifacts/{{artifact_id:int}}/{{archive_format}}", self._archive),
             ("POST", f"{_REPO}/check-runs", self._add_check),
@@ -384,7 +386,7 @@ class FakeGitHub(FakeServer):
             raise ApiError(404, "Not Found")
         owner = self._person(self.account(row["owner"]))
         given = {
-            "id": number, "head_sha": row["head_sha"], "head_branch": "work", "event": "pull_request",
+            "id": number, "name": "kodo review", "head_sha": row["head_sha"], "head_branch": "work", "event": "pull_request",
             "conclusion": row["conclusion"], "status": "completed", "pull_requests": [],
             "head_repository": {"full_name": f"{row['owner']}/{NAME}", "owner": owner},
         }  # fmt: skip  # one row of fields
@@ -394,9 +396,16 @@ class FakeGitHub(FakeServer):
         return ApiAnswer(self._run_body(path["run_id"]))
 
     def _runs(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
-        numbers = sorted(self.rows.runs, reverse=True)
+        head = request.query_params.get("head_sha")
+        runs = self.rows.runs.items()
+        numbers = sorted((number for number, row in runs if head in (None, row["head_sha"])), reverse=True)
         shown, link = page_of(request, [self._run_body(number) for number in numbers])
         return ApiAnswer({"total_count": len(numbers), "workflow_runs": shown}, headers=link)
+
+    def _rerun(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        self._run_body(path["run_id"])
+        self.rows.reruns.append(path["run_id"])
+        return ApiAnswer({}, 201)
 
     def _artifacts(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         wanted = request.query_params.get("name")

@@ -30,6 +30,7 @@ _BODIES: Mapping[tuple[str, str], tuple[frozenset[str], frozenset[str]]] = {
             {"state", "name", "context", "description", "ref", "target_url", "coverage", "pipeline_id"}
         ),
     ),
+    ("POST", "pipelines"): (frozenset(), frozenset({"async"})),
     ("PUT", "{iid:int}"): (frozenset(), frozenset({"add_labels", "remove_labels", "assignee_ids", "labels"})),
 }
 _STATES = frozenset({"pending", "running", "success", "failed", "canceled", "skipped"})
@@ -109,6 +110,7 @@ class FakeGitLab(FakeServer):
             ("POST", f"{_REQUEST}/discussions", self._add_discussion),
             ("PUT", f"{_REQUEST}/discussions/{{discussion}}", self._resolve),
             ("PUT", f"{_REQUEST}/discussions/{{discussion}}/notes/{{note:int}}", self._edit_note),
+            ("POST", f"{_REQUEST}/pipelines", self._run),
             ("GET", f"{_PROJECT}/issues", self._issues),
             ("GET", issues, self._issue),
             ("PUT", issues, self._edit_issue),
@@ -335,6 +337,10 @@ class FakeGitLab(FakeServer):
 
     def _pipeline(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         return ApiAnswer(self._pipeline_body(path["pipeline"]))
+
+    def _run(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        self.finish_pipeline(self._next_id(), path["iid"], None)
+        return ApiAnswer({"id": self._last_id}, 201)
 
     def _pipelines(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         numbers = sorted(self.rows.pipelines, reverse=True)

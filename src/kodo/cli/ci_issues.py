@@ -1,0 +1,135 @@
+"""``kodo ci triage``, ``command`` and ``describe``; ``kodo.cli.ci`` registers them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kodo.cli.ci_options import DryRunOption, RepositoryOption, SystemOption, connected, show_writes
+from kodo.cli.exit_codes import CommandError, ExitCode
+from kodo.cli.options import LangOption, make_output
+from kodo.client.i18n import Catalogue
+
+MESSAGES = Catalogue(
+    {
+        "label": (
+            "label: {label} (confidence {confidence:.2f})",
+            "ラベル: {label}（確信度 {confidence:.2f}）",
+        ),
+        "abstained": ("label: none (best: {best})", "ラベル: なし（最有力: {best}）"),
+        "similar": ("similar: #{number} ({score:.2f})", "類似: #{number}（{score:.2f}）"),
+        "missing": ("missing: {names}", "不足: {names}"),
+        "nothing": ("nothing to write", "書き込みはありません"),
+        "writes": ("{count} writes", "書き込み {count} 件"),
+        "not_obeyed": (
+            "not obeyed: no command, or not from an account that may write",
+            "実行しません: コマンドではないか、書き込み権限のないアカウントです",
+        ),
+    }
+)
+
+
+def triage(
+    *,
+    system: SystemOption = None,
+    repository: RepositoryOption = None,
+    number: Annotated[int | None, typer.Option("--number", help="The issue. Default: the event's.")] = None,
+    dry_run: DryRunOption = False,
+    lang: LangOption = None,
+) -> ExitCode:
+    """Label an issue, name similar ones, ask for what its template wants; without a model, and never closing anything."""
+    from kodo.ci.environment import read_issue_number
+    from kodo.ci.policy import PolicyError
+    from kodo.ci.triage.job import triage_issue
+
+    output = make_output(MESSAGES, lang)
+    forge, _ = connected(system, repository)
+    with _as_command_errors():
+        issue = number if number is not None else read_issue_number(os.environ)
+        try:
+            judged, writes = triage_issue(forge, issue, dry_run=dry_run)
+        except PolicyError as error:
+            raise CommandError(str(error)) from error
+    if judged.label is not None:
+        output.note("label", label=judged.label.label, confidence=judged.label.confidence)
+    else:
+        best = judged.considered
+        output.note("abstained", best=f"{best.label} {best.confidence:.2f}" if best else "-")
+    for item in judged.duplicates:
+        output.note("similar", number=item.number, score=item.similarity)
+    if judged.missing:
+        output.note("missing", names=", ".join(judged.missing))
+    show_writes(writes, output)
+    return ExitCode.DONE
+
+
+def command(
+    *,
+    system: SystemOption = None,
+    repository: RepositoryOption = None,
+    dry_run: DryRunOption = False,
+    lang: LangOption = None,
+) -> ExitCode:
+    """Obey a /kodo command in a comment on a change (/kodo review, /kodo ignore RULE), if its author may write."""
+    from kodo.ci.commands import obey
+    from kodo.ci.environment import read_comment
+
+    output = make_output(MESSAGES, lang)
+    forge, _ = connected(system, repository)
+    with _as_command_errors():
+        comment = read_comment(os.environ)
+        writes = None
+        if comment is not None:
+            writes = obey(forge, comment.number, comment.account, comment.body, dry_run=dry_run)
+    if writes is None:
+        output.note("not_obeyed")
+    else:
+        show_writes(writes, output)
+    return ExitCode.DONE
+
+
+def describe(
+    *,
+    base: Annotated[str, typer.Option("--base", help="What the change is compared with.")],
+    head: Annotated[str, typer.Option("--head", help="The change.")] = "HEAD",
+    artifact: Annotated[
+        Path | None,
+        typer.Option("--artifact", help="The folder of kodo ci review, for what execution showed."),
+    ] = None,
+    number: Annotated[int, typer.Option("--number", help="The change's number, for the changelog line.")] = 0,
+    changelog: Annotated[bool, typer.Option("--changelog", help="Print the changelog line alone.")] = False,
+) -> ExitCode:
+    """Describe a change in Markdown: title, summary, walkthrough, what execution showed, a changelog line."""
+    from kodo.ci.artifact import ArtifactError, read_artifact
+    from kodo.ci.description import changelog_line, render_description, summarise
+    from kodo.jobs.review.git import GitError, Repository
+
+    output = make_output(MESSAGES, None)
+    try:
+        change = summarise(Repository(Repository(Path.cwd()).top()), base, head)
+        report = read_artifact(artifact).report if artifact is not None else None
+    except GitError as error:
+        raise CommandError(str(error)) from error
+    except ArtifactError as error:
+        raise CommandError(f"--artifact: {error}") from error
+    output.result(changelog_line(change, number) if changelog else render_description(change, report, number))
+    return ExitCode.DONE
+
+
+@contextmanager
+def _as_command_errors() -> Iterator[None]:
+    """Turn errors of the forge and of the event into a line for the user."""
+    from kodo.ci.change import EventError
+    from kodo.ci.forge import ForgeError
+
+    try:
+        yield
+    except EventError as error:
+        raise CommandError(str(error)) from error
+    except ForgeError as error:
+        raise CommandError(str(error), ExitCode.SERVER) from error

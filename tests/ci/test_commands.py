@@ -1,0 +1,96 @@
+"""/kodo commands: who may give them, what they do, and what is no command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.ci.pipeline import BAD_CART, Pipeline, Shop
+from tests.ci.test_triage import run
+
+from kodo.ci.commands import CommentCommand, Verb, parse_command
+from kodo.ci.testing.github import FakeGitHub
+
+
+@pytest.mark.parametrize(
+    ("body", "command"),
+    [
+        ("/kodo review", CommentCommand(Verb.REVIEW)),
+        ("/kodo ignore B006\r\nbecause", CommentCommand(Verb.IGNORE, "B006")),
+        ("/kodo ignore kodo/behaviour-changed", CommentCommand(Verb.IGNORE, "kodo/behaviour-changed")),
+        ("/kodo ignore", None),
+        ("/kodo review now", None),
+        ("/kodo merge", None),
+        ("please /kodo review", None),
+        ("> /kodo review", None),
+        ("text\n/kodo review", None),
+        ("/kodo ignore B006; rm -rf /", None),
+        ("/kodo ignore $(id)", None),
+        ("/kodo ignore -->", None),
+        ("/kodo ignore B006\u202e", None),
+        ("/kodo\u00a0review", None),
+        ("", None),
+    ],
+)
+def test_a_command_is_a_whole_first_line(body: str, command: CommentCommand | None) -> None:
+    """From a closed list, with at most the name of a rule."""
+    assert parse_command(body) == command
+
+
+@pytest.fixture
+def pipeline(shop: Shop, github: FakeGitHub, tmp_path: Path) -> Pipeline:
+    made = Pipeline(shop, github, tmp_path)
+    shop.commit("add", {"shop/cart.py": BAD_CART})
+    made.push()
+    made.review()
+    made.report()
+    github.rows.permissions = {"ann": "write", "bob": "read"}
+    return made
+
+
+def comment(body: str, login: str, action: str = "created", *, pull: bool = True) -> dict[str, object]:
+    """The event of a comment, as far as it is read."""
+    issue = {"number": 7, **({"pull_request": {}} if pull else {})}
+    return {
+        "action": action,
+        "issue": issue,
+        "comment": {"body": body, "user": {"login": login, "type": "User"}},
+    }
+
+
+def test_a_writer_has_the_review_run_again(pipeline: Pipeline, tmp_path: Path) -> None:
+    """The newest run of job 1 on the head."""
+    written, _ = run(pipeline.github, tmp_path, comment("/kodo review", "ann"), "command")
+    assert written == ["POST actions/runs/1/rerun"]
+    assert pipeline.github.rows.reruns == [1]
+
+
+def test_a_writer_has_a_rule_ignored(pipeline: Pipeline, tmp_path: Path) -> None:
+    """From the next report on: its findings are gone, its line comment is resolved, the check passes, a note says so."""
+    written, _ = run(pipeline.github, tmp_path, comment("/kodo ignore B006", "ann"), "command")
+    assert [line.split("/")[0] for line in written] == ["PATCH issues", "POST issues", "POST actions"]
+    pipeline.review()
+    pipeline.report()
+    assert "## kodo review: no findings" in pipeline.sticky
+    assert "findings of ignored rules are not shown" in pipeline.sticky
+    assert "**Resolved**" in pipeline.github.rows.line_comments[0]["body"]
+    assert pipeline.github.rows.checks[-1]["conclusion"] == "success"
+
+
+@pytest.mark.parametrize(
+    ("event"),
+    [
+        comment("/kodo ignore B006", "bob"),
+        comment("/kodo review", "stranger"),
+        comment("/kodo review", "github-actions[bot]"),
+        comment("/kodo review", "ann", "edited"),
+        comment("/kodo review", "ann", pull=False),
+        comment("nice\n/kodo review", "ann"),
+    ],
+    ids=["reader", "stranger", "bot", "edited", "issue", "second-line"],
+)
+def test_anybody_else_moves_nothing(pipeline: Pipeline, tmp_path: Path, event: dict[str, object]) -> None:
+    """By GitHub's word on the account, not by its name, and only for new comments on changes."""
+    written, said = run(pipeline.github, tmp_path, event, "command")
+    assert written == []
+    assert "not obeyed" in said
