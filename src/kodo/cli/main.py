@@ -33,6 +33,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("review", "kodo.cli.review", "Review code, a diff, a branch or a commit, with evidence."),
     ("ci", "kodo.cli.ci", "Review, report and triage in a pipeline, without secrets."),
     ("tests", "kodo.cli.tests", "Write tests that pass, are stable and add coverage or kill a mutant."),
+    ("mcp", "kodo.cli.mcp", "Serve the jobs as MCP tools on stdin and stdout."),
     ("usage", "kodo.cli.usage", "Show calls and costs by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show spending limits."),
     ("doctor", "kodo.cli.doctor", "Check the configuration, the server and the sandbox."),
