@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kodo.ci.testing.github import NAME, OWNER, REPOSITORY, FakeGitHub
+from kodo.ci.testing.github import BOT_ID, NAME, OWNER, REPOSITORY, FakeGitHub
 
 MAIN = {
     "pyproject.toml": '[project]\nname = "shop"\nversion = "1"\n',
@@ -77,7 +77,7 @@ class Shop:
 
 def kodo(folder: Path, environ: dict[str, str], *args: str) -> subprocess.CompletedProcess[str]:
     """The kodo command with only these variables beside PATH and a home of its own."""
-    home = folder.parent / "home"
+    home = (folder.parent if (folder / ".git").exists() else folder) / "home"  # never in what is reviewed
     home.mkdir(exist_ok=True)
     base = {"PATH": os.environ["PATH"], "HOME": str(home), "KODO_HOME": str(home / "kodo"), "KODO_LANG": "en"}
     command = [str(Path(sys.executable).with_name("kodo")), *args]
@@ -148,9 +148,8 @@ class Pipeline:
     @property
     def sticky(self) -> str:
         """The text of the one comment on the change."""
-        [comment] = [
-            row for row in self.github.rows.comments if row["body"].startswith("<!-- kodo:review:v1 ")
-        ]
+        ours = [row for row in self.github.rows.comments if row["user"] == BOT_ID]
+        [comment] = [row for row in ours if row["body"].startswith("<!-- kodo:review:v1 ")]
         return str(comment["body"])
 
     def written(self) -> list[str]:

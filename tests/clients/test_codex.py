@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,42 @@ def test_an_mcp_server_of_kodo_is_used_in_a_session(
         again = codex.exec("--json", "resume", "--last", "once more")
         assert again.items("agent_message")[-1]["text"] == "Still 5."
         assert (tmp_path / "journal").read_text().splitlines() == ["add 2 3"]
+    finally:
+        server.stop()
+
+
+REVIEWED = {
+    "turns": [
+        {"match": "look at the change", "steps": [_call("review", {"run": False}, namespace="mcp__kodo")]},
+        {"match": "B006", "steps": [{"type": "text", "text": "A mutable default."}]},
+        {"match": "", "steps": [{"type": "text", "text": "Nothing was found."}]},
+    ]
+}
+
+
+def test_kodos_own_tools_are_called(
+    clients: Environments, tmp_path: Path, note: Callable[[str], None]
+) -> None:
+    """`kodo mcp` as an MCP server of Codex: the review of what is not committed comes back into the session."""
+    note("kodo mcp as its MCP server")
+    server = scripted(tmp_path / "server", REVIEWED)
+    kodo = Path(sys.executable).with_name("kodo")
+    own = (
+        f'[mcp_servers.kodo]\ncommand = "{kodo}"\nargs = ["mcp"]\nrequired = true\nstartup_timeout_sec = 120\n'
+        f'tool_timeout_sec = 120\n[mcp_servers.kodo.env]\nKODO_HOME = "{tmp_path / "kodo"}"\n'
+    )
+    try:
+        codex = Codex(clients, tmp_path, server.url, TRIMMED, "", own)
+        git = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org"]
+        for order in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "first"]):
+            subprocess.run([*git, *order], cwd=codex.work, check=True)
+        (codex.work / "cart.py").write_text(
+            "def add(item, cart=[]):\n    cart.append(item)\n    return cart\n"
+        )
+        ran = codex.exec("--json", "look at the change")
+        assert ran.code == 0, ran.err
+        assert [item["status"] for item in ran.items("mcp_tool_call")] == ["completed"]
+        assert ran.items("agent_message")[-1]["text"] == "A mutable default."
     finally:
         server.stop()
 
