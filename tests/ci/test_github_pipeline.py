@@ -99,7 +99,7 @@ def test_a_push_is_reviewed_incrementally(pipeline: Pipeline) -> None:
     assert "**Resolved**" not in by_path["shop/text.py"]
     assert "shop/text.py" in pipeline.sticky
     assert "shop/cart.py:11" not in pipeline.sticky
-    assert "Incremental: the 1 files that changed since" in pipeline.sticky
+    assert "(files looked at: 1)" in pipeline.sticky
 
 
 def test_a_force_push_is_reviewed_in_full(pipeline: Pipeline) -> None:

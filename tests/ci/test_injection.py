@@ -105,6 +105,19 @@ def test_a_text_in_a_report_is_only_shown(text: str) -> None:
     assert read_finding_marker(comments[1]) in (("ab12cd34", False), ("ab12cd35", False))
 
 
+@pytest.mark.parametrize("fill", [130, 1_390, 1_495, 1_499, 1_500, 2_990])
+def test_a_text_that_is_cut_is_only_shown(fill: int) -> None:
+    """A code span or an escape that a bound cuts through does not set free what was in it."""
+    from kodo.jobs.report.visible import make_visible
+
+    for evil in ("`@everyone <img src=x>` `a", "@everyone ![x](http://x)", "\\[x](y)", "``@everyone` <b>"):
+        report = make_visible(report_with("x" * fill + evil + "y" * 3_000))
+        state = ChangeState(PULL, Policy(), patches={"a.py": "@@ -1,1 +1,2 @@\n a\n+b"})
+        writes = plan(state, Artifact(RunInfo(base="a" * 40, head="b" * 40), report))
+        for body in (writes[1].body, *(note.body for note in writes[0].notes)):  # type: ignore[union-attr]  # as above
+            assert_harmless(body)
+
+
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 def test_a_text_in_a_report_is_no_workflow_command(text: str) -> None:
     """Every line of annotations and of compiler messages is ours; the files stay what they are."""

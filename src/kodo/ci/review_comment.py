@@ -6,6 +6,7 @@ hidden marker or begin a suggestion of its own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ MAX_ROWS = 50
 MAX_DETAILS = 10
 MAX_LISTED = 20
 _MAX_MESSAGE = 160
+_TICKED = re.compile(r"`([^`\n]{1,200})`")
 _ICONS = {"error": "🔴", "warning": "🟡", "info": "🔵"}
 
 
@@ -125,7 +127,7 @@ def _table(rows: Sequence[OpenFinding], lang: Lang) -> list[str]:
         kind = word(row.category, lang) + ("" if row.counts else f" ({WORDS.say(lang, 'opinion')})")
         place = code_span(f"{row.path}:{row.line}").replace("|", "\\|")
         lines.append(
-            f"| {_ICONS[row.severity]} | {place} | {escaped(row.message)} | {kind} | {code_span(row.rule)} |"
+            f"| {_ICONS[row.severity]} | {place} | {prose(row.message)} | {kind} | {code_span(row.rule)} |"
         )
     if len(rows) > MAX_ROWS:
         lines += ["", WORDS.say(lang, "more", count=len(rows) - MAX_ROWS)]
@@ -138,7 +140,7 @@ def _details(findings: Sequence[Finding], lang: Lang) -> list[str]:
         if not finding.code and finding.evidence.kind is not EvidenceKind.EXECUTION:
             continue
         place = finding.place
-        lines += [f"**{code_span(f'{place.path}:{place.line}')}** {_bounded(escaped(finding.message))}", ""]
+        lines += [f"**{code_span(f'{place.path}:{place.line}')}** {prose(_bounded(finding.message))}", ""]
         lines += [*_evidence(finding), ""]
     return _folded(WORDS.say(lang, "details"), lines) if lines else []
 
@@ -164,7 +166,7 @@ def render_line_comment(finding: Finding, lang: Lang, *, suggested: bool) -> str
         notes.append(WORDS.say(lang, str(finding.evidence.kind)))
     lines = [
         finding_marker(finding.fingerprint),
-        f"{_ICONS[finding.severity]} {_bounded(escaped(finding.message))} ({', '.join(notes)})",
+        f"{_ICONS[finding.severity]} {prose(_bounded(finding.message))} ({', '.join(notes)})",
     ]
     if finding.evidence.kind is EvidenceKind.EXECUTION and finding.evidence.detail:
         lines += ["", fenced(_block(finding.evidence.detail), "")]
@@ -185,6 +187,22 @@ def render_resolved(fingerprint: str, head: str, old_body: str, lang: Lang) -> s
             "",
         ]
     )
+
+
+def prose(text: str) -> str:
+    """A message as Markdown: what stands between two backticks is a code span, everything else is escaped."""
+    parts = _TICKED.split(text)
+    return "".join(
+        code_span(part).replace("|", "\\|") if at % 2 else escaped_part(part) for at, part in enumerate(parts)
+    )
+
+
+def escaped_part(text: str) -> str:
+    """As ``escaped``, with the spaces at the ends kept as one each."""
+    inner = escaped(text)
+    if not inner:
+        return " " if text else ""
+    return f"{' ' if text[0].isspace() else ''}{inner}{' ' if text[-1].isspace() else ''}"
 
 
 def code_text(text: str) -> str:

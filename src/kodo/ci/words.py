@@ -18,8 +18,8 @@ WORDS = Catalogue(
             "`{head}` を `{target}`（`{base}` から分岐）に対してレビューしました。",
         ),
         "incremental": (
-            "Incremental: the {count} files that changed since `{since}`; the other findings stand as they were.",
-            "差分レビュー: `{since}` 以降に変更された {count} ファイルのみ。他の指摘は前回のままです。",
+            "Incremental since `{since}` (files looked at: {count}); the other findings stand as they were.",
+            "`{since}` 以降の差分レビュー（対象ファイル: {count}）。他の指摘は前回のままです。",
         ),
         "full_again": ("Full review, because {reason}.", "全体を再レビューしました（{reason}）。"),
         "where": ("where", "場所"),
