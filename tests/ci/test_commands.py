@@ -9,6 +9,7 @@ from tests.ci.pipeline import BAD_CART, Pipeline, Shop
 from tests.ci.test_triage import run
 
 from kodo.ci.commands import CommentCommand, Verb, parse_command
+from kodo.ci.marker import read_review_marker
 from kodo.ci.testing.github import FakeGitHub
 
 
@@ -18,6 +19,7 @@ from kodo.ci.testing.github import FakeGitHub
         ("/kodo review", CommentCommand(Verb.REVIEW)),
         ("/kodo ignore B006\r\nbecause", CommentCommand(Verb.IGNORE, "B006")),
         ("/kodo ignore kodo/behaviour-changed", CommentCommand(Verb.IGNORE, "kodo/behaviour-changed")),
+        ("/kodo tests", CommentCommand(Verb.TESTS)),
         ("/kodo ignore", None),
         ("/kodo review now", None),
         ("/kodo merge", None),
@@ -75,6 +77,27 @@ def test_a_writer_has_a_rule_ignored(pipeline: Pipeline, tmp_path: Path) -> None
     assert "findings of ignored rules are not shown" in pipeline.sticky
     assert "**Resolved**" in pipeline.github.rows.line_comments[0]["body"]
     assert pipeline.github.rows.checks[-1]["conclusion"] == "success"
+
+
+def test_a_writer_has_tests_written(pipeline: Pipeline, tmp_path: Path) -> None:
+    """The next run writes them, once, into a comment of their own; nothing is committed."""
+    written, _ = run(pipeline.github, tmp_path, comment("/kodo tests", "ann"), "command")
+    assert [line.split("/")[0] for line in written] == ["PATCH issues", "POST actions"]
+    pipeline.review()
+    pipeline.report()
+    [tests] = [
+        row["body"]
+        for row in pipeline.github.rows.comments
+        if row["body"].startswith("<!-- kodo:tests:v1 -->")
+    ]
+    assert "```python\n# shop/cart.py\n" in tests
+    assert "def test_" in tests
+    assert pipeline.shop.git("status", "--porcelain") == ""
+    pipeline.written()
+    pipeline.review()
+    pipeline.report()
+    assert "tests" not in " ".join(pipeline.written()), "once"
+    assert read_review_marker(pipeline.sticky).tests_wanted is False
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         paths: of an incremental review, the paths that changed since then.
         skipped: why the policy did not want a review; else empty.
         not_incremental: why it is a full review, where one was done before; else empty.
+        tests: tests that were asked for by command, as the text of a file.
+        tests_notes: what of them could not be done; with ``tests`` empty and no note, none were asked for.
     """
 
     version: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
@@ -65,6 +67,10 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = ()
     skipped: Annotated[str, msgspec.Meta(max_length=400)] = ""
     not_incremental: Annotated[str, msgspec.Meta(max_length=400)] = ""
+    tests: Annotated[str, msgspec.Meta(max_length=60_000)] = ""
+    tests_notes: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=400)], ...], msgspec.Meta(max_length=20)
+    ] = ()
 
 
 class Artifact(msgspec.Struct, frozen=True):

@@ -30,13 +30,14 @@ WORDS = Catalogue(
         "full": ("Too many rules are ignored already.", "無視するルールが多すぎます。"),
     }
 )
-_COMMAND = re.compile(r"/kodo[ \t]+(review|ignore)(?:[ \t]+([A-Za-z][A-Za-z0-9_./:-]{0,119}))?[ \t]*")
+_COMMAND = re.compile(r"/kodo[ \t]+(review|tests|ignore)(?:[ \t]+([A-Za-z][A-Za-z0-9_./:-]{0,119}))?[ \t]*")
 
 
 class Verb(StrEnum):
     """What a command does."""
 
     REVIEW = "review"
+    TESTS = "tests"
     IGNORE = "ignore"
 
 
@@ -86,6 +87,9 @@ def plan_command(state: ChangeState, command: CommentCommand) -> tuple[Write, ..
     sticky, marker = state.sticky, state.marker
     if sticky is None or marker is None:
         return (CreateComment(number, WORDS.say(lang, "no_review") + "\n"),)
+    if command.verb is Verb.TESTS:
+        body = replace_review_marker(sticky.body, msgspec.structs.replace(marker, tests_wanted=True))
+        return (UpdateComment(number, sticky.id, body), _again(state.pull))
     rules = tuple(dict.fromkeys((*marker.ignored, command.rule)))
     if len(rules) > MAX_IGNORED:
         return (CreateComment(number, WORDS.say(lang, "full") + "\n"),)

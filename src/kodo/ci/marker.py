@@ -48,7 +48,8 @@ class ReviewMarker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """The state after a review.
 
     ``base`` is the commit where the change left its target branch, ``complete`` whether ``open`` holds everything,
-    ``ignored`` the rules that people with write access do not want to hear of on this change.
+    ``ignored`` the rules that people with write access do not want to hear of on this change, ``tests_wanted`` whether
+    they asked for tests, which the next review will write.
     """
 
     base: Sha
@@ -57,6 +58,7 @@ class ReviewMarker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     complete: bool
     open: Annotated[tuple[OpenFinding, ...], msgspec.Meta(max_length=MAX_OPEN)] = ()
     ignored: Annotated[tuple[RuleName, ...], msgspec.Meta(max_length=MAX_IGNORED)] = ()
+    tests_wanted: bool = False
 
 
 def write_review_marker(marker: ReviewMarker) -> str:

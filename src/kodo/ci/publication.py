@@ -33,6 +33,7 @@ from kodo.ci.forge import (
 from kodo.ci.marker import (
     OpenFinding,
     ReviewMarker,
+    has_named_marker,
     is_review_comment,
     read_finding_marker,
     read_review_marker,
@@ -46,12 +47,15 @@ from kodo.ci.review_comment import (
     render_comment,
     render_line_comment,
     render_resolved,
+    render_tests,
 )
 from kodo.ci.review_job import failed_report
 from kodo.ci.words import WORDS
 from kodo.jobs.report.model import Finding, Severity, State
 
 ARTIFACT_NAME = "kodo-review"
+TESTS = "tests"
+"""The marker of the comment with generated tests."""
 PIPELINE_PATHS = (
     ".github/workflows/*", ".github/actions/*", ".gitlab-ci.yml", ".gitlab/*", "Jenkinsfile*", ".kodo/*",
 )  # fmt: skip  # one row of patterns
@@ -148,7 +152,10 @@ def checked_artifact(forge: Forge, run: PipelineRun, state: ChangeState) -> Arti
 
 def masked(artifact: Artifact, masker: Masker) -> Artifact:
     """The artifact without secrets, a second time: the first masking may have been altered with the pipeline."""
-    return Artifact(artifact.run, masker.report(artifact.report))
+    run = artifact.run
+    notes = tuple(masker.text(note) for note in run.tests_notes)
+    hidden = msgspec.structs.replace(run, tests=masker.text(run.tests), tests_notes=notes)
+    return Artifact(hidden, masker.report(artifact.report))
 
 
 def _refused(state: ChangeState, reason: str) -> Artifact:
@@ -177,10 +184,25 @@ def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
             writes.append(CreateComment(pull.number, body))
     elif state.sticky.body.strip() != body.strip():
         writes.append(UpdateComment(pull.number, state.sticky.id, body))
+    writes += _tests_comment(state, artifact)
     settled = report.state not in (State.FAILED, State.SKIPPED) and state.marker == marker
     if writes or not settled:  # else the check was set with what is there
         writes.append(_check(state, artifact, marker))
     return tuple(writes)
+
+
+def _tests_comment(state: ChangeState, artifact: Artifact) -> list[Write]:
+    """The comment with the tests that a command asked for."""
+    run, lang, number = artifact.run, state.policy.lang, state.pull.number
+    if not run.tests and not run.tests_notes:
+        return []
+    body = render_tests(run, lang)
+    ours = next(
+        (item for item in state.comments if item.is_ours and has_named_marker(item.body, TESTS)), None
+    )
+    if ours is None:
+        return [CreateComment(number, body)]
+    return [UpdateComment(number, ours.id, body)] if ours.body.strip() != body.strip() else []
 
 
 def touched_pipeline(paths: Iterable[str]) -> tuple[str, ...]:
@@ -210,6 +232,7 @@ def _next_marker(state: ChangeState, artifact: Artifact) -> ReviewMarker:
         complete=complete,
         open=tuple(_without_twins(everything)),
         ignored=before.ignored if before is not None else (),
+        tests_wanted=before is not None and before.tests_wanted and not (run.tests or run.tests_notes),
     )
 
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kodo import __version__
-from kodo.ci.artifact import Artifact
-from kodo.ci.marker import OpenFinding, ReviewMarker, finding_marker, write_review_marker
+from kodo.ci.artifact import Artifact, RunInfo
+from kodo.ci.marker import OpenFinding, ReviewMarker, finding_marker, named_marker, write_review_marker
 from kodo.ci.words import WORDS
 from kodo.client.i18n import Lang
 from kodo.jobs.report.markdown import code_span, escaped, fenced
@@ -187,6 +187,18 @@ def render_resolved(fingerprint: str, head: str, old_body: str, lang: Lang) -> s
             "",
         ]
     )
+
+
+def render_tests(run: RunInfo, lang: Lang) -> str:
+    """The comment with the tests that a command asked for."""
+    lines = [named_marker("tests"), f"## {WORDS.say(lang, 'tests_title')}", ""]
+    lines += (
+        [WORDS.say(lang, "tests_intro", head=run.head[:10]), "", fenced(visible(run.tests), "python"), ""]
+        if run.tests
+        else []
+    )
+    lines += [f"- {_bounded(escaped(one_line(note)))}" for note in run.tests_notes]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def prose(text: str) -> str:

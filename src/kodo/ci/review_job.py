@@ -19,8 +19,10 @@ from kodo.ci.artifact import Artifact, RunInfo
 from kodo.ci.change import Change
 from kodo.ci.marker import ReviewMarker
 from kodo.ci.policy import Policy, PolicyError, parse_policy
+from kodo.ci.test_proposals import propose_tests
 from kodo.ci.time_limit import OutOfTime, time_limit
 from kodo.jobs.report.model import ReviewReport, State
+from kodo.jobs.report.visible import one_line
 from kodo.jobs.review.git import GitError, Repository
 from kodo.jobs.review.job import review
 from kodo.jobs.review.options import ReviewOptions
@@ -95,6 +97,8 @@ def review_change(
             open_session(task.policy) if open_session and task.policy.model else nullcontext() as session,
         ):
             report = review(source, _options(task.policy), session)
+            if previous is not None and previous.tests_wanted:
+                run = _with_tests(run, task)
     except OutOfTime:
         report = failed_report(
             f"the review did not end within {task.policy.seconds:g} s (tool.kodo.ci.seconds)",
@@ -103,6 +107,13 @@ def review_change(
     if paths is not None and report.state is State.SKIPPED:  # the rest was reviewed before, and stands
         report = msgspec.structs.replace(report, state=State.CLEAN)
     return Artifact(run, report)
+
+
+def _with_tests(run: RunInfo, task: ReviewTask) -> RunInfo:
+    """The run with tests for the whole change, which a command asked for."""
+    proposal = propose_tests(BaseSource(task.base, task.repository.root, task.head))
+    notes = tuple(one_line(note)[:400] for note in proposal.notes[:20])
+    return msgspec.structs.replace(run, tests=proposal.text, tests_notes=notes)
 
 
 def failed_report(reason: str, lang: str = "en") -> ReviewReport:

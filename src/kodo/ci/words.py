@@ -47,6 +47,11 @@ WORDS = Catalogue(
             "the run's report is about another commit",
             "レポートは別のコミットに対するものです",
         ),
+        "tests_title": ("kodo tests", "kodo テスト"),
+        "tests_intro": (
+            "Tests for `{head}`; each passed five times in the sandbox and adds coverage or kills a mutant. Nothing was committed.",
+            "`{head}` に対するテストです。サンドボックスで 5 回ずつ合格し、網羅率を上げるかミュータントを検出します。コミットはしていません。",
+        ),
         "ignored": (
             "{count} findings of ignored rules are not shown ({rules})",
             "無視するよう指定されたルールの指摘 {count} 件は表示していません（{rules}）",

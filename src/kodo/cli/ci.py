@@ -91,13 +91,14 @@ def review(
     """
     from kodo.ci.artifact import write_artifact
     from kodo.ci.masking import Masker
+    from kodo.ci.publication import masked
     from kodo.ci.review_job import review_change
 
     output = make_output(MESSAGES, lang)
     change = _change(system, base, head)
     previous = None if full else _previous(change, output)
     found = review_change(change, Path.cwd(), previous, _open_session)
-    found = type(found)(found.run, Masker(os.environ).report(found.report))
+    found = masked(found, Masker(os.environ))
     try:
         write_artifact(artifact, found)
     except OSError as error:

@@ -75,7 +75,7 @@ def command(
     dry_run: DryRunOption = False,
     lang: LangOption = None,
 ) -> ExitCode:
-    """Obey a /kodo command in a comment on a change (/kodo review, /kodo ignore RULE), if its author may write."""
+    """Obey a /kodo command in a comment on a change (/kodo review, tests, ignore RULE), if its author may write."""
     from kodo.ci.commands import obey
     from kodo.ci.environment import read_comment
 
