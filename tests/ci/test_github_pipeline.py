@@ -32,7 +32,7 @@ def test_a_change_with_findings(pipeline: Pipeline) -> None:
     assert pipeline.written() == [], "job 1 writes nothing"
 
     assert pipeline.report().returncode == 0
-    assert pipeline.written() == ["POST pulls/7/reviews", "POST issues/7/comments", "POST check-runs"]
+    assert pipeline.written() == ["POST pulls/7/reviews", "POST check-runs", "POST issues/7/comments"]
     assert re.search(r"## kodo review: \d open findings?", pipeline.sticky)
     assert "| `shop/cart.py:11` |" in pipeline.sticky
     posted = {row["path"]: row for row in pipeline.github.rows.line_comments}
@@ -55,7 +55,7 @@ def test_a_rerun_writes_nothing_new(pipeline: Pipeline) -> None:
     done = pipeline.review()
     assert "incremental" not in done.stderr, "a re-run of job 1 on the same head looks at everything"
     pipeline.report()
-    assert [line.partition("/")[0] for line in pipeline.written()] == ["PATCH issues", "POST check-runs"]
+    assert [line.partition("/")[0] for line in pipeline.written()] == ["POST check-runs", "PATCH issues"]
     assert "Full review, because it was run again" in pipeline.sticky
 
 
@@ -181,8 +181,8 @@ def test_a_failed_review_keeps_what_was_open(pipeline: Pipeline) -> None:
     pipeline.written()
     pipeline.report(artifact=None)
     assert pipeline.written() == [
-        "PATCH issues/comments/" + str(pipeline.github.rows.comments[0]["id"]),
         "POST check-runs",
+        "PATCH issues/comments/" + str(pipeline.github.rows.comments[0]["id"]),
     ]
     assert "could not review" in pipeline.sticky
     assert "| `shop/cart.py:11` |" in pipeline.sticky
@@ -251,8 +251,8 @@ def test_a_dry_run_writes_nothing(pipeline: Pipeline) -> None:
     assert pipeline.written() == []
     assert [line.split(" ")[0] for line in done.stdout.splitlines()] == [
         "AddLineComments",
-        "CreateComment",
         "SetCheck",
+        "CreateComment",
     ]
 
 

@@ -58,7 +58,7 @@ def test_a_merge_request(shop: Shop, gitlab: FakeGitLab, tmp_path: Path) -> None
     }
     kodo(tmp_path, job_2, "ci", "report", "--newest", "5")
     assert [f"{call.method} {call.path.rpartition('/')[2]}" for call in gitlab.writes()] == [
-        "POST discussions", "POST notes", f"POST {shop.head}",
+        "POST discussions", f"POST {shop.head}", "POST notes",
     ]  # fmt: skip  # one row
     [thread] = [row for row in gitlab.rows.notes if "position" in row]
     assert "```suggestion:-" in thread["body"]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.paths import REPOSITORY
 
-from kodo.ci.environment import read_change
+from kodo.ci.environment import read_change, read_comment, read_issue_number, read_run_id
 from kodo.ci.testing.openapi import SCHEMA_FILE
 
 pytestmark = pytest.mark.pipelines
@@ -47,3 +49,25 @@ def test_every_recorded_pull_request_event_is_read(npm: Path, tmp_path: Path) ->
             pull["head"]["sha"],
             pull["draft"],
         )
+
+
+def examples_of(npm: Path, name: str, tmp_path: Path) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """GitHub's example payloads of an event, each with the variables of its run."""
+    index = npm / "node_modules/@octokit/webhooks-examples/api.github.com/index.json"
+    for example in next(hook["examples"] for hook in json.loads(index.read_text()) if hook["name"] == name):
+        file = tmp_path / "event.json"
+        file.write_text(json.dumps(example))
+        yield example, {"GITHUB_EVENT_PATH": str(file)}
+
+
+def test_every_other_recorded_event_is_read(npm: Path, tmp_path: Path) -> None:
+    """Issues and finished runs by number; comments only where they are new and on a pull request."""
+    for example, environ in examples_of(npm, "issues", tmp_path):
+        assert read_issue_number(environ) == example["issue"]["number"]
+    for example, environ in examples_of(npm, "workflow_run", tmp_path):
+        assert read_run_id(environ) == example["workflow_run"]["id"]
+    for example, environ in examples_of(npm, "issue_comment", tmp_path):
+        new = example["action"] == "created" and "pull_request" in example["issue"]
+        found = read_comment(environ)
+        assert (found is not None) == new
+        assert found is None or found.account == example["comment"]["user"]["login"]

@@ -163,8 +163,11 @@ def _refused(state: ChangeState, reason: str) -> Artifact:
 
 
 def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
-    """What to write for a report: resolved line comments, new ones, the one comment, and the check, in this order."""
-    policy, pull = state.policy, state.pull
+    """What to write for a report: resolved line comments, new ones, tests, the check, and last the one comment.
+
+    Last, because its marker says that this head is done: whoever finds it there need not do the rest again.
+    """
+    pull = state.pull
     artifact = _without_ignored(artifact, state.marker.ignored if state.marker is not None else ())
     report = artifact.report
     marker = _next_marker(state, artifact)
@@ -178,17 +181,21 @@ def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
         notes = tuple(_new_notes(state, report.findings, posted))
         if notes:
             writes.append(AddLineComments(pull.number, pull.head_sha, notes))
-    body = render_comment(CommentInput(artifact, marker, policy.lang, touched_pipeline(state.patches)))
-    if state.sticky is None:
-        if report.state is not State.SKIPPED:
-            writes.append(CreateComment(pull.number, body))
-    elif state.sticky.body.strip() != body.strip():
-        writes.append(UpdateComment(pull.number, state.sticky.id, body))
     writes += _tests_comment(state, artifact)
+    last = _sticky_comment(state, artifact, marker)
     settled = report.state not in (State.FAILED, State.SKIPPED) and state.marker == marker
-    if writes or not settled:  # else the check was set with what is there
+    if writes or last or not settled:
         writes.append(_check(state, artifact, marker))
-    return tuple(writes)
+    return (*writes, *last)
+
+
+def _sticky_comment(state: ChangeState, artifact: Artifact, marker: ReviewMarker) -> list[Write]:
+    """The one comment, if it is new or says something else; none is made for a change that is not to be reviewed."""
+    told = CommentInput(artifact, marker, state.policy.lang, touched_pipeline(state.patches))
+    body, number = render_comment(told), state.pull.number
+    if state.sticky is None:
+        return [CreateComment(number, body)] if artifact.report.state is not State.SKIPPED else []
+    return [UpdateComment(number, state.sticky.id, body)] if state.sticky.body.strip() != body.strip() else []
 
 
 def _tests_comment(state: ChangeState, artifact: Artifact) -> list[Write]:

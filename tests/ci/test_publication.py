@@ -1,0 +1,291 @@
+"""What is planned for a report, lost answers, limits of time, and the policy; without git."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.ci.pipeline import BAD_CART, MAIN, Shop
+from tests.contract.forges import QUICK, GitHubCase
+
+from kodo.ci.artifact import FILES, Artifact, RunInfo
+from kodo.ci.change import Change, System
+from kodo.ci.connection import connect
+from kodo.ci.diff_lines import commentable_range, shown_lines
+from kodo.ci.forge import ForgeError
+from kodo.ci.http import AmbiguousWriteError
+from kodo.ci.marker import MAX_OPEN, OpenFinding, ReviewMarker, read_review_marker, write_review_marker
+from kodo.ci.masking import Masker
+from kodo.ci.policy import Policy, PolicyError, parse_policy
+from kodo.ci.publisher import publish_safely
+from kodo.ci.review_job import review_change
+from kodo.ci.testing.github import FakeGitHub
+from kodo.ci.testing.patches import patch_lines
+from kodo.ci.testing.server import Fault
+from kodo.ci.time_limit import OutOfTime, time_limit
+from kodo.client.retry import RetryPolicy
+from kodo.jobs.report.model import (
+    Category,
+    Evidence,
+    EvidenceKind,
+    Finding,
+    Place,
+    ReviewReport,
+    Severity,
+    State,
+)
+
+AGAIN = RetryPolicy(
+    max_retries=3, base_delay=0.01, max_delay=0.02, retryable_exceptions=(AmbiguousWriteError,)
+)
+
+
+def finding(at: int, path: str = "src/a b.py", line: int = 2) -> Finding:
+    return Finding(
+        fingerprint=f"{at:08x}",
+        rule="B006",
+        category=Category.BUG,
+        severity=Severity.WARNING,
+        place=Place(path, line, line),
+        message=f"finding {at}",
+        evidence=Evidence(EvidenceKind.RULE, "ruff"),
+    )
+
+
+def artifact(*findings: Finding, state: State = State.FINDINGS) -> bytes:
+    report = ReviewReport(state=state, source="x", findings=findings)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as made:
+        made.writestr("report.json", FILES["report.json"](report))
+        made.writestr("run.json", msgspec.json.encode(RunInfo(base="a" * 40, head="b" * 40)))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def case() -> Iterator[GitHubCase]:
+    with FakeGitHub() as fake:
+        yield GitHubCase(fake)
+
+
+@pytest.mark.parametrize("path", ["/reviews$", "/comments$", "/check-runs$"])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("POST", "", 502, after=True), Fault("POST", "", 500), Fault("POST", "", cut=True, after=True)],
+)
+def test_nothing_is_written_twice_when_an_answer_is_lost(case: GitHubCase, path: str, fault: Fault) -> None:
+    """Whether the write had happened or not, there is one comment, one line comment, and a check in the end."""
+    case.finish(5, artifact(finding(1)))
+    case.fake.faults.append(Fault("POST", path, fault.status, cut=fault.cut, after=fault.after))
+    publish_safely(case.connect(), 5, Masker({}), again=AGAIN)
+    rows = case.fake.rows
+    assert (len(rows.comments), len(rows.line_comments)) == (1, 1)
+    assert {check["conclusion"] for check in rows.checks} == {"failure"}
+
+
+def test_a_forge_that_stays_broken_is_an_error(case: GitHubCase) -> None:
+    """After the retries; nothing is acknowledged that was not written."""
+    case.finish(5, artifact(finding(1)))
+    case.fake.faults.append(Fault("POST", "/comments$", 500, times=99))
+    with pytest.raises(ForgeError):
+        publish_safely(case.connect(), 5, Masker({}), again=AGAIN)
+
+
+def test_line_comments_are_only_on_lines_of_the_diff_and_bounded(case: GitHubCase) -> None:
+    """Thirty findings, ten of them outside: twenty comments at most, the rest in the one comment. The fake refuses any other line."""
+    inside = [finding(at, line=2) for at in range(1, 26)]
+    outside = [finding(at, line=99) for at in range(30, 36)] + [
+        finding(40, "no/such.py", 1),
+        finding(41, "image.png", 1),
+    ]
+    case.finish(5, artifact(*outside, *inside))
+    publish_safely(case.connect(), 5, Masker({}))
+    assert len(case.fake.rows.line_comments) == Policy().max_comments == 20
+    assert {row["line"] for row in case.fake.rows.line_comments} == {2}
+    assert "33 open findings" in case.fake.rows.comments[0]["body"]
+
+
+def test_a_very_large_report_fits_into_a_comment(case: GitHubCase) -> None:
+    """Two thousand findings with long texts: under GitHub's limit, which the fake holds; the next review is a full one."""
+    many = [msgspec.structs.replace(finding(at, line=99), message="long " * 700) for at in range(2_000)]
+    case.finish(5, artifact(*many))
+    publish_safely(case.connect(), 5, Masker({}))
+    body = case.fake.rows.comments[0]["body"]
+    assert len(body) <= 65_536
+    marker = read_review_marker(body)
+    assert marker is not None
+    assert marker.complete is False
+
+
+def test_a_partial_review_is_not_green_and_resolves_only_what_it_saw(case: GitHubCase) -> None:
+    """The comment on a file that was not looked at stays open."""
+    case.finish(5, artifact(finding(1)))
+    publish_safely(case.connect(), 5, Masker({}))
+    case.finish(6, artifact(state=State.PARTIAL))
+    publish_safely(case.connect(), 6, Masker({}))
+    assert "Resolved" not in case.fake.rows.line_comments[0]["body"]
+    assert case.fake.rows.checks[-1]["conclusion"] == "neutral"
+
+
+def test_a_marker_comes_back_and_a_strange_one_is_none() -> None:
+    """With all its fields; more open findings than fit make it incomplete; damaged or foreign ones are no state."""
+    row = OpenFinding("ab12cd34", "a.py", 1, Severity.ERROR, Category.BUG, "B006", "日本語 -->", True)
+    marker = ReviewMarker(
+        base="a" * 40, head="b" * 40, target="main", complete=True, open=(row,), ignored=("B006",)
+    )
+    text = write_review_marker(marker)
+    assert read_review_marker(text + "\nrest") == marker
+    assert "-->" not in text.removesuffix(" -->")
+    long = read_review_marker(
+        write_review_marker(msgspec.structs.replace(marker, open=(row,) * (MAX_OPEN + 1)))
+    )
+    assert long is not None
+    assert long.complete is False
+    for strange in ("x" + text, text[:40] + "!!" + text[42:], "<!-- kodo:review:v1 AAAA -->", ""):
+        assert read_review_marker(strange) is None
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 6), st.lists(st.sampled_from("+- "), min_size=1, max_size=8)),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_shown_lines_agree_with_another_parser(hunks: list[tuple[int, list[str]]]) -> None:
+    """Any hunks: the same lines, hunks and old numbers as unidiff's, and a range never leaves its hunk."""
+    old = new = 1
+    lines: list[str] = []
+    for gap, marks in hunks:
+        old, new = old + gap, new + gap
+        before, after = sum(mark != "+" for mark in marks), sum(mark != "-" for mark in marks)
+        lines.append(f"@@ -{old if before else old - 1},{before} +{new if after else new - 1},{after} @@")
+        lines += [f"{mark}x" for mark in marks]
+        old, new = old + before, new + after
+    patch = "\n".join(lines)
+    shown = shown_lines(patch)
+    assert {line: (at.hunk, at.old_line) for line, at in shown.items()} == {
+        line: at for (_, line), at in patch_lines({"x": patch}).items()
+    }
+    for start in range(1, new + 2):
+        found = commentable_range(shown, start, start + 3)
+        assert found is None or len({shown[line].hunk for line in range(found[0], found[1] + 1)}) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[tool.kodo.ci]\nfail = 1", "fail"),
+        ("[tool.kodo.ci]\nfail_on = 'often'", "fail_on"),
+        ("[tool.kodo.ci]\nseconds = 0", "seconds"),
+        ("[tool.kodo.ci]\nseconds = 1e9", "seconds"),
+        ("[tool.kodo.ci.triage]\nactions = ['close']", "actions"),
+        ("[tool.kodo.ci.triage]\nmin_confidence = 2", "min_confidence"),
+        ("[tool.kodo.ci", "pyproject.toml"),
+    ],
+)
+def test_a_wrong_policy_names_its_key(text: str, message: str) -> None:
+    """Unknown keys, values of another kind or out of range, and files that are not TOML."""
+    with pytest.raises(PolicyError, match=message):
+        parse_policy(text)
+
+
+@pytest.mark.parametrize(
+    ("policy", "change", "reason"),
+    [
+        ({"drafts": "skip"}, {"draft": True}, "draft"),
+        ({"bots": "skip"}, {"author_is_bot": True}, "bot"),
+        ({}, {"labels": ("no-kodo",)}, "no-kodo"),
+        ({"require_labels": ("review",)}, {}, "none of the labels"),
+        ({"require_labels": ("review",)}, {"labels": ("review",)}, ""),
+        ({}, {"draft": True, "author_is_bot": True}, ""),
+    ],
+)
+def test_the_policy_chooses_changes(
+    policy: dict[str, object], change: dict[str, object], reason: str
+) -> None:
+    """By draft, kind of author and labels; the reason says which."""
+    made = Change(system=System.GITHUB, base="a", head="b", **change)  # type: ignore[arg-type]  # as the table says
+    assert reason in Policy(**policy).reason_to_skip(made)  # type: ignore[arg-type]  # as the table says
+    assert bool(reason) == bool(Policy(**policy).reason_to_skip(made))  # type: ignore[arg-type]  # as the table says
+
+
+def test_the_time_limit_ends_work_and_its_processes() -> None:
+    """Also where the work catches every exception; the clock is off afterwards."""
+    import subprocess
+
+    started = time.monotonic()
+    with pytest.raises(OutOfTime), time_limit(0.3):
+        try:
+            subprocess.run(["sleep", "20"], check=False)
+        except Exception as error:
+            raise AssertionError from error
+    assert time.monotonic() - started < 5
+    with time_limit(0.2):
+        pass
+    time.sleep(0.3)
+
+
+def test_a_review_that_takes_too_long_could_not_be_done(tmp_path: Path) -> None:
+    """The report says so and names the setting; it is not clean."""
+    shop = Shop.create(tmp_path / "shop")
+    shop.git("checkout", "-q", "main")
+    shop.commit("policy", {"pyproject.toml": MAIN["pyproject.toml"] + "\n[tool.kodo.ci]\nseconds = 0.01\n"})
+    shop.git("checkout", "-q", "-B", "work", "main")
+    shop.commit("add", {"shop/cart.py": BAD_CART})
+    found = review_change(Change(system=System.PLAIN, base="main", head="work"), shop.root)
+    assert found.report.state is State.FAILED
+    assert "tool.kodo.ci.seconds" in found.report.notes[0]
+
+
+def test_a_model_is_asked_only_where_the_policy_wants_one(tmp_path: Path) -> None:
+    """The session is opened with the policy, which bounds its cost."""
+    shop = Shop.create(tmp_path / "shop")
+    shop.commit("add", {"shop/cart.py": BAD_CART})
+    asked: list[Policy] = []
+
+    def open_session(policy: Policy) -> object:
+        asked.append(policy)
+        raise OSError("no server")
+
+    change = Change(system=System.PLAIN, base="main", head="work")
+    review_change(change, shop.root, None, open_session)  # type: ignore[arg-type]  # never returns
+    assert asked == []
+    shop.git("checkout", "-q", "main")
+    shop.commit(
+        "policy",
+        {"pyproject.toml": MAIN["pyproject.toml"] + "\n[tool.kodo.ci]\nmodel = true\nmax_cost = 0.02\n"},
+    )
+    shop.git("checkout", "-q", "work")
+    with pytest.raises(OSError, match="no server"):
+        review_change(change, shop.root, None, open_session)  # type: ignore[arg-type]  # never returns
+    assert [policy.max_cost for policy in asked] == [0.02]
+
+
+@pytest.mark.parametrize(
+    ("system", "environ", "message"),
+    [
+        (System.GITHUB, {}, "GITHUB_TOKEN"),
+        (System.GITHUB, {"GITHUB_TOKEN": "x"}, "GITHUB_REPOSITORY"),
+        (System.GITHUB, {"GITHUB_TOKEN": "x", "GITHUB_REPOSITORY": "a/b/c"}, "owner/name"),
+        (System.GITLAB, {"KODO_GITLAB_TOKEN": "x"}, "CI_PROJECT_ID"),
+        (System.JENKINS, {}, "jenkins"),
+    ],
+)
+def test_what_is_missing_is_named(system: System, environ: dict[str, str], message: str) -> None:
+    """Before anything is asked."""
+    with pytest.raises(ForgeError, match=message):
+        connect(system, environ, retry=QUICK)
+
+
+def test_artifact_is_a_value() -> None:
+    """It compares by what it holds, so that a test of a plan can compare."""
+    report = ReviewReport(state=State.CLEAN, source="x")
+    assert Artifact(RunInfo(), report) == Artifact(RunInfo(), report)
