@@ -219,6 +219,20 @@ def test_everything_at_once_end_to_end(pipeline: Pipeline, tmp_path: Path) -> No
     assert not Path("/tmp/owned").exists()
 
 
+def test_a_label_is_no_workflow_command(pipeline: Pipeline) -> None:
+    """Its text is in the reason of a skipped review, on one line of the log."""
+    label = "no-kodo\n::error::fake"
+    pipeline.shop.git("checkout", "-q", "main")
+    policy = MAIN["pyproject.toml"] + f"\n[tool.kodo.ci]\nskip_labels = {json.dumps([label])}\n"
+    pipeline.shop.commit("policy", {"pyproject.toml": policy})
+    pipeline.shop.git("checkout", "-q", "-B", "work", "main")
+    pipeline.shop.commit("add", {"shop/cart.py": BAD_CART})
+    pipeline.push(labels=[label])
+    done = pipeline.review()
+    assert "not reviewed" in done.stderr
+    assert not re.search(r"^::", done.stderr, re.MULTILINE)
+
+
 def test_a_canary_in_code_is_masked(pipeline: Pipeline) -> None:
     """Code that holds the value of a secret variable is quoted without it, in every file and comment."""
     bad = BAD_CART.replace('"""Put an item in."""', f'"""{CANARY}"""').replace(

@@ -286,14 +286,17 @@ def _exit_code(found: Artifact, change: Change, output: Output) -> ExitCode:
     from kodo.ci.policy import Policy, PolicyError
     from kodo.ci.review_job import prepare
     from kodo.jobs.report.model import Severity, State
+    from kodo.jobs.report.visible import one_line
     from kodo.jobs.review.git import GitError
 
     report = found.report
     if found.run.skipped:
-        output.warn("not_reviewed", reason=found.run.skipped)
+        output.warn(
+            "not_reviewed", reason=one_line(found.run.skipped)
+        )  # a log of GitHub obeys "::" at a line's beginning
         return ExitCode.DONE
     if report.state is State.FAILED:
-        output.warn("failed", reason="; ".join(report.notes))
+        output.warn("failed", reason=one_line("; ".join(report.notes)))
         return ExitCode.BAD_INPUT
     try:
         policy = prepare(change, Path.cwd()).policy
