@@ -77,17 +77,17 @@ async def _count(echo: Served, kind: str) -> float:
 
 async def test_the_metric_counts_them_also_on_a_socket(echo: Served) -> None:
     """On a WebSocket the contract has no place for a note: the echoed tools and the metric are all there is."""
-    before = await _count(echo, "file_search")
-    tools = [FUNCTION, {"type": "file_search", "vector_store_ids": ["vs"]}]
+    before = await _count(echo, "image_generation")
+    tools = [FUNCTION, {"type": "image_generation"}]
     await echo.sdk().responses.create(**ASKED, tools=tools)  # type: ignore[call-overload]  # plain dicts
-    assert await _count(echo, "file_search") == before + 1
+    assert await _count(echo, "image_generation") == before + 1
     async with websockets.connect(echo.url.replace("http", "ws") + "/v1/responses") as socket:
         await socket.send(json.dumps({"type": "response.create", **ASKED, "tools": tools}))
         frame = json.loads(await socket.recv())
         while frame["type"] != "response.completed":
             frame = json.loads(await socket.recv())
     assert [tool["type"] for tool in frame["response"]["tools"]] == ["function"]
-    assert await _count(echo, "file_search") == before + 2
+    assert await _count(echo, "image_generation") == before + 2
 
 
 async def test_refused_requests_are_not_counted(echo: Served) -> None:

@@ -36,6 +36,13 @@ MODULES: dict[str, str] = {
     "matplotlib": "plot",
     "mcp": "mcp",
     "anyio": "mcp",
+    "gguf": "search",
+    "numpy": "search",
+    "openpyxl": "search",
+    "pypdf": "search",
+    "docx": "search",
+    "pptx": "search",
+    "trafilatura": "search",
 }
 """Importable name -> extra. A module that two extras bring stands with the first of them."""
 

@@ -190,6 +190,24 @@ class McpSettings(_Frozen):
     """How long a connection, or a server that was started here, is kept after its last call."""
 
 
+class FileSearchSettings(_Frozen):
+    """Vector stores and the search in them. ``[tools.file_search]``."""
+
+    embedder: str | None = None
+    """A name of ``[models]`` whose ``/v1/embeddings`` makes the vectors; default: the local embedder, where it was pulled,
+    else none: the stores are searched by words."""
+    max_files: int = Field(default=10_000, ge=1)
+    """Files of one store."""
+    max_file_bytes: int = Field(default=64 * 2**20, ge=1024)
+    max_text_chars: int = Field(default=20_000_000, ge=1000)
+    """A file, and the text in it."""
+    read_seconds: float = Field(default=60, ge=1)
+    read_bytes: int = Field(default=2 * 2**30, ge=256 * 2**20)
+    """Processor time and memory of the process that reads a file."""
+    parallel: int = Field(default=2, ge=1)
+    """Files that are read and indexed at the same time."""
+
+
 class ToolSettings(_Frozen):
     """Tools that the server runs itself. ``[tools]``."""
 
@@ -204,6 +222,7 @@ class ToolSettings(_Frozen):
     max_output_chars: int = Field(default=40_000, ge=100)
     """Characters of a call's output that the model is given; the rest is cut."""
     mcp: McpSettings = McpSettings()
+    file_search: FileSearchSettings = FileSearchSettings()
     call_seconds: float = Field(default=60, gt=0)
     """How long a call may take; then it has failed, and the model is told so."""
 

@@ -18,6 +18,7 @@ from kodo.server.config import DEFAULT_CONTEXT, DEFAULT_MODEL, Settings
 from kodo.server.engines.llama.process.memory_fit import available_memory
 from kodo.server.engines.weights import catalogue
 from kodo.server.engines.weights.catalogue import USES, CatalogueEntry
+from kodo.server.engines.weights.embedder import EMBEDDER
 from kodo.server.engines.weights.errors import UnknownModelError, WeightsError
 from kodo.server.engines.weights.registry import LocalModel, Progress, Registry
 from kodo.server.engines.weights.sources import fetch, parse
@@ -86,9 +87,11 @@ def find_in_catalogue(word: str, context: int = DEFAULT_CONTEXT) -> CatalogueEnt
 def pull_model(home: Path, source: str | None, name: str | None, progress: Progress) -> LocalModel:
     """Install a model, or find it there and whole.
 
-    `source` is a name or a use of the catalogue, or what `kodo.server.engines.weights.sources.parse` takes. `progress` is
+    `source` is a name or a use of the catalogue, ``embedder``, or what `kodo.server.engines.weights.sources.parse` takes. `progress` is
     called with bytes done and in all. Raises WeightsError or OSError.
     """
+    if source in ("embedder", EMBEDDER.name):
+        return fetch(Registry(home), EMBEDDER, name, progress)
     entry = None if source is None else find_in_catalogue(source)
     if entry is None:
         return fetch(Registry(home), parse(source), name, progress)

@@ -18,7 +18,7 @@ from starlette.routing import Route, WebSocketRoute
 from kodo.server.config import Settings
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.assistants.worker import RunContext
-from kodo.server.http.backends import Resources, open_resources, open_tools
+from kodo.server.http.backends import Resources, open_embedder, open_resources, open_tools
 from kodo.server.http.batches.handlers import batch_handlers
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
@@ -39,10 +39,14 @@ from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.responses.request_body import always_offered
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.state import State
+from kodo.server.http.vector_stores.manager import VectorStoreManager
+from kodo.server.http.vector_stores.store_files import StoreFiles
+from kodo.server.http.vector_stores.worker import IngestionContext
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import Clock
 from kodo.server.lifecycle.recovery import Recovery
+from kodo.server.lifecycle.retrieval.search import Retrieval
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.service import Service
 from kodo.server.lifecycle.supervised import cancel, supervise_every
@@ -94,9 +98,13 @@ async def open_state(
         files = FileManager(store, BlobStore(settings.home / "files"), clock, ids)
         stack.push_async_callback(files.close)
         await files.open()
+        retrieval = None
+        if store.search_index is not None:
+            embedder = await open_embedder(settings, models, stack)
+            retrieval = Retrieval(store, store.search_index, embedder, clock)
         keys, limits = Keys(store), Limits(settings.limits, time.monotonic)
         if tools is None:
-            tools = await open_tools(settings, store, files, stack)
+            tools = await open_tools(settings, store, files, stack, retrieval)
         service = Service(
             models=models,
             store=store,
@@ -149,6 +157,14 @@ async def open_state(
         )
         stack.push_async_callback(runs.close)
         await runs.open()
+        vector_stores = None
+        if retrieval is not None:
+            ingestion = IngestionContext(
+                retrieval.documents, retrieval.index, retrieval.embedder, files, settings.tools.file_search
+            )
+            vector_stores = VectorStoreManager(retrieval, StoreFiles(retrieval, ingestion, ids), ids)
+            stack.push_async_callback(vector_stores.close)
+            await vector_stores.open()
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
         yield State(
             settings=settings,
@@ -165,6 +181,7 @@ async def open_state(
             uploads=uploads,
             batches=batches,
             runs=runs,
+            vector_stores=vector_stores,
             body_memory=BodyMemory(settings.limits.held_body_bytes),
             started=int(time.time()),
         )

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.engines import RUNTIME, build
+from kodo.server.engines.text_embedder import EngineEmbedder, local_embedder
+from kodo.server.engines.weights.embedder import EMBEDDER
 from kodo.server.engines.weights.errors import WeightsError
 from kodo.server.engines.weights.registry import Registry
 from kodo.server.http import reserve
 from kodo.server.lifecycle.admission import Admission
+from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import Engine
+from kodo.server.lifecycle.retrieval.ports import TextEmbedder
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.sqlite import SqliteStore
 from kodo.server.tools import open_tools
@@ -27,7 +31,15 @@ from kodo.server.tools import open_tools
 KEYS_MARK = "keys-exist"
 """A file in the home folder that says that API keys were made for it."""
 
-__all__ = ["KEYS_MARK", "Resources", "WeightsError", "has_keys", "open_resources", "open_tools"]
+__all__ = [
+    "KEYS_MARK",
+    "Resources",
+    "WeightsError",
+    "has_keys",
+    "open_embedder",
+    "open_resources",
+    "open_tools",
+]
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,28 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         finally:
             models.cancel()
             await asyncio.gather(models, return_exceptions=True)  # its error was raised where it was awaited
+
+
+async def open_embedder(
+    settings: Settings, models: Mapping[str, Backend], stack: AsyncExitStack
+) -> TextEmbedder | None:
+    """What makes the vectors of vector stores; None: nothing does, and they are searched by words.
+
+    Raises:
+        ServiceError: the settings name a model that is not there.
+    """
+    name = settings.tools.file_search.embedder
+    if name is not None:
+        if name not in models:
+            raise ServiceError(f"Setting tools.file_search.embedder: no model is called '{name}'.")
+        return EngineEmbedder(models[name].engine, f"{name}:{models[name].settings.target}")
+    try:
+        path = Registry(settings.home).path(EMBEDDER.name)
+    except WeightsError:
+        return None
+    engine = local_embedder(path, settings.llama.threads, settings.home / RUNTIME)
+    stack.push_async_callback(engine.stop)
+    return EngineEmbedder(engine, EMBEDDER.name)
 
 
 async def has_keys(settings: Settings) -> bool:

@@ -18,6 +18,7 @@ from kodo.server.http.files.upload_manager import UploadManager
 from kodo.server.http.keys import Caller, Keys, Secrets
 from kodo.server.http.limits import TICKET, Limits, Ticket
 from kodo.server.http.metrics import Metrics
+from kodo.server.http.vector_stores.manager import VectorStoreManager
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.service import Service
@@ -43,6 +44,8 @@ class State:
     uploads: UploadManager
     batches: BatchManager
     runs: RunManager
+    vector_stores: VectorStoreManager | None
+    """None: the store has no index for them."""
     body_memory: BodyMemory
     started: int
     """Seconds since the epoch."""

@@ -274,6 +274,8 @@ class ResponseFold:
             return
         if self._markers is not None and now.kind == "message":
             yield from self._message_text(now, self._markers.end(), ())
+            for citation in self._markers.unmarked("".join(now.text)):
+                yield self._citation(now, citation)
         text, item = "".join(now.text), now.item(status)
         if self._seal is not None and isinstance(item, Reasoning):
             item = self._seal(item, now.provider)

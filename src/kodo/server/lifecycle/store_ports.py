@@ -26,6 +26,7 @@ from kodo.server.lifecycle.records import (
     ResponseRow,
     RetentionRule,
 )
+from kodo.server.lifecycle.retrieval.ports import SearchIndex
 
 
 class ResponseStore(Protocol):
@@ -187,6 +188,9 @@ class RetentionStore(Protocol):
 
 class Store(HistoryStore, ReplayStore, KeyStore, RetentionStore, Protocol):
     """All ports together, and their life. Built and passed on in one place; consumers ask for a smaller port."""
+
+    search_index: SearchIndex | None = None
+    """The chunks of vector stores. None: this store has none, and ``/v1/vector_stores`` says so."""
 
     async def open(self) -> None:
         """Open, migrate and lock.

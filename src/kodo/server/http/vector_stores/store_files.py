@@ -1,0 +1,306 @@
+"""The files of vector stores, and the batches that they were added in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from kodo.server.http.pagination import matching
+from kodo.server.http.vector_stores.counts import counts
+from kodo.server.http.vector_stores.documents import BATCH, StoredFileBatch
+from kodo.server.http.vector_stores.worker import IngestionContext, ingest
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.ports import Ids
+from kodo.server.lifecycle.records import DocumentRow, Page
+from kodo.server.lifecycle.retrieval.documents import FILE, StoredFile, file_row_id
+from kodo.server.lifecycle.retrieval.search import Retrieval
+from kodo.server.wire.files import FileObject
+from kodo.server.wire.vector_stores import (
+    AddFile,
+    Attributes,
+    AutoStrategy,
+    ChunkingStrategy,
+    CreateFileBatch,
+    FileBatch,
+    FileContentPage,
+    StaticChunking,
+    StaticStrategy,
+    TextContent,
+    VectorStoreFile,
+)
+
+RUNNING: Final = "in_progress"
+_PAGE: Final = Page(limit=1000, order="asc")
+
+
+class StoreFiles:
+    """Adds files to stores, indexes them in the background, and takes them out again."""
+
+    def __init__(self, retrieval: Retrieval, context: IngestionContext, ids: Ids) -> None:
+        self._retrieval = retrieval
+        self._context = context
+        self._store = context.documents
+        self._ids = ids
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(context.settings.parallel)
+
+    async def open(self) -> None:
+        """Resume the files that are not indexed."""
+        for row in await self._store.unfinished_documents(FILE, (RUNNING,)):
+            self._start(row)
+
+    async def close(self) -> None:
+        """Stop all work; the next start resumes it."""
+        await self._cancel(list(self._tasks))
+
+    async def stop(self, store_id: str) -> None:
+        """Stop the work on a store's files."""
+        await self._cancel([name for name in self._tasks if name.startswith(f"{store_id}:")])
+
+    async def find_source(self, owner: str, file_id: str, param: str) -> FileObject:
+        """The file that is to be added. NotFound: it is not there."""
+        try:
+            return await self._context.files.get(owner, file_id)
+        except NotFound as error:
+            error.param = param
+            raise
+
+    async def add(
+        self, owner: str, store_id: str, added: Sequence[AddFile], batch: str | None = None
+    ) -> list[VectorStoreFile]:
+        """Add files, and start to index them. One that is there already is indexed anew.
+
+        Raises:
+            NotFound, InvalidRequest: the store or a file is not there, expired, or a size is not allowed.
+        """
+        await self._retrieval.find_store(owner, store_id, "vector_store_id")
+        there = await self.all(owner, store_id)
+        most = self._context.settings.max_files
+        if len({file.id for file in there} | {one.file_id for one in added}) > most:
+            raise InvalidRequest(f"A vector store may have {most} files.", param="file_id")
+        names = {one.file_id: (await self._source_of(owner, one)).filename for one in added}
+        rows: list[DocumentRow] = []
+        now = self._retrieval.clock.now()
+        for one in added:
+            file = VectorStoreFile(
+                id=one.file_id,
+                created_at=int(now),
+                vector_store_id=store_id,
+                chunking_strategy=_static(one.chunking_strategy),
+                attributes=dict(one.attributes or {}),
+            )
+            await self._remove(owner, store_id, one.file_id)
+            row = DocumentRow(
+                kind=FILE,
+                id=file_row_id(store_id, one.file_id),
+                owner=owner,
+                parent=store_id,
+                created_at=now,
+                status=RUNNING,
+                body=msgspec.json.encode(StoredFile(file=file, filename=names[one.file_id], batch=batch)),
+            )
+            await self._store.put_document(row)
+            rows.append(row)
+            self._start(row)
+        return [_decode(row).file for row in rows]
+
+    async def get(self, owner: str, store_id: str, file_id: str) -> VectorStoreFile:
+        """A file of a store. Raises NotFound."""
+        return _decode(await self._row(owner, store_id, file_id)).file
+
+    async def all(self, owner: str, store_id: str, batch: str | None = None) -> list[VectorStoreFile]:
+        """All files of a store, or of a batch in it, oldest first."""
+        found: list[VectorStoreFile] = []
+        page, more = _PAGE, True
+        while more:
+            rows, more = await self._store.list_documents(FILE, owner, page, parent=store_id)
+            stored = [_decode(row) for row in rows]
+            found += [one.file for one in stored if batch in (None, one.batch)]
+            if rows:
+                page = msgspec.structs.replace(_PAGE, after=rows[-1].id)
+        return found
+
+    async def list(
+        self, owner: str, store_id: str, page: Page, status: str | None, batch: str | None = None
+    ) -> tuple[Sequence[VectorStoreFile], bool]:
+        """A page of a store's files, and whether more follow. Raises NotFound: the cursor, the store."""
+        await self._retrieval.find_store(owner, store_id, "vector_store_id")
+        cursors = {
+            name: file_row_id(store_id, cursor)
+            for name in ("after", "before")
+            if (cursor := getattr(page, name)) is not None
+        }
+        rows, more = await matching(
+            lambda window: self._store.list_documents(FILE, owner, window, parent=store_id),
+            msgspec.structs.replace(page, **cursors),
+            lambda row: status in (None, row.status) and (batch is None or _decode(row).batch == batch),
+        )
+        return [_decode(row).file for row in rows], more
+
+    async def set_attributes(
+        self, owner: str, store_id: str, file_id: str, attributes: Attributes | None
+    ) -> VectorStoreFile:
+        """Replace a file's attributes. Raises NotFound."""
+        while True:
+            row = await self._row(owner, store_id, file_id)
+            stored = _decode(row)
+            file = msgspec.structs.replace(stored.file, attributes=dict(attributes or {}))
+            body = msgspec.json.encode(msgspec.structs.replace(stored, file=file))
+            try:
+                await self._store.update_document(
+                    msgspec.structs.replace(row, version=row.version + 1, body=body)
+                )
+            except Conflict:
+                continue
+            await self._context.index.set_attributes(store_id, file_id, file.attributes)
+            return file
+
+    async def delete(self, owner: str, store_id: str, file_id: str) -> None:
+        """Take a file out of a store. Raises NotFound."""
+        await self._row(owner, store_id, file_id)
+        await self._remove(owner, store_id, file_id)
+
+    async def content(self, owner: str, store_id: str, file_id: str) -> FileContentPage:
+        """The text of a file as it was read. Raises NotFound."""
+        await self._row(owner, store_id, file_id)
+        chunks = await self._context.index.file_chunks(store_id, file_id)
+        return FileContentPage(data=tuple(TextContent(text=chunk.text[chunk.start :]) for chunk in chunks))
+
+    # --- batches ---
+
+    async def create_batch(self, owner: str, store_id: str, body: CreateFileBatch) -> FileBatch:
+        """Add files together. Raises NotFound, InvalidRequest."""
+        if (body.file_ids is None) == (body.files is None):
+            raise InvalidRequest("Give either file_ids or files.", param="file_ids")
+        if body.files is not None and (body.attributes is not None or body.chunking_strategy is not None):
+            field = "attributes" if body.attributes is not None else "chunking_strategy"
+            raise InvalidRequest("With files, each file has its own options.", param=field)
+        added = body.files or tuple(
+            AddFile(file_id=one, attributes=body.attributes, chunking_strategy=body.chunking_strategy)
+            for one in body.file_ids or ()
+        )
+        await self._retrieval.find_store(owner, store_id, "vector_store_id")
+        for number, one in enumerate(added):
+            path = f"file_ids[{number}]" if body.files is None else f"files[{number}].file_id"
+            await self.find_source(owner, one.file_id, path)
+        now = self._retrieval.clock.now()
+        batch = FileBatch(id=self._ids.new("vsfb"), created_at=int(now), vector_store_id=store_id)
+        row = DocumentRow(
+            kind=BATCH,
+            id=batch.id,
+            owner=owner,
+            parent=store_id,
+            created_at=now,
+            body=msgspec.json.encode(StoredFileBatch(batch=batch)),
+        )
+        await self._store.put_document(row)
+        await self.add(owner, store_id, list({one.file_id: one for one in added}.values()), batch.id)
+        return await self.get_batch(owner, store_id, batch.id)
+
+    async def get_batch(self, owner: str, store_id: str, batch_id: str) -> FileBatch:
+        """A batch as it is now. Raises NotFound."""
+        row = await self._batch_row(owner, store_id, batch_id)
+        stored = msgspec.json.decode(row.body, type=StoredFileBatch)
+        found = counts(await self.all(owner, store_id, batch_id))
+        ended = "failed" if found.failed == found.total and found.total else "completed"
+        status = "in_progress" if found.in_progress else "cancelled" if stored.cancelled else ended
+        return msgspec.structs.replace(stored.batch, status=status, file_counts=found)
+
+    async def cancel_batch(self, owner: str, store_id: str, batch_id: str) -> FileBatch:
+        """Stop the files of a batch that are not indexed yet. Raises NotFound."""
+        row = await self._batch_row(owner, store_id, batch_id)
+        stored = msgspec.json.decode(row.body, type=StoredFileBatch)
+        running = [file for file in await self.all(owner, store_id, batch_id) if file.status == RUNNING]
+        if running and not stored.cancelled:
+            body = msgspec.json.encode(msgspec.structs.replace(stored, cancelled=True))
+            await self._store.update_document(
+                msgspec.structs.replace(row, version=row.version + 1, body=body)
+            )
+        await self._cancel([file_row_id(store_id, file.id) for file in running])
+        for file in running:
+            await self._cancelled(owner, store_id, file.id)
+        return await self.get_batch(owner, store_id, batch_id)
+
+    # --- inside ---
+
+    async def _source_of(self, owner: str, one: AddFile) -> FileObject:
+        sizes = _static(one.chunking_strategy).static
+        if 2 * sizes.chunk_overlap_tokens > sizes.max_chunk_size_tokens:
+            raise InvalidRequest(
+                "The overlap may be at most half of max_chunk_size_tokens.",
+                param="chunking_strategy.static.chunk_overlap_tokens",
+            )
+        return await self.find_source(owner, one.file_id, "file_id")
+
+    async def _row(self, owner: str, store_id: str, file_id: str) -> DocumentRow:
+        await self._retrieval.find_store(owner, store_id, "vector_store_id")
+        row = await self._store.get_document(FILE, owner, file_row_id(store_id, file_id))
+        if row is None:
+            raise NotFound(
+                f"No file found with id '{file_id}' in vector store '{store_id}'.",
+                param="file_id",
+                code="file_not_found",
+            )
+        return row
+
+    async def _batch_row(self, owner: str, store_id: str, batch_id: str) -> DocumentRow:
+        await self._retrieval.find_store(owner, store_id, "vector_store_id")
+        row = await self._store.get_document(BATCH, owner, batch_id)
+        if row is None or row.parent != store_id:
+            raise NotFound(
+                f"No file batch found with id '{batch_id}'.", param="batch_id", code="file_batch_not_found"
+            )
+        return row
+
+    async def _remove(self, owner: str, store_id: str, file_id: str) -> None:
+        """Chunks first: a crash in between leaves a file without any, which can be deleted again."""
+        name = file_row_id(store_id, file_id)
+        await self._cancel([name])
+        await self._context.index.delete_chunks(store_id, file_id)
+        await self._store.delete_document(FILE, owner, name)
+
+    async def _cancelled(self, owner: str, store_id: str, file_id: str) -> None:
+        row = await self._store.get_document(FILE, owner, file_row_id(store_id, file_id))
+        if row is None or row.status != RUNNING:
+            return
+        stored = _decode(row)
+        stored = msgspec.structs.replace(
+            stored, file=msgspec.structs.replace(stored.file, status="cancelled")
+        )
+        await self._store.update_document(
+            msgspec.structs.replace(
+                row, version=row.version + 1, status="cancelled", body=msgspec.json.encode(stored)
+            )
+        )
+        await self._context.index.delete_chunks(store_id, file_id)
+
+    def _start(self, row: DocumentRow) -> None:
+        async def work() -> None:
+            async with self._room:
+                await ingest(self._context, row)
+
+        task = self._tasks[row.id] = asyncio.create_task(work(), name=row.id)
+        task.add_done_callback(lambda done: self._forget(row.id, done))
+
+    def _forget(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(name) is task:
+            del self._tasks[name]
+
+    async def _cancel(self, names: Sequence[str]) -> None:
+        tasks = [self._tasks[name] for name in names if name in self._tasks]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _static(strategy: ChunkingStrategy | None) -> StaticStrategy:
+    if strategy is None or isinstance(strategy, AutoStrategy):
+        return StaticStrategy(static=StaticChunking())
+    return strategy
+
+
+def _decode(row: DocumentRow) -> StoredFile:
+    return msgspec.json.decode(row.body, type=StoredFile)

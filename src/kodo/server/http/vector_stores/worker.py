@@ -1,0 +1,148 @@
+"""Reads, cuts and indexes one file of a store; it resumes behind the chunks that are committed.
+
+Its document holds its status, the index its chunks. A restart reads the file again, cuts it in the same way, and
+continues with the first chunk that is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from kodo.server.config import FileSearchSettings
+from kodo.server.http.files.manager import FileManager
+from kodo.server.http.vector_stores.reading import Unreadable, read_text
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.records import DocumentRow
+from kodo.server.lifecycle.retrieval.documents import STORE, StoredFile, StoredStore
+from kodo.server.lifecycle.retrieval.ports import SearchIndex, TextChunk, TextEmbedder
+from kodo.server.lifecycle.retrieval.splitting import split_text, windows
+from kodo.server.lifecycle.store_ports import DocumentStore
+from kodo.server.wire.vector_stores import LastError
+
+logger = logging.getLogger(__name__)
+
+GROUP: Final = 16
+"""Chunks that are embedded and committed together."""
+WINDOW: Final = 200
+"""Tokens of a text that is embedded; a longer chunk's vector is the mean of its windows'."""
+_RETRIES: Final = (1.0, 5.0, 30.0)
+"""Pauses in seconds before a file whose work broke is taken up again; then it has failed."""
+
+
+@dataclass(frozen=True)
+class IngestionContext:
+    """What all workers share."""
+
+    documents: DocumentStore
+    index: SearchIndex
+    embedder: TextEmbedder | None
+    files: FileManager
+    settings: FileSearchSettings
+
+
+async def ingest(context: IngestionContext, row: DocumentRow) -> None:
+    """Bring a file to its final status."""
+    for delay in (*_RETRIES, None):
+        try:
+            await _ingest(context, row)
+            return
+        except Unreadable as failure:
+            await _finish(context, row, status="failed", last_error=failure.error)
+            return
+        except NotFound:
+            error = LastError(code="server_error", message="The file was deleted before it was read.")
+            await _finish(context, row, status="failed", last_error=error)
+            return
+        except Exception:
+            logger.exception("indexing %s failed", row.id)
+            if delay is None:
+                error = LastError(code="server_error", message="The file could not be indexed.")
+                await _finish(context, row, status="failed", last_error=error)
+                return
+            await asyncio.sleep(delay)
+
+
+async def _ingest(context: IngestionContext, row: DocumentRow) -> None:
+    stored = msgspec.json.decode(row.body, type=StoredFile)
+    file = stored.file
+    source = await context.files.get(row.owner, file.id)
+    if source.bytes > context.settings.max_file_bytes:
+        limit = context.settings.max_file_bytes
+        raise Unreadable(LastError(code="invalid_file", message=f"The file has more than {limit} bytes."))
+    text = await read_text(context.files.blobs.path(file.id), stored.filename, context.settings)
+    embedder = await _embedder(context, row)
+    await context.index.set_attributes(file.vector_store_id, file.id, file.attributes)
+    done = await context.index.count_chunks(file.vector_store_id, file.id)
+    sizes = file.chunking_strategy.static
+    chunks = await asyncio.to_thread(
+        lambda: list(split_text(text, sizes.max_chunk_size_tokens, sizes.chunk_overlap_tokens))
+    )
+    vectors = 0
+    for start in range(done, len(chunks), GROUP):
+        group = chunks[start : start + GROUP]
+        if embedder is not None:
+            group = await _embedded(embedder, group)
+            vectors = len(group[0].vector or ())
+        await context.index.add_chunks(file.vector_store_id, file.id, group)
+    used = sum(len(chunk.text.encode()) + 4 * vectors for chunk in chunks)
+    await _finish(context, row, status="completed", usage_bytes=used)
+
+
+async def _embedder(context: IngestionContext, row: DocumentRow) -> TextEmbedder | None:
+    """The embedder, where it is the one that the store's vectors are of."""
+    store = await context.documents.get_document(STORE, row.owner, row.parent or "")
+    if store is None or context.embedder is None:
+        return None
+    named = msgspec.json.decode(store.body, type=StoredStore).embedder
+    return context.embedder if named == context.embedder.identity else None
+
+
+async def _embedded(embedder: TextEmbedder, chunks: Sequence[TextChunk]) -> list[TextChunk]:
+    parts = [windows(chunk.text, WINDOW) for chunk in chunks]
+    try:
+        vectors = await embedder.embed([part for one in parts for part in one])
+    except (
+        InvalidRequest
+    ):  # a text that the model cannot take: the words of these chunks are found all the same
+        logger.warning("the embedder refused %d chunks", len(chunks))
+        return list(chunks)
+    found: list[TextChunk] = []
+    first = 0
+    for chunk, one in zip(chunks, parts, strict=True):
+        found.append(msgspec.structs.replace(chunk, vector=_mean(vectors[first : first + len(one)])))
+        first += len(one)
+    return found
+
+
+def _mean(vectors: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """The mean of vectors, of length 1."""
+    sums = [sum(column) for column in zip(*vectors, strict=True)]
+    length = sum(value * value for value in sums) ** 0.5 or 1.0
+    return tuple(value / length for value in sums)
+
+
+async def _finish(context: IngestionContext, row: DocumentRow, **changes: Any) -> None:
+    """Store the final status. A file that was changed meanwhile (its attributes) keeps the change."""
+    while True:
+        current = await context.documents.get_document(row.kind, row.owner, row.id)
+        if current is None or current.status != "in_progress":
+            return
+        stored = msgspec.json.decode(current.body, type=StoredFile)
+        file = msgspec.structs.replace(stored.file, **changes)
+        stored = msgspec.structs.replace(stored, file=file)
+        final = msgspec.structs.replace(
+            current, version=current.version + 1, status=file.status, body=msgspec.json.encode(stored)
+        )
+        try:
+            await context.documents.update_document(final)
+        except Conflict:
+            continue
+        except NotFound:
+            return
+        return

@@ -1,0 +1,77 @@
+"""What the search rests on: an index of chunks, and an embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from kodo.server.lifecycle.ports import Value
+from kodo.server.lifecycle.retrieval.filters import AttributeValue, Filter
+
+
+class TextChunk(Value, frozen=True, kw_only=True):
+    """A part of a file. ``start``: characters at its beginning that the chunk before it has too."""
+
+    number: int
+    text: str
+    start: int = 0
+    vector: tuple[float, ...] | None = None
+
+
+class Hit(Value, frozen=True, kw_only=True):
+    """A chunk that was found. ``score``: greater is better; comparable inside one list only."""
+
+    id: int
+    score: float
+
+
+class FoundChunk(Value, frozen=True, kw_only=True):
+    """The text of a hit."""
+
+    id: int
+    store: str
+    file: str
+    text: str
+
+
+class SearchIndex(Protocol):
+    """Chunks of the files of vector stores. It knows no owners: a caller names stores that it may read."""
+
+    async def add_chunks(self, store: str, file: str, chunks: Sequence[TextChunk]) -> None:
+        """Durable, all or none. A chunk whose number is there already stays as it is."""
+
+    async def count_chunks(self, store: str, file: str) -> int:
+        """Chunks of a file that are committed; they are the first ones."""
+
+    async def file_chunks(self, store: str, file: str) -> Sequence[TextChunk]:
+        """The chunks of a file in their order, without vectors."""
+
+    async def set_attributes(self, store: str, file: str, attributes: dict[str, AttributeValue]) -> None:
+        """Durable: what filters see of a file, in the place of what they saw."""
+
+    async def delete_chunks(self, store: str, file: str | None = None) -> None:
+        """Durable: chunks and attributes of a file, or (None) of a whole store."""
+
+    async def match_terms(
+        self, stores: Sequence[str], terms: Sequence[str], where: Filter | None, limit: int
+    ) -> Sequence[Hit]:
+        """The chunks that have any of the terms, by BM25, best first."""
+
+    async def match_vector(
+        self, stores: Sequence[str], vector: Sequence[float], where: Filter | None, limit: int
+    ) -> Sequence[Hit]:
+        """The chunks with vectors of this size, by cosine, best first."""
+
+    async def read_chunks(self, ids: Sequence[int]) -> Sequence[FoundChunk]:
+        """The texts of hits, in this order; those that were deleted meanwhile are left out."""
+
+
+class TextEmbedder(Protocol):
+    """Turns texts into vectors."""
+
+    @property
+    def identity(self) -> str:
+        """What a store remembers: vectors of one identity are comparable."""
+
+    async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        """One vector a text. Raises ServiceError."""

@@ -1,0 +1,1 @@
+"""The search in vector stores as a tool of the model."""
