@@ -218,16 +218,13 @@ def _expand(raw: object, path: str) -> dict[str, Any]:
                 f"Missing required parameter: '{path}.type'.", f"{path}.type", "missing_required_parameter"
             )
         full["type"] = kind
-    if kind == "message" and isinstance(full.get("content"), str):
-        part = "output_text" if full.get("role") == "assistant" else "input_text"
-        full["content"] = [{"type": part, "text": full["content"]}]
-    if (
-        kind == "message"
-        and full.get("content") is None
-        and "content" in full
-        and full.get("role") == "assistant"
-    ):
-        full["content"] = []
+    if kind == "message":
+        is_assistant = full.get("role") == "assistant"
+        if isinstance(full.get("content"), str):
+            part = "output_text" if is_assistant else "input_text"
+            full["content"] = [{"type": part, "text": full["content"]}]
+        elif is_assistant and raw.get("content", "") is None:  # a turn that only called tools
+            full["content"] = []
     return full
 
 

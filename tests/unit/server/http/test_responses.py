@@ -95,3 +95,21 @@ async def test_a_prewarm_reads_the_prompt_and_says_nothing(tmp_path: Path) -> No
     assert warmed.usage is not None
     assert warmed.usage.input_tokens > 0
     assert warmed.usage.output_tokens == 0
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"type": "message"}, {"id": "msg_1", "type": "message", "status": "completed"}]
+)
+async def test_an_assistant_turn_without_words_is_accepted(tmp_path: Path, more: dict[str, str]) -> None:
+    """Clients send ``content: null`` beside tool calls; the same for a user's message stays an error that names it."""
+    turn = {"role": "assistant", "content": None, **more}
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        body = {
+            "model": MODEL,
+            "input": [{"role": "user", "content": "a"}, turn, {"role": "user", "content": "b"}],
+        }
+        answer = await http.post("/v1/responses", json=body)
+        assert answer.status_code == 200, answer.text
+        body["input"] = [{"role": "user", "content": None}]
+        refused = await http.post("/v1/responses", json=body)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "input[0].content")
