@@ -84,24 +84,27 @@ def run_analysers(subjects: Sequence[Subject], target: str = "") -> dict[str, An
             bandit.NAME: by_bandit.result(),
             file_checks.NAME: file_checks.run(subjects),
         }
-    return _without_newer_syntax(found)
+    return _without_refusals_of_valid_text(found)
 
 
-def _without_newer_syntax(found: dict[str, AnalyserResult]) -> dict[str, AnalyserResult]:
-    """The results without the compiler's refusal of a text that ruff's parser accepts: it is newer than this Python.
+def _without_refusals_of_valid_text(found: dict[str, AnalyserResult]) -> dict[str, AnalyserResult]:
+    """The results without the compiler's refusal of a text that ruff's parser accepts.
 
-    Such a text was not seen by the checks that need a tree, which is a failure of ``syntax`` for it.
+    It is newer than this Python, or beyond a limit of this compiler (digits of a number, nesting).
+    The checks that need a tree did not see it, which is a failure of ``syntax`` for it.
     """
     mine, theirs = found[syntax.NAME], found[ruff.NAME]
     candidates = dict(mine.candidates)
     failures = dict(mine.failures)
     for index in theirs.looked_at & mine.candidates.keys():
-        refused = any(candidate.rule == "syntax" for candidate in mine.candidates[index])
+        refused = next((one.message for one in mine.candidates[index] if one.rule == "syntax"), None)
         if (
-            refused
+            refused is not None
             and not any(candidate.rule == "syntax" for candidate in theirs.candidates[index])
             and index in found[file_checks.NAME].failures
         ):
             candidates[index] = []
-            failures[index] = "written for a newer Python than kodo runs on; its tree was not checked"
+            failures[index] = (
+                f"this Python's compiler does not accept it ({refused[:100]}); its tree was not checked"
+            )
     return {**found, syntax.NAME: AnalyserResult(candidates, mine.looked_at - failures.keys(), failures)}

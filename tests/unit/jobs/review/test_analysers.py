@@ -60,6 +60,15 @@ def test_code_for_a_newer_python_is_no_syntax_error() -> None:
     assert report.state == "partial"
 
 
+def test_a_number_beyond_the_compilers_limit_is_said_as_what_it_is() -> None:
+    """5,000 digits are valid: the reason names the limit, and the other findings of the file are there."""
+    text = f"import subprocess\n\nx = {'9' * 5000}\nsubprocess.run('x', shell=True)\n"
+    report = review(TextSource(text, "m.py"), ReviewOptions(), None)
+    assert report.state == "partial"
+    assert "Exceeds the limit" in report.gaps[0].reason
+    assert "S602" in {item.rule for item in report.findings}
+
+
 def test_the_oldest_python_of_the_project_decides() -> None:
     """`requires-python` of the base is what ruff is told."""
     assert ruff.target_of(">=3.9") == "py39"
