@@ -70,6 +70,17 @@ def test_a_host_in_no_proxy_is_reached_without_one(monkeypatch: pytest.MonkeyPat
         (["chat"], b"caf\xe9\n"),
         (["ask", "-f", b"\xff.py", "hello"], b""),
         (["review", b"\xff.py"], b""),
+        (["review", "--base", b"\xff"], b""),
+        (["tests", b"\xff.py"], b""),
+        (["keys", "create", b"\xff"], b""),
+        (["keys", "revoke", b"\xff"], b""),
+        (["model", "pull", b"\xff"], b""),
+        (["batch", "run", b"\xff", b"\xfe"], b""),
+        (["budget", "set", b"\xff", "1"], b""),
+        (["usage", "--by", b"\xff"], b""),
+        (["serve", "--host", b"\xff"], b""),
+        (["serve", "--model", b"\xff"], b""),
+        ([b"\xff"], b""),
     ],
 )
 def test_bytes_that_are_not_utf8_are_one_line(

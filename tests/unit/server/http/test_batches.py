@@ -102,6 +102,17 @@ async def test_every_request_gets_its_result(tmp_path: Path) -> None:
         assert on_disk(server) == [done.output_file_id]
 
 
+async def test_a_byte_order_mark_in_front_of_the_file_is_skipped(tmp_path: Path) -> None:
+    """Editors on Windows write one; the first request is read like the others, also with CRLF."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        data = b"\xef\xbb\xbf" + jsonl(line("a"), line("b")).replace(b"\n", b"\r\n")
+        done = await finished(sdk, (await submit(sdk, data)).id)
+        assert done.status == "completed", done.errors
+        found = await lines_of(sdk, done.output_file_id)
+        assert {id_: text_of(one) for id_, one in found.items()} == {"a": "say a", "b": "say b"}
+
+
 @pytest.mark.parametrize(
     ("endpoint", "body", "answer"),
     [
