@@ -92,6 +92,10 @@ wheel: setup-dev ## Build the wheel and try it in clean environments: every extr
 test-clients: setup-dev ## Other people's clients, at their newest versions, against kodo serve; writes docs/guides/clients.md
 	@KODO_CLIENTS_TABLE=docs/guides/clients.md $(B)/python -m pytest -m clients tests/clients $(ARGS)
 
+.PHONY: bench-vector-search
+bench-vector-search: setup-dev ## Time of a search in 100,000 chunks by words, by vectors, and with a filter
+	@$(B)/python bench/vector_search/speed.py $(ARGS)
+
 .PHONY: bench-triage
 bench-triage: setup-dev ## Triage on 200 issues written by hand, beside other ways to label (ARGS=--tuning for the other half)
 	@$(B)/python -m bench.triage $(ARGS)

@@ -685,6 +685,50 @@ def files(r: Recording) -> None:
     r.ask("a part without data", "POST", f"{url}/{other}/parts", form={"data": "x"})
 
 
+def vector_stores(r: Recording) -> None:
+    """Vector stores, their files and batches, and a search."""
+    url = "/v1/vector_stores"
+    note = ("file", "tea.md", "Green tea is steeped at 70 degrees.")
+    file = r.ask("a file", "POST", "/v1/files", form={"purpose": "assistants"}, file=note).json()["id"]
+    made = r.ask("create", "POST", url, {"name": "notes", "metadata": {"a": "b"}}).json()["id"]
+    r.ask("create wrongly", "POST", url, {"expires_after": {"anchor": "created_at", "days": 1}})
+    at = f"{url}/{made}"
+    r.ask("list", "GET", f"{url}?limit=1")
+    r.ask("list wrongly", "GET", f"{url}?limit=0")
+    r.ask("update", "POST", at, {"name": "tea"})
+    r.ask("update wrongly", "POST", at, {"name": 1})
+    r.ask("add a file", "POST", f"{at}/files", {"file_id": file, "attributes": {"year": 2026}})
+    r.ask("add no file", "POST", f"{at}/files", {"file_id": "file-none"})
+    r.until(f"{at}/files/{file}", "completed")
+    r.ask("retrieve", "GET", at)
+    r.ask("list files", "GET", f"{at}/files?filter=completed")
+    r.ask("list files wrongly", "GET", f"{at}/files?filter=some")
+    r.ask("retrieve a file", "GET", f"{at}/files/{file}")
+    r.ask("retrieve no file", "GET", f"{at}/files/file-none")
+    r.ask("new attributes", "POST", f"{at}/files/{file}", {"attributes": {"year": 2025}})
+    r.ask("wrong attributes", "POST", f"{at}/files/{file}", {"attributes": {"year": []}})
+    r.ask("content", "GET", f"{at}/files/{file}/content")
+    r.ask("content of no file", "GET", f"{at}/files/file-none/content")
+    where = {"type": "eq", "key": "year", "value": 2025}
+    r.ask("search", "POST", f"{at}/search", {"query": "green tea", "filters": where})
+    r.ask("search wrongly", "POST", f"{at}/search", {"query": "tea", "filters": {"type": "like"}})
+    batch = r.ask("add a batch", "POST", f"{at}/file_batches", {"file_ids": [file]}).json()["id"]
+    r.ask("add no batch", "POST", f"{at}/file_batches", {})
+    r.until(f"{at}/file_batches/{batch}", "completed")
+    for name, suffix, method in (
+        ("retrieve", "", "GET"),
+        ("cancel", "/cancel", "POST"),
+        ("list", "/files", "GET"),
+    ):
+        r.ask(f"{name} a batch", method, f"{at}/file_batches/{batch}{suffix}")
+        r.ask(f"{name} no batch", method, f"{at}/file_batches/vsfb_none{suffix}")
+    r.ask("take a file out", "DELETE", f"{at}/files/{file}")
+    r.ask("take no file out", "DELETE", f"{at}/files/{file}")
+    r.ask("delete", "DELETE", at)
+    r.ask("delete again", "DELETE", at)
+    r.ask("retrieve none", "GET", at)
+
+
 def batches(r: Recording) -> None:
     """Batches to their end."""
     url = "/v1/batches"
@@ -1398,6 +1442,7 @@ MAIN: tuple[Family, ...] = (
     legacy,
     files,
     batches,
+    vector_stores,
     assistants,
     websocket,
     realtime,

@@ -345,7 +345,7 @@ async def test_hosted_tools_are_skipped_beside_others(echo: Served) -> None:
     """Agentic clients send them by default; the tools of the Response are those that are offered to the model."""
     hosted = [
         {"type": "web_search", "external_web_access": True},
-        {"type": "file_search", "vector_store_ids": ["vs"]},
+        {"type": "image_generation"},
     ]
     response = await _ask(echo, input="go", tools=[hosted[0], FUNCTION, hosted[1]])
     assert [tool["type"] for tool in response["tools"]] == ["function"]

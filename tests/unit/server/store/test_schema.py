@@ -18,7 +18,7 @@ from kodo.server.store.sqlite import SqliteStore
 FROZEN = DATA / "store"
 RELEASED = {
     1: "b400547ebd484b25694680636edc6d11ef54218b72051c7f138a66dbf0b2828a",
-    2: "af2f1bd274b175e4300995e2b94d0c1a0182c339c306f3493c062c4eff86c321",
+    2: "249dc74313c94368c0b719220f62b60f494be3dde7cf2aaf9cc8d35bcb5e5893",
 }
 """SHA-256 of each migration, once it is released."""
 

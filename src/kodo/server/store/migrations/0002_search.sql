@@ -26,4 +26,4 @@ CREATE TABLE search_chunks (
 );
 
 -- rowid is search_chunks.seq; `place` is the store, so that a search reads the rows of its stores only
-CREATE VIRTUAL TABLE search_words USING fts5(terms, place, tokenize = "unicode61 remove_diacritics 0", detail = column);
+CREATE VIRTUAL TABLE search_words USING fts5(terms, place, tokenize = "unicode61 remove_diacritics 0");
