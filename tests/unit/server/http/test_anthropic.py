@@ -394,3 +394,17 @@ def test_what_does_not_fit_names_its_place(message: dict[str, Any]) -> None:
     with pytest.raises(BadBody) as caught:
         messages_to_items([message])
     assert (caught.value.param or "").startswith("messages[0]")
+
+
+@pytest.mark.parametrize(
+    ("block", "path"),
+    [
+        ({"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "a"}, {"type": "image"}]}}, "source.content[1]"),
+        ({"type": "search_result", "title": "t", "source": "s", "content": [{"type": "image", "text": "a"}]}, "content[0]"),
+    ],
+)  # fmt: skip
+def test_no_block_inside_a_document_is_dropped(block: dict[str, Any], path: str) -> None:
+    """An image where only text is shown to the model is refused with its path."""
+    with pytest.raises(BadBody, match="'image' are not supported") as caught:
+        messages_to_items([{"role": "user", "content": [block]}])
+    assert caught.value.param == f"messages[0].content[0].{path}.type"

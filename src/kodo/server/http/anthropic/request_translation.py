@@ -182,15 +182,24 @@ def _document(block: dict[str, Any], path: str) -> dict[str, Any]:
             return {"type": "input_file", "file_id": source.get("file_id"), **named}
         case "content":
             inner = _blocks(source.get("content"), f"{path}.source.content")
-            text = "\n".join(_text(one.get("text"), path) for one in inner if one.get("type") == "text")
+            text = "\n".join(_inner_text(one, f"{path}.source.content[{n}]") for n, one in enumerate(inner))
             return {"type": "input_text", "text": f"File {title or 'document'}:\n{text}"}
     raise _bad_source(source, path)
 
 
 def _search_result(block: dict[str, Any], path: str) -> dict[str, Any]:
     inner = _blocks(block.get("content"), f"{path}.content")
-    text = "\n".join(_text(one.get("text"), path) for one in inner)
+    text = "\n".join(_inner_text(one, f"{path}.content[{n}]") for n, one in enumerate(inner))
     return {"type": "input_text", "text": f"{block.get('title')} ({block.get('source')}):\n{text}"}
+
+
+def _inner_text(block: dict[str, Any], path: str) -> str:
+    """The text of a block inside a document or search result, which hold text only."""
+    if block.get("type") != "text":
+        raise BadBody(
+            f"Blocks of type '{block.get('type')}' are not supported here.", f"{path}.type", "invalid_value"
+        )
+    return _text(block.get("text"), f"{path}.text")
 
 
 def _tool_reference(block: dict[str, Any], path: str) -> dict[str, Any]:
