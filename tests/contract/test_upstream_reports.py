@@ -20,7 +20,7 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
     ServiceError,
 )
-from kodo.server.lifecycle.ports import ContextItem, Prompt, ProviderFields, ProviderState
+from kodo.server.lifecycle.ports import ContextItem, Prompt, ProviderFields, ProviderState, Sampling
 from kodo.server.wire.items import FunctionCall, FunctionCallOutput
 
 
@@ -31,10 +31,14 @@ def engine_at(url: str, **options: Any) -> UpstreamEngine:
 
 
 async def hears(
-    *chunks: dict[str, Any] | str, done: bool = True, pieces: int | None = None, **options: Any
+    *chunks: dict[str, Any] | str,
+    done: bool = True,
+    pieces: int | None = None,
+    stop: tuple[str, ...] = (),
+    **options: Any,
 ) -> Answered:
     """What the engine makes of a stream."""
-    prompt = asking("Go.", tools=(WEATHER, MAIL))
+    prompt = asking("Go.", tools=(WEATHER, MAIL), sampling=Sampling(temperature=0, stop=stop))
     async with recorded(frames(*chunks, done=done), pieces=pieces) as server:
         engine = engine_at(server.url, **options)
         try:
@@ -231,6 +235,26 @@ async def test_text_in_every_form(chunks: list[Any], text: str, reason: str, pie
     assert (got.text, got.end.reason) == (text, reason)
     if "Hm." in str(chunks):
         assert got.reasoning == "Hm."
+
+
+@pytest.mark.parametrize(
+    ("reason", "fields", "expected"),
+    [
+        pytest.param("stop", {"stop_reason": "END"}, "END", id="vLLM"),
+        pytest.param("stop", {"matched_stop": "END"}, "END", id="SGLang"),
+        pytest.param("stop", {"stop_reason": 128009}, None, id="a token"),
+        pytest.param("stop", {"stop_reason": "<eos>"}, None, id="not one of the client's"),
+        pytest.param("stop", {"stop_reason": None, "matched_stop": ["END"]}, None, id="another form"),
+        pytest.param("length", {"stop_reason": "END"}, None, id="a cap ended it"),
+    ],
+)
+async def test_the_stop_string_that_ended_the_answer(
+    reason: str, fields: dict[str, Any], expected: str | None
+) -> None:
+    """A server that names the stop string is believed where the client set that string."""
+    choice = {"index": 0, "delta": {"content": "Yes."}, "finish_reason": reason, **fields}
+    got = await hears({"choices": [choice]}, stop=("END",))
+    assert (got.end.reason, got.end.stop_sequence) == (reason, expected)
 
 
 @pytest.mark.parametrize(

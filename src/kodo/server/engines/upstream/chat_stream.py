@@ -84,6 +84,10 @@ class _Choice(Struct, frozen=True):
     message: _Delta | None = None
     finish_reason: str | None = None
     logprobs: Any = None
+    stop_reason: Any = None
+    """vLLM: the stop string or token that ended the answer."""
+    matched_stop: Any = None
+    """SGLang: the same."""
 
 
 class _Chunk(Struct, frozen=True):
@@ -106,9 +110,11 @@ class ChatStream:
         origin: str,
         secrets: tuple[str, ...] = (),
         used_ids: Collection[str] = (),
+        stops: Collection[str] = (),
     ) -> None:
         """``labels``: what the offered functions stand for; ``secrets``: what no message may show; ``used_ids``: of the
-        calls before this answer."""
+        calls before this answer; ``stops``: the stop strings that the client set."""
+        self._stops = stops
         self._profile = profile
         self._origin = origin
         self._secrets = secrets
@@ -118,6 +124,7 @@ class ChatStream:
         self._details: list[dict[str, Any]] = []
         self._waiting: list[EngineEvent] = []
         self._reason: str | None = None
+        self._stop_sequence: str | None = None
         self._usage: Usage | None = None
         self._characters = 0
         self._logprobs: tuple[Logprob, ...] = ()
@@ -148,6 +155,9 @@ class ChatStream:
                 if choice.index:
                     continue  # one answer was asked for
                 self._reason = choice.finish_reason or self._reason
+                for stopped_by in (choice.stop_reason, choice.matched_stop):
+                    if isinstance(stopped_by, str) and stopped_by in self._stops:
+                        self._stop_sequence = stopped_by
                 delta = choice.delta or choice.message
                 if delta is not None:
                     if choice.logprobs is not None:
@@ -173,7 +183,8 @@ class ChatStream:
         self._waiting = []
         output = -(-self._characters // CHARACTERS_PER_TOKEN)
         usage = self._usage or Usage(input=estimate, output=output)
-        events.append(Finished(reason=reason, usage=usage))
+        stop_sequence = self._stop_sequence if reason == "stop" else None
+        events.append(Finished(reason=reason, usage=usage, stop_sequence=stop_sequence))
         return events
 
     # --- inside ---

@@ -224,9 +224,11 @@ class Target:
             request = self.request(prompt)
 
     def _reader(self, request: UpstreamRequest, prompt: Prompt) -> AnswerReader:
-        kind = ResponsesStream if self.options.api == "responses" else ChatStream
         used_ids = {context.item.call_id for context in prompt.items if isinstance(context.item, Call)}
-        return kind(request.labels, self.profile, self._origin, self._secrets, used_ids)
+        given = (request.labels, self.profile, self._origin, self._secrets, used_ids)
+        if self.options.api == "responses":
+            return ResponsesStream(*given)
+        return ChatStream(*given, stops=prompt.sampling.stop)
 
     async def _events(
         self, body: dict[str, Any], cap: int | None, reader: AnswerReader
