@@ -12,6 +12,7 @@ import random
 import statistics
 import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 
 import numpy
@@ -26,7 +27,7 @@ FILES = 1000
 
 async def fill(store: SqliteStore, chunks: int, draw: random.Random, words: list[str]) -> None:
     """A store with this many chunks."""
-    weights = [1 / (rank + 10) for rank in range(len(words))]
+    weights = list(accumulate(1 / (rank + 10) for rank in range(len(words))))
     numbers = numpy.random.default_rng(1)
     per_file = chunks // FILES
     for file in range(FILES):
@@ -35,7 +36,7 @@ async def fill(store: SqliteStore, chunks: int, draw: random.Random, words: list
         group = [
             TextChunk(
                 number=number,
-                text=" ".join(draw.choices(words, weights, k=80)),
+                text=" ".join(draw.choices(words, cum_weights=weights, k=80)),
                 vector=tuple(vectors[number].tolist()),
             )
             for number in range(per_file)
