@@ -50,7 +50,7 @@ def analyse(files: Sequence[ChangedFile], target: str = "") -> Analysis:
         before.setdefault(file.path, []).extend(_candidates_at(results, index))
     tested = any(is_test(file.path) for file in files)
     for file in changed:
-        after[file.path] += diff_checks.run(file, tested=tested)
+        after[file.path] += diff_checks.run(file, tested=tested, change=files)
     unreviewed = [
         Unreviewed(printable(path), reason, gap=True)
         for path, reason in failed.items()

@@ -15,6 +15,7 @@ from kodo import __version__
 from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.job import Rejected, Verified
 from kodo.jobs.report.model import (
+    Category,
     Executed,
     Finding,
     ModelUse,
@@ -30,6 +31,7 @@ from kodo.jobs.review.analysis import Analysis, analyse
 from kodo.jobs.review.behaviour import can_run, compare_behaviour
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.languages import is_test_data
 from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.project_tests import ProjectTests, TestsError, broken_tests
 from kodo.jobs.review.reading import ReviewInput, SourceError
@@ -97,11 +99,15 @@ class _ReviewState:
     notes: list[str] = field(default_factory=list)
 
     def take(self, file: ChangedFile, candidates: Iterable[Candidate]) -> list[Rejected]:
-        """Judge candidates of one file: keep what is wanted, holds and is not suppressed; returns what does not hold."""
+        """Judge candidates of one file: keep what is wanted, holds and is not suppressed; returns what does not hold.
+
+        The code of a file that is data of tests may be wrong on purpose; only security is judged there.
+        """
         wanted = [
             candidate
             for candidate in candidates
             if candidate.category in self.options.categories
+            and (candidate.category is Category.SECURITY or not is_test_data(file.path))
             and not self.settings.unwanted(file.path, candidate.rule, candidate.category)
         ]
         judged = verify(file, wanted, self.options.lang)

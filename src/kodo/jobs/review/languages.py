@@ -29,7 +29,11 @@ SUFFIXES = {
     "rust": ".rs", "c": ".c",
 }  # fmt: skip  # same
 
-
+_TEST_FOLDERS = frozenset({"tests", "test", "testing", "__tests__", "spec"})
+_DATA_FOLDERS = frozenset(
+    {"data", "cases", "examplefiles", "golden", "inputs", "expected", "resources", "snippets"}
+)
+_TEST_DATA = frozenset({"testdata", "test_data", "test-data"})
 _ALIASES = {"py": ".py", "js": ".js", "ts": ".ts", "golang": ".go", "bash": ".sh", "c++": ".cpp", "c#": ".cs"}
 
 
@@ -66,13 +70,19 @@ def unreviewable_reason(path: str, text: str = "") -> tuple[str, bool]:
     return "not code", False
 
 
+def is_test_data(path: str) -> bool:
+    """Whether a file is what tests read and no code of theirs: it lies in a folder of data below one of tests."""
+    folders = PurePosixPath(path).parts[:-1]
+    at = next((at for at, name in enumerate(folders) if name in _TEST_FOLDERS), len(folders))
+    return bool(_DATA_FOLDERS.intersection(folders[at + 1 :])) or bool(_TEST_DATA.intersection(folders))
+
+
 def is_test(path: str) -> bool:
     """Whether a file holds tests, by its name or a folder named tests."""
     pure = PurePosixPath(path)
-    folders = {"tests", "test", "testing", "__tests__", "spec"}
     return (
         pure.name.startswith("test_")
         or pure.stem.endswith(("_test", ".test", ".spec"))
         or pure.name == "conftest.py"
-        or bool(folders.intersection(pure.parts[:-1]))
+        or bool(_TEST_FOLDERS.intersection(pure.parts[:-1]))
     )

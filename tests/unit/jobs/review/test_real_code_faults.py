@@ -180,3 +180,50 @@ def test_a_flaky_test_is_no_evidence() -> None:
     runs = Runs({"a": "", "b": "no", "c": "old"})
     assert run_again(runs, {}, before, after) == {"b": "no", "c": "old"}  # type: ignore[arg-type] # a fake
     assert run_again(Runs(), {}, before, {"a": "", "c": "old"}) == {"a": "", "c": "old"}  # type: ignore[arg-type] # a fake
+
+
+def test_a_check_that_moved_to_another_function_is_not_gone() -> None:
+    """A guard that the change adds to what the function calls is no lost guard; one that is nowhere is."""
+    guarded = "    if value is True:\n        raise ValueError('no')\n"
+    old = {"a.py": f"import b\n\n\ndef f(value):\n{guarded}    return b.g(value)\n"}
+    old |= {"b.py": "def g(value):\n    return float(value)\n"}
+    gone = {**old, "a.py": "import b\n\n\ndef f(value):\n    return b.g(value)\n"}
+    moved = {**gone, "b.py": f"def g(value):\n{guarded}    return float(value)\n"}
+    said = [
+        {one.rule for one in review(VersionsSource(old, new), OPTIONS, None).findings}
+        for new in (gone, moved)
+    ]
+    assert ["kodo/guard-removed" in rules for rules in said] == [True, False]
+
+
+def test_what_tests_read_is_no_code_but_may_hold_secrets() -> None:
+    """Undefined names in a data file of tests are no findings; the same file elsewhere has them, and security stays."""
+    text = "assert eval(input()) and alpha\n"
+
+    def found(path: str) -> set[str]:
+        return {one.rule for one in review(VersionsSource({path: ""}, {path: text}), OPTIONS, None).findings}
+
+    assert "F821" in found("pkg/mod.py")
+    assert found("tests/data/cases/mod.py") and "F821" not in found("tests/data/cases/mod.py")
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("from __future__ import annotations\n\n\ndef f(x: Missing) -> int:\n    return 1\n", "info"),
+        ("def f(x: 'Missing') -> int:\n    return 1\n", "info"),
+        ("def f() -> int:\n    x: Missing = 1\n    return x\n", "info"),
+        ("def f(x: Missing) -> int:\n    return 1\n", "error"),
+        ("from __future__ import annotations\n\n\ndef f(x: int) -> int:\n    return Missing\n", "error"),
+    ],
+)
+def test_an_unknown_name_in_an_annotation_that_is_not_evaluated_is_no_error(text: str, severity: str) -> None:
+    """A postponed, quoted or local annotation never raises NameError by itself; any other place does."""
+    report = review(VersionsSource({"m.py": "pass\n"}, {"m.py": text}), OPTIONS, None)
+    assert [str(one.severity) for one in report.findings if one.rule == "F821"] == [severity]
+
+
+def test_asking_for_nan_is_no_mistake() -> None:
+    """``x != x`` is how NaN is found; ``x < x`` is a mistake."""
+    assert "PLR0124" not in rules("def f(x):\n    return 1\n", "def f(x):\n    return x != x\n")
+    assert "PLR0124" in rules("def f(x):\n    return 1\n", "def f(x):\n    return x < x\n")

@@ -3,6 +3,7 @@
 Comments that switch ruff off are not applied here: ``suppression`` applies them and lists what they suppress.
 """
 
+import ast
 import re
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import TypeVar
 import msgspec
 
 from kodo.jobs.report.model import Category, Severity
+from kodo.jobs.review import python
 from kodo.jobs.review.analysers.ruff_rules import FRAMEWORK_DEFAULTS, IN_TESTS_IGNORED, RULES
 from kodo.jobs.review.candidate import AnalyserResult, Candidate, Edit, Subject
 from kodo.jobs.review.languages import is_test
@@ -26,6 +28,7 @@ _MAX_TIMEOUTS = 2
 _BATCH = 400
 _TARGETS = ("py37", "py38", "py39", "py310", "py311", "py312", "py313", "py314")
 _QUOTED = re.compile(r"`([A-Za-z_][\w.]*)`")
+_ASKS_FOR_NAN = re.compile(r"`([\w.]+) (?:!=|==) \1`")
 _GETATTR = re.compile(r"^def __getattr__\(|^__getattr__\b[^=\n]*=|^from .*\b__getattr__\b", re.MULTILINE)
 
 
@@ -160,6 +163,10 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
             subject.text
         ):  # PEP 562: the module makes names when it is asked
             return None
+        if rule == "PLR0124" and _ASKS_FOR_NAN.search(diagnostic.message):
+            return None
+        if rule == "F821" and _is_in_annotation(subject.text, diagnostic.location.row, symbol):
+            severity = Severity.INFO
         if rule == "B008" and FRAMEWORK_DEFAULTS.intersection(re.findall(r"\w+", diagnostic.message)):
             return None
     end = diagnostic.end_location
@@ -177,6 +184,41 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
         symbol=symbol,
         edits=_edits(diagnostic.fix),
     )
+
+
+def _is_in_annotation(text: str, row: int, name: str) -> bool:
+    """Whether a name on a line stands in an annotation that Python does not evaluate: quoted, postponed, or of a local."""
+    module = python.parse(text)
+    if module is None:
+        return False
+    postponed = any(
+        isinstance(node, ast.ImportFrom) and node.module == "__future__" and "annotations" in ast.dump(node)
+        for node in module.tree.body
+    )
+    for node in module.nodes:
+        given = getattr(node, "annotation", None) or getattr(node, "returns", None)
+        if not isinstance(given, ast.expr) or not given.lineno <= row <= (given.end_lineno or row):
+            continue
+        is_local = isinstance(node, ast.AnnAssign) and isinstance(
+            _scope(module, node), ast.FunctionDef | ast.AsyncFunctionDef
+        )
+        inside = list(ast.walk(given))
+        named = any(isinstance(one, ast.Name) and one.id == name for one in inside)
+        if _quotes(inside, name) or (named and (postponed or is_local)):
+            return True
+    return False
+
+
+def _quotes(nodes: Sequence[ast.AST], name: str) -> bool:
+    return any(isinstance(one, ast.Constant) and name in str(one.value) for one in nodes)
+
+
+def _scope(module: python.ParsedModule, node: ast.AST) -> ast.AST | None:
+    """The function or class that a node stands in."""
+    at = module.parents.get(node)
+    while at is not None and not isinstance(at, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        at = module.parents.get(at)
+    return at
 
 
 def _edits(fix: _Fix | None) -> tuple[Edit, ...]:

@@ -5,12 +5,12 @@ Statements are compared by their unparsed text, so that spacing, comments and br
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from kodo.jobs.review.candidate import Candidate
-from kodo.jobs.review.changes import ChangedFile, Removal
+from kodo.jobs.review.changes import ChangedFile, Removal, split_lines
 from kodo.jobs.review.checks.catalogue import report_line
 from kodo.jobs.review.python import Function, ParsedModule, first_line, own_nodes
 
@@ -20,13 +20,17 @@ MAX_NEW_SHARE = 0.6
 
 @dataclass(frozen=True)
 class DefinitionPair:
-    """One function in both states (same qualified name); only functions that the change touched are paired."""
+    """One function in both states (same qualified name); only functions that the change touched are paired.
+
+    ``change`` is every file of the change.
+    """
 
     file: ChangedFile
     name: str
     new_module: ParsedModule
     old: Function
     new: Function
+    change: Sequence[ChangedFile] = ()
 
     @cached_property
     def old_nodes(self) -> list[ast.AST]:
@@ -87,21 +91,37 @@ class DefinitionPair:
                 return min(touched, key=lambda number: abs(number - removal.anchor))
         return None
 
+    @cached_property
+    def added_elsewhere(self) -> frozenset[str]:
+        """The lines that the change added outside of this function, without their indentation."""
+        start, end = first_line(self.new), self.new.end_lineno or self.new.lineno
+        return frozenset(
+            file.lines[line - 1].strip()
+            for file in self.change
+            for line in file.added
+            if line <= len(file.lines) and not (file is self.file and start <= line <= end)
+        )
+
+    def moved(self, node: ast.AST) -> bool:
+        """Whether the first line of an old node stands in another function or file of the change now."""
+        line: int = node.lineno  # type: ignore[attr-defined]  # same
+        return split_lines(self.file.before or "")[line - 1].strip() in self.added_elsewhere
+
     def lost(self, node: ast.AST, name: str, *values: str) -> Iterator[Candidate]:
-        """A candidate where an old node was, if that place is in the change."""
+        """A candidate where an old node was, if that place is in the change and the node was not moved."""
         line = self.anchor(node)
-        if line is not None:
+        if line is not None and not self.moved(node):
             yield report_line(line, name, *values)
 
 
 def changed_definitions(
-    file: ChangedFile, before: ParsedModule, after: ParsedModule
+    file: ChangedFile, before: ParsedModule, after: ParsedModule, change: Sequence[ChangedFile] = ()
 ) -> Iterator[DefinitionPair]:
     """The functions that are in both states and that the change touched."""
     for name, new in after.functions.items():
         old = before.functions.get(name)
         if old is not None and ast.dump(old) != ast.dump(new):
-            yield DefinitionPair(file, name, after, old, new)
+            yield DefinitionPair(file, name, after, old, new, change)
 
 
 def _simple(nodes: Iterable[ast.AST]) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """The checks that compare a Python text with what it was: run for each pair of definitions of one name."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from kodo.jobs.review import python
 from kodo.jobs.review.candidate import Candidate
@@ -12,10 +12,11 @@ from kodo.jobs.review.languages import is_test
 CHECKS: tuple[Callable[[DefinitionPair], Iterable[Candidate]], ...] = removed_guards.CHECKS
 
 
-def run(file: ChangedFile, *, tested: bool) -> list[Candidate]:
+def run(file: ChangedFile, *, tested: bool, change: Sequence[ChangedFile] = ()) -> list[Candidate]:
     """Candidates for a changed Python file; empty for a new file, a test, or one that does not parse in both states.
 
-    ``tested``: the change alters tests too, which answer the questions of ``inverted_logic``.
+    ``tested``: the change alters tests too, which answer the questions of ``inverted_logic``. ``change`` is
+    every file of it: what was moved to another place is not gone.
     """
     if file.language != "python" or file.before is None or not file.complete or is_test(file.path):
         return []
@@ -25,7 +26,7 @@ def run(file: ChangedFile, *, tested: bool) -> list[Candidate]:
     checks = CHECKS if tested else (*CHECKS, *inverted_logic.CHECKS)
     return [
         candidate
-        for pair in changed_definitions(file, before, after)
+        for pair in changed_definitions(file, before, after, change)
         for check in checks
         for candidate in check(pair)
     ]
