@@ -11,6 +11,8 @@ from kodo.jobs.execution.values import Values
 
 _NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
 
+_OPTIONAL = 3.0  # optional arguments in a random row, of many
+
 
 def near_rows(rows: list[dict[str, str]], values: Values) -> Iterator[dict[str, str]]:
     """The documented arguments, one of them a little changed."""
@@ -42,12 +44,20 @@ def random_rows(
     count: int,
 ) -> Iterator[tuple[dict[str, str], Origin]]:
     """``count`` rows of arguments, random or near a documented one."""
+    share = min(0.6, _OPTIONAL / max(1, len(types) - len(needed)))
     for _ in range(count):
         if rows and values.rng.random() < _NEAR_EXAMPLES:
             yield _changed_twice(values.rng.choice(rows), values), "near example"
             continue
         row = {name: values.random(type_) for name, type_ in types.items()}
-        yield {name: row[name] for name in row if name in needed or values.rng.random() < 0.6}, "random"
+        yield (
+            {
+                name: row[name]
+                for name in row
+                if name in needed or values.wants(name) or values.rng.random() < share
+            },
+            "random",
+        )
 
 
 def _changed_twice(row: dict[str, str], values: Values) -> dict[str, str]:

@@ -42,8 +42,9 @@ def _sources(call: Call) -> dict[str, str]:
 
 
 def written(call: Call) -> str:
-    """The whole call on one line, its setup but for imports first."""
-    setup = [line for line in filled_setup(call) if not line.startswith(("import ", "from "))]
+    """The whole call on one line, its setup but for imports and definitions first."""
+    left_out = ("import ", "from ", "class ", "def ", "@", "__file__ =")
+    setup = [line for line in filled_setup(call) if not line.startswith(left_out)]
     return "; ".join([*setup, filled(call)])
 
 

@@ -2,8 +2,8 @@
 
 ``assert f(x) == 3`` gives the expression ``f(x)``; so do ``assertEqual``, the body of ``pytest.raises`` and the right
 side of an assignment. Literals become arguments, so that they can be varied and made smaller. Imports, helpers and
-constants of the test file that the statements name come first. Tests with fixtures that cannot be made here, and
-asynchronous ones, are left out. Reads source only.
+constants of the test file that the statements name come first, and the fixtures of it and of its conftests. Tests with
+fixtures that cannot be made here are left out. Reads source only.
 """
 
 from __future__ import annotations
@@ -11,38 +11,72 @@ from __future__ import annotations
 import ast
 import copy
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.call_literals import with_placeholders
+from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import FunctionNode
-from kodo.jobs.execution.worker.fixtures import FIXTURES
+from kodo.jobs.execution.worker.fixtures import TEST_FIXTURES
 
-_MAX_LITERALS = 8
-_MAX_SETUP = 12
-_MAX_ROWS = 3
+_MAX_SETUP = 20
+_MAX_ROWS = 10
+_MAX_FIXTURES = 12
 _ASSERTIONS = frozenset({"assertEqual", "assertEquals", "assertTrue", "assertFalse", "assertIs", "assertIsNone", "assertIn",
                          "assertNotEqual", "assertAlmostEqual", "assertListEqual", "assertDictEqual"})  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
+class _Statement:
+    """A statement that many calls share: its text and the names in it are read once."""
+
+    node: ast.stmt
+
+    @cached_property
+    def text(self) -> str:
+        return _text(self.node)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        return frozenset(_read_names([self.node]))
+
+
+@dataclass(frozen=True)
 class _File:
-    """The top level of a test file: each name with the statement that binds it, and the fixtures."""
+    """The top level of a test file: each name with the statement that binds it, the fixtures, and instances of its classes."""
 
-    bindings: Mapping[str, ast.stmt]
+    bindings: Mapping[str, _Statement]
     fixtures: Mapping[str, FunctionNode]
+    instances: dict[int, list[_Statement]] = field(default_factory=dict)
 
 
-def calls_of_tests(source: str, package: str, words: Collection[str]) -> Iterator[Call]:
+@dataclass(frozen=True, slots=True)
+class TestSource:
+    """A test file. ``package`` is its dotted package, "" for none, to which its relative imports refer; ``conftests`` are
+    the texts and packages of the conftests above it; ``place`` is an expression for its path.
+    """
+
+    __test__ = False
+    text: str
+    package: str = ""
+    conftests: tuple[tuple[str, str], ...] = ()
+    place: str = "''"
+
+
+def calls_of_tests(source: TestSource, words: Collection[str]) -> Iterator[Call]:
     """The calls of a test file's tests, those of tests that mention one of ``words`` first.
 
-    ``package`` is the dotted package of the file, "" for none, to which its relative imports refer. Yields nothing
-    for a file that does not parse.
+    Yields nothing for a file that does not parse.
     """
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(source.text)
+        outer = [(ast.parse(text), package) for text, package in source.conftests]
     except (SyntaxError, ValueError):
         return
-    file = _read_file(tree, package)
+    file = _File({"__file__": _Statement(ast.parse(f"__file__ = {source.place}").body[0])}, {})
+    for one, package in [*outer, (tree, source.package)]:
+        read = _read_file(one, package)
+        file = _File({**file.bindings, **read.bindings}, {**file.fixtures, **read.fixtures})
     tests = [(node, owner) for node, owner in _tests(tree)]
     tests.sort(key=lambda row: not words or not _mentions(row[0], words))
     for node, owner in tests:
@@ -59,11 +93,11 @@ def _mentions(node: ast.AST, words: Collection[str]) -> bool:
 
 def _tests(tree: ast.Module) -> Iterator[tuple[FunctionNode, ast.ClassDef | None]]:
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
+        if isinstance(node, FunctionNode) and node.name.startswith("test"):
             yield node, None
         elif isinstance(node, ast.ClassDef):
             for inner in node.body:
-                if isinstance(inner, ast.FunctionDef) and inner.name.startswith("test"):
+                if isinstance(inner, FunctionNode) and inner.name.startswith("test"):
                     yield inner, node
 
 
@@ -77,10 +111,10 @@ def _read_file(tree: ast.Module, package: str) -> _File:
                 statement = _import_of(node, alias, package)
                 if statement is not None:
                     bindings[name] = statement
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+        elif isinstance(node, FunctionNode | ast.ClassDef):
             if any("fixture" in ast.unparse(one) for one in node.decorator_list):
-                if isinstance(node, ast.FunctionDef):
-                    fixtures[node.name] = node
+                if isinstance(node, FunctionNode):
+                    fixtures[_fixture_name(node)] = node
             else:
                 bindings[node.name] = node
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -88,7 +122,17 @@ def _read_file(tree: ast.Module, package: str) -> _File:
                 for one in ast.walk(target):
                     if isinstance(one, ast.Name):
                         bindings[one.id] = node
-    return _File(bindings, fixtures)
+    shared = {id(node): _Statement(node) for node in bindings.values()}
+    return _File({name: shared[id(node)] for name, node in bindings.items()}, fixtures)
+
+
+def _fixture_name(node: FunctionNode) -> str:
+    """The name that tests take a fixture by: that of its mark, else its own."""
+    for mark in node.decorator_list:
+        for word in mark.keywords if isinstance(mark, ast.Call) else ():
+            if word.arg == "name" and isinstance(word.value, ast.Constant):
+                return str(word.value.value)
+    return node.name
 
 
 def _import_of(node: ast.Import | ast.ImportFrom, alias: ast.alias, package: str) -> ast.stmt | None:
@@ -109,8 +153,8 @@ def _calls_of(test: FunctionNode, owner: ast.ClassDef | None, file: _File) -> It
         inputs = _inputs(test, owner, file, row)
         if inputs is None:
             return
-        given = [_text(statement) for statement in inputs]
-        named = _read_names(inputs)
+        given = [statement.text for statement in inputs]
+        named = set().union(*(statement.names for statement in inputs))
         before = [_assign(name, row[name]) for name in _arguments(test, owner) if name in row]
         for statement in test.body:
             for seen in _looked_at(statement):
@@ -165,7 +209,7 @@ def _looked_at(statement: ast.stmt) -> Iterator[ast.expr]:
     for one in found:
         nodes = list(ast.walk(one))
         if any(isinstance(node, ast.Call) for node in nodes) and not any(
-            isinstance(node, ast.Await | ast.Yield | ast.NamedExpr) for node in nodes
+            isinstance(node, ast.Yield | ast.NamedExpr) for node in nodes
         ):
             yield one
 
@@ -181,19 +225,31 @@ def _rows(test: FunctionNode, owner: ast.ClassDef | None) -> list[dict[str, ast.
         ):
             continue
         names = _parameter_names(mark.args[0])
-        values = mark.args[1].elts if isinstance(mark.args[1], ast.List | ast.Tuple) else []
-        chosen: list[dict[str, ast.expr]] = []
-        for value in values[:_MAX_ROWS]:
-            items = (
-                value.args
-                if isinstance(value, ast.Call) and ast.unparse(value.func).endswith("param")
-                else None
-            )
-            if items is None:
-                items = value.elts if len(names) > 1 and isinstance(value, ast.Tuple | ast.List) else [value]
-            chosen.append(dict(zip(names, items, strict=False)))
+        chosen = list(_given_rows(names, mark.args[1]))
         rows = [one | more for one in rows for more in chosen][:_MAX_ROWS] if chosen else rows
     return rows
+
+
+def _given_rows(names: list[str], values: ast.expr) -> Iterator[dict[str, ast.expr]]:
+    """The rows of one mark, spread over those there are; of a value that is computed, the first ones by their place."""
+    if not isinstance(values, ast.List | ast.Tuple):
+        for at in range(_MAX_ROWS):
+            row = ast.parse(f"list({ast.unparse(values)})[{at}]", mode="eval").body
+            if len(names) == 1:
+                yield {names[0]: row}
+            else:
+                yield {
+                    name: ast.Subscript(row, ast.Constant(place), ast.Load())
+                    for place, name in enumerate(names)
+                }
+        return
+    for value in values.elts[:: max(1, len(values.elts) // _MAX_ROWS)][:_MAX_ROWS]:
+        items = (
+            value.args if isinstance(value, ast.Call) and ast.unparse(value.func).endswith("param") else None
+        )
+        if items is None:
+            items = value.elts if len(names) > 1 and isinstance(value, ast.Tuple | ast.List) else [value]
+        yield dict(zip(names, items, strict=False))
 
 
 def _parameter_names(node: ast.expr) -> list[str]:
@@ -206,25 +262,55 @@ def _parameter_names(node: ast.expr) -> list[str]:
 
 def _inputs(
     test: FunctionNode, owner: ast.ClassDef | None, file: _File, row: Mapping[str, ast.expr]
-) -> list[ast.stmt] | None:
+) -> list[_Statement] | None:
     """Statements that bind what a test takes besides its row; None where a fixture cannot be made here."""
-    out: list[ast.stmt] = []
+    out: list[_Statement] = []
     if owner is not None and test.args.args:
-        out += _instance(owner, test.args.args[0].arg)
+        if id(owner) not in file.instances:
+            file.instances[id(owner)] = [_Statement(one) for one in _instance(owner, test.args.args[0].arg)]
+        out += file.instances[id(owner)]
+    made: set[str] = set()
     for name in _arguments(test, owner):
-        if name in row:
-            continue
-        if name in file.fixtures and not file.fixtures[name].args.args:
-            plain = copy.copy(file.fixtures[name])
-            plain.decorator_list = []
-            out.append(plain)
-            value = f"{name}()"
-            if any(isinstance(node, ast.Yield) for node in ast.walk(plain)):
-                value = f"next({value})"
-            out.append(_assign(name, ast.parse(value, mode="eval").body))
-        elif name not in FIXTURES:
+        if name not in row and not _make_fixture(name, file, out, made):
             return None
     return out
+
+
+def _make_fixture(name: str, file: _File, out: list[_Statement], made: set[str]) -> bool:
+    """Add the statements that bind a fixture and those it takes itself; False where that cannot be done here."""
+    if name in made or name in TEST_FIXTURES:
+        return True
+    fixture = file.fixtures.get(name)
+    if fixture is None or len(made) >= _MAX_FIXTURES or isinstance(fixture, ast.AsyncFunctionDef):
+        return False
+    made.add(name)
+    inner = [arg.arg for arg in fixture.args.args]
+    for one in inner:
+        if one == "request":
+            out.append(_Statement(_request(fixture)))
+        elif not _make_fixture(one, file, out, made):
+            return False
+    plain = copy.copy(fixture)
+    plain.decorator_list = []
+    out.append(_Statement(plain))
+    value = f"{fixture.name}({', '.join(inner)})"
+    if any(isinstance(node, ast.Yield) for node in ast.walk(plain)):
+        value = f"next({value})"
+    out.append(_Statement(_assign(name, ast.parse(value, mode="eval").body)))
+    return True
+
+
+def _request(fixture: FunctionNode) -> ast.stmt:
+    """What a fixture sees of its request: the first of its parameters."""
+    given = [
+        word.value
+        for mark in fixture.decorator_list
+        if isinstance(mark, ast.Call)
+        for word in mark.keywords
+        if word.arg == "params"
+    ]
+    param = f"list({ast.unparse(given[0])})[0]" if given else "None"
+    return ast.parse(f"request = __import__('types').SimpleNamespace(param={param})").body[0]
 
 
 def _arguments(test: FunctionNode, owner: ast.ClassDef | None) -> list[str]:
@@ -239,54 +325,48 @@ def _instance(owner: ast.ClassDef, name: str) -> list[ast.stmt]:
     plain.body = [
         one for one in plain.body if not (isinstance(one, ast.FunctionDef) and one.name.startswith("test"))
     ]
-    plain.body = plain.body or [ast.Pass()]
+    plain.body = [_undecorated(one) for one in plain.body] or [ast.Pass()]
     setup = [f"{name}.{one}()" for one in ("setUp", "setup_method") if one in own]
     return [plain, *ast.parse("\n".join([f"{name} = {owner.name}()", *setup])).body]
+
+
+def _undecorated(node: ast.stmt) -> ast.stmt:
+    """A method without a mark of pytest, which would hide it."""
+    if isinstance(node, FunctionNode) and any("pytest" in ast.unparse(one) for one in node.decorator_list):
+        node = copy.copy(node)
+        node.decorator_list = []
+    return node
 
 
 def _assign(name: str, value: ast.expr) -> ast.stmt:
     return ast.Assign([ast.Name(name, ast.Store())], value)
 
 
-class _Literals(ast.NodeTransformer):
-    """Turn literals into placeholders and keep their sources."""
-
-    def __init__(self) -> None:
-        self.args: list[Arg] = []
-
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        if type(node.value) in (str, int, float, bytes) and len(self.args) < _MAX_LITERALS:
-            self.args.append(Arg(f"literal_{len(self.args)}", repr(node.value)))
-            return ast.Name(f"_{len(self.args) - 1}", ast.Load())
-        return node
-
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
-        return node
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
-        node.value = self.visit(node.value)
-        return node
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        return node
-
-
 def _call(
     given: list[str], named: set[str], before: list[ast.stmt], seen: ast.expr, file: _File
 ) -> Call | None:
     """A call of what a test looks at; ``given`` binds what the test takes and names ``named``."""
-    literals = _Literals()
-    expression = literals.visit(copy.deepcopy(seen))
-    setup = [literals.visit(copy.deepcopy(statement)) for statement in before]
+    setup, expression, args = with_placeholders(before, seen)
     needed = _needed(file, named | _read_names([*setup, expression]))
     try:
-        lines = [*map(_text, needed), *given, *map(_text, setup)]
-        return Call(0, "", _text(expression), tuple(literals.args), tuple(lines), "", "test")
+        if any(_waits(node) for node in (*setup, expression)):
+            setup, expression = [_coroutine(setup, expression)], ast.parse("in_test()", mode="eval").body
+        lines = [*(one.text for one in needed), *given, *map(_text, setup)]
+        return Call(0, "", _text(expression), args, tuple(lines), "", "test")
     except RecursionError:  # a test file may hold an expression that is nested too deep to be written
         return None
+
+
+def _waits(node: ast.AST) -> bool:
+    return any(isinstance(one, ast.Await | ast.AsyncWith | ast.AsyncFor) for one in ast.walk(node))
+
+
+def _coroutine(setup: list[ast.stmt], seen: ast.expr) -> ast.stmt:
+    """What an asynchronous test does up to the expression it looks at, as a coroutine function."""
+    made = ast.parse("async def in_test():\n    return None").body[0]
+    assert isinstance(made, ast.AsyncFunctionDef)  # noqa: S101 - it was just written
+    made.body = [*setup, ast.Return(seen)]
+    return made
 
 
 def _text(node: ast.AST) -> str:
@@ -297,17 +377,17 @@ def _read_names(nodes: Iterable[ast.AST]) -> set[str]:
     return {one.id for node in nodes for one in ast.walk(node) if isinstance(one, ast.Name)}
 
 
-def _needed(file: _File, names: set[str]) -> list[ast.stmt]:
+def _needed(file: _File, names: set[str]) -> list[_Statement]:
     """The top-level statements that bind these names, and those that bind what they name, in the order of the file."""
-    found: dict[int, ast.stmt] = {}
+    found: set[int] = set()
     todo, seen = list(names), set(names)
     while todo:
         statement = file.bindings.get(todo.pop())
         if statement is None or id(statement) in found:
             continue
-        found[id(statement)] = statement
-        new = _read_names([statement]) - seen
+        found.add(id(statement))
+        new = statement.names - seen
         seen |= new
         todo += new
-    order = {id(statement): at for at, statement in enumerate(file.bindings.values())}
-    return sorted(found.values(), key=lambda one: order[id(one)])
+    unique = {id(one): one for one in file.bindings.values() if id(one) in found}
+    return list(unique.values())

@@ -8,7 +8,7 @@ import ast
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, random_rows
@@ -32,6 +32,10 @@ _OPERATORS = {
     "__sub__": "{0} - _0", "__mul__": "{0} * _0", "__truediv__": "{0} / _0",
 }  # fmt: skip
 
+_BOUNDARIES, _MIN_BOUNDARIES = (
+    0.7,
+    60,
+)  # of the calls, those that are not random: many parameters have many boundaries
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
@@ -40,7 +44,9 @@ _EXISTING = 0.75  # of the calls that take a file, those where there is one
 class CandidateGenerator:
     """Makes the candidate calls of a module's functions, numbered from 0."""
 
-    def __init__(self, module: TargetModule, seed: int) -> None:
+    def __init__(self, module: TargetModule, seed: int, focus: frozenset[str] = frozenset()) -> None:
+        """``focus``: optional parameters that matter and get a value more often."""
+        self._focus = focus
         self._module = module
         self._seed = seed
         self._next = 0
@@ -52,7 +58,13 @@ class CandidateGenerator:
         """At most about ``count`` calls of one function, without repeats; none for what cannot be made."""
         owner = self._module.classes.get(function.owner)
         rng = random.Random(f"{self._seed}:{function.qualname}")  # noqa: S311 - test inputs
-        values = Values(rng, self._module.constructible, constants(self._module, function), self._instances)
+        values = Values(
+            rng,
+            self._module.constructible,
+            constants(self._module, function),
+            self._instances,
+            focus=self._focus,
+        )
         if owner is not None and function.kind not in ("static", "class"):
             owner = values.concrete(owner.name)
             if owner is None or (owner.kind == "enum" and function.name == "__init__"):
@@ -184,9 +196,9 @@ class CandidateGenerator:
             ((row, "boundary") for row in boundary_rows(types, plain, needed, values)),
             ((needed | {name: default}, "boundary") for name, default in defaults.items()),
         ]
+        yield from islice(chain.from_iterable(tries), max(_MIN_BOUNDARIES, int(count * _BOUNDARIES)))
         if function.params or owner or self._effects(function).variables:
-            tries.append(random_rows(types, needed, rows, values, count))
-        yield from chain.from_iterable(tries)
+            yield from random_rows(types, needed, rows, values, count)
 
     def _examples(self, function: Function) -> list[doc_contracts.Example]:
         """Examples of this function: in its own docstring, its class's and the module's."""

@@ -1,7 +1,7 @@
 """Which functions of a module a change touched, and which of the module call them. Reads source only."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
@@ -21,12 +21,13 @@ class Affected:
 def affected_functions(before: TargetModule, after: TargetModule) -> list[Affected]:
     """The functions of ``after`` that a change may have given another behaviour: changed ones first, then callers.
 
+    Those that only one version has are listed for what goes through them; they cannot be compared by calling them.
+
     A function is changed where its code (not its documentation) differs, or that of a constant, a class statement or a
     new function it uses.
     """
     old, new = before.every_function, after.every_function
-    names = _changed_names(before.tree, after.tree)
-    classes = _changed_classes(before.tree, after.tree)
+    names, classes = _changed_values(before, after)
     roots = {
         name
         for name, function in new.items()
@@ -43,17 +44,19 @@ def affected_functions(before: TargetModule, after: TargetModule) -> list[Affect
     leads_to: dict[str, set[str]] = {name: {name} for name in roots}
     frontier = {name: {name} for name in roots | helpers}
     for depth in range(1, _CALL_DEPTH + 1):
-        frontier = _callers(new.values(), frontier, after)
+        frontier = _callers(new.values(), frontier, helpers)
         frontier = {name: found for name, found in frontier.items() if name not in order}
         for name, found in frontier.items():
             order[name] = depth
             leads_to.setdefault(name, set()).update(found)
     chosen = [Affected(new[name], tuple(sorted(leads_to[name])), depth) for name, depth in order.items()]
+    either = {**old, **new}
+    chosen += [Affected(either[name], (name,), 1) for name in helpers if name not in order]
     return sorted(chosen, key=lambda one: (one.depth, one.function.name.startswith("_"), one.function.line))
 
 
 def _callers(
-    functions: Iterable[Function], frontier: dict[str, set[str]], module: TargetModule
+    functions: Iterable[Function], frontier: dict[str, set[str]], one_sided: Collection[str]
 ) -> dict[str, set[str]]:
     """Function -> the changed functions that it reaches by what it names."""
     by_name: dict[str, set[str]] = {}
@@ -61,6 +64,8 @@ def _callers(
         owner, _, last = name.rpartition(".")
         called = owner if last in ("__init__", "__new__", "__post_init__") else last
         by_name.setdefault(called, set()).update(found)
+        if owner and name in one_sided:  # what overrides a method is called by whatever called that
+            by_name.setdefault(owner, set()).update(found)
     out: dict[str, set[str]] = {}
     for function in functions:
         reached = set().union(*(by_name[name] for name in _used(function.node) & by_name.keys()))
@@ -88,32 +93,58 @@ def _code(node: FunctionNode) -> str:
     return "\n".join(ast.dump(part) for part in parts)
 
 
-def _changed_names(before: ast.Module, after: ast.Module) -> set[str]:
-    """The names of module constants whose value changed."""
-    old, new = dict(_constants(before.body)), dict(_constants(after.body))
-    return {name for name in new if old.get(name) != new[name]}
+def _changed_values(before: TargetModule, after: TargetModule) -> tuple[set[str], set[str]]:
+    """The names of constants and class attributes whose value changed, and the classes that changed as a whole.
+
+    A constant that is made of a changed one has changed too. A class changes as a whole where no function of the module
+    names the attribute: then something elsewhere reads it.
+    """
+    old, new = _assigned(before.tree), _assigned(after.tree)
+    changed = {key for key in new if key in old and ast.dump(old[key]) != ast.dump(new[key])}
+    changed |= {key for key in new if key not in old and not key[0]}
+    while more := {key for key in new.keys() - changed if _used(new[key]) & {name for _, name in changed}}:
+        changed |= more
+    used = set().union(*(_used(one.node) for one in after.every_function.values()))
+    unread = {owner for owner, name in changed if owner and name not in used}
+    return {name for _, name in changed}, unread | _changed_classes(before.tree, after.tree)
+
+
+def _assigned(tree: ast.Module) -> dict[tuple[str, str], ast.expr]:
+    """Class, "" for the module itself, and name -> what is assigned to it."""
+    out = {("", name): value for name, value in _constants(tree.body)}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            plain: list[ast.stmt] = [one for one in node.body if isinstance(one, ast.Assign)]
+            out |= {(node.name, name): value for name, value in _constants(plain)}
+    return out
 
 
 def _changed_classes(before: ast.Module, after: ast.Module) -> set[str]:
-    """The classes whose bases, decorators or own statements changed."""
-    old, new = dict(_class_statements(before)), dict(_class_statements(after))
+    """The classes whose bases, decorators, fields or own statements changed, but for plain attributes."""
+    old, new = _class_statements(before), _class_statements(after)
     return {name for name in new if name in old and old[name] != new[name]}
 
 
-def _constants(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+def _constants(body: list[ast.stmt]) -> Iterator[tuple[str, ast.expr]]:
     for node in body:
         if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign) and node.value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
                 for name in ast.walk(target):
                     if isinstance(name, ast.Name):
-                        yield name.id, ast.dump(node.value)
+                        yield name.id, node.value
         elif isinstance(node, ast.If | ast.Try):
             yield from _constants([*node.body, *node.orelse])
 
 
-def _class_statements(tree: ast.Module) -> Iterator[tuple[str, str]]:
+def _class_statements(tree: ast.Module) -> dict[str, str]:
+    out: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            own = [one for one in node.body if not isinstance(one, FunctionNode | ast.Expr | ast.ClassDef)]
-            yield node.name, "\n".join(ast.dump(part) for part in [*node.bases, *node.decorator_list, *own])
+            own = [
+                one
+                for one in node.body
+                if not isinstance(one, FunctionNode | ast.Expr | ast.ClassDef | ast.Assign)
+            ]
+            out[node.name] = "\n".join(ast.dump(part) for part in [*node.bases, *node.decorator_list, *own])
+    return out

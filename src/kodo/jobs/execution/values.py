@@ -43,8 +43,11 @@ _EDGES = {
     "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True"),
     "uuid": ("uuid.UUID(int=0)",),
 }  # fmt: skip
-_SHOWN = 0.85  # of the random instances, where it is known how to make one
-_LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té=&?%[](){}\"'+*<>|\\~ßİ\u200b"
+_OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
+"""How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
+_FOCUSED = 0.6
+_SHOWN = 0.6  # of the random instances, where it is known how to make one
+_LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té=&?%[](){}\"'+*<>|\\~ßİ\u200b\u0301\u3000\U0001f600\U000f0001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Values:
     instances: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Class -> calls that are known to make one."""
     depth: int = field(default=0)
+    focus: frozenset[str] = frozenset()
+    """Names of optional parameters that are given a value more often than others."""
 
     def plain(self, type_: ParamType, depth: int = 0) -> str:
         """One ordinary value."""
@@ -204,14 +209,30 @@ class Values:
                 if known.members
                 else "None"
             )
+        return f"{name}({', '.join(self._constructor_arguments(known, depth, plain=plain))})"
+
+    def _constructor_arguments(self, known: Class, depth: int, *, plain: bool) -> list[str]:
+        """What a constructor must be given, and unless ``plain`` a few of what it may be given, as written in the call."""
         make = self.plain if plain else self.random
+        params = [one for one in known.init if not one.variadic]
+        needed = [one for one in params if one.default is None]
         given = [
             f"{one.name}={make(one.type, depth + 1)}" if one.keyword_only else make(one.type, depth + 1)
-            for one in known.init
-            if not one.variadic
-            and (one.default is None or (not plain and not one.keyword_only and known.kind != "dataclass"))
+            for one in needed
         ]
-        return f"{name}({', '.join(given)})"
+        if plain:
+            return given
+        optional = [one for one in params if one.default is not None and not one.positional_only]
+        chosen = self.rng.sample(optional, min(len(optional), self.rng.choice(_OPTIONAL)))
+        chosen += [one for one in optional if self.wants(one.name) and one not in chosen]
+        given += [f"{one.name}={make(one.type, depth + 1)}" for one in chosen]
+        if not optional and any(one.variadic for one in known.init):
+            given += [self.random(ANY, depth + 1) for _ in range(self.rng.choice((0, 1, 2)))]
+        return given
+
+    def wants(self, name: str) -> bool:
+        """Whether an optional parameter in focus gets a value this time."""
+        return name in self.focus and self.rng.random() < _FOCUSED
 
     def concrete(self, name: str) -> Class | None:
         """The class, or of an abstract one the first that derives from it."""
@@ -279,6 +300,10 @@ def _near_sequence(values: Values, value: list[object] | tuple[object, ...], dep
         kind(value[1:]),
         kind((*value, *value)),
     ]
+    if value and all(isinstance(item, str) for item in value):
+        for word in values.words(4):
+            at = values.rng.randint(0, len(value))
+            out.append(kind((*value[:at], word, *value[at:])))
     for at, item in enumerate(value[:4] if depth < 2 else ()):
         near = values.neighbours(item, depth + 1)
         changed = values.rng.sample(near, min(3, len(near)))

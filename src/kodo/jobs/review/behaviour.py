@@ -16,10 +16,11 @@ from typing import TypeVar
 
 import msgspec
 
-from kodo.jobs.execution.calls_of_tests import calls_of_tests
+from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions
 from kodo.jobs.execution.model import Call, ExecutionError
+from kodo.jobs.execution.relevant_words import relevant_texts
 from kodo.jobs.execution.sandboxed import run_worker, site_packages
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted
@@ -40,7 +41,7 @@ INPUTS = 300
 CALLER_INPUTS = 120
 MAX_TEST_FILES = 400
 MAX_TEST_CALLS_A_FILE = 120
-MAX_TEST_CALLS = 300
+MAX_TEST_CALLS = 1000
 _FOR_TESTS, _FOR_RUNNING = 0.75, 0.6
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
 _WORKER = "kodo.jobs.execution.worker"
@@ -61,7 +62,7 @@ class Behaviour:
     def summary(self, budget: float) -> Executed:
         """The figures for the report."""
         return Executed(
-            functions=tuple(self.functions),
+            functions=tuple(dict.fromkeys(self.functions)),
             inputs=self.inputs,
             differences=self.differences,
             unstable=self.unstable,
@@ -134,8 +135,10 @@ def _compare_module(
         found.not_run.append(f"{file.path}: the budget of seconds was used up")
         return
     affected = {one.function.qualname: one for one in affected_functions(before, after)}
-    groups = tuple(_until(end - _FOR_TESTS * room, _groups(before, after, affected.values())))
-    tests = tuple(_until(end - _FOR_RUNNING * room, _calls_of_tests(made, file, affected)))
+    groups = tuple(
+        _until(end - _FOR_TESTS * room, _groups(before, after, affected.values(), _touched_lines(file)))
+    )
+    tests = tuple(_until(end - _FOR_RUNNING * room, _calls_of_tests(made, file, affected, after)))
     if snippets:
         groups = ((GROUP, snippets), *groups)
     if not groups:
@@ -148,7 +151,11 @@ def _compare_module(
         CALL_SECONDS,
         left,
         tests,
-        (*((GROUP,) if snippets else ()), *(name for name, one in affected.items() if one.depth == 0)),
+        (
+            *((GROUP,) if snippets else ()),
+            *dict.fromkeys(root for one in affected.values() for root in one.roots),
+        ),
+        relevant_texts(_touched_lines(file), (before, after), list(affected)),
     )
     try:
         answers: list[CompareAnswer] = run_worker(
@@ -172,6 +179,14 @@ def _compare_module(
     found.candidates[file.path] = remarks(file, after, affected, compared, files)
 
 
+def _touched_lines(file: ChangedFile) -> list[str]:
+    """The text of the lines that the change added or took away."""
+    return [
+        *(file.lines[line - 1] for line in sorted(file.added) if line <= len(file.lines)),
+        *(line for removal in file.removals for line in removal.lines),
+    ]
+
+
 def _module_name(made: Trees, file: ChangedFile) -> str:
     try:
         return load(made.after / file.path).name
@@ -188,12 +203,16 @@ def _until(deadline: float, items: Iterable[T]) -> Iterator[T]:
 
 
 def _groups(
-    before: TargetModule, after: TargetModule, affected: Iterable[Affected]
+    before: TargetModule, after: TargetModule, affected: Iterable[Affected], lines: Iterable[str]
 ) -> Iterator[tuple[str, tuple[Call, ...]]]:
-    """Each function with the calls to make, those of both versions."""
-    new, old = CandidateGenerator(after, 0), CandidateGenerator(before, 0)
+    """Each function with the calls to make, those of both versions; optional parameters on changed ``lines`` matter most."""
+    focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(lines)))
+    new, old = CandidateGenerator(after, 0, focus), CandidateGenerator(before, 0, focus)
     for one in affected:
         function = one.function
+        in_both = function.qualname in before.every_function and function.qualname in after.every_function
+        if not in_both and function.name != "__init__":
+            continue
         count = INPUTS if one.depth == 0 else CALLER_INPUTS
         calls = new.calls(function, count)
         earlier = before.every_function.get(function.qualname)
@@ -207,7 +226,9 @@ def _groups(
             yield function.qualname, tuple(numbered)
 
 
-def _calls_of_tests(made: Trees, file: ChangedFile, affected: Mapping[str, Affected]) -> Iterator[Call]:
+def _calls_of_tests(
+    made: Trees, file: ChangedFile, affected: Mapping[str, Affected], module: TargetModule
+) -> Iterator[Call]:
     """Calls out of the project's tests, those of the changed module first."""
     near = [name for name, one in affected.items() if one.depth <= 1]
     words = {part for name in near for part in name.split(".") if not part.startswith("_")}
@@ -215,18 +236,71 @@ def _calls_of_tests(made: Trees, file: ChangedFile, affected: Mapping[str, Affec
     tests = [path for path in made.after.rglob("*.py") if is_test(path.relative_to(made.after).as_posix())]
     stem = file.path.rpartition("/")[2].removesuffix(".py").strip("_")
     tests.sort(key=lambda path: (stem not in path.stem, path.as_posix()))
-    number = 0
+    first: list[Iterator[Call]] = []
+    others: list[Iterator[Call]] = []
     for path in tests[:MAX_TEST_FILES]:
         text = path.read_text(encoding="utf-8", errors="replace")
-        if not ((mention and mention.search(text)) or stem in path.stem):
-            continue
-        folder = path.parent.relative_to(made.after)
-        package = ".".join(folder.parts) if (path.parent / "__init__.py").exists() else ""
-        for call in itertools.islice(calls_of_tests(text, package, words), MAX_TEST_CALLS_A_FILE):
-            yield msgspec.structs.replace(call, id=number)
-            number += 1
-            if number >= MAX_TEST_CALLS:
-                return
+        is_near = (mention and mention.search(text)) or stem in path.stem
+        source = TestSource(
+            text,
+            _package(path, made.after),
+            tuple(_conftests(path, made.after)),
+            _place(path, made.after, module),
+        )
+        calls = _named(calls_of_tests(source, words), path.relative_to(made.after).as_posix())
+        (first if is_near else others).append(itertools.islice(calls, MAX_TEST_CALLS_A_FILE))
+    every = itertools.chain(_in_turn(first), _in_turn(others))
+    for number, call in enumerate(itertools.islice(every, MAX_TEST_CALLS)):
+        yield msgspec.structs.replace(call, id=number)
+
+
+def _named(calls: Iterable[Call], path: str) -> Iterator[Call]:
+    """The calls with the file they are from in the place of a function."""
+    return (msgspec.structs.replace(call, function=path) for call in calls)
+
+
+def _in_turn(streams: Iterable[Iterator[T]], count: int = 4) -> Iterator[T]:
+    """A few items of each stream in turn."""
+    left = list(streams)
+    while left:
+        for stream in list(left):
+            items = list(itertools.islice(stream, count))
+            yield from items
+            if len(items) < count:
+                left.remove(stream)
+
+
+def _package(path: Path, root: Path) -> str:
+    """The dotted package of a test file, "" where it lies in none."""
+    return ".".join(path.parent.relative_to(root).parts) if (path.parent / "__init__.py").exists() else ""
+
+
+def _conftests(path: Path, root: Path) -> Iterator[tuple[str, str]]:
+    """The text and package of each conftest that pytest would read for a test file, the outermost first."""
+    folders = [one for one in (path.parent, *path.parent.parents) if one.is_relative_to(root)]
+    for folder in reversed(folders):
+        conftest = folder / "conftest.py"
+        if conftest.is_file() and conftest != path:
+            yield conftest.read_text(encoding="utf-8", errors="replace"), _package(conftest, root)
+
+
+def _place(path: Path, root: Path, module: TargetModule) -> str:
+    """An expression for the path of a test file, from where the module under test was imported."""
+    up = len(module.path.relative_to(root.resolve()).parts) - 1
+    imported = f"__import__({module.name!r}, fromlist=['_']).__file__"
+    return (
+        f"str(__import__('pathlib').Path({imported}).parents[{up}] / {path.relative_to(root).as_posix()!r})"
+    )
+
+
+def _test_folders(root: Path) -> tuple[str, ...]:
+    """The folders of tests that are no packages: pytest puts them on the import path."""
+    found = {
+        path.parent
+        for path in root.rglob("*.py")
+        if is_test(path.relative_to(root).as_posix()) and not (path.parent / "__init__.py").exists()
+    }
+    return tuple(sorted(path.relative_to(root).as_posix() for path in found))[:20]
 
 
 def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> ModuleLocation:
@@ -237,6 +311,6 @@ def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> Mod
         module.name,
         "",
         tuple(sorted(module.defined)),
-        tuple(map(str, packages)),
+        (*_test_folders(tree), *map(str, packages)),
         module.imported,
     )

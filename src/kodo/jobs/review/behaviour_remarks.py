@@ -67,11 +67,11 @@ def remarks(
                     continue
                 if root not in best or key < best[root][0]:
                     best[root] = (key, difference, where, why)
-    said: set[int] = set()
+    said: set[tuple[str, ...]] = set()
     out: list[Candidate] = []
     for root, (_, difference, _where, why) in best.items():
-        if id(difference) not in said:
-            said.add(id(difference))
+        if (shown := (_what(difference), *contrast(difference.before, difference.after))) not in said:
+            said.add(shown)
             out.append(_candidate(file, module, root, difference, why))
     out += [_candidate(file, module, _named_root(one, affected), one, "") for one in proposed]
     return out
@@ -90,7 +90,7 @@ def _candidate(
     name = CONTRADICTS if why else CHANGED
     rule = rules()[name]
     before, after = contrast(difference.before, difference.after)
-    values = (_short(written(difference.call), _MAX_CALL), before, after, why)
+    values = (_short(_what(difference), _MAX_CALL), before, after, why)
     return Candidate(
         rule=name,
         category=rule.category,
@@ -103,6 +103,12 @@ def _candidate(
         symbol=root.rpartition(".")[2],
         values=values,
     )
+
+
+def _what(difference: Difference) -> str:
+    """The call to read: the one inside where that differs, and what makes it."""
+    text = written(difference.call)
+    return f"{_short(difference.within, _MAX_CALL // 2)} (in {text})" if difference.within else text
 
 
 def _line(file: ChangedFile, module: TargetModule, name: str) -> int:

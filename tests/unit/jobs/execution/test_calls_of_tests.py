@@ -1,7 +1,7 @@
 """Calls out of a project's tests, with what they need and without a test runner."""
 
 from kodo.jobs.execution.calls import filled, filled_setup
-from kodo.jobs.execution.calls_of_tests import calls_of_tests
+from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests
 
 SOURCE = '''
 import pytest
@@ -47,7 +47,7 @@ def lines(call):
 
 def test_what_a_test_looks_at_comes_with_the_statements_before_it():
     """Imports, helpers, constants and fixtures that are named come first; assertions are left out."""
-    calls = list(calls_of_tests(SOURCE, "pkg.tests", {"total"}))
+    calls = list(calls_of_tests(TestSource(SOURCE, "pkg.tests"), {"total"}))
     total = next(call for call in calls if call.expression == "cart.total()")
     assert lines(total) == [
         "from pkg.shop import Cart", "RATE = 2", "def double(x):\n    return x * RATE",
@@ -59,14 +59,14 @@ def test_what_a_test_looks_at_comes_with_the_statements_before_it():
 
 def test_literals_are_arguments():
     """A literal of the setup or of the expression can be varied."""
-    calls = list(calls_of_tests(SOURCE, "", {"total"}))
+    calls = list(calls_of_tests(TestSource(SOURCE), {"total"}))
     total = next(call for call in calls if call.expression == "cart.total()")
     assert [arg.source for arg in total.args] == ["'apple'", "3"]
 
 
 def test_rows_of_parameters_and_test_classes():
     """Each of the first rows is a call; a test class is made and set up."""
-    written = [lines(call) for call in calls_of_tests(SOURCE, "", set())]
+    written = [lines(call) for call in calls_of_tests(TestSource(SOURCE), set())]
     assert ["from pkg.shop import price", "name = 'a'", "cost = 1", "price(name)"] in [
         one for one in written if "Cart" not in one[0]
     ]
@@ -75,14 +75,52 @@ def test_rows_of_parameters_and_test_classes():
 
 def test_a_fixture_that_cannot_be_made_leaves_the_test_out():
     """Nothing is taken from a test that needs a plugin's fixture, nor from a file that does not parse."""
-    assert not any(filled(call) == "price('a')" for call in calls_of_tests(SOURCE, "", set()))
-    assert list(calls_of_tests("def test_(:", "", set())) == []
+    assert not any(filled(call) == "price('a')" for call in calls_of_tests(TestSource(SOURCE), set()))
+    assert list(calls_of_tests(TestSource("def test_(:"), set())) == []
 
 
 def test_relative_imports_are_those_of_the_test_package():
     """A helper beside the tests is imported by its full name; outside of a package it is left out."""
     source = "from .helpers import make\n\ndef test_it():\n    assert make(1) == 2\n"
-    (call,) = calls_of_tests(source, "pkg.tests", set())
+    (call,) = calls_of_tests(TestSource(source, "pkg.tests"), set())
     assert call.setup == ("from pkg.tests.helpers import make",)
-    (call,) = calls_of_tests(source, "", set())
+    (call,) = calls_of_tests(TestSource(source), set())
     assert call.setup == ()
+
+
+def test_fixtures_of_conftests_and_those_that_they_take_come_first():
+    """A fixture of a conftest is made after the fixtures it takes itself, with the first of its parameters."""
+    outer = "import pytest\n\n@pytest.fixture(params=[7, 8])\ndef base(request):\n    return request.param\n"
+    inner = "import pytest\n\n@pytest.fixture(name='shop')\ndef make_shop(base):\n    yield [base]\n"
+    source = TestSource("def test_it(shop):\n    assert len(shop) == 1\n", "", ((outer, ""), (inner, "")))
+    (call,) = calls_of_tests(source, set())
+    space: dict[str, object] = {}
+    for line in filled_setup(call):
+        exec(line, space)
+    assert space["shop"] == [7] and call.expression == "len(shop)"
+
+
+def test_rows_that_are_computed_are_taken_by_their_place():
+    """A row of a parameter list that a function makes is asked for when the call is made."""
+    text = "import pytest\n\ndef rows():\n    return [('a', 1)]\n\n"
+    text += "@pytest.mark.parametrize('name, cost', rows())\ndef test_it(name, cost):\n    assert len(name) == cost\n"
+    call = next(iter(calls_of_tests(TestSource(text), set())))
+    space: dict[str, object] = {}
+    for line in filled_setup(call):
+        exec(line, space)
+    assert (space["name"], space["cost"]) == ("a", 1)
+
+
+def test_an_asynchronous_test_becomes_a_coroutine():
+    """What an async test awaits is looked at in a coroutine with the statements before it."""
+    text = "async def get(x):\n    return x + 1\n\nasync def test_it():\n    y = await get(1)\n    assert await get(y) == 3\n"
+    last = list(calls_of_tests(TestSource(text), set()))[-1]
+    assert last.expression == "in_test()"
+    assert filled_setup(last)[-1] == "async def in_test():\n    y = await get(1)\n    return await get(y)"
+
+
+def test_a_test_knows_its_own_path():
+    """``__file__`` is bound where a test names it, to the place that was given."""
+    text = "HERE = len(__file__)\n\ndef test_it():\n    assert abs(HERE) == 3\n"
+    (call,) = calls_of_tests(TestSource(text, place="'abc'"), set())
+    assert call.setup == ("__file__ = 'abc'", "HERE = len(__file__)")

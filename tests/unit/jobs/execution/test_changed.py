@@ -72,3 +72,30 @@ def test_a_constructor_or_class_attribute_changes_the_methods(tmp_path):
     assert "Box.read" in names(tmp_path, BEFORE, BEFORE.replace("self.x = x", "self.x = x or 1"))
     (tmp_path / "two").mkdir()
     assert "Box.read" in names(tmp_path / "two", BEFORE, BEFORE.replace("size = 1", "size = 2"))
+
+
+def test_an_override_that_is_added_affects_the_class(tmp_path):
+    """A method that one version alone has is called by whatever called the one it overrides; it is listed itself."""
+    new = BEFORE.replace(
+        "    def read_it(self):", "    def __len__(self):\n        return 0\n\n    def read_it(self):"
+    )
+    found = names(tmp_path, BEFORE, new)
+    assert found["Other.__len__"] == (1, ("Other.__len__",))
+    assert found["Other.read_it"] == (1, ("Other.__len__",))
+
+
+def test_an_attribute_made_of_a_changed_one_changes_what_names_it(tmp_path):
+    """The methods that name an attribute are changed, not the others of its class; a constant it is made of counts."""
+    old = """
+PART = "a"
+
+class Reader:
+    pattern = PART + "b"
+
+    def read(self):
+        return self.pattern
+
+    def close(self):
+        return None
+"""
+    assert names(tmp_path, old, old.replace('"a"', '"c"')) == {"Reader.read": (0, ("Reader.read",))}

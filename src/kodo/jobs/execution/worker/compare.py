@@ -3,33 +3,42 @@
 A difference counts when both versions do the same again in another order and under another hash seed.
 """
 
-import itertools
 import os
 import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.values import Values
 from kodo.jobs.execution.worker.difference import Difference, rank, tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.execution.worker.probe import first_difference
 from kodo.jobs.execution.worker.side import Batch
 from kodo.jobs.execution.worker.smaller import smaller_calls
+from kodo.jobs.execution.worker.variation import Variations
 
 _MAX_DIFFERENCES = 12
 _SHRUNK = 3
 _BATCH = 100
-_MAX_VARIED = 40
-_MAX_VARIATIONS = 600
+_FIRST_OF_A_FILE = 24
+_MAX_SEEDS = 200
+_MAX_VARIATIONS = 6000
+_EXPLORED_TOGETHER = 60
+_MAX_EXPLORE_SECONDS = 5.0
+_MAX_PHASE_SECONDS = 4.0
+_MAX_INSIDE = 5
+_TELLING = 2
+"""The rank of a difference that shows a change well enough to look no further."""
 _MAX_SHRINK_ROUNDS = 12
 _SHRINK_WIDTH = 40
+_MAX_SHRINK_SECONDS = 2.0
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
@@ -42,7 +51,9 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     budget: float
     tests: tuple[Call, ...] = ()
     roots: tuple[str, ...] = ()
-    """The changed functions; of the calls out of ``tests``, those that go through one are made with other inputs too."""
+    """The changed functions. Calls that go through one are made with other inputs too."""
+    words: tuple[str, ...] = ()
+    """Texts that the changed code is about."""
 
 
 class Compared(msgspec.Struct, frozen=True, tag=True):
@@ -133,21 +144,21 @@ class _Pair:
 
 
 def run_compare(job: Compare) -> Iterator[CompareAnswer]:
-    """Compare function after function, changed ones first, then the calls out of tests, until the budget is used."""
+    """Compare changed functions, then calls out of tests, then callers, then variations of what goes through a changed
+    function, until the budget is used; a function that is shown to differ is not looked at further.
+    """
     end = time.monotonic() + job.budget
     try:
         work = _Work(job, end)
-        changed = [group for group in job.groups if group[0] in job.roots]
-        callers = [group for group in job.groups if group[0] not in job.roots]
-        for stage, groups in enumerate((changed, callers)):
-            limit = end - job.budget / 2 if job.tests and stage == 0 else end
-            for at, (function, calls) in enumerate(groups):
-                if time.monotonic() > limit:
-                    yield Exhausted(tuple(name for name, _ in groups[at:]))
-                    break
-                yield work.compare(function, calls)
-            if stage == 0 and job.tests:
-                yield from work.compare_tests()
+        changed = [group for group in job.groups if group[0] in job.roots or not job.roots]
+        callers = [group for group in job.groups if group not in changed]
+        share = min(job.budget / 4, _MAX_PHASE_SECONDS)
+        yield from work.compare_all(changed, time.monotonic() + (share if job.tests else 3 * share))
+        if job.tests and not work.all_shown():
+            yield from work.compare_tests(time.monotonic() + share)
+        if not work.all_shown():
+            yield from work.compare_all(callers, time.monotonic() + share)
+            yield from work.explore()
     except SideFailed as error:
         yield Failed(str(error))
 
@@ -160,39 +171,105 @@ class _Work:
         self._end = end
         self._first = _Pair(job, 1)
         self._second: _Pair | None = None
+        self._shown: set[str] = set()
+        self._seeds: dict[str, list[Call]] = {root: [] for root in job.roots}
+        self._known: dict[str, set[tuple[int, ...]]] = {root: set() for root in job.roots}
+        self._number = (
+            1 + max((call.id for _, calls in job.groups for call in calls), default=0) + len(job.tests)
+        )
 
-    def compare(self, function: str, calls: Sequence[Call]) -> Compared:
-        """Make the calls of one function on both sides."""
-        return self._judge(function, calls, self._first.run(calls))
+    def all_shown(self) -> bool:
+        """Whether every changed function has a difference."""
+        return bool(self._job.roots) and self._shown >= set(self._job.roots)
 
-    def compare_tests(self) -> Iterator[Compared]:
-        """Make the calls out of tests, then those that go through a changed function with other inputs."""
+    def compare_all(
+        self, groups: Sequence[tuple[str, tuple[Call, ...]]], limit: float
+    ) -> Iterator[CompareAnswer]:
+        """Make the calls of each function on both sides."""
+        for at, (function, calls) in enumerate(groups):
+            if time.monotonic() > limit and at:
+                yield Exhausted(tuple(name for name, _ in groups[at:]))
+                return
+            seen = self._first.run(calls, reach=self._job.roots)
+            self._keep(calls, seen)
+            yield self._judge(function, calls, seen)
+
+    def compare_tests(self, limit: float) -> Iterator[Compared]:
+        """Make the calls out of tests; each is judged under the changed functions that it goes through."""
         calls = self._job.tests
         seen: dict[int, tuple[Outcome, Outcome]] = {}
-        for start in range(0, len(calls), _BATCH):
-            if time.monotonic() > self._end:
+        for batch in self._batches_of_tests(seen):
+            if time.monotonic() > limit and seen:
                 break
-            seen |= self._first.run(calls[start : start + _BATCH], reach=self._job.roots)
+            seen |= self._first.run(batch, reach=self._job.roots)
+        self._keep(sorted(calls, key=size), seen)
         for root in self._job.roots:
             own = [call for call in calls if call.id in seen and root in _through(seen[call.id])]
-            if own and time.monotonic() < self._end:
-                yield self._vary(root, sorted(own, key=size)[:_MAX_VARIED], seen)
+            if own:
+                named = [msgspec.structs.replace(call, function=root) for call in own]
+                yield self._judge(root, named, {call.id: seen[call.id] for call in own})
 
-    def _vary(self, root: str, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> Compared:
-        every = {call.id: call for call in calls}
-        number = max(call.id for call in self._job.tests) + 1
-        for call in itertools.islice(_variations(calls), _MAX_VARIATIONS):
-            every[number] = msgspec.structs.replace(call, id=number)
-            number += 1
-        new = [call for call in every.values() if call.id not in seen]
-        outcomes = {call.id: seen[call.id] for call in calls}
-        for start in range(0, len(new), _BATCH):
-            if time.monotonic() > self._end:
-                break
-            outcomes |= self._first.run(new[start : start + _BATCH])
-        return self._judge(
-            root, [msgspec.structs.replace(one, function=root) for one in every.values()], outcomes
-        )
+    def _batches_of_tests(self, seen: Mapping[int, tuple[Outcome, Outcome]]) -> Iterator[list[Call]]:
+        """The calls out of tests: the first ones of every file, then the others, of files that reached most first."""
+        counts: Counter[str] = Counter()
+        first: list[Call] = []
+        later: list[Call] = []
+        for call in self._job.tests:
+            counts[call.function] += 1
+            (first if counts[call.function] <= _FIRST_OF_A_FILE else later).append(call)
+        yield from _cut(first)
+        hits = Counter(call.function for call in first if call.id in seen and _through(seen[call.id]))
+        yield from _cut(sorted(later, key=lambda call: -hits[call.function]))
+
+    def explore(self) -> Iterator[Compared]:
+        """Vary the calls that go through a changed function, those on new lines of it again, while there is time."""
+        left = [root for root in self._job.roots if root not in self._shown and self._seeds[root]]
+        for at, root in enumerate(left):
+            now = time.monotonic()
+            if now > self._end:
+                return
+            share = min(_MAX_EXPLORE_SECONDS / len(left), (self._end - now) / (len(left) - at))
+            if root not in self._shown:
+                yield from self._explore(root, now + share)
+
+    def _explore(self, root: str, limit: float) -> Iterator[Compared]:
+        seeds = self._seeds[root]
+        vary = Variations([*self._job.tests, *seeds], self._job.words)
+        rng = random.Random(0)  # noqa: S311 - test inputs
+        made: set[tuple[str, tuple[Arg, ...]]] = set()
+        while time.monotonic() < limit and root not in self._shown and len(made) < _MAX_VARIATIONS:
+            batch: list[Call] = []
+            for _ in range(_EXPLORED_TOGETHER * 2):
+                # the newest seeds went where no other did, and are varied most
+                at = min(len(seeds) - 1, int(rng.expovariate(4 / (len(seeds) + 1))))
+                self._number += 1
+                one = vary.one(seeds[-1 - at], self._number)
+                if one is not None and (one.expression, one.args) not in made:
+                    made.add((one.expression, one.args))
+                    batch.append(msgspec.structs.replace(one, function=root))
+                if len(batch) >= _EXPLORED_TOGETHER:
+                    break
+            if not batch:
+                return
+            seen = self._first.run(batch, reach=self._job.roots)
+            vary.learn(
+                batch, {call.id for call in batch if call.id in seen and root in _through(seen[call.id])}
+            )
+            self._keep(batch, seen)
+            yield self._judge(root, batch, seen)
+
+    def _keep(self, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> None:
+        """Remember the calls that go through a changed function on a way that no earlier one took."""
+        for call in calls:
+            if call.id not in seen or any(
+                one.kind in ("timeout", "died", "unusable") for one in seen[call.id]
+            ):
+                continue
+            way = tuple(line for one in seen[call.id] for line in (*one.lines, 0))
+            for root in _through(seen[call.id]) & self._seeds.keys():
+                if way not in self._known[root] and len(self._seeds[root]) < _MAX_SEEDS:
+                    self._known[root].add(way)
+                    self._seeds[root].append(call)
 
     def _judge(
         self, function: str, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]
@@ -203,41 +280,60 @@ class _Work:
         stable: list[Call] = []
         chosen = _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
         if chosen:
-            self._second = second = self._second or _Pair(self._job, 2)
-            stable = _stable(chosen, seen, second)
+            stable = _stable(chosen, seen, self._again())
             found = [
-                _shrunk(call, seen[call.id], self._first, second, self._end) for call in stable[:_SHRUNK]
+                _shrunk(call, seen[call.id], self._first, self._again(), self._end)
+                for call in stable[:_SHRUNK]
             ]
             found += [Difference(call, *seen[call.id], call) for call in stable[_SHRUNK:]]
+        if not found:
+            found = self._inside(calls, seen)
+        self._note(function, found, seen)
         ran = [pair for pair in seen.values() if all(one.kind != "unusable" for one in pair)]
         return Compared(function, len(ran), len(chosen) - len(stable), tuple(found), _reason(seen.values()))
+
+    def _again(self) -> _Pair:
+        """The pair under the other hash seed."""
+        self._second = self._second or _Pair(self._job, 2)
+        return self._second
+
+    def _note(
+        self, function: str, found: Sequence[Difference], seen: dict[int, tuple[Outcome, Outcome]]
+    ) -> None:
+        """Remember which changed functions these differences show."""
+        if any(rank(one.before, one.after) <= _TELLING for one in found):
+            self._shown.add(function)
+        for one in found:
+            if rank(one.before, one.after) <= _TELLING and one.first.id in seen:
+                self._shown |= _through(seen[one.first.id])
+
+    def _inside(self, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> list[Difference]:
+        """The smallest call with the same outcome in both versions, inside which a changed function does something else."""
+        rows = [
+            (call, found)
+            for call in calls
+            if call.id in seen
+            and seen[call.id][0].same(seen[call.id][1])
+            and (found := first_difference(*(one.inner for one in seen[call.id])))
+        ]
+        rows.sort(key=lambda row: size(row[0]))
+        chosen = rows[:_MAX_INSIDE]
+        if not chosen:
+            return []
+        again = self._again().run([call for call, _ in chosen], 4.0, self._job.roots)
+        for call, found in chosen:
+            if call.id in again and first_difference(*(one.inner for one in again[call.id])) == found:
+                before, after = (Outcome(call.id, "value", {"result": one.result}) for one in found)
+                return [Difference(call, before, after, call, f"{found[0].function}({found[0].arguments})")]
+        return []
+
+
+def _cut(calls: Sequence[Call]) -> Iterator[list[Call]]:
+    return (list(calls[start : start + _BATCH]) for start in range(0, len(calls), _BATCH))
 
 
 def _through(pair: tuple[Outcome, Outcome]) -> frozenset[str]:
     return frozenset(name for one in pair for name in one.reached)
-
-
-def _variations(calls: Sequence[Call]) -> Iterator[Call]:
-    """The calls with one literal a little changed, one variation of each call in turn."""
-    values = Values(random.Random(0), {})  # noqa: S311 - test inputs
-    streams = [_variations_of(call, values) for call in calls]
-    while streams:
-        for stream in list(streams):
-            one = next(stream, None)
-            if one is None:
-                streams.remove(stream)
-            else:
-                yield one
-
-
-def _variations_of(call: Call, values: Values) -> Iterator[Call]:
-    rows = [[(at, near) for near in values.near(arg.source)] for at, arg in enumerate(call.args)]
-    for step in itertools.zip_longest(*rows):
-        for change in filter(None, step):
-            at, source = change
-            args = list(call.args)
-            args[at] = Arg(args[at].name, source)
-            yield msgspec.structs.replace(call, args=tuple(args))
 
 
 def _without_stalls(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> list[Call]:
@@ -260,6 +356,7 @@ def _stable(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]], pai
 def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: _Pair, second: _Pair, end: float) -> Difference:
     """The smallest call found that tells the versions apart in the same way."""
     best, outcome = call, seen
+    end = min(end, time.monotonic() + _MAX_SHRINK_SECONDS)
     for _ in range(_MAX_SHRINK_ROUNDS):
         if time.monotonic() > end or any(one.kind in ("timeout", "died") for one in outcome):
             break  # what does not end costs a limit of time at every step

@@ -35,9 +35,9 @@ def describe(value: object, defined: Mapping[str, object], root: str) -> dict[st
         return {"result": text}
     parts = {"type": _type_name(value), "result": _text(value, root)}
     if isinstance(value, list | tuple | set | frozenset | dict):
-        parts["result"] = _described(value, defined, root, 0)
+        parts["result"] = described(value, defined, root, 0)
     for name, item in _attributes(value):
-        parts[f"result.{name}"] = _described(item, defined, root, 1)
+        parts[f"result.{name}"] = described(item, defined, root, 1)
     return parts
 
 
@@ -54,19 +54,26 @@ def _source(value: object, defined: Mapping[str, object]) -> str | None:
         return None
 
 
-def _described(value: object, defined: Mapping[str, object], root: str, depth: int) -> str:
-    """One text for a value inside another: its source, its items, or its text and attributes."""
+def described(
+    value: object, defined: Mapping[str, object], root: str, depth: int, *, properties: bool = True
+) -> str:
+    """One text for a value inside another: its source, its items, or its text and attributes.
+
+    ``properties``: also what properties give, which runs the code under test.
+    """
     if (text := _source(value, defined)) is not None:
         return text
     if depth > _MAX_DEPTH:
         return _type_name(value)
 
     def inner(item: object) -> str:
-        return _described(item, defined, root, depth + 1)
+        return described(item, defined, root, depth + 1, properties=properties)
 
     if isinstance(value, list | tuple | set | frozenset | dict):
         return printed(_container(value, inner), root)
-    attributes = ", ".join(f"{name}={inner(item)}" for name, item in _attributes(value))
+    attributes = ", ".join(
+        f"{name}={inner(item)}" for name, item in _attributes(value, properties=properties)
+    )
     return printed(f"{_text(value, root)}{{{attributes}}}" if attributes else _text(value, root), root)
 
 
@@ -94,7 +101,7 @@ def _type_name(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _attributes(value: object) -> Iterator[tuple[str, object]]:
+def _attributes(value: object, *, properties: bool = True) -> Iterator[tuple[str, object]]:
     """The public attributes an instance holds itself, sorted; none for what has no state of its own."""
     if isinstance(value, (type, *_OPAQUE)):
         return
@@ -103,7 +110,8 @@ def _attributes(value: object) -> Iterator[tuple[str, object]]:
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         names.update((slots,) if isinstance(slots, str) else slots)
-        names.update(name for name, one in kind.__dict__.items() if isinstance(one, property))
+        if properties:
+            names.update(name for name, one in kind.__dict__.items() if isinstance(one, property))
     for name in sorted(name for name in names if isinstance(name, str) and not name.startswith("_"))[
         :_MAX_ATTRIBUTES
     ]:

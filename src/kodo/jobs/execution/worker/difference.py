@@ -17,6 +17,8 @@ class Difference(msgspec.Struct, frozen=True):
     before: Outcome
     after: Outcome
     first: Call
+    within: str = ""
+    """The call inside, of a changed function, whose outcome differs; "" where the call's own does."""
 
 
 def tells(before: Outcome, after: Outcome) -> bool:

@@ -1,28 +1,53 @@
 """The fixtures of pytest that a call may name in its setup and arguments, made for one call and undone after it."""
 
 import importlib
+import io
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from kodo.jobs.execution.model import Call
 
 FIXTURES = ("monkeypatch", "tmp_path")
+"""Those that generated calls use."""
+TEST_FIXTURES = ("capsys", *FIXTURES, "tmpdir")
+"""Those that calls out of a project's tests may name."""
 
 
 def needed(call: Call) -> tuple[str, ...]:
     """The fixtures that a call names, sorted."""
     text = "\n".join((call.expression, *call.setup, *(arg.source for arg in call.args)))
-    return tuple(name for name in FIXTURES if re.search(rf"\b{name}\b", text))
+    return tuple(name for name in TEST_FIXTURES if re.search(rf"\b{name}\b", text))
 
 
 def preload(calls: Iterable[Call]) -> None:
     """Import what the fixtures of calls need, once, before the children are forked that make them."""
-    if any("monkeypatch" in needed(call) for call in calls):
+    if any({"monkeypatch", "tmpdir"}.intersection(needed(call)) for call in calls):
         importlib.import_module("pytest")
+
+
+class _Captured:
+    """What was printed so far, as pytest's ``capsys`` gives it; standard error is not kept."""
+
+    def readouterr(self) -> "_Output":
+        """The output since the last time."""
+        text = sys.stdout.getvalue() if isinstance(sys.stdout, io.StringIO) else ""
+        if isinstance(sys.stdout, io.StringIO):
+            sys.stdout.seek(0)
+            sys.stdout.truncate()
+        return _Output(text, "")
+
+
+class _Output(NamedTuple):
+    """Output and errors, as texts."""
+
+    out: str
+    err: str
 
 
 @contextmanager
@@ -33,10 +58,12 @@ def fixtures(call: Call) -> Iterator[dict[str, object]]:
 
 
 def _make(name: str, stack: ExitStack) -> object:
-    if name == "tmp_path":
+    if name == "capsys":
+        return _Captured()
+    if name in ("tmp_path", "tmpdir"):
         folder = Path(tempfile.mkdtemp(prefix="files-"))
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        return folder
+        return folder if name == "tmp_path" else importlib.import_module("py").path.local(str(folder))
     import pytest  # here, because a worker that needs no fixture does not wait for it
 
     patch = pytest.MonkeyPatch()

@@ -11,6 +11,7 @@ from kodo.jobs.execution.worker.call import Unusable, run_call, state
 from kodo.jobs.execution.worker.describe import describe, printed
 from kodo.jobs.execution.worker.fixtures import fixtures
 from kodo.jobs.execution.worker.load import TooLong
+from kodo.jobs.execution.worker.probe import Inner
 
 # Errors that an operation raises by itself when it is given what it was not made for.
 _ACCIDENTS = (
@@ -29,7 +30,7 @@ class Outcome(msgspec.Struct, frozen=True):
     """What one call did. ``parts`` are compared: ``result``, ``type``, ``result.name``, ``raises``, ``message``,
     ``output``, and what the call changed.
 
-    ``accident`` says that an error was an operation's own and not raised on purpose; ``unbound`` that the call's
+    ``lines`` and ``inner`` are what a probe saw of the functions asked for. ``accident`` says that an error was an operation's own and not raised on purpose; ``unbound`` that the call's
     arguments do not fit the signature. ``reached`` names the functions asked for that the call went through.
     """
 
@@ -40,6 +41,8 @@ class Outcome(msgspec.Struct, frozen=True):
     unbound: bool = False
     wrap: str = ""
     reached: tuple[str, ...] = ()
+    lines: tuple[int, ...] = ()
+    inner: tuple[Inner, ...] = ()
 
     def same(self, other: "Outcome") -> bool:
         """Whether nothing that is compared differs."""

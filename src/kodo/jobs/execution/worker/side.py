@@ -6,9 +6,10 @@ Requests and answers are JSON lines: a ``Batch`` for each request; an ``Outcome`
 empty line. An import failure is one ``Failed`` line.
 """
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -19,14 +20,16 @@ from kodo.jobs.execution.worker.fork import Send, forked
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.load import (
     CannotImport,
+    TooLong,
     defined,
     import_target,
     namespace,
     prepare_path,
     project,
+    time_limit,
 )
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
-from kodo.jobs.execution.worker.reach import reached
+from kodo.jobs.execution.worker.probe import Probe, probed
 
 _IMPORT_SECONDS = 20.0
 _STALL_SECONDS = 2.0
@@ -34,7 +37,7 @@ _MAX_TIMEOUTS = 3
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Calls to make one after the other, the seconds each may take, and functions to watch for."""
+    """Calls to make one after the other, the seconds each may take, and functions to watch."""
 
     calls: tuple[Call, ...]
     seconds: float
@@ -76,6 +79,19 @@ def _forget(package: str) -> None:
         del sys.modules[name]
 
 
+def _import_for(calls: Iterable[Call], done: set[str]) -> None:
+    """Run the imports of calls' setups once here, so that not every child imports the modules anew."""
+    for line in {
+        line for call in calls for line in call.setup if line.startswith(("import ", "from "))
+    } - done:
+        done.add(line)
+        with (
+            contextlib.suppress(Exception, TooLong),
+            time_limit(_IMPORT_SECONDS),
+        ):  # the call itself will say why
+            exec(line, {})  # noqa: S102 - in the sandbox; running it is the point
+
+
 def main() -> None:
     """Import the module, then answer until standard input ends."""
     where = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ModuleLocation)
@@ -89,20 +105,27 @@ def main() -> None:
         out.write(msgspec.json.encode(Failed(str(error))) + b"\n\n")
         out.flush()
         return
+    imported: set[str] = set()
     names, own, root = namespace(where, module), defined(where, module), str(project())
     out.write(b"\n")
     out.flush()
     for line in sys.stdin.buffer:
         batch = msgspec.json.decode(line, type=Batch)
         preload(batch.calls)
+        _import_for(batch.calls, imported)
         watched = batch.reach
 
         def make(call: Call, seconds: float, watched: tuple[str, ...] = watched) -> Outcome:
             if not watched:
                 return outcome_of(call, names, own, seconds, root)
-            with reached(module.__file__ or "", watched) as through:
+            with probed(Probe(module.__file__ or "", watched, own, root)) as probe:
                 seen = outcome_of(call, names, own, seconds, root)
-            return msgspec.structs.replace(seen, reached=tuple(sorted(through)))
+            return msgspec.structs.replace(
+                seen,
+                reached=tuple(sorted(probe.reached)),
+                lines=tuple(sorted(probe.lines)),
+                inner=tuple(probe.calls),
+            )
 
         for seen in outcomes(batch, make):
             out.write(msgspec.json.encode(seen) + b"\n")

@@ -1,0 +1,99 @@
+"""Calls a little different from given ones: one or two of their literals changed.
+
+Knows the texts that other calls use and the words of the changed code, so that a change is likely to matter to it.
+"""
+
+import ast
+import random
+from collections import Counter
+from collections.abc import Collection, Sequence
+
+import msgspec
+
+from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.values import Values
+
+_LOOKALIKES = str.maketrans({"s": "ſ", "k": "\u212a", "i": "ı", "S": "ẞ", "1": "١"})
+_NEAR, _SPLICED = 0.5, 0.8
+_LONG = 30
+_MAX_VAIN = 6
+
+
+class Variations:
+    """Makes variations of calls, deterministically; ``words`` are what the changed code is about."""
+
+    def __init__(self, calls: Sequence[Call], words: Sequence[str]) -> None:
+        self._rng = random.Random(0)  # noqa: S311 - test inputs
+        texts = [value for call in calls for arg in call.args if isinstance(value := _value(arg.source), str)]
+        self._texts = list(dict.fromkeys(texts))[:400]
+        self._words = list(words)
+        self._changed_at: dict[int, tuple[tuple[str, ...], str, tuple[int, ...]]] = {}
+        self._vain: Counter[tuple[tuple[str, ...], str, int]] = Counter()
+        known: tuple[object, ...] = (*words, *(text for text in self._texts if len(text) < _LONG))
+        self._values = Values(self._rng, {}, known)
+
+    def one(self, call: Call, number: int) -> Call | None:
+        """A variation with this number; None for a call without a literal that can be changed."""
+        rng = self._rng
+        places = [
+            at
+            for at, arg in enumerate(call.args)
+            if _value(arg.source) is not None and self._vain[call.setup, call.expression, at] < _MAX_VAIN
+        ]
+        if not places:
+            return None
+        args = list(call.args)
+        chosen = rng.sample(places, min(len(places), rng.choice((1, 1, 1, 2, 3))))
+        for at in chosen:
+            args[at] = Arg(args[at].name, self._changed(args[at].source))
+        self._changed_at[number] = (call.setup, call.expression, tuple(chosen))
+        return msgspec.structs.replace(call, id=number, args=tuple(args))
+
+    def learn(self, calls: Sequence[Call], arrived: Collection[int]) -> None:
+        """Change literals less whose changes keep calls from where they were to go; ``arrived`` got there."""
+        for call in calls:
+            setup, expression, places = self._changed_at.pop(call.id)
+            for at in places:
+                self._vain[setup, expression, at] += -1 if call.id in arrived else 1
+
+    def _changed(self, source: str) -> str:
+        value = _value(source)
+        if isinstance(value, str) and self._rng.random() > _NEAR:
+            return repr(self._changed_text(value))
+        near = self._values.near(source)
+        return self._rng.choice(near) if near else source
+
+    def _changed_text(self, value: str) -> str:
+        """A text of the same build: pieces repeated, left out, put in from elsewhere, lengthened or replaced."""
+        rng = self._rng
+        start, end = sorted((rng.randint(0, len(value)), rng.randint(0, len(value))))
+        piece = value[start:end]
+        lines = value.splitlines(keepends=True) or [""]
+        at = rng.randrange(len(lines))
+        other = rng.choice(self._texts) if self._texts else ""
+        word = rng.choice(self._words) if self._words else ""
+        cut = sorted((rng.randint(0, len(other)), rng.randint(0, len(other))))
+        options = [
+            value[:start] + value[end:],
+            value[:end] + piece + value[end:],
+            value[:start] + word + value[start:],
+            value[:start] + other[cut[0] : cut[1]] + value[start:],
+            value[:start] + word + value[end:],
+            value[:start] + word,
+            word + value[end:],
+            "".join([*lines[:at], lines[at], *lines[at:]]),
+            "".join([*lines[:at], *lines[at + 1 :]]),
+            value[:start] + "\n" + value[start:],
+            value[:start] + piece * 20 + value[end:],
+            value + other,
+            value.translate(_LOOKALIKES),
+            value[:start] + piece.translate(_LOOKALIKES) + value[end:],
+        ]
+        return other if other and rng.random() > _SPLICED else rng.choice(options)[:20_000]
+
+
+def _value(source: str) -> object:
+    try:
+        return ast.literal_eval(source)
+    except (ValueError, SyntaxError):
+        return None
