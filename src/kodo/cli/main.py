@@ -34,6 +34,8 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("ci", "kodo.cli.ci", "Review, report and triage in a pipeline, without secrets."),
     ("tests", "kodo.cli.tests", "Write tests that pass, are stable and add coverage or kill a mutant."),
     ("mcp", "kodo.cli.mcp", "Serve the jobs as MCP tools on stdin and stdout."),
+    ("fix", "kodo.cli.fix", "Fix one fault with a patch that is proven by a test."),
+    ("agent", "kodo.cli.agent", "Let the model work on a task with your own tools."),
     ("usage", "kodo.cli.usage", "Show calls and costs by day, model, job or repository."),
     ("budget", "kodo.cli.budget", "Set and show spending limits."),
     ("doctor", "kodo.cli.doctor", "Check the configuration, the server and the sandbox."),

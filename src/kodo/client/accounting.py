@@ -107,6 +107,7 @@ class Account:
             input_bound=bound,
             output_bound=cap,
             worst=worst,
+            idempotency_key=options.get("idempotency_key"),
         )
 
     def _history(self, body: Mapping[str, Any]) -> int | None:

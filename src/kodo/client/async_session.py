@@ -84,7 +84,7 @@ class AsyncSession(SessionBase):
         async def send() -> Response:
             call.attempts += 1
             answer: object = await client.responses.create(
-                **request_plan.sdk_arguments(plan.body), timeout=self._timeout(plan.timeout)
+                **request_plan.sdk_arguments(plan), timeout=self._timeout(plan.timeout)
             )
             return ensure_response(answer)
 

@@ -19,7 +19,8 @@ class CallOptions(TypedDict, total=False):
 
     ``text_format`` is a JSON schema the answer must follow; a mapping that has a ``type`` of ``json_schema``,
     ``json_object`` or ``text`` is sent as it is. ``timeout`` is in seconds, of silence. ``job`` names the work in the ledger.
-    ``extra`` is merged into the body last, for fields this list does not have.
+    ``extra`` is merged into the body last, for fields this list does not have. ``idempotency_key`` is sent as the header
+    ``Idempotency-Key``: a server that honours it, as kodo's does, answers a repeated request from the first one's answer.
     """
 
     instructions: str | None
@@ -42,6 +43,7 @@ class CallOptions(TypedDict, total=False):
     prompt_cache_key: str | None
     job: str | None
     timeout: float | None
+    idempotency_key: str | None
     extra: Mapping[str, Any] | None
 
 
@@ -78,6 +80,7 @@ class Plan:
         input_bound: no tokenizer can make more input tokens of it than this.
         output_bound: the cap on output tokens, None without a cap.
         worst: the most it can cost.
+        idempotency_key: sent as a header of that name; None for none.
     """
 
     body: Mapping[str, Any]
@@ -88,6 +91,7 @@ class Plan:
     input_bound: int
     output_bound: int | None
     worst: Cost
+    idempotency_key: str | None = None
 
 
 def build_body(
@@ -190,9 +194,14 @@ def count_body(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: body[name] for name in _COUNTED if name in body}
 
 
-def sdk_arguments(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A body as arguments of the SDK's ``responses.create``: fields it does not name go through ``extra_body``."""
+def sdk_arguments(plan: Plan) -> dict[str, Any]:
+    """A call as arguments of the SDK's ``responses.create``: fields it does not name go through ``extra_body``."""
+    body = plan.body
     known = frozenset({*_SENT_AS_IS, "model", "input", "text"})
     arguments = {name: value for name, value in body.items() if name in known}
     rest = {name: value for name, value in body.items() if name not in known}
-    return {**arguments, **({"extra_body": rest} if rest else {})}
+    if rest:
+        arguments["extra_body"] = rest
+    if plan.idempotency_key is not None:
+        arguments["extra_headers"] = {"Idempotency-Key": plan.idempotency_key}
+    return arguments

@@ -253,7 +253,7 @@ class Session(SessionBase):
         def send() -> Response:
             call.attempts += 1
             answer: object = client.responses.create(
-                **request_plan.sdk_arguments(plan.body), timeout=self._timeout(plan.timeout)
+                **request_plan.sdk_arguments(plan), timeout=self._timeout(plan.timeout)
             )
             return ensure_response(answer)
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -42,6 +42,28 @@ class PriceSettings(BaseModel):
     cache_write: Decimal | None = Field(default=None, ge=0)
 
 
+class McpServerSettings(BaseModel):
+    """``[client.mcp_servers.NAME]``: an MCP server whose tools ``kodo agent --mcp NAME`` may use; ``command`` or ``url``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    command: tuple[str, ...] = ()
+    """The program and its arguments, for a server that speaks over its standard streams."""
+    url: str | None = None
+    """The address of a server that speaks streamable HTTP."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment variables of ``command``, besides the SDK's short list of safe ones."""
+    timeout: float = Field(default=60.0, gt=0)
+    """Seconds one call may take."""
+    trusted: bool = False
+    """Whether to believe the server where it says that a tool only reads; otherwise each call needs an approval."""
+
+    @model_validator(mode="after")
+    def _check(self) -> McpServerSettings:
+        if bool(self.command) == (self.url is not None):
+            raise ValueError("give exactly one of command and url")
+        return self
+
+
 class ClientSettings(BaseSettings):
     """Everything the toolkit can be told. Made by :func:`load`."""
 
@@ -63,6 +85,8 @@ class ClientSettings(BaseSettings):
     list_price_model: str = DEFAULT_MODEL
     """Whose list price is shown for a local model."""
     prices: dict[str, PriceSettings] = Field(default_factory=dict)
+    mcp_servers: dict[str, McpServerSettings] = Field(default_factory=dict)
+    """The MCP servers that an agent may be given, by name."""
     max_output_tokens: int | None = Field(default=None, ge=1)
     """Cap on an answer in tokens where the caller sets none."""
     budget_output_tokens: int = Field(default=8192, ge=1)

@@ -156,7 +156,7 @@ class TextStream:
 
         def begin() -> tuple[Stream[ResponseStreamEvent], ResponseStreamEvent]:
             call.attempts += 1
-            arguments = request_plan.sdk_arguments(call.plan.body)
+            arguments = request_plan.sdk_arguments(call.plan)
             stream: Stream[ResponseStreamEvent] = client.responses.create(
                 **arguments, stream=True, timeout=limits
             )
@@ -272,7 +272,7 @@ class AsyncTextStream:
 
         async def begin() -> tuple[AsyncStream[ResponseStreamEvent], ResponseStreamEvent]:
             call.attempts += 1
-            arguments = request_plan.sdk_arguments(call.plan.body)
+            arguments = request_plan.sdk_arguments(call.plan)
             stream: AsyncStream[ResponseStreamEvent] = await client.responses.create(
                 **arguments, stream=True, timeout=limits
             )

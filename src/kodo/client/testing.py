@@ -2,7 +2,7 @@
 
 Answers are taken from a script in order; with none it echoes. A request it does not expect (another path, a body
 without ``model`` or ``input``, more requests than the script has) is answered with an error *and* kept in
-``problems``, which leaving the ``with`` block raises.
+``problems``, which leaving the ``with`` block raises. A repeated ``Idempotency-Key`` gets the first one's answer again.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ class FakeResponses:
         self.requests: list[ReceivedRequest] = []
         self.problems: list[str] = []
         self.stored: dict[str, tuple[Event, list[Event]]] = {}
+        self.answered: dict[str, Event] = {}
+        """The Response of each ``Idempotency-Key``."""
         self.lock = threading.Lock()
         self._http = _Server(("127.0.0.1", 0), _Handler)
         self._http.fake = self
@@ -146,7 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
                 404, {"error": {"message": "no such path", "type": "error", "param": None, "code": None}}
             )
         elif seen.path == "/v1/responses" and {"model", "input"} <= set(seen.body):
-            self._answer(seen, self.server.fake.reply(seen))
+            key = seen.headers.get("idempotency-key")
+            known = self.server.fake.answered.get(key or "")
+            self._answer(seen, Reply(response=known) if known else self.server.fake.reply(seen))
         else:
             self._answer(seen, self.server.fake.problem(f"{seen.method} {seen.path}"))
 
@@ -183,6 +187,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, reply.garbage.encode(), {"content-type": "application/json"})
         else:
             response = _response(seen, reply)
+            if key := seen.headers.get("idempotency-key"):
+                self.server.fake.answered[key] = response
             events = _events(response)
             self.server.fake.stored[response["id"]] = (response, events)
             if seen.body.get("stream"):
@@ -232,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
 def _response(seen: ReceivedRequest, reply: Reply) -> Event:
     given = seen.body["input"]
     said = given if isinstance(given, str) else str(given[-1].get("content", ""))
-    text = reply.text if reply.text is not None else said.strip().splitlines()[-1]
+    text = reply.text if reply.text is not None else (said.strip().splitlines() or [""])[-1]
     number = time.monotonic_ns()
     message = {
         "id": f"msg_{number}",

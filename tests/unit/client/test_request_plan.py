@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -9,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kodo.client.prices import Cost
 from kodo.client.request_plan import (
     TEMPLATE_TOKENS,
+    Plan,
     build_body,
     count_body,
     guess_tokens,
@@ -69,8 +73,12 @@ def test_a_format_that_is_complete_is_sent_as_it_is() -> None:
 
 def test_what_the_sdk_does_not_name_goes_as_extra() -> None:
     """Known fields are arguments of responses.create, others are extra_body."""
-    arguments = sdk_arguments({"model": "m", "input": "hi", "other": 1, "new_field": 2})
-    assert arguments == {"model": "m", "input": "hi", "extra_body": {"other": 1, "new_field": 2}}
+    sent = {"model": "m", "input": "hi", "other": 1, "new_field": 2}
+    free = Cost(Decimal(0), None)
+    plan = Plan(sent, "m", "", 1.0, (), 0, None, free)
+    assert sdk_arguments(plan) == {"model": "m", "input": "hi", "extra_body": {"other": 1, "new_field": 2}}
+    keyed = replace(plan, body={"model": "m", "input": "hi"}, idempotency_key="k")
+    assert sdk_arguments(keyed)["extra_headers"] == {"Idempotency-Key": "k"}
 
 
 def test_only_what_is_counted_is_sent_to_be_counted() -> None:

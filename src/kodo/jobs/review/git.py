@@ -51,8 +51,11 @@ class Repository:
 
     root: Path
 
-    def run(self, *args: str, stdin: bytes | None = None) -> bytes:
-        """The standard output of one git command. Raises GitError if it fails, is missing or hangs."""
+    def run(self, *args: str, stdin: bytes | None = None, index: Path | None = None) -> bytes:
+        """The standard output of one git command. Raises GitError if it fails, is missing or hangs.
+
+        ``index`` is a file to use in place of the repository's own index.
+        """
         settings = [part for setting in _NULL_CONFIG for part in ("-c", setting)]
         environ = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
         environ |= {
@@ -61,6 +64,8 @@ class Repository:
             "LC_ALL": "C",
             "GIT_NO_LAZY_FETCH": "1",
         }
+        if index is not None:
+            environ["GIT_INDEX_FILE"] = str(index)
         command = ["git", "--no-pager", "--literal-pathspecs", "--no-replace-objects", *settings, *args]
         try:
             done = subprocess.run(

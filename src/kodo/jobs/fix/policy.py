@@ -1,0 +1,155 @@
+"""What a patch may touch and what it may not contain. Pure: paths and texts in, one line for the model or the report out.
+
+A patch is refused where it could make a test pass without a fix: tests, test settings and files that Python loads by
+itself stay as they are, and code that asks whether it is being tested, or that has the test's own values written into a
+condition, is no proof of anything.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
+
+from kodo.jobs.review.languages import is_test
+from kodo.jobs.review.pytest_settings import PARTS, WHOLE
+
+FROZEN_FILES = WHOLE | PARTS | {"noxfile.py", "Makefile", ".coveragerc", "usercustomize.py"}
+_ENDS = (".pth", ".pyc", ".so", ".egg-link")
+_WATCHED = frozenset(
+    {"PYTEST_CURRENT_TEST", "pytest", "_pytest", "unittest", "_getframe", "settrace", "setprofile"}
+)
+_WATCHING_CALLS = frozenset({"currentframe", "stack", "extract_stack", "get_objects"})
+_PLAIN: frozenset[object] = frozenset({0, 1, 2, -1, 10, 100, None, "", " ", ",", ".", "/", "\n"})
+
+
+def refused_path(path: str, allowed: Collection[str]) -> str | None:
+    """Why a patch may not touch a path; None where it may.
+
+    Args:
+        path: relative to the project, with forward slashes.
+        allowed: patterns, one of which must fit (``src/*``); empty allows every path.
+    """
+    pure = PurePosixPath(path)
+    if any(part.startswith(".") for part in pure.parts):
+        return f"{path}: hidden files and folders are not touched"
+    if is_test(path):
+        return f"{path}: tests are frozen"
+    if pure.name in FROZEN_FILES or pure.name.endswith(_ENDS):
+        return f"{path}: decides what tests report; it is frozen"
+    if allowed and not any(fnmatchcase(path, pattern) or path == pattern for pattern in allowed):
+        return f"{path}: is not among the allowed paths ({', '.join(allowed)})"
+    return None
+
+
+def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) -> list[str]:
+    """Why a patch is no proof although the test passes: one line for each reason.
+
+    Args:
+        changes: path to the text before and after.
+        test: the source of the frozen test.
+    """
+    stated = _literals(_parsed(test))
+    reasons = []
+    for path, (before, after) in changes.items():
+        if not path.endswith(".py") or after is None:
+            continue
+        old, new = _parsed(before or ""), _parsed(after)
+        if new is None:
+            reasons.append(f"{path}: does not parse")
+            continue
+        watching = _watching(new) - _watching(old)
+        if watching:
+            reasons.append(f"{path}: asks whether it is being tested ({', '.join(sorted(watching))})")
+        special = {repr(value) for value in _selected(new) - _selected(old) if _names_one_of(value, stated)}
+        if special:
+            reasons.append(f"{path}: has the test's own values in a condition ({', '.join(sorted(special))})")
+        fixed = {
+            name for name, value in _constant_functions(new) - _constant_functions(old) if value in stated
+        }
+        if fixed:
+            reasons.append(f"{path}: always returns the test's own value ({', '.join(sorted(fixed))})")
+    return reasons
+
+
+def _parsed(text: str) -> ast.Module | None:
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _watching(tree: ast.Module | None) -> set[str]:
+    """Names by which code can find out that a test runs it."""
+    found: set[str] = set()
+    for node in ast.walk(tree) if tree is not None else ():
+        match node:
+            case ast.Constant(value=str(text)) if text in _WATCHED:
+                found.add(text)
+            case ast.Name(id=name) | ast.Attribute(attr=name) if name in _WATCHED | _WATCHING_CALLS:
+                found.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                found |= {one.name.partition(".")[0] for one in names} & _WATCHED
+                found |= {one.name for one in names} & _WATCHING_CALLS
+    return found
+
+
+def _literals(tree: ast.Module | None) -> set[object]:
+    """The constants of a test that tell it from others."""
+    return {value for node in (ast.walk(tree) if tree else ()) for value in _constant(node)}
+
+
+def _constant(node: ast.AST) -> Iterator[object]:
+    """The constant that a node is, with its sign, unless it is one that any code may have."""
+    match node:
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+            value: object = -number
+        case ast.Constant(value=str() | int() | float() | bytes() as constant):
+            value = constant
+        case _:
+            return
+    if value not in _PLAIN:
+        yield value
+
+
+def _names_one_of(value: object, stated: set[object]) -> bool:
+    """Whether a constant is one of a test's, or a text that has one of them in it (``"(2024,)"``)."""
+    inside = isinstance(value, str) and any(len(str(one)) > 1 and str(one) in value for one in stated)
+    return value in stated or inside
+
+
+def _selected(tree: ast.Module | None) -> set[object]:
+    """The constants that single out one input: compared for equality, looked up, matched, or keys of a dictionary."""
+    found: set[object] = set()
+    for node in ast.walk(tree) if tree is not None else ():
+        parts: list[ast.expr] = []
+        match node:
+            case ast.Compare(left=left, ops=ops, comparators=right):
+                if any(
+                    isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn | ast.Is | ast.IsNot) for op in ops
+                ):
+                    parts = [left, *right]
+            case ast.MatchValue(value=value):
+                parts = [value]
+            case ast.Dict(keys=keys):
+                parts = [key for key in keys if key is not None]
+            case ast.Call(func=ast.Attribute(attr="startswith" | "endswith" | "get"), args=args):
+                parts = list(args)
+        found |= {value for part in parts for inner in _elements(part) for value in _constant(inner)}
+    return found
+
+
+def _elements(node: ast.expr) -> list[ast.expr]:
+    return node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+
+
+def _constant_functions(tree: ast.Module | None) -> set[tuple[str, object]]:
+    """The functions that do nothing but return a constant, with it."""
+    found: set[tuple[str, object]] = set()
+    for node in ast.walk(tree) if tree is not None else ():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = [line for line in node.body if not isinstance(line, ast.Expr | ast.Pass)]
+            if len(body) == 1 and isinstance(body[0], ast.Return) and body[0].value is not None:
+                found |= {(node.name, value) for value in _constant(body[0].value)}
+    return found

@@ -1,0 +1,144 @@
+"""The proof of a fix: the frozen test fails before and passes after, no other test is worse, and what else changed is said.
+
+Every run is a fresh copy in the sandbox, with results from outside of the tested process (``ProjectTests``). What a model
+says plays no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kodo.jobs.fix import policy
+from kodo.jobs.fix.findings import FindingCheck
+from kodo.jobs.fix.reproduction import Reproduction, matching
+from kodo.jobs.fix.workspace import Workspace, digest
+from kodo.jobs.report.model import EvidenceKind, Finding
+from kodo.jobs.review import DiffSource, ReviewOptions, review
+from kodo.jobs.review.project_tests import ProjectTests, TestsError
+
+Changes = Mapping[str, tuple[str | None, str | None]]
+"""Path to the text before and after."""
+Results = Mapping[str, str]
+"""Each test's name to "" if it passed, else to its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was shown of a patch. ``reasons`` says why it is not proven; empty where it is.
+
+    Attributes:
+        fixed: whether the frozen test passes with the patch.
+        passed_before, passed_after: how many tests of the suite passed.
+        worse: tests that passed before and do not with the patch, also not in a second run.
+        behaviour: what else the patch changes, as a review that runs both versions found it.
+    """
+
+    fixed: bool
+    passed_before: int = 0
+    passed_after: int = 0
+    worse: tuple[str, ...] = ()
+    behaviour: tuple[Finding, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def proven(self) -> bool:
+        """Whether the patch is shown to be a fix."""
+        return self.fixed and not self.reasons
+
+
+class Prover:
+    """Proves patches of one workspace against one frozen test."""
+
+    def __init__(
+        self, workspace: Workspace, tests: ProjectTests, before: Results, run_seconds: float = 20.0
+    ) -> None:
+        """``tests`` are those of the workspace's base; ``before`` their results there."""
+        self.workspace, self.tests, self.before, self.run_seconds = workspace, tests, before, run_seconds
+
+    def texts(self, frozen: Reproduction | None) -> dict[str, str | None]:
+        """What lies over the base: the fix, and the frozen test as it was frozen."""
+        texts: dict[str, str | None] = {path: after for path, (_, after) in self.workspace.changes().items()}
+        if frozen is not None:
+            texts[frozen.path] = frozen.text
+        return texts
+
+    def results(self, frozen: Reproduction | None) -> Results:
+        """The results of the whole suite with the fix.
+
+        Raises:
+            TestsError: the tests could not be run.
+            SandboxError: the sandbox could not be used.
+        """
+        return self.tests.failures(self.texts(frozen))
+
+    def prove(self, target: Reproduction | FindingCheck, allowed: tuple[str, ...] = ()) -> Proof:
+        """Everything that is asked of a fix, in the order of its cost.
+
+        Args:
+            target: the frozen test, or the finding that is to go away.
+            allowed: patterns of paths that may be patched.
+
+        Raises:
+            SandboxError: the sandbox could not be used.
+        """
+        frozen = target if isinstance(target, Reproduction) else None
+        changes = self.workspace.changes()
+        if frozen is not None:
+            changes.pop(frozen.path, None)
+        if not changes:
+            return Proof(False, reasons=("nothing was changed",))
+        reasons = [why for path in changes if (why := policy.refused_path(path, allowed))]
+        if frozen is not None:
+            reasons += self._against_test(frozen, changes)
+        try:
+            after = self.results(frozen)
+            worse = self._worse(after, frozen)
+        except TestsError as error:
+            return Proof(False, reasons=(*reasons, str(error)))
+        remaining = _failing(frozen, after) if frozen is not None else ()
+        if isinstance(target, FindingCheck):
+            remaining = target.remaining(self.workspace)
+        reasons += remaining
+        reasons += [f"{name} passed before the patch and does not with it" for name in worse[:5]]
+        return Proof(
+            not remaining,
+            sum(not failure for failure in self.before.values()),
+            sum(not failure for failure in after.values()),
+            worse,
+            self._behaviour(),
+            tuple(reasons),
+        )
+
+    def _against_test(self, frozen: Reproduction, changes: Changes) -> list[str]:
+        """Why the frozen test says nothing of this patch."""
+        reasons = []
+        if digest(self.workspace.text(frozen.path)) != frozen.digest:
+            reasons.append(f"{frozen.path}: the frozen test was changed")
+        reasons += policy.suspicious(changes, frozen.text)
+        reasons += [f"the test asserts {what}, which the issue does not say" for what in frozen.unstated]
+        return reasons
+
+    def _behaviour(self) -> tuple[Finding, ...]:
+        """What a review that runs both versions finds in the patch."""
+        options = ReviewOptions(run=True, run_seconds=self.run_seconds, fixes=False)
+        report = review(DiffSource(self.workspace.patch(), self.workspace.tree), options, None)
+        return tuple(found for found in report.findings if found.evidence.kind is EvidenceKind.EXECUTION)
+
+    def _worse(self, after: Results, frozen: Reproduction | None) -> tuple[str, ...]:
+        """Tests that passed before and now fail or are gone, in two runs."""
+        passed = {name for name, failure in self.before.items() if not failure}
+        worse = {name for name in passed if after.get(name, "gone")}
+        if worse:
+            again = self.results(frozen)
+            worse = {name for name in worse if again.get(name, "gone")}
+        return tuple(sorted(worse))
+
+
+def _failing(frozen: Reproduction, after: Results) -> tuple[str, ...]:
+    cases = matching(frozen.name, after)
+    if cases and not any(after[case] for case in cases):
+        return ()
+    shown = next((after[case] for case in cases if after[case]), "it is not there")
+    last = next((line for line in reversed(shown.splitlines()) if line.startswith("E ")), shown[-200:])
+    return (f"{frozen.name} does not pass with the patch: {last.removeprefix('E').strip()[:300]}",)

@@ -1,0 +1,158 @@
+"""The failing test that a fix has to make pass: given by the user or written by the agent, frozen before the first patch.
+
+A test counts only if it fails for a reason in the project: an assertion of its own, or an error that was raised in a
+file of the project. A test that cannot be collected, or breaks in its own lines, shows nothing. Of a test that the agent
+wrote, what it asserts has to stand in the issue's text, because otherwise it would prove whatever the agent likes.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from kodo.jobs.fix.workspace import digest
+from kodo.jobs.review.languages import is_test
+
+WRITTEN_TEST = "tests/test_kodo_fix.py"
+"""Where a test goes that the agent writes, where no test file suggests another place."""
+_PLACE = re.compile(r"^(?P<path>[^\s:]+\.py):\d+: *(?P<error>[\w.]*)", re.MULTILINE)
+_BROKEN = frozenset({"NameError", "UnboundLocalError", "SyntaxError", "IndentationError", "TabError"})
+_MISSING = frozenset({"ImportError", "ModuleNotFoundError"})
+
+
+class ReproductionError(ValueError):
+    """A test does not show the fault; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduction:
+    """A frozen test.
+
+    Attributes:
+        name: its name in the results (``tests.test_cart.test_total``).
+        path, text: its file, as it stays.
+        failure: its output before the fix.
+        written: whether the agent wrote it.
+        unstated: what it asserts and the issue does not say; empty where all of it is said.
+    """
+
+    name: str
+    path: str
+    text: str
+    failure: str
+    written: bool = False
+    unstated: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the file."""
+        return digest(self.text)
+
+
+def result_name(nodeid: str) -> str:
+    """The name in the results of a pytest node id: ``tests/test_a.py::T::test_x[1]`` is ``tests.test_a.T.test_x[1]``."""
+    path, *names = nodeid.split("::")
+    return ".".join([path.removeprefix("./").replace("/", ".").removesuffix(".py"), *names])
+
+
+def matching(name: str, results: Mapping[str, str]) -> list[str]:
+    """The results that a name stands for: itself, its parametrized cases, or the tests of its file or class."""
+    return [result for result in results if result == name or result.startswith((f"{name}[", f"{name}."))]
+
+
+def check_failure(name: str, results: Mapping[str, str], *, written: bool) -> str:
+    """The output of a test that fails for a reason in the project.
+
+    Args:
+        name: as in the results.
+        results: each test's name to "" if it passed, else to its output.
+        written: whether the agent wrote the test. A test of the user's may also fail because the project lacks a name
+            that it imports.
+
+    Raises:
+        ReproductionError: it is not there, passes, or fails by its own fault.
+    """
+    found = matching(name, results)
+    if not found and not written:  # the whole file could not be collected
+        found = [one for one in results if results[one] and name.startswith(f"{one}.")]
+    if not found:
+        raise ReproductionError(f"{name}: there is no such test")
+    failing = [results[one] for one in found if results[one]]
+    if not failing:
+        raise ReproductionError(f"{name}: passes before any change, so it does not show the fault")
+    failure = failing[0]
+    if fault := _own_fault(failure, _BROKEN | _MISSING if written else _BROKEN):
+        raise ReproductionError(f"{name}: the test itself is broken: {fault}")
+    return failure
+
+
+def _own_fault(failure: str, unusable: frozenset[str]) -> str:
+    """The error of a test that broke in its own lines; empty for one that failed in the project or by its assertion."""
+    last = next((line for line in reversed(failure.splitlines()) if line.startswith("E ")), failure[-200:])
+    places = [(match["path"], match["error"]) for match in _PLACE.finditer(failure)]
+    raised_in, error = places[-1] if places else ("", "")
+    if raised_in and not is_test(raised_in):
+        return ""
+    broken = error in unusable or any(f"{kind}:" in last for kind in unusable) or "fixture '" in failure
+    return last.removeprefix("E").strip()[:200] if broken else ""
+
+
+def unstated(test: str, issue: str) -> tuple[str, ...]:
+    """What a test assumes that the text of an issue does not say, as source texts; empty where all of it is said.
+
+    Looked at are the constants that go in and that are expected, and the exceptions of ``pytest.raises``. A text is said
+    where the issue has it, without regard to case and white space; a number where it stands there. ``True``, ``False`` and
+    ``None`` need no word: with inputs that are said and a test that fails before, only the other value is left. A test
+    without constants must call something that the issue names.
+
+    Raises:
+        SyntaxError, ValueError: the test does not parse.
+    """
+    said = _folded(issue)
+    numbers = {float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", issue)}
+    tree = ast.parse(test)
+    constants = dict.fromkeys(_constants(tree))
+    if not constants:
+        called = {name for node in ast.walk(tree) for name in _called(node)}
+        return (
+            () if any(_folded(name) in said for name in called) else ("calls that the issue does not name",)
+        )
+    return tuple(
+        shown
+        for shown, value in constants
+        if not (_folded(value) in said if isinstance(value, str) else float(value) in numbers)
+    )
+
+
+def _folded(text: str) -> str:
+    return re.sub(r"\s+", "", text).casefold()
+
+
+def _called(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
+            yield name
+
+
+def _constants(tree: ast.Module) -> Iterator[tuple[str, str | int | float]]:
+    """The constants of a test's functions and the exceptions it expects, each with how it is written."""
+    texts = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(attr="raises"), args=[exception, *_]):
+                yield ast.unparse(exception), ast.unparse(exception).rpartition(".")[2]
+            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
+                texts.add(id(node.operand))
+                yield f"-{number!r}", -number
+            case ast.Constant(value=bool()):
+                continue
+            case ast.Constant(value=str() | int() | float() as value) if (
+                id(node) not in texts and value != ""
+            ):
+                yield repr(value), value

@@ -1,0 +1,194 @@
+"""``kodo fix`` as a command in real repositories, with scripted models: proofs, refusals, resuming, branches."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from bench.fix.__main__ import kill_and_resume, run_one
+from bench.fix.faults import FAULTS, Fault
+from bench.fix.models import BAD, GOOD, MALICIOUS, Model, reply
+from bench.fix.projects import make_project
+
+from kodo.cli.main import run
+from kodo.client.testing import FakeResponses, Reply
+
+BY_NAME = {fault.name: fault for fault in FAULTS}
+MODELS = {model.name: model for model in (*GOOD, *BAD, *MALICIOUS)}
+
+
+def test_the_faults_are_twelve_kinds_and_all_shown() -> None:
+    """Each fault fails its test and the hidden one, and passes the other; the right module passes all three."""
+    assert (len(FAULTS), len({fault.kind for fault in FAULTS})) == (40, 12)
+    for fault in FAULTS:
+        for source, expected in ((fault.source, (True, True, True)), (fault.faulty, (False, True, False))):
+            assert (
+                tuple(_passes(source, body) for body in (fault.failing, fault.passing, fault.hidden))
+                == expected
+            )
+
+
+def _passes(source: str, body: str) -> bool:
+    names: dict[str, object] = {}
+    try:
+        exec(source, names)
+        exec(f"def check():\n    {body}\ncheck()", names)
+    except (Exception, pytest.fail.Exception):  # noqa: BLE001 - whatever it raises, it does not pass
+        return False
+    return True
+
+
+@pytest.mark.parametrize(("fault", "mode"), [("percent", "test"), ("baskets", "issue")])
+def test_a_good_model_proves_its_fix(fault: str, mode: str) -> None:
+    """The fix is proven, the hidden test passes, and nothing of the working tree was changed."""
+    row = run_one(MODELS["good"], BY_NAME[fault], mode)
+    assert (row.verdict, row.solved, row.changed, row.leaked) == ("proven", True, False, False)
+
+
+@pytest.mark.parametrize(
+    "model", ["gives up", "special case", "adds test settings", "reads secrets", "weak test"]
+)
+def test_no_other_model_is_believed(model: str) -> None:
+    """No proof, no secret in a request, nothing written outside."""
+    row = run_one(MODELS[model], BY_NAME["leap"], "issue" if model == "weak test" else "test")
+    assert row.verdict in ("unproven", "none") and not (row.leaked or row.changed), row
+
+
+def test_a_killed_run_continues() -> None:
+    """After kill -9 the resumed run has the same patch, and no request was answered twice."""
+    right, paid_once, starts = kill_and_resume(BY_NAME["areas"], 2.0, "issue")
+    assert right and paid_once and starts <= 3
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with a misspelt name, entered."""
+    root = make_project(BY_NAME["cheapest"], tmp_path, with_failing=True)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("KODO_HOME", str(tmp_path / "home"))
+    for key, value in (("NAME", "n"), ("EMAIL", "n@example.org")):
+        monkeypatch.setenv(f"GIT_AUTHOR_{key}", value)
+        monkeypatch.setenv(f"GIT_COMMITTER_{key}", value)
+    return root
+
+
+def test_a_wrong_name_is_fixed_without_a_model(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The closest name is proposed and proven; the branch has the patch as one commit and the tree is as before."""
+    _git(project, "config", "user.name", "n")
+    _git(project, "config", "user.email", "n@example.org")
+    argv = [
+        "fix",
+        "--test",
+        "tests/test_cheapest.py::test_fault",
+        "--no-model",
+        "--format",
+        "json",
+        "--branch",
+        "fixed",
+    ]
+    assert run(argv) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "proven" and report["how"] == "cheapest.py:6: ofers is offers"
+    assert report["suite"] == {"passed_before": 1, "passed_after": 2, "worse": []}
+    assert "min(offers," in _git(project, "show", "fixed:cheapest.py")
+    assert _git(project, "status", "--porcelain") == ""
+    assert run(argv) == 2
+    assert "there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "exactly one of"),
+        (["x", "--test", "y"], "exactly one of"),
+        (["--test", "tests/nowhere.py::test_x", "--no-model"], "no file tests/nowhere.py"),
+        (["--test", "tests/test_cheapest.py::test_nope", "--no-model"], "there is no such test"),
+        (["--test", "tests/test_cheapest.py::test_before", "--no-model"], "passes before any change"),
+        (["--finding", "0123456789", "--no-model"], "no finding 0123456789"),
+        (["--finding", "x", "--no-model"], "at least 4 characters"),
+        (["--resume", "nope", "--no-model"], "there is no run nope"),
+        (["--resume", "last", "--no-model"], "no run to resume"),
+    ],
+)
+def test_a_request_that_cannot_be_met_is_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], argv: list[str], said: str
+) -> None:
+    """Exit status 2 and one line that says what is wrong."""
+    assert run(["fix", *argv]) == 2
+    assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_finding_is_fixed_by_its_verified_fix(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A finding of a review with a fix that was tried needs no model and no failing test."""
+    (project / "cheapest.py").write_text(
+        BY_NAME["cheapest"].source + "\n\ndef odd(x=None):\n    return x == None\n"
+    )
+    assert run(["review", "--no-model", "--no-run", "--format", "json"]) in (0, 1)
+    found = [one for one in json.loads(capsys.readouterr().out)["findings"] if one["fix"]]
+    assert run(["fix", "--finding", found[0]["fingerprint"], "--no-model", "--format", "patch"]) == 0
+    assert "+    return x is None" in capsys.readouterr().out
+
+
+def test_the_report_is_for_people_in_both_languages(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Text on stdout, Markdown in a file, and the verdict in Japanese."""
+    file = tmp_path / "report.md"
+    argv = [
+        "fix",
+        "--test",
+        "tests/test_cheapest.py::test_fault",
+        "--no-model",
+        "--format",
+        "text",
+        "--format",
+        f"markdown={file}",
+    ]
+    assert run([*argv, "--lang", "ja"]) == 0
+    assert capsys.readouterr().out.startswith("証明済み")
+    assert "```diff" in file.read_text() and "✅" in file.read_text()
+
+
+def test_a_budget_ends_the_work_and_keeps_the_run(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A budget that the first call does not fit ends with status 4 before anything is sent."""
+    fault = BY_NAME["cheapest"]
+    with FakeResponses(lambda seen: reply(MODELS["good"], fault, seen)) as server:
+        monkeypatch.setenv("KODO_FREE", "false")
+        argv = [
+            "fix",
+            fault.issue,
+            "--base-url",
+            server.base_url,
+            "--model",
+            "gpt-5",
+            "--max-cost",
+            "0.0000001",
+        ]
+        assert run(argv) == 4
+        assert not server.posts
+    assert "budget per run" in capsys.readouterr().err
+
+
+def test_a_model_that_fails_leaves_the_run_to_resume(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server's refusal is an error with its status; the run is there to be resumed."""
+    with FakeResponses(
+        [Reply(status=400, body={"error": {"message": "no", "type": "x", "param": None, "code": None}})]
+    ) as server:
+        assert run(["fix", "It is broken.", "--base-url", server.base_url]) == 2
+    fault: Fault = BY_NAME["cheapest"]
+    model: Model = MODELS["good"]
+    with FakeResponses(lambda seen: reply(model, fault, seen)) as server:
+        argv = ["fix", "--resume", "last", "--base-url", server.base_url, "--format", "json"]
+        assert run(argv) == 3  # "It is broken." says none of the test's values
+        report = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "unproven" and "which the issue does not say" in report["reasons"][0]
+
+
+def _git(root: Path, *args: str) -> str:
+    return subprocess.run(["git", *args], cwd=root, check=True, capture_output=True).stdout.decode().strip()

@@ -1,0 +1,99 @@
+"""What a patch may touch, what makes it no proof, and when a test shows a fault."""
+
+from __future__ import annotations
+
+import pytest
+
+from kodo.jobs.fix.policy import refused_path, suspicious
+from kodo.jobs.fix.reproduction import ReproductionError, check_failure, result_name, unstated
+
+TEST = "from cart import total\n\n\ndef test_it():\n    assert total('apple', 17) == 'ok'\n"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["tests/test_a.py", "test_a.py", "src/conftest.py", "pyproject.toml", "tox.ini", ".github/workflows/x.yml", "a/.env",
+     "sitecustomize.py", "x.pth", "lib.so"],
+)  # fmt: skip  # one row
+def test_tests_and_what_decides_about_them_are_frozen(path: str) -> None:
+    """No patch touches them, whatever paths are allowed."""
+    assert refused_path(path, ()) and refused_path(path, ("*",))
+
+
+def test_only_allowed_paths_are_patched() -> None:
+    """Patterns narrow down what is left."""
+    assert refused_path("src/a.py", ("src/*",)) is None
+    assert "not among the allowed" in (refused_path("lib/a.py", ("src/*",)) or "")
+
+
+@pytest.mark.parametrize(
+    ("added", "why"),
+    [
+        ("import sys\nif 'pytest' in sys.modules:\n    pass\n", "being tested"),
+        ("import os\nfast = os.environ.get('PYTEST_CURRENT_TEST')\n", "being tested"),
+        ("import inspect\nframes = inspect.stack()\n", "being tested"),
+        ("def total(a, b):\n    if a == 'apple':\n        return 'ok'\n", "own values"),
+        ("def total(a, b):\n    return {17: 'ok'}.get(b)\n", "own values"),
+        ("def total(*a):\n    if repr(a) == \"('apple', 17)\":\n        return 1\n", "own values"),
+        ("def total(a, b):\n    match b:\n        case 17:\n            return 1\n", "own values"),
+        ("def total(a, b):\n    return 'apple'\n", "always returns"),
+        ("def total(:\n", "does not parse"),
+    ],
+)
+def test_a_patch_that_knows_its_test_is_no_proof(added: str, why: str) -> None:
+    """Code that asks for the test or holds its values is named as the reason."""
+    assert why in suspicious({"cart.py": ("", added)}, TEST)[0]
+
+
+def test_a_patch_for_every_input_is_not_suspicious() -> None:
+    """Comparisons that were there, orders, arithmetic and plain constants are left alone."""
+    before = "def total(a, b):\n    if a == 'apple':\n        return 1\n"
+    after = "def total(a, b):\n    if a == 'apple' or b >= 18 or b % 400 == 0:\n        return a + str(b)\n"
+    assert suspicious({"cart.py": (before, after)}, TEST) == []
+
+
+def test_names_of_tests_are_those_of_the_results() -> None:
+    """A pytest node id as the results write it."""
+    assert result_name("tests/test_a.py::TestX::test_y[1-2]") == "tests.test_a.TestX.test_y[1-2]"
+
+
+OWN = "def test_it():\n>   nope()\nE   NameError: name 'nope' is not defined\n\ntests/test_a.py:3: NameError"
+PROJECT = "x\n\ntests/test_a.py:6: \n_ _\ncart.py:3: in f\n\nE   NameError: name 'g' is not defined\n\ncart.py:3: NameError"
+
+
+def test_a_test_must_fail_for_a_reason_in_the_project() -> None:
+    """One that passes, is not there, or breaks in its own lines shows nothing."""
+    assert check_failure("t.a", {"t.a": PROJECT}, written=True) == PROJECT
+    assert check_failure("t.a", {"t.a[1]": "", "t.a[2]": PROJECT}, written=False) == PROJECT
+    for results, said in (({}, "no such test"), ({"t.a": ""}, "passes before"), ({"t.a": OWN}, "broken")):
+        with pytest.raises(ReproductionError, match=said):
+            check_failure("t.a", results, written=False)
+
+
+def test_a_missing_name_is_a_fault_for_the_users_test_only() -> None:
+    """A file that cannot be collected shows a fault of the project, unless the agent wrote it."""
+    failure = "E   ImportError: cannot import name 'total' from 'cart'\n\ntests/test_a.py:1: ImportError"
+    assert check_failure("tests.test_a.test_it", {"tests.test_a": failure}, written=False) == failure
+    with pytest.raises(ReproductionError):
+        check_failure("tests.test_a.test_it", {"tests.test_a": failure}, written=True)
+
+
+@pytest.mark.parametrize(
+    ("assertion", "issue", "missing"),
+    [
+        ("assert total(3, 2) == 6", "total(3, 2) should be 6", ()),
+        ("assert total(3, 2) == 99", "total(3, 2) should be 6", ("99",)),
+        ("assert slug('A B') == 'a-b'", "slug of 'A  B' gives 'A-B', not 'a-b'", ()),
+        ("assert f(-5) is None", "f(-5) crashes", ()),
+        ("assert f(-5) is None", "f(5) crashes", ("-5",)),
+        ("assert ready()", "ready() is wrong", ()),
+        ("assert ready()", "something is wrong", ("calls that the issue does not name",)),
+        ("with pytest.raises(KeyError): f()", "f() should raise KeyError", ()),
+        ("with pytest.raises(OSError): f()", "f() should raise KeyError", ("OSError",)),
+    ],
+)
+def test_a_written_test_asserts_what_the_issue_says(
+    assertion: str, issue: str, missing: tuple[str, ...]
+) -> None:
+    """Values that the text does not have are named."""
+    assert unstated(f"def test_it():\n    '''A text of 12.'''\n    {assertion}\n", issue) == missing
