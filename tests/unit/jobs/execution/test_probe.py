@@ -37,6 +37,15 @@ def test_the_calls_of_watched_functions_are_written_down_with_what_they_change()
     assert other.result == "raises ValueError: count"
 
 
+def test_a_parameter_that_is_bound_anew_is_no_change() -> None:
+    """What a function makes of its own name stays inside; what it does to the object does not."""
+    space: dict[str, object] = {}
+    exec(compile("def f(x, y):\n    x = x + 1\n    y.append(x)\n    y = None\n", "m.py", "exec"), space)
+    with probed(Probe("m.py", ("f",), {}, "/project")) as probe:
+        exec("f(1, [])", space)
+    assert [one.result for one in probe.calls] == ["None; y = [2]"]
+
+
 def test_only_equal_calls_on_equal_instances_are_compared():
     """A call with other arguments is another call; of equal ones the first that differs is found."""
     before = [Inner("f", "x=1", "", "2"), Inner("f", "x=2", "", "4")]

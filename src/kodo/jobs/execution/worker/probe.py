@@ -4,6 +4,7 @@ A function that is given the same and makes something else of it in another vers
 outside of it shows that.
 """
 
+import inspect
 import sys
 import time
 import types
@@ -55,10 +56,11 @@ class Probe:
         if name not in self.names:
             return None
         self.reached.add(name)
-        plain = name == code.co_qualname and len(self.calls) < _MAX_CALLS
-        return self._local(name, self._given(frame) if plain else None)
+        plain = name == code.co_qualname and self._has_room()
+        return self._local(name, _parameters(frame) if plain else None)
 
-    def _local(self, name: str, given: dict[str, str] | None) -> Trace:
+    def _local(self, name: str, given: dict[str, object] | None) -> Trace:
+        before = self._texts(given) if given is not None else None
         raised = ""
 
         def local(frame: types.FrameType, event: str, argument: Any) -> Trace:
@@ -68,11 +70,14 @@ class Probe:
                 raised = ""
             elif event == "exception":
                 raised = f"raises {argument[0].__name__}: {argument[1]}"
-            elif event == "return" and given is not None and len(self.calls) < _MAX_CALLS:
-                self._note(name, given, raised or self._text(argument), self._given(frame, given))
+            elif event == "return" and given is not None and before is not None and self._has_room():
+                self._note(name, before, raised or self._text(argument), self._texts(given))
             return local
 
         return local
+
+    def _has_room(self) -> bool:
+        return len(self.calls) < _MAX_CALLS
 
     def _note(self, name: str, given: dict[str, str], result: str, after: dict[str, str] | None) -> None:
         changed = {key: text for key, text in (after or {}).items() if given.get(key) != text}
@@ -80,16 +85,11 @@ class Probe:
         arguments = ", ".join(f"{key}={text}" for key, text in given.items() if key != "self")
         self.calls.append(Inner(name, arguments, given.get("self", ""), outcome))
 
-    def _given(self, frame: types.FrameType, only: Collection[str] | None = None) -> dict[str, str] | None:
-        """The parameters of a frame's function as texts; None where describing has taken too long already."""
+    def _texts(self, given: dict[str, object]) -> dict[str, str] | None:
+        """The objects as texts; None where describing has taken too long already."""
         if self._spent > _MAX_SECONDS:
             return None
-        code = frame.f_code
-        count = code.co_argcount + code.co_kwonlyargcount
-        count += bool(code.co_flags & 4) + bool(code.co_flags & 8)  # *args and **kwargs
-        names = [name for name in code.co_varnames[:count] if only is None or name in only]
-        space = frame.f_locals
-        return {name: self._text(space[name]) for name in names if name in space}
+        return {name: self._text(value) for name, value in given.items()}
 
     def _text(self, value: object) -> str:
         start = time.perf_counter()
@@ -99,6 +99,14 @@ class Probe:
             text = f"<raises {type(error).__name__}>"
         self._spent += time.perf_counter() - start
         return text[:_MAX_TEXT]
+
+
+def _parameters(frame: types.FrameType) -> dict[str, object]:
+    """The objects that a frame's function was given, by parameter; what a parameter is bound to later does not count."""
+    code, space = frame.f_code, frame.f_locals
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return {name: space[name] for name in code.co_varnames[:count] if name in space}
 
 
 @contextmanager

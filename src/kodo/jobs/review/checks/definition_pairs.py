@@ -120,7 +120,10 @@ def changed_definitions(
     """The functions that are in both states and that the change touched."""
     for name, new in after.functions.items():
         old = before.functions.get(name)
-        if old is not None and ast.dump(old) != ast.dump(new):
+        near = file.touches(
+            first_line(new), (new.end_lineno or new.lineno) + 1
+        )  # a last line that went is after it
+        if old is not None and near and ast.dump(old) != ast.dump(new):
             yield DefinitionPair(file, name, after, old, new, change)
 
 

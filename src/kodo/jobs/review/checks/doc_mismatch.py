@@ -33,9 +33,11 @@ def constant_against_comment(module: ParsedModule) -> Iterator[Candidate]:
         if not isinstance(node, (ast.Assign, ast.AnnAssign)) or node.value is None:
             continue
         value = _number(node.value)
-        comment = module.comments.get(node.end_lineno or node.lineno, "")
-        match = _STATED.match(comment)
-        if value is None or match is None or isinstance(node.value, ast.UnaryOp):
+        line = node.end_lineno or node.lineno
+        if value is None or isinstance(node.value, ast.UnaryOp) or "#" not in module.lines[line - 1]:
+            continue
+        match = _STATED.match(comment := module.comments.get(line, ""))
+        if match is None:
             continue
         amount = _WORDS.get(match[1].lower()) or float(match[1])
         unit = match[2].lower()
