@@ -27,6 +27,7 @@ def largest(size: int) -> Iterator[tuple[str, bytes]]:
         "lists of a list": b"[[]],",
         "empty texts": b'"",',
         "texts of a backslash, and lists": b'"\\\\","\\\\","\\\\",[],',
+        "texts of a bracket": b'"[",',
         "texts that are no ASCII": '"é",'.encode(),
         "items": b'{"role":"user","content":"x"},',
         "parts": b'{"type":"input_text","text":""},',

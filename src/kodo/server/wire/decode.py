@@ -106,27 +106,29 @@ def json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
-_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-"""A JSON string, or one that does not end."""
+_NOT_STRUCTURE = bytes(set(range(256)) - set(b'"[{:,'))
 
 
 def _has_too_many_values(body: bytes) -> bool:
-    """Whether a body certainly has more than MAX_VALUES, counted by lists, objects, keys and strings.
+    """Whether a body certainly has more than MAX_VALUES, counted by lists, objects, keys, commas and strings.
 
-    The content of strings is not counted. Removing the strings is costly, so it is done only where it matters.
+    The content of strings is not counted. It is removed by whole-buffer operations only: a regular expression over
+    millions of short strings takes over a second, while nobody else is answered.
     """
-
-    def count_values() -> int:
-        return max(body.count(b"[") + body.count(b"{"), body.count(b":"))
-
-    if (
-        body.count(b'"') - body.count(b'\\"') > 4 * MAX_VALUES
-    ):  # a value is at most two texts: its key and itself
-        return True
-    if count_values() <= MAX_VALUES:
+    if _count_values(body) <= MAX_VALUES and body.count(b'"') <= 4 * MAX_VALUES:
         return False
-    body = _TEXT.sub(b"", body)
-    return count_values() > MAX_VALUES + 1  # the body itself is not counted
+    body = body.replace(rb"\\", b"").replace(rb"\"", b"").translate(None, _NOT_STRUCTURE)
+    if body.count(b'"') > 4 * MAX_VALUES:  # a value is at most two texts: its key and itself
+        return True
+    # Two quotes side by side are an empty string, or the end of one and the start of the next: without them, what is
+    # inside of strings still is, and what is outside still is. Every other piece between the rest is outside.
+    outside = b"".join(body.replace(b'""', b"").split(b'"')[::2])
+    return _count_values(outside) > MAX_VALUES + 1  # one list or object is the body itself
+
+
+def _count_values(body: bytes) -> int:
+    """No more than there are, and no less than half of them, where no string holds any of these."""
+    return max(body.count(b"[") + body.count(b"{"), body.count(b":"), body.count(b","))
 
 
 @contextlib.contextmanager
