@@ -43,7 +43,7 @@ docs: .venv-docs/bin/zensical ## Build the documentation's site into site/; a br
 	@touch $@
 
 # Unit tests that start a sandbox or many processes; make test runs them.
-QUICK_LEAVES_OUT := $(addprefix --ignore=tests/unit/,bench jobs/review jobs/testgen jobs/sandbox jobs/execution server/store/test_crash.py)
+QUICK_LEAVES_OUT := $(addprefix --ignore=tests/unit/,bench jobs/review jobs/testgen sandbox jobs/execution server/store/test_crash.py)
 quick: setup-dev ## The linters and the unit tests that start no sandbox
 	@$(B)/ruff check .
 	@$(B)/ruff format --check .

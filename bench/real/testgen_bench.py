@@ -20,8 +20,8 @@ import msgspec
 from bench.real.packages import Environment, Module, modules
 from bench.real.testgen_score import JUDGEMENTS, Accusation, ModuleScore, markdown
 from kodo.home import kodo_home
-from kodo.jobs.sandbox import FILES, PYTHON, ResourceLimits, Sandbox, SandboxError
 from kodo.jobs.testgen import Options, TestgenError, TestReport, testgen
+from kodo.sandbox import FILES, PYTHON, ResourceLimits, Sandbox, SandboxError
 
 _PLAIN_SECONDS = 120.0
 

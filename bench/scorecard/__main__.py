@@ -119,8 +119,8 @@ def _run(
     from bench.scorecard.results import Results
     from bench.scorecard.suites import SuiteError
     from kodo.jobs.review import ReviewOptions
-    from kodo.jobs.sandbox import SandboxError
     from kodo.jobs.testgen import Options
+    from kodo.sandbox import SandboxError
 
     setup = runner.Setup(
         session,

@@ -15,8 +15,8 @@ import msgspec
 
 from bench.scorecard import ghostwriter
 from bench.scorecard.results import JOBS, SCORECARD, code_of, digest
-from kodo.jobs.sandbox import Sandbox
 from kodo.jobs.testgen import Options, TestgenError, testgen
+from kodo.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from kodo.client.session import Session

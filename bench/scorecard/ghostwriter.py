@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 
-from kodo.jobs.sandbox import FILES, PYTHON, TMP, ResourceLimits, Sandbox
+from kodo.sandbox import FILES, PYTHON, TMP, ResourceLimits, Sandbox
 
 _SCRIPT = """
 import importlib, shutil, sys, warnings

@@ -20,8 +20,8 @@ from bench.scorecard.reviewers import KodoReviewer, Reviewer
 from bench.scorecard.suites import Judge
 from bench.scorecard.testgen_score import Measured
 from bench.scorecard.testing import measure
-from kodo.jobs.sandbox import Sandbox
 from kodo.jobs.testgen import Options
+from kodo.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from kodo.client.session import Session
@@ -72,7 +72,7 @@ class Scorecard:
 def run(setup: Setup, results: Results, progress: Progress) -> Scorecard:
     """Run everything that ``results`` does not hold yet.
 
-    Raises IsolationRefused (kodo.jobs.sandbox) where generated tests may not run here, SuiteError where a suite
+    Raises IsolationRefused (kodo.sandbox) where generated tests may not run here, SuiteError where a suite
     cannot be run at all, ModelLostError where calls to the model fail, and the client's errors where there is none.
     """
     cases = (*review_cases("seeded")[: setup.limit], *review_cases("clean")[: setup.limit])

@@ -12,7 +12,7 @@ import msgspec
 
 from bench.scorecard.cases import ModuleCase
 from bench.scorecard.mutants import mutants
-from kodo.jobs.sandbox import FILES, PYTHON, ResourceLimits, Sandbox
+from kodo.sandbox import FILES, PYTHON, ResourceLimits, Sandbox
 
 _PROGRAM = Path(__file__).parent / "inside" / "suites.py"
 MUTANTS = 24

@@ -13,7 +13,7 @@ from junitparser import JUnitXml
 from tests.e2e.kodo_command import Kodo
 
 from kodo.cli.exit_codes import ExitCode
-from kodo.jobs.sandbox import Sandbox
+from kodo.sandbox import Sandbox
 
 PRICES = '''"""Prices."""
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from kodo.jobs import testgen as job
-from kodo.jobs.sandbox import IsolationRefused, Sandbox
 from kodo.jobs.testgen import Options
+from kodo.sandbox import IsolationRefused, Sandbox
 
 
 def copy_of(package: str, module: str, to: Path) -> Path:

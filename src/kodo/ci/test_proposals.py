@@ -15,7 +15,7 @@ from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import SourceError
 from kodo.jobs.review.source import BaseSource
 from kodo.jobs.review.trees import TreeError, Trees, trees
-from kodo.jobs.sandbox import SandboxError
+from kodo.sandbox import SandboxError
 
 MAX_FILES = 3
 MAX_CHARACTERS = 40_000

@@ -20,7 +20,7 @@ from kodo.client.i18n import Catalogue
 from kodo.client.ledger import Ledger
 from kodo.client.session import Session
 from kodo.home import kodo_home
-from kodo.jobs.sandbox import Sandbox, SandboxError
+from kodo.sandbox import Sandbox, SandboxError
 
 State = Literal["ok", "warning", "failed"]
 

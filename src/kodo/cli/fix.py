@@ -120,7 +120,7 @@ def fix(
     from kodo.jobs.fix import FORMATS, FixError, WorkspaceError
     from kodo.jobs.fix import fix as fix_fault  # here: the job brings the analysers with it
     from kodo.jobs.review.git import GitError
-    from kodo.jobs.sandbox import SandboxError
+    from kodo.sandbox import SandboxError
 
     output = options.output(MESSAGES)
     outputs = reporting.targets(FORMATS, output)

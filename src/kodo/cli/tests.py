@@ -88,9 +88,9 @@ def tests(
     Exits with 1 if documented behaviour does not hold (this may be a bug), 3 if no test was accepted or the model
     failed before the end, 2 if the target cannot be tested or there is no sandbox.
     """
-    from kodo.jobs.sandbox import SandboxError  # here, because the job brings libcst and the SDK with it
     from kodo.jobs.testgen.job import default_file, testgen, worst_case
     from kodo.jobs.testgen.model import Options, TestgenError
+    from kodo.sandbox import SandboxError  # here, because the job brings libcst and the SDK with it
 
     output = options.output(MESSAGES)
     outputs = reporting.targets(("text", "json", "junit"), output)

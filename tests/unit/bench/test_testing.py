@@ -7,7 +7,7 @@ from bench.scorecard.contestants import Ghostwriter, WrittenSuite, suspects_suit
 from bench.scorecard.suites import Judge
 from bench.scorecard.testing import measure
 
-from kodo.jobs.sandbox import Sandbox
+from kodo.sandbox import Sandbox
 
 GOOD = '''def double(n: int) -> int:
     """Twice n.

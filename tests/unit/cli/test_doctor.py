@@ -11,7 +11,7 @@ from kodo.cli import doctor_checks
 from kodo.cli.exit_codes import ExitCode
 from kodo.cli.main import run
 from kodo.client.testing import FakeResponses
-from kodo.jobs.sandbox import Isolation, SandboxError
+from kodo.sandbox import Isolation, SandboxError
 
 
 class FakeSandbox:

@@ -12,7 +12,7 @@ import msgspec
 
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.worker.jobs import Failed
-from kodo.jobs.sandbox import FILES, LIB, PROJECT, PYTHON, ResourceLimits, Sandbox
+from kodo.sandbox import FILES, LIB, PROJECT, PYTHON, ResourceLimits, Sandbox
 
 _START_SECONDS = 60.0
 _MIB = 1024 * 1024

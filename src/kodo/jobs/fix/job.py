@@ -32,7 +32,7 @@ from kodo.jobs.fix.reproduction import (
 from kodo.jobs.fix.toolbox import PATCHED, Toolbox
 from kodo.jobs.fix.workspace import Workspace
 from kodo.jobs.review.project_tests import ProjectTests, TestsError
-from kodo.jobs.sandbox import Isolation, ResourceLimits, Sandbox
+from kodo.sandbox import Isolation, ResourceLimits, Sandbox
 
 if TYPE_CHECKING:
     from kodo.client.session import Session

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from kodo.jobs.agent import Tool, ToolError, tool
 from kodo.jobs.fix import patch_text, policy
 from kodo.jobs.fix.workspace import Workspace, WorkspaceError
-from kodo.jobs.sandbox import PROJECT, PYTHON, ResourceLimits, Sandbox
+from kodo.sandbox import PROJECT, PYTHON, ResourceLimits, Sandbox
 
 PATCHED = "done: "
 """How the result of a call begins that changed the tree; a resumed run does these again."""

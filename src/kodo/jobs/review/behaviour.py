@@ -33,7 +33,7 @@ from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import ReviewInput
 from kodo.jobs.review.snippets import GROUP, Proposer
 from kodo.jobs.review.trees import TreeError, Trees, trees
-from kodo.jobs.sandbox import Sandbox, SandboxError
+from kodo.sandbox import Sandbox, SandboxError
 
 T = TypeVar("T")
 CALL_SECONDS = 1.0

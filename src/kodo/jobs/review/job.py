@@ -39,7 +39,7 @@ from kodo.jobs.review.settings import ProjectSettings, ProjectSettingsError, loa
 from kodo.jobs.review.snippets import Proposer
 from kodo.jobs.review.source import PathsSource, ReviewSource, TextSource
 from kodo.jobs.review.verification import PlacedFinding, introduced, verify, without_duplicates
-from kodo.jobs.sandbox import Sandbox, SandboxError
+from kodo.sandbox import Sandbox, SandboxError
 
 if TYPE_CHECKING:
     from kodo.client.session import Session

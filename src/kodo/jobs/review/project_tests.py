@@ -21,7 +21,7 @@ from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.catalogue import rules
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import project_files
-from kodo.jobs.sandbox import FILES, PROJECT, PYTHON, TMP, ResourceLimits, Sandbox
+from kodo.sandbox import FILES, PROJECT, PYTHON, TMP, ResourceLimits, Sandbox
 
 _INSIDE = Path(__file__).parent / "inside"
 _PROGRAMS = ("run_tests.py", "report_tests.py")

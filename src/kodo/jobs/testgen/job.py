@@ -15,7 +15,6 @@ from kodo.client.session import Session
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.target import TargetModule, load
-from kodo.jobs.sandbox import Sandbox
 from kodo.jobs.testgen import suspected_bugs
 from kodo.jobs.testgen.merge import merge
 from kodo.jobs.testgen.model import (
@@ -31,6 +30,7 @@ from kodo.jobs.testgen.model_cases import bound, request_cases
 from kodo.jobs.testgen.pipeline import Pipeline, Test, Trials, funnel, kept_tests, rejections
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Chosen
+from kodo.sandbox import Sandbox
 
 
 @contextmanager

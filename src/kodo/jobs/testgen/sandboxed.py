@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from kodo.jobs.execution.sandboxed import run_worker, site_packages
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.jobs import ModuleLocation
-from kodo.jobs.sandbox import Isolation, Sandbox
 from kodo.jobs.testgen.worker.jobs import Answer, Job
+from kodo.sandbox import Isolation, Sandbox
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from kodo.jobs.review import BaseSource, DiffSource, ReviewOptions, review
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.project_tests import ProjectTests, TestsError
 from kodo.jobs.review.pytest_settings import changed_settings
-from kodo.jobs.sandbox import Sandbox
+from kodo.sandbox import Sandbox
 
 GOOD = "def price(amount, each):\n    return amount * each\n"
 BAD = "def price(amount, each):\n    return amount + each\n"

@@ -14,7 +14,7 @@ from kodo.jobs.execution.stated_facts import documented_instances
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.call import observe
 from kodo.jobs.execution.worker.fixtures import needed
-from kodo.jobs.sandbox import IsolationRefused, Sandbox
+from kodo.sandbox import IsolationRefused, Sandbox
 
 SIDE_EFFECTS = """
 import os, random, time

@@ -9,9 +9,9 @@ from kodo.client.testing import FakeResponses, Reply, refusal
 from kodo.jobs import testgen as job
 from kodo.jobs.execution.param_types import ParamType
 from kodo.jobs.execution.target import load
-from kodo.jobs.sandbox import Sandbox
 from kodo.jobs.testgen import Options, argument_schema, cases
 from kodo.jobs.testgen.model import TestReport
+from kodo.sandbox import Sandbox
 
 # The branch for 77123 is found by nobody who does not read the code; no constant stands in it.
 SOURCE = '''

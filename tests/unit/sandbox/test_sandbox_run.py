@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kodo.jobs.sandbox import (
+from kodo.sandbox import (
     FILES,
     LIB,
     PROJECT,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from kodo.jobs.sandbox.model import ProcessResult, ResourceLimits
+from kodo.sandbox.model import ProcessResult, ResourceLimits
 
 _CHUNK = 65536
 _GRACE_SECONDS = 2.0

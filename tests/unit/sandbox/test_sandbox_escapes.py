@@ -13,7 +13,7 @@ import warnings
 import pytest
 from tests.paths import REPOSITORY
 
-from kodo.jobs.sandbox.inside.probes import ATTEMPTS
+from kodo.sandbox.inside.probes import ATTEMPTS
 
 ALL = sorted(attempt.__name__ for attempt in ATTEMPTS)
 # What a plain child process can do; with these the probes are known to be able to succeed.
@@ -24,7 +24,7 @@ SUCCEED_UNSANDBOXED = {
 
 PROBE = """
 import json, sys
-from kodo.jobs.sandbox import Sandbox, IsolationRefused, SandboxError
+from kodo.sandbox import Sandbox, IsolationRefused, SandboxError
 out = {}
 for name in ("bubblewrap", "landlock", "none"):
     sandbox = Sandbox(mechanism=name)

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from kodo.jobs.sandbox.model import ResourceLimits
+from kodo.sandbox.model import ResourceLimits
 
 TOKEN = "kodo-decoys-9f1c"  # noqa: S105 - a marker to look for, not a secret
 

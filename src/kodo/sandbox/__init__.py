@@ -4,10 +4,10 @@
     sandbox.require()                     # refuses unless the isolation is full
     result = sandbox.run([PYTHON, "-c", "print(1)"], project=Path("."))
 
-The public names of this folder. Jobs use these names and no others.
+The public names of this folder. The other packages use these names and no others.
 """
 
-from kodo.jobs.sandbox.model import (
+from kodo.sandbox.model import (
     FILES,
     LIB,
     PROJECT,
@@ -20,7 +20,7 @@ from kodo.jobs.sandbox.model import (
     ResourceLimits,
     SandboxError,
 )
-from kodo.jobs.sandbox.sandbox import Sandbox
+from kodo.sandbox.sandbox import Sandbox
 
 __all__ = [
     "FILES",

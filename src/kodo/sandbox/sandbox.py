@@ -14,10 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import kodo
-from kodo.jobs.sandbox import bubblewrap, landlock, seccomp
-from kodo.jobs.sandbox.decoys import Decoys
-from kodo.jobs.sandbox.model import (
+from kodo.sandbox import bubblewrap, landlock, seccomp
+from kodo.sandbox.decoys import Decoys
+from kodo.sandbox.model import (
     FILES,
     LIB,
     PROJECT,
@@ -29,12 +28,12 @@ from kodo.jobs.sandbox.model import (
     ResourceLimits,
     SandboxError,
 )
-from kodo.jobs.sandbox.process import execute
+from kodo.sandbox.process import execute
 
 Mechanism = Literal["bubblewrap", "landlock", "none"]
 
 _INSIDE = Path(__file__).parent / "inside"
-_PACKAGE = Path(kodo.__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 _PROBE_LIMITS = ResourceLimits(
     wall_seconds=30, cpu_seconds=20, memory_bytes=512 * 1024 * 1024, processes=24, file_bytes=1024 * 1024
 )
@@ -94,7 +93,7 @@ class Sandbox:
     def _isolation(self) -> Isolation:
         with Decoys() as decoys:
             result = self.run(
-                [PYTHON, "-I", "-S", f"{LIB}/kodo/jobs/sandbox/inside/probes.py", f"{FILES}/decoys.json"],
+                [PYTHON, "-I", "-S", f"{LIB}/kodo/sandbox/inside/probes.py", f"{FILES}/decoys.json"],
                 project=decoys.project,
                 files={"decoys.json": json.dumps(decoys.describe(_PROBE_LIMITS))},
                 limits=_PROBE_LIMITS,
@@ -247,7 +246,7 @@ class Sandbox:
         }
         script = str(_INSIDE / "entry.py")
         if self.mechanism == "bubblewrap":
-            script = "/kodo/lib/kodo/jobs/sandbox/inside/entry.py"
+            script = "/kodo/lib/kodo/sandbox/inside/entry.py"
         else:
             spec["seccomp"] = seccomp.program().hex()
         return [str(self.python), "-I", "-S", script, json.dumps(spec | dict(more or {}))]

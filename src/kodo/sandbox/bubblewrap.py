@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kodo.jobs.sandbox.model import ResourceLimits
+from kodo.sandbox.model import ResourceLimits
 
 _INSIDE = Path(__file__).parent / "inside"
 _SANDBOX_ID = "1000"
