@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,13 +39,19 @@ def find() -> Path | None:
 
 
 def command(
-    bwrap: Path, sources: Sequence[Source], limits: ResourceLimits, seccomp_fd: int | None, cwd: str
+    bwrap: Path,
+    sources: Sequence[Source],
+    limits: ResourceLimits,
+    seccomp_fd: int | None,
+    cwd: str,
+    folders: Mapping[str, int] | None = None,
 ) -> list[str]:
     """The command line up to and without the program that runs inside.
 
     User, mount, process, network, IPC, host name and cgroup namespaces of its own; no capability; no
     further user namespace; a session of its own; ends with kodo. The sandbox's root and /dev are
-    read-only and its two writable folders have a size, so that files cannot fill the memory.
+    read-only and its writable folders (``folders`` besides the usual two) have a size, so that files cannot fill the
+    memory.
     """
     binds: list[Source] = [Source(Path("/usr"), "/usr")]
     links: list[str] = []
@@ -73,6 +79,7 @@ def command(
         "--tmpfs", "/", "--proc", "/proc", "--dev", "/dev",
         "--size", size, "--tmpfs", "/dev/shm",  # noqa: S108 - inside
         "--size", size, "--perms", "1777", "--tmpfs", "/tmp",  # noqa: S108 - inside
+        *(part for path, most in (folders or {}).items() for part in ("--size", str(most), "--perms", "1777", "--tmpfs", path)),
         *mounts, *links,  # after the fresh file systems, which would hide a source below /tmp
         "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", cwd,
     ]  # fmt: skip

@@ -77,6 +77,16 @@ class Isolation:
 
 
 @dataclass(frozen=True, slots=True)
+class Launch:
+    """What starts a command in the sandbox: the whole environment, and descriptors to hand on."""
+
+    argv: tuple[str, ...]
+    env: dict[str, str]
+    cwd: str
+    fds: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessResult:
     """What one run did. ``status`` is the exit status, or minus the signal that ended it."""
 

@@ -24,6 +24,7 @@ from kodo.sandbox.model import (
     TMP,
     Isolation,
     IsolationRefused,
+    Launch,
     ProcessResult,
     ResourceLimits,
     SandboxError,
@@ -163,6 +164,36 @@ class Sandbox:
             SandboxError: the project is not a folder, or a file name leaves FILES.
         """
         limits = limits or ResourceLimits()
+        with self.launch(
+            argv, project=project, files=files, limits=limits, env=env, cwd=cwd, fds=fds
+        ) as ready:
+            return execute(
+                ready.argv, env=ready.env, limits=limits, fds=ready.fds, cwd=ready.cwd, stdin=stdin
+            )
+
+    @contextmanager
+    def launch(
+        self,
+        argv: Sequence[str],
+        *,
+        project: Path | None = None,
+        files: Mapping[str, str | bytes] | None = None,
+        limits: ResourceLimits | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str = TMP,
+        fds: Sequence[int] = (),
+        folders: Mapping[str, int] | None = None,
+    ) -> Iterator[Launch]:
+        """What to start for a command that the caller starts and ends itself; it must have ended when the block does.
+
+        The caller gives it a session of its own, the environment and the descriptors as they are, and kills it with
+        SIGKILL: at ``full`` everything in it ends with it. ``folders``: more empty writable folders inside, with
+        their sizes in bytes; they exist at ``full`` only. The other arguments are those of :meth:`run`.
+
+        Raises:
+            SandboxError: the project is not a folder, or a file name leaves FILES.
+        """
+        limits = limits or ResourceLimits()
         if project is not None and not project.is_dir():
             raise SandboxError(f"project: {project} is not a folder")
         with tempfile.TemporaryDirectory(prefix="kodo-sandbox-", ignore_cleanup_errors=True) as scratch:
@@ -175,7 +206,8 @@ class Sandbox:
             with _descriptor(seccomp.program()) as filter_fd:
                 if self.mechanism == "bubblewrap":
                     names = {PROJECT: "/project", FILES: "/kodo/files", TMP: "/tmp", LIB: "/kodo/lib"}  # noqa: S108 - inside
-                    command = self._bubblewrap(project, files_folder, limits, filter_fd, _fill(cwd, names))
+                    start = _fill(cwd, names)
+                    command = self._bubblewrap(project, files_folder, limits, filter_fd, start, folders or {})
                 else:
                     (lib / "kodo").symlink_to(_PACKAGE)
                     names = {
@@ -200,17 +232,21 @@ class Sandbox:
                     start = "/"
                 else:
                     start = _fill(cwd, names)
-                return execute(
-                    [*command, *(_fill(part, names) for part in argv)],
+                yield Launch(
+                    argv=(*command, *(_fill(part, names) for part in argv)),
                     env=full,
-                    limits=limits,
-                    fds=[*fds, *([] if filter_fd is None else [filter_fd])],
                     cwd=start,
-                    stdin=stdin,
+                    fds=(*fds, *(() if filter_fd is None else (filter_fd,))),
                 )
 
     def _bubblewrap(
-        self, project: Path | None, files_folder: Path, limits: ResourceLimits, fd: int | None, cwd: str
+        self,
+        project: Path | None,
+        files_folder: Path,
+        limits: ResourceLimits,
+        fd: int | None,
+        cwd: str,
+        folders: Mapping[str, int],
     ) -> list[str]:
         program = bubblewrap.find()
         if program is None:
@@ -220,7 +256,7 @@ class Sandbox:
         sources.append(bubblewrap.Source(files_folder, "/kodo/files"))
         if project is not None:
             sources.append(bubblewrap.Source(project.resolve(), "/project"))
-        return bubblewrap.command(program, sources, limits, fd, cwd)
+        return bubblewrap.command(program, sources, limits, fd, cwd, folders)
 
     def _bare(
         self, project: Path | None, files_folder: Path, tmp: Path, lib: Path, limits: ResourceLimits
