@@ -12,6 +12,9 @@ LOCK = "kodo.lock"
 BUSY_SECONDS = 5.0
 """How long to wait for another process that writes (``kodo keys create`` beside the server)."""
 
+MAX_PAGES = 2000
+"""Free pages that one transaction returns to the file system, so that other writers wait a few milliseconds at most."""
+
 
 def open_writer(home: Path) -> sqlite3.Connection:
     """A connection that writes; the file is made if it is not there, readable by its user only.
@@ -41,6 +44,14 @@ def open_writer(home: Path) -> sqlite3.Connection:
 def open_reader(home: Path) -> sqlite3.Connection:
     """A connection that cannot write. The file must be there."""
     return _connect(home / DATABASE, "ro")
+
+
+def release_pages(connection: sqlite3.Connection) -> int:
+    """Return up to ``MAX_PAGES`` free pages to the file system; the number of free pages left."""
+    connection.execute(
+        f"PRAGMA incremental_vacuum({MAX_PAGES})"
+    ).fetchall()  # frees one page a row that is fetched
+    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
 
 
 def bytes_on_disk(home: Path) -> int:

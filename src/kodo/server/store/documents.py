@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.records import DocumentRow, KeyRow, Page, ReplayRow
 from kodo.server.store import items, paging
 from kodo.server.store.codec import pack_headers, unpack_headers
+from kodo.server.store.sql import DELETING, SqlConnection, returned
 
 _COLUMNS = "kind, id, owner, parent, created_at, version, status, body"
 _KEY_COLUMNS = (
@@ -37,7 +37,7 @@ def _row(columns: Sequence[Any]) -> DocumentRow:
 # --- documents -------------------------------------------------------------------------------------------------------
 
 
-def get(connection: sqlite3.Connection, kind: str, owner: str, document_id: str) -> DocumentRow | None:
+def get(connection: SqlConnection, kind: str, owner: str, document_id: str) -> DocumentRow | None:
     """The row, or None."""
     found = connection.execute(
         f"SELECT {_COLUMNS} FROM documents WHERE owner = ? AND id = ? AND kind = ?",
@@ -47,21 +47,23 @@ def get(connection: sqlite3.Connection, kind: str, owner: str, document_id: str)
 
 
 def list_page(
-    connection: sqlite3.Connection, kind: str, owner: str, parent: str | None, page: Page
+    connection: SqlConnection, kind: str, owner: str, parent: str | None, page: Page
 ) -> tuple[list[DocumentRow], bool]:
     """A window of the documents inside ``parent`` (None: those without a parent). NotFound: a cursor."""
-    which = "owner = ? AND kind = ? AND parent IS ?"
+    inside = "parent IS NULL" if parent is None else "parent = ?"
+    which = f"owner = ? AND kind = ? AND {inside}"
+    values = (owner, kind) if parent is None else (owner, kind, parent)
 
     def place(document_id: str) -> int | None:
         found = connection.execute(
-            f"SELECT seq FROM documents WHERE {which} AND id = ?", (owner, kind, parent, document_id)
+            f"SELECT seq FROM documents WHERE {which} AND id = ?", (*values, document_id)
         ).fetchone()
         return None if found is None else int(found[0])
 
     rows, more = paging.select(
         connection,
         f"SELECT {_COLUMNS} FROM documents WHERE {which}",
-        (owner, kind, parent),
+        values,
         page,
         key="seq",
         place=place,
@@ -69,7 +71,7 @@ def list_page(
     return [_row(row) for row in rows], more
 
 
-def unfinished(connection: sqlite3.Connection, kind: str, statuses: Sequence[str]) -> list[DocumentRow]:
+def unfinished(connection: SqlConnection, kind: str, statuses: Sequence[str]) -> list[DocumentRow]:
     """Documents in these states, any owner, oldest first."""
     marks = ", ".join("?" * len(statuses))
     return [
@@ -81,17 +83,17 @@ def unfinished(connection: sqlite3.Connection, kind: str, statuses: Sequence[str
     ]
 
 
-def put(connection: sqlite3.Connection, row: DocumentRow) -> None:
+def put(connection: SqlConnection, row: DocumentRow) -> None:
     """A new row. Conflict: the id is taken."""
-    if get(connection, row.kind, row.owner, row.id) is not None:
-        raise Conflict(f"A {row.kind} with the id {row.id!r} already exists.")
-    connection.execute(
-        f"INSERT INTO documents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    put = connection.execute(
+        f"INSERT INTO documents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (owner, id, kind) DO NOTHING",
         (row.kind, row.id, row.owner, row.parent, row.created_at, row.version, row.status, row.body),
     )
+    if not put.rowcount:
+        raise Conflict(f"A {row.kind} with the id {row.id!r} already exists.")
 
 
-def update(connection: sqlite3.Connection, row: DocumentRow) -> None:
+def update(connection: SqlConnection, row: DocumentRow) -> None:
     """Body and status, if the stored version is the one before. NotFound, Conflict."""
     changed = connection.execute(
         "UPDATE documents SET version = ?, status = ?, body = ? "
@@ -104,43 +106,52 @@ def update(connection: sqlite3.Connection, row: DocumentRow) -> None:
         raise Conflict(f"The {row.kind} {row.id!r} was changed by another request.")
 
 
-def delete(connection: sqlite3.Connection, kind: str, owner: str, document_id: str) -> bool:
+def delete(connection: SqlConnection, kind: str, owner: str, document_id: str) -> bool:
     """The row, its items, and the documents inside it, with theirs."""
+    root = connection.execute(
+        f"SELECT seq FROM documents WHERE owner = ? AND id = ? AND kind = ? {DELETING}",
+        (owner, document_id, kind),
+    ).fetchone()
+    if root is None:
+        return False
     inside = connection.execute(
         "WITH RECURSIVE inside (seq, id) AS ("
-        " SELECT seq, id FROM documents WHERE owner = ?1 AND id = ?2 AND kind = ?3"
-        " UNION SELECT d.seq, d.id FROM inside JOIN documents d ON d.owner = ?1 AND d.parent = inside.id"
+        " SELECT seq, id FROM documents WHERE seq = ?"
+        " UNION SELECT d.seq, d.id FROM inside JOIN documents d ON d.owner = ? AND d.parent = inside.id"
         ") SELECT seq FROM inside",
-        (owner, document_id, kind),
+        (root[0], owner),
     ).fetchall()
     for (seq,) in inside:
         items.leave_conversation(connection, seq)
         connection.execute("DELETE FROM documents WHERE seq = ?", (seq,))
-    return bool(inside)
+    return True
 
 
 # --- idempotency -----------------------------------------------------------------------------------------------------
 
 
 def claim(
-    connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow, expired: float
+    connection: SqlConnection, owner: str, key: str, row: ReplayRow, expired: float
 ) -> ReplayRow | None:
     """Return None if the key is claimed; else the row that holds it, if not older than ``expired``."""
-    found = connection.execute(
-        "SELECT digest, status, headers, body, created_at FROM replays "
-        "WHERE owner = ? AND key = ? AND created_at >= ?",
-        (owner, key, expired),
-    ).fetchone()
-    if found is not None:
-        digest, status, headers, body, created_at = found
-        return ReplayRow(
-            digest=digest, status=status, headers=unpack_headers(headers), body=body, created_at=created_at
-        )
-    _put_replay(connection, owner, key, row)
+    while not _put_replay(connection, owner, key, row, expired):
+        found = connection.execute(
+            "SELECT digest, status, headers, body, created_at FROM replays WHERE owner = ? AND key = ?",
+            (owner, key),
+        ).fetchone()
+        if found is not None:  # else it was released between the two statements
+            digest, status, headers, body, created_at = found
+            return ReplayRow(
+                digest=digest,
+                status=status,
+                headers=unpack_headers(headers),
+                body=body,
+                created_at=created_at,
+            )
     return None
 
 
-def settle(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow | None) -> None:
+def settle(connection: SqlConnection, owner: str, key: str, row: ReplayRow | None) -> None:
     """Keep the answer of a claimed key, or (None) release the claim."""
     if row is None:
         connection.execute("DELETE FROM replays WHERE owner = ? AND key = ?", (owner, key))
@@ -148,23 +159,33 @@ def settle(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow 
         _put_replay(connection, owner, key, row)
 
 
-def delete_open_claims(connection: sqlite3.Connection) -> None:
+def delete_open_claims(connection: SqlConnection) -> None:
     """Delete claims whose request ended with an earlier process."""
     connection.execute("DELETE FROM replays WHERE status IS NULL")
 
 
-def _put_replay(connection: sqlite3.Connection, owner: str, key: str, row: ReplayRow) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO replays (owner, key, digest, status, headers, body, created_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (owner, key, row.digest, row.status, pack_headers(row.headers), row.body, row.created_at),
+def _put_replay(
+    connection: SqlConnection, owner: str, key: str, row: ReplayRow, expired: float | None = None
+) -> bool:
+    """Put the row in the place of any other; with ``expired``, of an older one only. False: there is a newer one."""
+    only = "" if expired is None else " WHERE replays.created_at < ?"
+    put = connection.execute(
+        "INSERT INTO replays (owner, key, digest, status, headers, body, created_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (owner, key) DO UPDATE SET digest = excluded.digest, status = excluded.status, "
+        "headers = excluded.headers, body = excluded.body, created_at = excluded.created_at"
+        f" /*pg , epoch = excluded.epoch */{only} RETURNING seq",
+        (
+            *(owner, key, row.digest, row.status, pack_headers(row.headers), row.body, row.created_at),
+            *(() if expired is None else (expired,)),
+        ),
     )
+    return returned(put) is not None
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
 
 
-def keys(connection: sqlite3.Connection) -> list[KeyRow]:
+def keys(connection: SqlConnection) -> list[KeyRow]:
     """Every key, oldest first."""
     return [
         KeyRow(
@@ -194,7 +215,7 @@ def keys(connection: sqlite3.Connection) -> list[KeyRow]:
     ]
 
 
-def put_key(connection: sqlite3.Connection, row: KeyRow) -> None:
+def put_key(connection: SqlConnection, row: KeyRow) -> None:
     """A new key, or another state of one."""
     names = _KEY_COLUMNS.split(", ")
     connection.execute(

@@ -7,7 +7,6 @@ An item is one row even where it belongs to both; the row is deleted when it bel
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,10 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ItemRow, Page
 from kodo.server.store import paging
 from kodo.server.store.codec import pack_item, unpack_item
+from kodo.server.store.sql import LOCKED, SqlConnection
+
+_MAX_IDS = 500
+"""Ids that one statement looks for."""
 
 
 def check_ids(rows: Sequence[ItemRow]) -> None:
@@ -44,11 +47,12 @@ def _rows(found: Iterable[Sequence[Any]]) -> list[ItemRow]:
 # --- reads -----------------------------------------------------------------------------------------------------------
 
 
-def items_of_response(connection: sqlite3.Connection, seq: int, *, output: bool) -> list[ItemRow]:
+def items_of_response(connection: SqlConnection, seq: int, *, output: bool) -> list[ItemRow]:
     """A response's input or output items."""
     return _rows(
         connection.execute(
-            "SELECT id, item, tokens FROM items WHERE response = ? AND output = ? ORDER BY seq", (seq, output)
+            "SELECT id, item, tokens FROM items WHERE response = ? AND output = ? ORDER BY seq",
+            (seq, int(output)),
         )
     )
 
@@ -61,7 +65,7 @@ class Container:
     removals: int
 
 
-def get_container(connection: sqlite3.Connection, owner: str, container: str) -> Container:
+def get_container(connection: SqlConnection, owner: str, container: str) -> Container:
     """The conversation of this id. NotFound: it is not there."""
     found = connection.execute(
         "SELECT seq, removals FROM documents WHERE owner = ? AND id = ? ORDER BY seq LIMIT 1",
@@ -73,7 +77,7 @@ def get_container(connection: sqlite3.Connection, owner: str, container: str) ->
 
 
 def of_conversation(
-    connection: sqlite3.Connection, seq: int, *, behind: int = -1
+    connection: SqlConnection, seq: int, *, behind: int = -1
 ) -> tuple[tuple[ContextItem, ...], int, int]:
     """A conversation's items behind a place, oldest first; their bytes; and the place of the last one."""
     rows = connection.execute(
@@ -88,7 +92,7 @@ def of_conversation(
 
 
 def list_page(
-    connection: sqlite3.Connection, owner: str, container: str, page: Page
+    connection: SqlConnection, owner: str, container: str, page: Page
 ) -> tuple[list[ItemRow], bool]:
     """A window of a response's input items or of a conversation's items. NotFound: the container, or a cursor."""
     side, key, seq = _side(connection, owner, container)
@@ -105,7 +109,7 @@ def list_page(
     return _rows(rows), more
 
 
-def get(connection: sqlite3.Connection, owner: str, container: str | None, item_id: str) -> ItemRow | None:
+def get(connection: SqlConnection, owner: str, container: str | None, item_id: str) -> ItemRow | None:
     """One item; with no container, the owner's newest of this id that a conversation or an undeleted response has."""
     query = "SELECT i.id, i.item, i.tokens FROM items i WHERE i.owner = ? AND i.id = ?"
     values: tuple[Any, ...] = (owner, item_id)
@@ -124,7 +128,7 @@ def get(connection: sqlite3.Connection, owner: str, container: str | None, item_
     return rows[0] if rows else None
 
 
-def _side(connection: sqlite3.Connection, owner: str, container: str) -> tuple[str, str, int]:
+def _side(connection: SqlConnection, owner: str, container: str) -> tuple[str, str, int]:
     """How to find a container's items: a condition, the column that orders them, and the container's row number."""
     found = connection.execute(
         "SELECT seq FROM responses WHERE id = ? AND owner = ? AND gone = 0", (container, owner)
@@ -137,18 +141,20 @@ def _side(connection: sqlite3.Connection, owner: str, container: str) -> tuple[s
     return "conversation = ?", "place", seq
 
 
-def _conversation(connection: sqlite3.Connection, owner: str, container: str) -> int | None:
+def _conversation(connection: SqlConnection, owner: str, container: str, lock: str = "") -> int | None:
+    """Its row number; with ``lock``, the writers of one conversation follow one another."""
     found = connection.execute(
-        "SELECT min(seq) FROM documents WHERE owner = ? AND id = ?", (owner, container)
-    ).fetchone()[0]
-    return None if found is None else int(found)
+        f"SELECT seq FROM documents WHERE owner = ? AND id = ? ORDER BY seq LIMIT 1 {lock}",
+        (owner, container),
+    ).fetchone()
+    return None if found is None else int(found[0])
 
 
 # --- writes ----------------------------------------------------------------------------------------------------------
 
 
 def insert(
-    connection: sqlite3.Connection,
+    connection: SqlConnection,
     owner: str,
     rows: Sequence[ItemRow],
     *,
@@ -166,7 +172,7 @@ def insert(
                 owner,
                 row.id,
                 response,
-                output,
+                int(output),
                 conversation,
                 None if place is None else place + number,
                 *pack_item(row.context),
@@ -176,72 +182,80 @@ def insert(
     )
 
 
-def append(connection: sqlite3.Connection, owner: str, container: str, rows: Sequence[ItemRow]) -> None:
+def append(connection: SqlConnection, owner: str, container: str, rows: Sequence[ItemRow]) -> None:
     """Items at a conversation's end. NotFound: it is not there. Conflict: an id is in it already."""
     check_ids(rows)
-    seq = _conversation(connection, owner, container)
+    seq = _conversation(connection, owner, container, LOCKED)
     if seq is None:
         raise container_not_found(container)
+    held = _held(connection, owner, seq, [row.id for row in rows])
     for row in rows:
-        if _holds(connection, owner, seq, row.id):
+        if row.id in held:
             raise Conflict(f"The item {row.id!r} is already in {container!r}.")
     insert(connection, owner, rows, conversation=seq, place=_end(connection, seq))
 
 
-def add_to_conversation(connection: sqlite3.Connection, owner: str, container: str, *, response: int) -> None:
+def add_to_conversation(connection: SqlConnection, owner: str, container: str, *, response: int) -> None:
     """A response's items at its conversation's end, without those that are in it already; nothing, if it is gone."""
-    seq = _conversation(connection, owner, container)
+    seq = _conversation(connection, owner, container, LOCKED)
     if seq is None:
         return
     place = _end(connection, seq)
     own = connection.execute(
         "SELECT seq, id FROM items WHERE response = ? ORDER BY seq", (response,)
     ).fetchall()
+    held = _held(connection, owner, seq, [id_ for _, id_ in own])
+    placed: list[tuple[int, int, int]] = []
     for item, id_ in own:
-        if not _holds(connection, owner, seq, id_):
-            connection.execute(
-                "UPDATE items SET conversation = ?, place = ? WHERE seq = ?", (seq, place, item)
-            )
-            place += 1
+        if id_ not in held:
+            held.add(id_)
+            placed.append((seq, place + len(placed), item))
+    connection.executemany("UPDATE items SET conversation = ?, place = ? WHERE seq = ?", placed)
 
 
-def delete(connection: sqlite3.Connection, owner: str, container: str, item_id: str) -> bool:
+def delete(connection: SqlConnection, owner: str, container: str, item_id: str) -> bool:
     """Take one item out of a conversation."""
-    seq = _conversation(connection, owner, container)
-    if seq is None or not _holds(connection, owner, seq, item_id):
+    seq = _conversation(connection, owner, container, LOCKED)
+    if seq is None or not _held(connection, owner, seq, [item_id]):
         return False
     _leave_conversation(connection, "conversation = ? AND owner = ? AND id = ?", (seq, owner, item_id))
     connection.execute("UPDATE documents SET removals = removals + 1 WHERE seq = ?", (seq,))
     return True
 
 
-def leave_response(connection: sqlite3.Connection, response: int) -> None:
+def leave_response(connection: SqlConnection, response: int) -> None:
     """Detach the items of a deleted response; those in no conversation are deleted."""
     connection.execute("DELETE FROM items WHERE response = ? AND conversation IS NULL", (response,))
     connection.execute("UPDATE items SET response = NULL WHERE response = ?", (response,))
 
 
-def leave_conversation(connection: sqlite3.Connection, conversation: int) -> None:
+def leave_conversation(connection: SqlConnection, conversation: int) -> None:
     """Detach the items of a deleted conversation; those of no response are deleted."""
     _leave_conversation(connection, "conversation = ?", (conversation,))
 
 
-def _leave_conversation(connection: sqlite3.Connection, which: str, values: tuple[Any, ...]) -> None:
+def _leave_conversation(connection: SqlConnection, which: str, values: tuple[Any, ...]) -> None:
     connection.execute(f"DELETE FROM items WHERE {which} AND response IS NULL", values)
     connection.execute(f"UPDATE items SET conversation = NULL, place = NULL WHERE {which}", values)
 
 
-def _holds(connection: sqlite3.Connection, owner: str, conversation: int, item_id: str) -> bool:
-    return (
-        connection.execute(
-            "SELECT 1 FROM items WHERE owner = ? AND id = ? AND conversation = ?",
-            (owner, item_id, conversation),
-        ).fetchone()
-        is not None
-    )
+def _held(connection: SqlConnection, owner: str, conversation: int, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that a conversation has."""
+    found: set[str] = set()
+    for start in range(0, len(ids), _MAX_IDS):
+        some = ids[start : start + _MAX_IDS]
+        marks = ", ".join("?" * len(some))
+        found |= {
+            id_
+            for (id_,) in connection.execute(
+                f"SELECT id FROM items WHERE owner = ? AND id IN ({marks}) AND conversation = ?",
+                (owner, *some, conversation),
+            )
+        }
+    return found
 
 
-def _end(connection: sqlite3.Connection, conversation: int) -> int:
+def _end(connection: SqlConnection, conversation: int) -> int:
     last = connection.execute(
         "SELECT max(place) FROM items WHERE conversation = ?", (conversation,)
     ).fetchone()[0]

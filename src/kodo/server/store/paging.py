@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.records import Page
+from kodo.server.store.sql import SqlConnection
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ def cursor_not_found(cursor: str, name: str) -> NotFound:
 
 
 def select(
-    connection: sqlite3.Connection,
+    connection: SqlConnection,
     query: str,
     values: Sequence[Any],
     page: Page,

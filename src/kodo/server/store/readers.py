@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from kodo.server.store.failures import translate
+from kodo.server.store.sql import SqlConnection
 
 T = TypeVar("T")
 MAX_THREADS = 2
 
 
 @contextmanager
-def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+def snapshot(connection: SqlConnection) -> Iterator[None]:
     """Several statements that see one and the same commit."""
     connection.execute("BEGIN")
     try:

@@ -7,7 +7,6 @@ This module does not know who calls it or when a transaction is committed.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.store import items
 from kodo.server.store.codec import pack_chunk, unpack_chunk, unpack_item
+from kodo.server.store.sql import DELETING, KEPT, SqlConnection, returned
 
 _COLUMNS = "id, owner, status, created_at, parent, conversation, background, request, response"
 
@@ -40,15 +40,15 @@ def _row(columns: Sequence[Any]) -> ResponseRow:
 # --- reads -----------------------------------------------------------------------------------------------------------
 
 
-def find(connection: sqlite3.Connection, owner: str, response_id: str) -> int | None:
-    """The row number of a response, if it is there for this owner."""
+def find(connection: SqlConnection, owner: str, response_id: str, lock: str = "") -> int | None:
+    """The row number of a response, if it is there for this owner. ``lock``: see :mod:`kodo.server.store.sql`."""
     found = connection.execute(
-        "SELECT seq FROM responses WHERE id = ? AND owner = ? AND gone = 0", (response_id, owner)
+        f"SELECT seq FROM responses WHERE id = ? AND owner = ? AND gone = 0 {lock}", (response_id, owner)
     ).fetchone()
     return None if found is None else int(found[0])
 
 
-def get(connection: sqlite3.Connection, owner: str, response_id: str) -> ResponseRow | None:
+def get(connection: SqlConnection, owner: str, response_id: str) -> ResponseRow | None:
     """The row, or None."""
     found = connection.execute(
         f"SELECT {_COLUMNS} FROM responses WHERE id = ? AND owner = ? AND gone = 0", (response_id, owner)
@@ -56,7 +56,7 @@ def get(connection: sqlite3.Connection, owner: str, response_id: str) -> Respons
     return None if found is None else _row(found)
 
 
-def unfinished(connection: sqlite3.Connection) -> list[ResponseRow]:
+def unfinished(connection: SqlConnection) -> list[ResponseRow]:
     """Rows that are not final, oldest first."""
     return [
         _row(found)
@@ -66,15 +66,15 @@ def unfinished(connection: sqlite3.Connection) -> list[ResponseRow]:
     ]
 
 
-def read_log(connection: sqlite3.Connection, response_id: str, after: int) -> list[bytes]:
+def read_log(connection: SqlConnection, response_id: str, after: int) -> list[bytes]:
     """Log entries behind number ``after``."""
     entries: list[bytes] = []
     wanted = after + 1
     for first, chunk in connection.execute(
         "SELECT l.first, l.chunk FROM responses r JOIN log l ON l.response = r.seq "
-        "WHERE r.id = :id AND r.gone = 0 AND l.first >= coalesce("
-        "(SELECT max(first) FROM log WHERE response = r.seq AND first <= :wanted), 0) ORDER BY l.first",
-        {"id": response_id, "wanted": wanted},
+        "WHERE r.id = ? AND r.gone = 0 AND l.first >= coalesce("
+        "(SELECT max(first) FROM log WHERE response = r.seq AND first <= ?), 0) ORDER BY l.first",
+        (response_id, wanted),
     ):
         entries += unpack_chunk(chunk)[max(wanted - first, 0) :]
     return entries
@@ -96,7 +96,7 @@ class Link:
         return self.parent is not None and self.parent_row is None
 
 
-def link(connection: sqlite3.Connection, owner: str, response_id: str) -> Link | None:
+def link(connection: SqlConnection, owner: str, response_id: str) -> Link | None:
     """One response's place in its chain, or None."""
     found = connection.execute(
         "SELECT seq, id, parent, parent_seq, final FROM responses WHERE id = ? AND owner = ? AND gone = 0",
@@ -107,15 +107,15 @@ def link(connection: sqlite3.Connection, owner: str, response_id: str) -> Link |
 
 _UP = """
     WITH RECURSIVE up (seq, id, parent, parent_row, final) AS (
-        SELECT seq, id, parent, parent_seq, final FROM responses WHERE seq = ?1
+        SELECT seq, id, parent, parent_seq, final FROM responses WHERE seq = ?
         UNION ALL
         SELECT r.seq, r.id, r.parent, r.parent_seq, r.final
-        FROM up JOIN responses r ON r.seq = up.parent_row WHERE r.seq > ?2
+        FROM up JOIN responses r ON r.seq = up.parent_row WHERE r.seq > ?
     )
 """
 
 
-def ancestry(connection: sqlite3.Connection, seq: int) -> list[Link]:
+def ancestry(connection: SqlConnection, seq: int) -> list[Link]:
     """A response and its ancestors, the nearest first. A parent's row number is smaller, so there are no circles."""
     return [
         Link(*found)
@@ -126,7 +126,7 @@ def ancestry(connection: sqlite3.Connection, seq: int) -> list[Link]:
 
 
 def context_items(
-    connection: sqlite3.Connection, seq: int, *, below: int = 0
+    connection: SqlConnection, seq: int, *, below: int = 0
 ) -> tuple[tuple[ContextItem, ...], int]:
     """The items of a response and of its ancestors with a row number over ``below``, oldest first; and their bytes."""
     rows = connection.execute(
@@ -139,14 +139,13 @@ def context_items(
 # --- writes ----------------------------------------------------------------------------------------------------------
 
 
-def create(connection: sqlite3.Connection, row: ResponseRow, inputs: Sequence[ItemRow]) -> int:
+def create(connection: SqlConnection, row: ResponseRow, inputs: Sequence[ItemRow]) -> int:
     """A new row and its input items; its row number. Conflict: the id is taken, or two items have the same one."""
     items.check_ids(inputs)
-    if connection.execute("SELECT 1 FROM responses WHERE id = ?", (row.id,)).fetchone():
-        raise Conflict(f"A response with the id {row.id!r} already exists.")
-    parent = None if row.parent is None else find(connection, row.owner, row.parent)
-    seq = connection.execute(
-        f"INSERT INTO responses ({_COLUMNS}, parent_seq, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    parent = None if row.parent is None else find(connection, row.owner, row.parent, KEPT)
+    created = connection.execute(
+        f"INSERT INTO responses ({_COLUMNS}, parent_seq, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO NOTHING RETURNING seq",
         (
             row.id,
             row.owner,
@@ -154,21 +153,23 @@ def create(connection: sqlite3.Connection, row: ResponseRow, inputs: Sequence[It
             row.created_at,
             row.parent,
             row.conversation,
-            row.background,
+            int(row.background),
             row.request,
             row.response,
             parent,
-            row.status in FINAL,
+            int(row.status in FINAL),
         ),
-    ).lastrowid
-    if seq is None:
-        raise sqlite3.DatabaseError("a new row has no number")
+    )
+    number = returned(created)
+    if number is None:
+        raise Conflict(f"A response with the id {row.id!r} already exists.")
+    seq = int(number[0])
     items.insert(connection, row.owner, inputs, response=seq)
     return seq
 
 
 def store(
-    connection: sqlite3.Connection,
+    connection: SqlConnection,
     row: ResponseRow,
     inputs: Sequence[ItemRow],
     output: Sequence[ItemRow],
@@ -181,28 +182,27 @@ def store(
 
 
 def finish(
-    connection: sqlite3.Connection,
+    connection: SqlConnection,
     row: ResponseRow,
     output: Sequence[ItemRow],
     log: tuple[int, Sequence[bytes]] | None,
 ) -> None:
     """The final row, its output, its last log entries, and its items at its conversation's end, if that still is."""
     items.check_ids(output)
-    found = connection.execute(
+    finished = connection.execute(
         "UPDATE responses SET status = ?, request = ?, response = ?, final = 1 "
-        "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0",
+        "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0 RETURNING seq, conversation",
         (row.status, row.request, row.response, row.id, row.owner),
     )
-    if not found.rowcount:
+    found = returned(finished)
+    if found is None:
         return
-    seq, conversation = connection.execute(
-        "SELECT seq, conversation FROM responses WHERE id = ?", (row.id,)
-    ).fetchone()
+    seq, conversation = found
     _add_output(connection, row, seq, conversation, output, log)
 
 
 def _add_output(
-    connection: sqlite3.Connection,
+    connection: SqlConnection,
     row: ResponseRow,
     seq: int,
     conversation: str | None,
@@ -216,13 +216,11 @@ def _add_output(
         items.add_to_conversation(connection, row.owner, conversation, response=seq)
 
 
-def append_log(
-    connection: sqlite3.Connection, response_id: str, first: int, entries: Sequence[bytes]
-) -> None:
+def append_log(connection: SqlConnection, response_id: str, first: int, entries: Sequence[bytes]) -> None:
     """Entries from number ``first`` on; those that are there stay. ValueError: there would be a gap."""
     found = connection.execute(
         "SELECT seq, (SELECT next FROM log WHERE response = r.seq ORDER BY first DESC LIMIT 1) "
-        "FROM responses r WHERE id = ? AND gone = 0",
+        f"FROM responses r WHERE id = ? AND gone = 0 {KEPT}",
         (response_id,),
     ).fetchone()
     if found is None:
@@ -238,29 +236,29 @@ def append_log(
         )
 
 
-def delete(connection: sqlite3.Connection, owner: str, response_id: str) -> bool:
+def delete(connection: SqlConnection, owner: str, response_id: str) -> bool:
     """Delete a response; its items stay while a child needs them."""
-    seq = find(connection, owner, response_id)
+    seq = find(connection, owner, response_id, DELETING)
     if seq is None:
         return False
     connection.execute("DELETE FROM log WHERE response = ?", (seq,))
     if _has_children(connection, seq):
         connection.execute(
-            "UPDATE responses SET gone = 1, request = x'', response = x'' WHERE seq = ?", (seq,)
+            "UPDATE responses SET gone = 1, request = ?, response = ? WHERE seq = ?", (b"", b"", seq)
         )
     else:
         _remove(connection, seq)
     return True
 
 
-def _has_children(connection: sqlite3.Connection, seq: int) -> bool:
+def _has_children(connection: SqlConnection, seq: int) -> bool:
     return (
         connection.execute("SELECT 1 FROM responses WHERE parent_seq = ? LIMIT 1", (seq,)).fetchone()
         is not None
     )
 
 
-def _remove(connection: sqlite3.Connection, seq: int) -> None:
+def _remove(connection: SqlConnection, seq: int) -> None:
     """Remove a row without children, then each deleted ancestor whose last child has gone with it."""
     while True:
         parent_row = connection.execute("SELECT parent_seq FROM responses WHERE seq = ?", (seq,)).fetchone()[
@@ -268,8 +266,11 @@ def _remove(connection: sqlite3.Connection, seq: int) -> None:
         ]
         items.leave_response(connection, seq)
         connection.execute("DELETE FROM responses WHERE seq = ?", (seq,))
-        if parent_row is None or _has_children(connection, parent_row):
+        if parent_row is None:
             return
-        if not connection.execute("SELECT gone FROM responses WHERE seq = ?", (parent_row,)).fetchone()[0]:
+        parent = connection.execute(
+            f"SELECT gone FROM responses WHERE seq = ? {DELETING}", (parent_row,)
+        ).fetchone()
+        if parent is None or not parent[0] or _has_children(connection, parent_row):
             return
         seq = parent_row

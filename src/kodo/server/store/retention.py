@@ -1,22 +1,19 @@
-"""Pruning, vacuum and row counts, as SQL. Functions of a connection; writes belong in a transaction."""
+"""Pruning and row counts, as SQL. Functions of a connection; writes belong in a transaction."""
 
 # ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
 
 from __future__ import annotations
 
-import sqlite3
-
 from kodo.server.lifecycle.records import RetentionRule
 from kodo.server.store import documents, responses
+from kodo.server.store.sql import SqlConnection
 
 MAX_OBJECTS = 100
 """Objects that one transaction prunes, so that other writers wait a few milliseconds at most."""
-MAX_PAGES = 2000
-"""Free pages that one transaction returns to the file system, for the same reason."""
 _TABLES = ("responses", "items", "log", "documents", "replays", "keys")
 
 
-def expired_responses(connection: sqlite3.Connection, before: float) -> list[tuple[str, str]]:
+def expired_responses(connection: SqlConnection, before: float) -> list[tuple[str, str]]:
     """Owner and id of the responses that :func:`prune_responses` would delete."""
     return connection.execute(
         "SELECT owner, id FROM responses WHERE created_at < ? AND final = 1 AND gone = 0 ORDER BY seq DESC",
@@ -24,7 +21,7 @@ def expired_responses(connection: sqlite3.Connection, before: float) -> list[tup
     ).fetchall()
 
 
-def expired_documents(connection: sqlite3.Connection, rule: RetentionRule) -> list[tuple[str, str]]:
+def expired_documents(connection: SqlConnection, rule: RetentionRule) -> list[tuple[str, str]]:
     """Owner and id of the documents that a rule prunes."""
     statuses = rule.statuses or ()
     which = f" AND d.status IN ({', '.join('?' * len(statuses))})" if rule.statuses is not None else ""
@@ -37,32 +34,24 @@ def expired_documents(connection: sqlite3.Connection, rule: RetentionRule) -> li
     ).fetchall()
 
 
-def prune_responses(connection: sqlite3.Connection, names: list[tuple[str, str]]) -> int:
+def prune_responses(connection: SqlConnection, names: list[tuple[str, str]]) -> int:
     """Delete responses as their owners would; the number deleted."""
     return sum(responses.delete(connection, owner, id_) for owner, id_ in names)
 
 
-def prune_documents(connection: sqlite3.Connection, kind: str, names: list[tuple[str, str]]) -> int:
+def prune_documents(connection: SqlConnection, kind: str, names: list[tuple[str, str]]) -> int:
     """Delete documents with everything inside them; the number deleted."""
     return sum(documents.delete(connection, kind, owner, id_) for owner, id_ in names)
 
 
-def prune_replays(connection: sqlite3.Connection, before: float) -> int:
+def prune_replays(connection: SqlConnection, before: float) -> int:
     """Delete answers kept for idempotency keys claimed before a time; the number deleted."""
     return connection.execute(
         "DELETE FROM replays WHERE created_at < ? AND status IS NOT NULL", (before,)
     ).rowcount
 
 
-def release_pages(connection: sqlite3.Connection, pages: int) -> int:
-    """Return up to ``pages`` free pages to the file system; the number of free pages left."""
-    connection.execute(
-        f"PRAGMA incremental_vacuum({pages})"
-    ).fetchall()  # frees one page a row that is fetched
-    return int(connection.execute("PRAGMA freelist_count").fetchone()[0])
-
-
-def count(connection: sqlite3.Connection) -> dict[str, int]:
+def count(connection: SqlConnection) -> dict[str, int]:
     """Rows by table; deleted responses that children still need are counted apart."""
     counts = {
         table: int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]) for table in _TABLES
