@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from itertools import islice
 
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.admission import Priority
@@ -22,71 +23,91 @@ logger = logging.getLogger(__name__)
 
 MAX_RESUMED = 64
 """Background responses that are resumed ahead of their turn in the engine; the others follow as these end."""
-MAX_AT_START = 500
-"""Unfinished responses that are ended before the server takes requests; more are ended while it runs."""
 _PARALLEL = 64
 """How many are ended together: their writes share commits."""
+_MAX_SETTLE_SECONDS = 2.0
+"""How long somebody who asks for a response waits for its end to be stored."""
 
 
 class Recovery:
-    """The responses that a crash left unfinished: they are ended or resumed, a few at a time, while the server runs."""
+    """The responses that a crash left unfinished: they are ended or resumed, a few at a time, while the server runs.
+
+    However many there are, the start waits for none of them. One that is asked for meanwhile comes first.
+    """
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._ended: list[ResponseRow] = []
-        """Those that had a client, which is gone."""
+        self._without_client: dict[str, ResponseRow] = {}
+        """Those that had a client, which is gone: they are to be ended."""
         self._waiting: dict[str, ResponseRow] = {}
-        self._resuming: dict[str, asyncio.Task[None]] = {}
+        """Background responses that are to be resumed."""
+        self._begun: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
 
     async def open(self) -> int:
         """Begin; return the number of responses that are or will be resumed."""
         rows = await self._service.store.unfinished()
         self._waiting = {row.id: row for row in rows if row.background}
-        self._ended = [row for row in rows if not row.background]
-        await self._end(MAX_AT_START)
-        resumed = len(self._waiting)
-        await self._resume_next()
+        self._without_client = {row.id: row for row in rows if not row.background}
         self._service.resume = self.ensure
-        if self._waiting or self._ended:
+        self._service.settle = self.settle
+        if rows:
             self._task = supervise("the recovery of responses", self._work)
-        return resumed
+        return len(self._waiting)
 
     async def close(self) -> None:
         """Stop; the next start goes on."""
         await cancel(self._task)
+        for task in list(self._begun.values()):
+            await cancel(task)
 
     async def ensure(self, response_id: str) -> None:
-        """Resume a response now, if it waits for that."""
+        """Resume or end a response now, if it waits for that."""
+        await self.settle(response_id)
         row = self._waiting.pop(response_id, None)
         if row is not None:
-            self._resuming[response_id] = asyncio.create_task(self._resume_one(row))
-        if (task := self._resuming.get(response_id)) is not None:
+            self._begun[response_id] = asyncio.create_task(self._resume_one(row))
+        if (task := self._begun.get(response_id)) is not None:
             await asyncio.shield(task)
 
+    async def settle(self, response_id: str) -> None:
+        """End a response now, if it waits for that. On a full disk, the wait is over before the end is stored."""
+        task = self._end(response_id)
+        if task is not None:
+            await asyncio.wait((task,), timeout=_MAX_SETTLE_SECONDS)
+
+    def _end(self, response_id: str) -> asyncio.Task[None] | None:
+        row = self._without_client.pop(response_id, None)
+        if row is not None:
+            self._begun[response_id] = asyncio.create_task(self._end_one(row))
+        return self._begun.get(response_id)
+
     async def _work(self) -> None:
-        await self._end(_PARALLEL)
         await self._resume_next()
-        if self._waiting or self._ended:
+        await self._end_next()
+        if self._waiting or self._without_client:
             await asyncio.sleep(0.05)
         else:
             await asyncio.Event().wait()  # done: nothing more to keep alive
 
-    async def _end(self, count: int) -> None:
-        while self._ended and count > 0:
-            rows, self._ended = self._ended[:_PARALLEL], self._ended[_PARALLEL:]
-            count -= len(rows)
-            try:
-                await asyncio.gather(*(_fail(self._service, row, _STOPPED) for row in rows))
-            except StoreFailed:
-                self._ended += rows
-                raise
+    async def _end_next(self) -> None:
+        tasks = [self._end(response_id) for response_id in [*islice(self._without_client, _PARALLEL)]]
+        await asyncio.gather(*(asyncio.shield(task) for task in tasks if task is not None))
 
     async def _resume_next(self) -> None:
         for response_id in list(self._waiting):
             if len(self._service.background) >= MAX_RESUMED:
                 return
             await self.ensure(response_id)
+
+    async def _end_one(self, row: ResponseRow) -> None:
+        try:
+            await _fail(self._service, row, _STOPPED)
+        except StoreFailed:
+            self._without_client[row.id] = row
+            raise
+        finally:
+            self._begun.pop(row.id, None)
 
     async def _resume_one(self, row: ResponseRow) -> None:
         try:
@@ -95,7 +116,7 @@ class Recovery:
             logger.warning("response %s could not be resumed: %s", row.id, error)
             await _fail(self._service, row, error.message)
         finally:
-            self._resuming.pop(row.id, None)
+            self._begun.pop(row.id, None)
 
 
 _STOPPED = "The server stopped while this response was running."

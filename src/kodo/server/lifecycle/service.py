@@ -88,6 +88,8 @@ class Service:
         self.background = BackgroundQueue(settings.limits.background, settings.limits.background_per_key)
         self.resume: Callable[[str], Awaitable[None]] = _nothing_to_resume
         """Takes a response up again that a crash left and that still waits for it; see ``recovery``."""
+        self.settle: Callable[[str], Awaitable[None]] = _nothing_to_resume
+        """Ends a response whose client was lost in a crash, if that is still to be done."""
         self._runs: dict[str, Run] = {}
         self._closing = False
 
@@ -201,6 +203,7 @@ class Service:
         """
         if (run := self._live(owner, response_id)) is not None:
             return run.visible
+        await self.settle(response_id)
         return decode_response(await self._row(owner, response_id))
 
     async def events(
