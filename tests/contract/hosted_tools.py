@@ -9,12 +9,14 @@ from pathlib import Path
 
 from tests.journal_tool import JournalTool
 from tests.mcp_server import served_mcp
+from tests.web import search_settings, served_web
 
 from kodo.server.config import McpServerSettings, McpSettings
 from kodo.server.lifecycle.hosted.ports import Deferred, HostedTool
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.tools.mcp.tool import McpHostedTool
 from kodo.server.tools.tool_search.tool import ToolSearchHostedTool
+from kodo.server.tools.web_search.opening import open_web_search
 from kodo.server.wire.hosted_items import McpListTools
 from kodo.server.wire.hosted_tools import HostedToolEntry, McpTool, ToolSearchTool, WebSearchTool
 from kodo.server.wire.tools import FunctionTool
@@ -71,8 +73,24 @@ async def mcp(tmp_path: Path) -> AsyncIterator[Case]:
             await tool.close()
 
 
+@asynccontextmanager
+async def web_search(tmp_path: Path) -> AsyncIterator[Case]:
+    """The search on the web, over a small one."""
+    async with served_web() as (_, port):
+        tool = open_web_search(search_settings(port), _no_reader)
+        try:
+            yield Case(tool, WebSearchTool(), "web_search", '{"query": "green tea"}')
+        finally:
+            await tool.close()
+
+
+async def _no_reader(path: Path, name: str) -> str:
+    return path.read_text()
+
+
 CASES: dict[str, Callable[[Path], AbstractAsyncContextManager[Case]]] = {
     "journal": journal,
     "tool_search": tool_search,
     "mcp": mcp,
+    "web_search": web_search,
 }

@@ -10,6 +10,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
@@ -208,6 +209,49 @@ class FileSearchSettings(_Frozen):
     """Files that are read and indexed at the same time."""
 
 
+class WebSearchSettings(_Frozen):
+    """The search on the web. ``[tools.web_search]``; off without ``backend``."""
+
+    backend: Literal["searxng", "brave", "tavily", "command"] | None = None
+    """The service that is asked, or ``command``: an own program."""
+    url: str | None = None
+    """searxng: where it is, such as ``http://127.0.0.1:8888``; brave and tavily: another place than their own."""
+    api_key: SecretStr | None = None
+    """brave and tavily: the key; searxng: a bearer token, where a proxy before it wants one."""
+    command: tuple[str, ...] = ()
+    """command: the program and its arguments. It reads the search as JSON and writes the results as JSON."""
+    language: str | None = None
+    """The language of results, such as ``en`` or ``ja``, where the service takes one; default: the service's own."""
+    search_seconds: float = Field(default=15, gt=0)
+    """How long the service may take."""
+    search_bytes: int = Field(default=4 * 2**20, ge=1024)
+    """Bytes of its answer."""
+    page_seconds: float = Field(default=20, gt=0)
+    """How long a page may take, with all redirects."""
+    page_bytes: int = Field(default=8 * 2**20, ge=1024)
+    unpacked_bytes: int = Field(default=16 * 2**20, ge=1024)
+    """A page as it is sent, and when it is decompressed."""
+    page_chars: int = Field(default=400_000, ge=1000)
+    """Characters of the text in a page; the rest is cut."""
+    redirects: int = Field(default=5, ge=0, le=20)
+    ports: tuple[int, ...] = (80, 443)
+    """Ports of the pages that may be opened."""
+    networks: tuple[str, ...] = ()
+    """Networks inside which pages may be opened although they are not public, such as ``10.1.0.0/16``: an intranet.
+    Every client of this server can then read what is there without a password."""
+    cache_seconds: float = Field(default=300, ge=0)
+    """How long the text of a page is kept in memory, for the next call that opens it."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> WebSearchSettings:
+        needed = {"searxng": "url", "brave": "api_key", "tavily": "api_key", "command": "command"}
+        if self.backend is not None and not getattr(self, needed[self.backend]):
+            raise ValueError(f"the backend {self.backend} needs {needed[self.backend]}")
+        for network in self.networks:
+            ip_network(network)
+        return self
+
+
 class ToolSettings(_Frozen):
     """Tools that the server runs itself. ``[tools]``."""
 
@@ -223,6 +267,7 @@ class ToolSettings(_Frozen):
     """Characters of a call's output that the model is given; the rest is cut."""
     mcp: McpSettings = McpSettings()
     file_search: FileSearchSettings = FileSearchSettings()
+    web_search: WebSearchSettings = WebSearchSettings()
     call_seconds: float = Field(default=60, gt=0)
     """How long a call may take; then it has failed, and the model is told so."""
 

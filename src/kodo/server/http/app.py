@@ -40,6 +40,7 @@ from kodo.server.http.responses.request_body import always_offered
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.state import State
 from kodo.server.http.vector_stores.manager import VectorStoreManager
+from kodo.server.http.vector_stores.reading import read_text
 from kodo.server.http.vector_stores.store_files import StoreFiles
 from kodo.server.http.vector_stores.worker import IngestionContext
 from kodo.server.lifecycle.errors import ServiceError
@@ -104,7 +105,8 @@ async def open_state(
             retrieval = Retrieval(store, store.search_index, embedder, clock)
         keys, limits = Keys(store), Limits(settings.limits, time.monotonic)
         if tools is None:
-            tools = await open_tools(settings, store, files, stack, retrieval)
+            read = partial(read_text, settings=settings.tools.file_search)
+            tools = await open_tools(settings, store, files, stack, retrieval, read=read)
         service = Service(
             models=models,
             store=store,

@@ -10,11 +10,13 @@ from kodo.server.config import Settings
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import FileReader
+from kodo.server.lifecycle.retrieval.ports import TextReader
 from kodo.server.lifecycle.retrieval.search import Retrieval
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.tools.file_search.tool import FileSearchHostedTool
 from kodo.server.tools.mcp.tool import McpHostedTool
 from kodo.server.tools.tool_search.tool import ToolSearchHostedTool
+from kodo.server.tools.web_search.opening import open_web_search
 
 
 async def open_tools(
@@ -23,10 +25,12 @@ async def open_tools(
     files: FileReader,
     stack: AsyncExitStack,
     retrieval: Retrieval | None = None,
+    *,
+    read: TextReader,
 ) -> Mapping[str, HostedTool]:
     """The tools that the settings turn on, by the type of their entries in a request.
 
-    ``stack`` closes them. A type that is not turned on is left out; :data:`kodo.server.wire.tools.HOSTED_TOOLS` tells a
+    ``stack`` closes them; ``read`` turns pages into text. A type that is not turned on is left out; :data:`kodo.server.wire.tools.HOSTED_TOOLS` tells a
     client how to turn it on.
 
     Raises:
@@ -43,4 +47,12 @@ async def open_tools(
         mcp = McpHostedTool(settings.tools.mcp)
         stack.push_async_callback(mcp.close)
         tools.append(mcp)
+    if settings.tools.web_search.backend is not None:
+        if find_spec("trafilatura") is None:
+            raise ServiceError(
+                "The settings name a search service, but the reader of pages is missing: pip install 'kodo[search]'."
+            )
+        search = open_web_search(settings.tools.web_search, read)
+        stack.push_async_callback(search.close)
+        tools.append(search)
     return {kind: tool for tool in tools for kind in tool.types}

@@ -19,7 +19,6 @@ REFUSED: dict[str, str] = {
     "function_call": "it was replaced by tool_choice",
     "functions": "it was replaced by tools",
     "moderation": "this server has no moderation models",
-    "web_search_options": "web search belongs to the hosted service",
 }
 
 
@@ -28,6 +27,20 @@ class ChatStreamOptions(Wire, frozen=True, kw_only=True):
 
     include_usage: bool | None = None
     include_obfuscation: Literal[False] | UnsetType = UNSET
+
+
+class ChatUserLocation(Wire, frozen=True, kw_only=True):
+    """About where the user is; ``approximate`` is checked by the tool."""
+
+    type: Literal["approximate"]
+    approximate: dict[str, Any]
+
+
+class WebSearchOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A search on the web before the answer."""
+
+    search_context_size: Literal["low", "medium", "high"] | None = None
+    user_location: ChatUserLocation | None = None
 
 
 class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -72,6 +85,7 @@ class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
     safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
     user: Annotated[str, Meta(max_length=512)] | None = None
+    web_search_options: WebSearchOptions | None = None
 
 
 class ToolCallFunction(Wire, frozen=True, kw_only=True, omit_defaults=True):
@@ -118,6 +132,8 @@ class Delta(Wire, frozen=True, kw_only=True, omit_defaults=True):
     refusal: str | UnsetType | None = UNSET
     tool_calls: tuple[ToolCall, ...] | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
+    annotations: tuple[dict[str, Any], ...] | UnsetType = UNSET
+    """Citations; a field that OpenAI's streams have, and the SDK's types do not."""
 
 
 class ChoiceLogprobs(Wire, frozen=True, kw_only=True):

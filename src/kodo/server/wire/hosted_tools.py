@@ -73,7 +73,10 @@ class FileSearchTool(Wire, frozen=True, kw_only=True, tag="file_search"):
 
 
 class _WebSearch(Wire, frozen=True, kw_only=True):
+    """``filters`` and ``user_location`` are checked by the tool."""
+
     filters: dict[str, Any] | UnsetType | None = UNSET
+    search_content_types: tuple[Literal["text", "image"], ...] | UnsetType | None = UNSET
     search_context_size: Literal["low", "medium", "high"] | UnsetType | None = UNSET
     user_location: dict[str, Any] | UnsetType | None = UNSET
     external_web_access: bool | UnsetType | None = UNSET

@@ -62,6 +62,10 @@ RequestTool: TypeAlias = Tool | HostedToolEntry
 """What a request may list. Engines are offered :data:`Tool` only."""
 
 _NO_ENGINE = "no local engine can run them"
+_NO_SEARCH = (
+    "name a search service in [tools.web_search] of config.toml, "
+    'such as backend = "searxng" and url = "http://127.0.0.1:8888"'
+)
 HOSTED_TOOLS: Mapping[str, str] = {
     "code_interpreter": "this server has none",
     "computer": _NO_ENGINE,
@@ -71,10 +75,10 @@ HOSTED_TOOLS: Mapping[str, str] = {
     "mcp": "name the servers that may be reached in [tools.mcp.servers] of config.toml",
     "programmatic_tool_calling": "this server does not run programs of the model's",
     "tool_search": "the Responses API runs it",
-    "web_search": "this server has none",
-    "web_search_2025_08_26": "this server has none",
-    "web_search_preview": "this server has none",
-    "web_search_preview_2025_03_11": "this server has none",
+    "web_search": _NO_SEARCH,
+    "web_search_2025_08_26": _NO_SEARCH,
+    "web_search_preview": _NO_SEARCH,
+    "web_search_preview_2025_03_11": _NO_SEARCH,
 }
 """Types of tool that the server itself would run, and what to do where it does not."""
 

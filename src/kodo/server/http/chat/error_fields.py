@@ -88,7 +88,9 @@ def _part_field(rest: str) -> str:
 def _tool_path(tool: str, index: int, rest: str, body: ChatRequest) -> str:
     """A field of a tool, whose fields stand in an object named as its type."""
     tools = body.tools or []
-    kind = tools[index].get("type") if index < len(tools) else None
+    if index >= len(tools):  # the one that stands for the search
+        return f"web_search_options.{rest.replace('user_location.', 'user_location.approximate.', 1)}"
+    kind = tools[index].get("type")
     if rest == "type" or kind not in ("function", "custom") or rest.startswith(f"{kind}."):
         return f"{tool}.{rest}"
     if kind == "custom" and rest.startswith("format.") and rest != "format.type":

@@ -94,7 +94,7 @@ async def _start(service: Service, call: CallContext, requests: Sequence[chat.Ch
     """Start a run for each of the ``n`` answers to each request; if one cannot be started, the others are stopped."""
     planned = [
         (body, created, sampling(body, index))
-        for body, created in [(body, to_response_request(body)) for body in requests]
+        for body, created in [(body, to_response_request(body, service.tools)) for body in requests]
         for index in range(body.n or 1)
     ]
     runs: list[Run] = []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Collection, Mapping
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -12,9 +12,12 @@ from kodo.server.lifecycle.ports import Sampling
 from kodo.server.wire import decode
 from kodo.server.wire.chat import REFUSED, ChatRequest
 from kodo.server.wire.decode import BadBody
+from kodo.server.wire.hosted_tools import WebSearchChoice, WebSearchTool
 from kodo.server.wire.items import Item
 from kodo.server.wire.request import CreateResponse
+from kodo.server.wire.tools import HOSTED_TOOLS
 
+WEB_SEARCH: Final = "web_search"
 _PARTS = {"text": "input_text", "image_url": "input_image", "file": "input_file"}
 
 
@@ -42,15 +45,16 @@ def sampling(body: ChatRequest, index: int = 0) -> Sampling:
     return Sampling(stop=stop, logit_bias=tuple(bias), seed=None if body.seed is None else body.seed + index)
 
 
-def to_response_request(body: ChatRequest) -> CreateResponse:
+def to_response_request(body: ChatRequest, hosted: Collection[str] = ()) -> CreateResponse:
     """Translate a chat request to a Responses request. It is not stored there: the chat API stores completions in its
-    own form.
+    own form. ``hosted``: the types of tool that the server runs.
 
     Raises:
         BadBody: a message, tool or format is invalid; ``param`` is its path in the chat request.
     """
     try:
-        return _translate(body)
+        created = _translate(body)
+        return created if body.web_search_options is None else _with_search(created, body, hosted)
     except BadBody as error:
         rename_fields(error, body, ())
         raise
@@ -88,6 +92,30 @@ def _translate(body: ChatRequest) -> CreateResponse:
         tools=decode.tools(tools) if tools else (),
         prompt_cache_options=options,
     )
+
+
+def _with_search(created: CreateResponse, body: ChatRequest, hosted: Collection[str]) -> CreateResponse:
+    """The request with a search on the web, made before the answer unless the client says which tool is called.
+
+    Raises:
+        BadBody: the server has none.
+    """
+    options = body.web_search_options
+    if options is None:
+        return created
+    if WEB_SEARCH not in hosted:
+        raise BadBody(
+            f"Unsupported parameter: 'web_search_options': {HOSTED_TOOLS[WEB_SEARCH]}.",
+            "web_search_options",
+            "unsupported_parameter",
+        )
+    place = options.user_location
+    tool = WebSearchTool(
+        search_context_size=options.search_context_size,
+        user_location=None if place is None else {"type": place.type, **place.approximate},
+    )
+    choice = WebSearchChoice() if created.tool_choice is None and not created.tools else created.tool_choice
+    return msgspec.structs.replace(created, tools=(*created.tools, tool), tool_choice=choice)
 
 
 def item_paths(messages: list[dict[str, Any]]) -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from msgspec import UNSET
 
@@ -34,9 +35,18 @@ def build_choice(index: int, response: Response) -> chat.Choice:
     reasoning: list[str] = []
     calls: list[chat.ToolCall] = []
     logprobs: list[Logprob] = []
+    citations: list[dict[str, Any]] = []
     for item in response.output:
         if isinstance(item, Message):
+            before = sum(map(len, text))
             text.append(text_of(item.content))
+            citations.extend(
+                _citation(note, before)
+                for part in item.content
+                if isinstance(part, OutputText)
+                for note in part.annotations
+                if note.get("type") == "url_citation"
+            )
             logprobs.extend(
                 entry for part in item.content if isinstance(part, OutputText) for entry in part.logprobs
             )
@@ -50,6 +60,7 @@ def build_choice(index: int, response: Response) -> chat.Choice:
             calls.append(chat.ToolCall(id=item.call_id, type="custom", custom=custom))
     message = chat.ChatMessage(
         content="".join(text) if text else None,
+        annotations=tuple(citations),
         tool_calls=tuple(calls) if calls else UNSET,
         reasoning_content="".join(reasoning) if reasoning else UNSET,
     )
@@ -59,6 +70,15 @@ def build_choice(index: int, response: Response) -> chat.Choice:
         logprobs=chat.ChoiceLogprobs(content=tuple(logprobs)) if logprobs else None,
         finish_reason=finish_reason(response),
     )
+
+
+def _citation(note: Mapping[str, Any], before: int) -> dict[str, Any]:
+    """A citation in this API's form, behind ``before`` characters of other messages."""
+    place = {name: note[name] + before for name in ("start_index", "end_index")}
+    return {
+        "type": "url_citation",
+        "url_citation": {**place, "title": str(note.get("title", "")), "url": str(note.get("url", ""))},
+    }
 
 
 def total_usage(all_usage: Sequence[ResponseUsage | None]) -> chat.CompletionUsage:
@@ -87,13 +107,20 @@ class ChunkTranslator:
     def __init__(self, index: int) -> None:
         self._index = index
         self._calls: dict[str, int] = {}
+        self._written = self._before = 0
+        """Characters of the answer so far, and of the messages before the current one."""
 
     def translate(self, event: ev.StreamEvent) -> list[chat.ChunkChoice]:
         """Return what an event adds to the answer; many events add nothing."""
         match event:
             case ev.ResponseCreated():
                 return [self._choice(chat.Delta(role="assistant", content=""))]
+            case ev.OutputItemAdded(item=Message()):
+                self._before = self._written
+            case ev.OutputTextAnnotationAdded() if event.annotation.get("type") == "url_citation":
+                return [self._choice(chat.Delta(annotations=(_citation(event.annotation, self._before),)))]
             case ev.OutputTextDelta():
+                self._written += len(event.delta)
                 logprobs = chat.ChoiceLogprobs(content=event.logprobs) if event.logprobs else None
                 return [self._choice(chat.Delta(content=event.delta), logprobs)]
             case ev.ReasoningSummaryTextDelta():

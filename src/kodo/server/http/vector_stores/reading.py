@@ -10,24 +10,17 @@ import asyncio
 import contextlib
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kodo.server.config import FileSearchSettings
+from kodo.server.lifecycle.retrieval.ports import Unreadable
 from kodo.server.wire.vector_stores import LastError
 
 UNSUPPORTED: Final = 3
 INVALID: Final = 4
 """What the child exits with; its reason is on its standard error."""
 _MAX_REASON = 300
-
-
-@dataclass(frozen=True)
-class Unreadable(Exception):
-    """The file has no text that could be read."""
-
-    error: LastError
 
 
 async def read_text(path: Path, filename: str, settings: FileSearchSettings) -> str:

@@ -16,11 +16,11 @@ import msgspec
 
 from kodo.server.config import FileSearchSettings
 from kodo.server.http.files.manager import FileManager
-from kodo.server.http.vector_stores.reading import Unreadable, read_text
+from kodo.server.http.vector_stores.reading import read_text
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.documents import STORE, StoredFile, StoredStore
-from kodo.server.lifecycle.retrieval.ports import SearchIndex, TextChunk, TextEmbedder
+from kodo.server.lifecycle.retrieval.ports import SearchIndex, TextChunk, TextEmbedder, Unreadable
 from kodo.server.lifecycle.retrieval.splitting import split_text, windows
 from kodo.server.lifecycle.store_ports import DocumentStore
 from kodo.server.wire.vector_stores import LastError

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kodo.server.lifecycle.retrieval.terms import query_terms
@@ -10,6 +11,7 @@ from kodo.server.lifecycle.retrieval.terms import query_terms
 MIN_SHARED: Final = 3
 MIN_OVERLAP: Final = 0.5
 """Words that a text without markers shares with a passage that it cites, at least, and their part of all its words."""
+_SENTENCE_END: Final = re.compile(r"[.!?]+(?=\s|$)|[。！？]+|$")
 
 
 class MarkerFilter:
@@ -24,7 +26,7 @@ class MarkerFilter:
         self._length = 0
         self._start = self._end = 0
         """The words that the last citation belongs to: those since the one before it."""
-        self._marked = False
+        self._marked: set[str] = set()
         self._longest = max(map(len, sources))
 
     def feed(self, text: str) -> list[str | dict[str, Any]]:
@@ -50,20 +52,42 @@ class MarkerFilter:
         return held
 
     def unmarked(self, text: str) -> list[dict[str, Any]]:
-        """The citations of a whole text without any marker, as small models write it: the files that it names, else the one
-        whose passages have most of its words."""
-        if self._marked or not text.strip():
-            return []
+        """The citations of a whole text beside its markers: the pages whose URLs it has; and where it has no citation at
+        all, as small models write it, the files that it names, else the source whose passages have most of its words."""
+        found = [
+            {**_public(source), "start_index": begin, "end_index": end}
+            for marker, source in self._sources.items()
+            if source.get("type") == "url_citation" and marker not in self._marked
+            for begin, end in _urls(text, str(source["url"]))
+        ]
+        if found or self._marked or not text.strip():
+            return found
         words = set(query_terms(text))
         scores: dict[str, float] = {}
         for marker, source in self._sources.items():
             evidence = source.get("evidence")
-            if isinstance(evidence, str) and source.get("type") == "file_citation":
+            if isinstance(evidence, str):
                 shared = words & set(query_terms(evidence, limit=None))
                 scores[marker] = len(shared) / len(words) if len(shared) >= MIN_SHARED else 0.0
-        named = [marker for marker in scores if str(self._sources[marker]["filename"]) in text]
+        named = [marker for marker in scores if str(self._sources[marker].get("filename", "\0")) in text]
         best = [marker for marker, score in scores.items() if score == max(scores.values()) >= MIN_OVERLAP]
-        return [self._annotation(marker) for marker in named or best[:1]]
+        return [self._annotation(marker) for marker in named] or [
+            self._of_words(marker, text) for marker in best[:1]
+        ]
+
+    def _of_words(self, marker: str, text: str) -> dict[str, Any]:
+        """The citation of a source by its words: it belongs to the sentences that have some of them."""
+        source = self._sources[marker]
+        if source.get("type") == "url_citation":
+            known = set(query_terms(str(source["evidence"]), limit=None))
+            spans = [
+                (begin, end)
+                for begin, end in _sentences(text)
+                if known & set(query_terms(text[begin:end], limit=None))
+            ]
+            if spans:
+                return {**_public(source), "start_index": spans[0][0], "end_index": spans[-1][1]}
+        return self._annotation(marker)
 
     def _add(self, text: str, found: list[str | dict[str, Any]]) -> None:
         if text:
@@ -88,10 +112,31 @@ class MarkerFilter:
         return 0
 
     def _annotation(self, marker: str) -> dict[str, Any]:
-        self._marked = True
-        source = {name: value for name, value in self._sources[marker].items() if name != "evidence"}
+        self._marked.add(marker)
+        source = _public(self._sources[marker])
         if source.get("type") in ("file_citation", "file_path"):
             return {**source, "index": self._length}
         if self._end < self._length:  # else: one more source of the same words
             self._start, self._end = self._end, self._length
         return {**source, "start_index": self._start, "end_index": self._length}
+
+
+def _public(source: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in source.items() if name != "evidence"}
+
+
+def _sentences(text: str) -> Iterator[tuple[int, int]]:
+    """Where the sentences of a text begin and end."""
+    begin = 0
+    for match in _SENTENCE_END.finditer(text):
+        sentence = text[begin : match.end()]
+        if sentence.strip():
+            yield begin + len(sentence) - len(sentence.lstrip()), begin + len(sentence.rstrip())
+        begin = match.end()
+
+
+def _urls(text: str, url: str) -> Iterator[tuple[int, int]]:
+    """Where a URL stands in a text: the whole link, where it is one of Markdown."""
+    for match in re.finditer(rf"(?:\[[^\[\]\n]{{0,300}}\]\()?({re.escape(url)})(?![\w/?#&=%-])(\))?", text):
+        is_link = match[0].startswith("[") and match[2]
+        yield match.span(0) if is_link else match.span(1)

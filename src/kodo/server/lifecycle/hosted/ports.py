@@ -62,6 +62,8 @@ class HostedCall(Value, frozen=True, kw_only=True):
     opening: bool = False
     item_id: str = ""
     """The id of the call's item."""
+    place: int = 0
+    """How many calls of the same tool run beside it and were made before it."""
 
 
 class Announced(Value, frozen=True, kw_only=True):

@@ -181,16 +181,21 @@ class ToolLoop:
         room = max(0, self.window - self.used - min(ANSWER_TOKENS, self.window // 4)) // len(waiting)
         free = asyncio.Semaphore(self.limits.max_parallel)
 
+        places: dict[int, int] = {}
+        tools = [self._tool(self._entry(step.began.entry)) for step in waiting]
+        for index, step in enumerate(waiting):
+            places[step.number] = sum(tool is tools[index] for tool in tools[:index])
+
         async def run(step: Step) -> None:
             async with free:
-                await self._run_step(step, context, room)
+                await self._run_step(step, context, room, places[step.number])
 
         async with asyncio.TaskGroup() as group:
             for step in waiting:
                 group.create_task(run(step))
         await self.run.save()
 
-    async def _run_step(self, step: Step, context: ToolContext, room: int) -> None:
+    async def _run_step(self, step: Step, context: ToolContext, room: int, place: int) -> None:
         """Run a step to its result, of whose output the model is given at most ``room`` tokens."""
         began = step.began
         entry = self._entry(began.entry)
@@ -203,6 +208,7 @@ class ToolLoop:
             entry=entry,
             opening=began.call is None,
             item_id=item.id or "",
+            place=place,
         )
         started = asyncio.get_running_loop().time()
         outcome = "done"

@@ -1,12 +1,15 @@
-"""What the search rests on: an index of chunks, and an embedder."""
+"""What the search rests on: an index of chunks, an embedder, and a reader of files."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeAlias
 
 from kodo.server.lifecycle.ports import Value
 from kodo.server.lifecycle.retrieval.filters import AttributeValue, Filter
+from kodo.server.wire.vector_stores import LastError
 
 
 class TextChunk(Value, frozen=True, kw_only=True):
@@ -75,3 +78,15 @@ class TextEmbedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """One vector a text. Raises ServiceError."""
+
+
+@dataclass(frozen=True)
+class Unreadable(Exception):
+    """A file has no text that could be read."""
+
+    error: LastError
+
+
+TextReader: TypeAlias = Callable[[Path, str], Awaitable[str]]
+"""The text of a file; the ending of its name says what it is. Files are hostile: a reader holds limits on memory and time.
+Raises :class:`Unreadable`."""

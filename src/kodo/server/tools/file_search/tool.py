@@ -12,12 +12,13 @@ from kodo.server.lifecycle.hosted.ports import Announced, Done, HostedCall, Tool
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.retrieval.filters import Filter, parse_filter
 from kodo.server.lifecycle.retrieval.search import Retrieval
-from kodo.server.lifecycle.retrieval.terms import query_terms
+from kodo.server.tools.fencing import fenced
+from kodo.server.tools.model_queries import arguments_of, joined_by_question, texts
 from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.hosted_events import FileSearchCompleted, FileSearchInProgress, FileSearchSearching
 from kodo.server.wire.hosted_items import FileSearchCall
 from kodo.server.wire.hosted_tools import FileSearchTool, HostedChoice, HostedToolEntry
-from kodo.server.wire.items import InputText, Item, Message
+from kodo.server.wire.items import Item
 from kodo.server.wire.tools import FunctionTool
 from kodo.server.wire.vector_stores import RankingOptions, SearchResult
 
@@ -25,8 +26,6 @@ NAME: Final = "file_search"
 INCLUDE: Final = "file_search_call.results"
 DEFAULT_RESULTS: Final = 10
 MAX_STORES: Final = 8
-MAX_QUERIES: Final = 8
-MAX_QUERY_CHARS: Final = 4096
 _PARAMETERS: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
@@ -103,7 +102,7 @@ class FileSearchHostedTool:
             return
         results = [_wire(result) for result in found] if INCLUDE in context.include else None
         item = FileSearchCall(queries=queries, status="completed", results=results)
-        marks = _marks(found, _searches(context.items))
+        marks = _marks(found, _searches(context.items) + call.place)
         yield Done(
             item=item,
             output=_text(found, marks, context.max_output_chars),
@@ -131,33 +130,12 @@ def _options(entry: FileSearchTool) -> tuple[Filter | None, RankingOptions | Non
 
 
 def _queries(call: HostedCall, context: ToolContext) -> list[str]:
-    """What is searched for: the model's queries; and the user's own words, where those have none of them, as the queries
-    of small models do."""
-    try:
-        arguments = msgspec.json.decode(call.arguments or "{}")
-    except ValueError:
-        arguments = {}
-    given = arguments.get("queries") if isinstance(arguments, dict) else None
-    listed = [given] if isinstance(given, str) else given if isinstance(given, list) else []
-    queries = [one.strip()[:MAX_QUERY_CHARS] for one in listed if isinstance(one, str) and one.strip()]
-    queries = list(dict.fromkeys(queries))[:MAX_QUERIES]
-    question = _question(context.items)
-    asked, sought = set(query_terms(question)), {term for one in queries for term in query_terms(one)}
-    if question and not asked & sought:
-        queries = [*queries[: MAX_QUERIES - 1], question]
-    return queries
-
-
-def _question(items: Sequence[ContextItem]) -> str:
-    for context in reversed(items):
-        if isinstance(context.item, Message) and context.item.role == "user":
-            texts = (part.text for part in context.item.content if isinstance(part, InputText))
-            return " ".join(texts).strip()[:MAX_QUERY_CHARS]
-    return ""
+    """What is searched for."""
+    return joined_by_question(texts(arguments_of(call).get("queries")), context.items)
 
 
 def _searches(items: Sequence[ContextItem]) -> int:
-    """Searches that are in the history: their marks stay theirs."""
+    """Searches that are over: their marks stay theirs."""
     return sum(isinstance(context.item, FileSearchCall) for context in items)
 
 
@@ -166,7 +144,7 @@ def _marks(found: Sequence[SearchResult], before: int) -> list[str]:
     numbers: dict[str, int] = {}
     for one in found:
         numbers.setdefault(one.file_id, len(numbers) + 1)
-    turn = f"{before}." if before > 1 else ""
+    turn = f"{before + 1}." if before else ""
     return [f"[{turn}{numbers[one.file_id]}]" for one in found]
 
 
@@ -193,17 +171,12 @@ def _text(found: Sequence[SearchResult], marks: Sequence[str], room: int) -> str
     parts = [_HEAD.format(mark=marks[0])]
     used = len(parts[0])
     for one, mark in zip(found, marks, strict=True):
-        body = _body(one).replace("<passage", "<_passage").replace("</passage", "</_passage")
-        part = f'<passage mark="{mark}" file="{_attribute(one.filename)}">\n{body}\n</passage>'
+        part = fenced("passage", _body(one), mark=mark, file=one.filename)
         if used + len(part) > room and len(parts) > 1:
             break
         parts.append(part)
         used += len(part) + 1
     return "\n".join(parts)
-
-
-def _attribute(name: str) -> str:
-    return " ".join(name.replace('"', "'").replace("<", "(").replace(">", ")").split())
 
 
 def _wire(result: SearchResult) -> dict[str, Any]:
