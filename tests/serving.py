@@ -19,6 +19,7 @@ import uvicorn
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.http.app import build_app, open_state
 from kodo.server.http.connections import ConnectionPool, ServerConfig
+from kodo.server.http.serve import Pages
 from kodo.server.http.state import State
 from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import Clock
@@ -71,12 +72,18 @@ def settings(home: Path, model: ModelSettings | None = None, **options: Any) -> 
 
 @contextlib.asynccontextmanager
 async def served(
-    given: Settings, clock: Clock | None = None, *, tools: Mapping[str, HostedTool] | None = None
+    given: Settings,
+    clock: Clock | None = None,
+    *,
+    tools: Mapping[str, HostedTool] | None = None,
+    pages: Pages | None = None,
 ) -> AsyncIterator[Served]:
-    """Serve for the length of a block. ``tools``: in the place of those that the settings turn on."""
+    """Serve for the length of a block. ``tools``: in the place of those that the settings turn on; ``pages`` as for
+    :func:`kodo.server.http.serve.serve`."""
     async with open_state(given, clock=clock, tools=tools) as state:
         listener = socket.create_server((given.host, 0))
-        config = ServerConfig(build_app(state), given, state.body_memory, timeout_graceful_shutdown=3)
+        app = build_app(state, pages(state) if pages is not None else ())
+        config = ServerConfig(app, given, state.body_memory, timeout_graceful_shutdown=3)
         server = uvicorn.Server(config)
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # the test runner has its own
         task = asyncio.create_task(server.serve(sockets=[listener]))

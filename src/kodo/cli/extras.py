@@ -16,6 +16,7 @@ MODULES: dict[str, str] = {
     "backports": "server",
     "prometheus_client": "server",
     "cryptography": "server",
+    "jinja2": "server",
     "jsonschema": "server",
     "xllamacpp": "server",
     "llguidance": "server",

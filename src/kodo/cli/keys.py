@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,6 +42,10 @@ def create(
             help="The project that owns what the key creates; keys of one project share everything."
         ),
     ] = "default",
+    role: Annotated[
+        Literal["project", "admin"],
+        typer.Option(help="What the key sees at /ui: its project, or everything, keys and models too."),
+    ] = "project",
     requests_per_minute: Annotated[
         int | None, typer.Option("--rpm", min=1, help="Requests per minute. Default: the server's setting.")
     ] = None,
@@ -61,6 +65,7 @@ def create(
             kodo_home(),
             name=name or name_option,
             project=project,
+            role=role,
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
             concurrent_requests=concurrent_requests,
@@ -79,6 +84,7 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
             "id": key.id,
             "name": key.name,
             "project": key.project,
+            "role": key.role,
             "key": key.hint,
             "created": _date(key.created_at),
             "revoked": None if key.revoked_at is None else _date(key.revoked_at),

@@ -13,6 +13,7 @@ from kodo.cli.registry import new_app
 
 if TYPE_CHECKING:
     from kodo.server.config import Settings
+    from kodo.server.http.serve import Pages
 
 app = new_app()
 
@@ -53,10 +54,16 @@ def serve(
         if model is not None:
             settings = config.with_model(settings, _have_catalogue_model(settings, model, fetch))
         _have_default_model(settings, fetch)
-        run(settings, show_first_answer if hello else announce)
+        run(settings, show_first_answer if hello else announce, _load_pages)
     except (config.InvalidSettings, Refused) as error:
         raise CommandError(str(error), ExitCode.BAD_INPUT) from None
     return ExitCode.DONE
+
+
+def _load_pages() -> Pages:
+    from kodo.cli.dashboard import pages
+
+    return pages
 
 
 def _have_catalogue_model(settings: Settings, word: str, fetch: bool) -> str:

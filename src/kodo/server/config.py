@@ -272,6 +272,16 @@ class ToolSettings(_Frozen):
     """How long a call may take; then it has failed, and the model is told so."""
 
 
+class UiSettings(_Frozen):
+    """The dashboard at ``/ui``. ``[ui]``."""
+
+    enabled: bool = True
+    show_prompts: bool = True
+    """Whether what clients sent and models answered is shown: texts, arguments, metadata, files. Counts always are."""
+    session_hours: float = Field(default=12, gt=0)
+    """How long a browser stays signed in where keys exist."""
+
+
 class CacheSettings(_Frozen):
     """Saved prompt state. ``[cache]``."""
 
@@ -323,6 +333,7 @@ class Settings(BaseSettings):
     limits: LimitSettings = LimitSettings()
     cache: CacheSettings = CacheSettings()
     tools: ToolSettings = ToolSettings()
+    ui: UiSettings = UiSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -6,11 +6,10 @@ The command line reaches the files of engines and store only through this module
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -24,7 +23,7 @@ from kodo.server.engines.weights.registry import LocalModel, Progress, Registry
 from kodo.server.engines.weights.sources import fetch, parse
 from kodo.server.http import reserve, retention
 from kodo.server.http.backends import KEYS_MARK
-from kodo.server.http.keys import digest
+from kodo.server.http.keys import new_key
 from kodo.server.lifecycle.errors import NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore, Store
@@ -32,7 +31,6 @@ from kodo.server.store.export import lines
 from kodo.server.store.sqlite import SqliteStore
 
 T = TypeVar("T")
-KEY_PREFIX = "sk-kodo-"
 
 __all__ = [
     "USES",
@@ -125,6 +123,7 @@ def create_key(
     *,
     name: str,
     project: str,
+    role: Literal["project", "admin"] = "project",
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
     concurrent_requests: int | None = None,
@@ -133,14 +132,10 @@ def create_key(
 
     The key has 256 random bits. It is returned here once and is not stored.
     """
-    key = KEY_PREFIX + secrets.token_urlsafe(32)
-    row = KeyRow(
-        id=f"key_{secrets.token_hex(8)}",
+    key, row = new_key(
         name=name,
         project=project,
-        hash=digest(key),
-        hint=f"{key[: len(KEY_PREFIX) + 2]}…{key[-4:]}",
-        created_at=time.time(),
+        role=role,
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -194,11 +194,12 @@ async def _admit_line(keys: Keys, limits: Limits, owner: str, key_id: str | None
     return await limits.wait(await keys.caller_of(owner, key_id))
 
 
-def build_app(state: State) -> Starlette:
-    """The ASGI application over a running server's state."""
+def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
+    """The ASGI application over a running server's state. ``pages``: the routes of the dashboard."""
     settings = state.settings
+    routes = [*ROUTES, *pages]
     app = Starlette(
-        routes=list(ROUTES),
+        routes=routes,
         exception_handlers={
             ServiceError: handle_service_error,
             BadBody: handle_service_error,
@@ -218,7 +219,7 @@ def build_app(state: State) -> Starlette:
                 allowed_hosts=settings.allowed_hosts,
                 origins=settings.cors_origins,
                 paths=[
-                    route.path_regex.pattern for route in ROUTES if isinstance(route, Route | WebSocketRoute)
+                    route.path_regex.pattern for route in routes if isinstance(route, Route | WebSocketRoute)
                 ],
                 open_metrics=settings.open_metrics,
             ),

@@ -34,6 +34,8 @@ _NAMED = re.compile(r"\(\?P<\w+>")
 GUARDED = frozenset({"/metrics", "/openapi.json"})
 """Outside of ``/v1``, but not for everybody: they name models, routes and counts of tokens."""
 _MULTIPART = ("/v1/files", "/v1/uploads")
+PAGES = "/ui"
+"""Where the dashboard is: pages of this server's own, which check their callers and their forms themselves."""
 
 
 class RequestId:
@@ -142,13 +144,15 @@ class Guard:
                 raise PermissionDenied(
                     f"The host '{name}' is not allowed; add it to allowed_hosts.", code="host_not_allowed"
                 )
+        path: str = scope["path"]
         origin = headers.get("origin")
-        if origin is not None and origin not in self._origins:
+        if path == PAGES or path.startswith(f"{PAGES}/"):
+            _check_same_origin(scope["method"] if scope["type"] == "http" else "GET", headers)
+        elif origin is not None and origin not in self._origins:
             raise PermissionDenied(
                 "Requests from web pages are refused; add the page's origin to cors_origins.",
                 code="origin_not_allowed",
             )
-        path: str = scope["path"]
         if scope["type"] == "http" and self._known.fullmatch(path) is None:
             raise UnknownUrl(f"Unknown request URL: {scope['method']} {shorten_param(path)}.")
         if path in GUARDED and not self._open_metrics:
@@ -171,6 +175,20 @@ def _authorization(headers: Headers) -> str | None:
     """The ``Authorization`` header, or a key that was sent as ``x-api-key``, as Anthropic's clients do."""
     key = headers.get("x-api-key")
     return headers.get("authorization") or (f"Bearer {key}" if key else None)
+
+
+def _check_same_origin(method: str, headers: Headers) -> None:
+    """Refuse what another page sends to the dashboard; a link to it may be followed.
+
+    Raises:
+        PermissionDenied: the request is from a page of another origin, those of ``cors_origins`` included.
+    """
+    origin = headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    site = headers.get("sec-fetch-site", "none")
+    followed = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
+    if foreign or (site not in ("none", "same-origin") and not followed):
+        raise PermissionDenied("The dashboard takes no requests from other pages.", code="origin_not_allowed")
 
 
 def _hostname(host: str) -> str:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 from kodo.server.http.errors import RateLimited, Unauthorized
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore
 
 DEFAULT_PROJECT = "default"
+KEY_PREFIX: Final = "sk-kodo-"
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,31 @@ class Caller:
 def digest(key: str) -> bytes:
     """The hash of a key, as it is stored."""
     return hashlib.sha256(key.encode()).digest()
+
+
+def new_key(
+    *,
+    name: str,
+    project: str,
+    role: Literal["project", "admin"] = "project",
+    requests_per_minute: int | None = None,
+    tokens_per_minute: int | None = None,
+    concurrent_requests: int | None = None,
+) -> tuple[str, KeyRow]:
+    """A new key of 256 random bits, and its row to be stored; the key itself is not in it."""
+    key = KEY_PREFIX + secrets.token_urlsafe(32)
+    return key, KeyRow(
+        id=f"key_{secrets.token_hex(8)}",
+        name=name,
+        project=project,
+        hash=digest(key),
+        hint=f"{key[: len(KEY_PREFIX) + 2]}…{key[-4:]}",
+        created_at=time.time(),
+        requests_per_minute=requests_per_minute,
+        tokens_per_minute=tokens_per_minute,
+        concurrent_requests=concurrent_requests,
+        role=role,
+    )
 
 
 @dataclass(frozen=True)

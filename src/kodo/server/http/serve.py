@@ -18,7 +18,7 @@ import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -32,12 +32,15 @@ from kodo.server.lifecycle.errors import ServiceError
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.routing import Route
 
     from kodo.server.http.state import State
 
 logger = logging.getLogger(__name__)
 
 OnReady: TypeAlias = Callable[[str], Awaitable[None]]
+Pages: TypeAlias = "Callable[[State], Sequence[Route]]"
+LoadPages: TypeAlias = Callable[[], Pages]
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -48,8 +51,9 @@ class Refused(Exception):
     """The server does not start with these settings; the message says why and what to do."""
 
 
-def serve(settings: Settings, on_ready: OnReady | None = None) -> None:
-    """Serve until a signal arrives. ``on_ready`` is awaited with the base URL once requests are accepted.
+def serve(settings: Settings, on_ready: OnReady | None = None, load_pages: LoadPages | None = None) -> None:
+    """Serve until a signal arrives. ``on_ready`` is awaited with the base URL once requests are accepted; ``load_pages``,
+    called in a thread while the models are loading, gives what makes the routes of the dashboard: this layer does not know it.
 
     Raises:
         Refused: a public address without a key, a port that is taken, half a TLS pair, a store or model that does not
@@ -57,7 +61,7 @@ def serve(settings: Settings, on_ready: OnReady | None = None) -> None:
     """
     check_settings(settings)
     with _open_socket(settings) as listener:
-        uvloop.run(_serve(settings, listener, on_ready))
+        uvloop.run(_serve(settings, listener, on_ready, load_pages))
 
 
 def check_settings(settings: Settings) -> None:
@@ -128,16 +132,20 @@ def _open_socket(settings: Settings) -> Iterator[socket.socket]:
         listener.close()
 
 
-async def _serve(settings: Settings, listener: socket.socket, on_ready: OnReady | None) -> None:
+async def _serve(
+    settings: Settings, listener: socket.socket, on_ready: OnReady | None, load_pages: LoadPages | None
+) -> None:
     try:
         async with open_resources(settings) as resources:
             await asyncio.to_thread(
                 importlib.import_module, "kodo.server.http.app"
             )  # while the models are loading
+            pages = None if load_pages is None else await asyncio.to_thread(load_pages)
             from kodo.server.http.app import build_app, open_state
 
             async with open_state(settings, resources) as state:
-                await _Server(build_app(state), state, listener, on_ready).serve(sockets=[listener])
+                app = build_app(state, pages(state) if pages is not None else ())
+                await _Server(app, state, listener, on_ready).serve(sockets=[listener])
     except (ServiceError, WeightsError) as error:
         raise Refused(str(error)) from error
 

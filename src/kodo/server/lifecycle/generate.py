@@ -30,6 +30,7 @@ from kodo.server.lifecycle.ports import (
     TextDelta,
     Usage,
 )
+from kodo.server.lifecycle.records import Timing
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.soft_landing import SoftLanding
 from kodo.server.wire.response import Status
@@ -90,6 +91,7 @@ class Generation:
     _landing: SoftLanding | None = None
     _is_free_text: bool = True
     _began: bool = False
+    _timing: Timing = field(default_factory=Timing)
 
     @classmethod
     def of(
@@ -156,6 +158,7 @@ class Generation:
             self.run.emit(event_log.Began())
         if end.usage is not None:
             end = replace(end, usage=_sum(self.prior_usage, end.usage))
+        self.run.timing = replace(self._timing, total=end.at - self._started)
         await self.run.end(end)
         self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
 
@@ -239,6 +242,7 @@ class Generation:
         if not self._began:
             self.run.emit(event_log.Began())
             self._began = True
+            self._timing = replace(self._timing, queued=self.clock.now() - self._started)
 
     def _restart(self) -> None:
         self.run.emit(event_log.Restarted())
@@ -287,7 +291,9 @@ class Generation:
             return
         if not self._has_output:
             self._has_output = True
-            self.observer.first_token(self.run.response.model, self.clock.now() - self._started)
+            seconds = self.clock.now() - self._started
+            self._timing = replace(self._timing, first_token=seconds)
+            self.observer.first_token(self.run.response.model, seconds)
         usage, tokens = self._usage, _count(event)
         if isinstance(event, ReasoningDelta):
             self._usage = replace(usage, output=usage.output + tokens, reasoning=usage.reasoning + tokens)

@@ -14,6 +14,16 @@ class ItemRow(Value, frozen=True, kw_only=True):
     context: ContextItem
 
 
+class Timing(Value, frozen=True, kw_only=True):
+    """How long the parts of a response took, in seconds from its beginning; None: not known."""
+
+    queued: float | None = None
+    """Until the engine took it up."""
+    first_token: float | None = None
+    total: float | None = None
+    """Until its end; tools and waiting included."""
+
+
 class ResponseRow(Value, frozen=True, kw_only=True):
     """A stored response. JSON is kept as bytes: it was checked once, on the way in."""
 
@@ -29,6 +39,8 @@ class ResponseRow(Value, frozen=True, kw_only=True):
     """The accepted request, without its input items."""
     response: bytes
     """The wire Response as it was last written (its ``output`` left out while it is not final)."""
+    timing: Timing = Timing()
+    """Written with the end, for :mod:`kodo.server.lifecycle.activity`; not read back with the row."""
 
 
 class DocumentRow(Value, frozen=True, kw_only=True):
@@ -81,6 +93,8 @@ class KeyRow(Value, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrent_requests: int | None = None
+    role: Literal["project", "admin"] = "project"
+    """What it sees in the dashboard: its project, or everything, keys and models too. To the API both are the same."""
 
 
 class ReplayRow(Value, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.errors import ServiceError, StoreFailed
 from kodo.server.lifecycle.hosted.step_fold import StepFold
 from kodo.server.lifecycle.ports import ContextItem, ProviderState
-from kodo.server.lifecycle.records import ItemRow, ResponseRow
+from kodo.server.lifecycle.records import ItemRow, ResponseRow, Timing
 from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import ResponseStore
@@ -75,6 +75,8 @@ class Run:
         self.visible = initial_response
         """The Response as readers may see it: a crash does not revert it."""
         self.task: asyncio.Task[None] | None = None
+        self.timing = Timing()
+        """Known at the end."""
         self._seal = seal
         self._store_error: StoreFailed | None = None
         self._store = store if row is not None else None
@@ -317,7 +319,7 @@ class Run:
         row = self.row
         if row is None or self.response.status not in FINAL:
             raise ValueError("only a stored, finished response has a final row")
-        return updated_row(self.response, row)
+        return msgspec.structs.replace(updated_row(self.response, row), timing=self.timing)
 
     async def _flush(self) -> None:
         """Save the log once it has grown; for a background response, publish what was saved.

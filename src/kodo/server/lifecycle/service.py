@@ -270,7 +270,16 @@ class Service:
         await self._row(owner, response_id)
         return await self.store.list_items(owner, response_id, page)
 
+    def runs(self, owner: str | None) -> Sequence[Run]:
+        """The responses that are being made, the oldest first; of one owner, or (None) of all."""
+        return [run for run in self._runs.values() if owner is None or run.owner == owner]
+
     # --- start and stop of the server ---
+
+    @property
+    def closing(self) -> bool:
+        """Whether the server is about to stop."""
+        return self._closing
 
     async def close(self, seconds: float) -> None:
         """Let requests in flight finish for ``seconds``, then fail them. Background work stops where it is, or

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from kodo.server.lifecycle.activity import ActivityReader
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import (
     DocumentRow,
@@ -191,6 +192,8 @@ class Store(HistoryStore, ReplayStore, KeyStore, RetentionStore, Protocol):
 
     search_index: SearchIndex | None = None
     """The chunks of vector stores. None: this store has none, and ``/v1/vector_stores`` says so."""
+    activity: ActivityReader | None = None
+    """What the dashboard reads. None: this store keeps nothing for it, and there is no dashboard."""
 
     async def open(self) -> None:
         """Open, migrate and lock.

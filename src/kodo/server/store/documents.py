@@ -16,7 +16,7 @@ from kodo.server.store.sql import DELETING, SqlConnection, returned
 _COLUMNS = "kind, id, owner, parent, created_at, version, status, body"
 _KEY_COLUMNS = (
     "id, name, project, hash, hint, created_at, revoked_at, "
-    "requests_per_minute, tokens_per_minute, concurrent_requests"
+    "requests_per_minute, tokens_per_minute, concurrent_requests, role"
 )
 
 
@@ -199,6 +199,7 @@ def keys(connection: SqlConnection) -> list[KeyRow]:
             requests_per_minute=requests,
             tokens_per_minute=tokens,
             concurrent_requests=concurrent,
+            role=role,
         )
         for (
             id_,
@@ -211,6 +212,7 @@ def keys(connection: SqlConnection) -> list[KeyRow]:
             requests,
             tokens,
             concurrent,
+            role,
         ) in connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY rowid")
     ]
 

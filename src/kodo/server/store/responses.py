@@ -15,7 +15,7 @@ from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
-from kodo.server.store import items
+from kodo.server.store import activity, items
 from kodo.server.store.codec import pack_chunk, unpack_chunk, unpack_item
 from kodo.server.store.sql import DELETING, KEPT, SqlConnection, returned
 
@@ -165,6 +165,7 @@ def create(connection: SqlConnection, row: ResponseRow, inputs: Sequence[ItemRow
         raise Conflict(f"A response with the id {row.id!r} already exists.")
     seq = int(number[0])
     items.insert(connection, row.owner, inputs, response=seq)
+    activity.begin(connection, seq, row, inputs)
     return seq
 
 
@@ -198,6 +199,7 @@ def finish(
     if found is None:
         return
     seq, conversation = found
+    activity.finish(connection, row)
     _add_output(connection, row, seq, conversation, output, log)
 
 
@@ -241,6 +243,7 @@ def delete(connection: SqlConnection, owner: str, response_id: str) -> bool:
     seq = find(connection, owner, response_id, DELETING)
     if seq is None:
         return False
+    activity.forget(connection, response_id)
     connection.execute("DELETE FROM log WHERE response = ?", (seq,))
     if _has_children(connection, seq):
         connection.execute(

@@ -25,6 +25,7 @@ from kodo.server.lifecycle.records import (
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import documents, responses, retention
 from kodo.server.store import items as items_sql
+from kodo.server.store.activity_reader import SqlActivityReader
 from kodo.server.store.context_cache import CachedContext, ContextCache
 from kodo.server.store.sql import SqlConnection
 
@@ -36,6 +37,7 @@ class SqlStore(Store, ABC):
 
     def __init__(self) -> None:
         self._contexts = ContextCache()
+        self.activity = SqlActivityReader(self._read_rows)
 
     # --- what a database adds ---
 

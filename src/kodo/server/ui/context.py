@@ -1,0 +1,138 @@
+"""What a page is made from: the running server, and what start-up lends from the other half of kodo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from kodo.server.http.errors import Unauthorized
+from kodo.server.http.state import State
+from kodo.server.lifecycle.activity import ActivityReader
+from kodo.server.lifecycle.errors import NotFound, ServiceError
+from kodo.server.lifecycle.ports import Usage
+from kodo.server.ui.access import NotSignedIn, Sessions, Viewer
+from kodo.server.ui.rendering import render
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """Sums of the ledger over one day, model, job or repository (``key``). Money in US dollars."""
+
+    key: str
+    calls: int
+    failed: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    cost: float
+    list_cost: float
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLimit:
+    """A budget of the ledger: its scope, its limit and what was spent of it, in US dollars."""
+
+    scope: str
+    limit: float
+    spent: float
+
+
+class LedgerReader(Protocol):
+    """Reads the ledger of the half that uses APIs, which this half does not know."""
+
+    def rows(self, by: str, since: float | None) -> Sequence[LedgerRow]:
+        """Sums by ``day``, ``model``, ``job`` or ``repository``, since a time (seconds since the epoch)."""
+
+    def limits(self) -> Sequence[LedgerLimit]:
+        """The stored budgets that are sums over a time."""
+
+
+class ListPrices(Protocol):
+    """Knows what tokens would cost elsewhere."""
+
+    def list_cost(self, model: str, usage: Usage) -> float | None:
+        """US dollars at list price; for a model of no known price at that of the model that kodo stands for."""
+
+
+@dataclass(frozen=True)
+class Lent:
+    """What start-up lends; None where it has none."""
+
+    ledger: LedgerReader | None = None
+    prices: ListPrices | None = None
+
+
+@dataclass(frozen=True)
+class UiContext:
+    """Everything that a page reaches besides its request."""
+
+    state: State
+    sessions: Sessions
+    lent: Lent = field(default_factory=Lent)
+
+    @property
+    def activity(self) -> ActivityReader:
+        """What the store remembers. Raises ``ServiceError``: this store remembers nothing."""
+        reader = self.state.store.activity
+        if reader is None:
+            raise ServiceError("This store keeps nothing for the dashboard.")
+        return reader
+
+    async def recheck(self, page: PageRequest) -> None:
+        """Look again, in a stream, whether its viewer may still see it.
+
+        Raises:
+            NotSignedIn: the key was revoked, or one was made since.
+        """
+        if page.viewer.open and await self.state.store.keys():
+            raise NotSignedIn
+        try:
+            await self.state.keys.check(page.viewer.caller)
+        except Unauthorized:
+            raise NotSignedIn from None
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """One request to a page, with who it is for."""
+
+    http: Request
+    context: UiContext
+    viewer: Viewer
+
+    @property
+    def state(self) -> State:
+        """The server."""
+        return self.context.state
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The query's parameters."""
+        return self.http.query_params
+
+    def path(self, name: str) -> str:
+        """A parameter of the path."""
+        value: str = self.http.path_params[name]
+        return value
+
+    async def form(self) -> Mapping[str, str]:
+        """The form's fields; files are left out."""
+        return {name: value for name, value in (await self.http.form()).items() if isinstance(value, str)}
+
+    def render(self, template: str, page: str, *, status: int = 200, **values: Any) -> Response:
+        """A page of this request's language, theme and viewer."""
+        return render(self.http, template, self.viewer, page=page, status=status, **values)
+
+    def number(self, name: str) -> int | None:
+        """A whole number of the query; None where there is none, or something else."""
+        value = self.query.get(name, "")
+        return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+
+
+def not_found(name: str) -> NotFound:
+    """The error for an object that is not there, or not for this viewer."""
+    return NotFound(f"There is no {name} of this id.")

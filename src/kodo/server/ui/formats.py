@@ -1,0 +1,87 @@
+"""Numbers, times and texts as the pages show them. Everything is returned as text that is still to be escaped."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+
+def number(value: float | None) -> str:
+    """``1,234``; an em dash for None."""
+    return "—" if value is None else f"{value:,.0f}"
+
+
+def short(value: float | None) -> str:
+    """Three digits at most: ``1.23k``, ``45.6M``."""
+    if value is None:
+        return "—"
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= limit:
+            scaled = value / limit
+            digits = 0 if scaled >= 100 else 1 if scaled >= 10 else 2
+            return f"{scaled:.{digits}f}{unit}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.1f}"
+
+
+def seconds(value: float | None) -> str:
+    """``12 ms``, ``3.4 s``, ``2 min 5 s``, ``3 h 20 min``."""
+    if value is None:
+        return "—"
+    if value < 1:
+        return f"{value * 1000:.0f} ms"
+    if value < 60:
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    if value < 3600:
+        return f"{value // 60:.0f} min {value % 60:.0f} s"
+    return f"{value // 3600:.0f} h {value % 3600 // 60:.0f} min"
+
+
+def dollars(value: float | None) -> str:
+    """``$0.0012``, ``$12.30``."""
+    if value is None:
+        return "—"
+    return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
+
+
+def percent(part: float, whole: float) -> str:
+    """``12 %``; an em dash where there is no whole."""
+    if not whole:
+        return "—"
+    share = 100 * part / whole
+    return f"{share:.1f} %" if 0 < share < 10 else f"{share:.0f} %"
+
+
+def size(value: float | None) -> str:
+    """``12 kB``, ``3.4 MB``: powers of 1,000."""
+    if value is None:
+        return "—"
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if value >= limit:
+            return f"{value / limit:.1f} {unit}"
+    return f"{value:.0f} B"
+
+
+def moment(value: float | None) -> str:
+    """``2026-11-29 09:12:03`` (UTC); a script shows it in the reader's own time."""
+    return "—" if value is None else f"{datetime.fromtimestamp(value, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def iso(value: float) -> str:
+    """The same as an ISO time, for programs."""
+    return datetime.fromtimestamp(value, UTC).isoformat(timespec="seconds")
+
+
+def short_id(value: str) -> str:
+    """``resp_1a2b3c4d…9f``: enough to tell ids apart."""
+    return value if len(value) <= 22 else f"{value[:14]}…{value[-4:]}"
+
+
+def pretty(value: Any) -> str:
+    """JSON on several lines; text that holds JSON too."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return str(value)
+    return json.dumps(value, indent=2, ensure_ascii=False)

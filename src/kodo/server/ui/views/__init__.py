@@ -1,0 +1,1 @@
+"""One module for each page, or for pages about the same thing."""
