@@ -48,8 +48,13 @@ def written(call: Call) -> str:
     return "; ".join([*setup, filled(call)])
 
 
-def command(call: Call, module: str, defined: Collection[str], path: str, wrap: str = "") -> str:
-    """A shell command that makes the call and prints its result; ``path`` is the folder to import from."""
+def command(
+    call: Call, module: str, defined: Collection[str], path: str, wrap: str = "", *, seeded: bool = False
+) -> str:
+    """A shell command that makes the call and prints its result; ``path`` is the folder to import from.
+
+    ``seeded``: the call draws random numbers, which start at seed 0.
+    """
     expression = filled(call)
     setup = filled_setup(call)
     needed = _names([*setup, expression])
@@ -58,6 +63,8 @@ def command(call: Call, module: str, defined: Collection[str], path: str, wrap: 
     lines += [f"from {module} import {', '.join(own)}"] if own else []
     if wrap == "asyncio.run":
         lines.append("import asyncio")
+    if seeded:
+        lines += ["import random", "random.seed(0)"]
     shown = {"list": f"list({expression})", "asyncio.run": f"asyncio.run({expression})"}.get(wrap, expression)
     code = ("\n" if any("\n" in line for line in setup) else "; ").join(
         [*dict.fromkeys(lines), *setup, f"print(repr({shown}))"]

@@ -12,7 +12,7 @@ import ast
 import copy
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from kodo.jobs.execution.call_literals import with_placeholders
 from kodo.jobs.execution.model import Call
@@ -63,15 +63,23 @@ class TestSource:
     place: str = "''"
 
 
+@lru_cache(maxsize=512)
+def parsed(text: str) -> ast.Module | None:
+    """The tree of a test file, which nobody changes; None where it does not parse."""
+    try:
+        return ast.parse(text)
+    except (SyntaxError, ValueError):
+        return None
+
+
 def calls_of_tests(source: TestSource, words: Collection[str]) -> Iterator[Call]:
     """The calls of a test file's tests, those of tests that mention one of ``words`` first.
 
     Yields nothing for a file that does not parse.
     """
-    try:
-        tree = ast.parse(source.text)
-        outer = [(ast.parse(text), package) for text, package in source.conftests]
-    except (SyntaxError, ValueError):
+    tree = parsed(source.text)
+    outer = [(one, package) for text, package in source.conftests if (one := parsed(text)) is not None]
+    if tree is None:
         return
     file = _File({"__file__": _Statement(ast.parse(f"__file__ = {source.place}").body[0])}, {})
     for one, package in [*outer, (tree, source.package)]:

@@ -15,6 +15,7 @@ from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, random_r
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.model import Arg, Call, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_value
+from kodo.jobs.execution.regex_texts import regex_texts
 from kodo.jobs.execution.stated_facts import (
     MAX_INSTANCES,
     constants,
@@ -22,6 +23,7 @@ from kodo.jobs.execution.stated_facts import (
     is_literal,
 )
 from kodo.jobs.execution.target import Class, Function, Param, TargetModule
+from kodo.jobs.execution.text_shapes import text_shapes
 from kodo.jobs.execution.values import Values
 
 _OPERATORS = {
@@ -44,8 +46,16 @@ _EXISTING = 0.75  # of the calls that take a file, those where there is one
 class CandidateGenerator:
     """Makes the candidate calls of a module's functions, numbered from 0."""
 
-    def __init__(self, module: TargetModule, seed: int, focus: frozenset[str] = frozenset()) -> None:
-        """``focus``: optional parameters that matter and get a value more often."""
+    def __init__(
+        self,
+        module: TargetModule,
+        seed: int,
+        focus: frozenset[str] = frozenset(),
+        instances: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
+        """``focus``: optional parameters that matter and get a value more often. ``instances``: class -> calls that make one,
+        besides those of the documentation.
+        """
         self._focus = focus
         self._module = module
         self._seed = seed
@@ -53,6 +63,8 @@ class CandidateGenerator:
         self._known_effects: dict[str, Effects] = {}
         self._known_changers: dict[str, list[Function]] = {}
         self._instances = documented_instances(module)
+        for name, sources in (instances or {}).items():
+            self._instances[name] = tuple(dict.fromkeys([*self._instances.get(name, ()), *sources]))
 
     def calls(self, function: Function, count: int) -> list[Call]:
         """At most about ``count`` calls of one function, without repeats; none for what cannot be made."""
@@ -64,6 +76,7 @@ class CandidateGenerator:
             constants(self._module, function),
             self._instances,
             focus=self._focus,
+            shapes=(*text_shapes(function.node), *regex_texts(self._module, function)),
         )
         if owner is not None and function.kind not in ("static", "class"):
             owner = values.concrete(owner.name)

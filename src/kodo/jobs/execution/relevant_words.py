@@ -4,8 +4,10 @@ import ast
 import re
 from collections.abc import Collection, Iterable, Sequence
 
+from kodo.jobs.execution.regex_texts import regex_texts
 from kodo.jobs.execution.stated_facts import constants
 from kodo.jobs.execution.target import TargetModule
+from kodo.jobs.execution.text_shapes import text_shapes
 
 _MAX_TEXTS = 80
 _MAX_LENGTH = 60
@@ -36,5 +38,19 @@ def relevant_texts(
         for value in constants(module, module.every_function[name])
         if isinstance(value, str) and 0 < len(value) <= _MAX_LENGTH
     ]
+    shapes = [
+        shape
+        for module in modules
+        for name in functions
+        if name in module.every_function
+        for shape in (
+            *text_shapes(module.every_function[name].node),
+            *regex_texts(module, module.every_function[name]),
+        )
+    ]
+    shapes = list(dict.fromkeys(shapes))
+    shapes = shapes[:: max(1, len(shapes) // _MAX_TEXTS)]
     near.sort(key=lambda value: repr(value)[1:-1] not in text)
-    return tuple(dict.fromkeys([*near, *own]))[:_MAX_TEXTS]
+    return tuple(dict.fromkeys([*near[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *near, *own]))[
+        : 2 * _MAX_TEXTS
+    ]

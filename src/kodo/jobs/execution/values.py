@@ -21,7 +21,7 @@ _PLAIN = {
     "callable": "abs", "uuid": "uuid.UUID(int=1)",
 }  # fmt: skip
 _EDGES = {
-    "int": ("0", "1", "-1", "2", "10", "100", "-100", "255", "2147483648"),
+    "int": ("0", "1", "-1", "2", "10", "100", "-100", "255", "2147483648", "10**20"),
     "float": ("0.0", "1.0", "-1.0", "0.5", "1e-09", "100.0", "-0.1", "float('inf')", "float('nan')"),
     "bool": ("False", "True"),
     "str": ("''", "' '", "'a'", "'A'", "'ab'", "'Hello, World!'", "'  x  '", "'a b c'", "'a,b'", "'123'", "'-1'", "'aa'",
@@ -40,12 +40,14 @@ _EDGES = {
                  "datetime.datetime(1999, 12, 31, 23, 59, 59)"),
     "time": ("datetime.time(0, 0)", "datetime.time(23, 59, 59)"),
     "timedelta": ("datetime.timedelta(0)", "datetime.timedelta(days=-1)", "datetime.timedelta(days=1, seconds=5)"),
-    "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True"),
+    "callable": ("len", "str", "lambda *args: args[0] if args else None", "lambda *args: True", "'abc'.upper", "dict",
+                 "types.MethodType(lambda self, a, b=1: (self, a, b), 'x')", "functools.partial(max, 1)"),
     "uuid": ("uuid.UUID(int=0)",),
 }  # fmt: skip
 _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 """How many optional parameters of a constructor get a value: with all of them, few instances can be made."""
 _FOCUSED = 0.6
+_SHAPED = 0.2  # of the random texts, those that meet what the function asks
 _SHOWN = 0.6  # of the random instances, where it is known how to make one
 _LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té=&?%[](){}\"'+*<>|\\~ßİ\u200b\u0301\u3000\U0001f600\U000f0001"
 
@@ -62,6 +64,8 @@ class Values:
     depth: int = field(default=0)
     focus: frozenset[str] = frozenset()
     """Names of optional parameters that are given a value more often than others."""
+    shapes: tuple[str, ...] = ()
+    """Texts that meet what the function asks of a text."""
 
     def plain(self, type_: ParamType, depth: int = 0) -> str:
         """One ordinary value."""
@@ -119,8 +123,12 @@ class Values:
                         "{" + ", ".join(f"{one}: {self.random(value, depth + 1)}" for one in keys) + "}"
                     )
             case kind:
-                out += [*self._from_constants(kind), *_EDGES.get(kind, ())]
+                out += self._plain_edges(kind, depth)
         return list(dict.fromkeys(out))
+
+    def _plain_edges(self, kind: str, depth: int) -> list[str]:
+        shapes = [repr(shape) for shape in self.shapes] if kind == "str" and depth == 0 else []
+        return [*shapes, *self._from_constants(kind), *_EDGES.get(kind, ())]
 
     def _container_edges(self, type_: ParamType, depth: int) -> list[str]:
         inner = type_.args[0] if type_.args else ANY
@@ -181,6 +189,8 @@ class Values:
     def text(self) -> str:
         """A random text of the words of the code and of letters."""
         rng = self.rng
+        if self.shapes and rng.random() < _SHAPED:
+            return rng.choice(self.shapes)
         words = [value for value in self.constants if isinstance(value, str) and 0 < len(value) < 30]
         parts: list[str] = []
         for _ in range(rng.choice((0, 1, 1, 2, 3, 4))):

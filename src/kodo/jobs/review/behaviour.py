@@ -7,18 +7,21 @@ itself is ``kodo.jobs.execution``'s, in the sandbox.
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests
+from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests, parsed
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions
+from kodo.jobs.execution.instances_of_tests import instances_of_tests
 from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.relevant_words import relevant_texts
 from kodo.jobs.execution.sandboxed import run_worker, site_packages
@@ -40,6 +43,7 @@ CALL_SECONDS = 1.0
 INPUTS = 300
 CALLER_INPUTS = 120
 MAX_TEST_FILES = 400
+MAX_NAMING_FILES = 15
 MAX_TEST_CALLS_A_FILE = 120
 MAX_TEST_CALLS = 1000
 _FOR_TESTS, _FOR_RUNNING = 0.75, 0.6
@@ -135,8 +139,12 @@ def _compare_module(
         found.not_run.append(f"{file.path}: the budget of seconds was used up")
         return
     affected = {one.function.qualname: one for one in affected_functions(before, after)}
+    instances = _instances(made, file, after)
     groups = tuple(
-        _until(end - _FOR_TESTS * room, _groups(before, after, affected.values(), _touched_lines(file)))
+        _until(
+            end - _FOR_TESTS * room,
+            _groups(before, after, affected.values(), _touched_lines(file), instances),
+        )
     )
     tests = tuple(_until(end - _FOR_RUNNING * room, _calls_of_tests(made, file, affected, after)))
     if snippets:
@@ -203,11 +211,15 @@ def _until(deadline: float, items: Iterable[T]) -> Iterator[T]:
 
 
 def _groups(
-    before: TargetModule, after: TargetModule, affected: Iterable[Affected], lines: Iterable[str]
+    before: TargetModule,
+    after: TargetModule,
+    affected: Iterable[Affected],
+    lines: Iterable[str],
+    instances: Mapping[str, tuple[str, ...]],
 ) -> Iterator[tuple[str, tuple[Call, ...]]]:
     """Each function with the calls to make, those of both versions; optional parameters on changed ``lines`` matter most."""
     focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(lines)))
-    new, old = CandidateGenerator(after, 0, focus), CandidateGenerator(before, 0, focus)
+    new, old = (CandidateGenerator(one, 0, focus, instances) for one in (after, before))
     for one in affected:
         function = one.function
         in_both = function.qualname in before.every_function and function.qualname in after.every_function
@@ -226,6 +238,23 @@ def _groups(
             yield function.qualname, tuple(numbered)
 
 
+def _instances(made: Trees, file: ChangedFile, module: TargetModule) -> dict[str, tuple[str, ...]]:
+    """How the tests make instances of the module's classes, those that name the module first."""
+    stem = file.path.rpartition("/")[2].removesuffix(".py").strip("_")
+    classes = module.constructible.keys()
+    words = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(classes)))})\(") if classes else None
+    if words is None:
+        return {}
+    texts = (
+        path.read_text(encoding="utf-8", errors="replace")
+        for path in sorted(
+            _test_files(made.after), key=lambda path: (stem not in path.stem, path.as_posix())
+        )[:MAX_TEST_FILES]
+    )
+    naming = itertools.islice((text for text in texts if words.search(text)), MAX_NAMING_FILES)
+    return instances_of_tests((tree for text in naming if (tree := parsed(text)) is not None), classes)
+
+
 def _calls_of_tests(
     made: Trees, file: ChangedFile, affected: Mapping[str, Affected], module: TargetModule
 ) -> Iterator[Call]:
@@ -233,7 +262,7 @@ def _calls_of_tests(
     near = [name for name, one in affected.items() if one.depth <= 1]
     words = {part for name in near for part in name.split(".") if not part.startswith("_")}
     mention = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b") if words else None
-    tests = [path for path in made.after.rglob("*.py") if is_test(path.relative_to(made.after).as_posix())]
+    tests = _test_files(made.after)
     stem = file.path.rpartition("/")[2].removesuffix(".py").strip("_")
     tests.sort(key=lambda path: (stem not in path.stem, path.as_posix()))
     first: list[Iterator[Call]] = []
@@ -293,13 +322,25 @@ def _place(path: Path, root: Path, module: TargetModule) -> str:
     )
 
 
+def _test_files(root: Path) -> list[Path]:
+    """The Python files of tests below a folder."""
+    return [root / name for name in _test_names(root)]
+
+
+@lru_cache(maxsize=4)
+def _test_names(root: Path) -> tuple[str, ...]:
+    found = (
+        f"{folder}/{name}"[len(str(root)) + 1 :]
+        for folder, _, files in os.walk(root)
+        for name in files
+        if name.endswith(".py")
+    )
+    return tuple(name for name in found if is_test(name))
+
+
 def _test_folders(root: Path) -> tuple[str, ...]:
     """The folders of tests that are no packages: pytest puts them on the import path."""
-    found = {
-        path.parent
-        for path in root.rglob("*.py")
-        if is_test(path.relative_to(root).as_posix()) and not (path.parent / "__init__.py").exists()
-    }
+    found = {path.parent for path in _test_files(root) if not (path.parent / "__init__.py").exists()}
     return tuple(sorted(path.relative_to(root).as_posix() for path in found))[:20]
 
 

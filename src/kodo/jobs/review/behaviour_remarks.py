@@ -57,6 +57,7 @@ def remarks(
             why = contradiction(difference, where, module)
             key = (
                 int(not why),
+                int(bool(difference.varied)) + int(bool(difference.within)),
                 rank(difference.before, difference.after),
                 int(where.function.name.startswith("_")),
                 where.depth,
@@ -108,7 +109,10 @@ def _candidate(
 def _what(difference: Difference) -> str:
     """The call to read: the one inside where that differs, and what makes it."""
     text = written(difference.call)
-    return f"{_short(difference.within, _MAX_CALL // 2)} (in {text})" if difference.within else text
+    if not difference.within:
+        return text
+    how = f"as in {text}, but with {difference.varied}" if difference.varied else f"in {text}"
+    return f"{_short(difference.within, _MAX_CALL // 2)} ({how})"
 
 
 def _line(file: ChangedFile, module: TargetModule, name: str) -> int:
@@ -127,8 +131,14 @@ def _detail(module: TargetModule, difference: Difference) -> str:
         [
             f"before: {_whole(difference.before)}",
             f"after:  {_whole(difference.after)}",
-            "repeat in both versions: "
-            + command(call, module.name, module.defined, path, difference.after.wrap),
+            (
+                f"it is called inside this, there with {difference.varied}: "
+                if difference.varied
+                else "repeat in both versions: "
+            )
+            + command(
+                call, module.name, module.defined, path, difference.after.wrap, seeded=difference.after.drawn
+            ),
         ]
     )
 
@@ -195,7 +205,7 @@ def contradiction(difference: Difference, where: Affected, module: TargetModule)
         wanted = _value(expect.text)
         if (
             wanted is not None
-            and _value(before.parts["result"]) == wanted
+            and _value(before.parts.get("result", "")) == wanted
             and _value(after.parts.get("result", "")) != wanted
         ):
             return f"the documentation shows {_short(expect.quote, _MAX_SHOWN)}"

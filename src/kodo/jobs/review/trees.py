@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
+from kodo.jobs.review.built_files import add_built_files
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.git import GitError, Repository
 from kodo.jobs.review.reading import ReviewInput, project_files
@@ -60,6 +61,8 @@ def trees(material: ReviewInput) -> Iterator[Trees]:
                 _from_folder(material.root, material.files, made)
             if material.root is not None:
                 _add_generated(material.root, made)
+            for tree in (made.before, made.after):
+                add_built_files(tree)
         except (GitError, OSError) as error:
             raise TreeError(f"the project could not be laid out: {error}") from error
         yield made
@@ -125,8 +128,13 @@ def _add_generated(root: Path, made: Trees) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     _folder(path.parent)
-    path.write_bytes(content)
-    path.chmod(0o644)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    try:
+        os.fchmod(handle, 0o644)
+        while content:
+            content = content[os.write(handle, content) :]
+    finally:
+        os.close(handle)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -135,4 +143,5 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _folder(path: Path) -> None:
-    path.mkdir(parents=True, exist_ok=True)
+    if not path.is_dir():
+        path.mkdir(parents=True, exist_ok=True)

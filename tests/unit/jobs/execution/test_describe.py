@@ -1,5 +1,7 @@
 """Values without source text are compared by type, text and public attributes."""
 
+from pathlib import Path
+
 from kodo.jobs.execution.worker.describe import describe, printed
 
 
@@ -46,9 +48,14 @@ def test_objects_inside_containers_are_described():
 
 def test_a_repr_or_property_that_raises_is_said():
     """Foreign code may raise anything while it is looked at."""
-    parts = describe(Rude(), {}, "/r")
+    parts = describe(Rude(), {}, str(Path(__file__).parent))
     assert "whose repr raises ValueError" in parts["result"]
     assert "raises KeyError" in parts["result.broken"]
+
+
+def test_properties_of_other_projects_classes_are_not_asked():
+    """They may cost seconds and say nothing of the change."""
+    assert "result.broken" not in describe(Rude(), {}, "/somewhere/else")
 
 
 def test_the_versions_own_folder_is_not_a_difference():

@@ -16,10 +16,10 @@ from typing import IO
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.worker.difference import Difference, rank, tells
+from kodo.jobs.execution.worker.difference import Difference, common, rank, tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
-from kodo.jobs.execution.worker.probe import first_difference
+from kodo.jobs.execution.worker.probe import Inner, first_difference
 from kodo.jobs.execution.worker.side import Batch
 from kodo.jobs.execution.worker.smaller import smaller_calls
 from kodo.jobs.execution.worker.variation import Variations
@@ -32,8 +32,10 @@ _MAX_SEEDS = 200
 _MAX_VARIATIONS = 6000
 _EXPLORED_TOGETHER = 60
 _MAX_EXPLORE_SECONDS = 5.0
+_NEWEST_FIRST = 4
 _MAX_PHASE_SECONDS = 4.0
 _MAX_INSIDE = 5
+_VARY_SECONDS = 0.5
 _TELLING = 2
 """The rank of a difference that shows a change well enough to look no further."""
 _MAX_SHRINK_ROUNDS = 12
@@ -91,12 +93,12 @@ class _Side:
         )  # fmt: skip
         self._open = False
 
-    def send(self, calls: Sequence[Call], seconds: float, reach: Sequence[str] = ()) -> None:
+    def send(self, batch: Batch) -> None:
         """Begin a batch; ``receive`` gives its answers."""
         if not self._open:
             self._ready()
         pipe = self._pipe(self._process.stdin)
-        pipe.write(msgspec.json.encode(Batch(tuple(calls), seconds, tuple(reach))) + b"\n")
+        pipe.write(msgspec.json.encode(batch) + b"\n")
         pipe.flush()
 
     def receive(self) -> dict[int, Outcome]:
@@ -131,14 +133,19 @@ class _Pair:
 
     def __init__(self, job: Compare, seed: int) -> None:
         self._seconds = job.seconds
+        self._words = job.words
         self.sides = (_Side("before", job.before, seed), _Side("after", job.after, seed))
 
     def run(
-        self, calls: Sequence[Call], factor: float = 1.0, reach: Sequence[str] = ()
+        self, calls: Sequence[Call], factor: float = 1.0, reach: Sequence[str] = (), vary: float = 0.0
     ) -> dict[int, tuple[Outcome, Outcome]]:
-        """Both outcomes of each call; both versions work at the same time."""
+        """Both outcomes of each call; both versions work at the same time.
+
+        ``vary``: seconds for calling the functions in ``reach`` with other arguments than the calls do.
+        """
+        batch = Batch(tuple(calls), self._seconds * factor, tuple(reach), vary, self._words if vary else ())
         for side in self.sides:
-            side.send(calls, self._seconds * factor, reach)
+            side.send(batch)
         before, after = (side.receive() for side in self.sides)
         return {number: (before[number], after[number]) for number in before.keys() & after.keys()}
 
@@ -201,7 +208,7 @@ class _Work:
         for batch in self._batches_of_tests(seen):
             if time.monotonic() > limit and seen:
                 break
-            seen |= self._first.run(batch, reach=self._job.roots)
+            seen |= self._first.run(batch, reach=self._job.roots, vary=_VARY_SECONDS)
         self._keep(sorted(calls, key=size), seen)
         for root in self._job.roots:
             own = [call for call in calls if call.id in seen and root in _through(seen[call.id])]
@@ -222,41 +229,26 @@ class _Work:
         yield from _cut(sorted(later, key=lambda call: -hits[call.function]))
 
     def explore(self) -> Iterator[Compared]:
-        """Vary the calls that go through a changed function, those on new lines of it again, while there is time."""
-        left = [root for root in self._job.roots if root not in self._shown and self._seeds[root]]
-        for at, root in enumerate(left):
-            now = time.monotonic()
-            if now > self._end:
-                return
-            share = min(_MAX_EXPLORE_SECONDS / len(left), (self._end - now) / (len(left) - at))
-            if root not in self._shown:
-                yield from self._explore(root, now + share)
-
-    def _explore(self, root: str, limit: float) -> Iterator[Compared]:
-        seeds = self._seeds[root]
-        vary = Variations([*self._job.tests, *seeds], self._job.words)
-        rng = random.Random(0)  # noqa: S311 - test inputs
-        made: set[tuple[str, tuple[Arg, ...]]] = set()
-        while time.monotonic() < limit and root not in self._shown and len(made) < _MAX_VARIATIONS:
-            batch: list[Call] = []
-            for _ in range(_EXPLORED_TOGETHER * 2):
-                # the newest seeds went where no other did, and are varied most
-                at = min(len(seeds) - 1, int(rng.expovariate(4 / (len(seeds) + 1))))
-                self._number += 1
-                one = vary.one(seeds[-1 - at], self._number)
-                if one is not None and (one.expression, one.args) not in made:
-                    made.add((one.expression, one.args))
-                    batch.append(msgspec.structs.replace(one, function=root))
-                if len(batch) >= _EXPLORED_TOGETHER:
-                    break
-            if not batch:
-                return
-            seen = self._first.run(batch, reach=self._job.roots)
-            vary.learn(
-                batch, {call.id for call in batch if call.id in seen and root in _through(seen[call.id])}
-            )
-            self._keep(batch, seen)
-            yield self._judge(root, batch, seen)
+        """Vary the calls that go through changed functions, those on new lines of one again, in turn while there is time."""
+        end = min(self._end, time.monotonic() + _MAX_EXPLORE_SECONDS)
+        left = {
+            root: _Exploration(self._seeds[root], self._job, root)
+            for root in self._job.roots
+            if self._seeds[root]
+        }
+        while left:
+            for root, exploration in list(left.items()):
+                if time.monotonic() > end:
+                    return
+                batch = exploration.batch(self._number) if root not in self._shown else []
+                if not batch:
+                    del left[root]
+                    continue
+                self._number += len(batch)
+                seen = self._first.run(batch, reach=self._job.roots, vary=_VARY_SECONDS)
+                exploration.learn(batch, seen)
+                self._keep(batch, seen)
+                yield self._judge(root, batch, seen)
 
     def _keep(self, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> None:
         """Remember the calls that go through a changed function on a way that no earlier one took."""
@@ -277,15 +269,16 @@ class _Work:
         candidates = [call for call in calls if call.id in seen and tells(*seen[call.id])]
         candidates.sort(key=lambda call: (rank(*seen[call.id]), size(call)))
         found: list[Difference] = []
-        stable: list[Call] = []
+        stable: dict[int, tuple[Outcome, Outcome]] = {}
         chosen = _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
         if chosen:
             stable = _stable(chosen, seen, self._again())
+            left = [call for call in chosen if call.id in stable]
             found = [
-                _shrunk(call, seen[call.id], self._first, self._again(), self._end)
-                for call in stable[:_SHRUNK]
+                _shrunk(call, stable[call.id], self._first, self._again(), self._end)
+                for call in left[:_SHRUNK]
             ]
-            found += [Difference(call, *seen[call.id], call) for call in stable[_SHRUNK:]]
+            found += [Difference(call, *stable[call.id], call) for call in left[_SHRUNK:]]
         if not found:
             found = self._inside(calls, seen)
         self._note(function, found, seen)
@@ -304,7 +297,7 @@ class _Work:
         if any(rank(one.before, one.after) <= _TELLING for one in found):
             self._shown.add(function)
         for one in found:
-            if rank(one.before, one.after) <= _TELLING and one.first.id in seen:
+            if not one.within and rank(one.before, one.after) <= _TELLING and one.first.id in seen:
                 self._shown |= _through(seen[one.first.id])
 
     def _inside(self, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> list[Difference]:
@@ -314,22 +307,66 @@ class _Work:
             for call in calls
             if call.id in seen
             and seen[call.id][0].same(seen[call.id][1])
-            and (found := first_difference(*(one.inner for one in seen[call.id])))
+            and (found := first_difference(*map(_told, seen[call.id])))
         ]
-        rows.sort(key=lambda row: size(row[0]))
+        rows.sort(key=lambda row: (bool(row[1][0].varied), size(row[0])))
         chosen = rows[:_MAX_INSIDE]
         if not chosen:
             return []
-        again = self._again().run([call for call, _ in chosen], 4.0, self._job.roots)
+        again = self._again().run(
+            [call for call, _ in chosen], 4.0, self._job.roots, vary=4.0 if chosen[0][1][0].varied else 0.0
+        )
         for call, found in chosen:
-            if call.id in again and first_difference(*(one.inner for one in again[call.id])) == found:
+            if call.id in again and first_difference(*map(_told, again[call.id])) == found:
                 before, after = (Outcome(call.id, "value", {"result": one.result}) for one in found)
-                return [Difference(call, before, after, call, f"{found[0].function}({found[0].arguments})")]
+                within = f"{found[0].function}({found[0].arguments})"
+                return [Difference(call, before, after, call, within, found[0].varied)]
         return []
+
+
+class _Exploration:
+    """The variations of the calls that go through one changed function."""
+
+    def __init__(self, seeds: list[Call], job: Compare, root: str) -> None:
+        """``seeds`` grows while calls find new ways."""
+        self._seeds = seeds
+        self._root = root
+        self._vary = Variations([*job.tests, *seeds], job.words)
+        self._rng = random.Random(0)  # noqa: S311 - test inputs
+        self._made: set[tuple[tuple[str, ...], str, tuple[Arg, ...]]] = set()
+
+    def batch(self, number: int) -> list[Call]:
+        """The next calls, numbered from one above ``number``; none when nothing new is found or it is enough."""
+        out: list[Call] = []
+        for _ in range(_EXPLORED_TOGETHER * 2):
+            if len(out) >= _EXPLORED_TOGETHER or len(self._made) >= _MAX_VARIATIONS:
+                break
+            # the newest seeds went where no other did, and are varied most
+            at = min(len(self._seeds) - 1, int(self._rng.expovariate(_NEWEST_FIRST / (len(self._seeds) + 1))))
+            one = self._vary.one(self._seeds[-1 - at], number + 1 + len(out))
+            if one is not None and (key := (one.setup, one.expression, one.args)) not in self._made:
+                self._made.add(key)
+                out.append(msgspec.structs.replace(one, function=self._root))
+        return out
+
+    def learn(self, batch: Sequence[Call], seen: Mapping[int, tuple[Outcome, Outcome]]) -> None:
+        """Keep in mind which changes still led to the function."""
+        self._vary.learn(
+            batch, {call.id for call in batch if call.id in seen and self._root in _through(seen[call.id])}
+        )
 
 
 def _cut(calls: Sequence[Call]) -> Iterator[list[Call]]:
     return (list(calls[start : start + _BATCH]) for start in range(0, len(calls), _BATCH))
+
+
+def _told(outcome: Outcome) -> list[Inner]:
+    """The calls inside, but for constructors that came to an end: their new state shows where it is used, or not at all."""
+    return [
+        one
+        for one in outcome.inner
+        if not one.function.endswith(".__init__") or one.result.startswith("raises ")
+    ]
 
 
 def _through(pair: tuple[Outcome, Outcome]) -> frozenset[str]:
@@ -342,15 +379,21 @@ def _without_stalls(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcom
     return [call for call in calls if call.id not in stalls[1:]]
 
 
-def _stable(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]], pair: _Pair) -> list[Call]:
-    """The calls of which both versions do the same again, backwards, under another hash seed and with more time."""
+def _stable(
+    calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]], pair: _Pair
+) -> dict[int, tuple[Outcome, Outcome]]:
+    """The calls that still tell the versions apart by what both do again, backwards, under another hash seed and with
+    more time; with those parts of their outcomes.
+    """
     again = pair.run(calls[::-1], 4.0)
-    return [
-        call
-        for call in calls
-        if call.id in again
-        and all(one.same(other) for one, other in zip(seen[call.id], again[call.id], strict=True))
-    ]
+    out: dict[int, tuple[Outcome, Outcome]] = {}
+    for call in calls:
+        if call.id in again:
+            steady = [one.steady(other) for one, other in zip(seen[call.id], again[call.id], strict=True)]
+            before, after = steady
+            if before is not None and after is not None and tells(*common(before, after)):
+                out[call.id] = common(before, after)
+    return out
 
 
 def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: _Pair, second: _Pair, end: float) -> Difference:
@@ -369,11 +412,11 @@ def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: _Pair, second: _Pa
             one for one in options
             if one.id in results and tells(*results[one.id]) and rank(*results[one.id]) <= rank(*seen)
         ]  # fmt: skip
-        better = _stable(better[:6], results, second)
-        if not better:
+        steady = _stable(better[:6], results, second)
+        if not steady:
             break
-        best = min(better, key=size)
-        outcome = results[best.id]
+        best = min((one for one in better if one.id in steady), key=size)
+        outcome = steady[best.id]
     return Difference(best, *outcome, call)
 
 

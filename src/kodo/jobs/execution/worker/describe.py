@@ -5,12 +5,15 @@ public attributes to a small depth.
 """
 
 import re
+import sys
 import types
 from collections.abc import Callable, Iterator, Mapping
 
 from kodo.jobs.execution.worker import literal
 
-_ADDRESS = re.compile(r"\bat 0x[0-9a-fA-F]+|0x[0-9a-fA-F]{6,}")
+_ADDRESS = re.compile(
+    r"\bat 0x[0-9a-fA-F]+|0x[0-9a-fA-F]{6,}|\b(?:7f|5[56])[0-9a-f]{10}\b|\b(?:139|140)\d{12}\b"
+)
 _FOLDER = re.compile(r"/[\w/.-]*/(?:files|case)-\w+")
 _MAX_TEXT = 4000
 _MAX_ATTRIBUTES = 40
@@ -36,7 +39,7 @@ def describe(value: object, defined: Mapping[str, object], root: str) -> dict[st
     parts = {"type": _type_name(value), "result": _text(value, root)}
     if isinstance(value, list | tuple | set | frozenset | dict):
         parts["result"] = described(value, defined, root, 0)
-    for name, item in _attributes(value):
+    for name, item in _attributes(value, properties=_is_own(value, root)):
         parts[f"result.{name}"] = described(item, defined, root, 1)
     return parts
 
@@ -59,8 +62,10 @@ def described(
 ) -> str:
     """One text for a value inside another: its source, its items, or its text and attributes.
 
-    ``properties``: also what properties give, which runs the code under test.
+    ``properties``: also what properties give, which runs the code under test; without them, the attributes are also those
+    that a class keeps to itself, which is the state that its methods see.
     """
+    inside = not properties
     if (text := _source(value, defined)) is not None:
         return text
     if depth > _MAX_DEPTH:
@@ -71,8 +76,9 @@ def described(
 
     if isinstance(value, list | tuple | set | frozenset | dict):
         return printed(_container(value, inner), root)
+    properties = properties and _is_own(value, root)
     attributes = ", ".join(
-        f"{name}={inner(item)}" for name, item in _attributes(value, properties=properties)
+        f"{name}={inner(item)}" for name, item in _attributes(value, properties=properties, private=inside)
     )
     return printed(f"{_text(value, root)}{{{attributes}}}" if attributes else _text(value, root), root)
 
@@ -101,8 +107,16 @@ def _type_name(value: object) -> str:
     return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
-def _attributes(value: object, *, properties: bool = True) -> Iterator[tuple[str, object]]:
-    """The public attributes an instance holds itself, sorted; none for what has no state of its own."""
+def _is_own(value: object, root: str) -> bool:
+    """Whether a value is of a class of the project: only then do its properties belong to what is compared."""
+    module = sys.modules.get(type(value).__module__)
+    return (getattr(module, "__file__", None) or "").startswith(root)
+
+
+def _attributes(
+    value: object, *, properties: bool = True, private: bool = False
+) -> Iterator[tuple[str, object]]:
+    """The public attributes an instance holds itself, sorted, ``private`` ones too where asked; none for what has no state of its own."""
     if isinstance(value, (type, *_OPAQUE)):
         return
     own = getattr(value, "__dict__", {})
@@ -112,7 +126,8 @@ def _attributes(value: object, *, properties: bool = True) -> Iterator[tuple[str
         names.update((slots,) if isinstance(slots, str) else slots)
         if properties:
             names.update(name for name, one in kind.__dict__.items() if isinstance(one, property))
-    for name in sorted(name for name in names if isinstance(name, str) and not name.startswith("_"))[
+    hidden = "__" if private else "_"
+    for name in sorted(name for name in names if isinstance(name, str) and not name.startswith(hidden))[
         :_MAX_ATTRIBUTES
     ]:
         try:

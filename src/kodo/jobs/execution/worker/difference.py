@@ -19,6 +19,8 @@ class Difference(msgspec.Struct, frozen=True):
     first: Call
     within: str = ""
     """The call inside, of a changed function, whose outcome differs; "" where the call's own does."""
+    varied: str = ""
+    """The argument of the call inside, or attribute of its instance, that was given another value for it."""
 
 
 def tells(before: Outcome, after: Outcome) -> bool:
@@ -40,3 +42,13 @@ def rank(before: Outcome, after: Outcome) -> int:
     if kinds == {"raises"}:
         return 3 if before.parts.get("raises") != after.parts.get("raises") else 4
     return 2
+
+
+def common(before: Outcome, after: Outcome) -> tuple[Outcome, Outcome]:
+    """Two outcomes that were made of what is steady, without the parts that only one of them still has by that."""
+    lost = before.unsteady | after.unsteady
+    first, second = (
+        msgspec.structs.replace(one, parts={key: text for key, text in one.parts.items() if key not in lost})
+        for one in (before, after)
+    )
+    return first, second

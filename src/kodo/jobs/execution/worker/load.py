@@ -18,10 +18,12 @@ LIBRARY = (
     "datetime",
     "decimal",
     "fractions",
+    "functools",
     "itertools",
     "math",
     "pathlib",
     "random",
+    "types",
     "uuid",
 )
 

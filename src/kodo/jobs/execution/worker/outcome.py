@@ -1,5 +1,6 @@
 """What one call did, in parts that two versions of the code can be compared by."""
 
+import random
 import traceback
 from collections.abc import Mapping
 from typing import Literal
@@ -43,10 +44,23 @@ class Outcome(msgspec.Struct, frozen=True):
     reached: tuple[str, ...] = ()
     lines: tuple[int, ...] = ()
     inner: tuple[Inner, ...] = ()
+    unsteady: frozenset[str] = frozenset()
+    """Parts that came out otherwise when the call was made again."""
+    drawn: bool = False
+    """Whether random numbers were drawn, which start at the same place for every call."""
 
     def same(self, other: "Outcome") -> bool:
         """Whether nothing that is compared differs."""
         return (self.kind, self.parts, self.wrap) == (other.kind, other.parts, other.wrap)
+
+    def steady(self, again: "Outcome") -> "Outcome | None":
+        """This outcome with the parts that came out alike twice; None where the kind did not."""
+        if (self.kind, self.wrap) != (again.kind, again.wrap):
+            return None
+        both = self.parts.keys() | again.parts.keys()
+        lost = frozenset(key for key in both if self.parts.get(key) != again.parts.get(key))
+        kept = {key: text for key, text in self.parts.items() if key not in lost}
+        return msgspec.structs.replace(self, parts=kept, unsteady=lost)
 
 
 def outcome_of(
@@ -60,18 +74,23 @@ def outcome_of(
 def _outcome(
     call: Call, space: dict[str, object], defined: dict[str, object], seconds: float, root: str
 ) -> Outcome:
+    random.seed(0)
+    start = random.getstate()
     try:
         ran = run_call(call, space, defined, seconds, None)
     except TooLong:
         return Outcome(call.id, "timeout")
     except Unusable as reason:
         return Outcome(call.id, "unusable", {"why": str(reason)})
+    drawn = random.getstate() != start
     parts = {f"after: {name}": text for name, text in _changes(call, space, ran.before, defined).items()}
     if ran.output:
         parts["output"] = printed(ran.output, root)
     error = ran.error
     if error is None:
-        return Outcome(call.id, "value", describe(ran.result, defined, root) | parts, wrap=ran.wrap)
+        return Outcome(
+            call.id, "value", describe(ran.result, defined, root) | parts, wrap=ran.wrap, drawn=drawn
+        )
     if isinstance(error, MemoryError | KeyboardInterrupt | GeneratorExit):
         return Outcome(call.id, "unusable", {"why": f"it ends in {type(error).__name__}"})
     parts |= {"raises": type(error).__name__, "message": printed(str(error), root)}
@@ -82,6 +101,7 @@ def _outcome(
         accident=isinstance(error, _ACCIDENTS) and not _on_purpose(error),
         unbound=isinstance(error, TypeError) and _frames(error) <= 2,
         wrap=ran.wrap,
+        drawn=drawn,
     )
 
 

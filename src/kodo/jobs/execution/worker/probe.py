@@ -4,11 +4,13 @@ A function that is given the same and makes something else of it in another vers
 outside of it shows that.
 """
 
+import contextlib
+import copy
 import inspect
 import sys
 import time
 import types
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +34,20 @@ class Inner(msgspec.Struct, frozen=True):
     arguments: str
     instance: str
     result: str
+    varied: str = ""
+    """The argument that was changed for a call that the run itself did not make."""
+
+
+@dataclass(frozen=True)
+class LiveCall:
+    """Copies of what a function was given, and how it takes it: the names by position, by name, and the variadic ones."""
+
+    function: str
+    given: dict[str, object]
+    positional: tuple[str, ...]
+    named: tuple[str, ...]
+    rest: str
+    options: str
 
 
 @dataclass
@@ -45,18 +61,29 @@ class Probe:
     reached: set[str] = field(default_factory=set)
     lines: set[int] = field(default_factory=set)
     calls: list[Inner] = field(default_factory=list)
+    keep: int = 0
+    """How many calls of each function to keep copies of."""
+    live: list[LiveCall] = field(default_factory=list)
     _spent: float = 0.0
 
-    def __call__(self, frame: types.FrameType, event: str, argument: Any) -> Trace | None:
-        """The global trace function."""
+    def tracer(self) -> Trace:
+        """The global trace function: it is called for every call there is, and leaves those of other files at once."""
+        file, enter = self.file, self._enter
+
+        def trace(frame: types.FrameType, event: str, argument: Any) -> Trace | None:
+            return enter(frame) if frame.f_code.co_filename == file else None
+
+        return trace
+
+    def _enter(self, frame: types.FrameType) -> Trace | None:
         code = frame.f_code
-        if code.co_filename != self.file:
-            return None
         name = code.co_qualname.partition(".<locals>")[0]
         if name not in self.names:
             return None
         self.reached.add(name)
         plain = name == code.co_qualname and self._has_room()
+        if plain and sum(one.function == name for one in self.live) < self.keep:
+            self._keep(name, frame)
         return self._local(name, _parameters(frame) if plain else None)
 
     def _local(self, name: str, given: dict[str, object] | None) -> Trace:
@@ -75,6 +102,17 @@ class Probe:
             return local
 
         return local
+
+    def _keep(self, name: str, frame: types.FrameType) -> None:
+        start = time.perf_counter()
+        if self._spent < _MAX_SECONDS:
+            with contextlib.suppress(Exception):  # foreign objects may raise anything when they are copied
+                self.live.append(_live_call(name, frame))
+        self._spent += time.perf_counter() - start
+
+    def text(self, value: object) -> str:
+        """A value as it is compared."""
+        return self._text(value)
 
     def _has_room(self) -> bool:
         return len(self.calls) < _MAX_CALLS
@@ -109,26 +147,57 @@ def _parameters(frame: types.FrameType) -> dict[str, object]:
     return {name: space[name] for name in code.co_varnames[:count] if name in space}
 
 
+def _live_call(name: str, frame: types.FrameType) -> LiveCall:
+    code = frame.f_code
+    given = copy.deepcopy(_parameters(frame))
+    plain = code.co_argcount
+    named = code.co_varnames[plain : plain + code.co_kwonlyargcount]
+    others = list(code.co_varnames[plain + code.co_kwonlyargcount :])
+    rest = others.pop(0) if code.co_flags & inspect.CO_VARARGS else ""
+    options = others.pop(0) if code.co_flags & inspect.CO_VARKEYWORDS else ""
+    return LiveCall(name, given, code.co_varnames[:plain], named, rest, options)
+
+
 @contextmanager
 def probed(probe: Probe) -> Iterator[Probe]:
     """Watch the block."""
     before = sys.gettrace()
-    sys.settrace(probe)
+    sys.settrace(probe.tracer())
     try:
         yield probe
     finally:
         sys.settrace(before)
 
 
-def first_difference(before: Collection[Inner], after: Collection[Inner]) -> tuple[Inner, Inner] | None:
-    """The first calls of one function with equal arguments on equal instances of which something else came."""
+def first_difference(before: Sequence[Inner], after: Sequence[Inner]) -> tuple[Inner, Inner] | None:
+    """The first calls of one function with equal arguments on equal instances of which something else came.
+
+    Both versions go the same way until they differ, so their calls are taken in step as long as they are alike; from
+    there on, a call is compared with the first one that is like it.
+    """
+    for one, other in zip(before, after, strict=False):
+        if _key(one) != _key(other):
+            break
+        if _differs(one, other):
+            return one, other
     known: dict[tuple[str, str, str], Inner] = {}
     for one in before:
-        known.setdefault((one.function, one.arguments, one.instance), one)
+        known.setdefault(_key(one), one)
     seen: set[tuple[str, str, str]] = set()
     for one in after:
-        key = (one.function, one.arguments, one.instance)
-        if key in known and key not in seen and known[key].result != one.result:
+        key = _key(one)
+        if key in known and key not in seen and _differs(known[key], one):
             return known[key], one
         seen.add(key)
     return None
+
+
+def _differs(one: Inner, other: Inner) -> bool:
+    """Whether two calls that are alike did something else; of two errors on changed arguments only the kind counts."""
+    if one.varied and one.result.startswith("raises ") and other.result.startswith("raises "):
+        return one.result.partition(":")[0] != other.result.partition(":")[0]
+    return one.result != other.result
+
+
+def _key(one: Inner) -> tuple[str, str, str]:
+    return one.function, one.arguments, one.instance

@@ -9,6 +9,7 @@ empty line. An import failure is one ``Failed`` line.
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import msgspec
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, forked
+from kodo.jobs.execution.worker.inner_variation import InnerVariation
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.load import (
     CannotImport,
@@ -34,6 +36,7 @@ from kodo.jobs.execution.worker.probe import Probe, probed
 _IMPORT_SECONDS = 20.0
 _STALL_SECONDS = 2.0
 _MAX_TIMEOUTS = 3
+_MAX_DEATHS = 8
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -42,13 +45,16 @@ class Batch(msgspec.Struct, frozen=True):
     calls: tuple[Call, ...]
     seconds: float
     reach: tuple[str, ...] = ()
+    vary: float = 0.0
+    """Seconds for calling the watched functions with other arguments than the calls did."""
+    words: tuple[str, ...] = ()
 
 
 def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[Outcome]:
     """The outcome of each call; after a stall or a crash the rest goes on in a new child."""
     left = list(batch.calls)
-    stalls = 0
-    while left and stalls < _MAX_TIMEOUTS:
+    stalls = deaths = 0
+    while left and stalls < _MAX_TIMEOUTS and deaths < _MAX_DEATHS:
 
         def work(send: Send, left: list[Call] = left) -> None:
             slow = 0
@@ -66,7 +72,8 @@ def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[O
         left = left[len(seen) :]
         if left and end != "done":
             yield Outcome(left[0].id, "timeout" if end == "silent" else "died")
-            stalls += 1
+            stalls += end == "silent"
+            deaths += end != "silent"
             left = left[1:]
         elif not seen:
             break
@@ -113,13 +120,20 @@ def main() -> None:
         batch = msgspec.json.decode(line, type=Batch)
         preload(batch.calls)
         _import_for(batch.calls, imported)
-        watched = batch.reach
+        spent = [0.0]
 
-        def make(call: Call, seconds: float, watched: tuple[str, ...] = watched) -> Outcome:
-            if not watched:
+        def make(call: Call, seconds: float, batch: Batch = batch, spent: list[float] = spent) -> Outcome:
+            if not batch.reach:
                 return outcome_of(call, names, own, seconds, root)
-            with probed(Probe(module.__file__ or "", watched, own, root)) as probe:
+            with probed(
+                Probe(module.__file__ or "", batch.reach, own, root, keep=2 if batch.vary else 0)
+            ) as probe:
                 seen = outcome_of(call, names, own, seconds, root)
+            if probe.live and spent[0] < batch.vary:
+                start = time.monotonic()
+                vary = InnerVariation(module, probe.text, batch.words, own)
+                probe.calls += vary.calls(probe.live, call.id, start + batch.vary - spent[0])
+                spent[0] += time.monotonic() - start
             return msgspec.structs.replace(
                 seen,
                 reached=tuple(sorted(probe.reached)),

@@ -5,6 +5,7 @@ Knows the texts that other calls use and the words of the changed code, so that 
 
 import ast
 import random
+import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
@@ -17,6 +18,10 @@ _LOOKALIKES = str.maketrans({"s": "ſ", "k": "\u212a", "i": "ı", "S": "ẞ", "1
 _NEAR, _SPLICED = 0.5, 0.8
 _LONG = 30
 _MAX_VAIN = 6
+_ALIGNED = 0.35  # of the changed texts, those where whole pieces of others are put in or left out
+_REPEATED = 0.12  # of the variations of calls with a setup, those that do a statement of it twice
+_LONGEST_PIECE = 2000
+_TOKEN = re.compile(r"\w+|[^\w\s]+|\s+")
 
 
 class Variations:
@@ -35,6 +40,8 @@ class Variations:
     def one(self, call: Call, number: int) -> Call | None:
         """A variation with this number; None for a call without a literal that can be changed."""
         rng = self._rng
+        if rng.random() < _REPEATED and (again := self._repeated(call)):
+            return msgspec.structs.replace(call, id=number, setup=again)
         places = [
             at
             for at, arg in enumerate(call.args)
@@ -52,9 +59,18 @@ class Variations:
     def learn(self, calls: Sequence[Call], arrived: Collection[int]) -> None:
         """Change literals less whose changes keep calls from where they were to go; ``arrived`` got there."""
         for call in calls:
-            setup, expression, places = self._changed_at.pop(call.id)
-            for at in places:
-                self._vain[setup, expression, at] += -1 if call.id in arrived else 1
+            setup, expression, places = self._changed_at.pop(call.id, ((), "", ()))
+            if call.id in arrived or len(places) == 1:  # of several changes, it is not known which one was it
+                for at in places:
+                    self._vain[setup, expression, at] += -1 if call.id in arrived else 1
+
+    def _repeated(self, call: Call) -> tuple[str, ...] | None:
+        """The setup with one of its plain calls made twice; None where it has none."""
+        places = [at for at, line in enumerate(call.setup) if _is_plain_call(line)]
+        if not places:
+            return None
+        at = self._rng.choice(places)
+        return (*call.setup[: at + 1], *call.setup[at:])
 
     def _changed(self, source: str) -> str:
         value = _value(source)
@@ -66,6 +82,8 @@ class Variations:
     def _changed_text(self, value: str) -> str:
         """A text of the same build: pieces repeated, left out, put in from elsewhere, lengthened or replaced."""
         rng = self._rng
+        if rng.random() < _ALIGNED and (aligned := self._aligned(value)) is not None:
+            return aligned
         start, end = sorted((rng.randint(0, len(value)), rng.randint(0, len(value))))
         piece = value[start:end]
         lines = value.splitlines(keepends=True) or [""]
@@ -90,6 +108,41 @@ class Variations:
             value[:start] + piece.translate(_LOOKALIKES) + value[end:],
         ]
         return other if other and rng.random() > _SPLICED else rng.choice(options)[:20_000]
+
+    def _aligned(self, value: str) -> str | None:
+        """The text with a piece of another one put in, or instead of its own, that begins and ends at the same marks.
+
+        So brackets, tags and blocks mostly stay whole. None where the texts have no mark in common.
+        """
+        rng = self._rng
+        other = rng.choice([*self._texts, value]) if self._texts else value
+        mine, theirs = (list(_TOKEN.finditer(text))[:400] for text in (value, other))
+        places: dict[str, list[int]] = {}
+        for one in theirs:
+            places.setdefault(one[0], []).append(one.start())
+        marks = [one for one in mine if len(places.get(one[0], ())) >= 1 and not one[0].isspace()]
+        if not marks:
+            return None
+        first = rng.choice(marks)
+        start = rng.choice(places[first[0]])
+        ends = [at for at in [*places[first[0]], len(other)] if at > start]
+        piece = other[start : rng.choice(ends[:3])]
+        if len(piece) > _LONGEST_PIECE:
+            return None
+        own = [one.start() for one in mine if one[0] == first[0] and one.start() > first.start()]
+        to = rng.choice([first.start(), *own[:2]])
+        return value[: first.start()] + piece + value[to:]
+
+
+def _is_plain_call(line: str) -> bool:
+    """Whether a statement is a call and nothing else."""
+    if "(" not in line or line.startswith(("import ", "from ", "class ", "def ", "@", "with ", "for ")):
+        return False
+    try:
+        body = ast.parse(line).body
+    except (SyntaxError, ValueError):
+        return False
+    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
 
 
 def _value(source: str) -> object:

@@ -1,0 +1,41 @@
+"""Outcomes of two runs: what is steady, and what of it tells two versions apart."""
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.difference import common, tells
+from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
+
+
+def _value(**parts: str) -> Outcome:
+    return Outcome(1, "value", parts)
+
+
+def test_a_part_that_comes_out_otherwise_again_is_left_out_and_the_others_count():
+    """An address in one part does not hide a difference in another."""
+    before = _value(result="at 11", size="3").steady(_value(result="at 12", size="3"))
+    after = _value(result="at 13", size="4").steady(_value(result="at 14", size="4"))
+    assert before is not None and after is not None
+    one, other = common(before, after)
+    assert tells(one, other) and one.parts == {"size": "3"} and other.parts == {"size": "4"}
+
+
+def test_a_part_that_is_unsteady_on_one_side_says_nothing():
+    """Only what is steady in both versions is compared."""
+    before = _value(result="1").steady(_value(result="2"))
+    after = _value(result="3").steady(_value(result="3"))
+    assert before is not None and after is not None
+    assert not tells(*common(before, after))
+
+
+def test_another_kind_the_second_time_is_not_steady():
+    """A call that once raises and once does not is no evidence."""
+    assert _value(result="1").steady(Outcome(1, "raises", {"raises": "KeyError"})) is None
+
+
+def test_random_numbers_start_at_the_same_place_for_every_call():
+    """Two runs draw the same numbers, and it is written down that they draw any."""
+    import random
+
+    space: dict[str, object] = {"random": random}
+    one, other = (outcome_of(Call(1, "f", "random.random()"), space, {}, 5.0, "/r") for _ in range(2))
+    assert one.parts == other.parts and one.drawn
+    assert not outcome_of(Call(1, "f", "1 + 1"), space, {}, 5.0, "/r").drawn
