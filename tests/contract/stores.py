@@ -6,16 +6,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.contract.memory_store import MemoryStore
+from tests.postgres_server import shared_server
 
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page, ReplayRow, ResponseRow
 from kodo.server.lifecycle.store_ports import Store
+from kodo.server.store.postgres.store import PostgresStore
 from kodo.server.store.sqlite import SqliteStore
 from kodo.server.wire.items import InputText, Message, OutputText
 
 STORES: dict[str, Callable[[Path], Store]] = {
     "sqlite": SqliteStore,
     "memory": lambda home: MemoryStore(),
+    "postgres": lambda home: PostgresStore(shared_server().new_database()),
 }
 ASCENDING = Page(order="asc", limit=100)
 

@@ -96,6 +96,26 @@ async def test_what_a_server_wants_back_with_an_item_is_kept_with_it(store: Stor
     assert await store.get_item("ada", None, "o") == kept
 
 
+@pytest.mark.parametrize("odd", ["a\0b", "\0", "\uf8ff0", "'; --", "%s ? %(x)s", "🎉"])
+async def test_an_id_may_be_any_text(store: Store, odd: str) -> None:
+    """Ids that a client names: of an item, a response, a conversation, a key; U+0000 too, and what an escape of it would be."""
+    await store.put_document(document(odd, kind=odd, owner=odd, parent=odd, status=odd))
+    assert await store.get_document(odd, odd, odd) == document(
+        odd, kind=odd, owner=odd, parent=odd, status=odd
+    )
+    row = response(odd, owner=odd, parent=odd, conversation=odd)
+    await store.create_response(row, [said(odd, odd)])
+    await store.finish_response(msgspec.structs.replace(row, status="completed"), [answered(f"{odd}o", odd)])
+    assert await item_ids(store, odd, odd) == [odd]
+    assert await store.get_item(odd, odd, odd) == said(odd, odd)
+    assert [context.item.id for context in await store.all_items(odd, odd)] == [odd, f"{odd}o"]
+    found = await store.get_response(odd, odd)
+    assert found == msgspec.structs.replace(row, status="completed")
+    assert await store.claim_replay(odd, odd, replay(), expired=0) is None
+    assert await store.claim_replay(odd, odd, replay(), expired=0) == replay()
+    assert await store.get_response("a", odd) is None
+
+
 async def test_a_missing_response_is_none_everywhere(store: Store) -> None:
     """Nothing raises for an id that is not there."""
     assert await store.get_response("ada", "r") is None

@@ -1,4 +1,4 @@
-"""SQLite against memory: whatever sequence of calls is made, both stores answer alike.
+"""Each database against memory: whatever sequence of calls is made, both stores answer alike.
 
 The memory store is simple enough to be read; this says that the SQL means the same.
 """
@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 from tests.contract.memory_store import MemoryStore
 from tests.contract.stores import answered, document, replay, response, said
+from tests.postgres_server import shared_server
 
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.records import ItemRow, Page, RetentionRule
 from kodo.server.lifecycle.store_ports import Store
+from kodo.server.store.postgres.store import PostgresStore
 from kodo.server.store.sqlite import SqliteStore
 
 RESPONSES = [f"r{number}" for number in range(6)]
@@ -54,9 +56,13 @@ class TwoStores(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.home = tempfile.TemporaryDirectory()
-        self.sqlite = SqliteStore(Path(self.home.name))
+        self.database = self.make_store()
         self.memory = MemoryStore()
-        self.runner.run(self.sqlite.open())
+        self.runner.run(self.database.open())
+
+    def make_store(self) -> Store:
+        """The store that is compared."""
+        return SqliteStore(Path(self.home.name))
 
     def both(self, call: Callable[[Store], Awaitable[Any]]) -> Any:
         """Make the call, compare, and return the answer."""
@@ -67,7 +73,7 @@ class TwoStores(RuleBasedStateMachine):
             except (ServiceError, ValueError) as error:
                 return type(error), str(error), getattr(error, "param", None)
 
-        real, model = self.runner.run(answer(self.sqlite)), self.runner.run(answer(self.memory))
+        real, model = self.runner.run(answer(self.database)), self.runner.run(answer(self.memory))
         assert real == model
         return real
 
@@ -163,7 +169,7 @@ class TwoStores(RuleBasedStateMachine):
     @rule()
     def reopen(self) -> None:
         """A restart: claims that ran are let go, all else stays."""
-        for store in (self.sqlite, self.memory):
+        for store in (self.database, self.memory):
             self.runner.run(store.close())
             self.runner.run(store.open())
 
@@ -182,12 +188,26 @@ class TwoStores(RuleBasedStateMachine):
             return counts
 
         self.both(rows)
-        self.runner.run(self.sqlite.close())
+        self.runner.run(self.database.close())
         self.runner.close()
         self.home.cleanup()
 
 
+class PostgresTwoStores(TwoStores):
+    """The same with PostgreSQL."""
+
+    def make_store(self) -> Store:
+        return PostgresStore(shared_server().new_database())
+
+
 TestTwoStores = TwoStores.TestCase
+TestPostgresTwoStores = PostgresTwoStores.TestCase
+TestPostgresTwoStores.settings = settings(
+    max_examples=5,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 TestTwoStores.settings = settings(
     max_examples=25,
     stateful_step_count=30,

@@ -44,6 +44,8 @@ MODULES: dict[str, str] = {
     "docx": "search",
     "pptx": "search",
     "trafilatura": "search",
+    "psycopg": "postgres",
+    "psycopg_pool": "postgres",
 }
 """Importable name -> extra. A module that two extras bring stands with the first of them."""
 

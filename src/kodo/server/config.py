@@ -14,7 +14,15 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -303,6 +311,11 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=kodo_home)
+    database: SecretStr | None = None
+    """Where everything is stored: ``postgresql://user:password@host:5432/name``, which several servers may share; None:
+    ``kodo.db`` in ``home``."""
+    shared_folder: Path | None = None
+    """Where files and the key of sealed reasoning are; with several servers, a folder that all of them see. None: ``home``."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     tls_cert: Path | None = None
@@ -334,6 +347,23 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     tools: ToolSettings = ToolSettings()
     ui: UiSettings = UiSettings()
+
+    @field_validator("database")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @property
+    def database_url(self) -> str | None:
+        """The address of the database, with its password; None: SQLite."""
+        return None if self.database is None else self.database.get_secret_value()
+
+    @property
+    def shared(self) -> Path:
+        """The folder that all servers on one database share."""
+        return self.shared_folder or self.home
 
     @classmethod
     def settings_customise_sources(

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from kodo.server.config import DEFAULT_CONTEXT, DEFAULT_MODEL, Settings
+from kodo.server.config import DEFAULT_CONTEXT, DEFAULT_MODEL, InvalidSettings, Settings, load
 from kodo.server.engines.llama.process.memory_fit import available_memory
 from kodo.server.engines.weights import catalogue
 from kodo.server.engines.weights.catalogue import USES, CatalogueEntry
@@ -27,8 +27,8 @@ from kodo.server.http.keys import new_key
 from kodo.server.lifecycle.errors import NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore, Store
+from kodo.server.store.choice import choose_store, open_snapshot
 from kodo.server.store.export import lines
-from kodo.server.store.sqlite import SqliteStore
 
 T = TypeVar("T")
 
@@ -196,12 +196,21 @@ def stats(home: Path) -> dict[str, Any]:
 def export(home: Path, owner: str | None) -> Iterator[bytes]:
     """Yield stored objects as JSON lines; see :func:`kodo.server.store.export.lines`. Raises ``StoreFailed``."""
     _with_store(home, lambda store: store.keys())  # makes or migrates the database first
-    return lines(home, owner)
+    with open_snapshot(home, _database()) as connection:
+        yield from lines(connection, owner)
+
+
+def _database() -> str | None:
+    """The database that the settings name. Raises ``StoreFailed``: they cannot be read."""
+    try:
+        return load().database_url
+    except InvalidSettings as error:
+        raise StoreFailed(str(error)) from None
 
 
 def _with_store(home: Path, work: Callable[[Store], Awaitable[T]]) -> T:
     async def run() -> T:
-        store = SqliteStore(home, exclusive=False)
+        store = choose_store(home, _database(), role="tool")
         await store.open()
         try:
             return await work(store)

@@ -96,7 +96,7 @@ async def open_state(
             resources = await stack.enter_async_context(open_resources(settings))
         store, models = resources.store, await resources.models
         metrics.watch(models)
-        files = FileManager(store, BlobStore(settings.home / "files"), clock, ids)
+        files = FileManager(store, BlobStore(settings.shared / "files"), clock, ids)
         stack.push_async_callback(files.close)
         await files.open()
         retrieval = None
@@ -112,7 +112,7 @@ async def open_state(
             store=store,
             clock=clock,
             ids=ids,
-            sealer=Sealer.at(settings.home / "seal.key"),
+            sealer=Sealer.at(settings.shared / "seal.key"),
             settings=settings,
             observer=metrics,
             files=files,

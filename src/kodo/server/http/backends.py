@@ -25,7 +25,7 @@ from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import Engine
 from kodo.server.lifecycle.retrieval.ports import TextEmbedder
 from kodo.server.lifecycle.store_ports import Store
-from kodo.server.store.sqlite import SqliteStore
+from kodo.server.store.choice import choose_store
 from kodo.server.tools import open_tools
 
 KEYS_MARK = "keys-exist"
@@ -64,7 +64,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
-        store = SqliteStore(settings.home)
+        store = choose_store(settings.home, settings.database_url)
         await store.open()
         stack.push_async_callback(store.close)
         shutil.rmtree(settings.home / RUNTIME, ignore_errors=True)  # what a killed server left
@@ -101,7 +101,7 @@ async def open_embedder(
 
 async def has_keys(settings: Settings) -> bool:
     """Whether the store has any API key, revoked ones included. Raises ``StoreFailed``."""
-    store = SqliteStore(settings.home, exclusive=False)
+    store = choose_store(settings.home, settings.database_url, role="tool")
     await store.open()
     try:
         return bool(await store.keys())

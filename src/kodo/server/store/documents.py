@@ -71,14 +71,17 @@ def list_page(
     return [_row(row) for row in rows], more
 
 
-def unfinished(connection: SqlConnection, kind: str, statuses: Sequence[str]) -> list[DocumentRow]:
-    """Documents in these states, any owner, oldest first."""
+def unfinished(
+    connection: SqlConnection, kind: str, statuses: Sequence[str], epoch: int | None = None
+) -> list[DocumentRow]:
+    """Documents in these states, any owner, oldest first; ``epoch``: of that node, where the database knows nodes."""
     marks = ", ".join("?" * len(statuses))
+    which, node = ("", ()) if epoch is None else (" AND epoch = ?", (epoch,))
     return [
         _row(found)
         for found in connection.execute(
-            f"SELECT {_COLUMNS} FROM documents WHERE kind = ? AND status IN ({marks}) ORDER BY seq",
-            (kind, *statuses),
+            f"SELECT {_COLUMNS} FROM documents WHERE kind = ? AND status IN ({marks}){which} ORDER BY seq",
+            (kind, *statuses, *node),
         )
     ]
 

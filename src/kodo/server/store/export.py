@@ -8,43 +8,29 @@ idempotency replays, and the event logs, which say again what the responses say.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from kodo.server.store import connections
-from kodo.server.store.failures import translate
-from kodo.server.store.readers import snapshot
+from kodo.server.store.sql import SqlConnection
 
 _encoder = msgspec.json.Encoder()
 _BATCH = 100
 
 
-def lines(home: Path, owner: str | None = None) -> Iterator[bytes]:
+def lines(connection: SqlConnection, owner: str | None = None) -> Iterator[bytes]:
     """One JSON object a line, each with its ``object``: ``response`` or ``document``; of one owner, or of all.
 
     A response has its row (``request``, ``response``, …) and its ``input`` and ``output`` items, also where it was
     deleted and only a child's context keeps it (then ``deleted`` is true); a document its ``body`` and ``items``.
-
-    Raises:
-        StoreFailed: there is no database, or it cannot be read.
+    The connection stands in a transaction that reads one and the same commit.
     """
-    try:
-        connection = connections.open_reader(home)
-        try:
-            with snapshot(connection):
-                yield from _responses(connection, owner)
-                yield from _documents(connection, owner)
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise translate(error) from error
+    yield from _responses(connection, owner)
+    yield from _documents(connection, owner)
 
 
-def _responses(connection: sqlite3.Connection, owner: str | None) -> Iterator[bytes]:
+def _responses(connection: SqlConnection, owner: str | None) -> Iterator[bytes]:
     for (
         seq,
         id_,
@@ -82,7 +68,7 @@ def _responses(connection: sqlite3.Connection, owner: str | None) -> Iterator[by
         )
 
 
-def _documents(connection: sqlite3.Connection, owner: str | None) -> Iterator[bytes]:
+def _documents(connection: SqlConnection, owner: str | None) -> Iterator[bytes]:
     for seq, kind, id_, holder, parent, created_at, version, status, body in _each(
         connection,
         "SELECT seq, kind, id, owner, parent, created_at, version, status, body FROM documents",
@@ -104,13 +90,13 @@ def _documents(connection: sqlite3.Connection, owner: str | None) -> Iterator[by
         )
 
 
-def _each(connection: sqlite3.Connection, query: str, owner: str | None) -> Iterator[tuple[Any, ...]]:
+def _each(connection: SqlConnection, query: str, owner: str | None) -> Iterator[tuple[Any, ...]]:
     """Rows in order of creation, a few at a time."""
     last = -1
+    which, values = ("", ()) if owner is None else (" AND owner = ?", (owner,))
     while True:
         rows = connection.execute(
-            f"{query} WHERE seq > ? AND (? IS NULL OR owner = ?) ORDER BY seq LIMIT ?",
-            (last, owner, owner, _BATCH),
+            f"{query} WHERE seq > ?{which} ORDER BY seq LIMIT ?", (last, *values, _BATCH)
         ).fetchall()
         if not rows:
             return
@@ -118,7 +104,7 @@ def _each(connection: sqlite3.Connection, query: str, owner: str | None) -> Iter
         last = rows[-1][0]
 
 
-def _items(connection: sqlite3.Connection, which: str, seq: int) -> list[Any]:
+def _items(connection: SqlConnection, which: str, seq: int) -> list[Any]:
     return [
         _json(item.partition(b"\n")[0])
         for (item,) in connection.execute(f"SELECT item FROM items WHERE {which}", (seq,))

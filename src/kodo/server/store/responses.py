@@ -56,12 +56,13 @@ def get(connection: SqlConnection, owner: str, response_id: str) -> ResponseRow 
     return None if found is None else _row(found)
 
 
-def unfinished(connection: SqlConnection) -> list[ResponseRow]:
-    """Rows that are not final, oldest first."""
+def unfinished(connection: SqlConnection, epoch: int | None = None) -> list[ResponseRow]:
+    """Rows that are not final, oldest first; ``epoch``: of that node, where the database knows nodes."""
+    which, values = ("", ()) if epoch is None else (" AND epoch = ?", (epoch,))
     return [
         _row(found)
         for found in connection.execute(
-            f"SELECT {_COLUMNS} FROM responses WHERE final = 0 AND gone = 0 ORDER BY seq"
+            f"SELECT {_COLUMNS} FROM responses WHERE final = 0 AND gone = 0{which} ORDER BY seq", values
         )
     ]
 

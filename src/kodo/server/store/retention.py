@@ -23,6 +23,8 @@ def expired_responses(connection: SqlConnection, before: float) -> list[tuple[st
 
 def expired_documents(connection: SqlConnection, rule: RetentionRule) -> list[tuple[str, str]]:
     """Owner and id of the documents that a rule prunes."""
+    if rule.statuses == ():
+        return []
     statuses = rule.statuses or ()
     which = f" AND d.status IN ({', '.join('?' * len(statuses))})" if rule.statuses is not None else ""
     return connection.execute(

@@ -16,8 +16,8 @@ APPLICATION_ID = 0x6B6F646F
 """``kodo`` in ASCII, in the file's header: another program's database is not taken for ours."""
 
 
-def migrations() -> Sequence[str]:
-    """The SQL of every migration, the first one first.
+def migrations(folder: str = "migrations") -> Sequence[str]:
+    """The SQL of every migration in a folder of this package, the first one first.
 
     Raises:
         RuntimeError: their numbers have a gap.
@@ -25,7 +25,7 @@ def migrations() -> Sequence[str]:
     found = sorted(
         (
             entry
-            for entry in files("kodo.server.store").joinpath("migrations").iterdir()
+            for entry in files("kodo.server.store").joinpath(folder).iterdir()
             if entry.name.endswith(".sql")
         ),
         key=lambda entry: entry.name,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,15 @@ import pytest
 from tests.contract.stores import document, said, turn
 
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.store.export import lines
+from kodo.server.store import export
+from kodo.server.store.choice import open_snapshot
 from kodo.server.store.sqlite import SqliteStore
+
+
+def lines(home: Path, owner: str | None = None) -> Iterator[bytes]:
+    """What ``kodo store export`` writes."""
+    with open_snapshot(home, None) as connection:
+        yield from export.lines(connection, owner)
 
 
 async def filled(home: Path) -> SqliteStore:

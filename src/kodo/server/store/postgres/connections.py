@@ -1,0 +1,165 @@
+"""How the database is reached; the only place with settings of psycopg and of a session of PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.abc import Buffer
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.string import StrDumperUnknown, TextBinaryLoader, TextLoader
+
+from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.store.postgres.failures import translate
+from kodo.server.store.sql import SqlConnection, SqlCursor, for_postgres
+
+CONNECT_SECONDS: Final = 5
+STATEMENT_SECONDS: Final = 30
+"""A statement that takes longer is ended, and is a StoreFailed."""
+LOCK_SECONDS: Final = 10
+"""How long a statement waits for another transaction."""
+IDLE_SECONDS: Final = 10
+"""A transaction that does nothing for so long is ended by the server: a paused node holds nobody up."""
+_ESCAPE: Final = "\uf8ff"
+"""Private use: stands before a character that says what was there."""
+
+
+def escape(text: str) -> str:
+    """Text that PostgreSQL takes: it refuses U+0000, which SQLite keeps and clients may send in an id."""
+    if "\0" in text or _ESCAPE in text:
+        return text.replace(_ESCAPE, f"{_ESCAPE}1").replace("\0", f"{_ESCAPE}0")
+    return text
+
+
+def unescape(text: str) -> str:
+    """The inverse of :func:`escape`."""
+    if _ESCAPE in text:
+        return text.replace(f"{_ESCAPE}0", "\0").replace(f"{_ESCAPE}1", _ESCAPE)
+    return text
+
+
+class _EscapingDumper(StrDumperUnknown):
+    def dump(self, obj: str) -> Buffer | None:
+        return super().dump(escape(obj))
+
+
+class _UnescapingLoader(TextLoader):
+    def load(self, data: Buffer) -> str:
+        return unescape(cast(str, super().load(data)))
+
+
+class _UnescapingBinaryLoader(TextBinaryLoader):
+    def load(self, data: Buffer) -> str:
+        return unescape(cast(str, super().load(data)))
+
+
+class PostgresConnection(SqlConnection):
+    """A connection of psycopg that takes the statements of this package."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.raw = connection
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> SqlCursor:
+        """See ``SqlConnection``."""
+        return self.raw.execute(for_postgres(sql), parameters or None, binary=True)
+
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> SqlCursor:
+        """See ``SqlConnection``."""
+        cursor = self.raw.cursor(binary=True)
+        if parameters:
+            cursor.executemany(for_postgres(sql), parameters)
+        return cursor
+
+
+@contextmanager
+def snapshot(connection: SqlConnection) -> Iterator[None]:
+    """Several statements that see one and the same commit."""
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")  # of a transaction that failed: ROLLBACK
+
+
+def arguments(url: str, *, epoch: int | None = None, role: str = "read") -> dict[str, Any]:
+    """What ``psycopg.connect`` takes for a database's address; ``epoch``: of the node whose connection it is.
+
+    Raises:
+        StoreFailed: the address cannot be read.
+    """
+    try:
+        found = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise StoreFailed(
+            "Setting database: not an address of PostgreSQL (postgresql://user:password@host:5432/name)."
+        ) from None
+    session = {
+        "statement_timeout": f"{STATEMENT_SECONDS}s",
+        "lock_timeout": f"{LOCK_SECONDS}s",
+        "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
+        "TimeZone": "UTC",
+    }
+    if epoch is not None:
+        session["kodo.epoch"] = str(epoch)
+    given = str(found.get("options") or "")
+    options = " ".join([*(f"-c {name}={value}" for name, value in session.items()), given]).strip()
+    merged: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "tcp_user_timeout": IDLE_SECONDS * 1000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "application_name": f"kodo {role}",
+        **found,
+        "options": options,
+    }
+    return {"conninfo": make_conninfo("", **merged), "autocommit": True}
+
+
+def configure(connection: psycopg.Connection[Any]) -> None:
+    """Teach a connection to keep U+0000."""
+    connection.adapters.register_dumper(str, _EscapingDumper)
+    for kind in ("text", "varchar"):
+        connection.adapters.register_loader(kind, _UnescapingLoader)
+        connection.adapters.register_loader(kind, _UnescapingBinaryLoader)
+    connection.prepare_threshold = 2
+
+
+def connect(url: str, *, epoch: int | None = None, role: str = "write") -> PostgresConnection:
+    """A connection. Transactions begin and end where the code says so.
+
+    Raises:
+        psycopg.Error, StoreFailed: it cannot be had.
+    """
+    connection = psycopg.connect(**arguments(url, epoch=epoch, role=role))
+    configure(connection)
+    return PostgresConnection(connection)
+
+
+def shown(url: str) -> str:
+    """An address without the user's password, for messages to the operator."""
+    try:
+        found = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return urlsplit(url).hostname or "the database"
+    place = found.get("host") or found.get("hostaddr") or "localhost"
+    return f"the database '{found.get('dbname') or ''}' at {place}:{found.get('port') or 5432}"
+
+
+@contextmanager
+def open_snapshot(url: str) -> Iterator[SqlConnection]:
+    """A connection of its own that reads one commit, however long that takes. Raises StoreFailed."""
+    try:
+        connection = connect(url, role="copy")
+        try:
+            connection.raw.execute("SET statement_timeout = 0")
+            connection.raw.execute("SET idle_in_transaction_session_timeout = 0")
+            with snapshot(connection):
+                yield connection
+        finally:
+            connection.raw.close()
+    except psycopg.Error as error:
+        raise translate(error) from error

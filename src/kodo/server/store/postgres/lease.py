@@ -1,0 +1,55 @@
+"""The node's life: a thread that renews its lease, so that a busy event loop does not lose it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+import psycopg
+
+from kodo.server.store.postgres import ownership
+from kodo.server.store.postgres.connections import PostgresConnection
+from kodo.server.store.postgres.failures import translate
+
+logger = logging.getLogger(__name__)
+
+
+class LeaseKeeper:
+    """Renews the lease of a node every quarter of its ``seconds``; calls ``fenced`` where it is lost, and ends."""
+
+    def __init__(
+        self,
+        connect: Callable[[], PostgresConnection],
+        epoch: int,
+        seconds: float,
+        fenced: Callable[[], None],
+    ) -> None:
+        self._connect = connect
+        self._epoch = epoch
+        self._seconds = seconds
+        self._fenced = fenced
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="kodo-store-lease", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; the lease stays until it is over or deleted."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        connection: PostgresConnection | None = None
+        while not self._stopping.wait(self._seconds / 4):
+            try:
+                connection = connection or self._connect()
+                if not ownership.renew(connection, self._epoch, self._seconds):
+                    self._fenced()
+                    break
+            except psycopg.Error as error:
+                logger.warning("the lease could not be renewed: %s", translate(error).message)
+                if connection is not None:
+                    connection.raw.close()
+                    connection = None
+        if connection is not None:
+            connection.raw.close()

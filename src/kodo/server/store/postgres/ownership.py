@@ -1,0 +1,104 @@
+"""Which node is alive, and what it owns, as SQL. Functions of a connection; writes belong in a transaction.
+
+A node has a row in ``nodes`` with a lease by the database's clock, and an epoch that is never given out again. A row that
+somebody works on names that epoch. Whoever finds an expired lease deletes the node's row: every transaction of a node
+begins by changing its row in ``writers``, which goes with it, so a node that was paused past its lease writes nothing.
+"""
+
+# ruff: noqa: S608 - SQL is put together from constants of this package; values are always bound
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from kodo.server.store.sql import SqlConnection
+
+TAKING_OVER: Final = 0x6B6F646F + 1
+"""Number of the advisory lock under which rows change their owner."""
+NOBODY: Final = 0
+"""The epoch of a row that any node may take."""
+
+
+def register(connection: SqlConnection, name: str, role: str, version: str, lease: float, slots: int) -> int:
+    """A new node that is alive for ``lease`` seconds; its epoch."""
+    found = connection.execute(
+        "INSERT INTO nodes (name, role, version, lease_until) "
+        "VALUES (?, ?, ?, clock_timestamp() + make_interval(secs => ?)) RETURNING epoch",
+        (name, role, version, lease),
+    ).fetchone()
+    epoch = int(found[0])
+    connection.executemany(
+        "INSERT INTO writers (epoch, slot) VALUES (?, ?)", [(epoch, slot) for slot in range(slots)]
+    )
+    return epoch
+
+
+def renew(connection: SqlConnection, epoch: int, lease: float) -> bool:
+    """Prolong a lease. False: another node has found it expired, and has taken what was this one's."""
+    return bool(
+        connection.execute(
+            "UPDATE nodes SET lease_until = clock_timestamp() + make_interval(secs => ?) WHERE epoch = ?",
+            (lease, epoch),
+        ).rowcount
+    )
+
+
+def leave(connection: SqlConnection, epoch: int) -> None:
+    """The node stops: the others may take what is left of its work."""
+    if connection.execute("DELETE FROM nodes WHERE epoch = ?", (epoch,)).rowcount:
+        _count_departure(connection)
+
+
+def remove_expired(connection: SqlConnection) -> list[int]:
+    """The epochs of nodes whose lease is over; they are no more. One that is in a transaction is left for the next time."""
+    removed: list[int] = []
+    dead = connection.execute("SELECT epoch FROM nodes WHERE lease_until < clock_timestamp()").fetchall()
+    for (epoch,) in dead:
+        slots = connection.execute("SELECT slot FROM writers WHERE epoch = ?", (epoch,)).fetchall()
+        free = connection.execute(
+            "SELECT slot FROM writers WHERE epoch = ? FOR UPDATE SKIP LOCKED", (epoch,)
+        ).fetchall()
+        if len(free) == len(slots):
+            gone = connection.execute(
+                "DELETE FROM nodes WHERE epoch = ? AND lease_until < clock_timestamp() RETURNING epoch",
+                (epoch,),
+            ).fetchall()
+            removed += [found for (found,) in gone]
+    if removed:
+        _count_departure(connection)
+    return removed
+
+
+def _count_departure(connection: SqlConnection) -> None:
+    connection.execute(
+        "DELETE FROM replays WHERE status IS NULL AND epoch <> ? AND NOT EXISTS "
+        "(SELECT 1 FROM nodes n WHERE n.epoch = replays.epoch)",
+        (NOBODY,),
+    )
+    connection.execute("UPDATE departures SET number = number + 1")
+
+
+def departures(connection: SqlConnection) -> int:
+    """A number that has grown if a node has gone since it was last read."""
+    return int(connection.execute("SELECT number FROM departures").fetchone()[0])
+
+
+def adopt_responses(connection: SqlConnection, epoch: int) -> int:
+    """Take the unfinished responses that no living node has; how many."""
+    connection.execute("SELECT pg_advisory_xact_lock(?)", (TAKING_OVER,))
+    return connection.execute(
+        "UPDATE responses SET epoch = ? WHERE final = 0 AND gone = 0 AND NOT EXISTS "
+        "(SELECT 1 FROM nodes n WHERE n.epoch = responses.epoch)",
+        (epoch,),
+    ).rowcount
+
+
+def adopt_documents(connection: SqlConnection, epoch: int, kind: str, statuses: Sequence[str]) -> int:
+    """Take the documents in these states that no living node has; how many."""
+    connection.execute("SELECT pg_advisory_xact_lock(?)", (TAKING_OVER,))
+    return connection.execute(
+        f"UPDATE documents SET epoch = ? WHERE kind = ? AND status IN ({', '.join('?' * len(statuses))}) "
+        "AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = documents.epoch)",
+        (epoch, kind, *statuses),
+    ).rowcount

@@ -1,0 +1,173 @@
+"""The store in a PostgreSQL database, which several servers may share.
+
+It puts the parts together: the writing and the reading connections, the migrations, the node's lease. Every method of the
+port is in :mod:`kodo.server.store.sql_store`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from importlib.metadata import version
+from typing import Any, Final, TypeVar
+
+import psycopg
+
+from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.lifecycle.records import DocumentRow, ResponseRow
+from kodo.server.store import documents, responses, retention
+from kodo.server.store.postgres import connections, ownership, schema
+from kodo.server.store.postgres.failures import refusal, translate
+from kodo.server.store.postgres.lease import LeaseKeeper
+from kodo.server.store.postgres.readers import PostgresReaders
+from kodo.server.store.postgres.writer import THREADS, PostgresWriter
+from kodo.server.store.sql import SqlConnection
+from kodo.server.store.sql_store import SqlStore
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+LEASE_SECONDS: Final = 15.0
+"""A node that does not renew its lease for so long is taken for dead, and its work goes on elsewhere."""
+
+
+class PostgresStore(SqlStore):
+    """``Store`` in the database at ``url``. Used inside one event loop, between :meth:`open` and :meth:`close`.
+
+    ``role``: ``all``, ``api``, ``worker``, or ``tool`` for a command that runs no work.
+    """
+
+    def __init__(self, url: str, *, role: str = "all", lease_seconds: float = LEASE_SECONDS) -> None:
+        super().__init__()
+        self._url = url
+        self._role = role
+        self._lease_seconds = lease_seconds
+        self._writer: PostgresWriter | None = None
+        self._readers: PostgresReaders | None = None
+        self._lease: LeaseKeeper | None = None
+        self._departures = -1
+        self.epoch = ownership.NOBODY
+        """This node's number among all there ever were; 0 while the store is not open."""
+        self.fenced = asyncio.Event()
+        """Set once another node has taken this one for dead."""
+
+    # --- opening and closing ---
+
+    async def open(self) -> None:
+        """Connect, migrate, and become a node. Raises StoreFailed."""
+        loop = asyncio.get_running_loop()
+
+        def fenced() -> None:
+            loop.call_soon_threadsafe(self.fenced.set)
+
+        try:
+            self.epoch = await asyncio.to_thread(self._prepare)
+        except psycopg.Error as error:
+            raise StoreFailed(f"{refusal(error)} ({connections.shown(self._url)})") from error
+        connect = partial(connections.connect, self._url, epoch=self.epoch)
+        self._lease = LeaseKeeper(
+            partial(connections.connect, self._url, role="lease"), self.epoch, self._lease_seconds, fenced
+        )
+        self._readers = PostgresReaders(self._url)
+        self._writer = PostgresWriter(connect, self.epoch, fenced=fenced)
+
+    def _prepare(self) -> int:
+        connection = connections.connect(self._url, role="start")
+        try:
+            schema.migrate(connection)
+            with connection.raw.transaction():
+                ownership.remove_expired(connection)
+                name = f"{socket.gethostname()}:{os.getpid()}"
+                return ownership.register(
+                    connection, name, self._role, version("kodo"), self._lease_seconds, THREADS
+                )
+        finally:
+            connection.raw.close()
+
+    async def close(self) -> None:
+        """Write what is queued, hand over what is unfinished, and release all resources. May be called twice."""
+        if self._readers is not None:
+            await self._readers.close()
+            self._readers = None
+        if self._writer is not None:
+            await self._writer.close()
+            self._writer = None
+        if self._lease is not None:
+            await asyncio.to_thread(self._lease.stop)
+            self._lease = None
+            await asyncio.to_thread(self._leave)
+
+    def _leave(self) -> None:
+        try:
+            connection = connections.connect(self._url, role="stop")
+            try:
+                with connection.raw.transaction():
+                    ownership.leave(connection, self.epoch)
+            finally:
+                connection.raw.close()
+        except psycopg.Error as error:
+            logger.warning("the node could not sign off: %s", translate(error).message)
+
+    # --- how a function gets its connection ---
+
+    async def _write(self, work: Callable[[SqlConnection], T], *, durable: bool = True) -> T:
+        if self._writer is None:
+            raise StoreFailed("The store is not open.")
+        return await self._writer.run(work, durable=durable)
+
+    async def _read(self, read: Callable[[SqlConnection], T]) -> T:
+        if self._readers is None:
+            raise StoreFailed("The store is not open.")
+        return await self._readers.run(read)
+
+    async def _read_row(self, read: Callable[[SqlConnection], T]) -> T:
+        return await self._read(read)
+
+    async def _read_rows(self, read: Callable[[SqlConnection], T]) -> T:
+        return await self._read(read)
+
+    def _snapshot(self, connection: SqlConnection) -> AbstractContextManager[None]:
+        return connections.snapshot(connection)
+
+    # --- what is this node's ---
+
+    async def unfinished(self) -> Sequence[ResponseRow]:
+        """See ``Store``: those of this node, and those that no living node has, which are its own from now on."""
+        await self._write(lambda connection: ownership.adopt_responses(connection, self.epoch))
+        return await self._read(lambda connection: responses.unfinished(connection, self.epoch))
+
+    async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
+        """See ``Store``: of this node, and those that no living node has, which are its own from now on."""
+        await self._write(
+            lambda connection: ownership.adopt_documents(connection, self.epoch, kind, statuses)
+        )
+        return await self._read(
+            lambda connection: documents.unfinished(connection, kind, statuses, self.epoch)
+        )
+
+    # --- housekeeping ---
+
+    async def _release(self) -> None:
+        await self._write(
+            lambda connection: (
+                connection.execute(
+                    "DELETE FROM items WHERE response IS NULL AND conversation IS NULL"
+                ).rowcount
+            )
+        )
+
+    async def stats(self) -> dict[str, Any]:
+        """See ``Store``."""
+        return {
+            "rows": await self._read(retention.count),
+            "bytes": await self._read(
+                lambda connection: connection.execute(
+                    "SELECT pg_database_size(current_database())"
+                ).fetchone()[0]
+            ),
+            "schema": await self._read(schema.version),
+        }

@@ -1,0 +1,209 @@
+"""Group commit to PostgreSQL: a few connections, each of which commits what waits in one transaction.
+
+Every transaction begins with the node's lease: it changes the connection's row in ``writers`` if the node is alive, and
+writes nothing if it is not. The number that it leaves there says after a lost connection whether the COMMIT that was
+under way took place: nothing is done twice, and nothing that was done is called failed.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import psycopg
+
+from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.store.group_writer import MAX_WAITING, GroupWriter, WriteJob, WriteOutcome
+from kodo.server.store.postgres.connections import PostgresConnection
+from kodo.server.store.postgres.failures import collisions_allowed, is_lost, translate
+
+logger = logging.getLogger(__name__)
+
+THREADS: Final = 2
+"""Connections that write: while one waits for the disk, the next transaction is put together."""
+RETRY_SECONDS: Final = 10.0
+"""How long a write waits for a database that is away (a restart, a failover) before it fails."""
+
+Job = WriteJob[PostgresConnection]
+
+
+class Fenced(StoreFailed):
+    """The node's lease is over and another one has taken its work: it may write nothing more."""
+
+    def __init__(self) -> None:
+        super().__init__("This server was cut off from its database for too long; another one took over.")
+
+
+class PostgresWriter(GroupWriter[PostgresConnection]):
+    """Writes of the node ``epoch``. ``connect`` opens a connection; ``fenced`` is called once the lease is lost."""
+
+    def __init__(
+        self,
+        connect: Callable[[], PostgresConnection],
+        epoch: int,
+        *,
+        fenced: Callable[[], None],
+        threads: int = THREADS,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
+        super().__init__(max_waiting=max_waiting, threads=threads)
+        self._sessions = [_Session(connect, epoch, slot) for slot in range(threads)]
+        self._fenced = fenced
+        self.start()
+
+    def _commit(self, slot: int, jobs: Sequence[Job]) -> list[WriteOutcome]:
+        session = self._sessions[slot]
+        try:
+            return session.commit(jobs)
+        except Fenced as error:
+            self._fenced()
+            return _failed(jobs, error)
+        except psycopg.Error as error:
+            if len(jobs) == 1 or is_lost(error):
+                return _failed(jobs, translate(error))
+        except StoreFailed as error:
+            return _failed(jobs, error)
+        return [outcome for job in jobs for outcome in self._commit(slot, [job])]
+
+    def _end(self, slot: int) -> None:
+        self._sessions[slot].close()
+
+
+def _failed(jobs: Sequence[Job], error: StoreFailed) -> list[WriteOutcome]:
+    return [WriteOutcome(job.future, error=error) for job in jobs]
+
+
+class _Session:
+    """One connection, opened again when it is lost."""
+
+    def __init__(self, connect: Callable[[], PostgresConnection], epoch: int, slot: int) -> None:
+        self._connect = connect
+        self._epoch = epoch
+        self._slot = slot
+        self._batch = 0
+        self._committing = False
+        self._connection: PostgresConnection | None = None
+
+    def commit(self, jobs: Sequence[Job]) -> list[WriteOutcome]:
+        """One transaction; begun again where the connection was lost before it was committed.
+
+        Raises:
+            Fenced: the lease is over.
+            psycopg.Error, StoreFailed: it could not be done, and is rolled back.
+        """
+        deadline = time.monotonic() + RETRY_SECONDS
+        collisions, pause = 0, 0.05
+        self._batch += 1
+        outcomes: list[WriteOutcome] = []
+        self._committing = False
+        while True:
+            try:
+                if self._committing and self._took_place():
+                    return outcomes
+                self._committing = False
+                outcomes = self._run(jobs)
+                self._committing = True
+                self._connected().raw.execute("COMMIT")
+                return outcomes
+            except psycopg.Error as error:
+                lost = is_lost(error)
+                if not lost:
+                    self._committing = False  # PostgreSQL has answered: it is rolled back
+                self._abandon(lost=lost)
+                collisions += 1
+                again = lost or (len(jobs) == 1 and collisions <= collisions_allowed(error))
+                if not again or time.monotonic() > deadline:
+                    if self._committing:
+                        raise StoreFailed(
+                            "The database went away in the middle of a write; it may have been kept."
+                        ) from error
+                    raise
+                time.sleep(pause * random.random())  # noqa: S311 - spreads the attempts of many connections
+                pause = min(pause * 2, 1.0)
+            except BaseException:
+                self._abandon(lost=False)
+                raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            self._connection.raw.close()
+            self._connection = None
+
+    def _connected(self) -> PostgresConnection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _took_place(self) -> bool:
+        """Whether the transaction whose COMMIT had no answer was committed; waits where it is still under way."""
+        found = (
+            self._connected()
+            .raw.execute(
+                "SELECT batch FROM writers WHERE epoch = %s AND slot = %s FOR UPDATE",
+                (self._epoch, self._slot),
+            )
+            .fetchone()
+        )
+        if found is None:
+            raise Fenced
+        return int(found[0]) >= self._batch
+
+    def _run(self, jobs: Sequence[Job]) -> list[WriteOutcome]:
+        """Everything before COMMIT. A job that fails is rolled back alone: then all run once more, with savepoints."""
+        self._begin()
+        connection = self._connected()
+        outcomes: list[WriteOutcome] = []
+        for job in jobs:
+            try:
+                outcomes.append(WriteOutcome(job.future, job.work(connection)))
+            except psycopg.Error:
+                raise
+            except Exception:  # noqa: BLE001 - raised in the caller that awaits the job
+                self._abandon(lost=False)
+                self._begin()
+                return [self._step(job) for job in jobs]
+        return outcomes
+
+    def _begin(self) -> None:
+        """Begin, and hold the lease: a takeover waits for the end of this transaction, and ends all later ones."""
+        connection = self._connected()
+        connection.raw.execute("BEGIN")
+        alive = connection.execute(
+            "UPDATE writers w SET batch = ? FROM nodes n WHERE w.epoch = ? AND w.slot = ? "
+            "AND n.epoch = w.epoch AND n.lease_until > clock_timestamp()",
+            (self._batch, self._epoch, self._slot),
+        )
+        if not alive.rowcount:
+            there = connection.execute("SELECT 1 FROM nodes WHERE epoch = ?", (self._epoch,)).fetchone()
+            if there is None:
+                raise Fenced
+            raise psycopg.OperationalError("the lease is over and not yet renewed")
+
+    def _step(self, job: Job) -> WriteOutcome:
+        connection = self._connected()
+        connection.raw.execute("SAVEPOINT job")
+        try:
+            value = job.work(connection)
+        except psycopg.Error:
+            raise
+        except Exception as error:  # noqa: BLE001 - raised in the caller that awaits the job
+            connection.raw.execute("ROLLBACK TO job")
+            return WriteOutcome(job.future, error=error)
+        connection.raw.execute("RELEASE job")
+        return WriteOutcome(job.future, value)
+
+    def _abandon(self, *, lost: bool) -> None:
+        """Leave the transaction; where that cannot be done, the connection too."""
+        if self._connection is None:
+            return
+        try:
+            if lost or self._connection.raw.broken:
+                self.close()
+            elif self._connection.raw.info.transaction_status != psycopg.pq.TransactionStatus.IDLE:
+                self._connection.raw.execute("ROLLBACK")
+        except psycopg.Error:
+            self.close()

@@ -1,0 +1,388 @@
+"""What only a store in PostgreSQL has: several nodes, lost connections, and a database that may be away."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import psycopg
+import pytest
+from tests.contract.stores import answered, context_ids, document, item_ids, replay, response, said, turn
+from tests.postgres_server import PostgresServer, free_port, shared_server
+
+from kodo.server.lifecycle.errors import Conflict, StoreFailed
+from kodo.server.store.postgres import connections, ownership, schema, writer
+from kodo.server.store.postgres.connections import PostgresConnection
+from kodo.server.store.postgres.store import PostgresStore
+from kodo.server.store.postgres.writer import Fenced
+
+SHORT = 0.6
+"""Seconds of a lease in tests that let one run out."""
+
+
+@pytest.fixture
+async def nodes() -> AsyncIterator[Callable[..., Any]]:
+    """Makes open nodes on one new database."""
+    url = shared_server().new_database()
+    made: list[PostgresStore] = []
+
+    async def node(**options: Any) -> PostgresStore:
+        store = PostgresStore(url, **options)
+        await store.open()
+        made.append(store)
+        return store
+
+    yield node
+    for store in made:
+        await store.close()
+
+
+def pause(store: PostgresStore) -> None:
+    """What SIGSTOP does to a node's lease: nobody renews it."""
+    assert store._lease is not None
+    store._lease.stop()
+
+
+async def expired(store: PostgresStore) -> list[int]:
+    """Wait until a node finds expired leases, and return their epochs."""
+    for _ in range(200):
+        found = await store._write(ownership.remove_expired)
+        if found:
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError("no lease ran out")
+
+
+async def test_two_nodes_see_what_the_other_wrote(nodes: Callable[..., Any]) -> None:
+    """Rows, chains and conversations are the database's, and contexts in memory do not hide what came later."""
+    one, two = await nodes(), await nodes()
+    await one.put_document(document("c"))
+    await turn(one, "a", conversation="c")
+    assert await context_ids(two, "a") == ["a-in", "a-out"]
+    await turn(two, "b", parent="a", conversation="c")
+    assert await context_ids(one, "b") == ["a-in", "a-out", "b-in", "b-out"]
+    assert [item.item.id for item in await one.all_items("ada", "c")] == await item_ids(two, "c")
+    await two.delete_item("ada", "c", "a-in")
+    await two.append_items("ada", "c", [said("x")])
+    assert [item.item.id for item in await one.all_items("ada", "c")] == ["a-out", "b-in", "b-out", "x"]
+
+
+async def test_writers_of_two_nodes_lose_nothing(nodes: Callable[..., Any]) -> None:
+    """Appends to two conversations in opposite orders at once: all are there once, in places without a gap."""
+    stores = [await nodes(), await nodes()]
+    for name in ("c", "d"):
+        await stores[0].put_document(document(name))
+    await asyncio.gather(
+        *(
+            store.append_items("ada", name, [said(f"{number}-{turn}")])
+            for number, store in enumerate(stores)
+            for turn in range(40)
+            for name in ("cd" if number else "dc")
+        )
+    )
+    for name in ("c", "d"):
+        assert len(await item_ids(stores[0], name)) == 80
+
+
+async def test_of_the_claims_of_two_nodes_one_wins(nodes: Callable[..., Any]) -> None:
+    """All others see the winner's row, wherever they asked."""
+    stores = [await nodes(), await nodes()]
+    rows = [replay(b"%d" % number) for number in range(20)]
+    results = await asyncio.gather(
+        *(stores[number % 2].claim_replay("ada", "k", row, expired=0) for number, row in enumerate(rows))
+    )
+    winners = [row for row, result in zip(rows, results, strict=True) if result is None]
+    assert len(winners) == 1
+    assert all(result == winners[0] for result in results if result is not None)
+
+
+async def test_a_child_and_the_delete_of_its_parent_leave_no_hole(nodes: Callable[..., Any]) -> None:
+    """Whatever comes first: a child that has its parent keeps the context, one that has not says so."""
+    one, two = await nodes(), await nodes()
+    for number in range(20):
+        await turn(one, f"p{number}")
+        await asyncio.gather(
+            turn(one, f"c{number}", parent=f"p{number}"), two.delete_response("ada", f"p{number}")
+        )
+        assert await context_ids(two, f"c{number}") in (
+            None,
+            [f"p{number}-in", f"p{number}-out", f"c{number}-in", f"c{number}-out"],
+        )
+
+
+async def test_a_node_finds_its_own_work_and_that_of_the_dead(nodes: Callable[..., Any]) -> None:
+    """Another living node's responses, batches and claims stay its own; a dead one's go to who looks first."""
+    one, two = await nodes(lease_seconds=SHORT), await nodes()
+    await one.create_response(response("r", background=True), [said("i")])
+    await one.put_document(document("b", kind="batch", status="in_progress"))
+    await one.claim_replay("ada", "k", replay(), expired=0)
+    assert list(await two.unfinished()) == []
+    assert list(await two.unfinished_documents("batch", ["in_progress"])) == []
+    assert await two.claim_replay("ada", "k", replay(), expired=0) is not None
+    pause(one)
+    assert await expired(two) == [one.epoch]
+    assert [row.id for row in await two.unfinished()] == ["r"]
+    assert [row.id for row in await two.unfinished_documents("batch", ["in_progress"])] == ["b"]
+    assert await two.claim_replay("ada", "k", replay(), expired=0) is None
+
+
+async def test_a_node_past_its_lease_writes_nothing(nodes: Callable[..., Any]) -> None:
+    """Not even what was queued before another node took over; it is told, and reads go on."""
+    one, two = await nodes(lease_seconds=SHORT), await nodes()
+    await one.create_response(response("r"), [])
+    await one.append_log("r", 0, [b"a"])
+    pause(one)
+    await expired(two)
+    for write in (
+        one.append_log("r", 1, [b"zombie"]),
+        one.finish_response(response("r", status="completed"), [answered("o")]),
+        one.put_document(document("d")),
+    ):
+        with pytest.raises(Fenced):
+            await write
+    await asyncio.wait_for(one.fenced.wait(), 5)
+    assert list(await one.read_log("r")) == [b"a"]
+    await two.append_log("r", 1, [b"b"])
+    assert list(await one.read_log("r")) == [b"a", b"b"]
+
+
+async def test_a_node_that_comes_back_in_time_goes_on(nodes: Callable[..., Any]) -> None:
+    """A lease that ran out and that nobody took is renewed; the write that met it waits for that."""
+    one = await nodes(lease_seconds=SHORT)
+    one_lease = one._lease
+    await one._write(
+        lambda connection: (
+            connection.execute(
+                "UPDATE nodes SET lease_until = clock_timestamp() - make_interval(secs => 1)"
+            ).rowcount
+        )
+    )
+    await asyncio.wait_for(one.put_document(document("d")), 10)
+    assert one_lease is one._lease
+    assert not one.fenced.is_set()
+
+
+async def test_a_node_that_stops_leaves_its_work_at_once(nodes: Callable[..., Any]) -> None:
+    """Without waiting for a lease."""
+    one, two = await nodes(), await nodes()
+    await one.create_response(response("r", background=True), [])
+    await one.close()
+    assert [row.id for row in await two.unfinished()] == ["r"]
+
+
+async def test_lost_connections_are_opened_again(nodes: Callable[..., Any]) -> None:
+    """Every backend is terminated between and during writes; each write happens once."""
+    store = await nodes()
+    await store.create_response(response("r"), [])
+    going = True
+
+    async def terminate() -> None:
+        while going:
+            await asyncio.to_thread(
+                shared_server().execute,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'kodo %'",
+            )
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(terminate())
+    for number in range(60):
+        await store.append_log("r", number, [b"%d" % number])
+        await store.put_document(document(f"d{number}"))
+    going = False
+    await task
+    assert list(await store.read_log("r")) == [b"%d" % number for number in range(60)]
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_a_commit_without_an_answer_is_looked_up(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    """Where it took place it is not done again, and where it did not, it is: a new id is no conflict with itself."""
+    store = await nodes()
+    real = psycopg.Connection.execute
+    lost: list[str] = []
+
+    def execute(self: psycopg.Connection[Any], query: Any, *values: Any, **options: Any) -> Any:
+        if query == "COMMIT" and not lost:
+            lost.append("COMMIT")
+            if done:
+                real(self, query, *values, **options)
+            self.close()
+            raise psycopg.OperationalError("the connection is gone")
+        return real(self, query, *values, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+    await store.create_response(response("r"), [said("i")])
+    assert lost == ["COMMIT"]
+    assert await item_ids(store, "r") == ["i"]
+    with pytest.raises(Conflict):
+        await store.create_response(response("r"), [])
+
+
+async def test_a_refused_commit_fails_its_batch_only(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was there stays, and the next write goes through."""
+    store = await nodes()
+    await turn(store, "a")
+    real = psycopg.Connection.execute
+
+    def execute(self: psycopg.Connection[Any], query: Any, *values: Any, **options: Any) -> Any:
+        if query == "COMMIT":
+            raise psycopg.errors.DiskFull
+        return real(self, query, *values, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+    with pytest.raises(StoreFailed, match="disk is full"):
+        await turn(store, "b")
+    monkeypatch.undo()
+    assert await store.get_response("ada", "b") is None
+    await turn(store, "b", parent="a")
+    assert await context_ids(store, "b") == ["a-in", "a-out", "b-in", "b-out"]
+
+
+async def test_writes_that_wait_together_are_one_transaction(nodes: Callable[..., Any]) -> None:
+    """A refused one fails alone, and the others share its commit."""
+    store = await nodes()
+    await store.put_document(document("taken"))
+    before = await batches(store)
+    results = await asyncio.gather(
+        *(store.put_document(document(f"d{number}")) for number in range(50)),
+        store.put_document(document("taken")),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [type(None)] * 50 + [Conflict]
+    assert await batches(store) - before < 20
+
+
+async def batches(store: PostgresStore) -> int:
+    """Transactions of a node's writers so far."""
+
+    def read(connection: Any) -> int:
+        return int(connection.execute("SELECT sum(batch)::bigint FROM writers").fetchone()[0])
+
+    return await store._read(read)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\0", "\uf8ff0", "\uf8ff\0\uf8ff1", "plain 🎉"])
+def test_text_that_postgresql_refuses_is_escaped(text: str) -> None:
+    """U+0000 may stand in an id; the escape itself may too."""
+    assert "\0" not in connections.escape(text)
+    assert connections.unescape(connections.escape(text)) == text
+
+
+async def test_servers_that_start_together_migrate_once() -> None:
+    """Eight stores open one empty database at once."""
+    url = shared_server().new_database()
+    stores = [PostgresStore(url) for _ in range(8)]
+    await asyncio.gather(*(store.open() for store in stores))
+    assert len({store.epoch for store in stores}) == 8
+    assert (await stores[0].stats())["schema"] == len(schema.migrations())
+    await asyncio.gather(*(store.close() for store in stores))
+
+
+@pytest.mark.parametrize(("ahead", "opens"), [(1, True), (2, False)])
+async def test_a_database_may_be_one_version_ahead(ahead: int, opens: bool) -> None:
+    """The servers of the old version go on while the others are upgraded; older ones are refused in words."""
+    url = shared_server().new_database()
+    store = PostgresStore(url)
+    await store.open()
+    newest = len(schema.migrations()) + ahead
+    await store._write(
+        lambda connection: (
+            connection.execute("INSERT INTO kodo_schema (version) VALUES (?)", (newest,)).rowcount
+        )
+    )
+    await store.close()
+    if opens:
+        await store.open()
+        await store.close()
+    else:
+        with pytest.raises(StoreFailed, match=f"schema {newest}"):
+            await store.open()
+
+
+async def test_another_programs_database_is_refused() -> None:
+    """A table of the same name that kodo did not make."""
+    url = shared_server().new_database()
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE responses (id INT)")
+    with pytest.raises(StoreFailed, match="not made by kodo"):
+        await PostgresStore(url).open()
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("postgresql://kodo:hunter2@127.0.0.1:{closed}/kodo", "cannot be reached"),
+        ("postgresql://kodo:hunter2@127.0.0.1:{port}/nothing", "does not exist"),
+        ("postgresql://nobody:hunter2@127.0.0.1:{port}/postgres", "user"),
+        ("postgresql://kodo:hunter2@[bad", "not an address"),
+    ],
+)
+async def test_a_database_that_does_not_open_is_said_in_one_line(url: str, words: str) -> None:
+    """Which one, and why; never the password."""
+    with pytest.raises(StoreFailed, match=words) as caught:
+        await PostgresStore(url.format(port=shared_server().port, closed=free_port())).open()
+    assert "hunter2" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+async def test_a_statement_that_takes_too_long_is_ended(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its caller gets a StoreFailed, and the connection goes on."""
+    monkeypatch.setattr(connections, "STATEMENT_SECONDS", 0.2)
+    monkeypatch.setattr(connections, "LOCK_SECONDS", 0.2)
+    store = await nodes()
+
+    def sleep(connection: PostgresConnection) -> object:
+        return connection.execute("SELECT pg_sleep(5)").fetchone()
+
+    for call in (store._read, store._write):
+        with pytest.raises(StoreFailed, match="too long"):
+            await call(sleep)
+    await turn(store, "a")
+
+
+async def test_a_closed_store_says_so() -> None:
+    """Before opening and after closing; closing twice is closing."""
+    store = PostgresStore(shared_server().new_database())
+    for _ in range(2):
+        with pytest.raises(StoreFailed, match="not open"):
+            await store.get_response("ada", "r")
+        with pytest.raises(StoreFailed, match="not open"):
+            await store.put_document(document("d"))
+        await store.open()
+        await store.close()
+        await store.close()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT])
+async def test_a_restart_of_the_database_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+) -> None:
+    """In order or by a crash: what was acknowledged is there, and the writes that met it happen once."""
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 60.0)
+    server = await asyncio.to_thread(lambda: PostgresServer(quick=False))
+    try:
+        store = PostgresStore(server.new_database(), lease_seconds=60)
+        await store.open()
+        await store.create_response(response("r"), [])
+
+        async def restart() -> None:
+            await asyncio.sleep(0.1)
+            await asyncio.to_thread(server.stop, how)
+            await asyncio.to_thread(server.start)
+
+        restarted = asyncio.create_task(restart())
+        number = 0
+        while not restarted.done() or number % 20:
+            await store.append_log("r", number, [b"%d" % number])
+            number += 1
+        assert list(await store.read_log("r")) == [b"%d" % one for one in range(number)]
+        await store.close()
+    finally:
+        await asyncio.to_thread(server.close)
