@@ -729,6 +729,45 @@ def vector_stores(r: Recording) -> None:
     r.ask("retrieve none", "GET", at)
 
 
+def containers(r: Recording) -> None:
+    """Containers and their files. Nothing runs in them: whether it may is a matter of the machine."""
+    url = "/v1/containers"
+    note = ("file", "tea.md", "Green tea is steeped at 70 degrees.")
+    source = r.ask("a file", "POST", "/v1/files", form={"purpose": "user_data"}, file=note).json()["id"]
+    expiry = {"anchor": "last_active_at", "minutes": 5}
+    made = r.ask(
+        "create",
+        "POST",
+        url,
+        {"name": "work", "file_ids": [source], "expires_after": expiry, "memory_limit": "4g"},
+    ).json()["id"]
+    r.ask("create wrongly", "POST", url, {"name": "work", "memory_limit": "2g"})
+    r.ask(
+        "create with a network",
+        "POST",
+        url,
+        {"name": "x", "network_policy": {"type": "allowlist", "allowed_domains": []}},
+    )
+    at = f"{url}/{made}"
+    r.ask("list", "GET", f"{url}?name=work&limit=1")
+    r.ask("list wrongly", "GET", f"{url}?order=none")
+    r.ask("retrieve", "GET", at)
+    sent = r.ask("put a file", "POST", f"{at}/files", file=("file", "a.txt", "hello")).json()["id"]
+    r.ask("copy a file", "POST", f"{at}/files", {"file_id": source})
+    r.ask("copy no file", "POST", f"{at}/files", {"file_id": "file-none"})
+    r.ask("list files", "GET", f"{at}/files?order=asc")
+    r.ask("list files wrongly", "GET", f"{at}/files?limit=0")
+    r.ask("retrieve a file", "GET", f"{at}/files/{sent}")
+    r.ask("retrieve no file", "GET", f"{at}/files/cfile_none")
+    r.ask("content", "GET", f"{at}/files/{sent}/content")
+    r.ask("content of no file", "GET", f"{at}/files/cfile_none/content")
+    r.ask("delete a file", "DELETE", f"{at}/files/{sent}")
+    r.ask("delete no file", "DELETE", f"{at}/files/{sent}")
+    r.ask("delete", "DELETE", at)
+    r.ask("delete again", "DELETE", at)
+    r.ask("retrieve none", "GET", at)
+
+
 def batches(r: Recording) -> None:
     """Batches to their end."""
     url = "/v1/batches"
@@ -811,7 +850,8 @@ def assistants(r: Recording) -> None:
     r.ask("update wrongly", "POST", f"{url}/{helper}", {"temperature": 5})
     r.ask("list", "GET", f"{url}?order=asc&limit=1")
     r.ask("list wrongly", "GET", f"{url}?order=none")
-    r.ask("a hosted tool", "POST", url, {"model": M, "tools": [{"type": "code_interpreter"}]})
+    r.ask("a tool of the server's", "POST", url, {"model": M, "tools": [{"type": "code_interpreter"}]})
+    r.ask("an unknown tool", "POST", url, {"model": M, "tools": [{"type": "browser"}]})
     r.ask("no model", "POST", url, {})
 
     url = "/v1/threads"
@@ -1443,6 +1483,7 @@ MAIN: tuple[Family, ...] = (
     files,
     batches,
     vector_stores,
+    containers,
     assistants,
     websocket,
     realtime,

@@ -29,7 +29,9 @@ ASKED: dict[str, Any] = {"model": MODEL, "input": "hello"}
 async def echo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     """A server that repeats what it is told, and may be called from one web page."""
     home = tmp_path_factory.mktemp("skipped")
-    async with served(settings(home, cors_origins=("https://page.example",))) as server:
+    async with served(
+        settings(home, cors_origins=("https://page.example",), tools={"code_interpreter": {"enabled": False}})
+    ) as server:
         yield server
 
 

@@ -260,6 +260,38 @@ class WebSearchSettings(_Frozen):
         return self
 
 
+class CodeInterpreterSettings(_Frozen):
+    """Containers, and the code in them. ``[tools.code_interpreter]``."""
+
+    enabled: bool = True
+    """Whether code runs at all. It never does where the sandbox's isolation is not full."""
+    python: Path | None = None
+    """The interpreter in a container, for one with other packages; default: kodo's own."""
+    max_containers: int = Field(default=100, ge=1)
+    """Containers of a project that have not expired."""
+    max_running: int = Field(default=8, ge=1)
+    """Containers of all projects whose processes run; the one idle for longest makes room, and loses its variables."""
+    max_memory: Literal["1g", "4g", "16g", "64g"] = "4g"
+    """The largest ``memory_limit`` that a client may ask for; it holds for each process."""
+    run_seconds: float = Field(default=30, gt=0)
+    """Time of a piece of code or a command. A call as a whole also has ``tools.call_seconds``."""
+    cpu_seconds: int = Field(default=600, ge=1)
+    """Processor time of a process in all, over its calls; then it is ended."""
+    processes: int = Field(default=64, ge=4)
+    """Processes and threads of a container."""
+    disk_bytes: int = Field(default=256 * 2**20, ge=2**20)
+    """The working folder of a container; it is in memory while the container runs."""
+    max_file_bytes: int = Field(default=64 * 2**20, ge=1024)
+    max_files: int = Field(default=500, ge=1)
+    """A file, and the files of a container."""
+    max_log_chars: int = Field(default=100_000, ge=100)
+    """What is kept of the output of a call."""
+    idle_minutes: int = Field(default=20, ge=1, le=1440)
+    """When a container expires that was created without ``expires_after``."""
+    keep_days: float = Field(default=7, gt=0)
+    """How long an expired container and its files can be read."""
+
+
 class ToolSettings(_Frozen):
     """Tools that the server runs itself. ``[tools]``."""
 
@@ -276,6 +308,7 @@ class ToolSettings(_Frozen):
     mcp: McpSettings = McpSettings()
     file_search: FileSearchSettings = FileSearchSettings()
     web_search: WebSearchSettings = WebSearchSettings()
+    code_interpreter: CodeInterpreterSettings = CodeInterpreterSettings()
     call_seconds: float = Field(default=60, gt=0)
     """How long a call may take; then it has failed, and the model is told so."""
 

@@ -25,6 +25,9 @@ from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
 from kodo.server.http.body_memory import BodyMemory, BodyMemoryLimit
 from kodo.server.http.chat.manager import CompletionManager
+from kodo.server.http.containers.files import ContainerFiles
+from kodo.server.http.containers.manager import ContainerManager
+from kodo.server.http.containers.runtime import ContainerRuntime
 from kodo.server.http.endpoints import ROUTES
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
 from kodo.server.http.files.blobs import BlobStore
@@ -45,11 +48,12 @@ from kodo.server.http.vector_stores.store_files import StoreFiles
 from kodo.server.http.vector_stores.worker import IngestionContext
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.hosted.ports import HostedTool
-from kodo.server.lifecycle.ports import Clock
+from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.recovery import Recovery
 from kodo.server.lifecycle.retrieval.search import Retrieval
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.store_ports import DocumentStore
 from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.decode import BadBody
 
@@ -103,10 +107,11 @@ async def open_state(
         if store.search_index is not None:
             embedder = await open_embedder(settings, models, stack)
             retrieval = Retrieval(store, store.search_index, embedder, clock)
+        containers = await _open_containers(settings, store, files, clock, ids, stack)
         keys, limits = Keys(store), Limits(settings.limits, time.monotonic)
         if tools is None:
             read = partial(read_text, settings=settings.tools.file_search)
-            tools = await open_tools(settings, store, files, stack, retrieval, read=read)
+            tools = await open_tools(settings, store, files, stack, retrieval, containers, read=read)
         service = Service(
             models=models,
             store=store,
@@ -184,9 +189,29 @@ async def open_state(
             batches=batches,
             runs=runs,
             vector_stores=vector_stores,
+            containers=containers,
             body_memory=BodyMemory(settings.limits.held_body_bytes),
             started=int(time.time()),
         )
+
+
+async def _open_containers(
+    settings: Settings,
+    store: DocumentStore,
+    files: FileManager,
+    clock: Clock,
+    ids: Ids,
+    stack: AsyncExitStack,
+) -> ContainerManager | None:
+    """The registry of containers; None where the settings turn code off."""
+    given = settings.tools.code_interpreter
+    if not given.enabled:
+        return None
+    kept = ContainerFiles(store, BlobStore(settings.home / "containers"), files, given, clock, ids)
+    manager = ContainerManager(store, kept, ContainerRuntime(given), given, clock, ids)
+    stack.push_async_callback(manager.close)
+    await manager.open()
+    return manager
 
 
 async def _admit_line(keys: Keys, limits: Limits, owner: str, key_id: str | None) -> Ticket:

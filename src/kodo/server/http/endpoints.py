@@ -15,6 +15,7 @@ from kodo.server.http.assistants.endpoints import assistants, messages, runs, st
 from kodo.server.http.batches import endpoints as batches
 from kodo.server.http.bodies import json_response
 from kodo.server.http.chat.endpoints import chat_completions, completions
+from kodo.server.http.containers.table import CONTAINER_ENDPOINTS
 from kodo.server.http.conversations import endpoints as conversations
 from kodo.server.http.errors import AnthropicError
 from kodo.server.http.files.endpoints import files, uploads
@@ -592,6 +593,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         answer=ListPage[VectorStoreFile],
         query=("filter", *_WINDOW),
     ),
+    *CONTAINER_ENDPOINTS,
     Endpoint(
         "POST",
         "/v1/conversations",

@@ -33,7 +33,7 @@ _NAMED = re.compile(r"\(\?P<\w+>")
 """A named group: the patterns of two routes may have the same one."""
 GUARDED = frozenset({"/metrics", "/openapi.json"})
 """Outside of ``/v1``, but not for everybody: they name models, routes and counts of tokens."""
-_MULTIPART = ("/v1/files", "/v1/uploads")
+_MULTIPART = ("/v1/files", "/v1/uploads", "/v1/containers/")
 PAGES = "/ui"
 """Where the dashboard is: pages of this server's own, which check their callers and their forms themselves."""
 

@@ -36,7 +36,7 @@ class Endpoint:
     media: str = "application/json"
     """Media type of the answer."""
     form: Mapping[str, Any] | None = None
-    """Schema of a multipart form that is sent in place of a JSON body."""
+    """Schema of a multipart form that is sent in place of a JSON body; with a ``body``, of either."""
     error: Any = Envelope
     """Type of the body of an error."""
     unready: Any = None
@@ -103,11 +103,12 @@ def _operation(endpoint: Endpoint, by_type: Mapping[int, Any]) -> dict[str, Any]
         "parameters": _parameters(endpoint),
         "responses": _responses(endpoint, by_type),
     }
+    content: dict[str, Any] = {}
     if endpoint.body is not None:
-        schema = by_type[id(endpoint.body)]
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content["application/json"] = {"schema": by_type[id(endpoint.body)]}
     if endpoint.form is not None:
-        content = {"multipart/form-data": {"schema": endpoint.form}}
+        content["multipart/form-data"] = {"schema": endpoint.form}
+    if content:
         operation["requestBody"] = {"required": True, "content": content}
     return operation
 

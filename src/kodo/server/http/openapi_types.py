@@ -156,6 +156,12 @@ FILE_FORM: Mapping[str, Any] = {
     },
     "additionalProperties": False,
 }
+CONTAINER_FILE_FORM: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"file": _FILE},
+    "required": ["file"],
+    "additionalProperties": False,
+}
 PART_FORM: Mapping[str, Any] = {
     "type": "object",
     "properties": {"data": _FILE},

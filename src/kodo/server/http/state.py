@@ -13,6 +13,7 @@ from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.bodies import read_body
 from kodo.server.http.body_memory import BodyMemory
 from kodo.server.http.chat.manager import CompletionManager
+from kodo.server.http.containers.manager import ContainerManager
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
 from kodo.server.http.keys import Caller, Keys, Secrets
@@ -46,6 +47,8 @@ class State:
     runs: RunManager
     vector_stores: VectorStoreManager | None
     """None: the store has no index for them."""
+    containers: ContainerManager | None
+    """None: the settings turn them off."""
     body_memory: BodyMemory
     started: int
     """Seconds since the epoch."""

@@ -77,6 +77,7 @@ class StepEnded(Value, frozen=True, kw_only=True, tag="step_end"):
     output: str | None
     events: tuple[HostedEvent, ...] = ()
     more: tuple[Item, ...] = ()
+    more_events: tuple[tuple[HostedEvent, ...], ...] = ()
     sources: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     usage: dict[str, int] = msgspec.field(default_factory=dict)
 

@@ -10,11 +10,11 @@ import msgspec
 from kodo.server.config import ModelSettings
 from kodo.server.lifecycle.admission import Admission, Priority
 from kodo.server.lifecycle.ports import CachePolicy, ContextItem, Engine, ModelCard, Prompt, Sampling
-from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry, without_secrets
+from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import ConversationRef, Response, TextConfig
-from kodo.server.wire.tools import Tool
+from kodo.server.wire.tools import Tool, echoed
 
 SMALL_MODEL = 1_000_000_000
 """Parameters below which a model is taken to ramble."""
@@ -220,7 +220,7 @@ def initial_response(
         previous_response_id=request.previous_response_id,
         conversation=None if request.conversation is None else ConversationRef(id=request.conversation),
         instructions=request.instructions,
-        tools=tuple(without_secrets(tool) for tool in request.tools),
+        tools=tuple(echoed(tool) for tool in request.tools),
         tool_choice=request.tool_choice if request.tool_choice is not None else "auto",
         truncation=request.truncation or "disabled",
         parallel_tool_calls=request.parallel_tool_calls is not False,

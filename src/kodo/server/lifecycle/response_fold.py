@@ -274,7 +274,8 @@ class ResponseFold:
             return
         if self._markers is not None and now.kind == "message":
             yield from self._message_text(now, self._markers.end(), ())
-            for citation in self._markers.unmarked("".join(now.text)):
+            text = "".join(now.text)
+            for citation in (*self._markers.unmarked(text), *self._markers.named(text)):
                 yield self._citation(now, citation)
         text, item = "".join(now.text), now.item(status)
         if self._seal is not None and isinstance(item, Reasoning):

@@ -7,12 +7,15 @@ from contextlib import AsyncExitStack
 from importlib.util import find_spec
 
 from kodo.server.config import Settings
+from kodo.server.lifecycle.containers import Containers
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import FileReader
 from kodo.server.lifecycle.retrieval.ports import TextReader
 from kodo.server.lifecycle.retrieval.search import Retrieval
 from kodo.server.lifecycle.store_ports import Store
+from kodo.server.tools.code_interpreter.shell import ShellHostedTool
+from kodo.server.tools.code_interpreter.tool import CodeInterpreterHostedTool
 from kodo.server.tools.file_search.tool import FileSearchHostedTool
 from kodo.server.tools.mcp.tool import McpHostedTool
 from kodo.server.tools.tool_search.tool import ToolSearchHostedTool
@@ -25,6 +28,7 @@ async def open_tools(
     files: FileReader,
     stack: AsyncExitStack,
     retrieval: Retrieval | None = None,
+    containers: Containers | None = None,
     *,
     read: TextReader,
 ) -> Mapping[str, HostedTool]:
@@ -39,6 +43,8 @@ async def open_tools(
     tools: list[HostedTool] = [ToolSearchHostedTool()]
     if retrieval is not None:
         tools.append(FileSearchHostedTool(retrieval))
+    if containers is not None:
+        tools += [CodeInterpreterHostedTool(containers), ShellHostedTool(containers)]
     if settings.tools.mcp.servers or settings.tools.mcp.allowed_urls:
         if find_spec("mcp") is None:
             raise ServiceError(

@@ -17,7 +17,7 @@ import msgspec
 from kodo.server.wire.echo import MAX_ECHO, shorten, shorten_param
 from kodo.server.wire.items import InputItem
 from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
-from kodo.server.wire.tools import HOSTED_TOOLS, RequestTool
+from kodo.server.wire.tools import CONTAINER_SHELL, HOSTED_TOOLS, RequestTool, type_on_wire
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -27,6 +27,8 @@ MAX_VALUES = 1_000_000
 """Values in a body, of any kind and on all levels: checking more of them would block other requests."""
 MAX_ITEMS = 20_000
 MAX_TOOLS = 128
+CONTAINER_ENVIRONMENTS = ("container_auto", "container_reference")
+"""Types of a shell's ``environment`` that are this server's; in others the client runs the commands."""
 
 
 class BadBody(ValueError):
@@ -267,15 +269,20 @@ def tools(
     skipped: list[tuple[str, str]] = []
     for index, raw in enumerate(value):
         path = f"{prefix}[{index}]"
-        kind = raw.get("type") if isinstance(raw, dict) else None
-        if isinstance(kind, str) and kind in HOSTED_TOOLS and kind not in (hosted or ()):
+        kind = _kind_of(raw)
+        if isinstance(raw, dict) and raw.get("type") == CONTAINER_SHELL:
+            raise BadBody(
+                f"Invalid value '{CONTAINER_SHELL}' for '{path}.type'.", f"{path}.type", "invalid_value"
+            )
+        if kind is not None and kind in HOSTED_TOOLS and kind not in (hosted or ()):
             skipped.append((path, kind))
             continue
-        supported.append(convert(raw, RequestTool, path))
+        named = {**raw, "type": kind} if kind == CONTAINER_SHELL else raw
+        supported.append(convert(named, RequestTool, path))
     if skipped and not supported:
         path, kind = skipped[0]
         raise BadBody(
-            f"Tools of type '{kind}' are not run by this "
+            f"Tools of type '{type_on_wire(kind)}' are not run by this "
             + ("API." if hosted is None else f"server: {HOSTED_TOOLS[kind]}."),
             f"{path}.type",
             "unsupported_tool",
@@ -283,14 +290,22 @@ def tools(
     return tuple(supported)
 
 
+def _kind_of(raw: object) -> str | None:
+    """The type of a tool as this server tells them apart: a shell in a container is another one than the client's."""
+    kind = raw.get("type") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or not isinstance(kind, str) or kind == CONTAINER_SHELL:
+        return None
+    environment = raw.get("environment")
+    inside = environment.get("type") if isinstance(environment, dict) else None
+    return CONTAINER_SHELL if kind == "shell" and inside in CONTAINER_ENVIRONMENTS else kind
+
+
 def skipped_tools(raw: Mapping[str, object], hosted: Collection[str] = frozenset()) -> tuple[str, ...]:
     """The types of a body's tools that :func:`tools` leaves out, each once, in their order."""
     listed = raw.get("tools")
-    kinds = (
-        [tool.get("type") for tool in listed if isinstance(tool, dict)] if isinstance(listed, list) else []
-    )
-    skipped = (kind for kind in kinds if isinstance(kind, str) and kind in HOSTED_TOOLS)
-    return tuple(dict.fromkeys(kind for kind in skipped if kind not in hosted))
+    kinds = [_kind_of(tool) for tool in listed] if isinstance(listed, list) else []
+    skipped = (kind for kind in kinds if kind is not None and kind in HOSTED_TOOLS)
+    return tuple(dict.fromkeys(type_on_wire(kind) for kind in skipped if kind not in hosted))
 
 
 # --- bodies ----------------------------------------------------------------------------------------------------------

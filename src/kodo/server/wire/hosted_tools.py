@@ -102,6 +102,15 @@ class CodeInterpreterTool(Wire, frozen=True, kw_only=True, tag="code_interpreter
     """Python in a container: the id of one, or ``{"type": "auto", …}``."""
 
     container: str | dict[str, Any]
+    allowed_callers: tuple[Literal["direct", "programmatic"], ...] | UnsetType | None = UNSET
+
+
+class ContainerShellTool(Wire, frozen=True, kw_only=True, tag="container_shell"):
+    """``{"type": "shell"}`` with a container as its ``environment``. On the wire its type is ``shell``, as that of the tool
+    that a client runs; the type here is this server's own, and a client cannot name it."""
+
+    environment: dict[str, Any]
+    allowed_callers: tuple[Literal["direct", "programmatic"], ...] | UnsetType | None = UNSET
 
 
 HostedToolEntry: TypeAlias = (
@@ -113,6 +122,7 @@ HostedToolEntry: TypeAlias = (
     | WebSearchPreviewTool
     | DatedWebSearchPreviewTool
     | CodeInterpreterTool
+    | ContainerShellTool
 )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry
+from kodo.server.wire.hosted_tools import ContainerShellTool, HostedChoice, HostedToolEntry, without_secrets
 from kodo.server.wire.items import Name, Wire
 
 
@@ -50,6 +50,7 @@ class ShellTool(Wire, frozen=True, kw_only=True, tag="shell"):
     """Lets the model ask the client to run commands. Replaces ``local_shell``."""
 
     environment: dict[str, Any] | UnsetType | None = UNSET
+    allowed_callers: tuple[Literal["direct", "programmatic"], ...] | UnsetType | None = UNSET
 
 
 class ApplyPatchTool(Wire, frozen=True, kw_only=True, tag="apply_patch"):
@@ -66,10 +67,14 @@ _NO_SEARCH = (
     "name a search service in [tools.web_search] of config.toml, "
     'such as backend = "searxng" and url = "http://127.0.0.1:8888"'
 )
+CONTAINER_SHELL = "container_shell"
+"""This server's own name for a shell whose environment is a container."""
+_NO_CODE = "the settings turn code off (tools.code_interpreter.enabled)"
 HOSTED_TOOLS: Mapping[str, str] = {
-    "code_interpreter": "this server has none",
+    "code_interpreter": _NO_CODE,
     "computer": _NO_ENGINE,
     "computer_use_preview": _NO_ENGINE,
+    "container_shell": _NO_CODE,
     "file_search": "the store of this server has no index for it",
     "image_generation": _NO_ENGINE,
     "mcp": "name the servers that may be reached in [tools.mcp.servers] of config.toml",
@@ -89,6 +94,18 @@ class ToolName(Wire, frozen=True, kw_only=True):
     type: str
     name: str | UnsetType = UNSET
     namespace: str | UnsetType = UNSET
+
+
+def type_on_wire(kind: str) -> str:
+    """The type of a tool as a client knows it."""
+    return "shell" if kind == CONTAINER_SHELL else kind
+
+
+def echoed(tool: RequestTool) -> RequestTool:
+    """A tool as a Response shows it."""
+    if isinstance(tool, ContainerShellTool):
+        return ShellTool(environment=tool.environment, allowed_callers=tool.allowed_callers)
+    return without_secrets(tool)
 
 
 class FunctionChoice(Wire, frozen=True, kw_only=True, tag="function"):

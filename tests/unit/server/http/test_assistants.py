@@ -764,7 +764,7 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
 
 async def test_what_is_unknown_wrong_or_hosted_is_refused_by_name(tmp_path: Path) -> None:
     """400, and `param` is the path of the field; a model that is not there is 404."""
-    async with client(tmp_path) as c:
+    async with client(tmp_path, tools={"code_interpreter": {"enabled": False}}) as c:
         thread = await c.thread("hi")
         for where, body, param in BAD:
             path = f"threads/{thread}/{where}" if where in ("messages", "runs") else where

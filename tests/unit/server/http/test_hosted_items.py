@@ -85,7 +85,7 @@ ITEMS: list[dict[str, Any]] = [
 ]
 
 
-NOTES = [item for item in ITEMS if not str(item["type"]).startswith(("mcp", "tool_search"))]
+NOTES = [item for item in ITEMS if not str(item["type"]).startswith(("mcp", "tool_search", "code"))]
 
 
 async def test_what_an_mcp_server_did_is_shown_as_a_call(tmp_path: Path) -> None:
@@ -99,6 +99,21 @@ async def test_what_an_mcp_server_did_is_shown_as_a_call(tmp_path: Path) -> None
         path = f"/v1/responses/{answer.json()['id']}/input_items"
         listed = await http.get(path, params={"order": "asc"})
         assert listed.json()["data"] == items
+
+
+async def test_code_that_ran_is_shown_as_a_call(tmp_path: Path) -> None:
+    """Code and what it wrote, not as a note of another service; without outputs the model is told so."""
+    (item,) = [item for item in ITEMS if item["type"] == "code_interpreter_call"]
+    image = {"type": "image", "url": "data:image/png;base64,AAAA"}
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        for outputs, shown in (
+            (item["outputs"], "1"),
+            (None, "[The outputs were not kept.]"),
+            ([*item["outputs"], image], "1\n[an image]"),
+        ):
+            body = {"model": MODEL, "input": [{**item, "outputs": outputs}]}
+            answer = await http.post("/v1/responses", json=body)
+            assert answer.json()["output"][0]["content"][0]["text"] == shown
 
 
 @pytest.mark.parametrize("item", NOTES, ids=lambda item: str(item["type"]))

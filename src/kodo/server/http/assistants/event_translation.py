@@ -120,7 +120,10 @@ class RunEventTranslator:
         self._hosted_steps: dict[str, wire.RunStep] = {}
         """Steps of tools that the server runs now, by the item's id."""
         self._citations = self._length = 0
-        """Of the message that is being written: its citations, and the characters of its text."""
+        """Of the message that is being written: its citations, and the characters of its text with their marks."""
+        self._text = ""
+        self._marks: list[tuple[int, int]] = []
+        """Its text without the marks, where they stand in it, and their lengths."""
         self._first_delta = False
 
     def translate(self, event: ev.StreamEvent) -> Iterator[RunEvent]:
@@ -139,7 +142,10 @@ class RunEventTranslator:
                 yield self._end_hosted(item)
             case ev.OutputTextAnnotationAdded(annotation={"type": "file_citation"}):
                 yield self._citation(event)
+            case ev.OutputTextAnnotationAdded(annotation={"type": "container_file_citation"}):
+                yield self._named_file(event)
             case ev.OutputTextDelta():
+                self._text += event.delta
                 yield self._text_delta(event.item_id, event.delta)
             case ev.FunctionCallArgumentsDelta():
                 yield self._call_delta(event.item_id, {"arguments": event.delta})
@@ -189,7 +195,15 @@ class RunEventTranslator:
         mark = hosted_tools.marker(self._citations, event.annotation)
         made = hosted_tools.annotation(event.annotation, mark, self._length)
         number, self._citations = self._citations, self._citations + 1
+        self._marks.append((len(self._text), len(mark)))
         return self._text_delta(event.item_id, mark, [{"index": number, **made}])
+
+    def _named_file(self, event: ev.OutputTextAnnotationAdded) -> RunEvent:
+        """A file of a container that the text names."""
+        words = hosted_tools.text_of_place(self._text, event.annotation)
+        made = hosted_tools.file_path(event.annotation, words, self._marks)
+        number, self._citations = self._citations, self._citations + 1
+        return self._text_delta(event.item_id, "", [{"index": number, **made}])
 
     def _begin_hosted(self, item: HostedCallItem) -> Iterator[RunEvent]:
         call = hosted_tools.step_call(item, self._run.tools)
@@ -225,6 +239,7 @@ class RunEventTranslator:
         yield "thread.run.step.in_progress", self._message_step
         self._first_delta = True
         self._citations = self._length = 0
+        self._text, self._marks = "", []
         self._message = wire.ThreadMessage(
             id=message_id,
             created_at=int(self._now()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 
@@ -20,6 +21,7 @@ _INCLUDED: Final = {
     wire.AssistantCodeInterpreter: "code_interpreter_call.outputs",
 }
 """What a request includes for the steps of a tool."""
+_IMAGE_NAME: Final = re.compile(r"data:[^;,]*;name=([^;,]+)")
 CONTENT: Final = "step_details.tool_calls[*].file_search.results[*].content"
 """The value of ``include`` that asks for the texts of results."""
 
@@ -68,10 +70,10 @@ def step_call(item: HostedCallItem, tools: Sequence[wire.AnyAssistantTool]) -> S
     name = f"call_{(item.id or '').rpartition('_')[2]}"
     if isinstance(item, CodeInterpreterCall):
         outputs = item.outputs if isinstance(item.outputs, list | tuple) else ()
-        logs = tuple(one for one in outputs if isinstance(one, dict) and one.get("type") == "logs")
+        shown = tuple(_output(one) for one in outputs if isinstance(one, dict))
         code = item.code if isinstance(item.code, str) else ""
         return wire.CodeInterpreterToolCall(
-            id=name, code_interpreter=wire.CodeInterpreterStep(input=code, outputs=logs)
+            id=name, code_interpreter=wire.CodeInterpreterStep(input=code, outputs=shown)
         )
     ranking: Any = msgspec.UNSET
     for tool in tools:
@@ -86,6 +88,14 @@ def step_call(item: HostedCallItem, tools: Sequence[wire.AnyAssistantTool]) -> S
             ranking_options=ranking, results=tuple(_result(one) for one in results if isinstance(one, dict))
         ),
     )
+
+
+def _output(output: dict[str, Any]) -> dict[str, Any]:
+    """An output of code as a step has it: an image is a file."""
+    if output.get("type") != "image":
+        return output
+    named = _IMAGE_NAME.match(str(output.get("url")))
+    return {"type": "image", "image": {"file_id": named[1] if named else ""}}
 
 
 def _result(result: dict[str, Any]) -> wire.FileSearchStepResult:
@@ -123,6 +133,7 @@ def marker(number: int, annotation: dict[str, Any]) -> str:
 def cited_text(part: OutputText) -> wire.TextValue:
     """A text with the marks of its citations, and the annotations that say where they stand."""
     value, at, made = [], 0, []
+    marks: list[tuple[int, int]] = []
     length = 0
     citations = [one for one in part.annotations if one.get("type") == "file_citation"]
     for number, one in enumerate(sorted(citations, key=lambda citation: int(citation["index"]))):
@@ -132,7 +143,30 @@ def cited_text(part: OutputText) -> wire.TextValue:
         made.append(annotation(one, mark, length))
         length += len(mark)
         at = int(one["index"])
-    return wire.TextValue(value="".join([*value, part.text[at:]]), annotations=tuple(made))
+        marks.append((at, len(mark)))
+    text = "".join([*value, part.text[at:]])
+    named = [one for one in part.annotations if one.get("type") == "container_file_citation"]
+    made += [file_path(one, text_of_place(part.text, one), marks) for one in named]
+    return wire.TextValue(value=text, annotations=tuple(made))
+
+
+def text_of_place(text: str, citation: dict[str, Any]) -> str:
+    """The words of a text that name a file of a container."""
+    return text[int(citation["start_index"]) : int(citation["end_index"])]
+
+
+def file_path(citation: dict[str, Any], words: str, marks: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """A file of a container that a text names, as an annotation of this API. ``marks``: where marks were put into the text,
+    and their lengths."""
+    start = int(citation["start_index"])
+    start += sum(length for place, length in marks if place <= start)
+    return {
+        "type": "file_path",
+        "text": words,
+        "start_index": start,
+        "end_index": start + len(words),
+        "file_path": {"file_id": citation["file_id"]},
+    }
 
 
 def annotation(citation: dict[str, Any], mark: str, start: int) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kodo.server.lifecycle.retrieval.terms import query_terms
 
+CONTAINER_FILE: Final = "container_file_citation"
+MAX_NAMED: Final = 20
+"""Places at which one file is cited."""
 MIN_SHARED: Final = 3
 MIN_OVERLAP: Final = 0.5
 """Words that a text without markers shares with a passage that it cites, at least, and their part of all its words."""
@@ -21,13 +25,15 @@ class MarkerFilter:
     """
 
     def __init__(self, sources: Mapping[str, dict[str, Any]]) -> None:
-        self._sources = sources
+        self._files = {path: one for path, one in sources.items() if one.get("type") == CONTAINER_FILE}
+        """Files of containers: no markers, but named by the text."""
+        self._sources = {marker: one for marker, one in sources.items() if marker not in self._files}
         self._held = ""
         self._length = 0
         self._start = self._end = 0
         """The words that the last citation belongs to: those since the one before it."""
         self._marked: set[str] = set()
-        self._longest = max(map(len, sources))
+        self._longest = max(map(len, self._sources), default=0)
 
     def feed(self, text: str) -> list[str | dict[str, Any]]:
         """More of the text: what of it is certain, cut at the citations in it. What could begin a marker is held back."""
@@ -88,6 +94,16 @@ class MarkerFilter:
             if spans:
                 return {**_public(source), "start_index": spans[0][0], "end_index": spans[-1][1]}
         return self._annotation(marker)
+
+    def named(self, text: str) -> list[dict[str, Any]]:
+        """The citations of the files of containers that a whole text names, by path or by name; their places are those words."""
+        found: dict[int, dict[str, Any]] = {}
+        for path, source in self._files.items():
+            whole, name = re.escape(path), re.escape(path.rpartition("/")[2])
+            pattern = rf"(?:sandbox:)?{whole}(?![\w-]|\.\w)|(?<![\w./-]){name}(?![\w-]|\.\w)"
+            for match in itertools.islice(re.finditer(pattern, text), MAX_NAMED):
+                found[match.start()] = {**source, "start_index": match.start(), "end_index": match.end()}
+        return [found[start] for start in sorted(found)]
 
     def _add(self, text: str, found: list[str | dict[str, Any]]) -> None:
         if text:

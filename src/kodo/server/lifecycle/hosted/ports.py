@@ -64,6 +64,8 @@ class HostedCall(Value, frozen=True, kw_only=True):
     """The id of the call's item."""
     place: int = 0
     """How many calls of the same tool run beside it and were made before it."""
+    announced: Item | None = None
+    """How it was announced."""
 
 
 class Announced(Value, frozen=True, kw_only=True):
@@ -85,6 +87,8 @@ class Done(Value, frozen=True, kw_only=True):
     output: str | None
     events: tuple[HostedEvent, ...] = ()
     more: tuple[Item, ...] = ()
+    more_events: tuple[tuple[HostedEvent, ...], ...] = ()
+    """The events of the items in ``more``, in their order; empty: they have none."""
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Citations by their markers: where the model writes the marker, it is cut from the text and from the deltas, and the
     annotation is added with its position (``index``, or ``start_index`` and ``end_index``)."""

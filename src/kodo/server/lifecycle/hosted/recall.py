@@ -1,5 +1,5 @@
-"""What the model sees of the items of hosted tools that a client sends itself, or that are not a step's: MCP calls as
-calls, refusals as their outputs, lists and requests as nothing. Everything else is a note."""
+"""What the model sees of the items of hosted tools that a client sends itself, or that are not a step's: MCP calls and
+code as calls, refusals as their outputs, lists and requests as nothing. Everything else is a note."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.wire.hosted_items import (
     AdditionalTools,
     AnyHostedItem,
+    CodeInterpreterCall,
     McpApprovalRequest,
     McpApprovalResponse,
     McpCall,
@@ -23,6 +24,9 @@ from kodo.server.wire.hosted_items import (
 )
 from kodo.server.wire.items import FunctionCall, FunctionCallOutput, InputText, Item, Message
 
+PYTHON = "python"
+"""The name of the function that stands for a code interpreter."""
+NO_OUTPUTS = "[The outputs were not kept.]"
 TOOL_SEARCH = "tool_search"
 """The name of the function that stands for a search for tools."""
 MAX_NAME = 64
@@ -75,6 +79,8 @@ class Recollection:
             return _exchange(item.id, item, _text(item.output) or _text(item.error))
         if isinstance(item, McpApprovalResponse):
             return self._answer(item)
+        if isinstance(item, CodeInterpreterCall):
+            return _code(item)
         return None
 
     def _answer(self, item: McpApprovalResponse) -> tuple[Item, ...] | None:
@@ -102,6 +108,20 @@ def _exchange(item_id: str | None, item: McpCall | McpApprovalRequest, output: s
     return (
         FunctionCall(call_id=call_id, name=name, arguments=_text(item.arguments) or "{}"),
         FunctionCallOutput(call_id=call_id, output=output),
+    )
+
+
+def _code(item: CodeInterpreterCall) -> tuple[Item, ...]:
+    """Code that ran, as the call that it was. Outputs are there only where a response was asked to include them."""
+    outputs = item.outputs if isinstance(item.outputs, list | tuple) else None
+    parts = [one for one in outputs or () if isinstance(one, dict)]
+    shown = [_text(one.get("logs")) if one.get("type") == "logs" else "[an image]" for one in parts]
+    text = NO_OUTPUTS if outputs is None else "\n".join(shown)
+    call_id = f"call_{item.id or 'code'}"[:64]
+    arguments = msgspec.json.encode({"code": _text(item.code)}).decode()
+    return (
+        FunctionCall(call_id=call_id, name=PYTHON, arguments=arguments),
+        FunctionCallOutput(call_id=call_id, output=text),
     )
 
 

@@ -145,19 +145,24 @@ class StepFold:
         for name, count in entry.usage.items():
             self.usage[name] = self.usage.get(name, 0) + count
         yield self._done(step.index)
-        for item in entry.more:
+        for number, item in enumerate(entry.more):
             index = len(self._output)
             named = msgspec.structs.replace(item, id=item_id(type(item), self._response_id, index))
             self._output.append(OutputItem(named, shown=()))
             yield ev.OutputItemAdded(sequence_number=self._number(), output_index=index, item=named)
+            for event in entry.more_events[number] if entry.more_events else ():
+                yield self._at(index, event)
             yield self._done(index)
 
     def _placed(self, step: Step, event: HostedEvent) -> ev.StreamEvent:
+        return self._at(step.index, event)
+
+    def _at(self, index: int, event: HostedEvent) -> ev.StreamEvent:
         return msgspec.structs.replace(
             event,
             sequence_number=self._number(),
-            output_index=step.index,
-            item_id=self._output[step.index].item.id or "",
+            output_index=index,
+            item_id=self._output[index].item.id or "",
         )
 
     def _done(self, index: int) -> ev.StreamEvent:

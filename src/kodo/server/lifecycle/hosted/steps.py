@@ -209,6 +209,7 @@ class ToolLoop:
             opening=began.call is None,
             item_id=item.id or "",
             place=place,
+            announced=item,
         )
         started = asyncio.get_running_loop().time()
         outcome = "done"
@@ -276,6 +277,7 @@ class ToolLoop:
                 output=await self._fitted(done.output, chars, room),
                 events=done.events,
                 more=done.more,
+                more_events=done.more_events,
                 sources=done.sources,
                 usage=done.usage,
             )

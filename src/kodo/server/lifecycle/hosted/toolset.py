@@ -13,6 +13,7 @@ from kodo.server.lifecycle.hosted.ports import Deferred, HostedCall, HostedTool,
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.wire.decode import MAX_TOOLS
 from kodo.server.wire.hosted_tools import (
+    ContainerShellTool,
     HostedChoice,
     HostedToolEntry,
     McpTool,
@@ -21,12 +22,14 @@ from kodo.server.wire.hosted_tools import (
 )
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.tools import (
+    CONTAINER_SHELL,
     AllowedTools,
     CustomTool,
     FunctionChoice,
     FunctionTool,
     NamespaceTool,
     RequestTool,
+    ShellChoice,
     Tool,
     ToolChoice,
     ToolName,
@@ -187,28 +190,42 @@ class Toolset:
             return AllowedTools(tools=allowed, mode=mode) if allowed else "none"
         if not first:
             return "auto"
-        return self._forced(choice, functions) if isinstance(choice, HostedChoice) else choice
+        if isinstance(choice, HostedChoice) or (isinstance(choice, ShellChoice) and self._has_shell):
+            return self._forced(choice, functions)
+        return choice
 
     def _listed(self, listed: ToolName, functions: Mapping[int, Sequence[FunctionTool]]) -> list[ToolName]:
         """An entry of an ``allowed_tools`` list as names of functions."""
-        if listed.type not in self.tools:
+        kind = CONTAINER_SHELL if listed.type == "shell" and self._has_shell else listed.type
+        if kind not in self.tools:
             return [listed]
         return [
             ToolName(type="function", name=function.name)
-            for number, declared in functions.items()
-            if type_of(self._entry(number)) == listed.type
-            for function in declared
+            for number, entry, _ in self.entries
+            if type_of(entry) == kind
+            for function in functions[number]
         ]
 
-    def _forced(self, choice: HostedChoice, functions: Mapping[int, Sequence[FunctionTool]]) -> ToolChoice:
-        kind = type_of(choice)
+    @property
+    def _has_shell(self) -> bool:
+        """Whether the shell is one that this server runs, in a container."""
+        return any(isinstance(tool, ContainerShellTool) for tool in self.request.tools)
+
+    def _forced(
+        self, choice: HostedChoice | ShellChoice, functions: Mapping[int, Sequence[FunctionTool]]
+    ) -> ToolChoice:
+        kind = CONTAINER_SHELL if isinstance(choice, ShellChoice) else type_of(choice)
         names: list[str] = []
         offered = False
-        for number, declared in functions.items():
-            tool = self.tools[type_of(self._entry(number))]
+        for number, _, tool in self.entries:
             if kind in tool.types:
                 offered = True
-                names.extend(tool.chosen(choice, declared))
+                declared = functions[number]
+                names += (
+                    [function.name for function in declared]
+                    if isinstance(choice, ShellChoice)
+                    else tool.chosen(choice, declared)
+                )
         if not offered:
             raise InvalidRequest(
                 f"tool_choice names a tool of type '{kind}', which tools does not have.", param="tool_choice"
@@ -217,12 +234,6 @@ class Toolset:
             return FunctionChoice(name=names[0])
         listed = tuple(ToolName(type="function", name=name) for name in names)
         return AllowedTools(tools=listed, mode="required") if listed else "auto"
-
-    def _entry(self, number: int) -> HostedToolEntry:
-        entry = self.request.tools[number]
-        if not isinstance(entry, HostedToolEntry):
-            raise TypeError(f"tools[{number}] is the client's")
-        return entry
 
 
 def _free_name(name: str, taken: set[str]) -> str:

@@ -15,6 +15,8 @@ from kodo.server.http.state import get_caller, get_state
 from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.files import FileForm
 
+CONTAINER_FILE = "cfile_"
+"""What the ids of files in containers begin with; clients of the Assistants API ask for them here."""
 MAX_BYTES = 512 * 2**20
 _MAX_LISTED = 10_000
 _MAX_FILENAME = 512
@@ -41,17 +43,24 @@ async def list_files(request: Request) -> Response:
 
 async def retrieve(request: Request) -> Response:
     """``GET /v1/files/{id}``."""
-    file_id = request.path_params["file_id"]
-    return json_response(await get_state(request).files.get(get_caller(request).owner, file_id))
+    file_id, owner = request.path_params["file_id"], get_caller(request).owner
+    containers = get_state(request).containers
+    if containers is not None and file_id.startswith(CONTAINER_FILE):
+        return json_response(await containers.files.find(owner, file_id))
+    return json_response(await get_state(request).files.get(owner, file_id))
 
 
 async def content(request: Request) -> Response:
     """``GET /v1/files/{id}/content``: the bytes, with headers that keep a browser from interpreting them."""
-    file, chunks = await get_state(request).files.read(
-        get_caller(request).owner, request.path_params["file_id"]
-    )
+    file_id, owner = request.path_params["file_id"], get_caller(request).owner
+    containers = get_state(request).containers
+    if containers is not None and file_id.startswith(CONTAINER_FILE):
+        size, chunks = await containers.files.read_any(owner, file_id)
+    else:
+        file, chunks = await get_state(request).files.read(owner, file_id)
+        size = file.bytes
     headers = {
-        "content-length": str(file.bytes),
+        "content-length": str(size),
         "content-disposition": "attachment",
         "x-content-type-options": "nosniff",
     }

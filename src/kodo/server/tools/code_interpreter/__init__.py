@@ -1,0 +1,1 @@
+"""``code_interpreter`` and hosted ``shell``: Python and commands in a container."""

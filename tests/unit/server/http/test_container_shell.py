@@ -1,0 +1,175 @@
+"""``shell`` with a container as its environment: the server runs the commands; every other shell is the client's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+from openai.types.responses import Response, ResponseStreamEvent
+from pydantic import TypeAdapter
+from tests.containers import container, no_containers
+from tests.serving import MODEL, script, served, settings
+
+AUTO: Any = {"type": "shell", "environment": {"type": "container_auto"}}
+EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+
+
+def shell(*commands: str, **more: Any) -> dict[str, Any]:
+    """A call of the model's."""
+    return {"type": "call", "name": "shell", "arguments": {"commands": list(commands), **more}}
+
+
+def turns(path: Path, *commands: str, **more: Any) -> Any:
+    """A model that runs commands, then answers."""
+    return script(
+        path,
+        {"match": r"^\$ ", "steps": [{"type": "text", "text": "It is in out.txt."}]},
+        {"match": ".", "steps": [shell(*commands, **more)]},
+    )
+
+
+async def test_commands_run_in_the_container_that_code_has(tmp_path: Path) -> None:
+    """Output, errors and exit codes of each; files are shared with the Python of the chain, and cited."""
+    model = script(
+        tmp_path,
+        {"match": r"^\$ ", "steps": [{"type": "text", "text": "It is in out.txt."}]},
+        {"match": "printed nothing", "steps": [{"type": "text", "text": "written"}]},
+        {"match": "code", "steps": [{"type": "call", "name": "python", "arguments": {"code": "open('in', 'w').write('7\\n'); None"}}]},
+        {"match": ".", "steps": [shell("cat in | tee out.txt", "echo bad >&2; exit 3", "python3 -c 'print(1+1)'")]},
+    )  # fmt: skip
+    async with served(settings(tmp_path, model)) as server:
+        if await no_containers(server):
+            return
+        sdk = server.sdk()
+        code: Any = {"type": "code_interpreter", "container": {"type": "auto"}}
+        first = await sdk.responses.create(model=MODEL, input="code", tools=[code])
+        made = await sdk.responses.create(
+            model=MODEL, input="go", tools=[AUTO], previous_response_id=first.id
+        )
+        Response.model_validate_json(made.to_json(), strict=True)
+        call, output, message = made.output
+        assert call.type == "shell_call" and output.type == "shell_call_output"
+        assert call.environment is not None and call.environment.type == "container_reference"
+        assert call.environment.container_id == first.output[0].container_id  # type: ignore[union-attr]
+        assert [(one.stdout, one.stderr, one.outcome.to_dict()) for one in output.output] == [
+            ("7\n", "", {"type": "exit", "exit_code": 0}),
+            ("", "bad\n", {"type": "exit", "exit_code": 3}),
+            ("2\n", "", {"type": "exit", "exit_code": 0}),
+        ]
+        assert output.call_id == call.call_id
+        (note,) = message.content[0].annotations  # type: ignore[union-attr]
+        assert (note.type, note.filename) == ("container_file_citation", "out.txt")
+        assert made.tools[0].to_dict() == {**AUTO}
+        stored = await sdk.responses.retrieve(made.id)
+        assert stored.output == made.output
+        # what a client sends back itself is a call with its output to the model
+        back: Any = [*(item.to_dict() for item in made.output), {"role": "user", "content": "code"}]
+        again = await sdk.responses.create(model=MODEL, input=back, tools=[code])
+        assert again.output_text == "written"
+
+
+async def test_its_events_are_the_contracts(tmp_path: Path) -> None:
+    """Commands before, outputs in their own item, each of strict type; a command over its time is a timeout."""
+    model = turns(tmp_path, "echo one", "echo two; sleep 60", timeout_ms=1500, max_output_length=100)
+    async with served(settings(tmp_path, model)) as server:
+        if await no_containers(server):
+            return
+        stream = await server.sdk().responses.create(model=MODEL, input="go", tools=[AUTO], stream=True)
+        events = [event async for event in stream]
+    for event in events:
+        EVENT.validate_json(event.to_json(), strict=True)
+    kinds = [event.type.removeprefix("response.") for event in events]
+    begin = kinds.index("output_item.added")
+    command = ["shell_call_command.added", "shell_call_command.delta", "shell_call_command.done"]
+    content = ["shell_call_output_content.delta", "shell_call_output_content.done"]
+    assert kinds[begin : begin + 14] == [
+        "output_item.added", *command, *command, "output_item.done", "output_item.added", *content, *content, "output_item.done",
+    ]  # fmt: skip
+    final: Any = events[-1]
+    output = final.response.output[1]
+    assert [(one.stdout, one.outcome.type) for one in output.output] == [
+        ("one\n", "exit"),
+        ("two\n", "timeout"),
+    ]
+    assert output.max_output_length == 100
+    places = [
+        event.output_index for event in events if event.type == "response.shell_call_output_content.done"
+    ]
+    assert places == [1, 1]
+
+
+async def test_other_shells_stay_the_clients(tmp_path: Path) -> None:
+    """Without an environment, with a local one, and ``local_shell``: the call ends the response, and nothing runs here."""
+    async with served(settings(tmp_path)) as server:
+        for tool in (
+            {"type": "shell"},
+            {"type": "shell", "environment": {"type": "local"}},
+            {"type": "local_shell"},
+        ):
+            listed: Any = [tool]
+            made = await server.sdk().responses.create(
+                model=MODEL, input="x", tools=listed, tool_choice="none"
+            )
+            assert made.tools[0].type == tool["type"]
+        assert (await server.sdk().containers.list()).data == []
+
+
+async def test_a_choice_of_the_shell_means_the_one_that_is_offered(tmp_path: Path) -> None:
+    """``tool_choice: shell`` forces the hosted one in the first turn, beside functions of the client's."""
+    function: Any = {"type": "function", "name": "f", "parameters": None, "strict": False}
+    async with served(settings(tmp_path, turns(tmp_path, "true"))) as server:
+        if await no_containers(server):
+            return
+        for choice in (
+            {"type": "shell"},
+            {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "shell"}]},
+        ):
+            chosen: Any = choice
+            made = await server.sdk().responses.create(
+                model=MODEL, input="go", tools=[function, AUTO], tool_choice=chosen
+            )
+            assert made.output[0].type == "shell_call"
+            assert made.to_dict()["tool_choice"] == choice
+
+
+@pytest.mark.parametrize(
+    ("environment", "param"),
+    [
+        ({"type": "container_reference", "container_id": "cntr_none"}, "tools[0].environment.container_id"),
+        ({"type": "container_reference"}, "tools[0].environment.container_id"),
+        ({"type": "container_auto", "memory_limit": "64g"}, "tools[0].environment.memory_limit"),
+        ({"type": "container_auto", "skills": [{"type": "skill_reference"}]}, "tools[0].environment.skills"),
+        (None, "tools[0].type"),
+    ],
+)
+async def test_a_wrong_environment_is_refused_with_its_field(
+    tmp_path: Path, environment: Any, param: str
+) -> None:
+    """Before the model is asked; the server's own name of the tool is none of the contract's."""
+    tool: Any = {"type": "shell", "environment": environment}
+    if environment is None:
+        tool = {"type": "container_shell", "environment": {"type": "container_auto"}}
+    async with served(settings(tmp_path)) as server:
+        if await no_containers(server):
+            return
+        with pytest.raises((openai.BadRequestError, openai.NotFoundError)) as caught:
+            await server.sdk().responses.create(model=MODEL, input="x", tools=[tool])
+        assert caught.value.param == param
+        assert (await server.sdk().containers.list()).data == []
+
+
+async def test_a_named_container_is_used(tmp_path: Path) -> None:
+    """``container_reference`` by id, with the files that the client put there."""
+    async with served(settings(tmp_path, turns(tmp_path, "cat a.txt"))) as server:
+        if await no_containers(server):
+            return
+        work = await container(server)
+        await server.sdk().containers.files.create(work, file=("a.txt", b"here"))
+        tool: Any = {
+            "type": "shell",
+            "environment": {"type": "container_reference", "container_id": work},
+        }
+        made = await server.sdk().responses.create(model=MODEL, input="go", tools=[tool])
+        assert made.output[1].output[0].stdout == "here"  # type: ignore[union-attr,index]
