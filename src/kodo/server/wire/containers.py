@@ -38,7 +38,7 @@ class NetworkPolicy(Wire, frozen=True, kw_only=True):
     domain_secrets: Any | UnsetType = UNSET
 
 
-class Container(Wire, frozen=True, kw_only=True):
+class ContainerObject(Wire, frozen=True, kw_only=True):
     """A container. Times are in seconds since the epoch."""
 
     id: str

@@ -6,7 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from kodo.server.wire.containers import Container, ContainerFile
+from kodo.server.wire.containers import ContainerFile, ContainerObject
 
 CONTAINER: Final = "container"
 FILE: Final = "container.file"
@@ -19,7 +19,7 @@ KEPT: Final = "kept"
 class StoredContainer(Struct, frozen=True, kw_only=True):
     """The document of a container."""
 
-    container: Container
+    container: ContainerObject
 
 
 class StoredContainerFile(Struct, frozen=True, kw_only=True):

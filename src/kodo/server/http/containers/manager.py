@@ -27,8 +27,8 @@ from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.containers import (
     MEMORY_BYTES,
     AutoContainer,
-    Container,
     ContainerExpiry,
+    ContainerObject,
     CreateContainer,
     MemoryLimit,
     NetworkPolicy,
@@ -56,7 +56,7 @@ class ContainerManager:
         self._clock = clock
         self._ids = ids
         self._sweeper: asyncio.Task[None] | None = None
-        self._active: dict[str, tuple[str, Container]] = {}
+        self._active: dict[str, tuple[str, ContainerObject]] = {}
         """Owner and container of those that have not expired."""
         self.files = files
 
@@ -88,7 +88,7 @@ class ContainerManager:
 
     # --- what a client does ---
 
-    async def create(self, owner: str, body: CreateContainer) -> Container:
+    async def create(self, owner: str, body: CreateContainer) -> ContainerObject:
         """Create a container with copies of files.
 
         Raises:
@@ -112,11 +112,11 @@ class ContainerManager:
             raise
         return await self.get(owner, container_id)
 
-    async def get(self, owner: str, container_id: str) -> Container:
+    async def get(self, owner: str, container_id: str) -> ContainerObject:
         """A container as it is now. Raises NotFound."""
         return self._shown(await self._row(owner, container_id))
 
-    async def list(self, owner: str, page: Page, name: str | None) -> tuple[Sequence[Container], bool]:
+    async def list(self, owner: str, page: Page, name: str | None) -> tuple[Sequence[ContainerObject], bool]:
         """A page of an owner's containers, of one name if it is given, and whether more follow. Raises NotFound: the cursor."""
         rows, more = await matching(
             lambda window: self._store.list_documents(CONTAINER, owner, window),
@@ -129,7 +129,7 @@ class ContainerManager:
         """Delete a container with its files; what runs in it ends. Raises NotFound."""
         await self._delete(await self._row(owner, container_id))
 
-    async def usable(self, owner: str, container_id: str) -> Container:
+    async def usable(self, owner: str, container_id: str) -> ContainerObject:
         """A container that has not expired. Raises NotFound, InvalidRequest."""
         container = await self.get(owner, container_id)
         if container.status == "expired":
@@ -231,7 +231,7 @@ class ContainerManager:
 
     # --- inside ---
 
-    async def _begin(self, owner: str, container_id: str) -> Container:
+    async def _begin(self, owner: str, container_id: str) -> ContainerObject:
         await self.require()
         container = await self.usable(owner, container_id)
         await self.touch(owner, container_id)
@@ -260,7 +260,7 @@ class ContainerManager:
             )
         now = self._clock.now()
         memory: MemoryLimit = wanted.memory_limit or "1g"
-        container = Container(
+        container = ContainerObject(
             id=container_id,
             created_at=int(now),
             name=name,
@@ -296,12 +296,12 @@ class ContainerManager:
             raise container_not_found(container_id)
         return row
 
-    def _shown(self, row: DocumentRow) -> Container:
+    def _shown(self, row: DocumentRow) -> ContainerObject:
         container = _decode(row)
         over = row.status == EXPIRED or self._is_over(container)
         return msgspec.structs.replace(container, status="expired" if over else "active")
 
-    def _is_over(self, container: Container) -> bool:
+    def _is_over(self, container: ContainerObject) -> bool:
         return _end_of(container) <= self._clock.now()
 
     async def _expire(self, row: DocumentRow) -> None:
@@ -324,14 +324,14 @@ def container_not_found(container_id: str) -> NotFound:
     )
 
 
-def _end_of(container: Container) -> float:
+def _end_of(container: ContainerObject) -> float:
     """When a container expires unless it is used, in seconds since the epoch."""
     return container.last_active_at + container.expires_after.minutes * 60.0
 
 
-def _decode(row: DocumentRow) -> Container:
+def _decode(row: DocumentRow) -> ContainerObject:
     return msgspec.json.decode(row.body, type=StoredContainer).container
 
 
-def _encode(container: Container) -> bytes:
+def _encode(container: ContainerObject) -> bytes:
     return msgspec.json.encode(StoredContainer(container=container))

@@ -7,8 +7,8 @@ from kodo.server.http.openapi import Endpoint
 from kodo.server.http.openapi_types import CONTAINER_FILE_FORM, ListPage
 from kodo.server.wire.containers import (
     AddContainerFile,
-    Container,
     ContainerFile,
+    ContainerObject,
     CreateContainer,
     DeletedContainer,
     DeletedContainerFile,
@@ -24,17 +24,17 @@ CONTAINER_ENDPOINTS: tuple[Endpoint, ...] = (
         containers.create,
         "Create a container.",
         body=CreateContainer,
-        answer=Container,
+        answer=ContainerObject,
     ),
     Endpoint(
         "GET",
         "/v1/containers",
         containers.list_containers,
         "List containers.",
-        answer=ListPage[Container],
+        answer=ListPage[ContainerObject],
         query=("name", *containers.PAGE),
     ),
-    Endpoint("GET", _CONTAINER, containers.retrieve, "Retrieve a container.", answer=Container),
+    Endpoint("GET", _CONTAINER, containers.retrieve, "Retrieve a container.", answer=ContainerObject),
     Endpoint("DELETE", _CONTAINER, containers.delete, "Delete a container.", answer=DeletedContainer),
     Endpoint(
         "POST",
