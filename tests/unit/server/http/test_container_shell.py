@@ -35,7 +35,7 @@ async def test_commands_run_in_the_container_that_code_has(tmp_path: Path) -> No
     model = script(
         tmp_path,
         {"match": r"^\$ ", "steps": [{"type": "text", "text": "It is in out.txt."}]},
-        {"match": "printed nothing", "steps": [{"type": "text", "text": "written"}]},
+        {"match": "^Files that were written", "steps": [{"type": "text", "text": "written"}]},
         {"match": "code", "steps": [{"type": "call", "name": "python", "arguments": {"code": "open('in', 'w').write('7\\n'); None"}}]},
         {"match": ".", "steps": [shell("cat in | tee out.txt", "echo bad >&2; exit 3", "python3 -c 'print(1+1)'")]},
     )  # fmt: skip

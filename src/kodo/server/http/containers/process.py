@@ -22,6 +22,14 @@ GRACE_SECONDS: Final = 5.0
 """What an answer may take beyond the time that its request names."""
 START_SECONDS: Final = 30.0
 MAX_LINE: Final = 64 * 2**10
+_BROKEN: Final = (
+    OSError,
+    TimeoutError,
+    ValueError,
+    EOFError,
+    asyncio.LimitOverrunError,
+    msgspec.MsgspecError,
+)
 _INSIDE: Final = f"{LIB}/kodo/server/http/containers/inside"
 
 
@@ -110,7 +118,7 @@ class ContainerProcess:
         try:
             async with asyncio.timeout(seconds + GRACE_SECONDS):
                 return await self._exchange({**header, "size": len(body)}, body, most)
-        except (OSError, TimeoutError, ValueError, EOFError, msgspec.MsgspecError) as error:
+        except _BROKEN as error:
             await self.end()
             raise ContainerDied(str(error) or type(error).__name__) from error
         except asyncio.CancelledError:

@@ -37,6 +37,7 @@ class CodeSession:
         name = f"<code {self.count}>"
         linecache.cache[name] = (len(code), None, code.splitlines(True), name)
         before = _images()
+        _reap()
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             self._execute(code, name)
@@ -76,6 +77,15 @@ def _show(error: BaseException, name: str) -> None:
         traceback.print_exception(type(error), error, trace)
     except BaseException:  # noqa: BLE001 - an error whose text cannot be made
         sys.stderr.write(f"{type(error).__name__}\n")
+
+
+def _reap() -> None:
+    """Forget the children that were ended when the last call was over."""
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def _images() -> set[tuple[str, int]]:
