@@ -96,6 +96,10 @@ test-clients: setup-dev ## Other people's clients, at their newest versions, aga
 bench-vector-search: setup-dev ## Time of a search in 100,000 chunks by words, by vectors, and with a filter
 	@$(B)/python bench/vector_search/speed.py $(ARGS)
 
+.PHONY: bench-search-quality
+bench-search-quality: setup-dev ## Forty questions about 200 documents: by words, by vectors, by both, and the model's citations (DOCS=FOLDER of archives)
+	@$(B)/python -m bench.vector_search.quality $(DOCS) --home $(or $(KODO_HOME),$(HOME)/.local/share/kodo) $(ARGS)
+
 .PHONY: bench-triage
 bench-triage: setup-dev ## Triage on 200 issues written by hand, beside other ways to label (ARGS=--tuning for the other half)
 	@$(B)/python -m bench.triage $(ARGS)

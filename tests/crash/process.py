@@ -33,7 +33,7 @@ def _serve(
     if journal is not None:
         tool = JournalTool(journal)
 
-        async def open_tools(*_: object) -> dict[str, HostedTool]:
+        async def open_tools(*_: object, **__: object) -> dict[str, HostedTool]:
             return {"web_search": tool}
 
         kodo.server.http.app.open_tools = open_tools  # type: ignore[assignment]  # the tests' tool in place of the settings'

@@ -23,9 +23,15 @@ class Embeds(Protocol):
 class EngineEmbedder:
     """See :class:`~kodo.server.lifecycle.retrieval.ports.TextEmbedder`."""
 
-    def __init__(self, engine: Embeds, identity: str) -> None:
+    def __init__(self, engine: Embeds, identity: str, *, latin_only: bool = False) -> None:
         self._engine = engine
         self.identity = identity
+        self._latin_only = latin_only
+
+    def reads(self, text: str) -> bool:
+        """See the port. ``latin_only``: a text most of whose letters are Latin."""
+        letters = [letter for letter in text if letter.isalpha()]
+        return not self._latin_only or 2 * sum(letter < "\u0250" for letter in letters) >= len(letters)
 
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """See the port."""

@@ -96,7 +96,7 @@ async def open_embedder(
         return None
     engine = local_embedder(path, settings.llama.threads, settings.home / RUNTIME)
     stack.push_async_callback(engine.stop)
-    return EngineEmbedder(engine, EMBEDDER.name)
+    return EngineEmbedder(engine, EMBEDDER.name, latin_only=True)
 
 
 async def has_keys(settings: Settings) -> bool:

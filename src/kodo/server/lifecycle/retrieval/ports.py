@@ -76,6 +76,9 @@ class TextEmbedder(Protocol):
     def identity(self) -> str:
         """What a store remembers: vectors of one identity are comparable."""
 
+    def reads(self, text: str) -> bool:
+        """Whether it knows the language of a text. Vectors of one that it does not know are near to anything."""
+
     async def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
         """One vector a text. Raises ServiceError."""
 

@@ -86,8 +86,9 @@ class Retrieval:
         if words:
             found = [await self.index.match_terms(names, query_terms(one), where, depth) for one in queries]
             lists += [(words, hits) for hits in found]
-        if vectors:
-            lists += [(vectors, hits) for hits in await self._by_vectors(stores, queries, where, depth)]
+        if vectors and self.embedder is not None:
+            known = [one for one in queries if not words or self.embedder.reads(one)]
+            lists += [(vectors, hits) for hits in await self._by_vectors(stores, known, where, depth)]
         scores = _fuse(lists)
         least = ranking.score_threshold or 0.0
         best = sorted(scores, key=lambda seq: (-scores[seq], seq))
@@ -116,7 +117,7 @@ class Retrieval:
         depth: int,
     ) -> list[Sequence[Hit]]:
         embedder = self.embedder
-        if embedder is None:
+        if embedder is None or not queries:
             return []
         names = [row.id for row, stored in stores if stored.embedder == embedder.identity]
         if not names:

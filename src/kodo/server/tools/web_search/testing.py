@@ -42,7 +42,7 @@ class FakeWeb:
     """``search.formats`` of the settings; a new instance has only ``html``."""
     unresponsive: Sequence[tuple[str, str]] = (("brave", "Suspended: too many requests"),)
     delay: float = 0.0
-    """Seconds before an answer."""
+    """Seconds before an answer; holds for those that wait already, too."""
     searches: list[dict[str, str]] = field(default_factory=list)
     """The parameters of the searches."""
     opened: list[str] = field(default_factory=list)
@@ -68,7 +68,7 @@ class FakeWeb:
         if not query:
             return PlainTextResponse("Search query is empty", status_code=400)
         self.searches.append(given)
-        await asyncio.sleep(self.delay)
+        await self._wait()
         base = str(request.base_url)
         sought = set(query_terms(" ".join(word for word in query.split() if "site:" not in word)))
         ranked = sorted(
@@ -92,10 +92,17 @@ class FakeWeb:
             }
         )
 
+    async def _wait(self) -> None:
+        """The delay; a test may change it meanwhile."""
+        waited = 0.0
+        while waited < self.delay:
+            await asyncio.sleep(0.02)
+            waited += 0.02
+
     async def _page(self, request: Request) -> Response:
         path = request.path_params["path"]
         self.opened.append(path)
-        await asyncio.sleep(self.delay)
+        await self._wait()
         for page in self.pages:
             if page.path == path:
                 head = f"<!doctype html><html><head><title>{page.title}</title></head>"
