@@ -11,6 +11,8 @@ import pytest
 from pydantic import BaseModel, Field
 from tests.e2e.conftest import Server
 
+from kodo.server.http.containers.runtime import refusal
+
 pytestmark = [pytest.mark.model, pytest.mark.xdist_group("real model")]
 MODEL = "codex-mini-latest"
 
@@ -309,3 +311,24 @@ def test_chat_completions_call_the_same_way(real: Server) -> None:
         model=MODEL, temperature=0, messages=messages[:1], response_format=Colour
     )
     assert isinstance(parsed.choices[0].message.parsed, Colour)
+
+
+def test_the_default_model_runs_code_by_the_choice_rules(real: Server) -> None:
+    """Words of the message mean the tool: the model writes code under its schema, the code runs, and the model answers."""
+    sdk = real.sdk()
+    tool: Any = {"type": "code_interpreter", "container": {"type": "auto"}}
+    asked: Any = {**GREEDY, "tools": [tool], "max_tool_calls": 1, "max_output_tokens": 200}
+    if refusal(None):
+        with pytest.raises(openai.BadRequestError, match="runs no code"):
+            sdk.responses.create(**asked, input="hello")
+        return
+    made = sdk.responses.create(
+        **asked,
+        input="Run Python code to calculate 12 * 7 and print it.",
+        include=["code_interpreter_call.outputs"],
+    )
+    (call,) = [item for item in made.output if item.type == "code_interpreter_call"]
+    assert call.status == "completed" and call.code
+    assert made.output[-1].type == "message" and made.output_text
+    plain = sdk.responses.create(**asked, input="Who was Murasaki Shikibu?")
+    assert [item.type for item in plain.output] == ["message"]
