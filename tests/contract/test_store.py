@@ -173,13 +173,15 @@ async def test_a_final_response_does_not_change(store: Store) -> None:
 
 
 async def test_unfinished_are_those_that_are_not_final_oldest_first(store: Store) -> None:
-    """Of every owner; finished, deleted and created-final ones are not among them."""
+    """Of every owner, after a restart; finished, deleted and created-final ones are not among them."""
     await store.create_response(response("b", owner="bob", status="queued"), [])
     await store.create_response(response("a"), [])
     await store.create_response(response("born-final", status="completed"), [])
     await store.create_response(response("deleted"), [])
     await store.delete_response("ada", "deleted")
     await turn(store, "done")
+    await store.close()
+    await store.open()
     assert [row.id for row in await store.unfinished()] == ["b", "a"]
 
 

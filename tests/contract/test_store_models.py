@@ -175,6 +175,7 @@ class TwoStores(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """At the end both hold the same, and the file is sound."""
+        self.reopen()
         self.both(lambda store: store.unfinished())
         for owner in ("ada", "bob"):
             for id_ in RESPONSES:

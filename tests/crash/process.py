@@ -27,7 +27,12 @@ _FORKS.set_forkserver_preload(["tests.crash.process"])
 
 
 def _serve(
-    home: Path, scripts: dict[str, Path], run_seconds: float, journal: Path | None, tools: dict[str, Any]
+    home: Path,
+    scripts: dict[str, Path],
+    run_seconds: float,
+    journal: Path | None,
+    tools: dict[str, Any],
+    more: dict[str, Any],
 ) -> None:
     os.setsid()  # a test that is interrupted does not interrupt the server instead
     if journal is not None:
@@ -47,6 +52,7 @@ def _serve(
             shutdown_seconds=2,
             run_seconds=run_seconds,
             tools=ToolSettings.model_validate(tools),
+            **more,
         )
     )
 
@@ -83,15 +89,17 @@ def start(
     run_seconds: float = 600,
     journal: Path | None = None,
     tools: dict[str, Any] | None = None,
+    more: dict[str, Any] | None = None,
     **others: Path,
 ) -> Killable:
     """Start a server with the scripted engine on a free port, and wait until it takes requests. ``others``: scripts of
-    more models, by name; ``journal``: that of a hosted tool; ``tools``: the settings of hosted tools."""
+    more models, by name; ``journal``: that of a hosted tool; ``tools``: the settings of hosted tools; ``more``:
+    other settings."""
     note = home / "server.json"
     note.unlink(missing_ok=True)
     scripts = {MODEL: script, **others}
     process = _FORKS.Process(
-        target=_serve, args=(home, scripts, run_seconds, journal, tools or {}), daemon=True
+        target=_serve, args=(home, scripts, run_seconds, journal, tools or {}, more or {}), daemon=True
     )
     process.start()
     deadline = time.monotonic() + 120

@@ -349,6 +349,9 @@ class Settings(BaseSettings):
     ``kodo.db`` in ``home``."""
     shared_folder: Path | None = None
     """Where files and the key of sealed reasoning are; with several servers, a folder that all of them see. None: ``home``."""
+    lease_seconds: float = Field(default=15, ge=1)
+    """With several servers on one database: one that was not heard of for so long is taken for dead, and others go on with
+    its work."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     tls_cert: Path | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -16,10 +16,12 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route, WebSocketRoute
 
 from kodo.server.config import Settings
+from kodo.server.http.assistants.manager import CANCEL as CANCEL_RUN
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.assistants.worker import RunContext
 from kodo.server.http.backends import Resources, open_embedder, open_resources, open_tools
 from kodo.server.http.batches.handlers import batch_handlers
+from kodo.server.http.batches.manager import CANCEL as CANCEL_BATCH
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
@@ -46,10 +48,12 @@ from kodo.server.http.vector_stores.manager import VectorStoreManager
 from kodo.server.http.vector_stores.reading import read_text
 from kodo.server.http.vector_stores.store_files import StoreFiles
 from kodo.server.http.vector_stores.worker import IngestionContext
+from kodo.server.lifecycle.cluster import Cluster
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.recovery import Recovery
+from kodo.server.lifecycle.remote import STOP as STOP_RESPONSE
 from kodo.server.lifecycle.retrieval.search import Retrieval
 from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.service import Service
@@ -85,11 +89,13 @@ async def open_state(
     *,
     clock: Clock | None = None,
     tools: Mapping[str, HostedTool] | None = None,
+    cut_off: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[State]:
     """Start everything above the store and the engines; on the way out, stop what was started.
 
     ``resources``: the open store and engines; None opens them. ``clock``: None is the machine's.
     ``tools``: the tools that the server runs, by type; None: those that the settings turn on.
+    ``cut_off`` is called if another server of the same database takes this one for dead.
 
     Raises:
         ServiceError, kodo.server.http.backends.WeightsError: a part did not start; the message says why.
@@ -172,6 +178,18 @@ async def open_state(
             vector_stores = VectorStoreManager(retrieval, StoreFiles(retrieval, ingestion, ids), ids)
             stack.push_async_callback(vector_stores.close)
             await vector_stores.open()
+        cluster = Cluster(
+            store,
+            adopt=(recovery.adopt, batches.adopt, runs.adopt),
+            answer={
+                STOP_RESPONSE: service.stop_by_id,
+                CANCEL_BATCH: batches.cancel_by_id,
+                CANCEL_RUN: runs.cancel_by_id,
+            },
+            cut_off=cut_off,
+        )
+        stack.push_async_callback(cluster.close)
+        cluster.open()
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
         yield State(
             settings=settings,

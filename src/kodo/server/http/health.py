@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
 from kodo.server.http.state import get_state
+from kodo.server.lifecycle.errors import StoreFailed
 
 
 async def health(request: Request) -> Response:
@@ -18,8 +19,14 @@ async def health(request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """``GET /ready``: 503 while an engine is not ready."""
+    """``GET /ready``: 503 while an engine is not ready, or the database cannot be reached."""
     waiting = [name for name, backend in get_state(request).models.items() if not backend.engine.ready]
+    try:
+        servers = await get_state(request).store.servers()
+    except StoreFailed:
+        servers, waiting = (), [*waiting, "database"]
+    if any(server["self"] and server["lease"] <= 0 for server in servers):
+        waiting.append("lease")
     status = {"status": "ready" if not waiting else "waiting", "waiting_for": waiting}
     return json_response(status, 503 if waiting else 200)
 

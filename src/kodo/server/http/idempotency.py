@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 REPLAY_SECONDS = 24 * 3600
 _MAX_KEY_LENGTH = 255
+_ELSEWHERE_SECONDS = 0.25
+"""Pause before a key is looked at again whose first request runs on another server."""
 _SKIPPED_HEADERS = frozenset({"content-length", "transfer-encoding", "x-request-id", "connection", "date"})
 
 
@@ -79,6 +81,9 @@ class Idempotency:
                         param="Idempotency-Key",
                         code="idempotency_key_reused",
                     )
+                if stored is not None and stored.elsewhere:
+                    await asyncio.sleep(_ELSEWHERE_SECONDS)
+                    continue
                 if (
                     stored is None or stored.status is None
                 ):  # ours, or left by a request whose end could not be kept

@@ -143,9 +143,15 @@ async def _serve(
             pages = None if load_pages is None else await asyncio.to_thread(load_pages)
             from kodo.server.http.app import build_app, open_state
 
-            async with open_state(settings, resources) as state:
+            lost = asyncio.Event()
+            async with open_state(settings, resources, cut_off=lost.set) as state:
                 app = build_app(state, pages(state) if pages is not None else ())
-                await _Server(app, state, listener, on_ready).serve(sockets=[listener])
+                server = _Server(app, state, listener, on_ready, lost)
+                await server.serve(sockets=[listener])
+            if lost.is_set():
+                raise Refused(
+                    "Cut off from the database for too long: another server has taken over the work. Start again."
+                )
     except (ServiceError, WeightsError) as error:
         raise Refused(str(error)) from error
 
@@ -154,13 +160,20 @@ class _Server(uvicorn.Server):
     """uvicorn with kodo's signals, order of stopping, and ``server.json``."""
 
     def __init__(
-        self, app: Starlette, state: State, listener: socket.socket, on_ready: OnReady | None
+        self,
+        app: Starlette,
+        state: State,
+        listener: socket.socket,
+        on_ready: OnReady | None,
+        lost: asyncio.Event,
     ) -> None:
         settings = state.settings
         self._state = state
         self._url = base_url(settings, listener)
         self._on_ready = on_ready
         self._greeting: asyncio.Task[None] | None = None
+        self._lost = lost
+        self._watching: asyncio.Task[None] | None = None
         super().__init__(
             ServerConfig(
                 app,
@@ -193,8 +206,13 @@ class _Server(uvicorn.Server):
             OSError
         ) as error:  # clients on this machine do not find the server by themselves; all else works
             logger.error("server.json cannot be written: %s", error.strerror)
+        self._watching = asyncio.ensure_future(self._end_when_lost())
         if self._on_ready is not None:
             self._greeting = asyncio.ensure_future(self._on_ready(self._url))
+
+    async def _end_when_lost(self) -> None:
+        await self._lost.wait()
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop background work and refuse new requests first; uvicorn waits for the requests in flight."""
@@ -202,7 +220,10 @@ class _Server(uvicorn.Server):
         if self._greeting is not None:
             self._greeting.cancel()
         await self._state.batches.close()
-        closing = asyncio.create_task(self._state.service.close(self._state.settings.shutdown_seconds))
+        if self._watching is not None:
+            self._watching.cancel()
+        seconds = 0.0 if self._lost.is_set() else self._state.settings.shutdown_seconds
+        closing = asyncio.create_task(self._state.service.close(seconds))
         await super().shutdown(sockets)
         await closing
 

@@ -106,3 +106,5 @@ class ReplayRow(Value, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
     created_at: float = 0.0
+    elsewhere: bool = False
+    """Whether the first request runs on another server."""

@@ -43,17 +43,22 @@ class Recovery:
         """Background responses that are to be resumed."""
         self._begun: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._more = asyncio.Event()
 
     async def open(self) -> int:
         """Begin; return the number of responses that are or will be resumed."""
-        rows = await self._service.store.unfinished()
-        self._waiting = {row.id: row for row in rows if row.background}
-        self._without_client = {row.id: row for row in rows if not row.background}
+        await self.adopt()
         self._service.resume = self.ensure
         self._service.settle = self.settle
-        if rows:
-            self._task = supervise("the recovery of responses", self._work)
+        self._task = supervise("the recovery of responses", self._work)
         return len(self._waiting)
+
+    async def adopt(self) -> None:
+        """Take what no server works on; where several share the store, what another one has left."""
+        rows = await self._service.store.unfinished()
+        self._waiting |= {row.id: row for row in rows if row.background}
+        self._without_client |= {row.id: row for row in rows if not row.background}
+        self._more.set()
 
     async def close(self) -> None:
         """Stop; the next start goes on."""
@@ -88,7 +93,8 @@ class Recovery:
         if self._waiting or self._without_client:
             await asyncio.sleep(0.05)
         else:
-            await asyncio.Event().wait()  # done: nothing more to keep alive
+            self._more.clear()
+            await self._more.wait()
 
     async def _end_next(self) -> None:
         tasks = [self._end(response_id) for response_id in [*islice(self._without_client, _PARALLEL)]]

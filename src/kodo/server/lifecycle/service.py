@@ -35,11 +35,11 @@ from kodo.server.lifecycle.ports import (
 )
 from kodo.server.lifecycle.prompt_builder import PromptBuilder
 from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow
+from kodo.server.lifecycle.remote import RemoteRuns, SharedHistory, still_there
 from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.lifecycle.row_codec import decode_request, decode_response, initial_row, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
-from kodo.server.lifecycle.store_ports import HistoryStore
 from kodo.server.lifecycle.tool_loops import ToolLoops
 from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Message, Reasoning, text_of
@@ -57,7 +57,7 @@ class Service:
         self,
         *,
         models: Mapping[str, Backend],
-        store: HistoryStore,
+        store: SharedHistory,
         clock: Clock,
         ids: Ids,
         sealer: Sealer,
@@ -91,6 +91,7 @@ class Service:
         self.settle: Callable[[str], Awaitable[None]] = _nothing_to_resume
         """Ends a response whose client was lost in a crash, if that is still to be done."""
         self._runs: dict[str, Run] = {}
+        self._remote = RemoteRuns(store, self.seal_for, self._runs.__contains__)
         self._closing = False
 
     # --- create ---
@@ -204,7 +205,8 @@ class Service:
         if (run := self._live(owner, response_id)) is not None:
             return run.visible
         await self.settle(response_id)
-        return decode_response(await self._row(owner, response_id))
+        row = await self._row(owner, response_id)
+        return await self._remote.current(row) if self._remote.has(row) else decode_response(row)
 
     async def events(
         self, owner: str, response_id: str, after: int = -1
@@ -219,6 +221,8 @@ class Service:
         if run is not None:
             return run.events(after)
         row = await self._row(owner, response_id)
+        if self._remote.has(row):
+            return self._remote.events(row, after)
         events = await self._folded(row)
         return _once([event for event in events if event.sequence_number > after])
 
@@ -233,10 +237,12 @@ class Service:
         await self.resume(response_id)
         run = self._live(owner, response_id)
         if run is None:
-            response = decode_response(await self._row(owner, response_id))
-            if not response.background:
+            row = await self._row(owner, response_id)
+            if not row.background:
                 raise _not_background(response_id)
-            return response
+            if self._remote.has(row):
+                row = still_there(await self._stop_elsewhere(row), response_id)
+            return decode_response(row)
         if not run.background:
             raise _not_background(response_id)
         await self.stop(run)
@@ -253,6 +259,22 @@ class Service:
             run.task.cancel()
         await run.wait_until_done()
 
+    async def stop_by_id(self, response_id: str, _: bytes = b"") -> None:
+        """End a response that runs here, because another server asks for it."""
+        await self.resume(response_id)
+        if (run := self._runs.get(response_id)) is not None:
+            await self.stop(run)
+
+    async def _stop_elsewhere(self, row: ResponseRow) -> ResponseRow | None:
+        async def stop_here() -> bool:
+            await self.resume(row.id)
+            run = self._live(row.owner, row.id)
+            if run is not None:
+                await self.stop(run)
+            return run is not None
+
+        return await self._remote.stop(row, stop_here)
+
     async def delete(self, owner: str, response_id: str) -> None:
         """Delete a stored response; one that runs is cancelled first.
 
@@ -262,6 +284,8 @@ class Service:
         await self.resume(response_id)
         if (run := self._live(owner, response_id)) is not None:
             await self.stop(run)
+        elif (row := await self.store.get_response(owner, response_id)) is not None and self._remote.has(row):
+            await self._stop_elsewhere(row)
         if not await self.store.delete_response(owner, response_id):
             raise _not_found(response_id)
 

@@ -11,6 +11,7 @@ Rules that every store follows (one contract suite runs over all of them):
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -91,7 +92,8 @@ class ResponseStore(Protocol):
         """Durable. Children keep their context: the rows that a child needs stay until it goes. False: not there."""
 
     async def unfinished(self) -> Sequence[ResponseRow]:
-        """Responses that are not final, oldest first (any owner): at start-up, what a crash left behind."""
+        """Responses that are not final and that no server works on, oldest first (any owner): at start-up, what a
+        crash left behind. They are this server's from now on."""
 
 
 class DocumentStore(Protocol):
@@ -187,7 +189,48 @@ class RetentionStore(Protocol):
         """``rows`` by table, ``bytes`` on disk, ``schema`` version."""
 
 
-class Store(HistoryStore, ReplayStore, KeyStore, RetentionStore, Protocol):
+class SharedStore(Protocol):
+    """What a store that several servers share knows of the others. The defaults are those of a store with one server."""
+
+    shared: bool = False
+    """Whether other servers may work on the same rows."""
+
+    async def work_is_left(self) -> bool:
+        """Whether a server has gone, or left work for anybody, since this was last asked."""
+        return False
+
+    async def adopt_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
+        """Documents in these states that no server works on any more, oldest first: this one's from now on."""
+        return ()
+
+    async def ask_owner(self, kind: str, id_: str, body: bytes = b"") -> None:
+        """Leave a request for the server that works on a response (``kind`` begins with ``response.``) or a document;
+        nothing, where none does. It is given to that server once, by :meth:`requests`, or lost with it."""
+        return
+
+    async def requests(self) -> Sequence[tuple[str, str, bytes]]:
+        """What other servers have asked of this one since the last call: kind, id and body."""
+        return ()
+
+    async def wait_for_news(self, name: str, seconds: float) -> None:
+        """Wait until something may have happened to a row of this id (``""``: until this server may have been asked
+        something), at most so long. A hint: it may come for nothing, or not at all."""
+        await asyncio.sleep(seconds)
+
+    async def cut_off(self) -> None:
+        """Wait until this server may write nothing more, because another one has taken it for dead."""
+        await asyncio.Event().wait()
+
+    async def servers(self) -> Sequence[dict[str, Any]]:
+        """The servers that share the store: ``name``, ``role``, ``age`` and ``lease`` in seconds, ``self``."""
+        return ()
+
+
+class SharedDocuments(DocumentStore, SharedStore, Protocol):
+    """Documents that servers work on."""
+
+
+class Store(HistoryStore, ReplayStore, KeyStore, RetentionStore, SharedStore, Protocol):
     """All ports together, and their life. Built and passed on in one place; consumers ask for a smaller port."""
 
     search_index: SearchIndex | None = None

@@ -149,14 +149,14 @@ def count(
         counted = connection.execute(
             f"INSERT INTO activity_sums (width, start, owner, model, {_SUMS}) "
             f"VALUES ({', '.join('?' * 14)}) "
-            f"ON CONFLICT (width, start, owner, model) DO UPDATE SET {added} RETURNING requests",
+            f"ON CONFLICT (width, start, owner, model /*pg , shard */) DO UPDATE SET {added} RETURNING requests",
             (width, start, owner, model, *values),
         )
         requests = int(returned(counted)[0])
         if timing.first_token is not None:
             connection.execute(
                 "INSERT INTO activity_first_tokens (width, start, owner, model, bucket, count) VALUES (?, ?, ?, ?, ?, 1) "
-                "ON CONFLICT (width, start, owner, model, bucket) DO UPDATE SET count = activity_first_tokens.count + 1",
+                "ON CONFLICT (width, start, owner, model, bucket /*pg , shard */) DO UPDATE SET count = activity_first_tokens.count + 1",
                 (width, start, owner, model, bucket_of(timing.first_token)),
             )
         if width == HOUR and requests == 1:  # a new hour: minutes that nobody looks at any more go

@@ -15,11 +15,13 @@ from kodo.server.store.sql import SqlConnection
 from kodo.server.store.sqlite import SqliteStore
 
 
-def choose_store(home: Path, database: str | None, *, role: str = "all") -> Store:
+def choose_store(
+    home: Path, database: str | None, *, role: str = "all", lease_seconds: float | None = None
+) -> Store:
     """The store, not yet open: SQLite in the folder ``home``, or the database at an address.
 
     ``role``: ``tool`` for a command that works beside running servers; else what the server does (``all``, ``api``,
-    ``worker``).
+    ``worker``). ``lease_seconds``: how long it may be silent before others go on with its work.
 
     Raises:
         StoreFailed: the packages for the database are not installed.
@@ -34,7 +36,9 @@ def choose_store(home: Path, database: str | None, *, role: str = "all") -> Stor
         raise StoreFailed(
             "The setting database names PostgreSQL, which needs kodo's 'postgres' extra: pip install 'kodo[postgres]'."
         ) from error
-    return PostgresStore(database, role=role)
+    if lease_seconds is None:
+        return PostgresStore(database, role=role)
+    return PostgresStore(database, role=role, lease_seconds=lease_seconds)
 
 
 @contextmanager

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.records import DocumentRow, KeyRow, Page, ReplayRow
@@ -13,14 +13,15 @@ from kodo.server.store import items, paging
 from kodo.server.store.codec import pack_headers, unpack_headers
 from kodo.server.store.sql import DELETING, SqlConnection, returned
 
-_COLUMNS = "kind, id, owner, parent, created_at, version, status, body"
+COLUMNS: Final = "kind, id, owner, parent, created_at, version, status, body"
 _KEY_COLUMNS = (
     "id, name, project, hash, hint, created_at, revoked_at, "
     "requests_per_minute, tokens_per_minute, concurrent_requests, role"
 )
 
 
-def _row(columns: Sequence[Any]) -> DocumentRow:
+def row_of(columns: Sequence[Any]) -> DocumentRow:
+    """A document from its columns (:data:`COLUMNS`)."""
     kind, id_, owner, parent, created_at, version, status, body = columns
     return DocumentRow(
         kind=kind,
@@ -40,10 +41,10 @@ def _row(columns: Sequence[Any]) -> DocumentRow:
 def get(connection: SqlConnection, kind: str, owner: str, document_id: str) -> DocumentRow | None:
     """The row, or None."""
     found = connection.execute(
-        f"SELECT {_COLUMNS} FROM documents WHERE owner = ? AND id = ? AND kind = ?",
+        f"SELECT {COLUMNS} FROM documents WHERE owner = ? AND id = ? AND kind = ?",
         (owner, document_id, kind),
     ).fetchone()
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
 def list_page(
@@ -62,13 +63,13 @@ def list_page(
 
     rows, more = paging.select(
         connection,
-        f"SELECT {_COLUMNS} FROM documents WHERE {which}",
+        f"SELECT {COLUMNS} FROM documents WHERE {which}",
         values,
         page,
         key="seq",
         place=place,
     )
-    return [_row(row) for row in rows], more
+    return [row_of(row) for row in rows], more
 
 
 def unfinished(
@@ -78,9 +79,9 @@ def unfinished(
     marks = ", ".join("?" * len(statuses))
     which, node = ("", ()) if epoch is None else (" AND epoch = ?", (epoch,))
     return [
-        _row(found)
+        row_of(found)
         for found in connection.execute(
-            f"SELECT {_COLUMNS} FROM documents WHERE kind = ? AND status IN ({marks}){which} ORDER BY seq",
+            f"SELECT {COLUMNS} FROM documents WHERE kind = ? AND status IN ({marks}){which} ORDER BY seq",
             (kind, *statuses, *node),
         )
     ]
@@ -89,7 +90,7 @@ def unfinished(
 def put(connection: SqlConnection, row: DocumentRow) -> None:
     """A new row. Conflict: the id is taken."""
     put = connection.execute(
-        f"INSERT INTO documents ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (owner, id, kind) DO NOTHING",
+        f"INSERT INTO documents ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (owner, id, kind) DO NOTHING",
         (row.kind, row.id, row.owner, row.parent, row.created_at, row.version, row.status, row.body),
     )
     if not put.rowcount:
@@ -139,12 +140,14 @@ def claim(
     """Return None if the key is claimed; else the row that holds it, if not older than ``expired``."""
     while not _put_replay(connection, owner, key, row, expired):
         found = connection.execute(
-            "SELECT digest, status, headers, body, created_at FROM replays WHERE owner = ? AND key = ?",
+            "SELECT digest, status, headers, body, created_at /*pg , epoch <> kodo_epoch() */"
+            " FROM replays WHERE owner = ? AND key = ?",
             (owner, key),
         ).fetchone()
         if found is not None:  # else it was released between the two statements
-            digest, status, headers, body, created_at = found
+            digest, status, headers, body, created_at, *elsewhere = found
             return ReplayRow(
+                elsewhere=status is None and any(elsewhere),
                 digest=digest,
                 status=status,
                 headers=unpack_headers(headers),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.ports import ContextItem
@@ -19,10 +19,11 @@ from kodo.server.store import activity, items
 from kodo.server.store.codec import pack_chunk, unpack_chunk, unpack_item
 from kodo.server.store.sql import DELETING, KEPT, SqlConnection, returned
 
-_COLUMNS = "id, owner, status, created_at, parent, conversation, background, request, response"
+COLUMNS: Final = "id, owner, status, created_at, parent, conversation, background, request, response"
 
 
-def _row(columns: Sequence[Any]) -> ResponseRow:
+def row_of(columns: Sequence[Any]) -> ResponseRow:
+    """A response from its columns (:data:`COLUMNS`)."""
     id_, owner, status, created_at, parent, conversation, background, request, response = columns
     return ResponseRow(
         id=id_,
@@ -51,18 +52,17 @@ def find(connection: SqlConnection, owner: str, response_id: str, lock: str = ""
 def get(connection: SqlConnection, owner: str, response_id: str) -> ResponseRow | None:
     """The row, or None."""
     found = connection.execute(
-        f"SELECT {_COLUMNS} FROM responses WHERE id = ? AND owner = ? AND gone = 0", (response_id, owner)
+        f"SELECT {COLUMNS} FROM responses WHERE id = ? AND owner = ? AND gone = 0", (response_id, owner)
     ).fetchone()
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
-def unfinished(connection: SqlConnection, epoch: int | None = None) -> list[ResponseRow]:
-    """Rows that are not final, oldest first; ``epoch``: of that node, where the database knows nodes."""
-    which, values = ("", ()) if epoch is None else (" AND epoch = ?", (epoch,))
+def unfinished(connection: SqlConnection) -> list[ResponseRow]:
+    """Rows that are not final, oldest first."""
     return [
-        _row(found)
+        row_of(found)
         for found in connection.execute(
-            f"SELECT {_COLUMNS} FROM responses WHERE final = 0 AND gone = 0{which} ORDER BY seq", values
+            f"SELECT {COLUMNS} FROM responses WHERE final = 0 AND gone = 0 ORDER BY seq"
         )
     ]
 
@@ -145,7 +145,7 @@ def create(connection: SqlConnection, row: ResponseRow, inputs: Sequence[ItemRow
     items.check_ids(inputs)
     parent = None if row.parent is None else find(connection, row.owner, row.parent, KEPT)
     created = connection.execute(
-        f"INSERT INTO responses ({_COLUMNS}, parent_seq, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+        f"INSERT INTO responses ({COLUMNS}, parent_seq, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (id) DO NOTHING RETURNING seq",
         (
             row.id,

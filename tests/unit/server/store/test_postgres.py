@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 from tests.contract.stores import answered, context_ids, document, item_ids, replay, response, said, turn
@@ -95,7 +96,9 @@ async def test_of_the_claims_of_two_nodes_one_wins(nodes: Callable[..., Any]) ->
     )
     winners = [row for row, result in zip(rows, results, strict=True) if result is None]
     assert len(winners) == 1
-    assert all(result == winners[0] for result in results if result is not None)
+    seen = [result for result in results if result is not None]
+    assert all(msgspec.structs.replace(result, elsewhere=False) == winners[0] for result in seen)
+    assert {result.elsewhere for result in seen} == {True, False}
 
 
 async def test_a_child_and_the_delete_of_its_parent_leave_no_hole(nodes: Callable[..., Any]) -> None:
@@ -318,7 +321,7 @@ async def test_another_programs_database_is_refused() -> None:
     [
         ("postgresql://kodo:hunter2@127.0.0.1:{closed}/kodo", "cannot be reached"),
         ("postgresql://kodo:hunter2@127.0.0.1:{port}/nothing", "does not exist"),
-        ("postgresql://nobody:hunter2@127.0.0.1:{port}/postgres", "user"),
+        ("postgresql://nobody:hunter2@127.0.0.1:{port}/postgres", "role"),
         ("postgresql://kodo:hunter2@[bad", "not an address"),
     ],
 )

@@ -14,7 +14,7 @@ from kodo.server.http.assistants.hosted_tools import RunResources
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.ports import ContextItem, Ids
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page
-from kodo.server.lifecycle.store_ports import DocumentStore, ItemStore
+from kodo.server.lifecycle.store_ports import DocumentStore, ItemStore, SharedStore
 from kodo.server.wire import assistants as wire
 
 T = TypeVar("T", bound=Struct)
@@ -27,7 +27,7 @@ STEP: Final = "thread.run.step"
 _MAX_PER_RUN: Final = 100
 
 
-class ThreadStore(DocumentStore, ItemStore, Protocol):
+class ThreadStore(DocumentStore, ItemStore, SharedStore, Protocol):
     """The store ports that threads need: documents, which can contain documents, and items."""
 
 

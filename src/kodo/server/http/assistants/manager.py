@@ -22,11 +22,17 @@ from kodo.server.http.assistants.worker import (
     not_cancellable,
 )
 from kodo.server.lifecycle.admission import Priority
-from kodo.server.lifecycle.errors import InvalidRequest
-from kodo.server.lifecycle.records import DocumentRow
+from kodo.server.lifecycle.errors import InvalidRequest, StoreFailed
+from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.wire import assistants as wire
 
 logger = logging.getLogger(__name__)
+
+
+CANCEL = "run.cancel"
+"""The request to a run's owner that it end as cancelled."""
+_CANCEL_POLL_SECONDS = 0.5
+_CANCEL_TRIES = 120
 
 
 class RunManager:
@@ -44,9 +50,22 @@ class RunManager:
         """Resume the unfinished runs; an interrupted turn is repeated."""
         store = self._context.store
         for row in await store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished):
-            stored = msgspec.json.decode(row.body, type=StoredRun)
-            await documents.delete_leftovers(store, row.owner, stored)
-            self._start_worker(RunWorker(self._context, await self._requeue(row, stored)))
+            await self._resume(row)
+
+    async def adopt(self) -> None:
+        """Take up the runs that a server which is gone has left."""
+        for row in await self._context.store.adopt_documents(documents.RUN, RUN_STATUS.unfinished):
+            await self._resume(row)
+
+    async def _resume(self, row: DocumentRow) -> None:
+        stored = msgspec.json.decode(row.body, type=StoredRun)
+        await documents.delete_leftovers(self._context.store, row.owner, stored)
+        self._start_worker(RunWorker(self._context, await self._requeue(row, stored)))
+
+    async def cancel_by_id(self, run_id: str, _: bytes = b"") -> None:
+        """Cancel a run that is driven here, because another server asks for it."""
+        if (worker := self._workers.get(run_id)) is not None:
+            await worker.cancel()
 
     async def close(self) -> None:
         """Stop all workers; the next start resumes their runs."""
@@ -69,7 +88,11 @@ class RunManager:
             await documents.get_document(self._context.store, documents.THREAD, owner, thread_id)
             run_id = self._active_runs.get((owner, thread_id), "")
             worker = self._workers.get(run_id)
-            if worker is not None and worker.run.status in RUN_STATUS.unfinished:
+            if worker is None and self._context.store.shared:
+                run_id = await self._active_elsewhere(owner, thread_id) or ""
+            elif worker is None or worker.run.status not in RUN_STATUS.unfinished:
+                run_id = ""
+            if run_id:
                 raise InvalidRequest(
                     f"Thread '{thread_id}' already has an active run '{run_id}'.",
                     param="thread_id",
@@ -104,6 +127,13 @@ class RunManager:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
             await store.delete_document(documents.THREAD, owner, thread_id)
+
+    async def _active_elsewhere(self, owner: str, thread_id: str) -> str | None:
+        """The id of a run of the thread that another server drives."""
+        rows, _ = await self._context.store.list_documents(
+            documents.RUN, owner, Page(limit=1), parent=thread_id
+        )
+        return next((row.id for row in rows if row.status in RUN_STATUS.unfinished), None)
 
     # --- runs ---
 
@@ -238,7 +268,26 @@ class RunManager:
             NotFound: it does not exist.
             InvalidRequest: it has ended.
         """
+        store = self._context.store
+        if store.shared and run_id not in self._workers:
+            before = await self.get(owner, thread_id, run_id)
+            await self._cancel_elsewhere(owner, thread_id, run_id)
+            run = await self.get(owner, thread_id, run_id)
+            if before.status in RUN_STATUS.unfinished and run.status in ("cancelling", "cancelled"):
+                return run
         return await (await self._get_worker(owner, thread_id, run_id, not_cancellable)).cancel()
+
+    async def _cancel_elsewhere(self, owner: str, thread_id: str, run_id: str) -> None:
+        """Have the server that drives a run cancel it, and wait until it is over or being cancelled."""
+        store = self._context.store
+        for _ in range(_CANCEL_TRIES):
+            run = await self.get(owner, thread_id, run_id)
+            if run_id in self._workers or run.status not in ("queued", "in_progress", "requires_action"):
+                return
+            told = asyncio.create_task(store.wait_for_news(run_id, _CANCEL_POLL_SECONDS))
+            await store.ask_owner(CANCEL, run_id)
+            await told
+        raise StoreFailed("The server that drives this run does not answer; try again.")
 
     async def update(self, owner: str, thread_id: str, run_id: str, body: wire.NewMetadata) -> wire.ThreadRun:
         """Replace the metadata of a run. Raises ``NotFound``."""

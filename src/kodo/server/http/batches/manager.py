@@ -18,9 +18,13 @@ from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.service import Service
-from kodo.server.lifecycle.store_ports import DocumentStore
+from kodo.server.lifecycle.store_ports import SharedDocuments
 from kodo.server.wire.batches import Batch, BatchStatus, CreateBatch
 
+CANCEL = "batch.cancel"
+"""The request to a batch's owner that it start no more lines."""
+_CANCEL_POLL_SECONDS = 0.5
+_CANCEL_TRIES = 120
 COMPLETION_WINDOW_SECONDS = 24 * 3600
 PREFETCH = 2
 """Requests in progress per parallel slot of the engine: while a result is written, the next request is ready."""
@@ -38,7 +42,7 @@ class BatchManager:
     def __init__(
         self,
         service: Service,
-        store: DocumentStore,
+        store: SharedDocuments,
         clock: Clock,
         ids: Ids,
         files: FileManager,
@@ -74,11 +78,22 @@ class BatchManager:
         """Resume the unfinished batches, and delete inputs of batches that were never stored."""
         rows = await self._store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
         known = {row.id for row in rows}
-        for blob_id in await asyncio.to_thread(self._files.blobs.ids, KIND):
+        blobs = () if self._store.shared else await asyncio.to_thread(self._files.blobs.ids, KIND)
+        for blob_id in blobs:  # in a folder of this server alone
             if blob_id not in known:
                 await asyncio.to_thread(self._files.blobs.delete, blob_id)
         for row in rows:
-            self._start(row)
+            self._start(await self._moved(row))
+
+    async def adopt(self) -> None:
+        """Take up the batches that a server which is gone has left."""
+        for row in await self._store.adopt_documents(KIND, BATCH_STATUS.unfinished):
+            self._start(await self._moved(row))
+
+    async def cancel_by_id(self, batch_id: str, _: bytes = b"") -> None:
+        """Cancel a batch that runs here, because another server asks for it."""
+        if (worker := self._workers.get(batch_id)) is not None:
+            await worker.cancel()
 
     async def close(self) -> None:
         """Stop all workers; the next start resumes their batches."""
@@ -170,9 +185,39 @@ class BatchManager:
         """
         row = await self._get_document(owner, batch_id)
         worker = self._workers.get(batch_id)
-        if worker is None:
-            raise not_cancellable(self._current(row))
-        return await worker.cancel()
+        if worker is not None:
+            return await worker.cancel()
+        if self._store.shared and row.status in BATCH_STATUS.unfinished:
+            batch = self._current(await self._cancel_elsewhere(row))
+            if batch.status in ("cancelling", "cancelled"):
+                return batch
+            raise not_cancellable(batch)
+        raise not_cancellable(self._current(row))
+
+    async def _cancel_elsewhere(self, row: DocumentRow) -> DocumentRow:
+        """Have the server that runs a batch cancel it, and wait until it has; the document then."""
+        for _ in range(_CANCEL_TRIES):
+            told = asyncio.create_task(self._store.wait_for_news(row.id, _CANCEL_POLL_SECONDS))
+            await self._store.ask_owner(CANCEL, row.id)
+            await told
+            row = await self._get_document(row.owner, row.id)
+            if row.status not in ("validating", "in_progress"):
+                return row
+        raise StoreFailed("The server that runs this batch does not answer; try again.")
+
+    async def _moved(self, row: DocumentRow) -> DocumentRow:
+        """The document of a batch with result files of new names, where several servers share the folder: the server that
+        had the batch may be paused and not dead, and no lease keeps it from writing to a file."""
+        if not self._store.shared or row.status == "finalizing":
+            return row
+        stored = msgspec.json.decode(row.body, type=StoredBatch)
+        new = msgspec.structs.replace(stored, output=self._files.new_id(), errors=self._files.new_id())
+        blobs = self._files.blobs
+        for old_id, new_id in ((stored.output, new.output), (stored.errors, new.errors)):
+            await asyncio.to_thread(blobs.copy, old_id, new_id)
+        moved = msgspec.structs.replace(row, version=row.version + 1, body=msgspec.json.encode(new))
+        await self._store.update_document(moved)
+        return moved
 
     # --- inside ---
 

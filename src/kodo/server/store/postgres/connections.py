@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.abc import Buffer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.numeric import NumericBinaryLoader, NumericLoader
 from psycopg.types.string import StrDumperUnknown, TextBinaryLoader, TextLoader
 
 from kodo.server.lifecycle.errors import StoreFailed
@@ -56,6 +58,21 @@ class _UnescapingBinaryLoader(TextBinaryLoader):
         return unescape(cast(str, super().load(data)))
 
 
+def _plain(number: Decimal) -> int | float:
+    """A sum of whole numbers, which PostgreSQL gives as NUMERIC, as SQLite has it."""
+    return int(number) if number == number.to_integral_value() else float(number)
+
+
+class _SumLoader(NumericLoader):
+    def load(self, data: Buffer) -> int | float:  # type: ignore[override]  # what this package asks for are sums
+        return _plain(super().load(data))
+
+
+class _SumBinaryLoader(NumericBinaryLoader):
+    def load(self, data: Buffer) -> int | float:  # type: ignore[override]
+        return _plain(super().load(data))
+
+
 class PostgresConnection(SqlConnection):
     """A connection of psycopg that takes the statements of this package."""
 
@@ -84,8 +101,9 @@ def snapshot(connection: SqlConnection) -> Iterator[None]:
         connection.execute("COMMIT")  # of a transaction that failed: ROLLBACK
 
 
-def arguments(url: str, *, epoch: int | None = None, role: str = "read") -> dict[str, Any]:
-    """What ``psycopg.connect`` takes for a database's address; ``epoch``: of the node whose connection it is.
+def arguments(url: str, *, epoch: int | None = None, slot: int = 0, role: str = "read") -> dict[str, Any]:
+    """What ``psycopg.connect`` takes for a database's address; ``epoch``: of the node whose connection it is; ``slot``: which of those
+    that write.
 
     Raises:
         StoreFailed: the address cannot be read.
@@ -103,7 +121,7 @@ def arguments(url: str, *, epoch: int | None = None, role: str = "read") -> dict
         "TimeZone": "UTC",
     }
     if epoch is not None:
-        session["kodo.epoch"] = str(epoch)
+        session |= {"kodo.epoch": str(epoch), "kodo.shard": str((epoch * 8 + slot) % 64)}
     given = str(found.get("options") or "")
     options = " ".join([*(f"-c {name}={value}" for name, value in session.items()), given]).strip()
     merged: dict[str, Any] = {
@@ -120,21 +138,23 @@ def arguments(url: str, *, epoch: int | None = None, role: str = "read") -> dict
 
 
 def configure(connection: psycopg.Connection[Any]) -> None:
-    """Teach a connection to keep U+0000."""
+    """Teach a connection to keep U+0000, and to give sums as Python's numbers."""
     connection.adapters.register_dumper(str, _EscapingDumper)
     for kind in ("text", "varchar"):
         connection.adapters.register_loader(kind, _UnescapingLoader)
         connection.adapters.register_loader(kind, _UnescapingBinaryLoader)
+    connection.adapters.register_loader("numeric", _SumLoader)
+    connection.adapters.register_loader("numeric", _SumBinaryLoader)
     connection.prepare_threshold = 2
 
 
-def connect(url: str, *, epoch: int | None = None, role: str = "write") -> PostgresConnection:
+def connect(url: str, *, epoch: int | None = None, slot: int = 0, role: str = "write") -> PostgresConnection:
     """A connection. Transactions begin and end where the code says so.
 
     Raises:
         psycopg.Error, StoreFailed: it cannot be had.
     """
-    connection = psycopg.connect(**arguments(url, epoch=epoch, role=role))
+    connection = psycopg.connect(**arguments(url, epoch=epoch, slot=slot, role=role))
     configure(connection)
     return PostgresConnection(connection)
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from kodo.server.lifecycle.records import DocumentRow, ResponseRow
+from kodo.server.store import documents, responses
 from kodo.server.store.sql import SqlConnection
 
 TAKING_OVER: Final = 0x6B6F646F + 1
@@ -84,21 +86,67 @@ def departures(connection: SqlConnection) -> int:
     return int(connection.execute("SELECT number FROM departures").fetchone()[0])
 
 
-def adopt_responses(connection: SqlConnection, epoch: int) -> int:
-    """Take the unfinished responses that no living node has; how many."""
+def adopt_responses(connection: SqlConnection, epoch: int) -> list[ResponseRow]:
+    """Take the unfinished responses that no living node has, oldest first."""
     connection.execute("SELECT pg_advisory_xact_lock(?)", (TAKING_OVER,))
-    return connection.execute(
+    taken = connection.execute(
         "UPDATE responses SET epoch = ? WHERE final = 0 AND gone = 0 AND NOT EXISTS "
-        "(SELECT 1 FROM nodes n WHERE n.epoch = responses.epoch)",
+        f"(SELECT 1 FROM nodes n WHERE n.epoch = responses.epoch) RETURNING {responses.COLUMNS}, seq",
         (epoch,),
-    ).rowcount
+    ).fetchall()
+    return [responses.row_of(found[:-1]) for found in sorted(taken, key=lambda found: int(found[-1]))]
 
 
-def adopt_documents(connection: SqlConnection, epoch: int, kind: str, statuses: Sequence[str]) -> int:
-    """Take the documents in these states that no living node has; how many."""
+def adopt_documents(
+    connection: SqlConnection, epoch: int, kind: str, statuses: Sequence[str]
+) -> list[DocumentRow]:
+    """Take the documents in these states that no living node has, oldest first."""
     connection.execute("SELECT pg_advisory_xact_lock(?)", (TAKING_OVER,))
-    return connection.execute(
+    taken = connection.execute(
         f"UPDATE documents SET epoch = ? WHERE kind = ? AND status IN ({', '.join('?' * len(statuses))}) "
-        "AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = documents.epoch)",
+        f"AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = documents.epoch) RETURNING {documents.COLUMNS}, seq",
         (epoch, kind, *statuses),
-    ).rowcount
+    ).fetchall()
+    return [documents.row_of(found[:-1]) for found in sorted(taken, key=lambda found: int(found[-1]))]
+
+
+def is_left(connection: SqlConnection) -> bool:
+    """Whether there is work that any node may take: what a node that runs none accepted."""
+    return bool(
+        connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM responses WHERE epoch = ? AND final = 0)", (NOBODY,)
+        ).fetchone()[0]
+    )
+
+
+def ask(connection: SqlConnection, table: str, id_: str, kind: str, body: bytes) -> int | None:
+    """Leave a request for the node that owns a row of ``responses`` or ``documents``; its epoch, None: nobody does."""
+    found = connection.execute(
+        "INSERT INTO signals (epoch, kind, id, body) SELECT n.epoch, ?, ?, ? "
+        f"FROM {table} t JOIN nodes n ON n.epoch = t.epoch WHERE t.id = ? RETURNING epoch",
+        (kind, id_, body, id_),
+    ).fetchall()
+    return int(found[0][0]) if found else None
+
+
+def take_requests(connection: SqlConnection, epoch: int) -> list[tuple[str, str, bytes]]:
+    """What other nodes have asked of this one, oldest first: kind, id and body. Each is given out once."""
+    taken = connection.execute(
+        "DELETE FROM signals WHERE epoch = ? RETURNING seq, kind, id, body", (epoch,)
+    ).fetchall()
+    return [(kind, id_, body) for _, kind, id_, body in sorted(taken)]
+
+
+def has_requests(connection: SqlConnection, epoch: int) -> bool:
+    """Whether other nodes have asked anything of this one."""
+    return bool(
+        connection.execute("SELECT EXISTS (SELECT 1 FROM signals WHERE epoch = ?)", (epoch,)).fetchone()[0]
+    )
+
+
+def living(connection: SqlConnection) -> list[tuple[int, str, str, float, float]]:
+    """Epoch, name, role, age and seconds left of the lease of each node."""
+    return connection.execute(
+        "SELECT epoch, name, role, extract(epoch FROM clock_timestamp() - started_at)::float8, "
+        "extract(epoch FROM lease_until - clock_timestamp())::float8 FROM nodes WHERE role <> 'tool' ORDER BY epoch"
+    ).fetchall()

@@ -19,17 +19,25 @@ from typing import Any, Final, TypeVar
 import psycopg
 
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.records import DocumentRow, ResponseRow
-from kodo.server.store import documents, responses, retention
+from kodo.server.lifecycle.records import DocumentRow, ItemRow, ResponseRow
+from kodo.server.store import documents, retention
 from kodo.server.store.postgres import connections, ownership, schema
 from kodo.server.store.postgres.failures import refusal, translate
 from kodo.server.store.postgres.lease import LeaseKeeper
+from kodo.server.store.postgres.news import PostgresNews
 from kodo.server.store.postgres.readers import PostgresReaders
 from kodo.server.store.postgres.writer import THREADS, PostgresWriter
 from kodo.server.store.sql import SqlConnection
 from kodo.server.store.sql_store import SqlStore
 
 T = TypeVar("T")
+
+
+def _mailbox(epoch: int) -> str:
+    """The name under which a node hears that it was asked something."""
+    return f"node-{epoch}"
+
+
 logger = logging.getLogger(__name__)
 LEASE_SECONDS: Final = 15.0
 """A node that does not renew its lease for so long is taken for dead, and its work goes on elsewhere."""
@@ -49,7 +57,9 @@ class PostgresStore(SqlStore):
         self._writer: PostgresWriter | None = None
         self._readers: PostgresReaders | None = None
         self._lease: LeaseKeeper | None = None
+        self._news: PostgresNews | None = None
         self._departures = -1
+        self.shared = True
         self.epoch = ownership.NOBODY
         """This node's number among all there ever were; 0 while the store is not open."""
         self.fenced = asyncio.Event()
@@ -68,12 +78,17 @@ class PostgresStore(SqlStore):
             self.epoch = await asyncio.to_thread(self._prepare)
         except psycopg.Error as error:
             raise StoreFailed(f"{refusal(error)} ({connections.shown(self._url)})") from error
-        connect = partial(connections.connect, self._url, epoch=self.epoch)
         self._lease = LeaseKeeper(
             partial(connections.connect, self._url, role="lease"), self.epoch, self._lease_seconds, fenced
         )
         self._readers = PostgresReaders(self._url)
-        self._writer = PostgresWriter(connect, self.epoch, fenced=fenced)
+        if self._role != "tool":
+            self._news = PostgresNews(partial(connections.connect, self._url, role="news"))
+        self._writer = PostgresWriter(
+            lambda slot: connections.connect(self._url, epoch=self.epoch, slot=slot),
+            self.epoch,
+            fenced=fenced,
+        )
 
     def _prepare(self) -> int:
         connection = connections.connect(self._url, role="start")
@@ -90,6 +105,9 @@ class PostgresStore(SqlStore):
 
     async def close(self) -> None:
         """Write what is queued, hand over what is unfinished, and release all resources. May be called twice."""
+        if self._news is not None:
+            await asyncio.to_thread(self._news.stop)
+            self._news = None
         if self._readers is not None:
             await self._readers.close()
             self._readers = None
@@ -136,18 +154,93 @@ class PostgresStore(SqlStore):
     # --- what is this node's ---
 
     async def unfinished(self) -> Sequence[ResponseRow]:
-        """See ``Store``: those of this node, and those that no living node has, which are its own from now on."""
-        await self._write(lambda connection: ownership.adopt_responses(connection, self.epoch))
-        return await self._read(lambda connection: responses.unfinished(connection, self.epoch))
+        """See ``Store``."""
+        return await self._write(lambda connection: ownership.adopt_responses(connection, self.epoch))
 
     async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
         """See ``Store``: of this node, and those that no living node has, which are its own from now on."""
-        await self._write(
-            lambda connection: ownership.adopt_documents(connection, self.epoch, kind, statuses)
-        )
+        await self.adopt_documents(kind, statuses)
         return await self._read(
             lambda connection: documents.unfinished(connection, kind, statuses, self.epoch)
         )
+
+    async def adopt_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
+        """See ``SharedStore``."""
+        return await self._write(
+            lambda connection: ownership.adopt_documents(connection, self.epoch, kind, statuses)
+        )
+
+    async def work_is_left(self) -> bool:
+        """See ``SharedStore``. Nodes whose lease is over are removed on the way."""
+        removed = await self._write(ownership.remove_expired)
+        if removed:
+            logger.warning("servers whose lease was over: %s; their work goes on elsewhere", removed)
+        departures, left = await self._read(
+            lambda connection: (ownership.departures(connection), ownership.is_left(connection))
+        )
+        changed, self._departures = departures != self._departures, departures
+        return left or changed
+
+    async def ask_owner(self, kind: str, id_: str, body: bytes = b"") -> None:
+        """See ``SharedStore``."""
+        table = "responses" if kind.startswith("response.") else "documents"
+        owner = await self._write(lambda connection: ownership.ask(connection, table, id_, kind, body))
+        if owner is not None:
+            self._say(_mailbox(owner))
+
+    async def requests(self) -> Sequence[tuple[str, str, bytes]]:
+        """See ``SharedStore``."""
+        if not await self._read(lambda connection: ownership.has_requests(connection, self.epoch)):
+            return ()
+        return await self._write(lambda connection: ownership.take_requests(connection, self.epoch))
+
+    async def wait_for_news(self, name: str, seconds: float) -> None:
+        """See ``SharedStore``."""
+        if self._news is None:
+            await asyncio.sleep(seconds)
+        else:
+            await self._news.wait(name or _mailbox(self.epoch), seconds)
+
+    async def cut_off(self) -> None:
+        """See ``SharedStore``."""
+        await self.fenced.wait()
+
+    async def servers(self) -> Sequence[dict[str, Any]]:
+        """See ``SharedStore``."""
+        return [
+            {"name": name, "role": role, "age": age, "lease": lease, "self": epoch == self.epoch}
+            for epoch, name, role, age, lease in await self._read(ownership.living)
+        ]
+
+    def _say(self, name: str) -> None:
+        if self._news is not None:
+            self._news.say(name)
+
+    # --- what other nodes wait for ---
+
+    async def append_log(self, response_id: str, first: int, entries: Sequence[bytes]) -> None:
+        """See ``Store``."""
+        await super().append_log(response_id, first, entries)
+        self._say(response_id)
+
+    async def finish_response(
+        self, row: ResponseRow, output: Sequence[ItemRow], *, log: tuple[int, Sequence[bytes]] | None = None
+    ) -> None:
+        """See ``Store``."""
+        await super().finish_response(row, output, log=log)
+        self._say(row.id)
+
+    async def delete_response(self, owner: str, response_id: str) -> bool:
+        """See ``Store``."""
+        deleted = await super().delete_response(owner, response_id)
+        self._say(response_id)
+        return deleted
+
+    async def update_document(self, row: DocumentRow) -> None:
+        """See ``Store``."""
+        await super().update_document(row)
+        if row.status is not None:
+            self._say(row.id)
 
     # --- housekeeping ---
 

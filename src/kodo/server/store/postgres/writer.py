@@ -11,6 +11,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -38,11 +39,11 @@ class Fenced(StoreFailed):
 
 
 class PostgresWriter(GroupWriter[PostgresConnection]):
-    """Writes of the node ``epoch``. ``connect`` opens a connection; ``fenced`` is called once the lease is lost."""
+    """Writes of the node ``epoch``. ``connect`` opens the connection of a thread; ``fenced`` is called once the lease is lost."""
 
     def __init__(
         self,
-        connect: Callable[[], PostgresConnection],
+        connect: Callable[[int], PostgresConnection],
         epoch: int,
         *,
         fenced: Callable[[], None],
@@ -50,7 +51,7 @@ class PostgresWriter(GroupWriter[PostgresConnection]):
         max_waiting: int = MAX_WAITING,
     ) -> None:
         super().__init__(max_waiting=max_waiting, threads=threads)
-        self._sessions = [_Session(connect, epoch, slot) for slot in range(threads)]
+        self._sessions = [_Session(partial(connect, slot), epoch, slot) for slot in range(threads)]
         self._fenced = fenced
         self.start()
 

@@ -1,0 +1,176 @@
+"""Two servers on one PostgreSQL: either answers for what the other one runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.postgres_server import shared_server
+from tests.serving import MODEL, Served, script, served, settings
+
+LONG = " ".join(f"word{number}" for number in range(60))
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[tuple[Served, Served]]:
+    """Two servers with homes of their own, one database and one folder."""
+    url = shared_server().new_database()
+    model = script(
+        tmp_path / "scripts",
+        {"match": "long", "steps": [{"type": "text", "text": LONG}]},
+        {"match": ".", "steps": [{"type": "text", "text": "short"}]},
+        pace=0.02,
+    )
+    async with AsyncExitStack() as stack:
+        made = [
+            await stack.enter_async_context(
+                served(settings(tmp_path / name, model, database=url, shared_folder=tmp_path / "shared"))
+            )
+            for name in ("one", "two")
+        ]
+        yield made[0], made[1]
+
+
+async def post(node: Served, path: str, body: dict[str, Any], **headers: str) -> Any:
+    """A POST that is answered with 200."""
+    async with node.http() as http:
+        answer = await http.post(path, json=body, headers=headers)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+async def get(node: Served, path: str) -> Any:
+    """A GET that is answered with 200."""
+    async with node.http() as http:
+        answer = await http.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+async def stream(node: Served, response_id: str, after: int | None = None) -> list[str]:
+    """The data of a response's events, to their end."""
+    query = "stream=true" if after is None else f"stream=true&starting_after={after}"
+    async with node.http() as http, http.stream("GET", f"/v1/responses/{response_id}?{query}") as answer:
+        assert answer.status_code == 200
+        return [line[6:] async for line in answer.aiter_lines() if line.startswith("data: ")]
+
+
+async def begun(node: Served, text: str = "long") -> str:
+    """The id of a background response that runs."""
+    made = await post(node, "/v1/responses", {"model": MODEL, "input": text, "background": True})
+    while (await get(node, f"/v1/responses/{made['id']}"))["status"] == "queued":
+        await asyncio.sleep(0.01)
+    return str(made["id"])
+
+
+async def test_a_stream_is_the_same_from_either_server(nodes: tuple[Served, Served]) -> None:
+    """Byte for byte, from the beginning and from the middle, while it runs and afterwards."""
+    one, two = nodes
+    name = await begun(one)
+    here, there, middle = await asyncio.gather(stream(one, name), stream(two, name), stream(two, name, 10))
+    assert here == there
+    assert here[11:] == middle
+    assert json.loads(here[-1])["type"] == "response.completed"
+    assert await stream(two, name) == here
+    numbers = [json.loads(data)["sequence_number"] for data in here]
+    assert numbers == list(range(len(here)))
+
+
+async def test_a_response_is_seen_to_grow_from_the_other_server(nodes: tuple[Served, Served]) -> None:
+    """Its status and the text so far; at its end it is what its own server says, and a next turn may go on anywhere."""
+    one, two = nodes
+    name = await begun(one)
+    seen = [await get(two, f"/v1/responses/{name}")]
+    while seen[-1]["status"] != "completed":
+        await asyncio.sleep(0.1)
+        seen.append(await get(two, f"/v1/responses/{name}"))
+    assert {response["status"] for response in seen} == {"in_progress", "completed"}
+    assert seen[-1] == await get(one, f"/v1/responses/{name}")
+    child = await post(two, "/v1/responses", {"model": MODEL, "input": "on", "previous_response_id": name})
+    items = await get(one, f"/v1/responses/{child['id']}/input_items")
+    assert child["previous_response_id"] == name
+    assert len(items["data"]) == 1
+
+
+async def test_cancel_and_delete_reach_the_server_that_runs_it(nodes: tuple[Served, Served]) -> None:
+    """The answer says cancelled, the run is over on its own server, and what was deleted is gone on both."""
+    one, two = nodes
+    name = await begun(one)
+    cancelled = await post(two, f"/v1/responses/{name}/cancel", {})
+    assert cancelled["status"] == "cancelled"
+    assert await get(one, f"/v1/responses/{name}") == cancelled
+    assert one.state.service.runs(None) == []
+    name = await begun(one)
+    async with two.http() as http:
+        assert (await http.delete(f"/v1/responses/{name}")).json()["deleted"] is True
+        for node in nodes:
+            async with node.http() as either:
+                assert (await either.get(f"/v1/responses/{name}")).status_code == 404
+    assert one.state.service.runs(None) == []
+
+
+async def test_a_request_is_run_once_whichever_server_it_is_repeated_at(nodes: tuple[Served, Served]) -> None:
+    """One Idempotency-Key at both at once: one response, and the same answer."""
+    body = {"model": MODEL, "input": "long"}
+    answers = await asyncio.gather(
+        *(post(node, "/v1/responses", body, **{"Idempotency-Key": "k"}) for node in nodes)
+    )
+    assert answers[0] == answers[1]
+
+
+async def test_a_batch_is_cancelled_from_the_other_server(nodes: tuple[Served, Served]) -> None:
+    """And its results are read there."""
+    one, two = nodes
+    lines = [
+        {
+            "custom_id": f"{number}",
+            "method": "POST",
+            "url": "/v1/responses",
+            "body": {"model": MODEL, "input": "long"},
+        }
+        for number in range(50)
+    ]
+    async with one.http() as http:
+        data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+        uploaded = await http.post("/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", data)})
+    body = {
+        "input_file_id": uploaded.json()["id"],
+        "endpoint": "/v1/responses",
+        "completion_window": "24h",
+    }
+    batch = await post(one, "/v1/batches", body)
+    while (await get(two, f"/v1/batches/{batch['id']}"))["status"] != "in_progress":
+        await asyncio.sleep(0.05)
+    assert (await post(two, f"/v1/batches/{batch['id']}/cancel", {}))["status"] in ("cancelling", "cancelled")
+    while (ended := await get(two, f"/v1/batches/{batch['id']}"))["status"] != "cancelled":
+        await asyncio.sleep(0.05)
+    async with two.http() as http:
+        content = await http.get(f"/v1/files/{ended['error_file_id']}/content")
+    assert "batch_cancelled" in content.text
+
+
+async def test_a_server_that_stops_leaves_its_responses_to_the_other(nodes: tuple[Served, Served]) -> None:
+    """The other one goes on with them, and a reader there notices nothing but time."""
+    one, two = nodes
+    name = await begun(one)
+    reading = asyncio.create_task(stream(two, name))
+    await asyncio.sleep(0.2)
+    await one.state.service.close(0)
+    await one.state.store.close()
+    events = [json.loads(data) for data in await asyncio.wait_for(reading, 60)]
+    assert events[-1]["type"] == "response.completed"
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert (await get(two, f"/v1/responses/{name}"))["output"][-1]["content"][0]["text"] == LONG
+
+
+async def test_ready_says_what_is_not(nodes: tuple[Served, Served]) -> None:
+    """Each server sees both."""
+    one, two = nodes
+    assert (await get(one, "/ready"))["status"] == "ready"
+    servers = await two.state.store.servers()
+    assert [server["self"] for server in servers] == [False, True]
