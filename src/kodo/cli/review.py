@@ -267,10 +267,12 @@ def _known(path: Path, output: Output) -> frozenset[str]:
 
 
 def _deliver(report: ReviewReport, outputs: list[tuple[str, Path | None]], output: Output) -> None:
-    """Write the report in every format."""
+    """Write the report in every format, and keep it for the dashboard."""
+    from kodo.cli.kept_reports import keep_report
     from kodo.jobs.report import terminal
     from kodo.jobs.report.formats import FORMATS
 
+    keep_report("review", report.source, report)
     for name, file in outputs:
         if file is not None:
             write_atomically(file, FORMATS[name](report))

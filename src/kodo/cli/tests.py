@@ -129,9 +129,11 @@ def tests(
 def _deliver(
     report: TestReport, file: Path, print_only: bool, outputs: list[tuple[str, Path | None]], output: Output
 ) -> None:
-    """Write the test file, or print it, and the report in every format."""
+    """Write the test file, or print it, and the report in every format; keep it for the dashboard."""
+    from kodo.cli.kept_reports import keep_report
     from kodo.jobs.testgen import report as reports
 
+    keep_report("tests", report.target, report)
     if print_only:
         output.result(report.text, end="")
     elif report.text:

@@ -18,11 +18,23 @@ from kodo.server.ui import access
 from kodo.server.ui.access import Sessions, check_form, identify, session_cookie, set_cookie, sign_in
 from kodo.server.ui.context import Lent, PageRequest, UiContext
 from kodo.server.ui.rendering import LANGUAGES, SECURITY_HEADERS, THEMES, is_partial, render, static_file
-from kodo.server.ui.views import overview, requests
+from kodo.server.ui.views import (
+    batches,
+    conversations,
+    files,
+    keys,
+    ledger,
+    live,
+    models,
+    overview,
+    playground,
+    reports,
+    requests,
+)
 
 Handler: TypeAlias = Callable[[PageRequest], Awaitable[Response]]
 PREFERENCE_SECONDS = 365 * 86400
-MAX_FORM_BYTES = 4 * 2**20
+MAX_FORM_BYTES = 16 * 2**20
 
 PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/ui", overview.show),
@@ -33,6 +45,27 @@ PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/ui/requests/{response_id}/events", requests.events),
     ("POST", "/ui/requests/{response_id}/cancel", requests.cancel),
     ("POST", "/ui/requests/{response_id}/delete", requests.delete),
+    ("GET", "/ui/live", live.show),
+    ("GET", "/ui/batches", batches.show_list),
+    ("GET", "/ui/batches/{batch_id}", batches.show),
+    ("POST", "/ui/batches/{batch_id}/cancel", batches.cancel),
+    ("GET", "/ui/files", files.show_list),
+    ("GET", "/ui/files/{file_id}", files.show),
+    ("POST", "/ui/files/{file_id}/delete", files.delete),
+    ("GET", "/ui/vector-stores", files.show_stores),
+    ("GET", "/ui/vector-stores/{store_id}", files.show_store),
+    ("GET", "/ui/conversations", conversations.show_list),
+    ("GET", "/ui/conversations/{conversation_id}", conversations.show),
+    ("GET", "/ui/playground", playground.show),
+    ("POST", "/ui/playground/run", playground.run),
+    ("GET", "/ui/keys", keys.show_list),
+    ("POST", "/ui/keys", keys.create),
+    ("POST", "/ui/keys/{key_id}/revoke", keys.revoke),
+    ("GET", "/ui/models", models.show),
+    ("POST", "/ui/models/pull", models.pull),
+    ("GET", "/ui/ledger", ledger.show),
+    ("GET", "/ui/reports", reports.show_list),
+    ("GET", "/ui/reports/{name}", reports.show),
 )
 """Method, path and handler of every page that a viewer has to be known for."""
 

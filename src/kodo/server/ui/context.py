@@ -14,7 +14,8 @@ from kodo.server.http.state import State
 from kodo.server.lifecycle.activity import ActivityReader
 from kodo.server.lifecycle.errors import NotFound, ServiceError
 from kodo.server.lifecycle.ports import Usage
-from kodo.server.ui.access import NotSignedIn, Sessions, Viewer
+from kodo.server.ui.access import Sessions, Viewer
+from kodo.server.ui.pulls import Pulls
 from kodo.server.ui.rendering import render
 
 
@@ -73,6 +74,7 @@ class UiContext:
     state: State
     sessions: Sessions
     lent: Lent = field(default_factory=Lent)
+    pulls: Pulls = field(default_factory=Pulls)
 
     @property
     def activity(self) -> ActivityReader:
@@ -82,18 +84,13 @@ class UiContext:
             raise ServiceError("This store keeps nothing for the dashboard.")
         return reader
 
-    async def recheck(self, page: PageRequest) -> None:
-        """Look again, in a stream, whether its viewer may still see it.
-
-        Raises:
-            NotSignedIn: the key was revoked, or one was made since.
-        """
-        if page.viewer.open and await self.state.store.keys():
-            raise NotSignedIn
+    async def still_allows(self, viewer: Viewer) -> bool:
+        """Whether a viewer may see more of a stream: not if its key was revoked, or if a first one was made since."""
         try:
-            await self.state.keys.check(page.viewer.caller)
+            await self.state.keys.check(viewer.caller)
         except Unauthorized:
-            raise NotSignedIn from None
+            return False
+        return True
 
 
 @dataclass(frozen=True)

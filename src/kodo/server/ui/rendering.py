@@ -55,7 +55,7 @@ def texts() -> Mapping[str, tuple[str, str]]:
     }
 
 
-def text(language: Language, name: str, **values: object) -> str:
+def text(language: Language, name: str, /, **values: object) -> str:
     """A text in a language. KeyError: there is none of this name."""
     found = texts()[name][LANGUAGES.index(language)]
     return found.format(**values) if values else found
@@ -157,7 +157,7 @@ def render(
         _environment()
         .get_template(template)
         .render(
-            t=lambda name, **more: text(language, name, **more),
+            t=lambda name, /, **more: text(language, name, **more),
             status_text=lambda status: status_text(language, status),
             language=language,
             theme=theme_of(request),

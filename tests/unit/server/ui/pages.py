@@ -13,6 +13,7 @@ from tests.serving import Served, served, settings
 
 from kodo.server.http.keys import new_key
 from kodo.server.ui.app import build_pages
+from kodo.server.ui.context import Lent
 
 TOKEN = re.compile(r'name="csrf" (?:content|value)="([0-9a-f]{64})"')
 
@@ -45,9 +46,14 @@ class Browser:
 
 
 @contextlib.asynccontextmanager
-async def dashboard(home: Path, **options: Any) -> AsyncIterator[tuple[Served, Browser]]:
+async def dashboard(
+    home: Path, *, lent: Lent | None = None, **options: Any
+) -> AsyncIterator[tuple[Served, Browser]]:
     """A server with a scripted model that echoes, and a browser at it."""
-    async with served(settings(home, **options), pages=build_pages) as server, server.http() as http:
+    async with (
+        served(settings(home, **options), pages=lambda state: build_pages(state, lent)) as server,
+        server.http() as http,
+    ):
         yield server, Browser(http)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -116,7 +117,7 @@ async def test_every_write_needs_the_token_of_its_session(tmp_path: Path, path: 
         made = await server.sdk().responses.create(model=MODEL, input="stays")
         await browser.get("/ui")
         others = await Browser(http).token()
-        target = path.replace("{response_id}", made.id)
+        target = re.sub(r"{\w+}", made.id, path)
         for fields in ({}, {"csrf": "0" * 64}, {"csrf": others}):
             answer = await browser.http.post(target, data=fields)
             assert answer.status_code == 403, target

@@ -153,7 +153,7 @@ function drawPlots() {
           label: figure.getAttribute(`data-label-${at + 1}`),
           stroke: colour(COLOURS[keys[at]]),
           fill: stacked ? colour(COLOURS[keys[at]]) : undefined,
-          width: stacked ? 0 : 1.75, paths: bars, points: { show: !stacked && data.times.length < 100, size: 4.5, fill: colour(COLOURS[keys[at]]) }, spanGaps: true,
+          width: stacked ? 0 : 1.75, paths: bars, points: { show: !stacked && shown[at].filter((value) => value !== null).length < 13, size: 4.5, fill: colour(COLOURS[keys[at]]) }, spanGaps: true,
           value: (self, _, number, index) => shortNumber(index === null || index === undefined ? null : self.raw?.[at]?.[index]),
         })),
       ],

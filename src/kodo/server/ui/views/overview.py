@@ -143,7 +143,8 @@ async def live(page: PageRequest) -> Response:
         waited = LIVE_SECONDS
         while not page.state.service.closing:
             if waited >= LIVE_SECONDS:
-                await page.context.recheck(page)
+                if not await page.context.still_allows(page.viewer):
+                    return
                 yield b"data: " + msgspec.json.encode(await _live_numbers(page)) + b"\n\n"
                 waited = 0.0
             await asyncio.sleep(0.25)

@@ -106,7 +106,8 @@ async def events(page: PageRequest) -> Response:
 
     async def frames() -> AsyncIterator[bytes]:
         async for batch in batches:
-            await page.context.recheck(page)
+            if not await page.context.still_allows(page.viewer):
+                return
             yield b"".join(sse(event) for event in batch)
         yield b"event: kodo.end\ndata: {}\n\n"
 

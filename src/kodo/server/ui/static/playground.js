@@ -1,0 +1,219 @@
+/* The playground: builds a Responses call out of the form, shows it as code, and streams one or two answers. */
+"use strict";
+
+(() => {
+  const place = document.querySelector("[data-play]");
+  if (!place) return;
+  const form = place.querySelector("[data-play-form]");
+  const code = document.getElementById("code");
+  const error = place.querySelector("[data-play-error]");
+  const stopper = place.querySelector("[data-play-stop]");
+  let language = "curl";
+  let running = null;
+
+  /* --- the call --------------------------------------------------------------------------------------------------- */
+
+  function put(body, name, value) {
+    const [first, second] = name.split(".");
+    if (second) (body[first] ??= {})[second] = value;
+    else body[name] = value;
+  }
+
+  function parse(text, name) {
+    try { return JSON.parse(text); }
+    catch { throw new Error(`${name}: ${place.dataset.badJson}`); }
+  }
+
+  function build() {
+    const fields = form.elements;
+    const body = { model: fields.model.value };
+    for (const name of ["instructions", "input", "previous_response_id"]) {
+      const value = fields[name].value;
+      if (value.trim()) body[name] = value;
+    }
+    for (const field of form.querySelectorAll("[data-kind]")) {
+      const value = field.value.trim();
+      if (!value) continue;
+      const read = { number: Number, json: (text) => parse(text, field.name), text: String }[field.dataset.kind];
+      put(body, field.name, read(value));
+    }
+    const format = fields.format.value;
+    const schema = fields.schema.value.trim();
+    if (format === "json_schema" || (!format && schema)) {
+      put(body, "text.format", { type: "json_schema", name: "answer", schema: parse(schema || "{}", "schema"), strict: true });
+    } else if (format) put(body, "text.format", { type: format });
+    return body;
+  }
+
+  /* --- as code ---------------------------------------------------------------------------------------------------- */
+
+  const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+
+  function python(value, indent = 4) {
+    if (value === null) return "None";
+    if (value === true) return "True";
+    if (value === false) return "False";
+    if (typeof value !== "object") return JSON.stringify(value);
+    const pad = " ".repeat(indent);
+    if (Array.isArray(value)) return value.length ? `[\n${value.map((each) => `${pad}    ${python(each, indent + 4)},\n`).join("")}${pad}]` : "[]";
+    const entries = Object.entries(value);
+    return entries.length ? `{\n${entries.map(([key, each]) => `${pad}    ${JSON.stringify(key)}: ${python(each, indent + 4)},\n`).join("")}${pad}}` : "{}";
+  }
+
+  const WRITERS = {
+    curl: (body) => `curl ${place.dataset.base}/responses \\\n  -H "Authorization: Bearer $KODO_API_KEY" \\\n  -H "Content-Type: application/json" \\\n  -d ${quoted(JSON.stringify(body, null, 2))}`,
+    Python: (body) => `from openai import OpenAI\n\nclient = OpenAI(base_url="${place.dataset.base}", api_key="…")\nresponse = client.responses.create(\n${Object.entries(body).map(([key, value]) => `    ${key}=${python(value)},\n`).join("")})\nprint(response.output_text)`,
+    CLI: (body) => {
+      const { model, input, instructions, max_output_tokens: most, ...more } = body;
+      const lines = [`kodo ask ${quoted(input ?? "")}`, `--base-url ${place.dataset.base}`, `--model ${quoted(model)}`];
+      if (instructions) lines.push(`--instructions ${quoted(instructions)}`);
+      if (most) lines.push(`--max-output-tokens ${most}`);
+      const left = Object.keys(more);
+      return `${left.length ? `# kodo ask has no option for: ${left.join(", ")}\n` : ""}${lines.join(" \\\n  ")}`;
+    },
+  };
+
+  function showCode() {
+    try { code.textContent = WRITERS[language](build()); }
+    catch (problem) { code.textContent = problem.message; }
+  }
+
+  const tabs = [...place.querySelectorAll("[data-code]")];
+  function choose(tab) {
+    language = tab.dataset.code;
+    for (const each of tabs) {
+      each.setAttribute("aria-selected", String(each === tab));
+      each.tabIndex = each === tab ? 0 : -1;
+    }
+    code.setAttribute("aria-labelledby", tab.id);
+    showCode();
+  }
+  for (const tab of tabs) {
+    tab.addEventListener("click", () => choose(tab));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+      if (!step) return;
+      const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
+      choose(next);
+      next.focus();
+    });
+  }
+  form.addEventListener("input", showCode);
+  form.addEventListener("change", showCode);
+
+  /* --- an answer -------------------------------------------------------------------------------------------------- */
+
+  class Answer {
+    constructor(side, model) {
+      this.place = place.querySelector(`[data-answer="${side}"]`);
+      this.body = this.place.querySelector("[data-answer-body]");
+      this.numbers = this.place.querySelector("[data-answer-numbers]");
+      this.actions = this.place.querySelector("[data-answer-actions]");
+      this.place.hidden = false;
+      this.place.querySelector("[data-answer-model]").textContent = model;
+      this.body.replaceChildren();
+      this.numbers.textContent = "";
+      this.actions.hidden = true;
+      this.parts = new Map();
+      this.began = performance.now();
+      this.first = null;
+    }
+
+    part(key, tone, title) {
+      if (!this.parts.has(key)) {
+        const article = document.createElement("article");
+        article.className = `item item-${tone}`;
+        if (title) {
+          const head = document.createElement("header");
+          head.className = "item-title";
+          head.textContent = title;
+          article.append(head);
+        }
+        const text = document.createElement("div");
+        text.className = tone === "tool" ? "code" : "prose";
+        article.append(text);
+        this.body.append(article);
+        this.parts.set(key, text);
+      }
+      this.first ??= performance.now() - this.began;
+      return this.parts.get(key);
+    }
+
+    take(type, data) {
+      if (type === "response.output_text.delta") this.part(`${data.output_index}.${data.content_index}`, "assistant").append(data.delta);
+      else if (type.startsWith("response.reasoning") && data.delta) this.part(`${data.output_index}.r`, "reasoning", "reasoning").append(data.delta);
+      else if (type === "response.output_item.added" && data.item.name) this.part(`${data.output_index}.call`, "tool", `${data.item.type} ${data.item.name}`);
+      else if (type === "response.function_call_arguments.delta" || type === "response.custom_tool_call_input.delta") this.part(`${data.output_index}.call`, "tool", "call").append(data.delta);
+      else if (["response.completed", "response.incomplete", "response.failed"].includes(type)) this.end(data.response);
+    }
+
+    end(response) {
+      const seconds = (performance.now() - this.began) / 1000;
+      const usage = response.usage;
+      const made = usage ? `${usage.input_tokens} → ${usage.output_tokens} tokens · ` : "";
+      const speed = usage && this.first !== null && usage.output_tokens > 1 ? ` · ${(usage.output_tokens / Math.max(seconds - this.first / 1000, 0.001)).toFixed(1)} tokens/s` : "";
+      this.numbers.textContent = `${response.status} · ${made}${this.first === null ? "" : `${this.first.toFixed(0)} ms · `}${seconds.toFixed(2)} s${speed}`;
+      if (response.error) this.part("error", "other", "error").append(response.error.message);
+      this.id = response.id;
+      this.place.dataset.response = response.id;
+      this.actions.hidden = response.store === false;
+      this.actions.querySelector("[data-answer-link]").href = `/ui/requests/${encodeURIComponent(response.id)}`;
+    }
+
+    fail(message) { this.part("error", "other", "error").append(message); }
+  }
+
+  async function ask(answer, body, signal) {
+    const got = await fetch("/ui/playground/run", {
+      method: "POST", signal, body: JSON.stringify(body),
+      headers: { "content-type": "application/json", "x-csrf-token": csrf() },
+    });
+    if (!got.ok) {
+      const problem = await got.json().catch(() => null);
+      answer.fail(problem?.error ? `${problem.error.param ? `${problem.error.param}: ` : ""}${problem.error.message}` : `HTTP ${got.status}`);
+      return;
+    }
+    const reader = got.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (let rest = "", step; !(step = await reader.read()).done;) {
+      rest += step.value;
+      const frames = rest.split("\n\n");
+      rest = frames.pop();
+      for (const frame of frames) {
+        const [, type, data] = frame.match(/^event: (.*)\ndata: (.*)$/s) ?? [];
+        if (type) answer.take(type, JSON.parse(data));
+      }
+    }
+  }
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    error.hidden = true;
+    let body;
+    try { body = build(); }
+    catch (problem) { error.textContent = problem.message; error.hidden = false; return; }
+    running?.abort();
+    const control = running = new AbortController();
+    const other = form.elements.compare.value;
+    place.querySelector('[data-answer="b"]').hidden = !other;
+    place.classList.toggle("comparing", Boolean(other));
+    stopper.disabled = false;
+    const calls = [[new Answer("a", body.model), body]];
+    if (other) calls.push([new Answer("b", other), { ...body, model: other }]);
+    await Promise.all(calls.map(([answer, each]) => ask(answer, each, control.signal).catch((problem) => {
+      if (problem.name !== "AbortError") answer.fail(problem.message);
+    })));
+    if (running === control) stopper.disabled = true;
+  });
+  stopper.addEventListener("click", () => { running?.abort(); stopper.disabled = true; });
+  place.addEventListener("click", (event) => {
+    if (!event.target.closest("[data-play-continue]")) return;
+    form.elements.previous_response_id.value = event.target.closest("[data-answer]").dataset.response;
+    form.elements.input.value = "";
+    form.elements.input.focus();
+    showCode();
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+  });
+  showCode();
+})();

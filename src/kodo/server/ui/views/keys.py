@@ -1,0 +1,90 @@
+"""API keys: make one, which is shown once, with its limits and its role; revoke one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+from starlette.responses import RedirectResponse, Response
+
+from kodo.server.http.backends import KEYS_MARK
+from kodo.server.http.keys import DEFAULT_PROJECT, new_key
+from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.ui.access import require_admin, set_cookie
+from kodo.server.ui.context import PageRequest, not_found
+
+LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
+MAX_NAME = 64
+
+
+async def show_list(page: PageRequest) -> Response:
+    """``GET /ui/keys``."""
+    return await _page(page)
+
+
+async def create(page: PageRequest) -> Response:
+    """``POST /ui/keys``: the answer is the only place where the key is ever shown."""
+    require_admin(page.viewer)
+    form = await page.form()
+    try:
+        name, project = _text(form, "name", ""), _text(form, "project", DEFAULT_PROJECT)
+        role: Literal["project", "admin"] = "admin" if form.get("role") == "admin" else "project"
+        limits = {limit: _limit(form, limit) for limit in LIMITS}
+    except InvalidRequest as error:
+        return await _page(page, status=400, message=error.message)
+    first = not await page.state.store.keys()
+    if first:
+        role = "admin"  # with a project's key alone, nobody could see the dashboard's keys again
+    key, row = new_key(name=name, project=project, role=role, **limits)
+    await page.state.store.put_key(row)
+    (page.state.settings.home / KEYS_MARK).touch(0o600)
+    response = await _page(page, made=key, first=first)
+    if first:  # the server has keys from now on: this browser is signed in with the one it made
+        cookie = page.context.sessions.open(row.id)
+        set_cookie(page.http, response, cookie, page.context.sessions.seconds)
+    return response
+
+
+async def revoke(page: PageRequest) -> Response:
+    """``POST /ui/keys/{id}/revoke``: at once and for good."""
+    require_admin(page.viewer)
+    row = next((key for key in await page.state.store.keys() if key.id == page.path("key_id")), None)
+    if row is None:
+        raise not_found("key")
+    if row.revoked_at is None:
+        await page.state.store.put_key(msgspec.structs.replace(row, revoked_at=page.state.clock.now()))
+    return RedirectResponse("/ui/keys", 303)
+
+
+async def _page(
+    page: PageRequest,
+    *,
+    status: int = 200,
+    made: str | None = None,
+    first: bool = False,
+    message: str | None = None,
+) -> Response:
+    require_admin(page.viewer)
+    keys = sorted(
+        await page.state.store.keys(), key=lambda key: (key.revoked_at is not None, -key.created_at)
+    )
+    return page.render(
+        "keys.html", "keys", status=status, keys=keys, made=made, first=first, message=message, limits=LIMITS
+    )
+
+
+def _text(form: Mapping[str, str], name: str, default: str) -> str:
+    value = form.get(name, "").strip()
+    if len(value) > MAX_NAME or not value.isprintable():
+        raise InvalidRequest(f"{name}: at most {MAX_NAME} printable characters.", param=name)
+    return value or default
+
+
+def _limit(form: Mapping[str, str], name: str) -> int | None:
+    value = form.get(name, "").strip()
+    if not value:
+        return None
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:12]) < 10**9 or len(value) > 9:
+        raise InvalidRequest(f"{name}: a whole number from 1 to 999,999,999.", param=name)
+    return int(value)
