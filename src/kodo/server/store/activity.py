@@ -249,7 +249,10 @@ def children(connection: SqlConnection, response_id: str, limit: int) -> list[Ac
 
 def select_sums(width: int, since: float, owner: str | None) -> tuple[str, list[Any]]:
     """The query for sums by span and model, and its values."""
-    summed = ", ".join(f"sum({name})" for name in _SUMS.split(", "))
+    summed = ", ".join(
+        f"sum({name})" if name.endswith("seconds") else f"CAST(sum({name}) AS BIGINT)"
+        for name in _SUMS.split(", ")
+    )
     mine, values = ("", [width, since]) if owner is None else (" AND owner = ?", [width, since, owner])
     return (
         f"SELECT start, model, {summed} FROM activity_sums WHERE width = ? AND start >= ?{mine} "
@@ -292,7 +295,7 @@ def select_first_tokens(width: int, since: float, owner: str | None) -> tuple[st
     """The query for counts of first tokens by span and bucket, and its values."""
     mine, values = ("", [width, since]) if owner is None else (" AND owner = ?", [width, since, owner])
     return (
-        f"SELECT start, bucket, sum(count) FROM activity_first_tokens WHERE width = ? AND start >= ?{mine} "
+        f"SELECT start, bucket, CAST(sum(count) AS BIGINT) FROM activity_first_tokens WHERE width = ? AND start >= ?{mine} "
         "GROUP BY start, bucket ORDER BY start, bucket"
     ), values
 
