@@ -16,7 +16,7 @@ run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change; MODEL=coder for 
 	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello $(if $(MODEL),--model $(MODEL))
 
 test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options)
-	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel and not pipelines" $(ARGS)
+	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel and not pipelines and not browser" $(ARGS)
 
 ##@ Working on kodo
 .PHONY: setup setup-dev check quick docs lock clean
@@ -95,6 +95,17 @@ wheel: setup-dev ## Build the wheel and try it in clean environments: every extr
 .PHONY: test-clients
 test-clients: setup-dev ## Other people's clients, at their newest versions, against kodo serve; writes docs/guides/clients.md
 	@KODO_CLIENTS_TABLE=docs/guides/clients.md $(B)/python -m pytest -m clients tests/clients $(ARGS)
+
+AXE := 4.14.1
+AXE_SHA256 := 29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c
+.PHONY: test-ui
+test-ui: setup-dev .cache/ui/package/axe.min.js ## The dashboard in headless Chromium, with axe; makes its pictures (needs chromium, fonts-noto-cjk, npm)
+	@$(B)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/ui.txt
+	@$(B)/python -m pytest -m browser tests/ui $(ARGS)
+
+.cache/ui/package/axe.min.js:
+	@mkdir -p .cache/ui && cd .cache/ui && npm pack --silent axe-core@$(AXE) >/dev/null && tar xzf axe-core-$(AXE).tgz
+	@echo "$(AXE_SHA256)  $@" | sha256sum --check --quiet
 
 .PHONY: bench-vector-search
 bench-vector-search: setup-dev ## Time of a search in 100,000 chunks by words, by vectors, and with a filter
