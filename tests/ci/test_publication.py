@@ -29,8 +29,8 @@ from kodo.ci.review_job import review_change
 from kodo.ci.testing.github import FakeGitHub
 from kodo.ci.testing.patches import patch_lines
 from kodo.ci.testing.server import Fault
-from kodo.ci.time_limit import OutOfTime, time_limit
 from kodo.client.retry import RetryPolicy
+from kodo.jobs.execution.time_limit import OutOfTime, time_limit
 from kodo.jobs.report.model import (
     Category,
     Evidence,

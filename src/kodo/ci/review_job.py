@@ -20,7 +20,7 @@ from kodo.ci.change import Change
 from kodo.ci.marker import ReviewMarker
 from kodo.ci.policy import Policy, PolicyError, parse_policy
 from kodo.ci.test_proposals import propose_tests
-from kodo.ci.time_limit import OutOfTime, time_limit
+from kodo.jobs.execution.time_limit import OutOfTime, time_limit
 from kodo.jobs.report.model import ReviewReport, State
 from kodo.jobs.report.visible import one_line
 from kodo.jobs.review.git import GitError, Repository
@@ -125,6 +125,11 @@ def _report(state: State, lang: str, note: str) -> ReviewReport:
     return ReviewReport(state=state, source="", notes=(note,), lang=lang, kodo=__version__)
 
 
+def _seconds_for(policy: Policy) -> float:
+    """A little less than the policy allows, so that what was done by then is reported; all of it where that is little."""
+    return policy.seconds * 0.9 if policy.seconds > 10 else policy.seconds + 10
+
+
 def _options(policy: Policy) -> ReviewOptions:
     return ReviewOptions(
         lang=policy.lang,
@@ -132,6 +137,7 @@ def _options(policy: Policy) -> ReviewOptions:
         tests=policy.tests,
         run=True,
         run_seconds=min(policy.run_seconds, policy.seconds),
+        max_seconds=_seconds_for(policy),
     )
 
 

@@ -121,6 +121,12 @@ def review(
     run_seconds: Annotated[
         float, typer.Option("--run-seconds", help="Seconds for running the changed functions.")
     ] = 20.0,
+    max_seconds: Annotated[
+        float,
+        typer.Option(
+            "--max-seconds", help="Seconds for the review; the report lists what there was no time for."
+        ),
+    ] = 600.0,
     no_fixes: Annotated[bool, typer.Option("--no-fixes", help="Do not propose fixes.")] = False,
     options: JobOptions,
 ) -> ExitCode:
@@ -149,6 +155,7 @@ def review(
         tests=tests,
         run=not no_run,
         run_seconds=run_seconds,
+        max_seconds=max_seconds,
         fixes=not no_fixes,
     )
     if options.dry_run:

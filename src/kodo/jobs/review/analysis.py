@@ -6,12 +6,16 @@ Every analyser sees both states in one run; what it reports of the state before 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
+from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.report.model import Unreviewed
 from kodo.jobs.review.analysers import bandit, ruff, syntax
+from kodo.jobs.review.analysers.one_file import in_time
 from kodo.jobs.review.candidate import AnalyserResult, Candidate, Subject
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks import diff_checks, file_checks
+from kodo.jobs.review.checks.definition_pairs import ChangeLines
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import printable
 
@@ -30,13 +34,13 @@ class Analysis:
         return self.looked.get(path, ())
 
 
-def analyse(files: Sequence[ChangedFile], target: str = "") -> Analysis:
+def analyse(files: Sequence[ChangedFile], target: str = "", deadline: Deadline | None = None) -> Analysis:
     """Run every analyser that knows the languages of ``files``; ``target`` is ruff's name for the oldest Python."""
     complete = [file for file in files if file.complete]
     changed = [file for file in complete if file.before is not None]
     subjects = [Subject(file.path, file.language, file.after) for file in complete]
     subjects += [Subject(file.path, file.language, file.before or "") for file in changed]
-    results = run_analysers(subjects, target)
+    results = run_analysers(subjects, target, deadline)
     after: dict[str, list[Candidate]] = {file.path: [] for file in files}
     before: dict[str, list[Candidate]] = {}
     looked: dict[str, list[str]] = {file.path: [] for file in files}
@@ -49,14 +53,23 @@ def analyse(files: Sequence[ChangedFile], target: str = "") -> Analysis:
     for index, file in enumerate(changed, len(complete)):
         before.setdefault(file.path, []).extend(_candidates_at(results, index))
     tested = any(is_test(file.path) for file in files)
+    change = ChangeLines(files)
     for file in changed:
-        after[file.path] += diff_checks.run(file, tested=tested, change=files)
+        found, failure = in_time(partial(_compare, file, tested, change), deadline)
+        after[file.path] += found
+        if failure:
+            failed.setdefault(file.path, failure)
     unreviewed = [
         Unreviewed(printable(path), reason, gap=True)
         for path, reason in failed.items()
         if not _has_syntax_error(after[path])
     ]
     return Analysis(after, before, {path: tuple(names) for path, names in looked.items()}, tuple(unreviewed))
+
+
+def _compare(file: ChangedFile, tested: bool, change: ChangeLines, found: list[Candidate]) -> str:
+    found += diff_checks.run(file, tested=tested, change=change)
+    return ""
 
 
 def _candidates_at(results: Mapping[str, AnalyserResult], index: int) -> list[Candidate]:
@@ -74,15 +87,20 @@ def _has_syntax_error(candidates: Sequence[Candidate]) -> bool:
     return any(candidate.rule == "syntax" for candidate in candidates)
 
 
-def run_analysers(subjects: Sequence[Subject], target: str = "") -> dict[str, AnalyserResult]:
+def run_analysers(
+    subjects: Sequence[Subject], target: str = "", deadline: Deadline | None = None
+) -> dict[str, AnalyserResult]:
     """Run all analysers; return their results by name."""
     with ThreadPoolExecutor(2) as pool:  # the two that are programs of their own
-        by_ruff, by_bandit = pool.submit(ruff.run, subjects, target), pool.submit(bandit.run, subjects)
+        by_ruff, by_bandit = (
+            pool.submit(ruff.run, subjects, target, deadline),
+            pool.submit(bandit.run, subjects, deadline),
+        )
         found = {
+            syntax.NAME: syntax.run(subjects, deadline),
+            file_checks.NAME: file_checks.run(subjects, deadline),
             ruff.NAME: by_ruff.result(),
-            syntax.NAME: syntax.run(subjects),
             bandit.NAME: by_bandit.result(),
-            file_checks.NAME: file_checks.run(subjects),
         }
     return _without_refusals_of_valid_text(found)
 

@@ -5,6 +5,8 @@ Lines end at LF only, as in git; text is kept as it is. This module does not kno
 
 import difflib
 import re
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import StringIO
@@ -17,6 +19,10 @@ from unidiff.patch import PatchSet
 _HUNK = re.compile(r"^@@ -", re.MULTILINE)
 _COUNTS = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
 _SECTION = re.compile(r"^diff --git ", re.MULTILINE)
+
+
+MAX_COMPARISONS = 25_000_000
+"""Old lines times new ones that may be compared for a diff; a second or two of work."""
 
 
 class DiffError(ValueError):
@@ -81,7 +87,41 @@ class ChangedFile:
 
     def touches(self, start: int, end: int) -> bool:
         """Whether any line from ``start`` to ``end`` was touched."""
-        return any(start <= line <= end for line in self.touched)
+        at = bisect_left(self._touched_in_order, start)
+        return at < len(self._touched_in_order) and self._touched_in_order[at] <= end
+
+    def touched_between(self, start: int, end: int) -> list[int]:
+        """The touched lines from ``start`` to ``end``, in order."""
+        lines = self._touched_in_order
+        return lines[bisect_left(lines, start) : bisect_left(lines, end + 1)]
+
+    @cached_property
+    def _touched_in_order(self) -> list[int]:
+        return sorted(self.touched)
+
+    @cached_property
+    def removals_at(self) -> dict[int, list[Removal]]:
+        """What was taken away, by the line that stands in its place."""
+        found: dict[int, list[Removal]] = {}
+        for removal in self.removals:
+            found.setdefault(removal.anchor, []).append(removal)
+        return found
+
+    def removed_between(self, start: int, end: int) -> tuple[Removal, ...]:
+        """What was taken away from the old lines from ``start`` to ``end``."""
+        found = self._removals_in_order
+        at = max(0, bisect_left(found, start, key=lambda removal: removal.old_line) - 1)
+        stop = bisect_left(found, end + 1, key=lambda removal: removal.old_line)
+        return tuple(removal for removal in found[at:stop] if removal.old_line + len(removal.lines) > start)
+
+    @cached_property
+    def _removals_in_order(self) -> list[Removal]:
+        return sorted(self.removals, key=lambda removal: removal.old_line)
+
+    @cached_property
+    def lines_before(self) -> list[str]:
+        """The lines of the text before the change; none for a new file."""
+        return split_lines(self.before or "")
 
 
 def split_lines(text: str) -> list[str]:
@@ -147,10 +187,27 @@ def _hunk(hunk: PatchHunk, total: int) -> Hunk:
 
 
 def unified(before: str, after: str) -> str:
-    """A unified diff of two texts with three lines of context, without file headers."""
+    """A unified diff of two texts with three lines of context, without file headers.
+
+    Where very much differs, all between the first and the last difference is one hunk: to look for what is alike in it
+    would take time with the square of its size.
+    """
     old, new = split_lines(before), split_lines(after)
-    lines = islice(difflib.unified_diff(old, new, n=3, lineterm=""), 2, None)
+    first = _common(old, new)
+    last = _common(old[first:][::-1], new[first:][::-1])
+    gone, come = old[first : len(old) - last], new[first : len(new) - last]
+    if len(gone) * len(come) > MAX_COMPARISONS:
+        start = f"@@ -{first + 1},{len(gone)} +{first + 1},{len(come)} @@"
+        lines: Iterable[str] = [start, *(f"-{line}" for line in gone), *(f"+{line}" for line in come)]
+    else:
+        lines = islice(difflib.unified_diff(old, new, n=3, lineterm=""), 2, None)
     return "".join(line + "\n" for line in lines)
+
+
+def _common(one: Sequence[str], other: Sequence[str]) -> int:
+    """How many lines two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((at for at, (left, right) in pairs if left != right), min(len(one), len(other)))
 
 
 def with_plain_headers(diff: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from kodo.client.request_plan import guess_tokens
 from kodo.jobs.review import python
-from kodo.jobs.review.changes import ChangedFile, Removal
+from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.prompt_injection import redact_injections
 
 
@@ -33,11 +33,11 @@ def split_file(file: ChangedFile, tokens: int) -> tuple[list[Chunk], list[tuple[
         whole = _chunk(file, name, start, end)
         if not whole.touched:
             continue
-        if guess_tokens(whole.text) <= tokens:
+        if _tokens(whole.text) <= tokens:
             chunks.append(whole)
             continue
         for part in _parts(file, name, start, end, tokens):
-            if guess_tokens(part.text) <= tokens:
+            if _tokens(part.text) <= tokens:
                 chunks.append(part)
             else:
                 too_long.append((part.start, part.end))
@@ -56,10 +56,12 @@ def _spans(file: ChangedFile) -> list[tuple[str, int, int]]:
         if file.touches(start, end):
             spans.append((name, start, end))
     rest = sorted(line for line in file.touched - covered if file.lines[line - 1].strip())
-    while rest:
-        start = end = rest[0]
-        while rest and rest[0] <= end + 4:
-            end = rest.pop(0)
+    at = 0
+    while at < len(rest):
+        start = end = rest[at]
+        while at < len(rest) and rest[at] <= end + 4:
+            end = rest[at]
+            at += 1
         spans.append(("", max(1, start - 3), min(total, end + 3)))
     return sorted(spans, key=lambda span: span[1])
 
@@ -75,7 +77,8 @@ def _parts(file: ChangedFile, name: str, start: int, end: int, tokens: int) -> I
     at = start
     while at <= end:
         stop = at
-        while stop < end and guess_tokens(_chunk(file, name, at, stop + 1).text) <= tokens:
+        used = sum(map(_tokens, _rows(file, at)))
+        while stop < end and (used := used + sum(map(_tokens, _rows(file, stop + 1))) + 1) <= tokens:
             stop += 1
         piece = _chunk(file, name, at, stop)
         if piece.touched:
@@ -84,14 +87,21 @@ def _parts(file: ChangedFile, name: str, start: int, end: int, tokens: int) -> I
 
 
 def _chunk(file: ChangedFile, name: str, start: int, end: int) -> Chunk:
-    removals: dict[int, list[Removal]] = {}
-    for removal in file.removals:
-        removals.setdefault(removal.anchor, []).append(removal)
-    rows: list[str] = []
-    for number in range(start, end + 1):
-        for removal in removals.get(number, []):
-            rows += [f"     - {redact_injections(line)}" for line in removal.lines]
-        sign = "+" if number in file.added and not file.whole else " "
-        rows.append(f"{number:4} {sign} {redact_injections(file.lines[number - 1])}")
-    touched = frozenset(line for line in file.touched if start <= line <= end)
-    return Chunk(file, name, start, end, "\n".join(rows), touched)
+    rows = [row for number in range(start, end + 1) for row in _rows(file, number)]
+    return Chunk(file, name, start, end, "\n".join(rows), frozenset(file.touched_between(start, end)))
+
+
+def _tokens(text: str) -> int:
+    """About how many tokens a text is. Many small models make one of each digit."""
+    return guess_tokens(text) + sum(map(text.count, "0123456789")) * 7 // 10
+
+
+def _rows(file: ChangedFile, number: int) -> list[str]:
+    """A line as a model reads it, after the lines that were removed there."""
+    rows = [
+        f"     - {redact_injections(line)}"
+        for removal in file.removals_at.get(number, [])
+        for line in removal.lines
+    ]
+    sign = "+" if number in file.added and not file.whole else " "
+    return [*rows, f"{number:4} {sign} {redact_injections(file.lines[number - 1])}"]

@@ -6,9 +6,11 @@ inside a few lines that the change touches.
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
+from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.job import Verified
 from kodo.jobs.report.model import Finding, Fix
 from kodo.jobs.review.analysis import run_analysers
@@ -18,8 +20,31 @@ from kodo.jobs.review.languages import language_of
 from kodo.jobs.review.verification import PlacedFinding, without_duplicates
 
 MAX_FIX_LINES = 20
+MAX_FIXES = 500
+"""Fixes that one review tries."""
+MAX_FIX_CHARACTERS = 20_000_000
+"""Characters of the files that it tries them on, each file once for each fix."""
 Tester = Callable[[Mapping[str, str]], bool]
 """Whether the project's tests pass with these texts in place of the files of those paths."""
+
+
+@dataclass
+class FixBudget:
+    """How much one review may try: each fix is a whole file that is analysed again. Mutable, because it counts."""
+
+    deadline: Deadline
+    tries: int = MAX_FIXES
+    characters: int = MAX_FIX_CHARACTERS
+    left_out: int = 0
+
+    def take(self, size: int) -> bool:
+        """Whether a fix of a file of ``size`` characters may be tried."""
+        if self.deadline.up or not self.tries or size > self.characters:
+            self.left_out += 1
+            return False
+        self.tries -= 1
+        self.characters -= size
+        return True
 
 
 def with_fixes(
@@ -28,18 +53,21 @@ def with_fixes(
     reported: Sequence[Candidate],
     target: str,
     tester: Tester | None,
+    budget: FixBudget,
 ) -> list[Finding]:
     """The findings of a file, those with a fix that holds carrying it. ``reported`` holds what the analysers reported before the fix."""
+    findings = [item.value.finding for item in items]
     fixable = [
         (index, text)
         for index, item in enumerate(items)
-        if (text := applied(file, item.value.candidate.edits))
+        if item.value.candidate.edits
+        and budget.take(len(file.after))
+        and (text := applied(file, item.value.candidate.edits))
     ]
-    findings = [item.value.finding for item in items]
     if not fixable:
         return findings
     subjects = [Subject(file.path, file.language, text) for _, text in fixable]
-    results = run_analysers(subjects, target).values()
+    results = run_analysers(subjects, target, budget.deadline).values()
     known = Counter(candidate.rule for candidate in without_duplicates(reported))
     for at, (index, text) in enumerate(fixable):
         remaining = without_duplicates(

@@ -13,6 +13,7 @@ import msgspec
 
 from kodo import __version__
 from kodo.jobs.execution.sandboxed import site_packages
+from kodo.jobs.execution.time_limit import Deadline, OutOfTime, time_limit
 from kodo.jobs.job import Rejected, Verified
 from kodo.jobs.report.model import (
     Category,
@@ -51,27 +52,39 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     Never raises for what it is given to review: a source that cannot be read, or settings that are wrong, end in
     the state ``failed`` with the reason in ``notes``; a server that fails ends in ``partial``.
     """
+    deadline = Deadline(options.max_seconds)
     try:
-        material = reading.read(source, options.max_bytes)
-        settings = load_settings(material.base_text)
+        with time_limit(options.max_seconds):
+            material = reading.read(source, options.max_bytes)
+            settings = load_settings(material.base_text)
+    except OutOfTime:
+        if not deadline.up:  # the limit of whoever called this
+            raise
+        reason = f"what is to be reviewed could not be read in {options.max_seconds:g} s"
+        return _failed(reason, options)
     except (SourceError, ProjectSettingsError) as error:
-        return ReviewReport(
-            state=State.FAILED, source="", notes=(str(error),), lang=options.lang, kodo=__version__
-        )
+        return _failed(str(error), options)
     files = [file for file in material.files if not settings.excludes(file.path)]
-    work = _ReviewState(options, settings, files, analyse(files, settings.target))
+    work = _ReviewState(options, settings, files, analyse(files, settings.target, deadline), deadline)
     for file in files:
         candidates = without_duplicates(work.analysis.after[file.path])
         work.take(file, introduced(file, candidates, work.analysis.before.get(file.path, [])))
     runs = options.run and not isinstance(source, PathsSource | TextSource)
-    proposer = Proposer(session, options) if session is not None and options.size == "capable" else None
-    executed = _run_both(work, material, proposer) if runs else None
+    proposer = (
+        Proposer(session, options, deadline) if session is not None and options.size == "capable" else None
+    )
+    executed = _run_both(work, material, proposer) if runs and not deadline.up else None
     tests = _run_tests(work, material) if options.tests else None
     use = _ask_model(work, session) if session is not None else None
     if use is not None and proposer is not None:
         use = _with_proposals(use, proposer)
     findings = _with_fixes(work, tests)
     return msgspec.structs.replace(_report(work, material, findings, use), executed=executed)
+
+
+def _failed(reason: str, options: ReviewOptions) -> ReviewReport:
+    """The report of a review that could not be done."""
+    return ReviewReport(state=State.FAILED, source="", notes=(reason,), lang=options.lang, kodo=__version__)
 
 
 def max_requests_for(source: ReviewSource, options: ReviewOptions) -> int:
@@ -92,6 +105,7 @@ class _ReviewState:
     settings: ProjectSettings
     files: Sequence[ChangedFile]
     analysis: Analysis
+    deadline: Deadline
     active: dict[str, list[Verified[PlacedFinding]]] = field(default_factory=dict)
     suppressed: list[Suppressed] = field(default_factory=list)
     refused_comments: list[str] = field(default_factory=list)
@@ -126,7 +140,8 @@ class _ReviewState:
 
 def _run_both(work: _ReviewState, material: ReviewInput, proposer: Proposer | None) -> Executed:
     """Run changed functions in both versions and take what differs; returns what was run."""
-    behaviour = compare_behaviour(material, work.files, work.options.run_seconds, proposer)
+    seconds = min(work.options.run_seconds, work.deadline.left)
+    behaviour = compare_behaviour(material, work.files, seconds, proposer)
     work.notes += proposer.notes if proposer else []
     for file in work.files:
         work.take(file, behaviour.candidates.get(file.path, []))
@@ -208,7 +223,7 @@ def _texts_before(files: Iterable[ChangedFile]) -> dict[str, str | None]:
 
 def _ask_model(work: _ReviewState, session: "Session") -> ModelUse:
     """Take the model's opinions; returns the use that was made of it."""
-    asked = model_review.review_with_model(work.files, work.found, session, work.options)
+    asked = model_review.review_with_model(work.files, work.found, session, work.options, work.deadline)
     before = len(work.found)
     for file in work.files:
         rejected = work.take(file, asked.candidates.get(file.path, []))
@@ -244,11 +259,16 @@ def _with_fixes(work: _ReviewState, tests: ProjectTests | None) -> list[Finding]
             return False
 
     findings: list[Finding] = []
+    budget = fixes.FixBudget(work.deadline)
     for file in work.files:
         reported = work.analysis.after[file.path]
         tester = passing if tests is not None else None
         findings += fixes.with_fixes(
-            file, work.active.get(file.path, []), reported, work.settings.target, tester
+            file, work.active.get(file.path, []), reported, work.settings.target, tester, budget
+        )
+    if budget.left_out:
+        work.notes.append(
+            f"fixes were not tried for {budget.left_out} findings: a review tries a limited number"
         )
     return findings
 

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kodo.jobs.execution.time_limit import Deadline, OutOfTime, time_limit
 from kodo.jobs.review.options import ReviewOptions
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class RequestLimitError(Exception):
-    """The review has used all the requests it may make."""
+    """The review has used all the requests, or all the time, that it may use; the message says which."""
 
 
 @dataclass
@@ -29,6 +30,7 @@ class ModelAsker:
 
     session: Session
     options: ReviewOptions
+    deadline: Deadline
     requests: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -39,22 +41,33 @@ class ModelAsker:
         """Ask the model once, with at most ``tokens`` tokens of answer.
 
         Raises:
-            RequestLimitError: the review has made ``options.max_requests`` requests already.
+            RequestLimitError: the review has made ``options.max_requests`` requests already, or its time is up.
             KodoError: whatever ``Session.respond`` raises.
         """
         if self.requests >= self.options.max_requests:
-            raise RequestLimitError
+            raise RequestLimitError(
+                f"the model was asked {self.options.max_requests} times, which is the limit"
+            )
+        if self.deadline.up:
+            raise RequestLimitError("the time of the review was up")
         self.requests += 1
-        answer = self.session.respond(
-            text,
-            instructions=instructions,
-            model=self.options.model or None,
-            max_output_tokens=tokens,
-            temperature=0.0,
-            text_format=schema,
-            store=False,
-            job="review",
-        )
+        try:
+            with time_limit(self.deadline.left):
+                answer = self.session.respond(
+                    text,
+                    instructions=instructions,
+                    model=self.options.model or None,
+                    max_output_tokens=tokens,
+                    temperature=0.0,
+                    text_format=schema,
+                    store=False,
+                    timeout=max(1.0, self.deadline.left),
+                    job="review",
+                )
+        except OutOfTime:
+            if not self.deadline.up:  # the limit of whoever called the review
+                raise
+            raise RequestLimitError("the time of the review was up, and the model had not answered") from None
         self.input_tokens += answer.usage.input_tokens
         self.output_tokens += answer.usage.output_tokens
         self.model = answer.model

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kodo.client.errors import KodoError
+from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.report.model import Finding, ModelUse, Unreviewed
 from kodo.jobs.review import label_reviewer, schema_reviewer
 from kodo.jobs.review.candidate import Candidate
@@ -81,10 +82,14 @@ def _split_files(
 
 
 def review_with_model(
-    files: Sequence[ChangedFile], found: Sequence[Finding], session: "Session", options: ReviewOptions
+    files: Sequence[ChangedFile],
+    found: Sequence[Finding],
+    session: "Session",
+    options: ReviewOptions,
+    deadline: Deadline,
 ) -> ModelReview:
-    """Ask the model about every chunk of every code file, as its size allows."""
-    asker = ModelAsker(session, options)
+    """Ask the model about every chunk of every code file, as its size allows and as long as there is time."""
+    asker = ModelAsker(session, options, deadline)
     chunks, left = _split_files(files, options)
     candidates: dict[str, list[Candidate]] = {}
     notes: list[str] = []
@@ -94,9 +99,8 @@ def review_with_model(
         for chunk, proposed in job(chunks, found, asker):
             candidates.setdefault(chunk.file.path, []).extend(proposed)
             asked += 1
-    except RequestLimitError:
-        reason = f"the model was asked {options.max_requests} times, which is the limit"
-        left += [_unreviewed(chunk.file, chunk.start, chunk.end, reason) for chunk in chunks[asked:]]
+    except RequestLimitError as limit:
+        left += [_unreviewed(chunk.file, chunk.start, chunk.end, str(limit)) for chunk in chunks[asked:]]
     except KodoError as error:
         notes.append(f"the model: {error}")
         left += [

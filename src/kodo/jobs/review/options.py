@@ -19,6 +19,7 @@ class ReviewOptions:
     schema). ``window``: tokens the model can read and write in one request. ``max_requests``: how many times the
     model may be asked. ``baseline``: fingerprints that are known and do not count. ``tests``: run the project's
     tests for evidence and fixes. ``run``: run changed functions in both versions, for at most ``run_seconds``. ``fixes``: try the analysers' fixes. ``max_bytes``: a larger file is not read.
+    ``max_seconds``: wall time of the review; what it has no time for is listed as not reviewed.
     """
 
     categories: frozenset[Category] = frozenset(Category)
@@ -33,6 +34,7 @@ class ReviewOptions:
     run_seconds: float = 20.0
     fixes: bool = True
     max_bytes: int = 1_000_000
+    max_seconds: float = 600.0
 
     def __post_init__(self) -> None:
         if self.lang not in LANGUAGES:
@@ -41,6 +43,8 @@ class ReviewOptions:
             raise ValueError(f"size: {self.size!r} is not one of {', '.join(SIZES)}")
         if self.run_seconds <= 0:
             raise ValueError("run-seconds: must be above 0")
+        if self.max_seconds <= 0:
+            raise ValueError("max-seconds: must be above 0")
         least = MIN_WINDOW[self.size]
         if self.window < least:
             raise ValueError(

@@ -77,11 +77,16 @@ class ParsedModule:
 
     def definition_at(self, line: int) -> str:
         """The qualified name of the innermost function or class around a line, "" for the module."""
-        inner = ""
-        for name, node in self.definitions:
-            if first_line(node) <= line <= (node.end_lineno or node.lineno):
-                inner = name
-        return inner
+        return self._innermost.get(line, "")
+
+    @cached_property
+    def _innermost(self) -> dict[int, str]:
+        """The innermost definition around each line: an inner one comes after the one that it is in."""
+        return {
+            line: name
+            for name, node in self.definitions
+            for line in range(first_line(node), (node.end_lineno or node.lineno) + 1)
+        }
 
     def column(self, line: int, offset: int) -> int:
         """The character column, from 1, of a byte offset in a line."""

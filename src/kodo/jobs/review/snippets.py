@@ -15,6 +15,7 @@ import msgspec
 
 from kodo.client.errors import KodoError
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.review.changes import ChangedFile, unified
 from kodo.jobs.review.checks.prompt_injection import redact_injections
 from kodo.jobs.review.model_asker import ModelAsker, RequestLimitError
@@ -50,12 +51,13 @@ class Proposer:
 
     session: Session
     options: ReviewOptions
+    deadline: Deadline
     rejected: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """The way to the model, with the review's limit of requests."""
-        self.asker = ModelAsker(self.session, self.options)
+        self.asker = ModelAsker(self.session, self.options, self.deadline)
 
     def propose(self, file: ChangedFile, module: str) -> list[Call]:
         """Snippets about one changed module as calls; none where the model does not answer, which is noted."""

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kodo.jobs.review import changes
 from kodo.jobs.review.changes import (
     DiffError,
     hunks_of,
@@ -90,3 +91,17 @@ def test_a_diff_whose_counts_are_wrong_is_refused() -> None:
 def test_lines_end_at_line_feeds_only() -> None:
     """Form feeds and Unicode separators stand inside of lines, as in git."""
     assert split_lines("a\x0cb\u2028c\nd") == ["a\x0cb\u2028c", "d"]
+
+
+def test_a_diff_of_two_texts_that_differ_very_much_is_one_hunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It fits the texts as any other: applied to the old one it gives the new one, and back."""
+    monkeypatch.setattr(changes, "MAX_COMPARISONS", 3)
+    for old, new in (
+        ("a\nb\nc\nd\n", "a\nx\ny\nd\n"),
+        ("b\nc\n", "x\ny\nz\n"),
+        ("a\n" * 5, "a\nb\nc\na\na\n"),
+    ):
+        text = changes.unified(old, new)
+        lines, others = changes.split_lines(old), changes.split_lines(new)
+        assert changes.patched(lines, text) == others
+        assert changes.patched(others, text, reverse=True) == lines

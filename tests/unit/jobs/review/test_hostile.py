@@ -5,15 +5,35 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.report.formats import FORMATS
-from kodo.jobs.report.model import State
-from kodo.jobs.review import DiffSource, PathsSource, ReviewOptions, TextSource, review
-from kodo.jobs.review.analysers import bandit, ruff
-from kodo.jobs.review.candidate import Subject
+from kodo.jobs.report.model import Category, Severity, State
+from kodo.jobs.review import (
+    DiffSource,
+    PathsSource,
+    ReviewOptions,
+    TextSource,
+    VersionsSource,
+    fixes,
+    model_review,
+    python,
+    review,
+)
+from kodo.jobs.review.analysers import bandit, one_file, ruff
+from kodo.jobs.review.candidate import Candidate, Subject
+from kodo.jobs.review.checks import control_flow, definition_pairs, file_checks
+from kodo.jobs.review.checks.definition_pairs import ChangeLines
+from kodo.jobs.review.chunks import split_file
+from kodo.jobs.review.python import ParsedModule
+from kodo.jobs.review.reading import read
+from kodo.jobs.review.verification import introduced, verify
 
 BAD = "def f(x=[]):\n    return x\n"
 
@@ -107,10 +127,10 @@ def test_a_failing_batch_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     """One text of sixteen that ends bandit is found by halves, and all others are asked about."""
     real = bandit._ask
 
-    def ask(folder: Path, files: list[str]) -> object:
+    def ask(folder: Path, files: list[str], seconds: float) -> object:
         if any((folder / file).read_text() == "killer\n" for file in files):
             raise subprocess.CalledProcessError(-11, "bandit")
-        return real(folder, files)
+        return real(folder, files, seconds)
 
     monkeypatch.setattr(bandit, "_ask", ask)
     subjects = [
@@ -142,3 +162,154 @@ def test_no_format_lets_a_name_or_a_line_move_the_cursor(tmp_path: Path, name: s
     text = FORMATS[name](report)
     assert not set(text) & set("\x1b\r\x9b\u202e\u2066\u2028\u200b")
     assert not any(line.startswith("::error::owned") for line in text.splitlines())
+
+
+def parsed(text: str) -> ParsedModule:
+    """The tree of a text."""
+    module = python.parse(text)
+    assert module is not None
+    return module
+
+
+def growth(work: Callable[[int], object], size: int) -> float:
+    """How many times longer eight times as much takes, in CPU time: the best of two, for what is no quadratic work."""
+
+    def once(count: int) -> float:
+        began = time.process_time()
+        work(count)
+        return time.process_time() - began
+
+    once(size)  # imports and the like
+    return min(once(8 * size), once(8 * size)) / max(once(size), once(size))
+
+
+def test_a_file_of_many_findings_takes_time_in_proportion() -> None:
+    """Undefined names, mutable defaults, long conditions and changed functions: no quadratic work for any of them."""
+
+    def undefined(count: int) -> None:
+        text = "".join(f"if a{n} == {n}:\n    b = {n}\n" for n in range(count))
+        found = ruff.run([Subject("m.py", "python", text)])
+        assert len(found.candidates[0]) == count
+
+    def condition(count: int) -> None:
+        text = "x = " + " and ".join(f"a{n}" for n in range(count)) + "\n"
+        assert not list(control_flow.same_condition_twice(parsed(text)))
+
+    def functions(count: int) -> None:
+        after = "".join(f"def f{n}(x):\n    return x + {n}\n\n" for n in range(count))
+        source = VersionsSource(
+            {"m.py": "x = 1\n" + after.replace("+", "-") + "y = 2\n"}, {"m.py": f"x = 1\n{after}y = 2\n"}
+        )
+        (file,) = read(source, 10_000_000).files
+        items = [
+            Candidate("r", Category.BUG, Severity.ERROR, line, "m", "s")
+            for line in range(3, 3 * count + 1, 3)
+        ]
+        assert len(verify(file, introduced(file, items, items[:5]), "en")) == count
+        assert list(
+            definition_pairs.changed_definitions(
+                file, parsed(file.before or ""), parsed(file.after), ChangeLines([file])
+            )
+        )
+        assert len(split_file(file, 1000)[0]) >= count - 1  # one has all that was removed
+
+    def one_span(count: int) -> None:
+        (file,) = read(TextSource("x = 1\n" * count, "m.py"), 10_000_000).files
+        assert split_file(file, count)[0]
+
+    for work, size in ((undefined, 300), (condition, 1500), (functions, 600), (one_span, 300)):
+        assert growth(work, size) < 24, f"{work.__name__} is quadratic"
+
+
+def test_what_cannot_be_checked_of_a_file_is_a_gap_of_that_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that raises, or does not end, costs its own file; the review of the other one is whole."""
+
+    def checked(module: ParsedModule) -> list[Candidate]:
+        if "endless" in module.text:
+            while True:
+                pass
+        if "wrong" in module.text:
+            raise OverflowError
+        return []
+
+    monkeypatch.setattr(file_checks, "CHECKS", (checked, *file_checks.CHECKS))
+    monkeypatch.setattr(one_file, "MAX_SECONDS", 0.3)
+    texts = {"endless.py": "endless = 1\n", "wrong.py": "wrong = 1\n", "m.py": BAD}
+    report = review(VersionsSource({}, texts), ReviewOptions(), None)
+    assert {item.path: item.reason for item in report.unreviewed} == {
+        "endless.py": "it takes longer than 0.3 s to check",
+        "wrong.py": "it could not be checked: OverflowError",
+    }
+    assert report.state is State.PARTIAL
+    assert "B006" in {item.rule for item in report.findings}
+
+
+@pytest.mark.parametrize("literal", ["1" * 400, "1" * 4000 + ".0", "1e999"])
+def test_a_number_that_is_no_float_is_no_fault(literal: str) -> None:
+    """A constant beside a comment is compared with it, whatever its size."""
+    report = review(TextSource(f"SIZE = {literal}  # 5 MB\n", "m.py"), ReviewOptions(), None)
+    assert report.state is not State.PARTIAL
+
+
+def test_a_review_ends_with_its_time_and_says_what_it_had_none_for() -> None:
+    """Each file that no analyser came to is listed; so is a model that does not answer."""
+    report = review(VersionsSource({}, {"a.py": BAD, "b.py": BAD}), ReviewOptions(max_seconds=1e-3), None)
+    reasons = {item.path: item.reason for item in report.unreviewed} or {"": report.notes[0]}
+    assert all("time" in reason or "could not be read in" in reason for reason in reasons.values())
+    assert report.state in {State.PARTIAL, State.FAILED}
+    assert not report.findings
+
+
+class Silent:
+    """A session whose server does not answer."""
+
+    def respond(self, *_: object, **options: object) -> object:
+        """Wait for longer than any review."""
+        time.sleep(1000)
+
+
+def test_a_model_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The findings of the analysers are reported, and the pieces that the model did not see."""
+    session: Any = Silent()
+    real = model_review.review_with_model
+
+    def with_little_time(*arguments: Any) -> model_review.ModelReview:
+        return real(*arguments[:-1], Deadline(0.3))
+
+    monkeypatch.setattr(model_review, "review_with_model", with_little_time)
+    report = review(TextSource(BAD, "m.py"), ReviewOptions(), session)
+    assert [item.reason for item in report.unreviewed] == [
+        "the time of the review was up, and the model had not answered"
+    ]
+    assert report.model is not None
+    assert report.model.requests == 1
+    assert "B006" in {item.rule for item in report.findings}
+
+
+def test_a_line_of_thousands_of_digits_is_not_sent_to_a_model() -> None:
+    """Many models make a token of each digit: it is more than the window, which is said."""
+    (file,) = read(TextSource("x = " + "1" * 4000 + "\n", "m.py"), 1_000_000).files
+    assert split_file(file, 1500) == ([], [(1, 1)])
+
+
+def test_fixes_are_tried_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is the whole file once more; the report says for how many findings none was tried."""
+    monkeypatch.setattr(fixes.FixBudget.__init__, "__defaults__", (2, 20_000_000, 0))
+    report = review(
+        TextSource("import os\nimport sys\nimport re\nimport io\n", "m.py"), ReviewOptions(), None
+    )
+    assert [item.fix is not None for item in report.findings] == [True, True, False, False]
+    assert any("not tried for 2 findings" in note for note in report.notes)
+
+
+def test_many_files_are_given_to_an_analyser_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command line has an end: a thousand files are several calls."""
+    calls: list[int] = []
+
+    def ask(folder: Path, files: list[str], seconds: float) -> bandit._Answer:
+        calls.append(len(files))
+        return bandit._Answer([], [])
+
+    monkeypatch.setattr(bandit, "_ask", ask)
+    result = bandit.run([Subject(f"m{number}.py", "python", "x = 1\n") for number in range(1000)])
+    assert (max(calls), sum(calls), len(result.looked_at)) == (400, 1000, 1000)

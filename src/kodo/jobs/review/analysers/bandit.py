@@ -12,13 +12,13 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.report.model import Category, Severity
-from kodo.jobs.review.analysers.ruff import halve, write
+from kodo.jobs.review.analysers.ruff import batches, halve, seconds_for, write
 from kodo.jobs.review.candidate import AnalyserResult, Candidate, Subject
 from kodo.jobs.review.languages import is_test
 
 NAME = "bandit"
-_TIMEOUT = 180.0
 SKIPPED = (
     [
         "B101",
@@ -61,7 +61,7 @@ class _Answer(msgspec.Struct):
     errors: list[_Failure]
 
 
-def run(subjects: Sequence[Subject]) -> AnalyserResult:
+def run(subjects: Sequence[Subject], deadline: Deadline | None = None) -> AnalyserResult:
     """Candidates for every Python file that is not a test. A file that ends bandit is a failure of that file alone."""
     mine = [
         index
@@ -72,7 +72,12 @@ def run(subjects: Sequence[Subject]) -> AnalyserResult:
         return AnalyserResult({}, frozenset())
     with TemporaryDirectory(prefix="kodo-bandit-") as folder:
         files = {write(Path(folder), index, subjects[index]): index for index in mine}
-        answers, failed = halve(list(files), lambda part: [_ask(Path(folder), part)])
+        answers: list[_Answer] = []
+        failed: dict[str, str] = {}
+        for batch in batches(list(files)):
+            found, failures = halve(batch, lambda part: [_ask(Path(folder), part, seconds_for(deadline))])
+            answers += found
+            failed |= failures
     candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
     unread = {files[file]: f"bandit could not run: {reason}" for file, reason in failed.items()}
     for answer in answers:
@@ -86,13 +91,13 @@ def run(subjects: Sequence[Subject]) -> AnalyserResult:
     return AnalyserResult(candidates, frozenset(mine) - unread.keys(), unread)
 
 
-def _ask(folder: Path, files: Sequence[str]) -> _Answer:
+def _ask(folder: Path, files: Sequence[str], seconds: float) -> _Answer:
     command = [sys.executable, "-m", "bandit", "-f", "json", "-q", "--ignore-nosec", "--exit-zero"]
     done = subprocess.run(
         [*command, "-s", ",".join(SKIPPED), *files],
         cwd=folder,
         capture_output=True,
-        timeout=_TIMEOUT,
+        timeout=seconds,
         check=True,
     )
     return msgspec.json.decode(done.stdout, type=_Answer)

@@ -7,13 +7,16 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import msgspec
 
+from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.report.model import Category, Severity
 from kodo.jobs.review import python
 from kodo.jobs.review.analysers.ruff_rules import FRAMEWORK_DEFAULTS, IN_TESTS_IGNORED, RULES
@@ -64,7 +67,7 @@ def target_of(requires: str) -> str:
     return name if name in _TARGETS else ""
 
 
-def run(subjects: Sequence[Subject], target: str = "") -> AnalyserResult:
+def run(subjects: Sequence[Subject], target: str = "", deadline: Deadline | None = None) -> AnalyserResult:
     """Candidates for every Python file. A file that ends ruff is a failure of that file alone."""
     mine = [index for index, subject in enumerate(subjects) if subject.language == "python"]
     if not mine:
@@ -73,9 +76,10 @@ def run(subjects: Sequence[Subject], target: str = "") -> AnalyserResult:
     failures: dict[int, str] = {}
     with TemporaryDirectory(prefix="kodo-ruff-") as folder:
         files = {write(Path(folder), index, subjects[index]): index for index in mine}
-        for start in range(0, len(mine), _BATCH):
-            batch = list(files)[start : start + _BATCH]
-            diagnostics, failed = halve(batch, lambda part: _ask(Path(folder), part, target))
+        for batch in batches(list(files)):
+            diagnostics, failed = halve(
+                batch, lambda part: _ask(Path(folder), part, target, seconds_for(deadline))
+            )
             failures |= {files[file]: f"ruff could not run: {reason}" for file, reason in failed.items()}
             for diagnostic in diagnostics:
                 index = files[Path(diagnostic.filename).relative_to(Path(folder).resolve()).as_posix()]
@@ -84,6 +88,17 @@ def run(subjects: Sequence[Subject], target: str = "") -> AnalyserResult:
                     candidates[index].append(candidate)
     looked = {index: found for index, found in candidates.items() if index not in failures}
     return AnalyserResult(looked, frozenset(looked), failures)
+
+
+def seconds_for(deadline: Deadline | None) -> float:
+    """How long a program may take for a batch: what is left, a little where nothing is."""
+    return _TIMEOUT if deadline is None else min(_TIMEOUT, max(deadline.left, 0.1))
+
+
+def batches(files: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Files in portions for one call of a program: the length of a command line is limited."""
+    for start in range(0, len(files), _BATCH):
+        yield files[start : start + _BATCH]
 
 
 def halve(batch: Sequence[str], ask: Callable[[Sequence[str]], list[T]]) -> tuple[list[T], dict[str, str]]:
@@ -133,7 +148,7 @@ def write(folder: Path, index: int, subject: Subject) -> str:
     return path
 
 
-def _ask(folder: Path, files: Sequence[str], target: str) -> list[_Diagnostic]:
+def _ask(folder: Path, files: Sequence[str], target: str, seconds: float) -> list[_Diagnostic]:
     command = [
         sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet", "--ignore-noqa", "--exit-zero",
         "--preview", "--no-fix", "--output-format", "json", "--select", ",".join(RULES),
@@ -142,7 +157,7 @@ def _ask(folder: Path, files: Sequence[str], target: str) -> list[_Diagnostic]:
     if target:
         command += ["--target-version", target]
     done = subprocess.run(
-        [*command, "--", *files], cwd=folder.resolve(), capture_output=True, timeout=_TIMEOUT, check=True
+        [*command, "--", *files], cwd=folder.resolve(), capture_output=True, timeout=seconds, check=True
     )
     return msgspec.json.decode(done.stdout, type=list[_Diagnostic])
 
@@ -159,9 +174,7 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
         category, severity = RULES[rule]
         if rule in IN_TESTS_IGNORED and is_test(subject.path):
             return None
-        if rule == "F822" and _GETATTR.search(
-            subject.text
-        ):  # PEP 562: the module makes names when it is asked
+        if rule == "F822" and _makes_names(subject.text):
             return None
         if rule == "PLR0124" and _ASKS_FOR_NAN.search(diagnostic.message):
             return None
@@ -186,31 +199,52 @@ def _candidate(diagnostic: _Diagnostic, subject: Subject) -> Candidate | None:
     )
 
 
+@lru_cache(maxsize=4)
+def _makes_names(text: str) -> bool:
+    """Whether a module makes names when it is asked for them (PEP 562)."""
+    return _GETATTR.search(text) is not None
+
+
 def _is_in_annotation(text: str, row: int, name: str) -> bool:
     """Whether a name on a line stands in an annotation that Python does not evaluate: quoted, postponed, or of a local."""
+    return any(name in given.unevaluated or name in given.quoted for given in _annotations(text).get(row, []))
+
+
+@dataclass(frozen=True, slots=True)
+class _Annotation:
+    """An annotation: the names in it that Python does not evaluate, and its quoted texts."""
+
+    unevaluated: frozenset[str]
+    quoted: str
+
+
+@lru_cache(maxsize=4)
+def _annotations(text: str) -> dict[int, list[_Annotation]]:
+    """The annotations of a text by the lines that they stand on."""
     module = python.parse(text)
     if module is None:
-        return False
+        return {}
     postponed = any(
         isinstance(node, ast.ImportFrom) and node.module == "__future__" and "annotations" in ast.dump(node)
         for node in module.tree.body
     )
+    found: dict[int, list[_Annotation]] = {}
     for node in module.nodes:
         given = getattr(node, "annotation", None) or getattr(node, "returns", None)
-        if not isinstance(given, ast.expr) or not given.lineno <= row <= (given.end_lineno or row):
+        if not isinstance(given, ast.expr):
             continue
         is_local = isinstance(node, ast.AnnAssign) and isinstance(
             _scope(module, node), ast.FunctionDef | ast.AsyncFunctionDef
         )
         inside = list(ast.walk(given))
-        named = any(isinstance(one, ast.Name) and one.id == name for one in inside)
-        if _quotes(inside, name) or (named and (postponed or is_local)):
-            return True
-    return False
-
-
-def _quotes(nodes: Sequence[ast.AST], name: str) -> bool:
-    return any(isinstance(one, ast.Constant) and name in str(one.value) for one in nodes)
+        names = [one.id for one in inside if isinstance(one, ast.Name)] if postponed or is_local else []
+        quoted = "\0".join(
+            one.value for one in inside if isinstance(one, ast.Constant) and isinstance(one.value, str)
+        )
+        annotation = _Annotation(frozenset(names), quoted)
+        for line in range(given.lineno, (given.end_lineno or given.lineno) + 1):
+            found.setdefault(line, []).append(annotation)
+    return found
 
 
 def _scope(module: python.ParsedModule, node: ast.AST) -> ast.AST | None:

@@ -10,7 +10,7 @@ import re
 import tomllib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 
 import tree_sitter_c
@@ -22,7 +22,9 @@ import tree_sitter_typescript
 import yaml
 from tree_sitter import Language, Node, Parser
 
+from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.report.model import Category, Severity
+from kodo.jobs.review.analysers.one_file import in_time
 from kodo.jobs.review.analysers.patterns import patterns_in
 from kodo.jobs.review.candidate import AnalyserResult, Candidate, Subject
 
@@ -40,23 +42,26 @@ MAX_SYNTAX_ERRORS = 5
 """Syntax errors reported for one file; a parser that has lost its way reports many more."""
 
 
-def run(subjects: Sequence[Subject]) -> AnalyserResult:
+def run(subjects: Sequence[Subject], deadline: Deadline | None = None) -> AnalyserResult:
     """Candidates for every file in a language that has a parser."""
     candidates: dict[int, list[Candidate]] = {}
     failures: dict[int, str] = {}
     for index, subject in enumerate(subjects):
-        if subject.language == "python":
-            found, problem = _python(subject.text)
-        elif subject.language in _GRAMMARS:
-            found, problem = _tree(subject), ""
-        elif subject.language in {"json", "toml", "yaml"}:
-            found, problem = _data(subject), ""
-        else:
-            continue
-        candidates[index] = found
-        if problem:
-            failures[index] = problem
+        if subject.language in {"python", "json", "toml", "yaml"} or subject.language in _GRAMMARS:
+            candidates[index], problem = in_time(partial(_look, subject), deadline)
+            if problem:
+                failures[index] = problem
     return AnalyserResult(candidates, frozenset(candidates) - failures.keys(), failures)
+
+
+def _look(subject: Subject, found: list[Candidate]) -> str:
+    """Add what is wrong in one file; return why it could not be read, or ""."""
+    if subject.language == "python":
+        candidates, problem = _python(subject.text)
+        found += candidates
+        return problem
+    found += _tree(subject) if subject.language in _GRAMMARS else _data(subject)
+    return ""
 
 
 def _python(text: str) -> tuple[list[Candidate], str]:

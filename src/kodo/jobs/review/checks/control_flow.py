@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
@@ -237,8 +238,9 @@ def same_condition_twice(module: ParsedModule) -> Iterator[Candidate]:
                 )
         elif isinstance(node, ast.BoolOp):
             texts = [ast.dump(value) for value in node.values]
+            counts = Counter(texts)
             twice = next(
-                (value for value, text in zip(node.values, texts, strict=True) if texts.count(text) > 1), None
+                (value for value, text in zip(node.values, texts, strict=True) if counts[text] > 1), None
             )
             if twice is not None and not _calls(twice):
                 yield report_node(module, node, "operand-twice", ast.unparse(twice))

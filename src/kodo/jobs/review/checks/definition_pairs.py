@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from kodo.jobs.review.candidate import Candidate
-from kodo.jobs.review.changes import ChangedFile, Removal, split_lines
+from kodo.jobs.review.changes import ChangedFile, Removal
 from kodo.jobs.review.checks.catalogue import report_line
 from kodo.jobs.review.python import Function, ParsedModule, first_line, own_nodes
 
@@ -19,10 +19,27 @@ MAX_NEW_SHARE = 0.6
 
 
 @dataclass(frozen=True)
+class ChangeLines:
+    """The lines of a whole change, which its functions are compared with: what was moved is not gone."""
+
+    files: Sequence[ChangedFile]
+
+    @cached_property
+    def added(self) -> Counter[str]:
+        """How often the change added each line, without its indentation."""
+        return Counter(
+            file.lines[line - 1].strip()
+            for file in self.files
+            for line in file.added
+            if line <= len(file.lines)
+        )
+
+
+@dataclass(frozen=True)
 class DefinitionPair:
     """One function in both states (same qualified name); only functions that the change touched are paired.
 
-    ``change`` is every file of the change.
+    ``change`` is all that was changed.
     """
 
     file: ChangedFile
@@ -30,7 +47,7 @@ class DefinitionPair:
     new_module: ParsedModule
     old: Function
     new: Function
-    change: Sequence[ChangedFile] = ()
+    change: ChangeLines
 
     @cached_property
     def old_nodes(self) -> list[ast.AST]:
@@ -51,11 +68,7 @@ class DefinitionPair:
     def removals(self) -> tuple[Removal, ...]:
         """What was taken out of this function, by old line."""
         start, end = first_line(self.old), self.old.end_lineno or self.old.lineno
-        return tuple(
-            removal
-            for removal in self.file.removals
-            if removal.old_line <= end and removal.old_line + len(removal.lines) > start
-        )
+        return self.file.removed_between(start, end)
 
     @cached_property
     def documented(self) -> bool:
@@ -92,20 +105,21 @@ class DefinitionPair:
         return None
 
     @cached_property
-    def added_elsewhere(self) -> frozenset[str]:
-        """The lines that the change added outside of this function, without their indentation."""
+    def added_here(self) -> Counter[str]:
+        """How often the change added each line to this function, without its indentation."""
         start, end = first_line(self.new), self.new.end_lineno or self.new.lineno
-        return frozenset(
-            file.lines[line - 1].strip()
-            for file in self.change
-            for line in file.added
-            if line <= len(file.lines) and not (file is self.file and start <= line <= end)
+        lines = self.file.lines
+        return Counter(
+            lines[line - 1].strip()
+            for line in self.file.touched_between(start, min(end, len(lines)))
+            if line in self.file.added
         )
 
     def moved(self, node: ast.AST) -> bool:
         """Whether the first line of an old node stands in another function or file of the change now."""
         line: int = node.lineno  # type: ignore[attr-defined]  # same
-        return split_lines(self.file.before or "")[line - 1].strip() in self.added_elsewhere
+        text = self.file.lines_before[line - 1].strip()
+        return self.change.added[text] > self.added_here[text]
 
     def lost(self, node: ast.AST, name: str, *values: str) -> Iterator[Candidate]:
         """A candidate where an old node was, if that place is in the change and the node was not moved."""
@@ -115,7 +129,7 @@ class DefinitionPair:
 
 
 def changed_definitions(
-    file: ChangedFile, before: ParsedModule, after: ParsedModule, change: Sequence[ChangedFile] = ()
+    file: ChangedFile, before: ParsedModule, after: ParsedModule, change: ChangeLines
 ) -> Iterator[DefinitionPair]:
     """The functions that are in both states and that the change touched."""
     for name, new in after.functions.items():

@@ -65,6 +65,10 @@ def _possible(value: float, amount: float, unit: str) -> bool:
     return unit not in {"percent"} or value in {amount, amount / 100}
 
 
+MAX_NUMBER = 10**100
+"""No comment speaks of a larger one, and far above it a whole number is no float any more."""
+
+
 def _number(node: ast.expr) -> float | None:
     """The value of a literal or of a product of literals."""
     if (
@@ -72,7 +76,7 @@ def _number(node: ast.expr) -> float | None:
         and isinstance(node.value, (int, float))
         and not isinstance(node.value, bool)
     ):
-        return float(node.value)
+        return float(node.value) if abs(node.value) < MAX_NUMBER else None
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
         left, right = _number(node.left), _number(node.right)
         return None if left is None or right is None else left * right
