@@ -16,6 +16,7 @@ from typing import Final, Literal
 from kodo.server.engines.upstream.target import Target
 from kodo.server.lifecycle.errors import EngineUnavailable, InvalidRequest, Overloaded, ServiceError
 from kodo.server.lifecycle.ports import TargetStats
+from kodo.server.lifecycle.supervised import cancel, supervise
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Pool:
         self.breakers = {target.name: Breaker() for target in targets}
         self.stats = {target.name: TargetStats(target=target.name) for target in targets}
         self._watch: asyncio.Task[None] | None = None
+        self._any_open = asyncio.Event()
 
     @property
     def ready(self) -> bool:
@@ -141,10 +143,8 @@ class Pool:
 
     async def close(self) -> None:
         """Stop looking after servers that failed. May be called twice."""
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.gather(self._watch, return_exceptions=True)
-            self._watch = None
+        await cancel(self._watch)
+        self._watch = None
 
     # --- inside ---
 
@@ -153,23 +153,25 @@ class Pool:
         return max(breaker.busy_until, breaker.retry_at if breaker.state == "open" else now)
 
     def _start_watch(self) -> None:
-        if self._watch is None or self._watch.done():
-            self._watch = asyncio.create_task(self._watch_open(), name="upstream-health")
+        self._any_open.set()
+        if self._watch is None:
+            self._watch = supervise("the health checks of upstream servers", self._watch_open)
 
     async def _watch_open(self) -> None:
-        """Ask the servers that failed whether they are back, until none is left."""
+        """Ask the servers that failed whether they are back, once; where there are none, wait for one."""
+        await self._any_open.wait()
         loop = asyncio.get_running_loop()
-        while any(breaker.state == "open" for breaker in self.breakers.values()):
-            await asyncio.sleep(HEALTH_SECONDS)
-            for target in self.targets:
-                breaker = self.breakers[target.name]
-                if breaker.state != "open" or loop.time() < breaker.retry_at:
-                    continue
-                if await target.healthy():
-                    breaker.half_open()
-                else:
-                    breaker.half_open()  # counts as the trial
-                    breaker.failed(loop.time(), unreachable=True)
+        await asyncio.sleep(HEALTH_SECONDS)
+        for target in self.targets:
+            breaker = self.breakers[target.name]
+            if breaker.state != "open" or loop.time() < breaker.retry_at:
+                continue
+            healthy = await target.healthy()
+            breaker.half_open()
+            if not healthy:  # counts as the trial
+                breaker.failed(loop.time(), unreachable=True)
+        if not any(breaker.state == "open" for breaker in self.breakers.values()):
+            self._any_open.clear()
 
 
 def _weight(affinity: bytes, name: str) -> int:

@@ -12,6 +12,7 @@ import anyio
 
 from kodo.server.config import McpSettings
 from kodo.server.lifecycle.errors import Overloaded
+from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.tools.mcp.servers import McpTarget
 from kodo.server.tools.mcp.transport import LimitedTransport, new_client
 
@@ -135,8 +136,8 @@ class McpSessions:
 
     async def close(self) -> None:
         """Close all of them."""
-        if self._reaper is not None:
-            self._reaper.cancel()
+        await cancel(self._reaper)
+        self._reaper = None
         sessions = [*self._sessions.values(), *self._leaving]
         self._sessions.clear()
         for session in sessions:
@@ -165,13 +166,12 @@ class McpSessions:
             session.end()
 
     def _watch(self) -> None:
-        if self._reaper is None or self._reaper.done():
-            self._reaper = asyncio.create_task(self._close_idle(), name="idle MCP sessions")
+        if self._reaper is None:
+            seconds = min(self._settings.idle_seconds / 4, 10)
+            self._reaper = supervise_every("the closing of idle MCP sessions", seconds, self._close_idle)
 
     async def _close_idle(self) -> None:
-        while self._sessions:
-            await asyncio.sleep(min(self._settings.idle_seconds / 4, 10))
-            now = asyncio.get_running_loop().time()
-            for key, session in list(self._sessions.items()):
-                if session.used == 0 and now - session.idle_since > self._settings.idle_seconds:
-                    self._retire(key, session)
+        now = asyncio.get_running_loop().time()
+        for key, session in list(self._sessions.items()):
+            if session.used == 0 and now - session.idle_since > self._settings.idle_seconds:
+                self._retire(key, session)
