@@ -17,10 +17,16 @@ _MESSAGES = {
     sqlite3.SQLITE_PERM: "The server has no permission to open its database.",
 }
 
+_EXTENDED = {
+    sqlite3.SQLITE_IOERR_SHMSIZE: _MESSAGES[
+        sqlite3.SQLITE_FULL
+    ],  # the shared memory beside a WAL is a file too
+}
+
 
 def translate(error: sqlite3.Error) -> StoreFailed:
     """The ``StoreFailed`` for an SQLite error. Its message contains no SQL, path or value."""
     code = getattr(error, "sqlite_errorcode", None)  # only on errors that SQLite itself reported
     name = getattr(error, "sqlite_errorname", type(error).__name__)
-    message = None if code is None else _MESSAGES.get(code & 0xFF)
+    message = None if code is None else _MESSAGES.get(code & 0xFF) or _EXTENDED.get(code)
     return StoreFailed(message or f"The server's database failed ({name}).")
