@@ -21,10 +21,11 @@ from tests.serving import MODEL, script, served, settings
 from tests.unit.server.http.test_recovery import leave_unfinished
 
 import kodo.server
-from kodo.server.config import McpSettings
+from kodo.server.config import McpSettings, ToolSettings
 from kodo.server.engines.llama.process import supervisor
 from kodo.server.engines.upstream import pool
 from kodo.server.http import app
+from kodo.server.http.containers import manager as containers
 from kodo.server.http.files import manager as files
 from kodo.server.http.files import upload_manager as uploads
 from kodo.server.http.vector_stores import manager as vector_stores
@@ -49,6 +50,7 @@ OTHERS = {
     "http/bodies.py: __call__": "ends with its request",
     "http/bodies.py: cancel_on_disconnect": "ends with its request",
     "http/chat/pipeline.py: merge_chunks": "ends with its request",
+    "http/containers/runtime.py: require": "awaited by the request; the next one asks again",
     "http/realtime/websocket.py: _respond": "ends with its response",
     "http/responses/websocket.py: _handle_frame": "ends with its connection",
     "http/serve.py: shutdown": "awaited by the end",
@@ -105,7 +107,8 @@ class FailsOnce:
 @asynccontextmanager
 async def plain_server(home: Path) -> AsyncIterator[None]:
     """A server, which says that it is ready all the time: what fails here is not the engine."""
-    async with served(settings(home)) as server, server.http() as http:
+    tools = ToolSettings.model_validate({"code_interpreter": {"enabled": True}})
+    async with served(settings(home, tools=tools)) as server, server.http() as http:
         yield
         assert (await http.get("/ready")).status_code == 200
 
@@ -207,6 +210,10 @@ SUPERVISED: dict[str, tuple[str, Callable[[Path, pytest.MonkeyPatch], Awaitable[
     "http/vector_stores/manager.py: open": (
         "the expiry of vector stores",
         lambda home, patch: _sweeping(home, patch, vector_stores, vector_stores.VectorStoreManager),
+    ),
+    "http/containers/manager.py: open": (
+        "the expiry of containers",
+        lambda home, patch: _sweeping(home, patch, containers, containers.ContainerManager),
     ),
     "lifecycle/recovery.py: open": ("the recovery of responses", _recovery),
     "lifecycle/run.py: created": ("the log of resp_", _log),

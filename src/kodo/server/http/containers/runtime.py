@@ -59,7 +59,13 @@ class ContainerRuntime:
             self._probe = asyncio.create_task(
                 asyncio.to_thread(refusal, self._settings.python), name="the sandbox's probes"
             )
-        why = await asyncio.shield(self._probe)
+        probe = self._probe
+        try:
+            why = await asyncio.shield(probe)
+        except Exception:
+            if self._probe is probe:
+                self._probe = None  # it could not be found out now: the next request tries again
+            raise
         if why:
             raise InvalidRequest(f"This server runs no code: {why}", param="type", code="unsupported_tool")
 

@@ -46,8 +46,10 @@ class LeaseKeeper:
                 if not ownership.renew(connection, self._epoch, self._seconds):
                     self._fenced()
                     break
-            except psycopg.Error as error:
-                logger.warning("the lease could not be renewed: %s", translate(error).message)
+            except Exception as error:  # whatever it is: without the lease another node takes over
+                known = isinstance(error, psycopg.Error)
+                why = translate(error).message if isinstance(error, psycopg.Error) else repr(error)
+                logger.warning("the lease could not be renewed: %s", why, exc_info=None if known else error)
                 if connection is not None:
                     connection.raw.close()
                     connection = None
