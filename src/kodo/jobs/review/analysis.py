@@ -3,7 +3,7 @@
 Every analyser sees both states in one run; what it reports of the state before was not caused by the change.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -52,19 +52,26 @@ def analyse(files: Sequence[ChangedFile], target: str = "", deadline: Deadline |
             failed.setdefault(file.path, reason)
     for index, file in enumerate(changed, len(complete)):
         before.setdefault(file.path, []).extend(_candidates_at(results, index))
-    tested = any(is_test(file.path) for file in files)
-    change = ChangeLines(files)
-    for file in changed:
-        found, failure = in_time(partial(_compare, file, tested, change), deadline)
-        after[file.path] += found
+    for path, (found, failure) in _comparisons(files, changed, deadline):
+        after[path] += found
         if failure:
-            failed.setdefault(file.path, failure)
+            failed.setdefault(path, failure)
     unreviewed = [
         Unreviewed(printable(path), reason, gap=True)
         for path, reason in failed.items()
         if not _has_syntax_error(after[path])
     ]
     return Analysis(after, before, {path: tuple(names) for path, names in looked.items()}, tuple(unreviewed))
+
+
+def _comparisons(
+    files: Sequence[ChangedFile], changed: Sequence[ChangedFile], deadline: Deadline | None
+) -> Iterator[tuple[str, tuple[list[Candidate], str]]]:
+    """What comparing each changed file with what it was finds, and why that was not done to its end."""
+    tested = any(is_test(file.path) for file in files)
+    change = ChangeLines(files)
+    for file in changed:
+        yield file.path, in_time(partial(_compare, file, tested, change), deadline)
 
 
 def _compare(file: ChangedFile, tested: bool, change: ChangeLines, found: list[Candidate]) -> str:

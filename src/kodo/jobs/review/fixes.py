@@ -57,13 +57,7 @@ def with_fixes(
 ) -> list[Finding]:
     """The findings of a file, those with a fix that holds carrying it. ``reported`` holds what the analysers reported before the fix."""
     findings = [item.value.finding for item in items]
-    fixable = [
-        (index, text)
-        for index, item in enumerate(items)
-        if item.value.candidate.edits
-        and budget.take(len(file.after))
-        and (text := applied(file, item.value.candidate.edits))
-    ]
+    fixable = _fixable(file, items, budget)
     if not fixable:
         return findings
     subjects = [Subject(file.path, file.language, text) for _, text in fixable]
@@ -87,6 +81,19 @@ def with_fixes(
         if fix is not None:
             findings[index] = msgspec.structs.replace(findings[index], fix=fix)
     return findings
+
+
+def _fixable(
+    file: ChangedFile, items: Sequence[Verified[PlacedFinding]], budget: FixBudget
+) -> list[tuple[int, str]]:
+    """The findings that have a fix and may try it, by index, with the file's text after it."""
+    return [
+        (index, text)
+        for index, item in enumerate(items)
+        if item.value.candidate.edits
+        and budget.take(len(file.after))
+        and (text := applied(file, item.value.candidate.edits))
+    ]
 
 
 def keeps_clean(path: str, old: str, new: str) -> bool:
