@@ -139,7 +139,8 @@ class Guard:
     async def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         if self._hosts is not None:
-            name = _hostname(headers.get("host", ""))
+            hosts = headers.getlist("host")
+            name = _hostname(hosts[0]) if len(hosts) == 1 else ""
             if name not in self._hosts:
                 raise PermissionDenied(
                     f"The host '{name}' is not allowed; add it to allowed_hosts.", code="host_not_allowed"
@@ -194,7 +195,9 @@ def _check_same_origin(method: str, headers: Headers) -> None:
 def _hostname(host: str) -> str:
     """Return the name in a Host header; empty if the header is malformed, which no list of hosts contains."""
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        split = urlsplit(f"//{host}")
+        plain = split.netloc == host and "@" not in host and (split.port or 1) > 0
+        return (split.hostname or "") if plain else ""
     except ValueError:
         return ""
 

@@ -132,6 +132,10 @@ async def test_web_pages_and_foreign_hosts_are_refused(tmp_path: Path) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "host_not_allowed")
         for host in ("localhost:1", "127.0.0.1", "[::1]:8000"):
             assert (await http.get("/health", headers={"host": host})).status_code == 200
+        for odd in ("evil.example@127.0.0.1", "localhost#x", "localhost/x", "localhost?x", "localhost:x", ""):
+            assert (await http.get("/health", headers={"host": odd})).status_code in (400, 403), odd
+        two = await http.get("/health", headers=[("host", "localhost"), ("host", "evil.example")])
+        assert two.status_code == 403
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
             answer = await http.post("/v1/responses", content=b"{}", headers={"content-type": kind})
             assert answer.status_code == 415
