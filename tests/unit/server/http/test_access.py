@@ -134,8 +134,10 @@ async def test_web_pages_and_foreign_hosts_are_refused(tmp_path: Path) -> None:
             assert (await http.get("/health", headers={"host": host})).status_code == 200
         for odd in ("evil.example@127.0.0.1", "localhost#x", "localhost/x", "localhost?x", "localhost:x", ""):
             assert (await http.get("/health", headers={"host": odd})).status_code in (400, 403), odd
-        two = await http.get("/health", headers=[("host", "localhost"), ("host", "evil.example")])
-        assert two.status_code == 403
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+        writer.write(b"GET /health HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n\r\n")
+        assert b" 403 " in await reader.readline(), "two of them"
+        writer.close()
         for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
             answer = await http.post("/v1/responses", content=b"{}", headers={"content-type": kind})
             assert answer.status_code == 415
