@@ -332,3 +332,35 @@ def test_the_default_model_runs_code_by_the_choice_rules(real: Server) -> None:
     assert made.output[-1].type == "message" and made.output_text
     plain = sdk.responses.create(**asked, input="Who was Murasaki Shikibu?")
     assert [item.type for item in plain.output] == ["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments"),
+    [
+        ("What is the weather in Paris, in celsius, over 3 days?", ("Paris", "celsius", 3)),
+        ("札幌の 5 日間の天気を摂氏で教えてください。", ("札幌", "celsius", 5)),
+    ],
+)
+def test_arguments_are_taken_from_the_question(text: str, arguments: tuple[Any, ...], real: Server) -> None:
+    """Word for word, also where the model alone would write another city."""
+    response = real.sdk().responses.create(
+        **GREEDY, input=text, tools=TOOLS, tool_choice="required", parallel_tool_calls=False
+    )
+    (call,) = _calls(response)
+    assert tuple(json.loads(call.arguments)[key] for key in ("city", "unit", "days")) == arguments
+
+
+def test_arguments_that_would_not_fit_the_cap_are_written_freely(real: Server) -> None:
+    """A long path of the question is no reason to cut a call that can be whole."""
+    path = "/".join(["a-long-folder-name"] * 20)
+    tool = {
+        "type": "function",
+        "name": "read",
+        "strict": False,
+        "description": "Read a file.",
+        "parameters": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]},
+    }
+    response = real.sdk().responses.create(
+        **GREEDY, input=f"Read the file /{path}", tools=[tool], tool_choice="required", max_output_tokens=40
+    )
+    assert response.status == "completed"

@@ -31,10 +31,12 @@ from kodo.server.engines.llama.prompting.images import ImageReader, PromptImages
 from kodo.server.engines.llama.prompting.prompt import build_turns, user_question
 from kodo.server.engines.llama.prompting.template import RenderedPrompt, Template
 from kodo.server.engines.llama.prompting.tool_call_format import HERMES, ToolCallFormat
+from kodo.server.engines.llama.tools.narrowed_offers import best_fitting, narrow_offers
 from kodo.server.engines.llama.tools.structured import Grammars, format_schema
 from kodo.server.engines.llama.tools.tool_ranking import rank_tools
 from kodo.server.engines.llama.tools.tools import (
     OfferedTool,
+    ResolvedChoice,
     resolve_choice,
     shown_at_start,
     tool_specs,
@@ -184,7 +186,7 @@ class LlamaEngine:
         plan = TurnPlan(
             ids=rendered.ids,
             tools=offers,
-            required_tools=offers if choice.mode == "required" and not meant else meant,
+            required_tools=self._required_tools(choice, offers, meant, asked, call_format),
             further_tools=offers if call_format.from_template else meant,
             call_format=call_format,
             question=None if call_format.from_template else asked,
@@ -197,6 +199,7 @@ class LlamaEngine:
             channels=reasoning.uses_channels(self._chat_template),
             reasoning_tokens=self._reasoning_tokens(prompt),
         )
+        plan, least = await self._with_question_values(plan, prompt, budget)
         return Prepared(
             prompt=prompt,
             input_tokens=len(rendered.ids),
@@ -204,11 +207,48 @@ class LlamaEngine:
             unenforced=tuple(
                 sorted({key for offer in offers if offer.grammar for key in offer.grammar.unenforced})
             ),
-            min_output_tokens=None
-            if prompt.max_output_tokens is None
-            else await min_output_tokens(plan, prompt.cache.owner, self._template.tokens, self._grammars),
+            min_output_tokens=None if prompt.max_output_tokens is None else least,
             payload=plan,
         )
+
+    def _required_tools(
+        self,
+        choice: ResolvedChoice,
+        offers: tuple[OfferedTool, ...],
+        meant: tuple[OfferedTool, ...],
+        asked: str,
+        call_format: ToolCallFormat,
+    ) -> tuple[OfferedTool, ...]:
+        """The tools of which one must be called: those that are meant; else any, where there has to be a call."""
+        required = offers if choice.mode == "required" and not meant else meant
+        is_helped = self._is_small and not call_format.from_template
+        return best_fitting(required, asked) if is_helped else required
+
+    async def _with_question_values(
+        self, plan: TurnPlan, prompt: Prompt, budget: int
+    ) -> tuple[TurnPlan, int | None]:
+        """A plan whose calls take their values from the question, where they fit the budget, and its shortest answer.
+
+        For small models that kodo chooses the tools of.
+        """
+        least = await self._min_output_tokens(plan, prompt)
+        if plan.question is None or not plan.required_tools or not self._is_small:
+            return plan, least
+        narrowed = await narrow_offers(plan.required_tools, plan.question, self._grammars, budget)
+        by_name = {offer.qualified_name: offer for offer in narrowed}
+        further = tuple(by_name.get(offer.qualified_name, offer) for offer in plan.further_tools)
+        narrow_plan = msgspec.structs.replace(plan, required_tools=narrowed, further_tools=further)
+        narrow_least = await self._min_output_tokens(narrow_plan, prompt)
+        if narrow_least is None or narrow_least > budget:
+            return plan, least
+        return narrow_plan, narrow_least
+
+    async def _min_output_tokens(self, plan: TurnPlan, prompt: Prompt) -> int | None:
+        return await min_output_tokens(plan, prompt.cache.owner, self._template.tokens, self._grammars)
+
+    @property
+    def _is_small(self) -> bool:
+        return self._parameters is not None and self._parameters < SMALL_MODEL
 
     def _notices_loops(self, prompt: Prompt) -> bool:
         """Whether loops are ended: as the settings say, and not where the client steers repetition itself."""
@@ -217,7 +257,7 @@ class LlamaEngine:
             return False
         if self._options.end_loops is not None:
             return self._options.end_loops
-        return self._parameters is not None and self._parameters < SMALL_MODEL
+        return self._is_small
 
     def _reasoning_tokens(self, prompt: Prompt) -> int | None:
         """Tokens of reasoning that the prompt allows: the client's own number, or that of its effort."""

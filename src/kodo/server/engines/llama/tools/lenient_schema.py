@@ -13,6 +13,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from kodo.server.engines.llama.constraints.enforceable import enforceable
 from kodo.server.engines.llama.constraints.subschemas import SCHEMA_LIST_KEYS, map_parts
 from kodo.server.engines.llama.tools.schema_limits import (
     BOUNDS,
@@ -63,6 +64,7 @@ class _Lenience:
         if not isinstance(node, dict) or depth > MAX_LENIENT_DEPTH:
             return node if isinstance(node, bool) else {}
         result: dict[str, Any] = {}
+        node = enforceable(node)
         for key, value in node.items():
             if not self._keeps(key, value, node):
                 self.dropped.add(key)

@@ -70,7 +70,7 @@ _JAPANESE = {
     "問い合わせ": "query",
 }
 """Japanese for words that tools are often described with in English; a model of this size does not read it."""
-_STOP_WORDS = frozenset(
+STOP_WORDS = frozenset(
     [
         "a",
         "an",
@@ -163,16 +163,16 @@ def rank_tools(text: str, offers: Sequence[OfferedTool], *, clearly: bool = Fals
 
     ``clearly``: only tools that most of the text is about, for a turn that has a format to answer in.
     """
-    query = _words(text)
+    query = meaningful_words(text)
     if not query or not offers:
         return ()
     documents = [
-        _words(
+        meaningful_words(
             f"{offer.qualified_name} {offer.description} {json.dumps(offer.schema or {}, ensure_ascii=False)}"
         )
         for offer in offers
     ]
-    shared = [{word for word in query if _contains(document, word)} for document in documents]
+    shared = [{word for word in query if contains_word(document, word)} for document in documents]
     found_in = Counter(word for words in shared for word in words)
     weights = {word: math.log(1 + (len(offers) + 1) / (max(1, found_in[word]) + 0.5)) for word in query}
     total = sum(weights.values())
@@ -190,11 +190,12 @@ def has_unused_words(text: str, offer: OfferedTool, arguments: Sequence[str]) ->
     The values that a schema lists are not the tool's own: they are what may be asked for.
     """
     names = " ".join((offer.schema or {}).get("properties", {}))
-    known = _words(f"{offer.qualified_name} {offer.description} {names} {' '.join(arguments)}")
-    return any(not _contains(known, word) for word in _words(text))
+    known = meaningful_words(f"{offer.qualified_name} {offer.description} {names} {' '.join(arguments)}")
+    return any(not contains_word(known, word) for word in meaningful_words(text))
 
 
-def _contains(document: frozenset[str], word: str) -> bool:
+def contains_word(document: frozenset[str], word: str) -> bool:
+    """Whether a text's words hold a word, or one that begins or ends it."""
     if word in document:
         return True
     if not word.isascii():
@@ -205,13 +206,13 @@ def _contains(document: frozenset[str], word: str) -> bool:
     )
 
 
-def _words(text: str) -> frozenset[str]:
+def meaningful_words(text: str) -> frozenset[str]:
     """Words of a text that mean something, without their plural; Japanese ones in English where they are known."""
     spaced = re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower().replace("_", " ")
     words: set[str] = set()
     for word in _WORD.findall(spaced):
         if word.isascii():
-            if word not in _STOP_WORDS:
+            if word not in STOP_WORDS:
                 words.add(word[:-1] if len(word) > 3 and word.endswith("s") else word)
         elif known := {english for japanese, english in _JAPANESE.items() if japanese in word}:
             words |= known

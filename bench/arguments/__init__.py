@@ -1,0 +1,1 @@
+"""Sets of requests that need a call, with the right one."""
