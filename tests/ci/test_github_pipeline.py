@@ -90,13 +90,17 @@ def test_a_push_is_reviewed_incrementally(pipeline: Pipeline) -> None:
     pipeline.report()
     written = pipeline.written()
     assert all(
-        line.startswith(("PATCH pulls/comments/", "PATCH issues/comments/", "POST check-runs"))
+        line.startswith(
+            ("POST /graphql", "PATCH pulls/comments/", "PATCH issues/comments/", "POST check-runs")
+        )
         for line in written
     )
     assert "PATCH issues/comments/" in " ".join(written)
     by_path = {row["path"]: row["body"] for row in pipeline.github.rows.line_comments}
     assert "**Resolved**" in by_path["shop/cart.py"]
     assert "**Resolved**" not in by_path["shop/text.py"]
+    closed = {row["path"]: row["resolved"] for row in pipeline.github.rows.line_comments}
+    assert closed == {"shop/cart.py": True, "shop/text.py": False}
     assert "shop/text.py" in pipeline.sticky
     assert "shop/cart.py:11" not in pipeline.sticky
     assert "(files looked at: 1)" in pipeline.sticky

@@ -13,22 +13,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ci.pipeline import BAD_CART, MAIN, Shop
-from tests.contract.forges import QUICK, GitHubCase
+from tests.contract.forges import HEAD, QUICK, GitHubCase
 
-from kodo.ci.artifact import FILES, Artifact, RunInfo
+from kodo.ci.artifact import FILES, Artifact, RunInfo, read_artifact
 from kodo.ci.change import Change, System
 from kodo.ci.connection import connect
 from kodo.ci.diff_lines import commentable_range, shown_lines
 from kodo.ci.forge import ForgeError
-from kodo.ci.http import AmbiguousWriteError
+from kodo.ci.http import LookAgainError
 from kodo.ci.marker import MAX_OPEN, OpenFinding, ReviewMarker, read_review_marker, write_review_marker
 from kodo.ci.masking import Masker
 from kodo.ci.policy import Policy, PolicyError, parse_policy
+from kodo.ci.publication import carry_out, plan, read_state
 from kodo.ci.publisher import publish_safely
 from kodo.ci.review_job import review_change
 from kodo.ci.testing.github import FakeGitHub
 from kodo.ci.testing.patches import patch_lines
 from kodo.ci.testing.server import Fault
+from kodo.ci.writes import AddLineComments, LineNote, UpdateComment, Write
 from kodo.client.retry import RetryPolicy
 from kodo.jobs.execution.time_limit import OutOfTime, time_limit
 from kodo.jobs.report.model import (
@@ -42,9 +44,7 @@ from kodo.jobs.report.model import (
     State,
 )
 
-AGAIN = RetryPolicy(
-    max_retries=3, base_delay=0.01, max_delay=0.02, retryable_exceptions=(AmbiguousWriteError,)
-)
+AGAIN = RetryPolicy(max_retries=3, base_delay=0.01, max_delay=0.02, retryable_exceptions=(LookAgainError,))
 
 
 def finding(at: int, path: str = "src/a b.py", line: int = 2) -> Finding:
@@ -131,6 +131,95 @@ def test_a_partial_review_is_not_green_and_resolves_only_what_it_saw(case: GitHu
     publish_safely(case.connect(), 6, Masker({}))
     assert "Resolved" not in case.fake.rows.line_comments[0]["body"]
     assert case.fake.rows.checks[-1]["conclusion"] == "neutral"
+
+
+def test_a_thread_stays_open_where_the_token_may_not_close_it(
+    case: GitHubCase, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its comment says that the finding is gone, the log says what the token lacks, and everything else is written."""
+    case.finish(5, artifact(finding(1), finding(2)))
+    publish_safely(case.connect(), 5, Masker({}))
+    case.fake.tokens["job-2"].contents = False
+    case.finish(6, artifact(state=State.CLEAN))
+    publish_safely(case.connect(), 6, Masker({}))
+    assert case.closed() == [False, False]
+    assert all("**Resolved**" in body for _, _, body in case.line_state())
+    assert [call.path for call in case.fake.calls].count("/graphql") == 2, "asked for once, refused once"
+    assert "not accessible by integration" in caplog.text
+    assert case.fake.rows.checks[-1]["conclusion"] == "success"
+
+
+def test_threads_beyond_the_first_page_are_closed(case: GitHubCase) -> None:
+    """GraphQL gives a hundred at a time."""
+    for _ in range(8):
+        notes = tuple(LineNote("src/a b.py", 2, 2, "theirs") for _ in range(20))
+        case.connect().write(AddLineComments(7, HEAD, notes))
+    case.finish(5, artifact(finding(1)))
+    publish_safely(case.connect(), 5, Masker({}))
+    case.finish(6, artifact(state=State.CLEAN))
+    publish_safely(case.connect(), 6, Masker({}))
+    assert [at for at, closed in enumerate(case.closed()) if closed] == [160]
+
+
+def test_two_runs_at_once_become_one_comment_again(case: GitHubCase) -> None:
+    """What both wrote before either saw the other: the second comment says so, both line comments are closed."""
+    case.finish(5, artifact(finding(1)))
+    both = [plan(read_state(case.connect(), 7), read_artifact(artifact(finding(1)))) for _ in range(2)]
+    for writes in both:
+        carry_out(case.connect(), writes, case.connect().pull(7), dry_run=False)
+    assert (len(case.fake.rows.comments), len(case.fake.rows.line_comments)) == (2, 2)
+    case.finish(6, artifact(state=State.CLEAN))
+    publish_safely(case.connect(), 6, Masker({}))
+    first, second = (row["body"] for row in case.fake.rows.comments)
+    assert "## kodo review: no findings" in first
+    assert "the other comment" in second
+    assert case.closed() == [True, True]
+    case.fake.calls.clear()
+    publish_safely(case.connect(), 6, Masker({}))
+    assert case.fake.writes() == []
+
+
+def test_an_older_run_does_not_overwrite_a_newer_ones_comment(case: GitHubCase) -> None:
+    """The head moved while the older one was being published: its comment is not written."""
+    case.finish(5, artifact(finding(1)))
+    forge = case.connect()
+    writes = plan(read_state(forge, 7), read_artifact(artifact(finding(1))))
+    pull = forge.pull(7)
+    case.move_head()
+    done = carry_out(forge, writes, pull, dry_run=False)
+    assert [type(write).__name__ for write in done] == ["AddLineComments", "SetCheck"]
+    assert case.fake.rows.comments == []
+
+
+@pytest.mark.parametrize("kept", range(4))
+def test_a_run_that_broke_off_is_made_whole_by_the_next(case: GitHubCase, kept: int) -> None:
+    """After any number of its writes: in the end everything is there once."""
+    case.finish(5, artifact(finding(1), finding(2)))
+    forge = case.connect()
+    for write in plan(read_state(forge, 7), read_artifact(artifact(finding(1), finding(2))))[:kept]:
+        forge.write(write)
+    publish_safely(case.connect(), 5, Masker({}))
+    assert (len(case.fake.rows.comments), len(case.fake.rows.line_comments)) == (1, 2)
+    assert case.fake.rows.checks[-1]["conclusion"] == "failure"
+
+
+def test_a_comment_that_somebody_deleted_meanwhile_is_written_anew(case: GitHubCase) -> None:
+    """Between the reading and the writing."""
+    case.finish(5, artifact(finding(1)))
+    publish_safely(case.connect(), 5, Masker({}))
+    forge = case.connect()
+    real, deleted = forge.write, []
+
+    def write(what: Write) -> None:
+        if isinstance(what, UpdateComment) and not deleted:
+            deleted.append(case.fake.rows.comments.pop())
+        real(what)
+
+    forge.write = write  # type: ignore[method-assign]  # somebody is quicker
+    case.finish(6, artifact(state=State.CLEAN))
+    publish_safely(forge, 6, Masker({}), again=AGAIN)
+    [comment] = case.fake.rows.comments
+    assert (len(deleted), "no findings" in comment["body"]) == (1, True)
 
 
 def test_a_marker_comes_back_and_a_strange_one_is_none() -> None:

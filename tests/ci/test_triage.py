@@ -14,7 +14,7 @@ from bench.triage.contestants import linear_model
 from bench.triage.issues import LABELS, read_issues
 from tests.ci.pipeline import kodo
 
-from kodo.ci.forge import AddLabels, Comment, CreateComment, Issue, UpdateComment
+from kodo.ci.forge import Comment, Issue
 from kodo.ci.policy import Policy, TriagePolicy
 from kodo.ci.testing.github import REPOSITORY, FakeGitHub
 from kodo.ci.triage.duplicates import DuplicateFinder
@@ -25,6 +25,7 @@ from kodo.ci.triage.owners import owners_of
 from kodo.ci.triage.severity import severity_words
 from kodo.ci.triage.templates import IssueTemplate, missing_information, parse_template
 from kodo.ci.triage.words import words_of
+from kodo.ci.writes import AddLabels, CreateComment, UpdateComment
 
 FORM = """
 name: Bug
@@ -223,11 +224,13 @@ def github() -> Iterator[FakeGitHub]:
         yield fake
 
 
-def run(github: FakeGitHub, folder: Path, event: dict[str, Any], *args: str) -> tuple[list[str], str]:
+def run(
+    github: FakeGitHub, folder: Path, event: dict[str, Any], *args: str, environ: dict[str, str] | None = None
+) -> tuple[list[str], str]:
     """The command on an event; what was written, and what it said."""
     file = folder / "event.json"
     file.write_text(json.dumps(event))
-    environ = {
+    environ = (environ or {}) | {
         "GITHUB_ACTIONS": "true", "GITHUB_EVENT_PATH": str(file), "GITHUB_REPOSITORY": REPOSITORY,
         "GITHUB_API_URL": github.url, "GITHUB_TOKEN": "job-2",
     }  # fmt: skip  # one row

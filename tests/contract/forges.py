@@ -52,6 +52,9 @@ class GitHubCase:
     def line_state(self) -> list[tuple[str, int, str]]:
         return [(row["path"], row["line"], row["body"]) for row in self.fake.rows.line_comments]
 
+    def closed(self) -> list[bool]:
+        return [row["resolved"] for row in self.fake.rows.line_comments]
+
     def check(self) -> tuple[str, str]:
         row = self.fake.rows.checks[-1]
         return row["head_sha"], row["conclusion"]
@@ -89,6 +92,9 @@ class GitLabCase:
     def line_state(self) -> list[tuple[str, int, str]]:
         rows = [row for row in self.fake.rows.notes if "position" in row]
         return [(row["position"]["new_path"], row["position"]["new_line"], row["body"]) for row in rows]
+
+    def closed(self) -> list[bool]:
+        return [row["resolved"] for row in self.fake.rows.notes if "position" in row]
 
     def check(self) -> tuple[str, str]:
         row = self.fake.rows.statuses[-1]

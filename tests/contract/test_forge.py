@@ -7,23 +7,22 @@ from collections.abc import Iterator
 import pytest
 from tests.contract.forges import HEAD, PATCH, ForgeCase, GitHubCase, GitLabCase
 
-from kodo.ci.forge import (
+from kodo.ci.forge import ForgeError, PermissionLevel
+from kodo.ci.http import AmbiguousWriteError, LookAgainError
+from kodo.ci.testing.github import FakeGitHub
+from kodo.ci.testing.gitlab import FakeGitLab
+from kodo.ci.testing.server import Fault
+from kodo.ci.writes import (
     AddLabels,
     AddLineComments,
     Assign,
     Conclusion,
     CreateComment,
-    ForgeError,
     LineNote,
-    PermissionLevel,
     ResolveLineComment,
     SetCheck,
     UpdateComment,
 )
-from kodo.ci.http import AmbiguousWriteError
-from kodo.ci.testing.github import FakeGitHub
-from kodo.ci.testing.gitlab import FakeGitLab
-from kodo.ci.testing.server import Fault
 
 
 @pytest.fixture(params=["github", "gitlab"])
@@ -107,6 +106,38 @@ def test_line_comments_are_made_and_resolved(case: ForgeCase) -> None:
     assert (made.is_ours, made.path) == (True, "src/a b.py")
     forge.write(ResolveLineComment(7, made.id, made.thread, "gone"))
     assert case.line_state()[0][2] == "gone"
+    assert case.closed() == [True, False]
+    forge.write(ResolveLineComment(7, made.id, made.thread, "gone again"))
+    assert case.closed() == [True, False], "closing twice is no error"
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault("POST", "/graphql$", 502, times=2), Fault("PUT", "/d[0-9]+$", 502, times=2)]
+)
+def test_closing_a_thread_is_tried_again(case: ForgeCase, fault: Fault) -> None:
+    """It may be done twice, so a lost answer costs nothing."""
+    forge = case.connect()
+    forge.write(AddLineComments(7, HEAD, (LineNote("src/a b.py", 2, 2, "note"),)))
+    [made] = forge.line_comments(7)
+    case.fake.faults.append(fault)
+    forge.write(ResolveLineComment(7, made.id, made.thread, "gone"))
+    assert (case.closed(), case.line_state()[0][2]) == ([True], "gone")
+
+
+def test_a_comment_that_somebody_deleted_is_looked_for_again(case: ForgeCase) -> None:
+    """The caller is told to read the change anew, and not that the forge is broken."""
+    forge = case.connect()
+    for write in (UpdateComment(7, 99, "x"), ResolveLineComment(7, 99, "99", "x")):
+        with pytest.raises(LookAgainError):
+            forge.write(write)
+
+
+def test_a_line_that_the_forge_does_not_show_costs_only_its_own_comment(case: ForgeCase) -> None:
+    """The head moved, or the forge counts otherwise: the other comments are written."""
+    notes = (LineNote("src/a b.py", 2, 2, "good"), LineNote("src/a b.py", 99, 99, "bad"))
+    case.connect().write(AddLineComments(7, HEAD, notes))
+    assert [body for _, _, body in case.line_state()] == ["good"]
+    case.fake.problems.clear()  # the fake notes what a forge should not be asked
 
 
 @pytest.mark.parametrize("conclusion", Conclusion)

@@ -13,6 +13,7 @@ import pytest
 from tests.paths import REPOSITORY
 
 from kodo.ci.environment import read_change, read_comment, read_issue_number, read_run_id
+from kodo.ci.github.threads import CLOSE, THREADS
 from kodo.ci.testing.openapi import SCHEMA_FILE
 
 pytestmark = pytest.mark.pipelines
@@ -25,6 +26,21 @@ def test_the_schema_is_cut_from_githubs_openapi(npm: Path) -> None:
         [sys.executable, REPOSITORY / "scripts/github_schema", whole], capture_output=True, check=True
     )
     assert json.loads(made.stdout) == json.loads(SCHEMA_FILE.read_text())
+
+
+def test_the_graphql_documents_are_githubs(npm: Path, node: Path) -> None:
+    """Fields, arguments and types by GitHub's own schema; the fake GitHub cannot know them."""
+
+    def problems(*documents: str) -> list[str]:
+        script = Path(__file__).with_name("graphql.mjs")
+        asked = json.dumps(documents)
+        done = subprocess.run(
+            [node, script], cwd=npm, input=asked, capture_output=True, text=True, check=True
+        )
+        return list(json.loads(done.stdout))
+
+    assert problems(THREADS, CLOSE) == []
+    assert problems(CLOSE.replace("threadId", "thread")), "it finds what is wrong"
 
 
 def test_every_recorded_pull_request_event_is_read(npm: Path, tmp_path: Path) -> None:

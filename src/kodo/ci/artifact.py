@@ -22,12 +22,14 @@ from kodo.ci.marker import Sha
 from kodo.ci.summary import render_summary
 from kodo.jobs.report import codequality, github, jsonfile, junit, rdjson, sarif
 from kodo.jobs.report.model import Finding, Place, ReviewReport
-from kodo.jobs.report.visible import make_visible
+from kodo.jobs.report.visible import make_visible, one_line, visible
 
 MAX_ZIP_BYTES = 64_000_000
 MAX_FILE_BYTES = 8_000_000
 """Of ``report.json``, unpacked."""
 MAX_ZIP_ENTRIES = 64
+MAX_DIRECTORY_BYTES = 100_000
+_MAX_END_BYTES = 22 + 65_535
 MAX_FINDINGS = 2_000
 MAX_PATHS = 10_000
 MAX_LINE = 100_000_000
@@ -50,9 +52,11 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     Attributes:
         base: the commit where the change left its target branch.
         head: the commit that was reviewed.
+        target: the branch to merge into.
         since: of an incremental review, the head of the one before; else empty.
         paths: of an incremental review, the paths that changed since then.
         skipped: why the policy did not want a review; else empty.
+        whole: the report also holds the findings of an incremental review's other files, as they were before.
         not_incremental: why it is a full review, where one was done before; else empty.
         tests: tests that were asked for by command, as the text of a file.
         tests_notes: what of them could not be done; with ``tests`` empty and no note, none were asked for.
@@ -61,7 +65,9 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     version: Annotated[int, msgspec.Meta(ge=1, le=1)] = 1
     base: Sha = ""
     head: Sha = ""
+    target: Annotated[str, msgspec.Meta(max_length=300)] = ""
     since: Sha = ""
+    whole: bool = False
     paths: Annotated[
         tuple[Annotated[str, msgspec.Meta(max_length=_MAX_PATH)], ...], msgspec.Meta(max_length=MAX_PATHS)
     ] = ()
@@ -96,10 +102,33 @@ FILES: Mapping[str, Callable[[ReviewReport], str]] = MappingProxyType(
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
     """Write every file. Raises OSError if the folder cannot be written."""
-    folder.mkdir(parents=True, exist_ok=True)
+    clear_artifact(folder)
     for name, render in FILES.items():
-        (folder / name).write_text(render(artifact.report), encoding="utf-8")
-    (folder / RUN_FILE).write_bytes(msgspec.json.encode(artifact.run) + b"\n")
+        _write_new(folder / name, render(artifact.report).encode("utf-8"))
+    _write_new(folder / RUN_FILE, msgspec.json.encode(artifact.run) + b"\n")
+
+
+def clear_artifact(folder: Path) -> None:
+    """Make the folder, or remove an earlier artifact's files from it, so that none is taken for this review's.
+
+    A pipeline may have the change checked out, which can have a link there: none is followed.
+
+    Raises:
+        ArtifactError: the folder, or one on the way to it from the working folder, is a symbolic link.
+        OSError: it cannot be made or written.
+    """
+    here = Path.cwd()
+    for part in (folder, *(item for item in folder.parents if here in (here / item).parents)):
+        if part.is_symlink():
+            raise ArtifactError(f"{part}: a symbolic link")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (*FILES, RUN_FILE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
 
 
 def read_artifact(source: Path | bytes) -> Artifact:
@@ -108,16 +137,33 @@ def read_artifact(source: Path | bytes) -> Artifact:
     Raises:
         ArtifactError: a file is missing, too large or damaged, or a value is of the wrong kind or out of bounds.
     """
-    read = _zip_reader(source) if isinstance(source, bytes) else _folder_reader(source)
+    read = file_reader(source)
     try:
         run = msgspec.json.decode(read(RUN_FILE, 4_000_000), type=RunInfo)
         report = msgspec.json.decode(read(REPORT_FILE, MAX_FILE_BYTES), type=ReviewReport)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactError(str(error)) from error
     for path in run.paths:
-        _check_path(path, "run.json: paths")
+        check_path(path, "run.json: paths")
     _check_report(report)
-    return Artifact(run, make_visible(report))
+    return Artifact(_visible_run(run), make_visible(report))
+
+
+def _visible_run(run: RunInfo) -> RunInfo:
+    """The run with texts that can be shown anywhere, as those of the report."""
+    return msgspec.structs.replace(
+        run,
+        target=one_line(run.target),
+        skipped=one_line(run.skipped),
+        not_incremental=one_line(run.not_incremental),
+        tests=visible(run.tests),
+        tests_notes=tuple(one_line(note) for note in run.tests_notes),
+    )
+
+
+def file_reader(source: Path | bytes) -> Callable[[str, int], bytes]:
+    """Reads a file of a folder, or of the bytes of a zip, by name, up to a number of bytes. Both raise ArtifactError."""
+    return _zip_reader(source) if isinstance(source, bytes) else _folder_reader(source)
 
 
 def _folder_reader(folder: Path) -> Callable[[str, int], bytes]:
@@ -137,6 +183,8 @@ def _folder_reader(folder: Path) -> Callable[[str, int], bytes]:
 def _zip_reader(data: bytes) -> Callable[[str, int], bytes]:
     if len(data) > MAX_ZIP_BYTES:
         raise ArtifactError(f"the zip is larger than {MAX_ZIP_BYTES} bytes")
+    if _directory_bytes(data) > MAX_DIRECTORY_BYTES:
+        raise ArtifactError("the zip has too many files")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
@@ -155,6 +203,12 @@ def _zip_reader(data: bytes) -> Callable[[str, int], bytes]:
             raise ArtifactError(f"{name}: {error}") from error
 
     return read
+
+
+def _directory_bytes(data: bytes) -> int:
+    """The size of a zip's list of files, as its end says, before the list is read: 64 MB of it would take gigabytes."""
+    at = data.rfind(b"PK\x05\x06", -_MAX_END_BYTES)
+    return int.from_bytes(data[at + 12 : at + 16], "little") if at >= 0 else 0
 
 
 def _bounded(name: str, data: bytes, limit: int) -> bytes:
@@ -177,7 +231,7 @@ def _check_report(report: ReviewReport) -> None:
         _short(item.path, _MAX_PATH, "unreviewed: path")  # also names what is no file, such as "tests"
         _short(item.reason, _MAX_TEXT, "unreviewed: reason")
     for reviewed in report.reviewed:
-        _check_path(reviewed.path, "reviewed: path")
+        check_path(reviewed.path, "reviewed: path")
     for note in report.notes:
         _short(note, _MAX_TEXT, "notes")
     _short(report.source, _MAX_TEXT, "source")
@@ -207,14 +261,15 @@ def _check_finding(finding: Finding) -> None:
 
 
 def _check_place(place: Place) -> None:
-    _check_path(place.path, "findings: path")
+    check_path(place.path, "findings: path")
     if not 1 <= place.line <= place.end_line <= MAX_LINE:
         raise ArtifactError("findings: line and end_line: out of bounds")
     if not (0 <= place.column <= MAX_LINE and 0 <= place.end_column <= MAX_LINE):
         raise ArtifactError("findings: column: out of bounds")
 
 
-def _check_path(path: str, where: str) -> None:
+def check_path(path: str, where: str) -> None:
+    """Raise ArtifactError for a path that is not one inside the repository."""
     _short(path, _MAX_PATH, where)
     if not path or path.startswith(("/", "~")) or "\\\\" in path[:2] or ".." in path.split("/"):
         raise ArtifactError(f"{where}: a path inside the repository is needed")

@@ -1,8 +1,7 @@
 """The port to where changes and issues live: what kodo asks a forge, and the only things it writes to one.
 
-Adapters are ``kodo.ci.github`` and ``kodo.ci.gitlab``; one contract suite holds both. Writes exist as values
-(:class:`Write`) before they are made, so that they can be listed (``--dry-run``), counted and limited: there is none
-that closes, merges, approves, deletes, or touches a file.
+Adapters are ``kodo.ci.github`` and ``kodo.ci.gitlab``; one contract suite holds both. What can be written is in
+``kodo.ci.writes``.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from enum import StrEnum
 from typing import Protocol
 
 import msgspec
+
+from kodo.ci.writes import Write
 
 
 class ForgeError(Exception):
@@ -36,6 +37,7 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     base_branch: str
     base_sha: str
     head_sha: str
+    head_branch: str = ""
     is_open: bool = True
     fork: bool = False
     draft: bool = False
@@ -83,107 +85,6 @@ class Issue(msgspec.Struct, frozen=True, kw_only=True):
     is_open: bool = True
 
 
-class Conclusion(StrEnum):
-    """How a check on the head ends. ``neutral``: it is not a verdict; never shown as passed."""
-
-    SUCCESS = "success"
-    FAILURE = "failure"
-    NEUTRAL = "neutral"
-
-
-class CreateComment(msgspec.Struct, frozen=True, tag=True):
-    """Write a new comment on a request, or on an issue."""
-
-    number: int
-    body: str
-    on_issue: bool = False
-
-
-class UpdateComment(msgspec.Struct, frozen=True, tag=True):
-    """Replace the text of a comment of ours."""
-
-    number: int
-    comment: int
-    body: str
-    on_issue: bool = False
-
-
-class LineNote(msgspec.Struct, frozen=True):
-    """The text for lines ``start`` to ``line`` of a file after the change, both in one hunk of the diff.
-
-    ``old_line`` is the line's number before the change where the line is context, else 0. ``suggestion`` is what these
-    lines could become; the adapter writes it in the forge's own form.
-    """
-
-    path: str
-    start: int
-    line: int
-    body: str
-    old_line: int = 0
-    suggestion: str | None = None
-
-
-class AddLineComments(msgspec.Struct, frozen=True, tag=True):
-    """Write comments on lines, as one review where the forge has such a thing."""
-
-    number: int
-    head_sha: str
-    notes: tuple[LineNote, ...]
-
-
-class ResolveLineComment(msgspec.Struct, frozen=True, tag=True):
-    """Say in a line comment of ours that its finding is gone, and resolve its thread where the forge lets us."""
-
-    number: int
-    comment: int
-    thread: str
-    body: str
-
-
-class SetCheck(msgspec.Struct, frozen=True, tag=True):
-    """Set kodo's check on a head."""
-
-    number: int
-    head_sha: str
-    conclusion: Conclusion
-    title: str
-    summary: str
-
-
-class AddLabels(msgspec.Struct, frozen=True, tag=True):
-    """Give an issue labels that the repository has."""
-
-    number: int
-    labels: tuple[str, ...]
-
-
-class Assign(msgspec.Struct, frozen=True, tag=True):
-    """Assign an issue to accounts that CODEOWNERS names."""
-
-    number: int
-    accounts: tuple[str, ...]
-
-
-class RunReview(msgspec.Struct, frozen=True, tag=True):
-    """Run job 1 again on a request's present head."""
-
-    number: int
-    head_sha: str
-
-
-Write = (
-    CreateComment
-    | UpdateComment
-    | AddLineComments
-    | ResolveLineComment
-    | SetCheck
-    | AddLabels
-    | Assign
-    | RunReview
-)
-"""Everything that kodo can do to a forge."""
-
-
 class Forge(Protocol):
     """What job 2 and triage need of GitHub, GitLab or a fake of one. All methods raise ForgeError."""
 
@@ -198,6 +99,12 @@ class Forge(Protocol):
 
     def artifact(self, run_id: int, name: str) -> bytes | None:
         """The newest artifact of that name of a run, as a zip; None where there is none (or it has expired)."""
+
+    def default_branch(self) -> str:
+        """The branch that changes go to unless they say otherwise."""
+
+    def own_branches(self, limit: int) -> list[str]:
+        """The branches of this repository that open requests come from, those of the newest requests."""
 
     def patches(self, number: int) -> Mapping[str, str]:
         """The hunks of each changed file that the forge shows, by path after the change."""

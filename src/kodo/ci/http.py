@@ -30,7 +30,11 @@ RETRY = RetryPolicy(max_retries=5, base_delay=1.0, max_delay=30.0, max_server_de
 """A primary rate limit of GitHub is over within the hour; a secondary one within minutes."""
 
 
-class AmbiguousWriteError(ForgeError):
+class LookAgainError(ForgeError):
+    """What was planned rests on something that is no longer so: read the change again, and plan anew."""
+
+
+class AmbiguousWriteError(LookAgainError):
     """A write may or may not have happened: the connection or the server broke in the middle of it."""
 
 
@@ -70,7 +74,7 @@ class ForgeHttp:
 
     def get(self, path: str, kind: type[T], **params: str | int) -> T:
         """One answer, decoded as ``kind``."""
-        return self._decode(self.request("GET", path, params=params), kind, path)
+        return self.decode(self.request("GET", path, params=params), kind, path)
 
     def get_or_none(self, path: str, kind: type[T], **params: str | int) -> T | None:
         """As :meth:`get`; None for 404."""
@@ -90,7 +94,7 @@ class ForgeHttp:
             if url is None or left <= 0:
                 return
             response = self.request("GET", url, params=asked)
-            items = self._decode(response, list[kind], path)  # type: ignore[valid-type]  # a type made at run time
+            items = self.decode(response, list[kind], path)  # type: ignore[valid-type]  # a type made at run time
             yield from items[:left]
             left -= len(items)
             url, asked = self._next(response), {}
@@ -111,6 +115,10 @@ class ForgeHttp:
         """A write with a JSON body; the answer is not needed."""
         self.request(method, path, body=body, params=params)
 
+    def make(self, path: str, body: Mapping[str, Any], kind: type[T]) -> T:
+        """A POST with a JSON body whose answer, decoded as ``kind``, is needed."""
+        return self.decode(self.request("POST", path, body=body), kind, path)
+
     def request(
         self,
         method: str,
@@ -118,11 +126,16 @@ class ForgeHttp:
         *,
         body: Mapping[str, Any] | None = None,
         params: Mapping[str, str | int] | None = None,
+        repeatable: bool | None = None,
     ) -> httpx2.Response:
-        """One request, made again where that can help. Raises ForgeError."""
+        """One request, made again where that can help. Raises ForgeError.
+
+        ``repeatable`` says whether it may be made twice; every method but POST may.
+        """
+        may_repeat = method != "POST" if repeatable is None else repeatable
 
         def once() -> httpx2.Response:
-            return self._once(method, path, body, params)
+            return self._once(method, path, body, params, may_repeat)
 
         try:
             return self.retry.call(f"{method} {path.partition('?')[0]}", once)
@@ -132,7 +145,12 @@ class ForgeHttp:
             raise ForgeError(f"{method} {path}: {type(error).__name__}") from None
 
     def _once(
-        self, method: str, path: str, body: Mapping[str, Any] | None, params: Mapping[str, str | int] | None
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        params: Mapping[str, str | int] | None,
+        may_repeat: bool,
     ) -> httpx2.Response:
         try:
             with self.client.stream(method, path, json=body, params=params or None) as response:
@@ -150,11 +168,11 @@ class ForgeHttp:
                 ]
                 whole = httpx2.Response(response.status_code, headers=kept, content=bytes(data))
         except httpx2.TransportError as error:
-            if method == "POST" and not isinstance(error, httpx2.ConnectError):
-                raise AmbiguousWriteError(f"POST {path}: {type(error).__name__}") from None
+            if not may_repeat and not isinstance(error, httpx2.ConnectError):
+                raise AmbiguousWriteError(f"{method} {path}: {type(error).__name__}") from None
             raise
-        if whole.status_code >= 500 and method == "POST":
-            raise AmbiguousWriteError(f"POST {path}: status {whole.status_code}")
+        if whole.status_code >= 500 and not may_repeat:
+            raise AmbiguousWriteError(f"{method} {path}: status {whole.status_code}")
         if whole.status_code >= 400:
             raise _RefusedError(whole)
         return whole
@@ -172,10 +190,11 @@ class ForgeHttp:
             raise ForgeError("the next page is on another host")  # the token would go there
         return found[1]
 
-    def _decode(self, response: httpx2.Response, kind: type[T], path: str) -> T:
+    def decode(self, response: httpx2.Response, kind: type[T], path: str) -> T:
+        """The JSON of an answer as ``kind``. Raises ForgeError for anything else."""
         try:
             return msgspec.json.decode(response.content, type=kind)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise ForgeError(f"{path}: an answer that is not understood: {error}") from error
 
 

@@ -34,6 +34,7 @@ class TriagePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         actions: what may be written: ``label``, ``comment``, ``assign``.
         labels: keywords for labels, in addition to the built-in ones: ``{ "ui" = ["button", "画面"] }``.
         exclude_labels: labels that are never given.
+        summary: a model may add a summary of the issue to the comment; it chooses nothing. ``max_cost`` bounds it.
     """
 
     min_confidence: Share = 0.5
@@ -42,6 +43,26 @@ class TriagePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     actions: tuple[Literal["label", "comment", "assign"], ...] = ("label", "comment")
     labels: dict[str, tuple[str, ...]] = {}
     exclude_labels: tuple[str, ...] = ()
+    summary: bool = False
+
+
+class FixPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[tool.kodo.ci.fix]``: what ``/kodo fix`` may do.
+
+    Attributes:
+        labels: only an issue or a change with one of these is fixed; empty: every one. ``skip_labels`` forbid it.
+        max_attempts: on one issue or change.
+        max_open: requests with fixes by kodo that are open at the same time.
+        model: ask a model; ``max_cost`` bounds it. Without, only fixes of findings that need none are made.
+        seconds, steps: of the agent's work, and answers of the model.
+    """
+
+    labels: tuple[str, ...] = ()
+    max_attempts: Annotated[int, msgspec.Meta(ge=0, le=20)] = 3
+    max_open: Annotated[int, msgspec.Meta(ge=0, le=50)] = 3
+    model: bool = False
+    seconds: Seconds = 900.0
+    steps: Annotated[int, msgspec.Meta(ge=1, le=200)] = 40
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -59,7 +80,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         max_comments: comments on lines in one run; the rest is in the one comment on the change.
         lang: of what is written, ``en`` or ``ja``.
         commands: obey ``/kodo`` commands in comments by people who may write to the repository.
-        triage: see :class:`TriagePolicy`.
+        triage, fix: see :class:`TriagePolicy` and :class:`FixPolicy`.
     """
 
     drafts: Choice = "review"
@@ -77,6 +98,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     lang: Literal["en", "ja"] = "en"
     commands: bool = True
     triage: TriagePolicy = TriagePolicy()
+    fix: FixPolicy = FixPolicy()
 
     def reason_to_skip(self, change: Change) -> str:
         """Why this change is not to be reviewed, in a few words; empty if it is."""
@@ -110,3 +132,11 @@ def parse_policy(pyproject: str | None) -> Policy:
         return msgspec.convert(data, Policy)
     except msgspec.ValidationError as error:
         raise PolicyError(f"tool.kodo.ci: {error}") from error
+
+
+def lenient_policy(pyproject: str | None) -> Policy:
+    """As :func:`parse_policy`; the defaults for one that is wrong, where another job has failed over it."""
+    try:
+        return parse_policy(pyproject)
+    except PolicyError:
+        return Policy()

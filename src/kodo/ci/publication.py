@@ -15,21 +15,7 @@ import msgspec
 
 from kodo.ci.artifact import Artifact, ArtifactError, RunInfo, read_artifact
 from kodo.ci.diff_lines import ShownLine, commentable_range, shown_lines
-from kodo.ci.forge import (
-    AddLineComments,
-    Comment,
-    Conclusion,
-    CreateComment,
-    Forge,
-    LineComment,
-    LineNote,
-    PipelineRun,
-    Pull,
-    ResolveLineComment,
-    SetCheck,
-    UpdateComment,
-    Write,
-)
+from kodo.ci.forge import Comment, Forge, LineComment, PipelineRun, Pull
 from kodo.ci.marker import (
     OpenFinding,
     ReviewMarker,
@@ -39,7 +25,7 @@ from kodo.ci.marker import (
     read_review_marker,
 )
 from kodo.ci.masking import Masker
-from kodo.ci.policy import Policy, PolicyError, parse_policy
+from kodo.ci.policy import Policy, lenient_policy
 from kodo.ci.review_comment import (
     CommentInput,
     as_open,
@@ -51,6 +37,16 @@ from kodo.ci.review_comment import (
 )
 from kodo.ci.review_job import failed_report
 from kodo.ci.words import WORDS
+from kodo.ci.writes import (
+    AddLineComments,
+    Conclusion,
+    CreateComment,
+    LineNote,
+    ResolveLineComment,
+    SetCheck,
+    UpdateComment,
+    Write,
+)
 from kodo.jobs.report.model import Finding, Severity, State
 
 ARTIFACT_NAME = "kodo-review"
@@ -73,10 +69,14 @@ class ChangeState:
     patches: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def stickies(self) -> list[Comment]:
+        """Our comments on the change: one, or more where two runs published at once; the first one counts."""
+        return [item for item in self.comments if item.is_ours and is_review_comment(item.body)]
+
+    @property
     def sticky(self) -> Comment | None:
         """Our one comment on the change."""
-        ours = (item for item in self.comments if item.is_ours and is_review_comment(item.body))
-        return next(ours, None)
+        return next(iter(self.stickies), None)
 
     @property
     def marker(self) -> ReviewMarker | None:
@@ -99,7 +99,7 @@ def publish(forge: Forge, run_id: int, masker: Masker, *, dry_run: bool = False)
     if not state.pull.is_open or state.pull.head_sha != run.head_sha:
         return ()
     artifact = masked(checked_artifact(forge, run, state), masker)
-    return carry_out(forge, plan(state, artifact), dry_run=dry_run)
+    return carry_out(forge, plan(state, artifact), state.pull, dry_run=dry_run)
 
 
 def publish_artifact(
@@ -111,25 +111,29 @@ def publish_artifact(
         return ()
     if artifact.run.head != state.pull.head_sha:
         artifact = _refused(state, WORDS.say(state.policy.lang, "stale"))
-    return carry_out(forge, plan(state, masked(artifact, masker)), dry_run=dry_run)
+    return carry_out(forge, plan(state, masked(artifact, masker)), state.pull, dry_run=dry_run)
 
 
-def carry_out(forge: Forge, writes: Iterable[Write], *, dry_run: bool) -> tuple[Write, ...]:
-    """Make the writes in order; with ``dry_run``, none of them."""
-    done = tuple(writes)
-    if not dry_run:
-        for write in done:
+def carry_out(forge: Forge, writes: Sequence[Write], pull: Pull, *, dry_run: bool) -> tuple[Write, ...]:
+    """Make the writes in order and return those that were made; with ``dry_run``, all of them, and none is made.
+
+    Before the last one, which says that a head is done, the head is asked for again: had it moved, the publication of
+    the newer one may be over, and its comment must stay.
+    """
+    done: list[Write] = []
+    for write in writes:
+        if not dry_run:
+            if write is writes[-1] and forge.pull(pull.number).head_sha != pull.head_sha:
+                break
             forge.write(write)
-    return done
+        done.append(write)
+    return tuple(done)
 
 
 def read_state(forge: Forge, number: int) -> ChangeState:
     """Everything that a plan needs. A policy that is wrong is the default one: job 1 has failed over it."""
     pull = forge.pull(number)
-    try:
-        policy = parse_policy(forge.file_at("pyproject.toml", pull.base_sha))
-    except PolicyError:
-        policy = Policy()
+    policy = lenient_policy(forge.file_at("pyproject.toml", pull.base_sha))
     return ChangeState(
         pull, policy, forge.comments(number), forge.line_comments(number), forge.patches(number)
     )
@@ -182,6 +186,8 @@ def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
         if notes:
             writes.append(AddLineComments(pull.number, pull.head_sha, notes))
     writes += _tests_comment(state, artifact)
+    twice = WORDS.say(state.policy.lang, "twice") + "\n"
+    writes += [UpdateComment(pull.number, extra.id, twice) for extra in state.stickies[1:]]
     last = _sticky_comment(state, artifact, marker)
     settled = report.state not in (State.FAILED, State.SKIPPED) and state.marker == marker
     if writes or last or not settled:
@@ -224,14 +230,14 @@ def _next_marker(state: ChangeState, artifact: Artifact) -> ReviewMarker:
         nothing = ReviewMarker(base="", head="", target=state.pull.base_branch, complete=False)
         return before or nothing
     kept: list[OpenFinding] = []
-    if run.since and before is not None:
+    if run.since and not run.whole and before is not None:
         looked_at = set(run.paths)
         kept = [
             item for item in before.open if item.path not in looked_at and item.rule not in before.ignored
         ]
     found = [as_open(finding) for finding in report.findings]
     everything = sorted([*kept, *found], key=lambda item: (-item.severity.weight, item.path, item.line))
-    complete = report.state is not State.PARTIAL and (not run.since or before is not None)
+    complete = report.state is not State.PARTIAL and (not run.since or run.whole or before is not None)
     return ReviewMarker(
         base=run.base,
         head=state.pull.head_sha,
@@ -260,30 +266,27 @@ def _without_twins(items: Iterable[OpenFinding]) -> list[OpenFinding]:
     return list({item.fingerprint: item for item in items}.values())
 
 
-def _posted(comments: Iterable[LineComment]) -> dict[str, LineComment]:
-    """Our open line comments by fingerprint; the newest where an older one is there too."""
-    found: dict[str, LineComment] = {}
+def _posted(comments: Iterable[LineComment]) -> dict[str, list[LineComment]]:
+    """Our open line comments by fingerprint: one each, or more where two runs published at once."""
+    found: dict[str, list[LineComment]] = {}
     for comment in comments:
         mark = read_finding_marker(comment.body) if comment.is_ours else None
-        if mark is not None:
-            fingerprint, resolved = mark
-            if resolved:
-                found.pop(fingerprint, None)
-            else:
-                found[fingerprint] = comment
+        if mark is not None and not mark[1]:
+            found.setdefault(mark[0], []).append(comment)
     return found
 
 
 def _resolutions(
-    state: ChangeState, artifact: Artifact, posted: Mapping[str, LineComment], still_open: set[str]
+    state: ChangeState, artifact: Artifact, posted: Mapping[str, Sequence[LineComment]], still_open: set[str]
 ) -> list[Write]:
     """Line comments whose finding is gone. In a partial review, only those of files that were looked at."""
     report, head = artifact.report, state.pull.head_sha
     looked_at = {item.path for item in report.reviewed}
     gone: list[Write] = []
-    for fingerprint, comment in posted.items():
-        if fingerprint in still_open:
-            continue
+    gone_comments = [
+        (mark, item) for mark, items in posted.items() if mark not in still_open for item in items
+    ]
+    for fingerprint, comment in gone_comments:
         if report.state is State.PARTIAL and comment.path not in looked_at and comment.path in state.patches:
             continue
         body = render_resolved(fingerprint, head, comment.body, state.policy.lang)
@@ -291,9 +294,7 @@ def _resolutions(
     return gone
 
 
-def _new_notes(
-    state: ChangeState, findings: Iterable[Finding], posted: Mapping[str, LineComment]
-) -> Iterable[LineNote]:
+def _new_notes(state: ChangeState, findings: Iterable[Finding], posted: Iterable[str]) -> Iterable[LineNote]:
     """Comments for the worst findings that have none yet and lie on lines that the diff shows."""
     lines: dict[str, dict[int, ShownLine]] = {}
     seen = set(posted)

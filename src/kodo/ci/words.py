@@ -47,6 +47,10 @@ WORDS = Catalogue(
             "the run's report is about another commit",
             "レポートは別のコミットに対するものです",
         ),
+        "twice": (
+            "This review was written twice; the other comment on this change is the one that is kept up to date.",
+            "このレビューは二重に書き込まれました。更新されるのは、この変更のもう一方のコメントです。",
+        ),
         "tests_title": ("kodo tests", "kodo テスト"),
         "tests_intro": (
             "Tests for `{head}`; each passed five times in the sandbox and adds coverage or kills a mutant. Nothing was committed.",

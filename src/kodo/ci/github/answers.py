@@ -54,6 +54,25 @@ class PullRequest(msgspec.Struct, frozen=True):
     draft: bool = False
 
 
+class RepositoryAnswer(msgspec.Struct, frozen=True):
+    """A repository."""
+
+    default_branch: str
+
+
+class TreeName(msgspec.Struct, frozen=True):
+    """A tree by its hash."""
+
+    sha: str
+
+
+class CommitAnswer(msgspec.Struct, frozen=True):
+    """A commit."""
+
+    sha: str
+    tree: TreeName
+
+
 class WorkflowRun(msgspec.Struct, frozen=True):
     """A run of a workflow."""
 

@@ -1,45 +1,32 @@
 """The forge port over GitHub's REST API (version 2022-11-28), with the token of a workflow run or any other.
 
 What the token needs: to read, ``contents: read``, ``pull-requests: read`` and ``actions: read``; to write,
-``pull-requests: write`` and ``checks: write`` (``issues: write`` for triage). Resolving a thread would need
-``contents: write`` through GraphQL, so a line comment whose finding is gone is edited instead.
+``pull-requests: write`` and ``checks: write`` (``issues: write`` for triage), and ``contents: write`` to close the
+thread of a line comment whose finding is gone (``threads``). Without that the comment only says so.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from urllib.parse import quote
 
-from kodo.ci.forge import (
-    AddLabels,
-    AddLineComments,
-    Assign,
-    Comment,
-    CreateComment,
-    ForgeError,
-    Issue,
-    LineComment,
-    LineNote,
-    PermissionLevel,
-    PipelineRun,
-    Pull,
-    ResolveLineComment,
-    RunReview,
-    SetCheck,
-    UpdateComment,
-    Write,
-)
+from kodo.ci import writes
+from kodo.ci.forge import Comment, ForgeError, Issue, LineComment, PermissionLevel, PipelineRun, Pull
 from kodo.ci.github import answers
-from kodo.ci.http import ForgeHttp, StatusError
+from kodo.ci.github.threads import ReviewThreads, graphql_url
+from kodo.ci.http import ForgeHttp, LookAgainError, StatusError
 from kodo.jobs.report.markdown import fenced
 
 ACTIONS_BOT = "github-actions[bot]"
 CHECK_NAME = "kodo review"
 REVIEW_WORKFLOW = "kodo review"
 """The name of job 1's workflow, as ``kodo ci init`` writes it."""
+_log = logging.getLogger(__name__)
+FIX_WORKFLOW = "kodo-fix.yml"
 MAX_FILES = 3_000
 """GitHub lists no more files of a pull request."""
 
@@ -62,6 +49,7 @@ class GitHubForge:
         self._full_name = repository
         self._owner = owner
         self._account = account
+        self._threads = ReviewThreads(http, graphql_url(str(http.client.base_url)), owner, name)
 
     @cached_property
     def _me(self) -> int:
@@ -85,6 +73,7 @@ class GitHubForge:
             base_branch=found.base.ref,
             base_sha=found.base.sha,
             head_sha=found.head.sha,
+            head_branch=found.head.ref,
             is_open=found.state == "open",
             fork=head_repo.lower() != self._full_name.lower(),
             draft=found.draft,
@@ -131,6 +120,19 @@ class GitHubForge:
             return None
         newest = max(live, key=lambda item: item.id)
         return self._http.download(f"{self._repo}/actions/artifacts/{newest.id}/zip")
+
+    def default_branch(self) -> str:
+        """As the repository says."""
+        return self._http.get(self._repo, answers.RepositoryAnswer).default_branch
+
+    def own_branches(self, limit: int) -> list[str]:
+        """Those of forks are left out."""
+        pulls = self._http.pages(f"{self._repo}/pulls", answers.PullRequest, limit, state="open")
+        return [
+            pull.head.ref
+            for pull in pulls
+            if pull.head.repo and pull.head.repo.full_name.lower() == self._full_name.lower()
+        ]
 
     def patches(self, number: int) -> Mapping[str, str]:
         """Of large or binary files GitHub shows no patch; those are there with an empty one."""
@@ -203,35 +205,65 @@ class GitHubForge:
             return PermissionLevel.WRITE
         return PermissionLevel.READ if found.permission == "read" else PermissionLevel.NONE
 
-    def write(self, write: Write) -> None:
+    def write(self, write: writes.Write) -> None:
         """One request for each write."""
         match write:
-            case CreateComment():
+            case writes.CreateComment():
                 self._http.send("POST", f"{self._repo}/issues/{write.number}/comments", {"body": write.body})
-            case UpdateComment():
-                self._http.send(
-                    "PATCH", f"{self._repo}/issues/comments/{write.comment}", {"body": write.body}
-                )
-            case ResolveLineComment():
-                self._http.send("PATCH", f"{self._repo}/pulls/comments/{write.comment}", {"body": write.body})
-            case AddLineComments():
-                comments = [_review_comment(note) for note in write.notes]
-                body = {"commit_id": write.head_sha, "event": "COMMENT", "comments": comments}
-                self._http.send("POST", f"{self._repo}/pulls/{write.number}/reviews", body)
-            case SetCheck():
+            case writes.UpdateComment():
+                self._edit(f"issues/comments/{write.comment}", write.body)
+            case writes.ResolveLineComment():
+                # Closed first: if that breaks off, the comment still says that there is something to do.
+                self._threads.close(write.number, int(write.thread))
+                self._edit(f"pulls/comments/{write.comment}", write.body)
+            case writes.AddLineComments():
+                self._line_comments(write, write.notes)
+            case writes.SetCheck():
                 self._check(write)
-            case AddLabels():
+            case writes.AddLabels():
                 self._http.send(
                     "POST", f"{self._repo}/issues/{write.number}/labels", {"labels": list(write.labels)}
                 )
-            case Assign():
+            case writes.Assign():
                 body = {"assignees": list(write.accounts)}
                 self._http.send("POST", f"{self._repo}/issues/{write.number}/assignees", body)
-
-            case RunReview():
+            case writes.RunReview():
                 self._run_again(write)
+            case writes.StartFix():
+                inputs = {"number": str(write.number), "finding": write.finding}
+                path = f"{self._repo}/actions/workflows/{FIX_WORKFLOW}/dispatches"
+                self._http.send("POST", path, {"ref": self.default_branch(), "inputs": inputs})
+            case writes.OpenFix():
+                self._open_fix(write)
 
-    def _run_again(self, write: RunReview) -> None:
+    def _edit(self, comment: str, body: str) -> None:
+        """Replace the text of a comment. Raises LookAgainError if somebody deleted it."""
+        try:
+            self._http.send("PATCH", f"{self._repo}/{comment}", {"body": body})
+        except StatusError as error:
+            if error.status in (404, 410):
+                raise LookAgainError(str(error)) from error
+            raise
+
+    def _line_comments(self, write: writes.AddLineComments, notes: Sequence[writes.LineNote]) -> None:
+        """As one review. GitHub refuses it whole for one line that it does not show; then each is tried alone."""
+        body = {
+            "commit_id": write.head_sha,
+            "event": "COMMENT",
+            "comments": [_review_comment(note) for note in notes],
+        }
+        try:
+            self._http.send("POST", f"{self._repo}/pulls/{write.number}/reviews", body)
+        except StatusError as error:
+            if error.status != 422:
+                raise
+            if len(notes) == 1:  # it stands in the one comment on the change
+                _log.warning("no comment on %s:%d: %s", notes[0].path, notes[0].line, error)
+                return
+            for note in notes:
+                self._line_comments(write, (note,))
+
+    def _run_again(self, write: writes.RunReview) -> None:
         """Rerun the newest run for the head; one that still runs is left alone."""
         path = f"{self._repo}/actions/runs"
         found = self._http.get(
@@ -244,7 +276,30 @@ class GitHubForge:
             raise ForgeError(f"no finished run of {REVIEW_WORKFLOW!r} for {write.head_sha[:10]}")
         self._http.send("POST", f"{path}/{max(run.id for run in ours)}/rerun", {})
 
-    def _check(self, write: SetCheck) -> None:
+    def _open_fix(self, write: writes.OpenFix) -> None:
+        """By git's objects, so that no checkout is needed. The branch must be new: GitHub refuses one that is there."""
+        parent = self._http.get(f"{self._repo}/git/commits/{write.parent}", answers.CommitAnswer)
+        entries = [
+            {"path": file.path, "mode": "100755" if file.executable else "100644", "type": "blob"}
+            | ({"sha": None} if file.text is None else {"content": file.text})
+            for file in write.files
+        ]
+        tree = self._http.make(
+            f"{self._repo}/git/trees", {"base_tree": parent.tree.sha, "tree": entries}, answers.TreeName
+        )
+        commit = self._http.make(
+            f"{self._repo}/git/commits",
+            {"message": write.title, "tree": tree.sha, "parents": [parent.sha]},
+            answers.CommitAnswer,
+        )
+        self._http.send(
+            "POST", f"{self._repo}/git/refs", {"ref": f"refs/heads/{write.branch}", "sha": commit.sha}
+        )
+        body = {"title": write.title, "body": write.body, "head": write.branch, "base": write.target,
+                "draft": True}  # fmt: skip  # one row
+        self._http.send("POST", f"{self._repo}/pulls", body)
+
+    def _check(self, write: writes.SetCheck) -> None:
         output = {"title": write.title, "summary": write.summary}
         body = {"name": CHECK_NAME, "head_sha": write.head_sha, "status": "completed",
                 "conclusion": write.conclusion.value, "output": output}  # fmt: skip  # one row
@@ -254,7 +309,7 @@ class GitHubForge:
         return user is not None and user.id == self._me
 
 
-def _review_comment(note: LineNote) -> dict[str, object]:
+def _review_comment(note: writes.LineNote) -> dict[str, object]:
     body = note.body
     if note.suggestion is not None:
         body += "\n" + fenced(note.suggestion, "suggestion") + "\n"

@@ -21,6 +21,7 @@ class MergeRequest(msgspec.Struct, frozen=True):
     state: str
     sha: str
     target_branch: str
+    source_branch: str
     source_project_id: int | None
     target_project_id: int
     author: User
@@ -46,14 +47,18 @@ class PipelineAnswer(msgspec.Struct, frozen=True):
     ref: str
     status: str
     source: str = ""
+    project_id: int = 0
 
 
 class RequestNumber(msgspec.Struct, frozen=True):
-    """A merge request of a commit."""
+    """A merge request in a list; ``source_project_id`` is null once a fork is deleted."""
 
     iid: int
     state: str
     sha: str
+    source_project_id: int | None = None
+    target_project_id: int = 0
+    source_branch: str = ""
 
 
 class PipelineJob(msgspec.Struct, frozen=True):
@@ -110,6 +115,12 @@ class ProjectLabel(msgspec.Struct, frozen=True):
     """A label of a project."""
 
     name: str
+
+
+class ProjectAnswer(msgspec.Struct, frozen=True):
+    """A project."""
+
+    default_branch: str
 
 
 class Member(msgspec.Struct, frozen=True):

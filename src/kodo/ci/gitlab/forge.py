@@ -6,37 +6,26 @@ is a protected variable. "Run" is a pipeline here, and the artifact is that of i
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from urllib.parse import quote
 
-from kodo.ci.forge import (
-    AddLabels,
-    AddLineComments,
-    Assign,
-    Comment,
-    Conclusion,
-    CreateComment,
-    ForgeError,
-    Issue,
-    LineComment,
-    LineNote,
-    PermissionLevel,
-    PipelineRun,
-    Pull,
-    ResolveLineComment,
-    RunReview,
-    SetCheck,
-    UpdateComment,
-    Write,
-)
+from kodo.ci import writes
+from kodo.ci.forge import Comment, ForgeError, Issue, LineComment, PermissionLevel, PipelineRun, Pull
 from kodo.ci.gitlab import answers
-from kodo.ci.http import ForgeHttp, StatusError
+from kodo.ci.http import ForgeHttp, LookAgainError, StatusError
 
 CHECK_NAME = "kodo review"
-_STATES = {Conclusion.SUCCESS: "success", Conclusion.FAILURE: "failed", Conclusion.NEUTRAL: "skipped"}
+_log = logging.getLogger(__name__)
+_STATES = {
+    writes.Conclusion.SUCCESS: "success",
+    writes.Conclusion.FAILURE: "failed",
+    writes.Conclusion.NEUTRAL: "skipped",
+}
 _REQUEST_REF = re.compile(r"refs/merge-requests/(\d+)/(?:head|merge)")
+_FINISHED = frozenset({"success", "failed", "canceled", "skipped"})
 DEVELOPER = 30
 REPORTER = 20
 
@@ -54,6 +43,7 @@ class GitLabForge:
             raise ForgeError("project: an id or a path is needed")
         self._http = http
         self._project = f"/projects/{quote(project, safe='')}"
+        self._of_forks: dict[int, answers.PipelineAnswer] = {}
 
     @cached_property
     def _me(self) -> int:
@@ -73,6 +63,7 @@ class GitLabForge:
             base_branch=found.target_branch,
             base_sha=found.diff_refs.start_sha if found.diff_refs else found.target_branch,
             head_sha=found.sha,
+            head_branch=found.source_branch,
             is_open=found.state == "opened",
             fork=found.source_project_id != found.target_project_id,
             draft=found.draft,
@@ -82,7 +73,9 @@ class GitLabForge:
 
     def run(self, run_id: int) -> PipelineRun:
         """The request is in the pipeline's ref, or found by its commit."""
-        found = self._http.get(f"{self._project}/pipelines/{run_id}", answers.PipelineAnswer)
+        found = self._of_forks.get(run_id) or self._http.get(
+            f"{self._project}/pipelines/{run_id}", answers.PipelineAnswer
+        )
         number = 0
         if matched := _REQUEST_REF.fullmatch(found.ref):
             request = self._http.get(self._request(int(matched[1])), answers.RequestNumber)
@@ -102,7 +95,11 @@ class GitLabForge:
         )
 
     def finished_runs(self, limit: int) -> list[int]:
-        """Pipelines for merge requests of this project; those of forks run in the fork."""
+        """Pipelines for merge requests, in this project and in forks.
+
+        GitLab runs a fork's pipeline in the fork; it is listed with the merge request. This project's token can read it there
+        if the fork is public. One that cannot be read is left out and named in the log.
+        """
         found = self._http.pages(
             f"{self._project}/pipelines",
             answers.PipelineAnswer,
@@ -110,20 +107,62 @@ class GitLabForge:
             source="merge_request_event",
             scope="finished",
         )
-        return [pipeline.id for pipeline in found]
+        return [*(pipeline.id for pipeline in found), *self._finished_in_forks(limit)]
+
+    def _finished_in_forks(self, limit: int) -> Iterator[int]:
+        path = f"{self._project}/merge_requests"
+        requests = self._http.pages(
+            path, answers.RequestNumber, limit, state="opened", scope="all", order_by="updated_at"
+        )
+        for request in requests:
+            if request.source_project_id in (None, request.target_project_id):
+                continue
+            pipelines = self._http.pages(f"{path}/{request.iid}/pipelines", answers.PipelineAnswer, 100)
+            newest = next((item for item in pipelines if item.sha == request.sha), None)
+            if newest is None or newest.project_id != request.source_project_id:
+                continue  # none yet, or one in this project
+            if newest.status in _FINISHED and self._is_readable(newest, request.iid):
+                self._of_forks[newest.id] = newest
+                yield newest.id
+
+    def _is_readable(self, pipeline: answers.PipelineAnswer, number: int) -> bool:
+        try:
+            self._http.get(
+                f"/projects/{pipeline.project_id}/pipelines/{pipeline.id}/jobs",
+                list[answers.PipelineJob],
+                per_page=1,
+            )
+        except StatusError as error:
+            if error.status not in (401, 403, 404):
+                raise
+            _log.warning("merge request %d: the fork's pipeline cannot be read: %s", number, error)
+            return False
+        return True
 
     def artifact(self, run_id: int, name: str) -> bytes | None:
         """The archive of the newest job of that name, also of one that failed."""
-        jobs = self._http.pages(f"{self._project}/pipelines/{run_id}/jobs", answers.PipelineJob)
+        fork = self._of_forks.get(run_id)
+        project = f"/projects/{fork.project_id}" if fork is not None else self._project
+        jobs = self._http.pages(f"{project}/pipelines/{run_id}/jobs", answers.PipelineJob)
         with_files = [job.id for job in jobs if job.name == name and job.artifacts_file is not None]
         if not with_files:
             return None
         try:
-            return self._http.download(f"{self._project}/jobs/{max(with_files)}/artifacts")
+            return self._http.download(f"{project}/jobs/{max(with_files)}/artifacts")
         except StatusError as error:
-            if error.status == 404:  # expired
+            if error.status == 404 or (fork is not None and error.status == 403):  # expired, or not public
                 return None
             raise
+
+    def default_branch(self) -> str:
+        """As the project says."""
+        return self._http.get(self._project, answers.ProjectAnswer).default_branch
+
+    def own_branches(self, limit: int) -> list[str]:
+        """Those of forks are left out."""
+        path = f"{self._project}/merge_requests"
+        requests = self._http.pages(path, answers.RequestNumber, limit, state="opened", scope="all")
+        return [item.source_branch for item in requests if item.source_project_id == item.target_project_id]
 
     def patches(self, number: int) -> Mapping[str, str]:
         """Files that GitLab found too large are there with an empty patch."""
@@ -201,39 +240,51 @@ class GitLabForge:
             return PermissionLevel.NONE
         return PermissionLevel.WRITE if member.access_level >= DEVELOPER else PermissionLevel.READ
 
-    def write(self, write: Write) -> None:
+    def write(self, write: writes.Write) -> None:
         """One request for each write; for line comments one each."""
         match write:
-            case CreateComment():
+            case writes.CreateComment():
                 self._http.send("POST", self._notes(write.number, write.on_issue), {"body": write.body})
-            case UpdateComment():
+            case writes.UpdateComment():
                 path = f"{self._notes(write.number, write.on_issue)}/{write.comment}"
-                self._http.send("PUT", path, {"body": write.body})
-            case ResolveLineComment():
+                self._edit(path, {"body": write.body})
+            case writes.ResolveLineComment():
+                # Closed first: if that breaks off, the note still says that there is something to do.
                 thread = f"{self._request(write.number)}/discussions/{quote(write.thread, safe='')}"
-                self._http.send("PUT", f"{thread}/notes/{write.comment}", {"body": write.body})
-                self._http.send("PUT", thread, {"resolved": True})
-            case AddLineComments():
+                self._edit(thread, {"resolved": True})
+                self._edit(f"{thread}/notes/{write.comment}", {"body": write.body})
+            case writes.AddLineComments():
                 self._line_comments(write)
-            case SetCheck():
+            case writes.SetCheck():
                 body = {
                     "state": _STATES[write.conclusion],
                     "name": CHECK_NAME,
                     "description": write.title[:255],
                 }
                 self._http.send("POST", f"{self._project}/statuses/{write.head_sha}", body)
-            case AddLabels():
+            case writes.AddLabels():
                 path = f"{self._project}/issues/{write.number}"
                 self._http.send("PUT", path, {"add_labels": ",".join(write.labels)})
-            case Assign():
+            case writes.Assign():
                 self._assign(write)
-            case RunReview():
+            case writes.RunReview():
                 self._http.send("POST", f"{self._request(write.number)}/pipelines", {})
+            case writes.StartFix() | writes.OpenFix():
+                raise ForgeError("fixes by command: on GitHub only")
+
+    def _edit(self, path: str, body: Mapping[str, object]) -> None:
+        """Change a note or a thread. Raises LookAgainError if somebody deleted it."""
+        try:
+            self._http.send("PUT", path, body)
+        except StatusError as error:
+            if error.status in (404, 410):
+                raise LookAgainError(str(error)) from error
+            raise
 
     def _notes(self, number: int, on_issue: bool) -> str:
         return f"{self._project}/{'issues' if on_issue else 'merge_requests'}/{number}/notes"
 
-    def _line_comments(self, write: AddLineComments) -> None:
+    def _line_comments(self, write: writes.AddLineComments) -> None:
         refs = self._http.get(self._request(write.number), answers.MergeRequest).diff_refs
         if refs is None or refs.head_sha != write.head_sha:
             raise ForgeError(f"merge request {write.number}: its diff is not that of {write.head_sha[:10]}")
@@ -244,16 +295,22 @@ class GitLabForge:
             if note.old_line:
                 position["old_line"] = note.old_line
             body = {"body": _with_suggestion(note), "position": position}
-            self._http.send("POST", f"{self._request(write.number)}/discussions", body)
+            try:
+                self._http.send("POST", f"{self._request(write.number)}/discussions", body)
+            except StatusError as error:
+                if error.status not in (400, 422):
+                    raise
+                # GitLab does not show this line; the finding stands in the one comment on the change.
+                _log.warning("no comment on %s:%d: %s", note.path, note.line, error)
 
-    def _assign(self, write: Assign) -> None:
+    def _assign(self, write: writes.Assign) -> None:
         found = [self._http.get("/users", list[answers.User], username=name) for name in write.accounts]
         ids = [users[0].id for users in found if len(users) == 1]
         if ids:
             self._http.send("PUT", f"{self._project}/issues/{write.number}", {"assignee_ids": ids})
 
 
-def _with_suggestion(note: LineNote) -> str:
+def _with_suggestion(note: writes.LineNote) -> str:
     """GitLab's suggestions name the lines above and below the comment's line that they replace."""
     if note.suggestion is None:
         return note.body

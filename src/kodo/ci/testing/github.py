@@ -22,9 +22,13 @@ BOT_ID = 41898282
 
 @dataclass
 class Token:
-    """What a token may do: ``write`` or only read; ``user`` is its account's id, None for a workflow's token."""
+    """What a token may do: ``write`` or only read; ``user`` is its account's id, None for a workflow's token.
+
+    ``contents`` is the permission ``contents: write``, which closing a thread needs too.
+    """
 
     write: bool = True
+    contents: bool = True
     user: int | None = None
 
 
@@ -55,6 +59,10 @@ class Rows:
     permissions: dict[str, str] = field(default_factory=dict)
     patches: dict[int, Mapping[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    trees: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    commits: dict[str, dict[str, Any]] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    dispatches: list[dict[str, Any]] = field(default_factory=list)
 
 
 class FakeGitHub(FakeServer):
@@ -98,7 +106,11 @@ class FakeGitHub(FakeServer):
         pull = self.rows.pulls[number]
         self.rows.runs[run_id] = {"head_sha": pull["head"], "owner": pull["owner"], "conclusion": conclusion}
         if artifact is not None:
-            self.rows.artifacts.append(StoredArtifact(self._next_id(), run_id, "kodo-review", artifact))
+            self.add_artifact(run_id, "kodo-review", artifact)
+
+    def add_artifact(self, run_id: int, name: str, data: bytes) -> None:
+        """An artifact of a run, which may still be running."""
+        self.rows.artifacts.append(StoredArtifact(self._next_id(), run_id, name, data))
 
     def say(self, number: int, login: str, body: str, *, kind: str = "User") -> int:
         """A comment by an account; returns its id."""
@@ -112,6 +124,13 @@ class FakeGitHub(FakeServer):
         return (
             ("GET", "/user", self._user),
             ("GET", "/users/{username}", self._named_user),
+            ("GET", _REPO, self._repository),
+            ("GET", f"{_REPO}/git/commits/{{commit_sha}}", self._commit),
+            ("POST", f"{_REPO}/git/trees", self._add_tree),
+            ("POST", f"{_REPO}/git/commits", self._add_commit),
+            ("POST", f"{_REPO}/git/refs", self._add_branch),
+            ("POST", f"{_REPO}/actions/workflows/{{workflow_id}}/dispatches", self._dispatch),
+            ("POST", f"{_REPO}/pulls", self._add_pull),
             ("GET", f"{_REPO}/pulls", self._pulls),
             ("GET", f"{_REPO}/pulls/{{pull_number:int}}", self._pull),
             ("GET", f"{_REPO}/pulls/{{pull_number:int}}/files", self._files),
@@ -135,6 +154,7 @@ class FakeGitHub(FakeServer):
             ("GET", f"{_REPO}/actions/artifacts/{{artifact_id:int}}/{{archive_format}}", self._archive),
             ("POST", f"{_REPO}/check-runs", self._add_check),
             ("GET", "/storage/{artifact_id:int}", self._storage),
+            ("POST", "/graphql", self._graphql),
         )
 
     def allow(self, request: Request) -> None:
@@ -147,14 +167,14 @@ class FakeGitHub(FakeServer):
         token = self.tokens.get((header or "").removeprefix("Bearer "))
         if token is None:
             raise ApiError(401, "Bad credentials")
-        if request.method != "GET" and not token.write:
+        if request.method != "GET" and not token.write and request.url.path != "/graphql":
             raise ApiError(403, "Resource not accessible by integration")
         if request.url.path.startswith("/repos/") and not request.url.path.startswith(f"/repos/{REPOSITORY}"):
             raise ApiError(404, "Not Found")
 
     def check(self, method: str, template: str, request: Request, body: Any, answer: ApiAnswer) -> None:
         """Against the OpenAPI."""
-        if template.startswith("/storage/"):
+        if template.startswith("/storage/") or template == "/graphql":  # its documents: tests/pipelines
             return
         operation = f"{method} {template.replace(':int', '').replace(':path', '')}"
         self.schema.check(operation, dict(request.query_params), body, answer.status, answer.body)
@@ -208,8 +228,8 @@ class FakeGitHub(FakeServer):
             "id": number, "number": number, "state": row["state"], "title": row["title"], "body": row["body"],
             "draft": row["draft"], "user": self._person(self.account(row["author"], kind=row.get("kind", "User"))),
             "labels": [{"name": label, "description": None} for label in row["labels"]],
-            "base": {"ref": "main", "sha": row["base"], "label": "", "user": ours, "repo": {"full_name": REPOSITORY, "owner": ours}},
-            "head": {"ref": "work", "sha": row["head"], "label": "", "user": owner, "repo": head},
+            "base": {"ref": row.get("into", "main"), "sha": row["base"], "label": "", "user": ours, "repo": {"full_name": REPOSITORY, "owner": ours}},
+            "head": {"ref": row.get("branch", "work"), "sha": row["head"], "label": "", "user": owner, "repo": head},
         }  # fmt: skip  # one row of fields
         return self.schema.complete(kind, given)
 
@@ -222,7 +242,8 @@ class FakeGitHub(FakeServer):
         numbers = [
             number
             for number, row in self.rows.pulls.items()
-            if (state in ("all", row["state"])) and (wanted is None or wanted == f"{row['owner']}:work")
+            if (state in ("all", row["state"]))
+            and (wanted is None or wanted == f"{row['owner']}:{row.get('branch', 'work')}")
         ]
         shown, link = page_of(request, [self._pull_body("pull-request-simple", number) for number in numbers])
         return ApiAnswer(shown, headers=link)
@@ -276,6 +297,7 @@ class FakeGitHub(FakeServer):
                 "pull": number,
                 "user": self._writer(request),
                 "commit_id": body["commit_id"],
+                "resolved": False,
                 **comment,
             }
             self.rows.line_comments.append(row)
@@ -288,6 +310,33 @@ class FakeGitHub(FakeServer):
                 row["body"] = body["body"]
                 return ApiAnswer(self._line_comment(row))
         raise ApiError(404, "Not Found")
+
+    def _graphql(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        """The threads of a pull request, and closing one; errors come with status 200."""
+        variables = body["variables"]
+        if "resolveReviewThread(" in body["query"]:
+            return self._close_thread(request, variables["thread"])
+        if (variables["owner"], variables["name"]) != (OWNER, NAME):
+            return _graphql_error("NOT_FOUND", "Could not resolve to a Repository")
+        rows = [row for row in self.rows.line_comments if row["pull"] == variables["number"]]
+        start = int(variables["after"] or 0)
+        nodes = [
+            {"id": f"PRRT_{row['id']}", "isResolved": row["resolved"], "comments": {"nodes": [{"databaseId": row["id"]}]}}
+            for row in rows[start : start + 100]
+        ]  # fmt: skip  # one row of fields
+        info = {"hasNextPage": start + 100 < len(rows), "endCursor": str(start + 100)}
+        threads = {"nodes": nodes, "pageInfo": info}
+        return ApiAnswer({"data": {"repository": {"pullRequest": {"reviewThreads": threads}}}})
+
+    def _close_thread(self, request: Request, thread: str) -> ApiAnswer:
+        token = self.tokens[request.headers["authorization"].removeprefix("Bearer ")]
+        if not (token.write and token.contents):
+            return _graphql_error("FORBIDDEN", "Resource not accessible by integration")
+        for row in self.rows.line_comments:
+            if f"PRRT_{row['id']}" == thread:
+                row["resolved"] = True
+                return ApiAnswer({"data": {"resolveReviewThread": {"thread": {"isResolved": True}}}})
+        return _graphql_error("NOT_FOUND", "Could not resolve to a node with the global id")
 
     # Issues, and the comments of both
 
@@ -363,6 +412,66 @@ class FakeGitHub(FakeServer):
         )
         return ApiAnswer(shown, headers=link)
 
+    # Git's objects, and starting a workflow
+
+    def _repository(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        given = {"full_name": REPOSITORY, "name": NAME, "default_branch": "main"}
+        return ApiAnswer(self.schema.complete("full-repository", given))
+
+    def _commit(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        sha = path["commit_sha"]
+        known = sha in self.rows.commits or (self.git is not None and self.git.has(sha))
+        if not known:
+            raise ApiError(404, "Not Found")
+        tree = self.rows.commits[sha]["tree"] if sha in self.rows.commits else f"{sha[:-1]}e"
+        return ApiAnswer(
+            self.schema.complete(
+                "git-commit", {"sha": sha, "tree": {"sha": tree, "url": "https://x.example"}}
+            )
+        )
+
+    def _add_tree(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        sha = f"{self._next_id():040x}"
+        self.rows.trees[sha] = body["tree"]
+        return ApiAnswer(self.schema.complete("git-tree", {"sha": sha, "tree": []}), 201)
+
+    def _add_commit(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        if body["tree"] not in self.rows.trees:
+            raise ApiError(422, "Tree SHA does not exist")
+        sha = f"{self._next_id():040x}"
+        self.rows.commits[sha] = body
+        tree = {"sha": body["tree"], "url": "https://x.example"}
+        return ApiAnswer(self.schema.complete("git-commit", {"sha": sha, "tree": tree}), 201)
+
+    def _add_branch(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        name = body["ref"].removeprefix("refs/heads/")
+        if name in self.rows.branches:
+            raise ApiError(422, "Reference already exists")
+        self.rows.branches[name] = body["sha"]
+        made = {
+            "ref": body["ref"],
+            "object": {"sha": body["sha"], "type": "commit", "url": "https://x.example"},
+        }
+        return ApiAnswer(self.schema.complete("git-ref", made), 201)
+
+    def _add_pull(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        branch = body["head"]
+        if branch not in self.rows.branches or any(
+            row.get("branch") == branch and row["state"] == "open" for row in self.rows.pulls.values()
+        ):
+            raise ApiError(422, "Validation Failed")
+        number = max((*self.rows.pulls, *self.rows.issues), default=0) + 1
+        base = self.rows.commits[self.rows.branches[branch]]["parents"][0]
+        self.open_pull(
+            number, base=base, head=self.rows.branches[branch], title=body["title"], body=body["body"],
+            draft=body["draft"], branch=branch, into=body["base"], author="github-actions[bot]",
+        )  # fmt: skip  # one row of fields
+        return ApiAnswer(self._pull_body("pull-request", number), 201)
+
+    def _dispatch(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        self.rows.dispatches.append({"workflow": path["workflow_id"], **body})
+        return ApiAnswer(None, 204, raw=b"")
+
     # Files, runs and checks
 
     def _content(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
@@ -429,3 +538,7 @@ class FakeGitHub(FakeServer):
         given = {"id": self._next_id(), "head_sha": body["head_sha"], "name": body["name"], "status": body["status"],
                  "conclusion": body["conclusion"]}  # fmt: skip  # one row of fields
         return ApiAnswer(self.schema.complete("check-run", given), 201)
+
+
+def _graphql_error(kind: str, message: str) -> ApiAnswer:
+    return ApiAnswer({"data": None, "errors": [{"type": kind, "message": message}]})

@@ -65,6 +65,7 @@ class FakeGitLab(FakeServer):
         self.rows = GitLabRows()
         self.accounts: dict[int, str] = {self.user: "kodo_bot"}
         self.tokens: dict[str, bool] = {"job-2": True, "job-1": False}
+        self.readable_forks: set[int] = {99}
         self._last_id = 1000
 
     def account(self, name: str) -> int:
@@ -82,9 +83,12 @@ class FakeGitLab(FakeServer):
             "author": author, **more, "base": base, "head": head,
         }  # fmt: skip  # one row of fields
 
-    def finish_pipeline(self, number: int, request: int, artifact: bytes | None) -> None:
-        """A finished pipeline on the merge request's present head, with its archive."""
-        self.rows.pipelines[number] = {"sha": self.rows.requests[request]["head"], "request": request}
+    def finish_pipeline(
+        self, number: int, request: int, artifact: bytes | None, project: int = PROJECT
+    ) -> None:
+        """A finished pipeline on the merge request's present head, with its archive; ``project`` is the fork's, if in one."""
+        head = self.rows.requests[request]["head"]
+        self.rows.pipelines[number] = {"sha": head, "request": request, "project": project}
         if artifact is not None:
             self.rows.archives[number] = artifact
 
@@ -101,7 +105,10 @@ class FakeGitLab(FakeServer):
         return (
             ("GET", "/user", lambda *_: ApiAnswer(self._person(self.user))),
             ("GET", "/users", self._users),
+            ("GET", _PROJECT, lambda *_: ApiAnswer({"id": PROJECT, "default_branch": "main"})),
+            ("GET", f"{_PROJECT}/merge_requests", self._open_requests),
             ("GET", _REQUEST, self._request),
+            ("GET", f"{_REQUEST}/pipelines", self._request_pipelines),
             ("GET", f"{_REQUEST}/diffs", self._diffs),
             ("GET", f"{_REQUEST}/notes", self._notes("merge_requests")),
             ("POST", f"{_REQUEST}/notes", self._add_note("merge_requests")),
@@ -135,7 +142,13 @@ class FakeGitLab(FakeServer):
             raise ApiError(401, "401 Unauthorized")
         if request.method != "GET" and not self.tokens[token]:
             raise ApiError(403, "403 Forbidden")
-        if "/projects/" in request.url.path and f"/projects/{PROJECT}" not in request.url.path:
+        project = request.path_params.get("project", str(PROJECT))
+        fork = (
+            project.isdecimal()
+            and int(project) in self.readable_forks
+            and "/merge_requests" not in request.url.path
+        )
+        if project != str(PROJECT) and not (fork and request.method == "GET"):
             raise ApiError(404, "404 Project Not Found")
 
     def check(self, method: str, template: str, request: Request, body: Any, answer: ApiAnswer) -> None:
@@ -194,6 +207,17 @@ class FakeGitLab(FakeServer):
 
     def _request(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         return ApiAnswer(self._request_body(path["iid"]))
+
+    def _open_requests(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        numbers = [number for number, row in self.rows.requests.items() if row["state"] == "opened"]
+        shown, link = page_of(request, [self._request_body(number) for number in numbers])
+        return ApiAnswer(shown, headers=link)
+
+    def _request_pipelines(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        rows = self.rows.pipelines.items()
+        numbers = sorted((number for number, row in rows if row["request"] == path["iid"]), reverse=True)
+        shown, link = page_of(request, [self._pipeline_body(number) for number in numbers])
+        return ApiAnswer(shown, headers=link)
 
     def _of_commit(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         found = [number for number, row in self.rows.requests.items() if row["head"] == path["sha"]]
@@ -333,6 +357,7 @@ class FakeGitLab(FakeServer):
             "ref": ref,
             "status": "success",
             "source": "merge_request_event",
+            "project_id": row.get("project", PROJECT),
         }
 
     def _pipeline(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
@@ -343,12 +368,17 @@ class FakeGitLab(FakeServer):
         return ApiAnswer({"id": self._last_id}, 201)
 
     def _pipelines(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
-        numbers = sorted(self.rows.pipelines, reverse=True)
+        rows = self.rows.pipelines.items()
+        numbers = sorted(
+            (number for number, row in rows if row.get("project", PROJECT) == PROJECT), reverse=True
+        )
         shown, link = page_of(request, [self._pipeline_body(number) for number in numbers])
         return ApiAnswer(shown, headers=link)
 
     def _jobs(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         number = path["pipeline"]
+        if str(self.rows.pipelines.get(number, {}).get("project", PROJECT)) != path["project"]:
+            raise ApiError(404, "404 Not found")
         file = (
             {"artifacts_file": {"filename": "artifacts.zip", "size": 1}}
             if number in self.rows.archives

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,8 +33,9 @@ class ForgeCall:
 
     @property
     def writes(self) -> bool:
-        """Whether it was meant to change something."""
-        return self.method != "GET"
+        """Whether it was meant to change something; GraphQL's questions are posted too."""
+        asks = self.path.endswith("/graphql") and str((self.body or {}).get("query", "")).startswith("query")
+        return self.method != "GET" and not asks
 
 
 @dataclass
@@ -74,7 +76,7 @@ class ApiAnswer:
 Handler = Callable[[Request, dict[str, Any], Any], ApiAnswer]
 
 
-class FakeServer:
+class FakeServer(ABC):
     """A server on a loopback port for the length of a ``with`` block.
 
     Attributes:
@@ -91,17 +93,17 @@ class FakeServer:
         self.faults: list[Fault] = []
         self.url = ""
 
+    @abstractmethod
     def routes(self) -> Sequence[tuple[str, str, Handler]]:
         """Method, path and handler of everything that is answered."""
-        raise NotImplementedError
 
+    @abstractmethod
     def allow(self, request: Request) -> None:
         """Refuse a request whose token may not make it, by raising ApiError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check(self, method: str, template: str, request: Request, body: Any, answer: ApiAnswer) -> None:
         """Compare the exchange with what the forge documents; raise ValueError."""
-        raise NotImplementedError
 
     def writes(self) -> list[ForgeCall]:
         """The calls that changed something."""
@@ -205,6 +207,14 @@ class GitTree:
         """The output of a git command; raises CalledProcessError."""
         command = ["git", "-c", "core.quotePath=false", *args]
         return subprocess.run(command, cwd=self.root, capture_output=True, check=True, text=True).stdout
+
+    def has(self, commit: str) -> bool:
+        """Whether there is such a commit."""
+        try:
+            self.run("cat-file", "-e", f"{commit}^{{commit}}")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def patches(self, base: str, head: str) -> dict[str, str]:
         """The hunks of each file that changed since head left base, by path after the change."""

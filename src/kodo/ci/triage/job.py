@@ -6,10 +6,10 @@ issue, and every write is of a kind that the policy allows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from kodo.ci.forge import AddLabels, Assign, Comment, CreateComment, Forge, Issue, UpdateComment, Write
+from kodo.ci.forge import Comment, Forge, Issue
 from kodo.ci.marker import has_named_marker, named_marker
 from kodo.ci.policy import Policy, parse_policy
 from kodo.ci.triage import owners, templates
@@ -17,6 +17,7 @@ from kodo.ci.triage.duplicates import Duplicate, DuplicateFinder
 from kodo.ci.triage.labels import LabelChoice, LabelClassifier
 from kodo.ci.triage.severity import severity_words
 from kodo.ci.triage.templates import IssueTemplate
+from kodo.ci.writes import AddLabels, Assign, CreateComment, UpdateComment, Write
 from kodo.client.i18n import Catalogue
 from kodo.jobs.report.markdown import code_span, escaped
 from kodo.jobs.report.visible import one_line
@@ -34,9 +35,14 @@ WORDS = Catalogue(
             "テンプレートの必須項目が未記入です。追記してください: {names}",
         ),
         "severity": ("Words on severity: {words}", "重大度に関する語: {words}"),
+        "summary": ("Summary by a model, not checked: {text}", "モデルによる要約（未確認）: {text}"),
         "footer": (
             "written by kodo from word statistics, without a model; nothing was closed",
             "kodo が語の統計のみで作成しました（モデルは不使用）。issue はクローズしていません",
+        ),
+        "footer_model": (
+            "written by kodo; all but the summary is from word statistics, without a model; nothing was closed",
+            "kodo が作成しました。要約以外は語の統計のみによるものです（モデルは不使用）。issue はクローズしていません",
         ),
     }
 )
@@ -63,14 +69,27 @@ class Triage:
     severity: str
     severity_words: tuple[str, ...]
     owners: tuple[str, ...]
+    summary: str = ""
+    """Markdown of one line, by a model; it moves nothing else here."""
 
 
-def triage_issue(forge: Forge, number: int, *, dry_run: bool = False) -> tuple[Triage, tuple[Write, ...]]:
-    """Triage an issue; returns the judgement and what was (or would be) written. Raises ForgeError, PolicyError."""
+Summarise = Callable[[Issue, Policy], str]
+
+
+def triage_issue(
+    forge: Forge, number: int, *, dry_run: bool = False, summarise: Summarise | None = None
+) -> tuple[Triage, tuple[Write, ...]]:
+    """Triage an issue; returns the judgement and what was (or would be) written. Raises ForgeError, PolicyError.
+
+    ``summarise`` asks a model about an issue, and gives an empty text where it has nothing to say or the policy wants none.
+    It is asked last, about an issue that gets a comment only for it too.
+    """
     issue = forge.issue(number)
     policy = parse_policy(forge.file_at("pyproject.toml", ""))
     knowledge = learn(forge)
     judged = judge(issue, knowledge, policy)
+    if summarise is not None and issue.is_open and "comment" in policy.triage.actions:
+        judged = replace(judged, summary=summarise(issue, policy))
     writes = plan(issue, judged, policy, forge.comments(number, on_issue=True)) if issue.is_open else ()
     if not dry_run:
         for write in writes:
@@ -132,6 +151,8 @@ def render(judged: Triage, policy: Policy) -> str:
     """The comment; empty where there is nothing that the author should know."""
     lang = policy.lang
     lines: list[str] = []
+    if judged.summary:
+        lines += [WORDS.say(lang, "summary", text=judged.summary), ""]
     if judged.duplicates:
         lines += [WORDS.say(lang, "duplicates"), ""]
         for item in judged.duplicates:
@@ -146,4 +167,5 @@ def render(judged: Triage, policy: Policy) -> str:
         lines += [WORDS.say(lang, "severity", words=words), ""]
     if not lines:
         return ""
-    return "\n".join([named_marker(MARKER), *lines, f"<sub>{WORDS.say(lang, 'footer')}</sub>"]) + "\n"
+    footer = WORDS.say(lang, "footer_model" if judged.summary else "footer")
+    return "\n".join([named_marker(MARKER), *lines, f"<sub>{footer}</sub>"]) + "\n"
