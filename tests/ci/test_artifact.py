@@ -151,6 +151,26 @@ def test_damaged_and_crowded_zips_are_refused() -> None:
         read_artifact(twice)
 
 
+def test_a_long_list_of_files_is_not_read() -> None:
+    """Half a million names in thirty megabytes would become gigabytes of objects."""
+    entry = b"PK\x01\x02" + b"\0" * 42
+    data = entry * 500_000
+    end = b"PK\x05\x06" + b"\0" * 8 + len(data).to_bytes(4, "little") + b"\0" * 6
+    with pytest.raises(ArtifactError, match="too many files"):
+        read_artifact(data + end)
+
+
+def test_texts_of_the_run_are_made_visible() -> None:
+    """Those that stand in the comment beside the report's own."""
+    hostile = "\x1b[31m\u202e@everyone\n::error::x"
+    run = {"not_incremental": hostile, "skipped": hostile, "tests_notes": [hostile], "target": hostile}
+    found = read_artifact(zipped(files(**{f"run__{key}": value for key, value in run.items()}))).run
+    for text in (found.not_incremental, found.skipped, *found.tests_notes, found.target):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "\n" not in text
+
+
 def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
     """In a folder that was handed over."""
     write_artifact(tmp_path, Artifact(RUN, REPORT))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.ci.pipeline import BAD_CART, MAIN, Shop, kodo
+from tests.ci.pipeline import BAD_CART, BAD_TEXT, MAIN, Shop, kodo
 
 from kodo.ci.testing.gitlab import PROJECT, FakeGitLab
 from kodo.ci.testing.server import GitTree
@@ -19,6 +19,9 @@ from kodo.ci.testing.server import GitTree
 def gitlab(shop: Shop) -> Iterator[FakeGitLab]:
     with FakeGitLab(GitTree(shop.root)) as fake:
         yield fake
+
+
+JOB_2 = {"GITLAB_CI": "true", "CI_PROJECT_ID": str(PROJECT), "KODO_GITLAB_TOKEN": "job-2"}
 
 
 def archive(folder: Path) -> bytes:
@@ -67,13 +70,44 @@ def test_a_merge_request(shop: Shop, gitlab: FakeGitLab, tmp_path: Path) -> None
     kodo(tmp_path, job_2, "ci", "report", "--newest", "5")
     assert gitlab.writes() == [], "nothing twice"
 
-    shop.commit("mend", {"shop/cart.py": MAIN["shop/cart.py"] + "\n\nLIMIT = 3\n"})
+    shop.commit("more", {"shop/text.py": BAD_TEXT})
     gitlab.open_request(7, base=shop.base, head=shop.head)
-    kodo(shop.root, variables(shop, gitlab), "ci", "review", "--artifact", str(folder))
+    again = ("ci", "review", "--artifact", str(folder), "--previous", str(folder))
+    done = kodo(shop.root, variables(shop, gitlab), *again)
+    assert "incremental since" in done.stderr
+    shown = {row["location"]["path"] for row in json.loads((folder / "codequality.json").read_text())}
+    assert shown == {"shop/cart.py", "shop/text.py"}, "GitLab's widget would show the others as mended"
+    # This pipeline is never published: the schedule comes after the next push.
+    mended = MAIN["shop/cart.py"] + "\n\nLIMIT = 3\n"
+    shop.commit("mend", {"shop/cart.py": mended})
+    gitlab.open_request(7, base=shop.base, head=shop.head)
+    kodo(shop.root, variables(shop, gitlab), *again)
     gitlab.finish_pipeline(2, 7, archive(folder))
     kodo(tmp_path, job_2, "ci", "report", "--newest", "5")
     assert (thread["resolved"], "**Resolved**" in thread["body"]) == (True, True)
-    assert gitlab.rows.statuses[-1]["state"] == "success"
+    [second] = [row for row in gitlab.rows.notes if "position" in row and row is not thread]
+    assert (second["position"]["new_path"], second["resolved"]) == ("shop/text.py", False)
+    [sticky] = [row["body"] for row in gitlab.rows.notes if row["body"].startswith("<!-- kodo:review:v1 ")]
+    assert ("shop/text.py" in sticky, "shop/cart.py" in sticky) == (True, False)
+    assert "(files looked at: 1)" in sticky
+
+
+def test_the_pipeline_of_a_fork_is_published(shop: Shop, gitlab: FakeGitLab, tmp_path: Path) -> None:
+    """It ran in the fork, where its artifact can be read if the fork is public; the number is the merge request's."""
+    shop.commit("add", {"shop/cart.py": BAD_CART})
+    gitlab.open_request(7, base=shop.base, head=shop.head, source=99)
+    folder = tmp_path / "kodo-review"
+    kodo(shop.root, variables(shop, gitlab), "ci", "review", "--artifact", str(folder))
+    gitlab.finish_pipeline(3, 7, archive(folder), project=99)
+    gitlab.readable_forks = set()
+    done = kodo(tmp_path, JOB_2 | {"CI_API_V4_URL": gitlab.url}, "ci", "report", "--newest", "5")
+    assert (done.returncode, gitlab.writes()) == (0, []), "a private fork"
+    assert "merge request 7: the fork's pipeline cannot be read" in done.stderr
+    gitlab.readable_forks = {99}
+    kodo(tmp_path, JOB_2 | {"CI_API_V4_URL": gitlab.url}, "ci", "report", "--newest", "5")
+    assert gitlab.rows.statuses[-1]["state"] == "failed"
+    assert any("shop/cart.py:11" in row["body"] for row in gitlab.rows.notes)
+    assert all("/projects/99/" not in call.path for call in gitlab.calls if call.writes)
 
 
 def test_a_broken_run_does_not_end_the_others(shop: Shop, gitlab: FakeGitLab, tmp_path: Path) -> None:

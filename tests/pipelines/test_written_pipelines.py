@@ -84,11 +84,16 @@ def test_gitlabs_job_really_runs(npm: Path, node: Path, kodo_wheel: Path, tmp_pa
     files = {
         ".gitlab-ci.yml": "include:\n  - local: .gitlab/kodo.yml\n",
         ".kodo/requirements.txt": requirements(tmp_path, kodo_wheel),
-        ".gitignore": ".gitlab-ci-local/\n.kodo-ci/\n",
+        ".gitignore": ".gitlab-ci-local/\n",
     }
     base = shop.commit("pipeline", dict(files))
     shop.git("checkout", "-q", "-B", "work", "main")
-    head = shop.commit("add", {"shop/cart.py": BAD_CART})
+    # Python would import these from the working folder, outside the sandbox.
+    evil = f"import pathlib; pathlib.Path({str(tmp_path / 'owned')!r}).touch()\n"
+    shadows = dict.fromkeys(
+        ("venv/__init__.py", "pip/__init__.py", "ensurepip.py", "kodo/__init__.py", "logging.py"), evil
+    )
+    head = shop.commit("add", {"shop/cart.py": BAD_CART, **shadows})
     shop.git("remote", "add", "origin", "git@gitlab.example.org:acme/shop.git")
     variables = {
         "CI_PIPELINE_SOURCE": "merge_request_event", "CI_MERGE_REQUEST_IID": "7",
@@ -101,5 +106,6 @@ def test_gitlabs_job_really_runs(npm: Path, node: Path, kodo_wheel: Path, tmp_pa
     done = subprocess.run(command, cwd=shop.root, capture_output=True, text=True, check=False, timeout=800)
     assert "shop/cart.py:11" in done.stdout, done.stdout + done.stderr
     assert done.returncode != 0, "findings fail the job"
+    assert not (tmp_path / "owned").exists(), "nothing of the change ran outside the sandbox"
     [report] = (shop.root / ".gitlab-ci-local" / "artifacts").rglob("codequality.json")
-    assert {issue["location"]["path"] for issue in json.loads(report.read_text())} == {"shop/cart.py"}
+    assert "shop/cart.py" in {issue["location"]["path"] for issue in json.loads(report.read_text())}

@@ -6,7 +6,7 @@ sandbox only. The result always says what was not done, and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from kodo.ci.marker import ReviewMarker
 from kodo.ci.policy import Policy, PolicyError, parse_policy
 from kodo.ci.test_proposals import propose_tests
 from kodo.jobs.execution.time_limit import OutOfTime, time_limit
-from kodo.jobs.report.model import ReviewReport, State
+from kodo.jobs.report.model import Finding, ReviewReport, State
 from kodo.jobs.report.visible import one_line
 from kodo.jobs.review.git import GitError, Repository
 from kodo.jobs.review.job import review
@@ -59,17 +59,48 @@ def prepare(change: Change, root: Path) -> ReviewTask:
     return ReviewTask(repository, change, repository.merge_base(target, head), head, policy)
 
 
+def marker_of(artifact: Artifact) -> ReviewMarker:
+    """The state after a review that is known by its artifact alone, for pipelines whose job 1 has no token."""
+    run, state = artifact.run, artifact.report.state
+    complete = state in (State.CLEAN, State.FINDINGS) and (run.whole or not run.since)
+    return ReviewMarker(base=run.base, head=run.head, target=run.target, complete=complete)
+
+
+def is_part_of_change(folder: Path, root: Path) -> bool:
+    """Whether a folder, or something on the way to it or in it, is a file of the commit that is checked out at ``root``.
+
+    Then the change wrote it, and it says nothing of an earlier review.
+    """
+    try:
+        repository = Repository(root)
+        top = repository.top().resolve()
+        path = (root.resolve() / folder).absolute()
+        if not path.is_relative_to(top):
+            return False
+        inside = path.relative_to(top)
+        ways = [str(part) for part in (inside, *inside.parents) if str(part) != "."]
+        if not ways or any((top / way).is_symlink() for way in ways):
+            return True
+        listed = repository.run("-C", str(top), "ls-tree", "-r", "-z", "--name-only", "HEAD", "--", ways[0])
+        above = repository.run("-C", str(top), "ls-tree", "-z", "HEAD", "--", *ways[1:]) if ways[1:] else b""
+    except GitError:
+        return True
+    return bool(listed) or any(not entry.startswith(b"040000 ") for entry in above.split(b"\0") if entry)
+
+
 def review_change(
     change: Change,
     root: Path,
     previous: ReviewMarker | None = None,
     open_session: OpenSession | None = None,
+    earlier: Artifact | None = None,
 ) -> Artifact:
     """Review ``change`` in the repository at ``root``.
 
     Args:
         previous: the state after the review before; what it covers is not reviewed again, unless the head was
             replaced (force-push), the base is another one, or the project's tests are to be run.
+        earlier: instead, the artifact of the review before. The new report then holds its findings of the other files.
         open_session: makes the way to a model, within the policy's budget; used only where the policy asks for one.
 
     Never raises for what it is given: a review that could not be done is a report in the state ``failed``.
@@ -78,6 +109,10 @@ def review_change(
         task = prepare(change, root)
     except (GitError, PolicyError) as error:
         return Artifact(RunInfo(), failed_report(str(error)))
+    if earlier is not None and earlier.report.kodo != __version__:
+        earlier = None  # another version finds other things
+    if earlier is not None:
+        previous = marker_of(earlier)
     skipped = task.policy.reason_to_skip(change)
     if skipped:
         run = RunInfo(base=task.base, head=task.head, skipped=skipped)
@@ -86,6 +121,7 @@ def review_change(
     run = RunInfo(
         base=task.base,
         head=task.head,
+        target=change.target[:300],
         since=previous.head if previous is not None and paths is not None else "",
         paths=tuple(sorted(paths)) if paths is not None else (),
         not_incremental=reason,
@@ -106,7 +142,32 @@ def review_change(
         )
     if paths is not None and report.state is State.SKIPPED:  # the rest was reviewed before, and stands
         report = msgspec.structs.replace(report, state=State.CLEAN)
+    if paths is not None and earlier is not None and report.state is not State.FAILED:
+        run = msgspec.structs.replace(run, whole=True)
+        report = carried_over(report, earlier.report, paths)
     return Artifact(run, report)
+
+
+def carried_over(report: ReviewReport, earlier: ReviewReport, paths: frozenset[str]) -> ReviewReport:
+    """The report of an incremental review with what the one before found in the files that were not looked at now."""
+
+    def kept(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+        return tuple(item for item in findings if item.place.path not in paths)
+
+    findings = sorted(
+        (*report.findings, *kept(earlier.findings)),
+        key=lambda item: (item.place.path, item.place.line, item.rule),
+    )
+    suppressed = [item for item in earlier.suppressed if item.finding.place.path not in paths]
+    return msgspec.structs.replace(
+        report,
+        state=State.FINDINGS if findings and report.state is State.CLEAN else report.state,
+        findings=tuple(findings),
+        known=(*report.known, *kept(earlier.known)),
+        suppressed=(*report.suppressed, *suppressed),
+        unreviewed=(*report.unreviewed, *(item for item in earlier.unreviewed if item.path not in paths)),
+        reviewed=(*report.reviewed, *(item for item in earlier.reviewed if item.path not in paths)),
+    )
 
 
 def _with_tests(run: RunInfo, task: ReviewTask) -> RunInfo:

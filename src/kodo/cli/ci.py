@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kodo.cli import ci_issues
+from kodo.cli import ci_fixes, ci_issues
 from kodo.cli.ci_options import (
     DryRunOption,
     RepositoryOption,
     SystemOption,
     connected,
+    open_session,
     show_writes,
     system_named,
 )
@@ -78,6 +81,12 @@ def review(
     artifact: Annotated[
         Path, typer.Option("--artifact", help="Write the report's files to this folder.")
     ] = Path("kodo-review"),
+    previous: Annotated[
+        Path | None,
+        typer.Option(
+            "--previous", help="The folder of the review before: only what changed since is reviewed again."
+        ),
+    ] = None,
     full: Annotated[
         bool, typer.Option("--full", help="Review the whole change, also after an earlier review.")
     ] = False,
@@ -89,20 +98,21 @@ def review(
 
     Exits with 1 for findings, 3 if not everything was reviewed, 2 if nothing could be.
     """
-    from kodo.ci.artifact import write_artifact
+    from kodo.ci.artifact import clear_artifact, write_artifact
     from kodo.ci.masking import Masker
     from kodo.ci.publication import masked
     from kodo.ci.review_job import review_change
 
     output = make_output(MESSAGES, lang)
     change = _change(system, base, head)
-    previous = None if full else _previous(change, output)
-    found = review_change(change, Path.cwd(), previous, _open_session)
+    earlier = None if full or previous is None else _earlier(previous, output)
+    with _artifact_errors(artifact):
+        clear_artifact(artifact)  # a run that breaks off leaves no report of an earlier one
+    marker = None if full or previous is not None else _previous(change, output)
+    found = review_change(change, Path.cwd(), marker, _open_session, earlier)
     found = masked(found, Masker(os.environ))
-    try:
+    with _artifact_errors(artifact):
         write_artifact(artifact, found)
-    except OSError as error:
-        raise CommandError(f"--artifact {artifact}: {error.strerror}") from error
     output.note("written", path=artifact)
     _show(change, found, output)
     return _exit_code(found, change, output)
@@ -190,11 +200,13 @@ def init(
         files = render_pipeline(kind, description)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    present = [name for name in files if (folder / name).exists()]
+    if not folder.is_dir():
+        raise CommandError(f"--folder: {folder} is not a folder")
+    present = [name for name in files if os.path.lexists(folder / name)]
     if present and not force:
         raise CommandError(output.say("present", path=present[0]))
     for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        _make_room(folder / name)
         write_atomically(folder / name, text)
         output.note("written", path=folder / name)
     if not (folder / requirements).exists():
@@ -202,6 +214,16 @@ def init(
     if "gitlab" in system and not description.image_is_pinned:
         output.warn("image", image=image)
     return ExitCode.DONE
+
+
+def _make_room(path: Path) -> None:
+    """Make the folders above a file. Raises CommandError where that is not possible, or the file's place is another's."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"{path.parent}: {error.strerror}") from error
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        raise CommandError(f"{path}: not a plain file")
 
 
 def _change(system: str | None, base: str | None, head: str | None) -> Change:
@@ -242,13 +264,35 @@ def _previous(change: Change, output: Output) -> ReviewMarker | None:
     return read_review_marker(ours[0].body) if ours else None
 
 
+@contextmanager
+def _artifact_errors(folder: Path) -> Iterator[None]:
+    from kodo.ci.artifact import ArtifactError
+
+    try:
+        yield
+    except (ArtifactError, OSError) as error:
+        words = error.strerror if isinstance(error, OSError) else error
+        raise CommandError(f"--artifact {folder}: {words}") from error
+
+
+def _earlier(folder: Path, output: Output) -> Artifact | None:
+    """The artifact of the review before; None where there is none, or one that cannot be believed."""
+    from kodo.ci.artifact import RUN_FILE, ArtifactError, read_artifact
+    from kodo.ci.review_job import is_part_of_change
+
+    if not (folder / RUN_FILE).exists():
+        return None
+    try:
+        if is_part_of_change(folder, Path.cwd()):
+            raise ArtifactError(f"{folder} is part of the change")
+        return read_artifact(folder)
+    except ArtifactError as error:
+        output.note("no_state", error=error)
+        return None
+
+
 def _open_session(policy: Policy) -> Session:
-    from decimal import Decimal
-
-    from kodo.client.budget import Budget
-    from kodo.client.session import Session
-
-    return Session(budget=Budget(run=Decimal(str(policy.max_cost))), job="review")
+    return open_session(policy, "review")
 
 
 def _show(change: Change, found: Artifact, output: Output) -> None:
@@ -328,3 +372,5 @@ def _runs(forge: Forge, kind: System, run: int | None, newest: int | None) -> li
 app.command()(ci_issues.triage)
 app.command()(ci_issues.command)
 app.command()(ci_issues.describe)
+app.command()(ci_fixes.fix)
+app.command("open-fix")(ci_fixes.open_fix)

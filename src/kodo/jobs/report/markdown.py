@@ -11,6 +11,7 @@ from kodo.jobs.report.visible import make_visible
 from kodo.jobs.report.words import run_line, word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+_ADDRESS = re.compile(r"(?i)\b(?:https?|ftp|mailto|xmpp)(?=:)|\bwww(?=\.)|\bgh(?=-\d)")
 _ICONS = {"error": "🔴", "warning": "🟡", "info": "🔵"}
 
 
@@ -73,8 +74,9 @@ def _finding(finding: Finding, lang: str) -> list[str]:
 
 
 def escaped(text: str) -> str:
-    """Text that Markdown shows as it is; ``@name`` is not turned into a mention."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("@", "@\u2060")
+    """Text that Markdown shows as it is; ``@name`` is not turned into a mention, nor an address into a link."""
+    plain = _SPECIAL.sub(r"\\\1", " ".join(text.split())).replace("@", "@\u2060")
+    return _ADDRESS.sub("\\g<0>\u2060", plain)
 
 
 def fenced(text: str, language: str) -> str:

@@ -286,7 +286,7 @@ def formatted(text: str, folder: Path) -> str:
     """The text as ruff formats it under the project's own settings, or ruff's where those are broken."""
     for more in ([], ["--isolated"]):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", "format", *more, "--stdin-filename", "test_kodo.py", "-"],
+            [sys.executable, "-P", "-m", "ruff", "format", *more, "--stdin-filename", "test_kodo.py", "-"],
             input=text, capture_output=True, text=True, check=False, cwd=folder,
         )  # fmt: skip
         if done.returncode == 0 and done.stdout:

@@ -92,7 +92,7 @@ def run(subjects: Sequence[Subject], deadline: Deadline | None = None) -> Analys
 
 
 def _ask(folder: Path, files: Sequence[str], seconds: float) -> _Answer:
-    command = [sys.executable, "-m", "bandit", "-f", "json", "-q", "--ignore-nosec", "--exit-zero"]
+    command = [sys.executable, "-P", "-m", "bandit", "-f", "json", "-q", "--ignore-nosec", "--exit-zero"]
     done = subprocess.run(
         [*command, "-s", ",".join(SKIPPED), *files],
         cwd=folder,

@@ -150,7 +150,7 @@ def write(folder: Path, index: int, subject: Subject) -> str:
 
 def _ask(folder: Path, files: Sequence[str], target: str, seconds: float) -> list[_Diagnostic]:
     command = [
-        sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet", "--ignore-noqa", "--exit-zero",
+        sys.executable, "-P", "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet", "--ignore-noqa", "--exit-zero",
         "--preview", "--no-fix", "--output-format", "json", "--select", ",".join(RULES),
         "--config", "lint.explicit-preview-rules=true", "--config", "lint.mccabe.max-complexity=15",
     ]  # fmt: skip  # one row of options
