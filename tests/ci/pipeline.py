@@ -82,7 +82,7 @@ def kodo(folder: Path, environ: dict[str, str], *args: str) -> subprocess.Comple
     base = {"PATH": os.environ["PATH"], "HOME": str(home), "KODO_HOME": str(home / "kodo"), "KODO_LANG": "en"}
     command = [str(Path(sys.executable).with_name("kodo")), *args]
     return subprocess.run(
-        command, cwd=folder, env={**base, **environ}, capture_output=True, text=True, timeout=200, check=False
+        command, cwd=folder, env={**base, **environ}, capture_output=True, text=True, timeout=280, check=False
     )
 
 

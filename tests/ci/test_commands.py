@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.ci.pipeline import BAD_CART, Pipeline, Shop
+from tests.ci.pipeline import Pipeline
 from tests.ci.test_triage import run
 
 from kodo.ci.commands import CommentCommand, Verb, parse_command
 from kodo.ci.marker import read_review_marker
-from kodo.ci.testing.github import FakeGitHub
 
 
 @pytest.mark.parametrize(
@@ -23,6 +22,10 @@ from kodo.ci.testing.github import FakeGitHub
         ("/kodo ignore", None),
         ("/kodo review now", None),
         ("/kodo merge", None),
+        ("/kodo fix", CommentCommand(Verb.FIX)),
+        ("/kodo fix 1a2b3c4d", CommentCommand(Verb.FIX, finding="1a2b3c4d")),
+        ("/kodo fix 1a2b", None),
+        ("/kodo fix everything", None),
         ("please /kodo review", None),
         ("> /kodo review", None),
         ("text\n/kodo review", None),
@@ -37,17 +40,6 @@ from kodo.ci.testing.github import FakeGitHub
 def test_a_command_is_a_whole_first_line(body: str, command: CommentCommand | None) -> None:
     """From a closed list, with at most the name of a rule."""
     assert parse_command(body) == command
-
-
-@pytest.fixture
-def pipeline(shop: Shop, github: FakeGitHub, tmp_path: Path) -> Pipeline:
-    made = Pipeline(shop, github, tmp_path)
-    shop.commit("add", {"shop/cart.py": BAD_CART})
-    made.push()
-    made.review()
-    made.report()
-    github.rows.permissions = {"ann": "write", "bob": "read"}
-    return made
 
 
 def comment(body: str, login: str, action: str = "created", *, pull: bool = True) -> dict[str, object]:
@@ -108,9 +100,10 @@ def test_a_writer_has_tests_written(pipeline: Pipeline, tmp_path: Path) -> None:
         comment("/kodo review", "github-actions[bot]"),
         comment("/kodo review", "ann", "edited"),
         comment("/kodo review", "ann", pull=False),
+        comment("/kodo tests", "ann", pull=False),
         comment("nice\n/kodo review", "ann"),
     ],
-    ids=["reader", "stranger", "bot", "edited", "issue", "second-line"],
+    ids=["reader", "stranger", "bot", "edited", "issue", "tests-on-issue", "second-line"],
 )
 def test_anybody_else_moves_nothing(pipeline: Pipeline, tmp_path: Path, event: dict[str, object]) -> None:
     """By GitHub's word on the account, not by its name, and only for new comments on changes."""

@@ -40,26 +40,39 @@ def test_no_expression_in_a_shell_line(name: str) -> None:
         assert not UNTRUSTED.search(str(step))
 
 
+CHECKS_OUT = {"review", "fix"}
+"""The jobs that have code; what they check out is the base or the default branch."""
+
+
+def jobs() -> list[tuple[str, str, dict[str, Any]]]:
+    """File, name and content of every job."""
+    return [
+        (file, name, job)
+        for file, text in WORKFLOWS.items()
+        for name, job in yaml.safe_load(text)["jobs"].items()
+    ]
+
+
 def test_only_the_publishing_jobs_may_write() -> None:
-    """Nothing by default; job 1 reads, and has no secret."""
-    for name, text in WORKFLOWS.items():
-        workflow = yaml.safe_load(text)
-        assert workflow["permissions"] == {}
+    """Nothing by default; a job with code reads, and has no secret; contents only to close threads and for a fix's branch."""
+    for text in WORKFLOWS.values():
+        assert yaml.safe_load(text)["permissions"] == {}
         assert "secrets." not in text
-        for job in workflow["jobs"].values():
-            writes = {key for key, level in job["permissions"].items() if level == "write"}
-            assert bool(writes) == (name != ".github/workflows/kodo-review.yml")
-            assert "contents" not in writes
+    for _, name, job in jobs():
+        writes = {key for key, level in job["permissions"].items() if level == "write"}
+        assert bool(writes) == (name not in CHECKS_OUT)
+        assert ("contents" in writes) == (name in {"report", "open"})
 
 
 def test_the_publishing_jobs_check_nothing_out() -> None:
-    """Only job 1 has a checkout, of the base, without a token on the disk."""
-    for name, text in WORKFLOWS.items():
-        checkouts = [step for step in steps(text) if "actions/checkout" in step.get("uses", "")]
-        assert bool(checkouts) == (name == ".github/workflows/kodo-review.yml")
+    """And where something is checked out, no token stays on the disk; of a pull request it is the base."""
+    for _, name, job in jobs():
+        checkouts = [step for step in job["steps"] if "actions/checkout" in step.get("uses", "")]
+        assert bool(checkouts) == (name in CHECKS_OUT)
         for step in checkouts:
-            assert step["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
             assert step["with"]["persist-credentials"] is False
+            wanted = "${{ github.event.pull_request.base.sha }}" if name == "review" else None
+            assert step["with"].get("ref") == wanted
 
 
 def test_gitlab_and_jenkins_take_the_requirements_of_the_target() -> None:
@@ -69,6 +82,17 @@ def test_gitlab_and_jenkins_take_the_requirements_of_the_target() -> None:
     jenkins = render_pipeline(System.JENKINS, PipelineDescription())["Jenkinsfile.kodo"]
     assert 'git cat-file blob "${base}:.kodo/requirements.txt"' in jenkins
     assert all("--require-hashes" in text for text in (gitlab, jenkins))
+
+
+def test_nothing_of_the_change_is_imported_where_it_is_checked_out() -> None:
+    """GitLab and Jenkins check the change out: Python must not find "venv" or "pip" there, and nothing is installed below it."""
+    for system in (System.GITLAB, System.JENKINS):
+        [text] = render_pipeline(system, PipelineDescription()).values()
+        runs = re.findall(r"(?:python3|bin/python\S*) +\S+", text)
+        assert runs
+        assert all(call.endswith(" -I") for call in runs), runs
+        assert 'work="$(mktemp -d)"' in text
+        assert ".kodo-ci" not in text
 
 
 @pytest.mark.parametrize("value", ["../x", "a b", "$(id)", "x;y", ""])

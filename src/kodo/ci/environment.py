@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
-from kodo.ci.change import Change, EventError, System
+from kodo.ci.change import Change, EventError, System, is_sha
 
 MAX_EVENT_BYTES = 25_000_000
 """GitHub's own limit for a webhook's payload."""
@@ -65,11 +65,12 @@ class _IssueEvent(msgspec.Struct):
 
 class _Login(msgspec.Struct):
     login: str
+    type: str = "User"
 
 
 class _CommentBody(msgspec.Struct):
     body: str
-    user: _Login
+    user: _Login | None = None
 
 
 class _CommentedIssue(msgspec.Struct):
@@ -84,11 +85,30 @@ class _CommentEvent(msgspec.Struct):
 
 
 class CommentEvent(msgspec.Struct, frozen=True):
-    """A new comment on a change, and who wrote it."""
+    """A new comment on a change or an issue, and who wrote it."""
 
     number: int
     account: str
     body: str
+    on_issue: bool = False
+
+
+class _FixInputs(msgspec.Struct):
+    number: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,9}$")]
+    finding: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{8,64})?$")] = ""
+
+
+class _FixEvent(msgspec.Struct):
+    inputs: _FixInputs
+
+
+class FixEvent(msgspec.Struct, frozen=True):
+    """What a run of the pipeline for fixes is about; ``finding`` is empty for an issue."""
+
+    number: int
+    finding: str
+    run_id: int
+    head: str
 
 
 class _RunEvent(msgspec.Struct):
@@ -126,7 +146,7 @@ def read_event(environ: Mapping[str, str], kind: type[Any]) -> Any:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except OSError as error:
         raise EventError(f"GITHUB_EVENT_PATH: {error.strerror}") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise EventError(f"GITHUB_EVENT_PATH: {error}") from error
 
 
@@ -145,15 +165,29 @@ def read_issue_number(environ: Mapping[str, str]) -> int:
 
 
 def read_comment(environ: Mapping[str, str]) -> CommentEvent | None:
-    """The comment that was made on a pull request; None for one on an issue, and for one that was edited or deleted.
+    """The comment that was made by a person; None for one that was edited or deleted, and for that of a bot.
 
     Raises:
         EventError: it is another event.
     """
     found = read_event(environ, _CommentEvent)
-    if found.action != "created" or found.issue.pull_request is None:
+    comment, issue = found.comment, found.issue
+    if found.action != "created" or comment.user is None or comment.user.type != "User":
         return None
-    return CommentEvent(found.issue.number, found.comment.user.login, found.comment.body)
+    return CommentEvent(issue.number, comment.user.login, comment.body, issue.pull_request is None)
+
+
+def read_fix_event(environ: Mapping[str, str]) -> FixEvent:
+    """What a run that was started by ``/kodo fix`` is about, with the run's own number and commit.
+
+    Raises:
+        EventError: it is another event, or a variable is missing.
+    """
+    inputs = read_event(environ, _FixEvent).inputs
+    run_id, head = _needed(environ, "GITHUB_RUN_ID"), _needed(environ, "GITHUB_SHA")
+    if not run_id.isdecimal() or not is_sha(head):
+        raise EventError("GITHUB_RUN_ID and GITHUB_SHA: a number and a commit id are needed")
+    return FixEvent(int(inputs.number), inputs.finding, int(run_id), head)
 
 
 def _github(environ: Mapping[str, str]) -> Change:

@@ -11,7 +11,7 @@ import msgspec
 from kodo.client.redaction import mask_text
 from kodo.jobs.report.model import ReviewReport
 
-T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 _SECRET_NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|_KEY$|^KEY$|APIKEY|AUTH", re.IGNORECASE
@@ -43,6 +43,10 @@ class Masker:
     def report(self, report: ReviewReport) -> ReviewReport:
         """The report without secrets; a fix that would have to be altered for it is left out."""
         return msgspec.convert(self._walk(msgspec.to_builtins(report)), ReviewReport)
+
+    def struct(self, value: S) -> S:
+        """Any other value without secrets."""
+        return msgspec.convert(self._walk(msgspec.to_builtins(value)), type(value))
 
     def _walk(self, value: object) -> object:
         if isinstance(value, str):

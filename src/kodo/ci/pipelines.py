@@ -23,6 +23,7 @@ FILES: Mapping[System, Mapping[str, str]] = MappingProxyType(
             ".github/workflows/kodo-review.yml": "github-review.yml",
             ".github/workflows/kodo-report.yml": "github-report.yml",
             ".github/workflows/kodo-triage.yml": "github-triage.yml",
+            ".github/workflows/kodo-fix.yml": "github-fix.yml",
         },
         System.GITLAB: {".gitlab/kodo.yml": "gitlab.yml"},
         System.JENKINS: {"Jenkinsfile.kodo": "Jenkinsfile"},

@@ -127,7 +127,7 @@ def _table(rows: Sequence[OpenFinding], lang: Lang) -> list[str]:
         kind = word(row.category, lang) + ("" if row.counts else f" ({WORDS.say(lang, 'opinion')})")
         place = code_span(f"{row.path}:{row.line}").replace("|", "\\|")
         lines.append(
-            f"| {_ICONS[row.severity]} | {place} | {prose(row.message)} | {kind} | {code_span(row.rule)} |"
+            f"| {_ICONS[row.severity]} | {place} | {prose(row.message)} | {kind} | {code_span(row.rule)} {code_span(row.fingerprint[:8])} |"
         )
     if len(rows) > MAX_ROWS:
         lines += ["", WORDS.say(lang, "more", count=len(rows) - MAX_ROWS)]
@@ -161,7 +161,7 @@ def _folded(title: str, lines: Sequence[str]) -> list[str]:
 
 def render_line_comment(finding: Finding, lang: Lang, *, suggested: bool) -> str:
     """The comment on a finding's lines; ``suggested`` says that its fix follows as a suggestion."""
-    notes = [code_span(finding.rule), word(finding.category, lang)]
+    notes = [code_span(finding.rule), code_span(finding.fingerprint[:8]), word(finding.category, lang)]
     if finding.evidence.kind is not EvidenceKind.RULE:
         notes.append(WORDS.say(lang, str(finding.evidence.kind)))
     lines = [

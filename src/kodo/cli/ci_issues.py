@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kodo.cli.ci_options import DryRunOption, RepositoryOption, SystemOption, connected, show_writes
+from kodo.cli.ci_options import (
+    DryRunOption,
+    RepositoryOption,
+    SystemOption,
+    as_command_errors,
+    connected,
+    open_session,
+    show_writes,
+)
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import LangOption, make_output
+from kodo.cli.output import Output
 from kodo.client.i18n import Catalogue
+
+if TYPE_CHECKING:
+    from kodo.ci.forge import Issue
+    from kodo.ci.policy import Policy
 
 MESSAGES = Catalogue(
     {
@@ -24,6 +36,7 @@ MESSAGES = Catalogue(
         "abstained": ("label: none (best: {best})", "ラベル: なし（最有力: {best}）"),
         "similar": ("similar: #{number} ({score:.2f})", "類似: #{number}（{score:.2f}）"),
         "missing": ("missing: {names}", "不足: {names}"),
+        "no_summary": ("no summary: {error}", "要約なし: {error}"),
         "nothing": ("nothing to write", "書き込みはありません"),
         "writes": ("{count} writes", "書き込み {count} 件"),
         "not_obeyed": (
@@ -39,20 +52,29 @@ def triage(
     system: SystemOption = None,
     repository: RepositoryOption = None,
     number: Annotated[int | None, typer.Option("--number", help="The issue. Default: the event's.")] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model", "-m", help="Let this model add a summary to the comment. Default: tool.kodo.ci.triage."
+        ),
+    ] = None,
     dry_run: DryRunOption = False,
     lang: LangOption = None,
 ) -> ExitCode:
-    """Label an issue, name similar ones, ask for what its template wants; without a model, and never closing anything."""
+    """Label an issue, name similar ones, ask for what its template wants; never closing anything.
+
+    No model chooses any of that; one may add a summary, if asked for.
+    """
     from kodo.ci.environment import read_issue_number
     from kodo.ci.policy import PolicyError
     from kodo.ci.triage.job import triage_issue
 
     output = make_output(MESSAGES, lang)
     forge, _ = connected(system, repository)
-    with _as_command_errors():
+    with as_command_errors():
         issue = number if number is not None else read_issue_number(os.environ)
         try:
-            judged, writes = triage_issue(forge, issue, dry_run=dry_run)
+            judged, writes = triage_issue(forge, issue, dry_run=dry_run, summarise=_summariser(model, output))
         except PolicyError as error:
             raise CommandError(str(error)) from error
     if judged.label is not None:
@@ -68,6 +90,27 @@ def triage(
     return ExitCode.DONE
 
 
+def _summariser(model: str | None, output: Output) -> Callable[[Issue, Policy], str]:
+    """What asks the model, if the option or the policy wants it; a model that does not answer ends nothing."""
+
+    def summarise(issue: Issue, policy: Policy) -> str:
+        if model is None and not policy.triage.summary:
+            return ""
+        from kodo.ci.masking import Masker
+        from kodo.ci.triage.summary import summarise_issue
+        from kodo.client.errors import KodoError
+        from kodo.jobs.report.visible import one_line
+
+        try:
+            with open_session(policy, "triage") as session:
+                return summarise_issue(session, issue, policy.lang, Masker(os.environ), model or "")
+        except KodoError as error:
+            output.warn("no_summary", error=one_line(str(error)))
+            return ""
+
+    return summarise
+
+
 def command(
     *,
     system: SystemOption = None,
@@ -75,17 +118,27 @@ def command(
     dry_run: DryRunOption = False,
     lang: LangOption = None,
 ) -> ExitCode:
-    """Obey a /kodo command in a comment on a change (/kodo review, tests, ignore RULE), if its author may write."""
+    """Obey a /kodo command in a comment, if its author may write.
+
+    On a change: /kodo review, tests, ignore RULE, fix FINDING. On an issue: /kodo fix.
+    """
     from kodo.ci.commands import obey
     from kodo.ci.environment import read_comment
 
     output = make_output(MESSAGES, lang)
     forge, _ = connected(system, repository)
-    with _as_command_errors():
+    with as_command_errors():
         comment = read_comment(os.environ)
         writes = None
         if comment is not None:
-            writes = obey(forge, comment.number, comment.account, comment.body, dry_run=dry_run)
+            writes = obey(
+                forge,
+                comment.number,
+                comment.account,
+                comment.body,
+                dry_run=dry_run,
+                on_issue=comment.on_issue,
+            )
     if writes is None:
         output.note("not_obeyed")
     else:
@@ -119,17 +172,3 @@ def describe(
         raise CommandError(f"--artifact: {error}") from error
     output.result(changelog_line(change, number) if changelog else render_description(change, report, number))
     return ExitCode.DONE
-
-
-@contextmanager
-def _as_command_errors() -> Iterator[None]:
-    """Turn errors of the forge and of the event into a line for the user."""
-    from kodo.ci.change import EventError
-    from kodo.ci.forge import ForgeError
-
-    try:
-        yield
-    except EventError as error:
-        raise CommandError(str(error)) from error
-    except ForgeError as error:
-        raise CommandError(str(error), ExitCode.SERVER) from error

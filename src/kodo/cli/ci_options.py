@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kodo.cli.exit_codes import CommandError
+from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.output import Output
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kodo.ci.change import System
-    from kodo.ci.forge import Forge, Write
+    from kodo.ci.forge import Forge
+    from kodo.ci.policy import Policy
+    from kodo.ci.writes import Write
+    from kodo.client.session import Session
 
 SystemOption = Annotated[
     str | None,
@@ -60,3 +64,27 @@ def system_named(name: str | None) -> System | None:
     if name is not None and name not in set(System):
         raise CommandError(f"--system: unknown system {name!r}; choose from {', '.join(System)}")
     return System(name) if name else None
+
+
+@contextmanager
+def as_command_errors() -> Iterator[None]:
+    """Turn errors of the forge and of the event into a line for the user."""
+    from kodo.ci.change import EventError
+    from kodo.ci.forge import ForgeError
+
+    try:
+        yield
+    except EventError as error:
+        raise CommandError(str(error)) from error
+    except ForgeError as error:
+        raise CommandError(str(error), ExitCode.SERVER) from error
+
+
+def open_session(policy: Policy, job: str) -> Session:
+    """A session for the calls of a job, within the policy's budget. Use it with ``with``."""
+    from decimal import Decimal
+
+    from kodo.client.budget import Budget
+    from kodo.client.session import Session
+
+    return Session(budget=Budget(run=Decimal(str(policy.max_cost))), job=job)
