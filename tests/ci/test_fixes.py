@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from bench.fix.faults import FAULTS
-from bench.fix.models import GOOD, reply
+from bench.fix.models import GOOD, Model, reply
 from tests.ci.pipeline import Pipeline, Shop, kodo
 from tests.ci.test_commands import comment
 from tests.ci.test_triage import run
@@ -24,7 +24,10 @@ from kodo.client.testing import FakeResponses
 from kodo.jobs.fix import FixReport, Verdict
 
 FAULT = next(fault for fault in FAULTS if fault.name == "percent")
-GOOD_MODEL = next(model for model in GOOD if model.name == "good")
+PATCHES = Model(
+    "patches", lambda fault: (call for call in next(iter(GOOD)).script(fault) if call[0] == "apply_patch")
+)
+"""The good model without the calls that a fix does not need."""
 POLICY = '[project]\nname = "shop"\nversion = "1"\n[tool.kodo.ci.fix]\nmodel = true\n'
 RUN = 77
 
@@ -95,7 +98,7 @@ def test_an_issue_is_fixed_by_command(faulty: FakeGitHub, shop: Shop, tmp_path: 
     assert dispatch == {"workflow": "kodo-fix.yml", "ref": "main", "inputs": {"number": "12", "finding": ""}}
 
     faulty.calls.clear()
-    with FakeResponses(lambda seen: reply(GOOD_MODEL, FAULT, seen)) as model:
+    with FakeResponses(lambda seen: reply(PATCHES, FAULT, seen)) as model:
         more = {"KODO_BASE_URL": model.base_url, "OPENAI_API_KEY": "x"}
         status, said = job(faulty, shop.root, shop.base, "fix", dispatch["inputs"], "job-1", **more)
     assert (status, faulty.writes()) == (0, []), said

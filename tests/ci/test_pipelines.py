@@ -115,6 +115,44 @@ def test_init_writes_once(tmp_path: Path) -> None:
     assert f"image: {pinned}" in (tmp_path / ".gitlab/kodo.yml").read_text()
 
 
+@pytest.mark.parametrize("there", ["a file", "a link", "a folder", "nothing"])
+def test_init_in_an_odd_repository(tmp_path: Path, there: str) -> None:
+    """Where something else is in the way: one line that names it, and nothing outside is written."""
+    outside, folder = tmp_path / "outside", tmp_path / "größe 日本語"
+    outside.write_text("keep me")
+    folder.mkdir()
+    if there == "a file":
+        (folder / ".gitlab").write_text("")
+    elif there == "a link":
+        (folder / ".gitlab").mkdir()
+        (folder / ".gitlab/kodo.yml").symlink_to(outside)
+    elif there == "a folder":
+        (folder / ".gitlab/kodo.yml").mkdir(parents=True)
+    done = kodo(tmp_path, {}, "ci", "init", "gitlab", "--force", "--folder", str(folder))
+    if there == "nothing":  # no repository of git either
+        assert (done.returncode, (folder / ".gitlab/kodo.yml").is_file()) == (0, True)
+    else:
+        assert (done.returncode, ".gitlab" in done.stderr, "Traceback" in done.stderr) == (2, True, False)
+    assert outside.read_text() == "keep me"
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["svn"], "unknown system"),
+        (["plain"], "plain has no pipeline file"),
+        (["github", "--folder", "no/such"], "is not a folder"),
+        (["github", "--requirements", "../x"], "requirements"),
+        (["gitlab", "--image", "x y"], "image"),
+    ],
+)
+def test_init_refuses_what_it_cannot_write(tmp_path: Path, args: list[str], said: str) -> None:
+    """By name, and nothing is written."""
+    done = kodo(tmp_path, {}, "ci", "init", *args)
+    assert (done.returncode, said in done.stderr) == (2, True)
+    assert [item.name for item in tmp_path.iterdir()] == ["home"]
+
+
 def test_every_template_is_used() -> None:
     """And nothing else lies beside them."""
     folder = Path(__import__("kodo.ci.pipelines", fromlist=["x"]).__file__).with_name("templates")

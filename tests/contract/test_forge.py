@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from tests.contract.forges import HEAD, PATCH, ForgeCase, GitHubCase, GitLabCase
 
-from kodo.ci.forge import ForgeError, PermissionLevel
+from kodo.ci.forge import Forge, ForgeError, PermissionLevel
 from kodo.ci.http import AmbiguousWriteError, LookAgainError
 from kodo.ci.testing.github import FakeGitHub
 from kodo.ci.testing.gitlab import FakeGitLab
@@ -16,11 +18,15 @@ from kodo.ci.writes import (
     AddLabels,
     AddLineComments,
     Assign,
+    ChangedFile,
     Conclusion,
     CreateComment,
     LineNote,
+    OpenFix,
     ResolveLineComment,
+    RunReview,
     SetCheck,
+    StartFix,
     UpdateComment,
 )
 
@@ -256,3 +262,64 @@ def test_the_next_page_on_another_host_is_not_followed(case: ForgeCase) -> None:
     )  # type: ignore[arg-type]  # a list
     with pytest.raises(ForgeError, match="another host"):
         case.connect().labels()
+
+
+CALLS: dict[str, Callable[[Forge], object]] = {
+    "pull": lambda forge: forge.pull(7),
+    "run": lambda forge: forge.run(5),
+    "finished_runs": lambda forge: forge.finished_runs(5),
+    "artifact": lambda forge: forge.artifact(5, "kodo-review"),
+    "patches": lambda forge: forge.patches(7),
+    "comments": lambda forge: forge.comments(7),
+    "issue comments": lambda forge: forge.comments(1, on_issue=True),
+    "line_comments": lambda forge: forge.line_comments(7),
+    "file_at": lambda forge: forge.file_at("pyproject.toml", ""),
+    "issue": lambda forge: forge.issue(1),
+    "issues": lambda forge: list(forge.issues(5)),
+    "labels": lambda forge: forge.labels(),
+    "permission": lambda forge: forge.permission("ann"),
+    "default_branch": lambda forge: forge.default_branch(),
+    "own_branches": lambda forge: forge.own_branches(5),
+    "create": lambda forge: forge.write(CreateComment(7, "x")),
+    "update": lambda forge: forge.write(UpdateComment(7, 1, "x")),
+    "lines": lambda forge: forge.write(AddLineComments(7, HEAD, (LineNote("src/a b.py", 2, 2, "x"),))),
+    "resolve": lambda forge: forge.write(ResolveLineComment(7, 1, "1", "x")),
+    "check": lambda forge: forge.write(SetCheck(7, HEAD, Conclusion.SUCCESS, "x", "x")),
+    "label": lambda forge: forge.write(AddLabels(1, ("bug",))),
+    "assign": lambda forge: forge.write(Assign(1, ("ann",))),
+    "review": lambda forge: forge.write(RunReview(7, HEAD)),
+    "start fix": lambda forge: forge.write(StartFix(7, "ab12cd34")),
+    "open fix": lambda forge: forge.write(
+        OpenFix(7, "kodo/fix-7-1", "main", HEAD, "x", "x", (ChangedFile("a", "b"),))
+    ),
+}
+"""Everything that is asked of a forge."""
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 410, 422, 451, 500, 503])
+def test_whatever_is_refused_is_an_error_of_the_forge(case: ForgeCase, status: int) -> None:
+    """Every call, and nothing else is raised; a read that is not found may be none, and nothing is taken for granted."""
+    may_be_none = {"permission", "file_at", "lines"} if status in (404, 422) else set()
+    for name, call in CALLS.items():
+        case.fake.faults[:] = [
+            Fault(method, ".", status, times=99) for method in ("GET", "POST", "PUT", "PATCH")
+        ]
+        try:
+            found = call(case.connect())
+        except ForgeError:
+            continue
+        assert name in may_be_none
+        assert found in (None, PermissionLevel.NONE)
+
+
+@pytest.mark.parametrize(
+    "body", [{}, [], None, "x", 7, [[]], [7], {"id": []}, {"message": "x" * 10_000}, [{"id": "x", "body": 7}]]
+)
+def test_whatever_is_not_understood_is_an_error_of_the_forge(case: ForgeCase, body: Any) -> None:
+    """Other JSON with status 200, as of a proxy: every call ends, and nothing but the forge's error is raised."""
+    for call in CALLS.values():
+        case.fake.faults[:] = [
+            Fault(method, ".", 200, body=body, times=99) for method in ("GET", "POST", "PUT", "PATCH")
+        ]
+        with suppress(ForgeError):
+            call(case.connect())

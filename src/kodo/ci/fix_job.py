@@ -21,7 +21,7 @@ from kodo.client.errors import KodoError
 from kodo.jobs.agent import AgentLimits
 from kodo.jobs.fix import FixError, FixOptions, FixReport, FixRequest, WorkspaceError, fix
 from kodo.jobs.review.git import GitError, Repository
-from kodo.jobs.sandbox import SandboxError
+from kodo.sandbox import SandboxError
 
 if TYPE_CHECKING:
     from kodo.ci.review_job import OpenSession
