@@ -24,7 +24,7 @@ READERS: list[Reader] = [read_change, read_comment, read_fix_event, read_issue_n
 STRANGE: list[bytes] = [
     b"", b"null", b"[]", b'"x"', b"{}", b"{", b"\xff\xfe", b"[" * 200_000, b'{"x":' * 200_000, b"1e999",
     b'{"pull_request": 7}', b'{"issue": {"number": "7"}}', b'{"issue": {"number": 1e400}}', b'{"workflow_run": {"id": null}}',
-    b'{"comment": {"body": null, "user": null}, "issue": {"number": 7}, "action": "created"}', b'{"inputs": {"number": 7}}',
+    b'{"comment": {"body": null, "user": null}, "issue": {"number": "7"}, "action": "created"}', b'{"inputs": {"number": 7}}',
     b'{"inputs": {"number": "7", "finding": "--upload-pack=x"}}', b'{"inputs": null}',
 ]  # fmt: skip  # a few rows
 

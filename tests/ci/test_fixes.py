@@ -19,7 +19,7 @@ from kodo.ci.artifact import ArtifactError
 from kodo.ci.fix_artifact import MAX_FILES, FixArtifact, read_fix, write_fix
 from kodo.ci.marker import read_review_marker
 from kodo.ci.testing.github import BOT_ID, REPOSITORY, FakeGitHub
-from kodo.ci.writes import ChangedFile
+from kodo.ci.writes import FixedFile
 from kodo.client.testing import FakeResponses
 from kodo.jobs.fix import FixReport, Verdict
 
@@ -242,8 +242,8 @@ def test_without_a_proof_nothing_is_opened(faulty: FakeGitHub, shop: Shop, tmp_p
 PROVEN = FixReport(run="r", verdict=Verdict.PROVEN, patch="x")
 
 
-def fix_of(head: str, *files: ChangedFile) -> FixArtifact:
-    return FixArtifact(base=head, report=PROVEN, files=files or (ChangedFile("a.py", "x = 1\n"),))
+def fix_of(head: str, *files: FixedFile) -> FixArtifact:
+    return FixArtifact(base=head, report=PROVEN, files=files or (FixedFile("a.py", "x = 1\n"),))
 
 
 @pytest.mark.parametrize(
@@ -264,10 +264,10 @@ def test_an_artifact_that_cannot_be_believed_opens_nothing(
     """The comment says why; no branch is made."""
     made = {
         "moved": fix_of("f" * 40),
-        "pipeline": fix_of(shop.base, ChangedFile(".github/workflows/x.yml", "on: push\n")),
-        "path": fix_of(shop.base, ChangedFile("../x", "")),
-        "git": fix_of(shop.base, ChangedFile("a/.git/config", "")),
-        "many": fix_of(shop.base, *(ChangedFile(f"{at}.py", "") for at in range(MAX_FILES + 1))),
+        "pipeline": fix_of(shop.base, FixedFile(".github/workflows/x.yml", "on: push\n")),
+        "path": fix_of(shop.base, FixedFile("../x", "")),
+        "git": fix_of(shop.base, FixedFile("a/.git/config", "")),
+        "many": fix_of(shop.base, *(FixedFile(f"{at}.py", "") for at in range(MAX_FILES + 1))),
     }
     if what == "garbage":
         faulty.add_artifact(RUN, "kodo-fix", b"PK not a zip")
@@ -283,7 +283,7 @@ def test_an_artifact_that_cannot_be_believed_opens_nothing(
 @pytest.mark.parametrize("path", ["/etc/x", "a/../b", "", "a//b", "./a", "a\u202eb", "x\ny", ".git/hooks/x"])
 def test_paths_of_a_fix_are_plain(tmp_path: Path, path: str) -> None:
     """Inside the repository, and not git's own."""
-    write_fix(tmp_path, fix_of("a" * 40, ChangedFile(path, "x")))
+    write_fix(tmp_path, fix_of("a" * 40, FixedFile(path, "x")))
     with pytest.raises(ArtifactError):
         read_fix(tmp_path)
 

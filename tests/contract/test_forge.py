@@ -18,9 +18,9 @@ from kodo.ci.writes import (
     AddLabels,
     AddLineComments,
     Assign,
-    ChangedFile,
     Conclusion,
     CreateComment,
+    FixedFile,
     LineNote,
     OpenFix,
     ResolveLineComment,
@@ -290,7 +290,7 @@ CALLS: dict[str, Callable[[Forge], object]] = {
     "review": lambda forge: forge.write(RunReview(7, HEAD)),
     "start fix": lambda forge: forge.write(StartFix(7, "ab12cd34")),
     "open fix": lambda forge: forge.write(
-        OpenFix(7, "kodo/fix-7-1", "main", HEAD, "x", "x", (ChangedFile("a", "b"),))
+        OpenFix(7, "kodo/fix-7-1", "main", HEAD, "x", "x", (FixedFile("a", "b"),))
     ),
 }
 """Everything that is asked of a forge."""

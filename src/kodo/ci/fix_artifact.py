@@ -13,7 +13,7 @@ import msgspec
 
 from kodo.ci.artifact import ArtifactError, check_path, file_reader
 from kodo.ci.marker import Sha
-from kodo.ci.writes import ChangedFile
+from kodo.ci.writes import FixedFile
 from kodo.jobs.fix import FixReport, Verdict
 from kodo.jobs.report.visible import visible
 
@@ -35,7 +35,7 @@ class FixArtifact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     base: Sha = ""
     report: FixReport | None = None
     reason: Annotated[str, msgspec.Meta(max_length=MAX_REASON)] = ""
-    files: Annotated[tuple[ChangedFile, ...], msgspec.Meta(max_length=MAX_FILES)] = ()
+    files: Annotated[tuple[FixedFile, ...], msgspec.Meta(max_length=MAX_FILES)] = ()
 
     @property
     def outcome(self) -> Literal["proven", "not proven", "not done"]:

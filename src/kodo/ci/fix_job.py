@@ -16,7 +16,7 @@ from kodo.ci.fix_command import FIX_WORDS, FixTarget, full_fingerprint, why_not
 from kodo.ci.forge import Forge
 from kodo.ci.masking import Masker
 from kodo.ci.policy import Policy, lenient_policy
-from kodo.ci.writes import ChangedFile
+from kodo.ci.writes import FixedFile
 from kodo.client.errors import KodoError
 from kodo.jobs.agent import AgentLimits
 from kodo.jobs.fix import FixError, FixOptions, FixReport, FixRequest, WorkspaceError, fix
@@ -87,7 +87,7 @@ def _checked_out(repository: Repository, commit: str) -> Iterator[Path]:
             repository.run("worktree", "remove", "--force", str(folder))
 
 
-def _files(repository: Repository, base: str, patch: str) -> tuple[ChangedFile, ...]:
+def _files(repository: Repository, base: str, patch: str) -> tuple[FixedFile, ...]:
     """The files that a patch changes, as it leaves them. Raises FixError for what a pipeline does not open."""
     if not patch:
         return ()
@@ -103,9 +103,9 @@ def _files(repository: Repository, base: str, patch: str) -> tuple[ChangedFile, 
     return tuple(_changed(repository, entry.path, entry.new_mode, entry.new_blob) for entry in entries)
 
 
-def _changed(repository: Repository, path: str, mode: str, blob: str) -> ChangedFile:
+def _changed(repository: Repository, path: str, mode: str, blob: str) -> FixedFile:
     if set(blob) == {"0"}:
-        return ChangedFile(path, None)
+        return FixedFile(path, None)
     if mode not in (_PLAIN, _EXECUTABLE):
         raise FixError(f"the patch makes {path} something else than a file")
     try:
@@ -114,4 +114,4 @@ def _changed(repository: Repository, path: str, mode: str, blob: str) -> Changed
         raise FixError(f"{path} is not UTF-8") from error
     if len(text) > MAX_FILE_CHARACTERS:
         raise FixError(f"{path} is longer than {MAX_FILE_CHARACTERS} characters")
-    return ChangedFile(path, text, mode == _EXECUTABLE)
+    return FixedFile(path, text, mode == _EXECUTABLE)

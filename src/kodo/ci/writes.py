@@ -106,7 +106,7 @@ class StartFix(msgspec.Struct, frozen=True, tag=True):
     finding: str = ""
 
 
-class ChangedFile(msgspec.Struct, frozen=True):
+class FixedFile(msgspec.Struct, frozen=True):
     """A file as a fix leaves it; ``text`` is None for one that it removes."""
 
     path: str
@@ -123,7 +123,7 @@ class OpenFix(msgspec.Struct, frozen=True, tag=True):
     parent: str
     title: str
     body: str
-    files: tuple[ChangedFile, ...]
+    files: tuple[FixedFile, ...]
 
 
 Write = (

@@ -129,7 +129,10 @@ class ReviewThreads:
         after: str | None = None
         for _ in range(MAX_PAGES):
             variables = {"owner": self._owner, "name": self._name, "number": number, "after": after}
-            data = msgspec.json.decode(self._ask(THREADS, variables), type=_Data)
+            try:
+                data = msgspec.json.decode(self._ask(THREADS, variables), type=_Data)
+            except msgspec.MsgspecError as error:
+                raise ForgeError(f"graphql: an answer that is not understood: {error}") from error
             if data.repository is None or data.repository.pullRequest is None:
                 return
             found = data.repository.pullRequest.reviewThreads
