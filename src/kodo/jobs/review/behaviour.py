@@ -32,6 +32,7 @@ from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.javascript import behaviour as javascript
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import ReviewInput
 from kodo.jobs.review.snippets import GROUP, Proposer
@@ -79,7 +80,7 @@ class Behaviour:
 def compare_behaviour(
     material: ReviewInput, files: Sequence[ChangedFile], budget: float, proposer: Proposer | None = None
 ) -> Behaviour:
-    """Run the changed Python functions of ``files`` in both versions for at most ``budget`` seconds.
+    """Run the changed functions of ``files`` in both versions for at most ``budget`` seconds.
 
     ``proposer`` adds a model's snippets; the time it takes to answer is not part of the budget.
 
@@ -88,7 +89,8 @@ def compare_behaviour(
     started = time.monotonic()
     found = Behaviour()
     changed = [file for file in files if can_run(file)]
-    if not changed:
+    scripts = [file for file in files if javascript.can_run(file)]
+    if not changed and not scripts:
         return found
     try:
         packages = site_packages(material.root) if material.root is not None else ()
@@ -100,10 +102,28 @@ def compare_behaviour(
                 snippets = tuple(proposer.propose(file, _module_name(made, file))) if proposer else ()
                 started += time.monotonic() - asked
                 _compare_module(file, made, packages, sandbox, started + budget, found, files, snippets)
+            for at, file in enumerate(scripts):
+                now = time.monotonic()
+                share = (started + budget - now) / (len(scripts) - at)
+                _compare_script(file, made, material.root, now + share, found)
     except (SandboxError, TreeError) as error:
         found.not_run.append(str(error))
     found.seconds = time.monotonic() - started
     return found
+
+
+def _compare_script(file: ChangedFile, made: Trees, root: Path | None, end: float, found: Behaviour) -> None:
+    """Add what one JavaScript or TypeScript module's functions do to ``found``."""
+    if end - time.monotonic() < 1.0:
+        found.not_run.append(f"{file.path}: the budget of seconds was used up")
+        return
+    ran = javascript.compare(file, made, root, end)
+    found.candidates[file.path] = ran.candidates
+    found.functions += ran.functions
+    found.inputs += ran.inputs
+    found.differences += ran.differences
+    found.unstable += ran.unstable
+    found.not_run += ran.not_run
 
 
 def can_run(file: ChangedFile) -> bool:

@@ -46,6 +46,19 @@ def test_a_parameter_that_is_bound_anew_is_no_change() -> None:
     assert [one.result for one in probe.calls] == ["None; y = [2]"]
 
 
+def test_what_a_generator_hands_out_is_no_result_of_a_function() -> None:
+    """A function that now yields its values one by one is not said to return one of them."""
+    seen: list[list[Inner]] = []
+    for body in ("return [x]", "yield x"):
+        space: dict[str, object] = {}
+        exec(compile(f"def f(x):\n    {body}\n", "m.py", "exec"), space)
+        with probed(Probe("m.py", ("f",), {}, "/project")) as probe:
+            exec("list(f(1))", space)
+        seen.append(probe.calls)
+    assert seen[0][0].result == "[1]" and seen[1][0].result == "yields 1"
+    assert first_difference(*seen) is None
+
+
 def test_only_equal_calls_on_equal_instances_are_compared():
     """A call with other arguments is another call; of equal ones the first that differs is found."""
     before = [Inner("f", "x=1", "", "2"), Inner("f", "x=2", "", "4")]

@@ -31,9 +31,10 @@ _FIRST_OF_A_FILE = 24
 _MAX_SEEDS = 200
 _MAX_VARIATIONS = 6000
 _EXPLORED_TOGETHER = 60
-_MAX_EXPLORE_SECONDS = 5.0
+_EXPLORE = 0.25
 _NEWEST_FIRST = 4
-_MAX_PHASE_SECONDS = 4.0
+_PHASE = 0.2
+"""The parts of the budget for the last phase and for each of the others."""
 _MAX_INSIDE = 5
 _VARY_SECONDS = 0.5
 _TELLING = 2
@@ -159,7 +160,7 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
         work = _Work(job, end)
         changed = [group for group in job.groups if group[0] in job.roots or not job.roots]
         callers = [group for group in job.groups if group not in changed]
-        share = min(job.budget / 4, _MAX_PHASE_SECONDS)
+        share = job.budget * _PHASE
         yield from work.compare_all(changed, time.monotonic() + (share if job.tests else 3 * share))
         if job.tests and not work.all_shown():
             yield from work.compare_tests(time.monotonic() + share)
@@ -230,7 +231,7 @@ class _Work:
 
     def explore(self) -> Iterator[Compared]:
         """Vary the calls that go through changed functions, those on new lines of one again, in turn while there is time."""
-        end = min(self._end, time.monotonic() + _MAX_EXPLORE_SECONDS)
+        end = min(self._end, time.monotonic() + self._job.budget * _EXPLORE)
         left = {
             root: _Exploration(self._seeds[root], self._job, root)
             for root in self._job.roots
@@ -361,12 +362,8 @@ def _cut(calls: Sequence[Call]) -> Iterator[list[Call]]:
 
 
 def _told(outcome: Outcome) -> list[Inner]:
-    """The calls inside, but for constructors that came to an end: their new state shows where it is used, or not at all."""
-    return [
-        one
-        for one in outcome.inner
-        if not one.function.endswith(".__init__") or one.result.startswith("raises ")
-    ]
+    """The calls inside, but for constructors: their new state shows where it is used, or not at all."""
+    return [one for one in outcome.inner if not one.function.endswith(".__init__")]
 
 
 def _through(pair: tuple[Outcome, Outcome]) -> frozenset[str]:

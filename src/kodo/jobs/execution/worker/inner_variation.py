@@ -128,8 +128,8 @@ class InnerVariation:
             with time_limit(_CALL_SECONDS), contextlib.redirect_stdout(io.StringIO()):
                 result = function(*positional, *rest, **named)
                 if inspect.isgenerator(result):
-                    result = list(itertools.islice(result, _MAX_ITEMS))
-                elif inspect.isawaitable(result):
+                    return f"yields {self.text(list(itertools.islice(result, _MAX_ITEMS)))}"
+                if inspect.isawaitable(result):
                     return None
                 return self.text(result)
         except TooLong:

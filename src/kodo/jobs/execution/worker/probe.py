@@ -6,6 +6,7 @@ outside of it shows that.
 
 import contextlib
 import copy
+import dis
 import inspect
 import sys
 import time
@@ -23,6 +24,8 @@ _MAX_CALLS = 8
 _MAX_SECONDS = 0.1
 _MAX_TEXT = 1500
 _DEPTH = 1
+_YIELD = dis.opmap["YIELD_VALUE"]
+_YIELDS = "yields "
 # What sys.settrace takes, which refers to itself; typeshed has it under a private name.
 Trace = Callable[[types.FrameType, str, Any], Any]
 
@@ -98,7 +101,8 @@ class Probe:
             elif event == "exception":
                 raised = f"raises {argument[0].__name__}: {argument[1]}"
             elif event == "return" and given is not None and before is not None and self._has_room():
-                self._note(name, before, raised or self._text(argument), self._texts(given))
+                result = raised or _YIELDS * _is_yield(frame) + self._text(argument)
+                self._note(name, before, result, self._texts(given))
             return local
 
         return local
@@ -137,6 +141,11 @@ class Probe:
             text = f"<raises {type(error).__name__}>"
         self._spent += time.perf_counter() - start
         return text[:_MAX_TEXT]
+
+
+def _is_yield(frame: types.FrameType) -> bool:
+    """Whether a function hands a value out here and goes on later."""
+    return 0 <= frame.f_lasti < len(frame.f_code.co_code) and frame.f_code.co_code[frame.f_lasti] == _YIELD
 
 
 def _parameters(frame: types.FrameType) -> dict[str, object]:
@@ -193,7 +202,12 @@ def first_difference(before: Sequence[Inner], after: Sequence[Inner]) -> tuple[I
 
 
 def _differs(one: Inner, other: Inner) -> bool:
-    """Whether two calls that are alike did something else; of two errors on changed arguments only the kind counts."""
+    """Whether two calls that are alike did something else; of two errors on changed arguments only the kind counts.
+
+    A function that became a generator, or is none any more, hands its values out in another way, which says nothing of them.
+    """
+    if one.result.startswith(_YIELDS) != other.result.startswith(_YIELDS):
+        return False
     if one.varied and one.result.startswith("raises ") and other.result.startswith("raises "):
         return one.result.partition(":")[0] != other.result.partition(":")[0]
     return one.result != other.result
