@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from kodo.jobs.execution.imports import ImportedClass, Importer, imported_names
+from kodo.jobs.execution.keyword_options import options_read
 from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.param_types import ANY, ParamType, from_name, from_use, from_value
 from kodo.jobs.execution.sandboxed import site_packages
@@ -310,7 +311,21 @@ def _read_params(node: FunctionNode, scope: Scope, *, skip_first: bool) -> tuple
         out.append(Param(one.name, type_, one.typed, variadic=True))
     keyword_only = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     out += [_read_param(arg, default, scope, node.body, keyword_only=True) for arg, default in keyword_only]
+    if arguments.kwarg:
+        names = {one.name for one in out} | {arg.arg for arg in plain}
+        read = options_read(node, arguments.kwarg.arg)
+        out += [_read_option(name, value) for name, value in read.items() if name not in names]
     return tuple(out)
+
+
+def _read_option(name: str, default: ast.expr | None) -> Param:
+    """An option that a body takes out of its ``**options``, as a parameter by keyword."""
+    type_ = (from_value(default) if default is not None else None) or ParamType(
+        "union", (from_name(name), *_FALLBACK_TYPES)
+    )
+    return Param(
+        name, type_, typed=False, default=ast.unparse(default or ast.Constant(None)), keyword_only=True
+    )
 
 
 def _read_param(

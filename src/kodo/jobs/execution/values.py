@@ -226,19 +226,16 @@ class Values:
         make = self.plain if plain else self.random
         params = [one for one in known.init if not one.variadic]
         needed = [one for one in params if one.default is None]
-        given = [
-            f"{one.name}={make(one.type, depth + 1)}" if one.keyword_only else make(one.type, depth + 1)
-            for one in needed
-        ]
+        given = [make(one.type, depth + 1) for one in needed if not one.keyword_only]
+        named = [f"{one.name}={make(one.type, depth + 1)}" for one in needed if one.keyword_only]
         if plain:
-            return given
+            return [*given, *named]
         optional = [one for one in params if one.default is not None and not one.positional_only]
+        if any(one.variadic for one in known.init) and all(one.keyword_only for one in optional):
+            given += [self.random(ANY, depth + 1) for _ in range(self.rng.choice((0, 1, 2, 3)))]
         chosen = self.rng.sample(optional, min(len(optional), self.rng.choice(_OPTIONAL)))
         chosen += [one for one in optional if self.wants(one.name) and one not in chosen]
-        given += [f"{one.name}={make(one.type, depth + 1)}" for one in chosen]
-        if not optional and any(one.variadic for one in known.init):
-            given += [self.random(ANY, depth + 1) for _ in range(self.rng.choice((0, 1, 2)))]
-        return given
+        return [*given, *named, *(f"{one.name}={make(one.type, depth + 1)}" for one in chosen)]
 
     def wants(self, name: str) -> bool:
         """Whether an optional parameter in focus gets a value this time."""

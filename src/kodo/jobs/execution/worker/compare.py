@@ -31,9 +31,9 @@ _FIRST_OF_A_FILE = 24
 _MAX_SEEDS = 200
 _MAX_VARIATIONS = 6000
 _EXPLORED_TOGETHER = 60
-_EXPLORE = 0.25
+_EXPLORE = 0.2
 _NEWEST_FIRST = 4
-_PHASE = 0.2
+_PHASE = 0.15
 """The parts of the budget for the last phase and for each of the others."""
 _MAX_INSIDE = 5
 _VARY_SECONDS = 0.5

@@ -1,0 +1,37 @@
+"""Which options a function takes out of its ``**options``, and what it takes where they are missing. Reads source only."""
+
+from __future__ import annotations
+
+import ast
+
+_MAX_OPTIONS = 12
+
+
+def options_read(node: ast.AST, variable: str) -> dict[str, ast.expr | None]:
+    """Name of an option -> its default, None for none: ``options["x"]``, ``options.get("x", 3)``, ``"x" in options``, and a
+    helper that is given both, ``get_bool(options, "x", True)``.
+    """
+    out: dict[str, ast.expr | None] = {}
+    for one in ast.walk(node):
+        name, default = _read(one, variable)
+        if name.isidentifier() and (name not in out or default is not None):
+            out[name] = default
+    return dict(list(out.items())[:_MAX_OPTIONS])
+
+
+def _read(node: ast.AST, variable: str) -> tuple[str, ast.expr | None]:
+    match node:
+        case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))) if name == variable:
+            return key, None
+        case ast.Compare(left=ast.Constant(value=str(key)), comparators=[ast.Name(id=name)]) if (
+            name == variable
+        ):
+            return key, None
+        case ast.Call(
+            func=ast.Attribute(value=ast.Name(id=name), attr="get" | "pop" | "setdefault"),
+            args=[ast.Constant(value=str(key)), *rest],
+        ) if name == variable:
+            return key, rest[0] if rest else None
+        case ast.Call(args=[ast.Name(id=name), ast.Constant(value=str(key)), *rest]) if name == variable:
+            return key, rest[-1] if rest else None
+    return "", None
