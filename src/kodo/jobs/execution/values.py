@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kodo.jobs.execution.param_types import ANY, ParamType
-from kodo.jobs.execution.target import Class
+from kodo.jobs.execution.target import Class, Param
 
 _PLAIN = {
     "int": "3", "float": "2.5", "bool": "True", "str": "'abc'", "bytes": "b'abc'", "none": "None", "complex": "(1+2j)",
@@ -231,11 +231,16 @@ class Values:
         if plain:
             return [*given, *named]
         optional = [one for one in params if one.default is not None and not one.positional_only]
-        if any(one.variadic for one in known.init) and all(one.keyword_only for one in optional):
-            given += [self.random(ANY, depth + 1) for _ in range(self.rng.choice((0, 1, 2, 3)))]
+        is_open = any(one.variadic for one in known.init) and all(one.keyword_only for one in optional)
+        more = range(self.rng.choice((0, 1, 2, 3)) if is_open else 0)
+        given += [self.random(ANY, depth + 1) for _ in more]
+        return [*given, *named, *self._options(optional, depth)]
+
+    def _options(self, optional: Sequence[Param], depth: int) -> list[str]:
+        """A few of the optional parameters by keyword, those in focus more often."""
         chosen = self.rng.sample(optional, min(len(optional), self.rng.choice(_OPTIONAL)))
         chosen += [one for one in optional if self.wants(one.name) and one not in chosen]
-        return [*given, *named, *(f"{one.name}={make(one.type, depth + 1)}" for one in chosen)]
+        return [f"{one.name}={self.random(one.type, depth + 1)}" for one in chosen]
 
     def wants(self, name: str) -> bool:
         """Whether an optional parameter in focus gets a value this time."""
