@@ -34,6 +34,7 @@ class FaultyCluster:
         self.folder = folder
         self.database = database
         self.url = database.new_database()
+        self.schema = self.url.rpartition("%3D")[2]
         self.nodes: dict[int, Killable] = {}
         self.urls: list[str] = []
         self.random = random.Random(seed)
@@ -67,10 +68,16 @@ class FaultyCluster:
         assert process.pid is not None
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(LEASE + self.random.uniform(0.5, 3))
+        taken_over = not self.is_member(process.pid)
         os.kill(process.pid, signal.SIGCONT)
-        process.join(60)
-        assert not process.is_alive(), "a server that was cut off goes on"
-        self.start(number)
+        if taken_over:
+            process.join(60)
+            assert not process.is_alive(), "a server that was cut off goes on"
+            self.start(number)
+
+    def is_member(self, pid: int) -> bool:
+        """Whether no server has taken over yet what this one does."""
+        return bool(self.database.execute(f"SELECT 1 FROM {self.schema}.nodes WHERE name LIKE '%:{pid}'"))
 
     def deafen(self) -> None:
         """The connections that listen are terminated."""

@@ -221,6 +221,15 @@ def _add_output(
 
 def append_log(connection: SqlConnection, response_id: str, first: int, entries: Sequence[bytes]) -> None:
     """Entries from number ``first`` on; those that are there stay. ValueError: there would be a gap."""
+    if entries:  # as nearly always: they stand right behind those that are there
+        added = connection.execute(
+            "INSERT INTO log (response, first, next, chunk) SELECT r.seq, ?, ?, ? FROM responses r "
+            "WHERE r.id = ? AND r.gone = 0 AND "
+            "coalesce((SELECT next FROM log WHERE response = r.seq ORDER BY first DESC LIMIT 1), 0) = ?",
+            (first, first + len(entries), pack_chunk(entries), response_id, first),
+        )
+        if added.rowcount:
+            return
     found = connection.execute(
         "SELECT seq, (SELECT next FROM log WHERE response = r.seq ORDER BY first DESC LIMIT 1) "
         f"FROM responses r WHERE id = ? AND gone = 0 {KEPT}",
