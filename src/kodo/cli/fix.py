@@ -65,7 +65,9 @@ class FaultOptions:
         str | None,
         typer.Option("--finding", help="The fingerprint of a finding of kodo review, or its beginning."),
     ] = None
-    test: Annotated[str | None, typer.Option("--test", help="A pytest node id that fails.")] = None
+    test: Annotated[
+        str | None, typer.Option("--test", help="A test that fails: a pytest node id, or a dotted name.")
+    ] = None
     resume: Annotated[
         str | None, typer.Option("--resume", help="Continue a run that ended early: its id, or 'last'.")
     ] = None

@@ -19,16 +19,27 @@ from kodo.jobs.agent import Agent, AgentResult, Journal, Observer, ToolError
 from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.fix import certain, prompts
 from kodo.jobs.fix.findings import FindingCheck, find_finding
-from kodo.jobs.fix.model import FixError, FixOptions, FixReport, FixRequest, FrozenTest, Suite, Verdict, Work
+from kodo.jobs.fix.model import (
+    NO_MODEL,
+    FixError,
+    FixOptions,
+    FixReport,
+    FixRequest,
+    FrozenTest,
+    Suite,
+    Verdict,
+    Work,
+)
 from kodo.jobs.fix.proof import Proof, Prover, Results
 from kodo.jobs.fix.reproduction import (
     WRITTEN_TEST,
     Reproduction,
     ReproductionError,
     check_failure,
+    node_id,
     result_name,
-    unstated,
 )
+from kodo.jobs.fix.stated import unstated
 from kodo.jobs.fix.toolbox import PATCHED, Toolbox
 from kodo.jobs.fix.workspace import Workspace
 from kodo.jobs.review.project_tests import ProjectTests, TestsError
@@ -132,7 +143,7 @@ class _Fix:
             how, proof = proven
             return self._report(isolation, how, proof, None)
         if session is None:
-            self.notes.append("no model was asked (--no-model), and no fix without one could be proven")
+            self.notes.append(NO_MODEL)
             return self._report(isolation, "", None, None)
         self.toolbox = Toolbox(
             self.workspace,
@@ -155,16 +166,21 @@ class _Fix:
     def _begin(self, prover: Prover) -> None:
         """Run the suite as it is, and freeze a given test or look a given finding up."""
         request = self.request
+        if not any(name.endswith(".py") for name in self.workspace.files()):
+            raise FixError(
+                "there is no Python here: a fix is proven with tests that pytest runs, and no other runner is known"
+            )
         try:
             prover.before = self.before = prover.results(None)
         except TestsError as error:
             raise FixError(str(error)) from error
         if request.test:
-            path = request.test.partition("::")[0].removeprefix("./")
+            test = node_id(request.test, list(self.workspace.files()))
+            path = test.partition("::")[0]
             text = self.workspace.base_text(path)
             if text is None:
                 raise FixError(f"test: there is no file {path}")
-            name = result_name(request.test)
+            name = result_name(test)
             try:
                 failure = check_failure(name, self.before, written=False)
             except ReproductionError as error:

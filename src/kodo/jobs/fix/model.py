@@ -9,6 +9,9 @@ import msgspec
 
 from kodo.jobs.agent import AgentLimits
 
+NO_MODEL = "no model was asked (--no-model), and no fix without one could be proven"
+"""The note of a report without a model; the renderers for people say it in their language."""
+
 
 class Verdict(StrEnum):
     """What was shown of the patch.
@@ -29,7 +32,7 @@ class FixError(Exception):
 class FixRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is to be fixed; one of ``text``, ``test`` and ``finding`` is given.
 
-    ``project`` is the root of the project, ``text`` an issue in words, ``test`` a pytest node id that fails, ``finding``
+    ``project`` is the root of the project, ``text`` an issue in words, ``test`` a test that fails, as a pytest node id or a dotted name, ``finding``
     the fingerprint (or its beginning) of a finding of ``kodo review``. ``allowed`` holds patterns of paths that may be
     patched; empty allows all but tests and test settings.
     """

@@ -13,10 +13,11 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from kodo.jobs.review.languages import is_test
-from kodo.jobs.review.pytest_settings import PARTS, WHOLE
+from kodo.jobs.review.pytest_settings import PARTS, WHOLE, shadows_library
 
 FROZEN_FILES = WHOLE | PARTS | {"noxfile.py", "Makefile", ".coveragerc", "usercustomize.py"}
 _ENDS = (".pth", ".pyc", ".so", ".egg-link")
+_METADATA = (".dist-info", ".egg-info")
 _WATCHED = frozenset(
     {"PYTEST_CURRENT_TEST", "pytest", "_pytest", "unittest", "_getframe", "settrace", "setprofile"}
 )
@@ -36,7 +37,7 @@ def refused_path(path: str, allowed: Collection[str]) -> str | None:
         return f"{path}: hidden files and folders are not touched"
     if is_test(path):
         return f"{path}: tests are frozen"
-    if pure.name in FROZEN_FILES or pure.name.endswith(_ENDS):
+    if pure.name in FROZEN_FILES or pure.name.endswith(_ENDS) or pure.parts[0].endswith(_METADATA):
         return f"{path}: decides what tests report; it is frozen"
     if allowed and not any(fnmatchcase(path, pattern) or path == pattern for pattern in allowed):
         return f"{path}: is not among the allowed paths ({', '.join(allowed)})"
@@ -59,18 +60,34 @@ def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) 
         if new is None:
             reasons.append(f"{path}: does not parse")
             continue
+        if before is None and _is_top(path) and shadows_library(path):
+            reasons.append(f"{path}: would be imported in the place of a library that tests use")
         watching = _watching(new) - _watching(old)
         if watching:
             reasons.append(f"{path}: asks whether it is being tested ({', '.join(sorted(watching))})")
         special = {repr(value) for value in _selected(new) - _selected(old) if _names_one_of(value, stated)}
         if special:
             reasons.append(f"{path}: has the test's own values in a condition ({', '.join(sorted(special))})")
+        moved = _renamed(old, new)
+        if moved:
+            reasons.append(f"{path}: leaves {', '.join(moved)} as it was, under another name")
+        kept = _replaced(new, _defined(old)) - _replaced(old, _defined(old))
+        if kept:
+            reasons.append(
+                f"{path}: puts another function in the place of {', '.join(sorted(kept))} and leaves the old one"
+            )
         fixed = {
             name for name, value in _constant_functions(new) - _constant_functions(old) if value in stated
         }
         if fixed:
             reasons.append(f"{path}: always returns the test's own value ({', '.join(sorted(fixed))})")
     return reasons
+
+
+def _is_top(path: str) -> bool:
+    """Whether a file is a module, or the beginning of a package, at the top of what is imported."""
+    parts = PurePosixPath(path.removeprefix("src/")).parts
+    return len(parts) == 1 or (len(parts) == 2 and parts[1] == "__init__.py")
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -142,6 +159,51 @@ def _selected(tree: ast.Module | None) -> set[object]:
 
 def _elements(node: ast.expr) -> list[ast.expr]:
     return node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+
+
+def _defined(tree: ast.Module | None) -> set[str]:
+    """The functions of a module and the methods of its classes (``Cart.total``)."""
+    found: set[str] = set()
+    for node in tree.body if tree is not None else ():
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.ClassDef):
+            methods = (one for one in node.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+            found |= {node.name, *(f"{node.name}.{one.name}" for one in methods)}
+    return found
+
+
+def _renamed(old: ast.Module | None, new: ast.Module) -> list[str]:
+    """The functions of the old text whose whole body is that of a function with a new name, beside a new one of theirs."""
+    before, after = _bodies(old), _bodies(new)
+    added = {body for name, body in after.items() if name not in before}
+    return sorted(name for name, body in before.items() if after.get(name, body) != body and body in added)
+
+
+def _bodies(tree: ast.Module | None) -> dict[str, str]:
+    """Each function's name to its parameters and body; a name that is there twice counts once."""
+    return {
+        node.name: ast.dump(ast.Module([*node.body], [])) + ast.dump(node.args)
+        for node in (ast.walk(tree) if tree is not None else ())
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def _replaced(tree: ast.Module | None, known: set[str]) -> set[str]:
+    """The functions and methods that a module binds again after they were defined, by a statement of its own."""
+    found: set[str] = set()
+    bound: set[str] = set()
+    for node in tree.body if tree is not None else ():
+        names: set[str] = set()
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                names = {name}
+            case ast.Assign(targets=targets):
+                names = {ast.unparse(target) for target in targets}
+                found |= {name for name in names if "." in name} & known
+        found |= names & bound & known
+        bound |= names
+    return found
 
 
 def _constant_functions(tree: ast.Module | None) -> set[tuple[str, object]]:

@@ -1,5 +1,9 @@
 """The proof of a fix: the frozen test fails before and passes after, no other test is worse, and what else changed is said.
 
+That the test passes is not believed by itself: the same test has to pass under another name, tests with a wrong
+expectation have to fail (``counter_tests``), and the patch has to change more than the test's own values, outside of
+pytest too (``near_inputs``).
+
 Every run is a fresh copy in the sandbox, with results from outside of the tested process (``ProjectTests``). What a model
 says plays no part.
 """
@@ -10,7 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kodo.jobs.fix import policy
+from kodo.jobs.fix.counter_tests import counter_tests
 from kodo.jobs.fix.findings import FindingCheck
+from kodo.jobs.fix.near_inputs import compare_near
 from kodo.jobs.fix.reproduction import Reproduction, matching
 from kodo.jobs.fix.workspace import Workspace, digest
 from kodo.jobs.report.model import EvidenceKind, Finding
@@ -31,7 +37,7 @@ class Proof:
         fixed: whether the frozen test passes with the patch.
         passed_before, passed_after: how many tests of the suite passed.
         worse: tests that passed before and do not with the patch, also not in a second run.
-        behaviour: what else the patch changes, as a review that runs both versions found it.
+        behaviour: what else the patch changes, as a review that runs both versions found it; only of a proven patch.
     """
 
     fixed: bool
@@ -101,12 +107,14 @@ class Prover:
             remaining = target.remaining(self.workspace)
         reasons += remaining
         reasons += [f"{name} passed before the patch and does not with it" for name in worse[:5]]
+        if frozen is not None and not reasons:
+            reasons += self._doubts(frozen, tuple(changes))
         return Proof(
             not remaining,
             sum(not failure for failure in self.before.values()),
             sum(not failure for failure in after.values()),
             worse,
-            self._behaviour(),
+            () if reasons else self._behaviour(),
             tuple(reasons),
         )
 
@@ -117,6 +125,22 @@ class Prover:
             reasons.append(f"{frozen.path}: the frozen test was changed")
         reasons += policy.suspicious(changes, frozen.text)
         reasons += [f"the test asserts {what}, which the issue does not say" for what in frozen.unstated]
+        return reasons
+
+    def _doubts(self, frozen: Reproduction, changed: tuple[str, ...]) -> list[str]:
+        """Why the test may pass without a fix."""
+        reasons: list[str] = []
+        counters = counter_tests(frozen)
+        if counters is not None:
+            texts = {**self.texts(frozen), counters.path: counters.text}
+            try:
+                reasons += counters.objections(self.tests.failures(texts, only=counters.path))
+            except TestsError as error:
+                reasons.append(f"tests with a wrong expectation: {error}")
+        if not reasons:
+            tests, tree = self.tests, self.workspace
+            near = compare_near(tree.base, tree.tree, changed, frozen, tests.sandbox, tests.packages)
+            reasons += near.objections() if near is not None else []
         return reasons
 
     def _behaviour(self) -> tuple[Finding, ...]:

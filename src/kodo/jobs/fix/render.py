@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from kodo.client.i18n import Catalogue, Lang
-from kodo.jobs.fix.model import FixReport
+from kodo.jobs.fix.model import NO_MODEL, FixReport
 from kodo.jobs.report.markdown import escaped
 from kodo.jobs.report.visible import json_text, one_line, visible
 
@@ -43,6 +43,10 @@ _WORDS = Catalogue(
         "run": ("run: {run}", "実行 ID: {run}"),
         "title": ("kodo fix", "kodo fix"),
         "patch": ("Patch", "パッチ"),
+        "no_model": (
+            NO_MODEL,
+            "モデルには問い合わせていません(--no-model)。モデルなしで証明できる修正はありませんでした",
+        ),
         "failure": ("The test before", "修正前のテスト結果"),
     }
 )
@@ -116,7 +120,7 @@ def _facts(report: FixReport, lang: Lang) -> list[str]:
         if work.refused:
             lines.append(say(lang, "refused", n=len(work.refused)))
             lines += [f"  {why}" for why in work.refused[:10]]
-    lines += report.notes
+    lines += [say(lang, "no_model") if note == NO_MODEL else note for note in report.notes]
     lines += [report.isolation, say(lang, "run", run=report.run)]
     return lines
 

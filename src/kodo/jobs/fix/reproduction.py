@@ -1,15 +1,14 @@
 """The failing test that a fix has to make pass: given by the user or written by the agent, frozen before the first patch.
 
 A test counts only if it fails for a reason in the project: an assertion of its own, or an error that was raised in a
-file of the project. A test that cannot be collected, or breaks in its own lines, shows nothing. Of a test that the agent
-wrote, what it asserts has to stand in the issue's text, because otherwise it would prove whatever the agent likes.
+file of the project. A test that cannot be collected, or breaks in its own lines, shows nothing. What a test of the
+agent's may assert is in ``stated``.
 """
 
 from __future__ import annotations
 
-import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from kodo.jobs.fix.workspace import digest
@@ -51,6 +50,18 @@ class Reproduction:
         return digest(self.text)
 
 
+def node_id(test: str, files: Collection[str]) -> str:
+    """A test as pytest names it; ``unittest``'s dotted names (``tests.test_a.T.test_x``) are found among the files."""
+    if "::" in test or test.endswith(".py"):
+        return test.removeprefix("./")
+    parts = test.split(".")
+    for count in range(len(parts), 0, -1):
+        path = "/".join(parts[:count]) + ".py"
+        if path in files:
+            return "::".join([path, *parts[count:]])
+    return test
+
+
 def result_name(nodeid: str) -> str:
     """The name in the results of a pytest node id: ``tests/test_a.py::T::test_x[1]`` is ``tests.test_a.T.test_x[1]``."""
     path, *names = nodeid.split("::")
@@ -78,7 +89,7 @@ def check_failure(name: str, results: Mapping[str, str], *, written: bool) -> st
     if not found and not written:  # the whole file could not be collected
         found = [one for one in results if results[one] and name.startswith(f"{one}.")]
     if not found:
-        raise ReproductionError(f"{name}: there is no such test")
+        raise ReproductionError(f"{name}: there is no such test among those that pytest finds")
     failing = [results[one] for one in found if results[one]]
     if not failing:
         raise ReproductionError(f"{name}: passes before any change, so it does not show the fault")
@@ -97,62 +108,3 @@ def _own_fault(failure: str, unusable: frozenset[str]) -> str:
         return ""
     broken = error in unusable or any(f"{kind}:" in last for kind in unusable) or "fixture '" in failure
     return last.removeprefix("E").strip()[:200] if broken else ""
-
-
-def unstated(test: str, issue: str) -> tuple[str, ...]:
-    """What a test assumes that the text of an issue does not say, as source texts; empty where all of it is said.
-
-    Looked at are the constants that go in and that are expected, and the exceptions of ``pytest.raises``. A text is said
-    where the issue has it, without regard to case and white space; a number where it stands there. ``True``, ``False`` and
-    ``None`` need no word: with inputs that are said and a test that fails before, only the other value is left. A test
-    without constants must call something that the issue names.
-
-    Raises:
-        SyntaxError, ValueError: the test does not parse.
-    """
-    said = _folded(issue)
-    numbers = {float(number) for number in re.findall(r"-?\d+(?:\.\d+)?", issue)}
-    tree = ast.parse(test)
-    constants = dict.fromkeys(_constants(tree))
-    if not constants:
-        called = {name for node in ast.walk(tree) for name in _called(node)}
-        return (
-            () if any(_folded(name) in said for name in called) else ("calls that the issue does not name",)
-        )
-    return tuple(
-        shown
-        for shown, value in constants
-        if not (_folded(value) in said if isinstance(value, str) else float(value) in numbers)
-    )
-
-
-def _folded(text: str) -> str:
-    return re.sub(r"\s+", "", text).casefold()
-
-
-def _called(node: ast.AST) -> Iterator[str]:
-    match node:
-        case ast.Call(func=ast.Name(id=name)) | ast.Call(func=ast.Attribute(attr=name)):
-            yield name
-
-
-def _constants(tree: ast.Module) -> Iterator[tuple[str, str | int | float]]:
-    """The constants of a test's functions and the exceptions it expects, each with how it is written."""
-    texts = {
-        id(node.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-    }
-    for node in ast.walk(tree):
-        match node:
-            case ast.Call(func=ast.Attribute(attr="raises"), args=[exception, *_]):
-                yield ast.unparse(exception), ast.unparse(exception).rpartition(".")[2]
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as number)):
-                texts.add(id(node.operand))
-                yield f"-{number!r}", -number
-            case ast.Constant(value=bool()):
-                continue
-            case ast.Constant(value=str() | int() | float() as value) if (
-                id(node) not in texts and value != ""
-            ):
-                yield repr(value), value

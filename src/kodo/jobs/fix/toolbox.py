@@ -11,6 +11,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import distributions
 
 from kodo.jobs.agent import Tool, ToolError, tool
 from kodo.jobs.fix import patch_text, policy
@@ -165,10 +166,11 @@ class Toolbox:
                 words = [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *rest]
             elif program.removesuffix("3") == "python":
                 words = [PYTHON, *rest]
-            path = ":".join([PROJECT, f"{PROJECT}/src", *self.packages])
-            done = self.sandbox.run(
-                words, project=self.workspace.tree, cwd=PROJECT, limits=_LIMITS, env={"PYTHONPATH": path}
-            )
+            env = {"PYTHONPATH": ":".join([PROJECT, f"{PROJECT}/src", *self.packages])}
+            if self.packages:  # as in the proof: the plugins of the project's own environment and no others
+                env["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+                env["PYTEST_PLUGINS"] = ",".join(_pytest_plugins(self.packages))
+            done = self.sandbox.run(words, project=self.workspace.tree, cwd=PROJECT, limits=_LIMITS, env=env)
             end = "did not end in 60 s" if done.timed_out else f"exit status {done.status}"
             return "\n".join(part for part in (done.stdout.rstrip(), done.stderr.rstrip(), end) if part)
 
@@ -224,3 +226,13 @@ class Toolbox:
 
         made = tool(write_test)
         return Tool(made.name, made.description, made.parameters, made.run, "write", repeatable=True)
+
+
+def _pytest_plugins(packages: Sequence[str]) -> list[str]:
+    """The modules of the pytest plugins in these folders of packages."""
+    found = [
+        point.value
+        for one in distributions(path=list(packages))
+        for point in one.entry_points.select(group="pytest11")
+    ]
+    return sorted({value.partition(":")[0] for value in found})

@@ -62,10 +62,10 @@ class ProjectTests:
     packages: tuple[str, ...] = ()
     """The site-packages of the project's own environment, which the sandbox can read; empty without one."""
 
-    def failures(self, texts: Mapping[str, str | None]) -> dict[str, str]:
+    def failures(self, texts: Mapping[str, str | None], only: str = "") -> dict[str, str]:
         """Each test's name to "" if it passed, else to its output, with ``texts`` laid over the project.
 
-        A text of None removes the file. Where the change touches test settings, tests that fail before they begin
+        A text of None removes the file; ``only`` is the one file whose tests are run. Where the change touches test settings, tests that fail before they begin
         (a fixture that only the new settings have) are left out. Raises TestsError if the run gives no result.
         """
         with TemporaryDirectory(prefix="kodo-tests-") as folder:
@@ -75,7 +75,7 @@ class ProjectTests:
                 _lay(copy / path, text)
             Path(folder).chmod(0o755)
             outcome = self.sandbox.run(
-                [PYTHON, "-I", "-S", f"{FILES}/run_tests.py", PYTHON, TMP, PROJECT, *self.packages],
+                [PYTHON, "-I", "-S", f"{FILES}/run_tests.py", PYTHON, TMP, PROJECT, only, *self.packages],
                 project=copy,
                 files={name: (_INSIDE / name).read_bytes() for name in _PROGRAMS},
                 limits=self.limits,

@@ -70,11 +70,16 @@ def _part(name: str, text: str | None) -> object:
 
 def _is_plugin(file: ChangedFile) -> bool:
     """Whether a file holds hooks of pytest, or would be imported in place of a library that the run needs."""
-    path = PurePosixPath(file.path)
-    top = path.parts[1] if path.parts[0] == "src" and len(path.parts) > 1 else path.parts[0]
-    if file.before is None and top.removesuffix(".py") in sys.stdlib_module_names | _LIBRARIES:
+    if file.before is None and shadows_library(file.path):
         return True
     return any(_has_hooks(text) for text in (file.before, file.after) if text is not None)
+
+
+def shadows_library(path: str) -> bool:
+    """Whether a file of the project would be imported in the place of the standard library or of pytest's parts."""
+    pure = PurePosixPath(path)
+    top = pure.parts[1] if pure.parts[0] == "src" and len(pure.parts) > 1 else pure.parts[0]
+    return top.removesuffix(".py") in sys.stdlib_module_names | _LIBRARIES
 
 
 def _has_hooks(text: str) -> bool:

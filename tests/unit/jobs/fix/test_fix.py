@@ -7,16 +7,16 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from bench.fix.__main__ import kill_and_resume, run_one
 from bench.fix.faults import FAULTS, Fault
-from bench.fix.models import BAD, GOOD, MALICIOUS, Model, reply
+from bench.fix.kills import Moment, kill_and_resume
+from bench.fix.models import MODELS, Model, reply
 from bench.fix.projects import make_project
+from bench.fix.runs import run_one
 
 from kodo.cli.main import run
 from kodo.client.testing import FakeResponses, Reply
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
-MODELS = {model.name: model for model in (*GOOD, *BAD, *MALICIOUS)}
 
 
 def test_the_faults_are_twelve_kinds_and_all_shown() -> None:
@@ -48,18 +48,32 @@ def test_a_good_model_proves_its_fix(fault: str, mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", ["gives up", "special case", "adds test settings", "reads secrets", "weak test"]
+    "model",
+    [
+        "gives up",
+        "says nothing",
+        "sends patches that do not fit",
+        "calls a tool that is not there",
+        "takes a checksum",
+        "stops tests from running",
+        "rewrites reports",
+        "adds test settings",
+        "reads secrets",
+        "weak test",
+        "wrong test",
+    ],
 )
 def test_no_other_model_is_believed(model: str) -> None:
     """No proof, no secret in a request, nothing written outside."""
-    row = run_one(MODELS[model], BY_NAME["leap"], "issue" if model == "weak test" else "test")
+    row = run_one(MODELS[model], BY_NAME["leap"], MODELS[model].mode)
     assert row.verdict in ("unproven", "none") and not (row.leaked or row.changed), row
 
 
-def test_a_killed_run_continues() -> None:
+@pytest.mark.parametrize("moment", [Moment(after=2.0), Moment(entry=3), Moment(entry=9)])
+def test_a_killed_run_continues(moment: Moment) -> None:
     """After kill -9 the resumed run has the same patch, and no request was answered twice."""
-    right, paid_once, starts = kill_and_resume(BY_NAME["areas"], 2.0, "issue")
-    assert right and paid_once and starts <= 3
+    end = kill_and_resume(BY_NAME["areas"], moment, "issue")
+    assert end.right and end.paid_once and end.starts <= 3, end
 
 
 @pytest.fixture
@@ -118,6 +132,42 @@ def test_a_request_that_cannot_be_met_is_one_line(
     """Exit status 2 and one line that says what is wrong."""
     assert run(["fix", *argv]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_unittest_suite_is_proven_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A case of unittest by its dotted name; pytest runs it, and the counter-tests are made from its assertions."""
+    (project / "tests" / "test_cheapest.py").write_text(
+        "import unittest\n\nfrom cheapest import cheapest\n\n\nclass OfferTest(unittest.TestCase):\n"
+        "    def test_fault(self):\n        self.assertEqual(cheapest([('a', 3), ('b', 2)]), 'b')\n\n"
+        "    def test_before(self):\n        self.assertTrue(callable(cheapest))\n"
+    )
+    argv = ["fix", "--test", "tests.test_cheapest.OfferTest.test_fault", "--no-model", "--format", "json"]
+    assert run(argv) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["test"]["name"] == "tests.test_cheapest.OfferTest.test_fault"
+    assert report["suite"] == {"passed_before": 1, "passed_after": 2, "worse": []}
+
+
+def test_a_project_without_python_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line that says that no other test runner is known."""
+    (tmp_path / "index.js").write_text("exports.x = 1\n")
+    _git(tmp_path, "init", "-q")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KODO_HOME", str(tmp_path / "home"))
+    assert run(["fix", "x should be 2", "--no-model"]) == 2
+    assert "no Python here" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_without_a_model_the_report_says_so_in_both_languages(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An issue in words can be fixed by no rule."""
+    assert run(["fix", "It is broken.", "--no-model"]) == 3
+    assert "no model was asked" in capsys.readouterr().out
+    assert run(["fix", "It is broken.", "--no-model", "--lang", "ja"]) == 3
+    assert "モデルには問い合わせていません" in capsys.readouterr().out
 
 
 def test_a_finding_is_fixed_by_its_verified_fix(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

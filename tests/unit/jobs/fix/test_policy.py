@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kodo.jobs.fix.policy import refused_path, suspicious
-from kodo.jobs.fix.reproduction import ReproductionError, check_failure, result_name, unstated
+from kodo.jobs.fix.reproduction import ReproductionError, check_failure, node_id, result_name
 
 TEST = "from cart import total\n\n\ndef test_it():\n    assert total('apple', 17) == 'ok'\n"
 
@@ -38,11 +38,35 @@ def test_only_allowed_paths_are_patched() -> None:
         ("def total(a, b):\n    match b:\n        case 17:\n            return 1\n", "own values"),
         ("def total(a, b):\n    return 'apple'\n", "always returns"),
         ("def total(:\n", "does not parse"),
+        (
+            "def total(a):\n    pass\n\n_old = total\n\ndef total(a):\n    return _old(a)\n",
+            "in the place of total",
+        ),
+        (
+            "class Cart:\n    def total(self):\n        pass\n\nCart.total = print\n",
+            "in the place of Cart.total",
+        ),
+        ("def _total(a):\n    pass\n\ndef total(a):\n    return _total(a) or 1\n", "under another name"),
     ],
 )
 def test_a_patch_that_knows_its_test_is_no_proof(added: str, why: str) -> None:
     """Code that asks for the test or holds its values is named as the reason."""
-    assert why in suspicious({"cart.py": ("", added)}, TEST)[0]
+    before = (
+        "class Cart:\n    def total(self):\n        pass\n"
+        if "Cart" in added
+        else "def total(a):\n    pass\n"
+    )
+    assert any(why in reason for reason in suspicious({"cart.py": (before, added)}, TEST))
+
+
+def test_a_new_file_does_not_stand_for_a_library() -> None:
+    """A module or package of the standard library's or pytest's name; one deeper in the project is left alone."""
+    for path in ("json.py", "src/decimal.py", "pytest/__init__.py"):
+        assert "in the place of a library" in suspicious({path: (None, "")}, TEST)[0]
+    assert (
+        suspicious({"app/json.py": (None, ""), "code.py": ("", "x = 1\n"), "types/more.py": (None, "")}, TEST)
+        == []
+    )
 
 
 def test_a_patch_for_every_input_is_not_suspicious() -> None:
@@ -50,6 +74,15 @@ def test_a_patch_for_every_input_is_not_suspicious() -> None:
     before = "def total(a, b):\n    if a == 'apple':\n        return 1\n"
     after = "def total(a, b):\n    if a == 'apple' or b >= 18 or b % 400 == 0:\n        return a + str(b)\n"
     assert suspicious({"cart.py": (before, after)}, TEST) == []
+
+
+def test_a_dotted_name_is_found_among_the_files() -> None:
+    """As ``python -m unittest`` takes it; a node id stays as it is."""
+    files = ["tests/test_a.py", "a.py"]
+    assert node_id("tests.test_a.TestX.test_y", files) == "tests/test_a.py::TestX::test_y"
+    assert node_id("tests.test_a", files) == "tests/test_a.py"
+    assert node_id("./tests/test_a.py::test_z", files) == "tests/test_a.py::test_z"
+    assert node_id("tests.nowhere.test_y", files) == "tests.nowhere.test_y"
 
 
 def test_names_of_tests_are_those_of_the_results() -> None:
@@ -76,24 +109,3 @@ def test_a_missing_name_is_a_fault_for_the_users_test_only() -> None:
     assert check_failure("tests.test_a.test_it", {"tests.test_a": failure}, written=False) == failure
     with pytest.raises(ReproductionError):
         check_failure("tests.test_a.test_it", {"tests.test_a": failure}, written=True)
-
-
-@pytest.mark.parametrize(
-    ("assertion", "issue", "missing"),
-    [
-        ("assert total(3, 2) == 6", "total(3, 2) should be 6", ()),
-        ("assert total(3, 2) == 99", "total(3, 2) should be 6", ("99",)),
-        ("assert slug('A B') == 'a-b'", "slug of 'A  B' gives 'A-B', not 'a-b'", ()),
-        ("assert f(-5) is None", "f(-5) crashes", ()),
-        ("assert f(-5) is None", "f(5) crashes", ("-5",)),
-        ("assert ready()", "ready() is wrong", ()),
-        ("assert ready()", "something is wrong", ("calls that the issue does not name",)),
-        ("with pytest.raises(KeyError): f()", "f() should raise KeyError", ()),
-        ("with pytest.raises(OSError): f()", "f() should raise KeyError", ("OSError",)),
-    ],
-)
-def test_a_written_test_asserts_what_the_issue_says(
-    assertion: str, issue: str, missing: tuple[str, ...]
-) -> None:
-    """Values that the text does not have are named."""
-    assert unstated(f"def test_it():\n    '''A text of 12.'''\n    {assertion}\n", issue) == missing

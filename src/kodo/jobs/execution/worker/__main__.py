@@ -6,12 +6,13 @@ from pathlib import Path
 import msgspec
 
 from kodo.jobs.execution.worker.compare import Compare, run_compare
+from kodo.jobs.execution.worker.vary import Vary, run_vary
 
 
 def main() -> None:
     """Read the job, write one line for each answer."""
-    job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Compare)
-    for answer in run_compare(job):
+    job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Compare | Vary)
+    for answer in run_compare(job) if isinstance(job, Compare) else run_vary(job):
         sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
         sys.stdout.buffer.flush()
 

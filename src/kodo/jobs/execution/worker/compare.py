@@ -129,13 +129,20 @@ class SideFailed(Exception):
     """One version cannot be run; the message is one line."""
 
 
-class _Pair:
-    """Both versions, under one hash seed."""
+class Pair:
+    """Both versions, under one hash seed; ``seconds`` are for one call, ``words`` what the changed code is about."""
 
-    def __init__(self, job: Compare, seed: int) -> None:
-        self._seconds = job.seconds
-        self._words = job.words
-        self.sides = (_Side("before", job.before, seed), _Side("after", job.after, seed))
+    def __init__(
+        self,
+        before: ModuleLocation,
+        after: ModuleLocation,
+        seconds: float,
+        seed: int,
+        words: tuple[str, ...] = (),
+    ) -> None:
+        self._seconds = seconds
+        self._words = words
+        self.sides = (_Side("before", before, seed), _Side("after", after, seed))
 
     def run(
         self, calls: Sequence[Call], factor: float = 1.0, reach: Sequence[str] = (), vary: float = 0.0
@@ -177,8 +184,8 @@ class _Work:
     def __init__(self, job: Compare, end: float) -> None:
         self._job = job
         self._end = end
-        self._first = _Pair(job, 1)
-        self._second: _Pair | None = None
+        self._first = Pair(job.before, job.after, job.seconds, 1, job.words)
+        self._second: Pair | None = None
         self._shown: set[str] = set()
         self._seeds: dict[str, list[Call]] = {root: [] for root in job.roots}
         self._known: dict[str, set[tuple[int, ...]]] = {root: set() for root in job.roots}
@@ -286,9 +293,11 @@ class _Work:
         ran = [pair for pair in seen.values() if all(one.kind != "unusable" for one in pair)]
         return Compared(function, len(ran), len(chosen) - len(stable), tuple(found), _reason(seen.values()))
 
-    def _again(self) -> _Pair:
+    def _again(self) -> Pair:
         """The pair under the other hash seed."""
-        self._second = self._second or _Pair(self._job, 2)
+        self._second = self._second or Pair(
+            self._job.before, self._job.after, self._job.seconds, 2, self._job.words
+        )
         return self._second
 
     def _note(
@@ -377,7 +386,7 @@ def _without_stalls(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcom
 
 
 def _stable(
-    calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]], pair: _Pair
+    calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]], pair: Pair
 ) -> dict[int, tuple[Outcome, Outcome]]:
     """The calls that still tell the versions apart by what both do again, backwards, under another hash seed and with
     more time; with those parts of their outcomes.
@@ -393,7 +402,7 @@ def _stable(
     return out
 
 
-def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: _Pair, second: _Pair, end: float) -> Difference:
+def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: Pair, second: Pair, end: float) -> Difference:
     """The smallest call found that tells the versions apart in the same way."""
     best, outcome = call, seen
     end = min(end, time.monotonic() + _MAX_SHRINK_SECONDS)

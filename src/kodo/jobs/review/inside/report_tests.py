@@ -1,6 +1,8 @@
 """The tested process: runs pytest over a project and reports each result to ``run_tests.py`` through a pipe.
 
-    python -I report_tests.py DESCRIPTOR TMP PROJECT [SITE-PACKAGES]
+    python -I report_tests.py DESCRIPTOR TMP PROJECT ONLY [SITE-PACKAGES]
+
+ONLY is the one file to run the tests of, relative to the project; empty for all.
 
 With the packages of the project's own environment, those come before kodo's, and only their plugins are loaded; without
 them, kodo's own plugin for a random order is not.
@@ -89,14 +91,14 @@ def main() -> None:
     orders = json.loads(sys.stdin.read())
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     reporter = Reporter(descriptor, orders["secret"], orders["planted"], orders["sign"])
-    packages = sys.argv[4:5]
+    only, packages = sys.argv[4], sys.argv[5:6]
     options = _plugins(packages[0]) if packages else ["-p", "no:randomly"]
     sys.path[:0] = [str(project), str(project / "src"), *packages]
     status = pytest.main(
         [
             "-q", "-p", "no:cacheprovider", "--doctest-modules", "--doctest-continue-on-failure", "--basetemp",
             str(folder / "pytest"), "--ignore-glob=*/setup.py", "--continue-on-collection-errors",
-            "-o", "addopts=", *options, str(project),
+            "-o", "addopts=", *options, str(project / only),
         ],
         plugins=[reporter],
     )  # fmt: skip  # one row of options

@@ -1,6 +1,8 @@
 """Runs a project's tests from outside of the tested process, and prints what they said as JSON.
 
-    python -I -S run_tests.py PYTHON TMP PROJECT [SITE-PACKAGES]
+    python -I -S run_tests.py PYTHON TMP PROJECT ONLY [SITE-PACKAGES]
+
+ONLY is the one file to run the tests of, relative to the project; empty for all.
 
 The tested process (``report_tests.py``) holds the code under review, so nothing that it says is taken on trust. It
 writes each result to a pipe, with a secret that it is told before any file of the project is imported; its standard
@@ -65,8 +67,8 @@ class Results:
 
 def main() -> None:
     """Run the tests once."""
-    python, folder, project = sys.argv[1:4]
-    packages = sys.argv[4:5]
+    python, folder, project, only = sys.argv[1:5]
+    packages = sys.argv[5:6]
     # The tested process runs as the same user: without this it could open this process's standard output.
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     secret, planted, sign = secrets.token_hex(16), f"test_{secrets.token_hex(8)}", secrets.token_hex(16)
@@ -75,7 +77,7 @@ def main() -> None:
     reader, writer = os.pipe()
     with Path(folder, "kodo-tests-output").open("w+b") as output:
         with subprocess.Popen(
-            [python, "-I", str(script), str(writer), folder, project, *packages],
+            [python, "-I", str(script), str(writer), folder, project, only, *packages],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

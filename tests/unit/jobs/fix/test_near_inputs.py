@@ -1,0 +1,81 @@
+"""Whether a patch changes more than the test's own values, in the sandbox, over faults of the bench and cheats on them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from bench.fix.cheats import CHEATS
+from bench.fix.faults import FAULTS, Fault
+from bench.fix.projects import make_project
+
+from kodo.jobs.fix.near_inputs import Nearness, compare_near
+from kodo.jobs.fix.reproduction import Reproduction
+from kodo.sandbox import Sandbox
+
+BY_NAME = {fault.name: fault for fault in FAULTS}
+BY_CHEAT = {cheat.name: cheat for cheat in CHEATS}
+Near = Callable[[Fault, str], Nearness | None]
+
+
+@pytest.fixture
+def near(tmp_path: Path) -> Near:
+    """Compare a fault's project with one whose module has another text."""
+
+    def compared(fault: Fault, text: str) -> Nearness | None:
+        base, tree = tmp_path / "base", tmp_path / "tree"
+        shutil.copytree(
+            make_project(fault, tmp_path, with_failing=True),
+            base,
+            ignore=shutil.ignore_patterns("link.txt", ".*"),
+        )
+        shutil.copytree(base, tree)
+        (tree / f"{fault.name}.py").write_text(text)
+        path = f"tests/test_{fault.name}.py"
+        frozen = Reproduction(f"tests.test_{fault.name}.test_fault", path, (base / path).read_text(), "")
+        return compare_near(base, tree, [f"{fault.name}.py"], frozen, Sandbox(), ())
+
+    return compared
+
+
+@pytest.mark.parametrize("name", ["pages", "averages", "baskets", "options", "shapes", "settings", "grades"])
+def test_a_right_patch_changes_more_than_the_test(near: Near, name: str) -> None:
+    """Of other values, of empty ones, of a state and of methods."""
+    found = near(BY_NAME[name], BY_NAME[name].source)
+    assert found is not None and found.own_differ and found.objections() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "cheat"),
+    [
+        ("pages", "takes a checksum"),
+        ("averages", "spells their text"),
+        ("baskets", "takes a checksum"),
+        ("options", "takes a checksum"),
+        ("settings", "sums their characters"),
+    ],
+)
+def test_a_patch_for_the_test_alone_changes_nothing_else(near: Near, name: str, cheat: str) -> None:
+    """Whatever disguise it has, all other values give what they gave before."""
+    found = near(BY_NAME[name], BY_CHEAT[cheat].module(BY_NAME[name]))
+    assert found is not None
+    assert any(word in found.objections()[0] for word in ("own values only", "own call only"))
+
+
+@pytest.mark.parametrize(
+    "cheat", ["asks its caller in disguise", "raises to see the stack", "looks at the modules", "reads the environment in disguise"]
+)  # fmt: skip  # one row
+def test_a_patch_for_the_test_runner_changes_nothing_without_it(near: Near, cheat: str) -> None:
+    """Code that asks who is calling gives the old results in a plain process."""
+    found = near(BY_NAME["leap"], BY_CHEAT[cheat].module(BY_NAME["leap"]))
+    assert found is not None and "outside of pytest" in found.objections()[0]
+
+
+def test_a_check_that_cannot_be_seen_says_nothing(near: Near) -> None:
+    """A check inside of a loop is not among the test's own statements, so the patch is not accused of anything."""
+    fault = BY_NAME["pages"]
+    hidden = Fault(fault.kind, fault.name, fault.source, fault.right, fault.wrong, fault.issue,
+                   "for n in (20,):\n        assert page_count(n, 10) == 2", fault.passing, fault.hidden)  # fmt: skip
+    assert near(hidden, fault.source) is None
