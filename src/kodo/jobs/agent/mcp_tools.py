@@ -34,6 +34,7 @@ def mcp_tools(servers: Mapping[str, McpServerSettings]) -> Iterator[list[Tool]]:
     if not servers:
         yield []
         return
+    failure: BaseException | None = None
     with ExitStack() as stack:
         portal = stack.enter_context(start_blocking_portal())
         tools: list[Tool] = []
@@ -44,7 +45,12 @@ def mcp_tools(servers: Mapping[str, McpServerSettings]) -> Iterator[list[Tool]]:
             except Exception as error:
                 raise SettingsError(f"mcp server {name!r}: {_reason(error)}") from error
             tools += [_tool(portal, client, name, one, settings) for one in listed]
-        yield tools
+        try:
+            yield tools
+        except BaseException as error:  # noqa: BLE001 - raised below
+            failure = error  # leaving the connections with it would put it into a group of theirs
+    if failure is not None:
+        raise failure
 
 
 def _client(settings: McpServerSettings) -> mcp.Client:
