@@ -49,7 +49,7 @@ def hidden_passes(fault: Fault, root: Path, patch: str, folder: Path) -> bool:
         [sys.executable, "-c", program],
         cwd=copy,
         capture_output=True,
-        timeout=60,
+        timeout=600,  # a machine may stand still for minutes
         check=False,
         env={"PATH": "/usr/bin:/bin"},
     )

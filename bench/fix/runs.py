@@ -72,7 +72,7 @@ def preload() -> None:
 def arguments(fault: Fault, mode: str, report: Path, *more: str) -> list[str]:
     """The command line of one fix, after the name of the program."""
     what = [fault.issue] if mode == "issue" else ["--test", f"tests/test_{fault.name}.py::test_fault"]
-    return ["fix", *what, "--format", f"json={report}", "--test-seconds", "60", *more]
+    return ["fix", *what, "--format", f"json={report}", "--test-seconds", "300", *more]
 
 
 def run_one(
