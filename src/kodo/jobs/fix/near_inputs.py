@@ -79,9 +79,9 @@ class Nearness:
             return [
                 f"the patch is for the test's own values only: with {self.near} others near them all is as before"
             ]
-        if self.only_result and self.near_differ >= ENOUGH - 1:
+        if self.only_result and self.near_differ:
             return [
-                f"the patch gives the test's own result, {self.only_result[:60]}, for each of {self.near_differ} other values"
+                f"the patch gives the test's own result, {self.only_result[:60]}, where it changes one for other values"
             ]
         return []
 

@@ -79,3 +79,9 @@ def test_a_check_that_cannot_be_seen_says_nothing(near: Near) -> None:
     hidden = Fault(fault.kind, fault.name, fault.source, fault.right, fault.wrong, fault.issue,
                    "for n in (20,):\n        assert page_count(n, 10) == 2", fault.passing, fault.hidden)  # fmt: skip
     assert near(hidden, fault.source) is None
+
+
+def test_a_patch_that_gives_one_result_is_seen(near: Near) -> None:
+    """A special case that counts characters gives the test's own list for other lists of that length."""
+    found = near(BY_NAME["distinct"], BY_CHEAT["takes their length"].module(BY_NAME["distinct"]))
+    assert found is not None and found.near_differ and "own result" in found.objections()[0]
