@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -89,6 +91,38 @@ async def test_files_of_a_prompt_are_bounded_together(tmp_path: Path) -> None:
             answer = await http.post("/v1/responses", json=body)
         assert answer.status_code == 400
         assert answer.json()["error"]["code"] == "file_too_large"
+
+
+@pytest.mark.parametrize(
+    ("path", "module"),
+    [
+        ("/v1/messages", "anthropic.endpoints"),
+        ("/v1/messages/count_tokens", "anthropic.endpoints"),
+        ("/v1/chat/completions", "chat.pipeline"),
+    ],
+)
+async def test_many_messages_are_translated_beside_the_event_loop(
+    path: str, module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few are translated at once; and there may not be more of them than a request of Responses has items."""
+    name = f"kodo.server.http.{module}.to_response_request"
+    real, on_the_loop = resolve_name(name), list[bool]()
+
+    def watched(*arguments: Any) -> Any:
+        on_the_loop.append(threading.current_thread() is threading.main_thread())
+        return real(*arguments)
+
+    monkeypatch.setattr(name, watched)
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        for count in (1, 2000, 20_001):
+            body: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "x"}] * count}
+            if path == "/v1/messages":
+                body["max_tokens"] = 1
+            answer = await http.post(path, json=body)
+            assert (answer.status_code, "more than 20000 messages" in answer.text) == (
+                (400, True) if count == 20_001 else (200, False)
+            )
+    assert on_the_loop == [True, False, False]
 
 
 # --- what errors repeat ----------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -18,7 +19,7 @@ from kodo.server.http.anthropic.request_translation import (
     to_response_request,
 )
 from kodo.server.http.anthropic.response_translation import build_message
-from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
+from kodo.server.http.bodies import EventStream, cancel_on_disconnect, in_turns, json_response
 from kodo.server.http.errors import encode_error_event
 from kodo.server.http.limits import Ticket
 from kodo.server.http.responses.endpoints import SKIPPED
@@ -27,6 +28,7 @@ from kodo.server.lifecycle.errors import EngineFailed, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.wire.anthropic import CountTokensRequest, MessagesEvent, MessagesRequest, TokensCount
+from kodo.server.wire.request import CreateResponse
 
 IGNORED_PARAMETERS = "x-kodo-ignored-parameters"
 """Names the parameters that changed nothing, where any were sent."""
@@ -45,7 +47,7 @@ async def create(request: Request) -> Response:
             sampling=sampling(body),
             generate=body.max_tokens > 0,
         )
-        run = await state.service.create(call, to_response_request(body))
+        run = await state.service.create(call, await _translated(body))
     headers = {**ticket.headers, **_notes(request, state, raw, body)}
     if body.stream:
         events = _events(run, EventTranslator(run, shows_thinking=shows_thinking(body)))
@@ -62,8 +64,12 @@ async def count_tokens(request: Request) -> Response:
     state, caller = get_state(request), get_caller(request)
     raw = await json_body(request)
     body = parse_request(raw, CountTokensRequest)
-    count = await state.service.count(CallContext(owner=caller.owner), to_response_request(body))
+    count = await state.service.count(CallContext(owner=caller.owner), await _translated(body))
     return json_response(TokensCount(input_tokens=count), headers=_notes(request, state, raw, body))
+
+
+async def _translated(body: CountTokensRequest) -> CreateResponse:
+    return await in_turns(len(body.messages), partial(to_response_request, body))
 
 
 def _notes(

@@ -18,7 +18,7 @@ from kodo.server.wire.anthropic import (
     MessagesRequest,
     MessagesToolChoice,
 )
-from kodo.server.wire.decode import BadBody
+from kodo.server.wire.decode import MAX_ITEMS, BadBody
 from kodo.server.wire.items import Item
 from kodo.server.wire.request import CreateResponse
 
@@ -103,6 +103,8 @@ def to_response_request(body: CountTokensRequest) -> CreateResponse:
 
 def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
     """Messages as items: texts, images and documents in messages, calls and their results apart. Raises :class:`BadBody`."""
+    if len(messages) > MAX_ITEMS:
+        raise BadBody(f"'messages' has more than {MAX_ITEMS} messages.", "messages", "invalid_value")
     items: list[Item] = []
     for index, message in enumerate(messages):
         path, role = f"messages[{index}]", message.get("role")

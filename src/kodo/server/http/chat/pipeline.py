@@ -7,13 +7,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
+from kodo.server.http.bodies import EventStream, cancel_on_disconnect, in_turns, json_response
 from kodo.server.http.chat import response_translation
 from kodo.server.http.chat.error_fields import rename_fields
 from kodo.server.http.chat.manager import CompletionManager
@@ -92,10 +93,12 @@ async def run_to_completion(
 
 async def _start(service: Service, call: CallContext, requests: Sequence[chat.ChatRequest]) -> list[Run]:
     """Start a run for each of the ``n`` answers to each request; if one cannot be started, the others are stopped."""
+    translated = [
+        (body, await in_turns(len(body.messages), partial(to_response_request, body, service.tools)))
+        for body in requests
+    ]
     planned = [
-        (body, created, sampling(body, index))
-        for body, created in [(body, to_response_request(body, service.tools)) for body in requests]
-        for index in range(body.n or 1)
+        (body, created, sampling(body, index)) for body, created in translated for index in range(body.n or 1)
     ]
     runs: list[Run] = []
     try:

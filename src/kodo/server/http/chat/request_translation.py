@@ -11,7 +11,7 @@ from kodo.server.http.chat.error_fields import item_path, rename_fields, rename_
 from kodo.server.lifecycle.ports import Sampling
 from kodo.server.wire import decode
 from kodo.server.wire.chat import REFUSED, ChatRequest
-from kodo.server.wire.decode import BadBody
+from kodo.server.wire.decode import MAX_ITEMS, BadBody
 from kodo.server.wire.hosted_tools import WebSearchChoice, WebSearchTool
 from kodo.server.wire.items import Item
 from kodo.server.wire.request import CreateResponse
@@ -132,6 +132,8 @@ def item_paths(messages: list[dict[str, Any]]) -> list[str]:
 
 def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
     """Translate messages to items, each followed by its calls. Raises :class:`BadBody`."""
+    if len(messages) > MAX_ITEMS:
+        raise BadBody(f"'messages' has more than {MAX_ITEMS} messages.", "messages", "invalid_value")
     result: list[Item] = []
     custom_call_ids: set[str] = set()
     for index, message in enumerate(messages):
