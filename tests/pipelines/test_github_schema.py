@@ -77,13 +77,14 @@ def examples_of(npm: Path, name: str, tmp_path: Path) -> Iterator[tuple[dict[str
 
 
 def test_every_other_recorded_event_is_read(npm: Path, tmp_path: Path) -> None:
-    """Issues and finished runs by number; comments only where they are new and on a pull request."""
+    """Issues and finished runs by number; comments only where they are new and a person's."""
     for example, environ in examples_of(npm, "issues", tmp_path):
         assert read_issue_number(environ) == example["issue"]["number"]
     for example, environ in examples_of(npm, "workflow_run", tmp_path):
         assert read_run_id(environ) == example["workflow_run"]["id"]
     for example, environ in examples_of(npm, "issue_comment", tmp_path):
-        new = example["action"] == "created" and "pull_request" in example["issue"]
+        new = example["action"] == "created" and example["comment"]["user"]["type"] == "User"
         found = read_comment(environ)
         assert (found is not None) == new
         assert found is None or found.account == example["comment"]["user"]["login"]
+        assert found is None or found.on_issue == ("pull_request" not in example["issue"])
