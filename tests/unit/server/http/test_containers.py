@@ -122,9 +122,9 @@ async def test_files_go_in_and_come_out(tmp_path: Path) -> None:
 async def test_a_container_belongs_to_its_project(tmp_path: Path) -> None:
     """Another project's key finds neither the container nor its files, and cannot use them."""
     async with served(settings(tmp_path)) as server:
-        ada, bob = [server.sdk(await make_key(server, name)) for name in ("ada", "bob")]
         if await no_containers(server):
             return
+        ada, bob = [server.sdk(await make_key(server, name)) for name in ("ada", "bob")]
         work = (await ada.containers.create(name="ada's")).id
         file = await ada.containers.files.create(work, file=("a.txt", b"a"))
         tool: Any = {"type": "code_interpreter", "container": work}
