@@ -87,7 +87,7 @@ def test_the_development_set_holds_the_runtime_set() -> None:
 def test_the_lock_files_name_no_address_and_every_package_has_a_hash() -> None:
     """Where packages come from is the user's pip configuration; what they are is the hash."""
     files = sorted((REPOSITORY / "requirements").iterdir())
-    assert [path.name for path in files] == ["dev.txt", "docs.txt", "run.txt"]
+    assert [path.name for path in files] == ["dev.txt", "docs.txt", "run.txt", "ui.txt"]
     for path in files:
         text = path.read_text()
         assert not re.search(r"://|index-url|find-links|trusted-host", text), path.name

@@ -17,6 +17,7 @@ MODULES: dict[str, str] = {
     "prometheus_client": "server",
     "cryptography": "server",
     "jinja2": "server",
+    "opentelemetry": "otel",
     "jsonschema": "server",
     "xllamacpp": "server",
     "llguidance": "server",

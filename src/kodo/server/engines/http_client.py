@@ -304,8 +304,10 @@ class HttpClient:
         absolute = self._proxy is not None and self._tls is None
         self._target = f"http://{given['host']}{self._prefix}" if absolute else self._prefix
 
-    async def request(self, method: str, path: str, body: bytes | None = None) -> HttpExchange:
-        """Send a request, and wait for the head of its answer. ``path`` begins with ``/``.
+    async def request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> HttpExchange:
+        """Send a request, and wait for the head of its answer. ``path`` begins with ``/``; ``headers`` go with this one only.
 
         A connection that was kept open and turns out to be closed is replaced by a new one.
 
@@ -314,7 +316,10 @@ class HttpClient:
             ConnectionLost: it ended before the head of the answer.
         """
         size = "" if body is None else f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        request = f"{method} {self._target}{path} HTTP/1.1\r\n{self._headers}{size}\r\n".encode("latin-1")
+        more = "".join(f"{name}: {_clean(value)}\r\n" for name, value in (headers or {}).items())
+        request = f"{method} {self._target}{path} HTTP/1.1\r\n{self._headers}{more}{size}\r\n".encode(
+            "latin-1"
+        )
         request += body or b""
         while True:
             connection = self._take_idle() or await self._connect()

@@ -44,6 +44,7 @@ from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.responses.request_body import always_offered
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.state import State
+from kodo.server.http.tracing import TraceRequests, open_provider
 from kodo.server.http.vector_stores.manager import VectorStoreManager
 from kodo.server.http.vector_stores.reading import read_text
 from kodo.server.http.vector_stores.store_files import StoreFiles
@@ -240,6 +241,7 @@ async def _admit_line(keys: Keys, limits: Limits, owner: str, key_id: str | None
 def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
     """The ASGI application over a running server's state. ``pages``: the routes of the dashboard."""
     settings = state.settings
+    traces = open_provider()
     routes = [*ROUTES, *pages]
     app = Starlette(
         routes=routes,
@@ -252,6 +254,7 @@ def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
         },
         middleware=[
             Middleware(RequestId, metrics=state.metrics),
+            *([] if traces is None else [Middleware(TraceRequests, provider=traces)]),
             Middleware(BodyMemoryLimit, memory=state.body_memory),
             *_cors(settings),
             Middleware(

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from kodo.server.lifecycle import event_log
+from kodo.server.lifecycle import event_log, genai, tracing
 from kodo.server.lifecycle.admission import Admission, Lease, Priority
 from kodo.server.lifecycle.errors import EngineFailed, ServiceError
 from kodo.server.lifecycle.hosted.steps import StepObserver, ToolLoop
@@ -131,7 +131,19 @@ class Generation:
         )
 
     async def drive(self) -> None:
-        """Run to the end. Never raises: any failure becomes the end of the response."""
+        """Run to the end, in a span. Never raises: any failure becomes the end of the response."""
+        model = self.run.response.model
+        asked = {
+            genai.OPERATION: genai.CHAT,
+            genai.PROVIDER: genai.KODO,
+            genai.REQUEST_MODEL: model,
+            genai.RESPONSE_ID: self.run.id,
+            genai.OWNER: self.run.owner,
+        }
+        with tracing.span(f"{genai.CHAT} {model}", asked):
+            await self._drive()
+
+    async def _drive(self) -> None:
         self._started = self.clock.now()
         self._begin_turn(event_log.events_so_far(self.run.entries))
         for entry in self.run.entries:
@@ -159,8 +171,23 @@ class Generation:
         if end.usage is not None:
             end = replace(end, usage=_sum(self.prior_usage, end.usage))
         self.run.timing = replace(self._timing, total=end.at - self._started)
+        self._trace(end)
         await self.run.end(end)
         self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
+
+    def _trace(self, end: event_log.Ended) -> None:
+        """The parts of the response's time, as spans that are over."""
+        queued, first, total = self._timing.queued, self._timing.first_token, end.at - self._started
+        usage = end.usage or Usage()
+        taken_up = self._started + (total if queued is None else queued)
+        tracing.record(genai.QUEUE, self._started, taken_up)
+        if queued is not None:
+            spoke = self._started + (total if first is None else first)
+            read = {genai.INPUT_TOKENS: usage.input, genai.CACHED_TOKENS: usage.cached}
+            tracing.record(genai.PREFILL, taken_up, spoke, read)
+            if first is not None:
+                made = {genai.OUTPUT_TOKENS: usage.output, genai.STATUS: end.status}
+                tracing.record(genai.DECODE, spoke, end.at, made)
 
     def _begin_turn(self, said: Sequence[EngineEvent]) -> None:
         """Begin a turn of the model, or continue the one that it has ``said`` something of."""

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from kodo.server.lifecycle import event_log
+from kodo.server.lifecycle import event_log, genai, tracing
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.errors import ServiceError, StoreFailed
 from kodo.server.lifecycle.hosted.step_fold import StepFold
@@ -298,10 +298,11 @@ class Run:
         if self._store is None:
             return
         row, output, log = self._final_row(), self.output_rows(), self._unsaved()
-        if self._deferred is None:
-            await self._store.finish_response(row, output, log=log)
-        else:
-            await self._store.store_response(row, self._deferred, output, log=log)
+        with tracing.span(genai.STORE, {genai.RESPONSE_ID: self.id}):
+            if self._deferred is None:
+                await self._store.finish_response(row, output, log=log)
+            else:
+                await self._store.store_response(row, self._deferred, output, log=log)
 
     async def _retry_save_end(self) -> None:
         while True:

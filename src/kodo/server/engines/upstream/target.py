@@ -24,6 +24,7 @@ from kodo.server.engines.upstream.responses_stream import ResponsesStream
 from kodo.server.engines.upstream.sse import iter_event_data
 from kodo.server.engines.upstream.tool_calls import UnknownCall
 from kodo.server.engines.upstream.unknown_tools import with_tool_error
+from kodo.server.lifecycle import genai, tracing
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
 from kodo.server.lifecycle.ports import EngineEvent, Finished, Prompt, Usage
 from kodo.server.wire.items import Call
@@ -267,7 +268,10 @@ class Target:
         while True:
             data = msgspec.json.encode(self._final_body(body, cap))
             try:
-                exchange = await self.client.request("POST", path, data)
+                with tracing.span(
+                    genai.UPSTREAM, {"server.address": self.client.host, "server.port": self.client.port}
+                ):
+                    exchange = await self.client.request("POST", path, data, tracing.outgoing_headers())
             except (ConnectFailed, ConnectionLost) as error:
                 raise EngineUnavailable("The model's server cannot be reached.") from error
             if exchange.status == 200:

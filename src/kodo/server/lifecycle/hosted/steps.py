@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Final, Protocol
 import msgspec
 
 from kodo.server.config import ToolSettings
-from kodo.server.lifecycle import event_log
+from kodo.server.lifecycle import event_log, genai, tracing
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.hosted.ports import Done, HostedCall, HostedTool, ToolContext
 from kodo.server.lifecycle.hosted.step_fold import Step
@@ -227,7 +228,21 @@ class ToolLoop:
         except Exception:  # a tool's bug must not end the response: the model is told that the call failed
             logger.exception("a call of %s failed unexpectedly", type_of(entry))
             outcome, done = "failed", tool.failed(call, item, "The tool had an internal error.")
-        self.observer.tool_called(type_of(entry), outcome, asyncio.get_running_loop().time() - started)
+        seconds = asyncio.get_running_loop().time() - started
+        self.observer.tool_called(type_of(entry), outcome, seconds)
+        ended = time.time()
+        tracing.record(
+            f"{genai.EXECUTE_TOOL} {began.name}",
+            ended - seconds,
+            ended,
+            {
+                genai.OPERATION: genai.EXECUTE_TOOL,
+                genai.TOOL_NAME: began.name,
+                genai.TOOL_TYPE: type_of(entry),
+                genai.TOOL_CALL_ID: began.call_id,
+                genai.OUTCOME: outcome,
+            },
+        )
         try:
             await self._end(step, done, context.max_output_chars, room)
         except ValueError:

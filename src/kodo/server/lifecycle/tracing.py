@@ -1,0 +1,68 @@
+"""Where a response's time went, as spans: a port that does nothing until start-up puts a tracer in.
+
+The lifecycle, the engines and the store's callers say what they do through :func:`span`, :func:`record` and
+:func:`outgoing_headers`; what a span is and where it goes is known to the tracer alone
+(:mod:`kodo.server.http.tracing`). No text of a prompt or an answer is given to it. The current span travels with the task, as
+the standard library's context variables do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeAlias
+
+Attributes: TypeAlias = Mapping[str, str | int | float | bool]
+
+
+class Tracer(Protocol):
+    """Makes spans."""
+
+    def span(self, name: str, attributes: Attributes) -> AbstractContextManager[None]:
+        """A span around a block, below the current one. An exception that leaves the block is its error."""
+
+    def record(self, name: str, start: float, end: float, attributes: Attributes) -> None:
+        """A span that is over, below the current one. Times in seconds since the epoch."""
+
+    def outgoing_headers(self) -> Mapping[str, str]:
+        """The headers that a request to another server carries: ``traceparent`` and ``tracestate``."""
+
+
+class NoTracer:
+    """Nothing is traced."""
+
+    def span(self, name: str, attributes: Attributes) -> AbstractContextManager[None]:
+        """Do nothing."""
+        return contextlib.nullcontext()
+
+    def record(self, name: str, start: float, end: float, attributes: Attributes) -> None:
+        """Do nothing."""
+
+    def outgoing_headers(self) -> Mapping[str, str]:
+        """None."""
+        return {}
+
+
+_tracer: Tracer = NoTracer()
+
+
+def install(tracer: Tracer) -> None:
+    """Trace with this from now on; for start-up, and for tests."""
+    global _tracer  # noqa: PLW0603 - one tracer for the process, as OpenTelemetry itself has it
+    _tracer = tracer
+
+
+def span(name: str, attributes: Attributes | None = None) -> AbstractContextManager[None]:
+    """See :class:`Tracer`."""
+    return _tracer.span(name, attributes or {})
+
+
+def record(name: str, start: float, end: float, attributes: Attributes | None = None) -> None:
+    """See :class:`Tracer`."""
+    _tracer.record(name, start, end, attributes or {})
+
+
+def outgoing_headers() -> Mapping[str, str]:
+    """See :class:`Tracer`."""
+    return _tracer.outgoing_headers()

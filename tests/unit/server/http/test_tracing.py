@@ -1,0 +1,96 @@
+"""Traces: a span for each part of a response, below the caller's, and on to the upstream server. Never a text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from tests.serving import MODEL, served, settings
+
+from kodo.server.config import ModelSettings
+from kodo.server.http import app
+from kodo.server.http.tracing import OtelTracer, is_wanted, open_provider
+from kodo.server.lifecycle import genai, tracing
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+PARENT = "00f067aa0ba902b7"
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+    """Servers that trace into memory."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    monkeypatch.setattr(app, "open_provider", lambda: provider)
+    tracing.install(OtelTracer(provider))
+    yield exporter
+    tracing.install(tracing.NoTracer())
+
+
+def parent_of(span: ReadableSpan) -> str:
+    return "" if span.parent is None else f"{span.parent.span_id:016x}"
+
+
+def id_of(span: ReadableSpan) -> str:
+    context = span.get_span_context()
+    assert context is not None
+    return f"{context.span_id:016x}"
+
+
+async def test_the_parts_of_a_response_are_spans_below_the_callers(
+    tmp_path: Path, exported: InMemorySpanExporter
+) -> None:
+    """Request, chat, queue, prefill, decode and store are one trace; upstream is asked inside it and continues it."""
+    (tmp_path / "far").mkdir()
+    async with served(settings(tmp_path / "far")) as far:
+        upstream = ModelSettings(engine="upstream", target=MODEL, base_url=f"{far.url}/v1", api="responses")
+        (tmp_path / "near").mkdir()
+        async with served(settings(tmp_path / "near", upstream)) as near, near.http() as http:
+            body = {"model": MODEL, "input": "sesame", "instructions": "sesame", "metadata": {"a": "sesame"}}
+            headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
+            answer = await http.post("/v1/responses", json=body, headers=headers)
+            assert answer.status_code == 200, answer.text
+    spans = [span for span in exported.get_finished_spans() if id_of(span)]
+    traced = [span for span in spans if f"{span.get_span_context().trace_id:032x}" == TRACE]
+    requests = [span for span in traced if span.name == "POST /v1/responses"]
+    near_request = next(span for span in requests if parent_of(span) == PARENT)
+    far_request = next(span for span in requests if span is not near_request)
+    names = {id_of(span): span for span in traced}
+    assert names[parent_of(far_request)].name == genai.UPSTREAM
+    chat = next(
+        span for span in traced if span.name == f"chat {MODEL}" and parent_of(span) == id_of(near_request)
+    )
+    children = {span.name: span for span in traced if parent_of(span) == id_of(chat)}
+    assert {genai.QUEUE, genai.PREFILL, genai.DECODE, genai.STORE, genai.UPSTREAM} <= set(children)
+    assert chat.attributes is not None
+    assert chat.attributes[genai.OPERATION] == "chat"
+    assert chat.attributes[genai.REQUEST_MODEL] == MODEL
+    decode = children[genai.DECODE].attributes
+    assert decode is not None
+    assert decode[genai.OUTPUT_TOKENS] == answer.json()["usage"]["output_tokens"]
+    times = [
+        (children[name].start_time, children[name].end_time)
+        for name in (genai.QUEUE, genai.PREFILL, genai.DECODE)
+    ]
+    assert times[0][1] == times[1][0]
+    assert times[1][1] == times[2][0]
+    assert "sesame" not in json.dumps([span.to_json() for span in spans])
+
+
+def test_the_standard_variables_decide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off without an endpoint, and where they say so; nothing is opened then."""
+    endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318"}
+    assert is_wanted(endpoint)
+    assert not is_wanted({})
+    assert not is_wanted({**endpoint, "OTEL_SDK_DISABLED": "true"})
+    assert not is_wanted({**endpoint, "OTEL_TRACES_EXPORTER": "none"})
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
+    monkeypatch.delenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", raising=False)
+    assert open_provider() is None
+    assert tracing.outgoing_headers() == {}
