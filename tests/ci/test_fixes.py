@@ -35,7 +35,7 @@ RUN = 77
 def issue_row(**more: Any) -> dict[str, Any]:
     row = {
         "title": "Wrong result",
-        "body": "It is wrong. @everyone ```x```",
+        "body": f"{FAULT.issue}\n\n@everyone ```x```",
         "state": "open",
         "labels": [],
         "author": "bob",
