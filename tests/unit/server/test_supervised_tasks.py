@@ -29,6 +29,7 @@ from kodo.server.http.containers import manager as containers
 from kodo.server.http.files import manager as files
 from kodo.server.http.files import upload_manager as uploads
 from kodo.server.http.vector_stores import manager as vector_stores
+from kodo.server.lifecycle import cluster
 from kodo.server.lifecycle import run as runs
 from kodo.server.lifecycle.errors import EngineUnavailable
 from kodo.server.lifecycle.recovery import Recovery
@@ -40,10 +41,12 @@ SOURCES = Path(kodo.server.__file__).parent
 OTHERS = {
     "engines/llama/process/supervisor.py: start_soon": "awaited by start",
     "engines/llama/prompting/tokenize_batcher.py: __call__": "ends with the texts that wait; a failure is theirs",
+    "http/assistants/manager.py: _cancel_elsewhere": "ends with its request",
     "http/assistants/manager.py: _start_worker": "ends with its run, which it fails itself",
     "http/assistants/manager.py: call_when_idle": "ends with its run",
     "http/assistants/worker.py: execute": "ends with its run",
     "http/backends.py: open_resources": "awaited by the start",
+    "http/batches/manager.py: _cancel_elsewhere": "ends with its request",
     "http/batches/manager.py: _start": "ends with its batch; tries again itself",
     "http/batches/worker.py: _dispatch": "ends with its line",
     "http/batches/worker.py: _run_requests": "ends with its batch",
@@ -56,12 +59,16 @@ OTHERS = {
     "http/serve.py: shutdown": "awaited by the end",
     "http/serve.py: startup": "the greeting, once",
     "http/vector_stores/store_files.py: _start": "ends with its file, which it fails itself",
+    "lifecycle/cluster.py: _do_requests": "ends with its answer",
+    "lifecycle/cluster.py: open": "waits for the one moment at which the server ends",
     "lifecycle/generate.py: drive": "ends with its response",
     "lifecycle/hosted/steps.py: _run_open_steps": "ends with its turn",
     "lifecycle/recovery.py: _end": "ends with its response; tried again by the recovery",
     "lifecycle/recovery.py: ensure": "ends with its response",
+    "lifecycle/remote.py: stop": "awaited by the request",
     "lifecycle/service.py: start": "ends with its response",
     "lifecycle/supervised.py: supervise": "the helper itself",
+    "ui/pulls.py: start": "ends with its model",
     "tools/mcp/sessions.py: __init__": "ends with its session; the next call opens one",
 }
 
@@ -189,6 +196,32 @@ async def _upstream(home: Path, patch: pytest.MonkeyPatch) -> None:
     await servers.close()
 
 
+async def _cluster(home: Path, patch: pytest.MonkeyPatch) -> None:
+    class Shared:
+        shared = True
+
+        async def work_is_left(self) -> bool:
+            return False
+
+        async def requests(self) -> list[tuple[str, str, bytes]]:
+            return []
+
+        async def wait_for_news(self, *_: object) -> None:
+            await asyncio.sleep(0.01)
+
+        async def cut_off(self) -> None:
+            await asyncio.Event().wait()
+
+    patch.setattr(cluster, "SWEEP_SECONDS", 0.01)
+    both = FailsOnce(patch, Shared, "work_is_left"), FailsOnce(patch, Shared, "requests")
+    store: Any = Shared()
+    servers = cluster.Cluster(store, adopt=(), answer={}, cut_off=lambda: None)
+    servers.open()
+    for failing in both:
+        await failing.worked.wait()
+    await servers.close()
+
+
 async def _mcp(home: Path, patch: pytest.MonkeyPatch) -> None:
     failing = FailsOnce(patch, sessions.McpSessions, "_close_idle")
     kept = sessions.McpSessions(McpSettings(idle_seconds=0.04))
@@ -215,6 +248,7 @@ SUPERVISED: dict[str, tuple[str, Callable[[Path, pytest.MonkeyPatch], Awaitable[
         "the expiry of containers",
         lambda home, patch: _sweeping(home, patch, containers, containers.ContainerManager),
     ),
+    "lifecycle/cluster.py: open": ("requests of other servers", _cluster),
     "lifecycle/recovery.py: open": ("the recovery of responses", _recovery),
     "lifecycle/run.py: created": ("the log of resp_", _log),
     "engines/llama/process/supervisor.py: _start": ("the engine's supervisor", _engine),
