@@ -42,9 +42,10 @@ docs: .venv-docs/bin/zensical ## Build the documentation's site into site/; a br
 	@.venv-docs/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@touch $@
 
-# Unit tests that start a sandbox or many processes; make test runs them.
-QUICK_LEAVES_OUT := $(addprefix --ignore=tests/unit/,bench jobs/review jobs/testgen sandbox jobs/execution server/store/test_crash.py)
-quick: setup-dev ## The linters and the unit tests that start no sandbox
+# Unit tests that start a server, a database, a sandbox or many processes; make test runs them.
+QUICK_LEAVES_OUT := $(addprefix --ignore=tests/unit/,bench cli sandbox jobs/agent/test_mcp_tools.py jobs/execution jobs/fix \
+	jobs/review jobs/testgen server/engines server/http server/store server/tools server/ui)
+quick: setup-dev ## The linters and the unit tests that start no server, database or sandbox
 	@$(B)/ruff check .
 	@$(B)/ruff format --check .
 	@$(B)/mypy
