@@ -72,8 +72,20 @@ def test_hostile_words_of_a_model_move_nothing(text: str) -> None:
     body = render(judged, policy)
     assert body.count("<!--") == 1
     assert body.startswith("<!-- kodo:triage:v1 -->")
-    for bad in ("@everyone", "@attacker", "](http", "://", "<img", "\n/", "\n::", "```", "\x1b", "\u202e"):
-        assert bad not in body, bad
+    for bad in (
+        "@everyone",
+        "@attacker",
+        "](http",
+        "p://",
+        "s://",
+        "<img",
+        "\n/",
+        "\n::",
+        "```",
+        "\x1b",
+        "\u202e",
+    ):
+        assert bad not in body.replace("\\<", ""), bad
     kinds = {type(write).__name__ for write in plan(told, judged, policy)}
     assert kinds == {"AddLabels", "CreateComment"}
 

@@ -15,7 +15,6 @@ from kodo.ci.artifact import ArtifactError, check_path, file_reader
 from kodo.ci.marker import Sha
 from kodo.ci.writes import FixedFile
 from kodo.jobs.fix import FixReport, Verdict
-from kodo.jobs.report.visible import visible
 
 FIX_ARTIFACT = "kodo-fix"
 FIX_FILE = "fix.json"
@@ -66,7 +65,7 @@ def read_fix(source: Path | bytes) -> FixArtifact:
         raise ArtifactError(f"{FIX_FILE}: files: one twice")
     for file in found.files:
         check_path(file.path, f"{FIX_FILE}: files")
-        if visible(file.path) != file.path or any(part in ("", ".", ".git") for part in file.path.split("/")):
+        if not file.path.isprintable() or any(part in ("", ".", ".git") for part in file.path.split("/")):
             raise ArtifactError(f"{FIX_FILE}: files: a plain path is needed")
         if file.text is not None and len(file.text) > MAX_FILE_CHARACTERS:
             raise ArtifactError(f"{FIX_FILE}: files: longer than {MAX_FILE_CHARACTERS} characters")

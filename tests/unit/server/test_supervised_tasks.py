@@ -61,7 +61,7 @@ OTHERS = {
     "http/vector_stores/store_files.py: _start": "ends with its file, which it fails itself",
     "lifecycle/cluster.py: _do_requests": "ends with its answer",
     "lifecycle/cluster.py: open": "waits for the one moment at which the server ends",
-    "lifecycle/generate.py: drive": "ends with its response",
+    "lifecycle/generate.py: _drive": "ends with its response",
     "lifecycle/hosted/steps.py: _run_open_steps": "ends with its turn",
     "lifecycle/recovery.py: _end": "ends with its response; tried again by the recovery",
     "lifecycle/recovery.py: ensure": "ends with its response",

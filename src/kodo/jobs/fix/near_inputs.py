@@ -79,7 +79,7 @@ class Nearness:
             return [
                 f"the patch is for the test's own values only: with {self.near} others near them all is as before"
             ]
-        if self.only_result and self.near_differ:
+        if self.only_result and self.near_differ and not self.wider_differ:
             return [
                 f"the patch gives the test's own result, {self.only_result[:60]}, where it changes one for other values"
             ]

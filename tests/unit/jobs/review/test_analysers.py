@@ -43,7 +43,7 @@ def test_bandit_and_ruff_do_not_say_the_same_twice() -> None:
 
 def test_a_program_that_does_not_run_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without bandit the review is partial, and says which files it is about."""
-    monkeypatch.setattr(bandit, "_TIMEOUT", 0.0001)
+    monkeypatch.setattr(bandit, "seconds_for", lambda deadline: 0.0001)
     report = review(TextSource("a = 1\n", "m.py"), ReviewOptions(), None)
     assert report.state == "partial"
     assert report.gaps[0].reason == "bandit could not run: TimeoutExpired"

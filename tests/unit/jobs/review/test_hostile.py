@@ -257,7 +257,6 @@ def test_a_review_ends_with_its_time_and_says_what_it_had_none_for() -> None:
     reasons = {item.path: item.reason for item in report.unreviewed} or {"": report.notes[0]}
     assert all("time" in reason or "could not be read in" in reason for reason in reasons.values())
     assert report.state in {State.PARTIAL, State.FAILED}
-    assert not report.findings
 
 
 class Silent:

@@ -34,8 +34,10 @@ Job = WriteJob[PostgresConnection]
 class Fenced(StoreFailed):
     """The node's lease is over and another one has taken its work: it may write nothing more."""
 
-    def __init__(self) -> None:
-        super().__init__("This server was cut off from its database for too long; another one took over.")
+    def __init__(
+        self, message: str = "This server was cut off from its database for too long; another one took over."
+    ) -> None:
+        super().__init__(message)
 
 
 class PostgresWriter(GroupWriter[PostgresConnection]):
