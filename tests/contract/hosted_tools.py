@@ -19,7 +19,7 @@ from kodo.server.tools.code_interpreter.shell import ShellHostedTool
 from kodo.server.tools.code_interpreter.tool import CodeInterpreterHostedTool
 from kodo.server.tools.mcp.tool import McpHostedTool
 from kodo.server.tools.tool_search.tool import ToolSearchHostedTool
-from kodo.server.tools.web_search.opening import open_web_search
+from kodo.server.tools.web_search.assembly import open_web_search
 from kodo.server.wire.containers import AutoContainer, ContainerFile
 from kodo.server.wire.hosted_items import McpListTools
 from kodo.server.wire.hosted_tools import (

@@ -19,6 +19,7 @@ from kodo.jobs.agent import Agent, AgentResult, Journal, Observer, ToolError
 from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.fix import certain, prompts
 from kodo.jobs.fix.findings import FindingCheck, find_finding
+from kodo.jobs.fix.issue_expectations import unstated
 from kodo.jobs.fix.model import (
     NO_MODEL,
     FixError,
@@ -39,7 +40,6 @@ from kodo.jobs.fix.reproduction import (
     node_id,
     result_name,
 )
-from kodo.jobs.fix.stated import unstated
 from kodo.jobs.fix.toolbox import PATCHED, Toolbox
 from kodo.jobs.fix.workspace import Workspace
 from kodo.jobs.review.project_tests import ProjectTests, TestsError

@@ -19,7 +19,7 @@ from kodo.server.tools.code_interpreter.tool import CodeInterpreterHostedTool
 from kodo.server.tools.file_search.tool import FileSearchHostedTool
 from kodo.server.tools.mcp.tool import McpHostedTool
 from kodo.server.tools.tool_search.tool import ToolSearchHostedTool
-from kodo.server.tools.web_search.opening import open_web_search
+from kodo.server.tools.web_search.assembly import open_web_search
 
 
 async def open_tools(

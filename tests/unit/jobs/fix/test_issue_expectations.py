@@ -6,7 +6,7 @@ import pytest
 from bench.fix.faults import FAULTS
 from bench.fix.models import MODELS, module_test
 
-from kodo.jobs.fix.stated import unstated
+from kodo.jobs.fix.issue_expectations import unstated
 
 
 @pytest.mark.parametrize(
