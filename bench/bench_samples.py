@@ -3,7 +3,7 @@
     python -m bench.bench_samples [--only NAME] [--show]
 
 Starts a fresh server with the default model and runs one sample after the other, alone on it. Prints for each how long it
-took, how its answers ended, and how many tokens they have.
+took, how its answers ended (their status, or why one does not read as finished), and how many tokens they have.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -178,6 +179,21 @@ async def with_async_retry(call: Callable[[], Awaitable[_Result]], attempts: int
     return await call()
 
 
+_ENDS = tuple(".。!！?？:：)）]}」』\"'`*|;")
+
+
+def unfinished(text: str) -> str | None:
+    """Why an answer does not read as finished: empty, in an open code block, or cut in a sentence; None if it does."""
+    lines = text.rstrip().splitlines()
+    if not lines:
+        return "empty"
+    if sum(line.lstrip().startswith("```") for line in lines) % 2:
+        return "in an open code block"
+    last = lines[-1].strip()
+    is_item = re.match(r"([-*+]|\d+[.)]) ", last)
+    return None if last.endswith(_ENDS) or is_item else "cut in a sentence"
+
+
 def names() -> Iterator[str]:
     """The samples' names, in order."""
     for name, value in vars(Samples).items():
@@ -200,7 +216,7 @@ def main() -> None:
             begun = time.monotonic()
             answers = getattr(samples, name)()
             seconds = time.monotonic() - begun
-            ended = ", ".join(str(answer.status) for answer in answers)
+            ended = ", ".join(unfinished(answer.output_text) or str(answer.status) for answer in answers)
             tokens = ", ".join(str(answer.usage.output_tokens) for answer in answers)
             print(f"| {name} | {seconds:.1f} | {ended} | {tokens} |", flush=True)
             if given.show:

@@ -237,6 +237,17 @@ async def test_text_in_every_form(chunks: list[Any], text: str, reason: str, pie
         assert got.reasoning == "Hm."
 
 
+async def test_a_part_that_is_not_text_is_left_out_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The text around it is whole; the log names its kind, not its content."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,c2VjcmV0"}}
+    parts = [{"type": "text", "text": "Ye"}, image, image, {"type": "text", "text": "s."}]
+    got = await hears(chunk({"content": parts}, "stop"))
+    assert got.text == "Yes."
+    (said,) = [record.getMessage() for record in caplog.records if "left out" in record.getMessage()]
+    assert "'image_url'" in said
+    assert "c2VjcmV0" not in said
+
+
 @pytest.mark.parametrize(
     ("reason", "fields", "expected"),
     [

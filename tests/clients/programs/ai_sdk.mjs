@@ -18,15 +18,20 @@ const checks = {
     return { pieces: pieces.length, same: pieces.join("") === (await result.text) };
   },
   async tool() {
+    const cities = [];
     const tools = {
       get_weather: tool({
         description: "The weather in a city.",
         inputSchema: z.object({ city: z.string() }),
-        execute: async () => "21 degrees",
+        execute: async ({ city }) => {
+          cities.push(city);
+          return "21 degrees";
+        },
       }),
     };
     const prompt = "What is the weather in Paris?";
-    return (await generateText({ model, tools, prompt, stopWhen: stepCountIs(3) })).text;
+    const { text } = await generateText({ model, tools, prompt, stopWhen: stepCountIs(3) });
+    return { city: cities.join("; "), answer: text };
   },
   async structured() {
     const output = Output.object({ schema: z.object({ title: z.string(), dark: z.boolean() }) });

@@ -51,7 +51,7 @@ def stream(url: str) -> Any:
 
 
 def tool(url: str) -> Any:
-    """A tool, called and answered."""
+    """A tool, called and answered: the city it was called with, and the answer."""
     question = "What is the weather in Paris?"
     called = ask(url, question, tools=[WEATHER])
     (use,) = [block for block in called.content if block.type == "tool_use"]
@@ -63,7 +63,8 @@ def tool(url: str) -> Any:
             "content": [{"type": "tool_result", "tool_use_id": use.id, "content": "21 degrees"}],
         },
     ]
-    return ask(url, "", messages=messages, tools=[WEATHER]).content[0].text
+    answer = ask(url, "", messages=messages, tools=[WEATHER]).content[0].text
+    return {"city": use.input["city"], "answer": answer}
 
 
 def structured(url: str) -> Any:

@@ -45,13 +45,13 @@ def stream(url: str) -> Any:
 
 
 def tool(url: str) -> Any:
-    """A function, called and answered."""
+    """A function, called and answered: the city it was called with, and the answer."""
     bound = model(url).bind_tools([get_weather])
     asked = HumanMessage("What is the weather in Paris?")
     called = bound.invoke([asked])
     (call,) = called.tool_calls
     answer = ToolMessage(get_weather.invoke(call["args"]), tool_call_id=call["id"])
-    return bound.invoke([asked, called, answer]).text
+    return {"city": call["args"]["city"], "answer": bound.invoke([asked, called, answer]).text}
 
 
 def structured(url: str) -> Any:

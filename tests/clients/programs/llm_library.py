@@ -44,13 +44,16 @@ def stream(url: str) -> Any:
 
 
 def tool(url: str) -> Any:
-    """A function, called and answered."""
+    """A function, called and answered: the cities it was called with, and the answer."""
+    cities: list[str] = []
 
     def get_weather(city: str) -> str:
         """The weather in a city."""
+        cities.append(city)
         return "21 degrees"
 
-    return model(url).chain("What is the weather in Paris?", tools=[get_weather]).text()
+    answer = model(url).chain("What is the weather in Paris?", tools=[get_weather]).text()
+    return {"city": "; ".join(cities), "answer": answer}
 
 
 def structured(url: str) -> Any:

@@ -9,7 +9,6 @@ from agents import (
     HostedMCPTool,
     MCPToolApprovalFunctionResult,
     MCPToolApprovalRequest,
-    ModelSettings,
     OpenAIConversationsSession,
     OpenAIResponsesModel,
     Runner,
@@ -30,17 +29,11 @@ class Palette(BaseModel):
     dark: bool
 
 
-@function_tool
-def get_weather(city: str) -> str:
-    """The weather in a city."""
-    return "21 degrees"
-
-
 def agent(url: str, **options: Any) -> Agent[Any]:
     """An agent on our server."""
     sdk = AsyncOpenAI(base_url=f"{url}/v1", api_key="any")
     model = OpenAIResponsesModel(model=MODEL, openai_client=sdk)
-    return Agent(name="agent", model=model, model_settings=ModelSettings(max_tokens=64), **options)
+    return Agent(name="agent", model=model, **options)
 
 
 async def text(url: str) -> Any:
@@ -74,8 +67,17 @@ async def hosted_mcp(url: str) -> Any:
 
 
 async def tool(url: str) -> Any:
-    """A function, called and answered."""
-    return (await Runner.run(agent(url, tools=[get_weather]), "What is the weather in Paris?")).final_output
+    """A function, called and answered: the cities it was called with, and the answer."""
+    cities: list[str] = []
+
+    @function_tool
+    def get_weather(city: str) -> str:
+        """The weather in a city."""
+        cities.append(city)
+        return "21 degrees"
+
+    result = await Runner.run(agent(url, tools=[get_weather]), "What is the weather in Paris?")
+    return {"city": "; ".join(cities), "answer": result.final_output}
 
 
 async def structured(url: str) -> Any:

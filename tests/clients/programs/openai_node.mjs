@@ -47,7 +47,7 @@ const checks = {
       input: [output],
       previous_response_id: first.id,
     });
-    return second.output_text;
+    return { city: JSON.parse(call.arguments).city, answer: second.output_text };
   },
   async structured() {
     const format = { type: "json_schema", name: "palette", strict: true, schema };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -55,14 +56,13 @@ def stream(url: str) -> Any:
 
 
 def tool(url: str) -> Any:
-    """A function, called and answered."""
+    """A function, called and answered: the city it was called with, and the answer."""
     sdk = client(url)
     first = sdk.responses.create(model=MODEL, input="What is the weather in Paris?", tools=[WEATHER])
     (call,) = [item for item in first.output if item.type == "function_call"]
     output = {"type": "function_call_output", "call_id": call.call_id, "output": "21 degrees"}
-    return sdk.responses.create(
-        model=MODEL, input=[output], previous_response_id=first.id, tools=[WEATHER]
-    ).output_text
+    second = sdk.responses.create(model=MODEL, input=[output], previous_response_id=first.id, tools=[WEATHER])
+    return {"city": json.loads(call.arguments)["city"], "answer": second.output_text}
 
 
 def structured(url: str) -> Any:

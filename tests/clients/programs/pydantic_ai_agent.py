@@ -38,15 +38,18 @@ async def stream(url: str) -> Any:
 
 
 async def tool(url: str) -> Any:
-    """A function, called and answered."""
+    """A function, called and answered: the cities it was called with, and the answer."""
+    cities: list[str] = []
     weather = agent(url)
 
     @weather.tool_plain
     def get_weather(city: str) -> str:
         """The weather in a city."""
+        cities.append(city)
         return "21 degrees"
 
-    return (await weather.run("What is the weather in Paris?")).output
+    answer = (await weather.run("What is the weather in Paris?")).output
+    return {"city": "; ".join(cities), "answer": answer}
 
 
 async def structured(url: str) -> Any:

@@ -123,6 +123,7 @@ class ChatStream:
         self._reasoning_open = False
         self._details: list[dict[str, Any]] = []
         self._waiting: list[EngineEvent] = []
+        self._unknown_parts: set[str] = set()
         self._reason: str | None = None
         self._stop_sequence: str | None = None
         self._usage: Usage | None = None
@@ -244,6 +245,14 @@ class ChatStream:
                 )
             elif isinstance(part.get("text"), str):
                 yield from self._segments(self._channels.feed(part["text"]))
+            else:
+                self._note_unknown_part(str(part.get("type"))[:64])
+
+    def _note_unknown_part(self, kind: str) -> None:
+        """A part that no text can be made of (an image, audio) is left out of the answer; the log says so once a stream."""
+        if kind not in self._unknown_parts:
+            self._unknown_parts.add(kind)
+            logger.warning("a part %r of the model's answer is left out: it is not text", kind)
 
     def _segments(self, segments: list[ChannelSegment]) -> Iterator[EngineEvent]:
         for segment in segments:
