@@ -179,7 +179,7 @@ async def with_async_retry(call: Callable[[], Awaitable[_Result]], attempts: int
     return await call()
 
 
-_ENDS = tuple(".。!！?？:：)）]}」』\"'`*|;")
+_ENDS = tuple(".。…!！?？:：)）]}」』\"'`*|;")
 
 
 def unfinished(text: str) -> str | None:

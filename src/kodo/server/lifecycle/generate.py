@@ -294,6 +294,9 @@ class Generation:
                         if allowed is not None and calls >= allowed:
                             return self._ended("completed")
                         calls += 1
+                    end = self._end_before(event, lease)
+                    if end is not None:
+                        return end
                     self._record(self._marked(event))
                     end = self._end_at_soft_limit(lease)
                     if end is not None:
@@ -343,17 +346,27 @@ class Generation:
 
         Free text ends as a whole one. Text under a grammar is left to an engine that brings it to its end, else cut.
         """
-        if self._landing is None or self.soft_limit is None:
-            return None
-        if not (self.always_capped or self._contended or lease.contended):
+        if self._landing is None or not self._is_capped(lease):
             return None
         if not self._is_free_text:
-            cut = not self.lands and self._usage.output >= self.soft_limit
+            cut = not self.lands and self.soft_limit is not None and self._usage.output >= self.soft_limit
             return self._ended("incomplete", reason="max_output_tokens") if cut else None
-        if not self._landing.ends(self._usage.output):
+        return self._land(self._landing) if self._landing.ends(self._usage.output) else None
+
+    def _end_before(self, event: EngineEvent, lease: Lease) -> event_log.Ended | None:
+        """The same, where it is the next event that shows it; that one is left out."""
+        landing = self._landing
+        if landing is None or not isinstance(event, TextDelta) or not self._is_free_text:
             return None
-        if self._landing.closing:
-            self._record(TextDelta(text=self._landing.closing))
+        ends = self._is_capped(lease) and landing.ends_before(event.text, self._usage.output)
+        return self._land(landing) if ends else None
+
+    def _is_capped(self, lease: Lease) -> bool:
+        return self.always_capped or self._contended or lease.contended
+
+    def _land(self, landing: SoftLanding) -> event_log.Ended:
+        if landing.closing:
+            self._record(TextDelta(text=landing.closing))
         return self._ended("completed")
 
     # --- ends ---

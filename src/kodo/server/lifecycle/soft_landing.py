@@ -1,8 +1,8 @@
 """Where a free text may end when it has reached the server's own cap: behind a sentence, a list item or a code block.
 
 The cap is not the client's, so what it ends counts as finished and should read so. From three quarters of the cap on, the
-first such place ends the text; at the cap the next gap between words does. A code block may take twice the cap to be
-closed; then it is closed behind a line.
+first such place ends the text; at the cap the next gap between words does, and an ellipsis is put there. A code block may
+take twice the cap to be closed; then it is closed behind a line.
 
 Knows words and marks; knows nothing of engines or events.
 """
@@ -10,9 +10,11 @@ Knows words and marks; knows nothing of engines or events.
 from __future__ import annotations
 
 FENCES = ("```", "~~~")
-_SENTENCE_ENDS = ".!?。!?…:"
+_SENTENCE_ENDS = ".!?。!?…"
 _CLOSERS = "\"')]*_`”’」』）"
 _FULL_WIDTH = "。!?」』）"
+ELLIPSIS = "…"
+"""Behind a text that is ended in the middle of a sentence."""
 _CODE_SHARE = 2
 """Times the cap that an open code block may take."""
 
@@ -46,12 +48,20 @@ class SoftLanding:
             return tokens >= self._cap * _CODE_SHARE and not self._line.strip()
         if tokens >= self._cap:
             return self._is_gap() or tokens >= self._cap + self._cap // 8
-        return self._is_finished()
+        return self.is_finished
+
+    def ends_before(self, coming: str, tokens: int) -> bool:
+        """Whether the text of ``tokens`` tokens ends before a piece that comes: white space shows that a word or sentence is over."""
+        if tokens < self._cap * 3 // 4 or self._fence or not coming[:1].isspace():
+            return False
+        return tokens >= self._cap or self.is_finished_before(coming)
 
     @property
     def closing(self) -> str:
-        """What must still be written for the text to be whole: the mark of an open code block."""
-        if not self._fence or self._closes(self._line):
+        """What must still be written for the text to be whole: the mark of an open code block, or an ellipsis."""
+        if not self._fence:
+            return "" if self._reads_as_ended() else ELLIPSIS
+        if self._closes(self._line):
             return ""
         return self._fence if not self._line else f"\n{self._fence}"
 
@@ -68,21 +78,33 @@ class SoftLanding:
 
     def _is_gap(self) -> bool:
         """Between two words, or behind a whole one of a language without gaps."""
-        return self._text_ends[-1:].isspace() or self._is_finished() or not self._text_ends[-1:].isascii()
+        return self._text_ends[-1:].isspace() or self.is_finished or not self._text_ends[-1:].isascii()
 
-    def _is_finished(self) -> bool:
-        """Behind a sentence or a line."""
+    def is_finished_before(self, coming: str) -> bool:
+        """Whether a sentence is over where ``coming`` follows; the number of a list item is no sentence."""
+        stripped = self._text_ends.rstrip(_CLOSERS)
+        is_over = stripped[-1:] in tuple(_SENTENCE_ENDS) and not self._is_item_number()
+        return coming[:1].isspace() and is_over
+
+    @property
+    def is_finished(self) -> bool:
+        """Behind a sentence or a line; a colon announces what follows."""
         ends = self._text_ends
-        if not ends.strip():
-            return False
-        if ends[-1:].isspace():
-            stripped = ends.rstrip().rstrip(_CLOSERS)
-            return "\n" in ends[len(ends.rstrip()) :] or stripped[-1:] in tuple(_SENTENCE_ENDS)
-        return ends[-1:] in tuple(_FULL_WIDTH)
+        rest = ends.rstrip()
+        if rest == ends:
+            return ends[-1:] in tuple(_FULL_WIDTH)
+        if "\n" in ends[len(rest) :]:
+            return bool(rest) and not rest.endswith((":", "："))
+        return rest.rstrip(_CLOSERS)[-1:] in tuple(_SENTENCE_ENDS) and not self._is_item_number()
 
+    def _reads_as_ended(self) -> bool:
+        """Nothing was written, or what was ends behind a sentence, a line, a code block or a row of a table."""
+        rest = self._text_ends.rstrip()
+        return (
+            not rest
+            or self.is_finished
+            or rest.rstrip(_CLOSERS)[-1:] in ("", "|", ":", "：", *_SENTENCE_ENDS)
+        )
 
-def closing_fence(text: str) -> str:
-    """What closes the code block that a text leaves open; empty where none is."""
-    landing = SoftLanding(1)
-    landing.add(text)
-    return landing.closing
+    def _is_item_number(self) -> bool:
+        return self._line.strip().rstrip(".)").isdigit()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kodo.server.lifecycle.soft_landing import SoftLanding, closing_fence
+from kodo.server.lifecycle.soft_landing import SoftLanding
 
 CAP = 40
 
@@ -14,6 +14,8 @@ def _ended(words: list[str]) -> str:
     landing = SoftLanding(CAP)
     said = ""
     for number, word in enumerate(words, start=1):
+        if landing.ends_before(word, number - 1):
+            return said + landing.closing
         said += word
         landing.add(word)
         if landing.ends(number):
@@ -25,6 +27,13 @@ def _ended(words: list[str]) -> str:
     ("words", "end"),
     [
         (["word "] * 33 + ["end. "] + ["more "] * 30, "end. "),
+        (["word"] + [" word"] * 32 + ["."] + [" more"] * 30, "word."),
+        (["word"] + [" word"] * 32 + ["."] + ["\n\n"] + ["more"] * 30, "word."),
+        (["word"] + [" word"] * 32 + [":", "\n"] + [" more"] * 2 + ["."] + [" x"] * 30, "more."),
+        (
+            ["word"] + [" word"] * 26 + ["\n", "12", ".", " an", " apple", "\n"] + [" more"] * 30,
+            "12. an apple\n",
+        ),
         (["word "] * 33 + ["end.\n"] + ["more "] * 30, "end.\n"),
         (["語"] * 33 + ["。"] + ["語"] * 30, "。"),
         (["- item ", "is ", "here\n"] * 30, "here\n"),
@@ -39,8 +48,10 @@ def test_it_ends_behind_a_sentence_an_item_or_a_block(words: list[str], end: str
 
 
 def test_without_such_a_place_it_ends_at_the_cap_between_words() -> None:
-    """A text without sentences ends at a gap, and never inside a word."""
-    assert _ended(["wo", "rd "] * 100) == "word " * (CAP // 2)
+    """A text without sentences ends at a gap, and never inside a word; an ellipsis says that it does not end there."""
+    assert _ended(["wo", "rd "] * 100) == "word " * (CAP // 2) + "…"
+    assert _ended([" word"] * 100) == " word" * CAP + "…"
+    assert _ended(["語"] * 100) == "語" * CAP + "…"
 
 
 def test_a_block_that_is_never_closed_is_closed_behind_a_line() -> None:
@@ -50,7 +61,25 @@ def test_a_block_that_is_never_closed_is_closed_behind_a_line() -> None:
     assert said.count("\n") == 2 * CAP
 
 
-def test_what_closes_a_block_is_its_own_mark() -> None:
-    """Nothing where none is open."""
-    assert closing_fence("a\n~~~\ncode") == "\n~~~"
-    assert closing_fence("a\n```\ncode\n```\nb") == ""
+@pytest.mark.parametrize(
+    ("text", "closing"),
+    [
+        ("a\n~~~\ncode", "\n~~~"),
+        ("a\n```\ncode\n```\nb.", ""),
+        ("a\n```\ncode\n```", ""),
+        ("It ends.", ""),
+        ("**It ends.**", ""),
+        ("終わりです。", ""),
+        ("| a | b |", ""),
+        ("- an item\n", ""),
+        ("", ""),
+        ("It does not", "…"),
+        ("終わりでは", "…"),
+        ("a\n```\ncode\n```\nb", "…"),
+    ],
+)
+def test_what_makes_a_text_whole(text: str, closing: str) -> None:
+    """The mark of the block that is open, or an ellipsis behind half a sentence."""
+    landing = SoftLanding(CAP)
+    landing.add(text)
+    assert landing.closing == closing

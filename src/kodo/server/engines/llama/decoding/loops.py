@@ -5,6 +5,8 @@ Knows characters; knows nothing of tokens or grammars.
 
 from __future__ import annotations
 
+from kodo.server.lifecycle.soft_landing import SoftLanding
+
 MIN_LOOP = 60
 """Characters of a loop, all its rounds together, at least."""
 MIN_ROUNDS = 3
@@ -30,3 +32,36 @@ def loop_length(text: str, *, min_loop: int = MIN_LOOP) -> int:
         if tail.endswith(unit * rounds):
             return size
     return 0
+
+
+class LoopFollower:
+    """Follows a free text, and ends one that goes round in a loop: behind a sentence or line in it, else a round later."""
+
+    def __init__(self, written: str = "") -> None:
+        self._tail = ""
+        self._landing = SoftLanding(1)
+        self._add(written)
+        self._round = 0
+        """Characters of a round of the loop; 0: the text is in none."""
+        self._left = 0
+        """Characters that may still be written."""
+
+    @property
+    def closing(self) -> str:
+        """What must still be written for the text to be whole."""
+        return self._landing.closing
+
+    def add(self, text: str) -> bool:
+        """Take a piece of the text; whether it ends behind it."""
+        self._add(text)
+        self._left -= len(text)
+        if not self._round:
+            self._round = self._left = loop_length(self._tail)
+        if not self._round:
+            return False
+        coming = self._tail[-self._round]  # the loop says what is next
+        return self._landing.is_finished or self._landing.is_finished_before(coming) or self._left <= 0
+
+    def _add(self, text: str) -> None:
+        self._tail = (self._tail + text)[-MAX_LOOP_TAIL:]
+        self._landing.add(text)

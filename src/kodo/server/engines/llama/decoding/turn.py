@@ -21,7 +21,7 @@ from msgspec import Struct
 from kodo.server.engines.llama.decoding.answer import Answer, limit_top_logprobs
 from kodo.server.engines.llama.decoding.channel_splitter import ChannelSplitter
 from kodo.server.engines.llama.decoding.landing import Landing
-from kodo.server.engines.llama.decoding.loops import MAX_LOOP_TAIL, loop_length
+from kodo.server.engines.llama.decoding.loops import LoopFollower
 from kodo.server.engines.llama.decoding.reasoning_splitter import ReasoningSplitter
 from kodo.server.engines.llama.prompting import reasoning
 from kodo.server.engines.llama.prompting.content import TokenIds
@@ -42,7 +42,6 @@ from kodo.server.lifecycle.ports import (
     ReasoningDelta,
     TextDelta,
 )
-from kodo.server.lifecycle.soft_landing import closing_fence
 
 logger = logging.getLogger(__name__)
 
@@ -142,22 +141,20 @@ class TurnDecoder:
     async def _without_loops(
         self, text: AsyncGenerator[Progress | TextDelta, None], begun: Sequence[EngineEvent]
     ) -> AsyncGenerator[Progress | TextDelta, None]:
-        """Text up to where it has gone round in a loop a few times; an open code block is closed."""
-        written = "".join(event.text for event in begun if isinstance(event, TextDelta | ReasoningDelta))
+        """Text up to where it has gone round in a loop a few times; what it leaves open is closed."""
+        follower = LoopFollower(
+            "".join(event.text for event in begun if isinstance(event, TextDelta | ReasoningDelta))
+        )
         async for event in text:
             yield event
-            if isinstance(event, Progress):
-                continue
-            written += event.text
-            if loop_length(written[-MAX_LOOP_TAIL:]) == 0:
+            if isinstance(event, Progress) or not follower.add(event.text):
                 continue
             await text.aclose()
             self._answer.ended = "eos"
-            fence = closing_fence(written)
-            if fence:
-                ids = (await self._tokens.plain(self._prompt.cache.owner, (fence,)))[fence]
+            if closing := follower.closing:
+                ids = (await self._tokens.plain(self._prompt.cache.owner, (closing,)))[closing]
                 if len(ids) <= self._answer.tokens_left and self._answer.append(ids):
-                    yield TextDelta(text=fence, tokens=ids)
+                    yield TextDelta(text=closing, tokens=ids)
             return
 
     def _free_stops(self) -> tuple[str, ...]:
