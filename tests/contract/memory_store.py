@@ -313,6 +313,18 @@ class MemoryStore(Store):
         """See ``Store``."""
         return list(self._keys.values())
 
+    async def has_keys(self) -> bool:
+        """See ``Store``."""
+        return bool(self._keys)
+
+    async def key(self, key_id: str) -> KeyRow | None:
+        """See ``Store``."""
+        return self._keys.get(key_id)
+
+    async def key_by_hash(self, hash_: bytes) -> KeyRow | None:
+        """See ``Store``."""
+        return next((row for row in self._keys.values() if row.hash == hash_), None)
+
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``."""
         self._keys[row.id] = row

@@ -646,6 +646,24 @@ async def test_keys_come_back_in_the_order_they_were_made(store: Store) -> None:
     assert list(await store.keys()) == [revoked, second]
 
 
+async def test_a_key_is_found_by_its_id_and_its_hash(store: Store) -> None:
+    """As it is now; what is not there is None, and a revoked key is still a key."""
+    assert not await store.has_keys()
+    assert await store.key("1") is None
+    row = KeyRow(id="1", name="ci", project="p", hash=b"h1", hint="sk-…a", created_at=1.0, role="admin")
+    other = KeyRow(id="2", name="me", project="q", hash=b"h2", hint="sk-…b", created_at=2.0)
+    for key in (row, other):
+        await store.put_key(key)
+    assert await store.has_keys()
+    assert await store.key("1") == row
+    assert await store.key_by_hash(b"h2") == other
+    assert await store.key("3") is None
+    assert await store.key_by_hash(b"h3") is None
+    revoked = msgspec.structs.replace(row, revoked_at=3.0)
+    await store.put_key(revoked)
+    assert (await store.key("1"), await store.key_by_hash(b"h1")) == (revoked, revoked)
+
+
 # --- housekeeping ----------------------------------------------------------------------------------------------------
 
 

@@ -154,7 +154,7 @@ def revoke_key(home: Path, key_id: str) -> KeyRow:
     """Revoke a key immediately and permanently; a revoked key stays revoked. Raises ``NotFound`` or ``StoreFailed``."""
 
     async def revoke(store: KeyStore) -> KeyRow:
-        key = next((row for row in await store.keys() if row.id == key_id), None)
+        key = await store.key(key_id)
         if key is None:
             raise NotFound(f"No key has the id {key_id!r}; `kodo keys list` shows the ids.")
         if key.revoked_at is not None:
@@ -195,7 +195,7 @@ def stats(home: Path) -> dict[str, Any]:
 
 def export(home: Path, owner: str | None) -> Iterator[bytes]:
     """Yield stored objects as JSON lines; see :func:`kodo.server.store.export.lines`. Raises ``StoreFailed``."""
-    _with_store(home, lambda store: store.keys())  # makes or migrates the database first
+    _with_store(home, lambda store: store.has_keys())  # makes or migrates the database first
     with open_snapshot(home, _database()) as connection:
         yield from lines(connection, owner)
 

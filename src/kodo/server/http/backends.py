@@ -104,7 +104,7 @@ async def has_keys(settings: Settings) -> bool:
     store = choose_store(settings.home, settings.database_url, role="tool")
     await store.open()
     try:
-        return bool(await store.keys())
+        return await store.has_keys()
     finally:
         await store.close()
 

@@ -1,4 +1,4 @@
-"""Authentication. Keys are 256 random bits, stored as SHA-256, compared in constant time.
+"""Authentication. Keys are 256 random bits, stored as SHA-256 and found by it: timing reveals nothing about a key.
 
 With no key made, a server on a loopback address takes any key or none; once one exists, every ``/v1`` route and socket
 needs one.
@@ -7,11 +7,10 @@ needs one.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -122,7 +121,7 @@ class Secrets:
 
 
 class Keys:
-    """The stored keys. They are read at each request, because another process may create or revoke one.
+    """The stored keys. One is read at each request, because another process may create or revoke it.
 
     What lives longer than a request (a socket, a stream, background work) has its key looked up again, by
     :meth:`check` or :meth:`caller_of`: that is how a revoked key ends at once.
@@ -130,6 +129,13 @@ class Keys:
 
     def __init__(self, store: KeyStore) -> None:
         self._store = store
+        self._exist = False
+        """Whether there were keys: revoked ones stay, so there always will be."""
+
+    async def exist(self) -> bool:
+        """Whether there is any key, revoked ones included."""
+        self._exist = self._exist or await self._store.has_keys()
+        return self._exist
 
     async def caller(self, authorization: str | None) -> Caller:
         """Identify the caller of an ``Authorization`` header.
@@ -137,8 +143,7 @@ class Keys:
         Raises:
             Unauthorized: keys exist, and the header has none of them.
         """
-        keys = await self._store.keys()
-        if not keys:
+        if not await self.exist():
             return Caller(owner=DEFAULT_PROJECT)
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
@@ -146,8 +151,8 @@ class Keys:
                 "You didn't provide an API key. Send it as: Authorization: Bearer YOUR_KEY.",
                 code="missing_api_key",
             )
-        found = _find(keys, digest(token.strip()))
-        if found is None:
+        found = await self._store.key_by_hash(digest(token.strip()))
+        if found is None or found.revoked_at is not None:
             raise Unauthorized("Incorrect API key provided.")
         return Caller(owner=found.project, key=found)
 
@@ -157,7 +162,7 @@ class Keys:
         Raises:
             Unauthorized: its key was revoked; or it has none, and a key was made since.
         """
-        if caller.key_id is None and await self._store.keys():
+        if caller.key_id is None and await self.exist():
             raise Unauthorized(
                 "This server has API keys now; connect again with one.", code="missing_api_key"
             )
@@ -179,16 +184,7 @@ class Keys:
         """
         if key_id is None:
             return Caller(owner=owner)
-        keys = await self._store.keys()
-        found = next((key for key in keys if key.id == key_id and key.revoked_at is None), None)
-        if found is None:
+        found = await self._store.key(key_id)
+        if found is None or found.revoked_at is not None:
             raise Unauthorized("This API key was revoked.", code="api_key_revoked")
         return Caller(owner=owner, key=found)
-
-
-def _find(keys: Sequence[KeyRow], wanted: bytes) -> KeyRow | None:
-    found = None
-    for key in keys:  # every key is compared, in constant time each
-        if hmac.compare_digest(key.hash, wanted) and key.revoked_at is None:
-            found = key
-    return found

@@ -169,6 +169,15 @@ class KeyStore(Protocol):
     async def keys(self) -> Sequence[KeyRow]:
         """Every key, also those another process has just made."""
 
+    async def has_keys(self) -> bool:
+        """Whether there is any key, revoked ones included."""
+
+    async def key(self, key_id: str) -> KeyRow | None:
+        """The key with an id, as it is now."""
+
+    async def key_by_hash(self, hash_: bytes) -> KeyRow | None:
+        """The key with a hash, as it is now. Found by an index: the cost does not grow with the number of keys."""
+
     async def put_key(self, row: KeyRow) -> None:
         """Durable: a new key, or a changed one."""
 

@@ -193,34 +193,28 @@ def _put_replay(
 
 def keys(connection: SqlConnection) -> list[KeyRow]:
     """Every key, oldest first."""
-    return [
-        KeyRow(
-            id=id_,
-            name=name,
-            project=project,
-            hash=hash_,
-            hint=hint,
-            created_at=created_at,
-            revoked_at=revoked_at,
-            requests_per_minute=requests,
-            tokens_per_minute=tokens,
-            concurrent_requests=concurrent,
-            role=role,
-        )
-        for (
-            id_,
-            name,
-            project,
-            hash_,
-            hint,
-            created_at,
-            revoked_at,
-            requests,
-            tokens,
-            concurrent,
-            role,
-        ) in connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY rowid")
-    ]
+    return [_key_of(row) for row in connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys ORDER BY rowid")]
+
+
+def has_keys(connection: SqlConnection) -> bool:
+    """Whether there is any key, revoked ones included."""
+    return connection.execute("SELECT 1 FROM keys LIMIT 1").fetchone() is not None
+
+
+def key(connection: SqlConnection, key_id: str) -> KeyRow | None:
+    """The key with an id."""
+    row = connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys WHERE id = ?", (key_id,)).fetchone()
+    return None if row is None else _key_of(row)
+
+
+def key_by_hash(connection: SqlConnection, hash_: bytes) -> KeyRow | None:
+    """The key with a hash."""
+    row = connection.execute(f"SELECT {_KEY_COLUMNS} FROM keys WHERE hash = ?", (hash_,)).fetchone()
+    return None if row is None else _key_of(row)
+
+
+def _key_of(columns: Sequence[Any]) -> KeyRow:
+    return KeyRow(**dict(zip(_KEY_COLUMNS.split(", "), columns, strict=True)))
 
 
 def put_key(connection: SqlConnection, row: KeyRow) -> None:

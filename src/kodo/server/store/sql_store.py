@@ -257,6 +257,18 @@ class SqlStore(Store, ABC):
         """See ``Store``."""
         return await self._read_row(documents.keys)
 
+    async def has_keys(self) -> bool:
+        """See ``Store``."""
+        return await self._read_row(documents.has_keys)
+
+    async def key(self, key_id: str) -> KeyRow | None:
+        """See ``Store``."""
+        return await self._read_row(lambda connection: documents.key(connection, key_id))
+
+    async def key_by_hash(self, hash_: bytes) -> KeyRow | None:
+        """See ``Store``."""
+        return await self._read_row(lambda connection: documents.key_by_hash(connection, hash_))
+
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``."""
         await self._write(lambda connection: documents.put_key(connection, row))

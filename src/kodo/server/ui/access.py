@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from kodo.server.http.errors import Unauthorized
 from kodo.server.http.guard import PAGES
-from kodo.server.http.keys import DEFAULT_PROJECT, Caller, Keys, digest
+from kodo.server.http.keys import DEFAULT_PROJECT, Caller, digest
 from kodo.server.http.state import State
 from kodo.server.lifecycle.errors import NotFound, PermissionDenied
 
@@ -136,13 +136,13 @@ async def identify(request: Request, state: State, sessions: Sessions) -> Viewer
     token = sessions.form_token(cookie)
     project = request.cookies.get("kodo_ui_project") or None
     show = state.settings.ui.show_prompts
-    if not await state.store.keys():
+    if not await state.keys.exist():
         caller = Caller(owner=DEFAULT_PROJECT)
         return Viewer(caller, admin=True, open=True, project=project, token=token, show_prompts=show)
     key_id = sessions.key_id(cookie)
     if key_id is None:
         raise NotSignedIn
-    key = next((row for row in await state.store.keys() if row.id == key_id), None)
+    key = await state.store.key(key_id)
     if key is None or key.revoked_at is not None:
         sessions.close(cookie)
         raise NotSignedIn
@@ -158,7 +158,7 @@ async def sign_in(state: State, sessions: Sessions, key: str) -> str:
     Raises:
         Unauthorized: it is no valid key.
     """
-    caller = await Keys(state.store).caller(f"Bearer {key}")
+    caller = await state.keys.caller(f"Bearer {key}")
     if caller.key is None:
         raise Unauthorized("This server has no keys.")
     return sessions.open(caller.key.id)

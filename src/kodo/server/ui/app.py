@@ -153,7 +153,7 @@ async def _static(request: Request) -> Response:
 async def _login(context: UiContext, request: Request) -> Response:
     """``GET``: the form. ``POST``: sign in with an API key."""
     message, status = None, 200
-    if not await context.state.store.keys():
+    if not await context.state.keys.exist():
         return RedirectResponse("/ui", 303, headers=SECURITY_HEADERS)
     if request.method == "POST":
         try:

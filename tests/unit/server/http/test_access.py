@@ -16,6 +16,7 @@ from kodo.server.config import LimitSettings
 from kodo.server.http.keys import digest
 from kodo.server.http.serve import Refused, check_settings, is_loopback
 from kodo.server.lifecycle.records import KeyRow
+from kodo.server.lifecycle.store_ports import KeyStore
 
 
 async def make_key(server: Served, project: str = "default", **limits: int) -> str:
@@ -66,6 +67,37 @@ async def test_a_revoked_key_is_refused_at_once_and_the_server_stays_closed(tmp_
         for wrong in (key, "none"):
             with pytest.raises(openai.AuthenticationError):
                 await server.sdk(wrong).models.list()
+
+
+async def test_a_key_is_looked_up_and_not_searched_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request, a stream and a refused request read no list of keys and write nothing: any number of keys costs the same."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        key = await make_key(server)
+        stored = KeyReads(server.state.store)
+        monkeypatch.setattr(server.state.keys, "_store", stored)
+        good = {"authorization": f"Bearer {key}"}
+        for _ in range(3):
+            assert (await http.get("/v1/models", headers=good)).status_code == 200
+            wrong = await http.get("/v1/models", headers={"authorization": "Bearer sk-kodo-wrong"})
+            assert wrong.status_code == 401
+        body = {"model": MODEL, "input": "hello", "stream": True}
+        assert (await http.post("/v1/responses", json=body, headers=good)).status_code == 200
+        assert stored.used <= {"has_keys", "key", "key_by_hash"}
+        assert "key_by_hash" in stored.used
+
+
+class KeyReads:
+    """A store of keys that notes which of its methods are used."""
+
+    def __init__(self, store: KeyStore) -> None:
+        self._store = store
+        self.used: set[str] = set()
+
+    def __getattr__(self, name: str) -> object:
+        self.used.add(name)
+        return getattr(self._store, name)
 
 
 async def test_objects_belong_to_the_keys_project(tmp_path: Path) -> None:

@@ -229,12 +229,15 @@ async def test_a_runs_place_is_free_once_it_is_over(tmp_path: Path) -> None:
                     await asyncio.sleep(0.01)
 
 
-async def test_lines_of_a_batch_wait_for_the_keys_limits(tmp_path: Path) -> None:
+async def test_lines_of_a_batch_wait_for_the_keys_limits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They are not refused: the batch takes longer. Their tokens count too."""
     async with served(settings(tmp_path)) as server:
         key, _ = await new_key(server, requests_per_minute=600)
         sdk = server.sdk(key)
         account = server.state.limits
+        monkeypatch.setattr(account, "_now", lambda: 0.0)  # nothing is refilled, however long it takes
         batch = await submit(sdk, jsonl(*(line(f"l{n}") for n in range(20))))
         async with asyncio.timeout(60):
             while (await sdk.batches.retrieve(batch.id)).status != "completed":

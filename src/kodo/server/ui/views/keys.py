@@ -33,7 +33,7 @@ async def create(page: PageRequest) -> Response:
         limits = {limit: _limit(form, limit) for limit in LIMITS}
     except InvalidRequest as error:
         return await _page(page, status=400, message=error.message)
-    first = not await page.state.store.keys()
+    first = not await page.state.keys.exist()
     if first:
         role = "admin"  # with a project's key alone, nobody could see the dashboard's keys again
     key, row = new_key(name=name, project=project, role=role, **limits)
@@ -49,7 +49,7 @@ async def create(page: PageRequest) -> Response:
 async def revoke(page: PageRequest) -> Response:
     """``POST /ui/keys/{id}/revoke``: at once and for good."""
     require_admin(page.viewer)
-    row = next((key for key in await page.state.store.keys() if key.id == page.path("key_id")), None)
+    row = await page.state.store.key(page.path("key_id"))
     if row is None:
         raise not_found("key")
     if row.revoked_at is None:
