@@ -5,6 +5,9 @@ progress and for a reader that stopped, on control frames, on the bytes of unfin
 connections. Where that number is reached, the connection that has waited longest for its request makes room for the next
 one, so that half-open requests cannot keep others out.
 
+A client that sends nothing more after its request (``shutdown(SHUT_WR)``, as ``nc -N`` does) is answered; see
+:meth:`HttpConnection.eof_received`.
+
 A WebSocket's bytes are parsed in small slices, each in a turn of the event loop of its own, and only as fast as the
 application takes the messages.
 """
@@ -45,6 +48,8 @@ SLICE_BYTES: Final = 8192
 CONTROL_FRAMES: Final = 200
 """Control frames that a WebSocket may send at once, and in CONTROL_SECONDS on average."""
 CONTROL_SECONDS: Final = 10.0
+INTERIM: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+"""What HTTP/1.1 clients read over before an answer; where a client is gone, its system refuses it."""
 _FRAMING_FACTOR: Final = 16
 """Bytes of chunk framing and trailers that are taken for a byte of a body, above the limit on headers."""
 
@@ -76,6 +81,9 @@ class Connection(Protocol):
 
     def is_late(self, now: float) -> bool:
         """Whether its client should have made progress by ``now``."""
+
+    def probe(self) -> None:
+        """Find out whether a client is still there that will send nothing more."""
 
     def refuse(self, status: int, code: str, message: str) -> None:
         """Answer with an error, where there is still room for one, and close the connection."""
@@ -129,6 +137,8 @@ class ConnectionPool:
                 connection.refuse(408, "request_timeout", f"The request's {what} did not arrive in time.")
             elif connection.unwritten is not None:
                 self._check_reader(connection, now)
+            else:
+                connection.probe()
 
     def _check_reader(self, connection: Connection, now: float) -> None:
         """Close the connection of a reader that has taken nothing for ``write_seconds``."""
@@ -203,6 +213,7 @@ class HttpConnection(HttpToolsProtocol):
         self._framing_bytes = 0
         self._discarded_bytes = 0
         self._too_large: str | None = None
+        self._half_closed = False
 
     @property
     def _request(self) -> RequestResponseCycle | None:
@@ -257,6 +268,33 @@ class HttpConnection(HttpToolsProtocol):
                 self.refuse(431, "headers_too_large", self._headers_too_large())
         elif self.phase is Phase.BODY:
             self._after_body_data(len(data), self._received_body_bytes)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's closes always
+        """The client sends nothing more. Returns whether the connection stays open, for the answer to its request.
+
+        The same arrives where the client is gone altogether; :meth:`probe` tells these apart. So the connection is closed
+        where there can be no probe: with HTTP/1.0, with TLS (which cannot be closed by halves here), and once an answer
+        has begun.
+        """
+        request = self._request
+        if self.transport.is_closing() or self.phase is not Phase.BUSY or request is None:
+            return False
+        if (
+            request.response_started
+            or request.scope["http_version"] != "1.1"
+            or self.scope["scheme"] != "http"
+        ):
+            return False
+        self._half_closed = True
+        request.keep_alive = False
+        self.probe()
+        return True
+
+    def probe(self) -> None:
+        """See :class:`Connection`."""
+        request = self._request
+        if self._half_closed and request is not None and not request.response_started and not self.pipeline:
+            self.transport.write(INTERIM)
 
     def pause_writing(self) -> None:
         """The reader does not keep up."""
@@ -474,6 +512,9 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     def is_late(self, now: float) -> bool:
         """See :class:`Connection`. uvicorn's own pings find out that a client is gone."""
         return False
+
+    def probe(self) -> None:
+        """See :class:`Connection`: a WebSocket is closed by a frame."""
 
     def refuse(self, status: int, code: str, message: str) -> None:
         """See :class:`Connection`. An open WebSocket is closed with 1013, or 1008 for what the client did wrong."""

@@ -355,3 +355,52 @@ async def test_a_large_body_is_not_held_against_the_next_request(tmp_path: Path)
             await reader.readexactly(int(length.split()[1]))
         writer.close()
     assert statuses == [200, 404]
+
+
+@pytest.mark.parametrize("path", [b"/health", b"/v1/responses"])
+async def test_a_client_that_sends_nothing_more_is_answered(tmp_path: Path, path: bytes) -> None:
+    """``shutdown(SHUT_WR)`` behind the request: the answer comes, also where it takes a while, and the connection ends."""
+    steps = [{"type": "delay", "seconds": 0.2}, {"type": "text", "text": "late"}]
+    slow = script(tmp_path, {"match": "", "steps": steps})
+    async with served(settings(tmp_path / "home", slow)) as server:
+        reader, writer = await opened(server)
+        body = json.dumps({"model": MODEL, "input": "x"}).encode()
+        method = b"GET" if path == b"/health" else b"POST"
+        head = b"%s %s HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n" % (method, path)
+        writer.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        writer.write_eof()
+        async with asyncio.timeout(20):
+            data = await reader.read()
+        status = [line for line in data.split(b"\r\n") if line.startswith(b"HTTP/1.1")][-1]
+        assert status == b"HTTP/1.1 200 OK"
+        writer.close()
+
+
+async def test_a_client_that_is_gone_is_not_taken_for_one_that_waits(tmp_path: Path) -> None:
+    """Its work is cancelled soon after, as if the server had been told."""
+    slow = script(tmp_path, {"match": "", "steps": [{"type": "delay", "seconds": 600}]})
+    async with served(settings(tmp_path / "home", slow)) as server:
+        reader, writer = await opened(server)
+        body = json.dumps({"model": MODEL, "input": "x"}).encode()
+        writer.write(POST + b"content-length: %d\r\n\r\n" % len(body) + body)
+        running = server.state.service._runs
+        async with asyncio.timeout(20):
+            while not running:
+                await asyncio.sleep(0.02)
+        writer.close()
+        async with asyncio.timeout(20):
+            while running:
+                await asyncio.sleep(0.02)
+        del reader
+
+
+@pytest.mark.parametrize("rest_of_head", [b"HTTP/1.0\r\nhost: localhost\r\n\r\n", b"HTTP/1.1\r\nhost: "])
+async def test_what_cannot_be_answered_is_closed(tmp_path: Path, rest_of_head: bytes) -> None:
+    """Half a request, and HTTP/1.0, which has no interim answers: nothing is kept open."""
+    async with limited(tmp_path, header_seconds=600) as server:
+        reader, writer = await opened(server)
+        writer.write(b"GET /health " + rest_of_head)
+        writer.write_eof()
+        async with asyncio.timeout(20):
+            await reader.read()
+        writer.close()
