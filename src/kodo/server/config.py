@@ -148,6 +148,12 @@ class LimitSettings(_Frozen):
     background: int = Field(default=10_000, ge=1)
     background_per_key: int = Field(default=2000, ge=1)
     """Background responses that are not over, in all (the next one is answered 503) and of a key (429)."""
+    uploads: int = Field(default=1000, ge=1)
+    uploads_per_key: int = Field(default=100, ge=1)
+    """Uploads that are open, in all (the next one is answered 503) and of a key (429)."""
+    upload_bytes: int = Field(default=64 * 2**30, ge=1024)
+    upload_bytes_per_key: int = Field(default=16 * 2**30, ge=1024)
+    """Bytes of the parts of open uploads, in all (503) and of a key (429)."""
     session_items: int = Field(default=1000, ge=1)
     session_bytes: int = Field(default=16 * 2**20, ge=1024)
     """Items of a realtime session's conversation, and their size together."""

@@ -35,6 +35,7 @@ from kodo.server.http.errors import handle_http_error, handle_service_error, han
 from kodo.server.http.files.blobs import BlobStore
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
+from kodo.server.http.files.upload_usage import UploadUsage
 from kodo.server.http.guard import Guard, RequestId
 from kodo.server.http.idempotency import Idempotency
 from kodo.server.http.keys import Keys, Secrets
@@ -142,7 +143,7 @@ async def open_state(
         recovery = Recovery(service)
         stack.push_async_callback(recovery.close)
         resumed = await recovery.open()
-        uploads = UploadManager(store, files, clock, ids)
+        uploads = UploadManager(store, files, clock, ids, UploadUsage(settings.limits))
         stack.push_async_callback(uploads.close)
         await uploads.open()
         completions = CompletionManager(store, clock)

@@ -11,6 +11,7 @@
     ├── TooLarge                      a body or file over its limit                          413
     ├── Overloaded                    no room; try again after ``retry_after`` seconds       503
     │   ├── TooManyQueued             the key has too much unfinished background work        429
+    │   │   └── TooManyUploads        the key's open uploads are too many or too large       429
     │   └── EngineUnavailable         the engine is starting, restarting or gone             503
     ├── EngineFailed                  the engine broke off; it is restarted                  503
     └── StoreFailed                   the database could not write or read                   500
@@ -93,9 +94,15 @@ class Overloaded(ServiceError):
 
 
 class TooManyQueued(Overloaded):
-    """The caller's key has too much background work that is not over."""
+    """The caller's key has too much that is not over: background work."""
 
     code = "too_many_background_responses"
+
+
+class TooManyUploads(TooManyQueued):
+    """The caller's key has too many open uploads, or they hold too many bytes."""
+
+    code = "too_many_uploads"
 
 
 class EngineUnavailable(Overloaded):

@@ -19,7 +19,9 @@ from tests.serving import MODEL, Served, served, settings
 from tests.unit.server.http.test_access import make_key
 
 from kodo.server.config import LimitSettings
+from kodo.server.http.files import upload_usage
 from kodo.server.http.files.endpoints import files as endpoints
+from kodo.server.http.files.upload_usage import UploadUsage
 from kodo.server.lifecycle.records import DocumentRow
 
 BYTES = os.urandom(3 * 2**20 + 17) + b"\r\n--boundary\r\n"
@@ -365,7 +367,7 @@ async def test_parts_are_held_to_the_announced_size(tmp_path: Path) -> None:
             *(sdk.uploads.parts.create(upload.id, data=b"abc") for _ in range(4)), return_exceptions=True
         )
         assert sum(isinstance(result, openai.BadRequestError) for result in results) == 3
-        server.state.uploads._received.clear()  # as a restart does
+        server.state.uploads._usage = UploadUsage(LimitSettings())  # as a restart does
         with pytest.raises(openai.BadRequestError):
             await sdk.uploads.parts.create(upload.id, data=b"abc")
         await sdk.uploads.parts.create(upload.id, data=b"ab")
@@ -383,6 +385,70 @@ async def test_parts_of_an_upload_that_expired_are_swept(tmp_path: Path) -> None
         server.state.uploads._clock = Later(server, 3601)
         await server.state.uploads.sweep()
         assert on_disk(server) == []
+
+
+async def test_uploads_that_are_open_are_bounded(tmp_path: Path) -> None:
+    """By number, of a key (429) and in all (503), also after a restart; one that is over gives its place back."""
+    given = settings(tmp_path, limits=LimitSettings(uploads=3, uploads_per_key=2))
+    options: dict[str, Any] = {"bytes": 3, "filename": "f", "mime_type": "text/plain", "purpose": "user_data"}
+    async with served(given) as server:
+        mine, other, third = [server.sdk(await make_key(server)) for _ in range(3)]
+        first = await mine.uploads.create(**options)
+        await mine.uploads.create(**options)
+    async with served(given) as server:
+        mine, other, third = [server.sdk(sdk.api_key) for sdk in (mine, other, third)]
+        with pytest.raises(openai.RateLimitError) as caught:
+            await mine.uploads.create(**options)
+        assert caught.value.code == "too_many_uploads"
+        last = await other.uploads.create(**options)
+        with pytest.raises(openai.InternalServerError) as full:
+            await third.uploads.create(**options)
+        assert full.value.code == "server_overloaded"
+        await mine.uploads.cancel(first.id)
+        part = await other.uploads.parts.create(last.id, data=b"abc")
+        await other.uploads.complete(last.id, part_ids=[part.id])
+        for sdk in (mine, third):
+            await sdk.uploads.create(**options)
+
+
+async def test_what_open_uploads_hold_is_bounded(tmp_path: Path) -> None:
+    """By the bytes of their parts, of a key (429) and in all (503), also after a restart; a refused part holds nothing."""
+    given = settings(tmp_path, limits=LimitSettings(upload_bytes=25_000, upload_bytes_per_key=20_000))
+    options: dict[str, Any] = {"filename": "f", "mime_type": "text/plain", "purpose": "user_data"}
+    async with served(given) as server:
+        mine, other = [server.sdk(await make_key(server)) for _ in range(2)]
+        first, second = [await mine.uploads.create(bytes=20_000, **options) for _ in range(2)]
+        await mine.uploads.parts.create(first.id, data=b"x" * 12_000)
+    async with served(given) as server:
+        mine, other = [server.sdk(sdk.api_key) for sdk in (mine, other)]
+        with pytest.raises(openai.RateLimitError) as caught:
+            await mine.uploads.parts.create(second.id, data=b"x" * 9_000)
+        assert caught.value.code == "too_many_uploads"
+        await mine.uploads.parts.create(second.id, data=b"x" * 8_000)
+        foreign = await other.uploads.create(bytes=20_000, **options)
+        with pytest.raises(openai.InternalServerError):
+            await other.uploads.parts.create(foreign.id, data=b"x" * 5_001)
+        await other.uploads.parts.create(foreign.id, data=b"x" * 5_000)
+        await mine.uploads.cancel(first.id)
+        await other.uploads.parts.create(foreign.id, data=b"x" * 12_000)
+        assert server.state.uploads._usage.held_bytes == 25_000
+
+
+async def test_parts_of_nothing_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their number, and each takes a block of the disk."""
+    monkeypatch.setattr(upload_usage, "MAX_PARTS", 3)
+    options: dict[str, Any] = {"filename": "f", "mime_type": "text/plain", "purpose": "user_data"}
+    async with served(settings(tmp_path, limits=LimitSettings(upload_bytes_per_key=20_000))) as server:
+        sdk = server.sdk()
+        first, second = [await sdk.uploads.create(bytes=5, **options) for _ in range(2)]
+        for _ in range(3):
+            await sdk.uploads.parts.create(first.id, data=b"")
+        with pytest.raises(openai.BadRequestError) as caught:
+            await sdk.uploads.parts.create(first.id, data=b"")
+        assert caught.value.code == "too_many_parts"
+        await sdk.uploads.parts.create(second.id, data=b"")
+        with pytest.raises(openai.RateLimitError):
+            await sdk.uploads.parts.create(second.id, data=b"")
 
 
 # --- in prompts ------------------------------------------------------------------------------------------------------

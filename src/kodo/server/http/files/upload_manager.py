@@ -16,6 +16,8 @@ import msgspec
 from kodo.server.http.files.blobs import BlobWriter
 from kodo.server.http.files.documents import StoredPart, StoredUpload
 from kodo.server.http.files.manager import SWEEP_SECONDS, FileManager
+from kodo.server.http.files.upload_usage import PartUsage, UploadUsage
+from kodo.server.http.keys import Caller
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -38,49 +40,39 @@ FinalStatus: TypeAlias = Literal["completed", "cancelled", "expired"]
 
 
 class _PartWriter:
-    """Writes a part and counts its bytes towards the upload. ``counted`` is the number of bytes so far."""
+    """Writes a part and counts its bytes towards what open uploads may hold."""
 
-    def __init__(self, writer: BlobWriter, received: dict[str, int], upload: Upload) -> None:
+    def __init__(self, writer: BlobWriter, usage: PartUsage) -> None:
         self._writer = writer
-        self._received = received
-        self._upload = upload
-        self.counted = 0
+        self._usage = usage
 
     async def write(self, data: bytes) -> None:
         """Append bytes.
 
         Raises:
-            InvalidRequest: the parts would have more bytes than were announced.
+            Conflict, InvalidRequest, Overloaded, TooManyUploads: see :meth:`UploadUsage.receive`.
             StoreFailed: the disk is full, or writing failed.
         """
-        upload = self._upload
-        received = self._received.get(upload.id, 0) + len(data)
-        if received > upload.bytes:
-            raise InvalidRequest(
-                f"The parts have more than the {upload.bytes} bytes that were announced.",
-                param="data",
-                code="bytes_mismatch",
-            )
-        self._received[upload.id] = received
-        self.counted += len(data)
+        self._usage.grow(len(data))
         await self._writer.write(data)
 
 
 class UploadManager:
     """Creates, completes and cancels uploads, for the endpoints."""
 
-    def __init__(self, store: DocumentStore, files: FileManager, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, store: DocumentStore, files: FileManager, clock: Clock, ids: Ids, usage: UploadUsage
+    ) -> None:
         self._store = store
         self._files = files
         self._clock = clock
         self._ids = ids
-        self._received: dict[str, int] = {}
-        """Bytes of each upload's parts, those included that are being received; counted when they are first needed."""
+        self._usage = usage
         self._sweeper: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Clean up after a crash: delete incomplete parts, and make uploads whose completion was interrupted pending
-        again."""
+        again. Count what the open ones hold."""
         for row in await self._store.unfinished_documents(PART, (UPLOADING,)):
             await self._delete_part(row)
         for row in await self._store.unfinished_documents(KIND, (COMPLETING,)):
@@ -88,6 +80,8 @@ class UploadManager:
         for row in await self._store.unfinished_documents(KIND, (CLEARING,)):
             await self._delete_parts(row)
         await self.sweep()
+        for row in await self._store.unfinished_documents(KIND, (PENDING,)):
+            await self._count(row)
         self._sweeper = supervise_every("the deletion of expired uploads", SWEEP_SECONDS, self.sweep)
 
     async def close(self) -> None:
@@ -101,8 +95,13 @@ class UploadManager:
                 with contextlib.suppress(Conflict):  # completed or cancelled at this moment
                     await self._finish(row, "expired")
 
-    async def create(self, owner: str, body: CreateUpload) -> Upload:
-        """Create an upload that expires after :data:`UPLOAD_SECONDS`."""
+    async def create(self, caller: Caller, body: CreateUpload) -> Upload:
+        """Create an upload that expires after :data:`UPLOAD_SECONDS`.
+
+        Raises:
+            Overloaded: too many are open in all.
+            TooManyUploads: too many are open of this key.
+        """
         now = self._clock.now()
         value = Upload(
             id=self._ids.new("upload"),
@@ -112,17 +111,21 @@ class UploadManager:
             filename=body.filename,
             purpose=body.purpose,
         )
-        stored = StoredUpload(upload=value, expires_after=body.expires_after)
-        await self._store.put_document(
-            DocumentRow(
-                kind=KIND,
-                id=value.id,
-                owner=owner,
-                created_at=now,
-                status=PENDING,
-                body=msgspec.json.encode(stored),
-            )
+        stored = StoredUpload(upload=value, expires_after=body.expires_after, key_id=caller.key_id)
+        row = DocumentRow(
+            kind=KIND,
+            id=value.id,
+            owner=caller.owner,
+            created_at=now,
+            status=PENDING,
+            body=msgspec.json.encode(stored),
         )
+        self._usage.begin(value.id, (caller.owner, caller.key_id), body.bytes)
+        try:
+            await self._store.put_document(row)
+        except BaseException:
+            self._usage.end(value.id)
+            raise
         return value
 
     @contextlib.asynccontextmanager
@@ -132,12 +135,13 @@ class UploadManager:
         Raises:
             NotFound: the upload does not exist.
             Conflict: it is no longer pending.
-            InvalidRequest: the parts have more bytes in total than were announced; raised by the writer.
+            InvalidRequest: it has too many parts, or (raised by the writer) they have more bytes in total than were
+                announced.
+            Overloaded, TooManyUploads: open uploads hold too many bytes, in all or of this key.
             StoreFailed: the disk is full, or writing failed.
         """
-        upload = _decode(await self._get_pending(owner, upload_id)).upload
-        if upload_id not in self._received:
-            self._received.setdefault(upload_id, await self._stored_bytes(owner, upload_id))
+        await self._count(await self._get_pending(owner, upload_id))
+        counted = self._usage.begin_part(upload_id)
         now = self._clock.now()
         value = UploadPart(id=self._ids.new("part"), created_at=int(now), upload_id=upload_id)
         row = DocumentRow(
@@ -149,20 +153,17 @@ class UploadManager:
             status=UPLOADING,
             body=b"{}",
         )
-        await self._store.put_document(row)
-        counted: _PartWriter | None = None
         try:
+            await self._store.put_document(row)
             async with self._files.blobs.create(value.id) as writer:
-                counted = _PartWriter(writer, self._received, upload)
-                yield value, counted
+                yield value, _PartWriter(writer, counted)
             await self._get_pending(owner, upload_id)  # it may be over meanwhile
             body = msgspec.json.encode(StoredPart(part=value, size=writer.size))
             await self._store.update_document(
                 msgspec.structs.replace(row, status=STORED, version=1, body=body)
             )
         except BaseException:
-            if counted is not None and upload_id in self._received:
-                self._received[upload_id] -= counted.counted
+            counted.remove()
             await self._delete_part(row)
             raise
 
@@ -191,19 +192,21 @@ class UploadManager:
 
     # --- inside ---
 
-    async def _stored_bytes(self, owner: str, upload_id: str) -> int:
-        size, after = 0, None
+    async def _count(self, row: DocumentRow) -> None:
+        """Count an open upload, and its stored parts, unless it is counted already."""
+        if row.id not in self._usage:
+            stored, sizes = _decode(row), await self._part_sizes(row)
+            self._usage.restore(row.id, (row.owner, stored.key_id), stored.upload.bytes, sizes)
+
+    async def _part_sizes(self, row: DocumentRow) -> list[int]:
+        sizes: list[int] = []
+        after = None
         while True:
-            parts, more = await self._store.list_documents(
-                PART, owner, Page(limit=_PAGE, after=after), parent=upload_id
-            )
-            size += sum(
-                msgspec.json.decode(part.body, type=StoredPart).size
-                for part in parts
-                if part.status == STORED
-            )
+            page = Page(limit=_PAGE, after=after)
+            parts, more = await self._store.list_documents(PART, row.owner, page, parent=row.id)
+            sizes += [_decode_part(part).size for part in parts if part.status == STORED]
             if not more:
-                return size
+                return sizes
             after = parts[-1].id
 
     async def _check(self, row: DocumentRow, upload: Upload, part_ids: Sequence[str]) -> None:
@@ -214,7 +217,7 @@ class UploadManager:
             part = await self._store.get_document(PART, row.owner, part_id)
             if part is None or part.parent != row.id or part.status != STORED:
                 raise InvalidRequest(f"This upload has no part '{part_id}'.", param=f"part_ids[{index}]")
-            size += msgspec.json.decode(part.body, type=StoredPart).size
+            size += _decode_part(part).size
         if size != upload.bytes:
             raise InvalidRequest(
                 f"The parts have {size} bytes in total, but {upload.bytes} were announced.",
@@ -252,7 +255,7 @@ class UploadManager:
         return row
 
     async def _finish(self, row: DocumentRow, status: FinalStatus, file: FileObject | None = None) -> Upload:
-        self._received.pop(row.id, None)
+        self._usage.end(row.id)
         stored = _decode(row)
         upload = msgspec.structs.replace(stored.upload, status=status, file=file)
         body = msgspec.json.encode(msgspec.structs.replace(stored, upload=upload))
@@ -283,3 +286,7 @@ class UploadManager:
 
 def _decode(row: DocumentRow) -> StoredUpload:
     return msgspec.json.decode(row.body, type=StoredUpload)
+
+
+def _decode_part(row: DocumentRow) -> StoredPart:
+    return msgspec.json.decode(row.body, type=StoredPart)

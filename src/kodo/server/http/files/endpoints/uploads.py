@@ -21,7 +21,7 @@ async def create(request: Request) -> Response:
     body: CreateUpload = convert(await json_body(request), CreateUpload)
     if body.bytes > MAX_BYTES:
         raise InvalidRequest(f"An upload may have at most {MAX_BYTES} bytes.", param="bytes")
-    return json_response(await get_state(request).uploads.create(get_caller(request).owner, body))
+    return json_response(await get_state(request).uploads.create(get_caller(request), body))
 
 
 async def add_part(request: Request) -> Response:
