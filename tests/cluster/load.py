@@ -234,7 +234,8 @@ class ClusterLoad:
         for name, seen in self.notes.events.items():
             await self._look_at_events(name, seen)
         for name, told in self.notes.answers.items():
-            assert (await self.surely("GET", f"/v1/responses/{name}")).json()["output"] == told["output"]
+            found = (await self.surely("GET", f"/v1/responses/{name}")).json()
+            assert found == told, f"{name}: read back as {found}, answered as {told}"
         for name, texts in self.notes.items.items():
             listed = (await self.surely("GET", f"/v1/conversations/{name}/items?limit=100&order=asc")).json()
             found = [item["content"][0]["text"] for item in listed["data"]]

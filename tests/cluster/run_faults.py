@@ -24,6 +24,8 @@ from tests.postgres_server import PostgresServer
 FAULTS = int(os.environ.get("KODO_CLUSTER_FAULTS", "10"))
 SEED = int(os.environ.get("KODO_CLUSTER_SEED", "0")) or int(time.time())
 NODES = 3
+CONTROL_SECONDS = 20.0
+"""How long the load runs where there are no faults (N=0)."""
 LEASE = 3.0
 
 
@@ -131,7 +133,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
             fault = faults[number % len(faults)] if number < len(faults) else cluster.random.choice(faults)
             await asyncio.to_thread(fault)
             done[fault.__name__] += 1
-        await asyncio.sleep(2)
+        await asyncio.sleep(2 if FAULTS else CONTROL_SECONDS)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await load.look()

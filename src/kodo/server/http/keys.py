@@ -121,7 +121,7 @@ class Secrets:
 
 
 class Keys:
-    """The stored keys. One is read at each request, because another process may create or revoke it.
+    """The stored keys. The store is asked at each request, because another process may create or revoke one.
 
     What lives longer than a request (a socket, a stream, background work) has its key looked up again, by
     :meth:`check` or :meth:`caller_of`: that is how a revoked key ends at once.

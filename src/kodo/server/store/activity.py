@@ -28,7 +28,7 @@ from kodo.server.lifecycle.activity import (
 from kodo.server.lifecycle.ports import Usage
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, ResponseRow, Timing
 from kodo.server.lifecycle.status import FINAL, RESPONSE_STATUS
-from kodo.server.store.sql import SqlConnection, returned
+from kodo.server.store.sql import SqlConnection
 from kodo.server.wire.items import Message, text_of
 from kodo.server.wire.response import ResponseUsage
 
@@ -61,13 +61,13 @@ _UNFINISHED = ", ".join(f"'{status}'" for status in sorted(RESPONSE_STATUS.unfin
 # --- writes ----------------------------------------------------------------------------------------------------------
 
 
-def begin(connection: SqlConnection, seq: int, row: ResponseRow, inputs: Sequence[ItemRow]) -> None:
+def begin(connection: SqlConnection, row: ResponseRow, inputs: Sequence[ItemRow]) -> None:
     """The line of a response that is stored for the first time; counted too, where it is over."""
     said, usage = _read(row)
     connection.execute(
-        f"INSERT INTO activity ({_COLUMNS}) VALUES ({', '.join('?' * 18)})",
+        f"INSERT INTO activity ({_COLUMNS}) VALUES ((SELECT seq FROM responses WHERE id = ?), {', '.join('?' * 17)})",
         (
-            seq,
+            row.id,
             row.id,
             row.owner,
             _key_id(row),
@@ -142,28 +142,36 @@ def count(
         usage.output - 1 if decode_seconds else 0,
         decode_seconds,
     )
-    names = _SUMS.split(", ")
+    names, shard = _SUMS.split(", "), connection.dialect.shard
     added = ", ".join(f"{name} = activity_sums.{name} + excluded.{name}" for name in names)
-    for width in WIDTHS:
-        start = int(created_at // width) * width
-        counted = connection.execute(
-            f"INSERT INTO activity_sums (width, start, owner, model, {_SUMS}) "
-            f"VALUES ({', '.join('?' * 14)}) "
-            f"ON CONFLICT (width, start, owner, model /*pg , shard */) DO UPDATE SET {added} RETURNING requests",
-            (width, start, owner, model, *values),
+    spans = [(width, int(created_at // width) * width, owner, model) for width in WIDTHS]
+    connection.execute(
+        f"INSERT INTO activity_sums (width, start, owner, model, {_SUMS}) VALUES {_rows(len(spans), 14)} "
+        f"ON CONFLICT (width, start, owner, model{shard}) DO UPDATE SET {added}",
+        [value for span in spans for value in (*span, *values)],
+    )
+    if timing.first_token is not None:
+        bucket = bucket_of(timing.first_token)
+        connection.execute(
+            "INSERT INTO activity_first_tokens (width, start, owner, model, bucket, count) "
+            f"VALUES {_rows(len(spans), 6)} ON CONFLICT (width, start, owner, model, bucket{shard}) "
+            "DO UPDATE SET count = activity_first_tokens.count + excluded.count",
+            [value for span in spans for value in (*span, bucket, 1)],
         )
-        requests = int(returned(counted)[0])
-        if timing.first_token is not None:
-            connection.execute(
-                "INSERT INTO activity_first_tokens (width, start, owner, model, bucket, count) VALUES (?, ?, ?, ?, ?, 1) "
-                "ON CONFLICT (width, start, owner, model, bucket /*pg , shard */) DO UPDATE SET count = activity_first_tokens.count + 1",
-                (width, start, owner, model, bucket_of(timing.first_token)),
-            )
-        if width == HOUR and requests == 1:  # a new hour: minutes that nobody looks at any more go
-            for table in ("activity_sums", "activity_first_tokens"):
-                connection.execute(
-                    f"DELETE FROM {table} WHERE width = ? AND start < ?", (MINUTE, start - MINUTES_KEPT)
-                )
+
+
+def forget_minutes(connection: SqlConnection) -> None:
+    """Delete the sums of minutes that nobody looks at any more; those of hours stay."""
+    newest = "(SELECT coalesce(max(start), 0) FROM activity_sums WHERE width = ?)"
+    for table in ("activity_first_tokens", "activity_sums"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE width = ? AND start < {newest} - ?", (MINUTE, HOUR, MINUTES_KEPT)
+        )
+
+
+def _rows(count: int, columns: int) -> str:
+    """The marks of so many rows of values."""
+    return ", ".join([f"({', '.join('?' * columns)})"] * count)
 
 
 def _read(row: ResponseRow) -> tuple[str, Usage]:

@@ -6,6 +6,9 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
+from typing import Final
+
+from kodo.server.store.sql import SQLITE, Dialect
 
 DATABASE = "kodo.db"
 LOCK = "kodo.lock"
@@ -16,7 +19,17 @@ MAX_PAGES = 2000
 """Free pages that one transaction returns to the file system, so that other writers wait a few milliseconds at most."""
 
 
-def open_writer(home: Path) -> sqlite3.Connection:
+class SqliteConnection(sqlite3.Connection):
+    """A connection as ``SqlConnection`` has it."""
+
+    dialect: Final[Dialect] = SQLITE
+
+    def changed(self, cursor: sqlite3.Cursor, /) -> bool:
+        """See ``SqlConnection``: known at once."""
+        return cursor.rowcount > 0
+
+
+def open_writer(home: Path) -> SqliteConnection:
     """A connection that writes; the file is made if it is not there, readable by its user only.
 
     Raises:
@@ -41,7 +54,7 @@ def open_writer(home: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_reader(home: Path) -> sqlite3.Connection:
+def open_reader(home: Path) -> SqliteConnection:
     """A connection that cannot write. The file must be there."""
     return _connect(home / DATABASE, "ro")
 
@@ -60,7 +73,7 @@ def bytes_on_disk(home: Path) -> int:
     return sum(file.stat().st_size for file in files if file.exists())
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> SqliteConnection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}",
         uri=True,
@@ -68,4 +81,5 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
         isolation_level=None,  # transactions begin and end where the code says so
         check_same_thread=False,  # made in one thread, then used in one other at a time
         cached_statements=256,
+        factory=SqliteConnection,
     )

@@ -11,7 +11,7 @@ from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.records import DocumentRow, KeyRow, Page, ReplayRow
 from kodo.server.store import items, paging
 from kodo.server.store.codec import pack_headers, unpack_headers
-from kodo.server.store.sql import DELETING, SqlConnection, returned
+from kodo.server.store.sql import SqlConnection, returned
 
 COLUMNS: Final = "kind, id, owner, parent, created_at, version, status, body"
 _KEY_COLUMNS = (
@@ -93,7 +93,7 @@ def put(connection: SqlConnection, row: DocumentRow) -> None:
         f"INSERT INTO documents ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (owner, id, kind) DO NOTHING",
         (row.kind, row.id, row.owner, row.parent, row.created_at, row.version, row.status, row.body),
     )
-    if not put.rowcount:
+    if not connection.changed(put):
         raise Conflict(f"A {row.kind} with the id {row.id!r} already exists.")
 
 
@@ -104,7 +104,7 @@ def update(connection: SqlConnection, row: DocumentRow) -> None:
         "WHERE owner = ? AND id = ? AND kind = ? AND version = ?",
         (row.version, row.status, row.body, row.owner, row.id, row.kind, row.version - 1),
     )
-    if not changed.rowcount:
+    if not connection.changed(changed):
         if get(connection, row.kind, row.owner, row.id) is None:
             raise NotFound(f"No {row.kind} has the id {row.id!r}.")
         raise Conflict(f"The {row.kind} {row.id!r} was changed by another request.")
@@ -113,7 +113,7 @@ def update(connection: SqlConnection, row: DocumentRow) -> None:
 def delete(connection: SqlConnection, kind: str, owner: str, document_id: str) -> bool:
     """The row, its items, and the documents inside it, with theirs."""
     root = connection.execute(
-        f"SELECT seq FROM documents WHERE owner = ? AND id = ? AND kind = ? {DELETING}",
+        f"SELECT seq FROM documents WHERE owner = ? AND id = ? AND kind = ? {connection.dialect.deleting}",
         (owner, document_id, kind),
     ).fetchone()
     if root is None:
@@ -140,7 +140,7 @@ def claim(
     """Return None if the key is claimed; else the row that holds it, if not older than ``expired``."""
     while not _put_replay(connection, owner, key, row, expired):
         found = connection.execute(
-            "SELECT digest, status, headers, body, created_at /*pg , epoch <> kodo_epoch() */"
+            f"SELECT digest, status, headers, body, created_at{connection.dialect.claimed_elsewhere}"
             " FROM replays WHERE owner = ? AND key = ?",
             (owner, key),
         ).fetchone()
@@ -179,7 +179,7 @@ def _put_replay(
         "INSERT INTO replays (owner, key, digest, status, headers, body, created_at) VALUES (?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (owner, key) DO UPDATE SET digest = excluded.digest, status = excluded.status, "
         "headers = excluded.headers, body = excluded.body, created_at = excluded.created_at"
-        f" /*pg , epoch = excluded.epoch */{only} RETURNING seq",
+        f"{connection.dialect.claimed_here}{only} RETURNING seq",
         (
             *(owner, key, row.digest, row.status, pack_headers(row.headers), row.body, row.created_at),
             *(() if expired is None else (expired,)),

@@ -16,7 +16,7 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ItemRow, Page
 from kodo.server.store import paging
 from kodo.server.store.codec import pack_item, unpack_item
-from kodo.server.store.sql import LOCKED, SqlConnection
+from kodo.server.store.sql import SqlConnection
 
 _MAX_IDS = 500
 """Ids that one statement looks for."""
@@ -158,15 +158,15 @@ def insert(
     owner: str,
     rows: Sequence[ItemRow],
     *,
-    response: int | None = None,
+    response: str | None = None,
     output: bool = False,
     conversation: int | None = None,
     place: int | None = None,
 ) -> None:
-    """New rows in order; ``place``: of the first one in its conversation."""
+    """New rows in order; ``response``: the id of theirs; ``place``: of the first one in its conversation."""
     connection.executemany(
         "INSERT INTO items (owner, id, response, output, conversation, place, item, tokens) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "VALUES (?, ?, (SELECT seq FROM responses WHERE id = ?), ?, ?, ?, ?, ?)",
         [
             (
                 owner,
@@ -185,7 +185,7 @@ def insert(
 def append(connection: SqlConnection, owner: str, container: str, rows: Sequence[ItemRow]) -> None:
     """Items at a conversation's end. NotFound: it is not there. Conflict: an id is in it already."""
     check_ids(rows)
-    seq = _conversation(connection, owner, container, LOCKED)
+    seq = _conversation(connection, owner, container, connection.dialect.locked)
     if seq is None:
         raise container_not_found(container)
     held = _held(connection, owner, seq, [row.id for row in rows])
@@ -195,14 +195,15 @@ def append(connection: SqlConnection, owner: str, container: str, rows: Sequence
     insert(connection, owner, rows, conversation=seq, place=_end(connection, seq))
 
 
-def add_to_conversation(connection: SqlConnection, owner: str, container: str, *, response: int) -> None:
+def add_to_conversation(connection: SqlConnection, owner: str, container: str, *, response: str) -> None:
     """A response's items at its conversation's end, without those that are in it already; nothing, if it is gone."""
-    seq = _conversation(connection, owner, container, LOCKED)
+    seq = _conversation(connection, owner, container, connection.dialect.locked)
     if seq is None:
         return
     place = _end(connection, seq)
     own = connection.execute(
-        "SELECT seq, id FROM items WHERE response = ? ORDER BY seq", (response,)
+        "SELECT seq, id FROM items WHERE response = (SELECT seq FROM responses WHERE id = ?) ORDER BY seq",
+        (response,),
     ).fetchall()
     held = _held(connection, owner, seq, [id_ for _, id_ in own])
     placed: list[tuple[int, int, int]] = []
@@ -215,7 +216,7 @@ def add_to_conversation(connection: SqlConnection, owner: str, container: str, *
 
 def delete(connection: SqlConnection, owner: str, container: str, item_id: str) -> bool:
     """Take one item out of a conversation."""
-    seq = _conversation(connection, owner, container, LOCKED)
+    seq = _conversation(connection, owner, container, connection.dialect.locked)
     if seq is None or not _held(connection, owner, seq, [item_id]):
         return False
     _leave_conversation(connection, "conversation = ? AND owner = ? AND id = ?", (seq, owner, item_id))

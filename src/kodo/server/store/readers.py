@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
+from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.failures import translate
 from kodo.server.store.sql import SqlConnection
 
@@ -33,13 +34,13 @@ def snapshot(connection: SqlConnection) -> Iterator[None]:
 class Readers:
     """One connection for the event loop, and one for each thread, made by ``connect`` when first needed."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+    def __init__(self, connect: Callable[[], SqliteConnection]) -> None:
         self._connect = connect
         self._loop_connection = connect()
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[SqliteConnection] = []
         self._threads = ThreadPoolExecutor(MAX_THREADS, thread_name_prefix="kodo-store-reader")
 
-    def run_inline(self, read: Callable[[sqlite3.Connection], T]) -> T:
+    def run_inline(self, read: Callable[[SqliteConnection], T]) -> T:
         """Read a few rows, in the calling thread.
 
         Raises:
@@ -50,7 +51,7 @@ class Readers:
         except sqlite3.Error as error:
             raise translate(error) from error
 
-    async def run_in_thread(self, read: Callable[[sqlite3.Connection], T]) -> T:
+    async def run_in_thread(self, read: Callable[[SqliteConnection], T]) -> T:
         """Read any number of rows, in a thread. Raises what :meth:`run_inline`."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._read, read)
 
@@ -61,7 +62,7 @@ class Readers:
             connection.close()
         self._idle.clear()
 
-    def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+    def _read(self, read: Callable[[SqliteConnection], T]) -> T:
         try:
             connection = self._idle.pop() if self._idle else self._connect()
             try:

@@ -17,7 +17,7 @@ from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.store import activity, items
 from kodo.server.store.codec import pack_chunk, unpack_chunk, unpack_item
-from kodo.server.store.sql import DELETING, KEPT, SqlConnection, returned
+from kodo.server.store.sql import SqlConnection
 
 COLUMNS: Final = "id, owner, status, created_at, parent, conversation, background, request, response"
 
@@ -140,13 +140,13 @@ def context_items(
 # --- writes ----------------------------------------------------------------------------------------------------------
 
 
-def create(connection: SqlConnection, row: ResponseRow, inputs: Sequence[ItemRow]) -> int:
-    """A new row and its input items; its row number. Conflict: the id is taken, or two items have the same one."""
+def create(connection: SqlConnection, row: ResponseRow, inputs: Sequence[ItemRow]) -> None:
+    """A new row and its input items. Conflict: the id is taken, or two items have the same one."""
     items.check_ids(inputs)
-    parent = None if row.parent is None else find(connection, row.owner, row.parent, KEPT)
     created = connection.execute(
-        f"INSERT INTO responses ({COLUMNS}, parent_seq, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-        "ON CONFLICT (id) DO NOTHING RETURNING seq",
+        f"INSERT INTO responses ({COLUMNS}, parent_seq, final) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, "
+        f"(SELECT seq FROM responses WHERE id = ? AND owner = ? AND gone = 0 {connection.dialect.kept}), ?) "
+        "ON CONFLICT (id) DO NOTHING",
         (
             row.id,
             row.owner,
@@ -157,17 +157,15 @@ def create(connection: SqlConnection, row: ResponseRow, inputs: Sequence[ItemRow
             int(row.background),
             row.request,
             row.response,
-            parent,
+            row.parent,
+            row.owner,
             int(row.status in FINAL),
         ),
     )
-    number = returned(created)
-    if number is None:
+    if not connection.changed(created):
         raise Conflict(f"A response with the id {row.id!r} already exists.")
-    seq = int(number[0])
-    items.insert(connection, row.owner, inputs, response=seq)
-    activity.begin(connection, seq, row, inputs)
-    return seq
+    items.insert(connection, row.owner, inputs, response=row.id)
+    activity.begin(connection, row, inputs)
 
 
 def store(
@@ -179,8 +177,8 @@ def store(
 ) -> None:
     """A row that is final, its items and its log, and the items at its conversation's end. Conflict: as :func:`create`."""
     items.check_ids(output)
-    seq = create(connection, row, inputs)
-    _add_output(connection, row, seq, row.conversation, output, log)
+    create(connection, row, inputs)
+    _add_output(connection, row, output, log)
 
 
 def finish(
@@ -193,30 +191,25 @@ def finish(
     items.check_ids(output)
     finished = connection.execute(
         "UPDATE responses SET status = ?, request = ?, response = ?, final = 1 "
-        "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0 RETURNING seq, conversation",
+        "WHERE id = ? AND owner = ? AND final = 0 AND gone = 0",
         (row.status, row.request, row.response, row.id, row.owner),
     )
-    found = returned(finished)
-    if found is None:
-        return
-    seq, conversation = found
-    activity.finish(connection, row)
-    _add_output(connection, row, seq, conversation, output, log)
+    if connection.changed(finished):
+        activity.finish(connection, row)
+        _add_output(connection, row, output, log)
 
 
 def _add_output(
     connection: SqlConnection,
     row: ResponseRow,
-    seq: int,
-    conversation: str | None,
     output: Sequence[ItemRow],
     log: tuple[int, Sequence[bytes]] | None,
 ) -> None:
-    items.insert(connection, row.owner, output, response=seq, output=True)
+    items.insert(connection, row.owner, output, response=row.id, output=True)
     if log is not None:
         append_log(connection, row.id, *log)
-    if conversation is not None:
-        items.add_to_conversation(connection, row.owner, conversation, response=seq)
+    if row.conversation is not None:
+        items.add_to_conversation(connection, row.owner, row.conversation, response=row.id)
 
 
 def append_log(connection: SqlConnection, response_id: str, first: int, entries: Sequence[bytes]) -> None:
@@ -228,11 +221,11 @@ def append_log(connection: SqlConnection, response_id: str, first: int, entries:
             "coalesce((SELECT next FROM log WHERE response = r.seq ORDER BY first DESC LIMIT 1), 0) = ?",
             (first, first + len(entries), pack_chunk(entries), response_id, first),
         )
-        if added.rowcount:
+        if connection.changed(added):
             return
     found = connection.execute(
         "SELECT seq, (SELECT next FROM log WHERE response = r.seq ORDER BY first DESC LIMIT 1) "
-        f"FROM responses r WHERE id = ? AND gone = 0 {KEPT}",
+        f"FROM responses r WHERE id = ? AND gone = 0 {connection.dialect.kept}",
         (response_id,),
     ).fetchone()
     if found is None:
@@ -250,7 +243,7 @@ def append_log(connection: SqlConnection, response_id: str, first: int, entries:
 
 def delete(connection: SqlConnection, owner: str, response_id: str) -> bool:
     """Delete a response; its items stay while a child needs them."""
-    seq = find(connection, owner, response_id, DELETING)
+    seq = find(connection, owner, response_id, connection.dialect.deleting)
     if seq is None:
         return False
     activity.forget(connection, response_id)
@@ -282,7 +275,7 @@ def _remove(connection: SqlConnection, seq: int) -> None:
         if parent_row is None:
             return
         parent = connection.execute(
-            f"SELECT gone FROM responses WHERE seq = ? {DELETING}", (parent_row,)
+            f"SELECT gone FROM responses WHERE seq = ? {connection.dialect.deleting}", (parent_row,)
         ).fetchone()
         if parent is None or not parent[0] or _has_children(connection, parent_row):
             return

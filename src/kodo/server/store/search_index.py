@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import sqlite3
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, Final
 from kodo.server.lifecycle.retrieval.filters import AttributeValue, Filter
 from kodo.server.lifecycle.retrieval.ports import FoundChunk, Hit, SearchIndex, TextChunk
 from kodo.server.store import search
+from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.readers import Readers, snapshot
 
 MAX_HELD_BYTES: Final = 1 << 30
@@ -41,7 +41,7 @@ class SqliteSearchIndex(SearchIndex):
 
     def __init__(
         self,
-        write: Callable[[Callable[[sqlite3.Connection], None]], Awaitable[None]],
+        write: Callable[[Callable[[SqliteConnection], None]], Awaitable[None]],
         readers: Callable[[], Readers],
     ) -> None:
         self._write = write
@@ -76,7 +76,7 @@ class SqliteSearchIndex(SearchIndex):
     ) -> Sequence[Hit]:
         """See ``SearchIndex``."""
 
-        def read(connection: sqlite3.Connection) -> list[Hit]:
+        def read(connection: SqliteConnection) -> list[Hit]:
             with snapshot(connection):
                 files = None if where is None else search.allowed_files(connection, stores, where)
                 return search.match_terms(connection, stores, terms, files, limit)
@@ -102,10 +102,10 @@ class SqliteSearchIndex(SearchIndex):
         """See ``SearchIndex``."""
         return self._readers().run_inline(lambda connection: search.read(connection, ids))
 
-    def _loader(self, store: str) -> Callable[[sqlite3.Connection], _Vectors | None]:
+    def _loader(self, store: str) -> Callable[[SqliteConnection], _Vectors | None]:
         """Reads the vectors of a store that are not held yet."""
 
-        def load(connection: sqlite3.Connection) -> _Vectors | None:
+        def load(connection: SqliteConnection) -> _Vectors | None:
             held = self._held.get(store)
             last = 0 if held is None else int(held.ids[-1])
             rows = search.vectors_behind(connection, store, last)

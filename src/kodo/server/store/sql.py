@@ -2,22 +2,44 @@
 
 The statements of ``responses``, ``items``, ``documents`` and ``retention`` are the same for SQLite and PostgreSQL. Two
 rules make that possible: a parameter is ``?`` (the connection of PostgreSQL writes it as its driver wants it), and what
-only PostgreSQL needs stands in a comment that it alone reads (``/*pg … */``). SQLite has one writer; there the comments
-are comments. This module knows no table.
+only PostgreSQL needs is a word of the connection's :class:`Dialect`, empty on SQLite, which has one writer and one server.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-LOCKED: Final = "/*pg FOR NO KEY UPDATE */"
-"""Ends a SELECT whose row this transaction is about to change: other writers of the row wait for it."""
-DELETING: Final = "/*pg FOR UPDATE */"
-"""The same, where the row may be deleted."""
-KEPT: Final = "/*pg FOR KEY SHARE */"
-"""Ends a SELECT whose row must not be deleted before this transaction ends."""
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a statement says to one database and not to the other."""
+
+    locked: str = ""
+    """Ends a SELECT whose row this transaction is about to change: other writers of the row wait for it."""
+    deleting: str = ""
+    """The same, where the row may be deleted."""
+    kept: str = ""
+    """Ends a SELECT whose row must not be deleted before this transaction ends."""
+    shard: str = ""
+    """The last column of a key of what all connections count, each in a row of its own."""
+    claimed_elsewhere: str = ""
+    """One more column of an idempotency claim: whether another server holds it."""
+    claimed_here: str = ""
+    """One more assignment to an idempotency claim: this server holds it."""
+
+
+SQLITE: Final = Dialect()
+POSTGRES: Final = Dialect(
+    locked="FOR NO KEY UPDATE",
+    deleting="FOR UPDATE",
+    kept="FOR KEY SHARE",
+    shard=", shard",
+    claimed_elsewhere=", epoch <> kodo_epoch()",
+    claimed_here=", epoch = excluded.epoch",
+)
 
 
 class SqlCursor(Protocol):
@@ -45,6 +67,18 @@ def returned(cursor: SqlCursor) -> Any:
 class SqlConnection(Protocol):
     """A connection inside a transaction that somebody else begins and ends."""
 
+    @property
+    def dialect(self) -> Dialect:
+        """The words of its database."""
+
+    def changed(self, cursor: Any, /) -> bool:
+        """Whether a statement has changed a row.
+
+        A connection that sends statements without waiting for answers says True, and makes sure before the commit: where
+        it was wrong, the transaction is rolled back and run again with true answers. So the work that follows must not
+        show before the commit.
+        """
+
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> SqlCursor:
         """Run one statement."""
 
@@ -54,12 +88,5 @@ class SqlConnection(Protocol):
 
 @lru_cache(maxsize=1024)
 def for_postgres(sql: str) -> str:
-    """A statement as psycopg takes it: ``%s`` for ``?``, and the comments of :data:`LOCKED` opened.
-
-    No statement of this package has a ``?`` or a ``%`` in a literal.
-    """
-    opened: list[str] = []
-    for number, part in enumerate(sql.split("/*pg ")):
-        inside, end, behind = part.partition("*/") if number else ("", "", part)
-        opened += [inside, behind] if end else [part]
-    return "".join(opened).replace("%", "%%").replace("?", "%s")
+    """A statement as psycopg takes it: ``%s`` for ``?``. No statement of this package has a ``?`` or a ``%`` in a literal."""
+    return sql.replace("%", "%%").replace("?", "%s")

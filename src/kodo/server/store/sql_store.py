@@ -23,7 +23,7 @@ from kodo.server.lifecycle.records import (
     RetentionRule,
 )
 from kodo.server.lifecycle.store_ports import Store
-from kodo.server.store import documents, responses, retention
+from kodo.server.store import activity, documents, responses, retention
 from kodo.server.store import items as items_sql
 from kodo.server.store.activity_reader import SqlActivityReader
 from kodo.server.store.context_cache import CachedContext, ContextCache
@@ -287,6 +287,7 @@ class SqlStore(Store, ABC):
             counts[which.kind] = await self._delete_in_chunks(delete, names)
         limit = before if replays is None else replays
         counts["replays"] = await self._write(lambda connection: retention.prune_replays(connection, limit))
+        await self._write(activity.forget_minutes)
         await self._release()
         return counts
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store import connections, documents, retention, schema
+from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.failures import translate
 from kodo.server.store.lock import Lock
 from kodo.server.store.readers import Readers, snapshot
@@ -58,7 +59,7 @@ class SqliteStore(SqlStore):
                 raise StoreFailed(f"KODO_HOME cannot be used: {error.strerror}.") from error
             raise
 
-    def _prepare(self) -> sqlite3.Connection:
+    def _prepare(self) -> SqliteConnection:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._exclusive:
             self._lock.take()
@@ -91,7 +92,7 @@ class SqliteStore(SqlStore):
     async def _write(self, work: Callable[[SqlConnection], T], *, durable: bool = True) -> T:
         return await self._run(work, durable=durable)
 
-    async def _run(self, work: Callable[[sqlite3.Connection], T], *, durable: bool = True) -> T:
+    async def _run(self, work: Callable[[SqliteConnection], T], *, durable: bool = True) -> T:
         if self._writer is None:
             raise StoreFailed("The store is not open.")
         return await self._writer.run(work, durable=durable)

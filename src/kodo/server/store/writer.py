@@ -8,16 +8,17 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
+from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.failures import translate
 from kodo.server.store.group_writer import MAX_BATCH, MAX_WAITING, GroupWriter, WriteJob, WriteOutcome
 
 __all__ = ["MAX_BATCH", "Writer"]
 
 
-class Writer(GroupWriter[sqlite3.Connection]):
+class Writer(GroupWriter[SqliteConnection]):
     """Group commit over one connection, which is its own from now on."""
 
-    def __init__(self, connection: sqlite3.Connection, *, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(self, connection: SqliteConnection, *, max_waiting: int = MAX_WAITING) -> None:
         super().__init__(max_waiting=max_waiting)
         self._connection = connection
         self._full: bool | None = None
@@ -26,7 +27,7 @@ class Writer(GroupWriter[sqlite3.Connection]):
     def _end(self, slot: int) -> None:
         self._connection.close()
 
-    def _commit(self, slot: int, jobs: Sequence[WriteJob[sqlite3.Connection]]) -> list[WriteOutcome]:
+    def _commit(self, slot: int, jobs: Sequence[WriteJob[SqliteConnection]]) -> list[WriteOutcome]:
         """One transaction. Where one job breaks it, each is given a transaction of its own."""
         try:
             self._begin(full=any(job.durable for job in jobs))
@@ -49,7 +50,7 @@ class Writer(GroupWriter[sqlite3.Connection]):
             self._full = full
         self._connection.execute("BEGIN IMMEDIATE")
 
-    def _step(self, job: WriteJob[sqlite3.Connection]) -> WriteOutcome:
+    def _step(self, job: WriteJob[SqliteConnection]) -> WriteOutcome:
         self._connection.execute("SAVEPOINT job")
         try:
             value = job.work(self._connection)

@@ -117,13 +117,15 @@ async def test_lines_are_filtered_searched_and_paged(tmp_path: Path) -> None:
 
 
 async def test_minutes_are_kept_for_two_days(tmp_path: Path) -> None:
-    """They go when a new hour begins; hours stay."""
+    """They go with what retention deletes; hours stay."""
     store = await opened(tmp_path)
     for name, moment in (("old", 1000.0), ("new", 1000.0 + MINUTES_KEPT + 2 * HOUR)):
         row = msgspec.structs.replace(
             response(name, status="completed", created_at=moment, body=SAID), timing=TIMING
         )
         await store.store_response(row, [], [])
+    assert len(await store.activity.sums(MINUTE, 0, None)) == 2
+    await store.prune(0)
     assert len(await store.activity.sums(MINUTE, 0, None)) == 1
     assert len(await store.activity.first_tokens(MINUTE, 0, None)) == 1
     assert len(await store.activity.sums(HOUR, 0, None)) == 2

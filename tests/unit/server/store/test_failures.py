@@ -16,6 +16,7 @@ from tests.unit.server.store.processes import HOLD, python
 
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store import connections
+from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.sqlite import SqliteStore
 
 ROOT = REPOSITORY
@@ -80,7 +81,7 @@ async def test_a_write_too_large_for_the_disk_does_not_fail_its_neighbours(tmp_p
     assert integrity(tmp_path) == "ok"
 
 
-class FailingConnection(sqlite3.Connection):
+class FailingConnection(SqliteConnection):
     """A connection whose next ``COMMIT`` fails as it does on a broken disk."""
 
     broken = False
@@ -100,7 +101,7 @@ async def test_a_commit_that_fails_fails_its_batch_and_nothing_else(
     real = sqlite3.connect
 
     def connect(*args: object, **options: object) -> sqlite3.Connection:
-        return real(*args, factory=FailingConnection, **options)  # type: ignore[call-overload,no-any-return]
+        return real(*args, **{**options, "factory": FailingConnection})  # type: ignore[call-overload,no-any-return]
 
     monkeypatch.setattr("kodo.server.store.connections.sqlite3.connect", connect)
     store = SqliteStore(tmp_path)

@@ -13,8 +13,10 @@ import pytest
 from tests.contract.stores import answered, context_ids, document, item_ids, replay, response, said, turn
 from tests.postgres_server import PostgresServer, free_port, shared_server
 
+from kodo.server.http.keys import new_key
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
 from kodo.server.store.postgres import connections, ownership, schema, writer
+from kodo.server.store.postgres import store as store_module
 from kodo.server.store.postgres.connections import PostgresConnection
 from kodo.server.store.postgres.store import PostgresStore
 from kodo.server.store.postgres.writer import Fenced
@@ -389,3 +391,92 @@ async def test_a_restart_of_the_database_is_waited_for(
         await store.close()
     finally:
         await asyncio.to_thread(server.close)
+
+
+async def test_a_stored_response_is_sent_without_waiting(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many of them: a handful of statements each, and the writer waits once a transaction, not once a statement."""
+    store = await nodes()
+    statements: list[str] = []
+    waits: list[PostgresConnection] = []
+    real, settle = PostgresConnection.execute, PostgresConnection.settle
+
+    def execute(connection: PostgresConnection, sql: str, parameters: Any = (), /) -> Any:
+        statements.append(sql)
+        return real(connection, sql, parameters)
+
+    def settled(connection: PostgresConnection) -> bool:
+        waits.append(connection)
+        return settle(connection)
+
+    monkeypatch.setattr(PostgresConnection, "execute", execute)
+    monkeypatch.setattr(PostgresConnection, "settle", settled)
+    await asyncio.gather(
+        *(
+            store.store_response(
+                response(f"r{number}", status="completed"), [said("i")], [answered("o")], log=(0, [b"a"])
+            )
+            for number in range(100)
+        )
+    )
+    assert len([sql for sql in statements if "writers" not in sql]) <= 5 * 100
+    assert len(waits) < 50
+    assert [item.id for item in (await store.response_items("ada", "r99"))[1]] == ["o"]
+
+
+async def test_a_write_that_was_believed_and_is_refused_leaves_the_others(nodes: Callable[..., Any]) -> None:
+    """Taken ids and a gap in a log among good writes in one transaction: each caller is told what is true."""
+    store = await nodes()
+    await store.create_response(response("taken"), [])
+    await store.put_document(document("d"))
+    results = await asyncio.gather(
+        store.create_response(response("a"), [said("i")]),
+        store.create_response(response("taken"), []),
+        store.append_log("taken", 0, [b"a"]),
+        store.append_log("taken", 3, [b"x"]),
+        store.append_log("taken", 0, [b"a", b"b"]),
+        store.put_document(document("d")),
+        store.finish_response(response("a", status="completed"), [answered("o")]),
+        store.finish_response(response("nowhere", status="completed"), [answered("o")]),
+        return_exceptions=True,
+    )
+    assert [type(result) for result in results] == [
+        *(type(None), Conflict, type(None), ValueError, type(None), Conflict, type(None), type(None))
+    ]
+    assert list(await store.read_log("taken")) == [b"a", b"b"]
+    found = await store.get_response("ada", "a")
+    assert found is not None
+    assert found.status == "completed"
+
+
+async def test_a_key_is_known_everywhere_at_once(nodes: Callable[..., Any]) -> None:
+    """Keys are kept in memory between requests; one that another process makes or revokes is heard of."""
+    one, two, tool = await nodes(), await nodes(), await nodes(role="tool")
+    assert not await one.has_keys()
+    before = one._key_changes
+    _, row = new_key(name="n", project="p")
+    await tool.put_key(row)
+    while one._key_changes == before:
+        await asyncio.sleep(0.01)
+    assert await one.has_keys()
+    assert await one.key_by_hash(row.hash) == row == await two.key(row.id)
+    assert await one.key_by_hash(row.hash) is await one.key_by_hash(row.hash), "it is read at each request"
+    await two.put_key(msgspec.structs.replace(row, revoked_at=5.0))
+    for node in (two, one):
+        while (await node.key_by_hash(row.hash)).revoked_at is None:
+            assert node is one, "its own change"
+            await asyncio.sleep(0.01)
+
+
+async def test_keys_are_read_again_where_no_news_come(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a second, whatever happened to the connection that listens."""
+    monkeypatch.setattr(store_module, "KEYS_SECONDS", 0.05)
+    one, two = await nodes(), await nodes()
+    await one.has_keys()
+    monkeypatch.setattr(one._news, "_heard", lambda name: None)
+    await two.put_key(new_key(name="n", project="p")[1])
+    while not await one.has_keys():
+        await asyncio.sleep(0.01)

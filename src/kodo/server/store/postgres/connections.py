@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -16,7 +16,7 @@ from psycopg.types.string import StrDumperUnknown, TextBinaryLoader, TextLoader
 
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store.postgres.failures import translate
-from kodo.server.store.sql import SqlConnection, SqlCursor, for_postgres
+from kodo.server.store.sql import POSTGRES, Dialect, SqlConnection, SqlCursor, for_postgres
 
 CONNECT_SECONDS: Final = 5
 STATEMENT_SECONDS: Final = 30
@@ -73,22 +73,87 @@ class _SumBinaryLoader(NumericBinaryLoader):
         return _plain(super().load(data))
 
 
+class _SentCursor(SqlCursor):
+    """The result of a statement that was sent, and may not be answered yet."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any], sync: Callable[[], None]) -> None:
+        self.sent = cursor
+        self._sync = sync
+
+    @property
+    def rowcount(self) -> int:
+        """See ``SqlCursor``."""
+        self._sync()
+        return self.sent.rowcount
+
+    def fetchone(self) -> Any:
+        """See ``SqlCursor``."""
+        return self.sent.fetchone()
+
+    def fetchall(self) -> list[Any]:
+        """See ``SqlCursor``."""
+        return self.sent.fetchall()
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.sent.fetchall())
+
+
 class PostgresConnection(SqlConnection):
     """A connection of psycopg that takes the statements of this package."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.raw = connection
+        self._pipeline: psycopg.Pipeline | None = None
+        self._believed: list[_SentCursor] = []
+
+    @property
+    def dialect(self) -> Dialect:
+        """See ``SqlConnection``."""
+        return POSTGRES
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> SqlCursor:
         """See ``SqlConnection``."""
-        return self.raw.execute(for_postgres(sql), parameters or None, binary=True)
+        return self._answered(self.raw.execute(for_postgres(sql), parameters or None, binary=True))
 
     def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> SqlCursor:
         """See ``SqlConnection``."""
         cursor = self.raw.cursor(binary=True)
         if parameters:
             cursor.executemany(for_postgres(sql), parameters)
-        return cursor
+        return self._answered(cursor)
+
+    def changed(self, cursor: SqlCursor, /) -> bool:
+        """See ``SqlConnection``."""
+        if not isinstance(cursor, _SentCursor):
+            return cursor.rowcount > 0
+        self._believed.append(cursor)
+        return True
+
+    @contextmanager
+    def pipelined(self) -> Iterator[None]:
+        """Statements are sent, and waited for only where a result is read, at :meth:`settle`, and at the end."""
+        self._believed.clear()
+        try:
+            with self.raw.pipeline() as self._pipeline:
+                yield
+        finally:
+            self._pipeline = None
+
+    def settle(self) -> bool:
+        """Wait for all answers; whether what :meth:`changed` said has turned out to be true.
+
+        Raises:
+            psycopg.Error: a statement failed.
+        """
+        self._sync()
+        return all(cursor.sent.rowcount > 0 for cursor in self._believed)
+
+    def _answered(self, cursor: psycopg.Cursor[Any]) -> SqlCursor:
+        return cursor if self._pipeline is None else _SentCursor(cursor, self._sync)
+
+    def _sync(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.sync()
 
 
 @contextmanager

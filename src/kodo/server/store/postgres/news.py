@@ -27,14 +27,19 @@ MAX_PAYLOAD: Final = 7000
 """Bytes; PostgreSQL takes 8,000. Where the names are more, everybody is told to look."""
 NAME_CHARS: Final = 16
 """The last characters of a name are sent: enough to tell the names of a moment apart."""
-_EVERYBODY: Final = "*"
+EVERYBODY: Final = "*"
+"""In place of names: look at everything."""
 
 
 class PostgresNews:
-    """What a node says and hears. For use within one event loop; :meth:`say` from any thread."""
+    """What a node says and hears. For use within one event loop; :meth:`say` from any thread.
 
-    def __init__(self, connect: Callable[[], PostgresConnection]) -> None:
+    ``heard`` is called with every name that is heard, and with :data:`EVERYBODY` where some may have been missed.
+    """
+
+    def __init__(self, connect: Callable[[], PostgresConnection], heard: Callable[[str], None]) -> None:
         self._connect = connect
+        self._heard = heard
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, list[asyncio.Future[None]]] = defaultdict(list)
         self._said: set[str] = set()
@@ -78,8 +83,10 @@ class PostgresNews:
             thread.join()
 
     def _wake(self, payload: str) -> None:
-        names = list(self._waiting) if payload == _EVERYBODY else payload.split(",")
-        for name in names:
+        said = payload.split(",")
+        for name in said:
+            self._heard(name)
+        for name in list(self._waiting) if payload == EVERYBODY else said:
             for future in self._waiting.pop(name, ()):
                 if not future.done():
                     future.set_result(None)
@@ -90,7 +97,7 @@ class PostgresNews:
                 connection = self._connect()
                 try:
                     connection.raw.execute(f"LISTEN {CHANNEL}".encode())
-                    self._loop.call_soon_threadsafe(self._wake, _EVERYBODY)  # what was missed meanwhile
+                    self._loop.call_soon_threadsafe(self._wake, EVERYBODY)  # what was missed meanwhile
                     while not self._stopping:
                         for notice in connection.raw.notifies(timeout=0.5):
                             self._loop.call_soon_threadsafe(self._wake, notice.payload)
@@ -115,7 +122,7 @@ class PostgresNews:
                 connection = connection or self._connect()
                 connection.raw.execute(
                     "SELECT pg_notify(%s, %s)",
-                    (CHANNEL, payload if len(payload) <= MAX_PAYLOAD else _EVERYBODY),
+                    (CHANNEL, payload if len(payload) <= MAX_PAYLOAD else EVERYBODY),
                 )
             except psycopg.Error as error:
                 logger.info("news are not said: %s", translate(error).message)

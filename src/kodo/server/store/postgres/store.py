@@ -10,21 +10,22 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.records import DocumentRow, ItemRow, ResponseRow
+from kodo.server.lifecycle.records import DocumentRow, ItemRow, KeyRow, ResponseRow
 from kodo.server.store import documents, retention
 from kodo.server.store.postgres import connections, ownership, schema
 from kodo.server.store.postgres.failures import refusal, translate
 from kodo.server.store.postgres.lease import LeaseKeeper
-from kodo.server.store.postgres.news import PostgresNews
+from kodo.server.store.postgres.news import CHANNEL, EVERYBODY, PostgresNews
 from kodo.server.store.postgres.readers import PostgresReaders
 from kodo.server.store.postgres.writer import THREADS, PostgresWriter
 from kodo.server.store.sql import SqlConnection
@@ -39,6 +40,10 @@ def _mailbox(epoch: int) -> str:
 
 
 logger = logging.getLogger(__name__)
+KEYS: Final = "keys"
+"""The news that a key was made or revoked."""
+KEYS_SECONDS: Final = 1.0
+"""How long keys that were read are believed where no news come."""
 LEASE_SECONDS: Final = 15.0
 """A node that does not renew its lease for so long is taken for dead, and its work goes on elsewhere."""
 
@@ -59,6 +64,10 @@ class PostgresStore(SqlStore):
         self._lease: LeaseKeeper | None = None
         self._news: PostgresNews | None = None
         self._departures = -1
+        self._keys: dict[str | bytes, tuple[object, float]] = {}
+        """What was read of keys, by id or hash, and until when (monotonic) it is believed."""
+        self._key_changes = 0
+        """Changes of keys that were heard of."""
         self.shared = True
         self.epoch = ownership.NOBODY
         """This node's number among all there ever were; 0 while the store is not open."""
@@ -83,7 +92,7 @@ class PostgresStore(SqlStore):
         )
         self._readers = PostgresReaders(self._url)
         if self._role != "tool":
-            self._news = PostgresNews(partial(connections.connect, self._url, role="news"))
+            self._news = PostgresNews(partial(connections.connect, self._url, role="news"), self._hear)
         self._writer = PostgresWriter(
             lambda slot: connections.connect(self._url, epoch=self.epoch, slot=slot),
             self.epoch,
@@ -211,6 +220,46 @@ class PostgresStore(SqlStore):
             {"name": name, "role": role, "age": age, "lease": lease, "self": epoch == self.epoch}
             for epoch, name, role, age, lease in await self._read(ownership.living)
         ]
+
+    # --- keys: asked for by every request ---
+
+    async def has_keys(self) -> bool:
+        """See ``Store``. From memory, as :meth:`key_by_hash`."""
+        return await self._known("", super().has_keys)
+
+    async def key(self, key_id: str) -> KeyRow | None:
+        """See ``Store``. From memory, as :meth:`key_by_hash`."""
+        return await self._known(key_id, partial(super().key, key_id))
+
+    async def key_by_hash(self, hash_: bytes) -> KeyRow | None:
+        """See ``Store``. From memory, until news of a key come, and at most for :data:`KEYS_SECONDS`."""
+        return await self._known(hash_, partial(super().key_by_hash, hash_))
+
+    async def _known(self, name: str | bytes, read: Callable[[], Awaitable[T]]) -> T:
+        known = self._keys.get(name)
+        if known is not None and time.monotonic() < known[1]:
+            return cast(T, known[0])
+        until, begun = time.monotonic() + KEYS_SECONDS, self._key_changes
+        found = await read()
+        # A key that is not there is not kept: clients could fill the memory with them.
+        if found is not None and self._news is not None and begun == self._key_changes:
+            self._keys[name] = found, until
+        return found
+
+    async def put_key(self, row: KeyRow) -> None:
+        """See ``Store``. The others hear of it with the commit; this is too rare for the lock that NOTIFY takes to matter."""
+
+        def put(connection: SqlConnection) -> None:
+            documents.put_key(connection, row)
+            connection.execute("SELECT pg_notify(?, ?)", (CHANNEL, KEYS))
+
+        await self._write(put)
+        self._hear(KEYS)
+
+    def _hear(self, name: str) -> None:
+        if name in (KEYS, EVERYBODY):
+            self._keys.clear()
+            self._key_changes += 1
 
     def _say(self, name: str) -> None:
         if self._news is not None:

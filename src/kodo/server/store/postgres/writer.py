@@ -20,6 +20,7 @@ from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store.group_writer import MAX_WAITING, GroupWriter, WriteJob, WriteOutcome
 from kodo.server.store.postgres.connections import PostgresConnection
 from kodo.server.store.postgres.failures import collisions_allowed, is_lost, translate
+from kodo.server.store.sql import SqlCursor
 
 logger = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class _Session:
         self._slot = slot
         self._batch = 0
         self._committing = False
+        self._outcomes: list[WriteOutcome] = []
         self._connection: PostgresConnection | None = None
 
     def commit(self, jobs: Sequence[Job]) -> list[WriteOutcome]:
@@ -100,17 +102,14 @@ class _Session:
         deadline = time.monotonic() + RETRY_SECONDS
         collisions, pause = 0, 0.05
         self._batch += 1
-        outcomes: list[WriteOutcome] = []
         self._committing = False
         while True:
             try:
                 if self._committing and self._took_place():
-                    return outcomes
+                    return self._outcomes
                 self._committing = False
-                outcomes = self._run(jobs)
-                self._committing = True
-                self._connected().raw.execute("COMMIT")
-                return outcomes
+                self._run(jobs)
+                return self._outcomes
             except psycopg.Error as error:
                 lost = is_lost(error)
                 if not lost:
@@ -155,36 +154,51 @@ class _Session:
             raise Fenced
         return int(found[0]) >= self._batch
 
-    def _run(self, jobs: Sequence[Job]) -> list[WriteOutcome]:
-        """Everything before COMMIT. A job that fails is rolled back alone: then all run once more, with savepoints."""
-        self._begin()
+    def _run(self, jobs: Sequence[Job]) -> None:
+        """Everything, COMMIT too: sent without waiting for answers; where that is not enough, one after the other."""
         connection = self._connected()
-        outcomes: list[WriteOutcome] = []
-        for job in jobs:
-            try:
-                outcomes.append(WriteOutcome(job.future, job.work(connection)))
-            except psycopg.Error:
+        try:
+            with connection.pipelined():
+                connection.changed(self._begin())
+                self._outcomes = [WriteOutcome(job.future, job.work(connection)) for job in jobs]
+                if connection.settle():
+                    self._committing = True
+                    connection.raw.execute("COMMIT")
+                    return
+        except psycopg.Error as error:
+            if self._committing or len(jobs) > 1 or is_lost(error):
                 raise
-            except Exception:  # noqa: BLE001 - raised in the caller that awaits the job
-                self._abandon(lost=False)
-                self._begin()
-                return [self._step(job) for job in jobs]
-        return outcomes
+            logger.debug("a write is run again with true row counts: %r", error)  # one may have been believed
+        except Exception as error:  # noqa: BLE001 - it comes again below, and is raised in the caller that awaits it
+            logger.debug("a write is run alone: %r", error)
+        self._abandon(lost=False)
+        self._run_exactly(jobs)
 
-    def _begin(self) -> None:
-        """Begin, and hold the lease: a takeover waits for the end of this transaction, and ends all later ones."""
+    def _run_exactly(self, jobs: Sequence[Job]) -> None:
+        """With a savepoint around each job, so that one that fails is rolled back alone, and with true row counts."""
+        if not self._begin().rowcount:
+            there = (
+                self._connected().execute("SELECT 1 FROM nodes WHERE epoch = ?", (self._epoch,)).fetchone()
+            )
+            if there is None:
+                raise Fenced
+            raise psycopg.OperationalError("the lease is over and not yet renewed")
+        self._outcomes = [self._step(job) for job in jobs]
+        self._committing = True
+        self._connected().raw.execute("COMMIT")
+
+    def _begin(self) -> SqlCursor:
+        """Begin, and hold the lease: a takeover waits for the end of this transaction, and ends all later ones.
+
+        Without a changed row, there is no lease, and nothing may be committed.
+        """
         connection = self._connected()
         connection.raw.execute("BEGIN")
-        alive = connection.execute(
+        return connection.execute(
             "UPDATE writers w SET batch = ? FROM nodes n WHERE w.epoch = ? AND w.slot = ? "
             "AND n.epoch = w.epoch AND n.lease_until > clock_timestamp()",
             (self._batch, self._epoch, self._slot),
         )
-        if not alive.rowcount:
-            there = connection.execute("SELECT 1 FROM nodes WHERE epoch = ?", (self._epoch,)).fetchone()
-            if there is None:
-                raise Fenced
-            raise psycopg.OperationalError("the lease is over and not yet renewed")
 
     def _step(self, job: Job) -> WriteOutcome:
         connection = self._connected()
