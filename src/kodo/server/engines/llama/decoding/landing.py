@@ -3,7 +3,7 @@
 Beside the engine, which holds the model to the grammar, a matcher of the same grammar follows the text. Before a piece of
 it is taken, the shortest valid ending behind it is known to fit what would be left; a piece for which it does not is
 refused, and the ending known from before is written instead. So a text that could end at its beginning always ends. A
-string that goes round in a loop is refused in the same way.
+string that goes round in a loop is refused in the same way, and so is what does not fit the grammar at all.
 
 Knows text, bytes and numbers of tokens; knows nothing of the engine.
 """
@@ -42,6 +42,8 @@ class Landing:
         self._is_json = shortest_values is not None
         self._position = JsonPosition()
         self.ending: bytes | None = self._search.shortest(self._position)
+        self.is_broken = False
+        """The last piece did not fit the grammar: the engine has lost it. It reports no error where that happens."""
 
     @property
     def is_complete(self) -> bool:
@@ -59,13 +61,14 @@ class Landing:
     async def admits(self, text: str, tokens_left: int) -> bool:
         """Take a piece of text, if the shortest ending behind it fits ``tokens_left``; False, and nothing taken, if not.
 
-        Where none is known, everything is taken.
+        Where none is known, everything is taken; the text is checked once more at its end.
         """
         data = list(text.encode())
         taken = self._matcher.try_consume_tokens(data)
-        if taken != len(data):  # the engine has lost its grammar; the text is checked once more at its end
+        self.is_broken = taken != len(data)
+        if self.is_broken:
             self._matcher.rollback(taken)
-            return True
+            return self.ending is None
         position = self._position.after(bytes(data)) if self._is_json else self._position
         ending = self._kept_ending(bytes(data))
         if ending is None or not await self._fits(ending, tokens_left):

@@ -49,6 +49,8 @@ MAX_NAME_TOKENS = 64
 """Tokens of a tool's name at most."""
 MIN_CALL_TOKENS = 64
 """Tokens that a call's arguments may take even where the server's own cap is used up."""
+MAX_ATTEMPTS = 3
+"""Times that a text is begun whose first piece does not fit its grammar."""
 MAX_CALLS = 16
 """Calls in one turn at most."""
 
@@ -248,9 +250,18 @@ class TurnDecoder:
         async def admits(delta: TextDelta) -> bool:
             return hopeless or await landing.admits(delta.text, answer.tokens_left - beyond)
 
-        cap = answer.tokens_left - (0 if hopeless else beyond)
-        async for event in self._text(grammar=grammar.text, max_tokens=cap, admits=admits, quiet=not text):
-            yield event
+        for _ in range(MAX_ATTEMPTS):
+            cap = answer.tokens_left - (0 if hopeless else beyond)
+            begun = False
+            async for event in self._text(
+                grammar=grammar.text, max_tokens=cap, admits=admits, quiet=not text
+            ):
+                begun |= isinstance(event, TextDelta)
+                yield event
+            if landing.is_broken:
+                logger.warning("the engine lost the grammar of an answer")
+            if begun or not landing.is_broken:
+                break
         if hopeless or answer.ended not in ("refused", "limit"):
             return
         ending = (landing.ending or b"").decode()
