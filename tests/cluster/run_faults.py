@@ -97,6 +97,16 @@ class FaultyCluster:
         self.database.stop(signal.SIGINT)
         self.database.start()
 
+    def outage(self) -> None:
+        """The database is away for longer than the lease: the servers come back by themselves."""
+        self.database.stop(signal.SIGINT)
+        time.sleep(LEASE + self.random.uniform(1, 3))
+        self.database.start()
+        time.sleep(2 * LEASE)
+        assert all(node.process.is_alive() for node in self.nodes.values()), (
+            "a server ended with the database"
+        )
+
     def crash_database(self) -> None:
         """Without a checkpoint."""
         self.database.stop(signal.SIGQUIT)
@@ -126,6 +136,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
             cluster.disconnect,
             cluster.restart_database,
             cluster.crash_database,
+            cluster.outage,
         ]
         for number in range(FAULTS):
             await asyncio.sleep(cluster.random.uniform(0.5, 2.5))

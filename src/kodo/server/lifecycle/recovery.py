@@ -197,7 +197,7 @@ async def _fail(service: Service, row: ResponseRow, message: str) -> None:
 
 async def _load_run(service: Service, row: ResponseRow, stored: StoredRequest) -> Run:
     """The run, rebuilt from its row and its log."""
-    return Run(
+    run = Run(
         row.owner,
         response_at_start(decode_response(row)),
         store=service.store,
@@ -205,3 +205,5 @@ async def _load_run(service: Service, row: ResponseRow, stored: StoredRequest) -
         entries=[event_log.decode(data) for data in await service.store.read_log(row.id)],
         seal=service.seal_for(row.owner, stored.request),
     )
+    run.is_stored()
+    return run

@@ -178,6 +178,11 @@ class Run:
     def discard(self) -> None:
         """Store nothing of this run: its row could not be written."""
         self._store = None
+        self._row_written.set()
+
+    def is_stored(self) -> None:
+        """Its row was written by an earlier process: its end need not wait for that."""
+        self._row_written.set()
 
     async def save(self) -> None:
         """Wait until the entries so far are on disk, where the response is stored.
@@ -295,6 +300,8 @@ class Run:
         self._flusher = None
 
     async def _save_end(self) -> None:
+        if self._store is not None and self._deferred is None:
+            await self._row_written.wait()  # writes of a store may pass one another
         if self._store is None:
             return
         row, output, log = self._final_row(), self.output_rows(), self._unsaved()

@@ -174,3 +174,17 @@ async def test_ready_says_what_is_not(nodes: tuple[Served, Served]) -> None:
     assert (await get(one, "/ready"))["status"] == "ready"
     servers = await two.state.store.servers()
     assert [server["self"] for server in servers] == [False, True]
+
+
+async def test_what_was_answered_is_there_for_the_next_turn_anywhere(nodes: tuple[Served, Served]) -> None:
+    """Short turns of many chains at once, each at the other server: the writes of a response do not pass one another."""
+
+    async def chain(turns: int) -> None:
+        before = None
+        for number in range(turns):
+            body = {"model": MODEL, "input": "short", "previous_response_id": before}
+            answered = await post(nodes[number % 2], "/v1/responses", body)
+            before = answered["id"]
+            assert await get(nodes[(number + 1) % 2], f"/v1/responses/{before}") == answered
+
+    await asyncio.gather(*(chain(6) for _ in range(16)))

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from tests.contract.memory_store import MemoryStore
 from tests.unit.server.lifecycle.parts import initial_response, stored_run
@@ -13,6 +14,7 @@ from tests.unit.server.lifecycle.parts import initial_response, stored_run
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.ports import TextDelta, Usage
+from kodo.server.lifecycle.records import ResponseRow
 from kodo.server.lifecycle.run import Run
 from kodo.server.wire.events import sse
 
@@ -187,3 +189,43 @@ async def test_a_stopped_server_leaves_the_row_unfinished_and_its_readers_free()
     await again.end(DONE)
     assert again.response.output[0].content[0].text == "half and half"  # type: ignore[union-attr]
     assert len(await store.read_log("resp_1")) == 4
+
+
+async def test_an_end_waits_for_the_row() -> None:
+    """A run may be over before its row is written, and the writes of a store may pass one another."""
+    store = MemoryStore()
+    begun = initial_response()
+    row = ResponseRow(
+        id=begun.id,
+        owner="ada",
+        status=begun.status,
+        created_at=1000.0,
+        request=b"{}",
+        response=msgspec.json.encode(begun),
+    )
+    run = Run("ada", begun, store=store, row=row)
+    run.emit(event_log.Began())
+    ending = asyncio.create_task(run.end(DONE))
+    await asyncio.sleep(0.01)
+    assert not run.finished
+    await store.create_response(row, [])
+    run.created()
+    await ending
+    stored = await store.get_response("ada", run.id)
+    assert stored is not None
+    assert stored.status == "completed"
+
+
+async def test_an_end_is_over_where_the_row_cannot_be_written() -> None:
+    """Nothing of it is stored then, and its readers are released."""
+    begun = initial_response()
+    row = ResponseRow(
+        id=begun.id, owner="ada", status=begun.status, created_at=1.0, request=b"{}", response=b"{}"
+    )
+    run = Run("ada", begun, store=MemoryStore(), row=row)
+    run.emit(event_log.Began())
+    ending = asyncio.create_task(run.end(DONE))
+    await asyncio.sleep(0.01)
+    run.discard()
+    await ending
+    assert run.finished

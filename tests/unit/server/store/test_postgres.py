@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -18,6 +19,7 @@ from kodo.server.lifecycle.errors import Conflict, StoreFailed
 from kodo.server.store.postgres import connections, ownership, schema, writer
 from kodo.server.store.postgres import store as store_module
 from kodo.server.store.postgres.connections import PostgresConnection
+from kodo.server.store.postgres.lease import LeaseKeeper
 from kodo.server.store.postgres.store import PostgresStore
 from kodo.server.store.postgres.writer import Fenced
 
@@ -391,6 +393,59 @@ async def test_a_restart_of_the_database_is_waited_for(
         await store.close()
     finally:
         await asyncio.to_thread(server.close)
+
+
+async def test_a_database_that_is_away_for_longer_than_the_lease_costs_no_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """When it is back, every server renews its lease before another one takes it for dead; a dead one is found later."""
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 60.0)
+    server = await asyncio.to_thread(lambda: PostgresServer(quick=False))
+    try:
+        url = server.new_database()
+        stores = [PostgresStore(url, lease_seconds=SHORT) for _ in range(3)]
+        for store in stores:
+            await store.open()
+        await asyncio.to_thread(server.stop)
+        await asyncio.sleep(3 * SHORT)
+        await asyncio.to_thread(server.start)
+        for store in (*stores, *stores):
+            await store.work_is_left()
+            await asyncio.sleep(SHORT / 3)
+        assert not any(store.fenced.is_set() for store in stores)
+        for number, store in enumerate(stores):
+            await store.create_response(response(f"r{number}"), [])
+        pause(stores[2])
+        while len(await stores[0].servers()) == 3:
+            await stores[0].work_is_left()
+            await asyncio.sleep(0.05)
+        for store in stores:
+            await store.close()
+    finally:
+        await asyncio.to_thread(server.close)
+
+
+def test_a_node_that_was_cut_off_judges_nobody_for_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one that was paused for longer than its lease; one that starts may at once."""
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    keeper = LeaseKeeper(lambda: pytest.fail("it is not yet time"), 1, 40.0, lambda: None)
+    judged = [keeper.may_judge]
+    for seconds, broken in (
+        (10, False),
+        (10, True),
+        (30, False),
+        (10, False),
+        (50, False),
+        (30, False),
+        (10, False),
+    ):
+        now[0] += seconds
+        keeper._broken = keeper._broken or broken
+        keeper._note_renewal()
+        judged.append(keeper.may_judge)
+    keeper.stop()
+    assert judged == [True, True, False, False, True, False, False, True]
 
 
 async def test_a_stored_response_is_sent_without_waiting(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -29,9 +30,20 @@ class LeaseKeeper:
         self._epoch = epoch
         self._seconds = seconds
         self._fenced = fenced
+        self._renewed = time.monotonic()
+        self._broken = False
+        self._unbroken_since = self._renewed - seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="kodo-store-lease", daemon=True)
         self._thread.start()
+
+    @property
+    def may_judge(self) -> bool:
+        """Whether this node may take others for dead: it was itself heard of for a whole lease without a break.
+
+        One that was cut off cannot know whether the others were too, and are about to renew their leases.
+        """
+        return not self._broken and time.monotonic() - self._unbroken_since >= self._seconds
 
     def stop(self) -> None:
         """End the thread; the lease stays until it is over or deleted."""
@@ -46,12 +58,20 @@ class LeaseKeeper:
                 if not ownership.renew(connection, self._epoch, self._seconds):
                     self._fenced()
                     break
+                self._note_renewal()
             except Exception as error:  # whatever it is: without the lease another node takes over
                 known = isinstance(error, psycopg.Error)
                 why = translate(error).message if isinstance(error, psycopg.Error) else repr(error)
                 logger.warning("the lease could not be renewed: %s", why, exc_info=None if known else error)
+                self._broken = True
                 if connection is not None:
                     connection.raw.close()
                     connection = None
         if connection is not None:
             connection.raw.close()
+
+    def _note_renewal(self) -> None:
+        now = time.monotonic()
+        if self._broken or now - self._renewed > self._seconds:
+            self._unbroken_since = now
+        self._renewed, self._broken = now, False

@@ -52,10 +52,17 @@ def leave(connection: SqlConnection, epoch: int) -> None:
         _count_departure(connection)
 
 
-def remove_expired(connection: SqlConnection) -> list[int]:
-    """The epochs of nodes whose lease is over; they are no more. One that is in a transaction is left for the next time."""
+def remove_expired(connection: SqlConnection, patience: float = 0.0) -> list[int]:
+    """The epochs of nodes whose lease is over; they are no more. One that is in a transaction is left for the next time.
+
+    ``patience``: seconds that the database must have been up for: nobody can renew a lease while it is down.
+    """
     removed: list[int] = []
-    dead = connection.execute("SELECT epoch FROM nodes WHERE lease_until < clock_timestamp()").fetchall()
+    dead = connection.execute(
+        "SELECT epoch FROM nodes WHERE lease_until < clock_timestamp() "
+        "AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => ?)",
+        (patience,),
+    ).fetchall()
     for (epoch,) in dead:
         slots = connection.execute("SELECT slot FROM writers WHERE epoch = ?", (epoch,)).fetchall()
         free = connection.execute(

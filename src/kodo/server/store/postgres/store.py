@@ -104,7 +104,7 @@ class PostgresStore(SqlStore):
         try:
             schema.migrate(connection)
             with connection.raw.transaction():
-                ownership.remove_expired(connection)
+                ownership.remove_expired(connection, self._lease_seconds)
                 name = f"{socket.gethostname()}:{os.getpid()}"
                 return ownership.register(
                     connection, name, self._role, version("kodo"), self._lease_seconds, THREADS
@@ -181,7 +181,10 @@ class PostgresStore(SqlStore):
 
     async def work_is_left(self) -> bool:
         """See ``SharedStore``. Nodes whose lease is over are removed on the way."""
-        removed = await self._write(ownership.remove_expired)
+        removed: Sequence[int] = ()
+        if self._lease is not None and self._lease.may_judge:
+            patience = self._lease_seconds
+            removed = await self._write(lambda connection: ownership.remove_expired(connection, patience))
         if removed:
             logger.warning("servers whose lease was over: %s; their work goes on elsewhere", removed)
         departures, left = await self._read(
