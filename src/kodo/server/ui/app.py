@@ -17,6 +17,7 @@ from kodo.server.lifecycle.errors import NotFound, PermissionDenied, ServiceErro
 from kodo.server.ui import access
 from kodo.server.ui.access import Sessions, check_form, identify, session_cookie, set_cookie, sign_in
 from kodo.server.ui.context import Lent, PageRequest, UiContext
+from kodo.server.ui.forms import read_form
 from kodo.server.ui.rendering import LANGUAGES, SECURITY_HEADERS, THEMES, is_partial, render, static_file
 from kodo.server.ui.views import (
     batches,
@@ -34,7 +35,6 @@ from kodo.server.ui.views import (
 
 Handler: TypeAlias = Callable[[PageRequest], Awaitable[Response]]
 PREFERENCE_SECONDS = 365 * 86400
-MAX_FORM_BYTES = 16 * 2**20
 
 PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/ui", overview.show),
@@ -119,15 +119,13 @@ async def _serve(context: UiContext, handlers: dict[str, Handler], request: Requ
 
 
 async def _checked_form(request: Request, context: UiContext) -> None:
-    """Check the token of a form. Raises ``PermissionDenied``, also for a body that is too large."""
-    length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > MAX_FORM_BYTES:
-        raise PermissionDenied("The form is too large.")
-    kind = request.headers.get("content-type", "").partition(";")[0]
-    token = None
-    if kind in ("application/x-www-form-urlencoded", "multipart/form-data"):
-        value = (await request.form(max_files=1, max_fields=200)).get(access.CSRF_FIELD)
-        token = value if isinstance(value, str) else None
+    """Check the token of a form.
+
+    Raises:
+        PermissionDenied: it is missing or wrong.
+        TooLarge, InvalidRequest: the form cannot be read.
+    """
+    token = (await read_form(request)).get(access.CSRF_FIELD)
     check_form(request, context.sessions, token)
 
 
@@ -158,8 +156,8 @@ async def _login(context: UiContext, request: Request) -> Response:
     if request.method == "POST":
         try:
             await _checked_form(request, context)
-            key = (await request.form()).get("key")
-            cookie = await sign_in(context.state, context.sessions, key if isinstance(key, str) else "")
+            key = (await read_form(request)).get("key", "")
+            cookie = await sign_in(context.state, context.sessions, key)
         except Unauthorized:
             message, status = "login.wrong", 401
         except PermissionDenied:
@@ -185,9 +183,9 @@ async def _logout(context: UiContext, request: Request) -> Response:
 async def _preferences(context: UiContext, request: Request) -> Response:
     """Language, theme and project, as cookies: they are no secrets, and no session is needed for them."""
     await _checked_form(request, context)
-    form = await request.form()
-    back = form.get("back")
-    target = back if isinstance(back, str) and back.startswith("/ui") and "\\" not in back else "/ui"
+    form = await read_form(request)
+    back = form.get("back", "")
+    target = back if back.startswith("/ui") and "\\" not in back else "/ui"
     response = RedirectResponse(target, 303, headers=SECURITY_HEADERS)
     for name, allowed in (("language", LANGUAGES), ("theme", THEMES), ("project", None)):
         value = form.get(name)

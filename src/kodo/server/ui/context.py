@@ -15,6 +15,7 @@ from kodo.server.lifecycle.activity import ActivityReader
 from kodo.server.lifecycle.errors import NotFound, ServiceError
 from kodo.server.lifecycle.ports import Usage
 from kodo.server.ui.access import Sessions, Viewer
+from kodo.server.ui.forms import read_form
 from kodo.server.ui.pulls import Pulls
 from kodo.server.ui.rendering import render
 
@@ -117,8 +118,8 @@ class PageRequest:
         return value
 
     async def form(self) -> Mapping[str, str]:
-        """The form's fields; files are left out."""
-        return {name: value for name, value in (await self.http.form()).items() if isinstance(value, str)}
+        """The form's fields."""
+        return await read_form(self.http)
 
     def render(self, template: str, page: str, *, status: int = 200, **values: Any) -> Response:
         """A page of this request's language, theme and viewer."""

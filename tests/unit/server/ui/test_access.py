@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from tests.unit.server.ui.pages import Browser, dashboard, make_key
 from kodo.server.config import UiSettings
 from kodo.server.ui.access import Sessions
 from kodo.server.ui.app import PAGES, build_pages
+from kodo.server.ui.forms import MEDIA_TYPE
 
 READ = [
     path for method, path, _ in PAGES if method == "GET" and "{" not in path and not path.endswith("live")
@@ -64,6 +66,40 @@ async def test_a_session_is_a_cookie_that_is_not_the_key(tmp_path: Path) -> None
         assert (await browser.get("/ui")).status_code == 303
         stale = await browser.get("/ui", cookie=f"{cookie.partition('=')[0]}={value}")
         assert stale.status_code == 303, "the old cookie opens nothing"
+
+
+async def test_a_cookie_from_elsewhere_does_not_become_a_session(tmp_path: Path) -> None:
+    """Whoever plants a cookie before the sign-in does not know the one after it."""
+    async with dashboard(tmp_path) as (server, browser):
+        key = await make_key(server, role="admin")
+        name = f"kodo_ui_{server.url.rpartition(':')[2]}"
+        browser.http.cookies.set(name, "planted", path="/ui")
+        answer = await browser.sign_in(key)
+        assert answer.status_code == 303
+        browser.http.cookies.clear()
+        assert (await browser.get("/ui", cookie=f"{name}=planted")).status_code == 303
+
+
+@pytest.mark.parametrize("path", ["/ui/login", "/ui/logout", "/ui/preferences", "/ui/keys"])
+@pytest.mark.parametrize("kind", [MEDIA_TYPE, "multipart/form-data; boundary=x"])
+async def test_forms_are_bounded_before_anybody_is_known(tmp_path: Path, path: str, kind: str) -> None:
+    """A form of megabytes is not read, whether it says its size or comes in chunks; nor is one of a thousand fields."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(64):
+            sent.append(1)
+            yield b"a=" + b"x" * 100_000 + b"&"
+
+    statuses = []
+    async with dashboard(tmp_path) as (server, browser):
+        key = await make_key(server, role="admin")
+        if path == "/ui/keys":
+            await browser.sign_in(key)
+        for content in (b"a=" + b"x" * 100_000, pieces(), b"&".join(b"f%d=1" % n for n in range(1000))):
+            sent: list[int] = []
+            answer = await browser.http.post(path, content=content, headers={"content-type": kind})
+            statuses.append(answer.status_code)
+    assert statuses == ([413, 413, 400] if kind == MEDIA_TYPE else [403, 403, 403])
 
 
 async def test_a_revoked_key_ends_its_sessions(tmp_path: Path) -> None:
