@@ -18,10 +18,14 @@ def mcp(
     folder: Annotated[Path, typer.Option("--folder", help="The repository that the tools work on.")] = Path(),
 ) -> ExitCode:
     """Serve review, tests, what_changed and usage as MCP tools on stdin and stdout. They write nothing and ask no model."""
-    from kodo.cli.mcp_tools import build_server  # here: the SDK and the analysers take a second to import
+    from kodo.cli.mcp_stdio import MAX_MESSAGE_BYTES, MessageTooLarge, serve  # here: the SDK and the
+    from kodo.cli.mcp_tools import build_server  # analysers take a second to import
 
     root = folder.resolve()
     if not root.is_dir():
         raise CommandError(f"--folder {folder}: not a folder")
-    build_server(root).run("stdio")
+    try:
+        serve(build_server(root))
+    except MessageTooLarge:
+        raise CommandError(f"a message on stdin is larger than {MAX_MESSAGE_BYTES} bytes") from None
     return ExitCode.DONE

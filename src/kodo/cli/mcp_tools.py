@@ -75,7 +75,11 @@ def build_server(root: Path) -> MCPServer:
     @server.tool(name="tests", annotations=_READS)
     async def tests_tool(
         target: Annotated[
-            str, Field(description="FILE.py, FILE.py::function or FILE.py::Class, in the repository.")
+            str,
+            Field(
+                description="FILE.py, FILE.py::function or FILE.py::Class, in the repository.",
+                max_length=1000,
+            ),
         ],
     ) -> str:
         """Write pytest tests for Python code: each passed five times and adds coverage or kills a mutant. Nothing is written."""
@@ -85,7 +89,8 @@ def build_server(root: Path) -> MCPServer:
     async def usage_tool(
         by: Annotated[By, Field(description="Group by this.")] = "day",
         since: Annotated[
-            str, Field(description="A date (2026-11-01) or a duration (24h, 7d, 4w); empty: all.")
+            str,
+            Field(description="A date (2026-11-01) or a duration (24h, 7d, 4w); empty: all.", max_length=40),
         ] = "",
     ) -> str:
         """What calls of kodo to models have cost on this machine, as JSON."""
