@@ -73,3 +73,24 @@ def export(
         for line in admin.export(kodo_home(), project):
             sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
+
+
+@app.command()
+def copy(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="postgresql://…, a folder with kodo.db, or `configured`: what the settings name."
+        ),
+    ],
+    destination: Annotated[str, typer.Argument(help="The same; it must be empty.")],
+) -> None:
+    """Copy everything to another store, SQLite or PostgreSQL, and check every row. Stop the servers first.
+
+    Files and seal.key are not in the store: copy the folder `files` and `seal.key` yourself. An address on the command line can
+    be seen by others on this machine: with `configured`, it comes from config.toml or KODO_DATABASE.
+    """
+    with _as_command_error():
+        copied = admin.copy(kodo_home(), source, destination)
+    for name, found in copied.items():
+        typer.echo(f"{name:<24}{found.rows:>14,}  {found.sha256[:16]}")

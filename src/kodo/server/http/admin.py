@@ -27,10 +27,13 @@ from kodo.server.http.keys import new_key
 from kodo.server.lifecycle.errors import NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore, Store
-from kodo.server.store.choice import choose_store, open_snapshot
+from kodo.server.store.choice import choose_store, copy_store, open_snapshot
+from kodo.server.store.copying import TableDigest
 from kodo.server.store.export import lines
 
 T = TypeVar("T")
+CONFIGURED = "configured"
+"""In place of an address: the store that the settings name."""
 
 __all__ = [
     "USES",
@@ -42,6 +45,7 @@ __all__ = [
     "WeightsError",
     "available_memory",
     "catalogue_entries",
+    "copy",
     "create_key",
     "default_model_missing",
     "export",
@@ -191,6 +195,19 @@ def prune(home: Path, days: float, thread_days: float | None = None) -> dict[str
 def stats(home: Path) -> dict[str, Any]:
     """Return the rows by table, the bytes on disk and the schema version. Raises ``StoreFailed``."""
     return _with_store(home, lambda store: store.stats())
+
+
+def copy(home: Path, source: str, destination: str) -> dict[str, TableDigest]:
+    """Copy a store to another, empty one. Each is the address of a database, a folder with ``kodo.db``, or ``configured``:
+    what the settings name. Raises ``StoreFailed``.
+    """
+
+    def place(word: str) -> tuple[Path, str | None]:
+        if word.startswith(("postgresql://", "postgres://")):
+            return home, word
+        return (home, _database()) if word == CONFIGURED else (Path(word), None)
+
+    return copy_store(place(source), place(destination))
 
 
 def export(home: Path, owner: str | None) -> Iterator[bytes]:

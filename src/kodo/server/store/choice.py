@@ -9,8 +9,10 @@ from pathlib import Path
 
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.store_ports import Store
-from kodo.server.store import connections, readers
+from kodo.server.store import connections, copying, readers, schema
+from kodo.server.store.copying import TableDigest
 from kodo.server.store.failures import translate
+from kodo.server.store.lock import Lock
 from kodo.server.store.sql import SqlConnection
 from kodo.server.store.sqlite import SqliteStore
 
@@ -59,3 +61,74 @@ def open_snapshot(home: Path, database: str | None) -> Iterator[SqlConnection]:
             yield connection
     except sqlite3.Error as error:
         raise translate(error) from error
+
+
+@contextmanager
+def open_empty(home: Path, database: str | None) -> Iterator[SqlConnection]:
+    """A transaction in a store that is made or migrated first, holds nothing, and that no server uses; committed at the end.
+
+    Raises:
+        StoreFailed: it is not empty, a server uses it, or it cannot be written.
+    """
+    if database is not None:
+        from kodo.server.store.postgres.offline import open_empty as open_postgres
+
+        with open_postgres(database) as found:
+            copying.check_is_empty(found)
+            yield found
+        return
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = Lock(home / connections.LOCK)
+    lock.take()
+    try:
+        with closing(connections.open_writer(home)) as connection:
+            schema.migrate(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            copying.check_is_empty(connection)
+            yield connection
+            connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _unused(home: Path, database: str | None) -> Iterator[None]:
+    """While no server uses a store. Raises StoreFailed: one does."""
+    if database is not None:
+        from kodo.server.store.postgres.offline import check_no_servers
+
+        check_no_servers(database)
+        yield
+        return
+    if not (home / connections.DATABASE).exists():
+        raise StoreFailed(f"There is no {connections.DATABASE} in {home}.")
+    lock = Lock(home / connections.LOCK)
+    lock.take()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def copy_store(
+    source: tuple[Path, str | None], destination: tuple[Path, str | None]
+) -> dict[str, TableDigest]:
+    """Copy all rows of one store to another, empty one, in one transaction; each is a folder and a database, as for
+    :func:`choose_store`. What each table holds, checked on both sides.
+
+    Raises:
+        StoreFailed: a server uses one of them, the destination is not empty, or there are vector stores, which are not copied.
+    """
+    with _unused(*source), open_snapshot(*source) as read:
+        searched = copying.count_searched(read)
+        if searched and destination[1] is not None:
+            raise StoreFailed(
+                f"{searched} files are in vector stores, which cannot be copied: delete the vector stores, and make them "
+                "again afterwards from the same files."
+            )
+        with open_empty(*destination) as written:
+            copied = {table.name: copying.copy_table(read, written, table) for table in copying.TABLES}
+            copying.settle_numbers(written)
+    return copied
