@@ -34,6 +34,8 @@ _DATA_FOLDERS = frozenset(
     {"data", "cases", "examplefiles", "golden", "inputs", "expected", "resources", "snippets"}
 )
 _TEST_DATA = frozenset({"testdata", "test_data", "test-data"})
+_MINIFIED_LINE = 400
+"""Characters of a script's line on average above which nobody wrote it by hand."""
 _ALIASES = {"py": ".py", "js": ".js", "ts": ".ts", "golang": ".go", "bash": ".sh", "c++": ".cpp", "c#": ".cs"}
 
 
@@ -68,6 +70,12 @@ def unreviewable_reason(path: str, text: str = "") -> tuple[str, bool]:
     if not pure.suffix and text.startswith("#!"):
         return "no analyser for this kind of script", True
     return "not code", False
+
+
+def is_minified(language: str, text: str) -> bool:
+    """Whether a script is what a minifier made: nobody wrote it so, and its source is elsewhere."""
+    lines = text.count("\n") + 1
+    return language == "javascript" and len(text) > 2_000 and len(text) / lines > _MINIFIED_LINE
 
 
 def is_test_data(path: str) -> bool:

@@ -18,7 +18,7 @@ from kodo.jobs.report.model import Unreviewed
 from kodo.jobs.review import changes
 from kodo.jobs.review.changes import ChangedFile, DiffError
 from kodo.jobs.review.git import Entry, GitError, Repository
-from kodo.jobs.review.languages import language_of, unreviewable_reason
+from kodo.jobs.review.languages import is_minified, language_of, unreviewable_reason
 from kodo.jobs.review.source import (
     BaseSource,
     CommitSource,
@@ -111,6 +111,9 @@ class _InputBuilder:
         if not language_of(path, text):
             reason, gap = unreviewable_reason(path, text)
             self.leave(path, reason, gap=gap)
+            return None
+        if is_minified(language_of(path, text), text):
+            self.leave(path, "minified", gap=False)
             return None
         if "\r" in text.replace("\r\n", ""):
             self.leave(path, "has carriage returns that end no line", gap=True)

@@ -130,6 +130,20 @@ def test_what_cannot_be_reviewed_is_listed_with_its_reason(repo: Path) -> None:
     assert not material.files
 
 
+def test_what_a_minifier_made_is_left_out(repo: Path) -> None:
+    """By its shape, whatever it is called: a script that somebody wrote is reviewed, also as ``x.min.js``."""
+    statement = "try{a()}catch(e){}"
+    (repo / "vendored.js").write_text("/*! a library */\n" + statement * 200)
+    (repo / "written.min.js").write_text("\n".join([statement] * 200) + "\n")
+    (repo / "short.js").write_text(statement)
+    git(repo, "add", ".")
+    material = read(StagedSource(repo), MOST)
+    assert {item.path: (item.reason, item.gap) for item in material.unreviewed} == {
+        "vendored.js": ("minified", False)
+    }
+    assert {file.path for file in material.files} == {"written.min.js", "short.js"}
+
+
 def test_programs_of_the_repository_never_run(repo: Path, tmp_path: Path) -> None:
     """Neither its external diff, its text conversion, its monitor nor its hooks are started."""
     trap = tmp_path / "ran"

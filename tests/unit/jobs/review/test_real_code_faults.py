@@ -58,6 +58,13 @@ def test_a_cleanup_with_another_argument_is_still_there() -> None:
     assert "kodo/cleanup-removed" in rules(old, CLEANUP.format("print(x)"))
 
 
+def test_a_cleanup_of_what_was_renamed_is_still_there() -> None:
+    """What is closed is held elsewhere now; where nothing is closed any more it is gone."""
+    old = CLEANUP.format("self._stream.close()")
+    assert "kodo/cleanup-removed" not in rules(old, CLEANUP.format("self._connection.close()"))
+    assert "kodo/cleanup-removed" in rules(old, CLEANUP.format("self._stream.flush()"))
+
+
 def test_a_lock_with_another_argument_is_still_there() -> None:
     """A with whose call has other arguments still locks; one that is taken off does not."""
     old = "def f(p):\n    with lock(p):\n        a = p.a\n        p.b = a\n        return a\n"

@@ -257,7 +257,7 @@ def _acquires(pair: DefinitionPair) -> bool:
 def cleanup(pair: DefinitionPair) -> Iterator[Candidate]:
     """A ``finally`` whose statements are gone, or now only run when nothing fails."""
     kept = {
-        _callee(inner) for node in pair.new_nodes if isinstance(node, ast.Try) for inner in node.finalbody
+        _last_name(inner) for node in pair.new_nodes if isinstance(node, ast.Try) for inner in node.finalbody
     }
     managed = any(
         isinstance(node, (ast.With, ast.AsyncWith)) for node in pair.new_nodes if node not in pair.old_nodes
@@ -265,7 +265,7 @@ def cleanup(pair: DefinitionPair) -> Iterator[Candidate]:
     for node in pair.old_nodes:
         if isinstance(node, ast.Try):
             for statement in node.finalbody:
-                gone = _callee(statement) not in kept
+                gone = _last_name(statement) not in kept
                 new_with = managed and len(_withs(pair.new_nodes)) > len(_withs(pair.old_nodes))
                 if (
                     gone
@@ -282,6 +282,11 @@ def _callee(node: ast.AST) -> str:
     call = node.value if isinstance(node, ast.Expr) else node
     call = call.value if isinstance(call, ast.Await) else call
     return ast.unparse(call.func if isinstance(call, ast.Call) else node)
+
+
+def _last_name(node: ast.AST) -> str:
+    """The last name of what is called: what is closed may be renamed, or be held elsewhere."""
+    return _callee(node).rpartition(".")[2]
 
 
 def _withs(nodes: list[ast.AST]) -> list[ast.AST]:
