@@ -25,7 +25,7 @@ def npm() -> Path:
     if not done.exists() or done.read_text() != wanted:
         shutil.copy(HERE / "package.json", folder / "package.json")
         command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=600)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=800)
         done.write_text(wanted)
     return folder
 

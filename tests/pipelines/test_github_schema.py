@@ -16,7 +16,7 @@ from kodo.ci.environment import read_change, read_comment, read_issue_number, re
 from kodo.ci.github.threads import CLOSE, THREADS
 from kodo.ci.testing.openapi import SCHEMA_FILE
 
-pytestmark = pytest.mark.pipelines
+pytestmark = [pytest.mark.pipelines, pytest.mark.timeout(900)]  # the first one installs the tools
 
 
 def test_the_schema_is_cut_from_githubs_openapi(npm: Path) -> None:
