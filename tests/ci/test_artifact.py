@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kodo.ci import artifact as artifacts
 from kodo.ci.artifact import Artifact, ArtifactError, RunInfo, read_artifact, write_artifact
@@ -158,6 +161,49 @@ def test_a_long_list_of_files_is_not_read() -> None:
     end = b"PK\x05\x06" + b"\0" * 8 + len(data).to_bytes(4, "little") + b"\0" * 6
     with pytest.raises(ArtifactError, match="too many files"):
         read_artifact(data + end)
+    # An end that claims a short list, before it a ZIP64 end that Python believes instead; and an end in an end.
+    size, start = len(data).to_bytes(8, "little"), (0).to_bytes(8, "little")
+    count = (500_000).to_bytes(8, "little")
+    end64 = (
+        b"PK\x06\x06"
+        + (44).to_bytes(8, "little")
+        + b"\x2d\0\x2d\0"
+        + b"\0" * 8
+        + count
+        + count
+        + size
+        + start
+    )
+    locator = b"PK\x06\x07" + b"\0" * 4 + size + (1).to_bytes(4, "little")
+    inner = b"PK\x05\x06" + b"\0" * 8 + len(data).to_bytes(4, "little") + b"PK\x05\x06" + b"\0\0"
+    for tail in (end64 + locator + b"PK\x05\x06" + b"\0" * 18, inner):
+        with pytest.raises(ArtifactError, match="too many files"):
+            read_artifact(data + tail)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_ways_of_packing_are_refused(method: int) -> None:
+    """No system packs artifacts so, and a file can ask for gigabytes of dictionary."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", method) as made:
+        for name, data in files().items():
+            made.writestr(name, data)
+    with pytest.raises(ArtifactError, match="packed by method"):
+        read_artifact(buffer.getvalue())
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 10_000), st.integers(0, 255)), min_size=1, max_size=12),
+    st.integers(0, 40),
+)
+def test_any_damage_is_refused_or_harmless(changes: list[tuple[int, int]], cut: int) -> None:
+    """Bytes of a zip replaced or cut off: an artifact comes back, or the one error; nothing else is raised."""
+    data = bytearray(zipped(files()))
+    for at, byte in changes:
+        data[-(at % len(data)) - 1] = byte
+    with suppress(ArtifactError):
+        read_artifact(bytes(data[: len(data) - cut]))
 
 
 def test_texts_of_the_run_are_made_visible() -> None:
