@@ -64,7 +64,7 @@ def test_an_event_of_another_kind_is_refused(name: str, tmp_path: Path) -> None:
 def comment(**changes: Any) -> bytes:
     event: dict[str, Any] = {
         "action": "created", "issue": {"number": 7, "pull_request": {}},
-        "comment": {"body": "/kodo review", "user": {"login": "ann", "type": "User"}},
+        "comment": {"id": 501, "body": "/kodo review", "user": {"login": "ann", "type": "User"}},
     }  # fmt: skip  # one row
     for key, value in changes.items():
         target = event["comment"] if key in ("user", "body") else event

@@ -12,13 +12,19 @@ import pytest
 from bench.fix.faults import FAULTS
 from bench.fix.models import GOOD, Model, reply
 from tests.ci.pipeline import Pipeline, Shop, kodo
-from tests.ci.test_commands import comment
-from tests.ci.test_triage import run
+from tests.ci.test_commands import COMMENT, comment
+from tests.ci.test_publication import AGAIN
+from tests.ci.test_triage import connected, run
 
 from kodo.ci.artifact import ArtifactError
+from kodo.ci.environment import FixEvent
 from kodo.ci.fix_artifact import MAX_FILES, FixArtifact, read_fix, write_fix
+from kodo.ci.fix_publication import publish_fix
 from kodo.ci.marker import read_review_marker
+from kodo.ci.masking import Masker
+from kodo.ci.publisher import look_again
 from kodo.ci.testing.github import BOT_ID, REPOSITORY, FakeGitHub
+from kodo.ci.testing.server import Fault
 from kodo.ci.writes import FixedFile
 from kodo.client.testing import FakeResponses
 from kodo.jobs.fix import FixReport, Verdict
@@ -95,7 +101,8 @@ def test_an_issue_is_fixed_by_command(faulty: FakeGitHub, shop: Shop, tmp_path: 
     written, _ = run(faulty, tmp_path, command("/kodo fix"), "command")
     assert written == ["POST actions/workflows/kodo-fix.yml/dispatches"]
     [dispatch] = faulty.rows.dispatches
-    assert dispatch == {"workflow": "kodo-fix.yml", "ref": "main", "inputs": {"number": "12", "finding": ""}}
+    inputs = {"number": "12", "finding": "", "command": str(COMMENT)}
+    assert dispatch == {"workflow": "kodo-fix.yml", "ref": "main", "inputs": inputs}
 
     faulty.calls.clear()
     with FakeResponses(lambda seen: reply(PATCHES, FAULT, seen)) as model:
@@ -139,6 +146,29 @@ def test_an_issue_is_fixed_by_command(faulty: FakeGitHub, shop: Shop, tmp_path: 
     faulty.calls.clear()
     status, said = job(faulty, empty, shop.base, "open-fix", dispatch["inputs"], "job-2")
     assert (status, faulty.writes()) == (0, []), "the run again"
+
+
+LOST = [Fault("POST", "", 502, after=True), Fault("POST", "", 500), Fault("POST", "", cut=True, after=True)]
+
+
+@pytest.mark.parametrize("path", ["/git/trees$", "/git/refs$", "/pulls$", "/comments$"])
+@pytest.mark.parametrize("fault", LOST)
+def test_a_fix_is_opened_once_when_an_answer_is_lost(
+    faulty: FakeGitHub, shop: Shop, tmp_path: Path, path: str, fault: Fault
+) -> None:
+    """One branch, one draft, one comment; a second run that the same command started adds nothing."""
+    (tmp_path / "kodo-fix").mkdir()
+    write_fix(tmp_path / "kodo-fix", fix_of(shop.base, FixedFile("a.py", "x = 1\n")))
+    for run_id in (RUN, RUN + 1):
+        upload(faulty, tmp_path, run_id)
+    forge = connected(faulty)
+    faulty.faults.append(Fault("POST", path, fault.status, cut=fault.cut, after=fault.after))
+    for run_id in (RUN, RUN, RUN + 1):
+        event = FixEvent(12, "", run_id, shop.base, COMMENT)
+        look_again("open", lambda event=event: publish_fix(forge, event, Masker({})), AGAIN)  # type: ignore[misc]  # bound at once
+    [pull] = faulty.rows.pulls.values()
+    assert list(faulty.rows.branches) == [pull["branch"]] == [f"kodo/fix-12-{RUN}"]
+    assert len(faulty.rows.comments) == 1
 
 
 def test_a_finding_is_fixed_without_a_model(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -223,6 +253,7 @@ def test_a_fork_is_not_fixed(pipeline: Pipeline, tmp_path: Path) -> None:
     assert written == ["POST issues/7/comments"]
     assert "from a fork" in pipeline.github.rows.comments[-1]["body"]
     unknown = command("/kodo fix 0123abcd", number=7, pull=True)
+    unknown["comment"]["id"] = COMMENT + 1
     pipeline.push()
     run(pipeline.github, tmp_path, unknown, "command")
     assert "name an open finding" in pipeline.github.rows.comments[-1]["body"]

@@ -19,7 +19,7 @@ from tests.ci.pipeline import BAD_CART, MAIN, Pipeline, Shop, kodo
 from kodo.ci.artifact import FILES, Artifact, RunInfo
 from kodo.ci.commands import parse_command
 from kodo.ci.environment import read_change
-from kodo.ci.forge import Issue, Pull
+from kodo.ci.forge import Issue, ListedFile, Pull
 from kodo.ci.marker import is_review_comment, read_finding_marker
 from kodo.ci.masking import Masker
 from kodo.ci.policy import Policy, TriagePolicy
@@ -95,7 +95,9 @@ def test_a_text_in_a_report_is_only_shown(text: str) -> None:
     from kodo.jobs.report.visible import make_visible
 
     report = make_visible(report_with(text))
-    state = ChangeState(PULL, Policy(), patches={"a.py": "@@ -1,1 +1,2 @@\n a\n+b"})
+    state = ChangeState(
+        PULL, Policy(), files=[ListedFile(path="a.py", old_path="a.py", patch="@@ -1,1 +1,2 @@\n a\n+b")]
+    )
     writes = plan(state, Artifact(RunInfo(base="a" * 40, head="b" * 40), report))
     assert [type(write).__name__ for write in writes] == ["AddLineComments", "SetCheck", "CreateComment"]
     comments = [writes[2].body, *(note.body for note in writes[0].notes)]  # type: ignore[union-attr]  # as just seen
@@ -112,7 +114,9 @@ def test_a_text_that_is_cut_is_only_shown(fill: int) -> None:
 
     for evil in ("`@everyone <img src=x>` `a", "@everyone ![x](http://x)", "\\[x](y)", "``@everyone` <b>"):
         report = make_visible(report_with("x" * fill + evil + "y" * 3_000))
-        state = ChangeState(PULL, Policy(), patches={"a.py": "@@ -1,1 +1,2 @@\n a\n+b"})
+        state = ChangeState(
+            PULL, Policy(), files=[ListedFile(path="a.py", old_path="a.py", patch="@@ -1,1 +1,2 @@\n a\n+b")]
+        )
         writes = plan(state, Artifact(RunInfo(base="a" * 40, head="b" * 40), report))
         for body in (writes[2].body, *(note.body for note in writes[0].notes)):  # type: ignore[union-attr]  # as above
             assert_harmless(body)

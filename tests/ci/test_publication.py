@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ci.pipeline import BAD_CART, MAIN, Shop
-from tests.contract.forges import HEAD, QUICK, GitHubCase
+from tests.contract.forges import HEAD, PATCH, QUICK, GitHubCase
 
 from kodo.ci.artifact import FILES, Artifact, RunInfo, read_artifact
 from kodo.ci.change import Change, System
@@ -30,7 +30,7 @@ from kodo.ci.review_job import review_change
 from kodo.ci.testing.github import FakeGitHub
 from kodo.ci.testing.patches import patch_lines
 from kodo.ci.testing.server import Fault
-from kodo.ci.writes import AddLineComments, LineNote, UpdateComment, Write
+from kodo.ci.writes import AddLineComments, LineNote, RunReview, UpdateComment, Write
 from kodo.client.retry import RetryPolicy
 from kodo.jobs.execution.time_limit import OutOfTime, time_limit
 from kodo.jobs.report.model import (
@@ -161,6 +161,41 @@ def test_threads_beyond_the_first_page_are_closed(case: GitHubCase) -> None:
     assert [at for at, closed in enumerate(case.closed()) if closed] == [160]
 
 
+def test_a_change_of_its_own_pipeline_builds_no_trust(case: GitHubCase) -> None:
+    """A report that it may have forged is not what the next push's review rests on, nor one under a renamed file or a hidden one."""
+    for renames, hidden, path in (
+        ({}, 0, ".github/workflows/kodo-review.yml"),
+        ({"notes.txt": ".github/workflows/kodo-review.yml"}, 0, "notes.txt"),
+        ({}, 1, "notes.txt"),
+    ):
+        rows = case.fake.rows
+        rows.patches[7] = {"src/a b.py": PATCH, path: "@@ -1,1 +1,1 @@\n-a\n+b"}
+        rows.renames, rows.hidden_files = renames, hidden
+        rows.comments.clear()
+        case.finish(5, artifact(state=State.CLEAN))
+        publish_safely(case.connect(), 5, Masker({}))
+        body = rows.comments[0]["body"]
+        marker = read_review_marker(body)
+        assert marker is not None
+        assert (marker.complete, rows.checks[-1]["conclusion"], "⚠️" in body) == (False, "neutral", True)
+
+
+def test_a_run_again_that_left_no_report_is_not_green(case: GitHubCase) -> None:
+    """The report of the attempt before is not published a second time as if it were this one's."""
+    case.finish(5, artifact(state=State.CLEAN))
+    publish_safely(case.connect(), 5, Masker({}))
+    assert case.fake.rows.checks[-1]["conclusion"] == "success"
+    case.connect().write(RunReview(7, HEAD))
+    case.fake.finish_run(5, 7, None, conclusion="failure")
+    publish_safely(case.connect(), 5, Masker({}))
+    assert case.fake.rows.checks[-1]["conclusion"] == "failure"
+    assert "left no report" in case.fake.rows.comments[0]["body"]
+    case.connect().write(RunReview(7, HEAD))
+    case.finish(5, artifact(state=State.CLEAN))
+    publish_safely(case.connect(), 5, Masker({}))
+    assert case.fake.rows.checks[-1]["conclusion"] == "success"
+
+
 def test_two_runs_at_once_become_one_comment_again(case: GitHubCase) -> None:
     """What both wrote before either saw the other: the second comment says so, both line comments are closed."""
     case.finish(5, artifact(finding(1)))
@@ -272,10 +307,13 @@ def test_shown_lines_agree_with_another_parser(hunks: list[tuple[int, list[str]]
     ("text", "message"),
     [
         ("[tool.kodo.ci]\nfail = 1", "fail"),
-        ("[tool.kodo.ci]\nfail_on = 'often'", "fail_on"),
+        (
+            "[tool.kodo.ci]\nfail_on = 'often'",
+            "tool.kodo.ci.fail_on: .*choose from error, info, never, warning",
+        ),
         ("[tool.kodo.ci]\nseconds = 0", "seconds"),
         ("[tool.kodo.ci]\nseconds = 1e9", "seconds"),
-        ("[tool.kodo.ci.triage]\nactions = ['close']", "actions"),
+        ("[tool.kodo.ci.triage]\nactions = ['close']", "actions.*choose from assign, comment, label"),
         ("[tool.kodo.ci.triage]\nmin_confidence = 2", "min_confidence"),
         ("[tool.kodo.ci", "pyproject.toml"),
     ],

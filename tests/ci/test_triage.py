@@ -13,12 +13,18 @@ from bench.triage.contestants import kodo as contestant
 from bench.triage.contestants import linear_model
 from bench.triage.issues import LABELS, read_issues
 from tests.ci.pipeline import kodo
+from tests.ci.test_publication import AGAIN
+from tests.contract.forges import QUICK
 
-from kodo.ci.forge import Comment, Issue
+from kodo.ci.change import System
+from kodo.ci.connection import connect
+from kodo.ci.forge import Comment, Forge, Issue
 from kodo.ci.policy import Policy, TriagePolicy
+from kodo.ci.publisher import look_again
 from kodo.ci.testing.github import REPOSITORY, FakeGitHub
+from kodo.ci.testing.server import Fault
 from kodo.ci.triage.duplicates import DuplicateFinder
-from kodo.ci.triage.job import Knowledge, judge, plan, render
+from kodo.ci.triage.job import Knowledge, judge, plan, render, triage_issue
 from kodo.ci.triage.kinds import kind_of_label
 from kodo.ci.triage.labels import LabelClassifier
 from kodo.ci.triage.owners import owners_of
@@ -240,6 +246,36 @@ def run(
     return [
         f"{call.method} {call.path.removeprefix(f'/repos/{REPOSITORY}/')}" for call in github.writes()
     ], done.stderr
+
+
+def connected(github: FakeGitHub) -> Forge:
+    """The forge as job 2's token sees it, with short pauses."""
+    environ = {"GITHUB_TOKEN": "job-2", "GITHUB_REPOSITORY": REPOSITORY, "GITHUB_API_URL": github.url}
+    return connect(System.GITHUB, environ, retry=QUICK)
+
+
+@pytest.mark.parametrize("path", ["/comments$", "/labels$"])
+@pytest.mark.parametrize(
+    "fault",
+    [Fault("POST", "", 502, after=True), Fault("POST", "", 500), Fault("POST", "", cut=True, after=True)],
+)
+def test_triage_writes_once_when_an_answer_is_lost(github: FakeGitHub, path: str, fault: Fault) -> None:
+    """One label, one comment."""
+    rows = github.rows
+    rows.labels = ["bug"]
+    row = {
+        "title": "Crash with a traceback",
+        "body": "It fails.",
+        "state": "open",
+        "labels": [],
+        "author": "bob",
+    }
+    rows.issues = {1: dict(row), 2: dict(row)}
+    github.faults.append(Fault("POST", path, fault.status, cut=fault.cut, after=fault.after))
+    forge = connected(github)
+    for _ in range(2):
+        look_again("triage", lambda: triage_issue(forge, 2), AGAIN)
+    assert (rows.issues[2]["labels"], len(rows.comments)) == (["bug"], 1)
 
 
 def test_triage_of_a_new_issue(github: FakeGitHub, tmp_path: Path) -> None:

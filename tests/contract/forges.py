@@ -55,6 +55,9 @@ class GitHubCase:
     def closed(self) -> list[bool]:
         return [row["resolved"] for row in self.fake.rows.line_comments]
 
+    def runs_again(self) -> int:
+        return len(self.fake.rows.reruns)
+
     def check(self) -> tuple[str, str]:
         row = self.fake.rows.checks[-1]
         return row["head_sha"], row["conclusion"]
@@ -95,6 +98,9 @@ class GitLabCase:
 
     def closed(self) -> list[bool]:
         return [row["resolved"] for row in self.fake.rows.notes if "position" in row]
+
+    def runs_again(self) -> int:
+        return len(self.fake.rows.pipelines) - 1
 
     def check(self) -> tuple[str, str]:
         row = self.fake.rows.statuses[-1]

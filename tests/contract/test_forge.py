@@ -77,9 +77,14 @@ def test_an_artifact_is_downloaded(case: ForgeCase) -> None:
 
 def test_the_diff_is_read(case: ForgeCase) -> None:
     """A file without a patch has an empty one."""
-    patches = case.connect().patches(7)
-    assert patches["src/a b.py"].rstrip("\n") == PATCH
-    assert patches["image.png"] == ""
+    text, picture = case.connect().files(7)
+    assert (text.path, text.old_path, text.patch.rstrip("\n")) == ("src/a b.py", "src/a b.py", PATCH)
+    assert (picture.path, picture.patch) == ("image.png", "")
+    case.fake.rows.renames["src/a b.py"] = "src/old.py"
+    case.fake.rows.hidden_files = 1
+    [text] = case.connect().files(7)
+    assert (text.path, text.old_path) == ("src/a b.py", "src/old.py")
+    assert case.connect().pull(7).changed_files == 2, "also those that are not listed"
 
 
 def test_comments_are_ours_by_the_account(case: ForgeCase) -> None:
@@ -97,6 +102,35 @@ def test_a_comment_is_made_and_changed(case: ForgeCase) -> None:
         [made] = forge.comments(number, on_issue=on_issue)
         forge.write(UpdateComment(number, made.id, "two 日本語", on_issue))
         assert [comment.body for comment in forge.comments(number, on_issue=on_issue)] == ["two 日本語"]
+
+
+def test_a_line_of_a_renamed_file_gets_a_comment(case: ForgeCase) -> None:
+    """On an added line and on one of context; GitLab wants to be told the old path."""
+    case.fake.rows.renames["src/a b.py"] = "src/old.py"
+    notes = (LineNote("src/a b.py", 2, 2, "added"), LineNote("src/a b.py", 3, 3, "context", 2))
+    case.connect().write(AddLineComments(7, HEAD, notes))
+    assert [body for _, _, body in case.line_state()] == ["added", "context"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        None,
+        Fault("POST", "", 502, after=True),
+        Fault("POST", "", 500),
+        Fault("POST", "", cut=True, after=True),
+    ],
+)
+def test_a_review_is_run_again_once(case: ForgeCase, fault: Fault | None) -> None:
+    """Also where the answer is lost and the caller looks again; one that still runs is left alone."""
+    case.finish(5, None)
+    if fault is not None:
+        path = "/(rerun|pipelines)$"
+        case.fake.faults.append(Fault("POST", path, fault.status, cut=fault.cut, after=fault.after))
+    for _ in range(3):
+        with suppress(AmbiguousWriteError):
+            case.connect().write(RunReview(7, HEAD))
+    assert case.runs_again() == 1
 
 
 def test_line_comments_are_made_and_resolved(case: ForgeCase) -> None:
@@ -269,7 +303,7 @@ CALLS: dict[str, Callable[[Forge], object]] = {
     "run": lambda forge: forge.run(5),
     "finished_runs": lambda forge: forge.finished_runs(5),
     "artifact": lambda forge: forge.artifact(5, "kodo-review"),
-    "patches": lambda forge: forge.patches(7),
+    "files": lambda forge: forge.files(7),
     "comments": lambda forge: forge.comments(7),
     "issue comments": lambda forge: forge.comments(1, on_issue=True),
     "line_comments": lambda forge: forge.line_comments(7),

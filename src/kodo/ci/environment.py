@@ -69,6 +69,7 @@ class _Login(msgspec.Struct):
 
 
 class _CommentBody(msgspec.Struct):
+    id: Annotated[int, msgspec.Meta(ge=1)]
     body: str
     user: _Login | None = None
 
@@ -85,17 +86,19 @@ class _CommentEvent(msgspec.Struct):
 
 
 class CommentEvent(msgspec.Struct, frozen=True):
-    """A new comment on a change or an issue, and who wrote it."""
+    """A new comment on a change or an issue, and who wrote it; ``id`` is the comment's own."""
 
     number: int
     account: str
     body: str
     on_issue: bool = False
+    id: int = 0
 
 
 class _FixInputs(msgspec.Struct):
     number: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]{0,9}$")]
     finding: Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{8,64})?$")] = ""
+    command: Annotated[str, msgspec.Meta(pattern=r"^([1-9][0-9]{0,18})?$")] = ""
 
 
 class _FixEvent(msgspec.Struct):
@@ -103,12 +106,16 @@ class _FixEvent(msgspec.Struct):
 
 
 class FixEvent(msgspec.Struct, frozen=True):
-    """What a run of the pipeline for fixes is about; ``finding`` is empty for an issue."""
+    """What a run of the pipeline for fixes is about; ``finding`` is empty for an issue.
+
+    ``command`` is the id of the comment that asked for it; 0 if it was started by hand.
+    """
 
     number: int
     finding: str
     run_id: int
     head: str
+    command: int = 0
 
 
 class _RunEvent(msgspec.Struct):
@@ -174,7 +181,8 @@ def read_comment(environ: Mapping[str, str]) -> CommentEvent | None:
     comment, issue = found.comment, found.issue
     if found.action != "created" or comment.user is None or comment.user.type != "User":
         return None
-    return CommentEvent(issue.number, comment.user.login, comment.body, issue.pull_request is None)
+    on_issue = issue.pull_request is None
+    return CommentEvent(issue.number, comment.user.login, comment.body, on_issue, comment.id)
 
 
 def read_fix_event(environ: Mapping[str, str]) -> FixEvent:
@@ -187,7 +195,7 @@ def read_fix_event(environ: Mapping[str, str]) -> FixEvent:
     run_id, head = _needed(environ, "GITHUB_RUN_ID"), _needed(environ, "GITHUB_SHA")
     if not run_id.isdecimal() or not is_sha(head):
         raise EventError("GITHUB_RUN_ID and GITHUB_SHA: a number and a commit id are needed")
-    return FixEvent(int(inputs.number), inputs.finding, int(run_id), head)
+    return FixEvent(int(inputs.number), inputs.finding, int(run_id), head, int(inputs.command or 0))
 
 
 def _github(environ: Mapping[str, str]) -> Change:
@@ -244,9 +252,14 @@ def _jenkins(environ: Mapping[str, str]) -> Change:
 
 
 def _plain(environ: Mapping[str, str]) -> Change:
+    base = environ.get("KODO_CI_BASE")
+    if not base:
+        raise EventError(
+            "KODO_CI_BASE: not set, and no variables of GitHub, GitLab or Jenkins; name a branch with --base"
+        )
     return Change(
         system=System.PLAIN,
-        base=_needed(environ, "KODO_CI_BASE"),
+        base=base,
         head=environ.get("KODO_CI_HEAD") or "HEAD",
         target=environ.get("KODO_CI_TARGET", ""),
     )

@@ -51,18 +51,21 @@ class FixTarget:
     comments: tuple[Comment, ...]
 
     @classmethod
-    def of_issue(cls, issue: Issue, comments: list[Comment]) -> FixTarget:
+    def of_issue(cls, issue: Issue, comments: Sequence[Comment]) -> FixTarget:
         """An issue, by what its text says."""
         return cls(issue.labels, issue.is_open, False, tuple(comments))
 
     @classmethod
-    def of_change(cls, pull: Pull, comments: list[Comment]) -> FixTarget:
+    def of_change(cls, pull: Pull, comments: Sequence[Comment]) -> FixTarget:
         """A change, by one of its findings."""
         return cls(pull.labels, pull.is_open, pull.fork, tuple(comments))
 
 
-def why_not(forge: Forge, target: FixTarget, policy: Policy) -> str:
-    """Why no attempt may begin, in a few words; empty if one may. Raises ForgeError."""
+def why_not(forge: Forge, target: FixTarget, policy: Policy, own: str = "") -> str:
+    """Why no attempt may begin, in a few words; empty if one may. Raises ForgeError.
+
+    ``own`` is the branch of the attempt itself, which may be open already where an answer was lost.
+    """
     lang, wanted = policy.lang, policy.fix
     if target.fork:
         return FIX_WORDS.say(lang, "no_fix_fork")
@@ -77,15 +80,17 @@ def why_not(forge: Forge, target: FixTarget, policy: Policy) -> str:
     if attempts >= wanted.max_attempts:
         return FIX_WORDS.say(lang, "no_fix_attempts", count=attempts)
     branches = forge.own_branches(MAX_OPEN_REQUESTS)
-    count = sum(1 for branch in branches if branch.startswith(FIX_BRANCH))
+    count = sum(1 for branch in branches if branch.startswith(FIX_BRANCH) and branch != own)
     if count >= wanted.max_open:
         return FIX_WORDS.say(lang, "no_fix_open", count=count)
     return ""
 
 
-def plan_fix_of_issue(forge: Forge, issue: Issue, policy: Policy) -> tuple[Write, ...]:
+def plan_fix_of_issue(
+    forge: Forge, issue: Issue, comments: Sequence[Comment], policy: Policy
+) -> tuple[Write, ...]:
     """The writes for the command on an issue. Raises ForgeError."""
-    reason = why_not(forge, FixTarget.of_issue(issue, forge.comments(issue.number, on_issue=True)), policy)
+    reason = why_not(forge, FixTarget.of_issue(issue, comments), policy)
     if reason:
         return (_refusal(issue.number, policy, reason, on_issue=True),)
     return (StartFix(issue.number),)
@@ -94,7 +99,7 @@ def plan_fix_of_issue(forge: Forge, issue: Issue, policy: Policy) -> tuple[Write
 def plan_fix_of_finding(forge: Forge, state: ChangeState, finding: str) -> tuple[Write, ...]:
     """The writes for the command on a change. Raises ForgeError."""
     pull, policy = state.pull, state.policy
-    reason = why_not(forge, FixTarget.of_change(pull, list(state.comments)), policy)
+    reason = why_not(forge, FixTarget.of_change(pull, state.comments), policy)
     if not reason and full_fingerprint(state.comments, finding) is None:
         reason = FIX_WORDS.say(policy.lang, "no_fix_finding")
     if reason:

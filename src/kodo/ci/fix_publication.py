@@ -6,7 +6,10 @@ Running it again for the same run makes nothing twice.
 
 from __future__ import annotations
 
+import re
+
 from kodo.ci.artifact import ArtifactError
+from kodo.ci.environment import FixEvent
 from kodo.ci.fix_artifact import FIX_ARTIFACT, FixArtifact, read_fix
 from kodo.ci.fix_command import FIX, FIX_BRANCH, FixTarget, why_not
 from kodo.ci.forge import Forge
@@ -21,6 +24,7 @@ from kodo.jobs.report.visible import one_line
 
 MAX_BODY = 60_000
 MAX_TITLE = 72
+_MARKER = re.compile(rf"<!-- kodo:{FIX}:v1 (\d{{1,20}}) (\d{{1,20}}) -->")
 WORDS = Catalogue(
     {
         "opened": (
@@ -46,17 +50,18 @@ WORDS = Catalogue(
 )
 
 
-def publish_fix(
-    forge: Forge, run_id: int, number: int, finding: str, head: str, masker: Masker, *, dry_run: bool = False
-) -> tuple[Write, ...]:
+def publish_fix(forge: Forge, event: FixEvent, masker: Masker, *, dry_run: bool = False) -> tuple[Write, ...]:
     """Publish the attempt of a run; returns what was (or would be) written.
 
+    Nothing is written for a run that was published before, or whose command another run has answered.
+
     Args:
-        head: the commit that the run is of, as the pipeline says; what a fix of an issue begins at.
+        event: of the run; its ``head`` is what a fix of an issue begins at.
 
     Raises:
         ForgeError: the forge refused or did not answer.
     """
+    number, finding, run_id, head = event.number, event.finding, event.run_id, event.head
     if finding:
         pull, comments = forge.pull(number), forge.comments(number)
         target, into, head = FixTarget.of_change(pull, comments), pull.head_branch, pull.head_sha
@@ -65,21 +70,21 @@ def publish_fix(
         comments = forge.comments(number, on_issue=True)
         target, into = FixTarget.of_issue(forge.issue(number), comments), forge.default_branch()
         policy = lenient_policy(forge.file_at("pyproject.toml", ""))
-    if any(item.is_ours and item.body.startswith(_marker(run_id)) for item in comments):
+    if any(item.is_ours and _is_about(item.body, event) for item in comments):
         return ()
     artifact = _believed(forge, run_id, head, policy)
-    reason = why_not(forge, target, policy) if artifact.outcome == "proven" else ""
+    branch = f"{FIX_BRANCH}{number}-{run_id}"
+    reason = why_not(forge, target, policy, branch) if artifact.outcome == "proven" else ""
     if reason:
         artifact = FixArtifact(base=artifact.base, reason=reason)
     writes: list[Write] = []
-    branch = f"{FIX_BRANCH}{number}-{run_id}"
     if artifact.outcome == "proven":
         key = "title_finding" if finding else "title_issue"
         title = WORDS.say(policy.lang, key, number=number, finding=finding[:8])
         body = f"{WORDS.say(policy.lang, 'for', number=number)}\n\n{_report(artifact, policy, masker)}"
         writes.append(OpenFix(number, branch, into, head, title[:MAX_TITLE], body[:MAX_BODY], artifact.files))
     writes.append(
-        CreateComment(number, _comment(artifact, run_id, branch, policy, masker), on_issue=not finding)
+        CreateComment(number, _comment(artifact, event, branch, policy, masker), on_issue=not finding)
     )
     if not dry_run:
         for write in writes:
@@ -103,8 +108,16 @@ def _believed(forge: Forge, run_id: int, head: str, policy: Policy) -> FixArtifa
     return artifact
 
 
-def _marker(run_id: int) -> str:
-    return f"<!-- kodo:{FIX}:v1 {run_id} -->"
+def _marker(event: FixEvent) -> str:
+    return f"<!-- kodo:{FIX}:v1 {event.run_id} {event.command} -->"
+
+
+def _is_about(body: str, event: FixEvent) -> bool:
+    """Whether a comment of ours is that of this run, or of another one that the same command started."""
+    found = _MARKER.match(body)
+    return found is not None and (
+        int(found[1]) == event.run_id or (event.command > 0 and int(found[2]) == event.command)
+    )
 
 
 def _report(artifact: FixArtifact, policy: Policy, masker: Masker) -> str:
@@ -113,9 +126,9 @@ def _report(artifact: FixArtifact, policy: Policy, masker: Masker) -> str:
     return masker.text(FORMATS["markdown"](artifact.report, policy.lang))
 
 
-def _comment(artifact: FixArtifact, run_id: int, branch: str, policy: Policy, masker: Masker) -> str:
+def _comment(artifact: FixArtifact, event: FixEvent, branch: str, policy: Policy, masker: Masker) -> str:
     lang = policy.lang
-    lines = [_marker(run_id)]
+    lines = [_marker(event)]
     if artifact.outcome == "proven":
         lines.append(WORDS.say(lang, "opened", branch=code_span(branch)))
     elif artifact.outcome == "not done":

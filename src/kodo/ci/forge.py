@@ -6,7 +6,7 @@ Adapters are ``kodo.ci.github`` and ``kodo.ci.gitlab``; one contract suite holds
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Protocol
 
@@ -43,6 +43,16 @@ class Pull(msgspec.Struct, frozen=True, kw_only=True):
     draft: bool = False
     author_is_bot: bool = False
     labels: tuple[str, ...] = ()
+    changed_files: int = 0
+    """As the forge counts them; more than it lists where a change is very large."""
+
+
+class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A changed file, as the forge lists it: its path after the change, the one before if it was renamed, and the hunks that the forge shows."""
+
+    path: str
+    old_path: str
+    patch: str
 
 
 class PipelineRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,8 +107,11 @@ class Forge(Protocol):
     def finished_runs(self, limit: int) -> list[int]:
         """The ids of the newest finished runs for requests, newest first."""
 
-    def artifact(self, run_id: int, name: str) -> bytes | None:
-        """The newest artifact of that name of a run, as a zip; None where there is none (or it has expired)."""
+    def artifact(self, run_id: int, name: str, *, latest_attempt: bool = False) -> bytes | None:
+        """The newest artifact of that name of a run, as a zip; None where there is none (or it has expired).
+
+        ``latest_attempt``: only one that the run's latest attempt left, where a run can be made again under its number.
+        """
 
     def default_branch(self) -> str:
         """The branch that changes go to unless they say otherwise."""
@@ -106,8 +119,8 @@ class Forge(Protocol):
     def own_branches(self, limit: int) -> list[str]:
         """The branches of this repository that open requests come from, those of the newest requests."""
 
-    def patches(self, number: int) -> Mapping[str, str]:
-        """The hunks of each changed file that the forge shows, by path after the change."""
+    def files(self, number: int) -> list[ListedFile]:
+        """The changed files, as many as the forge lists."""
 
     def comments(self, number: int, *, on_issue: bool = False) -> list[Comment]:
         """The comments on a request (or an issue), oldest first."""

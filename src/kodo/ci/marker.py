@@ -22,6 +22,7 @@ MAX_IGNORED = 50
 _MAX_ENCODED = 60_000
 _REVIEW = re.compile(r"<!-- kodo:review:v1 ([A-Za-z0-9_=-]+) -->")
 _FINDING = re.compile(r"<!-- kodo:(finding|resolved):v1 ([0-9a-f]{8,64}) -->")
+_ANSWER = re.compile(r"<!-- kodo:answer:v1 ([0-9]{1,20})(?: ([A-Za-z][A-Za-z0-9_./:-]{0,119}))? -->")
 _NAMED = re.compile(r"<!-- kodo:([a-z]+):v1 ")
 
 Sha = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-f]{40}([0-9a-f]{24})?)?$")]
@@ -103,6 +104,26 @@ def read_finding_marker(body: str) -> tuple[str, bool] | None:
     """The fingerprint that a comment of ours on a line is about and whether it is resolved; None if it is not about one."""
     found = _FINDING.match(body)
     return (found[2], found[1] == "resolved") if found else None
+
+
+def answer_marker(comment: int, ignored: str = "") -> str:
+    """The marker of the answer to a command in the comment with that id, of which there is one; ``ignored`` is a rule.
+
+    That a rule is ignored stands in the answer, which nobody writes again, so that no two commands overwrite each other's.
+    """
+    return f"<!-- kodo:answer:v1 {comment}{' ' if ignored else ''}{ignored} -->"
+
+
+def is_answer(body: str, comment: int) -> bool:
+    """Whether a comment of ours is the answer to that command."""
+    found = _ANSWER.match(body)
+    return found is not None and int(found[1]) == comment
+
+
+def read_ignored_rule(body: str) -> str:
+    """The rule that an answer of ours says is ignored; empty for any other comment."""
+    found = _ANSWER.match(body)
+    return (found[2] or "") if found is not None else ""
 
 
 def named_marker(name: str) -> str:

@@ -15,13 +15,15 @@ import msgspec
 
 from kodo.ci.artifact import Artifact, ArtifactError, RunInfo, read_artifact
 from kodo.ci.diff_lines import ShownLine, commentable_range, shown_lines
-from kodo.ci.forge import Comment, Forge, LineComment, PipelineRun, Pull
+from kodo.ci.forge import Comment, Forge, LineComment, ListedFile, PipelineRun, Pull
 from kodo.ci.marker import (
+    MAX_IGNORED,
     OpenFinding,
     ReviewMarker,
     has_named_marker,
     is_review_comment,
     read_finding_marker,
+    read_ignored_rule,
     read_review_marker,
 )
 from kodo.ci.masking import Masker
@@ -66,7 +68,34 @@ class ChangeState:
     policy: Policy
     comments: Sequence[Comment] = ()
     line_comments: Sequence[LineComment] = ()
-    patches: Mapping[str, str] = field(default_factory=dict)
+    files: Sequence[ListedFile] = ()
+    patches: Mapping[str, str] = field(init=False)
+    """The hunks of each file that is listed, by path after the change."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patches", {file.path: file.patch for file in self.files})
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """Changed paths that decide how the change is reviewed, also those that it renames to something else."""
+        return touched_pipeline({path for file in self.files for path in (file.path, file.old_path)})
+
+    @property
+    def unlisted(self) -> int:
+        """Changed files that the forge does not list; any of them may be the pipeline's own."""
+        return max(0, self.pull.changed_files - len(self.files))
+
+    @property
+    def believed(self) -> bool:
+        """Whether the change could not alter its own review."""
+        return not self.touched and not self.unlisted
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The rules that are ignored by command: of the marker, and of the answers to commands since."""
+        told = [read_ignored_rule(item.body) for item in self.comments if item.is_ours]
+        kept = self.marker.ignored if self.marker is not None else ()
+        return tuple(dict.fromkeys((*kept, *(rule for rule in told if rule))))[:MAX_IGNORED]
 
     @property
     def stickies(self) -> list[Comment]:
@@ -134,15 +163,13 @@ def read_state(forge: Forge, number: int) -> ChangeState:
     """Everything that a plan needs. A policy that is wrong is the default one: job 1 has failed over it."""
     pull = forge.pull(number)
     policy = lenient_policy(forge.file_at("pyproject.toml", pull.base_sha))
-    return ChangeState(
-        pull, policy, forge.comments(number), forge.line_comments(number), forge.patches(number)
-    )
+    return ChangeState(pull, policy, forge.comments(number), forge.line_comments(number), forge.files(number))
 
 
 def checked_artifact(forge: Forge, run: PipelineRun, state: ChangeState) -> Artifact:
     """The run's report, or one that says why there is none to believe."""
     lang = state.policy.lang
-    data = forge.artifact(run.id, ARTIFACT_NAME)
+    data = forge.artifact(run.id, ARTIFACT_NAME, latest_attempt=True)
     if data is None:
         return _refused(state, WORDS.say(lang, "no_artifact"))
     try:
@@ -172,7 +199,7 @@ def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
     Last, because its marker says that this head is done: whoever finds it there need not do the rest again.
     """
     pull = state.pull
-    artifact = _without_ignored(artifact, state.marker.ignored if state.marker is not None else ())
+    artifact = _without_ignored(artifact, state.ignored)
     report = artifact.report
     marker = _next_marker(state, artifact)
     posted = _posted(state.line_comments)
@@ -197,7 +224,7 @@ def plan(state: ChangeState, artifact: Artifact) -> tuple[Write, ...]:
 
 def _sticky_comment(state: ChangeState, artifact: Artifact, marker: ReviewMarker) -> list[Write]:
     """The one comment, if it is new or says something else; none is made for a change that is not to be reviewed."""
-    told = CommentInput(artifact, marker, state.policy.lang, touched_pipeline(state.patches))
+    told = CommentInput(artifact, marker, state.policy.lang, state.touched, state.unlisted)
     body, number = render_comment(told), state.pull.number
     if state.sticky is None:
         return [CreateComment(number, body)] if artifact.report.state is not State.SKIPPED else []
@@ -224,7 +251,11 @@ def touched_pipeline(paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _next_marker(state: ChangeState, artifact: Artifact) -> ReviewMarker:
-    """The state after this report. After one that failed or was skipped, the state is what it was before."""
+    """The state after this report. After one that failed or was skipped, the state is what it was before.
+
+    Nothing is built on a report that the change may have written itself: were it counted as complete, the next push, without
+    the altered pipeline, would be reviewed only for what it changes.
+    """
     run, report, before = artifact.run, artifact.report, state.marker
     if report.state in (State.FAILED, State.SKIPPED):
         nothing = ReviewMarker(base="", head="", target=state.pull.base_branch, complete=False)
@@ -232,19 +263,18 @@ def _next_marker(state: ChangeState, artifact: Artifact) -> ReviewMarker:
     kept: list[OpenFinding] = []
     if run.since and not run.whole and before is not None:
         looked_at = set(run.paths)
-        kept = [
-            item for item in before.open if item.path not in looked_at and item.rule not in before.ignored
-        ]
+        kept = [item for item in before.open if item.path not in looked_at and item.rule not in state.ignored]
     found = [as_open(finding) for finding in report.findings]
     everything = sorted([*kept, *found], key=lambda item: (-item.severity.weight, item.path, item.line))
-    complete = report.state is not State.PARTIAL and (not run.since or run.whole or before is not None)
+    covered = not run.since or run.whole or before is not None
+    complete = report.state is not State.PARTIAL and covered and state.believed
     return ReviewMarker(
         base=run.base,
         head=state.pull.head_sha,
         target=state.pull.base_branch,
         complete=complete,
         open=tuple(_without_twins(everything)),
-        ignored=before.ignored if before is not None else (),
+        ignored=state.ignored,
         tests_wanted=before is not None and before.tests_wanted and not (run.tests or run.tests_notes),
     )
 
@@ -335,7 +365,7 @@ def _check(state: ChangeState, artifact: Artifact, marker: ReviewMarker) -> SetC
         conclusion = Conclusion.NEUTRAL
     elif counting:
         conclusion = Conclusion.FAILURE
-    elif report.state is State.PARTIAL or touched_pipeline(state.patches):
+    elif report.state is State.PARTIAL or not state.believed:
         conclusion = Conclusion.NEUTRAL
     else:
         conclusion = Conclusion.SUCCESS

@@ -39,6 +39,8 @@ class CommentInput:
     lang: Lang
     touched_pipeline: tuple[str, ...] = ()
     """Paths of the change that decide how it is reviewed."""
+    unlisted: int = 0
+    """Files of the change that the forge does not list."""
 
 
 def as_open(finding: Finding) -> OpenFinding:
@@ -94,6 +96,8 @@ def _comment(told: CommentInput, details: int) -> str:
     if told.touched_pipeline:
         paths = ", ".join(code_span(path) for path in told.touched_pipeline[:5])
         lines += [f"⚠️ {WORDS.say(lang, 'pipeline', paths=paths)}", ""]
+    if told.unlisted:
+        lines += [f"⚠️ {WORDS.say(lang, 'unlisted', count=told.unlisted)}", ""]
     if report.state in (State.FAILED, State.SKIPPED):
         lines += [f"> {_bounded(escaped(note))}" for note in report.notes[:5]] + [""]
     if rows:

@@ -35,6 +35,10 @@ WORDS = Catalogue(
             "This change touches the pipeline that reviews it ({paths}); read the result with that in mind.",
             "この変更はレビューを行うパイプライン自体（{paths}）を変更しています。結果の解釈にご注意ください。",
         ),
+        "unlisted": (
+            "The forge does not list {count} of the changed files, so it is not known whether this change touches the pipeline that reviews it.",
+            "変更ファイルのうち {count} 件が一覧に含まれないため、レビューを行うパイプライン自体が変更されたかどうか確認できません。",
+        ),
         "no_artifact": (
             "the run left no report (see its log)",
             "レポートが残されていません（実行ログを参照してください）",

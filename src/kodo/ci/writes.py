@@ -100,10 +100,14 @@ class RunReview(msgspec.Struct, frozen=True, tag=True):
 
 
 class StartFix(msgspec.Struct, frozen=True, tag=True):
-    """Start the pipeline that looks for a fix: of an issue, or of a finding on a change (its fingerprint)."""
+    """Start the pipeline that looks for a fix: of an issue, or of a finding on a change (its fingerprint).
+
+    ``command`` is the id of the comment that asks for it, by which a start in doubt is found again.
+    """
 
     number: int
     finding: str = ""
+    command: int = 0
 
 
 class FixedFile(msgspec.Struct, frozen=True):

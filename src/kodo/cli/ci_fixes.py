@@ -85,13 +85,15 @@ def open_fix(
     from kodo.ci.environment import read_fix_event
     from kodo.ci.fix_publication import publish_fix
     from kodo.ci.masking import Masker
+    from kodo.ci.publisher import look_again
 
     output = make_output(MESSAGES, lang)
     forge, _ = connected("github", repository)
     with as_command_errors():
         event = read_fix_event(os.environ)
-        writes = publish_fix(
-            forge, event.run_id, event.number, event.finding, event.head, Masker(os.environ), dry_run=dry_run
+        masker = Masker(os.environ)
+        writes = look_again(
+            f"open the fix of run {event.run_id}", lambda: publish_fix(forge, event, masker, dry_run=dry_run)
         )
     show_writes(writes, output)
     return ExitCode.DONE

@@ -67,6 +67,7 @@ def triage(
     """
     from kodo.ci.environment import read_issue_number
     from kodo.ci.policy import PolicyError
+    from kodo.ci.publisher import look_again
     from kodo.ci.triage.job import triage_issue
 
     output = make_output(MESSAGES, lang)
@@ -74,7 +75,11 @@ def triage(
     with as_command_errors():
         issue = number if number is not None else read_issue_number(os.environ)
         try:
-            judged, writes = triage_issue(forge, issue, dry_run=dry_run, summarise=_summariser(model, output))
+            summarise = _summariser(model, output)
+            judged, writes = look_again(
+                f"triage {issue}",
+                lambda: triage_issue(forge, issue, dry_run=dry_run, summarise=summarise),
+            )
         except PolicyError as error:
             raise CommandError(str(error)) from error
     if judged.label is not None:
@@ -91,11 +96,17 @@ def triage(
 
 
 def _summariser(model: str | None, output: Output) -> Callable[[Issue, Policy], str]:
-    """What asks the model, if the option or the policy wants it; a model that does not answer ends nothing."""
+    """What asks the model once, if the option or the policy wants it; a model that does not answer ends nothing."""
+    asked: dict[int, str] = {}
 
     def summarise(issue: Issue, policy: Policy) -> str:
         if model is None and not policy.triage.summary:
             return ""
+        if issue.number not in asked:
+            asked[issue.number] = ask(issue, policy)
+        return asked[issue.number]
+
+    def ask(issue: Issue, policy: Policy) -> str:
         from kodo.ci.masking import Masker
         from kodo.ci.triage.summary import summarise_issue
         from kodo.client.errors import KodoError
@@ -124,6 +135,7 @@ def command(
     """
     from kodo.ci.commands import obey
     from kodo.ci.environment import read_comment
+    from kodo.ci.publisher import look_again
 
     output = make_output(MESSAGES, lang)
     forge, _ = connected(system, repository)
@@ -131,14 +143,7 @@ def command(
         comment = read_comment(os.environ)
         writes = None
         if comment is not None:
-            writes = obey(
-                forge,
-                comment.number,
-                comment.account,
-                comment.body,
-                dry_run=dry_run,
-                on_issue=comment.on_issue,
-            )
+            writes = look_again("command", lambda: obey(forge, comment, dry_run=dry_run))
     if writes is None:
         output.note("not_obeyed")
     else:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 
@@ -41,7 +43,7 @@ class NamedLabel(msgspec.Struct, frozen=True):
 
 
 class PullRequest(msgspec.Struct, frozen=True):
-    """A pull request, alone or in a list."""
+    """A pull request, alone or in a list; there, its files are not counted."""
 
     number: int
     state: str
@@ -52,6 +54,7 @@ class PullRequest(msgspec.Struct, frozen=True):
     body: str | None = None
     user: GitHubAccount | None = None
     draft: bool = False
+    changed_files: int = 0
 
 
 class RepositoryAnswer(msgspec.Struct, frozen=True):
@@ -82,6 +85,9 @@ class WorkflowRun(msgspec.Struct, frozen=True):
     name: str | None = None
     head_branch: str | None = None
     conclusion: str | None = None
+    display_title: str = ""
+    run_attempt: int = 1
+    run_started_at: datetime | None = None
     head_repository: RepositoryName | None = None
 
 
@@ -97,6 +103,7 @@ class ArtifactEntry(msgspec.Struct, frozen=True):
     id: int
     name: str
     expired: bool
+    created_at: datetime | None = None
 
 
 class Artifacts(msgspec.Struct, frozen=True):
@@ -110,6 +117,7 @@ class PullFile(msgspec.Struct, frozen=True):
 
     filename: str
     patch: str | None = None
+    previous_filename: str | None = None
 
 
 class IssueComment(msgspec.Struct, frozen=True):

@@ -12,14 +12,26 @@ import binascii
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from typing import TypeVar
 from urllib.parse import quote
 
 from kodo.ci import writes
-from kodo.ci.forge import Comment, ForgeError, Issue, LineComment, PermissionLevel, PipelineRun, Pull
+from kodo.ci.forge import (
+    Comment,
+    ForgeError,
+    Issue,
+    LineComment,
+    ListedFile,
+    PermissionLevel,
+    PipelineRun,
+    Pull,
+)
 from kodo.ci.github import answers
 from kodo.ci.github.threads import ReviewThreads, graphql_url
-from kodo.ci.http import ForgeHttp, LookAgainError, StatusError
+from kodo.ci.http import AmbiguousWriteError, ForgeHttp, LookAgainError, StatusError
 from kodo.jobs.report.markdown import fenced
+
+T = TypeVar("T")
 
 ACTIONS_BOT = "github-actions[bot]"
 CHECK_NAME = "kodo review"
@@ -27,6 +39,7 @@ REVIEW_WORKFLOW = "kodo review"
 """The name of job 1's workflow, as ``kodo ci init`` writes it."""
 _log = logging.getLogger(__name__)
 FIX_WORKFLOW = "kodo-fix.yml"
+FIX_NAME = "kodo fix"
 MAX_FILES = 3_000
 """GitHub lists no more files of a pull request."""
 
@@ -79,6 +92,7 @@ class GitHubForge:
             draft=found.draft,
             author_is_bot=found.user is not None and found.user.type == "Bot",
             labels=tuple(label.name for label in found.labels),
+            changed_files=found.changed_files,
         )
 
     def run(self, run_id: int) -> PipelineRun:
@@ -111,11 +125,14 @@ class GitHubForge:
         )
         return [run.id for run in found.workflow_runs]
 
-    def artifact(self, run_id: int, name: str) -> bytes | None:
+    def artifact(self, run_id: int, name: str, *, latest_attempt: bool = False) -> bytes | None:
         """The download is a redirect to another host, which is not sent the token."""
-        path = f"{self._repo}/actions/runs/{run_id}/artifacts"
-        listed = self._http.get(path, answers.Artifacts, name=name, per_page=100)
+        path = f"{self._repo}/actions/runs/{run_id}"
+        listed = self._http.get(f"{path}/artifacts", answers.Artifacts, name=name, per_page=100)
         live = [item for item in listed.artifacts if item.name == name and not item.expired]
+        if latest_attempt and live:
+            started = self._http.get(path, answers.WorkflowRun).run_started_at
+            live = [item for item in live if started is None or (item.created_at or started) >= started]
         if not live:
             return None
         newest = max(live, key=lambda item: item.id)
@@ -134,10 +151,17 @@ class GitHubForge:
             if pull.head.repo and pull.head.repo.full_name.lower() == self._full_name.lower()
         ]
 
-    def patches(self, number: int) -> Mapping[str, str]:
+    def files(self, number: int) -> list[ListedFile]:
         """Of large or binary files GitHub shows no patch; those are there with an empty one."""
-        files = self._http.pages(f"{self._repo}/pulls/{number}/files", answers.PullFile, MAX_FILES)
-        return {item.filename: item.patch or "" for item in files}
+        found = self._http.pages(f"{self._repo}/pulls/{number}/files", answers.PullFile, MAX_FILES)
+        return [
+            ListedFile(
+                path=item.filename,
+                old_path=item.previous_filename or item.filename,
+                patch=item.patch or "",
+            )
+            for item in found
+        ]
 
     def comments(self, number: int, *, on_issue: bool = False) -> list[Comment]:
         """Pull requests are issues here, so both have the same comments."""
@@ -221,20 +245,19 @@ class GitHubForge:
             case writes.SetCheck():
                 self._check(write)
             case writes.AddLabels():
-                self._http.send(
-                    "POST", f"{self._repo}/issues/{write.number}/labels", {"labels": list(write.labels)}
-                )
+                self._add(f"issues/{write.number}/labels", {"labels": list(write.labels)})
             case writes.Assign():
-                body = {"assignees": list(write.accounts)}
-                self._http.send("POST", f"{self._repo}/issues/{write.number}/assignees", body)
+                self._add(f"issues/{write.number}/assignees", {"assignees": list(write.accounts)})
             case writes.RunReview():
                 self._run_again(write)
             case writes.StartFix():
-                inputs = {"number": str(write.number), "finding": write.finding}
-                path = f"{self._repo}/actions/workflows/{FIX_WORKFLOW}/dispatches"
-                self._http.send("POST", path, {"ref": self.default_branch(), "inputs": inputs})
+                self._start_fix(write)
             case writes.OpenFix():
                 self._open_fix(write)
+
+    def _add(self, path: str, body: Mapping[str, object]) -> None:
+        """Add to a set: a second time changes nothing, so a lost answer is asked for again."""
+        self._http.request("POST", f"{self._repo}/{path}", body=body, repeatable=True)
 
     def _edit(self, comment: str, body: str) -> None:
         """Replace the text of a comment. Raises LookAgainError if somebody deleted it."""
@@ -264,40 +287,67 @@ class GitHubForge:
                 self._line_comments(write, (note,))
 
     def _run_again(self, write: writes.RunReview) -> None:
-        """Rerun the newest run for the head; one that still runs is left alone."""
-        path = f"{self._repo}/actions/runs"
-        found = self._http.get(
-            path, answers.WorkflowRuns, event="pull_request", head_sha=write.head_sha, per_page=100
+        """Rerun the newest run for the head; one that still runs is left alone, since it will publish."""
+        found = self._runs(event="pull_request", head_sha=write.head_sha)
+        newest = max(
+            (run for run in found if run.name == REVIEW_WORKFLOW), key=lambda run: run.id, default=None
         )
-        ours = [
-            run for run in found.workflow_runs if run.name == REVIEW_WORKFLOW and run.conclusion is not None
-        ]
-        if not ours:
-            raise ForgeError(f"no finished run of {REVIEW_WORKFLOW!r} for {write.head_sha[:10]}")
-        self._http.send("POST", f"{path}/{max(run.id for run in ours)}/rerun", {})
+        if newest is None:
+            raise ForgeError(f"no run of {REVIEW_WORKFLOW!r} for {write.head_sha[:10]}")
+        if newest.conclusion is None:
+            _log.warning("run %d still runs; it is not started again", newest.id)
+            return
+        path = f"{self._repo}/actions/runs/{newest.id}"
+        try:
+            self._http.send("POST", f"{path}/rerun", {})
+        except AmbiguousWriteError:
+            if self._http.get(path, answers.WorkflowRun).run_attempt == newest.run_attempt:
+                raise
+
+    def _start_fix(self, write: writes.StartFix) -> None:
+        """Start the workflow, unless a run says in its title that this command has started it."""
+        title = fix_run_title(write.number, write.command)
+        runs = self._runs(event="workflow_dispatch") if write.command else []
+        if any((run.name, run.display_title) == (FIX_NAME, title) for run in runs):
+            return
+        command = str(write.command or "")
+        inputs = {"number": str(write.number), "finding": write.finding, "command": command}
+        path = f"{self._repo}/actions/workflows/{FIX_WORKFLOW}/dispatches"
+        self._http.send("POST", path, {"ref": self.default_branch(), "inputs": inputs})
+
+    def _runs(self, **params: str) -> list[answers.WorkflowRun]:
+        """The hundred newest runs."""
+        path = f"{self._repo}/actions/runs"
+        return self._http.get(path, answers.WorkflowRuns, per_page=100, **params).workflow_runs
 
     def _open_fix(self, write: writes.OpenFix) -> None:
-        """By git's objects, so that no checkout is needed. The branch must be new: GitHub refuses one that is there."""
+        """By git's objects, so that no checkout is needed. A branch or request that is there is an earlier attempt's, and is kept."""
+        head = f"{self._owner}:{write.branch}"
+        if any(self._http.pages(f"{self._repo}/pulls", answers.PullRequest, 1, state="all", head=head)):
+            return
         parent = self._http.get(f"{self._repo}/git/commits/{write.parent}", answers.CommitAnswer)
         entries = [
             {"path": file.path, "mode": "100755" if file.executable else "100644", "type": "blob"}
             | ({"sha": None} if file.text is None else {"content": file.text})
             for file in write.files
         ]
-        tree = self._http.make(
-            f"{self._repo}/git/trees", {"base_tree": parent.tree.sha, "tree": entries}, answers.TreeName
-        )
-        commit = self._http.make(
-            f"{self._repo}/git/commits",
-            {"message": write.title, "tree": tree.sha, "parents": [parent.sha]},
-            answers.CommitAnswer,
-        )
-        self._http.send(
-            "POST", f"{self._repo}/git/refs", {"ref": f"refs/heads/{write.branch}", "sha": commit.sha}
-        )
+        tree = self._make("trees", {"base_tree": parent.tree.sha, "tree": entries}, answers.TreeName)
+        made = {"message": write.title, "tree": tree.sha, "parents": [parent.sha]}
+        commit = self._make("commits", made, answers.CommitAnswer)
+        try:
+            ref = {"ref": f"refs/heads/{write.branch}", "sha": commit.sha}
+            self._http.send("POST", f"{self._repo}/git/refs", ref)
+        except StatusError as error:
+            if error.status != 422 or "already exists" not in str(error):
+                raise
         body = {"title": write.title, "body": write.body, "head": write.branch, "base": write.target,
                 "draft": True}  # fmt: skip  # one row
         self._http.send("POST", f"{self._repo}/pulls", body)
+
+    def _make(self, kind: str, body: Mapping[str, object], answer: type[T]) -> T:
+        """One of git's objects. Nothing names it yet, so it may be made twice."""
+        path = f"{self._repo}/git/{kind}"
+        return self._http.decode(self._http.request("POST", path, body=body, repeatable=True), answer, path)
 
     def _check(self, write: writes.SetCheck) -> None:
         output = {"title": write.title, "summary": write.summary}
@@ -317,6 +367,11 @@ def _review_comment(note: writes.LineNote) -> dict[str, object]:
     if note.start < note.line:
         comment |= {"start_line": note.start, "start_side": "RIGHT"}
     return comment
+
+
+def fix_run_title(number: int, command: int) -> str:
+    """The title of a run that a command started, as the workflow's ``run-name`` makes it."""
+    return f"kodo fix #{number} ({command})"
 
 
 def _login(user: answers.GitHubAccount | None) -> str:

@@ -29,6 +29,7 @@ class MergeRequest(msgspec.Struct, frozen=True):
     draft: bool = False
     labels: list[str] = []
     diff_refs: DiffRefs | None = None
+    changes_count: str | None = None
 
 
 class DiffRefs(msgspec.Struct, frozen=True):
@@ -74,6 +75,7 @@ class FileDiff(msgspec.Struct, frozen=True):
 
     new_path: str
     diff: str
+    old_path: str = ""
     deleted_file: bool = False
 
 

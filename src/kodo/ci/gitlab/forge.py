@@ -13,9 +13,18 @@ from functools import cached_property
 from urllib.parse import quote
 
 from kodo.ci import writes
-from kodo.ci.forge import Comment, ForgeError, Issue, LineComment, PermissionLevel, PipelineRun, Pull
+from kodo.ci.forge import (
+    Comment,
+    ForgeError,
+    Issue,
+    LineComment,
+    ListedFile,
+    PermissionLevel,
+    PipelineRun,
+    Pull,
+)
 from kodo.ci.gitlab import answers
-from kodo.ci.http import ForgeHttp, LookAgainError, StatusError
+from kodo.ci.http import AmbiguousWriteError, ForgeHttp, LookAgainError, StatusError
 
 CHECK_NAME = "kodo review"
 _log = logging.getLogger(__name__)
@@ -69,6 +78,7 @@ class GitLabForge:
             draft=found.draft,
             author_is_bot=found.author.bot,
             labels=tuple(found.labels),
+            changed_files=_count(found.changes_count),
         )
 
     def run(self, run_id: int) -> PipelineRun:
@@ -139,8 +149,8 @@ class GitLabForge:
             return False
         return True
 
-    def artifact(self, run_id: int, name: str) -> bytes | None:
-        """The archive of the newest job of that name, also of one that failed."""
+    def artifact(self, run_id: int, name: str, *, latest_attempt: bool = False) -> bytes | None:
+        """The archive of the newest job of that name, also of one that failed. GitLab lists no job that was retried."""
         fork = self._of_forks.get(run_id)
         project = f"/projects/{fork.project_id}" if fork is not None else self._project
         jobs = self._http.pages(f"{project}/pipelines/{run_id}/jobs", answers.PipelineJob)
@@ -164,10 +174,13 @@ class GitLabForge:
         requests = self._http.pages(path, answers.RequestNumber, limit, state="opened", scope="all")
         return [item.source_branch for item in requests if item.source_project_id == item.target_project_id]
 
-    def patches(self, number: int) -> Mapping[str, str]:
+    def files(self, number: int) -> list[ListedFile]:
         """Files that GitLab found too large are there with an empty patch."""
-        files = self._http.pages(f"{self._request(number)}/diffs", answers.FileDiff)
-        return {item.new_path: item.diff for item in files}
+        found = self._http.pages(f"{self._request(number)}/diffs", answers.FileDiff)
+        return [
+            ListedFile(path=item.new_path, old_path=item.old_path or item.new_path, patch=item.diff)
+            for item in found
+        ]
 
     def comments(self, number: int, *, on_issue: bool = False) -> list[Comment]:
         """Without GitLab's own notes, and without those on lines."""
@@ -268,7 +281,7 @@ class GitLabForge:
             case writes.Assign():
                 self._assign(write)
             case writes.RunReview():
-                self._http.send("POST", f"{self._request(write.number)}/pipelines", {})
+                self._run_again(write)
             case writes.StartFix() | writes.OpenFix():
                 raise ForgeError("fixes by command: on GitHub only")
 
@@ -281,6 +294,24 @@ class GitLabForge:
                 raise LookAgainError(str(error)) from error
             raise
 
+    def _run_again(self, write: writes.RunReview) -> None:
+        """A new pipeline on the head, unless the newest one still runs."""
+        before = self._newest_pipeline(write)
+        if before is not None and before.status not in _FINISHED:
+            _log.warning("pipeline %d still runs; no other is started", before.id)
+            return
+        try:
+            self._http.send("POST", f"{self._request(write.number)}/pipelines", {})
+        except AmbiguousWriteError:
+            if self._newest_pipeline(write) == before:
+                raise
+
+    def _newest_pipeline(self, write: writes.RunReview) -> answers.PipelineAnswer | None:
+        path = f"{self._request(write.number)}/pipelines"
+        found = self._http.pages(path, answers.PipelineAnswer, 100)
+        ours = (item for item in found if item.sha == write.head_sha)
+        return max(ours, key=lambda item: item.id, default=None)
+
     def _notes(self, number: int, on_issue: bool) -> str:
         return f"{self._project}/{'issues' if on_issue else 'merge_requests'}/{number}/notes"
 
@@ -288,9 +319,10 @@ class GitLabForge:
         refs = self._http.get(self._request(write.number), answers.MergeRequest).diff_refs
         if refs is None or refs.head_sha != write.head_sha:
             raise ForgeError(f"merge request {write.number}: its diff is not that of {write.head_sha[:10]}")
+        before = {item.path: item.old_path for item in self.files(write.number)}
         for note in write.notes:
             position = {"position_type": "text", "base_sha": refs.base_sha, "head_sha": refs.head_sha,
-                        "start_sha": refs.start_sha, "new_path": note.path, "old_path": note.path,
+                        "start_sha": refs.start_sha, "new_path": note.path, "old_path": before.get(note.path, note.path),
                         "new_line": note.line}  # fmt: skip  # one row
             if note.old_line:
                 position["old_line"] = note.old_line
@@ -308,6 +340,12 @@ class GitLabForge:
         ids = [users[0].id for users in found if len(users) == 1]
         if ids:
             self._http.send("PUT", f"{self._project}/issues/{write.number}", {"assignee_ids": ids})
+
+
+def _count(changes: str | None) -> int:
+    """GitLab counts up to a limit, and then says "1000+"."""
+    digits = (changes or "").removesuffix("+")
+    return int(digits) + (digits != changes) if digits.isdecimal() else 0
 
 
 def _with_suggestion(note: writes.LineNote) -> str:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from kodo.ci.testing.openapi import OpenApi
 from kodo.ci.testing.patches import patch_lines
-from kodo.ci.testing.server import ApiAnswer, ApiError, FakeServer, GitTree, Handler, page_of
+from kodo.ci.testing.server import ApiAnswer, ApiError, FakeFile, FakeServer, GitTree, Handler, page_of
 
 OWNER, NAME = "acme", "shop"
 REPOSITORY = f"{OWNER}/{NAME}"
@@ -34,18 +34,22 @@ class Token:
 
 @dataclass
 class StoredArtifact:
-    """An artifact of a run."""
+    """An artifact of a run, and of which attempt at it."""
 
     id: int
     run: int
     name: str
     data: bytes
     expired: bool = False
+    attempt: int = 1
 
 
 @dataclass
 class Rows:
-    """What the repository holds, each row with the fields that a test gives; the rest is completed."""
+    """What the repository holds, each row with the fields that a test gives; the rest is completed.
+
+    ``renames`` has the path before by the one after; ``hidden_files`` are the last ones of a change, which are not listed.
+    """
 
     pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
     issues: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -58,6 +62,8 @@ class Rows:
     reruns: list[int] = field(default_factory=list)
     permissions: dict[str, str] = field(default_factory=dict)
     patches: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    renames: dict[str, str] = field(default_factory=dict)
+    hidden_files: int = 0
     files: dict[str, str] = field(default_factory=dict)
     trees: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     commits: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -104,13 +110,15 @@ class FakeGitHub(FakeServer):
     ) -> None:
         """A finished run of job 1 on the pull request's present head, with its artifact."""
         pull = self.rows.pulls[number]
-        self.rows.runs[run_id] = {"head_sha": pull["head"], "owner": pull["owner"], "conclusion": conclusion}
+        row = {"head_sha": pull["head"], "owner": pull["owner"], "conclusion": conclusion}
+        self.rows.runs[run_id] = self.rows.runs.get(run_id, {}) | row
         if artifact is not None:
             self.add_artifact(run_id, "kodo-review", artifact)
 
     def add_artifact(self, run_id: int, name: str, data: bytes) -> None:
         """An artifact of a run, which may still be running."""
-        self.rows.artifacts.append(StoredArtifact(self._next_id(), run_id, name, data))
+        attempt = self.rows.runs.get(run_id, {}).get("attempt", 1)
+        self.rows.artifacts.append(StoredArtifact(self._next_id(), run_id, name, data, attempt=attempt))
 
     def say(self, number: int, login: str, body: str, *, kind: str = "User") -> int:
         """A comment by an account; returns its id."""
@@ -231,6 +239,8 @@ class FakeGitHub(FakeServer):
             "base": {"ref": row.get("into", "main"), "sha": row["base"], "label": "", "user": ours, "repo": {"full_name": REPOSITORY, "owner": ours}},
             "head": {"ref": row.get("branch", "work"), "sha": row["head"], "label": "", "user": owner, "repo": head},
         }  # fmt: skip  # one row of fields
+        if kind == "pull-request":
+            given["changed_files"] = len(self._changed(number))
         return self.schema.complete(kind, given)
 
     def _pull(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
@@ -248,22 +258,26 @@ class FakeGitHub(FakeServer):
         shown, link = page_of(request, [self._pull_body("pull-request-simple", number) for number in numbers])
         return ApiAnswer(shown, headers=link)
 
+    def _changed(self, number: int) -> list[FakeFile]:
+        row, rows = self._pull_row(number), self.rows
+        if self.git is not None:  # it does not have a commit that was made by the API
+            return self.git.files(row["base"], row["head"]) if self.git.has(row["head"]) else []
+        given = rows.patches.get(number, {}).items()
+        return [FakeFile(path, rows.renames.get(path, path), patch) for path, patch in given]
+
     def _patches(self, number: int) -> Mapping[str, str]:
-        row = self._pull_row(number)
-        if self.git is None:
-            return self.rows.patches.get(number, {})
-        return self.git.patches(row["base"], row["head"])
+        return {file.path: file.patch for file in self._changed(number)}
 
     def _files(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
-        rows = [
-            self.schema.complete(
-                "diff-entry",
-                {"filename": name, "status": "modified", "patch": patch}
-                if patch
-                else {"filename": name, "status": "modified"},
+        changed = self._changed(path["pull_number"])
+        rows = []
+        for file in changed[: len(changed) - self.rows.hidden_files]:
+            given = {"filename": file.path, "status": "modified"} | (
+                {"patch": file.patch} if file.patch else {}
             )
-            for name, patch in self._patches(path["pull_number"]).items()
-        ]
+            if file.old_path != file.path:
+                given |= {"status": "renamed", "previous_filename": file.old_path}
+            rows.append(self.schema.complete("diff-entry", given))
         shown, link = page_of(request, rows)
         return ApiAnswer(shown, headers=link)
 
@@ -399,7 +413,7 @@ class FakeGitHub(FakeServer):
         if unknown:  # GitHub would make it; nothing here is meant to
             self.problems.append(f"label {min(unknown)!r} does not exist")
         row = self.rows.issues[path["issue_number"]]
-        row["labels"] = [*row["labels"], *body["labels"]]
+        row["labels"] = list(dict.fromkeys((*row["labels"], *body["labels"])))
         return ApiAnswer([self.schema.complete("label", {"name": name}) for name in row["labels"]])
 
     def _assign(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
@@ -470,6 +484,11 @@ class FakeGitHub(FakeServer):
 
     def _dispatch(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         self.rows.dispatches.append({"workflow": path["workflow_id"], **body})
+        given = body["inputs"]
+        self.rows.runs[self._next_id()] = {
+            "name": "kodo fix", "event": "workflow_dispatch", "owner": OWNER, "head_sha": "0" * 40, "conclusion": None,
+            "title": f"kodo fix #{given['number']} ({given['command']})",
+        }  # fmt: skip  # one row of fields
         return ApiAnswer(None, 204, raw=b"")
 
     # Files, runs and checks
@@ -493,10 +512,12 @@ class FakeGitHub(FakeServer):
         row = self.rows.runs.get(number)
         if row is None:
             raise ApiError(404, "Not Found")
-        owner = self._person(self.account(row["owner"]))
+        owner, attempt = self._person(self.account(row["owner"])), row.get("attempt", 1)
         given = {
-            "id": number, "name": "kodo review", "head_sha": row["head_sha"], "head_branch": "work", "event": "pull_request",
-            "conclusion": row["conclusion"], "status": "completed", "pull_requests": [],
+            "id": number, "name": row.get("name", "kodo review"), "display_title": row.get("title", "A change"),
+            "head_sha": row["head_sha"], "head_branch": "work", "event": row.get("event", "pull_request"),
+            "conclusion": row["conclusion"], "status": "queued" if row["conclusion"] is None else "completed",
+            "run_attempt": attempt, "run_started_at": _moment(attempt), "pull_requests": [],
             "head_repository": {"full_name": f"{row['owner']}/{NAME}", "owner": owner},
         }  # fmt: skip  # one row of fields
         return self.schema.complete("workflow-run", given)
@@ -505,21 +526,40 @@ class FakeGitHub(FakeServer):
         return ApiAnswer(self._run_body(path["run_id"]))
 
     def _runs(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
-        head = request.query_params.get("head_sha")
-        runs = self.rows.runs.items()
-        numbers = sorted((number for number, row in runs if head in (None, row["head_sha"])), reverse=True)
+        wanted = {
+            key: request.query_params[key]
+            for key in ("head_sha", "event", "status")
+            if key in request.query_params
+        }
+        bodies = {number: self._run_body(number) for number in self.rows.runs}
+        numbers = [
+            number
+            for number in sorted(bodies, reverse=True)
+            if all(bodies[number][key] == value for key, value in wanted.items())
+        ]
         shown, link = page_of(request, [self._run_body(number) for number in numbers])
         return ApiAnswer({"total_count": len(numbers), "workflow_runs": shown}, headers=link)
 
     def _rerun(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
-        self._run_body(path["run_id"])
+        if self._run_body(path["run_id"])["conclusion"] is None:
+            raise ApiError(403, "This workflow is already running")
+        row = self.rows.runs[path["run_id"]]
+        row |= {"attempt": row.get("attempt", 1) + 1, "conclusion": None}
         self.rows.reruns.append(path["run_id"])
         return ApiAnswer({}, 201)
 
     def _artifacts(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         wanted = request.query_params.get("name")
         rows = [
-            self.schema.complete("artifact", {"id": item.id, "name": item.name, "expired": item.expired})
+            self.schema.complete(
+                "artifact",
+                {
+                    "id": item.id,
+                    "name": item.name,
+                    "expired": item.expired,
+                    "created_at": _moment(item.attempt, "30"),
+                },
+            )
             for item in self.rows.artifacts
             if item.run == path["run_id"] and wanted in (None, item.name)
         ]
@@ -538,6 +578,11 @@ class FakeGitHub(FakeServer):
         given = {"id": self._next_id(), "head_sha": body["head_sha"], "name": body["name"], "status": body["status"],
                  "conclusion": body["conclusion"]}  # fmt: skip  # one row of fields
         return ApiAnswer(self.schema.complete("check-run", given), 201)
+
+
+def _moment(attempt: int, second: str = "00") -> str:
+    """A time within an attempt at a run."""
+    return f"2026-11-29T12:{attempt:02}:{second}Z"
 
 
 def _graphql_error(kind: str, message: str) -> ApiAnswer:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from kodo.ci.testing.patches import patch_lines
-from kodo.ci.testing.server import ApiAnswer, ApiError, FakeServer, GitTree, Handler, page_of
+from kodo.ci.testing.server import ApiAnswer, ApiError, FakeFile, FakeServer, GitTree, Handler, page_of
 
 PROJECT = 42
 _PROJECT = "/projects/{project}"
@@ -49,6 +49,8 @@ class GitLabRows:
     statuses: list[dict[str, Any]] = field(default_factory=list)
     members: dict[int, int] = field(default_factory=dict)
     patches: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    renames: dict[str, str] = field(default_factory=dict)
+    hidden_files: int = 0
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -199,7 +201,7 @@ class FakeGitLab(FakeServer):
             "id": number * 10, "iid": number, "title": row["title"], "description": row["description"], "state": row["state"],
             "sha": row["head"], "target_branch": "main", "source_branch": "work", "source_project_id": row["source"],
             "target_project_id": PROJECT, "author": self._person(self.account(row["author"])), "draft": row["draft"],
-            "labels": row["labels"], "diff_refs": refs,
+            "labels": row["labels"], "diff_refs": refs, "changes_count": str(len(self._changed(number))),
         }  # fmt: skip  # one row of fields
 
     def _start(self, row: dict[str, Any]) -> str:
@@ -223,14 +225,24 @@ class FakeGitLab(FakeServer):
         found = [number for number, row in self.rows.requests.items() if row["head"] == path["sha"]]
         return ApiAnswer([self._request_body(number) for number in found])
 
-    def _patches(self, number: int) -> Mapping[str, str]:
-        row = self._row(number)
-        return self.git.patches(row["base"], row["head"]) if self.git else self.rows.patches.get(number, {})
+    def _changed(self, number: int) -> list[FakeFile]:
+        row, rows = self._row(number), self.rows
+        if self.git is not None:
+            return self.git.files(row["base"], row["head"])
+        given = rows.patches.get(number, {}).items()
+        return [FakeFile(path, rows.renames.get(path, path), patch) for path, patch in given]
 
     def _diffs(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
+        changed = self._changed(path["iid"])
         rows = [
-            {"old_path": name, "new_path": name, "diff": patch + "\n" if patch else "", "deleted_file": False}
-            for name, patch in self._patches(path["iid"]).items()
+            {
+                "old_path": file.old_path,
+                "new_path": file.path,
+                "diff": file.patch + "\n" if file.patch else "",
+                "renamed_file": file.path != file.old_path,
+                "deleted_file": False,
+            }
+            for file in changed[: len(changed) - self.rows.hidden_files]
         ]
         shown, link = page_of(request, rows)
         return ApiAnswer(shown, headers=link)
@@ -280,7 +292,8 @@ class FakeGitLab(FakeServer):
 
     def _add_discussion(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         position = body["position"]
-        shown = patch_lines(self._patches(path["iid"]))
+        files = self._changed(path["iid"])
+        shown = patch_lines({file.path: file.patch for file in files})
         old_line = shown.get((position["new_path"], position["new_line"]), (-1, 0))[1]
         wanted = {"new_line": position["new_line"], **({"old_line": old_line} if old_line else {})}
         given = {key: position[key] for key in ("new_line", "old_line") if key in position}
@@ -288,6 +301,8 @@ class FakeGitLab(FakeServer):
         if (
             (position["new_path"], position["new_line"]) not in shown
             or given != wanted
+            or (position["new_path"], position["old_path"])
+            not in {(file.path, file.old_path) for file in files}
             or not refs.items() <= position.items()
         ):
             self.problems.append(f"{position}: no such position")
@@ -355,7 +370,7 @@ class FakeGitLab(FakeServer):
             "id": number,
             "sha": row["sha"],
             "ref": ref,
-            "status": "success",
+            "status": row.get("status", "success"),
             "source": "merge_request_event",
             "project_id": row.get("project", PROJECT),
         }
@@ -365,6 +380,7 @@ class FakeGitLab(FakeServer):
 
     def _run(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:
         self.finish_pipeline(self._next_id(), path["iid"], None)
+        self.rows.pipelines[self._last_id]["status"] = "created"
         return ApiAnswer({"id": self._last_id}, 201)
 
     def _pipelines(self, request: Request, path: dict[str, Any], body: Any) -> ApiAnswer:

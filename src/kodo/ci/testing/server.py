@@ -198,6 +198,15 @@ def page_of(request: Request, items: Sequence[Any]) -> tuple[list[Any], dict[str
 
 
 @dataclass(frozen=True)
+class FakeFile:
+    """A changed file: its path after the change and before it, and its hunks."""
+
+    path: str
+    old_path: str
+    patch: str
+
+
+@dataclass(frozen=True)
 class GitTree:
     """The repository behind a fake: what a forge computes from git."""
 
@@ -216,15 +225,17 @@ class GitTree:
             return False
         return True
 
-    def patches(self, base: str, head: str) -> dict[str, str]:
-        """The hunks of each file that changed since head left base, by path after the change."""
+    def files(self, base: str, head: str) -> list[FakeFile]:
+        """Each file that changed since head left base, with its hunks; renames are found as a forge finds them."""
         start = self.run("merge-base", base, head).strip()
-        names = self.run("diff", "-z", "--name-only", start, head).split("\0")
-        found: dict[str, str] = {}
-        for name in filter(None, names):
-            whole = self.run("diff", "--no-ext-diff", start, head, "--", name)
+        words = iter(self.run("diff", "-z", "--name-status", "--find-renames", start, head).split("\0"))
+        found: list[FakeFile] = []
+        for status in filter(None, words):
+            old = next(words)
+            new = next(words) if status.startswith(("R", "C")) else old
+            whole = self.run("diff", "--no-ext-diff", "--find-renames", start, head, "--", old, new)
             at = whole.find("\n@@ ")
-            found[name] = whole[at + 1 :].removesuffix("\n") if at >= 0 else ""
+            found.append(FakeFile(new, old, whole[at + 1 :].removesuffix("\n") if at >= 0 else ""))
         return found
 
     def file_at(self, path: str, ref: str) -> str | None:
