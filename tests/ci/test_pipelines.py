@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.ci.pipeline import kodo
+from tests.ci.pipeline import Shop, kodo
 
 from kodo.ci.change import System
 from kodo.ci.pipelines import FILES, PipelineDescription, render_pipeline
@@ -115,6 +115,46 @@ def test_init_writes_once(tmp_path: Path) -> None:
     assert f"image: {pinned}" in (tmp_path / ".gitlab/kodo.yml").read_text()
 
 
+ODD_FOLDERS = ["with a space", "日本語のリポジトリ", "größe 'quoted' $HOME", "-dash"]
+
+
+@pytest.mark.parametrize("system", FILES)
+@pytest.mark.parametrize("name", ODD_FOLDERS)
+def test_init_in_an_odd_folder(tmp_path: Path, name: str, system: System) -> None:
+    """By --folder, from within, and from a folder below: always at the repository's top, and the same files."""
+    shop = Shop.create(tmp_path / name)
+    below = shop.root / "深い folder" / "src"
+    below.mkdir(parents=True)
+    wanted = render_pipeline(system, PipelineDescription())
+    for folder, args in ((tmp_path, [f"--folder={name}"]), (shop.root, []), (below, [])):
+        done = kodo(folder, {}, "ci", "init", system, *args)
+        assert done.returncode == 0, done.stderr
+        assert all(file in done.stderr for file in wanted)
+        assert {path: (shop.root / path).read_text() for path in wanted} == wanted
+        made = [line[3:] for line in shop.git("status", "--porcelain", "-uall").splitlines()]
+        assert sorted(made) == sorted(wanted), "nothing else, and nothing below"
+        for path in wanted:
+            (shop.root / path).unlink()
+
+
+def test_init_without_git_says_where_it_would_be_read(tmp_path: Path) -> None:
+    """The files are written where they were asked for."""
+    done = kodo(tmp_path, {}, "ci", "init", "github")
+    assert (done.returncode, (tmp_path / ".github/workflows/kodo-review.yml").is_file()) == (0, True)
+    assert "not in a git repository" in done.stderr
+    assert str(tmp_path) in done.stderr
+
+
+def test_init_leaves_nothing_outside_the_repository(tmp_path: Path) -> None:
+    """A repository whose .github leads elsewhere."""
+    shop = Shop.create(tmp_path / "shop")
+    (tmp_path / "outside").mkdir()
+    (shop.root / ".github").symlink_to("../outside")
+    done = kodo(shop.root, {}, "ci", "init", "github", "--force")
+    assert (done.returncode, "out of the repository" in done.stderr) == (2, True)
+    assert not list((tmp_path / "outside").rglob("*.yml"))
+
+
 @pytest.mark.parametrize("there", ["a file", "a link", "a folder", "nothing"])
 def test_init_in_an_odd_repository(tmp_path: Path, there: str) -> None:
     """Where something else is in the way: one line that names it, and nothing outside is written."""
@@ -140,7 +180,7 @@ def test_init_in_an_odd_repository(tmp_path: Path, there: str) -> None:
     ("args", "said"),
     [
         (["svn"], "unknown system"),
-        (["plain"], "plain has no pipeline file"),
+        (["plain"], "choose from github, gitlab, jenkins\n"),
         (["github", "--folder", "no/such"], "is not a folder"),
         (["github", "--requirements", "../x"], "requirements"),
         (["gitlab", "--image", "x y"], "image"),

@@ -32,7 +32,7 @@ def connect(
         ForgeError: a variable is missing; the message names it.
     """
     if system not in TOKEN_VARIABLES:
-        raise ForgeError(f"{system} has no changes of its own: use github or gitlab")
+        raise ForgeError(f"a pipeline of the kind {system} names no forge; use --system github or gitlab")
     token = _needed(environ, TOKEN_VARIABLES[system])
     masker = Masker(environ, [token])
     if system is System.GITHUB:

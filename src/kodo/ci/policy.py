@@ -131,7 +131,23 @@ def parse_policy(pyproject: str | None) -> Policy:
     try:
         return msgspec.convert(data, Policy)
     except msgspec.ValidationError as error:
-        raise PolicyError(f"tool.kodo.ci: {error}") from error
+        raise PolicyError(_named(str(error))) from error
+
+
+def _named(error: str) -> str:
+    """msgspec's message with the key in front, and the words that it may be."""
+    words, _, path = error.partition(" - at `$")
+    key = path.strip("`")
+    name = key.rpartition(".")[2].partition("[")[0]
+    kinds = [
+        field.type.item_type if isinstance(field.type, msgspec.inspect.VarTupleType) else field.type
+        for struct in (Policy, TriagePolicy, FixPolicy)
+        for field in msgspec.inspect.type_info(struct).fields  # type: ignore[attr-defined]  # they are structs
+        if field.name == name
+    ]
+    choices = next((kind.values for kind in kinds if isinstance(kind, msgspec.inspect.LiteralType)), ())
+    known = f"; choose from {', '.join(map(str, choices))}" if choices else ""
+    return f"tool.kodo.ci{key}: {words}{known}"
 
 
 def lenient_policy(pyproject: str | None) -> Policy:

@@ -24,7 +24,7 @@ from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import LangOption, make_output
 from kodo.cli.output import Output
 from kodo.cli.registry import new_app
-from kodo.client.i18n import Catalogue
+from kodo.client.i18n import Catalogue, Lang
 
 if TYPE_CHECKING:
     from kodo.ci.artifact import Artifact
@@ -53,6 +53,10 @@ MESSAGES = Catalogue(
         "present": (
             "{path} is there already; --force replaces it",
             "{path} は既に存在します。置き換えるには --force を指定してください",
+        ),
+        "no_repository": (
+            "{path} is not in a git repository ({reason}); pipelines are looked for at a repository's top",
+            "{path} は git リポジトリの中にありません（{reason}）。パイプラインはリポジトリの最上位から読み込まれます",
         ),
         "requirements": (
             "{path} is missing: write kodo[review] and what it needs there, with hashes (uv pip compile --generate-hashes)",
@@ -90,7 +94,10 @@ def review(
     full: Annotated[
         bool, typer.Option("--full", help="Review the whole change, also after an earlier review.")
     ] = False,
-    lang: LangOption = None,
+    lang: Annotated[
+        Lang | None,
+        typer.Option("--lang", help="Language of messages; the report's is tool.kodo.ci.lang."),
+    ] = None,
 ) -> ExitCode:
     """Job 1: review the change that this pipeline runs for; needs no secret.
 
@@ -143,7 +150,7 @@ def report(
     from kodo.ci.forge import ForgeError
     from kodo.ci.masking import Masker
     from kodo.ci.publication import publish_artifact
-    from kodo.ci.publisher import publish_safely
+    from kodo.ci.publisher import look_again, publish_safely
 
     output = make_output(MESSAGES, lang)
     if (artifact is None) != (number is None):
@@ -153,9 +160,12 @@ def report(
     failed = False
     try:
         if artifact is not None and number is not None:
-            show_writes(
-                publish_artifact(forge, number, read_artifact(artifact), masker, dry_run=dry_run), output
+            found = read_artifact(artifact)
+            writes = look_again(
+                f"publish {artifact}",
+                lambda: publish_artifact(forge, number, found, masker, dry_run=dry_run),
             )
+            show_writes(writes, output)
             return ExitCode.DONE
         for run_id in _runs(forge, kind, run, newest):
             try:
@@ -174,7 +184,7 @@ def report(
 def init(
     system: Annotated[str, typer.Argument(help="github, gitlab or jenkins.")],
     *,
-    folder: Annotated[Path, typer.Option("--folder", help="The repository.")] = Path(),
+    folder: Annotated[Path, typer.Option("--folder", help="The repository, or a folder in it.")] = Path(),
     requirements: Annotated[
         str,
         typer.Option(
@@ -189,35 +199,52 @@ def init(
     lang: LangOption = None,
 ) -> ExitCode:
     """Write the pipeline files: least permissions, everything pinned, with comments that say why."""
-    from kodo.ci.pipelines import PipelineDescription, render_pipeline
+    from kodo.ci.change import System
+    from kodo.ci.pipelines import FILES, PipelineDescription, render_pipeline
     from kodo.cli.files import write_atomically
 
     output = make_output(MESSAGES, lang)
-    kind = system_named(system)
-    assert kind is not None  # noqa: S101 - the argument is required
+    if system not in FILES:
+        raise CommandError(f"unknown system {system!r}; choose from {', '.join(FILES)}")
     try:
         description = PipelineDescription(requirements=requirements, image=image, minutes=minutes)
-        files = render_pipeline(kind, description)
+        files = render_pipeline(System(system), description)
     except ValueError as error:
         raise CommandError(str(error)) from error
     if not folder.is_dir():
         raise CommandError(f"--folder: {folder} is not a folder")
-    present = [name for name in files if os.path.lexists(folder / name)]
+    top = _top(folder, output)
+    present = [name for name in files if os.path.lexists(top / name)]
     if present and not force:
-        raise CommandError(output.say("present", path=present[0]))
+        raise CommandError(output.say("present", path=top / present[0]))
+    for name in files:
+        _make_room(top / name, top)
     for name, text in files.items():
-        _make_room(folder / name)
-        write_atomically(folder / name, text)
-        output.note("written", path=folder / name)
-    if not (folder / requirements).exists():
+        write_atomically(top / name, text, option="")
+        output.note("written", path=top / name)
+    if not (top / requirements).exists():
         output.warn("requirements", path=requirements)
     if "gitlab" in system and not description.image_is_pinned:
         output.warn("image", image=image)
     return ExitCode.DONE
 
 
-def _make_room(path: Path) -> None:
+def _top(folder: Path, output: Output) -> Path:
+    """The top of the repository that a folder is in, where its system looks for pipelines; the folder, with a warning, if it is in none."""
+    from kodo.jobs.review.git import GitError, Repository
+
+    try:
+        top = Repository(folder).top()
+    except GitError as error:
+        output.warn("no_repository", path=folder.resolve(), reason=error)
+        return folder
+    return folder if top.resolve() == folder.resolve() else Path(os.path.relpath(top))
+
+
+def _make_room(path: Path, top: Path) -> None:
     """Make the folders above a file. Raises CommandError where that is not possible, or the file's place is another's."""
+    if not path.parent.resolve().is_relative_to(top.resolve()):
+        raise CommandError(f"{path.parent}: a link out of the repository")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -63,7 +63,7 @@ def system_named(name: str | None) -> System | None:
 
     if name is not None and name not in set(System):
         raise CommandError(f"--system: unknown system {name!r}; choose from {', '.join(System)}")
-    return System(name) if name else None
+    return System(name) if name is not None else None
 
 
 @contextmanager

@@ -9,10 +9,10 @@ from pathlib import Path
 from kodo.cli.exit_codes import CommandError
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, option: str = "-o ") -> None:
     """Replace ``path`` by a file with this text, in one step; permissions and symbolic links are kept.
 
-    A device or a pipe is written to. Raises CommandError where that is not possible; what
+    A device or a pipe is written to. ``option`` is what named the file, for errors. Raises CommandError where that is not possible; what
     was there is then untouched.
     """
     try:
@@ -22,7 +22,7 @@ def write_atomically(path: Path, text: str) -> None:
         else:
             _replace(target, text)
     except OSError as error:
-        raise CommandError(f"-o {path}: {error.strerror}") from error
+        raise CommandError(f"{option}{path}: {error.strerror}") from error
 
 
 def _replace(target: Path, text: str) -> None:

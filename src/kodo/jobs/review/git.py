@@ -83,7 +83,11 @@ class Repository:
             raise GitError(f"git {args[0]} took longer than {_TIMEOUT:.0f} s") from error
         if done.returncode:
             words = done.stderr.decode(errors="replace").strip().splitlines()
-            raise GitError(words[-1] if words else f"git {args[0]} failed with status {done.returncode}")
+            raise GitError(
+                words[-1].removeprefix("fatal: ")
+                if words
+                else f"git {args[0]} failed with status {done.returncode}"
+            )
         return done.stdout
 
     def top(self) -> Path:
