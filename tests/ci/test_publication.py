@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.ci.pipeline import BAD_CART, MAIN, Shop
-from tests.contract.forges import HEAD, PATCH, QUICK, GitHubCase
+from tests.contract.forges import BASE, HEAD, PATCH, QUICK, GitHubCase
 
 from kodo.ci.artifact import FILES, Artifact, RunInfo, read_artifact
 from kodo.ci.change import Change, System
@@ -59,12 +59,12 @@ def finding(at: int, path: str = "src/a b.py", line: int = 2) -> Finding:
     )
 
 
-def artifact(*findings: Finding, state: State = State.FINDINGS) -> bytes:
+def artifact(*findings: Finding, state: State = State.FINDINGS, target: str = "") -> bytes:
     report = ReviewReport(state=state, source="x", findings=findings)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as made:
         made.writestr("report.json", FILES["report.json"](report))
-        made.writestr("run.json", msgspec.json.encode(RunInfo(base="a" * 40, head="b" * 40)))
+        made.writestr("run.json", msgspec.json.encode(RunInfo(base="a" * 40, head="b" * 40, target=target)))
     return buffer.getvalue()
 
 
@@ -194,6 +194,18 @@ def test_a_run_again_that_left_no_report_is_not_green(case: GitHubCase) -> None:
     case.finish(5, artifact(state=State.CLEAN))
     publish_safely(case.connect(), 5, Masker({}))
     assert case.fake.rows.checks[-1]["conclusion"] == "success"
+
+
+@pytest.mark.parametrize(("target", "number"), [("main", 7), ("dev", 8), ("", 7), ("nowhere", 8)])
+def test_two_requests_from_one_branch_get_their_own_reports(
+    case: GitHubCase, target: str, number: int
+) -> None:
+    """GitHub does not say which one a run was for; the report chooses among those that it names, and no other."""
+    case.fake.open_pull(8, base=BASE, head=HEAD, owner="stranger", into="dev")
+    case.fake.open_pull(9, base=BASE, head=HEAD, owner="stranger", into="nowhere", branch="other")
+    case.finish(5, artifact(finding(1), target=target))
+    publish_safely(case.connect(), 5, Masker({}))
+    assert [row["issue"] for row in case.fake.rows.comments] == [number]
 
 
 def test_two_runs_at_once_become_one_comment_again(case: GitHubCase) -> None:

@@ -56,13 +56,17 @@ class ListedFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PipelineRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished run of job 1. ``number`` is that of its open request whose head is still ``head_sha``; 0 for none."""
+    """A finished run of job 1. ``number`` is that of its open request whose head is still ``head_sha``; 0 for none.
+
+    ``others`` are further such requests, where several come from one branch and the forge does not say which one it was for.
+    """
 
     id: int
     head_sha: str
     number: int
     succeeded: bool
     event: str = ""
+    others: tuple[int, ...] = ()
 
 
 class Comment(msgspec.Struct, frozen=True, kw_only=True):

@@ -125,9 +125,13 @@ def publish(forge: Forge, run_id: int, masker: Masker, *, dry_run: bool = False)
     if run.number == 0:
         return ()
     state = read_state(forge, run.number)
+    artifact = masked(checked_artifact(forge, run, state), masker)
+    for number in run.others:  # the report only says which of those that the forge names
+        if artifact.run.target in ("", state.pull.base_branch):
+            break
+        state = read_state(forge, number)
     if not state.pull.is_open or state.pull.head_sha != run.head_sha:
         return ()
-    artifact = masked(checked_artifact(forge, run, state), masker)
     return carry_out(forge, plan(state, artifact), state.pull, dry_run=dry_run)
 
 

@@ -18,7 +18,7 @@ from kodo.client.i18n import Lang
 from kodo.jobs.report.markdown import code_span, escaped, fenced
 from kodo.jobs.report.model import EvidenceKind, Finding, State
 from kodo.jobs.report.visible import one_line, visible
-from kodo.jobs.report.words import run_line, word
+from kodo.jobs.report.words import checked_words, run_line, word
 
 MAX_COMMENT_CHARACTERS = 65_000
 """GitHub refuses a comment of more than 65,536 characters."""
@@ -175,7 +175,7 @@ def render_line_comment(finding: Finding, lang: Lang, *, suggested: bool) -> str
     if finding.evidence.kind is EvidenceKind.EXECUTION and finding.evidence.detail:
         lines += ["", fenced(_block(finding.evidence.detail), "")]
     if finding.fix is not None and suggested:
-        lines += ["", WORDS.say(lang, "checked", how=", ".join(finding.fix.checked))]
+        lines += ["", WORDS.say(lang, "checked", how=checked_words(finding.fix.checked, lang))]
     return "\n".join(lines) + "\n"
 
 

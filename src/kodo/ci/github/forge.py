@@ -99,22 +99,18 @@ class GitHubForge:
         """By the run's head branch and its repository, since a run from a fork names no pull request."""
         found = self._http.get(f"{self._repo}/actions/runs/{run_id}", answers.WorkflowRun)
         owner = found.head_repository.owner.login if found.head_repository else ""
-        number = 0
+        numbers: list[int] = []
         if owner and found.head_branch and found.event == "pull_request":
-            candidates = self._http.pages(
-                f"{self._repo}/pulls",
-                answers.PullRequest,
-                100,
-                state="open",
-                head=f"{owner}:{found.head_branch}",
-            )
-            number = next((pull.number for pull in candidates if pull.head.sha == found.head_sha), 0)
+            head = f"{owner}:{found.head_branch}"
+            pulls = self._http.pages(f"{self._repo}/pulls", answers.PullRequest, 100, state="open", head=head)
+            numbers = [pull.number for pull in pulls if pull.head.sha == found.head_sha]
         return PipelineRun(
             id=found.id,
             head_sha=found.head_sha,
-            number=number,
+            number=numbers[0] if numbers else 0,
             succeeded=found.conclusion == "success",
             event=found.event,
+            others=tuple(numbers[1:]),
         )
 
     def finished_runs(self, limit: int) -> list[int]:

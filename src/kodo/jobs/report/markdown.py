@@ -8,7 +8,7 @@ import re
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport
 from kodo.jobs.report.visible import make_visible
-from kodo.jobs.report.words import run_line, word
+from kodo.jobs.report.words import checked_words, run_line, word
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
 _ADDRESS = re.compile(r"(?i)\b(?:https?|ftp|mailto|xmpp)(?=:)|\bwww(?=\.)|\bgh(?=-\d)")
@@ -63,7 +63,7 @@ def _finding(finding: Finding, lang: str) -> list[str]:
     if finding.evidence.kind is EvidenceKind.EXECUTION:
         lines += [fenced(finding.evidence.detail, ""), ""]
     if finding.fix:
-        checked = ", ".join(finding.fix.checked)
+        checked = checked_words(finding.fix.checked, lang)
         lines += [
             f"{word('fix', lang)} ({word('checked by', lang)}: {checked}):",
             "",

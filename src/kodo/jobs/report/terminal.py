@@ -9,7 +9,7 @@ from rich.text import Text
 
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, Severity
 from kodo.jobs.report.visible import make_visible, visible
-from kodo.jobs.report.words import run_line, word
+from kodo.jobs.report.words import checked_words, run_line, word
 
 _COLOURS = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.INFO: "cyan"}
 _LANGUAGES = {"py": "python", "pyi": "python", "js": "javascript", "ts": "typescript", "tsx": "tsx", "go": "go",
@@ -61,7 +61,7 @@ def _finding(console: Console, finding: Finding, lang: str) -> None:
         fix = finding.fix
         console.print(
             Text(
-                f"  {word('fix', lang)} ({word('checked by', lang)}: {', '.join(fix.checked)}):",
+                f"  {word('fix', lang)} ({word('checked by', lang)}: {checked_words(fix.checked, lang)}):",
                 style="green",
             )
         )

@@ -1,5 +1,7 @@
 """The fixed words of reports in English and Japanese."""
 
+from collections.abc import Sequence
+
 from kodo.jobs.report.model import Category, EvidenceKind, Executed, Severity, State
 
 _JA: dict[str, str] = {
@@ -31,6 +33,9 @@ _JA: dict[str, str] = {
     "reviewed": "件のファイルをレビュー",
     "nothing": "指摘はありません。",
     "checked by": "確認済み",
+    "parses": "構文",
+    "analysers": "静的解析",
+    "tests": "テスト",
     "run": "変更前後で実行: 関数 {functions} 個、入力 {inputs} 個、相違 {differences} 件、{seconds:.1f} 秒（上限 {budget:g} 秒）",
     "not run": "実行できなかったもの",
 }
@@ -60,6 +65,11 @@ _EN: dict[str, str] = {
 def word(key: str, lang: str) -> str:
     """One fixed word or phrase in ``lang`` (``en`` or ``ja``)."""
     return (_JA if lang == "ja" else _EN).get(key, str(key))
+
+
+def checked_words(checked: Sequence[str], lang: str) -> str:
+    """What a fix has passed, as a list in words."""
+    return ("、" if lang == "ja" else ", ").join(word(item, lang) for item in checked)
 
 
 def run_line(executed: Executed, lang: str) -> str:
