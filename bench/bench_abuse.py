@@ -27,7 +27,9 @@ import httpx2
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
 
+from kodo.server.http.keys import new_key
 from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.store.choice import choose_store
 
 MODEL = "codex-mini-latest"
 KODO = str(Path(sys.executable).with_name("kodo"))
@@ -44,6 +46,8 @@ class Server:
     url: str
     home: Path
     process: psutil.Process
+    key: str = "none"
+    """A valid API key, where there are keys."""
 
     @property
     def port(self) -> int:
@@ -57,10 +61,11 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(descriptors: int | None = None) -> Iterator[Server]:
-    """A fresh server; ``descriptors`` limits its open files."""
+def serving(descriptors: int | None = None, keys: int = 0) -> Iterator[Server]:
+    """A fresh server; ``descriptors`` limits its open files, ``keys`` is the number of its API keys."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
+        key = asyncio.run(make_keys(home, keys)) if keys else "none"
         (home / "config.toml").write_text(f'[models."{MODEL}"]\nengine = "scripted"\ntarget = ""\n')
         limit = f"ulimit -n {descriptors}; " if descriptors else ""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("KODO_")}
@@ -77,10 +82,20 @@ def serving(descriptors: int | None = None) -> Iterator[Server]:
                 if time.monotonic() > deadline or running.poll() is not None:
                     raise RuntimeError("kodo serve did not start")
                 time.sleep(0.02)
-            yield Server(json.loads(note.read_text())["url"], home, psutil.Process(running.pid))
+            yield Server(json.loads(note.read_text())["url"], home, psutil.Process(running.pid), key)
         finally:
             running.kill()
             running.wait()
+
+
+async def make_keys(home: Path, number: int) -> str:
+    """Store so many API keys; return the last one."""
+    store = choose_store(home, None, role="tool")
+    await store.open()
+    made = [new_key(name="", project="default") for _ in range(number)]
+    await asyncio.gather(*(store.put_key(row) for _, row in made))
+    await store.close()
+    return made[-1][0]
 
 
 async def connection(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -233,6 +248,45 @@ async def fragments(server: Server) -> None:
         await asyncio.sleep(3)
 
 
+async def uploads(server: Server) -> None:
+    """Uploads of 8 GB, with empty and with 4 MB parts, for 5 s."""
+    async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
+        body = {"bytes": 8 * 2**30, "filename": "f", "mime_type": "text/plain", "purpose": "user_data"}
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            made = await http.post("/v1/uploads", json=body)
+            if made.status_code != 200:
+                return
+            for data in (b"", b"x" * 2**22):
+                await http.post(f"/v1/uploads/{made.json()['id']}/parts", files={"data": ("f", data)})
+
+
+async def forms(server: Server) -> None:
+    """20 forms of the dashboard with 50 MB in chunks that do not say so."""
+    head = b"POST /ui/preferences HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n"
+    head += b"content-type: application/x-www-form-urlencoded\r\n\r\n"
+    piece = b"&a=b" * 2**14
+    held = [await connection(server) for _ in range(20)]
+    for _, writer in held:
+        writer.write(head)
+    chunk = b"%x\r\n%s\r\n" % (len(piece), piece)
+    await asyncio.gather(*(write_all(writer, chunk, 800) for _, writer in held))
+    for _, writer in held:
+        writer.close()
+
+
+async def wrong_keys(server: Server) -> None:
+    """Wrong keys for 5 s, on 4 connections, where there are 10,000 keys."""
+    end = time.monotonic() + 5
+
+    async def guess() -> None:
+        async with httpx2.AsyncClient(base_url=server.url, timeout=60) as http:
+            while time.monotonic() < end:
+                await http.get("/v1/models", headers={"authorization": "Bearer sk-kodo-wrong"})
+
+    await asyncio.gather(*(guess() for _ in range(4)))
+
+
 FLOODS: tuple[Callable[[Server], Awaitable[None]], ...] = (
     sealed_items,
     one_key,
@@ -246,19 +300,23 @@ FLOODS: tuple[Callable[[Server], Awaitable[None]], ...] = (
     bombs,
     background,
     secrets,
+    uploads,
+    forms,
+    wrong_keys,
 )
 
 
 # --- the bystander, and the table ------------------------------------------------------------------------------------
 
 
-def bystander(url: str) -> None:
+def bystander(url: str, key: str) -> None:
     """Ask until stdin ends; print the longest wait in seconds."""
+    request = urllib.request.Request(f"{url}/v1/models", headers={"authorization": f"Bearer {key}"})
     os.set_blocking(0, False)
     longest, opener = 0.0, urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while _open_stdin():
         began = time.monotonic()
-        with opener.open(f"{url}/v1/models", timeout=60) as answer:
+        with opener.open(request, timeout=60) as answer:
             answer.read()
         longest = max(longest, time.monotonic() - began)
         time.sleep(0.01)
@@ -285,9 +343,9 @@ async def _attack(flood: Callable[[Server], Awaitable[None]], server: Server) ->
 
 def measure(flood: Callable[[Server], Awaitable[None]]) -> tuple[float, float, float, float]:
     """Seconds, the bystander's longest wait, memory before and at its highest."""
-    with serving(256 if flood is half_requests else None) as server:
+    with serving(256 if flood is half_requests else None, 10_000 if flood is wrong_keys else 0) as server:
         watching = subprocess.Popen(
-            [sys.executable, __file__, "--bystander", server.url],
+            [sys.executable, __file__, "--bystander", server.url, server.key],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -303,11 +361,11 @@ def measure(flood: Callable[[Server], Awaitable[None]]) -> tuple[float, float, f
 def main() -> int:
     """Run the floods and print the table; 1 where a bystander waited too long."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bystander", help=argparse.SUPPRESS)
+    parser.add_argument("--bystander", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("names", nargs="*", help="floods to run; all by default")
     arguments = parser.parse_args()
     if arguments.bystander:
-        bystander(arguments.bystander)
+        bystander(*arguments.bystander)
         return 0
     load = os.getloadavg()[0]
     sys.stdout.write(f"load {load:.1f} on {os.cpu_count()} cores\n\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -66,6 +67,9 @@ class _Faulty:
                 return JSONResponse({"results": [1, {"url": 2}, {}], "web": {"results": "x"}})
             case "large":
                 return Response(b"[" + b"1," * 200_000)
+            case "compressed":
+                packed = gzip.compress(b'{"results": [], "web": {"results": []}}')
+                return Response(packed, headers={"content-encoding": "gzip"})
             case "redirect":
                 return Response(status_code=302, headers={"location": "http://127.0.0.1:1/"})
         answer: Response = await self._inner(request)
@@ -143,7 +147,7 @@ with (folder / "asked").open("a") as file:
 fault = (folder / "fault").read_text() if (folder / "fault").exists() else ""
 if fault == "status":
     sys.exit(3)
-if fault in ("json", "redirect"):
+if fault in ("json", "redirect", "compressed"):
     print("<html>")
 elif fault == "list":
     print("[1]")

@@ -57,7 +57,7 @@ async def test_the_service_is_told_everything_it_can_use(service: Service) -> No
         assert (asked["city"], asked["language"], asked["max_results"]) == ("京都", "ja", "7")
 
 
-@pytest.mark.parametrize("fault", ["status", "json", "large", "redirect"])
+@pytest.mark.parametrize("fault", ["status", "json", "large", "compressed", "redirect"])
 async def test_a_wrong_answer_is_an_error_without_secrets(service: Service, fault: str) -> None:
     """It says what happened; neither the key nor the service's own text is in it."""
     service.set_fault(fault)

@@ -199,11 +199,11 @@ print("テスト:", isinstance(tests, str), "double" in tests)
 
 # 7. まとめて送る
 async def main():
-    prompts = ["一つ目の質問です。", "", "三つ目の質問です。"]
+    prompts = ["一つ目の質問です。", "長" * 200_000, "三つ目の質問です。"]
     results = await generate_batch(prompts)
     for prompt, result in zip(prompts, results):
         if isinstance(result, Exception):
-            print("失敗:", repr(prompt))
+            print("失敗:", len(prompt))
         else:
             print("成功:", str(result)[:40] == f"{result}"[:40])
     return len(results)

@@ -27,6 +27,7 @@ EXPECTED = """\
 レビュー: True True True
 テスト: True True
 成功: True
+失敗: 200000
 成功: True
 件数: 3
 同期: 1
@@ -60,5 +61,6 @@ def test_every_sample_runs(environment: dict[str, str], tmp_path: Path, helpers:
     lines = done.stdout.splitlines()
     for expected in EXPECTED.splitlines():
         assert any(line.startswith(expected) for line in lines), (expected, done.stdout)
+    assert sum(line == "成功: True" for line in lines) == 2
     assert next(line for line in lines if line.startswith("費用")).endswith(" True True True")
     assert any("入力" in line or "total" in line for line in lines), "report() prints"

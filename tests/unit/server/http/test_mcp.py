@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import sys
@@ -12,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import openai
 import psutil
 import pytest
@@ -27,6 +29,7 @@ from tests.paths import REPOSITORY
 from tests.serving import MODEL, Served, script, served, settings
 
 from kodo.server.tools.mcp import sessions
+from kodo.server.tools.mcp.transport import LimitedTransport, TooMuch
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 SECRET = "token-that-nobody-may-see"
@@ -414,6 +417,25 @@ async def test_too_large_an_answer_is_an_error(tmp_path: Path) -> None:
         kodo.state.service.tools["mcp"]._settings.__dict__["max_bytes"] = 100_000  # type: ignore[attr-defined]
         done = await kodo.sdk().responses.create(model=MODEL, input="please", tools=[entry()])
     assert done.output_text == "too much"
+
+
+async def test_a_compressed_answer_is_an_error(tmp_path: Path) -> None:
+    """None is asked for, and a few kB could become gigabytes before their size is seen."""
+    async with both(tmp_path, when("please", call("add", a=2, b=3)), when("5", say("five"))) as (
+        kodo,
+        server,
+    ):
+        await kodo.sdk().responses.create(model=MODEL, input="please", tools=[entry()])
+    assert {headers["accept-encoding"] for headers in server.requests} == {"identity"}
+
+    def compressed(_: httpx2.Request) -> httpx2.Response:
+        packed = gzip.compress(b" " * 10_000_000)
+        return httpx2.Response(200, headers={"content-encoding": "gzip"}, content=packed)
+
+    limited = LimitedTransport(1_000_000)
+    limited._inner = httpx2.MockTransport(compressed)  # type: ignore[assignment]  # as the one over a network
+    with pytest.raises(TooMuch, match="compressed"):
+        await limited.handle_async_request(httpx2.Request("GET", "http://127.0.0.1/mcp"))
 
 
 async def test_a_choice_forces_a_tool_of_the_server(tmp_path: Path) -> None:

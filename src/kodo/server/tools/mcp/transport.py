@@ -32,6 +32,11 @@ class LimitedTransport(httpx2.AsyncBaseTransport):
         """One request."""
         response = await self._inner.handle_async_request(request)
         self.status = response.status_code if response.status_code >= 400 else None
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            await response.aclose()
+            raise TooMuch(
+                "The server's answer is compressed, which was not asked for: its size is not known."
+            )
         stream = response.stream
         if not isinstance(stream, httpx2.AsyncByteStream):
             raise TypeError("an asynchronous transport gives an asynchronous stream")
@@ -96,7 +101,7 @@ def _transport(
     ) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(
             transport=http,
-            headers={**dict(target.headers), **(headers or {})},
+            headers={**dict(target.headers), **(headers or {}), "accept-encoding": "identity"},
             timeout=httpx2.Timeout(settings.connect_seconds, read=None),
             auth=auth,
             max_redirects=0,
