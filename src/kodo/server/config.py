@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -427,6 +427,8 @@ class InvalidSettings(ValueError):
 
 _CLIENT_TABLES = frozenset({"client", "profiles"})
 """Tables of ``config.toml`` that belong to the client half."""
+_CLIENT_VARIABLES = frozenset({"model"})
+"""Of its variables, those whose names are near to one of these settings."""
 
 
 def load(**overrides: object) -> Settings:
@@ -436,12 +438,17 @@ def load(**overrides: object) -> Settings:
         InvalidSettings: a setting is unknown, or has the wrong type or range; or ``config.toml`` cannot be read.
     """
     _check_names(_read_file(kodo_home() / "config.toml"))
+    _check_variables(os.environ)
     set_overrides = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**set_overrides)  # type: ignore[arg-type]  # checked by pydantic at run time
     except ValidationError as error:
-        first = error.errors()[0]
+        faults = error.errors()
+        first = next((fault for fault in faults if fault["type"] == "extra_forbidden"), faults[0])
         place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            *outer, name = (str(part) for part in first["loc"])
+            _check_known((name,), _names_at(outer), "".join(f"{part}." for part in outer))
         raise InvalidSettings(f"Setting {place}: {first['msg']}") from None
 
 
@@ -470,6 +477,28 @@ def _check_names(data: Mapping[str, Any]) -> None:
     for name, model in models.items() if isinstance(models, Mapping) else ():
         if isinstance(model, Mapping):
             _check_known(model, set(ModelSettings.model_fields), f'models."{name}".')
+
+
+def _check_variables(environment: Mapping[str, str]) -> None:
+    """Check the variables that can only be meant for the server: tables, and what is nearly a setting's name. Raises
+    :class:`InvalidSettings`."""
+    for name in environment:
+        if name.startswith("KODO_"):
+            setting, nested, _ = name.removeprefix("KODO_").lower().partition("__")
+            near = difflib.get_close_matches(setting, Settings.model_fields, n=1, cutoff=0.85)
+            if nested or (near and setting not in _CLIENT_VARIABLES):
+                _check_known((setting,), set(Settings.model_fields), "")
+
+
+def _names_at(path: Sequence[str]) -> set[str]:
+    """The names of the settings in the table at a path of names, keys and indexes."""
+    kind: Any = Settings
+    for part in path:
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            kind = kind.model_fields[part].annotation
+        else:
+            kind = get_args(kind)[1 if get_origin(kind) is dict else 0]
+    return set(kind.model_fields)
 
 
 def _check_known(names: Iterable[str], known: set[str], prefix: str) -> None:

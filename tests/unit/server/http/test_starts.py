@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,18 @@ from kodo.server.lifecycle.sealing import Sealer
         (b"cors_origin = ['a']", "Unknown setting cors_origin; did you mean cors_origins?"),
         (b"[limits]\nqueues = 3", "Unknown setting limits.queues; did you mean limits.queue?"),
         (b"[models.m]\nengin = 'llama'", 'Unknown setting models."m".engin; did you mean models."m".engine?'),
+        (
+            b"[tools.web_search]\npagechars = 1",
+            "Unknown setting tools.web_search.pagechars; did you mean tools.web_search.page_chars?",
+        ),
+        (
+            b"[tools.mcp.servers.a]\nurll = 'x'",
+            "Unknown setting tools.mcp.servers.a.urll; did you mean tools.mcp.servers.a.url?",
+        ),
+        (
+            b"[[models.a.targets]]\nbaseurl = 'x'",
+            "Unknown setting models.a.targets.0.baseurl; did you mean models.a.targets.0.base_url?",
+        ),
         (b"[limits]\nqueue = 'x'", "Setting limits.queue: "),
         (b"queue = [", "is not valid TOML"),
         (b"host = '\xff'", "is not UTF-8 text"),
@@ -39,6 +52,27 @@ def test_settings_that_cannot_be_used_are_one_line(
         config.load()
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "message"),
+    [
+        ("KODO_LIMITS__QUES", "Unknown setting limits.ques; did you mean limits.queue?"),
+        ("KODO_LIMIT__QUEUE", "Unknown setting limit; did you mean limits?"),
+        ("KODO_ALLOWED_HOST", "Unknown setting allowed_host; did you mean allowed_hosts?"),
+    ],
+)
+def test_unknown_variables_are_one_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, message: str
+) -> None:
+    """What can only be meant for the server; the client's and other programs' variables are left alone."""
+    monkeypatch.setenv("KODO_HOME", str(tmp_path))
+    for name in ("KODO_MODEL", "KODO_PROFILE", "KODO_CI_BASE", "KODO_API_KEY"):
+        monkeypatch.setenv(name, "x")
+    config.load()
+    monkeypatch.setenv(variable, "1")
+    with pytest.raises(InvalidSettings, match=re.escape(message)):
+        config.load()
 
 
 def test_the_clients_tables_are_no_settings_of_the_server(
