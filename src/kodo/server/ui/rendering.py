@@ -30,7 +30,7 @@ SECURITY_HEADERS: Final = {
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer, browsers send forms with `Origin: null`
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
@@ -118,6 +118,13 @@ def _environment() -> Environment:
         made.filters[name] = getattr(formats, name)
     made.filters["tojson_text"] = lambda value: json.dumps(value, ensure_ascii=False)
     return made
+
+
+def warm() -> None:
+    """Read what the first page needs, which takes a moment: so that nobody's first look waits for it."""
+    texts()
+    _environment().get_template("overview.html")
+    _environment().get_template("macros.html")
 
 
 def language_of(request: Request) -> Language:

@@ -197,6 +197,9 @@ async def test_a_link_from_another_page_may_be_followed_and_nothing_else(tmp_pat
         answer = await browser.get("/ui")
         assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
         assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "same-origin", (
+            "browsers send forms with Origin: null else"
+        )
 
 
 async def test_it_can_be_turned_off(tmp_path: Path) -> None:
