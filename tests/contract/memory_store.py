@@ -6,7 +6,8 @@ It follows the rules of the store ports except durability, and has no I/O that c
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +64,7 @@ class MemoryStore(Store):
         self._numbers = itertools.count()
         self._replays: dict[tuple[str, str], ReplayRow] = {}
         self._keys: dict[str, KeyRow] = {}
+        self._key_tokens: Counter[tuple[str, int]] = Counter()
 
     async def open(self) -> None:
         """See ``Store``."""
@@ -328,6 +330,16 @@ class MemoryStore(Store):
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``."""
         self._keys[row.id] = row
+
+    async def add_key_tokens(self, key_id: str, day: int, tokens: int) -> None:
+        """See ``Store``."""
+        self._key_tokens[key_id, day] += tokens
+
+    async def key_tokens(self, key_id: str, since: int) -> Mapping[int, int]:
+        """See ``Store``."""
+        return {
+            day: tokens for (held, day), tokens in self._key_tokens.items() if held == key_id and day >= since
+        }
 
     # --- housekeeping ---
 

@@ -664,6 +664,27 @@ async def test_a_key_is_found_by_its_id_and_its_hash(store: Store) -> None:
     assert (await store.key("1"), await store.key_by_hash(b"h1")) == (revoked, revoked)
 
 
+async def test_what_a_key_spends_is_added_up_by_the_day(store: Store) -> None:
+    """Concurrent additions are all counted; other keys and earlier days are apart; budgets come back with the key."""
+    row = KeyRow(
+        id="1",
+        name="",
+        project="p",
+        hash=b"h1",
+        hint="",
+        created_at=1.0,
+        tokens_per_day=2**40,
+        tokens_per_month=2**41,
+    )
+    await store.put_key(row)
+    assert await store.key("1") == row
+    await asyncio.gather(*(store.add_key_tokens("1", 20_000 + n % 2, 2**33 + n) for n in range(6)))
+    await store.add_key_tokens("2", 20_001, 5)
+    assert await store.key_tokens("1", 20_000) == {20_000: 3 * 2**33 + 6, 20_001: 3 * 2**33 + 9}
+    assert await store.key_tokens("1", 20_001) == {20_001: 3 * 2**33 + 9}
+    assert await store.key_tokens("3", 0) == {}
+
+
 # --- housekeeping ----------------------------------------------------------------------------------------------------
 
 

@@ -56,6 +56,24 @@ def create(
         int | None,
         typer.Option("--concurrent", min=1, help="Concurrent requests. Default: the server's setting."),
     ] = None,
+    tokens_per_day: Annotated[
+        int | None,
+        typer.Option(
+            "--tokens-per-day",
+            min=1,
+            max=2**53 - 1,
+            help="Budget of a day (UTC). Default: the server's setting.",
+        ),
+    ] = None,
+    tokens_per_month: Annotated[
+        int | None,
+        typer.Option(
+            "--tokens-per-month",
+            min=1,
+            max=2**53 - 1,
+            help="Budget of a month (UTC). Default: the server's setting.",
+        ),
+    ] = None,
 ) -> None:
     """Create a key and print it. It is shown only once: the server stores its hash."""
     if name and name_option:
@@ -69,6 +87,8 @@ def create(
             requests_per_minute=requests_per_minute,
             tokens_per_minute=tokens_per_minute,
             concurrent_requests=concurrent_requests,
+            tokens_per_day=tokens_per_day,
+            tokens_per_month=tokens_per_month,
         )
     sys.stderr.write(f"{row.id}, project {row.project}: store the key now, it is not shown again\n")
     typer.echo(key)
@@ -91,6 +111,8 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
             "rpm": key.requests_per_minute,
             "tpm": key.tokens_per_minute,
             "concurrent": key.concurrent_requests,
+            "tokens_per_day": key.tokens_per_day,
+            "tokens_per_month": key.tokens_per_month,
         }
         for key in keys
     ]

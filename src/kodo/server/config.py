@@ -160,7 +160,9 @@ class LimitSettings(_Frozen):
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
     concurrent_requests: int | None = Field(default=None, ge=1)
-    """Per key; None means unlimited. A key created with its own limits has those instead."""
+    tokens_per_day: int | None = Field(default=None, ge=1, lt=2**53)
+    tokens_per_month: int | None = Field(default=None, ge=1, lt=2**53)
+    """Per key; None means unlimited. A key created with its own limits has those instead. Days and months are UTC's."""
 
 
 class McpServerSettings(_Frozen):

@@ -131,6 +131,8 @@ def create_key(
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
     concurrent_requests: int | None = None,
+    tokens_per_day: int | None = None,
+    tokens_per_month: int | None = None,
 ) -> tuple[str, KeyRow]:
     """Create a key; return it with its stored row. A running server accepts it immediately. Raises ``StoreFailed``.
 
@@ -143,6 +145,8 @@ def create_key(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
+        tokens_per_day=tokens_per_day,
+        tokens_per_month=tokens_per_month,
     )
     _with_store(home, lambda store: store.put_key(row))
     (home / KEYS_MARK).touch(0o600)

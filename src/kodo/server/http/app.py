@@ -26,6 +26,7 @@ from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
 from kodo.server.http.body_memory import BodyMemory, BodyMemoryLimit
+from kodo.server.http.budgets import Budgets
 from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.containers.files import ContainerFiles
 from kodo.server.http.containers.manager import ContainerManager
@@ -116,7 +117,9 @@ async def open_state(
             embedder = await open_embedder(settings, models, stack)
             retrieval = Retrieval(store, store.search_index, embedder, clock)
         containers = await _open_containers(settings, store, files, clock, ids, stack)
-        keys, limits = Keys(store), Limits(settings.limits, time.monotonic)
+        keys, budgets = Keys(store), Budgets(store, settings.limits, clock.now)
+        stack.push_async_callback(budgets.written)
+        limits = Limits(settings.limits, time.monotonic, budgets)
         if tools is None:
             read = partial(read_text, settings=settings.tools.file_search)
             tools = await open_tools(settings, store, files, stack, retrieval, containers, read=read)

@@ -28,6 +28,7 @@ from kodo.server.lifecycle.errors import (
     StoreFailed,
     TooLarge,
     TooManyQueued,
+    TooManyUploads,
 )
 from kodo.server.wire.decode import BadBody
 from kodo.server.wire.echo import shorten_param
@@ -50,6 +51,12 @@ class RateLimited(ServiceError):
         super().__init__(message)
         self.retry_after = retry_after
         self.headers = headers
+
+
+class BudgetSpent(RateLimited):
+    """The key has spent its tokens of a day or a month; ``retry_after`` until that is over."""
+
+    code = "insufficient_quota"
 
 
 class UnsupportedMediaType(ServiceError):
@@ -79,7 +86,9 @@ STATUS: tuple[tuple[type[ServiceError], int, str], ...] = (
     (TooLarge, 413, "invalid_request_error"),
     (UnsupportedMediaType, 415, "invalid_request_error"),
     (UpgradeRequired, 426, "invalid_request_error"),
+    (BudgetSpent, 429, "insufficient_quota"),
     (RateLimited, 429, "rate_limit_error"),
+    (TooManyUploads, 429, "rate_limit_error"),
     (TooManyQueued, 429, "rate_limit_error"),
     (Overloaded, 503, "server_error"),
     (EngineFailed, 503, "server_error"),

@@ -48,6 +48,8 @@ def new_key(
     requests_per_minute: int | None = None,
     tokens_per_minute: int | None = None,
     concurrent_requests: int | None = None,
+    tokens_per_day: int | None = None,
+    tokens_per_month: int | None = None,
 ) -> tuple[str, KeyRow]:
     """A new key of 256 random bits, and its row to be stored; the key itself is not in it."""
     key = KEY_PREFIX + secrets.token_urlsafe(32)
@@ -61,6 +63,8 @@ def new_key(
         requests_per_minute=requests_per_minute,
         tokens_per_minute=tokens_per_minute,
         concurrent_requests=concurrent_requests,
+        tokens_per_day=tokens_per_day,
+        tokens_per_month=tokens_per_month,
         role=role,
     )
 

@@ -1,5 +1,7 @@
 """Per-key limits: requests per minute, tokens per minute, concurrent requests. Off unless set.
 
+Budgets by the day and the month are :mod:`kodo.server.http.budgets`; they are asked before these.
+
 They are asked in one place for each way in: :class:`RequestLimits` for every POST of every API family, a socket at each
 of its turns, a batch at each of its lines.
 
@@ -10,16 +12,21 @@ they are known: a request over the limit is let through once, and the next ones 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from kodo.server.config import LimitSettings
+from kodo.server.http.budgets import Budgets
 from kodo.server.http.errors import RateLimited, error_response
 from kodo.server.http.keys import DEFAULT_PROJECT, Caller
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds after which work that waits for a limit looks again: a budget may end in a month."""
 
 
 class Now(Protocol):
@@ -59,8 +66,9 @@ class _Account:
 class Ticket:
     """One admitted request. Close it when the request ends."""
 
-    def __init__(self, account: _Account) -> None:
+    def __init__(self, account: _Account, spend: Callable[[int], None]) -> None:
         self._account = account
+        self._spend = spend
         self._open = True
         self.detached = False
         """Whether it outlives its HTTP request: background work closes it."""
@@ -83,6 +91,7 @@ class Ticket:
         """Charge the tokens that the request used."""
         if self._account.tokens is not None:
             self._account.tokens.level -= tokens
+        self._spend(tokens)
 
     def close(self) -> None:
         """End the request. May be called twice."""
@@ -94,17 +103,19 @@ class Ticket:
 class Limits:
     """The accounts of all keys."""
 
-    def __init__(self, settings: LimitSettings, now: Now) -> None:
+    def __init__(self, settings: LimitSettings, now: Now, budgets: Budgets) -> None:
         self._settings = settings
+        self.budgets = budgets
         self._now = now
         self._accounts: dict[str, _Account] = {}
 
-    def admit(self, caller: Caller) -> Ticket:
+    async def admit(self, caller: Caller) -> Ticket:
         """Admit a request.
 
         Raises:
-            RateLimited: the key is over one of its limits.
+            RateLimited: the key is over one of its limits, or (``BudgetSpent``) has spent a budget.
         """
+        await self.budgets.check(caller)
         account = self._account(caller)
         now = self._now()
         for bucket in (account.requests, account.tokens):
@@ -126,15 +137,15 @@ class Limits:
         if account.requests is not None:
             account.requests.level -= 1
         account.running += 1
-        return Ticket(account)
+        return Ticket(account, partial(self.budgets.charge, caller))
 
     async def wait(self, caller: Caller) -> Ticket:
         """Admit a request once the key's limits allow it."""
         while True:
             try:
-                return self.admit(caller)
+                return await self.admit(caller)
             except RateLimited as error:
-                await asyncio.sleep(max(error.retry_after, 0.05))
+                await asyncio.sleep(min(max(error.retry_after, 0.05), LONGEST_WAIT))
 
     def _account(self, caller: Caller) -> _Account:
         key, default = caller.key, self._settings
@@ -184,7 +195,7 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
         try:
-            ticket = scope["state"][TICKET] = self._limits.admit(scope["state"]["caller"])
+            ticket = scope["state"][TICKET] = await self._limits.admit(scope["state"]["caller"])
         except RateLimited as error:
             await error_response(error, scope)(scope, receive, send)
             return

@@ -93,6 +93,8 @@ class KeyRow(Value, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     concurrent_requests: int | None = None
+    tokens_per_day: int | None = None
+    tokens_per_month: int | None = None
     role: Literal["project", "admin"] = "project"
     """What it sees in the dashboard: its project, or everything, keys and models too. To the API both are the same."""
 

@@ -12,7 +12,7 @@ Rules that every store follows (one contract suite runs over all of them):
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -180,6 +180,12 @@ class KeyStore(Protocol):
 
     async def put_key(self, row: KeyRow) -> None:
         """Durable: a new key, or a changed one."""
+
+    async def add_key_tokens(self, key_id: str, day: int, tokens: int) -> None:
+        """Durable: add to what a key has spent on a day (counted from the epoch, UTC)."""
+
+    async def key_tokens(self, key_id: str, since: int) -> Mapping[int, int]:
+        """The tokens that a key has spent, by the day, from the day ``since`` on."""
 
 
 class RetentionStore(Protocol):

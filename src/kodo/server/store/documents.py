@@ -16,7 +16,7 @@ from kodo.server.store.sql import SqlConnection, returned
 COLUMNS: Final = "kind, id, owner, parent, created_at, version, status, body"
 _KEY_COLUMNS = (
     "id, name, project, hash, hint, created_at, revoked_at, "
-    "requests_per_minute, tokens_per_minute, concurrent_requests, role"
+    "requests_per_minute, tokens_per_minute, concurrent_requests, role, tokens_per_day, tokens_per_month"
 )
 
 
@@ -224,4 +224,22 @@ def put_key(connection: SqlConnection, row: KeyRow) -> None:
         f"INSERT INTO keys ({_KEY_COLUMNS}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT (id) DO UPDATE SET "
         + ", ".join(f"{name} = excluded.{name}" for name in names[1:]),
         [getattr(row, name) for name in names],
+    )
+
+
+def add_key_tokens(connection: SqlConnection, key_id: str, day: int, tokens: int) -> None:
+    """Add to what a key has spent on a day."""
+    connection.execute(
+        "INSERT INTO key_tokens (key_id, day, tokens) VALUES (?, ?, ?) "
+        "ON CONFLICT (key_id, day) DO UPDATE SET tokens = key_tokens.tokens + excluded.tokens",
+        (key_id, day, tokens),
+    )
+
+
+def key_tokens(connection: SqlConnection, key_id: str, since: int) -> dict[int, int]:
+    """What a key has spent by the day, from a day on."""
+    return dict(
+        connection.execute(
+            "SELECT day, tokens FROM key_tokens WHERE key_id = ? AND day >= ?", (key_id, since)
+        ).fetchall()
     )

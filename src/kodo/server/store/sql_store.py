@@ -7,7 +7,7 @@ SQL is in ``responses``, ``items``, ``documents`` and ``retention``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeVar
@@ -272,6 +272,14 @@ class SqlStore(Store, ABC):
     async def put_key(self, row: KeyRow) -> None:
         """See ``Store``."""
         await self._write(lambda connection: documents.put_key(connection, row))
+
+    async def add_key_tokens(self, key_id: str, day: int, tokens: int) -> None:
+        """See ``Store``."""
+        await self._write(lambda connection: documents.add_key_tokens(connection, key_id, day, tokens))
+
+    async def key_tokens(self, key_id: str, since: int) -> Mapping[int, int]:
+        """See ``Store``."""
+        return await self._read_row(lambda connection: documents.key_tokens(connection, key_id, since))
 
     # --- retention ---
 

@@ -23,8 +23,8 @@ def _subclasses(cls: type) -> set[type]:
 def _example(cls: type[lifecycle.ServiceError]) -> lifecycle.ServiceError:
     if cls is lifecycle.ContextLengthExceeded:
         return lifecycle.ContextLengthExceeded(window=1, needed=2)
-    if cls is server.RateLimited:
-        return server.RateLimited("x", retry_after=2.5, headers={"x-ratelimit-limit-requests": "1"})
+    if issubclass(cls, server.RateLimited):
+        return cls("x", retry_after=2.5, headers={"x-ratelimit-limit-requests": "1"})
     return cls("x")
 
 

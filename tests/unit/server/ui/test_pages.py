@@ -277,6 +277,33 @@ async def test_a_key_is_shown_once_and_ends_when_it_is_revoked(tmp_path: Path) -
         assert "revoked" in (await browser.get("/ui/keys")).text
 
 
+async def test_a_keys_budgets_are_set_and_seen(tmp_path: Path) -> None:
+    """What it has spent of them stands beside them; nonsense is refused, and a revoked key shows none."""
+    async with dashboard(tmp_path) as (server, browser):
+        for wrong in ("0", "1.5", "１２", "9" * 16):
+            bad = await browser.post("/ui/keys", "/ui/keys", tokens_per_month=wrong)
+            assert bad.status_code == 400
+            assert "tokens_per_month" in bad.text
+        made = await browser.post(
+            "/ui/keys", "/ui/keys", name="n", tokens_per_day="123000", tokens_per_month="999999999999999"
+        )
+        found = re.search(r"sk-kodo-[\w-]{40,}", made.text)
+        assert found is not None
+        (row,) = await server.state.store.keys()
+        assert (row.tokens_per_day, row.tokens_per_month) == (123_000, 999_999_999_999_999)
+        answer = await server.sdk(found[0]).responses.create(model=MODEL, input="what does it cost?")
+        assert answer.usage is not None
+        assert f"{answer.usage.total_tokens} / 123,000" in (await browser.get("/ui/keys")).text
+        ran = await browser.http.post(
+            "/ui/playground/run",
+            json={"model": MODEL, "input": "here too"},
+            headers={"x-csrf-token": await browser.token("/ui/playground")},
+        )
+        assert ran.status_code == 200
+        (day, month) = await server.state.limits.budgets.of(row)
+        assert day.spent == month.spent > answer.usage.total_tokens
+
+
 @pytest.mark.parametrize("path", ["/ui/keys", "/ui/models", "/ui/ledger", "/ui/reports"])
 async def test_a_projects_key_does_not_manage_the_server(tmp_path: Path, path: str) -> None:
     """These pages are a 404 for it, and so is making a key."""

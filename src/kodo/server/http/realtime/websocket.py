@@ -186,7 +186,7 @@ class RealtimeSession:
         created = msgspec.structs.replace(
             to_response_request(self._config, options), previous_response_id=context_id
         )
-        ticket = self._state.limits.admit(self._caller)
+        ticket = await self._state.limits.admit(self._caller)
         with ticket.starting():
             call = CallContext(
                 owner=self._caller.owner,

@@ -193,7 +193,7 @@ class _Connection:
             )
         frame.pop("stream", None)
         await self._state.keys.check(self._caller)
-        ticket = self._state.limits.admit(self._caller)
+        ticket = await self._state.limits.admit(self._caller)
         run = None
         try:
             call = CallContext(

@@ -1,4 +1,4 @@
-"""API keys: make one, which is shown once, with its limits and its role; revoke one."""
+"""API keys: make one, which is shown once, with its limits, budgets and role; what each has spent; revoke one."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kodo.server.ui.access import require_admin, set_cookie
 from kodo.server.ui.context import PageRequest, not_found
 
 LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
+BUDGETS = ("tokens_per_day", "tokens_per_month")
 MAX_NAME = 64
 
 
@@ -30,7 +31,8 @@ async def create(page: PageRequest) -> Response:
     try:
         name, project = _text(form, "name", ""), _text(form, "project", DEFAULT_PROJECT)
         role: Literal["project", "admin"] = "admin" if form.get("role") == "admin" else "project"
-        limits = {limit: _limit(form, limit) for limit in LIMITS}
+        limits = {limit: _limit(form, limit, 9) for limit in LIMITS}
+        limits |= {budget: _limit(form, budget, 15) for budget in BUDGETS}
     except InvalidRequest as error:
         return await _page(page, status=400, message=error.message)
     first = not await page.state.keys.exist()
@@ -69,8 +71,18 @@ async def _page(
     keys = sorted(
         await page.state.store.keys(), key=lambda key: (key.revoked_at is not None, -key.created_at)
     )
+    budgets = {key.id: await page.state.limits.budgets.of(key) for key in keys if key.revoked_at is None}
     return page.render(
-        "keys.html", "keys", status=status, keys=keys, made=made, first=first, message=message, limits=LIMITS
+        "keys.html",
+        "keys",
+        status=status,
+        keys=keys,
+        budgets=budgets,
+        made=made,
+        first=first,
+        message=message,
+        limits=LIMITS,
+        fields=(*LIMITS, *BUDGETS),
     )
 
 
@@ -81,10 +93,10 @@ def _text(form: Mapping[str, str], name: str, default: str) -> str:
     return value or default
 
 
-def _limit(form: Mapping[str, str], name: str) -> int | None:
+def _limit(form: Mapping[str, str], name: str, digits: int) -> int | None:
     value = form.get(name, "").strip()
     if not value:
         return None
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:12]) < 10**9 or len(value) > 9:
-        raise InvalidRequest(f"{name}: a whole number from 1 to 999,999,999.", param=name)
+    if not value.isascii() or not value.isdigit() or len(value) > digits or int(value) < 1:
+        raise InvalidRequest(f"{name}: a whole number from 1 to {10**digits - 1:,}.", param=name)
     return int(value)

@@ -66,7 +66,7 @@ async def run(page: PageRequest) -> Response:
         raw = json_object(await read_body(page.http, state.settings.limits.body_bytes))
         raw.pop("stream", None)
         request = msgspec.structs.replace(decode_request(state.service, raw), stream=True)
-        ticket = state.limits.admit(caller)
+        ticket = await state.limits.admit(caller)
         with ticket.starting():
             made = await state.service.create(
                 CallContext(owner=page.viewer.project or caller.owner, key_id=caller.key_id, streamed=True)
