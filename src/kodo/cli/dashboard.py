@@ -1,4 +1,4 @@
-"""What ``kodo serve`` lends to the dashboard from the half that uses APIs: the ledger and list prices.
+"""What ``kodo serve`` lends to the dashboard from the half that uses APIs: the ledger, list prices, and a mask for traces.
 
 The server does not know that half; here, where a command may import both, they meet.
 """
@@ -15,7 +15,10 @@ from kodo.cli.usage_report import By, UsageRow, usage_rows
 from kodo.client.budget import Scope, Windows
 from kodo.client.ledger import Ledger
 from kodo.client.prices import PriceBook
+from kodo.client.redaction import mask_text
 from kodo.client.usage import Usage
+from kodo.server.lifecycle import tracing
+from kodo.server.ui import rendering
 from kodo.server.ui.app import build_pages
 from kodo.server.ui.context import LedgerLimit, LedgerRow, Lent
 
@@ -32,8 +35,14 @@ _WINDOWS: tuple[Scope, ...] = ("day", "month")
 def pages(state: State) -> Sequence[Route]:
     """The routes of the dashboard, with what it is lent."""
     prices = BookPrices([backend.name for backend in state.models.values()])
-    threading.Thread(target=prices.warm, name="kodo-list-prices", daemon=True).start()
+    threading.Thread(target=_warm, args=(prices,), name="kodo-dashboard", daemon=True).start()
+    tracing.lend_mask(lambda text: mask_text(text)[0])
     return build_pages(state, Lent(ledger=LedgerFile(), prices=prices))
+
+
+def _warm(prices: BookPrices) -> None:
+    rendering.warm()
+    prices.warm()
 
 
 class BookPrices:

@@ -2,7 +2,8 @@
 
 On where ``OTEL_EXPORTER_OTLP_ENDPOINT`` or ``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` is set, ``OTEL_SDK_DISABLED`` is not, and
 ``OTEL_TRACES_EXPORTER`` does not say ``none``. The SDK reads the rest itself: headers, sampler, batch sizes,
-``OTEL_SERVICE_NAME`` (default ``kodo``), ``OTEL_RESOURCE_ATTRIBUTES``. Spans go over HTTP (``http/protobuf``).
+``OTEL_SERVICE_NAME`` (default ``kodo``), ``OTEL_RESOURCE_ATTRIBUTES``. Spans go over HTTP (``http/protobuf``). No text of a
+prompt or an answer is in them, unless ``OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT`` asks for it.
 
 Without the extra this module imports nothing of OpenTelemetry.
 """
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 _UNTRACED = ("/health", "/ready", "/metrics", "/ui")
 
 
@@ -37,6 +39,11 @@ def is_wanted(environment: Mapping[str, str] = os.environ) -> bool:
     if environment.get("OTEL_TRACES_EXPORTER", "otlp") == "none":
         return False
     return any(environment.get(name) for name in _ENDPOINTS)
+
+
+def wants_content(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether the standard variable asks for texts in spans. Its values for events alone ask for none: there are no events."""
+    return environment.get(_CONTENT, "").strip().lower() in ("true", "span_only", "span_and_event")
 
 
 def open_provider() -> TracerProvider | None:
@@ -54,15 +61,22 @@ def open_provider() -> TracerProvider | None:
     name = os.environ.get("OTEL_SERVICE_NAME", "kodo")
     provider = TracerProvider(resource=Resource.create({"service.name": name}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    tracing.install(OtelTracer(provider))
+    tracing.install(OtelTracer(provider, wants_content=wants_content()))
     return provider
 
 
 class OtelTracer:
     """:class:`kodo.server.lifecycle.tracing.Tracer` over a provider of OpenTelemetry's SDK."""
 
-    def __init__(self, provider: TracerProvider) -> None:
+    def __init__(self, provider: TracerProvider, *, wants_content: bool = False) -> None:
         self._tracer = provider.get_tracer("kodo")
+        self.wants_content = wants_content
+
+    def add(self, attributes: Attributes) -> None:
+        """See ``Tracer``."""
+        from opentelemetry.trace import get_current_span
+
+        get_current_span().set_attributes(dict(attributes))
 
     @contextlib.contextmanager
     def span(self, name: str, attributes: Attributes) -> Iterator[None]:

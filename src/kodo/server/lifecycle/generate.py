@@ -33,6 +33,7 @@ from kodo.server.lifecycle.ports import (
 from kodo.server.lifecycle.records import Timing
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.soft_landing import SoftLanding
+from kodo.server.lifecycle.trace_content import content_of
 from kodo.server.wire.response import Status
 from kodo.server.wire.tools import TextFormat
 
@@ -142,6 +143,7 @@ class Generation:
         }
         with tracing.span(f"{genai.CHAT} {model}", asked):
             await self._drive()
+            tracing.add_content(lambda mask: content_of(self.run.response, self.run.context, mask))
 
     async def _drive(self) -> None:
         self._started = self.clock.now()

@@ -14,11 +14,13 @@ from tests.serving import MODEL, served, settings
 
 from kodo.server.config import ModelSettings
 from kodo.server.http import app
-from kodo.server.http.tracing import OtelTracer, is_wanted, open_provider
+from kodo.server.http.tracing import OtelTracer, is_wanted, open_provider, wants_content
 from kodo.server.lifecycle import genai, tracing
+from kodo.server.lifecycle.trace_content import MAX_TEXT
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
+CONTENT = {genai.INPUT_MESSAGES, genai.OUTPUT_MESSAGES, genai.SYSTEM_INSTRUCTIONS}
 
 
 @pytest.fixture
@@ -81,6 +83,59 @@ async def test_the_parts_of_a_response_are_spans_below_the_callers(
     assert times[0][1] == times[1][0]
     assert times[1][1] == times[2][0]
     assert "sesame" not in json.dumps([span.to_json() for span in spans])
+
+
+async def test_texts_are_in_a_span_where_they_are_asked_for_and_masked(
+    tmp_path: Path, exported: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instructions, messages, calls and their outputs; without a mask from start-up there are none all the same."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exported))
+    tracing.install(OtelTracer(provider, wants_content=True))
+    monkeypatch.setattr(tracing, "_mask", None)
+    long = "w" * (MAX_TEXT - 5) + " sesame"
+    items = [
+        {"role": "user", "content": "open sesame"},
+        {"type": "function_call", "call_id": "c1", "name": "knock", "arguments": '{"door": "sesame"}'},
+        {"type": "function_call_output", "call_id": "c1", "output": "sesame"},
+        {"role": "user", "content": long},
+    ]
+    body = {"model": MODEL, "input": items, "instructions": "sesame"}
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        for masks in (False, True):
+            if masks:
+                tracing.lend_mask(lambda text: text.replace("sesame", "[masked]"))
+            answer = await http.post("/v1/responses", json=body)
+            assert answer.status_code == 200, answer.text
+    first, second = (
+        span.attributes or {} for span in exported.get_finished_spans() if span.name == f"chat {MODEL}"
+    )
+    assert not set(first) & CONTENT
+    assert set(second) >= CONTENT
+    given = json.loads(str(second[genai.INPUT_MESSAGES]))
+    assert given[0] == {"role": "user", "parts": [{"type": "text", "content": "open [masked]"}]}
+    assert given[1]["parts"] == [
+        {"type": "tool_call", "id": "c1", "name": "knock", "arguments": '{"door": "[masked]"}'}
+    ]
+    assert given[2] == {
+        "role": "tool",
+        "parts": [{"type": "tool_call_response", "id": "c1", "response": "[masked]"}],
+    }
+    assert len(given[3]["parts"][0]["content"]) == MAX_TEXT
+    assert given[3]["parts"][0]["content"].endswith("w [mas"), "a secret over the cut"
+    (made,) = json.loads(str(second[genai.OUTPUT_MESSAGES]))
+    assert made["role"] == "assistant"
+    assert "sesame" not in json.dumps([span.to_json() for span in exported.get_finished_spans()])
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [("", False), ("false", False), ("event_only", False), ("true", True), ("SPAN_ONLY", True)],
+)
+def test_content_is_off_unless_its_variable_asks_for_it(value: str, wanted: bool) -> None:
+    """The conventions' own variable."""
+    assert wants_content({"OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT": value}) is wanted
+    assert not wants_content({})
 
 
 def test_the_standard_variables_decide(monkeypatch: pytest.MonkeyPatch) -> None:
