@@ -108,6 +108,10 @@ test-ui: setup-dev .cache/ui/package/axe.min.js ## The dashboard in headless Chr
 	@mkdir -p .cache/ui && cd .cache/ui && npm pack --silent axe-core@$(AXE) >/dev/null && tar xzf axe-core-$(AXE).tgz
 	@echo "$(AXE_SHA256)  $@" | sha256sum --check --quiet
 
+.PHONY: bench-dashboard
+bench-dashboard: setup-dev ## The first view of the dashboard from a million responses, and the API's throughput while it is open
+	@$(B)/python -m bench.bench_dashboard $(ARGS)
+
 .PHONY: bench-vector-search
 bench-vector-search: setup-dev ## Time of a search in 100,000 chunks by words, by vectors, and with a filter
 	@$(B)/python bench/vector_search/speed.py $(ARGS)
