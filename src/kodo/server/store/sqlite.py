@@ -18,6 +18,7 @@ from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store import connections, documents, retention, schema
 from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.failures import translate
+from kodo.server.store.file_guard import FileGuard
 from kodo.server.store.lock import Lock
 from kodo.server.store.readers import Readers, snapshot
 from kodo.server.store.search_index import SqliteSearchIndex
@@ -50,7 +51,7 @@ class SqliteStore(SqlStore):
         try:
             connection = await asyncio.to_thread(self._prepare)
             self._readers = Readers(partial(connections.open_reader, self._home))
-            self._writer = Writer(connection)
+            self._writer = Writer(connection, guard=self._guard())
         except (sqlite3.Error, OSError, StoreFailed) as error:
             self._lock.release()
             if isinstance(error, sqlite3.Error):
@@ -58,6 +59,11 @@ class SqliteStore(SqlStore):
             if isinstance(error, OSError):
                 raise StoreFailed(f"KODO_HOME cannot be used: {error.strerror}.") from error
             raise
+
+    def _guard(self) -> FileGuard:
+        """Of the files that must stay; its own lock, where it has one, too."""
+        names = (connections.DATABASE, f"{connections.DATABASE}-wal")
+        return FileGuard(self._home / name for name in (*names, *((connections.LOCK,) * self._exclusive)))
 
     def _prepare(self) -> SqliteConnection:
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)

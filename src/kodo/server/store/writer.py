@@ -5,22 +5,32 @@ This module knows no table.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
+from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.failures import translate
+from kodo.server.store.file_guard import FileGuard
 from kodo.server.store.group_writer import MAX_BATCH, MAX_WAITING, GroupWriter, WriteJob, WriteOutcome
 
 __all__ = ["MAX_BATCH", "Writer"]
 
+logger = logging.getLogger(__name__)
+
 
 class Writer(GroupWriter[SqliteConnection]):
-    """Group commit over one connection, which is its own from now on."""
+    """Group commit over one connection, which is its own from now on. ``guard``: of the files that it needs."""
 
-    def __init__(self, connection: SqliteConnection, *, max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self, connection: SqliteConnection, *, max_waiting: int = MAX_WAITING, guard: FileGuard | None = None
+    ) -> None:
         super().__init__(max_waiting=max_waiting)
         self._connection = connection
+        self._guard = guard
+        self._lost: StoreFailed | None = None
         self._full: bool | None = None
         self.start()
 
@@ -28,7 +38,10 @@ class Writer(GroupWriter[SqliteConnection]):
         self._connection.close()
 
     def _commit(self, slot: int, jobs: Sequence[WriteJob[SqliteConnection]]) -> list[WriteOutcome]:
-        """One transaction. Where one job breaks it, each is given a transaction of its own."""
+        """One transaction. Where one job breaks it, each is given a transaction of its own. Once a file is lost, nothing
+        is committed any more."""
+        if self._lost is not None:
+            return [WriteOutcome(job.future, error=self._lost) for job in jobs]
         try:
             self._begin(full=any(job.durable for job in jobs))
             try:
@@ -42,7 +55,23 @@ class Writer(GroupWriter[SqliteConnection]):
         except sqlite3.Error as error:
             self._rollback()
             return [WriteOutcome(job.future, error=translate(error)) for job in jobs]
+        lost = self._guard.lost() if self._guard is not None else None
+        if lost is not None:
+            self._give_up(lost)
+            return [WriteOutcome(job.future, error=self._lost) for job in jobs]
         return outcomes
+
+    def _give_up(self, lost: Path) -> None:
+        """Bring what was acknowledged into the database, as long as nobody else can have begun to use it; stop there."""
+        self._lost = StoreFailed(
+            f"{lost.name} was removed or replaced while the server runs; restart the server. Nothing is stored until then."
+        )
+        logger.error("%s", self._lost.message)
+        if not lost.exists() and lost.name.endswith("-wal"):
+            try:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except sqlite3.Error as error:
+                logger.error("what is not in the database yet could not be brought there: %s", error)
 
     def _begin(self, *, full: bool) -> None:
         if full != self._full:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -209,6 +210,41 @@ async def test_a_home_that_cannot_be_used_is_said_in_words(tmp_path: Path) -> No
     with pytest.raises(StoreFailed, match="KODO_HOME") as caught:
         await SqliteStore(tmp_path / "home").open()
     assert str(tmp_path) not in caught.value.message
+
+
+async def test_nothing_is_acknowledged_without_its_log(tmp_path: Path) -> None:
+    """A log removed by hand: what was acknowledged is in the database, the next write fails, in words; so do all others."""
+    store = SqliteStore(tmp_path)
+    await store.open()
+    for number in range(20):
+        await store.put_document(document(f"d{number}"))
+    (tmp_path / "kodo.db-wal").unlink()
+    for number in range(20, 23):
+        with pytest.raises(StoreFailed, match=r"kodo\.db-wal was removed or replaced"):
+            await store.put_document(document(f"d{number}"))
+    copy = tmp_path / "as-after-a-kill"
+    copy.mkdir()
+    shutil.copy(tmp_path / "kodo.db", copy)
+    await store.close()
+    after = SqliteStore(copy)
+    await after.open()
+    for number in range(20):
+        assert await after.get_document("conversation", "ada", f"d{number}") is not None
+    await after.close()
+
+
+async def test_a_server_whose_lock_was_taken_away_stops_writing(tmp_path: Path) -> None:
+    """A second server can then start: the first one acknowledges nothing more."""
+    first, second = SqliteStore(tmp_path), SqliteStore(tmp_path)
+    await first.open()
+    await first.put_document(document("a"))
+    (tmp_path / "kodo.lock").unlink()
+    await second.open()
+    with pytest.raises(StoreFailed, match=r"kodo\.lock was removed or replaced"):
+        await first.put_document(document("b"))
+    await second.put_document(document("c"))
+    await first.close()
+    await second.close()
 
 
 async def test_a_closed_store_says_so(tmp_path: Path) -> None:
