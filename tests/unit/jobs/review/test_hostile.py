@@ -312,3 +312,24 @@ def test_many_files_are_given_to_an_analyser_in_portions(monkeypatch: pytest.Mon
     monkeypatch.setattr(bandit, "_ask", ask)
     result = bandit.run([Subject(f"m{number}.py", "python", "x = 1\n") for number in range(1000)])
     assert (max(calls), sum(calls), len(result.looked_at)) == (400, 1000, 1000)
+
+
+@pytest.mark.parametrize("analyser", [ruff, bandit])
+def test_an_analyser_is_asked_nothing_once_the_time_is_up(
+    monkeypatch: pytest.MonkeyPatch, analyser: Any
+) -> None:
+    """Of a hundred thousand files too: none is written for it, and each is a gap that says why."""
+    deadline = Deadline(600)
+    calls: list[int] = []
+
+    def ask(folder: Path, files: list[str], *_: object) -> Any:
+        calls.append(len(files))
+        monkeypatch.setattr(deadline, "_end", 0.0)
+        raise subprocess.TimeoutExpired("x", 1)
+
+    monkeypatch.setattr(analyser, "_ask", ask)
+    subjects = [Subject(f"m{number}.py", "python", "x = 1\n") for number in range(1000)]
+    result = analyser.run(subjects, deadline=deadline)
+    assert calls == [400]
+    assert len(result.failures) == 1000
+    assert all("the time of the review was up" in reason for reason in result.failures.values())

@@ -14,6 +14,7 @@ import msgspec
 
 from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.report.model import Category, Severity
+from kodo.jobs.review.analysers.one_file import NO_TIME
 from kodo.jobs.review.analysers.ruff import batches, halve, seconds_for, write
 from kodo.jobs.review.candidate import AnalyserResult, Candidate, Subject
 from kodo.jobs.review.languages import is_test
@@ -71,15 +72,23 @@ def run(subjects: Sequence[Subject], deadline: Deadline | None = None) -> Analys
     if not mine:
         return AnalyserResult({}, frozenset())
     with TemporaryDirectory(prefix="kodo-bandit-") as folder:
-        files = {write(Path(folder), index, subjects[index]): index for index in mine}
+        files: dict[str, int] = {}
         answers: list[_Answer] = []
         failed: dict[str, str] = {}
-        for batch in batches(list(files)):
-            found, failures = halve(batch, lambda part: [_ask(Path(folder), part, seconds_for(deadline))])
+        unread: dict[int, str] = {}
+        for batch in batches(mine):
+            if deadline is not None and deadline.up:
+                unread |= dict.fromkeys(batch, f"bandit could not run: {NO_TIME}")
+                continue
+            written = {write(Path(folder), index, subjects[index]): index for index in batch}
+            found, failures = halve(
+                list(written), lambda part: [_ask(Path(folder), part, seconds_for(deadline))], deadline
+            )
+            files |= written
             answers += found
             failed |= failures
     candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
-    unread = {files[file]: f"bandit could not run: {reason}" for file, reason in failed.items()}
+    unread |= {files[file]: f"bandit could not run: {reason}" for file, reason in failed.items()}
     for answer in answers:
         for result in answer.results:
             if result.issue_confidence != "LOW":

@@ -11,6 +11,7 @@ from kodo.jobs.review.candidate import Candidate
 
 logger = logging.getLogger(__name__)
 
+NO_TIME = "the time of the review was up"
 MAX_SECONDS = 30.0
 """Wall time of one analyser for one file. The slowest file of 1 MB that was found takes a third of it."""
 
@@ -23,13 +24,13 @@ def in_time(look: Callable[[list[Candidate]], str], deadline: Deadline | None) -
     found: list[Candidate] = []
     seconds = MAX_SECONDS if deadline is None else min(MAX_SECONDS, deadline.left)
     if not seconds:
-        return found, "the time of the review was up"
+        return found, NO_TIME
     try:
         with time_limit(seconds):
             return found, look(found)
     except OutOfTime:
         if deadline is not None and deadline.up:
-            return found, "the time of the review was up"
+            return found, NO_TIME
         return found, f"it takes longer than {MAX_SECONDS:g} s to check"
     except RecursionError:
         return found, "its tree is too deep to be checked"

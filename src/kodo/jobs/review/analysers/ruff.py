@@ -19,6 +19,7 @@ import msgspec
 from kodo.jobs.execution.time_limit import Deadline
 from kodo.jobs.report.model import Category, Severity
 from kodo.jobs.review import python
+from kodo.jobs.review.analysers.one_file import NO_TIME
 from kodo.jobs.review.analysers.ruff_rules import FRAMEWORK_DEFAULTS, IN_TESTS_IGNORED, RULES
 from kodo.jobs.review.candidate import AnalyserResult, Candidate, Edit, Subject
 from kodo.jobs.review.languages import is_test
@@ -75,10 +76,13 @@ def run(subjects: Sequence[Subject], target: str = "", deadline: Deadline | None
     candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
     failures: dict[int, str] = {}
     with TemporaryDirectory(prefix="kodo-ruff-") as folder:
-        files = {write(Path(folder), index, subjects[index]): index for index in mine}
-        for batch in batches(list(files)):
+        for batch in batches(mine):
+            if deadline is not None and deadline.up:
+                failures |= dict.fromkeys(batch, f"ruff could not run: {NO_TIME}")
+                continue
+            files = {write(Path(folder), index, subjects[index]): index for index in batch}
             diagnostics, failed = halve(
-                batch, lambda part: _ask(Path(folder), part, target, seconds_for(deadline))
+                list(files), lambda part: _ask(Path(folder), part, target, seconds_for(deadline)), deadline
             )
             failures |= {files[file]: f"ruff could not run: {reason}" for file, reason in failed.items()}
             for diagnostic in diagnostics:
@@ -95,13 +99,15 @@ def seconds_for(deadline: Deadline | None) -> float:
     return _TIMEOUT if deadline is None else min(_TIMEOUT, max(deadline.left, 0.1))
 
 
-def batches(files: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Files in portions for one call of a program: the length of a command line is limited."""
+def batches(files: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Files in portions for one call of a program: the length of a command line is limited, and so is the time."""
     for start in range(0, len(files), _BATCH):
         yield files[start : start + _BATCH]
 
 
-def halve(batch: Sequence[str], ask: Callable[[Sequence[str]], list[T]]) -> tuple[list[T], dict[str, str]]:
+def halve(
+    batch: Sequence[str], ask: Callable[[Sequence[str]], list[T]], deadline: Deadline | None = None
+) -> tuple[list[T], dict[str, str]]:
     """Ask about a batch of files, and about its halves where that fails, down to the files that make it fail.
 
     Returns:
@@ -113,6 +119,9 @@ def halve(batch: Sequence[str], ask: Callable[[Sequence[str]], list[T]]) -> tupl
     todo = [list(batch)]
     while todo:
         part = todo.pop()
+        if deadline is not None and deadline.up:
+            failures |= dict.fromkeys(part, NO_TIME)
+            continue
         try:
             answers += ask(part)
         except (subprocess.CalledProcessError, msgspec.MsgspecError, UnicodeDecodeError) as error:
