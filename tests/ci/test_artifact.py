@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kodo.ci import artifact as artifacts
 from kodo.ci.artifact import Artifact, ArtifactError, RunInfo, read_artifact, write_artifact
+from kodo.ci.bounds import within_bounds
 from kodo.ci.masking import Masker
 from kodo.ci.summary import render_summary
 from kodo.jobs.report.model import (
@@ -179,6 +180,31 @@ def test_a_long_list_of_files_is_not_read() -> None:
     for tail in (end64 + locator + b"PK\x05\x06" + b"\0" * 18, inner):
         with pytest.raises(ArtifactError, match="too many files"):
             read_artifact(data + tail)
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 30_000), (2_001, 10), (3_000, 600), (300, 21_000)])
+def test_a_report_of_any_size_is_read_again(tmp_path: Path, count: int, size: int) -> None:
+    """The worst findings first, texts cut, a note that counts the rest; what fits is as it was."""
+    text = "\u202e" * size if count == 1 else "x" * size
+    evidence = Evidence(EvidenceKind.EXECUTION, "ruff", text)
+    plain = msgspec.structs.replace(
+        FINDING, message=text, code=text, evidence=evidence, fix=Fix(3, 3, text, ())
+    )
+    severe = msgspec.structs.replace(plain, severity=Severity.ERROR)
+    report = msgspec.structs.replace(
+        REPORT, findings=(plain,) * (count - 1) + (severe,), notes=(text,) * (count // 2), source=text
+    )
+    write_artifact(tmp_path, Artifact(RUN, report))
+    found = read_artifact(tmp_path).report
+    assert (found.findings[0].severity, found.findings[-1].severity).count(Severity.ERROR) == (
+        2 if count == 1 else 1
+    )
+    lost = count - len(found.findings)
+    assert (found.state is State.PARTIAL, any(str(lost) in note for note in found.notes)) == (
+        lost > 0,
+        lost > 0,
+    )
+    assert within_bounds(REPORT) == REPORT
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

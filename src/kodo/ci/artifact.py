@@ -19,6 +19,17 @@ from typing import Annotated
 
 import msgspec
 
+from kodo.ci.bounds import (
+    MAX_BLOCK,
+    MAX_FILE_BYTES,
+    MAX_FINDINGS,
+    MAX_NOTES,
+    MAX_PATH,
+    MAX_PATHS,
+    MAX_RULE,
+    MAX_TEXT,
+    within_bounds,
+)
 from kodo.ci.marker import Sha
 from kodo.ci.summary import render_summary
 from kodo.jobs.report import codequality, github, jsonfile, junit, rdjson, sarif
@@ -26,8 +37,6 @@ from kodo.jobs.report.model import Finding, Place, ReviewReport
 from kodo.jobs.report.visible import make_visible, one_line, visible
 
 MAX_ZIP_BYTES = 64_000_000
-MAX_FILE_BYTES = 8_000_000
-"""Of ``report.json``, unpacked."""
 MAX_ZIP_ENTRIES = 64
 MAX_ZIP_SIGNATURES = 2_000
 """Of entries, before the zip's list is read: chance makes a few more of them in packed data."""
@@ -43,10 +52,7 @@ _DAMAGE = (
     OverflowError,
     OSError,
 )
-MAX_FINDINGS = 2_000
-MAX_PATHS = 10_000
 MAX_LINE = 100_000_000
-_MAX_PATH, _MAX_RULE, _MAX_TEXT, _MAX_BLOCK = 1_024, 120, 4_000, 20_000
 _FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 _RULE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./:-]*")
 
@@ -82,7 +88,7 @@ class RunInfo(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     since: Sha = ""
     whole: bool = False
     paths: Annotated[
-        tuple[Annotated[str, msgspec.Meta(max_length=_MAX_PATH)], ...], msgspec.Meta(max_length=MAX_PATHS)
+        tuple[Annotated[str, msgspec.Meta(max_length=MAX_PATH)], ...], msgspec.Meta(max_length=MAX_PATHS)
     ] = ()
     skipped: Annotated[str, msgspec.Meta(max_length=400)] = ""
     not_incremental: Annotated[str, msgspec.Meta(max_length=400)] = ""
@@ -114,10 +120,11 @@ FILES: Mapping[str, Callable[[ReviewReport], str]] = MappingProxyType(
 
 
 def write_artifact(folder: Path, artifact: Artifact) -> None:
-    """Write every file. Raises OSError if the folder cannot be written."""
+    """Write every file, of as much of the report as :func:`read_artifact` accepts. Raises OSError if the folder cannot be written."""
     clear_artifact(folder)
+    report = within_bounds(artifact.report)
     for name, render in FILES.items():
-        _write_new(folder / name, render(artifact.report).encode("utf-8"))
+        _write_new(folder / name, render(report).encode("utf-8"))
     _write_new(folder / RUN_FILE, msgspec.json.encode(artifact.run) + b"\n")
 
 
@@ -234,36 +241,36 @@ def _check_report(report: ReviewReport) -> None:
     everything = [*report.findings, *report.known, *(item.finding for item in report.suppressed)]
     if len(everything) > MAX_FINDINGS:
         raise ArtifactError(f"findings: more than {MAX_FINDINGS}")
-    if len(report.unreviewed) + len(report.reviewed) > 2 * MAX_PATHS or len(report.notes) > 1_000:
+    if len(report.unreviewed) + len(report.reviewed) > 2 * MAX_PATHS or len(report.notes) > MAX_NOTES:
         raise ArtifactError("unreviewed, reviewed or notes: too many entries")
     if report.lang not in ("en", "ja"):
         raise ArtifactError("lang: en or ja")
     for finding in everything:
         _check_finding(finding)
     for item in report.unreviewed:
-        _short(item.path, _MAX_PATH, "unreviewed: path")  # also names what is no file, such as "tests"
-        _short(item.reason, _MAX_TEXT, "unreviewed: reason")
+        _short(item.path, MAX_PATH, "unreviewed: path")  # also names what is no file, such as "tests"
+        _short(item.reason, MAX_TEXT, "unreviewed: reason")
     for reviewed in report.reviewed:
         check_path(reviewed.path, "reviewed: path")
     for note in report.notes:
-        _short(note, _MAX_TEXT, "notes")
-    _short(report.source, _MAX_TEXT, "source")
+        _short(note, MAX_TEXT, "notes")
+    _short(report.source, MAX_TEXT, "source")
     _short(report.kodo, 100, "kodo")
     if report.executed is not None:
         for text in (*report.executed.functions, *report.executed.not_run):
-            _short(text, _MAX_TEXT, "executed")
+            _short(text, MAX_TEXT, "executed")
 
 
 def _check_finding(finding: Finding) -> None:
     if not _FINGERPRINT.fullmatch(finding.fingerprint):
         raise ArtifactError("findings: fingerprint: 8 to 64 hexadecimal digits are needed")
-    if len(finding.rule) > _MAX_RULE or not _RULE.fullmatch(finding.rule):
+    if len(finding.rule) > MAX_RULE or not _RULE.fullmatch(finding.rule):
         raise ArtifactError("findings: rule: letters, digits and . / : _ - are allowed")
-    _short(finding.message, _MAX_TEXT, "findings: message")
-    _short(finding.evidence.source, _MAX_RULE, "findings: evidence: source")
-    _short(finding.definition, _MAX_TEXT, "findings: definition")
+    _short(finding.message, MAX_TEXT, "findings: message")
+    _short(finding.evidence.source, MAX_RULE, "findings: evidence: source")
+    _short(finding.definition, MAX_TEXT, "findings: definition")
     for block in (finding.code, finding.evidence.detail, finding.fix.text if finding.fix else ""):
-        _short(block, _MAX_BLOCK, "findings: code, detail or fix")
+        _short(block, MAX_BLOCK, "findings: code, detail or fix")
     for place in (finding.place, *finding.related):
         _check_place(place)
     fix = finding.fix
@@ -283,7 +290,7 @@ def _check_place(place: Place) -> None:
 
 def check_path(path: str, where: str) -> None:
     """Raise ArtifactError for a path that is not one inside the repository."""
-    _short(path, _MAX_PATH, where)
+    _short(path, MAX_PATH, where)
     if not path or path.startswith(("/", "~")) or "\\\\" in path[:2] or ".." in path.split("/"):
         raise ArtifactError(f"{where}: a path inside the repository is needed")
 

@@ -16,6 +16,7 @@ import msgspec
 
 from kodo import __version__
 from kodo.ci.artifact import Artifact, RunInfo
+from kodo.ci.bounds import MAX_PATHS
 from kodo.ci.change import Change
 from kodo.ci.marker import ReviewMarker
 from kodo.ci.policy import Policy, PolicyError, parse_policy
@@ -222,4 +223,7 @@ def _changed_since(previous: ReviewMarker | None, task: ReviewTask) -> tuple[fro
     except GitError:
         return None, "the history was rewritten"
     entries = repository.entries(before, task.head)
-    return frozenset(path for entry in entries for path in (entry.path, entry.old_path)), ""
+    paths = frozenset(path for entry in entries for path in (entry.path, entry.old_path))
+    if len(paths) > MAX_PATHS:
+        return None, f"more than {MAX_PATHS} files changed since"
+    return paths, ""

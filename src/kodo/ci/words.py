@@ -39,6 +39,14 @@ WORDS = Catalogue(
             "The forge does not list {count} of the changed files, so it is not known whether this change touches the pipeline that reviews it.",
             "変更ファイルのうち {count} 件が一覧に含まれないため、レビューを行うパイプライン自体が変更されたかどうか確認できません。",
         ),
+        "left_out": (
+            "{count} of {all} findings are left out, the least severe ones",
+            "指摘 {all} 件のうち、重大度の低い {count} 件を省きました",
+        ),
+        "paths_left_out": (
+            "{count} files are left out of the lists of what was reviewed",
+            "レビュー対象の一覧から {count} ファイルを省きました",
+        ),
         "no_artifact": (
             "the run left no report (see its log)",
             "レポートが残されていません（実行ログを参照してください）",

@@ -23,19 +23,17 @@ def render(report: ReviewReport) -> str:
         by_path.setdefault(finding.place.path, []).append(finding)
     for path, findings in by_path.items():
         suite = TestSuite(_text(path))
-        for finding in findings:
-            suite.add_testcase(_case(finding))
-        if not findings:
-            suite.add_testcase(TestCase("review", classname=_text(path)))
-        xml.add_testsuite(suite)
+        cases = [_case(finding) for finding in findings] or [TestCase("review", classname=_text(path))]
+        suite.add_testcases(cases)  # at once: one by one, all are counted again for each
+        xml.append(suite)  # type: ignore[no-untyped-call]  # junitparser is typed in part
     if report.gaps or report.state is State.FAILED:
         suite = TestSuite("not reviewed")
-        for item in report.gaps:
-            suite.add_testcase(_error(item.path, item.reason))
+        cases = [_error(item.path, item.reason) for item in report.gaps]
         if report.state is State.FAILED:
-            suite.add_testcase(_error("review", "; ".join(report.notes)))
-        xml.add_testsuite(suite)
-    xml.update_statistics()  # type: ignore[no-untyped-call]  # junitparser is typed in part
+            cases.append(_error("review", "; ".join(report.notes)))
+        suite.add_testcases(cases)
+        xml.append(suite)  # type: ignore[no-untyped-call]  # same
+    xml.update_statistics()  # type: ignore[no-untyped-call]  # same
     return bytes(xml.tostring()).decode() + "\n"  # type: ignore[no-untyped-call]  # same
 
 
