@@ -55,9 +55,10 @@ class VectorStoreManager:
         for row in await self._store.unfinished_documents(STORE, (EXPIRES,)):
             stored = _decode(row)
             if is_expired(row, stored, self._now()):
-                await self.files.stop(row.id)
-                await self._retrieval.index.delete_chunks(row.id)
-                await self._update(row.owner, row.id, lambda one: one, status=EXPIRED)
+                async with self.files.changing(row.id):
+                    await self.files.stop(row.id)
+                    await self._retrieval.index.delete_chunks(row.id)
+                    await self._update(row.owner, row.id, lambda one: one, status=EXPIRED)
 
     async def create(self, owner: str, body: CreateVectorStore) -> VectorStore:
         """Create a store, with its first files.
@@ -134,10 +135,11 @@ class VectorStoreManager:
 
     async def delete(self, owner: str, store_id: str) -> None:
         """Delete a store; its files stay files. Raises NotFound."""
-        await self._row(owner, store_id)
-        await self.files.stop(store_id)
-        await self._retrieval.index.delete_chunks(store_id)
-        await self._store.delete_document(STORE, owner, store_id)
+        async with self.files.changing(store_id):
+            await self._row(owner, store_id)
+            await self.files.stop(store_id)
+            await self._retrieval.index.delete_chunks(store_id)
+            await self._store.delete_document(STORE, owner, store_id)
 
     async def search(self, owner: str, store_id: str, body: SearchRequest) -> SearchPage:
         """Search in a store.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from typing import Final
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -46,6 +47,7 @@ class StoreFiles:
         self._ids = ids
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._room = asyncio.Semaphore(context.settings.parallel)
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
         """Resume the files that are not indexed."""
@@ -60,6 +62,10 @@ class StoreFiles:
         """Stop the work on a store's files."""
         await self._cancel([name for name in self._tasks if name.startswith(f"{store_id}:")])
 
+    def changing(self, store_id: str) -> asyncio.Lock:
+        """What adds or removes files of a store, or the store, holds this meanwhile."""
+        return self._locks.setdefault(store_id, asyncio.Lock())
+
     async def find_source(self, owner: str, file_id: str, param: str) -> FileObject:
         """The file that is to be added. NotFound: it is not there."""
         try:
@@ -71,11 +77,17 @@ class StoreFiles:
     async def add(
         self, owner: str, store_id: str, added: Sequence[AddFile], batch: str | None = None
     ) -> list[VectorStoreFile]:
-        """Add files, and start to index them. One that is there already is indexed anew.
+        """Add files, and start to index them. One that is there already is indexed anew, unless that is just being done.
 
         Raises:
             NotFound, InvalidRequest: the store or a file is not there, expired, or a size is not allowed.
         """
+        async with self.changing(store_id):
+            return await self._add(owner, store_id, added, batch)
+
+    async def _add(
+        self, owner: str, store_id: str, added: Sequence[AddFile], batch: str | None
+    ) -> list[VectorStoreFile]:
         await self._retrieval.find_store(owner, store_id, "vector_store_id")
         there = await self.all(owner, store_id)
         most = self._context.settings.max_files
@@ -92,6 +104,11 @@ class StoreFiles:
                 chunking_strategy=_static(one.chunking_strategy),
                 attributes=dict(one.attributes or {}),
             )
+            stored = StoredFile(file=file, filename=names[one.file_id], batch=batch)
+            running = await self._running(owner, store_id, stored)
+            if running is not None:
+                rows.append(running)
+                continue
             await self._remove(owner, store_id, one.file_id)
             row = DocumentRow(
                 kind=FILE,
@@ -100,7 +117,7 @@ class StoreFiles:
                 parent=store_id,
                 created_at=now,
                 status=RUNNING,
-                body=msgspec.json.encode(StoredFile(file=file, filename=names[one.file_id], batch=batch)),
+                body=msgspec.json.encode(stored),
             )
             await self._store.put_document(row)
             rows.append(row)
@@ -160,8 +177,9 @@ class StoreFiles:
 
     async def delete(self, owner: str, store_id: str, file_id: str) -> None:
         """Take a file out of a store. Raises NotFound."""
-        await self._row(owner, store_id, file_id)
-        await self._remove(owner, store_id, file_id)
+        async with self.changing(store_id):
+            await self._row(owner, store_id, file_id)
+            await self._remove(owner, store_id, file_id)
 
     async def content(self, owner: str, store_id: str, file_id: str) -> FileContentPage:
         """The text of a file as it was read. Raises NotFound."""
@@ -211,6 +229,22 @@ class StoreFiles:
 
     async def cancel_batch(self, owner: str, store_id: str, batch_id: str) -> FileBatch:
         """Stop the files of a batch that are not indexed yet. Raises NotFound."""
+        async with self.changing(store_id):
+            await self._cancel_batch(owner, store_id, batch_id)
+        return await self.get_batch(owner, store_id, batch_id)
+
+    # --- inside ---
+
+    async def _running(self, owner: str, store_id: str, added: StoredFile) -> DocumentRow | None:
+        """The row of a file that is being indexed as it is to be added."""
+        row = await self._store.get_document(FILE, owner, file_row_id(store_id, added.file.id))
+        if row is None or row.id not in self._tasks:
+            return None
+        stored = _decode(row)
+        same = msgspec.structs.replace(added.file, created_at=stored.file.created_at)
+        return row if stored == msgspec.structs.replace(added, file=same) else None
+
+    async def _cancel_batch(self, owner: str, store_id: str, batch_id: str) -> None:
         row = await self._batch_row(owner, store_id, batch_id)
         stored = msgspec.json.decode(row.body, type=StoredFileBatch)
         running = [file for file in await self.all(owner, store_id, batch_id) if file.status == RUNNING]
@@ -222,9 +256,6 @@ class StoreFiles:
         await self._cancel([file_row_id(store_id, file.id) for file in running])
         for file in running:
             await self._cancelled(owner, store_id, file.id)
-        return await self.get_batch(owner, store_id, batch_id)
-
-    # --- inside ---
 
     async def _source_of(self, owner: str, one: AddFile) -> FileObject:
         sizes = _static(one.chunking_strategy).static

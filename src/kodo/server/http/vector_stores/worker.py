@@ -23,7 +23,7 @@ from kodo.server.lifecycle.retrieval.documents import STORE, StoredFile, StoredS
 from kodo.server.lifecycle.retrieval.ports import SearchIndex, TextChunk, TextEmbedder, Unreadable
 from kodo.server.lifecycle.retrieval.splitting import split_text, windows
 from kodo.server.lifecycle.store_ports import DocumentStore
-from kodo.server.wire.vector_stores import LastError
+from kodo.server.wire.vector_stores import Attributes, LastError
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ WINDOW: Final = 200
 """Tokens of a text that is embedded; a longer chunk's vector is the mean of its windows'."""
 _RETRIES: Final = (1.0, 5.0, 30.0)
 """Pauses in seconds before a file whose work broke is taken up again; then it has failed."""
+_DELETED: Final = LastError(code="server_error", message="The file was deleted before it was read.")
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,11 @@ async def ingest(context: IngestionContext, row: DocumentRow) -> None:
             await _ingest(context, row)
             return
         except Unreadable as failure:
-            await _finish(context, row, status="failed", last_error=failure.error)
+            error = failure.error if await _is_there(context, row) else _DELETED
+            await _finish(context, row, status="failed", last_error=error)
             return
         except NotFound:
-            error = LastError(code="server_error", message="The file was deleted before it was read.")
-            await _finish(context, row, status="failed", last_error=error)
+            await _finish(context, row, status="failed", last_error=_DELETED)
             return
         except Exception:
             logger.exception("indexing %s failed", row.id)
@@ -77,7 +78,7 @@ async def _ingest(context: IngestionContext, row: DocumentRow) -> None:
         raise Unreadable(LastError(code="invalid_file", message=f"The file has more than {limit} bytes."))
     text = await read_text(context.files.blobs.path(file.id), stored.filename, context.settings)
     embedder = await _embedder(context, row)
-    await context.index.set_attributes(file.vector_store_id, file.id, file.attributes)
+    await _index_attributes(context, row)
     done = await context.index.count_chunks(file.vector_store_id, file.id)
     sizes = file.chunking_strategy.static
     chunks = await asyncio.to_thread(
@@ -92,6 +93,28 @@ async def _ingest(context: IngestionContext, row: DocumentRow) -> None:
         await context.index.add_chunks(file.vector_store_id, file.id, group)
     used = sum(len(chunk.text.encode()) + 4 * vectors for chunk in chunks)
     await _finish(context, row, status="completed", usage_bytes=used)
+
+
+async def _is_there(context: IngestionContext, row: DocumentRow) -> bool:
+    """Whether the file that a store's file is made from still exists."""
+    try:
+        await context.files.get(row.owner, msgspec.json.decode(row.body, type=StoredFile).file.id)
+    except NotFound:
+        return False
+    return True
+
+
+async def _index_attributes(context: IngestionContext, row: DocumentRow) -> None:
+    """Put a file's attributes into the index: those it has now, which a client may have changed since ``row`` was read,
+    and may change meanwhile."""
+    indexed: Attributes | None = None
+    while True:
+        current = await context.documents.get_document(row.kind, row.owner, row.id)
+        file = msgspec.json.decode((current or row).body, type=StoredFile).file
+        if file.attributes == indexed:
+            return
+        indexed = file.attributes
+        await context.index.set_attributes(file.vector_store_id, file.id, indexed)
 
 
 async def _embedder(context: IngestionContext, row: DocumentRow) -> TextEmbedder | None:
