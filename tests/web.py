@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import queue
 import socket
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import uvicorn
@@ -52,6 +54,27 @@ async def served_web(*pages: FakePage, **options: Any) -> AsyncIterator[tuple[Fa
     web = FakeWeb(pages or (TEA, KYOTO), **options)
     async with served_app(web.app()) as port:
         yield web, port
+
+
+@contextlib.contextmanager
+def web_in_thread(*pages: FakePage) -> Iterator[tuple[FakeWeb, int]]:
+    """The same in a thread with a loop of its own, for tests that wait for other programs."""
+    started: queue.SimpleQueue[tuple[FakeWeb, int]] = queue.SimpleQueue()
+    loop, over = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        async with served_web(*pages) as served:
+            started.put(served)
+            await over.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),))
+    thread.start()
+    try:
+        yield started.get(timeout=30)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join()
+        loop.close()
 
 
 def search_settings(port: int, **options: Any) -> WebSearchSettings:

@@ -100,14 +100,21 @@ async def answers(sdk: openai.AsyncOpenAI, store: str) -> None:
         print(f"| default model | {group} | {counts} of {len(own)} |", flush=True)
 
 
-async def main(folder: Path, home: Path, only: str | None) -> None:
-    """Print the tables: ``only`` those of the search, or of the model's answers."""
+async def main(folder: Path, home: Path, only: str | None, keep: Path | None) -> None:
+    """Print the tables: ``only`` those of the search, or of the model's answers. ``keep``: where the indexed documents stay
+    for the next run."""
     model = ModelSettings(engine="llama", target=DEFAULT_MODEL)
     with tempfile.TemporaryDirectory() as fresh:
-        (Path(fresh) / "models").symlink_to(home / "models")
-        async with served(settings(Path(fresh), model)) as server:
+        data = keep or Path(fresh)
+        if not (data / "models").exists():
+            data.mkdir(parents=True, exist_ok=True)
+            (data / "models").symlink_to(home.resolve() / "models")
+        async with served(settings(data, model)) as server:
             sdk = server.sdk(timeout=600)
-            store = await fill(sdk, folder)
+            note = data / "store.txt"
+            if not note.exists():
+                note.write_text(await fill(sdk, folder))
+            store = note.read_text()
             for name, weights in RANKINGS.items() if only != "answers" else ():
                 report(name, await ranks(sdk, store, weights))
             if only != "search":
@@ -119,5 +126,6 @@ if __name__ == "__main__":
     parser.add_argument("docs", type=Path)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--only", choices=["search", "answers"])
+    parser.add_argument("--keep", type=Path, help="a folder that keeps the indexed documents")
     given = parser.parse_args()
-    asyncio.run(main(given.docs, given.home, given.only))
+    asyncio.run(main(given.docs, given.home, given.only, given.keep))

@@ -112,6 +112,14 @@ def mcp_settings(journal: Path) -> str:
     )
 
 
+def web_settings(port: int) -> str:
+    """Lines of a settings file with a search over a web on this port of this machine."""
+    return (
+        f'[tools.web_search]\nbackend = "searxng"\nurl = "http://127.0.0.1:{port}"\n'
+        f'ports = [{port}]\nnetworks = ["127.0.0.0/8"]\n'
+    )
+
+
 @pytest.fixture(scope="session")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
     """One with the default model, one with a script, for what a small model would get wrong."""

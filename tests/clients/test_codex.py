@@ -12,9 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 from tests.clients.codex import TRIMMED, Codex
-from tests.clients.conftest import mcp_settings, scripted
+from tests.clients.conftest import mcp_settings, scripted, web_settings
 from tests.clients.environments import PROGRAMS, Environments
 from tests.e2e.conftest import Server
+from tests.web import web_in_thread
 
 pytestmark = [pytest.mark.clients, pytest.mark.timeout(900)]
 SCHEMA = {
@@ -166,6 +167,43 @@ def test_an_mcp_server_of_kodo_is_used_in_a_session(
         assert (tmp_path / "journal").read_text().splitlines() == ["add 2 3"]
     finally:
         server.stop()
+
+
+SEARCHED = {
+    "turns": [
+        {"match": "<page", "steps": [{"type": "text", "text": "Black tea takes four minutes[w2.1]."}]},
+        {"match": "<result", "steps": [_call("open_page", {"url": "[w1]"})]},
+        {"match": "made-by-shell", "steps": [_call("web_search", {"query": "black tea steeped"})]},
+        {"match": "start the search", "steps": [_call("exec_command", {"cmd": "echo made-by-shell > a.txt; cat a.txt"})]},
+        {"match": "once more", "steps": [{"type": "text", "text": "Still four."}]},
+    ]
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("transport", ["HTTP", "WebSocket"])
+def test_its_web_search_is_made_by_kodo(
+    transport: str, clients: Environments, tmp_path: Path, note: Callable[[str], None]
+) -> None:
+    """Codex's own setting turns it on; kodo searches and opens a page between the shell's call and the answer."""
+    note(f"web search that kodo runs, over {transport}")
+    provider = "supports_websockets = true" if transport == "WebSocket" else ""
+    with web_in_thread() as (web, port):
+        server = scripted(tmp_path / "server", SEARCHED, web_settings(port))
+        try:
+            top = TRIMMED.replace('web_search = "disabled"', 'web_search = "live"')
+            codex = Codex(clients, tmp_path, server.url, top, provider)
+            ran = codex.exec("--json", "start the search")
+            assert ran.code == 0, ran.err
+            assert (codex.work / "a.txt").read_text() == "made-by-shell\n"
+            assert [search["q"] for search in web.searches] == ["black tea steeped"]
+            assert web.opened == ["tea"]
+            assert ran.items("agent_message")[-1]["text"] == "Black tea takes four minutes."
+            assert len(ran.items("web_search")) == 2
+            again = codex.exec("--json", "resume", "--last", "once more")
+            assert again.code == 0, again.err
+            assert again.items("agent_message")[-1]["text"] == "Still four."
+        finally:
+            server.stop()
 
 
 REVIEWED = {

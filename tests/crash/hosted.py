@@ -13,7 +13,7 @@ from tests.journal_tool import read_journal
 SEARCHER = "searcher"
 """A model that makes two calls, one that only reads and one that writes, and then another one that reads."""
 DONE = "All three are done."
-TOOLS = [{"type": "web_search"}]
+TOOLS = [{"type": "web_search_preview"}]
 
 
 def _call(q: str, effect: str) -> Event:

@@ -58,18 +58,27 @@ class Told:
     """Text of every response with hosted calls."""
     runs: dict[str, Event] = field(default_factory=dict)
     """Runs, as they were shown last."""
+    surfed: set[str] = field(default_factory=set)
+    """Responses that search the web; ``coded``: that run code; ``approved``: whose call was approved."""
+    coded: set[str] = field(default_factory=set)
+    approved: set[str] = field(default_factory=set)
+    approvals: int = 0
+    """How many were sent."""
+    stores: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Texts of the files of each vector store, by the file's id."""
 
     @property
     def count(self) -> int:
         """Acknowledgements."""
         noted = (self.asked, self.finals, self.deleted, self.conversations, self.replays, self.cancelled)
         more = (self.batches, self.threads, self.runs, self.searches)
+        files = sum(len(texts) for texts in self.stores.values())
+        tools = len(self.surfed) + len(self.coded) + len(self.approved) + files
         pairs = sum(len(pairs) for pairs in self.conversations.values())
         messages = sum(len(texts) for texts in self.threads.values())
         events = sum(len(seen) for seen in self.events.values())
-        return (
-            sum(len(one) for one in (*noted, *more)) + pairs + messages + events + sum(self.results.values())
-        )
+        results = sum(self.results.values())
+        return sum(len(one) for one in (*noted, *more)) + pairs + messages + events + results + tools
 
 
 async def sse(http: httpx2.AsyncClient, method: str, url: str, **options: Any) -> AsyncIterator[Event]:

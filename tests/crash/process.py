@@ -37,11 +37,14 @@ def _serve(
     os.setsid()  # a test that is interrupted does not interrupt the server instead
     if journal is not None:
         tool = JournalTool(journal)
+        own = kodo.server.http.app.open_tools
 
-        async def open_tools(*_: object, **__: object) -> dict[str, HostedTool]:
-            return {"web_search": tool}
+        async def open_tools(*given: Any, **named: Any) -> dict[str, HostedTool]:
+            found = dict(await own(*given, **named))
+            kind = "web_search_preview" if "web_search" in found else "web_search"
+            return {**found, kind: tool}
 
-        kodo.server.http.app.open_tools = open_tools  # type: ignore[assignment]  # the tests' tool in place of the settings'
+        kodo.server.http.app.open_tools = open_tools  # type: ignore[assignment]  # the tests' tool beside the settings'
     models = {name: ModelSettings(engine="scripted", target=str(script)) for name, script in scripts.items()}
     serve(
         Settings(
@@ -93,8 +96,8 @@ def start(
     **others: Path,
 ) -> Killable:
     """Start a server with the scripted engine on a free port, and wait until it takes requests. ``others``: scripts of
-    more models, by name; ``journal``: that of a hosted tool; ``tools``: the settings of hosted tools; ``more``:
-    other settings."""
+    more models, by name; ``journal``: that of a hosted tool, ``web_search`` or where that is a real one
+    ``web_search_preview``; ``tools``: the settings of hosted tools; ``more``: other settings."""
     note = home / "server.json"
     note.unlink(missing_ok=True)
     scripts = {MODEL: script, **others}

@@ -11,11 +11,15 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.crash import batches, hosted, runs
+from tests.crash import batches, hosted, runs, tools
 from tests.crash.load import TERMINAL, Event, Load, Told, sse
 from tests.crash.process import start
+from tests.mcp_server import served_mcp
 from tests.serving import MODEL
 from tests.unit.server.store.test_failures import integrity
+from tests.web import served_web
+
+from kodo.server.http.containers.runtime import refusal
 
 KILLS = int(os.environ.get("KODO_CRASH_KILLS", "5"))
 """``make crash N=200`` sets more."""
@@ -29,31 +33,37 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
     """Acknowledged objects are there, background responses, batches and runs end, no event, result or message is missing
     or doubled, usage adds up."""
     home, script, caller = tmp_path / "home", tmp_path / "script.json", tmp_path / "caller.json"
-    searcher, journal = tmp_path / "searcher.json", tmp_path / "journal"
+    searcher, journal, writes = tmp_path / "searcher.json", tmp_path / "journal", tmp_path / "writes"
     script.write_text('{"pace": 0.002}')
     searcher.write_text(hosted.SCRIPT)
     caller.write_text(runs.SCRIPT)
     told, checked = Told(), 0
-    begin = partial(start, home, script, journal=journal, caller=caller, searcher=searcher)
-    for run in range(KILLS):
-        server = begin()
-        load = asyncio.create_task(mixed(Load(told, server.url, run), quiet=run % 2 == 1))
-        told_before = told.count
-        enough = random.randint(0, 200)
-        while told.count - told_before < enough:
-            await asyncio.sleep(0.01)
-        server.kill()
-        await load
-        assert integrity(home) == "ok"
-        batches.look_at_the_disk(told, home)
-        if run % ROUNDS == ROUNDS - 1 or run == KILLS - 1:
-            server = begin()
-            async with httpx2.AsyncClient(base_url=server.url, timeout=120) as http:
-                await Look(told, http, journal).everything()
-            assert server.stop() == 0
+    async with served_web(delay=0.01) as (_, port), served_mcp(writes) as mcp:
+        own = tools.scripts(tmp_path)
+        given = tools.settings(port, mcp.url)
+        begin = partial(
+            start, home, script, journal=journal, tools=given, caller=caller, searcher=searcher, **own
+        )
+        for run in range(KILLS):
+            server = await asyncio.to_thread(begin)
+            load = asyncio.create_task(mixed(Load(told, server.url, run), quiet=run % 2 == 1))
+            told_before = told.count
+            enough = random.randint(0, 200)
+            while told.count - told_before < enough:
+                await asyncio.sleep(0.01)
+            server.kill()
+            await load
+            assert integrity(home) == "ok"
             batches.look_at_the_disk(told, home)
-            checked += told.count
-            told = Told()
+            if run % ROUNDS == ROUNDS - 1 or run == KILLS - 1:
+                server = await asyncio.to_thread(begin)
+                async with httpx2.AsyncClient(base_url=server.url, timeout=120) as http:
+                    await Look(told, http, journal, writes).everything()
+                assert await asyncio.to_thread(server.stop) == 0
+                batches.look_at_the_disk(told, home)
+                checked += told.count
+                told = Told()
+                writes.unlink(missing_ok=True)
     print(f"{KILLS} kills, {checked} acknowledgements")
 
 
@@ -62,7 +72,10 @@ async def mixed(load: Load, *, quiet: bool) -> None:
     batching = partial(batches.batching, load)
     polled = [partial(runs.running, load, model, False) for model in (MODEL, runs.CALLER)]
     streamed = [partial(runs.running, load, model, True) for model in (MODEL, runs.CALLER)]
-    kinds = (*load.waiting, batching, partial(hosted.searching, load), *polled)
+    used = [hosted.searching, tools.surfing, tools.approving, tools.ingesting]
+    if not refusal(None):  # a machine without the sandbox runs no code
+        used.append(tools.coding)
+    kinds = (*load.waiting, batching, *(partial(one, load) for one in used), *polled)
     await load.go(kinds if quiet else (*kinds, *load.interactive, *streamed))
 
 
@@ -79,15 +92,17 @@ def said(response: Event) -> str:
 class Look:
     """Holds what was told against what is there."""
 
-    def __init__(self, told: Told, http: httpx2.AsyncClient, journal: Path) -> None:
+    def __init__(self, told: Told, http: httpx2.AsyncClient, journal: Path, writes: Path) -> None:
         self.told = told
         self.http = http
         self.journal = journal
+        self.writes = writes
 
     async def everything(self) -> None:
         """All of it."""
         await asyncio.gather(*(self.background(name) for name in self.told.background))
         await asyncio.gather(*(self.searched(name) for name in self.told.searches))
+        await self.tools()
         for name, text in self.told.asked.items():
             await self.response(name, text)
         await asyncio.gather(*(batches.look(self.told, self.http, name) for name in self.told.batches))
@@ -128,6 +143,21 @@ class Look:
         whole = await self.events(name)
         assert [seen[number] for number in range(len(seen))] == whole[: len(seen)]
         hosted.look(whole[-1]["response"], whole, hosted.lines_of(self.journal, name))
+
+    async def tools(self) -> None:
+        """Responses of each tool, what the MCP server wrote, and the vector stores."""
+        written = 0
+        for field, look in tools.LOOKS.items():
+            for name in getattr(self.told, field):
+                seen, whole = self.told.events.get(name, {}), await self.events(name)
+                assert [seen[number] for number in range(len(seen))] == whole[: len(seen)]
+                response = whole[-1]["response"]
+                look(response, whole)
+                written += field == "approved" and response["output"][0]["status"] == "completed"
+        tools.look_at_writes(self.writes, self.told, written)
+        await asyncio.gather(
+            *(tools.look_at_store(self.told, one, self.get, self.http) for one in self.told.stores)
+        )
 
     async def response(self, name: str, text: str) -> None:
         """It is as it was shown; its events, its text and its usage agree."""

@@ -55,11 +55,11 @@ def submit(sdk: openai.OpenAI, count: int) -> Batch:
 
 
 def on_disk(home: Path) -> dict[str, bytes]:
-    """Whole lines by custom_id in the files that are no input: the results, handed over or not."""
+    """Whole lines by custom_id in the files of JSON that are no input: the results, handed over or not."""
     found: dict[str, bytes] = {}
     for path in (home / "files").glob("file-*"):
         for raw in path.read_bytes().splitlines(keepends=True):
-            if raw.endswith(b"\n") and b'"url"' not in raw:
+            if raw.startswith(b"{") and raw.endswith(b"\n") and b'"url"' not in raw:
                 custom_id = json.loads(raw)["custom_id"]
                 assert custom_id not in found, custom_id
                 found[custom_id] = raw

@@ -38,8 +38,14 @@ class Backend:
     @property
     def always_capped(self) -> bool:
         """Whether the server's own cap also holds for an answer that nobody else waits for."""
-        rule, size = self.settings.default_cap, self.card.parameters
-        return rule == "always" or (rule == "auto" and size is not None and size < SMALL_MODEL)
+        rule = self.settings.default_cap
+        return rule == "always" or (rule == "auto" and self.is_small)
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the model is known to be small."""
+        size = self.card.parameters
+        return size is not None and size < SMALL_MODEL
 
 
 @dataclass(frozen=True)

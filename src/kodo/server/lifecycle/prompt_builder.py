@@ -135,16 +135,17 @@ class PromptBuilder:
         history: tuple[ContextItem, ...],
         *,
         passthrough: bool = False,
+        quotes: tuple[str, ...] = (),
     ) -> tuple[Prepared, int]:
-        """The prompt, counted and inside the window; and how many items were left out for that. ``plain``: the items are
-        known to be shown as they are.
+        """The prompt, counted and inside the window; and how many items were left out for that. ``passthrough``: the items
+        are known to be shown as they are; ``quotes``: see :class:`~kodo.server.lifecycle.ports.Prompt`.
 
         Raises:
             ContextLengthExceeded: it does not fit, and ``truncation`` is not ``auto``.
         """
         card = backend.card
         items = history if passthrough else await self._render(call.owner, backend, history)
-        prompt = plan.prompt(call, request, backend, items)
+        prompt = msgspec.structs.replace(plan.prompt(call, request, backend, items), quotes=quotes)
         prepared = await backend.engine.prepare(prompt)
         room = min(request.max_output_tokens or card.max_output_tokens // 4, card.context_window // 4)
         dropped = 0

@@ -55,8 +55,10 @@ class ToolLoops:
         if not toolset.is_hosted or not plan.generates:
             return None
 
-        async def prepare(request: CreateResponse, items: tuple[ContextItem, ...]) -> Prepared:
-            prepared, _ = await self.prompts.prepare(plan.call, request, plan.backend, items)
+        async def prepare(
+            request: CreateResponse, items: tuple[ContextItem, ...], quotes: tuple[str, ...]
+        ) -> Prepared:
+            prepared, _ = await self.prompts.prepare(plan.call, request, plan.backend, items, quotes=quotes)
             return prepared
 
         async def count(text: str) -> int:
@@ -75,6 +77,7 @@ class ToolLoops:
             prepare=prepare,
             count=count,
             window=plan.backend.card.context_window,
+            quotes=plan.backend.is_small,
             limits=self.limits,
             observer=self.observer,
         )

@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 
 from kodo.server.lifecycle.hosted.ports import HostedCall
+from kodo.server.lifecycle.hosted.quotes import MAX_QUESTION_CHARS, last_question
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.retrieval.terms import query_terms
-from kodo.server.wire.items import InputText, Message
 
 MAX_QUERIES: Final = 8
-MAX_QUERY_CHARS: Final = 4096
+MAX_QUERY_CHARS: Final = MAX_QUESTION_CHARS
 
 
 def arguments_of(call: HostedCall) -> dict[str, object]:
@@ -39,12 +39,3 @@ def joined_by_question(queries: list[str], items: Sequence[ContextItem]) -> list
     if question and not asked & sought:
         return [*queries[: MAX_QUERIES - 1], question]
     return queries
-
-
-def last_question(items: Sequence[ContextItem]) -> str:
-    """The text of the user's last message."""
-    for context in reversed(items):
-        if isinstance(context.item, Message) and context.item.role == "user":
-            parts = (part.text for part in context.item.content if isinstance(part, InputText))
-            return " ".join(parts).strip()[:MAX_QUERY_CHARS]
-    return ""

@@ -183,6 +183,8 @@ class LlamaEngine:
         )  # a model that was trained to choose does so in its own words
         clearly = grammar is not None and choice.mode == "auto"
         meant = () if is_free else rank_tools(asked, offers, clearly=clearly)
+        if grammar is None and self._is_small and not call_format.from_template:
+            grammar = await self._grammars.for_texts(prompt.quotes)
         plan = TurnPlan(
             ids=rendered.ids,
             tools=offers,

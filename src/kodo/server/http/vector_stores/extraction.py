@@ -141,7 +141,8 @@ def _pptx(path: Path) -> Iterator[str]:
 
 
 def _xlsx(path: Path) -> Iterator[str]:
-    book = _library("openpyxl").load_workbook(str(path), read_only=True, data_only=True)
+    # an open file: of a path, openpyxl wants a name that ends in .xlsx, and stored files have none
+    book = _library("openpyxl").load_workbook(path.open("rb"), read_only=True, data_only=True)
     cells = 0
     for sheet in book.worksheets:
         yield f"\n# {sheet.title}"

@@ -20,6 +20,7 @@ from kodo.server.config import ToolSettings
 from kodo.server.lifecycle import event_log, genai, tracing
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.hosted.ports import Done, HostedCall, HostedTool, ToolContext
+from kodo.server.lifecycle.hosted.quotes import answer_quotes, last_question
 from kodo.server.lifecycle.hosted.step_fold import Step
 from kodo.server.lifecycle.hosted.toolset import Toolset
 from kodo.server.lifecycle.ports import ContextItem, Prepared
@@ -56,14 +57,16 @@ class ToolLoop:
     """What the tools see: all that came before the response, and its own input."""
     base: tuple[ContextItem, ...]
     """What the prompt begins with: the history, or what it was compacted into."""
-    prepare: Callable[[CreateResponse, tuple[ContextItem, ...]], Awaitable[Prepared]]
-    """The prompt of a turn, counted and inside the window."""
+    prepare: Callable[[CreateResponse, tuple[ContextItem, ...], tuple[str, ...]], Awaitable[Prepared]]
+    """The prompt of a turn, counted and inside the window, with the quotes that may answer it."""
     count: Callable[[str], Awaitable[int]]
     """Tokens of a text, as an output of a call."""
     window: int
     """Tokens of prompt and answer together."""
     limits: ToolSettings
     observer: StepObserver
+    quotes: bool = False
+    """Whether the model is one that answers in quotes of what tools found."""
     used: int = 0
     """Tokens of the last turn's prompt and answer, which the outputs of its calls come behind."""
 
@@ -99,7 +102,9 @@ class ToolLoop:
             )
             left = max(1, request.max_output_tokens - used)
             request = msgspec.structs.replace(request, max_output_tokens=left)
-        return await self.prepare(request, (*self.base, *self.run.produced()))
+        return await self.prepare(
+            request, (*self.base, *self.run.produced()), self._quotes(request.max_output_tokens)
+        )
 
     def is_hosted(self, name: str) -> bool:
         """Whether a function that the model calls is a tool of this server's."""
@@ -133,6 +138,15 @@ class ToolLoop:
         return all(end is not None and end.output is not None for end in ended)
 
     # --- inside ---
+
+    def _quotes(self, tokens: int | None) -> tuple[str, ...]:
+        """The quotes that may answer the question behind the calls of the turn that is over."""
+        steps = self.run.steps
+        if not self.quotes or not steps.turns:
+            return ()
+        found = [step.ended for step in steps.steps[self._first_of_turn() :] if step.ended]
+        sources = {mark: source for end in found for mark, source in end.sources.items()}
+        return answer_quotes(last_question(self._seen()), sources, tokens) if sources else ()
 
     def _seen(self) -> tuple[ContextItem, ...]:
         return (*self.history, *self.run.produced())

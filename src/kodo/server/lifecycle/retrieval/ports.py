@@ -83,7 +83,7 @@ class TextEmbedder(Protocol):
         """One vector a text. Raises ServiceError."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Unreadable(Exception):
     """A file has no text that could be read."""
 

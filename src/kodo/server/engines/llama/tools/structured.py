@@ -16,6 +16,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import jsonschema
@@ -77,6 +78,17 @@ class Grammars:
         if isinstance(format_, JsonSchemaFormat):
             return await self.for_schema(format_.schema_, "text.format.schema", max_tokens)
         return None
+
+    async def for_texts(self, texts: Sequence[str]) -> Grammar | None:
+        """The grammar of a text that is one of these; None: there are none, or no grammar can say them."""
+        if not texts:
+            return None
+        grammar = f"{_HEADER}start: {' | '.join(json.dumps(text, ensure_ascii=False) for text in texts)}"
+        try:
+            await self._compile(grammar, "input")
+        except InvalidRequest:
+            return None
+        return Grammar(text=grammar)
 
     async def for_schema(
         self, schema: dict[str, Any], param: str, max_tokens: int, *, lenient: bool = False
