@@ -192,8 +192,8 @@ def test_its_web_search_is_made_by_kodo(
         try:
             top = TRIMMED.replace('web_search = "disabled"', 'web_search = "live"')
             codex = Codex(clients, tmp_path, server.url, top, provider)
-            ran = codex.exec("--json", "start the search")
-            assert ran.code == 0, ran.err
+            ran = codex.exec("--json", "start the search for black tea")
+            assert ran.code == 0, ran.out + ran.err
             assert (codex.work / "a.txt").read_text() == "made-by-shell\n"
             assert [search["q"] for search in web.searches] == ["black tea steeped"]
             assert web.opened == ["tea"]

@@ -139,7 +139,7 @@ def look_surfed(response: Event, events: list[Event]) -> None:
 
 def look_approved(response: Event, events: list[Event]) -> None:
     """One call, which was made or may have been made, and what the model says of it."""
-    assert response["status"] == "completed", response["error"]
+    assert response["status"] == "completed", response
     call, message = response["output"]
     assert (call["type"], message["type"]) == ("mcp_call", "message")
     said = message["content"][0]["text"]

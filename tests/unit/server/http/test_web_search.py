@@ -292,6 +292,16 @@ async def test_a_service_that_fails_fails_the_call_alone(tmp_path: Path) -> None
     assert found.output_text == "It cannot search."
 
 
+async def test_a_query_that_finds_nothing_does_not_lose_the_others(tmp_path: Path) -> None:
+    """The model's query misses the question, which is searched for too and fails: the results of the first are there."""
+    turns = ("<result", "Two minutes[w1]."), (".", SEARCH)
+    async with kodo(tmp_path, *turns, pages=(TEA,)) as (server, web, _):
+        found = await ask(server, "zzzz?")
+    assert [search["q"] for search in web.searches] == ["steeping green tea", "zzzz?"]
+    assert found.output[0].status == "completed"  # type: ignore[union-attr]
+    assert citations(found) == [("tea", "Two minutes")]
+
+
 async def test_parallel_searches_have_marks_of_their_own(tmp_path: Path) -> None:
     """Two calls of one turn: each mark is one source's."""
     both = [SEARCH, call("web_search", query="拝観")]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -27,6 +28,8 @@ from kodo.server.lifecycle.retrieval.terms import query_terms
 from kodo.server.lifecycle.store_ports import DocumentStore
 from kodo.server.wire.vector_stores import RankingOptions, SearchResult, TextContent
 
+logger = logging.getLogger(__name__)
+
 FUSION: Final = 60
 """The constant of reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009)."""
 _DEPTH: Final = 50
@@ -43,6 +46,8 @@ class Retrieval:
     index: SearchIndex
     embedder: TextEmbedder | None
     clock: Clock
+    _warned: set[str] = field(default_factory=set, init=False)
+    """Stores whose vectors are another embedder's, which the log has said."""
 
     async def find_store(self, owner: str, store_id: str, param: str) -> tuple[DocumentRow, StoredStore]:
         """A store that can be used.
@@ -75,11 +80,14 @@ class Retrieval:
         """The best chunks for any of the queries, best first; ``score`` is from 0 to 1.
 
         Raises:
-            NotFound, InvalidRequest: a store is not there or has expired; its error has ``param``.
+            NotFound, InvalidRequest: a store is not there or has expired, its error has ``param``; or only vectors are to
+                be searched, and there are none.
         """
         stores = [await self.find_store(owner, store_id, param) for store_id in dict.fromkeys(store_ids)]
         ranking = ranking or RankingOptions()
         words, vectors = _weights(ranking)
+        if not words:
+            self._require_vectors(stores)
         names = [row.id for row, _ in stores]
         depth = max(_DEPTH, 2 * limit)
         lists: list[tuple[float, Sequence[Hit]]] = []
@@ -109,6 +117,20 @@ class Retrieval:
             await self._use(row, one)
         return results
 
+    def _require_vectors(self, stores: Sequence[tuple[DocumentRow, StoredStore]]) -> None:
+        """Raises InvalidRequest: a store has no vectors that this server can search."""
+        here = None if self.embedder is None else self.embedder.identity
+        for row, stored in stores:
+            if stored.embedder is None or stored.embedder != here:
+                made = "has no vectors" if stored.embedder is None else f"has vectors of '{stored.embedder}'"
+                have = "no embedder" if here is None else f"the embedder '{here}'"
+                raise InvalidRequest(
+                    f"The vector store '{row.id}' {made}, and this server has {have}: it can only be searched by words. "
+                    "Create it again to have it embedded.",
+                    param="ranking_options.hybrid_search.text_weight",
+                    code="vectors_unavailable",
+                )
+
     async def _by_vectors(
         self,
         stores: Sequence[tuple[DocumentRow, StoredStore]],
@@ -120,6 +142,15 @@ class Retrieval:
         if embedder is None or not queries:
             return []
         names = [row.id for row, stored in stores if stored.embedder == embedder.identity]
+        for row, stored in stores:
+            if stored.embedder not in (None, embedder.identity) and row.id not in self._warned:
+                self._warned.add(row.id)
+                logger.warning(
+                    "%s has vectors of %s, and is searched by words only under %s",
+                    row.id,
+                    stored.embedder,
+                    embedder.identity,
+                )
         if not names:
             return []
         try:

@@ -160,22 +160,28 @@ class WebSearchHostedTool:
         return Done(item=item, output=f"The {what} failed: {message}")
 
     async def _search(self, queries: Sequence[str], options: SearchOptions) -> list[_Source]:
-        """What the service finds for all queries together, the best of each first."""
-        if not queries:
-            raise SearchFailed("The call has no query.")
-        lists = [
-            await self._backend.search(
-                WebQuery(
-                    text=query,
-                    most=options.size.results,
-                    allowed_domains=options.allowed_domains,
-                    blocked_domains=options.blocked_domains,
-                    place=options.place,
-                    language=self._settings.language,
-                )
+        """What the service finds for all queries together, the best of each first.
+
+        Raises:
+            SearchFailed: there is no query, or none was answered.
+        """
+        lists: list[Sequence[WebResult]] = []
+        failure = SearchFailed("The call has no query.")
+        for query in queries[:MAX_SEARCHES]:
+            asked = WebQuery(
+                text=query,
+                most=options.size.results,
+                allowed_domains=options.allowed_domains,
+                blocked_domains=options.blocked_domains,
+                place=options.place,
+                language=self._settings.language,
             )
-            for query in queries[:MAX_SEARCHES]
-        ]
+            try:
+                lists.append(await self._backend.search(asked))
+            except SearchFailed as error:
+                failure = error
+        if not lists:
+            raise failure
         found: dict[str, _Source] = {}
         for rank in range(max(map(len, lists))):
             for listed in lists:
