@@ -16,7 +16,7 @@ run: setup ## Set up, serve on 127.0.0.1:8000 (PORT= to change; MODEL=coder for 
 	@exec $(B)/kodo serve --host $(HOST) --port $(PORT) --hello $(if $(MODEL),--model $(MODEL))
 
 test: setup-dev ## Set up and run the tests (ARGS= for pytest's own options)
-	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel and not pipelines and not browser and not node" $(ARGS)
+	@$(B)/python -m pytest -n 2 --dist loadgroup -m "not clients and not bench and not wheel and not pipelines and not browser and not node and not embedder" $(ARGS)
 
 ##@ Working on kodo
 .PHONY: setup setup-dev check quick docs lock clean
@@ -115,6 +115,10 @@ bench-dashboard: setup-dev ## The first view of the dashboard from a million res
 .PHONY: bench-vector-search
 bench-vector-search: setup-dev ## Time of a search in 100,000 chunks by words, by vectors, and with a filter
 	@$(B)/python bench/vector_search/speed.py $(ARGS)
+
+.PHONY: test-embedder
+test-embedder: setup-dev ## The local embedding model (84 MB, fetched anew): converted, against an own forward pass of its weights
+	@$(B)/python -m pytest -m embedder tests/embedder $(ARGS)
 
 .PHONY: bench-search-quality
 bench-search-quality: setup-dev ## Forty questions about 200 documents: by words, by vectors, by both, and the model's citations (DOCS=FOLDER of archives)

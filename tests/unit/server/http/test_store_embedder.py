@@ -6,6 +6,7 @@ The scripted engine's vectors count letters: texts of the same letters are near,
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.http.test_vector_stores import filled, names
 
 from kodo.server.config import ModelSettings, Settings
+from kodo.server.engines.text_embedder import EngineEmbedder
 
 BY_VECTORS: Any = {"hybrid_search": {"embedding_weight": 1, "text_weight": 0}}
 FILES = {"a_txt": "listen silent enlist", "b_txt": "zebra wax quiz"}
@@ -89,3 +91,16 @@ async def test_an_embedder_that_is_no_model_stops_the_start(tmp_path: Path) -> N
     with pytest.raises(Exception, match=r"tools\.file_search\.embedder"):
         async with served(with_embedder(tmp_path / "home", "nobody")):
             pass
+
+
+def test_the_local_embedder_says_which_texts_it_reads() -> None:
+    """Latin letters, with or without accents; figures are no letters."""
+
+    class Silent:
+        async def embed(self, texts: Sequence[str]) -> tuple[list[list[float]], int]:
+            raise AssertionError
+
+    embedder = EngineEmbedder(Silent(), "all-minilm-l6-v2", latin_only=True)
+    read = ["steep tea", "crème brûlée", "42", "", "Docker を use it with pip install"]
+    assert all(embedder.reads(text) for text in read)
+    assert not any(embedder.reads(text) for text in ("拝観料", "чай", "お茶の tea"))
