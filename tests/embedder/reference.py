@@ -37,7 +37,7 @@ class Reference:
                 data, "<f4", math.prod(one["shape"]), 8 + size + one["data_offsets"][0]
             ).reshape(one["shape"])
             for name, one in json.loads(data[8 : 8 + size]).items()
-            if one["dtype"] == "F32"
+            if one.get("dtype") == "F32"  # not its metadata
         }
 
     def embed(self, text: str) -> Array:
@@ -81,7 +81,7 @@ class Reference:
             if unicodedata.category(letter) != "Mn"
         )
         found: list[int] = []
-        for word in re.findall(r"\w+|[^\w\s]", plain):
+        for word in re.findall(r"[^\W_]+|[^\w\s]|_", plain):
             pieces, begin = [], 0
             while begin < len(word):
                 mark = "##" if begin else ""

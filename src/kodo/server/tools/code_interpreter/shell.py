@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from kodo.server.lifecycle.containers import CodeResult, Containers
-from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.lifecycle.containers import CodeResult
 from kodo.server.lifecycle.hosted.ports import Announced, Done, HostedCall, ToolContext, ToolUpdate
 from kodo.server.tools.code_interpreter import container
+from kodo.server.tools.code_interpreter.base import ContainerTool
 from kodo.server.wire.containers import FOLDER, AutoContainer, ContainerFile, ContainerReference
 from kodo.server.wire.hosted_events import (
     HostedEvent,
@@ -20,7 +20,7 @@ from kodo.server.wire.hosted_events import (
     ShellOutputDelta,
     ShellOutputDone,
 )
-from kodo.server.wire.hosted_tools import ContainerShellTool, HostedChoice, HostedToolEntry
+from kodo.server.wire.hosted_tools import ContainerShellTool
 from kodo.server.wire.items import Item, ShellCall, ShellCallOutput
 from kodo.server.wire.tools import FunctionTool
 
@@ -52,36 +52,23 @@ _DESCRIPTION: Final = (
 )
 
 
-class ShellHostedTool:
+class ShellHostedTool(ContainerTool[ContainerShellTool]):
     """Commands in containers."""
 
     types: Final = frozenset({"container_shell"})
+    entry_type = ContainerShellTool
+    field = "environment"
+    function = FunctionTool(name=NAME, description=_DESCRIPTION, parameters=_PARAMETERS, strict=False)
 
-    def __init__(self, containers: Containers) -> None:
-        self._containers = containers
-
-    async def declare(self, entry: HostedToolEntry, context: ToolContext) -> Sequence[FunctionTool]:
-        """See :class:`~kodo.server.lifecycle.hosted.ports.HostedTool`."""
-        tool = _entry(entry)
-        if isinstance(tool.allowed_callers, tuple) and "direct" not in tool.allowed_callers:
-            raise InvalidRequest(
-                "Only direct calls are made: allowed_callers must have 'direct'.", param="allowed_callers"
-            )
-        await container.check(self._containers, context, _wanted(tool), "environment")
-        return [FunctionTool(name=NAME, description=_DESCRIPTION, parameters=_PARAMETERS, strict=False)]
-
-    def chosen(self, choice: HostedChoice, functions: Sequence[FunctionTool]) -> Sequence[str]:
-        """See the port."""
-        return [function.name for function in functions]
-
-    def openings(self, entry: HostedToolEntry, context: ToolContext) -> Sequence[HostedCall]:
-        """See the port: none, the model decides."""
-        return []
+    def wanted(self, entry: ContainerShellTool) -> AutoContainer | ContainerReference:
+        """See the base."""
+        if entry.environment.get("type") == "container_reference":
+            return container.parse_reference(entry.environment, self.field)
+        return container.parse_auto(entry.environment, self.field)
 
     def announce(self, call: HostedCall, context: ToolContext) -> Announced:
         """See the port."""
-        named = container.container_of(self._containers, context, _wanted(_entry(call.entry)))
-        return Announced(item=_item(call, named, "in_progress"), effect="write")
+        return Announced(item=_item(call, self.container_of(call, context), "in_progress"), effect="write")
 
     async def run(self, call: HostedCall, context: ToolContext) -> AsyncIterator[ToolUpdate]:
         """See the port."""
@@ -91,15 +78,11 @@ class ShellHostedTool:
             yield ShellCommandAdded(command=command, command_index=index)
             yield ShellCommandDelta(command_index=index, delta=command)
             yield ShellCommandDone(command=command, command_index=index)
-        wanted = _wanted(_entry(call.entry))
-        named = container.announced_container(call) or container.container_of(
-            self._containers, context, wanted
-        )
+        named = self.announced(call, context)
         if not commands:
             yield self.failed(call, _item(call, named, "in_progress"), "there is no command in it.")
             return
-        if isinstance(wanted, AutoContainer):
-            await self._containers.ensure(context.owner, named, wanted)
+        await self.ensure(call, context, named)
         milliseconds, most = action.get("timeout_ms"), action.get("max_output_length")
         results = [
             await self._containers.run_command(
@@ -181,15 +164,3 @@ def _item(call: HostedCall, named: str, status: Any) -> ShellCall:
         status=status,
         environment={"type": "container_reference", "container_id": named},
     )
-
-
-def _wanted(entry: ContainerShellTool) -> AutoContainer | ContainerReference:
-    if entry.environment.get("type") == "container_reference":
-        return container.parse_reference(entry.environment, "environment")
-    return container.parse_auto(entry.environment, "environment")
-
-
-def _entry(entry: HostedToolEntry) -> ContainerShellTool:
-    if not isinstance(entry, ContainerShellTool):
-        raise TypeError("not an entry of type shell with a container")
-    return entry

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
 
-from kodo.server.lifecycle.containers import CodeResult, Containers
-from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.lifecycle.containers import CodeResult
 from kodo.server.lifecycle.hosted.ports import Announced, Done, HostedCall, ToolContext, ToolUpdate
 from kodo.server.lifecycle.hosted.recall import PYTHON
 from kodo.server.tools.code_interpreter import container
+from kodo.server.tools.code_interpreter.base import ContainerTool
 from kodo.server.wire.containers import FOLDER, AutoContainer
 from kodo.server.wire.hosted_events import (
     CodeInterpreterCodeDelta,
@@ -21,7 +21,7 @@ from kodo.server.wire.hosted_events import (
     CodeInterpreterInterpreting,
 )
 from kodo.server.wire.hosted_items import CodeInterpreterCall
-from kodo.server.wire.hosted_tools import CodeInterpreterTool, HostedChoice, HostedToolEntry
+from kodo.server.wire.hosted_tools import CodeInterpreterTool
 from kodo.server.wire.items import Item
 from kodo.server.wire.tools import FunctionTool
 
@@ -38,35 +38,23 @@ _DESCRIPTION: Final = (
 )
 
 
-class CodeInterpreterHostedTool:
+class CodeInterpreterHostedTool(ContainerTool[CodeInterpreterTool]):
     """Python in containers."""
 
     types: Final = frozenset({"code_interpreter"})
+    entry_type = CodeInterpreterTool
+    field = "container"
+    function = FunctionTool(name=PYTHON, description=_DESCRIPTION, parameters=_PARAMETERS, strict=False)
 
-    def __init__(self, containers: Containers) -> None:
-        self._containers = containers
-
-    async def declare(self, entry: HostedToolEntry, context: ToolContext) -> Sequence[FunctionTool]:
-        """See :class:`~kodo.server.lifecycle.hosted.ports.HostedTool`."""
-        tool = _entry(entry)
-        if isinstance(tool.allowed_callers, tuple) and "direct" not in tool.allowed_callers:
-            raise InvalidRequest(
-                "Only direct calls are made: allowed_callers must have 'direct'.", param="allowed_callers"
-            )
-        await container.check(self._containers, context, _wanted(tool), "container")
-        return [FunctionTool(name=PYTHON, description=_DESCRIPTION, parameters=_PARAMETERS, strict=False)]
-
-    def chosen(self, choice: HostedChoice, functions: Sequence[FunctionTool]) -> Sequence[str]:
-        """See the port."""
-        return [function.name for function in functions]
-
-    def openings(self, entry: HostedToolEntry, context: ToolContext) -> Sequence[HostedCall]:
-        """See the port: none, the model decides."""
-        return []
+    def wanted(self, entry: CodeInterpreterTool) -> AutoContainer | str:
+        """See the base."""
+        if isinstance(entry.container, str):
+            return entry.container
+        return container.parse_auto(entry.container, self.field)
 
     def announce(self, call: HostedCall, context: ToolContext) -> Announced:
         """See the port."""
-        named = container.container_of(self._containers, context, _wanted(_entry(call.entry)))
+        named = self.container_of(call, context)
         item = CodeInterpreterCall(status="in_progress", code="", container_id=named, outputs=None)
         return Announced(item=item, effect="write")
 
@@ -78,12 +66,8 @@ class CodeInterpreterHostedTool:
             yield CodeInterpreterCodeDelta(delta=code)
         yield CodeInterpreterCodeDone(code=code)
         yield CodeInterpreterInterpreting()
-        wanted = _wanted(_entry(call.entry))
-        named = container.announced_container(call) or container.container_of(
-            self._containers, context, wanted
-        )
-        if isinstance(wanted, AutoContainer):
-            await self._containers.ensure(context.owner, named, wanted)
+        named = self.announced(call, context)
+        await self.ensure(call, context, named)
         result = await self._containers.run_code(context.owner, named, code)
         cut_off = result.ended in ("timeout", "flood", "died")
         shown = container.outputs(result) if INCLUDE in context.include else None
@@ -116,15 +100,3 @@ def _text(result: CodeResult) -> str:
 def _code(call: HostedCall) -> str:
     code = container.arguments_of(call.arguments).get("code")
     return container.valid(code) if isinstance(code, str) else ""
-
-
-def _wanted(entry: CodeInterpreterTool) -> AutoContainer | str:
-    if isinstance(entry.container, str):
-        return entry.container
-    return container.parse_auto(entry.container, "container")
-
-
-def _entry(entry: HostedToolEntry) -> CodeInterpreterTool:
-    if not isinstance(entry, CodeInterpreterTool):
-        raise TypeError("not an entry of type code_interpreter")
-    return entry
