@@ -146,7 +146,7 @@ class WebSearchHostedTool:
                     "type": "url_citation",
                     "url": one.url,
                     "title": one.title,
-                    "evidence": f"{one.title}\n{one.text}",
+                    "evidence": f"# {one.title}\n\n{one.text}",
                 }
                 for one, mark in zip(found, marks, strict=True)
             },
