@@ -24,7 +24,7 @@ def sources(*texts: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("question", "quote"),
     [
-        ("How long is green tea steeped?", "Green tea is steeped for two minutes.[1]"),
+        ("How long is green tea steeped?", "Green tea is steeped for two minutes. Black tea takes four.[1]"),
         ("How long for oolong?", "Oolong: three minutes[1]"),
         ("拝観料はいくらですか。", "拝観料は五百円です。[2]"),
         (
@@ -34,7 +34,7 @@ def sources(*texts: str) -> dict[str, dict[str, Any]]:
     ],
 )
 def test_the_sentence_with_the_questions_words_is_quoted(question: str, quote: str) -> None:
-    """Of the source that has them, with its mark: without list marks, anchors and headings, wrapped lines joined."""
+    """Of the source that has them, with its mark and the next sentence: without list marks, anchors and headings, wrapped lines joined."""
     assert answer_quotes(question, sources(TEA, KYOTO, RST), None)[0] == quote
 
 
@@ -62,10 +62,11 @@ def test_of_two_sources_alike_the_one_found_first_is_taken() -> None:
 
 def test_only_close_sentences_are_offered() -> None:
     """The model chooses among those; one that is far behind is none of them."""
-    text = "Cats eat fish. Cats eat mice. Dogs were never asked about what they eat, and so nobody knows it."
+    last = "Dogs were never asked about what they eat, and so nobody knows it."
+    text = f"Cats eat fish. Cats eat mice. {last}"
     assert set(answer_quotes("What do cats eat?", sources(text), None)) == {
-        "Cats eat fish.[1]",
-        "Cats eat mice.[1]",
+        "Cats eat fish. Cats eat mice.[1]",
+        f"Cats eat mice. {last}[1]",
     }
 
 

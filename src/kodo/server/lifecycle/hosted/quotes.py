@@ -61,7 +61,7 @@ def answer_quotes(
     scores = _scores(terms, found)
     most = max(scores, default=0.0)
     ranked = sorted((-score, place) for place, score in enumerate(scores) if score and score >= CLOSE * most)
-    quotes = (_cut(found[place], tokens) for _, place in ranked[:MAX_QUOTES])
+    quotes = (_quoted(found[place : place + 2], tokens) for _, place in ranked[:MAX_QUOTES])
     return tuple(dict.fromkeys(f"{quote}{mark}" for quote in quotes if quote))
 
 
@@ -127,6 +127,13 @@ def _split(paragraph: str) -> Iterator[str]:
         sentence = " ".join(part.split())
         if sum(letter.isalpha() for letter in sentence) > 3:
             yield sentence
+
+
+def _quoted(sentences: Sequence[str], tokens: int | None) -> str:
+    """A sentence, and the one behind it where it fits: a sentence often asks for the next."""
+    first = sentences[0]
+    both = ("" if _WIDE.match(first[-1]) else " ").join(sentences)
+    return both if _cut(both, tokens) == both else _cut(first, tokens)
 
 
 def _cut(sentence: str, tokens: int | None) -> str:
