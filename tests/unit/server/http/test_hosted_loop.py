@@ -168,6 +168,17 @@ async def test_max_tool_calls_holds_over_the_turns(tmp_path: Path) -> None:
     assert types_of(done) == ["web_search_call", "web_search_call", "message"]
 
 
+async def test_max_tool_calls_holds_within_a_turn(tmp_path: Path) -> None:
+    """Three calls side by side of which two are allowed: the third is not made, and shown nowhere."""
+    tool = JournalTool(tmp_path / "journal")
+    model = script(tmp_path, *turns([call("a"), call("b"), call("c")], [say("enough")]))
+    async with served(settings(tmp_path, model), tools={"web_search": tool}) as server:
+        done = await server.sdk().responses.create(model=MODEL, input="?", tools=[SEARCH], max_tool_calls=2)
+    assert types_of(done) == ["web_search_call", "web_search_call", "message"]
+    assert done.output_text == "enough"
+    assert sorted(tool.lines()) == ["begin a", "begin b", "end a", "end b"]
+
+
 async def test_the_servers_limit_on_turns_holds(tmp_path: Path) -> None:
     """The engine is not allowed a call in the turn after the last one: the scripted model fails if it tries."""
     tool = JournalTool(tmp_path / "journal")
