@@ -33,9 +33,10 @@ def texts(value: object) -> list[str]:
 
 
 def joined_by_question(queries: list[str], items: Sequence[ContextItem]) -> list[str]:
-    """The model's queries; and the user's own words, where those have none of them."""
+    """The model's queries; and the user's own words, where those have none of them, or are a smaller part of them."""
     question = last_question(items)
     asked, sought = set(query_terms(question)), {term for one in queries for term in query_terms(one)}
-    if question and not asked & sought:
+    is_scrap = sought <= asked and 2 * len(sought) < len(asked)
+    if question and (is_scrap or not asked & sought):
         return [*queries[: MAX_QUERIES - 1], question]
     return queries

@@ -105,6 +105,23 @@ async def test_queries_that_miss_the_question_are_joined_by_it(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
+    ("query", "queries"),
+    [
+        ("long", ["long", "How long is the tea steeped?"]),
+        ("tea steeped", ["tea steeped"]),
+        ("green tea", ["green tea"]),
+    ],
+)
+async def test_a_scrap_of_the_question_is_joined_by_it(
+    tmp_path: Path, query: str, queries: list[str]
+) -> None:
+    """Less than half of its words and none of its own; a query that says more stands alone."""
+    async with served(settings(tmp_path, model(tmp_path, "ok", [query]))) as server:
+        found = await ask(server, await filled(server.sdk(), tea_md=TEA))
+    assert found.output[0].queries == queries
+
+
+@pytest.mark.parametrize(
     ("tool", "param"),
     [
         ({"vector_store_ids": ["vs_none"]}, "tools[0].vector_store_ids[0]"),
