@@ -24,6 +24,7 @@ from kodo.cli.registry import Command, LazyCommand, build_command
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     # (name, module, help), in the order of a day's work: the server, then talking, then the jobs, then the money
     ("serve", "kodo.cli.serve", "Serve the API on this machine."),
+    ("worker", "kodo.cli.worker", "Run background responses and batches of a shared database."),
     ("model", "kodo.cli.model", "List, pull and remove local models."),
     ("keys", "kodo.cli.keys", "Create, list and revoke the server's API keys."),
     ("store", "kodo.cli.store", "Inspect, prune and export the server's stored data."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -37,6 +37,10 @@ def serve(
     ] = True,
     tls_cert: Annotated[Path | None, typer.Option(help="PEM certificate: serve https and wss.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM key of the certificate.")] = None,
+    role: Annotated[
+        Literal["all", "api"] | None,
+        typer.Option(help="On a shared database: api leaves background work to `kodo worker`. Default: all."),
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
     hello: Annotated[
         bool, typer.Option("--hello", help="Stream a first answer, and say how to use it.")
@@ -50,7 +54,7 @@ def serve(
 
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        settings = config.load(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key)
+        settings = config.load(host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, role=role)
         if model is not None:
             settings = config.with_model(settings, _have_catalogue_model(settings, model, fetch))
         _have_default_model(settings, fetch)

@@ -20,6 +20,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -360,6 +361,9 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(default=15, ge=1)
     """With several servers on one database: one that was not heard of for so long is taken for dead, and others go on with
     its work."""
+    role: Literal["all", "api", "worker"] = "all"
+    """With several servers on one database: ``api`` leaves background responses and batches to others, ``worker`` does only
+    these and takes no requests."""
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     tls_cert: Path | None = None
@@ -397,6 +401,13 @@ class Settings(BaseSettings):
     def _is_postgres(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("role")
+    @classmethod
+    def _needs_a_database(cls, value: str, info: ValidationInfo) -> str:
+        if value != "all" and info.data.get("database") is None:
+            raise ValueError(f"'{value}' needs the setting database: with SQLite there is one server")
         return value
 
     @property

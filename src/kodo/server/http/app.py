@@ -31,7 +31,7 @@ from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.containers.files import ContainerFiles
 from kodo.server.http.containers.manager import ContainerManager
 from kodo.server.http.containers.runtime import ContainerRuntime
-from kodo.server.http.endpoints import ROUTES
+from kodo.server.http.endpoints import PROBES, ROUTES
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
 from kodo.server.http.files.blobs import BlobStore
 from kodo.server.http.files.manager import FileManager
@@ -109,6 +109,7 @@ async def open_state(
             resources = await stack.enter_async_context(open_resources(settings))
         store, models = resources.store, await resources.models
         metrics.watch(models)
+        metrics.identify(settings.role)
         files = FileManager(store, BlobStore(settings.shared / "files"), clock, ids)
         stack.push_async_callback(files.close)
         await files.open()
@@ -160,6 +161,7 @@ async def open_state(
             metrics=BatchMetrics(metrics.registry),
             max_line_bytes=settings.limits.body_bytes,
             admit=partial(_admit_line, keys, limits),
+            hands_over=settings.role == "api",
         )
         stack.push_async_callback(batches.close)
         await batches.open()
@@ -174,7 +176,8 @@ async def open_state(
             )
         )
         stack.push_async_callback(runs.close)
-        await runs.open()
+        if settings.role != "worker":  # what drives a run takes the outputs of its tools
+            await runs.open()
         vector_stores = None
         if retrieval is not None:
             ingestion = IngestionContext(
@@ -185,7 +188,11 @@ async def open_state(
             await vector_stores.open()
         cluster = Cluster(
             store,
-            adopt=(recovery.adopt, batches.adopt, runs.adopt),
+            adopt=(
+                recovery.adopt,
+                *(() if settings.role == "api" else (batches.adopt,)),
+                *(() if settings.role == "worker" else (runs.adopt,)),
+            ),
             answer={
                 STOP_RESPONSE: service.stop_by_id,
                 CANCEL_BATCH: batches.cancel_by_id,
@@ -247,6 +254,8 @@ def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
     settings = state.settings
     traces = open_provider()
     routes = [*ROUTES, *pages]
+    if settings.role == "worker":
+        routes = [route for route in ROUTES if isinstance(route, Route) and route.path in PROBES]
     app = Starlette(
         routes=routes,
         exception_handlers={

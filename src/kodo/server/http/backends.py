@@ -64,7 +64,9 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
-        store = choose_store(settings.home, settings.database_url, lease_seconds=settings.lease_seconds)
+        store = choose_store(
+            settings.home, settings.database_url, role=settings.role, lease_seconds=settings.lease_seconds
+        )
         await store.open()
         stack.push_async_callback(store.close)
         shutil.rmtree(settings.home / RUNTIME, ignore_errors=True)  # what a killed server left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response as HttpResponse
@@ -101,6 +101,9 @@ SOCKETS: tuple[WebSocketRoute, ...] = (
     WebSocketRoute("/v1/responses", websocket.connect),
     WebSocketRoute("/v1/realtime", realtime.connect),
 )
+
+PROBES: Final = ("/health", "/ready", "/metrics")
+"""The paths of a server that takes no requests."""
 
 ROUTES: tuple[BaseRoute, ...] = (
     *SOCKETS,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from kodo.server.lifecycle.plan import Backend
@@ -68,6 +71,12 @@ class Metrics:
     def watch(self, models: Mapping[str, Backend]) -> None:
         """Also report the queues and engines of these models."""
         self.registry.register(_Engines(models))
+
+    def identify(self, role: str) -> None:
+        """Say which server this is, for sums over several of them."""
+        Info(
+            "kodo_server", "This server: its name in the cluster, role and version.", registry=self.registry
+        ).info({"name": f"{socket.gethostname()}:{os.getpid()}", "role": role, "version": version("kodo")})
 
     def request(self, route: str, status: int) -> None:
         """Count an HTTP request."""

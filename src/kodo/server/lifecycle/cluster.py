@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS: Final = 1.0
 """Pause between two looks for work that nobody does."""
+WORK: Final = "work"
+"""The news that a server has handed work over."""
 POLL_SECONDS: Final = 1.0
 """Pause between two looks for requests of other servers, where no news come."""
 
@@ -67,7 +69,7 @@ class Cluster:
         if await self._store.work_is_left():
             for adopt in self._adopt:
                 await adopt()
-        await asyncio.sleep(SWEEP_SECONDS)
+        await self._store.wait_for_news(WORK, SWEEP_SECONDS)
 
     async def _do_requests(self) -> None:
         for kind, id_, body in await self._store.requests():

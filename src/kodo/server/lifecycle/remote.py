@@ -60,15 +60,22 @@ class RemoteRuns:
     async def events(self, row: ResponseRow, after: int) -> AsyncIterator[Sequence[StreamEvent]]:
         """The events of a response after a sequence number, until its last; they end early where it is deleted."""
         fold = self._begin(row)
-        events, entries, final = fold.start(), 0, False
-        while True:
-            for data in (found := await self._store.read_log(row.id, entries - 1)):
-                events.extend(fold.feed(event_log.decode(data)))
-            entries += len(found)
+        events = fold.start()
+        async for entries in self.entries(row):
+            for entry in entries:
+                events.extend(fold.feed(entry))
             if fresh := [event for event in events if event.sequence_number > after]:
                 yield fresh
             events = []
-            if fold.response.status in FINAL or (final and not found):
+
+    async def entries(self, row: ResponseRow, behind: int = 0) -> AsyncIterator[Sequence[event_log.Entry]]:
+        """The entries of a response's log behind the first ones, as they come, until the last."""
+        count, final = behind, False
+        while True:
+            found = [event_log.decode(data) for data in await self._store.read_log(row.id, count - 1)]
+            count += len(found)
+            yield found
+            if any(isinstance(entry, event_log.Ended) for entry in found) or (final and not found):
                 return
             if not found:
                 await self._store.wait_for_news(row.id, POLL_SECONDS)

@@ -262,6 +262,16 @@ class Run:
         finally:
             self._published.close()
 
+    def replay(self, entries: Sequence[event_log.Entry]) -> None:
+        """Publish what another server does of it, by the log that it writes."""
+        for entry in entries:
+            self._apply(entry)
+        self._publish()
+
+    def close(self) -> None:
+        """Release the readers: there will be no more events here."""
+        self._published.close()
+
     # --- inside ---
 
     def _apply(self, entry: event_log.Entry) -> None:

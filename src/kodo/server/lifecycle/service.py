@@ -40,6 +40,7 @@ from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.lifecycle.row_codec import decode_request, decode_response, initial_row, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
+from kodo.server.lifecycle.supervised import cancel
 from kodo.server.lifecycle.tool_loops import ToolLoops
 from kodo.server.wire.events import StreamEvent
 from kodo.server.wire.items import Message, Reasoning, text_of
@@ -92,6 +93,7 @@ class Service:
         """Ends a response whose client was lost in a crash, if that is still to be done."""
         self._runs: dict[str, Run] = {}
         self._remote = RemoteRuns(store, self.seal_for, self._runs.__contains__)
+        self._relays: set[asyncio.Task[None]] = set()
         self._closing = False
 
     # --- create ---
@@ -140,6 +142,9 @@ class Service:
         self.observer.unenforced(built.prepared.unenforced)
         if plan.background:
             run.emit(event_log.Queued())
+            if self.settings.role == "api":
+                await self._hand_over(run, built.history.own, give_back)
+                return run
         loop = self.loops.loop(run, plan, toolset, history=built.history.items, items=built.items)
         self.start(run, plan, built.prepared, prior_usage=built.prior_usage, ended=give_back, loop=loop)
         await self._store(run, built.history.own, at_end=plan.stored_at_end)
@@ -319,8 +324,33 @@ class Service:
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        for relay in list(self._relays):
+            await cancel(relay)
 
     # --- inside ---
+
+    async def _hand_over(self, run: Run, items: Sequence[ItemRow], ended: Callable[[], None] | None) -> None:
+        """Store a background response for a worker, and follow what becomes of it."""
+        row = run.row
+        if row is None:
+            raise ValueError("a background response is stored")
+        await self.store.create_response(row, items)
+        await self.store.append_log(run.id, 0, [event_log.encode(entry) for entry in run.entries])
+        run.discard()  # from now on, it is written elsewhere
+        run.created()
+        run.task = asyncio.create_task(self._relay(run, row), name=f"relay of {run.id}")
+        self._relays.add(run.task)
+        run.task.add_done_callback(self._relays.discard)
+        if ended is not None:
+            run.task.add_done_callback(lambda _: ended())
+        await self.store.hand_over("response", run.id)
+
+    async def _relay(self, run: Run, row: ResponseRow) -> None:
+        try:
+            async for entries in self._remote.entries(row, behind=len(run.entries)):
+                run.replay(entries)
+        finally:
+            run.close()
 
     async def _summarise(self, call: CallContext, request: CreateResponse) -> tuple[str, ResponseUsage]:
         """Run a request for a summary as a response of its own: the text and the usage."""

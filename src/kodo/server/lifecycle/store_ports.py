@@ -218,6 +218,10 @@ class SharedStore(Protocol):
         """Documents in these states that no server works on any more, oldest first: this one's from now on."""
         return ()
 
+    async def hand_over(self, kind: str, id_: str) -> None:
+        """Give work of this server (a response, or a document of another kind) to whichever server takes it."""
+        return
+
     async def ask_owner(self, kind: str, id_: str, body: bytes = b"") -> None:
         """Leave a request for the server that works on a response (``kind`` begins with ``response.``) or a document;
         nothing, where none does. It is given to that server once, by :meth:`requests`, or lost with it."""

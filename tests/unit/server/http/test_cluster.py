@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,84 @@ async def test_what_was_answered_is_there_for_the_next_turn_anywhere(nodes: tupl
             assert await get(nodes[(number + 1) % 2], f"/v1/responses/{before}") == answered
 
     await asyncio.gather(*(chain(6) for _ in range(16)))
+
+
+@pytest.fixture
+async def roles(tmp_path: Path) -> AsyncIterator[Callable[[str], Awaitable[Served]]]:
+    """Makes servers of some role on one database."""
+    url = shared_server().new_database()
+    model = script(
+        tmp_path / "scripts",
+        {"match": "long", "steps": [{"type": "text", "text": LONG}]},
+        {"match": ".", "steps": [{"type": "text", "text": "short"}]},
+        pace=0.01,
+    )
+    async with AsyncExitStack() as stack:
+
+        async def start(role: str) -> Served:
+            home = tmp_path / f"{role}{next(numbers)}"
+            given = settings(home, model, database=url, shared_folder=tmp_path / "shared", role=role)
+            return await stack.enter_async_context(served(given))
+
+        numbers = itertools.count()
+        yield start
+
+
+async def test_background_work_is_done_by_workers(roles: Callable[[str], Awaitable[Served]]) -> None:
+    """The API server accepts it, streams it, and runs none of it; foreground requests it answers itself."""
+    api = await roles("api")
+    name = (await post(api, "/v1/responses", {"model": MODEL, "input": "long", "background": True}))["id"]
+    assert (await post(api, "/v1/responses", {"model": MODEL, "input": "short"}))["status"] == "completed"
+    await asyncio.sleep(1.2)  # longer than the pause between two sweeps
+    assert (await get(api, f"/v1/responses/{name}"))["status"] == "queued"
+    worker = await roles("worker")
+    events = await asyncio.wait_for(stream(api, name), 30)
+    assert json.loads(events[-1])["response"]["output"][0]["content"][0]["text"] == LONG
+    assert [server["role"] for server in await api.state.store.servers()] == ["api", "worker"]
+    assert api.state.service.runs(None) == []
+    async with worker.http() as http:
+        assert (await http.get("/ready")).status_code == 200
+        assert (await http.post("/v1/responses", json={"model": MODEL, "input": "short"})).status_code == 404
+        assert 'role="worker"' in (await http.get("/metrics")).text
+
+
+async def test_a_background_stream_comes_from_the_worker(roles: Callable[[str], Awaitable[Served]]) -> None:
+    """With stream: true it is the same as read afterwards, byte for byte; cancelling reaches the worker."""
+    api, worker = await roles("api"), await roles("worker")
+    body = {"model": MODEL, "input": "long", "background": True, "stream": True}
+    async with api.http() as http, http.stream("POST", "/v1/responses", json=body) as answer:
+        seen = [line[6:] async for line in answer.aiter_lines() if line.startswith("data: ")]
+    name = json.loads(seen[-1])["response"]["id"]
+    assert seen == await stream(api, name)
+    assert json.loads(seen[-1])["type"] == "response.completed"
+    name = (await post(api, "/v1/responses", {"model": MODEL, "input": "long", "background": True}))["id"]
+    assert (await post(api, f"/v1/responses/{name}/cancel", {}))["status"] == "cancelled"
+    assert worker.state.service.runs(None) == []
+
+
+async def test_a_batch_is_run_by_a_worker(roles: Callable[[str], Awaitable[Served]]) -> None:
+    """Created and read at the API server."""
+    api = await roles("api")
+    await roles("worker")
+    line = {
+        "custom_id": "1",
+        "method": "POST",
+        "url": "/v1/responses",
+        "body": {"model": MODEL, "input": "short"},
+    }
+    async with api.http() as http:
+        sent = await http.post(
+            "/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", json.dumps(line).encode())}
+        )
+    body = {"input_file_id": sent.json()["id"], "endpoint": "/v1/responses", "completion_window": "24h"}
+    batch = await post(api, "/v1/batches", body)
+    while (ended := await get(api, f"/v1/batches/{batch['id']}"))["status"] != "completed":
+        await asyncio.sleep(0.05)
+    async with api.http() as http:
+        assert "short" in (await http.get(f"/v1/files/{ended['output_file_id']}/content")).text
+
+
+def test_a_role_needs_a_shared_database(tmp_path: Path) -> None:
+    """On SQLite there is one server, which does everything."""
+    with pytest.raises(ValueError, match="needs the setting database"):
+        settings(tmp_path, role="worker")

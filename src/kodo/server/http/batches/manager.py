@@ -36,6 +36,7 @@ class BatchManager:
     Args:
         handlers: the function behind each endpoint that a batch may name.
         max_line_bytes: the longest line of an input file.
+        hands_over: batches are run by other servers.
         admit: waits until the limits of an owner's key allow another line; raises ``Unauthorized`` where it was revoked.
     """
 
@@ -50,6 +51,8 @@ class BatchManager:
         metrics: BatchMetrics,
         max_line_bytes: int,
         admit: Callable[[str, str | None], Awaitable[Ticket]],
+        *,
+        hands_over: bool = False,
     ) -> None:
         self._service = service
         self._store = store
@@ -57,6 +60,7 @@ class BatchManager:
         self._ids = ids
         self._files = files
         self._handlers = handlers
+        self._hands_over = hands_over
         self._workers: dict[str, BatchWorker] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._model_semaphores: dict[str | None, asyncio.Semaphore] = {}
@@ -76,6 +80,8 @@ class BatchManager:
 
     async def open(self) -> None:
         """Resume the unfinished batches, and delete inputs of batches that were never stored."""
+        if self._hands_over:
+            return
         rows = await self._store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
         known = {row.id for row in rows}
         blobs = () if self._store.shared else await asyncio.to_thread(self._files.blobs.ids, KIND)
@@ -156,7 +162,10 @@ class BatchManager:
             body=msgspec.json.encode(stored),
         )
         await self._store.put_document(row)
-        self._start(row)
+        if self._hands_over:
+            await self._store.hand_over("batch", batch.id)
+        else:
+            self._start(row)
         return batch
 
     async def get(self, owner: str, batch_id: str) -> Batch:

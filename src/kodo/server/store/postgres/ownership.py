@@ -93,11 +93,19 @@ def departures(connection: SqlConnection) -> int:
     return int(connection.execute("SELECT number FROM departures").fetchone()[0])
 
 
-def adopt_responses(connection: SqlConnection, epoch: int) -> list[ResponseRow]:
-    """Take the unfinished responses that no living node has, oldest first."""
+def hand_over(connection: SqlConnection, epoch: int, table: str, id_: str) -> None:
+    """Let any node take a row of ``responses`` or ``documents`` that this one has."""
+    connection.execute(f"UPDATE {table} SET epoch = ? WHERE id = ? AND epoch = ?", (NOBODY, id_, epoch))
+    if table == "documents":
+        connection.execute("UPDATE departures SET number = number + 1")
+
+
+def adopt_responses(connection: SqlConnection, epoch: int, *, background: bool = True) -> list[ResponseRow]:
+    """Take the unfinished responses that no living node has, oldest first; without ``background``, only those whose client is gone."""
     connection.execute("SELECT pg_advisory_xact_lock(?)", (TAKING_OVER,))
     taken = connection.execute(
-        "UPDATE responses SET epoch = ? WHERE final = 0 AND gone = 0 AND NOT EXISTS "
+        f"UPDATE responses SET epoch = ? WHERE final = 0 AND gone = 0{'' if background else ' AND background = 0'} "
+        "AND NOT EXISTS "
         f"(SELECT 1 FROM nodes n WHERE n.epoch = responses.epoch) RETURNING {responses.COLUMNS}, seq",
         (epoch,),
     ).fetchall()

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar, cast
 
 import psycopg
 
+from kodo.server.lifecycle.cluster import WORK
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, KeyRow, ResponseRow
 from kodo.server.store import documents, retention
@@ -37,6 +38,10 @@ T = TypeVar("T")
 def _mailbox(epoch: int) -> str:
     """The name under which a node hears that it was asked something."""
     return f"node-{epoch}"
+
+
+def _table(kind: str) -> str:
+    return "responses" if kind.partition(".")[0] == "response" else "documents"
 
 
 logger = logging.getLogger(__name__)
@@ -164,7 +169,11 @@ class PostgresStore(SqlStore):
 
     async def unfinished(self) -> Sequence[ResponseRow]:
         """See ``Store``."""
-        return await self._write(lambda connection: ownership.adopt_responses(connection, self.epoch))
+        return await self._write(
+            lambda connection: ownership.adopt_responses(
+                connection, self.epoch, background=self._role != "api"
+            )
+        )
 
     async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
         """See ``Store``: of this node, and those that no living node has, which are its own from now on."""
@@ -193,9 +202,15 @@ class PostgresStore(SqlStore):
         changed, self._departures = departures != self._departures, departures
         return left or changed
 
+    async def hand_over(self, kind: str, id_: str) -> None:
+        """See ``SharedStore``."""
+        table = _table(kind)
+        await self._write(lambda connection: ownership.hand_over(connection, self.epoch, table, id_))
+        self._say(WORK)
+
     async def ask_owner(self, kind: str, id_: str, body: bytes = b"") -> None:
         """See ``SharedStore``."""
-        table = "responses" if kind.startswith("response.") else "documents"
+        table = _table(kind)
         owner = await self._write(lambda connection: ownership.ask(connection, table, id_, kind, body))
         if owner is not None:
             self._say(_mailbox(owner))
