@@ -469,9 +469,10 @@ async def test_an_engine_that_is_away_is_waited_for_and_one_that_breaks_is_asked
 
 
 async def test_a_full_disk_stops_a_batch_until_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A result that could not be written is no result: the request is run again, once, and nothing is lost."""
+    """A result that could not be written is no result: the request is run again, once, and nothing is lost. The log has a
+    line for each time, and no traceback."""
     monkeypatch.setattr("kodo.server.http.batches.worker._RETRY_DELAYS", (0.05, 0.05))
     add = ResultFiles.add
     refused = []
@@ -489,6 +490,9 @@ async def test_a_full_disk_stops_a_batch_until_there_is_room(
         assert done.status == "completed"
         assert set(await lines_of(sdk, done.output_file_id)) == {"a", "b", "c"}
         assert len(refused) == 2
+    put_off = [record for record in caplog.records if "is put off" in record.message]
+    assert [record.message.endswith("no space") for record in put_off] == [True, True]
+    assert not any(record.exc_info for record in put_off)
 
 
 # --- results on disk -------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from kodo.server.http.batches.results import ResultFiles
 from kodo.server.http.errors import Unauthorized
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.limits import Ticket
-from kodo.server.lifecycle.errors import Conflict
+from kodo.server.lifecycle.errors import Conflict, ServiceError
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.service import Service
@@ -136,8 +136,15 @@ class BatchWorker:
         while self.batch.status in BATCH_STATUS.unfinished:
             try:
                 await self._advance()
-            except Exception:
-                logger.exception("batch %s failed unexpectedly; retrying in %d s", self._document.id, delay)
+            except Exception as error:
+                first, expected = _cause_of(error)
+                logger.error(
+                    "batch %s is put off, and tried again in %g s: %s",
+                    self._document.id,
+                    delay,
+                    first if str(first) else type(first).__name__,
+                    exc_info=None if expected else error,
+                )
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, max_delay)
         await asyncio.to_thread(self._context.files.blobs.delete, self._document.id)
@@ -320,3 +327,13 @@ def not_cancellable(batch: Batch) -> Conflict:
     return Conflict(
         f"Cannot cancel a batch with status '{batch.status}'.", param="batch_id", code="batch_not_cancellable"
     )
+
+
+def _cause_of(error: Exception) -> tuple[Exception, bool]:
+    """The first error of a group, and whether all of them are such as a full disk gives: no fault of this program."""
+    first = error
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(error, ExceptionGroup):
+        return first, error.split((ServiceError, OSError))[1] is None
+    return first, isinstance(error, ServiceError | OSError)
