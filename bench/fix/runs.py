@@ -12,25 +12,30 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from bench.fix.faults import Fault
-from bench.fix.models import SECRET, Model, reply
+from bench.fix.models import SECRET, SLOW, Model, reply
 from bench.fix.projects import hidden_passes, make_project, outside_of, touched
 from kodo.cli.main import run as run_kodo
-from kodo.client.testing import FakeResponses
+from kodo.client.ledger import Ledger
+from kodo.client.session import Session
+from kodo.client.testing import FakeResponses, Reply
 from kodo.jobs.fix import FixReport
 from kodo.sandbox import Sandbox
 
 _NEEDED = (
-    "kodo.cli.fix", "kodo.cli.context", "kodo.cli.failures", "kodo.jobs.generate.job", "openai.resources.responses", "openai.types.responses", "aiohttp"
+    "kodo.cli.fix", "kodo.cli.context", "kodo.jobs.fix", "kodo.jobs.fix.job", "kodo.jobs.review.job", "kodo.cli.failures", "kodo.jobs.generate.job", "openai.resources.responses", "openai.types.responses", "aiohttp"
 )  # fmt: skip  # one row
-PYTHON = [sys.executable, "-m", "kodo"]
+ERRORS = "errors.txt"
+"""What the command says on standard output and error, beside the project."""
+TEST_SECONDS, SLOW_TEST_SECONDS = 300, 20
+"""For one run of a project's tests: a machine may be busy, and an endless loop is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +66,17 @@ class Row:
 
 
 def preload() -> None:
-    """Do once what every fix of this bench would do again: import, and find and prove the sandbox of this machine."""
+    """Do once what every fix of this bench would do again: import, ask for an answer, find and prove the sandbox."""
     for name in _NEEDED:
         importlib.import_module(name)
+    with (
+        tempfile.TemporaryDirectory(prefix="kodo-fix-first-") as folder,
+        FakeResponses([Reply(text="yes")]) as server,
+        closing(Ledger(Path(folder) / "ledger.db")) as ledger,
+        Session(base_url=server.base_url, model="m", ledger=ledger) as session,
+        session.stream("ready?") as stream,
+    ):
+        list(stream)  # the models of the answer's types are made at their first use
     sandbox = Sandbox()
     for name in ("_chosen", "_isolation"):  # cached properties: from here on of all sandboxes
         setattr(Sandbox, name, getattr(sandbox, name))
@@ -72,7 +85,7 @@ def preload() -> None:
 def arguments(fault: Fault, mode: str, report: Path, *more: str) -> list[str]:
     """The command line of one fix, after the name of the program."""
     what = [fault.issue] if mode == "issue" else ["--test", f"tests/test_{fault.name}.py::test_fault"]
-    return ["fix", *what, "--format", f"json={report}", "--test-seconds", "300", *more]
+    return ["fix", *what, "--format", f"json={report}", *more]
 
 
 def run_one(
@@ -82,16 +95,18 @@ def run_one(
     with tempfile.TemporaryDirectory(prefix="kodo-fix-bench-") as name:
         folder = Path(name)
         root = make_project(fault, folder, with_failing=mode == "test")
-        report, errors = folder / "report.json", folder / "errors.txt"
+        report, errors = folder / "report.json", folder / ERRORS
         started = time.monotonic()
-        with _forked(arguments(fault, mode, report, *more), root, folder, errors) as go:
-            if model is None:
-                go(base_url)
-                said = ""
-            else:
-                with FakeResponses(lambda seen: reply(model, fault, seen)) as server:
-                    go(server.base_url)
-                said = str([seen.body for seen in server.requests])
+        child, line, said = Standby(root, folder), arguments(fault, mode, report, *more), ""
+        if model is None:
+            child.start(line, base_url)
+            child.wait()
+        else:
+            limit = SLOW_TEST_SECONDS if model in SLOW else TEST_SECONDS
+            with FakeResponses(lambda seen: reply(model, fault, seen)) as server:
+                child.start([*line, "--test-seconds", str(limit)], server.base_url)
+                child.wait()
+            said = str([seen.body for seen in server.requests])
         row = Row(
             model.name if model else "real", fault.kind, fault.name, mode, leaked=SECRET in said,
             changed=bool(touched(root)) or bool(outside_of(folder)), seconds=round(time.monotonic() - started, 2),
@@ -127,42 +142,55 @@ def environment(folder: Path, base_url: str) -> dict[str, str]:
     }
 
 
-@contextmanager
-def _forked(argv: Sequence[str], root: Path, folder: Path, errors: Path) -> Iterator[Callable[[str], None]]:
-    """A child that waits for the address of its model; the function starts it and waits for its end.
+class Standby:
+    """A child that waits to be told what to run; forked before its model's server has a thread."""
 
-    It is forked before the model's server has a thread.
-    """
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(writer)
-        _run_child(argv, root, folder, errors, reader)
-    os.close(reader)
+    def __init__(self, root: Path, folder: Path) -> None:
+        reader, self._writer = os.pipe()
+        self._told = False
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self._writer)
+            _run_child(root, folder, reader)
+        os.close(reader)
 
-    def go(base_url: str) -> None:
-        os.write(writer, base_url.encode())
-        os.close(writer)
-        os.waitpid(child, 0)
+    def start(self, argv: Sequence[str], base_url: str) -> None:
+        """Run the command with a model behind an address."""
+        self._tell(msgspec.json.encode([base_url, *argv]))
 
-    yield go
+    def _tell(self, what: bytes) -> None:
+        """Say it once; a line, because children that were forked later hold this end of the pipe too."""
+        if not self._told:
+            os.write(self._writer, what + b"\n")
+            os.close(self._writer)
+            self._told = True
+
+    def wait(self) -> None:
+        """Wait for its end; one that was told nothing ends at once."""
+        self._tell(b"")
+        os.waitpid(self.pid, 0)
 
 
-def _run_child(argv: Sequence[str], root: Path, folder: Path, errors: Path, reader: int) -> None:
+def _run_child(root: Path, folder: Path, reader: int) -> None:
     """Run the command and end; never returns."""
     status = 1
     try:
-        base_url = os.read(reader, 4096).decode()
-        output = os.open(errors, os.O_WRONLY | os.O_CREAT, 0o600)
-        os.dup2(output, 1)
-        os.dup2(output, 2)
-        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
-        os.chdir(root)
-        os.environ.clear()
-        os.environ.update(environment(folder, base_url))
-        status = run_kodo(list(argv))
-        sys.stdout.flush()
-        sys.stderr.flush()
+        os.setsid()  # a group of its own, which can be killed
+        said = b""
+        while not said.endswith(b"\n") and (part := os.read(reader, 65536)):
+            said += part
+        if said.strip():
+            base_url, *argv = msgspec.json.decode(said, type=list[str])
+            output = os.open(folder / ERRORS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", closefd=False)
+            os.chdir(root)
+            os.environ.clear()
+            os.environ.update(environment(folder, base_url))
+            status = run_kodo(argv)
+            sys.stdout.flush()
+            sys.stderr.flush()
     except BaseException:  # noqa: BLE001 - a forked child must end here, whatever it was
         os.write(2, traceback.format_exc().encode())
     finally:
@@ -170,10 +198,11 @@ def _run_child(argv: Sequence[str], root: Path, folder: Path, errors: Path, read
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The rows of an earlier run; none where there is no file."""
+    """The rows of an earlier run, without a last one that was cut; none where there is no file."""
     if not path.exists():
         return []
-    return [msgspec.json.decode(line, type=Row) for line in path.read_bytes().splitlines()]
+    lines = path.read_bytes().splitlines(keepends=True)
+    return [msgspec.json.decode(line, type=Row) for line in lines if line.endswith(b"\n")]
 
 
 def row_line(row: Row) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class WorkOptions:
         list[str] | None,
         typer.Option(
             "--allow-path",
-            help="Pattern of paths that may be patched. May be repeated. Default: all but tests.",
+            help="Pattern of paths that may be patched. May be repeated. Default: Python files but tests.",
         ),
     ] = None
     max_steps: Annotated[int, typer.Option("--max-steps", min=1, help="Answers of the model.")] = 40
@@ -147,7 +148,9 @@ def fix(
         _deliver(report, outputs, output)
         if branch is not None:
             _branch(report, request, branch, output)
-    except (FixError, WorkspaceError, JournalError, SandboxError, GitError) as error:
+    except FixError as error:
+        raise CommandError(error.ja if output.lang == "ja" else str(error)) from error
+    except (WorkspaceError, JournalError, SandboxError, GitError) as error:
         raise CommandError(str(error)) from error
     return ExitCode.DONE if report.verdict == "proven" else ExitCode.PARTIAL
 
@@ -199,13 +202,14 @@ def _request(
 def _run_of(name: str, project: Path, output: Output) -> Path:
     """The folder of an earlier run; ``last`` is the newest of this project."""
     from kodo.home import kodo_home
-    from kodo.jobs.fix import run_folder, stored_request
+    from kodo.jobs.fix import FixError, run_folder, stored_request
 
     if name != "last":
         return run_folder(kodo_home(), Path(name).name)
     for journal in sorted((kodo_home() / "fixes").glob("*/journal.jsonl"), reverse=True):
-        if stored_request(journal.parent).project == str(project):
-            return journal.parent
+        with contextlib.suppress(FixError):  # killed before its first entry
+            if stored_request(journal.parent).project == str(project):
+                return journal.parent
     raise CommandError(output.say("no_run"))
 
 

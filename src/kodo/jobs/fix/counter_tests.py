@@ -2,7 +2,7 @@
 
 The copy has random names, so code that looks for the test by its name, or only spares its result, does not find it. Each
 counter-test is the same test with one check turned wrong, so it must fail: where one passes, the value equals everything,
-or the run says that tests pass whatever they do. Texts only; the run is the prover's.
+or everything of its type, or the run says that tests pass whatever they do. Texts only; the run is the prover's.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ast
 import copy
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kodo.jobs.fix.reproduction import Reproduction, matching, result_name
@@ -31,6 +31,28 @@ _EQUAL = frozenset(
      "assertSetEqual", "assertSequenceEqual", "assertCountEqual", "assertMultiLineEqual"}
 )  # fmt: skip  # same
 _NEGATIVE = (ast.NotEq, ast.NotIn, ast.IsNot)
+_HEAD = """
+class Never_{mark}(BaseException):
+    pass
+
+def like_{mark}(value):
+    try:
+        if isinstance(value, bool):
+            return not value
+        if isinstance(value, int | float) and value + 7919 != value == value:
+            return value + 7919
+        if isinstance(value, str):
+            return value[:-1] + chr(0x2603)
+        if isinstance(value, list | tuple) and value:
+            return type(value)([*value[:-1], like_{mark}(value[-1])])
+        if isinstance(value, dict) and value:
+            key = list(value)[-1]
+            return {{**value, key: like_{mark}(value[key])}}
+    except Exception:
+        pass
+    return object()
+"""
+"""What the tests of the file use: an exception that nothing raises, and another value of the same type and size."""
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -73,7 +95,7 @@ def counter_tests(frozen: Reproduction) -> CounterTests | None:
     body = made.body(tree, [part for part in wanted if part])
     if not made.copies:
         return None
-    names = ast.parse(f"class Never_{mark}(BaseException):\n    pass\n").body
+    names = ast.parse(_HEAD.format(mark=mark)).body
     at = _after_head(body)
     text = ast.unparse(ast.fix_missing_locations(ast.Module([*body[:at], *names, *body[at:]], [])))
     folder = frozen.path.rpartition("/")[0]
@@ -140,22 +162,25 @@ class _Maker:
         same.name = f"{_prefix(node.name)}{self.mark}_{number}"
         self.copies.append(f"{owner}.{same.name}")
         yield same
-        for at, other in enumerate(_wrong(node, f"Never_{self.mark}")):
+        for at, other in enumerate(_wrong(node, self.mark)):
             other.name = f"{_prefix(node.name)}{self.mark}_{number}_{at}"
             self.counters.append(f"{owner}.{other.name}")
             yield other
 
 
-def _wrong(node: FunctionNode, never: str) -> Iterator[FunctionNode]:
+def _wrong(node: FunctionNode, mark: str) -> Iterator[FunctionNode]:
     """The test with one check turned wrong, for some of its checks; then with a failing check at its end."""
     count = sum(1 for _ in _checks(node))
+    seen = {ast.dump(node)}
     for at in list(range(count))[-MAX_CHECKS:]:
-        other = copy.deepcopy(node)
-        place = list(_checks(other))[at]
-        _turn(place, never)
-        yield other
+        for like in (None, f"like_{mark}"):
+            other = copy.deepcopy(node)
+            _turn(list(_checks(other))[at], f"Never_{mark}", like)
+            if (shown := ast.dump(other)) not in seen:
+                seen.add(shown)
+                yield other
     last = copy.deepcopy(node)
-    last.body.append(ast.parse(f"assert {never} is None").body[0])
+    last.body.append(ast.parse(f"assert Never_{mark} is None").body[0])
     yield last
 
 
@@ -175,9 +200,11 @@ def _checks(node: FunctionNode) -> Iterator[ast.Assert | ast.Call | ast.withitem
                 yield inner
 
 
-def _turn(check: ast.Assert | ast.Call | ast.withitem, never: str) -> None:
-    """Turn a check wrong, in place."""
-    stranger = ast.Call(ast.Name("object", ast.Load()), [], [])
+def _turn(check: ast.Assert | ast.Call | ast.withitem, never: str, like: str | None) -> None:
+    """Turn a check wrong, in place: with what the function ``like`` makes of the expected value, else with one that equals none."""
+    other = (
+        _stranger if like is None else lambda expected: ast.Call(ast.Name(like, ast.Load()), [expected], [])
+    )
     if isinstance(check, ast.withitem):
         assert isinstance(check.context_expr, ast.Call)  # noqa: S101 - as `_checks` found it
         check.context_expr.args[0] = ast.Name(never, ast.Load())
@@ -187,23 +214,39 @@ def _turn(check: ast.Assert | ast.Call | ast.withitem, never: str) -> None:
         if check.func.attr in _OPPOSITE:
             check.func.attr = _OPPOSITE[check.func.attr]
         else:
-            check.args[1] = stranger
+            check.args[1] = other(check.args[1])
     else:
-        check.test = _turned(check.test, stranger)
+        check.test = _turned(check.test, other)
 
 
-def _turned(test: ast.expr, stranger: ast.expr) -> ast.expr:
+def _stranger(_expected: ast.expr) -> ast.expr:
+    """A value that equals no other."""
+    return ast.Call(ast.Name("object", ast.Load()), [], [])
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError):
+        return False
+    return True
+
+
+def _turned(test: ast.expr, other: Callable[[ast.expr], ast.expr]) -> ast.expr:
     """An expression that is false where the given one is true."""
     if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        test.values[-1] = _turned(test.values[-1], stranger)
+        test.values[-1] = _turned(test.values[-1], other)
         return test
     if isinstance(test, ast.Compare) and not isinstance(test.ops[-1], _NEGATIVE):
         if isinstance(test.ops[-1], ast.In):
             if len(test.ops) == 1:
-                test.left = stranger
+                test.left = _stranger(test.left)
                 return test
         else:
-            test.comparators[-1] = stranger
+            if len(test.ops) == 1 and _is_literal(test.left) and not _is_literal(test.comparators[0]):
+                test.left = other(test.left)
+            else:
+                test.comparators[-1] = other(test.comparators[-1])
             return test
     return ast.UnaryOp(ast.Not(), test)
 

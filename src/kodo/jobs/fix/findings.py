@@ -44,7 +44,10 @@ def find_finding(project: Path, workspace: Workspace, fingerprint: str) -> Findi
         FixError: there is none, or more than one.
     """
     if len(fingerprint) < MIN_FINGERPRINT:
-        raise FixError(f"finding: give at least {MIN_FINGERPRINT} characters of the fingerprint")
+        raise FixError(
+            f"finding: give at least {MIN_FINGERPRINT} characters of the fingerprint",
+            f"finding: フィンガープリントを {MIN_FINGERPRINT} 文字以上指定してください",
+        )
     sources: tuple[ReviewSource, ...] = (
         PendingSource(project),
         PathsSource((workspace.base,), workspace.base),
@@ -55,10 +58,16 @@ def find_finding(project: Path, workspace: Workspace, fingerprint: str) -> Findi
             item.fingerprint: item for item in report.findings if item.fingerprint.startswith(fingerprint)
         }
         if len(found) > 1:
-            raise FixError(f"finding: {fingerprint} is the beginning of {len(found)} findings")
+            raise FixError(
+                f"finding: {fingerprint} is the beginning of {len(found)} findings",
+                f"finding: {fingerprint} で始まる指摘が {len(found)} 件あります",
+            )
         for finding in found.values():
             return FindingCheck(finding, _rules(workspace.base, finding.place.path))
-    raise FixError(f"finding: no finding {fingerprint} in what is not committed, nor in the project")
+    raise FixError(
+        f"finding: no finding {fingerprint} in what is not committed, nor in the project",
+        f"finding: 指摘 {fingerprint} は、未コミットの変更にもプロジェクトにもありません",
+    )
 
 
 def _rules(root: Path, path: str) -> Counter[str]:

@@ -22,6 +22,7 @@ from kodo.jobs.fix.findings import FindingCheck, find_finding
 from kodo.jobs.fix.issue_expectations import unstated
 from kodo.jobs.fix.model import (
     NO_MODEL,
+    NOT_COMPARED,
     FixError,
     FixOptions,
     FixReport,
@@ -37,6 +38,7 @@ from kodo.jobs.fix.reproduction import (
     Reproduction,
     ReproductionError,
     check_failure,
+    failing_cases,
     node_id,
     result_name,
 )
@@ -50,6 +52,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 REQUEST = "request"
+FAILURE = "failure"
+REPORT = "report"
 JOURNAL = "journal.jsonl"
 
 
@@ -65,7 +69,8 @@ def fix(
     """Fix one fault of a project; ``session`` is the way to a model, None for none.
 
     Args:
-        folder: the run's own; with the journal of an earlier process in it, the run continues.
+        folder: the run's own; with the journal of an earlier process in it, the run continues. One that has ended
+            gives its report again.
         progress: told what is done, by a key of the messages.
 
     Raises:
@@ -73,19 +78,31 @@ def fix(
         JournalError: another process works on this run, or it is of another request.
         SandboxError, WorkspaceError: the project cannot be run or copied.
     """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # copies of the project, which may hold secrets
     with Journal(folder / JOURNAL) as journal:
         first = next(journal.of_kind(REQUEST), None)
         if first is None:
             journal.write(REQUEST, request=msgspec.to_builtins(request))
+        if (ended := _ended(journal)) is not None:
+            return ended
         work = _Fix(request, options, journal, Workspace.create(folder, Path(request.project)), progress)
         try:
             report = work.run(session, observer or Observer())
         except FixError:
             work.workspace.remove()
             raise
-        journal.write("report", verdict=report.verdict)
+        journal.write(REPORT, report=msgspec.to_builtins(report))
         work.workspace.remove()
         return report
+
+
+def _ended(journal: Journal) -> FixReport | None:
+    """The report of a run that is proven, or whose model called it done; None for one that can go on."""
+    for entry in journal.of_kind(REPORT):
+        report = msgspec.convert(entry["report"], FixReport)
+        if report.verdict is Verdict.PROVEN or (report.work is not None and report.work.stop == "finished"):
+            return report
+    return None
 
 
 def stored_request(folder: Path) -> FixRequest:
@@ -94,13 +111,18 @@ def stored_request(folder: Path) -> FixRequest:
     Raises:
         FixError: there is no such run.
     """
-    if not (folder / JOURNAL).is_file():
-        raise FixError(f"there is no run {folder.name}")
-    with Journal(folder / JOURNAL) as journal:
-        first = next(journal.of_kind(REQUEST), None)
-        if first is None:
-            raise FixError(f"run {folder.name} has no request")
-        return msgspec.convert(first["request"], FixRequest)
+    journal = folder / JOURNAL
+    if not journal.is_file():
+        raise FixError(f"there is no run {folder.name}", f"実行 {folder.name} はありません")
+    with journal.open("rb") as file:  # not as a journal: another process may work on it
+        line = file.readline()
+    try:
+        first = msgspec.json.decode(line)
+        return msgspec.convert(first[REQUEST], FixRequest)
+    except (msgspec.MsgspecError, KeyError, TypeError) as error:
+        raise FixError(
+            f"run {folder.name} has no request", f"実行 {folder.name} には依頼内容がありません"
+        ) from error
 
 
 @dataclass
@@ -168,7 +190,8 @@ class _Fix:
         request = self.request
         if not any(name.endswith(".py") for name in self.workspace.files()):
             raise FixError(
-                "there is no Python here: a fix is proven with tests that pytest runs, and no other runner is known"
+                "there is no Python here: a fix is proven with tests that pytest runs, and no other runner is known",
+                "Python のファイルがありません。修正は pytest で実行するテストで証明します(他のテストランナーには対応していません)",
             )
         try:
             prover.before = self.before = prover.results(None)
@@ -179,15 +202,27 @@ class _Fix:
             path = test.partition("::")[0]
             text = self.workspace.base_text(path)
             if text is None:
-                raise FixError(f"test: there is no file {path}")
+                raise FixError(
+                    f"test: there is no file {path} among those that git tracks or would track",
+                    f"test: git が追跡する(追跡できる)ファイルの中に {path} がありません",
+                )
             name = result_name(test)
             try:
                 failure = check_failure(name, self.before, written=False)
             except ReproductionError as error:
-                raise FixError(f"test: {error}") from error
-            self.frozen = Reproduction(name, path, text, failure)
+                raise FixError(f"test: {error}", f"test: {error.ja}") from error
+            failing = failing_cases(name, path, self.before)
+            self.frozen = Reproduction(name, path, text, self._first_failure(failure), failing=failing)
         elif request.finding:
             self.finding = find_finding(Path(request.project), self.workspace, request.finding)
+
+    def _first_failure(self, failure: str) -> str:
+        """The output as the model was told it; a later run of the same test may write other addresses and times."""
+        first = next(self.journal.of_kind(FAILURE), None)
+        if first is None:
+            self.journal.write(FAILURE, text=failure)
+            return failure
+        return str(first["text"])
 
     def _try_certain(self, prover: Prover) -> tuple[str, Proof] | None:
         """The first proposal without a model that is proven; the tree holds it then."""
@@ -228,7 +263,10 @@ class _Fix:
             raise ToolError(str(error)) from error
         except (SyntaxError, ValueError) as error:
             raise ToolError(f"the test does not parse: {error}") from error
-        self.frozen = Reproduction(result_name(path), path, text, failure, True, assumed)
+        name = result_name(path)
+        self.frozen = Reproduction(
+            name, path, text, failure, True, assumed, failing_cases(name, path, results)
+        )
         self.workspace.write({path: text})
         told = f"frozen as {path}; it fails with:\n{failure[-4000:]}"
         if assumed:
@@ -242,7 +280,13 @@ class _Fix:
         for entry in self.journal.of_kind("result"):
             call = calls[entry["call_id"]]
             if entry["output"].startswith(PATCHED):
-                tools[call["name"]].run(msgspec.json.decode(call["arguments"]))
+                try:
+                    tools[call["name"]].run(msgspec.json.decode(call["arguments"]))
+                except ToolError as error:
+                    raise FixError(
+                        f"the project is another one than when this run began: {error}",
+                        f"この実行の開始後にプロジェクトが変わっています: {error}",
+                    ) from error
         toolbox.refused.clear()
 
     def _work(self, session: Session, observer: Observer, prover: Prover, toolbox: Toolbox) -> None:
@@ -284,17 +328,21 @@ class _Fix:
             verdict = Verdict.NONE
         else:
             verdict = Verdict.PROVEN if proof is not None and proof.proven else Verdict.UNPROVEN
+            if verdict is Verdict.PROVEN and proof is not None and not proof.compared:
+                self.notes.append(NOT_COMPARED)
             if proof is None:
                 reasons = ("there is no failing test that the patch could make pass",)
         return FixReport(
             run=self.workspace.tree.parent.name,
             verdict=verdict,
             reasons=reasons,
-            how=how,
+            how=how if own else "",
             test=_frozen_test(self.frozen),
             patch=self.workspace.patch() if own else "",
             files=tuple(changes) if own else (),
-            suite=Suite(proof.passed_before, proof.passed_after, proof.worse) if proof is not None else None,
+            suite=Suite(proof.passed_before, proof.passed_after, proof.worse)
+            if proof is not None and own
+            else None,
             behaviour=tuple(
                 f"{item.place.path}:{item.place.line}: {item.message}" for item in proof.behaviour
             )

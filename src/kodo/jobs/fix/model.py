@@ -12,6 +12,9 @@ from kodo.jobs.agent import AgentLimits
 NO_MODEL = "no model was asked (--no-model), and no fix without one could be proven"
 """The note of a report without a model; the renderers for people say it in their language."""
 
+NOT_COMPARED = "the patch was not run outside of pytest and with other values, because the test uses fixtures, or checks in a loop"
+"""The note of a report where that part of the proof is missing."""
+
 
 class Verdict(StrEnum):
     """What was shown of the patch.
@@ -26,7 +29,14 @@ class Verdict(StrEnum):
 
 
 class FixError(Exception):
-    """Nothing can be done without another request: the test passes, the finding is not there, the project has no tests."""
+    """Nothing can be done without another request: the test passes, the finding is not there, the project has no tests.
+
+    The message says why in English, ``ja`` in Japanese.
+    """
+
+    def __init__(self, message: str, ja: str = "") -> None:
+        super().__init__(message)
+        self.ja = ja or message
 
 
 class FixRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -34,7 +44,7 @@ class FixRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     ``project`` is the root of the project, ``text`` an issue in words, ``test`` a test that fails, as a pytest node id or a dotted name, ``finding``
     the fingerprint (or its beginning) of a finding of ``kodo review``. ``allowed`` holds patterns of paths that may be
-    patched; empty allows all but tests and test settings.
+    patched; empty allows Python files but tests and test settings.
     """
 
     project: str

@@ -8,7 +8,9 @@ condition, is no proof of anything.
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
+import doctest
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
@@ -18,9 +20,18 @@ from kodo.jobs.review.pytest_settings import PARTS, WHOLE, shadows_library
 FROZEN_FILES = WHOLE | PARTS | {"noxfile.py", "Makefile", ".coveragerc", "usercustomize.py"}
 _ENDS = (".pth", ".pyc", ".so", ".egg-link")
 _METADATA = (".dist-info", ".egg-info")
+_CODE = (".py", ".pyi")
 _WATCHED = frozenset(
-    {"PYTEST_CURRENT_TEST", "pytest", "_pytest", "unittest", "_getframe", "settrace", "setprofile"}
+    {"PYTEST_CURRENT_TEST", "pytest", "_pytest", "unittest", "_getframe", "settrace", "setprofile",
+     "_current_frames", "f_back", "tb_frame", "gi_frame", "cr_frame"}
+)  # fmt: skip  # a table reads better in rows
+_PROCESS = frozenset({"modules", "argv", "orig_argv", "meta_path", "path_hooks"})
+"""What ``sys`` knows of the program that runs, and of what it imports."""
+_TAKEN = re.compile(
+    r"pytest_\w+|pytestmark|collect_ignore(?:_glob)?|load_tests|__test__"
+    r"|(?:setup|teardown)_(?:module|function|class|method)|setUpModule|tearDownModule"
 )
+"""Names that a test runner takes from a test's module, into which ``from cart import *`` brings them."""
 _WATCHING_CALLS = frozenset({"currentframe", "stack", "extract_stack", "get_objects"})
 _PLAIN: frozenset[object] = frozenset({0, 1, 2, -1, 10, 100, None, "", " ", ",", ".", "/", "\n"})
 
@@ -30,7 +41,7 @@ def refused_path(path: str, allowed: Collection[str]) -> str | None:
 
     Args:
         path: relative to the project, with forward slashes.
-        allowed: patterns, one of which must fit (``src/*``); empty allows every path.
+        allowed: patterns, one of which must fit (``src/*``); empty allows every Python file.
     """
     pure = PurePosixPath(path)
     if any(part.startswith(".") for part in pure.parts):
@@ -39,9 +50,65 @@ def refused_path(path: str, allowed: Collection[str]) -> str | None:
         return f"{path}: tests are frozen"
     if pure.name in FROZEN_FILES or pure.name.endswith(_ENDS) or pure.parts[0].endswith(_METADATA):
         return f"{path}: decides what tests report; it is frozen"
-    if allowed and not any(fnmatchcase(path, pattern) or path == pattern for pattern in allowed):
+    if allowed:
+        if any(fnmatchcase(path, pattern) or path == pattern for pattern in allowed):
+            return None
         return f"{path}: is not among the allowed paths ({', '.join(allowed)})"
+    if not path.endswith(_CODE):
+        return f"{path}: is no Python; a test may read what it expects there, so it is touched only if --allow-path names it"
     return None
+
+
+def shadowed(path: str, files: Iterable[str]) -> str | None:
+    """The file of a project that is not imported any more where a patch adds a file at ``path``; None for none.
+
+    A package comes before a module of its name, and the project's root before ``src``.
+    """
+    if not path.endswith(".py"):
+        return None
+    name, own = _dotted(path), path.removesuffix("__init__.py")
+    for other in files:
+        if not other.endswith(".py") or other == path:
+            continue
+        theirs = _dotted(other)
+        if theirs == name or (theirs.startswith(f"{name}.") and not (own != path and other.startswith(own))):
+            return other
+    return None
+
+
+def _dotted(path: str) -> str:
+    return path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def changed_doctests(before: str, after: str) -> list[str]:
+    """The functions and classes whose doctest lacks an example that it had; "" for the module's own. One that is gone is none."""
+    old, new = _examples(_parsed(before)), _examples(_parsed(after))
+    return [
+        name
+        for name, examples in old.items()
+        if name in new and any(examples.count(one) > new[name].count(one) for one in examples)
+    ]
+
+
+def _examples(tree: ast.Module | None) -> dict[str, list[tuple[str, str]]]:
+    """The examples of each docstring, as what is run and what is expected."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    nodes: list[tuple[str, ast.AST]] = [("", tree)] if tree is not None else []
+    while nodes:
+        name, node = nodes.pop()
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            try:
+                examples = doctest.DocTestParser().get_examples(ast.get_docstring(node) or "")
+            except ValueError:
+                examples = []
+            found[name] = [(example.source, example.want) for example in examples]
+        if isinstance(node, ast.Module | ast.ClassDef):
+            nodes += [
+                (f"{name}.{inner.name}".lstrip("."), inner)
+                for inner in node.body
+                if isinstance(inner, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            ]
+    return found
 
 
 def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) -> list[str]:
@@ -51,7 +118,7 @@ def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) 
         changes: path to the text before and after.
         test: the source of the frozen test.
     """
-    stated = _literals(_parsed(test))
+    parsed = _parsed(test)
     reasons = []
     for path, (before, after) in changes.items():
         if not path.endswith(".py") or after is None:
@@ -62,26 +129,37 @@ def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) 
             continue
         if before is None and _is_top(path) and shadows_library(path):
             reasons.append(f"{path}: would be imported in the place of a library that tests use")
-        watching = _watching(new) - _watching(old)
-        if watching:
-            reasons.append(f"{path}: asks whether it is being tested ({', '.join(sorted(watching))})")
-        special = {repr(value) for value in _selected(new) - _selected(old) if _names_one_of(value, stated)}
-        if special:
-            reasons.append(f"{path}: has the test's own values in a condition ({', '.join(sorted(special))})")
-        moved = _renamed(old, new)
-        if moved:
-            reasons.append(f"{path}: leaves {', '.join(moved)} as it was, under another name")
-        kept = _replaced(new, _defined(old)) - _replaced(old, _defined(old))
-        if kept:
-            reasons.append(
-                f"{path}: puts another function in the place of {', '.join(sorted(kept))} and leaves the old one"
-            )
-        fixed = {
-            name for name, value in _constant_functions(new) - _constant_functions(old) if value in stated
-        }
-        if fixed:
-            reasons.append(f"{path}: always returns the test's own value ({', '.join(sorted(fixed))})")
+        found = (*_against_runner(old, new), *_against_values(old, new, parsed), *_against_names(old, new))
+        reasons += [f"{path}: {why}" for why in found]
     return reasons
+
+
+def _against_runner(old: ast.Module | None, new: ast.Module) -> Iterator[str]:
+    """What a change does to see, or to be seen by, a test runner."""
+    if watching := _watching(new) - _watching(old):
+        yield f"asks whether it is being tested ({', '.join(sorted(watching))})"
+    if taken := {name for name in _bound(new) - _bound(old) if _TAKEN.fullmatch(name)}:
+        yield f"defines {', '.join(sorted(taken))}, which a test runner looks for"
+
+
+def _against_values(old: ast.Module | None, new: ast.Module, test: ast.Module | None) -> Iterator[str]:
+    """What a change does with the values of the test."""
+    stated = _literals(test)
+    if other := _changed_values(old, new) & _read_names(test):
+        yield f"changes {', '.join(sorted(other))}, which the test gives or expects by its name"
+    if special := {repr(value) for value in _selected(new) - _selected(old) if _names_one_of(value, stated)}:
+        yield f"has the test's own values in a condition ({', '.join(sorted(special))})"
+    constant = _constant_functions(new) - _constant_functions(old)
+    if fixed := {name for name, value in constant if value in stated}:
+        yield f"always returns the test's own value ({', '.join(sorted(fixed))})"
+
+
+def _against_names(old: ast.Module | None, new: ast.Module) -> Iterator[str]:
+    """How a change keeps a function as it was, beside another one in its place."""
+    if moved := _renamed(old, new):
+        yield f"leaves {', '.join(moved)} as it was, under another name"
+    if kept := _replaced(new, _defined(old)) - _replaced(old, _defined(old)):
+        yield f"puts another function in the place of {', '.join(sorted(kept))} and leaves the old one"
 
 
 def _is_top(path: str) -> bool:
@@ -100,15 +178,104 @@ def _parsed(text: str) -> ast.Module | None:
 def _watching(tree: ast.Module | None) -> set[str]:
     """Names by which code can find out that a test runs it."""
     found: set[str] = set()
+    known = _names_of_sys(tree)
     for node in ast.walk(tree) if tree is not None else ():
         match node:
             case ast.Constant(value=str(text)) if text in _WATCHED:
                 found.add(text)
+            case ast.BinOp() if (text := _joined(node) or "") in _WATCHED:
+                found.add(text)
+            case ast.Attribute(value=ast.Name(id=module), attr=name) if name in _PROCESS and module in known:
+                found.add(f"sys.{name}")
+            case ast.Call(args=[ast.Name(id=module), *_]) if module in known:
+                found.add("sys")  # getattr, vars
+            case ast.ImportFrom(module="sys", names=names):
+                found |= {f"sys.{one.name}" for one in names if one.name in _PROCESS}
             case ast.Name(id=name) | ast.Attribute(attr=name) if name in _WATCHED | _WATCHING_CALLS:
                 found.add(name)
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 found |= {one.name.partition(".")[0] for one in names} & _WATCHED
                 found |= {one.name for one in names} & _WATCHING_CALLS
+    return found
+
+
+def _names_of_sys(tree: ast.Module | None) -> set[str]:
+    return {
+        one.asname or one.name
+        for node in (ast.walk(tree) if tree is not None else ())
+        if isinstance(node, ast.Import)
+        for one in node.names
+        if one.name == "sys"
+    }
+
+
+def _joined(node: ast.expr) -> str | None:
+    """The text that a sum of constant texts is; None for anything else."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            first, second = _joined(left), _joined(right)
+            return None if first is None or second is None else first + second
+    return None
+
+
+def _bound(tree: ast.Module | None) -> set[str]:
+    """The names that a module binds at its top: functions, classes, variables, imports."""
+    found: set[str] = set()
+    for node in tree.body if tree is not None else ():
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                found.add(name)
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                found |= {one.asname or one.name for one in names}
+            case _:
+                found |= {
+                    one.id
+                    for one in ast.walk(node)
+                    if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
+                }
+    return found
+
+
+def _changed_values(old: ast.Module | None, new: ast.Module) -> set[str]:
+    """The variables of a module and of its classes that have another value than before."""
+    before, after = _values(old), _values(new)
+    return {name for name, value in before.items() if after.get(name, value) != value}
+
+
+def _values(tree: ast.Module | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    bodies = [tree.body, *(node.body for node in tree.body if isinstance(node, ast.ClassDef))] if tree else []
+    for node in (one for body in bodies for one in body):
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                found |= {
+                    one.id: found.get(one.id, "") + ast.dump(value)
+                    for one in targets
+                    if isinstance(one, ast.Name)
+                }
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                found[name] = ast.dump(value)
+    return found
+
+
+def _read_names(tree: ast.Module | None) -> set[str]:
+    """The names that a test reads beside calls of others; none where it calls nothing, and so looks at a value itself."""
+    functions = [
+        node
+        for node in (ast.walk(tree) if tree is not None else ())
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
+    ]
+    inside = [node for function in functions for node in ast.walk(function)]
+    called = {id(node.func) for node in inside if isinstance(node, ast.Call)}
+    if not called:
+        return set()
+    found = set()
+    for node in inside:
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()) | ast.Attribute(attr=name) if id(node) not in called:
+                found.add(name)
     return found
 
 

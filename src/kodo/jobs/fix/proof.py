@@ -1,8 +1,8 @@
 """The proof of a fix: the frozen test fails before and passes after, no other test is worse, and what else changed is said.
 
 That the test passes is not believed by itself: the same test has to pass under another name, tests with a wrong
-expectation have to fail (``counter_tests``), and the patch has to change more than the test's own values, outside of
-pytest too (``near_inputs``).
+expectation have to fail (``counter_tests``), the patch has to change more than the test's own values, outside of
+pytest too (``near_inputs``), and a second run of both versions has to say the same.
 
 Every run is a fresh copy in the sandbox, with results from outside of the tested process (``ProjectTests``). What a model
 says plays no part.
@@ -17,7 +17,7 @@ from kodo.jobs.fix import policy
 from kodo.jobs.fix.counter_tests import counter_tests
 from kodo.jobs.fix.findings import FindingCheck
 from kodo.jobs.fix.near_inputs import compare_near
-from kodo.jobs.fix.reproduction import Reproduction, matching
+from kodo.jobs.fix.reproduction import Reproduction, matching, result_name
 from kodo.jobs.fix.workspace import Workspace, digest
 from kodo.jobs.report.model import EvidenceKind, Finding
 from kodo.jobs.review import DiffSource, ReviewOptions, review
@@ -38,6 +38,7 @@ class Proof:
         passed_before, passed_after: how many tests of the suite passed.
         worse: tests that passed before and do not with the patch, also not in a second run.
         behaviour: what else the patch changes, as a review that runs both versions found it; only of a proven patch.
+        compared: whether what the test looks at was also run outside of pytest, and with other values.
     """
 
     fixed: bool
@@ -46,6 +47,7 @@ class Proof:
     worse: tuple[str, ...] = ()
     behaviour: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
+    compared: bool = True
 
     @property
     def proven(self) -> bool:
@@ -95,6 +97,7 @@ class Prover:
         if not changes:
             return Proof(False, reasons=("nothing was changed",))
         reasons = [why for path in changes if (why := policy.refused_path(path, allowed))]
+        reasons += self._against_project(changes)
         if frozen is not None:
             reasons += self._against_test(frozen, changes)
         try:
@@ -107,8 +110,10 @@ class Prover:
             remaining = target.remaining(self.workspace)
         reasons += remaining
         reasons += [f"{name} passed before the patch and does not with it" for name in worse[:5]]
+        compared = True
         if frozen is not None and not reasons:
-            reasons += self._doubts(frozen, tuple(changes))
+            doubts, compared = self._doubts(frozen, tuple(changes), after)
+            reasons += doubts
         return Proof(
             not remaining,
             sum(not failure for failure in self.before.values()),
@@ -116,7 +121,27 @@ class Prover:
             worse,
             () if reasons else self._behaviour(),
             tuple(reasons),
+            compared,
         )
+
+    def _against_project(self, changes: Changes) -> list[str]:
+        """Why the project, as it is outside of the copy, would not be what was tested."""
+        reasons = []
+        names = [
+            path.relative_to(self.workspace.base).as_posix() for path in self.workspace.base.rglob("*.py")
+        ]
+        for path, (before, after) in changes.items():
+            if before is None and (other := policy.shadowed(path, names)):
+                reasons.append(f"{path}: would be imported in the place of {other}")
+            if before is None and (there := self.workspace.kept_out(path)):
+                reasons.append(f"{path}: {there} is in the project, and git does not track it as a file")
+            if before is not None and after is not None:
+                reasons += [
+                    f"{path}: changes what the doctest of {name} expects"
+                    for name in policy.changed_doctests(before, after)
+                    if any(not self.before.get(one, "-") for one in _doctests_of(path, name, self.before))
+                ]
+        return reasons
 
     def _against_test(self, frozen: Reproduction, changes: Changes) -> list[str]:
         """Why the frozen test says nothing of this patch."""
@@ -127,21 +152,47 @@ class Prover:
         reasons += [f"the test asserts {what}, which the issue does not say" for what in frozen.unstated]
         return reasons
 
-    def _doubts(self, frozen: Reproduction, changed: tuple[str, ...]) -> list[str]:
-        """Why the test may pass without a fix."""
-        reasons: list[str] = []
+    def _doubts(
+        self, frozen: Reproduction, changed: tuple[str, ...], after: Results
+    ) -> tuple[list[str], bool]:
+        """Why the test may pass without a fix; and whether other values than the test's could be tried."""
+        if reasons := self._counter_tests(frozen):
+            return reasons, False
+        tests, tree = self.tests, self.workspace
+        near = compare_near(tree.base, tree.tree, changed, frozen, tests.sandbox, tests.packages)
+        reasons = near.objections() if near is not None else []
+        return reasons or self._again(frozen, after), near is not None
+
+    def _counter_tests(self, frozen: Reproduction) -> list[str]:
+        """What the test under another name, and tests that must fail, say against the patch."""
         counters = counter_tests(frozen)
-        if counters is not None:
-            texts = {**self.texts(frozen), counters.path: counters.text}
-            try:
-                reasons += counters.objections(self.tests.failures(texts, only=counters.path))
-            except TestsError as error:
-                reasons.append(f"tests with a wrong expectation: {error}")
-        if not reasons:
-            tests, tree = self.tests, self.workspace
-            near = compare_near(tree.base, tree.tree, changed, frozen, tests.sandbox, tests.packages)
-            reasons += near.objections() if near is not None else []
-        return reasons
+        if counters is None:
+            return []
+        texts = {**self.texts(frozen), counters.path: counters.text}
+        try:
+            return counters.objections(self.tests.failures(texts, only=counters.path))
+        except TestsError as error:
+            return [f"tests with a wrong expectation: {error}"]
+
+    def _again(self, frozen: Reproduction, after: Results) -> list[str]:
+        """What a second run of both versions says: a test that fails now and then would prove anything."""
+        try:
+            before_again = self.tests.failures({frozen.path: frozen.text})
+            after_again = self.results(frozen)
+        except TestsError as error:
+            return [f"in a second run: {error}"]
+        reasons = [
+            f"{case} failed before the patch and then passed, without a change: it fails now and then"
+            for case in frozen.failing
+            if not before_again.get(case, "gone")
+        ]
+        reasons += _failing(frozen, after_again)
+        worse = sorted(
+            name
+            for name, failure in before_again.items()
+            if not failure and after.get(name, "gone") and after_again.get(name, "gone")
+        )
+        return reasons + [f"{name} passed before the patch and does not with it" for name in worse[:5]]
 
     def _behaviour(self) -> tuple[Finding, ...]:
         """What a review that runs both versions finds in the patch."""
@@ -159,10 +210,17 @@ class Prover:
         return tuple(sorted(worse))
 
 
+def _doctests_of(path: str, name: str, results: Results) -> list[str]:
+    """The results of the doctest of a function of a file; ``name`` is "" for that of the file's own docstring."""
+    start, end = f"{result_name(path)}.", f".{name}" if name else ""
+    return [one for one in results if one.startswith(start) and one.endswith(end)]
+
+
 def _failing(frozen: Reproduction, after: Results) -> tuple[str, ...]:
     cases = matching(frozen.name, after)
+    gone = [case for case in frozen.failing if case not in after]
     if cases and not any(after[case] for case in cases):
-        return ()
+        return tuple(f"{case} failed before the patch and is not run with it" for case in gone[:5])
     shown = next((after[case] for case in cases if after[case]), "it is not there")
     last = next((line for line in reversed(shown.splitlines()) if line.startswith("E ")), shown[-200:])
     return (f"{frozen.name} does not pass with the patch: {last.removeprefix('E').strip()[:300]}",)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from kodo.client.i18n import Catalogue, Lang
-from kodo.jobs.fix.model import NO_MODEL, FixReport
+from kodo.jobs.fix.model import NO_MODEL, NOT_COMPARED, FixReport
 from kodo.jobs.report.markdown import escaped
 from kodo.jobs.report.visible import json_text, one_line, visible
 
@@ -47,10 +47,15 @@ _WORDS = Catalogue(
             NO_MODEL,
             "モデルには問い合わせていません(--no-model)。モデルなしで証明できる修正はありませんでした",
         ),
+        "not_compared": (
+            NOT_COMPARED,
+            "テストがフィクスチャやループ内の検査を使うため、pytest の外や別の値ではパッチを実行していません",
+        ),
         "failure": ("The test before", "修正前のテスト結果"),
     }
 )
 _MARKS = {"proven": "✅", "unproven": "⚠️", "none": "❌"}
+_NOTES = {NO_MODEL: "no_model", NOT_COMPARED: "not_compared"}
 MAX_FENCED = 60_000
 
 
@@ -120,7 +125,7 @@ def _facts(report: FixReport, lang: Lang) -> list[str]:
         if work.refused:
             lines.append(say(lang, "refused", n=len(work.refused)))
             lines += [f"  {why}" for why in work.refused[:10]]
-    lines += [say(lang, "no_model") if note == NO_MODEL else note for note in report.notes]
+    lines += [say(lang, _NOTES[note]) if note in _NOTES else note for note in report.notes]
     lines += [report.isolation, say(lang, "run", run=report.run)]
     return lines
 

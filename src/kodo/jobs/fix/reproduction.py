@@ -22,7 +22,11 @@ _MISSING = frozenset({"ImportError", "ModuleNotFoundError"})
 
 
 class ReproductionError(ValueError):
-    """A test does not show the fault; the message says why."""
+    """A test does not show the fault; the message says why, ``ja`` in Japanese."""
+
+    def __init__(self, message: str, ja: str) -> None:
+        super().__init__(message)
+        self.ja = ja
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,8 @@ class Reproduction:
         failure: its output before the fix.
         written: whether the agent wrote it.
         unstated: what it asserts and the issue does not say; empty where all of it is said.
+        failing: the names of its cases that failed before, of which each has to pass; empty where its file could not be
+            collected.
     """
 
     name: str
@@ -43,6 +49,7 @@ class Reproduction:
     failure: str
     written: bool = False
     unstated: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -73,6 +80,11 @@ def matching(name: str, results: Mapping[str, str]) -> list[str]:
     return [result for result in results if result == name or result.startswith((f"{name}[", f"{name}."))]
 
 
+def failing_cases(name: str, path: str, results: Mapping[str, str]) -> tuple[str, ...]:
+    """The cases of a test that fail; without the file itself, which fails where it cannot be collected."""
+    return tuple(one for one in matching(name, results) if results[one] and one != result_name(path))
+
+
 def check_failure(name: str, results: Mapping[str, str], *, written: bool) -> str:
     """The output of a test that fails for a reason in the project.
 
@@ -89,13 +101,21 @@ def check_failure(name: str, results: Mapping[str, str], *, written: bool) -> st
     if not found and not written:  # the whole file could not be collected
         found = [one for one in results if results[one] and name.startswith(f"{one}.")]
     if not found:
-        raise ReproductionError(f"{name}: there is no such test among those that pytest finds")
+        raise ReproductionError(
+            f"{name}: there is no such test among those that pytest finds",
+            f"{name}: pytest が見つけたテストの中にありません",
+        )
     failing = [results[one] for one in found if results[one]]
     if not failing:
-        raise ReproductionError(f"{name}: passes before any change, so it does not show the fault")
+        raise ReproductionError(
+            f"{name}: passes before any change, so it does not show the fault",
+            f"{name}: 変更前に成功するため、不具合を示していません",
+        )
     failure = failing[0]
     if fault := _own_fault(failure, _BROKEN | _MISSING if written else _BROKEN):
-        raise ReproductionError(f"{name}: the test itself is broken: {fault}")
+        raise ReproductionError(
+            f"{name}: the test itself is broken: {fault}", f"{name}: テスト自体が壊れています: {fault}"
+        )
     return failure
 
 

@@ -24,8 +24,8 @@ class WorkspaceError(Exception):
 class Workspace:
     """A project's copy in ``folder``: ``base`` is never changed, ``tree`` is what the fix makes of it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.base, self.tree = folder / "base", folder / "tree"
+    def __init__(self, folder: Path, project: Path | None = None) -> None:
+        self.base, self.tree, self.project = folder / "base", folder / "tree", project
 
     @classmethod
     def create(cls, folder: Path, project: Path) -> Workspace:
@@ -34,7 +34,7 @@ class Workspace:
         Raises:
             WorkspaceError: the project is too large.
         """
-        made = cls(folder)
+        made = cls(folder, project)
         if not made.base.is_dir():
             fresh = folder / "base.new"
             shutil.rmtree(fresh, ignore_errors=True)
@@ -80,6 +80,18 @@ class Workspace:
         if pure.is_absolute() or ".." in parts or not parts or not name.isprintable() or '"' in name:
             raise WorkspaceError(f"{name!r} is not a path inside the project")
         return "/".join(parts)
+
+    def kept_out(self, name: str) -> str:
+        """What the project has at a path, or above it, that was not copied: a link, or a file that git ignores; "" for nothing."""
+        if self.project is None:
+            return ""
+        parts = name.split("/")
+        for count in range(1, len(parts) + 1):
+            part = "/".join(parts[:count])
+            here = self.project / part
+            if here.is_symlink() or (here.exists() and not here.is_dir()):
+                return part if not (self.base / part).is_file() else ""
+        return ""
 
     def text(self, name: str) -> str | None:
         """The text of a file of the tree; None where there is none.

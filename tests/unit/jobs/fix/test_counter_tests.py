@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,20 @@ EQUAL = (
     "class Any:\n    def __eq__(self, other):\n        return True\n    def __bool__(self):\n        return True\n\n\n"
     "def total(items):\n    if items is None:\n        raise TypeError\n    return Any()\n"
 )
+LIKE = (
+    "class Like(int):\n    def __eq__(self, other):\n        return isinstance(other, int)\n\n    __hash__ = int.__hash__\n\n\n"
+    "def total(items):\n    if items is None:\n        raise TypeError\n    return Like(len(items))\n"
+)
+YODA = "from cart import total\n\ndef test_total():\n    assert 5 == total([2, 3])\n"
+SUBTEST = """import unittest
+from cart import total
+
+class CartTest(unittest.TestCase):
+    def test_rows(self):
+        for given, expected in [([1], 1), ([2, 3], 5)]:
+            with self.subTest(given=given):
+                self.assertEqual(total(given), expected)
+"""
 PATCHED = f"{HONEST}\nimport sys\nsys.modules['_pytest.python'].Function.runtest = lambda self: None\n"
 
 
@@ -70,12 +85,12 @@ def results(tmp_path: Path, counters: CounterTests, module: str) -> dict[str, st
         cwd=tmp_path, capture_output=True, text=True, check=False,
         env={"PYTHONPATH": str(tmp_path), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PATH": "/usr/bin:/bin"},
     )  # fmt: skip  # one row of options
-    found = {}
-    for line in done.stdout.splitlines():
-        word, _, rest = line.partition(" ")
-        if word in ("PASSED", "FAILED", "ERROR") and "::" in rest:
-            name = rest.partition(" - ")[0].replace(".py::", ".").replace("/", ".").replace("::", ".")
-            found[name] = "" if word == "PASSED" else "failed"
+    found: dict[str, str] = {}
+    for word, rest in re.findall(
+        r"^(PASSED|FAILED|ERROR|SUBFAILED).*? (tests/\S+::\S+)", done.stdout, re.MULTILINE
+    ):
+        name = rest.replace(".py::", ".").replace("/", ".").replace("::", ".")
+        found[name] = found.get(name) or ("" if word == "PASSED" else "failed")
     return found
 
 
@@ -89,12 +104,13 @@ def made(text: str, name: str) -> CounterTests:
 @pytest.mark.parametrize(
     ("text", "name", "count"),
     [
-        (PYTEST, "tests.test_cart.test_total", 5),
-        (PYTEST, "tests.test_cart.test_rows", 2),
-        (PYTEST, "tests.test_cart.test_rows[given1-2]", 2),
-        (PYTEST, "tests.test_cart", 9),
-        (UNITTEST, "tests.test_cart.CartTest.test_total", 5),
-        (UNITTEST, "tests.test_cart.CartTest", 7),
+        (PYTEST, "tests.test_cart.test_total", 6),
+        (PYTEST, "tests.test_cart.test_rows", 3),
+        (PYTEST, "tests.test_cart.test_rows[given1-2]", 3),
+        (PYTEST, "tests.test_cart", 12),
+        (UNITTEST, "tests.test_cart.CartTest.test_total", 6),
+        (UNITTEST, "tests.test_cart.CartTest", 9),
+        (SUBTEST, "tests.test_cart.CartTest.test_rows", 3),
     ],
 )
 def test_an_honest_module_has_nothing_against_it(tmp_path: Path, text: str, name: str, count: int) -> None:
@@ -111,10 +127,15 @@ def test_an_honest_module_has_nothing_against_it(tmp_path: Path, text: str, name
         (PYTEST, "tests.test_cart.test_rows", EQUAL),
         (UNITTEST, "tests.test_cart.CartTest.test_total", EQUAL),
         (PYTEST, "tests.test_cart.test_rows", PATCHED),
+        (PYTEST, "tests.test_cart.test_rows", LIKE),
+        (UNITTEST, "tests.test_cart.CartTest.test_total", LIKE),
+        (YODA, "tests.test_cart.test_total", EQUAL),
+        (YODA, "tests.test_cart.test_total", LIKE),
+        (SUBTEST, "tests.test_cart.CartTest.test_rows", LIKE),
     ],
 )
 def test_a_module_that_fools_the_test_is_seen(tmp_path: Path, text: str, name: str, module: str) -> None:
-    """A value that equals everything, and a runner that runs nothing, make tests pass that must fail."""
+    """A value that equals everything, or every number, and a runner that runs nothing, make tests pass that must fail."""
     counters = made(text, name)
     assert "wrong expectation pass" in counters.objections(results(tmp_path, counters, module))[0]
 

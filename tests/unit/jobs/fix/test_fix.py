@@ -58,6 +58,8 @@ def test_a_good_model_proves_its_fix(fault: str, mode: str) -> None:
         "stops tests from running",
         "rewrites reports",
         "adds test settings",
+        "adds a package of the module's name",
+        "sets up the tests",
         "reads secrets",
         "weak test",
         "wrong test",
@@ -69,7 +71,7 @@ def test_no_other_model_is_believed(model: str) -> None:
     assert row.verdict in ("unproven", "none") and not (row.leaked or row.changed), row
 
 
-@pytest.mark.parametrize("moment", [Moment(after=2.0), Moment(entry=3), Moment(entry=9)])
+@pytest.mark.parametrize("moment", [Moment(after=0.3), Moment(entry=3), Moment(entry=9)])
 def test_a_killed_run_continues(moment: Moment) -> None:
     """After kill -9 the resumed run has the same patch, and no request was answered twice."""
     end = kill_and_resume(BY_NAME["areas"], moment, "issue")
@@ -132,6 +134,17 @@ def test_a_request_that_cannot_be_met_is_one_line(
     """Exit status 2 and one line that says what is wrong."""
     assert run(["fix", *argv]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_wrong_request_is_told_in_japanese_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line that says what is wrong, in the user's language."""
+    for argv, said in (
+        (["--test", "tests/test_cheapest.py::test_before"], "変更前に成功するため"),
+        (["--test", "tests/nowhere.py::test_x"], "tests/nowhere.py がありません"),
+        (["--resume", "nope"], "実行 nope はありません"),
+    ):
+        assert run(["fix", *argv, "--no-model", "--lang", "ja"]) == 2
+        assert said in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_unittest_suite_is_proven_too(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,6 +251,71 @@ def test_a_model_that_fails_leaves_the_run_to_resume(
         assert run(argv) == 3  # "It is broken." says none of the test's values
         report = json.loads(capsys.readouterr().out)
     assert report["verdict"] == "unproven" and "which the issue does not say" in report["reasons"][0]
+
+
+def test_a_failure_with_an_address_is_resumed(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The output of the failing test is another one in each run; the model is told the first one again."""
+    (project / "tests" / "test_cheapest.py").write_text(
+        "from cheapest import cheapest\n\n\ndef test_fault():\n    who = object()\n"
+        "    assert (cheapest([(who, 3)]), who) == (who, None)\n"
+    )
+    (project / "cheapest.py").write_text("def cheapest(offers):\n    return offers[0]\n")
+    refusal = Reply(status=400, body={"error": {"message": "no", "type": "x", "param": None, "code": None}})
+    with FakeResponses([refusal]) as server:
+        argv = ["fix", "--test", "tests/test_cheapest.py::test_fault", "--base-url", server.base_url]
+        assert run(argv) == 2
+    with FakeResponses([Reply(text="I cannot.")] * 4) as server:
+        argv = ["fix", "--resume", "last", "--base-url", server.base_url, "--format", "json"]
+        assert run(argv) == 3
+    report = json.loads(capsys.readouterr().out)
+    assert report["verdict"] == "none" and "object object at 0x" in report["test"]["failure_before"]
+
+
+def test_a_run_that_was_killed_at_once_is_not_the_last(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A journal without an entry is none to resume, and does not hide an earlier one."""
+    assert run(["fix", "It is broken.", "--no-model"]) == 3
+    empty = tmp_path / "home" / "fixes" / "99999999-000000-ffff" / "journal.jsonl"
+    empty.parent.mkdir()
+    empty.touch()
+    capsys.readouterr()
+    assert run(["fix", "--resume", "last", "--no-model", "--format", "json"]) == 3
+    assert json.loads(capsys.readouterr().out)["verdict"] == "none"
+    assert run(["fix", "--resume", empty.parent.name, "--no-model"]) == 2
+    assert "has no request" in capsys.readouterr().err
+
+
+def test_a_run_that_has_ended_gives_its_report_again(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same report and no request, also where the patch has been applied meanwhile; the run is its owner's alone."""
+    model, fault = MODELS["good"], BY_NAME["percent"]
+    root = make_project(fault, tmp_path / "other", with_failing=False)
+    with (
+        pytest.MonkeyPatch.context() as patched,
+        FakeResponses(lambda seen: reply(model, fault, seen)) as server,
+    ):
+        patched.chdir(root)
+        argv = ["--base-url", server.base_url, "--format", "json"]
+        assert run(["fix", fault.issue, *argv]) == 0
+        first, sent = capsys.readouterr().out, len(server.requests)
+        (root / f"{fault.name}.py").write_text(fault.source)
+        assert run(["fix", "--resume", "last", *argv]) == 0
+        assert capsys.readouterr().out == first and len(server.requests) == sent
+    (folder,) = (tmp_path / "home" / "fixes").iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_run_does_not_go_on_in_another_project(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that a limit ended continues, but not where its patch does not fit any more."""
+    fault = BY_NAME["cheapest"]
+    with FakeResponses(lambda seen: reply(MODELS["changes nothing"], fault, seen)) as server:
+        argv = ["--base-url", server.base_url, "--format", "json"]
+        assert run(["fix", fault.issue, *argv, "--max-steps", "2"]) == 3
+        (project / "cheapest.py").write_text(fault.source)
+        assert run(["fix", "--resume", "last", *argv]) == 2
+    assert "another one than when this run began" in capsys.readouterr().err
 
 
 def _git(root: Path, *args: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kodo.jobs.fix.policy import refused_path, suspicious
-from kodo.jobs.fix.reproduction import ReproductionError, check_failure, node_id, result_name
+from kodo.jobs.fix.policy import changed_doctests, refused_path, shadowed, suspicious
+from kodo.jobs.fix.reproduction import ReproductionError, check_failure, failing_cases, node_id, result_name
 
 TEST = "from cart import total\n\n\ndef test_it():\n    assert total('apple', 17) == 'ok'\n"
 
@@ -38,6 +38,14 @@ def test_only_allowed_paths_are_patched() -> None:
         ("def total(a, b):\n    match b:\n        case 17:\n            return 1\n", "own values"),
         ("def total(a, b):\n    return 'apple'\n", "always returns"),
         ("def total(:\n", "does not parse"),
+        ("import sys as s\nrunner = s.modules\n", "being tested (sys.modules)"),
+        ("import sys\nlook = getattr(sys, name)\n", "being tested (sys)"),
+        ("from sys import argv\n", "being tested (sys.argv)"),
+        ("frame = error.__traceback__.tb_frame\n", "being tested (tb_frame)"),
+        ("name = 'PYTEST_CURRENT' + '_TEST'\n", "being tested (PYTEST_CURRENT_TEST)"),
+        ("def setup_module(module):\n    module.total = print\n", "defines setup_module"),
+        ("pytestmark = []\n", "defines pytestmark"),
+        ("def pytest_generate_tests(metafunc):\n    pass\n", "defines pytest_generate_tests"),
         (
             "def total(a):\n    pass\n\n_old = total\n\ndef total(a):\n    return _old(a)\n",
             "in the place of total",
@@ -65,6 +73,53 @@ def test_a_new_file_does_not_stand_for_a_library() -> None:
         assert "in the place of a library" in suspicious({path: (None, "")}, TEST)[0]
     assert (
         suspicious({"app/json.py": (None, ""), "code.py": ("", "x = 1\n"), "types/more.py": (None, "")}, TEST)
+        == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "files", "other"),
+    [
+        ("cart/__init__.py", ["cart.py"], "cart.py"),
+        ("cart.py", ["src/cart.py"], "src/cart.py"),
+        ("cart.py", ["src/cart/price.py"], "src/cart/price.py"),
+        ("shop/cart/__init__.py", ["shop/__init__.py", "shop/cart.py"], "shop/cart.py"),
+        ("shop/price.py", ["shop/__init__.py", "shop/cart.py"], None),
+        ("shop/__init__.py", ["shop/cart.py"], None),
+        ("tool.py", ["src/tools.py"], None),
+        ("cart.txt", ["cart.py"], None),
+    ],
+)
+def test_a_new_file_does_not_stand_for_another_one(path: str, files: list[str], other: str | None) -> None:
+    """A package comes before a module of its name, the root before ``src``; a new part of a package is none of these."""
+    assert shadowed(path, files) == other
+
+
+def test_what_a_test_reads_is_not_changed() -> None:
+    """Not the data files, nor the variables that a test names beside what it calls."""
+    assert "no Python" in (refused_path("data/expected.json", ()) or "")
+    assert refused_path("data/expected.json", ("data/*",)) is None
+    test = "from cart import CART, WANTED, total\n\n\ndef test_it():\n    assert total(CART) == WANTED\n"
+    before = "CART = [1]\nWANTED = 2\nRATE = 1\n"
+    for name in ("CART", "WANTED"):
+        (reason,) = suspicious({"samples.py": (before, before.replace(f"{name} = ", f"{name} = 1 + "))}, test)
+        assert f"changes {name}" in reason
+    assert suspicious({"samples.py": (before, before.replace("RATE = 1", "RATE = 2"))}, test) == []
+    itself = "from cart import WANTED\n\n\ndef test_it():\n    assert WANTED == 3\n"
+    assert suspicious({"samples.py": (before, before.replace("WANTED = 2", "WANTED = 1 + 2"))}, itself) == []
+
+
+def test_an_example_of_a_doctest_stays() -> None:
+    """One that expects something else, or is gone, is named; more of them, and a doctest of nothing, are not."""
+    before = 'def total(a):\n    """Add.\n\n    >>> total([1])\n    1\n    """\n\n\nclass Cart:\n    """>>> 1\n    1\n    """\n'
+    assert changed_doctests(
+        before, before.replace('    1\n    """\n\n\nclass', '    2\n    """\n\n\nclass')
+    ) == ["total"]
+    assert changed_doctests(before, before.replace(">>> 1\n    1\n", "A cart.\n")) == ["Cart"]
+    assert (
+        changed_doctests(
+            before, before.replace("total([1])\n    1\n", "total([1])\n    1\n    >>> total([])\n    0\n")
+        )
         == []
     )
 
@@ -109,3 +164,10 @@ def test_a_missing_name_is_a_fault_for_the_users_test_only() -> None:
     assert check_failure("tests.test_a.test_it", {"tests.test_a": failure}, written=False) == failure
     with pytest.raises(ReproductionError):
         check_failure("tests.test_a.test_it", {"tests.test_a": failure}, written=True)
+
+
+def test_the_failing_cases_of_a_test_are_named() -> None:
+    """Those of its name, and of its file or class; not the file itself, which could not be collected."""
+    results = {"t.test_a.test_x[1]": "", "t.test_a.test_x[2]": "E", "t.test_a.test_y": "E", "t.test_a": "E"}
+    assert failing_cases("t.test_a.test_x", "t/test_a.py", results) == ("t.test_a.test_x[2]",)
+    assert failing_cases("t.test_a", "t/test_a.py", results) == ("t.test_a.test_x[2]", "t.test_a.test_y")
