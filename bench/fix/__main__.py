@@ -17,18 +17,20 @@ import statistics
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.fix.faults import FAULTS, Fault
-from bench.fix.kills import Moment, kill_and_resume
+from bench.fix.kills import NEVER, Ending, Moment, kill_and_resume
 from bench.fix.models import BAD, GOOD, MALICIOUS, MODELS, SLOW
+from bench.fix.reuse import reuse_results
 from bench.fix.runs import Row, keyed, preload, read_rows, row_line, run_one
 
 Case = tuple[str, str, str]
 """The names of a model ("" for a real one) and a fault, and the mode."""
 FAULTS_BY_NAME = {fault.name: fault for fault in FAULTS}
 _EVERY_SLOW = 8
+_ENTRIES = 22
+"""How many entries the journal of a whole run of the good model has, and a little more than that is not reached."""
 
 
 def scripted(faults: Sequence[Fault], every: int) -> list[Case]:
@@ -47,13 +49,20 @@ def _run(task: tuple[Case, str, tuple[str, ...]]) -> Row:
 
 
 def run_all(
-    cases: Sequence[Case], jobs: int, rows: Path | None, base_url: str = "", more: tuple[str, ...] = ()
+    cases: Sequence[Case],
+    jobs: int,
+    rows: Path | None,
+    base_url: str = "",
+    more: tuple[str, ...] = (),
+    reuse: Path | None = None,
 ) -> list[Row]:
-    """Run each case; those that the file of rows has already are taken from there."""
-    known = keyed(read_rows(rows) if rows else [])
+    """Run each case; those that the file of rows has already, but for errors, are taken from there."""
+    known = keyed([row for row in (read_rows(rows) if rows else []) if not row.error])
     found = [known[case[0] or "real", *case[1:]] for case in cases if (case[0] or "real", *case[1:]) in known]
     left = [case for case in cases if (case[0] or "real", *case[1:]) not in known]
     preload()
+    if reuse:
+        reuse_results(reuse)
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
         for row in pool.imap_unordered(_run, [(case, base_url, more) for case in left]):
             found.append(row)
@@ -97,33 +106,38 @@ def table(rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def kills(count: int, jobs: int, faults: Sequence[Fault]) -> str:
-    """Kill at ``count`` moments: in turn at an entry of the journal and after some seconds."""
+def _kill(task: tuple[str, Moment, str]) -> Ending:
+    fault, moment, mode = task
+    return kill_and_resume(FAULTS_BY_NAME[fault], moment, mode)
+
+
+def kills(count: int, jobs: int, faults: Sequence[Fault], reuse: Path | None) -> str:
+    """Kill at ``count`` moments: after each number of entries of the journal in turn, and up to a second later."""
     chance = random.Random(7)
+    modes = ("test", "issue")
     tasks = [
-        (
-            faults[at % len(faults)],
-            Moment(entry=1 + at // 2 % 18) if at % 2 else Moment(after=chance.uniform(0.4, 9.0)),
-            ("test", "issue")[at // 2 % 2],
-        )
+        (faults[at % len(faults)].name, Moment(chance.uniform(0, 1) ** 2, at % _ENTRIES), modes[at // 2 % 2])
         for at in range(count)
     ]
-    with ThreadPoolExecutor(jobs) as pool:
-        ends = list(pool.map(lambda task: kill_and_resume(*task), tasks))
-        whole = {}
-        for (fault, _, mode), _ in zip(tasks, ends, strict=True):
-            whole.setdefault((fault.name, mode), pool.submit(kill_and_resume, fault, Moment(after=1e9), mode))
-        same = sum(
-            end.patch == whole[fault.name, mode].result().patch
-            for (fault, _, mode), end in zip(tasks, ends, strict=True)
-        )
+    whole = {(fault, mode): (fault, NEVER, mode) for fault, _, mode in tasks}
+    preload()
+    if reuse:
+        reuse_results(reuse)
+    with multiprocessing.get_context("fork").Pool(jobs) as pool:
+        patches = dict(zip(whole, [end.patch for end in pool.map(_kill, whole.values(), 1)], strict=True))
+        ends = []
+        for end in pool.imap(_kill, tasks):
+            ends.append(end)
+            sys.stderr.write(f"{len(ends)}: killed at entry {end.entries}, {end.right} {end.paid_once}\n")
+    same = sum(end.patch == patches[fault, mode] for (fault, _, mode), end in zip(tasks, ends, strict=True))
     lines = [
-        f"{len(ends)} runs, {sum(end.starts > 1 for end in ends)} of them killed and resumed: proven and solved "
+        f"{len(ends)} runs, {sum(end.entries >= 0 for end in ends)} of them killed and resumed, after "
+        f"{len({end.entries for end in ends} - {-1})} numbers of entries of the journal: proven and solved "
         f"{sum(end.right for end in ends)}, the patch of a run without a kill {same}, no call paid twice "
         f"{sum(end.paid_once for end in ends)}"
     ]
     lines += [
-        f"- {fault.name}, {mode}, {moment}: {end.right} {end.paid_once} {end.starts}"
+        f"- {fault}, {mode}, {moment}: {end.right} {end.paid_once} {end.starts}"
         for (fault, moment, mode), end in zip(tasks, ends, strict=True)
         if not (end.right and end.paid_once)
     ]
@@ -147,11 +161,14 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=Path, help="keep the rows in this file, as JSON lines, and go on from it"
     )
+    parser.add_argument(
+        "--reuse", type=Path, help="keep results of the sandbox in this folder, and make no equal run twice"
+    )
     parser.add_argument("--table", action="store_true", help="only print the table of --rows")
     given, more = parser.parse_known_args()
     faults = FAULTS[: given.faults]
     if given.kills:
-        print(kills(given.kills, given.jobs, faults))
+        print(kills(given.kills, given.jobs, faults, given.reuse))
         return
     cases: list[Case] = (
         [("", fault.name, mode) for fault in faults for mode in ("test", "issue") if given.mode in ("", mode)]
@@ -159,9 +176,9 @@ def main() -> None:
         else [case for case in scripted(faults, given.every) if given.models in case[0]]
     )
     rows = (
-        read_rows(given.rows)
+        list(keyed(read_rows(given.rows)).values())
         if given.table
-        else run_all(cases, given.jobs, given.rows, given.base_url, tuple(more))
+        else run_all(cases, given.jobs, given.rows, given.base_url, tuple(more), given.reuse)
     )
     print(table(rows))
     for row in rows:

@@ -42,7 +42,7 @@ def hidden_passes(fault: Fault, root: Path, patch: str, folder: Path) -> bool:
     """Whether the hidden test passes with the patch applied to a copy by git."""
     copy = folder / "judged"
     _git(root, "clone", "-q", str(root), str(copy))
-    subprocess.run(["git", "apply", "-"], cwd=copy, input=patch.encode(), check=True)
+    subprocess.run(["git", "apply", "-"], cwd=copy, input=patch.encode(), check=True, capture_output=True)
     text = module_test(fault, fault.hidden)
     program = f"{text}\n\ntest_it()\nprint('passed')\n"
     done = subprocess.run(
