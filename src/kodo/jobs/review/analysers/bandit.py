@@ -7,6 +7,7 @@ are not used. ``# nosec`` is not applied here: ``suppression`` applies it and li
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -71,22 +72,21 @@ def run(subjects: Sequence[Subject], deadline: Deadline | None = None) -> Analys
     ]
     if not mine:
         return AnalyserResult({}, frozenset())
-    with TemporaryDirectory(prefix="kodo-bandit-") as folder:
-        files: dict[str, int] = {}
-        answers: list[_Answer] = []
-        failed: dict[str, str] = {}
-        unread: dict[int, str] = {}
-        for batch in batches(mine):
-            if deadline is not None and deadline.up:
-                unread |= dict.fromkeys(batch, f"bandit could not run: {NO_TIME}")
-                continue
-            written = {write(Path(folder), index, subjects[index]): index for index in batch}
-            found, failures = halve(
-                list(written), lambda part: [_ask(Path(folder), part, seconds_for(deadline))], deadline
-            )
-            files |= written
-            answers += found
-            failed |= failures
+    files: dict[str, int] = {}
+    answers: list[_Answer] = []
+    failed: dict[str, str] = {}
+    unread: dict[int, str] = {}
+    for batch in batches(mine):
+        if deadline is not None and deadline.up:
+            unread |= dict.fromkeys(batch, f"bandit could not run: {NO_TIME}")
+            continue
+        with TemporaryDirectory(prefix="kodo-bandit-") as name:
+            folder = Path(name)
+            written = {write(folder, index, subjects[index]): index for index in batch}
+            found, failures = halve(list(written), partial(_ask_in_time, folder, deadline), deadline)
+        files |= written
+        answers += found
+        failed |= failures
     candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
     unread |= {files[file]: f"bandit could not run: {reason}" for file, reason in failed.items()}
     for answer in answers:
@@ -98,6 +98,10 @@ def run(subjects: Sequence[Subject], deadline: Deadline | None = None) -> Analys
             for failure in answer.errors
         }
     return AnalyserResult(candidates, frozenset(mine) - unread.keys(), unread)
+
+
+def _ask_in_time(folder: Path, deadline: Deadline | None, files: Sequence[str]) -> list[_Answer]:
+    return [_ask(folder, files, seconds_for(deadline))]
 
 
 def _ask(folder: Path, files: Sequence[str], seconds: float) -> _Answer:

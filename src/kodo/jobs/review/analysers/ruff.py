@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TypeVar
@@ -75,23 +75,30 @@ def run(subjects: Sequence[Subject], target: str = "", deadline: Deadline | None
         return AnalyserResult({}, frozenset())
     candidates: dict[int, list[Candidate]] = {index: [] for index in mine}
     failures: dict[int, str] = {}
-    with TemporaryDirectory(prefix="kodo-ruff-") as folder:
-        for batch in batches(mine):
-            if deadline is not None and deadline.up:
-                failures |= dict.fromkeys(batch, f"ruff could not run: {NO_TIME}")
-                continue
-            files = {write(Path(folder), index, subjects[index]): index for index in batch}
-            diagnostics, failed = halve(
-                list(files), lambda part: _ask(Path(folder), part, target, seconds_for(deadline)), deadline
-            )
-            failures |= {files[file]: f"ruff could not run: {reason}" for file, reason in failed.items()}
-            for diagnostic in diagnostics:
-                index = files[Path(diagnostic.filename).relative_to(Path(folder).resolve()).as_posix()]
-                candidate = _candidate(diagnostic, subjects[index])
-                if candidate is not None:
-                    candidates[index].append(candidate)
+    for batch in batches(mine):
+        if deadline is not None and deadline.up:
+            failures |= dict.fromkeys(batch, f"ruff could not run: {NO_TIME}")
+            continue
+        with TemporaryDirectory(prefix="kodo-ruff-") as name:
+            folder = Path(name)
+            files = {write(folder, index, subjects[index]): index for index in batch}
+            ask = partial(_ask_in_time, folder, target, deadline)
+            diagnostics, failed = halve(list(files), ask, deadline)
+            root = folder.resolve()
+        failures |= {files[file]: f"ruff could not run: {reason}" for file, reason in failed.items()}
+        for diagnostic in diagnostics:
+            index = files[Path(diagnostic.filename).relative_to(root).as_posix()]
+            candidate = _candidate(diagnostic, subjects[index])
+            if candidate is not None:
+                candidates[index].append(candidate)
     looked = {index: found for index, found in candidates.items() if index not in failures}
     return AnalyserResult(looked, frozenset(looked), failures)
+
+
+def _ask_in_time(
+    folder: Path, target: str, deadline: Deadline | None, files: Sequence[str]
+) -> list[_Diagnostic]:
+    return _ask(folder, files, target, seconds_for(deadline))
 
 
 def seconds_for(deadline: Deadline | None) -> float:
