@@ -36,7 +36,9 @@ async def fill(store: Store) -> None:
             timing=Timing(queued=0.1, first_token=0.3, total=0.7),
         )
         await store.store_response(row, [said("i")], [answered("o")])
-    await store.put_key(new_key(name="n", project="p")[1])
+    key = new_key(name="n", project="p", tokens_per_day=2**40)[1]
+    await store.put_key(key)
+    await store.add_key_tokens(key.id, 20_000, 7)
     await store.put_key(new_key(name="o", project="p", role="admin")[1])
     await store.claim_replay("ada", "k", replay(), expired=0)
 
