@@ -94,10 +94,15 @@ class ActivityReader(Protocol):
     async def children(self, response_id: str, limit: int) -> Sequence[Activity]:
         """The responses that continue this one, the oldest first."""
 
-    async def sums(self, width: int, since: float, owner: str | None) -> Sequence[ActivitySums]:
-        """Sums of spans of ``width`` seconds that begin at ``since`` or later, in order of time."""
+    async def sums(
+        self, width: int, since: float, owner: str | None, step: int | None = None
+    ) -> Sequence[ActivitySums]:
+        """Sums of spans of ``width`` seconds that begin at ``since`` or later, in order of time; ``step``, a multiple of
+        the width: added up to spans of so many seconds."""
 
-    async def first_tokens(self, width: int, since: float, owner: str | None) -> Sequence[FirstTokenCount]:
+    async def first_tokens(
+        self, width: int, since: float, owner: str | None, step: int | None = None
+    ) -> Sequence[FirstTokenCount]:
         """Times to the first token of the same spans."""
 
     async def unfinished_count(self, owner: str | None) -> int:

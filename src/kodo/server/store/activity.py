@@ -255,20 +255,29 @@ def children(connection: SqlConnection, response_id: str, limit: int) -> list[Ac
     return [_line(found) for found in connection.execute(query, (response_id, limit))]
 
 
-def select_sums(width: int, since: float, owner: str | None) -> tuple[str, list[Any]]:
-    """The query for sums by span and model, and its values."""
+def select_sums(
+    width: int, since: float, owner: str | None, step: int | None = None
+) -> tuple[str, list[Any]]:
+    """The query for sums by span and model, and its values. ``step``: spans of so many seconds instead."""
     summed = ", ".join(
         f"sum({name})" if name.endswith("seconds") else f"CAST(sum({name}) AS BIGINT)"
         for name in _SUMS.split(", ")
     )
     mine, values = ("", [width, since]) if owner is None else (" AND owner = ?", [width, since, owner])
     return (
-        f"SELECT start, model, {summed} FROM activity_sums WHERE width = ? AND start >= ?{mine} "
-        "GROUP BY start, model ORDER BY start, model"
+        f"SELECT {_span(step)}, model, {summed} FROM activity_sums WHERE width = ? AND start >= ?{mine} "
+        "GROUP BY 1, 2 ORDER BY 1, 2"
     ), values
 
 
-def sums(connection: SqlConnection, width: int, since: float, owner: str | None) -> list[ActivitySums]:
+def _span(step: int | None) -> str:
+    """The beginning of the span that a row of sums is in."""
+    return "start" if step is None else f"start / {step:d} * {step:d}"
+
+
+def sums(
+    connection: SqlConnection, width: int, since: float, owner: str | None, step: int | None = None
+) -> list[ActivitySums]:
     """Sums by span and model."""
     return [
         ActivitySums(
@@ -295,26 +304,28 @@ def sums(connection: SqlConnection, width: int, since: float, owner: str | None)
             reasoning,
             tokens,
             seconds,
-        ) in connection.execute(*select_sums(width, since, owner))
+        ) in connection.execute(*select_sums(width, since, owner, step))
     ]
 
 
-def select_first_tokens(width: int, since: float, owner: str | None) -> tuple[str, list[Any]]:
-    """The query for counts of first tokens by span and bucket, and its values."""
+def select_first_tokens(
+    width: int, since: float, owner: str | None, step: int | None = None
+) -> tuple[str, list[Any]]:
+    """The query for counts of first tokens by span and bucket, and its values. ``step``: as for sums."""
     mine, values = ("", [width, since]) if owner is None else (" AND owner = ?", [width, since, owner])
     return (
-        f"SELECT start, bucket, CAST(sum(count) AS BIGINT) FROM activity_first_tokens WHERE width = ? AND start >= ?{mine} "
-        "GROUP BY start, bucket ORDER BY start, bucket"
+        f"SELECT {_span(step)}, bucket, CAST(sum(count) AS BIGINT) FROM activity_first_tokens WHERE width = ? AND start >= ?{mine} "
+        "GROUP BY 1, 2 ORDER BY 1, 2"
     ), values
 
 
 def first_tokens(
-    connection: SqlConnection, width: int, since: float, owner: str | None
+    connection: SqlConnection, width: int, since: float, owner: str | None, step: int | None = None
 ) -> list[FirstTokenCount]:
     """Counts of first tokens by span and bucket."""
     return [
         FirstTokenCount(start=start, bucket=bucket, count=number)
-        for start, bucket, number in connection.execute(*select_first_tokens(width, since, owner))
+        for start, bucket, number in connection.execute(*select_first_tokens(width, since, owner, step))
     ]
 
 

@@ -45,13 +45,19 @@ class SqlActivityReader(ActivityReader):
         """See ``ActivityReader``."""
         return await self._rows(lambda connection: activity.children(connection, response_id, limit))
 
-    async def sums(self, width: int, since: float, owner: str | None) -> Sequence[ActivitySums]:
+    async def sums(
+        self, width: int, since: float, owner: str | None, step: int | None = None
+    ) -> Sequence[ActivitySums]:
         """See ``ActivityReader``."""
-        return await self._rows(lambda connection: activity.sums(connection, width, since, owner))
+        return await self._rows(lambda connection: activity.sums(connection, width, since, owner, step))
 
-    async def first_tokens(self, width: int, since: float, owner: str | None) -> Sequence[FirstTokenCount]:
+    async def first_tokens(
+        self, width: int, since: float, owner: str | None, step: int | None = None
+    ) -> Sequence[FirstTokenCount]:
         """See ``ActivityReader``."""
-        return await self._rows(lambda connection: activity.first_tokens(connection, width, since, owner))
+        return await self._rows(
+            lambda connection: activity.first_tokens(connection, width, since, owner, step)
+        )
 
     async def unfinished_count(self, owner: str | None) -> int:
         """See ``ActivityReader``."""

@@ -128,6 +128,11 @@ async def test_minutes_are_kept_for_two_days(tmp_path: Path) -> None:
     await store.prune(0)
     assert len(await store.activity.sums(MINUTE, 0, None)) == 1
     assert len(await store.activity.first_tokens(MINUTE, 0, None)) == 1
+    (day,) = await store.activity.sums(HOUR, 0, None, 10**9)
+    assert (day.start % 10**9, day.requests) == (
+        0,
+        sum(each.requests for each in await store.activity.sums(HOUR, 0, None)),
+    )
     assert len(await store.activity.sums(HOUR, 0, None)) == 2
     await store.close()
 

@@ -218,7 +218,8 @@ async def _period(page: PageRequest) -> Period:
     end = (int(page.state.clock.now()) // wanted.step + 1) * wanted.step
     start = end - wanted.seconds
     sums, firsts = await asyncio.gather(
-        reader.sums(wanted.width, start, owner), reader.first_tokens(wanted.width, start, owner)
+        reader.sums(wanted.width, start, owner, wanted.step),
+        reader.first_tokens(wanted.width, start, owner, wanted.step),
     )
     period = Period(wanted, start, Totals(), {}, [Totals() for _ in range(wanted.seconds // wanted.step)])
     _fill(period, sums, firsts, page)
