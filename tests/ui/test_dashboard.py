@@ -118,7 +118,7 @@ async def populate(server: Served, home: Path) -> dict[str, str]:
         "Refactor the batch worker",
         "Which calls can raise here?",
     ]
-    for number in range(16):
+    for number in range(18):
         made = await sdk.responses.create(
             model=MODEL, input=titles[number % 5], instructions="You review Python code. Be brief.",
             metadata={"job": "review", "repository": "kodo"}, tools=[tool], previous_response_id=previous if number % 3 else None,
@@ -237,6 +237,7 @@ async def test_the_keyboard_is_enough(tmp_path: Path, new_context: NewContext) -
         assert await page.evaluate("document.activeElement.id") == "q"
         await page.keyboard.type("keyboard")
         await page.wait_for_url("**q=keyboard**")
+        await page.wait_for_load_state("networkidle")  # else the rows are changed under the focus
         await page.evaluate("document.activeElement.blur()")
         await page.keyboard.press("j")
         await page.keyboard.press("Enter")
@@ -425,3 +426,87 @@ async def test_another_origin_cannot_use_it(tmp_path: Path, new_context: NewCont
         )
         await page.wait_for_load_state()
         assert await target.state.store.keys() == []
+
+
+async def test_hostile_names_in_every_other_field_run_nothing(
+    tmp_path: Path, new_context: NewContext
+) -> None:
+    """Tools, calls and their outputs, users, stores, conversations, batches, keys, reports, the browser's own name: as texts."""
+    async with served(scripted(tmp_path), pages=pages) as server:
+        sdk = server.sdk()
+        (tmp_path / "reports").mkdir()
+        paths = [
+            "/ui",
+            "/ui/requests",
+            "/ui/vector-stores",
+            "/ui/conversations",
+            "/ui/batches",
+            "/ui/reports",
+        ]
+        for number, case in enumerate(CASES[::6]):
+            tool: Any = {
+                "type": "function", "name": f"f{number}", "description": case,
+                "parameters": {"type": "object", "properties": {case[:60]: {"type": "string", "description": case}}},
+            }  # fmt: skip
+            call: Any = {
+                "type": "function_call",
+                "call_id": f"c{number}",
+                "name": f"f{number}",
+                "arguments": json.dumps({"x": case}),
+            }
+            output: Any = {"type": "function_call_output", "call_id": f"c{number}", "output": case}
+            asked: Any = {
+                "role": "user",
+                "content": [
+                    {"type": "input_text", "text": case},
+                    {"type": "input_file", "filename": case[:60], "file_data": "data:text/plain;base64,aGk="},
+                ],
+            }
+            body: dict[str, Any] = {
+                "user": case[:60],
+                "safety_identifier": case[:60],
+                "prompt_cache_key": case[:60],
+            }
+            kept = await server.http().post("/v1/responses", json={"model": MODEL, "input": [call, output], "tools": [tool], "metadata": {case[:60]: case[:500]}, **body})  # fmt: skip
+            if kept.status_code == 200:
+                paths.append(f"/ui/requests/{kept.json()['id']}")
+            with_file = await server.http().post("/v1/responses", json={"model": MODEL, "input": [asked]})
+            if with_file.status_code == 200:
+                paths.append(f"/ui/requests/{with_file.json()['id']}")
+            store = await sdk.vector_stores.create(name=case[:200], metadata={"m": case[:500]})
+            talk = await sdk.conversations.create(metadata={case[:60]: case[:500]}, items=[call, output])
+            paths += [f"/ui/vector-stores/{store.id}", f"/ui/conversations/{talk.id}"]
+            finding = {
+                "rule": case,
+                "class": case,
+                "severity": "error",
+                "place": {"path": case, "line": 1},
+                "message": case,
+                "code": case,
+            }
+            name = f"20261129T10000{number % 10}-review-0a1b2c3d"
+            report = {
+                "job": "review",
+                "made_at": time.time(),
+                "subject": case,
+                "report": {"state": "findings", "findings": [finding]},
+            }
+            (tmp_path / "reports" / f"{name}.json").write_text(json.dumps(report))
+            paths.append(f"/ui/reports/{name}")
+        assert sum(path.startswith("/ui/requests/") for path in paths) >= 9, "the calls were refused"
+        page = await (await new_context(user_agent=CASES[0])).new_page()
+        asked_for: list[str] = []
+        page.on("request", lambda request: asked_for.append(request.url))
+        for path in paths:
+            await page.goto(server.url + path)
+            assert await page.evaluate("window.hit") is None, path
+        await page.goto(f"{server.url}/ui/keys")
+        await page.fill("#name", CASES[0][:60])
+        await page.fill("#project", CASES[1][:60])
+        await page.click("button.primary")
+        await page.wait_for_selector("#made-key")
+        assert await page.evaluate("window.hit") is None
+        assert CASES[0][:60] in await page.locator("tbody").inner_text()
+        await page.goto(f"{server.url}/ui")
+        assert await page.evaluate("window.hit") is None
+        assert [url for url in asked_for if not url.startswith(server.url)] == []
