@@ -5,7 +5,7 @@
 The database is filled by the store's own code, 5,000 responses to a transaction, over thirty days, four projects and three
 models. Then ``kodo serve`` is started on it, with the scripted engine: the first request to ``/ui`` is the first one that
 this process answers. The throughput is that of eight clients which ask one thing after another; what a browser does with an
-open overview (a stream of live numbers, the plots anew each 15 s; here each second) is on in every second round. Rounds
+open overview (a stream of live numbers, the plots anew each 15 s) is on in every second round. Rounds
 alternate; figures are medians.
 """
 
@@ -145,7 +145,7 @@ async def _look(url: str) -> None:
         try:
             while True:
                 (await http.get("/ui/overview/series")).raise_for_status()
-                await asyncio.sleep(1)
+                await asyncio.sleep(15)
         finally:
             following.cancel()
 
@@ -187,7 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--home", type=Path, help="a folder for the database, kept; one that is full is used again"
     )
     parser.add_argument("--rounds", type=int, default=8)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--seconds", type=float, default=15.0)
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as temporary:
         home = given.home or Path(temporary)
