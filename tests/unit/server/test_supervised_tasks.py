@@ -41,6 +41,7 @@ SOURCES = Path(kodo.server.__file__).parent
 OTHERS = {
     "engines/llama/process/supervisor.py: start_soon": "awaited by start",
     "engines/llama/prompting/tokenize_batcher.py: __call__": "ends with the texts that wait; a failure is theirs",
+    "engines/llama/tools/structured.py: _checked": "ends with its grammar; the request does not wait for long",
     "http/assistants/manager.py: _cancel_elsewhere": "ends with its request",
     "http/assistants/manager.py: _start_worker": "ends with its run, which it fails itself",
     "http/assistants/manager.py: call_when_idle": "ends with its run",
@@ -52,6 +53,7 @@ OTHERS = {
     "http/batches/worker.py: _run_requests": "ends with its batch",
     "http/bodies.py: __call__": "ends with its request",
     "http/bodies.py: cancel_on_disconnect": "ends with its request",
+    "http/budgets.py: charge": "ends with what is not written yet; the next charge begins again",
     "http/chat/pipeline.py: merge_chunks": "ends with its request",
     "http/containers/runtime.py: require": "awaited by the request; the next one asks again",
     "http/realtime/websocket.py: _respond": "ends with its response",
@@ -66,6 +68,7 @@ OTHERS = {
     "lifecycle/recovery.py: _end": "ends with its response; tried again by the recovery",
     "lifecycle/recovery.py: ensure": "ends with its response",
     "lifecycle/remote.py: stop": "awaited by the request",
+    "lifecycle/service.py: _hand_over": "ends with its response",
     "lifecycle/service.py: start": "ends with its response",
     "lifecycle/supervised.py: supervise": "the helper itself",
     "ui/pulls.py: start": "ends with its model",
