@@ -43,6 +43,11 @@ async def fill(store: Store) -> None:
     await store.claim_replay("ada", "k", replay(), expired=0)
 
 
+def spend(connection: SqlConnection) -> None:
+    """Tokens of a key on a day."""
+    connection.execute("INSERT INTO key_tokens (key_id, day, tokens) VALUES (?, ?, ?)", ("key_1", 20786, 12))
+
+
 def tables(connection: SqlConnection) -> dict[str, copying.TableDigest]:
     """What each table holds."""
     return {table.name: copying.digest(connection, table) for table in copying.TABLES}
@@ -55,9 +60,10 @@ async def test_there_and_back_every_row_is_the_same(tmp_path: Path) -> None:
     await store.open()
     await fill(store)
     keys = list(await store.keys())
+    await store._write(spend)
     await store.close()
     there = copy_store((first, None), (tmp_path, url))
-    assert all(found.rows for found in there.values()), there
+    assert [name for name, found in there.items() if not found.rows] == []
     back = copy_store((tmp_path, url), (last, None))
     assert back == there
     with connections.open_reader(first) as one, connections.open_reader(last) as two:
