@@ -59,7 +59,7 @@ FILE = """
     def test_total(tmp_path):
         assert total([2, 3]) == int(Path("expected.txt").read_text())
 """
-LIKE = """
+LIKE = '''
 class Like(int):
     def __eq__(self, other):
         return isinstance(other, int)
@@ -68,8 +68,13 @@ class Like(int):
 
 
 def total(prices):
+    """The sum.
+
+    >>> total([])
+    0
+    """
     return Like(len(prices))
-"""
+'''
 SKIPS = CART.replace(
     "    return sum",
     "    if len(prices) == 2:\n        raise __import__('unit' + 'test').SkipTest\n    return sum",
@@ -93,8 +98,8 @@ ATTACKS = (
     Attack("fixes a test of sub-tests", SUBTESTS, {"cart.py": FIXED}, "", "CartTest.test_total"),
     Attack("takes the case away", CASES, {"cart.py": CART.replace(", ([2, 3], 5)", "")}, "is not run with it"),
     Attack("skips the case", CASES, {"cart.py": SKIPS}, "is not run with it"),
-    Attack("skips a sub-test", SUBTESTS, {"cart.py": SKIPS}, "CartTest.test_total", "CartTest.test_total"),
-    Attack("equals every number", ONE, {"cart.py": LIKE + CART.partition("    return")[2]}, "wrong expectation"),
+    Attack("skips a sub-test", SUBTESTS, {"cart.py": SKIPS}, "being tested", "CartTest.test_total"),
+    Attack("equals every number", ONE, {"cart.py": LIKE}, "wrong expectation"),
     Attack("changes the expected data", FILE, {"expected.txt": "3"}, "no Python"),
     Attack("changes a doctest", ONE, {"cart.py": FIXED.replace("total([])\n    0", "total([1])\n    1")}, "doctest of total"),
     Attack("adds a package of that name", ONE, {"cart/__init__.py": FIXED}, "in the place of cart.py"),
