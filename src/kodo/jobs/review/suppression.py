@@ -6,7 +6,7 @@ it: a change cannot switch off its own review. A syntax error and a bare ``kodo:
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kodo.jobs.job import Verified
@@ -31,13 +31,15 @@ class SplitFindings:
 
 
 def split_suppressed(
-    file: ChangedFile, items: Iterable[Verified[PlacedFinding]], *, allow_new: bool
+    file: ChangedFile, items: Sequence[Verified[PlacedFinding]], *, allow_new: bool
 ) -> SplitFindings:
     """Split findings into active ones and those that a comment suppresses.
 
     Args:
         allow_new: whether a comment that the change adds may suppress a finding.
     """
+    if not items:  # a tree has many files, and few with a finding
+        return SplitFindings([], [], [])
     comments = _comments(file)
     active: list[Verified[PlacedFinding]] = []
     suppressed: list[Suppressed] = []

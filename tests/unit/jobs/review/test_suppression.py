@@ -2,7 +2,7 @@
 
 import pytest
 
-from kodo.jobs.review import ReviewOptions, TextSource, VersionsSource, review
+from kodo.jobs.review import ReviewOptions, TextSource, VersionsSource, review, suppression
 
 
 @pytest.mark.parametrize(
@@ -97,3 +97,14 @@ def test_other_languages_have_comments_too() -> None:
     report = review(TextSource("debugger; // kodo: ignore[practice]\n", "m.js"), ReviewOptions(), None)
     assert report.state == "clean"
     assert len(report.suppressed) == 1
+
+
+def test_a_file_without_findings_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tree has a hundred thousand of them, and parsing each took longer than the review's time."""
+
+    def comments(file: object) -> dict[int, str]:
+        raise AssertionError(f"read for nothing: {file}")
+
+    monkeypatch.setattr(suppression, "_comments", comments)
+    report = review(TextSource("def f(x):\n    return x\n", "m.py"), ReviewOptions(), None)
+    assert report.state == "clean"
