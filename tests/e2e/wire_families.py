@@ -132,7 +132,8 @@ def _names(text: str) -> list[str]:
         if line.startswith("#"):
             found.add(line)
         elif line:
-            found.add(re.sub(r'version="[^"]*"', 'version="<version>"', line.rpartition(" ")[0]))
+            series = re.sub(r'version="[^"]*"', 'version="<version>"', line.rpartition(" ")[0])
+            found.add(re.sub(r'(server_info\{name=)"[^"]*"', r'\1"<server>"', series))
     return sorted(found)
 
 
