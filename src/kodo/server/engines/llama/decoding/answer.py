@@ -177,8 +177,11 @@ class Answer:
         finally:
             stream.close()
             prefill.started()
-        if self.ended == "limit" and textless and admits is not None:
-            self._give_back(len(textless))
+        unread = counted - (
+            len(self.ids) - begun
+        )  # the last of them came without a chunk where a character is cut
+        if self.ended == "limit" and unread > 0 and admits is not None:
+            self._give_back(unread)
             return
         if self.ended == "eos" and textless:
             textless.pop()  # the template's mark for the end of a turn takes its place

@@ -27,11 +27,16 @@ def loop_length(text: str, *, min_loop: int = MIN_LOOP) -> int:
         if len(tail) < rounds * size or tail[-1] != tail[-1 - size]:
             continue
         unit = tail[-size:]
-        if not unit.strip() or not any(character.isalnum() for character in unit):
+        if not any(map(_is_word, unit)):
             continue
         if tail.endswith(unit * rounds):
             return size
     return 0
+
+
+def _is_word(character: str) -> bool:
+    """Whether a character says something: a letter, a digit, an emoji or a pictogram; rules and dots do not."""
+    return character.isalnum() or character >= "\U0001f000" or "\u2600" <= character <= "\u27bf"
 
 
 class LoopFollower:

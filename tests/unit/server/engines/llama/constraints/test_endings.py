@@ -139,7 +139,11 @@ def test_a_pattern_has_an_example(pattern: str, example: str) -> None:
         ("The answer is yes. " * 6, True),
         ("x" + "はい、そうです。" * 10, True),
         ("- one\n- two\n- three\n" * 2, False),
+        ("It is done " + "👍" * 70, True),
+        ("👨‍💻" * 30, True),
+        ("✅ " * 40, True),
         ("=" * 200, False),
+        ("─" * 200, False),
         ("".join(f"{number}. The value of {number} is {number * number}.\n" for number in range(40)), False),
     ],
 )
