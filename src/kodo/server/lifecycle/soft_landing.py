@@ -81,30 +81,30 @@ class SoftLanding:
         return self._text_ends[-1:].isspace() or self.is_finished or not self._text_ends[-1:].isascii()
 
     def is_finished_before(self, coming: str) -> bool:
-        """Whether a sentence is over where ``coming`` follows; the number of a list item is no sentence."""
-        stripped = self._text_ends.rstrip(_CLOSERS)
-        is_over = stripped[-1:] in tuple(_SENTENCE_ENDS) and not self._is_item_number()
-        return coming[:1].isspace() and is_over
+        """Whether a sentence is over where ``coming`` follows."""
+        return coming[:1].isspace() and self._is_behind_sentence
 
     @property
     def is_finished(self) -> bool:
         """Behind a sentence or a line; a colon announces what follows."""
         ends = self._text_ends
-        rest = ends.rstrip()
-        if rest == ends:
+        gap = ends[len(ends.rstrip()) :]
+        if not gap:  # until one comes, a full stop may be that of a number or a name
             return ends[-1:] in tuple(_FULL_WIDTH)
-        if "\n" in ends[len(rest) :]:
-            return bool(rest) and not rest.endswith((":", "："))
-        return rest.rstrip(_CLOSERS)[-1:] in tuple(_SENTENCE_ENDS) and not self._is_item_number()
+        if "\n" in gap:
+            return bool(ends.strip()) and not ends.rstrip().endswith((":", "："))
+        return self._is_behind_sentence
 
     def _reads_as_ended(self) -> bool:
         """Nothing was written, or what was ends behind a sentence, a line, a code block or a row of a table."""
-        rest = self._text_ends.rstrip()
-        return (
-            not rest
-            or self.is_finished
-            or rest.rstrip(_CLOSERS)[-1:] in ("", "|", ":", "：", *_SENTENCE_ENDS)
-        )
+        return self.is_finished or self._mark in ("", "|", ":", "：", *_SENTENCE_ENDS)
 
-    def _is_item_number(self) -> bool:
-        return self._line.strip().rstrip(".)").isdigit()
+    @property
+    def _is_behind_sentence(self) -> bool:
+        """Behind its mark; the number of a list item has one too, and is no sentence."""
+        return self._mark in tuple(_SENTENCE_ENDS) and not self._line.strip().rstrip(".)").isdigit()
+
+    @property
+    def _mark(self) -> str:
+        """The last character that is no white space and closes nothing."""
+        return self._text_ends.rstrip().rstrip(_CLOSERS)[-1:]
