@@ -3,7 +3,8 @@
 Beside the engine, which holds the model to the grammar, a matcher of the same grammar follows the text. Before a piece of
 it is taken, the shortest valid ending behind it is known to fit what would be left; a piece for which it does not is
 refused, and the ending known from before is written instead. So a text that could end at its beginning always ends. A
-string that goes round in a loop is refused in the same way, and so is what does not fit the grammar at all.
+string that goes round in a loop is refused in the same way, as are items or properties that come again and again, and so
+is what does not fit the grammar at all.
 
 Knows text, bytes and numbers of tokens; knows nothing of the engine.
 """
@@ -16,12 +17,14 @@ import llguidance
 
 from kodo.server.engines.llama.constraints.json_position import JsonPosition
 from kodo.server.engines.llama.constraints.shortest_ending import EndingSearch, ShortestValues
-from kodo.server.engines.llama.decoding.loops import loop_length
+from kodo.server.engines.llama.decoding.loops import MAX_LOOP_TAIL, loop_length
 
 MAX_NUMBER = 24
 """Characters of a number; behind them a model writes digits without end."""
 MIN_STRING_LOOP = 40
 """Characters of a loop inside a string."""
+_MARKS = ",[{"
+"""What every further item or property has, an empty one too."""
 
 
 class Landing:
@@ -41,6 +44,8 @@ class Landing:
         self._notice_loops = notice_loops and shortest_values is not None
         self._is_json = shortest_values is not None
         self._position = JsonPosition()
+        self._tail = ""
+        """The end of what was taken."""
         self.ending: bytes | None = self._search.shortest(self._position)
         self.is_broken = False
         """The last piece did not fit the grammar: the engine has lost it. It reports no error where that happens."""
@@ -74,10 +79,11 @@ class Landing:
         if ending is None or not await self._fits(ending, tokens_left):
             ending = self._search.shortest(position) if self.ending is not None else None
         fits = ending is not None and await self._fits(ending, tokens_left)
-        if self.ending is not None and (not fits or self._loops(position)):
+        tail = (self._tail + text)[-MAX_LOOP_TAIL:]
+        if self.ending is not None and (not fits or self._loops(position, tail)):
             self._matcher.rollback(len(data))
             return False
-        self._position, self.ending = position, ending
+        self._position, self._tail, self.ending = position, tail, ending
         return True
 
     async def _fits(self, ending: bytes, tokens_left: int) -> bool:
@@ -94,12 +100,14 @@ class Landing:
         self._matcher.rollback(taken)
         return ending if still else None
 
-    def _loops(self, position: JsonPosition) -> bool:
-        """Whether the string or number that is being written has no end in sight."""
-        if not self._notice_loops or position.is_key:
+    def _loops(self, position: JsonPosition, tail: str) -> bool:
+        """Whether the string or number that is being written has no end in sight, or the values around it have none."""
+        if not self._notice_loops:
+            return False
+        if not position.content:
+            return loop_length(tail, marks=_MARKS) > 0
+        if position.is_key:
             return False
         if position.in_scalar:
             return len(position.content) > MAX_NUMBER
-        if not position.in_string:
-            return False
         return loop_length(position.content.decode(errors="ignore"), min_loop=MIN_STRING_LOOP) > 0

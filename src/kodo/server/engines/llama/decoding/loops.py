@@ -19,15 +19,18 @@ MIN_SHORT_ROUNDS = 12
 _SHORT = 8
 
 
-def loop_length(text: str, *, min_loop: int = MIN_LOOP) -> int:
-    """Characters of one round of the loop that a text ends with; 0 where it ends with none."""
+def loop_length(text: str, *, min_loop: int = MIN_LOOP, marks: str = "") -> int:
+    """Characters of one round of the loop that a text ends with; 0 where it ends with none.
+
+    A round has a word, or one of the ``marks``: of others there may be any number.
+    """
     tail = text[-MAX_LOOP_TAIL:]
     for size in range(1, min(MAX_ROUND, len(tail) // MIN_ROUNDS) + 1):
         rounds = max(MIN_ROUNDS if size >= _SHORT else MIN_SHORT_ROUNDS, -(-min_loop // size))
         if len(tail) < rounds * size or tail[-1] != tail[-1 - size]:
             continue
         unit = tail[-size:]
-        if not any(map(_is_word, unit)):
+        if not any(_is_word(character) or character in marks for character in unit):
             continue
         if tail.endswith(unit * rounds):
             return size

@@ -1,0 +1,88 @@
+"""JSON that goes round in a loop is ended with a valid rest."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from kodo.server.engines.llama.decoding.landing import Landing
+from kodo.server.engines.llama.tools.structured import Grammars
+from kodo.server.wire.tools import JsonObjectFormat, JsonSchemaFormat
+
+NUMBERS = {"type": "array", "items": {"type": "integer"}}
+OBJECTS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "notes": {"type": "array", "items": {"type": "string"}}},
+        "required": ["name", "notes"],
+    },
+}
+TREE = {
+    "type": "object",
+    "properties": {"child": {"$ref": "#/$defs/node"}},
+    "required": ["child"],
+    "$defs": {"node": {"anyOf": [{"type": "null"}, {"$ref": "#"}]}},
+}
+
+
+async def _written(text: str, schema: dict[str, Any] | None, *, notice_loops: bool = True) -> str:
+    """The text, token by token, as far as it is admitted, and what is written behind it."""
+
+    async def count(ending: str) -> int:
+        return len(ending)
+
+    grammars = Grammars()
+    format_ = JsonSchemaFormat(name="x", schema_=schema) if schema else JsonObjectFormat()
+    grammar = await grammars.for_format(format_, 4096)
+    assert grammar is not None
+    landing = Landing(grammars.matcher(grammar), grammar.shortest_values, count, notice_loops=notice_loops)
+    taken = ""
+    for token in re.findall(r"\w+|\W+", text):
+        if not await landing.admits(token, 4096):
+            assert not landing.is_broken
+            return taken + (landing.ending or b"?").decode()
+        taken += token
+    return taken
+
+
+@pytest.mark.parametrize(
+    ("schema", "begins", "again"),
+    [
+        (OBJECTS, "[", '{"name":"Aiko","notes":[]},'),
+        ({"type": "array", "items": {"type": "string"}}, '["a', '","'),
+        (NUMBERS, "[7,", "1,2,3,"),
+        ({"type": "array", "items": NUMBERS}, "[", "[],"),
+        (TREE, "", '{"child":'),
+        (None, "{", '"name":"Aiko","notes":[],'),
+    ],
+)
+async def test_values_that_come_again_and_again_are_ended(
+    schema: dict[str, Any] | None, begins: str, again: str
+) -> None:
+    """Items, empty ones too, properties and what is inside of each other."""
+    text = begins + again * 60
+    written = await _written(text, schema)
+    json.loads(written)
+    assert len(written) < 120
+    assert await _written(text, schema, notice_loops=False) == text
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        (
+            OBJECTS,
+            json.dumps([{"name": f"n{at}", "notes": ["ok"]} for at in range(40)], separators=(",", ":")),
+        ),
+        (NUMBERS, json.dumps([at * at for at in range(200)], separators=(",", ":"))),
+        ({"type": "array", "items": NUMBERS}, "[[1,0,0],[0,1,0],[0,0,1]]"),
+        ({"type": "array", "items": {"type": "boolean"}}, "[true,true,true,false]"),
+    ],
+)
+async def test_values_that_are_alike_are_left_alone(schema: dict[str, Any], text: str) -> None:
+    """Lists of the same form, and a few equal values."""
+    assert await _written(text, schema) == text
