@@ -145,6 +145,16 @@ TWO = [("get_weather", PARIS), ("get_weather", TOKYO)]
             TWO[:1],
             id="gpt-oss' channels as text",
         ),
+        pytest.param(
+            [chunk({"content": "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant to=functions.get_weather<|channel|>commentary json<|message|>" + PARIS + "<|call|>"})],
+            TWO[:1],
+            id="gpt-oss' channels, the recipient in the role",
+        ),
+        pytest.param(
+            [chunk({"content": " to=functions.get_weather<|channel|>commentary json<|message|>" + PARIS + "<|call|>"})],
+            TWO[:1],
+            id="gpt-oss' channels, behind the opened role",
+        ),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("pieces", [None, 7])
@@ -216,6 +226,10 @@ USAGE = {"prompt_tokens": 9, "completion_tokens": 3}
         ),
         pytest.param(
             [chunk({"content": "<think>Hm.\n</think>\n\nYes."}, "stop")], "Yes.", "stop", id="thoughts in the text"
+        ),
+        *(
+            pytest.param([chunk({"content": f"{begin}Hm.{end}\n\nYes."}, "stop")], "Yes.", "stop", id=begin)
+            for begin, end in [("<thought>", "</thought>"), ("[THINK]", "[/THINK]"), ("◁think▷", "◁/think▷"), ("<seed:think>", "</seed:think>")]
         ),
         pytest.param(
             [chunk({"content": "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>"}, "stop")],
@@ -302,6 +316,9 @@ async def test_an_answer_that_is_not_streamed_is_read_whole() -> None:
         (frames(chunk({"content": "Yes"}), done=False), EngineFailed, "in the middle"),
         (frames(chunk({"content": "Yes"}), "data: what?\n\n"), EngineFailed, "not an answer"),
         (frames(chunk({"content": "Yes"}), {"error": {"message": "CUDA out of memory at /srv/x/y.cu"}}), EngineFailed, r"CUDA out of memory at \[path\]"),
+        (frames(chunk({"content": "Yes"}), {"object": "error", "message": "the engine died", "code": 500}), EngineFailed, "the engine died"),
+        (frames(chunk({"content": "Yes"}), "event: error\ndata: {\"message\": \"no GPU\"}\n\n"), EngineFailed, "no GPU"),
+        (frames(chunk({"content": "Yes"}), {"detail": "went away"}), EngineFailed, "went away"),
         (frames({"error": {"message": "request (9000 tokens) exceeds the available context size (4096 tokens)"}}), InvalidRequest, "4096"),
     ],
 )  # fmt: skip
@@ -367,3 +384,29 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
         await answer(engine, asking("Hi"))
     assert not engine.ready
     await engine.stop()
+
+
+async def test_a_call_of_an_unknown_tool_beside_a_known_one_goes_back_with_its_error() -> None:
+    """The client answers its own call; in the next turn the model sees both, and an error for the other."""
+    said = [
+        chunk(call("launch_rockets", '{"count": 3}', index=0, id="r")),
+        chunk(call("get_weather", PARIS, index=1, id="w")),
+        chunk({}, "tool_calls"),
+    ]
+    async with recorded(frames(*said), frames(chunk({"content": "ok"}, "stop"))) as server:
+        engine = engine_at(server.url)
+        got = await answer(engine, asking("Go.", tools=(WEATHER, MAIL)))
+        ((start, text),) = got.calls
+        assert (start.name, text) == ("get_weather", PARIS)
+        state = next(event.state for event in got.events if isinstance(event, ProviderFields))
+        made = FunctionCall(call_id=start.call_id, name="get_weather", arguments=text)
+        output = FunctionCallOutput(call_id=start.call_id, output="sunny")
+        items = (ContextItem(item=made, provider=state), ContextItem(item=output))
+        await answer(engine, Prompt(items=items, tools=(WEATHER, MAIL)))
+        await engine.stop()
+    assistant, error, answered = server.bodies[1]["messages"]
+    names = {one["id"]: one["function"]["name"] for one in assistant["tool_calls"]}
+    assert list(names.values()) == ["get_weather", "launch_rockets"]
+    assert names[error["tool_call_id"]] == "launch_rockets"
+    assert "The tools are: get_weather, send_mail." in error["content"]
+    assert (answered["tool_call_id"], answered["content"]) == ("w", "sunny")

@@ -15,8 +15,8 @@ from kodo.server.config import ModelSettings
 from kodo.server.engines.upstream.engine import UpstreamEngine
 from kodo.server.engines.upstream.target import TargetOptions
 from kodo.server.lifecycle.errors import ContextLengthExceeded, EngineFailed
-from kodo.server.lifecycle.ports import ContextItem, Prompt
-from kodo.server.wire.items import FunctionCallOutput, InputImage, InputText, Message
+from kodo.server.lifecycle.ports import ContextItem, Prompt, ProviderFields
+from kodo.server.wire.items import FunctionCall, FunctionCallOutput, InputImage, InputText, Message
 from kodo.server.wire.tools import CustomTool, FunctionTool, JsonSchemaFormat, NamespaceTool, ShellTool
 
 WEATHER = FunctionTool(name="get_weather", parameters={"type": "object", "properties": {}})
@@ -256,3 +256,30 @@ async def test_a_tool_that_was_not_offered_is_told_to_the_model() -> None:
         await engine.stop()
     assert (got.text, got.calls) == ("It is sunny.", [])
     assert "The tools are: get_weather." in upstream.bodies[1]["input"][-1]["output"]
+
+
+async def test_a_call_of_an_unknown_tool_beside_a_known_one_goes_back_with_its_error() -> None:
+    """The known call is the client's; the other one and its error stand behind it in the next input."""
+    item = {"type": "function_call", "call_id": "c9", "name": "invented", "arguments": "{}"}
+    stream = [
+        *call(1, "Paris"),
+        event("output_item.added", item=item),
+        event("output_item.done", item=item),
+        done(),
+    ]
+    async with recorded(frames(*stream, done=False), frames(*SAYS, done=False)) as upstream:
+        engine = engine_at(upstream.url)
+        got = await answer(engine, asking("Go.", tools=(WEATHER,)))
+        ((start, text),) = got.calls
+        state = next(one.state for one in got.events if isinstance(one, ProviderFields))
+        made = FunctionCall(call_id=start.call_id, name=start.name, arguments=text)
+        output = FunctionCallOutput(call_id=start.call_id, output="sunny")
+        prompt = Prompt(
+            items=(ContextItem(item=made, provider=state), ContextItem(item=output)), tools=(WEATHER,)
+        )
+        await answer(engine, prompt)
+        await engine.stop()
+    sent = upstream.bodies[1]["input"]
+    assert [one.get("name") for one in sent] == ["get_weather", "invented", None, None]
+    assert "The tools are: get_weather." in sent[2]["output"]
+    assert sent[2]["call_id"] == sent[1]["call_id"] != sent[0]["call_id"] == sent[3]["call_id"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kodo.server.engines.upstream.masking import MAX_REASON_CHARACTERS, mask
+from kodo.server.engines.upstream.masking import MAX_REASON_CHARACTERS, HiddenValues, mask
 from kodo.server.engines.upstream.refusal import read_refusal
 
 
@@ -27,7 +27,23 @@ from kodo.server.engines.upstream.refusal import read_refusal
 )  # fmt: skip
 def test_secrets_and_addresses_are_masked_and_reasons_stay(said: str, shown: str) -> None:
     """Keys in any form, addresses and paths go; numbers, fields and words stay."""
-    assert mask(said, secrets=("my-own-odd-key",)) == shown
+    assert mask(said, HiddenValues(keys=("my-own-odd-key",))) == shown
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("Connection refused: vllm:8000", "Connection refused: [address]"),
+        ("VLLM:8000 is down, vllm is not", "[address] is down, vllm is not"),
+        ("no route to models.example.org", "no route to [address]"),
+        ("a.models.example.org is another", "a.models.example.org is another"),
+        ("the word odd stays, odd-key-2 does not", "the word odd stays, [key] does not"),
+    ],
+)
+def test_the_servers_own_address_is_masked_however_it_looks(said: str, shown: str) -> None:
+    """A name without dots counts with its port only; short values of the settings are no keys."""
+    secrets = HiddenValues(keys=("odd", "odd-key-2"), addresses=("vllm:8000", "models.example.org"))
+    assert mask(said, secrets) == shown
 
 
 def test_a_long_reason_is_cut() -> None:

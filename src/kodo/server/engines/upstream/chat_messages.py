@@ -14,6 +14,7 @@ import msgspec
 
 from kodo.server.engines.upstream.names import MAX_CALL_ID, exact_call_id, function_name, short_call_id
 from kodo.server.engines.upstream.profile import Profile
+from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import Prompt, ProviderState
 from kodo.server.wire.items import (
@@ -57,6 +58,8 @@ class _Messages:
         """The assistant message that is being put together."""
         self._images: list[dict[str, Any]] = []
         """Images of tool outputs, for the user's message behind them."""
+        self._errors: list[dict[str, Any]] = []
+        """Outputs of calls of tools that were not offered, for behind the message that makes them."""
         self._ids: dict[str, str] = {}
         """The ids of calls as the server knows them, by ours."""
 
@@ -133,6 +136,17 @@ class _Messages:
         for name, value in self._profile.missing_call_fields.items():
             entry.setdefault(name, value)
         message.setdefault("tool_calls", []).append(entry)
+        for unknown in provider.fields.get(UNKNOWN_CALLS, ()) if own and provider is not None else ():
+            self._unknown_call(message, unknown)
+
+    def _unknown_call(self, message: dict[str, Any], call: dict[str, Any]) -> None:
+        """A call of a tool that was not offered, beside others: it is answered here, with an error."""
+        id_ = self._fit_id(f"{message['tool_calls'][-1]['id'][:40]}_unknown")
+        function = {"name": call["name"], "arguments": _object_text(call["arguments"])}
+        extra = {name: call["fields"][name] for name in self._profile.echo if name in call["fields"]}
+        entry = {"id": id_, "type": "function", "function": function}
+        message["tool_calls"].append({**self._profile.missing_call_fields, **entry, **extra})
+        self._errors.append({"role": "tool", "tool_call_id": id_, "content": call["error"]})
 
     def _assistant(self) -> dict[str, Any]:
         if self._open is None:
@@ -149,6 +163,8 @@ class _Messages:
         if message.get("tool_calls") and self._profile.reasoning_required and form not in message:
             message[form] = ""
         yield message
+        errors, self._errors = self._errors, []
+        yield from errors
 
     def _echoed(self, provider: ProviderState | None) -> dict[str, Any]:
         if provider is None or provider.origin != self._origin:

@@ -14,10 +14,12 @@ import msgspec
 from msgspec import Struct
 
 from kodo.server.engines.upstream.chat_request import ToolLabel
+from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues
 from kodo.server.engines.upstream.profile import Profile
 from kodo.server.engines.upstream.refusal import failed_in_answer
 from kodo.server.engines.upstream.text_channels import ChannelSegment, TextChannels
-from kodo.server.engines.upstream.tool_calls import CallPart, FunctionDelta, ToolCalls, UnknownCall
+from kodo.server.engines.upstream.tool_calls import CallPart, FunctionDelta, ToolCalls
+from kodo.server.engines.upstream.unknown_tools import UnknownCall
 from kodo.server.engines.upstream.usage import read_usage
 from kodo.server.lifecycle.errors import EngineFailed
 from kodo.server.lifecycle.ports import (
@@ -95,6 +97,20 @@ class _Chunk(Struct, frozen=True):
     usage: Any = None
     error: Any = None
     timings: Any = None
+    object: Any = None
+    message: Any = None
+    detail: Any = None
+
+    @property
+    def failure(self) -> dict[str, Any] | None:
+        """The error that stands in place of an answer, in OpenAI's form or (vLLM, FastAPI, proxies) without its envelope."""
+        if self.error:
+            return {"error": self.error}
+        if self.choices is None and (self.object == "error" or self.message or self.detail):
+            return (
+                {"message": self.message, "detail": self.detail} if self.detail else {"message": self.message}
+            )
+        return None
 
 
 _CHUNK = msgspec.json.Decoder(_Chunk)
@@ -108,7 +124,7 @@ class ChatStream:
         labels: dict[str, ToolLabel],
         profile: Profile,
         origin: str,
-        secrets: tuple[str, ...] = (),
+        secrets: HiddenValues = NOTHING_HIDDEN,
         used_ids: Collection[str] = (),
         stops: Collection[str] = (),
     ) -> None:
@@ -148,8 +164,8 @@ class ChatStream:
             return []
         events: list[EngineEvent] = []
         for chunk in _decode(data):
-            if chunk.error:
-                raise failed_in_answer({"error": chunk.error}, self._profile, self._secrets)
+            if (failure := chunk.failure) is not None:
+                raise failed_in_answer(failure, self._profile, self._secrets)
             if chunk.usage is not None:
                 self._usage = read_usage(chunk.usage) or self._usage
             for choice in chunk.choices or ():
@@ -180,6 +196,7 @@ class ChatStream:
             if not self._calls.attach(fields) and self._characters:
                 events.append(ProviderFields(state=ProviderState(origin=self._origin, fields=fields)))
         events.extend(self._calls.close(cut=reason == "length"))
+        events.extend(self._calls.keep_unknown())
         events.extend(self._waiting)
         self._waiting = []
         output = -(-self._characters // CHARACTERS_PER_TOKEN)

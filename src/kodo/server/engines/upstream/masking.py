@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 MAX_REASON_CHARACTERS: Final = 400
+MIN_KEY_CHARACTERS: Final = 4
+"""A shorter value of the settings is not taken for a key: it would be found in words."""
 _PATTERNS: Final = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{6,}"), r"\1 [key]"),
     (re.compile(r"\b(?:sk|pk|rk)-[-_A-Za-z0-9.*]{4,}"), "[key]"),
@@ -21,16 +23,28 @@ _PATTERNS: Final = (
 )  # fmt: skip
 
 
-def mask(text: str, secrets: tuple[str, ...] = ()) -> str:
+class HiddenValues(NamedTuple):
+    """Values of the settings that must not be in a message, whatever they look like."""
+
+    keys: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+
+
+NOTHING_HIDDEN: Final = HiddenValues()
+
+
+def mask(text: str, secrets: HiddenValues = NOTHING_HIDDEN) -> str:
     """A text with keys, addresses and paths replaced, on one line and cut to ``MAX_REASON_CHARACTERS``.
 
     Args:
         text: what the server said.
-        secrets: values of the settings that must not be in it, whatever they look like.
+        secrets: of the settings, besides what looks like one.
     """
-    for secret in secrets:
-        if len(secret) >= 4:
-            text = text.replace(secret, "[key]")
+    for key in sorted(secrets.keys, key=len, reverse=True):
+        if len(key) >= MIN_KEY_CHARACTERS:
+            text = text.replace(key, "[key]")
+    for address in secrets.addresses:
+        text = re.sub(rf"(?i)(?<![\w.-]){re.escape(address)}(?![\w-])", "[address]", text)
     for pattern, replacement in _PATTERNS:
         text = pattern.sub(replacement, text)
     text = " ".join(text.split())

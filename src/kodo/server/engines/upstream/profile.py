@@ -60,7 +60,8 @@ class Profile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     health: str = "/models"
     """A question that costs the server nothing, below the base URL; with ``//`` below its host."""
     overflow: tuple[str, ...] = ()
-    """Patterns of the messages for a prompt that does not fit, with the groups ``window`` and ``needed`` if they are in."""
+    """Patterns of the messages for a prompt that does not fit, with the groups ``window`` and ``needed`` if they are in;
+    ``output``: tokens of the answer that are not in ``needed``."""
 
 
 @lru_cache

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.upstream.masking import mask
+from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues, mask
 from kodo.server.engines.upstream.profile import Profile, profiles
 from kodo.server.lifecycle.errors import (
     ContextLengthExceeded,
@@ -28,7 +28,9 @@ from kodo.server.lifecycle.errors import (
 )
 
 MAX_RETRY_SECONDS = 120.0
-_OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error", "string_above_max_length", "context_window_exceeded"}  # fmt: skip
+_OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
+_TEXT_FIELD = re.compile(r"^(?:input|messages|prompt|instructions)$|(?:^input\[\d+\]|content|text)$")
+"""Fields that hold the prompt: one whose string is too long is a prompt that does not fit, unlike an id or a name."""
 _QUOTA = re.compile(r"(?i)quota|billing|credit|insufficient balance")
 _PARAMETER = re.compile(
     r"(?i)(?:unsupported|unknown|unrecognized|unexpected|extra|unpermitted|not permitted|invalid)[^'\"`]{0,60}"
@@ -120,7 +122,10 @@ def _detail(detail: Any) -> tuple[str, str | None, str]:
 
 
 def translate(
-    refusal: UpstreamRefusal, headers: Mapping[str, str], profile: Profile, secrets: tuple[str, ...] = ()
+    refusal: UpstreamRefusal,
+    headers: Mapping[str, str],
+    profile: Profile,
+    secrets: HiddenValues = NOTHING_HIDDEN,
 ) -> ServiceError:
     """A refusal as one of kodo's errors, with the server's reason where it is the caller's to know."""
     overflow = _overflow(refusal, profile, secrets)
@@ -152,7 +157,7 @@ def translate(
     )
 
 
-def failed_in_answer(value: Any, profile: Profile, secrets: tuple[str, ...] = ()) -> ServiceError:
+def failed_in_answer(value: Any, profile: Profile, secrets: HiddenValues = NOTHING_HIDDEN) -> ServiceError:
     """An error that stands in the stream in place of the answer."""
     refusal = refusal_of(500, value)
     overflow = _overflow(refusal, profile, secrets)
@@ -187,13 +192,15 @@ def _public_code(code: str) -> str | None:
     return code if re.fullmatch(r"[a-z][a-z_]{2,63}", code) else None
 
 
-def _overflow(refusal: UpstreamRefusal, profile: Profile, secrets: tuple[str, ...]) -> InvalidRequest | None:
+def _overflow(refusal: UpstreamRefusal, profile: Profile, secrets: HiddenValues) -> InvalidRequest | None:
     """The error for a prompt that does not fit, with both numbers where the server gives them."""
     if refusal.status not in (400, 413, 422, 500):
         return None
     fields = refusal.fields
     window, needed = _number(fields.get("n_ctx")), _number(fields.get("n_prompt_tokens"))
-    matched = refusal.code in _OVERFLOW_CODES
+    matched = refusal.code in _OVERFLOW_CODES or (
+        refusal.code == "string_above_max_length" and bool(_TEXT_FIELD.search(refusal.param or "input"))
+    )
     for pattern in _patterns(profile.name):
         found = pattern.search(refusal.message)
         if found is None:
@@ -201,7 +208,7 @@ def _overflow(refusal: UpstreamRefusal, profile: Profile, secrets: tuple[str, ..
         matched = True
         groups = found.groupdict()
         window = window or _number(groups.get("window"))
-        needed = needed or _number(groups.get("needed"))
+        needed = needed or _number(groups.get("needed")) + _number(groups.get("output"))
         if window and needed:
             break
     if not matched:

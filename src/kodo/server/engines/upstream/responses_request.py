@@ -8,12 +8,15 @@ Source: OpenAI's Responses reference and openai-python 3.54, ``ResponseCreatePar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 
 from kodo.server.engines.upstream.chat_request import ToolLabel, UpstreamRequest, merge
+from kodo.server.engines.upstream.names import MAX_CALL_ID, short_call_id
 from kodo.server.engines.upstream.profile import Profile
+from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import ContextItem, Prompt
 from kodo.server.wire.items import (
@@ -42,7 +45,7 @@ def responses_request(model: str, prompt: Prompt, profile: Profile, origin: str)
         "input": [
             item
             for index, context in enumerate(prompt.items)
-            if (item := _item(context, profile, origin, f"input[{index}]")) is not None
+            for item in _items(context, profile, origin, f"input[{index}]")
         ],
         "store": False,
         "include": ["reasoning.encrypted_content"],
@@ -83,6 +86,21 @@ def _tool(tool: Tool) -> dict[str, Any]:
     for one in (fields, *fields.get("tools", ())):
         one.pop("defer_loading", None)
     return fields
+
+
+def _items(context: ContextItem, profile: Profile, origin: str, path: str) -> Iterator[dict[str, Any]]:
+    """An item as the server takes it, and behind a call those of tools that were not offered, with their errors."""
+    item = _item(context, profile, origin, path)
+    if item is None:
+        return
+    yield item
+    provider = context.provider
+    if provider is None or provider.origin != origin or not isinstance(context.item, Call):
+        return
+    for number, call in enumerate(provider.fields.get(UNKNOWN_CALLS, ())):
+        id_ = short_call_id(f"{item.get('call_id')} {number}", MAX_CALL_ID)
+        yield {"type": "function_call", "call_id": id_, "name": call["name"], "arguments": call["arguments"]}
+        yield {"type": "function_call_output", "call_id": id_, "output": call["error"]}
 
 
 def _item(context: ContextItem, profile: Profile, origin: str, path: str) -> dict[str, Any] | None:

@@ -13,11 +13,12 @@ from typing import Any, Final
 import msgspec
 
 from kodo.server.engines.upstream.chat_request import ToolLabel
+from kodo.server.engines.upstream.masking import NOTHING_HIDDEN, HiddenValues
 from kodo.server.engines.upstream.names import MAX_CALL_ID, short_call_id
 from kodo.server.engines.upstream.profile import Profile
 from kodo.server.engines.upstream.refusal import failed_in_answer
 from kodo.server.engines.upstream.responses_request import label_key
-from kodo.server.engines.upstream.tool_calls import UnknownCall
+from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS, UnknownCall, as_fields
 from kodo.server.engines.upstream.usage import read_usage
 from kodo.server.lifecycle.errors import EngineFailed
 from kodo.server.lifecycle.ports import (
@@ -49,7 +50,7 @@ class ResponsesStream:
         labels: dict[str, ToolLabel],
         profile: Profile,
         origin: str,
-        secrets: tuple[str, ...] = (),
+        secrets: HiddenValues = NOTHING_HIDDEN,
         used_ids: Collection[str] = (),
     ) -> None:
         """``labels``: the offered tools; ``secrets``: what no message may show; ``used_ids``: of the calls before this
@@ -68,6 +69,8 @@ class ResponsesStream:
         self._server_id: str | None = None
         """The server's id of the open call, where it was handed out under another one."""
         self._calls = 0
+        self._call_fields: dict[str, Any] = {}
+        """What the server wants back with the newest call that was handed out."""
         self._unknown: list[UnknownCall] = []
         self._usage: Usage | None = None
         self._reason: str | None = None
@@ -106,7 +109,11 @@ class ResponsesStream:
         """
         if self._reason is None:
             raise EngineFailed("The model's server ended in the middle of the answer.")
-        return [Finished(reason=self._reason, usage=self._usage or Usage(input=estimate))]
+        events: list[EngineEvent] = []
+        if self._unknown and self._calls:
+            fields = {**self._call_fields, UNKNOWN_CALLS: as_fields(self._unknown, self._labels)}
+            events.append(ProviderFields(state=ProviderState(origin=self._origin, fields=fields)))
+        return [*events, Finished(reason=self._reason, usage=self._usage or Usage(input=estimate))]
 
     # --- inside ---
 
@@ -199,9 +206,9 @@ class ResponsesStream:
             return
         if not self._length and text:
             yield CallDelta(text=text)
-        if self._server_id is not None:
-            fields = {"id": self._server_id}
-            yield ProviderFields(state=ProviderState(origin=self._origin, fields=fields))
+        self._call_fields = {} if self._server_id is None else {"id": self._server_id}
+        if self._call_fields:
+            yield ProviderFields(state=ProviderState(origin=self._origin, fields=self._call_fields))
 
     def _finish_reasoning(self, item: dict[str, Any]) -> Iterator[EngineEvent]:
         if not (self._open == "reasoning" and self._length):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Final, Protocol
@@ -17,13 +18,13 @@ from kodo.server.engines.upstream import counting
 from kodo.server.engines.upstream.chat_request import UpstreamRequest, chat_request, merge
 from kodo.server.engines.upstream.chat_stream import ChatStream
 from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
+from kodo.server.engines.upstream.masking import HiddenValues
 from kodo.server.engines.upstream.profile import profile_named
 from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal, translate
 from kodo.server.engines.upstream.responses_request import responses_request
 from kodo.server.engines.upstream.responses_stream import ResponsesStream
 from kodo.server.engines.upstream.sse import iter_event_data
-from kodo.server.engines.upstream.tool_calls import UnknownCall
-from kodo.server.engines.upstream.unknown_tools import with_tool_error
+from kodo.server.engines.upstream.unknown_tools import UnknownCall, with_tool_error
 from kodo.server.lifecycle import genai, tracing
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
 from kodo.server.lifecycle.ports import EngineEvent, Finished, Prompt, Usage
@@ -40,6 +41,8 @@ MAX_WHOLE_BYTES: Final = 64 * 2**20
 DETECTION_PAUSE_SECONDS: Final = 5.0
 _ADVISORY: Final = {"stream_options", "prompt_cache_key", "parallel_tool_calls", "verbosity", "safety_identifier"}  # fmt: skip
 """Fields that may be left out for a server that refuses them: they do not change what is asked."""
+_KEY_NAME: Final = re.compile(r"(?i)key|token|secret|sig|code|pass|auth")
+"""Names of query parameters that carry a key."""
 
 
 class TargetOptions(Struct, frozen=True, kw_only=True):
@@ -92,7 +95,7 @@ class Target:
         self._refused: set[str] = set()
         self._max_tokens: str | None = None
         self._asked_at = float("-inf")
-        self._secrets = tuple(value for value in (options.api_key or "", *options.headers.values()) if value)
+        self._secrets = _secrets(options)
         self._connect()
 
     def _connect(self) -> None:
@@ -219,9 +222,7 @@ class Target:
                 yield msgspec.structs.replace(end, usage=usage)
                 return
             before = usage
-            prompt = with_tool_error(
-                prompt, said, unknown, offered=sorted(request.labels), origin=self._origin
-            )
+            prompt = with_tool_error(prompt, said, unknown, offered=list(request.labels), origin=self._origin)
             request = self.request(prompt)
 
     def _reader(self, request: UpstreamRequest, prompt: Prompt) -> AnswerReader:
@@ -342,6 +343,18 @@ class Target:
         if len(answer.data) != len(texts):
             raise EngineFailed("The model's server sent another number of embeddings than it was asked for.")
         return [one.embedding for one in answer.data], answer.usage.prompt_tokens
+
+
+def _secrets(options: TargetOptions) -> HiddenValues:
+    """What of the settings no message may show: keys wherever they stand, and the address."""
+    url = urlsplit(options.base_url)
+    query = [value for name, value in options.query.items() if _KEY_NAME.search(name)]
+    keys = (options.api_key or "", url.password or "", *options.headers.values(), *query)
+    host = url.hostname or ""
+    return HiddenValues(
+        keys=tuple(key for key in keys if key),
+        addresses=tuple(name for name in (url.netloc.rpartition("@")[2], host) if set(name) & set(".:")),
+    )
 
 
 class _Vector(Struct, frozen=True):

@@ -1,8 +1,8 @@
 """Text that holds more than the answer: ``<think>`` marks, and gpt-oss' channels.
 
 Servers without a parser for a model send its marks as they were written. They are recognised at the beginning of the
-text only, so that an answer about such marks stays whole. Sources: the templates of Qwen3 and DeepSeek, Magistral's
-``[THINK]``, and OpenAI's Harmony format.
+text only, so that an answer about such marks stays whole. Sources: the templates of Qwen3 and DeepSeek, Gemini's
+``<thought>``, Magistral's ``[THINK]``, Kimi's and Seed-OSS' templates, and OpenAI's Harmony format.
 """
 
 from __future__ import annotations
@@ -11,9 +11,18 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-_THINK: Final = {"<think>": "</think>", "<thinking>": "</thinking>", "[THINK]": "[/THINK]"}
+_THINK: Final = {
+    "<think>": "</think>",
+    "<thinking>": "</thinking>",
+    "<thought>": "</thought>",
+    "<seed:think>": "</seed:think>",
+    "[THINK]": "[/THINK]",
+    "◁think▷": "◁/think▷",
+}
 _CHANNEL, _START, _MESSAGE = "<|channel|>", "<|start|>", "<|message|>"
-_OPENERS: Final = (*_THINK, _CHANNEL, _START)
+_CALL: Final = "to=functions."
+"""A recipient right behind a role that the prompt has opened."""
+_OPENERS: Final = (*_THINK, _CHANNEL, _START, _CALL)
 _HARMONY_ENDS: Final = ("<|end|>", "<|return|>", "<|call|>", _START, _CHANNEL)
 _RECIPIENT = re.compile(r"to=(?:functions\.)?([\w.:-]+)")
 

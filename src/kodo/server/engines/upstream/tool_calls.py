@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from kodo.server.engines.upstream.chat_request import ToolLabel
 from kodo.server.engines.upstream.names import MAX_CALL_ID, short_call_id
+from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS, UnknownCall, as_fields
 from kodo.server.lifecycle.ports import CallDelta, CallStart, EngineEvent, ProviderFields, ProviderState
 
 
@@ -34,15 +35,6 @@ class CallPart(Struct, frozen=True):
     id: str | int | None = None
     function: FunctionDelta | None = None
     extra_content: Any = None
-
-
-class UnknownCall(Struct, frozen=True):
-    """A call of a tool that was not offered."""
-
-    name: str
-    arguments: str
-    fields: dict[str, Any] = {}
-    """What the server wants back with it."""
 
 
 @dataclass
@@ -147,6 +139,13 @@ class ToolCalls:
             last = self._head == len(self._calls) - 1
             yield from self._write(call)
             yield from self._close(call, cut=cut and last)
+
+    def keep_unknown(self) -> Iterator[EngineEvent]:
+        """Put the calls of unknown tools with the last call that was handed out, if there is one."""
+        started = [call for call in self._calls if call.started]
+        if self.unknown and started:
+            fields = {**started[-1].fields, UNKNOWN_CALLS: as_fields(self.unknown, self._labels)}
+            yield ProviderFields(state=ProviderState(origin=self._origin, fields=fields))
 
     # --- inside ---
 

@@ -1,12 +1,17 @@
-"""A call of a tool that was not offered, told to the model as an error: it sees which tools there are, and continues."""
+"""A call of a tool that was not offered, told to the model as an error: it sees which tools there are, and continues.
+
+Where it is all that the model called, the model is asked again at once. Beside calls that the client answers, it is kept
+with the last of those, and goes back with them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
-from kodo.server.engines.upstream.tool_calls import UnknownCall
 from kodo.server.lifecycle.ports import (
     ContextItem,
     EngineEvent,
@@ -25,13 +30,36 @@ from kodo.server.wire.items import (
     SummaryText,
 )
 
+UNKNOWN_CALLS: Final = "unknown_calls"
+"""The field of a :class:`ProviderState` that holds :func:`as_fields`."""
+
+
+class UnknownCall(Struct, frozen=True):
+    """A call of a tool that was not offered."""
+
+    name: str
+    arguments: str
+    fields: dict[str, Any] = {}
+    """What the server wants back with it."""
+
+
+def unknown_tool_error(offered: Collection[str]) -> str:
+    """What the model is told of a call of a tool that was not offered."""
+    return f"There is no such tool. The tools are: {', '.join(sorted(offered)) or 'none'}."
+
+
+def as_fields(calls: Sequence[UnknownCall], offered: Collection[str]) -> list[dict[str, Any]]:
+    """Calls beside others that are answered: they are kept with those, and go back with them, each with its error."""
+    error = unknown_tool_error(offered)
+    return [{**msgspec.to_builtins(call), "error": error} for call in calls]
+
 
 def with_tool_error(
     prompt: Prompt,
     said: Sequence[EngineEvent],
     unknown: Sequence[UnknownCall],
     *,
-    offered: Sequence[str],
+    offered: Collection[str],
     origin: str,
 ) -> Prompt:
     """The prompt with what the model said, its calls, and an error as the output of each.
@@ -56,7 +84,7 @@ def with_tool_error(
         made = FunctionCall(call_id=f"unknown{number:02d}", name=call.name, arguments=call.arguments)
         state = ProviderState(origin=origin, fields=call.fields) if call.fields else None
         items.append(ContextItem(item=made, provider=state))
-    words = f"There is no such tool. The tools are: {', '.join(offered) or 'none'}."
+    words = unknown_tool_error(offered)
     for number in range(len(unknown)):
         output = FunctionCallOutput(call_id=f"unknown{number:02d}", output=words)
         items.append(ContextItem(item=output))
