@@ -114,3 +114,21 @@ def test_the_key_is_never_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     captured = capsys.readouterr()
     assert "very-secret" not in captured.out + captured.err
     assert "キー: あり" in captured.out
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "expected"),
+    [
+        (64, "64.0 GB of memory; kodo model pull could fetch coder: qwen3.6-35b-a3b (23.1 GB), small: qwen3.5-4b (3.6 GB), vision: qwen3.6-35b-a3b (23.1 GB)"),
+        (2, "2.0 GB of memory; kodo model pull could fetch small: qwen3.5-0.8b (0.8 GB), vision: qwen3.5-0.8b (0.8 GB)"),
+        (1, "1.0 GB of memory; kodo model pull could fetch none of the catalogue"),
+    ],
+)  # fmt: skip
+def test_it_says_what_this_machine_could_run(
+    gigabytes: int, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The best of the catalogue for each use that fits the memory, with the size of its download."""
+    monkeypatch.setattr("kodo.server.http.admin.available_memory", lambda: gigabytes * 10**9)
+    monkeypatch.setattr("kodo.client.endpoint.find_running", lambda: None)
+    _, checks = report(capsys)
+    assert checks["models"]["detail"] == expected

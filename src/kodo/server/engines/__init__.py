@@ -7,10 +7,9 @@ of them, nor the settings.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from kodo.server.config import ModelSettings, Settings
@@ -21,15 +20,22 @@ RUNTIME = "run"
 """The folder under ``KODO_HOME`` for the sockets of the engines' processes. It is emptied when a server starts."""
 
 
-async def build(
-    name: str,
-    model: ModelSettings,
-    settings: Settings,
-    weights: Callable[[str], Path],
-    projectors: Callable[[str], Path | None],
-) -> Engine:
-    """The engine behind a model name, to be started and stopped. ``weights`` finds the GGUF of a llama model's target,
-    ``projectors`` the one that turns images into its tokens, if there is one.
+class ModelFiles(Protocol):
+    """What is known of a llama model's target: :class:`kodo.server.engines.weights.registry.Registry`."""
+
+    def resolve(self, target: str) -> Path:
+        """The GGUF."""
+
+    def projector(self, target: str) -> Path | None:
+        """The one that turns images into its tokens, if there is one."""
+
+    def sampling(self, target: str) -> tuple[float | None, float | None]:
+        """The temperature and ``top_p`` that its maker recommends, where they are known."""
+
+
+async def build(name: str, model: ModelSettings, settings: Settings, files: ModelFiles) -> Engine:
+    """The engine behind a model name, to be started and stopped. Where neither the client nor the settings say how to
+    sample, a local model is sampled as its maker recommends.
 
     Raises:
         OSError, ValueError, kodo.server.engines.weights.errors.WeightsError: the target cannot be read.
@@ -45,7 +51,7 @@ async def build(
     from kodo.server.engines.llama.process.memory_fit import fit_memory
     from kodo.server.engines.llama.process.supervisor import Supervisor
 
-    path = weights(model.target)
+    path = files.resolve(model.target)
     fit = fit_memory(path, model.context_window or settings.llama.context)
     options = LlamaOptions(
         name=path.name if "/" in model.target else model.target,
@@ -53,17 +59,19 @@ async def build(
         parallel=settings.llama.parallel or fit.slots,
         batch=settings.llama.batch,
         context=fit.context,
-        projector=projectors(model.target) if model.projector is None else Path(model.projector),
+        projector=files.projector(model.target) if model.projector is None else Path(model.projector),
         kv_cache_dir=settings.home / "cache",
         disk_bytes=settings.cache.disk_bytes,
         minimum_tokens=settings.cache.minimum_tokens,
         runtime_dir=settings.home / RUNTIME,
         end_loops=model.end_loops,
     )
-    if model.temperature is not None:
-        options = replace(options, temperature=model.temperature)
-    if model.top_p is not None:
-        options = replace(options, top_p=model.top_p)
+    recommended = files.sampling(model.target)
+    temperature, top_p = _first(model.temperature, recommended[0]), _first(model.top_p, recommended[1])
+    if temperature is not None:
+        options = replace(options, temperature=temperature)
+    if top_p is not None:
+        options = replace(options, top_p=top_p)
     child = Supervisor(options.child(path))
     child.start_soon()
     try:
@@ -72,6 +80,11 @@ async def build(
         await child.stop()
         raise
     return llama(path, options, child)
+
+
+def _first(*values: float | None) -> float | None:
+    """The first value that is one."""
+    return next((value for value in values if value is not None), None)
 
 
 def _upstream(name: str, model: ModelSettings) -> Engine:

@@ -126,7 +126,7 @@ async def _models(settings: Settings, stack: AsyncExitStack) -> dict[str, Backen
         known = next((entry for entry in engines if entry[0] == model), None)
         if known is None:
             registry = Registry(settings.home)
-            started = await build(name, model, settings, registry.resolve, registry.projector)
+            started = await build(name, model, settings, registry)
             stack.push_async_callback(started.stop)
             await started.start()
             card = await started.card()

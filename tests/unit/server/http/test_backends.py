@@ -14,6 +14,7 @@ from tests.tiny_model import write_tiny_model
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.engines import build
 from kodo.server.engines.llama.process import supervisor
+from kodo.server.engines.weights.registry import Registry
 from kodo.server.http.backends import open_resources
 from kodo.server.lifecycle.errors import EngineUnavailable, StoreFailed
 from kodo.server.store.sqlite import SqliteStore
@@ -74,7 +75,7 @@ async def test_a_child_that_was_begun_ends_where_its_engine_cannot_be_had(
     here = _with_model(tmp_path / "home", model)
     monkeypatch.setattr("kodo.server.engines._llama", broken)
     with pytest.raises(ImportError, match="half installed"):
-        await build("m", here.models["m"], here, Path, lambda _: None)
+        await build("m", here.models["m"], here, Registry(here.home))
     assert _engines() == before
 
 

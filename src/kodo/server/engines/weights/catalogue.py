@@ -48,7 +48,9 @@ class CatalogueEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     @property
     def source(self) -> HubSource:
         """Where it is fetched from."""
-        return HubSource(self.repo, self.file, projector=self.projector)
+        return HubSource(
+            self.repo, self.file, projector=self.projector, temperature=self.temperature, top_p=self.top_p
+        )
 
     def memory(self, context: int) -> int:
         """Bytes of memory that it takes with ``context`` tokens a slot."""

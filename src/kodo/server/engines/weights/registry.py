@@ -47,6 +47,9 @@ class LocalModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """As its maker states it (an SPDX name where possible), or `unknown`."""
     projector: str | None = None
     """The name of the GGUF in the model's folder that turns images into tokens; None: it sees none."""
+    temperature: float | None = None
+    top_p: float | None = None
+    """The sampling that its maker recommends; None: not known."""
 
 
 class Registry:
@@ -93,7 +96,7 @@ class Registry:
 
         Raises UnknownModelError or BadWeightsError.
         """
-        if "/" not in target and not target.endswith(".gguf"):
+        if self._installed(target) is not None:
             return self.path(target)
         file = Path(target).expanduser().absolute()
         if not file.is_file():
@@ -102,10 +105,17 @@ class Registry:
 
     def projector(self, target: str) -> Path | None:
         """The projector that belongs to :meth:`resolve`'s file, if it is an installed model that has one."""
-        if "/" in target or target.endswith(".gguf"):
-            return None
-        model = self.get(target)
-        return None if model.projector is None else self.folder / target / model.projector
+        model = self._installed(target)
+        return None if model is None or model.projector is None else self.folder / target / model.projector
+
+    def sampling(self, target: str) -> tuple[float | None, float | None]:
+        """The temperature and ``top_p`` that are recommended for :meth:`resolve`'s file, where they are known."""
+        model = self._installed(target)
+        return (None, None) if model is None else (model.temperature, model.top_p)
+
+    def _installed(self, target: str) -> LocalModel | None:
+        """The installed model that a setting names; None: it is the path of a file."""
+        return None if "/" in target or target.endswith(".gguf") else self.get(target)
 
     def verify(self, name: str) -> LocalModel:
         """Read the model's weights and compare their sha256. Raises UnknownModelError or BadWeightsError."""

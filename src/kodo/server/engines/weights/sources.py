@@ -167,6 +167,9 @@ class HubSource:
     file: str
     projector: str | None = None
     """A file of the same repository that turns images into tokens."""
+    temperature: float | None = None
+    top_p: float | None = None
+    """What the model's maker recommends, for its manifest."""
 
     @property
     def name(self) -> str:
@@ -181,6 +184,7 @@ class HubSource:
         """Download the files of the repository's main branch; huggingface_hub draws its own progress."""
         target, origin = self._download(self.file, folder, progress)
         model = _manifest_of(target, name, origin, progress)
+        model = msgspec.structs.replace(model, temperature=self.temperature, top_p=self.top_p)
         if self.projector is not None:
             projector, _ = self._download(self.projector, folder, progress)
             read_head(projector)

@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.paths import DOCS
+from tests.paths import DOCS, REPOSITORY
 from tests.stand_in_hub import StandInHub, serving_hub
 from tests.weights_files import tiny_gguf
 
 from kodo.server.engines.weights.catalogue import USES, choose, entries
 from kodo.server.engines.weights.errors import WeightsError
+from kodo.server.engines.weights.registry import Registry
 
 GB = 10**9
 
@@ -104,6 +105,7 @@ def test_a_use_is_fetched_with_its_projector(hub: StandInHub, tmp_path: Path) ->
     )
     assert last == f"use it: kodo serve --model {chosen.name}"
     manifest = json.loads((path.parent / "manifest.json").read_text())
+    assert (manifest["temperature"], manifest["top_p"]) == (chosen.temperature, chosen.top_p)
     assert manifest["projector"] == "mmproj-F16.gguf"
     assert (path.parent / "mmproj-F16.gguf").read_bytes() == weights
 
@@ -133,6 +135,28 @@ def test_a_damaged_file_installs_nothing(hub: StandInHub, tmp_path: Path, file: 
     assert done.returncode == 2
     assert "the download is damaged" in done.stderr.splitlines()[-1]
     assert run(hub, tmp_path / "home", "model", "list").stdout.splitlines()[1:] == []
+
+
+def test_a_home_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """A manifest without recommended sampling or projector is one that recommends nothing."""
+    folder = tmp_path / "models" / "old"
+    folder.mkdir(parents=True)
+    fields = {"name": "old", "file": "a.gguf", "sha256": "0" * 64, "size": 1, "source": "x", "licence": "MIT"}
+    (folder / "manifest.json").write_text(json.dumps(fields))
+    registry = Registry(tmp_path)
+    assert registry.sampling("old") == (None, None)
+    assert registry.sampling("/a/file.gguf") == (None, None)
+    assert registry.projector("old") is None
+
+
+def test_make_run_hands_the_model_on() -> None:
+    """`make run MODEL=coder` is `kodo serve --model coder`; without it there is no such option."""
+    for model, expected in (("MODEL=coder", " --model coder"), ("MODEL=", "")):
+        said = subprocess.run(
+            ["make", "-n", "run", model], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ).stdout
+        served = next(line for line in said.splitlines() if "kodo serve" in line)
+        assert served.rstrip().endswith(f"--hello{expected}")
 
 
 def test_the_guide_lists_the_catalogue() -> None:
