@@ -19,14 +19,14 @@ from contextlib import AsyncExitStack
 import msgspec
 
 from kodo.home import kodo_home
-from kodo.server.engines.llama.process.http import Channel
+from kodo.server.engines.http_client import HttpClient
 from kodo.server.engines.llama.process.supervisor import ChildConfig, Supervisor
 
 TOKENS = 96
 MARK = b'"content":"'
 
 
-async def _ask(channel: Channel, question: str) -> int:
+async def _ask(channel: HttpClient, question: str) -> int:
     """Tokens of one streamed answer."""
     prompt = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     body = {"prompt": prompt, "stream": True, "temperature": 0, "top_k": 1, "n_predict": TOKENS}

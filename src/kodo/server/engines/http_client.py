@@ -1,4 +1,4 @@
-"""HTTP/1.1 to model servers: TCP, TLS or a proxy, connections kept alive, answers as they arrive.
+"""HTTP/1.1 to model servers: TCP, TLS, a proxy or a unix socket, connections kept alive, answers as they arrive.
 
 httptools parses; this puts it on asyncio protocols. What a general client does besides (redirects, cookies, decoding,
 tracing) costs about half of a request's time and is of no use to servers that are named in the settings: see
@@ -27,7 +27,7 @@ MAX_IDLE_SECONDS: Final = 20.0
 
 
 class ConnectFailed(Exception):
-    """No connection could be made; nothing was sent."""
+    """No connection could be made; nothing was sent. ``__cause__`` says why."""
 
 
 class ConnectionLost(Exception):
@@ -100,13 +100,12 @@ class _Connection(asyncio.Protocol):
 class HttpExchange:
     """One request's answer. Read it once: :meth:`iter_body` or :meth:`read`; then :meth:`close`."""
 
-    def __init__(self, client: HttpClient, connection: _Connection, silence: float) -> None:
+    def __init__(self, client: HttpClient, connection: _Connection, silence: float | None) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         """Names in lower case."""
         self._client = client
         self._connection = connection
-        self._silence = silence
         self._body: list[bytes] = []
         self._size = 0
         self._paused = False
@@ -121,7 +120,9 @@ class HttpExchange:
         loop = asyncio.get_running_loop()
         self._loop = loop
         self._last_data = loop.time()
-        self._timer: asyncio.TimerHandle | None = loop.call_later(silence, self._check_silence)
+        self._timer: asyncio.TimerHandle | None = None
+        if silence is not None:
+            self._timer = loop.call_later(silence, self._check_silence, silence)
 
     @property
     def refused(self) -> bool:
@@ -169,6 +170,9 @@ class HttpExchange:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if self._waiter is not None:  # somebody else closed what is being read
+            self._broken = True
+            self._wake_reader()
         self._resume()
         if drain and not (self._complete or self._broken or self._connection.lost):
             self._timer = self._loop.call_later(DRAIN_SECONDS, self._give_back)
@@ -193,6 +197,9 @@ class HttpExchange:
         """Data arrived, or the connection changed."""
         self._last_data = self._loop.time()
         self._arrived = True
+        self._wake_reader()
+
+    def _wake_reader(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
@@ -205,8 +212,8 @@ class HttpExchange:
                 self._broken = True
         if self._closed:
             self._give_back()
-        elif self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        else:
+            self._wake_reader()
 
     async def _wait_for_data(self) -> None:
         if self._broken:
@@ -217,10 +224,10 @@ class HttpExchange:
         finally:
             self._waiter = None
 
-    def _check_silence(self) -> None:
-        left = self._last_data + self._silence - self._loop.time()
+    def _check_silence(self, silence: float) -> None:
+        left = self._last_data + silence - self._loop.time()
         if left > 0 or self._complete:
-            self._timer = self._loop.call_later(max(left, 1.0), self._check_silence)
+            self._timer = self._loop.call_later(max(left, 1.0), self._check_silence, silence)
             return
         self._timer = None
         self._silent = self._broken = True
@@ -274,10 +281,14 @@ class HttpClient:
         *,
         headers: Mapping[str, str],
         connect_seconds: float,
-        silence_seconds: float,
+        silence_seconds: float | None,
         tls: ssl.SSLContext | None = None,
+        socket: str | None = None,
+        keep: bool = True,
     ) -> None:
-        """``base_url`` without a trailing slash; ``headers`` go with each request.
+        """``base_url`` without a trailing slash; ``headers`` go with each request; ``silence_seconds`` None: no limit.
+
+        ``socket``: the path of the unix socket that the server listens on. ``keep`` False: one request a connection.
 
         Raises:
             ValueError: the URL is not http or https, or has no host.
@@ -289,13 +300,17 @@ class HttpClient:
         self.port = url.port or (443 if url.scheme == "https" else 80)
         self._prefix = url.path.rstrip("/")
         self._tls = (tls or ssl.create_default_context()) if url.scheme == "https" else None
-        self._proxy = _proxy_for(url)
+        self._socket = socket
+        self._keep = keep
+        self._proxy = None if socket is not None else _proxy_for(url)
         self._connect_seconds = connect_seconds
         self._silence_seconds = silence_seconds
         self._idle: list[_Connection] = []
         self._open: set[_Connection] = set()
         self.closed = False
         given = {"host": _host_header(url), "accept": "*/*", **{k.lower(): v for k, v in headers.items()}}
+        if not keep:
+            given["connection"] = "close"
         if url.username is not None:
             given.setdefault("authorization", _basic(url))
         if self._proxy is not None and self._tls is None and self._proxy.username is not None:
@@ -341,20 +356,24 @@ class HttpClient:
     def release(self, connection: _Connection, *, reusable: bool) -> None:
         """Take a connection back for the next request, or drop it."""
         self._open.discard(connection)
-        if not reusable or self.closed or len(self._idle) >= MAX_IDLE_CONNECTIONS:
+        if not reusable or not self._keep or self.closed or len(self._idle) >= MAX_IDLE_CONNECTIONS:
             connection.abort()
             return
         connection.used = True
         connection.idle_since = asyncio.get_running_loop().time()
         self._idle.append(connection)
 
-    async def close(self) -> None:
+    def drop(self) -> None:
         """Drop every connection; there will be no other."""
         self.closed = True
         for connection in (*self._idle, *self._open):
             connection.abort()
         self._idle.clear()
         self._open.clear()
+
+    async def close(self) -> None:
+        """:meth:`drop`, and let the event loop see it."""
+        self.drop()
         await asyncio.sleep(0)
 
     def _take_idle(self) -> _Connection | None:
@@ -372,6 +391,9 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_seconds):
+                if self._socket is not None:
+                    _, connection = await loop.create_unix_connection(_Connection, self._socket)
+                    return connection
                 if self._proxy is not None and self._proxy.hostname:
                     return await self._connect_by_proxy(self._proxy, self._proxy.hostname)
                 _, connection = await loop.create_connection(_Connection, self.host, self.port, ssl=self._tls)

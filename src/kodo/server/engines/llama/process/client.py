@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from kodo.server.engines.llama.process.http import ChannelClosed, ConnectionBroken, Exchange
+from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpExchange
 from kodo.server.engines.llama.process.supervisor import Supervisor
 from kodo.server.lifecycle.errors import (
     ContextLengthExceeded,
@@ -180,9 +180,9 @@ class Completion:
     ``InvalidRequest``, ``ContextLengthExceeded`` and ``EngineUnavailable``.
     """
 
-    def __init__(self, request: Coroutine[Any, Any, Exchange]) -> None:
+    def __init__(self, request: Coroutine[Any, Any, HttpExchange]) -> None:
         self._request = request
-        self._exchange: Exchange | None = None
+        self._exchange: HttpExchange | None = None
 
     def close(self) -> None:
         """Drop the connection. May be called at any time, and again."""
@@ -201,7 +201,7 @@ class Completion:
                 for event in events:
                     yield _decode_chunk(event)
             raise EngineFailed("The engine's process ended in the middle of an answer.")
-        except ConnectionBroken as error:
+        except ConnectionLost as error:
             raise EngineFailed("The engine's process ended in the middle of an answer.") from error
         finally:
             exchange.close()
@@ -214,7 +214,7 @@ class ChildClient:
         self._supervisor = supervisor
         self._eos: int | None = None
 
-    async def _open(self, method: str, path: str, body: object = None) -> Exchange:
+    async def _open(self, method: str, path: str, body: object = None) -> HttpExchange:
         """Send a request to a child that is up, waiting for one that is just being restarted.
 
         A child that dies before it answers is given the request once more, in its next life: it may have been dying
@@ -230,15 +230,15 @@ class ChildClient:
             channel = await self._supervisor.channel()
             try:
                 return await channel.request(method, path, data)
-            except OSError:
+            except ConnectFailed as error:
+                if channel.closed:
+                    raise EngineUnavailable("The engine is being stopped.") from error
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)  # gone; the supervisor learns of it in a moment
-            except ConnectionBroken as error:
+            except ConnectionLost as error:
                 failures += 1
                 if failures > 1:
                     raise EngineFailed("The engine's process ended before it answered.") from error
                 await asyncio.sleep(CONNECT_PAUSE_SECONDS)
-            except ChannelClosed as error:
-                raise EngineUnavailable("The engine is being stopped.") from error
         raise EngineUnavailable("The engine is not available: its process cannot be reached.")
 
     async def _exchange(self, method: str, path: str, body: object = None) -> tuple[int, bytes]:
@@ -246,7 +246,7 @@ class ChildClient:
         exchange = await self._open(method, path, body)
         try:
             return exchange.status, await exchange.read()
-        except ConnectionBroken as error:
+        except ConnectionLost as error:
             raise EngineFailed("The engine's process ended before it answered.") from error
         finally:
             exchange.close()
@@ -267,7 +267,7 @@ class ChildClient:
         Raises:
             InvalidRequest: it has more than ``MAX_TEXT_CHARACTERS`` characters.
         """
-        _check_length(text)
+        _check_length(len(text))
         body = {"content": text, "add_special": False, "parse_special": special}
         return (await self._call("POST", "/tokenize", _Tokens, body)).tokens
 
@@ -298,8 +298,9 @@ class ChildClient:
             counts.append(msgspec.json.decode(data, type=_InputTokens).input_tokens)
         return max(1, counts[0] - counts[1])
 
-    async def tokenize_batch(self, texts: Sequence[str]) -> list[tuple[int, ...]]:
-        """Token ids of texts, none of them a control token, in one request.
+    async def tokenize_batch(self, texts: Sequence[Sequence[str]]) -> list[tuple[int, ...]]:
+        """Token ids of texts, none of them a control token, in one request. Each text comes in pieces, which are tokenised
+        apart.
 
         The engine joins what it is given; the model's end token, which plain text cannot give, is put between.
 
@@ -309,11 +310,11 @@ class ChildClient:
         if not texts:
             return []
         for text in texts:
-            _check_length(text)
+            _check_length(sum(map(len, text)))
         mark = await self._eos_token()
         content: list[str | int] = []
         for text in texts:
-            content += [text, mark]
+            content += [*text, mark]
         body = {"content": content, "add_special": False, "parse_special": False}
         joined = (await self._call("POST", "/tokenize", _Tokens, body)).tokens
         result: list[tuple[int, ...]] = []
@@ -375,10 +376,10 @@ class ChildClient:
         return [one.embedding for one in vectors], answer.usage.prompt_tokens
 
 
-def _check_length(text: str) -> None:
-    if len(text) > MAX_TEXT_CHARACTERS:
+def _check_length(characters: int) -> None:
+    if characters > MAX_TEXT_CHARACTERS:
         raise InvalidRequest(
-            f"The input has a text of {len(text):,} characters; a model on this machine takes at most {MAX_TEXT_CHARACTERS:,}.",
+            f"The input has a text of {characters:,} characters; a model on this machine takes at most {MAX_TEXT_CHARACTERS:,}.",
             param="input",
             code="string_above_max_length",
         )

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kodo.server.engines.llama.process.http import Channel, ChannelClosed, ConnectionBroken
+from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient
 from kodo.server.lifecycle.errors import EngineUnavailable
 from kodo.server.lifecycle.supervised import cancel, supervise
 
@@ -40,6 +40,8 @@ HEALTH_SECONDS = 5.0
 """Pause between two questions about the child's health."""
 MAX_HEALTH_SECONDS = 8.0
 """How long the child may take to answer one. Its HTTP threads answer also while the model computes."""
+MAX_CONNECT_SECONDS = 10.0
+"""How long a connection to the child's socket may take."""
 MAX_SILENT_QUESTIONS = 2
 """Questions in a row without an answer after which the child is replaced: one may be lost to a machine that slept."""
 THREAD_ENVIRONMENT = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "200"}
@@ -76,7 +78,7 @@ class Supervisor:
         self._key = secrets.token_hex(16)
         self._folder: Path | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._channel: Channel | None = None
+        self._channel: HttpClient | None = None
         self._starting: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -134,14 +136,14 @@ class Supervisor:
         self._ready.clear()
         self._down_reason = "it was stopped"
         if self._channel is not None:
-            self._channel.close()
+            self._channel.drop()
             self._channel = None
         await self._kill()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    async def channel(self) -> Channel:
+    async def channel(self) -> HttpClient:
         """The way to a child that is up; waits while one is being restarted.
 
         Raises:
@@ -171,8 +173,15 @@ class Supervisor:
                 candidate = Path("/tmp")  # noqa: S108 - the folder is fresh and private; only the path has to be short
             self._folder = Path(tempfile.mkdtemp(prefix="kodo-", dir=candidate))
             if self._channel is not None:
-                self._channel.close()
-            self._channel = Channel(str(self._folder / "e.sock"), self._key)
+                self._channel.drop()
+            self._channel = HttpClient(
+                "http://engine",
+                headers={"authorization": f"Bearer {self._key}"},
+                connect_seconds=MAX_CONNECT_SECONDS,
+                silence_seconds=None,  # a long prompt is read in silence; the health check finds a child that hangs
+                socket=str(self._folder / "e.sock"),
+                keep=False,  # the child closes its connections when it likes, and a new one costs 0.1 ms
+            )
         return self._folder
 
     async def _spawn(self) -> None:
@@ -281,7 +290,7 @@ class Supervisor:
             except (FileNotFoundError, ConnectionRefusedError):
                 if process.returncode is None:
                     return "its socket is gone"
-            except (TimeoutError, ConnectionBroken):
+            except (TimeoutError, ConnectionLost):
                 silent += 1
             except (
                 OSError
@@ -292,7 +301,10 @@ class Supervisor:
                 return "its process does not answer"
 
     async def _ask_health(self) -> None:
-        """Raises ``OSError``, ``ConnectionBroken``."""
-        if self._channel is not None:
-            with suppress(ChannelClosed):
-                (await self._channel.request("GET", "/health")).close()
+        """Raises ``OSError``, ``ConnectionLost``."""
+        if self._channel is None or self._channel.closed:
+            return
+        try:
+            (await self._channel.request("GET", "/health")).close()
+        except ConnectFailed as error:
+            raise error.__cause__ or ConnectionLost from error

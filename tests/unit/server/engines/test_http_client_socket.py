@@ -1,4 +1,4 @@
-"""HTTP to the child: whole and streamed answers, and every way in which a connection ends."""
+"""The engines' HTTP client over a unix socket, one request a connection, as it asks the llama engine's child."""
 
 from __future__ import annotations
 
@@ -10,14 +10,22 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from kodo.server.engines.llama.process.http import Channel, ChannelClosed, ConnectionBroken
+from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 Handler = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
+def client(path: str) -> HttpClient:
+    """The way to a server at ``path``, without a limit on its silence."""
+    headers = {"authorization": "Bearer secret"}
+    return HttpClient(
+        "http://engine", headers=headers, connect_seconds=5, silence_seconds=None, socket=path, keep=False
+    )
+
+
 @asynccontextmanager
-async def server(folder: Path, handler: Handler) -> AsyncIterator[Channel]:
+async def server(folder: Path, handler: Handler) -> AsyncIterator[HttpClient]:
     """A server that hands each request to ``handler``, and the way to it."""
     path = str(folder / "s.sock")
 
@@ -29,9 +37,9 @@ async def server(folder: Path, handler: Handler) -> AsyncIterator[Channel]:
 
     listener = await asyncio.start_unix_server(serve, path)
     async with listener:
-        channel = Channel(path, "secret")
+        channel = client(path)
         yield channel
-        channel.close()
+        await channel.close()
 
 
 def chunk(data: bytes) -> bytes:
@@ -53,11 +61,11 @@ async def test_a_request_carries_the_key_and_its_body(tmp_path: Path) -> None:
         answer = await channel.request("GET", "/props")
         assert await answer.read() == b"none"
     assert seen[0].startswith(b"POST /x?a=b HTTP/1.1\r\n")
-    assert b"Authorization: Bearer secret\r\n" in seen[0]
-    assert b"Connection: close\r\n" in seen[0]
-    assert seen[0].endswith(b"Content-Length: 6\r\n\r\n\xe6\x97\xa5\xe6\x9c\xac")
+    assert b"authorization: Bearer secret\r\n" in seen[0]
+    assert b"connection: close\r\n" in seen[0]
+    assert seen[0].endswith(b"content-length: 6\r\n\r\n\xe6\x97\xa5\xe6\x9c\xac")
     assert seen[1].startswith(b"GET /props HTTP/1.1\r\n")
-    assert b"Content-Length" not in seen[1]
+    assert b"content-length" not in seen[1]
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
@@ -95,20 +103,21 @@ async def test_an_answer_that_is_not_whole_is_broken(sent: bytes, status: int | 
 
     async with server(tmp_path, handler) as channel:
         if status is None:
-            with pytest.raises(ConnectionBroken):
+            with pytest.raises(ConnectionLost):
                 await channel.request("GET", "/")
             return
         answer = await channel.request("GET", "/")
         pieces = answer.iter_body()
         assert (await anext(pieces)).startswith(b"half")
-        with pytest.raises(ConnectionBroken):
+        with pytest.raises(ConnectionLost):
             await anext(pieces)
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
-    """That is an OSError: the request was not sent."""
-    with pytest.raises(OSError, match=r"s\.sock|No such file"):
-        await Channel(str(tmp_path / "s.sock"), "k").request("GET", "/")
+    """The cause says that there is no socket: the request was not sent."""
+    with pytest.raises(ConnectFailed) as caught:
+        await client(str(tmp_path / "s.sock")).request("GET", "/")
+    assert isinstance(caught.value.__cause__, FileNotFoundError)
 
 
 async def test_a_channel_that_is_closed_drops_what_is_open(tmp_path: Path) -> None:
@@ -125,12 +134,12 @@ async def test_a_channel_that_is_closed_drops_what_is_open(tmp_path: Path) -> No
 
     async with server(tmp_path, handler) as channel:
         answer = await channel.request("GET", "/")
-        channel.close()
-        with pytest.raises(ConnectionBroken):
+        channel.drop()
+        with pytest.raises(ConnectionLost):
             async for _ in answer.iter_body():
                 pass
         await asyncio.wait_for(gone.wait(), 10)
-        with pytest.raises(ChannelClosed):
+        with pytest.raises(ConnectFailed):
             await channel.request("GET", "/")
 
 
@@ -166,3 +175,20 @@ def test_the_servers_own_loop_will_do(tmp_path: Path) -> None:
             return await (await channel.request("POST", "/", b"{}")).read()
 
     assert uvloop.run(request()) == b"x" * 100_000
+
+
+async def test_a_reader_whose_exchange_is_closed_is_woken(tmp_path: Path) -> None:
+    """It may be closed by another task, which wants the work behind it to end."""
+
+    async def handler(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + chunk(b"half"))
+        await writer.drain()
+        await asyncio.sleep(5)
+
+    async with server(tmp_path, handler) as channel:
+        answer = await channel.request("GET", "/")
+        reading = asyncio.create_task(answer.read())
+        await asyncio.sleep(0.05)
+        answer.close()
+        with pytest.raises(ConnectionLost):
+            await asyncio.wait_for(reading, 2)
