@@ -30,7 +30,7 @@ from kodo.server.engines.llama.prompting.content import TokenIds
 from kodo.server.engines.llama.prompting.images import ImageReader, PromptImages, defuse
 from kodo.server.engines.llama.prompting.prompt import build_turns, user_question
 from kodo.server.engines.llama.prompting.template import RenderedPrompt, Template
-from kodo.server.engines.llama.prompting.tool_call_format import HERMES, ToolCallFormat
+from kodo.server.engines.llama.prompting.tool_call_format import CHANNELS, HERMES, ToolCallFormat
 from kodo.server.engines.llama.tools.narrowed_offers import best_fitting, narrow_offers
 from kodo.server.engines.llama.tools.structured import Grammars, format_schema
 from kodo.server.engines.llama.tools.tool_ranking import rank_tools
@@ -62,6 +62,7 @@ from kodo.server.lifecycle.ports import (
     TextDelta,
     Usage,
 )
+from kodo.server.wire.items import Call, CallOutput
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +139,7 @@ class LlamaEngine:
         self._window = min([slot.n_ctx for slot in slots] + ([trained] if trained else []))
         self._chat_template = (await self._client.props()).chat_template
         self._reasons = reasoning.supports_reasoning(self._chat_template)
+        await self._template.tokens.protect(self._chat_template, reasoning.CHANNEL_MARKS)
         await self._template.learn()
 
     async def stop(self) -> None:
@@ -291,6 +293,11 @@ class LlamaEngine:
             turns = build_turns(prompt, HERMES, extra, images=images.ids)
             turns = await defuse(turns, owner, self._template.tokens)
             return await template.render(turns, owner), HERMES
+        if template.knows_channel_tools and tools is not None and (tools or _has_calls(prompt)):
+            try:
+                return await template.render_channels(prompt, tools), CHANNELS
+            except InvalidRequest:
+                logger.debug("the template cannot render these calls; kodo's own form is used")
         if template.call_format is not None and tools is not None:
             try:
                 rendered = await template.render(build_turns(prompt, template.call_format), owner, tools)
@@ -445,6 +452,10 @@ def _without_ids(prompt: Prompt) -> Prompt:
     shows the final one only."""
     items = tuple(msgspec.structs.replace(context, tokens=None) for context in prompt.items)
     return msgspec.structs.replace(prompt, items=items)
+
+
+def _has_calls(prompt: Prompt) -> bool:
+    return any(isinstance(context.item, Call | CallOutput) for context in prompt.items)
 
 
 def _generated_ids(events: Sequence[EngineEvent]) -> TokenIds:

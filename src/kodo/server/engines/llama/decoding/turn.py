@@ -90,6 +90,11 @@ class TurnPlan(Struct, frozen=True):
         return reasoning.CHANNEL_CLOSING if self.channels else reasoning.TAGS_CLOSING
 
     @property
+    def closing_before_call(self) -> str:
+        """What ends the reasoning where a call follows it."""
+        return reasoning.CHANNEL_CALL_CLOSING if self.channels else reasoning.TAGS_CLOSING
+
+    @property
     def is_resumable(self) -> bool:
         """Whether the answer is free text, which can continue from any of its ids; otherwise it is repeated from its seed."""
         return self.grammar is None and not self.required_tools
@@ -121,7 +126,9 @@ class TurnDecoder:
             phases = self._free_text(begun)
         async for event in phases:
             yield event
-        if self._plan.tools and self._answer.stopped_by == self._call_format.trigger:
+        begun_form = self._call_format.begun_by(self._answer.stopped_by) if self._plan.tools else None
+        if begun_form is not None:
+            self._call_format = begun_form
             self._answer.drop_stop_string()
             async for event in self._write_calls(self._plan.tools):
                 yield event
@@ -133,8 +140,7 @@ class TurnDecoder:
     # --- text ---
 
     def _free_text(self, begun: Sequence[EngineEvent]) -> AsyncGenerator[EngineEvent, None]:
-        marks = (self._call_format.trigger,) if self._plan.tools else ()
-        opening = marks if self._call_format.trigger_at_start else ()
+        opening = self._call_format.opening_marks if self._plan.tools else ()
         text = self._text(stop=self._free_stops(), opening=opening)
         if self._plan.notice_loops:
             text = self._without_loops(text, begun)
@@ -161,8 +167,8 @@ class TurnDecoder:
 
     def _free_stops(self) -> tuple[str, ...]:
         """The strings that end free text: the client's, and the mark that begins a call."""
-        marks = (self._call_format.trigger,) if self._plan.tools else ()
-        return (*self._prompt.sampling.stop, *(() if self._call_format.trigger_at_start else marks))
+        marks = self._call_format.stop_marks if self._plan.tools else ()
+        return (*self._prompt.sampling.stop, *marks)
 
     async def _split_reasoning(
         self, text: AsyncGenerator[Progress | TextDelta, None], begun: Sequence[EngineEvent]
@@ -334,7 +340,7 @@ class TurnDecoder:
         call_format, answer = self._call_format, self._answer
         begun = len(answer.ids)
         if self._thinking:  # a call is not made in mid-thought
-            answer.append(await self._tokens.special(self._plan.reasoning_closing))
+            answer.append(await self._tokens.special(self._plan.closing_before_call))
         first = True
         while True:
             before = answer.position
@@ -390,10 +396,15 @@ class TurnDecoder:
             close = (
                 "" if call_format.separator[:1] in "<[" else call_format.separator[:1]
             )  # a mark is no text: the model just ends
-            names = " | ".join(json.dumps(one.qualified_name + close) for one in offers)
-            async for event in answer.write(
-                grammar=f"%llguidance {{}}\nstart: {names}", max_tokens=MAX_NAME_TOKENS
-            ):
+            names = [one.qualified_name + close for one in offers]
+            grammar = f"%llguidance {{}}\nstart: {' | '.join(map(json.dumps, names))}"
+
+            async def admits(delta: TextDelta) -> bool:
+                """Whether it is still a name: what ends a grammar need not end the answer (gpt-oss' ``<|end|>``)."""
+                begun = "".join(name) + delta.text
+                return any(one.startswith(begun) for one in names)
+
+            async for event in answer.write(grammar=grammar, max_tokens=MAX_NAME_TOKENS, admits=admits):
                 if isinstance(event, TextDelta):
                     name.append(event.text)
                 else:

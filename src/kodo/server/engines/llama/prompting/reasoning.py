@@ -17,6 +17,8 @@ CHANNEL_MARKS = (START, CHANNEL, MESSAGE, "<|end|>", "<|return|>", "<|constrain|
 TAGS_CLOSING = f"\n{CLOSE_TAG}\n\n"
 CHANNEL_CLOSING = f"<|end|>{START}assistant{CHANNEL}final{MESSAGE}"
 """What ends the reasoning, where kodo ends it."""
+CHANNEL_CALL_CLOSING = f"<|end|>{START}assistant"
+"""The same in front of a call, which names its own channel."""
 _BUDGETS = {"none": 0, "minimal": 256, "low": 1024, "medium": 4096, "high": 16_384}
 """Tokens of reasoning that an effort allows; a higher effort has no limit."""
 

@@ -5,7 +5,8 @@ template's own and may hold control tokens; contents are tokenised apart, as pla
 templates are *concatenative*: what stands between two turns depends on their two roles only. That is learnt once by
 probing, and a chain of a thousand turns then costs no rendering at all; other templates are rendered anew each time.
 
-Knows roles and contents; knows nothing of items or instructions. Tools are :mod:`kodo.server.engines.llama.prompting.template_tools`'s.
+Knows roles and contents. Tools are :mod:`kodo.server.engines.llama.prompting.template_tools`'s, and
+:mod:`~kodo.server.engines.llama.prompting.channel_tools`' for gpt-oss.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from kodo.server.engines.llama.process.client import ChildClient
+from kodo.server.engines.llama.prompting.channel_tools import ChannelTools
 from kodo.server.engines.llama.prompting.content import (
     Content,
     Segment,
@@ -28,10 +30,12 @@ from kodo.server.engines.llama.prompting.content import (
     TokenIds,
     ToolSpec,
 )
+from kodo.server.engines.llama.prompting.reasoning import CHANNEL
 from kodo.server.engines.llama.prompting.template_tools import TemplateTools
 from kodo.server.engines.llama.prompting.tokens import TokenCache
 from kodo.server.engines.llama.prompting.tool_call_format import ToolCallFormat
 from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.lifecycle.ports import Prompt
 
 PROMPT_START = ""
 ANSWER_START = "answer"
@@ -71,7 +75,10 @@ class Template:
         self._tokens = tokens or TokenCache(client)
         self._template_tools = TemplateTools(client, self._settings)
         self.call_format: ToolCallFormat | None = None
-        """How this template writes calls; None if it does not know tools."""
+        """How this template writes calls; None if it does not know tools, or is one of channels."""
+        self._channel_tools = ChannelTools(client, self._settings)
+        self.knows_channel_tools = False
+        """Whether it writes tools and calls as gpt-oss' does."""
         self._known_separators: dict[tuple[str, str], str] = {}
         self._concatenative = True
         self._capabilities = _Capabilities(system=True, late_system=True, repeated_roles=True)
@@ -109,6 +116,8 @@ class Template:
             if ended is not None
             else None
         )
+        if CHANNEL in (ended or "") or CHANNEL in (opened or ""):
+            self.knows_channel_tools = await self._channel_tools.works()
 
     async def render(
         self, turns: Sequence[TemplateTurn], owner: str, tools: Sequence[ToolSpec] = ()
@@ -130,6 +139,19 @@ class Template:
                 for mark, turn in zip(marks[:-1], turns, strict=True)
             ]
             segments.append(Segment(marks[-1], (), ()))
+        return await self._assemble(segments, owner)
+
+    async def render_channels(self, prompt: Prompt, tools: Sequence[ToolSpec]) -> RenderedPrompt:
+        """The same for a template of channels, which has a place of its own for calls, outputs and tools.
+
+        Raises:
+            InvalidRequest: the template cannot render these items.
+        """
+        segments = await self._channel_tools.segments(prompt, tools)
+        return await self._assemble(segments, prompt.cache.owner)
+
+    async def _assemble(self, segments: Sequence[Segment], owner: str) -> RenderedPrompt:
+        """Segments as ids: control tokens count in the template's own text only."""
         plain = await self._tokens.plain(
             owner,
             (content for segment in segments for content in segment.contents if isinstance(content, str)),

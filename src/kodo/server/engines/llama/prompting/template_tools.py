@@ -168,17 +168,17 @@ class TemplateTools:
         for place, (kind, number, form) in enumerate(matches):
             mark, behind = pieces[place].removeprefix(skip), pieces[place + 1]
             if not pieces[place].startswith(skip):
-                raise _cannot_render()
+                raise cannot_render()
             skip = ""
             if kind == "c":
                 seen.append(number)
                 if not mark.endswith(call_format.prefix):
-                    raise _cannot_render()
+                    raise cannot_render()
                 turn = turns[number]
                 result.append(Segment(mark.removesuffix(call_format.prefix), turn.contents, turn.sources))
             elif kind == "a":
                 if mark != call_format.separator or matches[place - 1][:2] != ("c", number):
-                    raise _cannot_render()
+                    raise cannot_render()
                 skip = (call_format.suffix + call_format.closing).replace(
                     call_format.tag_placeholder or "\0", tags[number]
                 )
@@ -186,13 +186,13 @@ class TemplateTools:
                 seen.append(number)
                 turn = turns[number]
                 quoted = turn.role == "tool" and mark.endswith('"') and behind.startswith('"')
-                contents = tuple(_escape_json(one) if quoted else one for one in turn.contents)
+                contents = tuple(escape_json(one) if quoted else one for one in turn.contents)
                 result.append(Segment(mark, contents, turn.sources))
             else:
                 quoted = mark.endswith('"') and behind.startswith('"')
                 result.append(Segment(mark, (_tool_text(kind, tools[number], form, quoted=quoted),), (-1,)))
         if seen != list(range(len(turns))) or not pieces[-1].startswith(skip):
-            raise _cannot_render()
+            raise cannot_render()
         return [*result, Segment(pieces[-1].removeprefix(skip), (), ())]
 
     async def _render(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
@@ -216,16 +216,17 @@ def _tag(turns: Sequence[TemplateTurn], index: int) -> str:
 
 def _tool_text(kind: str, tool: ToolSpec, form: str, *, quoted: bool) -> Content:
     if kind == "p":
-        return _format_json(tool.parameters, form)
+        return format_json(tool.parameters, form)
     text = tool.name if kind == "n" else tool.description
     return json.dumps(text, ensure_ascii=False)[1:-1] if quoted else text
 
 
-def _escape_json(content: Content) -> Content:
+def escape_json(content: Content) -> Content:
+    """A text as it stands inside a JSON string; other contents as they are."""
     return json.dumps(content, ensure_ascii=False)[1:-1] if isinstance(content, str) else content
 
 
-def _format_json(value: dict[str, Any], form: str) -> str:
+def format_json(value: dict[str, Any], form: str) -> str:
     """JSON in the form that the template wrote its placeholder in: on one line with or without spaces, or indented."""
     lines = form.split("\n")
     if len(lines) == 3:
@@ -244,5 +245,6 @@ def _common_start(one: str, other: str) -> str:
     return one[:size]
 
 
-def _cannot_render() -> InvalidRequest:
+def cannot_render() -> InvalidRequest:
+    """The error for items that the template has no place for."""
     return InvalidRequest("This model's chat template cannot render these calls.", param="input")

@@ -1,18 +1,26 @@
 """Token ids of texts, remembered: those of the template's own text, and those of contents, apart by owner.
 
+llama.cpp finds some control tokens also in plain text (gpt-oss' ``<|start|>``, ``<|channel|>`` and ``<|message|>``, and whatever a
+model's file calls a user's token). A content that holds such a mark is cut inside of it and tokenised in pieces: the text is
+the same, and no control token is in it.
+
 Knows texts and ids; knows nothing of templates or turns.
 """
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from kodo.server.engines.llama.process.client import ChildClient
 from kodo.server.engines.llama.prompting.content import TokenIds
 from kodo.server.engines.llama.prompting.tokenize_batcher import TokenizeBatcher
 
 MAX_CACHE_CHARACTERS = 8 * 2**20
+_MARK: Final = re.compile(r"<[|｜][^<>\s]+[|｜]>")
+"""A control token as templates write them."""
 
 
 class TokenCache:
@@ -20,10 +28,24 @@ class TokenCache:
 
     def __init__(self, client: ChildClient, max_characters: int = MAX_CACHE_CHARACTERS) -> None:
         self._client = client
-        self._tokenize = TokenizeBatcher(client.tokenize_batch)
+        self._tokenize = TokenizeBatcher(self._tokenize_plain)
+        self._leaking: re.Pattern[str] | None = None
         self._max_characters = max_characters
         self._size = 0
         self._ids: OrderedDict[tuple[str | None, str], TokenIds] = OrderedDict()
+
+    async def protect(self, template: str, further: Iterable[str] = ()) -> None:
+        """Find out which of the marks in a chat template, and ``further`` ones, are control tokens also in plain text."""
+        marks = sorted({*_MARK.findall(template), *further})
+        found = await self._client.tokenize_batch([(mark,) for mark in marks])
+        leaking = [re.escape(mark[1:]) for mark, ids in zip(marks, found, strict=True) if len(ids) == 1]
+        self._leaking = re.compile(f"(?<=<)(?={'|'.join(leaking)})") if leaking else None
+
+    async def _tokenize_plain(self, texts: Sequence[str]) -> list[TokenIds]:
+        cut = self._leaking
+        return await self._client.tokenize_batch(
+            [(text,) if cut is None else tuple(cut.split(text)) for text in texts]
+        )
 
     async def special(self, text: str) -> TokenIds:
         """Ids of the template's own text, control tokens included."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 
+import msgspec
 from msgspec import Struct
 
 from kodo.server.wire.items import (
@@ -27,6 +28,16 @@ from kodo.server.wire.items import (
 
 TAG_LENGTH = 9
 """Characters of a call's tag: the one length that Mistral's templates accept."""
+
+
+class CallStartMark(Struct, frozen=True):
+    """A mark that begins a call, and how the call is written then."""
+
+    mark: str
+    prefix: str
+    separator: str
+    at_start: bool = False
+    """It counts only where an answer begins."""
 
 
 class ToolCallFormat(Struct, frozen=True):
@@ -51,6 +62,29 @@ class ToolCallFormat(Struct, frozen=True):
     """From the template."""
     control_separated: bool = False
     """``next_call`` or ``closing`` begins with a mark, which may be a control token: no grammar can let a model choose it."""
+    other_starts: tuple[CallStartMark, ...] = ()
+    """Further marks that begin a call in a model's free text."""
+
+    @property
+    def stop_marks(self) -> tuple[str, ...]:
+        """The marks that begin a call wherever they stand."""
+        own = () if self.trigger_at_start else (self.trigger,)
+        return own + tuple(start.mark for start in self.other_starts if not start.at_start)
+
+    @property
+    def opening_marks(self) -> tuple[str, ...]:
+        """The marks that begin a call where the text begins."""
+        own = (self.trigger,) if self.trigger_at_start else ()
+        return own + tuple(start.mark for start in self.other_starts if start.at_start)
+
+    def begun_by(self, mark: str | None) -> ToolCallFormat | None:
+        """The form of a call that a mark has begun; None: that mark begins none."""
+        if mark is not None and mark == self.trigger:
+            return self
+        found = next((start for start in self.other_starts if start.mark == mark), None)
+        if found is None:
+            return None
+        return msgspec.structs.replace(self, prefix=found.prefix, separator=found.separator)
 
     def suffix_of(self, call_id: str) -> str:
         """``suffix`` of this very call."""
@@ -68,6 +102,34 @@ HERMES = ToolCallFormat(
     next_call='\n<tool_call>\n{"name": "',
     trigger="<tool_call>",
 )
+
+
+CHANNELS = ToolCallFormat(
+    prefix="<|channel|>commentary to=functions.",
+    separator=" <|constrain|>json<|message|>",
+    suffix="<|call|>",
+    trigger="<|channel|>commentary to=functions.",
+    from_template=True,
+    other_starts=(
+        CallStartMark(
+            "<|channel|>analysis to=functions.",
+            "<|channel|>commentary to=functions.",
+            " <|constrain|>json<|message|>",
+        ),
+        CallStartMark(
+            "<|start|>assistant to=functions.",
+            "<|start|>assistant to=functions.",
+            "<|channel|>commentary <|constrain|>json<|message|>",
+        ),
+        CallStartMark(
+            "to=functions.",
+            " to=functions.",
+            "<|channel|>commentary <|constrain|>json<|message|>",
+            at_start=True,
+        ),
+    ),
+)
+"""gpt-oss': a call is a message to a recipient, which it names in the channel or in the role."""
 
 
 def call_tag(call_id: str) -> str:
