@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import threading
 
+import pytest
 from hypothesis import settings
+from tests.postgres_server import shared_server
 
 # A busy machine makes a slow example, not a wrong one.
 settings.register_profile("kodo", deadline=None)
@@ -18,3 +20,10 @@ if (
     and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def each_database(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers of the test on each database, where they name none: by ``pytest.mark.usefixtures``."""
+    if request.param == "postgres":
+        monkeypatch.setenv("KODO_DATABASE", shared_server().new_database())

@@ -114,6 +114,12 @@ class PostgresServer:
         self.execute(f"CREATE SCHEMA {name}")
         return f"{self.url('postgres')}?options=-csearch_path%3D{name}"
 
+    def new_database_of_its_own(self) -> str:
+        """The same, and not only a schema: for what a database has once, as extensions."""
+        name = f"test_{os.getpid()}_{next(self._numbers)}"
+        self.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
     def execute(self, sql: str, database: str = "postgres") -> list[Any]:
         """Run a statement; its rows."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:

@@ -1,5 +1,7 @@
 """Time of a search in 100,000 chunks, by words, by vectors and with a filter: ``make bench-vector-search``.
 
+``--store postgres`` or ``pgvector`` measures a PostgreSQL of its own, without and with the extension.
+
 Chunks are drawn from a Zipf-like vocabulary of 50,000 words, 80 words each, in 1,000 files; vectors are random, of 384
 dimensions: the time depends on neither what they say nor how near they are. Prints medians and the 95th percentile.
 """
@@ -8,24 +10,46 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import random
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
 from itertools import accumulate
 from pathlib import Path
 
 import numpy
+from tests.postgres_server import PostgresServer
 
 from kodo.server.lifecycle.retrieval.filters import Comparison, Filter
 from kodo.server.lifecycle.retrieval.ports import TextChunk
+from kodo.server.store.postgres.store import PostgresStore
 from kodo.server.store.sqlite import SqliteStore
 
 DIMENSIONS = 384
 FILES = 1000
 
 
-async def fill(store: SqliteStore, chunks: int, draw: random.Random, words: list[str]) -> None:
+@contextlib.contextmanager
+def new_store(kind: str) -> Iterator[SqliteStore | PostgresStore]:
+    """A store of a kind, not yet open."""
+    if kind == "sqlite":
+        with tempfile.TemporaryDirectory() as folder:
+            yield SqliteStore(Path(folder))
+        return
+    server = PostgresServer()
+    try:
+        if kind == "pgvector":
+            server.execute("CREATE EXTENSION vector")
+        yield PostgresStore(server.url("postgres"))
+    finally:
+        server.close()
+
+
+async def fill(
+    store: SqliteStore | PostgresStore, chunks: int, draw: random.Random, words: list[str]
+) -> None:
     """A store with this many chunks."""
     weights = list(accumulate(1 / (rank + 10) for rank in range(len(words))))
     numbers = numpy.random.default_rng(1)
@@ -45,14 +69,15 @@ async def fill(store: SqliteStore, chunks: int, draw: random.Random, words: list
         await store.search_index.add_chunks("vs_1", f"f{file}", group)
 
 
-async def measure(chunks: int, searches: int) -> None:
+async def measure(kind: str, chunks: int, searches: int) -> None:
     """Print the times."""
     draw = random.Random(1)
     words = [f"w{number}" for number in range(50_000)]
-    with tempfile.TemporaryDirectory() as folder:
-        store = SqliteStore(Path(folder))
+    with new_store(kind) as store:
         await store.open()
+        begin = time.perf_counter()
         await fill(store, chunks, draw, words)
+        print(f"{kind}: {chunks} chunks indexed in {time.perf_counter() - begin:.0f} s")
         index, few = store.search_index, Comparison("lt", "n", (FILES // 10,))
         kinds: list[tuple[str, Filter | None]] = [("all", None), ("a tenth of the files", few)]
         for name, where in kinds:
@@ -78,7 +103,8 @@ async def measure(chunks: int, searches: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--store", choices=("sqlite", "postgres", "pgvector"), default="sqlite")
     parser.add_argument("--chunks", type=int, default=100_000)
     parser.add_argument("--searches", type=int, default=60)
     options = parser.parse_args()
-    asyncio.run(measure(options.chunks, options.searches))
+    asyncio.run(measure(options.store, options.chunks, options.searches))

@@ -1,4 +1,7 @@
-"""``SearchIndex`` in memory: the twin that the contract suite holds the SQLite one to. Every ranking is computed anew."""
+"""``SearchIndex`` in memory: the twin that the contract suite holds the others to. Every ranking is computed anew.
+
+It lies in no store, so it leaves the documents alone that are named to it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.filters import AttributeValue, Filter, matches
 from kodo.server.lifecycle.retrieval.ports import FoundChunk, Hit, SearchIndex, TextChunk
 from kodo.server.lifecycle.retrieval.terms import index_text
@@ -27,7 +31,9 @@ class MemorySearchIndex(SearchIndex):
         self._attributes: dict[tuple[str, str], dict[str, AttributeValue]] = {}
         self._next = 1
 
-    async def add_chunks(self, store: str, file: str, chunks: Sequence[TextChunk]) -> None:
+    async def add_chunks(
+        self, store: str, file: str, chunks: Sequence[TextChunk], *, held: DocumentRow | None = None
+    ) -> None:
         """See ``SearchIndex``."""
         there = {row.chunk.number for row in self._rows.values() if (row.store, row.file) == (store, file)}
         for chunk in chunks:
@@ -45,11 +51,20 @@ class MemorySearchIndex(SearchIndex):
         bare = [TextChunk(number=one.number, text=one.text, start=one.start) for one in found]
         return sorted(bare, key=lambda one: one.number)
 
-    async def set_attributes(self, store: str, file: str, attributes: dict[str, AttributeValue]) -> None:
+    async def set_attributes(
+        self,
+        store: str,
+        file: str,
+        attributes: dict[str, AttributeValue],
+        *,
+        document: DocumentRow | None = None,
+    ) -> None:
         """See ``SearchIndex``."""
         self._attributes[store, file] = dict(attributes)
 
-    async def delete_chunks(self, store: str, file: str | None = None) -> None:
+    async def delete_chunks(
+        self, store: str, file: str | None = None, *, document: DocumentRow | None = None
+    ) -> None:
         """See ``SearchIndex``."""
         self._rows = {
             number: row

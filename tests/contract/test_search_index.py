@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.contract.memory_index import MemorySearchIndex
+from tests.contract.stores import document
+from tests.postgres_server import shared_server
 
+from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.retrieval.filters import AttributeValue, parse_filter
 from kodo.server.lifecycle.retrieval.ports import Hit, SearchIndex, TextChunk
 from kodo.server.lifecycle.retrieval.terms import query_terms
+from kodo.server.store.postgres.store import PostgresStore
 from kodo.server.store.sqlite import SqliteStore
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+def with_pgvector() -> PostgresStore:
+    """A store whose database has pgvector, in a schema that is not searched."""
+    server = shared_server()
+    url = server.new_database_of_its_own()
+    server.execute('CREATE SCHEMA "Other"', url.rpartition("/")[2])
+    server.execute('CREATE EXTENSION vector SCHEMA "Other"', url.rpartition("/")[2])
+    return PostgresStore(url)
+
+
+STORES: dict[str, Callable[[Path], SqliteStore | PostgresStore]] = {
+    "sqlite": SqliteStore,
+    "postgres": lambda home: PostgresStore(shared_server().new_database()),
+    "pgvector": lambda home: with_pgvector(),
+}
+
+
+@pytest.fixture(params=STORES)
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteStore | PostgresStore]:
+    """Each store that has an index."""
+    made = STORES[request.param](tmp_path)
+    await made.open()
+    yield made
+    await made.close()
+
+
+@pytest.fixture(params=["memory", *STORES])
 async def index(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SearchIndex]:
-    """Each of them."""
+    """Each index."""
     if request.param == "memory":
         yield MemorySearchIndex()
         return
-    store = SqliteStore(tmp_path)
-    await store.open()
-    yield store.search_index
-    await store.close()
+    made = STORES[request.param](tmp_path)
+    await made.open()
+    yield made.search_index
+    await made.close()
 
 
 def chunks(*texts: str, vectors: Sequence[Sequence[float]] | None = None) -> list[TextChunk]:
@@ -124,11 +154,82 @@ async def test_deleted_chunks_are_gone(index: SearchIndex) -> None:
     assert await words(index, "tea") == ["tea again"]
 
 
-async def test_both_indexes_find_the_same(tmp_path: Path) -> None:
+async def test_values_of_attributes_keep_their_kind(index: SearchIndex) -> None:
+    """Text of digits is no number, 1 is not true; numbers are compared as such, whole ones and others, large and small."""
+    values: dict[str, AttributeValue] = {
+        "text": "10",
+        "whole": 10,
+        "real": 9.5,
+        "large": 2**53 + 1,
+        "huge": 1e300,
+        "truth": True,
+        "quote": "it's 100% \\ \0 ?",
+    }
+    for name, value in values.items():
+        await index.add_chunks("vs_a", name, chunks(f"tea {name}"))
+        await index.set_attributes("vs_a", name, {"v": value})
+
+    async def having(operator: str, value: object) -> set[str]:
+        where = {"type": operator, "key": "v", "value": value}
+        return {text.removeprefix("tea ") for text in await words(index, "tea", where=where)}
+
+    assert await having("eq", 10) == {"whole"} == await having("eq", 10.0)
+    assert await having("eq", "10") == {"text"}
+    assert await having("eq", True) == {"truth"}
+    assert await having("gt", 9) == {"whole", "real", "large", "huge"}
+    assert await having("gt", 2**53) == {"large", "huge"}
+    assert await having("lte", 9.5) == {"real"}
+    assert await having("gte", "10") == {"text", "quote"}
+    assert await having("in", ["it's 100% \\ \0 ?", 1e300]) == {"quote", "huge"}
+    assert await having("nin", [10, "10"]) == {"real", "large", "huge", "truth", "quote"}
+
+
+async def test_words_of_every_form_are_found(index: SearchIndex) -> None:
+    """Quotes, backslashes, very long words, a word three hundred times, a text without any word."""
+    long = "a" * 5000
+    hostile = "it's a 'quoted' \\' word:1A & | ! <-> (tea) \ufffd \0 end"
+    await index.add_chunks("vs_a", "f1", chunks(hostile, f"{long} here", "many " * 300, "… — !", ""))
+    assert await words(index, "quoted") == [hostile] == await words(index, "end")
+    assert await words(index, long) == [f"{long} here"]
+    assert await words(index, "many") == ["many " * 300]
+    assert await words(index, "' | !") == [] == await words(index, "@vs_a")
+
+
+async def test_chunks_are_added_for_a_document_that_is_worked_on_only(
+    store: SqliteStore | PostgresStore,
+) -> None:
+    """Not once it is finished, made anew or gone; attributes and deletes take the document along, all or none."""
+    index = store.search_index
+    held = document("vs_a:f1", kind="vector_store.file", status="in_progress")
+    await store.put_document(held)
+    await index.add_chunks("vs_a", "f1", chunks("tea"), held=held)
+    await index.set_attributes(
+        "vs_a", "f1", {"n": 1}, document=msgspec.structs.replace(held, version=1, body=b"{1}")
+    )
+    with pytest.raises(Conflict):
+        await index.set_attributes(
+            "vs_a", "f1", {"n": 2}, document=msgspec.structs.replace(held, version=1, body=b"{2}")
+        )
+    assert await words(index, "tea", where={"type": "eq", "key": "n", "value": 1}) == ["tea"]
+    await index.delete_chunks("vs_a", "f1", document=held)
+    assert await store.get_document(held.kind, held.owner, held.id) is None
+    for there in (
+        None,
+        msgspec.structs.replace(held, created_at=held.created_at + 1),
+        msgspec.structs.replace(held, status="completed"),
+    ):
+        if there is not None:
+            await store.put_document(there)
+        with pytest.raises(NotFound):
+            await index.add_chunks("vs_a", "f1", chunks("late"), held=held)
+        assert await index.count_chunks("vs_a", "f1") == 0
+        await store.delete_document(held.kind, held.owner, held.id)
+
+
+async def test_every_index_finds_the_same(store: SqliteStore | PostgresStore) -> None:
     """Two hundred chunks of random words, with random filters: the same chunks by words, the same order by vectors."""
     draw = random.Random(18)
-    store, twin = SqliteStore(tmp_path), MemorySearchIndex()
-    await store.open()
+    twin = MemorySearchIndex()
     vocabulary = ["tea", "cup", "water", "leaf", "寺院", "拝観", "kettle", "steam", "max_tokens"]
     for number in range(50):
         made = chunks(
@@ -163,4 +264,3 @@ async def test_both_indexes_find_the_same(tmp_path: Path) -> None:
         vector = [draw.uniform(-1, 1) for _ in range(3)]
         nearest = [await one.match_vector(stores, vector, parsed, 9) for one in (store.search_index, twin)]
         assert [hit.id for hit in nearest[0]] == [hit.id for hit in nearest[1]]
-    await store.close()

@@ -181,9 +181,10 @@ async def open_state(
         vector_stores = None
         if retrieval is not None:
             ingestion = IngestionContext(
-                retrieval.documents, retrieval.index, retrieval.embedder, files, settings.tools.file_search
+                store, retrieval.index, retrieval.embedder, files, settings.tools.file_search
             )
-            vector_stores = VectorStoreManager(retrieval, StoreFiles(retrieval, ingestion, ids), ids)
+            store_files = StoreFiles(retrieval, ingestion, ids, hands_over=settings.role == "api")
+            vector_stores = VectorStoreManager(retrieval, store_files, ids)
             stack.push_async_callback(vector_stores.close)
             await vector_stores.open()
         cluster = Cluster(
@@ -191,6 +192,7 @@ async def open_state(
             adopt=(
                 recovery.adopt,
                 *(() if settings.role == "api" else (batches.adopt,)),
+                *(() if settings.role == "api" or vector_stores is None else (vector_stores.files.adopt,)),
                 *(() if settings.role == "worker" else (runs.adopt,)),
             ),
             answer={

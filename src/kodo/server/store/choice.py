@@ -119,16 +119,10 @@ def copy_store(
     :func:`choose_store`. What each table holds, checked on both sides.
 
     Raises:
-        StoreFailed: a server uses one of them, the destination is not empty, or there are vector stores, which are not copied.
+        StoreFailed: a server uses one of them, or the destination is not empty.
     """
-    with _unused(*source), open_snapshot(*source) as read:
-        searched = copying.count_searched(read)
-        if searched and destination[1] is not None:
-            raise StoreFailed(
-                f"{searched} files are in vector stores, which cannot be copied: delete the vector stores, and make them "
-                "again afterwards from the same files."
-            )
-        with open_empty(*destination) as written:
-            copied = {table.name: copying.copy_table(read, written, table) for table in copying.TABLES}
-            copying.settle_numbers(written)
+    with _unused(*source), open_snapshot(*source) as read, open_empty(*destination) as written:
+        copied = {table.name: copying.copy_table(read, written, table) for table in copying.TABLES}
+        copying.index_words(written)
+        copying.settle_numbers(written)
     return copied

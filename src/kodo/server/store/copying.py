@@ -9,17 +9,42 @@ defaults, and summed up on the way back. Rows keep their numbers. This module do
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.store import search, sqlite_search
+from kodo.server.store.postgres import search as postgres_search
+from kodo.server.store.postgres.search import POSTGRES_SEARCH
 from kodo.server.store.sql import POSTGRES, SqlConnection
+from kodo.server.store.sqlite_search import SQLITE_SEARCH
 
 ROWS: Final = 500
 """Rows that are read and written together."""
+ChangeRow: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def _packed_attribute(row: Sequence[Any]) -> Sequence[Any]:
+    *place, kind, value = row
+    return *place, kind, postgres_search.pack_value(value)
+
+
+def _unpacked_attribute(row: Sequence[Any]) -> Sequence[Any]:
+    *place, kind, value = row
+    return *place, kind, postgres_search.unpack_value(kind, value)
+
+
+def _packed_chunk(row: Sequence[Any]) -> Sequence[Any]:
+    *rest, vector = row
+    return *rest, None if vector is None else sqlite_search.unpack_vector(vector)
+
+
+def _unpacked_chunk(row: Sequence[Any]) -> Sequence[Any]:
+    *rest, vector = row
+    return *rest, None if vector is None else sqlite_search.pack_vector(vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +55,9 @@ class CopiedTable:
     columns: str
     key: str = "seq"
     summed: str = ""
+    to_postgres: ChangeRow = tuple
+    from_postgres: ChangeRow = tuple
+    """For a table whose values PostgreSQL keeps in another form; rows are compared as SQLite has them."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -70,10 +98,24 @@ TABLES: Final = (
         key="width, start, owner, model, bucket",
         summed="count",
     ),
+    CopiedTable("search_files", "seq, store, file"),
+    CopiedTable(
+        "search_attributes",
+        "file, name, kind, value",
+        key="file, name",
+        to_postgres=_packed_attribute,
+        from_postgres=_unpacked_attribute,
+    ),
+    CopiedTable(
+        "search_chunks",
+        "seq, file, number, start, text, vector",
+        to_postgres=_packed_chunk,
+        from_postgres=_unpacked_chunk,
+    ),
 )
 """In the order in which rows name each other."""
-NOT_COPIED: Final = ("search_files", "search_attributes", "search_chunks", "search_words")
-"""The index of vector stores, which only SQLite has."""
+NOT_COPIED: Final = ("search_words",)
+"""The index of the words of vector stores, which is made anew: see :func:`index_words`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +148,11 @@ def copy_table(source: SqlConnection, destination: SqlConnection, table: CopiedT
     marks = ", ".join("?" * len(table.names))
     insert = f"INSERT INTO {table.name} ({', '.join(table.names)}) VALUES ({marks})"
 
+    packed = table.to_postgres if destination.dialect is POSTGRES else tuple
+
     def written() -> Iterator[Sequence[Any]]:
         for rows in _chunks(source, table):
-            destination.executemany(insert, rows)
+            destination.executemany(insert, [packed(row) for row in rows])
             yield from rows
 
     read = _digest(written())
@@ -137,11 +181,17 @@ def settle_numbers(connection: SqlConnection) -> None:
             ).fetchone()
 
 
-def count_searched(connection: SqlConnection) -> int:
-    """Files in vector stores, which are not copied."""
-    if connection.dialect is POSTGRES:
-        return 0
-    return int(connection.execute("SELECT count(*) FROM search_files").fetchone()[0])
+def index_words(connection: SqlConnection) -> None:
+    """Index the words of all chunks of a copied store.
+
+    Raises:
+        StoreFailed: the index has not a row for each chunk.
+    """
+    dialect = POSTGRES_SEARCH if connection.dialect is POSTGRES else SQLITE_SEARCH
+    chunks = search.index_all_words(connection, dialect)
+    indexed = int(connection.execute("SELECT count(*) FROM search_words").fetchone()[0])
+    if indexed != chunks:
+        raise StoreFailed(f"Of {chunks} chunks of vector stores, {indexed} were indexed. Nothing was kept.")
 
 
 def _chunks(connection: SqlConnection, table: CopiedTable) -> Iterator[Sequence[Sequence[Any]]]:
@@ -160,16 +210,19 @@ def _chunks(connection: SqlConnection, table: CopiedTable) -> Iterator[Sequence[
         for start in range(0, len(rows), ROWS):
             yield rows[start : start + ROWS]
         return
-    last = None
+    unpacked = table.from_postgres if connection.dialect is POSTGRES else tuple
+    names = table.columns.split(", ")
+    places = [names.index(name) for name in table.key.split(", ")]
+    behind, last = "", ()
     while True:
-        behind, values = ("", ()) if last is None else (f" WHERE {table.key} > ?", (last,))
         found = connection.execute(
-            f"SELECT {table.columns} FROM {table.name}{behind} ORDER BY {table.key} LIMIT {ROWS}", values
+            f"SELECT {table.columns} FROM {table.name}{behind} ORDER BY {table.key} LIMIT {ROWS}", last
         ).fetchall()
         if not found:
             return
-        yield found
-        last = found[-1][0]
+        yield [unpacked(row) for row in found]
+        behind = f" WHERE ({table.key}) > ({', '.join('?' * len(places))})"
+        last = tuple(found[-1][place] for place in places)
 
 
 def _digest(rows: Iterator[Sequence[Any]]) -> TableDigest:

@@ -47,6 +47,16 @@ def get(connection: SqlConnection, kind: str, owner: str, document_id: str) -> D
     return None if found is None else row_of(found)
 
 
+def is_held(connection: SqlConnection, row: DocumentRow) -> bool:
+    """Whether this server still works on a document: it is the same one, in the same state; it stays until the transaction ends."""
+    found = connection.execute(
+        "SELECT 1 FROM documents WHERE owner = ? AND id = ? AND kind = ? AND created_at = ? AND status = ?"
+        f"{connection.dialect.held_here} {connection.dialect.kept}",
+        (row.owner, row.id, row.kind, row.created_at, row.status),
+    ).fetchone()
+    return found is not None
+
+
 def list_page(
     connection: SqlConnection, kind: str, owner: str, parent: str | None, page: Page
 ) -> tuple[list[DocumentRow], bool]:

@@ -188,6 +188,8 @@ def append(connection: SqlConnection, owner: str, container: str, rows: Sequence
     seq = _conversation(connection, owner, container, connection.dialect.locked)
     if seq is None:
         raise container_not_found(container)
+    if not rows:
+        return
     held = _held(connection, owner, seq, [row.id for row in rows])
     for row in rows:
         if row.id in held:

@@ -1,4 +1,4 @@
-"""``SearchIndex`` in the SQLite store: words by FTS5, vectors by numpy over what is held in memory.
+"""``SearchIndex`` in the SQLite store: vectors by numpy over what is held in memory.
 
 The vectors of a store are read when it is first searched and kept; new ones are read behind them. Without numpy (the extra
 ``search``) no vectors are compared.
@@ -9,16 +9,19 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Final
 
-from kodo.server.lifecycle.retrieval.filters import AttributeValue, Filter
-from kodo.server.lifecycle.retrieval.ports import FoundChunk, Hit, SearchIndex, TextChunk
+from kodo.server.lifecycle.records import DocumentRow
+from kodo.server.lifecycle.retrieval.filters import Filter
+from kodo.server.lifecycle.retrieval.ports import Hit
 from kodo.server.store import search
-from kodo.server.store.connections import SqliteConnection
-from kodo.server.store.readers import Readers, snapshot
+from kodo.server.store.sql import SqlConnection
+from kodo.server.store.sql_search_index import RunSql, SqlSearchIndex
+from kodo.server.store.sqlite_search import SQLITE_SEARCH, vectors_behind
 
 MAX_HELD_BYTES: Final = 1 << 30
 """Vectors that are kept in memory; the store that was searched longest ago goes first."""
@@ -33,55 +36,28 @@ class _Vectors:
     matrix: Any
 
 
-class SqliteSearchIndex(SearchIndex):
-    """See :class:`~kodo.server.lifecycle.retrieval.ports.SearchIndex`.
-
-    ``write`` runs work in the store's writer, ``readers`` gives its reading connections.
-    """
+class SqliteSearchIndex(SqlSearchIndex):
+    """See :class:`~kodo.server.lifecycle.retrieval.ports.SearchIndex`, and :class:`SqlSearchIndex` for the arguments."""
 
     def __init__(
         self,
-        write: Callable[[Callable[[SqliteConnection], None]], Awaitable[None]],
-        readers: Callable[[], Readers],
+        *,
+        write: RunSql,
+        row: RunSql,
+        rows: RunSql,
+        snapshot: Callable[[SqlConnection], AbstractContextManager[None]],
     ) -> None:
-        self._write = write
-        self._readers = readers
+        super().__init__(SQLITE_SEARCH, write=write, row=row, rows=rows, snapshot=snapshot)
         self._held: OrderedDict[str, _Vectors] = OrderedDict()
         self._loading = asyncio.Lock()
 
-    async def add_chunks(self, store: str, file: str, chunks: Sequence[TextChunk]) -> None:
+    async def delete_chunks(
+        self, store: str, file: str | None = None, *, document: DocumentRow | None = None
+    ) -> None:
         """See ``SearchIndex``."""
-        await self._write(lambda connection: search.add(connection, store, file, chunks))
-
-    async def count_chunks(self, store: str, file: str) -> int:
-        """See ``SearchIndex``."""
-        return self._readers().run_inline(lambda connection: search.count(connection, store, file))
-
-    async def file_chunks(self, store: str, file: str) -> Sequence[TextChunk]:
-        """See ``SearchIndex``."""
-        return await self._readers().run_in_thread(lambda connection: search.of_file(connection, store, file))
-
-    async def set_attributes(self, store: str, file: str, attributes: dict[str, AttributeValue]) -> None:
-        """See ``SearchIndex``."""
-        await self._write(lambda connection: search.set_attributes(connection, store, file, attributes))
-
-    async def delete_chunks(self, store: str, file: str | None = None) -> None:
-        """See ``SearchIndex``."""
-        await self._write(lambda connection: search.delete(connection, store, file))
+        await super().delete_chunks(store, file, document=document)
         async with self._loading:
             self._held.pop(store, None)
-
-    async def match_terms(
-        self, stores: Sequence[str], terms: Sequence[str], where: Filter | None, limit: int
-    ) -> Sequence[Hit]:
-        """See ``SearchIndex``."""
-
-        def read(connection: SqliteConnection) -> list[Hit]:
-            with snapshot(connection):
-                files = None if where is None else search.allowed_files(connection, stores, where)
-                return search.match_terms(connection, stores, terms, files, limit)
-
-        return await self._readers().run_in_thread(read)
 
     async def match_vector(
         self, stores: Sequence[str], vector: Sequence[float], where: Filter | None, limit: int
@@ -90,25 +66,21 @@ class SqliteSearchIndex(SearchIndex):
         if find_spec("numpy") is None:
             return ()
         async with self._loading:
-            parts = [await self._readers().run_in_thread(self._loader(store)) for store in stores]
+            parts = [await self._rows(self._loader(store)) for store in stores]
         files: set[int] | None = None
         if where is not None:
-            files = await self._readers().run_in_thread(
-                lambda connection: search.allowed_files(connection, stores, where)
+            files = await self._rows(
+                lambda connection: search.allowed_files(connection, self._dialect, stores, where)
             )
         return await asyncio.to_thread(_nearest, parts, vector, files, limit)
 
-    async def read_chunks(self, ids: Sequence[int]) -> Sequence[FoundChunk]:
-        """See ``SearchIndex``."""
-        return self._readers().run_inline(lambda connection: search.read(connection, ids))
-
-    def _loader(self, store: str) -> Callable[[SqliteConnection], _Vectors | None]:
+    def _loader(self, store: str) -> Callable[[SqlConnection], _Vectors | None]:
         """Reads the vectors of a store that are not held yet."""
 
-        def load(connection: SqliteConnection) -> _Vectors | None:
+        def load(connection: SqlConnection) -> _Vectors | None:
             held = self._held.get(store)
             last = 0 if held is None else int(held.ids[-1])
-            rows = search.vectors_behind(connection, store, last)
+            rows = vectors_behind(connection, store, last)
             if rows:
                 size = len(rows[-1][2]) if held is None else held.matrix.shape[1] * 4
                 held = _extended(held, [row for row in rows if len(row[2]) == size])

@@ -29,6 +29,8 @@ class Dialect:
     """One more column of an idempotency claim: whether another server holds it."""
     claimed_here: str = ""
     """One more assignment to an idempotency claim: this server holds it."""
+    held_here: str = ""
+    """One more condition on a document: this server works on it."""
 
 
 SQLITE: Final = Dialect()
@@ -39,6 +41,7 @@ POSTGRES: Final = Dialect(
     shard=", shard",
     claimed_elsewhere=", epoch <> kodo_epoch()",
     claimed_here=", epoch = excluded.epoch",
+    held_here=" AND epoch = kodo_epoch()",
 )
 
 

@@ -42,7 +42,9 @@ class SqliteStore(SqlStore):
         self._lock = Lock(home / connections.LOCK)
         self._writer: Writer | None = None
         self._readers: Readers | None = None
-        self.search_index = SqliteSearchIndex(self._run, lambda: self._read)
+        self.search_index = SqliteSearchIndex(
+            write=self._write, row=self._read_row, rows=self._read_rows, snapshot=self._snapshot
+        )
 
     # --- opening and closing ---
 

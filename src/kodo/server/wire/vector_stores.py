@@ -13,8 +13,9 @@ FileStatus: TypeAlias = Literal["in_progress", "completed", "cancelled", "failed
 FileId: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 AttributeName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 AttributeText: TypeAlias = Annotated[str, Meta(max_length=512)]
+AttributeWhole: TypeAlias = Annotated[int, Meta(ge=-(2**63) + 1, le=2**63 - 1)]
 Attributes: TypeAlias = Annotated[
-    dict[AttributeName, AttributeText | bool | int | float], Meta(max_length=16)
+    dict[AttributeName, AttributeText | bool | AttributeWhole | float], Meta(max_length=16)
 ]
 """What a file is filtered by: at most 16 names of 64 characters, texts of 512."""
 MAX_BATCH_FILES = 2000

@@ -11,9 +11,10 @@ from openai.types.beta.threads.runs import RunStep
 from tests.serving import MODEL, script, served, settings
 from tests.unit.server.http.test_vector_stores import KYOTO, TEA, filled
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning"
-)  # the SDK marks this API so; here it lives on
+pytestmark = [
+    pytest.mark.usefixtures("each_database"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the SDK marks this API so; here it lives on
+]
 TURNS: list[dict[str, Any]] = [
     {"match": "<passage", "steps": [{"type": "text", "text": "Two minutes[1]."}]},
     {

@@ -20,9 +20,10 @@ from kodo.server.wire.hosted_tools import FileSearchTool, HostedChoice, HostedTo
 from kodo.server.wire.items import Item
 from kodo.server.wire.tools import FunctionTool
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning"
-)  # the SDK marks this API so; here it lives on
+pytestmark = [
+    pytest.mark.usefixtures("each_database"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the SDK marks this API so; here it lives on
+]
 CONTENT: Any = "step_details.tool_calls[*].file_search.results[*].content"
 
 

@@ -14,6 +14,9 @@ import pytest
 from tests.postgres_server import shared_server
 from tests.serving import MODEL, Served, script, served, settings
 
+from kodo.server.http.vector_stores import worker as vector_worker
+from kodo.server.lifecycle.retrieval.splitting import split_text
+
 LONG = " ".join(f"word{number}" for number in range(60))
 
 
@@ -264,6 +267,127 @@ async def test_a_batch_is_run_by_a_worker(roles: Callable[[str], Awaitable[Serve
         await asyncio.sleep(0.05)
     async with api.http() as http:
         assert "short" in (await http.get(f"/v1/files/{ended['output_file_id']}/content")).text
+
+
+TEA = "Green tea is steeped at 70 degrees for two minutes."
+
+
+async def stored_file(node: Served, name: str, text: str) -> str:
+    """The id of an uploaded file."""
+    return (await node.sdk().files.create(file=(name, text.encode()), purpose="assistants")).id
+
+
+async def indexed(node: Served, store: str) -> Any:
+    """A vector store once no file is in progress."""
+    while (found := await node.sdk().vector_stores.retrieve(store)).status == "in_progress":
+        await asyncio.sleep(0.05)
+    return found
+
+
+async def found_in(node: Served, store: str, query: str, **options: Any) -> list[str]:
+    """The names of the files that a search finds."""
+    found = await node.sdk().vector_stores.search(store, query=query, **options)
+    return [one.filename for one in found.data]
+
+
+async def test_a_vector_store_is_one_for_both(nodes: tuple[Served, Served]) -> None:
+    """Filled at one, searched and filtered at the other; attributes and deletes hold at both."""
+    one, two = nodes
+    store = (await one.sdk().vector_stores.create(name="notes")).id
+    tea, coffee = (
+        await stored_file(one, "tea.md", TEA),
+        await stored_file(two, "coffee.md", "Coffee, not tea."),
+    )
+    await one.sdk().vector_stores.files.create(store, file_id=tea, attributes={"year": 2025})
+    await two.sdk().vector_stores.files.create(store, file_id=coffee)
+    assert (await indexed(two, store)).file_counts.completed == 2
+    assert set(await found_in(two, store, "tea")) == {"tea.md", "coffee.md"}
+    await two.sdk().vector_stores.files.update(tea, vector_store_id=store, attributes={"year": 2026})
+    where = {"type": "eq", "key": "year", "value": 2026}
+    assert await found_in(one, store, "tea", filters=where) == ["tea.md"]
+    await two.sdk().vector_stores.files.delete(tea, vector_store_id=store)
+    assert await found_in(one, store, "tea") == ["coffee.md"]
+    await one.sdk().vector_stores.delete(store)
+    async with two.http() as http:
+        assert (await http.get(f"/v1/vector_stores/{store}")).status_code == 404
+
+
+async def test_a_file_is_added_and_deleted_at_both_at_once(nodes: tuple[Served, Served]) -> None:
+    """Whoever comes last: what is listed is what is found, with the chunks of its last strategy, and nothing else is left."""
+    one, two = nodes
+    store, file = (
+        (await one.sdk().vector_stores.create()).id,
+        await stored_file(one, "tea.md", f"{TEA} " * 200),
+    )
+
+    async def add(node: Served, size: int) -> None:
+        static = {"max_chunk_size_tokens": size, "chunk_overlap_tokens": 0}
+        strategy: Any = {"type": "static", "static": static}
+        await node.sdk().vector_stores.files.create(store, file_id=file, chunking_strategy=strategy)
+
+    async def delete(node: Served) -> None:
+        async with node.http() as http:
+            answer = await http.delete(f"/v1/vector_stores/{store}/files/{file}")
+            assert answer.status_code in (200, 404), answer.text
+
+    index = one.state.store.search_index
+    assert index is not None
+    for _ in range(3):
+        works = [
+            add(nodes[n % 2], 100 * (1 + n % 3)) if n % 4 else delete(nodes[n // 4 % 2]) for n in range(16)
+        ]
+        await asyncio.gather(*works)
+        listed = await indexed(two, store)
+        assert listed.file_counts.total == listed.file_counts.completed
+        chunks = await index.file_chunks(store, file)
+        if listed.file_counts.total:
+            shown = await two.sdk().vector_stores.files.retrieve(file, vector_store_id=store)
+            assert shown.chunking_strategy is not None and shown.chunking_strategy.type == "static"
+            size = shown.chunking_strategy.static.max_chunk_size_tokens
+            assert [chunk.text for chunk in chunks] == [
+                one.text for one in split_text(f"{TEA} " * 200, size, 0)
+            ]
+        else:
+            assert chunks == []
+    await delete(one)
+    assert await index.file_chunks(store, file) == []
+
+
+async def test_files_that_a_server_leaves_are_indexed_by_the_other(
+    nodes: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that it was in the middle of: the chunks that are there stay, the others follow."""
+    one, two = nodes
+    read, begun = vector_worker.read_text, asyncio.Event()
+
+    async def stuck(*given: Any) -> str:
+        begun.set()
+        return await asyncio.Event().wait() or ""
+
+    monkeypatch.setattr(vector_worker, "read_text", stuck)
+    store = (await one.sdk().vector_stores.create()).id
+    files = [await stored_file(one, f"{name}.md", f"{TEA} {name}") for name in ("first", "second", "third")]
+    await one.sdk().vector_stores.file_batches.create(store, file_ids=files)
+    await begun.wait()
+    monkeypatch.setattr(vector_worker, "read_text", read)
+    assert one.state.vector_stores is not None
+    await one.state.vector_stores.close()
+    await one.state.store.close()
+    counts = (await asyncio.wait_for(indexed(two, store), 30)).file_counts
+    assert (counts.completed, counts.total) == (3, 3)
+    assert await found_in(two, store, "second") == ["second.md"]
+
+
+async def test_files_are_indexed_by_workers(roles: Callable[[str], Awaitable[Served]]) -> None:
+    """The API server accepts them, and searches what the worker has indexed."""
+    api = await roles("api")
+    store, file = (await api.sdk().vector_stores.create()).id, await stored_file(api, "tea.md", TEA)
+    await api.sdk().vector_stores.files.create(store, file_id=file)
+    await asyncio.sleep(1.2)  # longer than the pause between two sweeps
+    assert (await api.sdk().vector_stores.retrieve(store)).status == "in_progress"
+    await roles("worker")
+    await asyncio.wait_for(indexed(api, store), 30)
+    assert await found_in(api, store, "green tea") == ["tea.md"]
 
 
 def test_a_role_needs_a_shared_database(tmp_path: Path) -> None:

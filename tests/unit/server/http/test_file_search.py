@@ -13,6 +13,8 @@ from tests.unit.server.http.test_vector_stores import KYOTO, TEA, filled
 
 from kodo.server.config import ModelSettings
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 EVENTS = [
     "response.output_item.added",
     "response.file_search_call.in_progress",

@@ -18,6 +18,8 @@ from tests.unit.server.http.test_vector_stores import filled, names
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.engines.text_embedder import EngineEmbedder
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 BY_VECTORS: Any = {"hybrid_search": {"embedding_weight": 1, "text_weight": 0}}
 FILES = {"a_txt": "listen silent enlist", "b_txt": "zebra wax quiz"}
 ANAGRAM = "inlets tinsel"

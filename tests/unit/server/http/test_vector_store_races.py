@@ -14,6 +14,8 @@ from tests.unit.server.http.test_vector_stores import TEA, filled, names, settle
 
 from kodo.server.http.vector_stores import worker
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Served]:

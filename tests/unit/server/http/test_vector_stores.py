@@ -18,6 +18,8 @@ from tests.crash.process import start
 from tests.serving import MovedClock, served, settings
 from tests.unit.server.http.test_access import make_key
 
+pytestmark = pytest.mark.usefixtures("each_database")
+
 TEA = "# Tea\n\nGreen tea is steeped at 70 degrees for two minutes.\n"
 KYOTO = "京都の観光案内。金閣寺は朝九時に開門します。拝観料は五百円です。"
 
@@ -126,6 +128,24 @@ async def test_a_store_belongs_to_its_project(tmp_path: Path) -> None:
                 await call
         assert await names(ada, store, "tea") == ["tea.md"]
         assert (await bob.vector_stores.list()).data == []
+
+
+async def test_a_number_that_no_database_keeps_is_refused(tmp_path: Path) -> None:
+    """Whole numbers of more than 64 bits, in an attribute and in a filter; the largest that fits is found."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        store = await filled(sdk, tea_md=TEA)
+        (file,) = (await sdk.vector_stores.files.list(store)).data
+        for number in (2**63, -(2**63), 10**30):
+            with pytest.raises(openai.BadRequestError) as caught:
+                await sdk.vector_stores.files.update(file.id, vector_store_id=store, attributes={"n": number})
+            assert str(caught.value.param).startswith("attributes")
+            with pytest.raises(openai.BadRequestError) as caught:
+                await names(sdk, store, "tea", filters={"type": "lt", "key": "n", "value": number})
+            assert caught.value.param == "filters.value"
+        await sdk.vector_stores.files.update(file.id, vector_store_id=store, attributes={"n": 2**63 - 1})
+        where = {"type": "gt", "key": "n", "value": 2**63 - 2}
+        assert await names(sdk, store, "tea", filters=where) == ["tea.md"]
 
 
 async def test_deleted_files_and_stores_are_found_no_more(tmp_path: Path) -> None:

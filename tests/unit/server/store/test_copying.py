@@ -14,6 +14,9 @@ from kodo.server.http.keys import new_key
 from kodo.server.lifecycle.activity import HOUR
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import Timing
+from kodo.server.lifecycle.retrieval.filters import parse_filter
+from kodo.server.lifecycle.retrieval.ports import TextChunk
+from kodo.server.lifecycle.retrieval.terms import query_terms
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import connections, copying, schema
 from kodo.server.store.choice import copy_store
@@ -23,7 +26,18 @@ from kodo.server.store.sqlite import SqliteStore
 
 
 async def fill(store: Store) -> None:
-    """Something in every table: chains, a deleted parent, a conversation, NUL in an id, keys, claims, sums."""
+    """Something in every table: chains, a deleted parent, a conversation, NUL in an id, keys, claims, sums, a vector store."""
+    index = store.search_index
+    assert index is not None
+    parts = [
+        TextChunk(number=0, text="green tea \0", vector=(0.6, -0.8)),
+        TextChunk(number=1, text="金閣寺の拝観料"),
+    ]
+    await index.add_chunks("vs_1", "f1", parts)
+    await index.set_attributes(
+        "vs_1", "f1", {"t": "x\0", "i": 2**53 + 1, "f": 0.1 + 0.2, "r": 2.0, "b": True}
+    )
+    await index.add_chunks("vs_2", "f1", parts)
     await store.put_document(document("c"))
     await turn(store, "a", conversation="c")
     await turn(store, "b", parent="a")
@@ -41,6 +55,23 @@ async def fill(store: Store) -> None:
     await store.add_key_tokens(key.id, 20_000, 7)
     await store.put_key(new_key(name="o", project="p", role="admin")[1])
     await store.claim_replay("ada", "k", replay(), expired=0)
+
+
+async def searched(store: Store) -> None:
+    """What :func:`fill` put into a vector store is found by words, attributes and vectors, and what is added behind it too."""
+    index = store.search_index
+    assert index is not None
+    where = parse_filter({"type": "gt", "key": "f", "value": 0.3})
+    await index.add_chunks("vs_1", "f2", [TextChunk(number=0, text="black tea", vector=(0.0, 1.0))])
+    for query, filters, texts in (
+        ("tea", None, ["green tea \0", "black tea"]),
+        ("拝観", where, ["金閣寺の拝観料"]),
+        ("tea", parse_filter({"type": "gte", "key": "i", "value": 2**53 + 1}), ["green tea \0"]),
+    ):
+        hits = await index.match_terms(["vs_1"], query_terms(query), filters, 5)
+        assert {chunk.text for chunk in await index.read_chunks([hit.id for hit in hits])} == set(texts)
+    hits = await index.match_vector(["vs_1"], (3.0, -4.0), None, 5)
+    assert [round(hit.score, 4) for hit in hits] == [1.0, -0.8]
 
 
 def spend(connection: SqlConnection) -> None:
@@ -83,6 +114,7 @@ async def test_there_and_back_every_row_is_the_same(tmp_path: Path) -> None:
         ]
         assert copied.activity is not None
         assert sum(found.requests for found in await copied.activity.sums(HOUR, 0, None)) >= 6
+        await searched(copied)
         await copied.close()
 
 

@@ -136,10 +136,9 @@ class VectorStoreManager:
     async def delete(self, owner: str, store_id: str) -> None:
         """Delete a store; its files stay files. Raises NotFound."""
         async with self.files.changing(store_id):
-            await self._row(owner, store_id)
+            row = await self._row(owner, store_id)
             await self.files.stop(store_id)
-            await self._retrieval.index.delete_chunks(store_id)
-            await self._store.delete_document(STORE, owner, store_id)
+            await self._retrieval.index.delete_chunks(store_id, document=row)
 
     async def search(self, owner: str, store_id: str, body: SearchRequest) -> SearchPage:
         """Search in a store.

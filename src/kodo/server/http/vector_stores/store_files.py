@@ -17,7 +17,7 @@ from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.retrieval.documents import FILE, StoredFile, file_row_id
-from kodo.server.lifecycle.retrieval.search import Retrieval
+from kodo.server.lifecycle.retrieval.search import Retrieval, store_not_found
 from kodo.server.wire.files import FileObject
 from kodo.server.wire.vector_stores import (
     AddFile,
@@ -38,9 +38,12 @@ _PAGE: Final = Page(limit=1000, order="asc")
 
 
 class StoreFiles:
-    """Adds files to stores, indexes them in the background, and takes them out again."""
+    """Adds files to stores, indexes them in the background, and takes them out again. ``hands_over``: other servers index them."""
 
-    def __init__(self, retrieval: Retrieval, context: IngestionContext, ids: Ids) -> None:
+    def __init__(
+        self, retrieval: Retrieval, context: IngestionContext, ids: Ids, *, hands_over: bool = False
+    ) -> None:
+        self._hands_over = hands_over
         self._retrieval = retrieval
         self._context = context
         self._store = context.documents
@@ -51,7 +54,13 @@ class StoreFiles:
 
     async def open(self) -> None:
         """Resume the files that are not indexed."""
-        for row in await self._store.unfinished_documents(FILE, (RUNNING,)):
+        if not self._hands_over:
+            for row in await self._store.unfinished_documents(FILE, (RUNNING,)):
+                self._start(row)
+
+    async def adopt(self) -> None:
+        """Take up the files that a server which is gone, or one that indexes none, has left."""
+        for row in await self._store.adopt_documents(FILE, (RUNNING,)):
             self._start(row)
 
     async def close(self) -> None:
@@ -94,8 +103,8 @@ class StoreFiles:
         if len({file.id for file in there} | {one.file_id for one in added}) > most:
             raise InvalidRequest(f"A vector store may have {most} files.", param="file_id")
         names = {one.file_id: (await self._source_of(owner, one)).filename for one in added}
-        rows: list[DocumentRow] = []
         now = self._retrieval.clock.now()
+        rows: list[DocumentRow] = []
         for one in added:
             file = VectorStoreFile(
                 id=one.file_id,
@@ -105,24 +114,36 @@ class StoreFiles:
                 attributes=dict(one.attributes or {}),
             )
             stored = StoredFile(file=file, filename=names[one.file_id], batch=batch)
+            rows.append(await self._put(owner, store_id, stored, now))
+        return [_decode(row).file for row in rows]
+
+    async def _put(self, owner: str, store_id: str, stored: StoredFile, now: float) -> DocumentRow:
+        """Store a file and start to index it, in the place of what is there; the row, also where it is being indexed already."""
+        row = DocumentRow(
+            kind=FILE,
+            id=file_row_id(store_id, stored.file.id),
+            owner=owner,
+            parent=store_id,
+            created_at=now,
+            status=RUNNING,
+            body=msgspec.json.encode(stored),
+        )
+        while True:
             running = await self._running(owner, store_id, stored)
             if running is not None:
-                rows.append(running)
+                return running
+            await self._remove(owner, store_id, stored.file.id)
+            try:
+                await self._store.append_items(owner, store_id, (), [row])
+            except Conflict:  # another server has just added it
                 continue
-            await self._remove(owner, store_id, one.file_id)
-            row = DocumentRow(
-                kind=FILE,
-                id=file_row_id(store_id, one.file_id),
-                owner=owner,
-                parent=store_id,
-                created_at=now,
-                status=RUNNING,
-                body=msgspec.json.encode(stored),
-            )
-            await self._store.put_document(row)
-            rows.append(row)
-            self._start(row)
-        return [_decode(row).file for row in rows]
+            except NotFound:
+                raise store_not_found(store_id) from None
+            if self._hands_over:
+                await self._store.hand_over(FILE, row.id)
+            else:
+                self._start(row)
+            return row
 
     async def get(self, owner: str, store_id: str, file_id: str) -> VectorStoreFile:
         """A file of a store. Raises NotFound."""
@@ -166,13 +187,11 @@ class StoreFiles:
             stored = _decode(row)
             file = msgspec.structs.replace(stored.file, attributes=dict(attributes or {}))
             body = msgspec.json.encode(msgspec.structs.replace(stored, file=file))
+            changed = msgspec.structs.replace(row, version=row.version + 1, body=body)
             try:
-                await self._store.update_document(
-                    msgspec.structs.replace(row, version=row.version + 1, body=body)
-                )
-            except Conflict:
+                await self._context.index.set_attributes(store_id, file_id, file.attributes, document=changed)
+            except (Conflict, NotFound):
                 continue
-            await self._context.index.set_attributes(store_id, file_id, file.attributes)
             return file
 
     async def delete(self, owner: str, store_id: str, file_id: str) -> None:
@@ -236,9 +255,9 @@ class StoreFiles:
     # --- inside ---
 
     async def _running(self, owner: str, store_id: str, added: StoredFile) -> DocumentRow | None:
-        """The row of a file that is being indexed as it is to be added."""
+        """The row of a file that is being indexed as it is to be added, here or by another server."""
         row = await self._store.get_document(FILE, owner, file_row_id(store_id, added.file.id))
-        if row is None or row.id not in self._tasks:
+        if row is None or not (row.id in self._tasks or (self._store.shared and row.status == RUNNING)):
             return None
         stored = _decode(row)
         same = msgspec.structs.replace(added.file, created_at=stored.file.created_at)
@@ -287,11 +306,11 @@ class StoreFiles:
         return row
 
     async def _remove(self, owner: str, store_id: str, file_id: str) -> None:
-        """Chunks first: a crash in between leaves a file without any, which can be deleted again."""
+        """The document and its chunks in one transaction: another server that indexes it can add none behind them."""
         name = file_row_id(store_id, file_id)
         await self._cancel([name])
-        await self._context.index.delete_chunks(store_id, file_id)
-        await self._store.delete_document(FILE, owner, name)
+        row = await self._store.get_document(FILE, owner, name)
+        await self._context.index.delete_chunks(store_id, file_id, document=row)
 
     async def _cancelled(self, owner: str, store_id: str, file_id: str) -> None:
         row = await self._store.get_document(FILE, owner, file_row_id(store_id, file_id))

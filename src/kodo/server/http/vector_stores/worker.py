@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 
@@ -22,8 +22,8 @@ from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.documents import STORE, StoredFile, StoredStore
 from kodo.server.lifecycle.retrieval.ports import SearchIndex, TextChunk, TextEmbedder, Unreadable
 from kodo.server.lifecycle.retrieval.splitting import split_text, windows
-from kodo.server.lifecycle.store_ports import DocumentStore
-from kodo.server.wire.vector_stores import Attributes, LastError
+from kodo.server.lifecycle.store_ports import ItemStore, SharedDocuments
+from kodo.server.wire.vector_stores import LastError
 
 logger = logging.getLogger(__name__)
 
@@ -36,11 +36,15 @@ _RETRIES: Final = (1.0, 5.0, 30.0)
 _DELETED: Final = LastError(code="server_error", message="The file was deleted before it was read.")
 
 
+class SearchedDocuments(SharedDocuments, ItemStore, Protocol):
+    """Stores and their files, which servers work on."""
+
+
 @dataclass(frozen=True)
 class IngestionContext:
     """What all workers share."""
 
-    documents: DocumentStore
+    documents: SearchedDocuments
     index: SearchIndex
     embedder: TextEmbedder | None
     files: FileManager
@@ -90,7 +94,7 @@ async def _ingest(context: IngestionContext, row: DocumentRow) -> None:
         if embedder is not None:
             group = await _embedded(embedder, group)
             vectors = len(group[0].vector or ())
-        await context.index.add_chunks(file.vector_store_id, file.id, group)
+        await context.index.add_chunks(file.vector_store_id, file.id, group, held=row)
     used = sum(len(chunk.text.encode()) + 4 * vectors for chunk in chunks)
     await _finish(context, row, status="completed", usage_bytes=used)
 
@@ -105,16 +109,23 @@ async def _is_there(context: IngestionContext, row: DocumentRow) -> bool:
 
 
 async def _index_attributes(context: IngestionContext, row: DocumentRow) -> None:
-    """Put a file's attributes into the index: those it has now, which a client may have changed since ``row`` was read,
-    and may change meanwhile."""
-    indexed: Attributes | None = None
+    """Put a file's attributes into the index: those it has now, which a client may have changed since ``row`` was read.
+    Raises NotFound."""
     while True:
         current = await context.documents.get_document(row.kind, row.owner, row.id)
-        file = msgspec.json.decode((current or row).body, type=StoredFile).file
-        if file.attributes == indexed:
+        if current is None:
+            raise NotFound(f"The file {row.id!r} was taken out of its store.")
+        file = msgspec.json.decode(current.body, type=StoredFile).file
+        if not file.attributes:
             return
-        indexed = file.attributes
-        await context.index.set_attributes(file.vector_store_id, file.id, indexed)
+        changed = msgspec.structs.replace(current, version=current.version + 1)
+        try:
+            await context.index.set_attributes(
+                file.vector_store_id, file.id, file.attributes, document=changed
+            )
+        except Conflict:
+            continue
+        return
 
 
 async def _embedder(context: IngestionContext, row: DocumentRow) -> TextEmbedder | None:
@@ -154,8 +165,8 @@ async def _finish(context: IngestionContext, row: DocumentRow, **changes: Any) -
     """Store the final status. A file that was changed meanwhile (its attributes) keeps the change."""
     while True:
         current = await context.documents.get_document(row.kind, row.owner, row.id)
-        if current is None or current.status != "in_progress":
-            return
+        if current is None or current.status != "in_progress" or current.created_at != row.created_at:
+            return  # taken out of its store meanwhile; it may have been added again
         stored = msgspec.json.decode(current.body, type=StoredFile)
         file = msgspec.structs.replace(stored.file, **changes)
         stored = msgspec.structs.replace(stored, file=file)

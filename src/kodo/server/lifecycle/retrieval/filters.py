@@ -13,6 +13,8 @@ MAX_FILTERS: Final = 100
 """Filters in one, on all levels."""
 MAX_VALUES: Final = 100
 """Values of ``in`` and ``nin``."""
+MAX_WHOLE: Final = 2**63 - 1
+"""The largest whole number that is kept exactly, and its negative the smallest."""
 _SINGLE: Final = frozenset({"eq", "ne", "gt", "gte", "lt", "lte"})
 _LISTS: Final = frozenset({"in", "nin"})
 
@@ -92,6 +94,8 @@ def _values(kind: str, value: object, path: str) -> tuple[AttributeValue, ...]:
 
 
 def _value(value: object, path: str) -> AttributeValue:
+    if isinstance(value, int) and abs(value) > MAX_WHOLE:
+        raise InvalidRequest(f"'{path}' must be from -{MAX_WHOLE} to {MAX_WHOLE}.", param=path)
     if isinstance(value, str | bool | int | float):
         return value
     raise InvalidRequest(f"'{path}' must be a string, a number or a boolean.", param=path)

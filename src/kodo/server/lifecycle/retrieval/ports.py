@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from kodo.server.lifecycle.ports import Value
+from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.filters import AttributeValue, Filter
 from kodo.server.wire.vector_stores import LastError
 
@@ -38,10 +39,19 @@ class FoundChunk(Value, frozen=True, kw_only=True):
 
 
 class SearchIndex(Protocol):
-    """Chunks of the files of vector stores. It knows no owners: a caller names stores that it may read."""
+    """Chunks of the files of vector stores. It knows no owners: a caller names stores that it may read.
 
-    async def add_chunks(self, store: str, file: str, chunks: Sequence[TextChunk]) -> None:
-        """Durable, all or none. A chunk whose number is there already stays as it is."""
+    It lies in the store of the documents: what is said of a document below is one transaction with the rest.
+    """
+
+    async def add_chunks(
+        self, store: str, file: str, chunks: Sequence[TextChunk], *, held: DocumentRow | None = None
+    ) -> None:
+        """Durable, all or none. A chunk whose number is there already stays as it is.
+
+        Raises:
+            NotFound: the document ``held`` is gone, made anew, or no longer in this state or this server's.
+        """
 
     async def count_chunks(self, store: str, file: str) -> int:
         """Chunks of a file that are committed; they are the first ones."""
@@ -49,11 +59,21 @@ class SearchIndex(Protocol):
     async def file_chunks(self, store: str, file: str) -> Sequence[TextChunk]:
         """The chunks of a file in their order, without vectors."""
 
-    async def set_attributes(self, store: str, file: str, attributes: dict[str, AttributeValue]) -> None:
-        """Durable: what filters see of a file, in the place of what they saw."""
+    async def set_attributes(
+        self,
+        store: str,
+        file: str,
+        attributes: dict[str, AttributeValue],
+        *,
+        document: DocumentRow | None = None,
+    ) -> None:
+        """Durable: what filters see of a file, in the place of what they saw. ``document`` is updated with them: see
+        :meth:`~kodo.server.lifecycle.store_ports.DocumentStore.update_document`, also for what it raises."""
 
-    async def delete_chunks(self, store: str, file: str | None = None) -> None:
-        """Durable: chunks and attributes of a file, or (None) of a whole store."""
+    async def delete_chunks(
+        self, store: str, file: str | None = None, *, document: DocumentRow | None = None
+    ) -> None:
+        """Durable: chunks and attributes of a file, or (None) of a whole store. ``document`` is deleted with them."""
 
     async def match_terms(
         self, stores: Sequence[str], terms: Sequence[str], where: Filter | None, limit: int

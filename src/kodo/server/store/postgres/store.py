@@ -28,6 +28,7 @@ from kodo.server.store.postgres.failures import refusal, translate
 from kodo.server.store.postgres.lease import LeaseKeeper
 from kodo.server.store.postgres.news import CHANNEL, EVERYBODY, PostgresNews
 from kodo.server.store.postgres.readers import PostgresReaders
+from kodo.server.store.postgres.search_index import PostgresSearchIndex
 from kodo.server.store.postgres.writer import THREADS, PostgresWriter
 from kodo.server.store.sql import SqlConnection
 from kodo.server.store.sql_store import SqlStore
@@ -74,6 +75,7 @@ class PostgresStore(SqlStore):
         self._key_changes = 0
         """Changes of keys that were heard of."""
         self.shared = True
+        self.search_index = PostgresSearchIndex(write=self._write, read=self._read, snapshot=self._snapshot)
         self.epoch = ownership.NOBODY
         """This node's number among all there ever were; 0 while the store is not open."""
         self.fenced = asyncio.Event()
