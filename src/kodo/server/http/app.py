@@ -46,7 +46,7 @@ from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.responses.request_body import always_offered
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
 from kodo.server.http.state import State
-from kodo.server.http.tracing import TraceRequests, open_provider
+from kodo.server.http.tracing import TraceRequests, close_provider, open_provider
 from kodo.server.http.vector_stores.manager import VectorStoreManager
 from kodo.server.http.vector_stores.reading import read_text
 from kodo.server.http.vector_stores.store_files import StoreFiles
@@ -105,6 +105,9 @@ async def open_state(
     """
     clock, ids, metrics = clock or SystemClock(), RandomIds(), Metrics()
     async with AsyncExitStack() as stack:
+        traces = open_provider()
+        if traces is not None:
+            stack.push_async_callback(close_provider, traces)
         if resources is None:
             resources = await stack.enter_async_context(open_resources(settings))
         store, models = resources.store, await resources.models
@@ -207,6 +210,7 @@ async def open_state(
         logger.info("ready: %d models, %d responses resumed, pruned %s", len(models), resumed, pruned)
         yield State(
             settings=settings,
+            traces=traces,
             service=service,
             store=store,
             clock=clock,
@@ -254,7 +258,6 @@ async def _admit_line(keys: Keys, limits: Limits, owner: str, key_id: str | None
 def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
     """The ASGI application over a running server's state. ``pages``: the routes of the dashboard."""
     settings = state.settings
-    traces = open_provider()
     routes = [*ROUTES, *pages]
     if settings.role == "worker":
         routes = [route for route in ROUTES if isinstance(route, Route) and route.path in PROBES]
@@ -269,7 +272,7 @@ def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
         },
         middleware=[
             Middleware(RequestId, metrics=state.metrics),
-            *([] if traces is None else [Middleware(TraceRequests, provider=traces)]),
+            *([] if state.traces is None else [Middleware(TraceRequests, provider=state.traces)]),
             Middleware(BodyMemoryLimit, memory=state.body_memory),
             *_cors(settings),
             Middleware(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from starlette.requests import HTTPConnection, Request
 
@@ -26,12 +26,17 @@ from kodo.server.lifecycle.service import Service
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.wire.decode import json_object
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
 
 @dataclass(frozen=True)
 class State:
     """The parts of a running server."""
 
     settings: Settings
+    traces: TracerProvider | None
+    """None: nobody asks for traces."""
     service: Service
     store: Store
     clock: Clock

@@ -10,6 +10,7 @@ Without the extra this module imports nothing of OpenTelemetry.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import os
@@ -63,6 +64,12 @@ def open_provider() -> TracerProvider | None:
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     tracing.install(OtelTracer(provider, wants_content=wants_content()))
     return provider
+
+
+async def close_provider(provider: TracerProvider) -> None:
+    """End tracing. What is left goes to the collector first; one that does not answer is waited for as the variables say."""
+    tracing.install(tracing.NoTracer())
+    await asyncio.to_thread(provider.shutdown)
 
 
 class OtelTracer:

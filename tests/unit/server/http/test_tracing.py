@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -83,6 +91,63 @@ async def test_the_parts_of_a_response_are_spans_below_the_callers(
     assert times[0][1] == times[1][0]
     assert times[1][1] == times[2][0]
     assert "sesame" not in json.dumps([span.to_json() for span in spans])
+
+
+class Collector(BaseHTTPRequestHandler):
+    """What collectors take: ``POST /v1/traces`` with protobuf; it keeps the spans and the headers."""
+
+    spans: ClassVar[list[tuple[str, Span]]]
+    """Each with the service that it is of."""
+    keys: ClassVar[set[str | None]]
+
+    def do_POST(self) -> None:
+        """Decode an export request and accept it."""
+        body = self.rfile.read(int(self.headers["content-length"]))
+        assert (self.path, self.headers["content-type"]) == ("/v1/traces", "application/x-protobuf")
+        self.keys.add(self.headers["x-key"])
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            names = {each.key: each.value.string_value for each in resource.resource.attributes}
+            self.spans.extend(
+                (names["service.name"], span) for scope in resource.scope_spans for span in scope.spans
+            )
+        self.send_response(200)
+        self.send_header("content-type", "application/x-protobuf")
+        self.end_headers()
+        self.wfile.write(ExportTraceServiceResponse().SerializeToString())
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as its class names it
+        """Say nothing."""
+
+
+async def test_a_collector_is_sent_the_spans_over_http(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the standard variables say: address, headers and service's name; all of them have arrived when the server has
+    stopped, and the trace is the caller's."""
+    Collector.spans, Collector.keys = [], set()
+    collector = ThreadingHTTPServer(("127.0.0.1", 0), Collector)
+    threading.Thread(target=collector.serve_forever, daemon=True).start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.server_port}")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=k1")
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "codex-here")
+    try:
+        async with served(settings(tmp_path)) as server, server.http() as http:
+            headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+            body = {"model": MODEL, "input": "sesame"}
+            answer = await http.post("/v1/responses", json=body, headers=headers)
+            assert answer.status_code == 200, answer.text
+    finally:
+        collector.shutdown()
+        collector.server_close()
+    assert {service for service, _ in Collector.spans} == {"codex-here"}
+    assert Collector.keys == {"k1"}
+    spans = {span.name: span for _, span in Collector.spans if span.trace_id.hex() == TRACE}
+    request, chat = spans["POST /v1/responses"], spans[f"chat {MODEL}"]
+    assert (request.parent_span_id.hex(), request.kind) == (PARENT, Span.SPAN_KIND_SERVER)
+    assert chat.parent_span_id == request.span_id
+    below = {name for name, span in spans.items() if span.parent_span_id == chat.span_id}
+    assert below >= {genai.QUEUE, genai.PREFILL, genai.DECODE, genai.STORE}
+    assert not any(b"sesame" in span.SerializeToString() for span in spans.values())
 
 
 async def test_texts_are_in_a_span_where_they_are_asked_for_and_masked(
