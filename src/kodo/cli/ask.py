@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from json import loads
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,12 +31,22 @@ MESSAGES = Catalogue(
             "--json and --code are mutually exclusive",
             "--json と --code は同時に指定できません",
         ),
+        "bad_set": (
+            "--set {given}: must be NAME=VALUE, with a name of the request, such as temperature or reasoning.effort",
+            "--set {given}: NAME=VALUE の形式で、リクエストのパラメーター名（temperature、reasoning.effort など）を指定してください",
+        ),
+        "set_has_option": (
+            "--set {name}: kodo ask has an option or an argument for it",
+            "--set {name}: kodo ask のオプションか引数を使ってください",
+        ),
         "no_code": ("--code: {reason}", "--code: {reason}"),
         "written": ("written: {path}", "書き込みました: {path}"),
     }
 )
 
 app = new_app()
+_NOT_SET = ("input", "instructions", "max_output_tokens", "model", "stream")
+"""Parameters that the command has another way for."""
 
 
 @app.command()
@@ -51,6 +63,15 @@ def ask(
     max_output_tokens: Annotated[
         int | None, typer.Option(min=1, help="Maximum length of the answer, in tokens.")
     ] = None,
+    parameters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Another parameter of the request, such as temperature=0.2 or reasoning.effort=low: JSON, or else a text. "
+            "May be repeated.",
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the complete Response as JSON.")] = False,
     code: Annotated[bool, typer.Option("--code", help="Print only the code in the answer.")] = False,
     out: Annotated[
@@ -65,7 +86,11 @@ def ask(
         raise CommandError(output.say("json_and_code"))
     question = build_prompt(prompt, file or [], read_piped(output), output)
     orders = instructions or (code_instructions(None) if code else None)
-    call: CallOptions = {"instructions": orders, "max_output_tokens": max_output_tokens}
+    call: CallOptions = {
+        "instructions": orders,
+        "max_output_tokens": max_output_tokens,
+        "extra": _extra(parameters or (), output),
+    }
     with options.session("ask") as session:
         if options.dry_run:
             output.result(describe_estimate(session.estimate(question, **call), output))
@@ -79,6 +104,32 @@ def ask(
                 _only_code(answer, output)
         print_spending(answer, output)
     return ExitCode.DONE if answer.status == "completed" else ExitCode.PARTIAL
+
+
+def _extra(parameters: Sequence[str], output: Output) -> Mapping[str, Any]:
+    """What ``--set`` adds to the request. Raises CommandError."""
+    extra: dict[str, Any] = {}
+    for given in parameters:
+        path, equals, text = given.partition("=")
+        *groups, last = path.split(".")
+        if not equals or not all(name.isidentifier() for name in (*groups, last)):
+            raise CommandError(output.say("bad_set", given=given))
+        if path.partition(".")[0] in _NOT_SET:
+            raise CommandError(output.say("set_has_option", name=path))
+        place = extra
+        for name in groups:
+            place = place.setdefault(name, {})
+            if not isinstance(place, dict):
+                raise CommandError(output.say("bad_set", given=given))
+        place[last] = _json_or_text(text)
+    return extra
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return loads(text)
+    except ValueError:
+        return text
 
 
 def _streamed(session: Session, question: str, call: CallOptions, output: Output, *, code: bool) -> Answer:

@@ -59,6 +59,42 @@ def test_files_and_stdin_are_context(
     )
 
 
+def test_any_parameter_of_the_request_can_be_set(server: FaultServer) -> None:
+    """JSON or text, a dotted name is a field of an object; the last of a name counts."""
+    given = [
+        "temperature=0.5",
+        "temperature=0.2",
+        "reasoning.effort=low",
+        "reasoning.summary=auto",
+        "user=a=b",
+        "store=false",
+    ]
+    tools = [{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}]
+    given.append(f"tools={json.dumps(tools)}")
+    assert run(["ask", "hello", "-q", *(word for each in given for word in ("--set", each))]) == ExitCode.DONE
+    body = server.record.calls[0].body
+    assert {name: body[name] for name in ("temperature", "reasoning", "user", "store", "tools")} == {
+        "temperature": 0.2,
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "user": "a=b",
+        "store": False,
+        "tools": tools,
+    }
+
+
+@pytest.mark.parametrize(
+    "given", ["temperature", "=1", "a b=1", "model=x", "input=[]", "stream=true", "text=1"]
+)
+def test_a_parameter_that_cannot_be_set_is_named(
+    given: str, server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, and nothing is sent; also where two of them contradict each other."""
+    more = ["--set", "text.verbosity=low"] if given == "text=1" else []
+    assert run(["ask", "hello", "--set", given, *more]) == ExitCode.BAD_INPUT
+    assert "--set" in capsys.readouterr().err
+    assert server.record.calls == []
+
+
 def test_json_is_the_whole_response(server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
     """For programs: every field of the Response, as one JSON object."""
     assert run(["ask", "hello", "--json"]) == ExitCode.DONE
