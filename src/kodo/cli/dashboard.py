@@ -5,7 +5,6 @@ The server does not know that half; here, where a command may import both, they 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,6 +17,7 @@ from kodo.client.prices import PriceBook
 from kodo.client.redaction import mask_text
 from kodo.client.usage import Usage
 from kodo.server.lifecycle import tracing
+from kodo.server.lifecycle.ports import Usage as ServedUsage
 from kodo.server.ui import rendering
 from kodo.server.ui.app import build_pages
 from kodo.server.ui.context import LedgerLimit, LedgerRow, Lent
@@ -26,37 +26,29 @@ if TYPE_CHECKING:
     from starlette.routing import Route
 
     from kodo.server.http.state import State
-    from kodo.server.lifecycle.ports import Usage as ServedUsage
 
 _MILLION = 1_000_000
 _WINDOWS: tuple[Scope, ...] = ("day", "month")
 
 
+def warm() -> None:
+    """Do what the first page would wait for, while the models are loading: compile it, and read the table of prices."""
+    rendering.warm()
+    BookPrices().list_cost("a model that no table knows", ServedUsage())
+
+
 def pages(state: State) -> Sequence[Route]:
     """The routes of the dashboard, with what it is lent."""
-    prices = BookPrices([backend.name for backend in state.models.values()])
-    threading.Thread(target=_warm, args=(prices,), name="kodo-dashboard", daemon=True).start()
     tracing.lend_mask(lambda text: mask_text(text)[0])
-    return build_pages(state, Lent(ledger=LedgerFile(), prices=prices))
-
-
-def _warm(prices: BookPrices) -> None:
-    rendering.warm()
-    prices.warm()
+    return build_pages(state, Lent(ledger=LedgerFile(), prices=BookPrices()))
 
 
 class BookPrices:
     """List prices of tokens, by the client's price book. A price is a sum over kinds of tokens, so three are enough."""
 
-    def __init__(self, models: Sequence[str]) -> None:
-        self._models = models
+    def __init__(self) -> None:
         self._book = PriceBook()
         self._known: dict[str, tuple[float, float, float] | None] = {}
-
-    def warm(self) -> None:
-        """Look the served models up: the first look-up takes a moment, and no page should wait for it."""
-        for model in self._models:
-            self._price(model)
 
     def list_cost(self, model: str, usage: ServedUsage) -> float | None:
         """See :class:`kodo.server.ui.context.ListPrices`."""

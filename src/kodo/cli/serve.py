@@ -65,9 +65,11 @@ def serve(
 
 
 def _load_pages() -> Pages:
-    from kodo.cli.dashboard import pages
+    """What makes the dashboard's routes. Called while the models are loading, so its first page is made ready too."""
+    from kodo.cli import dashboard
 
-    return pages
+    dashboard.warm()
+    return dashboard.pages
 
 
 def _have_catalogue_model(settings: Settings, word: str, fetch: bool) -> str:

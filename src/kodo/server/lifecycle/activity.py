@@ -1,4 +1,4 @@
-"""What the server remembers about its responses for people to look at: one line each, and sums by the minute and hour.
+"""What the server remembers about its responses for people to look at: one line each, and sums by minute, hour and day.
 
 The store keeps both in the transaction that begins or finishes a response, so that an overview of a million responses
 reads some thousand rows. Sums outlive the responses they count. This module knows no SQL and no page.
@@ -15,9 +15,11 @@ from kodo.server.lifecycle.records import DocumentRow, Timing
 
 MINUTE: Final = 60
 HOUR: Final = 3600
-WIDTHS: Final = (MINUTE, HOUR)
-"""Seconds of the spans that sums are kept for. Those of minutes are kept for two days."""
-MINUTES_KEPT: Final = 2 * 24 * HOUR
+DAY: Final = 24 * HOUR
+WIDTHS: Final = (MINUTE, HOUR, DAY)
+"""Seconds of the spans that sums are kept for, in UTC."""
+MINUTES_KEPT: Final = 2 * HOUR
+"""How long the sums of minutes are kept; the others stay."""
 TITLE_CHARS: Final = 160
 """Characters of a request's last text that its line shows."""
 MAX_SEARCHED: Final = 50_000

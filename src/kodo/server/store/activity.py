@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from kodo.server.lifecycle.activity import (
+    DAY,
     HOUR,
     MAX_SEARCHED,
     MINUTE,
@@ -161,7 +162,7 @@ def count(
 
 
 def forget_minutes(connection: SqlConnection) -> None:
-    """Delete the sums of minutes that nobody looks at any more; those of hours stay."""
+    """Delete the sums of minutes that nobody looks at any more; those of hours and days stay."""
     newest = "(SELECT coalesce(max(start), 0) FROM activity_sums WHERE width = ?)"
     for table in ("activity_first_tokens", "activity_sums"):
         connection.execute(
@@ -343,7 +344,7 @@ def owners(connection: SqlConnection) -> list[str]:
         for (owner,) in connection.execute(
             "SELECT owner FROM activity_sums WHERE width = ? UNION SELECT owner FROM documents "
             "UNION SELECT project FROM keys ORDER BY 1",
-            (HOUR,),
+            (DAY,),
         )
     ]
 
@@ -351,7 +352,7 @@ def owners(connection: SqlConnection) -> list[str]:
 def models(connection: SqlConnection) -> list[str]:
     """Every model in the sums."""
     query = "SELECT DISTINCT model FROM activity_sums WHERE width = ? ORDER BY 1"
-    return [model for (model,) in connection.execute(query, (HOUR,))]
+    return [model for (model,) in connection.execute(query, (DAY,))]
 
 
 _DOCUMENT = "kind, id, owner, parent, created_at, version, status, body"

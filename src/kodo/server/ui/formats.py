@@ -25,9 +25,11 @@ def short(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """``12 ms``, ``3.4 s``, ``2 min 5 s``, ``3 h 20 min``."""
+    """``0.4 ms``, ``12 ms``, ``3.4 s``, ``2 min 5 s``, ``3 h 20 min``."""
     if value is None:
         return "—"
+    if 0 < value < 0.01:
+        return f"{value * 1000:.1f} ms"
     if value < 1:
         return f"{value * 1000:.0f} ms"
     if value < 60:
@@ -42,6 +44,11 @@ def dollars(value: float | None) -> str:
     if value is None:
         return "—"
     return f"${value:,.2f}" if value >= 1 or value == 0 else f"${value:.4f}"
+
+
+def amount(value: float, unit: str) -> str:
+    """``1,234`` tokens, or ``$0.12`` of the unit ``usd``."""
+    return dollars(value) if unit == "usd" else number(value)
 
 
 def percent(part: float, whole: float) -> str:

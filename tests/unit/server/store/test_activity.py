@@ -10,7 +10,16 @@ import msgspec
 import pytest
 from tests.contract.stores import answered, response, said
 
-from kodo.server.lifecycle.activity import HOUR, MINUTE, MINUTES_KEPT, ActivityFilter, bucket_of, upper_bound
+from kodo.server.lifecycle.activity import (
+    DAY,
+    HOUR,
+    MINUTE,
+    MINUTES_KEPT,
+    WIDTHS,
+    ActivityFilter,
+    bucket_of,
+    upper_bound,
+)
 from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.ports import Usage
 from kodo.server.lifecycle.records import Timing
@@ -57,7 +66,7 @@ async def test_a_response_has_a_line_from_its_beginning_to_its_deletion(tmp_path
         Usage(input=10, cached=4, output=5, reasoning=2),
         TIMING,
     )
-    for width in (MINUTE, HOUR):
+    for width in WIDTHS:
         (sums,) = await store.activity.sums(width, 0, None)
         assert (sums.requests, sums.failed, sums.usage.output) == (1, 0, 5)
         assert (sums.decode_tokens, sums.decode_seconds) == (4, 1.0)
@@ -116,8 +125,8 @@ async def test_lines_are_filtered_searched_and_paged(tmp_path: Path) -> None:
     await store.close()
 
 
-async def test_minutes_are_kept_for_two_days(tmp_path: Path) -> None:
-    """They go with what retention deletes; hours stay."""
+async def test_minutes_are_kept_for_two_hours(tmp_path: Path) -> None:
+    """They go with what retention deletes; hours and days stay."""
     store = await opened(tmp_path)
     for name, moment in (("old", 1000.0), ("new", 1000.0 + MINUTES_KEPT + 2 * HOUR)):
         row = msgspec.structs.replace(
@@ -134,6 +143,7 @@ async def test_minutes_are_kept_for_two_days(tmp_path: Path) -> None:
         sum(each.requests for each in await store.activity.sums(HOUR, 0, None)),
     )
     assert len(await store.activity.sums(HOUR, 0, None)) == 2
+    assert sum(each.requests for each in await store.activity.sums(DAY, 0, None)) == 2
     await store.close()
 
 
@@ -155,11 +165,14 @@ SELECTS = {
     "model": (activity.select_activities(ActivityFilter(model="m"), 50), "activity_by_model"),
     "id": (activity.select_activities(ActivityFilter(text="resp_1"), 50), "activity_by_id"),
     "text": (activity.select_activities(ActivityFilter(text="word"), 50), "INTEGER PRIMARY KEY"),
-    "sums": (activity.select_sums(HOUR, 5, None), "sqlite_autoindex_activity_sums_1"),
-    "sums of an owner": (activity.select_sums(HOUR, 5, "a"), "sqlite_autoindex_activity_sums_1"),
+    "sums": (activity.select_sums(HOUR, 5, None), "activity_sums USING PRIMARY KEY (width=? AND start>?)"),
+    "sums of an owner": (
+        activity.select_sums(HOUR, 5, "a"),
+        "activity_sums USING PRIMARY KEY (width=? AND start>?)",
+    ),
     "first tokens": (
         activity.select_first_tokens(MINUTE, 5, None),
-        "sqlite_autoindex_activity_first_tokens_1",
+        "activity_first_tokens USING PRIMARY KEY (width=? AND start>?)",
     ),
 }
 
@@ -198,4 +211,35 @@ def test_what_was_stored_before_has_lines_and_sums_too(tmp_path: Path) -> None:
     assert sums["tiny"].start == 7200
     assert (sums["tiny"].requests, sums["tiny"].usage.input, sums[""].requests) == (1, 10, 1)
     assert isinstance(connection, sqlite3.Connection)
+    connection.close()
+
+
+def test_days_are_added_up_from_the_hours_that_were_kept(tmp_path: Path) -> None:
+    """By a database of before: sums and first tokens by the day are those of its hours."""
+    connection = connections.open_writer(tmp_path)
+    steps = schema.migrations()
+    schema.migrate(connection, steps[:4])
+    sums = "INSERT INTO activity_sums VALUES (?, ?, ?, 'tiny', 1, 0, 0, 0, 10, 4, 5, 2, 4, 0.5)"
+    first = "INSERT INTO activity_first_tokens VALUES (?, ?, ?, 'tiny', 7, 1)"
+    for start, owner in ((0, "ada"), (DAY - HOUR, "ada"), (DAY - HOUR, "bob"), (DAY, "ada")):
+        for width in (MINUTE, HOUR):
+            connection.execute(sums, (width, start, owner))
+            connection.execute(first, (width, start, owner))
+    before = [
+        list(connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3"))
+        for table in ("activity_sums", "activity_first_tokens")
+    ]
+    schema.migrate(connection)
+    days = activity.sums(connection, DAY, 0, "ada")
+    assert [(each.start, each.requests, each.usage.cached, each.decode_seconds) for each in days] == [
+        (0, 2, 8, 1.0),
+        (DAY, 1, 4, 0.5),
+    ]
+    counts = activity.first_tokens(connection, DAY, 0, None)
+    assert [(each.start, each.bucket, each.count) for each in counts] == [(0, 7, 3), (DAY, 7, 1)]
+    after = [
+        list(connection.execute(f"SELECT * FROM {table} WHERE width < ? ORDER BY 1, 2, 3", (DAY,)))
+        for table in ("activity_sums", "activity_first_tokens")
+    ]
+    assert after == before
     connection.close()

@@ -12,7 +12,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from kodo.server.http.bodies import json_response
-from kodo.server.lifecycle.activity import HOUR, MINUTE, ActivitySums, FirstTokenCount, upper_bound
+from kodo.server.lifecycle.activity import DAY, HOUR, MINUTE, ActivitySums, FirstTokenCount, upper_bound
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import HasTargets, TargetStats, Usage
 from kodo.server.ui.context import PageRequest
@@ -34,10 +34,10 @@ class Range:
 RANGES: Final = {
     each.name: each
     for each in (
-        Range("1h", HOUR, MINUTE, 60),
-        Range("24h", 24 * HOUR, MINUTE, 1800),
-        Range("7d", 7 * 24 * HOUR, HOUR, 3 * HOUR),
-        Range("30d", 30 * 24 * HOUR, HOUR, 24 * HOUR),
+        Range("1h", HOUR, MINUTE, MINUTE),
+        Range("24h", DAY, HOUR, HOUR),
+        Range("7d", 7 * DAY, HOUR, 3 * HOUR),
+        Range("30d", 30 * DAY, DAY, DAY),
     )
 }
 
