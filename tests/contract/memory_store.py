@@ -6,7 +6,6 @@ It follows the rules of the store ports except durability, and has no I/O that c
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +18,7 @@ from kodo.server.lifecycle.records import (
     DocumentRow,
     ItemRow,
     KeyRow,
+    KeySpending,
     Page,
     ReplayRow,
     ResponseRow,
@@ -64,7 +64,7 @@ class MemoryStore(Store):
         self._numbers = itertools.count()
         self._replays: dict[tuple[str, str], ReplayRow] = {}
         self._keys: dict[str, KeyRow] = {}
-        self._key_tokens: Counter[tuple[str, int]] = Counter()
+        self._key_spending: dict[tuple[str, int], KeySpending] = {}
 
     async def open(self) -> None:
         """See ``Store``."""
@@ -331,14 +331,19 @@ class MemoryStore(Store):
         """See ``Store``."""
         self._keys[row.id] = row
 
-    async def add_key_tokens(self, key_id: str, day: int, tokens: int) -> None:
+    async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
         """See ``Store``."""
-        self._key_tokens[key_id, day] += tokens
+        held = self._key_spending.get((key_id, day), KeySpending())
+        self._key_spending[key_id, day] = KeySpending(
+            held.tokens + spending.tokens, held.nano_usd + spending.nano_usd
+        )
 
-    async def key_tokens(self, key_id: str, since: int) -> Mapping[int, int]:
+    async def key_spending(self, key_id: str, since: int) -> Mapping[int, KeySpending]:
         """See ``Store``."""
         return {
-            day: tokens for (held, day), tokens in self._key_tokens.items() if held == key_id and day >= since
+            day: spending
+            for (held, day), spending in self._key_spending.items()
+            if held == key_id and day >= since
         }
 
     # --- housekeeping ---

@@ -23,7 +23,7 @@ from tests.contract.stores import (
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.ports import ProviderState
-from kodo.server.lifecycle.records import ItemRow, KeyRow, Page, RetentionRule
+from kodo.server.lifecycle.records import ItemRow, KeyRow, KeySpending, Page, RetentionRule
 from kodo.server.lifecycle.store_ports import Store
 
 
@@ -675,14 +675,19 @@ async def test_what_a_key_spends_is_added_up_by_the_day(store: Store) -> None:
         created_at=1.0,
         tokens_per_day=2**40,
         tokens_per_month=2**41,
+        usd_per_day=0.5,
+        usd_per_month=12.25,
     )
     await store.put_key(row)
     assert await store.key("1") == row
-    await asyncio.gather(*(store.add_key_tokens("1", 20_000 + n % 2, 2**33 + n) for n in range(6)))
-    await store.add_key_tokens("2", 20_001, 5)
-    assert await store.key_tokens("1", 20_000) == {20_000: 3 * 2**33 + 6, 20_001: 3 * 2**33 + 9}
-    assert await store.key_tokens("1", 20_001) == {20_001: 3 * 2**33 + 9}
-    assert await store.key_tokens("3", 0) == {}
+    spent = [KeySpending(2**33 + n, 2**40 + n) for n in range(6)]
+    await asyncio.gather(*(store.add_key_spending("1", 20_000 + n % 2, each) for n, each in enumerate(spent)))
+    await store.add_key_spending("2", 20_001, KeySpending(5))
+    first, second = KeySpending(3 * 2**33 + 6, 3 * 2**40 + 6), KeySpending(3 * 2**33 + 9, 3 * 2**40 + 9)
+    assert await store.key_spending("1", 20_000) == {20_000: first, 20_001: second}
+    assert await store.key_spending("1", 20_001) == {20_001: second}
+    assert await store.key_spending("2", 0) == {20_001: KeySpending(5)}
+    assert await store.key_spending("3", 0) == {}
 
 
 # --- housekeeping ----------------------------------------------------------------------------------------------------

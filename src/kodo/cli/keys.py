@@ -20,13 +20,16 @@ app = new_app(
     "API keys. A server bound to loopback needs none; once a key exists, every request needs one. "
     "A running server applies changes immediately."
 )
+_DOLLARS = (
+    "Budget of a {} (UTC) in US dollars, by the prices of the server's models. Default: the server's setting."
+)
 
 
 @contextmanager
 def _as_command_error() -> Iterator[None]:
     try:
         yield
-    except (admin.NotFound, admin.StoreFailed) as error:
+    except (admin.InvalidRequest, admin.NotFound, admin.StoreFailed) as error:
         raise CommandError(error.message) from None
 
 
@@ -74,6 +77,10 @@ def create(
             help="Budget of a month (UTC). Default: the server's setting.",
         ),
     ] = None,
+    usd_per_day: Annotated[float | None, typer.Option(min=1e-6, max=1e6, help=_DOLLARS.format("day"))] = None,
+    usd_per_month: Annotated[
+        float | None, typer.Option(min=1e-6, max=1e6, help=_DOLLARS.format("month"))
+    ] = None,
 ) -> None:
     """Create a key and print it. It is shown only once: the server stores its hash."""
     if name and name_option:
@@ -89,6 +96,8 @@ def create(
             concurrent_requests=concurrent_requests,
             tokens_per_day=tokens_per_day,
             tokens_per_month=tokens_per_month,
+            usd_per_day=usd_per_day,
+            usd_per_month=usd_per_month,
         )
     sys.stderr.write(f"{row.id}, project {row.project}: store the key now, it is not shown again\n")
     typer.echo(key)
@@ -113,6 +122,8 @@ def list_(json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = Fa
             "concurrent": key.concurrent_requests,
             "tokens_per_day": key.tokens_per_day,
             "tokens_per_month": key.tokens_per_month,
+            "usd_per_day": key.usd_per_day,
+            "usd_per_month": key.usd_per_month,
         }
         for key in keys
     ]

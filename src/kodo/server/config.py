@@ -37,6 +37,7 @@ DEFAULT_MODEL = "smollm2-135m-instruct"
 """Name of the local model that ``make setup`` installs."""
 DEFAULT_CONTEXT = 8192
 """Tokens a slot of a local model."""
+NO_PRICES = "a budget in dollars needs a price: set price_input, price_cached_input and price_output of a model in [models]"
 
 
 class _Frozen(BaseModel):
@@ -105,7 +106,12 @@ class ModelSettings(_Frozen):
     price_input: float = Field(default=0.0, ge=0)
     price_cached_input: float = Field(default=0.0, ge=0)
     price_output: float = Field(default=0.0, ge=0)
-    """US dollars a million tokens, as reported by ``/v1/models``."""
+    """US dollars a million tokens, as reported by ``/v1/models``; budgets of keys in dollars count with them."""
+
+    @property
+    def has_price(self) -> bool:
+        """Whether any of its tokens costs something."""
+        return max(self.price_input, self.price_cached_input, self.price_output) > 0
 
 
 class LlamaSettings(_Frozen):
@@ -163,6 +169,8 @@ class LimitSettings(_Frozen):
     concurrent_requests: int | None = Field(default=None, ge=1)
     tokens_per_day: int | None = Field(default=None, ge=1, lt=2**53)
     tokens_per_month: int | None = Field(default=None, ge=1, lt=2**53)
+    usd_per_day: float | None = Field(default=None, gt=0, le=1e6)
+    usd_per_month: float | None = Field(default=None, gt=0, le=1e6)
     """Per key; None means unlimited. A key created with its own limits has those instead. Days and months are UTC's."""
 
 
@@ -409,6 +417,18 @@ class Settings(BaseSettings):
         if value != "all" and info.data.get("database") is None:
             raise ValueError(f"'{value}' needs the setting database: with SQLite there is one server")
         return value
+
+    @model_validator(mode="after")
+    def _has_prices_for_its_budgets(self) -> Settings:
+        for name in ("usd_per_day", "usd_per_month"):
+            if getattr(self.limits, name) is not None and not self.has_prices:
+                raise ValueError(f"limits.{name}: {NO_PRICES}")
+        return self
+
+    @property
+    def has_prices(self) -> bool:
+        """Whether any model has a price, without which a budget in dollars would never be spent."""
+        return any(model.has_price for model in self.models.values())
 
     @property
     def database_url(self) -> str | None:

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, Unpack
 
 import msgspec
 
@@ -23,8 +23,9 @@ from kodo.server.engines.weights.registry import LocalModel, Progress, Registry
 from kodo.server.engines.weights.sources import fetch, parse
 from kodo.server.http import reserve, retention
 from kodo.server.http.backends import KEYS_MARK
-from kodo.server.http.keys import new_key
-from kodo.server.lifecycle.errors import NotFound, StoreFailed
+from kodo.server.http.budgets import check_budgets
+from kodo.server.http.keys import KeyLimits, new_key
+from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore, Store
 from kodo.server.store.choice import choose_store, copy_store, open_snapshot
@@ -38,6 +39,7 @@ CONFIGURED = "configured"
 __all__ = [
     "USES",
     "CatalogueEntry",
+    "InvalidRequest",
     "KeyRow",
     "LocalModel",
     "NotFound",
@@ -128,26 +130,18 @@ def create_key(
     name: str,
     project: str,
     role: Literal["project", "admin"] = "project",
-    requests_per_minute: int | None = None,
-    tokens_per_minute: int | None = None,
-    concurrent_requests: int | None = None,
-    tokens_per_day: int | None = None,
-    tokens_per_month: int | None = None,
+    **limits: Unpack[KeyLimits],
 ) -> tuple[str, KeyRow]:
-    """Create a key; return it with its stored row. A running server accepts it immediately. Raises ``StoreFailed``.
+    """Create a key; return it with its stored row. A running server accepts it immediately.
 
     The key has 256 random bits. It is returned here once and is not stored.
+
+    Raises:
+        StoreFailed: the store cannot be written, or the settings cannot be read.
+        InvalidRequest: it has a budget in dollars, and no model of the settings has a price.
     """
-    key, row = new_key(
-        name=name,
-        project=project,
-        role=role,
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
-        concurrent_requests=concurrent_requests,
-        tokens_per_day=tokens_per_day,
-        tokens_per_month=tokens_per_month,
-    )
+    key, row = new_key(name=name, project=project, role=role, **limits)
+    check_budgets(row, _settings())
     _with_store(home, lambda store: store.put_key(row))
     (home / KEYS_MARK).touch(0o600)
     return key, row
@@ -223,8 +217,13 @@ def export(home: Path, owner: str | None) -> Iterator[bytes]:
 
 def _database() -> str | None:
     """The database that the settings name. Raises ``StoreFailed``: they cannot be read."""
+    return _settings().database_url
+
+
+def _settings() -> Settings:
+    """The settings. Raises ``StoreFailed``: they cannot be read."""
     try:
-        return load().database_url
+        return load()
     except InvalidSettings as error:
         raise StoreFailed(str(error)) from None
 

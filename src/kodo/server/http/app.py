@@ -123,7 +123,7 @@ async def open_state(
         containers = await _open_containers(settings, store, files, clock, ids, stack)
         keys, budgets = Keys(store), Budgets(store, settings.limits, clock.now)
         stack.push_async_callback(budgets.written)
-        limits = Limits(settings.limits, time.monotonic, budgets)
+        limits = Limits(settings.limits, time.monotonic, budgets, models)
         if tools is None:
             read = partial(read_text, settings=settings.tools.file_search)
             tools = await open_tools(settings, store, files, stack, retrieval, containers, read=read)

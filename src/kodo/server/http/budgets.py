@@ -1,43 +1,57 @@
-"""Per-key budgets: tokens a day and tokens a month, in UTC. Off unless set.
+"""Per-key budgets: tokens or dollars, of a day or a month, in UTC. Off unless set.
 
 Unlike the limits by the minute (:mod:`kodo.server.http.limits`, which asks for these first) they outlive a restart: what a
 key spends is added to the store, and read from it before each of its requests, so several servers on one database share a
-budget. Tokens are charged when they are known: what has begun inside the budget is finished, the next request is refused.
-A key without a budget costs nothing.
+budget. What was spent is charged when it is known: what has begun inside the budget is finished, the next request is
+refused. A key without a budget costs nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
-from kodo.server.config import LimitSettings
+from kodo.server.config import NO_PRICES, LimitSettings, Settings
 from kodo.server.http.errors import BudgetSpent
 from kodo.server.http.keys import Caller
-from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.records import KeyRow
+from kodo.server.http.spending import NANO, NOTHING, add_spending
+from kodo.server.lifecycle.errors import InvalidRequest, StoreFailed
+from kodo.server.lifecycle.records import KeyRow, KeySpending
 from kodo.server.lifecycle.store_ports import KeyStore
 
 logger = logging.getLogger(__name__)
 
+Unit: TypeAlias = Literal["tokens", "usd"]
+Period: TypeAlias = Literal["day", "month"]
+BUDGETS: Final[Mapping[str, tuple[Unit, Period]]] = {
+    "tokens_per_day": ("tokens", "day"),
+    "tokens_per_month": ("tokens", "month"),
+    "usd_per_day": ("usd", "day"),
+    "usd_per_month": ("usd", "month"),
+}
+"""The budgets by their name in a key and in the settings: what is counted, and for how long."""
 DAY_SECONDS: Final = 86_400
-MONTH: Final = "month"
-DAY: Final = "day"
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What a key may spend in a ``period`` (day or month), and has spent of it; ``ends_at`` in seconds since the epoch."""
+    """What a key may spend in a period, and has spent of it, in tokens or US dollars; ``ends_at`` in seconds since the
+    epoch."""
 
-    period: str
-    limit: int
-    spent: int
+    unit: Unit
+    period: Period
+    limit: float
+    spent: float
     ends_at: float
+
+    def __str__(self) -> str:
+        """``100 tokens a day``, ``$5.00 a month``."""
+        amount = f"{self.limit} tokens" if self.unit == "tokens" else f"${self.limit:,.2f}"
+        return f"{amount} a {self.period}"
 
 
 def day_of(at: float) -> int:
@@ -50,9 +64,23 @@ def first_of_month(at: float) -> int:
     return day_of(at) - datetime.fromtimestamp(at, UTC).day + 1
 
 
-def _month_end(at: float) -> float:
+def _end(period: Period, at: float) -> float:
+    """When the day or the month of a time is over."""
+    if period == "day":
+        return float((day_of(at) + 1) * DAY_SECONDS)
     start = datetime.fromtimestamp(first_of_month(at) * DAY_SECONDS, UTC)
     return (start + timedelta(days=32)).replace(day=1).timestamp()
+
+
+def check_budgets(key: KeyRow, settings: Settings) -> None:
+    """Check that the budgets of a new key can be counted.
+
+    Raises:
+        InvalidRequest: one is in dollars, and no model has a price.
+    """
+    for name, (unit, _) in BUDGETS.items():
+        if unit == "usd" and getattr(key, name) is not None and not settings.has_prices:
+            raise InvalidRequest(f"{name}: {NO_PRICES}.", param=name)
 
 
 class Budgets:
@@ -62,17 +90,14 @@ class Budgets:
         self._store = store
         self._settings = settings
         self._now = now
-        self._unwritten: Counter[tuple[str, int]] = Counter()
-        """Tokens by key and day that are not in the store yet."""
+        self._unwritten: dict[tuple[str, int], KeySpending] = {}
+        """What was spent, by key and day, and is not in the store yet."""
         self._writing: asyncio.Task[None] | None = None
 
-    def limits_of(self, key: KeyRow) -> dict[str, int]:
-        """A key's budgets by period, its own or those of the settings."""
-        found = {
-            DAY: key.tokens_per_day or self._settings.tokens_per_day,
-            MONTH: key.tokens_per_month or self._settings.tokens_per_month,
-        }
-        return {period: limit for period, limit in found.items() if limit is not None}
+    def limits_of(self, key: KeyRow) -> dict[str, float]:
+        """A key's budgets by their names, its own or those of the settings."""
+        found = {name: getattr(key, name) or getattr(self._settings, name) for name in BUDGETS}
+        return {name: limit for name, limit in found.items() if limit is not None}
 
     async def of(self, key: KeyRow) -> tuple[Budget, ...]:
         """A key's budgets as they stand, after everything that was charged here."""
@@ -81,9 +106,11 @@ class Budgets:
             return ()
         await self.written()
         now = self._now()
-        days = await self._store.key_tokens(key.id, first_of_month(now))
+        spent = await self._spent(key.id, now)
         return tuple(
-            Budget(period, limit, *self._spent(key.id, period, days, now)) for period, limit in limits.items()
+            Budget(unit, period, limits[name], _amount(spent[period], unit), _end(period, now))
+            for name, (unit, period) in BUDGETS.items()
+            if name in limits
         )
 
     async def check(self, caller: Caller) -> None:
@@ -97,16 +124,16 @@ class Budgets:
         for budget in await self.of(caller.key):
             if budget.spent >= budget.limit:
                 raise BudgetSpent(
-                    f"This key has spent its budget of {budget.limit} tokens a {budget.period} (UTC).",
+                    f"This key has spent its budget of {budget} (UTC).",
                     retry_after=max(1.0, budget.ends_at - self._now()),
                     headers={},
                 )
 
-    def charge(self, caller: Caller, tokens: int) -> None:
+    def charge(self, caller: Caller, spending: KeySpending) -> None:
         """Add what a request has used; written at once, by a task of its own."""
-        if caller.key is None or tokens <= 0 or not self.limits_of(caller.key):
+        if caller.key is None or spending == NOTHING or not self.limits_of(caller.key):
             return
-        self._unwritten[caller.key.id, day_of(self._now())] += tokens
+        self._add(caller.key.id, day_of(self._now()), spending)
         if self._writing is None or self._writing.done():
             self._writing = asyncio.create_task(self._write())
 
@@ -115,26 +142,34 @@ class Budgets:
         if self._writing is not None:
             await asyncio.shield(self._writing)
 
-    def _spent(self, key_id: str, period: str, days: Mapping[int, int], now: float) -> tuple[int, float]:
-        today = day_of(now)
-        if period == DAY:
-            spent = days.get(today, 0) + self._unwritten[key_id, today]
-            return spent, float((today + 1) * DAY_SECONDS)
-        first = first_of_month(now)
-        kept = sum(
-            tokens for (held, day), tokens in self._unwritten.items() if held == key_id and day >= first
-        )
-        return sum(days.values()) + kept, _month_end(now)
+    def _add(self, key_id: str, day: int, spending: KeySpending) -> None:
+        held = self._unwritten.get((key_id, day), NOTHING)
+        self._unwritten[key_id, day] = add_spending(held, spending)
+
+    async def _spent(self, key_id: str, now: float) -> dict[Period, KeySpending]:
+        """What a key has spent today and this month, also what the store has not taken."""
+        first, today = first_of_month(now), day_of(now)
+        days = dict(await self._store.key_spending(key_id, first))
+        for (held, day), spending in self._unwritten.items():
+            if held == key_id and day >= first:
+                days[day] = add_spending(days.get(day, NOTHING), spending)
+        month = NOTHING
+        for spending in days.values():
+            month = add_spending(month, spending)
+        return {"day": days.get(today, NOTHING), "month": month}
 
     async def _write(self) -> None:
         """Add everything that is not written; what the store does not take stays for the next time."""
         while self._unwritten:
-            (key_id, day), tokens = next(iter(self._unwritten.items()))
+            (key_id, day), spending = next(iter(self._unwritten.items()))
+            del self._unwritten[key_id, day]
             try:
-                await self._store.add_key_tokens(key_id, day, tokens)
+                await self._store.add_key_spending(key_id, day, spending)
             except StoreFailed as error:
-                logger.error("tokens of key %s could not be counted: %s", key_id, error.message)
+                self._add(key_id, day, spending)
+                logger.error("what key %s has spent could not be counted: %s", key_id, error.message)
                 return
-            self._unwritten[key_id, day] -= tokens
-            if not self._unwritten[key_id, day]:
-                del self._unwritten[key_id, day]
+
+
+def _amount(spending: KeySpending, unit: Unit) -> float:
+    return spending.tokens if unit == "tokens" else spending.nano_usd / NANO

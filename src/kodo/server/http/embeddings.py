@@ -25,7 +25,7 @@ async def create(request: Request) -> Response:
     try:
         body: EmbeddingsRequest = convert(await json_body(request), EmbeddingsRequest)
         value = await cancel_on_disconnect(request, embed(state.service, caller.owner, body))
-        ticket.charge(value.usage.total_tokens)
+        ticket.charge(value.model, value.usage)
     finally:
         ticket.close()
     return json_response(value, headers=ticket.headers)

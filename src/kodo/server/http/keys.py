@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypedDict, Unpack
 
 from kodo.server.http.errors import RateLimited, Unauthorized
 from kodo.server.lifecycle.records import KeyRow
@@ -40,16 +40,24 @@ def digest(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
+class KeyLimits(TypedDict, total=False):
+    """The limits and budgets of a key, as :class:`~kodo.server.lifecycle.records.KeyRow` names them; None: the setting's."""
+
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    concurrent_requests: int | None
+    tokens_per_day: int | None
+    tokens_per_month: int | None
+    usd_per_day: float | None
+    usd_per_month: float | None
+
+
 def new_key(
     *,
     name: str,
     project: str,
     role: Literal["project", "admin"] = "project",
-    requests_per_minute: int | None = None,
-    tokens_per_minute: int | None = None,
-    concurrent_requests: int | None = None,
-    tokens_per_day: int | None = None,
-    tokens_per_month: int | None = None,
+    **limits: Unpack[KeyLimits],
 ) -> tuple[str, KeyRow]:
     """A new key of 256 random bits, and its row to be stored; the key itself is not in it."""
     key = KEY_PREFIX + secrets.token_urlsafe(32)
@@ -60,12 +68,8 @@ def new_key(
         hash=digest(key),
         hint=f"{key[: len(KEY_PREFIX) + 2]}…{key[-4:]}",
         created_at=time.time(),
-        requests_per_minute=requests_per_minute,
-        tokens_per_minute=tokens_per_minute,
-        concurrent_requests=concurrent_requests,
-        tokens_per_day=tokens_per_day,
-        tokens_per_month=tokens_per_month,
         role=role,
+        **limits,
     )
 
 

@@ -12,7 +12,7 @@ they are known: a request over the limit is let through once, and the next ones 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,6 +24,9 @@ from kodo.server.config import LimitSettings
 from kodo.server.http.budgets import Budgets
 from kodo.server.http.errors import RateLimited, error_response
 from kodo.server.http.keys import DEFAULT_PROJECT, Caller
+from kodo.server.http.spending import WireUsage, spending_of
+from kodo.server.lifecycle.plan import Backend
+from kodo.server.lifecycle.records import KeySpending
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which work that waits for a limit looks again: a budget may end in a month."""
@@ -66,8 +69,11 @@ class _Account:
 class Ticket:
     """One admitted request. Close it when the request ends."""
 
-    def __init__(self, account: _Account, spend: Callable[[int], None]) -> None:
+    def __init__(
+        self, account: _Account, models: Mapping[str, Backend], spend: Callable[[KeySpending], None]
+    ) -> None:
         self._account = account
+        self._models = models
         self._spend = spend
         self._open = True
         self.detached = False
@@ -87,11 +93,12 @@ class Ticket:
             self.close()
             raise
 
-    def charge(self, tokens: int) -> None:
-        """Charge the tokens that the request used."""
+    def charge(self, model: str, usage: WireUsage | None) -> None:
+        """Charge what an answer of a model has used; None: nothing."""
+        spending = spending_of(self._models, model, usage)
         if self._account.tokens is not None:
-            self._account.tokens.level -= tokens
-        self._spend(tokens)
+            self._account.tokens.level -= spending.tokens
+        self._spend(spending)
 
     def close(self) -> None:
         """End the request. May be called twice."""
@@ -103,8 +110,11 @@ class Ticket:
 class Limits:
     """The accounts of all keys."""
 
-    def __init__(self, settings: LimitSettings, now: Now, budgets: Budgets) -> None:
+    def __init__(
+        self, settings: LimitSettings, now: Now, budgets: Budgets, models: Mapping[str, Backend]
+    ) -> None:
         self._settings = settings
+        self._models = models
         self.budgets = budgets
         self._now = now
         self._accounts: dict[str, _Account] = {}
@@ -137,7 +147,7 @@ class Limits:
         if account.requests is not None:
             account.requests.level -= 1
         account.running += 1
-        return Ticket(account, partial(self.budgets.charge, caller))
+        return Ticket(account, self._models, partial(self.budgets.charge, caller))
 
     async def wait(self, caller: Caller) -> Ticket:
         """Admit a request once the key's limits allow it."""

@@ -95,8 +95,17 @@ class KeyRow(Value, frozen=True, kw_only=True):
     concurrent_requests: int | None = None
     tokens_per_day: int | None = None
     tokens_per_month: int | None = None
+    usd_per_day: float | None = None
+    usd_per_month: float | None = None
     role: Literal["project", "admin"] = "project"
     """What it sees in the dashboard: its project, or everything, keys and models too. To the API both are the same."""
+
+
+class KeySpending(Value, frozen=True):
+    """What a key has spent. ``nano_usd``: billionths of a US dollar, so that sums are exact."""
+
+    tokens: int = 0
+    nano_usd: int = 0
 
 
 class ReplayRow(Value, frozen=True, kw_only=True):

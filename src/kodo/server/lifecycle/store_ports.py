@@ -23,6 +23,7 @@ from kodo.server.lifecycle.records import (
     DocumentRow,
     ItemRow,
     KeyRow,
+    KeySpending,
     Page,
     ReplayRow,
     ResponseRow,
@@ -181,11 +182,11 @@ class KeyStore(Protocol):
     async def put_key(self, row: KeyRow) -> None:
         """Durable: a new key, or a changed one."""
 
-    async def add_key_tokens(self, key_id: str, day: int, tokens: int) -> None:
+    async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
         """Durable: add to what a key has spent on a day (counted from the epoch, UTC)."""
 
-    async def key_tokens(self, key_id: str, since: int) -> Mapping[int, int]:
-        """The tokens that a key has spent, by the day, from the day ``since`` on."""
+    async def key_spending(self, key_id: str, since: int) -> Mapping[int, KeySpending]:
+        """What a key has spent, by the day, from the day ``since`` on."""
 
 
 class RetentionStore(Protocol):

@@ -77,10 +77,10 @@ TABLES: Final = (
     CopiedTable(
         "keys",
         "rowid, id, name, project, hash, hint, created_at, revoked_at, requests_per_minute, tokens_per_minute, "
-        "concurrent_requests, role, tokens_per_day, tokens_per_month",
+        "concurrent_requests, role, tokens_per_day, tokens_per_month, usd_per_day, usd_per_month",
         key="rowid",
     ),
-    CopiedTable("key_tokens", "key_id, day", key="key_id, day", summed="tokens"),
+    CopiedTable("key_spending", "key_id, day", key="key_id, day", summed="tokens, nano_usd"),
     CopiedTable(
         "activity",
         "seq, id, owner, key_id, created_at, model, status, background, parent, conversation, input, cached, output, "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
-from kodo.server.lifecycle.records import DocumentRow, KeyRow, Page, ReplayRow
+from kodo.server.lifecycle.records import DocumentRow, KeyRow, KeySpending, Page, ReplayRow
 from kodo.server.store import items, paging
 from kodo.server.store.codec import pack_headers, unpack_headers
 from kodo.server.store.sql import SqlConnection, returned
@@ -16,7 +16,8 @@ from kodo.server.store.sql import SqlConnection, returned
 COLUMNS: Final = "kind, id, owner, parent, created_at, version, status, body"
 _KEY_COLUMNS = (
     "id, name, project, hash, hint, created_at, revoked_at, "
-    "requests_per_minute, tokens_per_minute, concurrent_requests, role, tokens_per_day, tokens_per_month"
+    "requests_per_minute, tokens_per_minute, concurrent_requests, role, "
+    "tokens_per_day, tokens_per_month, usd_per_day, usd_per_month"
 )
 
 
@@ -237,19 +238,20 @@ def put_key(connection: SqlConnection, row: KeyRow) -> None:
     )
 
 
-def add_key_tokens(connection: SqlConnection, key_id: str, day: int, tokens: int) -> None:
+def add_key_spending(connection: SqlConnection, key_id: str, day: int, spending: KeySpending) -> None:
     """Add to what a key has spent on a day."""
     connection.execute(
-        "INSERT INTO key_tokens (key_id, day, tokens) VALUES (?, ?, ?) "
-        "ON CONFLICT (key_id, day) DO UPDATE SET tokens = key_tokens.tokens + excluded.tokens",
-        (key_id, day, tokens),
+        "INSERT INTO key_spending (key_id, day, tokens, nano_usd) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (key_id, day) DO UPDATE SET tokens = key_spending.tokens + excluded.tokens, "
+        "nano_usd = key_spending.nano_usd + excluded.nano_usd",
+        (key_id, day, spending.tokens, spending.nano_usd),
     )
 
 
-def key_tokens(connection: SqlConnection, key_id: str, since: int) -> dict[int, int]:
+def key_spending(connection: SqlConnection, key_id: str, since: int) -> dict[int, KeySpending]:
     """What a key has spent by the day, from a day on."""
-    return dict(
-        connection.execute(
-            "SELECT day, tokens FROM key_tokens WHERE key_id = ? AND day >= ?", (key_id, since)
-        ).fetchall()
-    )
+    query = "SELECT day, tokens, nano_usd FROM key_spending WHERE key_id = ? AND day >= ?"
+    return {
+        day: KeySpending(tokens, nano_usd)
+        for day, tokens, nano_usd in connection.execute(query, (key_id, since))
+    }

@@ -17,6 +17,7 @@ from kodo.server.lifecycle.records import (
     DocumentRow,
     ItemRow,
     KeyRow,
+    KeySpending,
     Page,
     ReplayRow,
     ResponseRow,
@@ -273,13 +274,13 @@ class SqlStore(Store, ABC):
         """See ``Store``."""
         await self._write(lambda connection: documents.put_key(connection, row))
 
-    async def add_key_tokens(self, key_id: str, day: int, tokens: int) -> None:
+    async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
         """See ``Store``."""
-        await self._write(lambda connection: documents.add_key_tokens(connection, key_id, day, tokens))
+        await self._write(lambda connection: documents.add_key_spending(connection, key_id, day, spending))
 
-    async def key_tokens(self, key_id: str, since: int) -> Mapping[int, int]:
+    async def key_spending(self, key_id: str, since: int) -> Mapping[int, KeySpending]:
         """See ``Store``."""
-        return await self._read_row(lambda connection: documents.key_tokens(connection, key_id, since))
+        return await self._read_row(lambda connection: documents.key_spending(connection, key_id, since))
 
     # --- retention ---
 

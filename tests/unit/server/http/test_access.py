@@ -19,7 +19,7 @@ from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore
 
 
-async def make_key(server: Served, project: str = "default", **limits: int) -> str:
+async def make_key(server: Served, project: str = "default", **limits: float) -> str:
     key = "sk-kodo-" + secrets.token_urlsafe(32)
     row = KeyRow(
         id=secrets.token_hex(4),
@@ -28,7 +28,7 @@ async def make_key(server: Served, project: str = "default", **limits: int) -> s
         hash=digest(key),
         hint="",
         created_at=time.time(),
-        **limits,
+        **limits,  # type: ignore[arg-type]  # whole numbers where they have to be
     )
     await server.state.store.put_key(row)
     return key

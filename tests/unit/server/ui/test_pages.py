@@ -15,7 +15,7 @@ from tests.serving import MODEL, Served, script
 from tests.unit.server.ui.hostile import CASES
 from tests.unit.server.ui.pages import dashboard, make_key
 
-from kodo.server.config import UiSettings
+from kodo.server.config import ModelSettings, UiSettings
 from kodo.server.ui.context import LedgerLimit, LedgerRow, Lent
 from kodo.server.ui.views.playground import PARAMETERS
 from kodo.server.wire.request import CreateResponse
@@ -302,6 +302,32 @@ async def test_a_keys_budgets_are_set_and_seen(tmp_path: Path) -> None:
         assert ran.status_code == 200
         (day, month) = await server.state.limits.budgets.of(row)
         assert day.spent == month.spent > answer.usage.total_tokens
+        refused = await browser.post("/ui/keys", "/ui/keys", usd_per_day="5")
+        assert (refused.status_code, "usd_per_day: a budget in dollars needs a price" in refused.text) == (
+            400,
+            True,
+        )
+        assert 'name="usd_per_day"' not in refused.text
+
+
+async def test_a_budget_in_dollars_is_set_and_seen(tmp_path: Path) -> None:
+    """Where a model has a price; what was spent is shown in dollars."""
+    priced = ModelSettings(engine="scripted", target="", price_input=1000.0, price_output=1000.0)
+    async with dashboard(tmp_path, model=priced) as (server, browser):
+        for wrong in ("0", "-1", "1e3", "nan", "1000000", "0.0000001"):
+            bad = await browser.post("/ui/keys", "/ui/keys", usd_per_day=wrong)
+            assert (bad.status_code, "usd_per_day" in bad.text) == (400, True)
+        made = await browser.post("/ui/keys", "/ui/keys", usd_per_day="2.50", usd_per_month="$40")
+        found = re.search(r"sk-kodo-[\w-]{40,}", made.text)
+        assert found is not None
+        (row,) = await server.state.store.keys()
+        assert (row.usd_per_day, row.usd_per_month) == (2.5, 40.0)
+        answer = await server.sdk(found[0]).responses.create(model=MODEL, input="what does it cost?")
+        assert answer.usage is not None
+        dollars = f"${answer.usage.total_tokens / 1000:.4f}"
+        page = (await browser.get("/ui/keys")).text
+        assert f"{dollars} / $2.50" in page
+        assert f"{dollars} / $40.00" in page
 
 
 @pytest.mark.parametrize("path", ["/ui/keys", "/ui/models", "/ui/ledger", "/ui/reports"])

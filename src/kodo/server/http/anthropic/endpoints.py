@@ -114,5 +114,5 @@ async def _events(run: Run, translator: EventTranslator) -> AsyncIterator[list[M
 
 async def _finish(state: State, run: Run, ticket: Ticket) -> None:
     await state.service.stop(run)
-    ticket.charge(run.response.usage.total_tokens if run.response.usage is not None else 0)
+    ticket.charge(run.response.model, run.response.usage)
     ticket.close()

@@ -21,6 +21,7 @@ from kodo.server.http.assistants.worker import (
     not_accepting_outputs,
     not_cancellable,
 )
+from kodo.server.http.spending import Charge
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import InvalidRequest, StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -143,7 +144,7 @@ class RunManager:
         body: wire.CreateRun | wire.CreateThreadAndRun,
         thread_id: str | None = None,
         *,
-        charge: Callable[[int], None],
+        charge: Charge,
         key_id: str | None = None,
     ) -> RunWorker:
         """Create a run on a thread, or on a new one (None). A streamed run has the priority of a waiting client; others

@@ -25,6 +25,7 @@ from kodo.server.http.assistants.event_translation import (
     run_usage,
 )
 from kodo.server.http.assistants.hosted_tools import without_content
+from kodo.server.http.spending import Charge
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.context import drop_oldest, new_row
@@ -86,7 +87,7 @@ class RunContext:
 
 
 class RunWorker:
-    """Drives one unfinished run. ``charge`` is called with the tokens of each turn."""
+    """Drives one unfinished run. ``charge`` is called with what each turn used."""
 
     def __init__(
         self,
@@ -94,7 +95,7 @@ class RunWorker:
         row: DocumentRow,
         *,
         priority: Priority = Priority.BACKGROUND,
-        charge: Callable[[int], None] | None = None,
+        charge: Charge | None = None,
         events: Sequence[RunEvent] = (),
     ) -> None:
         self._context = context
@@ -335,7 +336,7 @@ class RunWorker:
         final = response.response
         usage = run_usage(final.usage)
         if self._charge is not None:
-            self._charge(usage.total_tokens)
+            self._charge(final.model, final.usage)
         rows = response.output_rows()
         calls = tuple(row for row in rows if isinstance(row.context.item, FunctionCall))
         message_rows = tuple(row for row in rows if row not in calls)

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from kodo.server.http.errors import internal_error, translate
+from kodo.server.http.spending import Charge
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import EngineFailed, Overloaded, ServiceError, StoreFailed
 from kodo.server.lifecycle.plan import CallContext
@@ -27,11 +28,11 @@ _UNSUPPORTED_FIELDS = ("stream", "background")
 
 
 async def run_request(
-    service: Service, owner: str, handler: Handler, raw: bytes, *, charge: Callable[[int], None]
+    service: Service, owner: str, handler: Handler, raw: bytes, *, charge: Charge
 ) -> tuple[int, bytes]:
     """Run a request at background priority; return the status and body that its endpoint would answer.
 
-    ``charge`` is called with the tokens that it used.
+    ``charge`` is called with what it used.
 
     While the engine is overloaded it waits and tries again.
 
@@ -43,7 +44,7 @@ async def run_request(
     while True:
         try:
             answer = await handler(service, call, _body(raw))
-            charge(getattr(getattr(answer, "usage", None), "total_tokens", 0))
+            charge(answer.model, answer.usage)
             return 200, msgspec.json.encode(answer)
         except Overloaded as error:
             await asyncio.sleep(error.retry_after)

@@ -125,7 +125,7 @@ async def _finish(state: State, runs: Sequence[Run], ticket: Ticket) -> None:
     """Stop the runs that have not finished, and charge the tokens used to the key."""
     for run in runs:
         await state.service.stop(run)
-        ticket.charge(run.response.usage.total_tokens if run.response.usage is not None else 0)
+        ticket.charge(run.response.model, run.response.usage)
     ticket.close()
 
 

@@ -231,8 +231,7 @@ class RealtimeSession:
                         if translated["type"] == "response.done":
                             self._finish(run, in_band)
                         await self._send(translated.pop("type"), **translated)
-            usage = run.response.usage
-            ticket.charge(usage.total_tokens if usage is not None else 0)
+            ticket.charge(run.response.model, run.response.usage)
             await self._send("rate_limits.updated", rate_limits=_limits(limits))
         except Unauthorized as error:
             await end_unauthorized(self._socket, self, error)

@@ -99,8 +99,7 @@ def _finish(run: Run, ticket: Ticket) -> None:
 
 
 def _charge(run: Run, ticket: Ticket) -> None:
-    usage = run.response.usage
-    ticket.charge(usage.total_tokens if usage is not None else 0)
+    ticket.charge(run.response.model, run.response.usage)
 
 
 async def retrieve(request: Request) -> Response:
@@ -150,7 +149,7 @@ async def compact(request: Request) -> Response:
         value = await cancel_on_disconnect(
             request, state.service.compact(CallContext(owner=caller.owner), body)
         )
-        ticket.charge(value.usage.total_tokens)
+        ticket.charge(body.model, value.usage)
     finally:
         ticket.close()
     return json_response(value, headers=ticket.headers)

@@ -217,8 +217,7 @@ class _Connection:
         finally:
             if run is not None:
                 await self._state.service.stop(run)
-                usage = run.response.usage
-                ticket.charge(usage.total_tokens if usage is not None else 0)
+                ticket.charge(run.response.model, run.response.usage)
             ticket.close()
 
     def _evict(self, parent: Any, stream_id: str | None) -> None:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal, cast
 
 import msgspec
 from starlette.responses import RedirectResponse, Response
 
 from kodo.server.http.backends import KEYS_MARK
-from kodo.server.http.keys import DEFAULT_PROJECT, new_key
+from kodo.server.http.budgets import BUDGETS, check_budgets
+from kodo.server.http.keys import DEFAULT_PROJECT, KeyLimits, new_key
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.ui.access import require_admin, set_cookie
 from kodo.server.ui.context import PageRequest, not_found
 
-LIMITS = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
-BUDGETS = ("tokens_per_day", "tokens_per_month")
-MAX_NAME = 64
+LIMITS: Final = ("requests_per_minute", "tokens_per_minute", "concurrent_requests")
+MAX_NAME: Final = 64
+_DOLLARS: Final = re.compile(r"[0-9]{1,6}([.][0-9]{1,6})?")
 
 
 async def show_list(page: PageRequest) -> Response:
@@ -31,14 +33,17 @@ async def create(page: PageRequest) -> Response:
     try:
         name, project = _text(form, "name", ""), _text(form, "project", DEFAULT_PROJECT)
         role: Literal["project", "admin"] = "admin" if form.get("role") == "admin" else "project"
-        limits = {limit: _limit(form, limit, 9) for limit in LIMITS}
-        limits |= {budget: _limit(form, budget, 15) for budget in BUDGETS}
+        limits: dict[str, float | None] = {limit: _whole(form, limit, 9) for limit in LIMITS}
+        for budget, (unit, _) in BUDGETS.items():
+            limits[budget] = _dollars(form, budget) if unit == "usd" else _whole(form, budget, 15)
+        key, row = new_key(name=name, project=project, role=role, **cast(KeyLimits, limits))
+        check_budgets(row, page.state.settings)
     except InvalidRequest as error:
         return await _page(page, status=400, message=error.message)
     first = not await page.state.keys.exist()
     if first:
-        role = "admin"  # with a project's key alone, nobody could see the dashboard's keys again
-    key, row = new_key(name=name, project=project, role=role, **limits)
+        # with a project's key alone, nobody could see the dashboard's keys again
+        row = msgspec.structs.replace(row, role="admin")
     await page.state.store.put_key(row)
     (page.state.settings.home / KEYS_MARK).touch(0o600)
     response = await _page(page, made=key, first=first)
@@ -71,6 +76,7 @@ async def _page(
     keys = sorted(
         await page.state.store.keys(), key=lambda key: (key.revoked_at is not None, -key.created_at)
     )
+    priced = page.state.settings.has_prices
     budgets = {key.id: await page.state.limits.budgets.of(key) for key in keys if key.revoked_at is None}
     return page.render(
         "keys.html",
@@ -82,7 +88,8 @@ async def _page(
         first=first,
         message=message,
         limits=LIMITS,
-        fields=(*LIMITS, *BUDGETS),
+        fields=[*LIMITS, *(name for name, (unit, _) in BUDGETS.items() if unit == "tokens" or priced)],
+        priced=priced,
     )
 
 
@@ -93,10 +100,19 @@ def _text(form: Mapping[str, str], name: str, default: str) -> str:
     return value or default
 
 
-def _limit(form: Mapping[str, str], name: str, digits: int) -> int | None:
+def _whole(form: Mapping[str, str], name: str, digits: int) -> int | None:
     value = form.get(name, "").strip()
     if not value:
         return None
     if not value.isascii() or not value.isdigit() or len(value) > digits or int(value) < 1:
         raise InvalidRequest(f"{name}: a whole number from 1 to {10**digits - 1:,}.", param=name)
     return int(value)
+
+
+def _dollars(form: Mapping[str, str], name: str) -> float | None:
+    value = form.get(name, "").strip().removeprefix("$")
+    if not value:
+        return None
+    if _DOLLARS.fullmatch(value) is None or not float(value):
+        raise InvalidRequest(f"{name}: US dollars, above 0 and below 1,000,000.", param=name)
+    return float(value)

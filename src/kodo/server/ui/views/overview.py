@@ -12,6 +12,7 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from kodo.server.http.bodies import json_response
+from kodo.server.http.spending import cost_of
 from kodo.server.lifecycle.activity import DAY, HOUR, MINUTE, ActivitySums, FirstTokenCount, upper_bound
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import HasTargets, TargetStats, Usage
@@ -247,14 +248,6 @@ def _fill(
 
 def _costs(page: PageRequest, model: str, usage: Usage) -> tuple[float, float | None]:
     """What tokens cost by this server's settings, and at list price (None: not known), in US dollars."""
-    backend = page.state.models.get(model)
-    cost = 0.0
-    if backend is not None:
-        prices = backend.settings
-        cost = (
-            (usage.input - usage.cached) * prices.price_input
-            + usage.cached * prices.price_cached_input
-            + usage.output * prices.price_output
-        ) / 1e6
-    prices_lent = page.context.lent.prices
-    return cost, None if prices_lent is None else prices_lent.list_cost(model, usage)
+    backend, listed = page.state.models.get(model), page.context.lent.prices
+    cost = 0.0 if backend is None else cost_of(backend.settings, usage)
+    return cost, None if listed is None else listed.list_cost(model, usage)

@@ -87,8 +87,7 @@ async def run(page: PageRequest) -> Response:
         finally:
             if not made.background:
                 await state.service.stop(made)
-            usage = made.response.usage
-            ticket.charge(usage.total_tokens if usage is not None else 0)
+            ticket.charge(made.response.model, made.response.usage)
             ticket.close()
 
     return StreamingResponse(frames(), media_type="text/event-stream", headers={"cache-control": "no-store"})
