@@ -72,13 +72,24 @@ def pages(state: State) -> Any:
     return build_pages(state, Lent(ledger=book, prices=book))
 
 
-def scripted(home: Path, pace: float = 0.0, sentences: int = 2, **options: Any) -> Settings:
-    """A server of two models whose first one answers in words."""
+def scripted(
+    home: Path, pace: float = 0.0, sentences: int = 2, wait: float = 0.0, **options: Any
+) -> Settings:
+    """A server of two models that answer in words, after ``wait`` seconds and with ``pace`` seconds a token; asked to read
+    a file, they call a tool; asked to judge, they answer in JSON."""
     answer = (
         "The loop ends when the budget is spent: `attempt` grows by one, and the pause doubles up to 30 seconds. "
         * sentences
     )
-    model = script(home, *[{"match": "", "steps": [{"type": "text", "text": answer}]}], pace=pace)
+    call = {"type": "call", "name": "read_file", "arguments": {"path": "src/<b>retry</b>.py"}}
+    words = [{"type": "delay", "seconds": wait}, {"type": "text", "text": answer}]
+    model = script(
+        home,
+        {"match": "^read", "steps": [call]},
+        {"match": "^judge", "steps": [{"type": "text", "text": '{"verdict": "sound"}'}]},
+        {"match": "", "steps": words},
+        pace=pace,
+    ).model_copy(update={"price_input": 1.5, "price_cached_input": 0.375, "price_output": 6.0})
     given = settings(home, model, **options)
     return given.model_copy(update={"models": {**given.models, "qwen2.5-coder-7b": model}})
 
@@ -199,7 +210,7 @@ TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
     [...document.querySelectorAll("main *")].filter((part) => part.getBoundingClientRect().right > innerWidth
         && !part.closest(".table-wrap table")).slice(0, 3).map((part) => part.outerHTML.slice(0, 160)).concat("the page")"""
 """What reaches beyond the window's right edge; nothing where the page cannot be scrolled sideways."""
-PICTURED = {"overview", "requests", "request", "keys", "ledger", "report", "batch", "models"}
+PICTURED = {"overview", "requests", "request", "ledger", "report", "batch"}
 
 
 @pytest.mark.timeout(1200)
@@ -209,7 +220,7 @@ async def test_every_page_is_accessible_fits_and_has_its_picture(
 ) -> None:
     """Light in English, dark in Japanese, 360 px wide: no serious finding of axe, no sideways scrolling."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    async with served(scripted(tmp_path), pages=pages) as server:
+    async with served(scripted(tmp_path, pace=0.008, wait=0.25), pages=pages) as server:
         ids = await populate(server, tmp_path)
         every = {**PAGES, **{kind: f"/ui/{path}" for kind, path in ids.items()}}
         findings: list[str] = []
@@ -218,7 +229,7 @@ async def test_every_page_is_accessible_fits_and_has_its_picture(
             await page.goto(server.url + path)
             if name == "overview":
                 await page.wait_for_selector(".drawn .u-over")
-            if name in PICTURED and (look == "light" or name in ("overview", "request")):
+            if name in PICTURED and (look == "light" or name == "overview"):
                 await page.screenshot(path=SCREENSHOTS / f"{name}-{look}.png")
             findings += [f"{name} is wider than its window: {part}" for part in await page.evaluate(TOO_WIDE)]
             findings += await serious(page)
@@ -306,8 +317,12 @@ async def test_keys_are_made_used_and_revoked(tmp_path: Path, new_context: NewCo
         page.on("dialog", lambda dialog: dialog.accept())
         await page.goto(f"{server.url}/ui/keys")
         await page.fill("#name", "laptop")
+        await page.fill("#tokens_per_day", "100000")
+        await page.fill("#usd_per_month", "0.01")
         await page.click("button.primary")
         key = await page.locator("#made-key").inner_text()
+        for _ in range(8):
+            await server.sdk(key).responses.create(model=MODEL, input="What does this loop do? " * 20)
         other = await (await new_context()).new_page()
         await other.goto(f"{server.url}/ui/requests")
         assert other.url.endswith("/ui/login")
@@ -319,6 +334,9 @@ async def test_keys_are_made_used_and_revoked(tmp_path: Path, new_context: NewCo
         await other.wait_for_url("**/ui")
         assert key not in str(await other.context.cookies())
         await page.goto(f"{server.url}/ui/keys")
+        assert "/ 100,000" in await page.locator("tbody").inner_text()
+        assert "/ $0.0100" in await page.locator("tbody").inner_text()
+        await page.screenshot(path=SCREENSHOTS / "keys-light.png")
         await page.locator("form[action$='/revoke'] button").click()
         await page.wait_for_url("**/ui/login")
         await other.reload()
@@ -359,6 +377,62 @@ async def test_the_playground_streams_compares_and_follows_up(
         )
         second = await page.locator("[data-answer=a]").get_attribute("data-response")
         assert (await server.sdk().responses.retrieve(str(second))).previous_response_id == first
+
+
+async def test_the_playground_calls_a_tool_and_takes_its_output(
+    tmp_path: Path, new_context: NewContext
+) -> None:
+    """The call is shown, a field takes its output, and the next call sends it; the code says all of it. Then with a schema."""
+    async with served(scripted(tmp_path), pages=pages) as server:
+        page = await (await new_context(locale="en-GB")).new_page()
+        await page.goto(f"{server.url}/ui/playground")
+        await page.fill("#play-input", "read the file")
+        await page.locator("details > summary", has_text="All parameters").click()
+        tool = {"type": "function", "name": "read_file", "parameters": {"type": "object", "properties": {}}}
+        await page.fill("#play-tools", json.dumps([tool]))
+        await page.get_by_role("tab", name="CLI").click()
+        assert "--set 'tools=[{" in await page.locator("#code").inner_text()
+        await page.locator("details > summary", has_text="All parameters").click()
+        await page.click("[data-play-run]")
+        await page.wait_for_selector("[data-answer=a][data-response]")
+        shown = await page.locator("[data-answer=a]").inner_text()
+        assert "function_call read_file" in shown
+        assert "src/<b>retry</b>.py" in shown
+        first = await page.locator("[data-answer=a]").get_attribute("data-response")
+        await page.locator("[data-answer=a] [data-play-continue]").click()
+        await page.get_by_label("Output of read_file").fill("for attempt in range(3): ...")
+        await page.get_by_role("tab", name="curl").click()
+        assert "function_call_output" in await page.locator("#code").inner_text()
+        await page.click("[data-play-run]")
+        await page.wait_for_function(
+            f"() => (document.querySelector('[data-answer=a]').dataset.response ?? '{first}') !== '{first}'"
+        )
+        second = str(await page.locator("[data-answer=a]").get_attribute("data-response"))
+        items = [item async for item in server.sdk().responses.input_items.list(second)]
+        outputs = [item for item in items if item.type == "function_call_output"]
+        assert [each.output for each in outputs] == ["for attempt in range(3): ..."]
+        assert "budget is spent" in await page.locator("[data-answer=a]").inner_text()
+        await page.fill("#play-previous", "")
+        assert await page.get_by_label("Output of read_file").count() == 0
+        await page.fill("#play-input", "judge it")
+        await page.locator("details > summary", has_text="All parameters").click()
+        schema = {
+            "type": "object",
+            "properties": {"verdict": {"type": "string"}},
+            "required": ["verdict"],
+            "additionalProperties": False,
+        }
+        await page.fill("#play-schema", json.dumps(schema))
+        await page.click("[data-play-run]")
+        await page.wait_for_function(
+            f"() => document.querySelector('[data-answer=a]').dataset.response !== '{second}'"
+        )
+        assert '{"verdict": "sound"}' in await page.locator("[data-answer=a]").inner_text()
+        third = str(await page.locator("[data-answer=a]").get_attribute("data-response"))
+        made = await server.sdk().responses.retrieve(third)
+        assert made.text is not None
+        assert made.text.format is not None
+        assert made.text.format.type == "json_schema"
 
 
 async def test_fifty_hostile_texts_run_nothing(tmp_path: Path, new_context: NewContext) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,10 +14,14 @@ from kodo.server.http.state import State
 from kodo.server.lifecycle.activity import ActivityReader
 from kodo.server.lifecycle.errors import NotFound, ServiceError
 from kodo.server.lifecycle.ports import Usage
+from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.ui.access import Sessions, Viewer
 from kodo.server.ui.forms import read_form
 from kodo.server.ui.pulls import Pulls
-from kodo.server.ui.rendering import render
+from kodo.server.ui.rendering import is_partial, render
+
+PAGE_SIZE: Final = 50
+"""Rows of a list; a button leads to more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,11 @@ class PageRequest:
         """The query's parameters."""
         return self.http.query_params
 
+    @property
+    def partial(self) -> bool:
+        """Whether htmx asks for a part of the page only."""
+        return is_partial(self.http)
+
     def path(self, name: str) -> str:
         """A parameter of the path."""
         value: str = self.http.path_params[name]
@@ -129,6 +138,25 @@ class PageRequest:
         """A whole number of the query; None where there is none, or something else."""
         value = self.query.get(name, "")
         return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+
+    async def documents(self, kind: str) -> tuple[Sequence[DocumentRow], int | None]:
+        """A page of the documents of a kind that the viewer sees, the newest first, and ``before`` of the next page."""
+        found = await self.context.activity.documents(
+            kind, self.viewer.owner, before=self.number("before"), limit=PAGE_SIZE + 1
+        )
+        more = found[PAGE_SIZE - 1][0] if len(found) > PAGE_SIZE else None
+        return [row for _, row in found[:PAGE_SIZE]], more
+
+    async def document(self, kind: str, document_id: str, name: str) -> DocumentRow:
+        """A document that the viewer may see; ``name``: what it is to people.
+
+        Raises:
+            NotFound: there is none, or it is another project's.
+        """
+        row = await self.context.activity.find_document(kind, document_id)
+        if row is None or not self.viewer.may_see(row.owner):
+            raise not_found(name)
+        return row
 
 
 def not_found(name: str) -> NotFound:

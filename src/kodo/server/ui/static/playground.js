@@ -7,6 +7,7 @@
   const form = place.querySelector("[data-play-form]");
   const code = document.getElementById("code");
   const error = place.querySelector("[data-play-error]");
+  const outputs = place.querySelector("[data-play-outputs]");
   const stopper = place.querySelector("[data-play-stop]");
   let language = "curl";
   let running = null;
@@ -31,6 +32,10 @@
       const value = fields[name].value;
       if (value.trim()) body[name] = value;
     }
+    const made = [...outputs.querySelectorAll("textarea")].map((field) => ({
+      type: `${field.dataset.kindOfCall}_output`, call_id: field.dataset.callId, output: field.value,
+    }));
+    if (made.length) body.input = body.input ? [...made, { role: "user", content: body.input }] : made;
     for (const field of form.querySelectorAll("[data-kind]")) {
       const value = field.value.trim();
       if (!value) continue;
@@ -60,16 +65,25 @@
     return entries.length ? `{\n${entries.map(([key, each]) => `${pad}    ${JSON.stringify(key)}: ${python(each, indent + 4)},\n`).join("")}${pad}}` : "{}";
   }
 
+  /* A value as --set reads it: JSON, or a text that is no JSON. */
+  function settable(value) {
+    if (typeof value !== "string") return JSON.stringify(value);
+    try { JSON.parse(value); }
+    catch { return value; }
+    return JSON.stringify(value);
+  }
+
   const WRITERS = {
     curl: (body) => `curl ${place.dataset.base}/responses \\\n  -H "Authorization: Bearer $KODO_API_KEY" \\\n  -H "Content-Type: application/json" \\\n  -d ${quoted(JSON.stringify(body, null, 2))}`,
     Python: (body) => `from openai import OpenAI\n\nclient = OpenAI(base_url="${place.dataset.base}", api_key="…")\nresponse = client.responses.create(\n${Object.entries(body).map(([key, value]) => `    ${key}=${python(value)},\n`).join("")})\nprint(response.output_text)`,
     CLI: (body) => {
       const { model, input, instructions, max_output_tokens: most, ...more } = body;
-      const lines = [`kodo ask ${quoted(input ?? "")}`, `--base-url ${place.dataset.base}`, `--model ${quoted(model)}`];
+      const lines = [`kodo ask ${quoted(typeof input === "string" ? input : "")}`, `--base-url ${place.dataset.base}`, `--model ${quoted(model)}`];
       if (instructions) lines.push(`--instructions ${quoted(instructions)}`);
       if (most) lines.push(`--max-output-tokens ${most}`);
-      const left = Object.keys(more);
-      return `${left.length ? `# kodo ask has no option for: ${left.join(", ")}\n` : ""}${lines.join(" \\\n  ")}`;
+      for (const [key, value] of Object.entries(more)) lines.push(`--set ${quoted(`${key}=${settable(value)}`)}`);
+      const note = typeof input === "object" ? "# kodo ask sends a text; the outputs of calls are left out\n" : "";
+      return note + lines.join(" \\\n  ");
     },
   };
 
@@ -114,37 +128,15 @@
       this.body.replaceChildren();
       this.numbers.textContent = "";
       this.actions.hidden = true;
-      this.parts = new Map();
+      this.view = new AnswerView(this.body);
       this.began = performance.now();
       this.first = null;
     }
 
-    part(key, tone, title) {
-      if (!this.parts.has(key)) {
-        const article = document.createElement("article");
-        article.className = `item item-${tone}`;
-        if (title) {
-          const head = document.createElement("header");
-          head.className = "item-title";
-          head.textContent = title;
-          article.append(head);
-        }
-        const text = document.createElement("div");
-        text.className = tone === "tool" ? "code" : "prose";
-        article.append(text);
-        this.body.append(article);
-        this.parts.set(key, text);
-      }
-      this.first ??= performance.now() - this.began;
-      return this.parts.get(key);
-    }
-
     take(type, data) {
-      if (type === "response.output_text.delta") this.part(`${data.output_index}.${data.content_index}`, "assistant").append(data.delta);
-      else if (type.startsWith("response.reasoning") && data.delta) this.part(`${data.output_index}.r`, "reasoning", "reasoning").append(data.delta);
-      else if (type === "response.output_item.added" && data.item.name) this.part(`${data.output_index}.call`, "tool", `${data.item.type} ${data.item.name}`);
-      else if (type === "response.function_call_arguments.delta" || type === "response.custom_tool_call_input.delta") this.part(`${data.output_index}.call`, "tool", "call").append(data.delta);
-      else if (["response.completed", "response.incomplete", "response.failed"].includes(type)) this.end(data.response);
+      this.view.take(type, data);
+      if (this.view.parts.size) this.first ??= performance.now() - this.began;
+      if (["response.completed", "response.incomplete", "response.failed"].includes(type)) this.end(data.response);
     }
 
     end(response) {
@@ -153,14 +145,14 @@
       const made = usage ? `${usage.input_tokens} → ${usage.output_tokens} tokens · ` : "";
       const speed = usage && this.first !== null && usage.output_tokens > 1 ? ` · ${(usage.output_tokens / Math.max(seconds - this.first / 1000, 0.001)).toFixed(1)} tokens/s` : "";
       this.numbers.textContent = `${response.status} · ${made}${this.first === null ? "" : `${this.first.toFixed(0)} ms · `}${seconds.toFixed(2)} s${speed}`;
-      if (response.error) this.part("error", "other", "error").append(response.error.message);
-      this.id = response.id;
+      if (response.error) this.fail(response.error.message);
       this.place.dataset.response = response.id;
+      this.place.pendingCalls = response.output.filter((item) => ["function_call", "custom_tool_call"].includes(item.type));
       this.actions.hidden = response.store === false;
       this.actions.querySelector("[data-answer-link]").href = `/ui/requests/${encodeURIComponent(response.id)}`;
     }
 
-    fail(message) { this.part("error", "other", "error").append(message); }
+    fail(message) { this.view.part("error", "other", "error").append(message); }
   }
 
   async function ask(answer, body, signal) {
@@ -205,13 +197,33 @@
     if (running === control) stopper.disabled = true;
   });
   stopper.addEventListener("click", () => { running?.abort(); stopper.disabled = true; });
+
+  /* --- the next call ---------------------------------------------------------------------------------------------- */
+
+  /* A field for the output of each call that an answer ends with. */
+  function askForOutputs(calls) {
+    outputs.replaceChildren(...calls.map((call, number) => {
+      const field = Object.assign(document.createElement("textarea"), { id: `play-output-${number}`, rows: 2, required: true });
+      Object.assign(field.dataset, { callId: call.call_id, kindOfCall: call.type });
+      const label = Object.assign(document.createElement("label"), { htmlFor: field.id });
+      label.textContent = `${outputs.dataset.label} ${call.name}`;
+      const paragraph = document.createElement("p");
+      paragraph.append(label, field);
+      return paragraph;
+    }));
+    form.elements.input.required = !calls.length;
+  }
+
   place.addEventListener("click", (event) => {
     if (!event.target.closest("[data-play-continue]")) return;
-    form.elements.previous_response_id.value = event.target.closest("[data-answer]").dataset.response;
+    const answer = event.target.closest("[data-answer]");
+    form.elements.previous_response_id.value = answer.dataset.response;
     form.elements.input.value = "";
-    form.elements.input.focus();
+    askForOutputs(answer.pendingCalls);
+    (outputs.querySelector("textarea") ?? form.elements.input).focus();
     showCode();
   });
+  form.elements.previous_response_id.addEventListener("input", () => askForOutputs([]));
   form.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
   });

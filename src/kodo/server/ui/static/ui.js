@@ -124,7 +124,7 @@ function drawPlots() {
   }
 
   function columns(figure, data) {
-    const keys = [1, 2, 3].map((number) => figure.dataset[`series-${number}`] ?? figure.getAttribute(`data-series-${number}`)).filter(Boolean);
+    const keys = [1, 2, 3].map((number) => figure.getAttribute(`data-series-${number}`)).filter(Boolean);
     const values = keys.map((key) => data[key]);
     if (!STACKED[figure.dataset.plot]) return { keys, values, shown: values };
     const sums = data.times.map(() => 0);
@@ -137,12 +137,13 @@ function drawPlots() {
     const stacked = STACKED[figure.dataset.plot];
     const area = figure.querySelector(".plot-area");
     const order = stacked ? [...keys.keys()].reverse() : [...keys.keys()];
+    const edge = stacked ? (data.times[1] - data.times[0]) / 2 : 0; // the first and the last bar are whole
     const bars = stacked ? uPlot.paths.bars({ size: [0.72, 28], radius: 0.12 }) : undefined;
     const axis = { stroke: colour("--muted"), font: "11px Inter, sans-serif", grid: { stroke: colour("--plot-grid"), width: 1 }, ticks: { show: false } };
     const plot = new uPlot({
-      width: area.clientWidth, height: 176, padding: [8, 6, 0, 0], cursor: { y: false, points: { size: 6 } },
+      width: area.clientWidth, height: 176, padding: [8, 16, 0, 0], cursor: { y: false, points: { size: 6 } },
       legend: { live: true },
-      scales: { x: { time: true }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
+      scales: { x: { time: true, range: (_, first, last) => [first - edge, last + edge] }, y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
       axes: [
         { ...axis, grid: { show: false }, space: 70, size: 28, values: (_, ticks) => ticks.map(axisTime) },
         { ...axis, size: 46, values: (_, ticks) => ticks.map(shortNumber), space: 36 },
@@ -186,31 +187,14 @@ function drawPlots() {
 /* --- a response that is being made --------------------------------------------------------------------------------- */
 
 function followStream(place) {
-  const parts = new Map();
-  const part = (key, tone, title) => {
-    if (!parts.has(key)) {
-      const article = document.createElement("article");
-      article.className = `item item-${tone}`;
-      const head = document.createElement("header");
-      const name = document.createElement("span");
-      name.className = "item-title";
-      name.textContent = title;
-      head.append(name);
-      const text = document.createElement("div");
-      text.className = tone === "tool" ? "code" : "prose";
-      article.append(head, text);
-      place.append(article);
-      parts.set(key, text);
-    }
-    return parts.get(key);
-  };
+  const view = new AnswerView(place);
   const source = new EventSource(place.dataset.stream);
-  const on = (type, work) => source.addEventListener(type, (event) => work(JSON.parse(event.data)));
-  on("response.output_text.delta", (data) => part(`${data.output_index}.${data.content_index}`, "assistant", "assistant").append(data.delta));
-  on("response.reasoning_summary_text.delta", (data) => part(`${data.output_index}.r`, "reasoning", "reasoning").append(data.delta));
-  on("response.reasoning_text.delta", (data) => part(`${data.output_index}.r`, "reasoning", "reasoning").append(data.delta));
-  on("response.function_call_arguments.delta", (data) => part(`${data.output_index}.f`, "tool", "function_call").append(data.delta));
-  on("kodo.end", () => { source.close(); place.dataset.ended = "true"; setTimeout(() => location.reload(), 400); });
+  for (const type of AnswerView.TYPES) source.addEventListener(type, (event) => view.take(type, JSON.parse(event.data)));
+  source.addEventListener("kodo.end", () => {
+    source.close();
+    place.dataset.ended = "true";
+    setTimeout(() => location.reload(), 400);
+  });
   source.onerror = () => { if (source.readyState === EventSource.CLOSED) place.dataset.ended = "true"; };
   addEventListener("pagehide", () => source.close());
 }

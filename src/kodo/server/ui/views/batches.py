@@ -7,25 +7,22 @@ from typing import Final
 from starlette.responses import RedirectResponse, Response
 
 from kodo.server.http.batches.documents import KIND
-from kodo.server.ui.context import PageRequest, not_found
+from kodo.server.ui.context import PageRequest
 from kodo.server.wire.batches import Batch
 
-PAGE_SIZE: Final = 50
 CANCELLABLE: Final = ("validating", "in_progress", "finalizing")
 RUNNING: Final = (*CANCELLABLE, "cancelling")
 
 
 async def show_list(page: PageRequest) -> Response:
     """``GET /ui/batches``; htmx asks for the rows alone while one is running."""
-    found = await page.context.activity.documents(
-        KIND, page.viewer.owner, before=page.number("before"), limit=PAGE_SIZE + 1
-    )
-    batches = [(row.owner, await page.state.batches.get(row.owner, row.id)) for _, row in found[:PAGE_SIZE]]
+    rows, more = await page.documents(KIND)
+    batches = [(row.owner, await page.state.batches.get(row.owner, row.id)) for row in rows]
     return page.render(
-        "batch_rows.html" if page.http.headers.get("hx-request") == "true" else "batches.html",
+        "batch_rows.html" if page.partial else "batches.html",
         "batches",
         batches=batches,
-        more=found[PAGE_SIZE - 1][0] if len(found) > PAGE_SIZE else None,
+        more=more,
         running=any(batch.status in RUNNING for _, batch in batches),
     )
 
@@ -73,7 +70,5 @@ async def cancel(page: PageRequest) -> Response:
 
 
 async def _find(page: PageRequest) -> tuple[str, Batch]:
-    row = await page.context.activity.find_document(KIND, page.path("batch_id"))
-    if row is None or not page.viewer.may_see(row.owner):
-        raise not_found("batch")
+    row = await page.document(KIND, page.path("batch_id"), "batch")
     return row.owner, await page.state.batches.get(row.owner, row.id)

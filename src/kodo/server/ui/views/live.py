@@ -42,7 +42,7 @@ async def show(page: PageRequest) -> Response:
         )
         if line.background
     ]
-    template = "live_tables.html" if page.http.headers.get("hx-request") == "true" else "live.html"
+    template = "live_tables.html" if page.partial else "live.html"
     return page.render(template, "live", runs=runs, waiting=waiting)
 
 

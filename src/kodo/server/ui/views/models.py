@@ -16,7 +16,7 @@ async def show(page: PageRequest) -> Response:
     """``GET /ui/models``; htmx asks for the progress alone."""
     require_admin(page.viewer)
     pull = page.context.pulls.last
-    if page.http.headers.get("hx-request") == "true":
+    if page.partial:
         return page.render("model_pull.html", "models", pull=pull)
     home = page.state.settings.home
     memory = await asyncio.to_thread(admin.available_memory)

@@ -14,13 +14,12 @@ from kodo.server.lifecycle.activity import Activity, ActivityFilter
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.records import ItemRow
 from kodo.server.lifecycle.row_codec import decode_request, decode_response
-from kodo.server.ui.context import PageRequest, not_found
+from kodo.server.ui.context import PAGE_SIZE, PageRequest, not_found
 from kodo.server.ui.formats import pretty
 from kodo.server.ui.items import ShownItem, shown_item
 from kodo.server.wire.events import sse
 from kodo.server.wire.response import Response as WireResponse
 
-PAGE_SIZE: Final = 50
 MAX_ANCESTORS: Final = 40
 MAX_CHILDREN: Final = 20
 MAX_EVENTS: Final = 300
