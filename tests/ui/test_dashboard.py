@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from tests.ui.conftest import AXE, SCREENSHOTS, NewContext
 from tests.unit.server.ui.hostile import CASES
 
 from kodo.server.config import Settings
+from kodo.server.http import admin
 from kodo.server.http.state import State
 from kodo.server.lifecycle.ports import Usage
 from kodo.server.lifecycle.records import Timing
@@ -341,6 +343,28 @@ async def test_keys_are_made_used_and_revoked(tmp_path: Path, new_context: NewCo
         await page.wait_for_url("**/ui/login")
         await other.reload()
         assert other.url.endswith("/ui/login")
+
+
+async def test_a_model_is_pulled_with_its_progress(
+    tmp_path: Path, new_context: NewContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bar moves without a reload, and the page says when the model is there."""
+    steps = threading.Semaphore(0)
+
+    def pull(home: Path, source: str, name: None, progress: Any) -> None:
+        for done in (1, 2, 3):
+            progress(done * 10**9, 4 * 10**9)
+            steps.acquire(timeout=60)
+
+    monkeypatch.setattr(admin, "pull_model", pull)
+    async with served(scripted(tmp_path), pages=pages) as server:
+        page = await (await new_context()).new_page()
+        await page.goto(f"{server.url}/ui/models")
+        await page.locator("form[action='/ui/models/pull'] button").first.click()
+        for shown in ("1.0 GB / 4.0 GB", "2.0 GB / 4.0 GB", "3.0 GB / 4.0 GB"):
+            await page.locator("#pull", has_text=shown).wait_for()
+            steps.release()
+        await page.locator("#pull .good").wait_for()
 
 
 async def test_the_playground_streams_compares_and_follows_up(

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from kodo.server.http.errors import Unauthorized
+from kodo.server.http.spending import cost_of
 from kodo.server.http.state import State
 from kodo.server.lifecycle.activity import ActivityReader
 from kodo.server.lifecycle.errors import NotFound, ServiceError
@@ -138,6 +139,12 @@ class PageRequest:
         """A whole number of the query; None where there is none, or something else."""
         value = self.query.get(name, "")
         return int(value) if value.isascii() and value.isdigit() and len(value) < 19 else None
+
+    def costs(self, model: str, usage: Usage) -> tuple[float, float | None]:
+        """What tokens cost by this server's settings, and at list price (None: not known), in US dollars."""
+        backend, listed = self.state.models.get(model), self.context.lent.prices
+        cost = 0.0 if backend is None else cost_of(backend.settings, usage)
+        return cost, None if listed is None else listed.list_cost(model, usage)
 
     async def documents(self, kind: str) -> tuple[Sequence[DocumentRow], int | None]:
         """A page of the documents of a kind that the viewer sees, the newest first, and ``before`` of the next page."""

@@ -12,10 +12,9 @@ import msgspec
 from starlette.responses import Response, StreamingResponse
 
 from kodo.server.http.bodies import json_response
-from kodo.server.http.spending import cost_of
 from kodo.server.lifecycle.activity import DAY, HOUR, MINUTE, ActivitySums, FirstTokenCount, upper_bound
 from kodo.server.lifecycle.plan import Backend
-from kodo.server.lifecycle.ports import HasTargets, TargetStats, Usage
+from kodo.server.lifecycle.ports import HasTargets, TargetStats
 from kodo.server.ui.context import PageRequest
 
 LIVE_SECONDS: Final = 2.0
@@ -234,7 +233,7 @@ def _fill(
     for each in sums:
         point = period.points[min((each.start - period.start) // period.range.step, last)]
         model = period.models.setdefault(each.model, Totals())
-        cost, listed = _costs(page, each.model, each.usage)
+        cost, listed = page.costs(each.model, each.usage)
         for totals in (period.total, model, point):
             totals.add(each)
             totals.cost += cost
@@ -244,10 +243,3 @@ def _fill(
         point = period.points[min((first.start - period.start) // period.range.step, last)]
         for totals in (period.total, point):
             totals.buckets[first.bucket] += first.count
-
-
-def _costs(page: PageRequest, model: str, usage: Usage) -> tuple[float, float | None]:
-    """What tokens cost by this server's settings, and at list price (None: not known), in US dollars."""
-    backend, listed = page.state.models.get(model), page.context.lent.prices
-    cost = 0.0 if backend is None else cost_of(backend.settings, usage)
-    return cost, None if listed is None else listed.list_cost(model, usage)

@@ -82,6 +82,8 @@ async def show(page: PageRequest) -> Response:
         "request.html",
         "requests",
         line=line,
+        tokens_per_second=_tokens_per_second(line),
+        costs=page.costs(line.model, line.usage),
         response=response,
         parameters=_parameters(response, decode_request(row).key_id),
         tools=[_tool(msgspec.to_builtins(tool)) for tool in response.tools],
@@ -125,6 +127,15 @@ async def delete(page: PageRequest) -> Response:
     line = await _line(page)
     await page.state.service.delete(line.owner, line.id)
     return RedirectResponse("/ui/requests", 303)
+
+
+def _tokens_per_second(line: Activity) -> float | None:
+    """Of the answer while it was written; None: it was not timed."""
+    timing = line.timing
+    if timing.total is None or timing.first_token is None or line.usage.output < 2:
+        return None
+    seconds = timing.total - timing.first_token
+    return (line.usage.output - 1) / seconds if seconds > 0 else None
 
 
 async def _line(page: PageRequest) -> Activity:
