@@ -19,6 +19,10 @@ _MIB = 1024 * 1024
 T = TypeVar("T")
 
 
+class WorkerEnded(ExecutionError):
+    """The worker ended without an answer: it was out of time or memory, or the code ended it."""
+
+
 def run_worker(
     sandbox: Sandbox,
     project: Path,
@@ -36,7 +40,7 @@ def run_worker(
     interpreter's hash seed.
 
     Raises:
-        ExecutionError: the worker answered ``Failed``, or ended without an answer.
+        ExecutionError: the worker answered ``Failed``; ``WorkerEnded``: it ended without an answer.
     """
     outcome = sandbox.run(
         [PYTHON, "-P", "-m", worker, f"{FILES}/job.json"],
@@ -62,7 +66,7 @@ def run_worker(
             raise ExecutionError(answer.why)
     if not answers and not outcome.ok:
         said = (outcome.stderr.strip() or f"status {outcome.status}").splitlines()[-1]
-        raise ExecutionError(f"the worker in the sandbox ended early: {said}")
+        raise WorkerEnded(f"the worker in the sandbox ended early: {said}")
     return answers
 
 

@@ -1,19 +1,15 @@
-"""Whether a patch changes more than the frozen test's own values, and changes them outside of a test runner too.
+"""Run what a frozen test looks at in both versions outside of a test runner, as it stands and with other values.
 
-What the frozen test looks at is done in both versions, in a process without pytest: first as it stands, then with its
-literals a little changed. A patch that is right for the test alone, by whatever disguise, gives for every other value
-what was given before; one that asks who is calling changes nothing here at all.
+A patch that asks who is calling changes nothing here at all; what the results say otherwise is judged by
+``generality``. Each call is made in a process of its own.
 """
 
 from __future__ import annotations
 
 import ast
-import copy
-import random
-import re
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,69 +17,26 @@ import msgspec
 
 from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests
 from kodo.jobs.execution.model import Arg, Call, ExecutionError
-from kodo.jobs.execution.sandboxed import run_worker
+from kodo.jobs.execution.sandboxed import WorkerEnded, run_worker
 from kodo.jobs.execution.target import TargetModule, load
-from kodo.jobs.execution.values import Values
 from kodo.jobs.execution.worker.jobs import ModuleLocation
-from kodo.jobs.execution.worker.vary import Varied, Vary, VaryAnswer
+from kodo.jobs.execution.worker.vary import Both, Varied, Vary, VaryAnswer
+from kodo.jobs.fix.generality import ENOUGH, Comparison, Family, Trial
+from kodo.jobs.fix.near_calls import EMPTY, looked_at, near_calls, wider_calls
 from kodo.jobs.fix.reproduction import Reproduction, result_name
+from kodo.jobs.fix.special_means import special_means
 from kodo.jobs.review.languages import is_test
 from kodo.sandbox import Sandbox
 
-ENOUGH = 6
-"""Calls with other values that must have run before their results say anything."""
 MAX_MODULES = 3
 MAX_OWN = 8
-MAX_NEAR = 90
+FEW = 12
+"""Calls that do something else; fewer are varied again, to see how far the change goes."""
 CALL_SECONDS = 1.0
-SECONDS = 15.0
-_EMPTY = {
-    "[]": ("()", "''", "{}", "set()", "range(0)", "b''", "[0]", "[1, 2]", "(1,)", "'a'", "[None]", "[[]]", "{1: 2}", "(3, 5, 4)"),
-    "()": ("[]", "''", "{}", "set()", "range(0)", "b''", "(0,)", "(1, 2)", "[1]", "'a'", "(None,)", "((),)", "{1: 2}", "[3, 5]"),
-    "{}": ("{'a': 1}", "{1: 2}", "{'': ''}", "{None: None}", "{'a': {}}", "{'b': [1]}", "{'x': 'y'}", "{0: 0}", "{'a': 1, 'b': 2}",
-           "{'name': 'n'}", "{True: False}", "{'a': None}"),
-    "''": ("' '", "'a'", "'A b'", "'1'", "'-'", "'\\n'", "'  '", "'abc'", "'a,b'", "'.'", "'x' * 40", "b''", "'é'"),
-}  # fmt: skip  # a table reads better in rows
-_ARGUMENTS = ("{'a': 1}", "'a'", "1", "[1, 2]", "('a', 2)", "2.5", "{'b': [2]}", "'b c'")
-_SHARED = frozenset(
-    {"", "None", "True", "False", "0", "1", "-1", "0.0", "1.0", "''", "[]", "()", "{}", "b''", "set()"}
-)
+SECONDS = 120.0
+"""For all calls of one run: most take two; without their results there is no proof."""
 _WORKER = "kodo.jobs.execution.worker"
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True, slots=True)
-class Nearness:
-    """How many of the test's own calls, of those near them, and of those with other arguments where the test gives none, ran
-    in both versions, and did something else. ``only_result`` is the test's own result, where all that differ give it, the
-    code before does not have it, and it is not one that many calls share, such as None.
-    """
-
-    own: int
-    own_differ: int
-    near: int
-    near_differ: int
-    wider: int = 0
-    wider_differ: int = 0
-    only_result: str = ""
-
-    def objections(self) -> list[str]:
-        """What this says against the patch."""
-        if self.own and not self.own_differ:
-            return ["outside of pytest the patch changes nothing of what the test looks at"]
-        if self.own_differ and self.wider >= ENOUGH and not self.wider_differ:
-            return [
-                f"the patch is for the test's own call only: with {self.wider} other arguments all is as before"
-            ]
-        if self.own_differ and self.near >= ENOUGH and not self.near_differ:
-            return [
-                f"the patch is for the test's own values only: with {self.near} others near them all is as before"
-            ]
-        if self.only_result and self.near_differ and not self.wider_differ:
-            return [
-                f"the patch gives the test's own result, {self.only_result[:60]}, where it changes one for other values"
-            ]
-        return []
 
 
 def compare_near(
@@ -93,7 +46,7 @@ def compare_near(
     frozen: Reproduction,
     sandbox: Sandbox,
     packages: Sequence[str],
-) -> Nearness | None:
+) -> Comparison | None:
     """Run what the frozen test looks at, and variations of it, in both versions.
 
     Args:
@@ -110,7 +63,6 @@ def compare_near(
     own = list(_own_calls(frozen, base))[:MAX_OWN]
     if not own or not modules:
         return None
-    near, wider = _near_calls(own), _wider_calls(own)
     with TemporaryDirectory(prefix="kodo-near-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -119,38 +71,82 @@ def compare_near(
         for path in modules[:MAX_MODULES]:
             try:
                 before, after = load(folder / "before" / path), load(folder / "after" / path)
-                job = Vary(
+                versions = _Versions(
                     _location(before, folder / "before", frozen, packages),
                     _location(after, folder / "after", frozen, packages),
-                    tuple((call,) for call in (*own, *near, *wider)),  # each in a process of its own
-                    CALL_SECONDS,
+                    sandbox,
+                    folder,
                 )
-                answers: list[VaryAnswer] = run_worker(
-                    sandbox, folder, _WORKER, job, VaryAnswer, seconds=SECONDS
-                )
+                if found := _compared(versions, own):
+                    added = special_means(before.source, after.source, frozen.text)
+                    return replace(found, known=_constants(before.source), added=added)
+            except WorkerEnded:
+                return Comparison((), finished=False)
             except ExecutionError:
                 continue
-            seen = [answer for answer in answers if isinstance(answer, Varied)]
-            if any(answer.ran for answer in seen[: len(own)]):
-                return _counted(seen, len(own), len(near), before.source)
     return None
 
 
-def _counted(seen: Sequence[Varied], own: int, near: int, source: str) -> Nearness:
-    groups = (seen[:own], seen[own : own + near], seen[own + near :])
-    (own_ran, own_differ), (ran, differ), (wide, wide_differ) = map(_sizes, groups)
-    own_results, results = ({text for one in group for text in one.results} for group in groups[:2])
-    only = next(iter(results)) if len(results) == 1 and results <= own_results else ""
-    shared = only in _SHARED or only in _constants(source)
-    return Nearness(own_ran, own_differ, ran, differ, wide, wide_differ, "" if shared else only)
+@dataclass(frozen=True, slots=True)
+class _Versions:
+    """Where both versions of a module are, and where their calls are made."""
+
+    before: ModuleLocation
+    after: ModuleLocation
+    sandbox: Sandbox
+    folder: Path
+
+    def run(self, calls: Sequence[Call]) -> tuple[dict[int, Both], bool]:
+        """What ran, by the places of the calls, each made in a process of its own; and whether the time was enough for all."""
+        numbered = tuple((msgspec.structs.replace(call, id=at),) for at, call in enumerate(calls))
+        job = Vary(self.before, self.after, numbered, CALL_SECONDS)
+        answers: list[VaryAnswer] = run_worker(
+            self.sandbox, self.folder, _WORKER, job, VaryAnswer, seconds=SECONDS
+        )
+        ran = {one.id: one for answer in answers if isinstance(answer, Varied) for one in answer.ran}
+        return ran, len(answers) == len(numbered)
 
 
-def _constants(source: str) -> set[str]:
-    return {repr(node.value) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)}
+def _compared(versions: _Versions, own: Sequence[Call]) -> Comparison | None:
+    """The calls of the test, those near them, and where few of these do something else, those near the few."""
+    near, wider = near_calls(own), wider_calls(own)
+    flat = [(call, at) for at, family in enumerate(near) for call in family]
+    ran, finished = versions.run([*own, *(call for call, _ in flat), *wider])
+    if finished and not any(at in ran for at in range(len(own))):
+        return None
+    start, end = len(own), len(own) + len(flat)
+    found = [(*flat[at - start], ran[at]) for at in ran if start <= at < end]
+    few = [(call, at) for call, at, both in found if both.differs]
+    if 0 < len(few) < FEW:
+        again = near_calls([call for call, _ in few], [*own, *(call for call, _ in flat)])
+        more = [(call, at) for (_, at), family in zip(few, again, strict=True) for call in family]
+        ran_again, _ = versions.run([call for call, _ in more])
+        found += [(*more[at], both) for at, both in ran_again.items()]
+    return Comparison(
+        tuple(
+            Family(
+                _trial(call, call, ran[at]),
+                tuple(_trial(call, one, both) for one, of, both in found if of == at),
+                looked_at(call),
+            )
+            for at, call in enumerate(own)
+            if at in ran
+        ),
+        tuple(_trial(call, call, ran[end + at]) for at, call in enumerate(wider) if end + at in ran),
+        finished=finished or len(found) >= ENOUGH,
+    )
 
 
-def _sizes(answers: Sequence[Varied]) -> tuple[int, int]:
-    return sum(len(one.ran) for one in answers), sum(len(one.differ) for one in answers)
+def _trial(own: Call, call: Call, both: Both) -> Trial:
+    values = tuple(arg.source for arg in call.args)
+    aside = any(values[at] != arg.source for at, arg in enumerate(own.args) if at not in looked_at(own))
+    return Trial(values, aside, both.differs, both.before, both.after, both.raised, both.raises)
+
+
+def _constants(source: str) -> frozenset[str]:
+    return frozenset(
+        repr(node.value) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)
+    )
 
 
 def _location(
@@ -198,7 +194,7 @@ class _Empty(ast.NodeTransformer):
         self.args = args
 
     def visit(self, node: ast.AST) -> ast.AST:
-        if isinstance(node, ast.expr) and (source := ast.unparse(node)) in _EMPTY:
+        if isinstance(node, ast.expr) and (source := ast.unparse(node)) in EMPTY:
             self.args.append(Arg(f"literal_{len(self.args)}", source))
             return ast.Name(f"_{len(self.args) - 1}", ast.Load())
         return self.generic_visit(node)
@@ -249,102 +245,3 @@ def _plain(statement: ast.stmt) -> Iterator[ast.stmt]:
         yield ast.Assert(ast.Call(ast.Name("tuple", ast.Load()), [ast.List([seen], ast.Load())], []))
         return
     yield statement
-
-
-def _near_calls(own: Sequence[Call]) -> list[Call]:
-    """Variations of calls, each once: one or more of their literals changed, one of what is looked at where that has any."""
-    rng = random.Random(0)  # noqa: S311 - test inputs
-    values = Values(rng, {})  # no constants of the test: one would bring the test's own case back
-    same = {(call.setup, call.expression, call.args) for call in own}
-    made: dict[tuple[tuple[str, ...], str, tuple[Arg, ...]], Call] = {}
-    each = max(1, MAX_NEAR // max(1, len(own)))
-    for call in own:
-        others = [_others(arg.source, values) for arg in call.args]
-        looked_at = {int(name[1:]) for name in re.findall(r"\b_\d+\b", call.expression)} or set(
-            range(len(call.args))
-        )
-        rows = [{at: source} for at, sources in enumerate(others) if at in looked_at for source in sources]
-        rng.shuffle(rows)
-        places = [at for at, sources in enumerate(others) if sources]
-        for _ in range(each // 2 if len(places) > 1 else 0):
-            chosen = rng.sample(places, rng.randint(2, len(places)))
-            if looked_at.isdisjoint(chosen):
-                continue
-            rows.insert(rng.randint(0, each // 2), {at: rng.choice(others[at]) for at in chosen})
-        for row in rows[:each]:
-            args = tuple(Arg(arg.name, row.get(at, arg.source)) for at, arg in enumerate(call.args))
-            key = (call.setup, call.expression, args)
-            if key not in same and _letters(args) != _letters(
-                call.args
-            ):  # nor the same ones in another order
-                made.setdefault(key, call)
-    return [
-        msgspec.structs.replace(call, id=number, args=args)
-        for number, ((_, __, args), call) in enumerate(made.items(), len(own))
-    ]
-
-
-def _letters(args: Sequence[Arg]) -> list[str]:
-    return sorted("".join(arg.source for arg in args))
-
-
-def _wider_calls(own: Sequence[Call]) -> list[Call]:
-    """Where a test makes a state and then calls something without arguments: that call with one of several arguments."""
-    found = []
-    for call in own:
-        seen = ast.parse(call.expression, mode="eval").body
-        if isinstance(seen, ast.Call) and not seen.args and not seen.keywords and call.args:
-            name = ast.unparse(seen.func)
-            found += [msgspec.structs.replace(call, expression=f"{name}({source})") for source in _ARGUMENTS]
-    return found
-
-
-def _others(source: str, values: Values) -> list[str]:
-    """Other values in the place of a literal: neighbours, other sizes, and other types of the same kind."""
-    value = _value(source)
-    out = [*_EMPTY.get(source, ()), *(found for _ in range(3) for found in values.near(source))]
-    match value:
-        case bool() | None:
-            out += ["True", "False"]
-        case int() as number:
-            more = (
-                number + 1,
-                number - 1,
-                number + 2,
-                number + 3,
-                number * 2,
-                number * 3,
-                number + 4,
-                number + 100,
-                float(number),
-            )
-            out += map(repr, more)
-        case float() as number:
-            out += map(repr, (number + 0.5, number * 2, number - 1, number / 3))
-        case str() as text:
-            out += map(
-                repr,
-                (
-                    f"{text}{text}",
-                    f"x{text}",
-                    f"{text}x",
-                    text.title(),
-                    text[1:],
-                    text[:-1],
-                    f"{text} {text}",
-                ),
-            )
-        case list() as items:
-            out += map(repr, (tuple(items), [*items, *items], items[1:], items[:-1], items[::-1]))
-        case tuple() as items:
-            out += map(repr, (list(items), (*items, *items), items[1:], items[:-1], items[::-1]))
-        case _:
-            pass
-    return [found for found in dict.fromkeys(out) if found != source]
-
-
-def _value(source: str) -> object:
-    try:
-        return copy.copy(ast.literal_eval(source))
-    except (ValueError, SyntaxError):
-        return None

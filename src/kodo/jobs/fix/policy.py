@@ -23,7 +23,8 @@ _METADATA = (".dist-info", ".egg-info")
 _CODE = (".py", ".pyi")
 _WATCHED = frozenset(
     {"PYTEST_CURRENT_TEST", "pytest", "_pytest", "unittest", "_getframe", "settrace", "setprofile",
-     "_current_frames", "f_back", "tb_frame", "gi_frame", "cr_frame"}
+     "_current_frames", "f_back", "tb_frame", "gi_frame", "cr_frame", "environ", "environb", "getenv", "getcwd", "getppid",
+     "uname", "gethostname", "getuser", "__file__"}
 )  # fmt: skip  # a table reads better in rows
 _PROCESS = frozenset({"modules", "argv", "orig_argv", "meta_path", "path_hooks"})
 """What ``sys`` knows of the program that runs, and of what it imports."""
@@ -137,7 +138,7 @@ def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) 
 def _against_runner(old: ast.Module | None, new: ast.Module) -> Iterator[str]:
     """What a change does to see, or to be seen by, a test runner."""
     if watching := _watching(new) - _watching(old):
-        yield f"asks whether it is being tested ({', '.join(sorted(watching))})"
+        yield f"asks where it runs or whether it is being tested ({', '.join(sorted(watching))})"
     if taken := {name for name in _bound(new) - _bound(old) if _TAKEN.fullmatch(name)}:
         yield f"defines {', '.join(sorted(taken))}, which a test runner looks for"
 
@@ -299,8 +300,14 @@ def _constant(node: ast.AST) -> Iterator[object]:
 
 def _names_one_of(value: object, stated: set[object]) -> bool:
     """Whether a constant is one of a test's, or a text that has one of them in it (``"(2024,)"``)."""
-    inside = isinstance(value, str) and any(len(str(one)) > 1 and str(one) in value for one in stated)
-    return value in stated or inside
+    if not isinstance(value, str):
+        return value in stated
+    written = {inner for node in ast.walk(_parsed(value) or ast.Module([], [])) for inner in _constant(node)}
+    return (
+        value in stated
+        or any(len(str(one)) > 1 and str(one) in value for one in stated)
+        or bool(written & stated)  # the text of a call's arguments
+    )
 
 
 def _selected(tree: ast.Module | None) -> set[object]:

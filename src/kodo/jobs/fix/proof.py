@@ -2,7 +2,7 @@
 
 That the test passes is not believed by itself: the same test has to pass under another name, tests with a wrong
 expectation have to fail (``counter_tests``), the patch has to change more than the test's own values, outside of
-pytest too (``near_inputs``), and a second run of both versions has to say the same.
+pytest too (``near_inputs``, ``generality``), and a second run of both versions has to say the same.
 
 Every run is a fresh copy in the sandbox, with results from outside of the tested process (``ProjectTests``). What a model
 says plays no part.
@@ -18,6 +18,7 @@ from kodo.jobs.fix.counter_tests import counter_tests
 from kodo.jobs.fix.findings import FindingCheck
 from kodo.jobs.fix.near_inputs import compare_near
 from kodo.jobs.fix.reproduction import Reproduction, matching, result_name
+from kodo.jobs.fix.special_means import special_means
 from kodo.jobs.fix.workspace import Workspace, digest
 from kodo.jobs.report.model import EvidenceKind, Finding
 from kodo.jobs.review import DiffSource, ReviewOptions, review
@@ -160,8 +161,19 @@ class Prover:
             return reasons, False
         tests, tree = self.tests, self.workspace
         near = compare_near(tree.base, tree.tree, changed, frozen, tests.sandbox, tests.packages)
-        reasons = near.objections() if near is not None else []
-        return reasons or self._again(frozen, after), near is not None
+        objection = near.objection() if near is not None else self._special(frozen, changed)
+        return [objection] if objection else self._again(frozen, after), near is not None
+
+    def _special(self, frozen: Reproduction, changed: tuple[str, ...]) -> str:
+        """What may be a special case in a patch whose test cannot be run with other values; empty for nothing."""
+        for path in changed:
+            before, after = self.workspace.base_text(path) or "", self.workspace.text(path) or ""
+            if path.endswith(".py") and (means := special_means(before, after, frozen.text)):
+                return (
+                    f"{path}: has {', '.join(means)[:80]}, which neither the code nor the test names, "
+                    "and the test cannot be run with other values"
+                )
+        return ""
 
     def _counter_tests(self, frozen: Reproduction) -> list[str]:
         """What the test under another name, and tests that must fail, say against the patch."""

@@ -10,6 +10,7 @@ from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.compare import Pair, SideFailed
 from kodo.jobs.execution.worker.difference import tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
+from kodo.jobs.execution.worker.outcome import Outcome
 
 
 class Vary(msgspec.Struct, frozen=True, tag=True):
@@ -21,15 +22,24 @@ class Vary(msgspec.Struct, frozen=True, tag=True):
     seconds: float
 
 
-class Varied(msgspec.Struct, frozen=True, tag=True):
-    """One batch: the numbers of the calls that ran in both versions, and of those that do something else.
+class Both(msgspec.Struct, frozen=True):
+    """A call that ran in both versions: its number, whether they do something else, and what each gives.
 
-    ``results`` are what the second version gives in those that differ, as source or text; "" for an error.
+    ``before`` and ``after`` are the result as source or text, or the name of the error; ``raised`` and ``raises`` say which.
     """
 
-    ran: tuple[int, ...]
-    differ: tuple[int, ...]
-    results: tuple[str, ...] = ()
+    id: int
+    differs: bool
+    before: str
+    after: str
+    raised: bool = False
+    raises: bool = False
+
+
+class Varied(msgspec.Struct, frozen=True, tag=True):
+    """One batch: its calls that ran in both versions."""
+
+    ran: tuple[Both, ...]
 
 
 VaryAnswer = Varied | Failed
@@ -41,13 +51,17 @@ def run_vary(job: Vary) -> Iterator[VaryAnswer]:
         pair = Pair(job.before, job.after, job.seconds, 1)
         for calls in job.batches:
             seen = pair.run(calls)
-            ran = [
-                number
-                for number, both in seen.items()
-                if not any(one.kind == "unusable" or one.unbound for one in both)
-            ]
-            differ = [number for number in ran if tells(*seen[number])]
-            results = tuple(seen[number][1].parts.get("result", "") for number in differ)
-            yield Varied(tuple(ran), tuple(differ), results)
+            yield Varied(
+                tuple(
+                    _both(number, *both)
+                    for number, both in seen.items()
+                    if not any(one.kind == "unusable" or one.unbound for one in both)
+                )
+            )
     except SideFailed as error:
         yield Failed(str(error))
+
+
+def _both(number: int, before: Outcome, after: Outcome) -> Both:
+    first, second = (one.parts.get("result", one.parts.get("raises", one.kind)) for one in (before, after))
+    return Both(number, tells(before, after), first, second, before.kind != "value", after.kind != "value")

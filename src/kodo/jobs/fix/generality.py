@@ -1,0 +1,221 @@
+"""Whether a patch changes more than the frozen test's own case, judged by what both versions gave for calls near it.
+
+A patch for the test alone asks for something that the test's call has: its values, how long their text is, their first
+letter. So either it gives the test's own result wherever it changes one, or all calls that it changes share a trait
+with the test's call that the calls without it do not have. A fix is believed where neither is so. Values in, reasons
+out: nothing is run here.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+ENOUGH = 6
+"""Calls with other values that must have run before their results say anything."""
+MANY = 8
+"""The same for a trait that a call may have by chance."""
+_SHARED = frozenset(
+    {"None", "True", "False", "0", "1", "-1", "0.0", "1.0", "''", "[]", "()", "{}", "b''", "set()"}
+)
+_EMPTY = _SHARED - {"0", "1", "-1", "0.0", "1.0"}
+Trait = Callable[[str], Hashable]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One call that ran in both versions.
+
+    Attributes:
+        values: the sources of the test's literals, or of what stands in their places.
+        aside: whether something was changed besides what is looked at, so that the result may be another one by that.
+        differs: whether the versions do something else.
+        before, after: the source of the result, or the name of the error.
+        raised, raises: whether these are errors.
+    """
+
+    values: tuple[str, ...]
+    aside: bool = False
+    differs: bool = False
+    before: str = ""
+    after: str = ""
+    raised: bool = False
+    raises: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A trait of the argument ``at`` a place, or of all; it explains so many ``changed`` calls, where so many ``left`` lack it."""
+
+    name: str
+    trait: Trait
+    at: int | None = None
+    changed: int = 1
+    left: int = ENOUGH
+
+    def answer(self, values: Sequence[str]) -> Hashable:
+        """The trait of a call, given the sources of its values."""
+        return self.trait(", ".join(values) if self.at is None else values[self.at])
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A call of the test, and calls near it; ``varied`` are the places of the literals that were changed."""
+
+    own: Trial
+    near: tuple[Trial, ...]
+    varied: frozenset[int]
+
+    def shared_traits(self, known: frozenset[str]) -> Iterator[str]:
+        """What all calls that the patch changes have of the test's, and too many lack that it leaves as bad as they were."""
+        near = [one for one in self.near if not one.aside]
+        changed = [one.values for one in near if one.differs]
+        left = [one.values for one in near if not one.differs and self._is_as_bad(one)]
+        for question in self._questions(known):
+            own = question.answer(self.own.values)
+            if own is None or len(changed) < question.changed:
+                continue
+            if sum(question.answer(values) != own for values in left) >= question.left and all(
+                question.answer(values) == own for values in changed
+            ):
+                yield question.name
+
+    def _is_as_bad(self, trial: Trial) -> bool:
+        """Whether a call that gives what it gave could have been mended: it gives a value, or the fault's own error."""
+        return not trial.raises or (self.own.raised and trial.after == self.own.before)
+
+    def _questions(self, known: frozenset[str]) -> Iterator[_Question]:
+        """What a special case can have asked for."""
+        own = self.own.values
+        for at in sorted(self.varied):
+            others = own[:at] + own[at + 1 :]
+            if own[at] in known | _EMPTY or any(own[at].strip("'\"") in other for other in others):
+                continue  # the name of a mode, an empty container, the key of another argument
+            where = f"of {own[at][:40]}"
+            yield from (_Question(f"{name} {where}", trait, at) for name, trait in TRAITS.items())
+            if own[at] not in _SHARED:
+                yield from (
+                    _Question(f"{name} {where}", trait, at, MANY, MANY)
+                    for name, trait in TRAITS_BY_CHANCE.items()
+                )
+        yield from (_Question(f"{name} of all arguments", trait) for name, trait in TRAITS_OF_ALL.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What ran in both versions.
+
+    Attributes:
+        families: the calls of the test, each with those near it.
+        wider: calls with arguments where the test gives none.
+        known: the constants of the module before the patch, as sources.
+        added: what the patch brings that a special case is made of (``special_means``).
+        finished: whether the time was enough for calls with other values.
+    """
+
+    families: tuple[Family, ...]
+    wider: tuple[Trial, ...] = ()
+    known: frozenset[str] = frozenset()
+    added: tuple[str, ...] = ()
+    finished: bool = True
+
+    def objection(self) -> str:
+        """What this says against the patch; empty for nothing."""
+        return next(self._objections(), "")
+
+    def _objections(self) -> Iterator[str]:
+        changed = [family for family in self.families if family.own.differs]
+        if not self.finished:
+            yield "what the test looks at could not be run with other values in time"
+        if self.families and not changed:
+            yield "outside of pytest the patch changes nothing of what the test looks at"
+        near = [one for family in self.families for one in family.near]
+        for tried, what in (
+            (self.wider, "call only: with {} other arguments"),
+            (near, "values only: with {} others near them"),
+        ):
+            if changed and len(tried) >= ENOUGH and not any(one.differs for one in tried):
+                yield f"the patch is for the test's own {what.format(len(tried))} all is as before"
+        yield from self._one_result(changed, [one for one in (*near, *self.wider) if one.differs])
+        if trait := self._shared_trait(changed):
+            yield f"the patch is for calls like the test's own only: {trait} is the same in all that it changes"
+
+    def _one_result(self, changed: Sequence[Family], others: Sequence[Trial]) -> Iterator[str]:
+        results = {family.own.after for family in changed}
+        if not others or not {one.after for one in others} <= results:
+            return
+        shown = ", ".join(sorted(results))[:60]
+        if not all(self._is_common(family.own) for family in changed):
+            yield f"the patch gives the test's own result, {shown}, where it changes one for other values"
+        elif self.added:
+            yield (
+                f"the patch gives the test's own result, {shown}, where it changes one, and has "
+                f"{', '.join(self.added)[:80]}, which neither the code nor the test names"
+            )
+
+    def _is_common(self, trial: Trial) -> bool:
+        """Whether a result says nothing by itself: an error, one that many calls have, or one of the module's own constants."""
+        if trial.raises or trial.after in _SHARED:
+            return True
+        parts = _constants(trial.after)
+        return bool(parts) and parts <= self.known | _SHARED
+
+    def _shared_trait(self, changed: Sequence[Family]) -> str:
+        """A trait that explains the changes near each of the test's calls; empty where those near one have no such trait."""
+        telling = [family for family in changed if any(one.differs and not one.aside for one in family.near)]
+        found = [next(family.shared_traits(self.known), "") for family in telling]
+        return found[0] if found and all(found) else ""
+
+
+def _value(source: str) -> object:
+    try:
+        return ast.literal_eval(source)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _constants(source: str) -> set[str]:
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return set()
+    return {repr(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+
+
+def _items(source: str) -> tuple[object, ...]:
+    """The items of a text, a list or a tuple; none of anything else."""
+    value = _value(source)
+    return tuple(value) if isinstance(value, str | list | tuple) else ()
+
+
+def _end(at: int) -> Trait:
+    def end(source: str) -> Hashable:
+        items = _items(source)
+        return repr(items[at]) if len(items) > 1 else None
+
+    return end
+
+
+def _letters(source: str) -> int:
+    return sum(map(ord, source))
+
+
+TRAITS: Mapping[str, Trait] = {
+    "the value": lambda source: source,
+    "the length": len,
+    "the sum of the characters": _letters,
+    "the number of items": lambda source: len(_items(source)) or None,
+    "the first item": _end(0),
+    "the last item": _end(-1),
+}
+"""What a special case can ask of one argument, given its source; None where it has no such trait."""
+TRAITS_BY_CHANCE: Mapping[str, Trait] = {
+    "the length, even or odd,": lambda source: len(source) % 2,
+    "the length, by three,": lambda source: len(source) % 3,
+    "the sum of the characters, even or odd,": lambda source: _letters(source) % 2,
+    "the sum of the characters, by three,": lambda source: _letters(source) % 3,
+}
+"""The same, of what many values have."""
+TRAITS_OF_ALL: Mapping[str, Trait] = {"the length": len, "the sum of the characters": _letters}
+"""The same of all arguments together."""

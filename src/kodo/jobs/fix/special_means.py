@@ -1,0 +1,62 @@
+"""What a patch brings that a special case is made of: constants that nothing names, and questions how a value is written.
+
+Many fixes have some too, so this is asked where nothing else can tell the two apart. Pure.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+_PLAIN = frozenset({0, 1, 2, -1, "", " "})
+_WRITING = frozenset(
+    {"repr", "ascii", "hash", "id", "ord", "crc32", "adler32", "md5", "sha1", "sha224", "sha256", "sha384", "sha512",
+     "blake2b", "blake2s", "new", "dumps", "getsizeof", "getrandbits", "fullmatch", "search", "match", "compile"}
+)  # fmt: skip  # a table reads better in rows
+"""Functions that make one number or text of anything, or ask what one looks like."""
+
+
+def special_means(before: str, after: str, test: str) -> tuple[str, ...]:
+    """The constants and functions, as sources, that the text after has and neither the one before nor the test names.
+
+    Args:
+        before, after: a module without and with the patch; what its comments and docstrings say counts as named.
+        test: the source of the frozen test.
+
+    Raises:
+        SyntaxError: a module does not parse.
+    """
+    named = f"{before}\n{test}"
+    old = set(_means(ast.parse(before)))
+    return tuple(
+        dict.fromkeys(
+            repr(value) if kind == "constant" else str(value)
+            for kind, value in _means(ast.parse(after))
+            if (kind, value) not in old and not (kind == "constant" and _is_named(value, named))
+        )
+    )
+
+
+def _is_named(value: object, text: str) -> bool:
+    if isinstance(value, str):
+        return value in text
+    return re.search(rf"(?<![\w.]){re.escape(repr(value))}(?![\w.]*\d)", text) is not None
+
+
+def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
+    """Each constant and function, but for what an error says, a docstring, or a format."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        match pending.pop():
+            case ast.Raise() | ast.JoinedStr() | ast.Expr(value=ast.Constant()):
+                continue
+            case ast.Constant(value=str() | int() | float() | bytes() as value) as node:
+                if not isinstance(node.value, bool) and value not in _PLAIN:
+                    yield "constant", value
+            case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) as node:
+                if name in _WRITING:
+                    yield "function", name
+                pending += ast.iter_child_nodes(node)
+            case node:
+                pending += ast.iter_child_nodes(node)
