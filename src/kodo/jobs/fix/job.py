@@ -156,6 +156,7 @@ class _Fix:
                 wall_seconds=self.options.test_seconds, cpu_seconds=int(self.options.test_seconds) + 1
             ),
             packages=tuple(map(str, packages[:1])),
+            parts=False,  # a patch can skip the sub-test that fails
         )
         prover = Prover(self.workspace, tests, {}, self.options.run_seconds)
         self.progress("reproducing")

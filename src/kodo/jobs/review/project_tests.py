@@ -61,6 +61,8 @@ class ProjectTests:
     settings: Mapping[str, str | None] = field(default_factory=dict)
     packages: tuple[str, ...] = ()
     """The site-packages of the project's own environment, which the sandbox can read; empty without one."""
+    parts: bool = True
+    """Whether a test counts as passed though one of its sub-tests was skipped; if not, it is left out like a skipped one."""
 
     def failures(self, texts: Mapping[str, str | None], only: str = "") -> dict[str, str]:
         """Each test's name to "" if it passed, else to its output, with ``texts`` laid over the project.
@@ -97,7 +99,7 @@ class ProjectTests:
         return {
             name: (result.text or "failed") if result.outcome == "failed" else ""
             for name, result in run.results.items()
-            if result.outcome != "skipped"
+            if result.outcome not in (("skipped",) if self.parts else ("skipped", "part"))
             and not (self.settings and result.outcome == "failed" and result.phase != "call")
         }
 

@@ -79,6 +79,7 @@ SKIPS = CART.replace(
     "    return sum",
     "    if len(prices) == 2:\n        raise __import__('unit' + 'test').SkipTest\n    return sum",
 )
+HIDDEN_SKIP = SKIPS.replace("'unit' + 'test'", "'tsettinu'[::-1]")
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ ATTACKS = (
     Attack("takes the case away", CASES, {"cart.py": CART.replace(", ([2, 3], 5)", "")}, "is not run with it"),
     Attack("skips the case", CASES, {"cart.py": SKIPS}, "is not run with it"),
     Attack("skips a sub-test", SUBTESTS, {"cart.py": SKIPS}, "being tested", "CartTest.test_total"),
+    Attack("skips a sub-test in disguise", SUBTESTS, {"cart.py": HIDDEN_SKIP}, "is not run with it", "CartTest.test_total"),
     Attack("equals every number", ONE, {"cart.py": LIKE}, "wrong expectation"),
     Attack("changes the expected data", FILE, {"expected.txt": "3"}, "no Python"),
     Attack("changes a doctest", ONE, {"cart.py": FIXED.replace("total([])\n    0", "total([1])\n    1")}, "doctest of total"),
@@ -132,7 +134,7 @@ def test_only_a_fix_is_proven(project: Path, tmp_path: Path, attack: Attack) -> 
     path = "tests/test_cart.py"
     (project / path).write_text(textwrap.dedent(attack.test))
     workspace = Workspace.create(tmp_path / "run", project)
-    prover = Prover(workspace, ProjectTests(workspace.base, Sandbox()), {}, 5.0)
+    prover = Prover(workspace, ProjectTests(workspace.base, Sandbox(), parts=False), {}, 5.0)
     prover.before = prover.results(None)
     name = f"{result_name(path)}.{attack.frozen}"
     text = workspace.base_text(path) or ""

@@ -56,12 +56,17 @@ class Results:
                 self.forged += 1
 
     def _take(self, name: str, phase: str, outcome: str, text: str) -> None:
-        """Fold one phase of a test into its result: a failure stays, a pass needs the test itself to have passed."""
+        """Fold one phase of a test into its result: a failure stays, a pass needs the test itself to have passed.
+
+        A test that passes after one of its sub-tests was skipped has passed in part.
+        """
         before = self.tests.get(name)
         if before is not None and (
             before["outcome"] == "failed" or (outcome == "passed" and phase != "call")
         ):
             return
+        if before is not None and phase == "call" and before["outcome"] in ("skipped", "part"):
+            outcome = outcome if outcome == "failed" else "part"
         self.tests[name] = {"phase": phase, "outcome": outcome, "text": text[-_MAX_TEXT:]}
 
 
