@@ -36,6 +36,8 @@ CALL_SECONDS = 1.0
 SECONDS = 120.0
 """For all calls of one run: most take two; without their results there is no proof."""
 _WORKER = "kodo.jobs.execution.worker"
+Near = tuple[int, Call, Both]
+"""Which call of the test it is near, the call, and what both versions gave."""
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -109,32 +111,37 @@ class _Versions:
 
 def _compared(versions: _Versions, own: Sequence[Call]) -> Comparison | None:
     """The calls of the test, those near them, and where few of these do something else, those near the few."""
-    near, wider = near_calls(own), wider_calls(own)
-    flat = [(call, at) for at, family in enumerate(near) for call in family]
-    ran, finished = versions.run([*own, *(call for call, _ in flat), *wider])
+    families = near_calls(own)
+    near, wider = [call for family in families for call in family], wider_calls(own)
+    ran, finished = versions.run([*own, *near, *wider])
     if finished and not any(at in ran for at in range(len(own))):
         return None
-    start, end = len(own), len(own) + len(flat)
-    found = [(*flat[at - start], ran[at]) for at in ran if start <= at < end]
-    few = [(call, at) for call, at, both in found if both.differs]
-    if 0 < len(few) < FEW:
-        again = near_calls([call for call, _ in few], [*own, *(call for call, _ in flat)])
-        more = [(call, at) for (_, at), family in zip(few, again, strict=True) for call in family]
-        ran_again, _ = versions.run([call for call, _ in more])
-        found += [(*more[at], both) for at, both in ran_again.items()]
-    return Comparison(
-        tuple(
-            Family(
-                _trial(call, call, ran[at]),
-                tuple(_trial(call, one, both) for one, of, both in found if of == at),
-                looked_at(call),
-            )
-            for at, call in enumerate(own)
-            if at in ran
-        ),
-        tuple(_trial(call, call, ran[end + at]) for at, call in enumerate(wider) if end + at in ran),
-        finished=finished or len(found) >= ENOUGH,
-    )
+    whose = [at for at, family in enumerate(families) for _ in family]
+    start, end = len(own), len(own) + len(near)
+    found = [(whose[at - start], near[at - start], ran[at]) for at in ran if start <= at < end]
+    found += _varied_again(versions, found, [*own, *near])
+    rows = [
+        Family(
+            _trial(call, call, ran[at]),
+            tuple(_trial(call, one, both) for of, one, both in found if of == at),
+            looked_at(call),
+        )
+        for at, call in enumerate(own)
+        if at in ran
+    ]
+    others = tuple(_trial(call, call, ran[end + at]) for at, call in enumerate(wider) if end + at in ran)
+    return Comparison(tuple(rows), others, finished=finished or len(found) >= ENOUGH)
+
+
+def _varied_again(versions: _Versions, found: Sequence[Near], known: Sequence[Call]) -> list[Near]:
+    """The calls near those that do something else, where these are few, to see how far the change goes."""
+    few = [(at, call) for at, call, both in found if both.differs]
+    if not 0 < len(few) < FEW:
+        return []
+    again = near_calls([call for _, call in few], known)
+    more = [(at, call) for (at, _), family in zip(few, again, strict=True) for call in family]
+    ran, _ = versions.run([call for _, call in more])
+    return [(*more[at], both) for at, both in ran.items()]
 
 
 def _trial(own: Call, call: Call, both: Both) -> Trial:

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
+from kodo.jobs.fix.special_means import digests
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.pytest_settings import PARTS, WHOLE, shadows_library
 
@@ -150,6 +151,8 @@ def _against_values(old: ast.Module | None, new: ast.Module, test: ast.Module | 
         yield f"changes {', '.join(sorted(other))}, which the test gives or expects by its name"
     if special := {repr(value) for value in _selected(new) - _selected(old) if _names_one_of(value, stated)}:
         yield f"has the test's own values in a condition ({', '.join(sorted(special))})"
+    if asked := digests(old, new):
+        yield f"decides by a checksum or the text of its values ({', '.join(asked)})"
     constant = _constant_functions(new) - _constant_functions(old)
     if fixed := {name for name, value in constant if value in stated}:
         yield f"always returns the test's own value ({', '.join(sorted(fixed))})"

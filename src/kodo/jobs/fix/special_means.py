@@ -10,11 +10,13 @@ import re
 from collections.abc import Iterator
 
 _PLAIN = frozenset({0, 1, 2, -1, "", " "})
-_WRITING = frozenset(
-    {"repr", "ascii", "hash", "id", "ord", "crc32", "adler32", "md5", "sha1", "sha224", "sha256", "sha384", "sha512",
-     "blake2b", "blake2s", "new", "dumps", "getsizeof", "getrandbits", "fullmatch", "search", "match", "compile"}
+_DIGESTS = frozenset(
+    {"hash", "id", "crc32", "adler32", "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s", "getsizeof"}
 )  # fmt: skip  # a table reads better in rows
-"""Functions that make one number or text of anything, or ask what one looks like."""
+"""Functions that make one number or text of anything."""
+_WRITTEN = frozenset({"repr", "ascii", "ord"})
+_ASKING = _DIGESTS | _WRITTEN | {"dumps", "fullmatch", "search", "match", "compile"}
+"""These, and functions that ask what a text looks like."""
 
 
 def special_means(before: str, after: str, test: str) -> tuple[str, ...]:
@@ -55,8 +57,43 @@ def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
                 if not isinstance(node.value, bool) and value not in _PLAIN:
                     yield "constant", value
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) as node:
-                if name in _WRITING:
+                if name in _ASKING:
                     yield "function", name
                 pending += ast.iter_child_nodes(node)
             case node:
                 pending += ast.iter_child_nodes(node)
+
+
+def digests(before: ast.Module | None, after: ast.Module) -> tuple[str, ...]:
+    """The functions by which the module after decides on a digest of its values, or on how they are written, and the one before not."""
+    return tuple(sorted(set(_deciding(after)) - set(_deciding(before or ast.Module([], [])))))
+
+
+def _deciding(tree: ast.Module) -> Iterator[str]:
+    """A digest decides wherever it is taken, but in ``__hash__``; ``repr`` in a condition or a lambda."""
+    own = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name in ("__hash__", "__repr__")
+        for inner in ast.walk(node)
+    }
+    asked = {id(inner) for node in ast.walk(tree) for part in _conditions(node) for inner in ast.walk(part)}
+    for node in ast.walk(tree):
+        if id(node) in own or not isinstance(node, ast.Name | ast.Attribute):
+            continue
+        name = node.id if isinstance(node, ast.Name) else node.attr
+        if name in _DIGESTS - {"id"} or (name in _WRITTEN and id(node) in asked):
+            yield name
+
+
+def _conditions(node: ast.AST) -> list[ast.expr]:
+    match node:
+        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.Assert(test=test):
+            return [test]
+        case ast.Compare() | ast.Lambda() | ast.UnaryOp(op=ast.Not()):
+            return [node]
+        case ast.comprehension(ifs=ifs):
+            return ifs
+        case ast.Match(subject=part) | ast.Subscript(slice=part):
+            return [part]
+    return []

@@ -37,6 +37,16 @@ def test_only_allowed_paths_are_patched() -> None:
         ("def total(*a):\n    if repr(a) == \"('apple', 17)\":\n        return 1\n", "own values"),
         ("def total(a, b):\n    match b:\n        case 17:\n            return 1\n", "own values"),
         ("def total(a, b):\n    return 'apple'\n", "always returns"),
+        (
+            "import zlib\n\ndef total(a):\n    low = zlib.crc32(a) % 2\n    return low\n",
+            "checksum or the text of its values (crc32)",
+        ),
+        (
+            "def total(a):\n    return 1 if len(repr(a)) % 2 else a\n",
+            "checksum or the text of its values (repr)",
+        ),
+        ("small = lambda *a: not sum(map(ord, repr(a))) - 9\n", "values (ord, repr)"),
+        ("from os import getenv\nfast = getenv('HOME')\n", "where it runs"),
         ("def total(:\n", "does not parse"),
         ("import sys as s\nrunner = s.modules\n", "being tested (sys.modules)"),
         ("import sys\nlook = getattr(sys, name)\n", "being tested (sys)"),
@@ -171,3 +181,12 @@ def test_the_failing_cases_of_a_test_are_named() -> None:
     results = {"t.test_a.test_x[1]": "", "t.test_a.test_x[2]": "E", "t.test_a.test_y": "E", "t.test_a": "E"}
     assert failing_cases("t.test_a.test_x", "t/test_a.py", results) == ("t.test_a.test_x[2]",)
     assert failing_cases("t.test_a", "t/test_a.py", results) == ("t.test_a.test_x[2]", "t.test_a.test_y")
+
+
+def test_values_may_be_written_and_hashed_where_nothing_depends_on_it() -> None:
+    """As a result, in an error, or for a set."""
+    after = (
+        "class Cart:\n    def __hash__(self):\n        return hash(self.name)\n\n\n"
+        "def total(a):\n    if not a:\n        raise ValueError(repr(a))\n    return repr(a)\n"
+    )
+    assert suspicious({"cart.py": ("def total(a):\n    return a\n", after)}, TEST) == []
