@@ -14,6 +14,9 @@ import msgspec
 
 from kodo.ci.writes import Write
 
+CHECK_NAME = "kodo review"
+"""The name that a review's check has on a change."""
+
 
 class ForgeError(Exception):
     """The forge refused or did not answer, also after the retries; the message holds no secret."""

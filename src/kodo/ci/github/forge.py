@@ -15,17 +15,7 @@ from functools import cached_property
 from typing import TypeVar
 from urllib.parse import quote
 
-from kodo.ci import writes
-from kodo.ci.forge import (
-    Comment,
-    ForgeError,
-    Issue,
-    LineComment,
-    ListedFile,
-    PermissionLevel,
-    PipelineRun,
-    Pull,
-)
+from kodo.ci import forge, writes
 from kodo.ci.github import answers
 from kodo.ci.github.threads import ReviewThreads, graphql_url
 from kodo.ci.http import AmbiguousWriteError, ForgeHttp, LookAgainError, StatusError
@@ -34,7 +24,6 @@ from kodo.jobs.report.markdown import fenced
 T = TypeVar("T")
 
 ACTIONS_BOT = "github-actions[bot]"
-CHECK_NAME = "kodo review"
 REVIEW_WORKFLOW = "kodo review"
 """The name of job 1's workflow, as ``kodo ci init`` writes it."""
 _log = logging.getLogger(__name__)
@@ -56,7 +45,7 @@ class GitHubForge:
     def __init__(self, http: ForgeHttp, repository: str, account: str = ACTIONS_BOT) -> None:
         owner, slash, name = repository.partition("/")
         if not (owner and slash and name) or "/" in name:
-            raise ForgeError(f"repository: {repository!r} is not owner/name")
+            raise forge.ForgeError(f"repository: {repository!r} is not owner/name")
         self._http = http
         self._repo = f"/repos/{quote(owner, safe='')}/{quote(name, safe='')}"
         self._full_name = repository
@@ -74,11 +63,11 @@ class GitHubForge:
                 raise
         return self._http.get(f"/users/{quote(self._account, safe='')}", answers.GitHubAccount).id
 
-    def pull(self, number: int) -> Pull:
+    def pull(self, number: int) -> forge.Pull:
         """See :class:`kodo.ci.forge.Forge`; so for every method."""
         found = self._http.get(f"{self._repo}/pulls/{number}", answers.PullRequest)
         head_repo = found.head.repo.full_name if found.head.repo else ""
-        return Pull(
+        return forge.Pull(
             number=found.number,
             title=found.title,
             body=found.body or "",
@@ -95,7 +84,7 @@ class GitHubForge:
             changed_files=found.changed_files,
         )
 
-    def run(self, run_id: int) -> PipelineRun:
+    def run(self, run_id: int) -> forge.PipelineRun:
         """By the run's head branch and its repository, since a run from a fork names no pull request."""
         found = self._http.get(f"{self._repo}/actions/runs/{run_id}", answers.WorkflowRun)
         owner = found.head_repository.owner.login if found.head_repository else ""
@@ -104,7 +93,7 @@ class GitHubForge:
             head = f"{owner}:{found.head_branch}"
             pulls = self._http.pages(f"{self._repo}/pulls", answers.PullRequest, 100, state="open", head=head)
             numbers = [pull.number for pull in pulls if pull.head.sha == found.head_sha]
-        return PipelineRun(
+        return forge.PipelineRun(
             id=found.id,
             head_sha=found.head_sha,
             number=numbers[0] if numbers else 0,
@@ -147,11 +136,11 @@ class GitHubForge:
             if pull.head.repo and pull.head.repo.full_name.lower() == self._full_name.lower()
         ]
 
-    def files(self, number: int) -> list[ListedFile]:
+    def files(self, number: int) -> list[forge.ListedFile]:
         """Of large or binary files GitHub shows no patch; those are there with an empty one."""
         found = self._http.pages(f"{self._repo}/pulls/{number}/files", answers.PullFile, MAX_FILES)
         return [
-            ListedFile(
+            forge.ListedFile(
                 path=item.filename,
                 old_path=item.previous_filename or item.filename,
                 patch=item.patch or "",
@@ -159,21 +148,21 @@ class GitHubForge:
             for item in found
         ]
 
-    def comments(self, number: int, *, on_issue: bool = False) -> list[Comment]:
+    def comments(self, number: int, *, on_issue: bool = False) -> list[forge.Comment]:
         """Pull requests are issues here, so both have the same comments."""
         found = self._http.pages(f"{self._repo}/issues/{number}/comments", answers.IssueComment)
         return [
-            Comment(
+            forge.Comment(
                 id=item.id, body=item.body or "", author=_login(item.user), is_ours=self._is_ours(item.user)
             )
             for item in found
         ]
 
-    def line_comments(self, number: int) -> list[LineComment]:
+    def line_comments(self, number: int) -> list[forge.LineComment]:
         """A thread is named by its first comment."""
         found = self._http.pages(f"{self._repo}/pulls/{number}/comments", answers.ReviewComment)
         return [
-            LineComment(
+            forge.LineComment(
                 id=item.id,
                 thread=str(item.in_reply_to_id or item.id),
                 body=item.body,
@@ -194,14 +183,14 @@ class GitHubForge:
         except (binascii.Error, UnicodeDecodeError):
             return None
 
-    def issue(self, number: int) -> Issue:
+    def issue(self, number: int) -> forge.Issue:
         """A pull request is refused: it is not for triage."""
         found = self._http.get(f"{self._repo}/issues/{number}", answers.IssueAnswer)
         if found.pull_request is not None:
-            raise ForgeError(f"{number} is a pull request")
+            raise forge.ForgeError(f"{number} is a pull request")
         return _issue(found)
 
-    def issues(self, limit: int) -> Iterator[Issue]:
+    def issues(self, limit: int) -> Iterator[forge.Issue]:
         """Newest first; pull requests do not count."""
         left = limit
         for found in self._http.pages(f"{self._repo}/issues", answers.IssueAnswer, 4 * limit, state="all"):
@@ -215,15 +204,15 @@ class GitHubForge:
         """In the order of GitHub."""
         return [item.name for item in self._http.pages(f"{self._repo}/labels", answers.NamedLabel)]
 
-    def permission(self, account: str) -> PermissionLevel:
+    def permission(self, account: str) -> forge.PermissionLevel:
         """GitHub counts maintainers as writers, and triagers as readers."""
         path = f"{self._repo}/collaborators/{quote(account, safe='')}/permission"
         found = self._http.get_or_none(path, answers.Permission)
         if found is None:
-            return PermissionLevel.NONE
+            return forge.PermissionLevel.NONE
         if found.permission in ("admin", "write"):
-            return PermissionLevel.WRITE
-        return PermissionLevel.READ if found.permission == "read" else PermissionLevel.NONE
+            return forge.PermissionLevel.WRITE
+        return forge.PermissionLevel.READ if found.permission == "read" else forge.PermissionLevel.NONE
 
     def write(self, write: writes.Write) -> None:
         """One request for each write."""
@@ -289,7 +278,7 @@ class GitHubForge:
             (run for run in found if run.name == REVIEW_WORKFLOW), key=lambda run: run.id, default=None
         )
         if newest is None:
-            raise ForgeError(f"no run of {REVIEW_WORKFLOW!r} for {write.head_sha[:10]}")
+            raise forge.ForgeError(f"no run of {REVIEW_WORKFLOW!r} for {write.head_sha[:10]}")
         if newest.conclusion is None:
             _log.warning("run %d still runs; it is not started again", newest.id)
             return
@@ -347,7 +336,7 @@ class GitHubForge:
 
     def _check(self, write: writes.SetCheck) -> None:
         output = {"title": write.title, "summary": write.summary}
-        body = {"name": CHECK_NAME, "head_sha": write.head_sha, "status": "completed",
+        body = {"name": forge.CHECK_NAME, "head_sha": write.head_sha, "status": "completed",
                 "conclusion": write.conclusion.value, "output": output}  # fmt: skip  # one row
         self._http.send("POST", f"{self._repo}/check-runs", body)
 
@@ -374,9 +363,9 @@ def _login(user: answers.GitHubAccount | None) -> str:
     return user.login if user is not None else ""
 
 
-def _issue(found: answers.IssueAnswer) -> Issue:
+def _issue(found: answers.IssueAnswer) -> forge.Issue:
     labels = [label if isinstance(label, str) else label.name or "" for label in found.labels]
-    return Issue(
+    return forge.Issue(
         number=found.number,
         title=found.title,
         body=found.body or "",

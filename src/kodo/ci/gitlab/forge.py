@@ -12,21 +12,10 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from urllib.parse import quote
 
-from kodo.ci import writes
-from kodo.ci.forge import (
-    Comment,
-    ForgeError,
-    Issue,
-    LineComment,
-    ListedFile,
-    PermissionLevel,
-    PipelineRun,
-    Pull,
-)
+from kodo.ci import forge, writes
 from kodo.ci.gitlab import answers
 from kodo.ci.http import AmbiguousWriteError, ForgeHttp, LookAgainError, StatusError
 
-CHECK_NAME = "kodo review"
 _log = logging.getLogger(__name__)
 _STATES = {
     writes.Conclusion.SUCCESS: "success",
@@ -49,7 +38,7 @@ class GitLabForge:
 
     def __init__(self, http: ForgeHttp, project: str) -> None:
         if not project:
-            raise ForgeError("project: an id or a path is needed")
+            raise forge.ForgeError("project: an id or a path is needed")
         self._http = http
         self._project = f"/projects/{quote(project, safe='')}"
         self._of_forks: dict[int, answers.PipelineAnswer] = {}
@@ -61,10 +50,10 @@ class GitLabForge:
     def _request(self, number: int) -> str:
         return f"{self._project}/merge_requests/{number}"
 
-    def pull(self, number: int) -> Pull:
+    def pull(self, number: int) -> forge.Pull:
         """See :class:`kodo.ci.forge.Forge`; so for every method."""
         found = self._http.get(self._request(number), answers.MergeRequest)
-        return Pull(
+        return forge.Pull(
             number=found.iid,
             title=found.title,
             body=found.description or "",
@@ -81,7 +70,7 @@ class GitLabForge:
             changed_files=_count(found.changes_count),
         )
 
-    def run(self, run_id: int) -> PipelineRun:
+    def run(self, run_id: int) -> forge.PipelineRun:
         """The request is in the pipeline's ref, or found by its commit."""
         found = self._of_forks.get(run_id) or self._http.get(
             f"{self._project}/pipelines/{run_id}", answers.PipelineAnswer
@@ -96,7 +85,7 @@ class GitLabForge:
             number = next(
                 (item.iid for item in requests if item.state == "opened" and item.sha == found.sha), 0
             )
-        return PipelineRun(
+        return forge.PipelineRun(
             id=found.id,
             head_sha=found.sha,
             number=number,
@@ -174,32 +163,32 @@ class GitLabForge:
         requests = self._http.pages(path, answers.RequestNumber, limit, state="opened", scope="all")
         return [item.source_branch for item in requests if item.source_project_id == item.target_project_id]
 
-    def files(self, number: int) -> list[ListedFile]:
+    def files(self, number: int) -> list[forge.ListedFile]:
         """Files that GitLab found too large are there with an empty patch."""
         found = self._http.pages(f"{self._request(number)}/diffs", answers.FileDiff)
         return [
-            ListedFile(path=item.new_path, old_path=item.old_path or item.new_path, patch=item.diff)
+            forge.ListedFile(path=item.new_path, old_path=item.old_path or item.new_path, patch=item.diff)
             for item in found
         ]
 
-    def comments(self, number: int, *, on_issue: bool = False) -> list[Comment]:
+    def comments(self, number: int, *, on_issue: bool = False) -> list[forge.Comment]:
         """Without GitLab's own notes, and without those on lines."""
         kind = "issues" if on_issue else "merge_requests"
         path = f"{self._project}/{kind}/{number}/notes"
         notes = self._http.pages(path, answers.Note, sort="asc", order_by="created_at")
         return [
-            Comment(
+            forge.Comment(
                 id=note.id, body=note.body, author=note.author.username, is_ours=note.author.id == self._me
             )
             for note in notes
             if not note.system and note.position is None
         ]
 
-    def line_comments(self, number: int) -> list[LineComment]:
+    def line_comments(self, number: int) -> list[forge.LineComment]:
         """The first note of each discussion on the diff."""
         discussions = self._http.pages(f"{self._request(number)}/discussions", answers.Discussion)
         return [
-            LineComment(
+            forge.LineComment(
                 id=first.id,
                 thread=discussion.id,
                 body=first.body,
@@ -223,11 +212,11 @@ class GitLabForge:
                 return None
             raise
 
-    def issue(self, number: int) -> Issue:
+    def issue(self, number: int) -> forge.Issue:
         """Merge requests have numbers of their own here."""
         return _issue(self._http.get(f"{self._project}/issues/{number}", answers.IssueEntry))
 
-    def issues(self, limit: int) -> Iterator[Issue]:
+    def issues(self, limit: int) -> Iterator[forge.Issue]:
         """Newest first."""
         found = self._http.pages(
             f"{self._project}/issues",
@@ -243,15 +232,15 @@ class GitLabForge:
         """The project's, and those of its groups."""
         return [label.name for label in self._http.pages(f"{self._project}/labels", answers.ProjectLabel)]
 
-    def permission(self, account: str) -> PermissionLevel:
+    def permission(self, account: str) -> forge.PermissionLevel:
         """By the member's access level; developers and above may write."""
         users = self._http.get("/users", list[answers.User], username=account)
         if len(users) != 1:
-            return PermissionLevel.NONE
+            return forge.PermissionLevel.NONE
         member = self._http.get_or_none(f"{self._project}/members/all/{users[0].id}", answers.Member)
         if member is None or member.state != "active" or member.access_level < REPORTER:
-            return PermissionLevel.NONE
-        return PermissionLevel.WRITE if member.access_level >= DEVELOPER else PermissionLevel.READ
+            return forge.PermissionLevel.NONE
+        return forge.PermissionLevel.WRITE if member.access_level >= DEVELOPER else forge.PermissionLevel.READ
 
     def write(self, write: writes.Write) -> None:
         """One request for each write; for line comments one each."""
@@ -271,7 +260,7 @@ class GitLabForge:
             case writes.SetCheck():
                 body = {
                     "state": _STATES[write.conclusion],
-                    "name": CHECK_NAME,
+                    "name": forge.CHECK_NAME,
                     "description": write.title[:255],
                 }
                 self._http.send("POST", f"{self._project}/statuses/{write.head_sha}", body)
@@ -283,7 +272,7 @@ class GitLabForge:
             case writes.RunReview():
                 self._run_again(write)
             case writes.StartFix() | writes.OpenFix():
-                raise ForgeError("fixes by command: on GitHub only")
+                raise forge.ForgeError("fixes by command: on GitHub only")
 
     def _edit(self, path: str, body: Mapping[str, object]) -> None:
         """Change a note or a thread. Raises LookAgainError if somebody deleted it."""
@@ -318,7 +307,9 @@ class GitLabForge:
     def _line_comments(self, write: writes.AddLineComments) -> None:
         refs = self._http.get(self._request(write.number), answers.MergeRequest).diff_refs
         if refs is None or refs.head_sha != write.head_sha:
-            raise ForgeError(f"merge request {write.number}: its diff is not that of {write.head_sha[:10]}")
+            raise forge.ForgeError(
+                f"merge request {write.number}: its diff is not that of {write.head_sha[:10]}"
+            )
         before = {item.path: item.old_path for item in self.files(write.number)}
         for note in write.notes:
             position = {"position_type": "text", "base_sha": refs.base_sha, "head_sha": refs.head_sha,
@@ -358,8 +349,8 @@ def _with_suggestion(note: writes.LineNote) -> str:
     return f"{note.body}\n{fence}suggestion:-{note.line - note.start}+0\n{text}\n{fence}\n"
 
 
-def _issue(found: answers.IssueEntry) -> Issue:
-    return Issue(
+def _issue(found: answers.IssueEntry) -> forge.Issue:
+    return forge.Issue(
         number=found.iid,
         title=found.title,
         body=found.description or "",
