@@ -7,6 +7,9 @@ from collections.abc import Collection, Mapping
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.load import LIBRARY
 
+DEFINITIONS = ("import ", "from ", "class ", "def ", "@", "async ")
+"""How the statements of a setup begin that only bind a name to a module, class or function."""
+
 
 class _Fill(ast.NodeTransformer):
     """Replace names by what stands for them."""

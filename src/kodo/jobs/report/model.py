@@ -146,12 +146,14 @@ class ModelUse(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Executed(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What was run in both versions: functions, inputs, calls that differ, and what could not be run and why.
 
-    ``unstable`` counts calls that differ from run to run and so say nothing. Seconds are wall time; ``budget`` is the
+    ``recorded`` counts the inputs that the project's running tests gave. ``unstable`` counts calls that differ from run to
+    run and so say nothing. Seconds are wall time; ``budget`` is the
     most that was allowed.
     """
 
     functions: tuple[str, ...] = ()
     inputs: int = 0
+    recorded: int = 0
     differences: int = 0
     unstable: int = 0
     not_run: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ _JA: dict[str, str] = {
     "parses": "構文",
     "analysers": "静的解析",
     "tests": "テスト",
-    "run": "変更前後で実行: 関数 {functions} 個、入力 {inputs} 個、相違 {differences} 件、{seconds:.1f} 秒（上限 {budget:g} 秒）",
+    "run": "変更前後で実行: 関数 {functions} 個、入力 {inputs} 個（うちテストの実行から記録 {recorded} 個）、相違 {differences} 件、{seconds:.1f} 秒（上限 {budget:g} 秒）",
     "not run": "実行できなかったもの",
 }
 _EN: dict[str, str] = {
@@ -57,7 +57,7 @@ _EN: dict[str, str] = {
     "reviewed": "reviewed",
     "nothing": "No findings.",
     "checked by": "checked",
-    "run": "run in both versions: {functions} functions, {inputs} inputs, {differences} differences, {seconds:.1f} s of {budget:g} s",
+    "run": "run in both versions: {functions} functions, {inputs} inputs ({recorded} recorded from running tests), {differences} differences, {seconds:.1f} s of {budget:g} s",
     "not run": "not run",
 }
 
@@ -77,6 +77,7 @@ def run_line(executed: Executed, lang: str) -> str:
     return word("run", lang).format(
         functions=len(executed.functions),
         inputs=executed.inputs,
+        recorded=executed.recorded,
         differences=executed.differences,
         seconds=executed.seconds,
         budget=executed.budget,

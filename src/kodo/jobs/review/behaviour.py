@@ -6,22 +6,18 @@ itself is ``kodo.jobs.execution``'s, in the sandbox.
 
 from __future__ import annotations
 
-import itertools
-import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests, parsed
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions
-from kodo.jobs.execution.instances_of_tests import instances_of_tests
 from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.relevant_words import relevant_texts
 from kodo.jobs.execution.sandboxed import run_worker, site_packages
@@ -32,6 +28,7 @@ from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.inputs_of_tests import instances, recorded_calls, test_folders, written_calls
 from kodo.jobs.review.javascript import behaviour as javascript
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import ReviewInput
@@ -43,12 +40,10 @@ T = TypeVar("T")
 CALL_SECONDS = 1.0
 INPUTS = 300
 CALLER_INPUTS = 120
-MAX_TEST_FILES = 400
-MAX_NAMING_FILES = 15
-MAX_TEST_CALLS_A_FILE = 120
-MAX_TEST_CALLS = 1000
 _FOR_TESTS, _FOR_RUNNING = 0.75, 0.6
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
+_FOR_RECORDING = 0.25
+"""The part of a module's seconds in which its tests are run for their calls, while inputs are made."""
 _WORKER = "kodo.jobs.execution.worker"
 
 
@@ -59,6 +54,7 @@ class Behaviour:
     candidates: dict[str, list[Candidate]] = field(default_factory=dict)
     functions: list[str] = field(default_factory=list)
     inputs: int = 0
+    recorded: int = 0
     differences: int = 0
     unstable: int = 0
     not_run: list[str] = field(default_factory=list)
@@ -69,6 +65,7 @@ class Behaviour:
         return Executed(
             functions=tuple(dict.fromkeys(self.functions)),
             inputs=self.inputs,
+            recorded=self.recorded,
             differences=self.differences,
             unstable=self.unstable,
             not_run=tuple(dict.fromkeys(self.not_run)),
@@ -159,22 +156,29 @@ def _compare_module(
         found.not_run.append(f"{file.path}: the budget of seconds was used up")
         return
     affected = {one.function.qualname: one for one in affected_functions(before, after)}
-    instances = _instances(made, file, after)
-    groups = tuple(
-        _until(
-            end - _FOR_TESTS * room,
-            _groups(before, after, affected.values(), _touched_lines(file), instances),
+    locations = _location(before, made.before, packages), _location(after, made.after, packages)
+    with ThreadPoolExecutor(1) as thread:
+        recording = thread.submit(
+            recorded_calls, made, file, affected, locations[0], sandbox, _FOR_RECORDING * room
         )
+        groups = tuple(
+            _until(
+                end - _FOR_TESTS * room,
+                _groups(before, after, affected.values(), _touched_lines(file), instances(made, file, after)),
+            )
+        )
+        written = list(_until(end - _FOR_RUNNING * room, written_calls(made, file, affected, after)))
+        recorded = _recorded(recording, file, found)
+    tests = tuple(
+        msgspec.structs.replace(call, id=number) for number, call in enumerate([*recorded, *written])
     )
-    tests = tuple(_until(end - _FOR_RUNNING * room, _calls_of_tests(made, file, affected, after)))
     if snippets:
         groups = ((GROUP, snippets), *groups)
     if not groups:
         return
     left = max(1.0, end - time.monotonic())
     job = Compare(
-        _location(before, made.before, packages),
-        _location(after, made.after, packages),
+        *locations,
         groups,
         CALL_SECONDS,
         left,
@@ -205,6 +209,17 @@ def _compare_module(
         if isinstance(answer, Exhausted):
             found.not_run.append(f"{file.path}: the budget ran out before {', '.join(answer.functions)}")
     found.candidates[file.path] = remarks(file, after, affected, compared, files)
+
+
+def _recorded(recording: Future[list[Call]], file: ChangedFile, found: Behaviour) -> list[Call]:
+    """The calls of the tests that were run; why they could not be run is said."""
+    try:
+        calls = recording.result()
+    except ExecutionError as error:
+        found.not_run.append(f"{file.path}: the project's tests, for their calls: {error}")
+        return []
+    found.recorded += len(calls)
+    return calls
 
 
 def _touched_lines(file: ChangedFile) -> list[str]:
@@ -258,112 +273,6 @@ def _groups(
             yield function.qualname, tuple(numbered)
 
 
-def _instances(made: Trees, file: ChangedFile, module: TargetModule) -> dict[str, tuple[str, ...]]:
-    """How the tests make instances of the module's classes, those that name the module first."""
-    stem = file.path.rpartition("/")[2].removesuffix(".py").strip("_")
-    classes = module.constructible.keys()
-    words = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(classes)))})\(") if classes else None
-    if words is None:
-        return {}
-    texts = (
-        path.read_text(encoding="utf-8", errors="replace")
-        for path in sorted(
-            _test_files(made.after), key=lambda path: (stem not in path.stem, path.as_posix())
-        )[:MAX_TEST_FILES]
-    )
-    naming = itertools.islice((text for text in texts if words.search(text)), MAX_NAMING_FILES)
-    return instances_of_tests((tree for text in naming if (tree := parsed(text)) is not None), classes)
-
-
-def _calls_of_tests(
-    made: Trees, file: ChangedFile, affected: Mapping[str, Affected], module: TargetModule
-) -> Iterator[Call]:
-    """Calls out of the project's tests, those of the changed module first."""
-    near = [name for name, one in affected.items() if one.depth <= 1]
-    words = {part for name in near for part in name.split(".") if not part.startswith("_")}
-    mention = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b") if words else None
-    tests = _test_files(made.after)
-    stem = file.path.rpartition("/")[2].removesuffix(".py").strip("_")
-    tests.sort(key=lambda path: (stem not in path.stem, path.as_posix()))
-    first: list[Iterator[Call]] = []
-    others: list[Iterator[Call]] = []
-    for path in tests[:MAX_TEST_FILES]:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        is_near = (mention and mention.search(text)) or stem in path.stem
-        source = TestSource(
-            text,
-            _package(path, made.after),
-            tuple(_conftests(path, made.after)),
-            _place(path, made.after, module),
-        )
-        calls = _named(calls_of_tests(source, words), path.relative_to(made.after).as_posix())
-        (first if is_near else others).append(itertools.islice(calls, MAX_TEST_CALLS_A_FILE))
-    every = itertools.chain(_in_turn(first), _in_turn(others))
-    for number, call in enumerate(itertools.islice(every, MAX_TEST_CALLS)):
-        yield msgspec.structs.replace(call, id=number)
-
-
-def _named(calls: Iterable[Call], path: str) -> Iterator[Call]:
-    """The calls with the file they are from in the place of a function."""
-    return (msgspec.structs.replace(call, function=path) for call in calls)
-
-
-def _in_turn(streams: Iterable[Iterator[T]], count: int = 4) -> Iterator[T]:
-    """A few items of each stream in turn."""
-    left = list(streams)
-    while left:
-        for stream in list(left):
-            items = list(itertools.islice(stream, count))
-            yield from items
-            if len(items) < count:
-                left.remove(stream)
-
-
-def _package(path: Path, root: Path) -> str:
-    """The dotted package of a test file, "" where it lies in none."""
-    return ".".join(path.parent.relative_to(root).parts) if (path.parent / "__init__.py").exists() else ""
-
-
-def _conftests(path: Path, root: Path) -> Iterator[tuple[str, str]]:
-    """The text and package of each conftest that pytest would read for a test file, the outermost first."""
-    folders = [one for one in (path.parent, *path.parent.parents) if one.is_relative_to(root)]
-    for folder in reversed(folders):
-        conftest = folder / "conftest.py"
-        if conftest.is_file() and conftest != path:
-            yield conftest.read_text(encoding="utf-8", errors="replace"), _package(conftest, root)
-
-
-def _place(path: Path, root: Path, module: TargetModule) -> str:
-    """An expression for the path of a test file, from where the module under test was imported."""
-    up = len(module.path.relative_to(root.resolve()).parts) - 1
-    imported = f"__import__({module.name!r}, fromlist=['_']).__file__"
-    return (
-        f"str(__import__('pathlib').Path({imported}).parents[{up}] / {path.relative_to(root).as_posix()!r})"
-    )
-
-
-def _test_files(root: Path) -> list[Path]:
-    """The Python files of tests below a folder."""
-    return [root / name for name in _test_names(root)]
-
-
-@lru_cache(maxsize=4)
-def _test_names(root: Path) -> tuple[str, ...]:
-    found = (
-        f"{folder}/{name}"[len(str(root)) + 1 :]
-        for folder, _, files in os.walk(root)
-        for name in files
-        if name.endswith(".py")
-    )
-    return tuple(name for name in found if is_test(name))
-
-
-def _test_folders(root: Path) -> tuple[str, ...]:
-    """The folders of tests that are no packages: pytest puts them on the import path."""
-    found = {path.parent for path in _test_files(root) if not (path.parent / "__init__.py").exists()}
-    return tuple(sorted(path.relative_to(root).as_posix() for path in found))[:20]
-
-
 def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> ModuleLocation:
     tree = tree.resolve()
     return ModuleLocation(
@@ -372,6 +281,6 @@ def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> Mod
         module.name,
         "",
         tuple(sorted(module.defined)),
-        (*_test_folders(tree), *map(str, packages)),
+        (*test_folders(tree), *map(str, packages)),
         module.imported,
     )

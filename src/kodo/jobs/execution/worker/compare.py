@@ -16,6 +16,7 @@ from typing import IO
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.worker.combination import Combinations
 from kodo.jobs.execution.worker.difference import Difference, common, rank, tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
@@ -188,7 +189,9 @@ class _Work:
         self._second: Pair | None = None
         self._shown: set[str] = set()
         self._seeds: dict[str, list[Call]] = {root: [] for root in job.roots}
-        self._known: dict[str, set[tuple[int, ...]]] = {root: set() for root in job.roots}
+        self._known: dict[str, set[tuple[tuple[tuple[str, ...], str], tuple[int, ...]]]] = {
+            root: set() for root in job.roots
+        }
         self._number = (
             1 + max((call.id for _, calls in job.groups for call in calls), default=0) + len(job.tests)
         )
@@ -239,8 +242,9 @@ class _Work:
     def explore(self) -> Iterator[Compared]:
         """Vary the calls that go through changed functions, those on new lines of one again, in turn while there is time."""
         end = min(self._end, time.monotonic() + self._job.budget * _EXPLORE)
+        combinations = Combinations(self._job.tests)
         left = {
-            root: _Exploration(self._seeds[root], self._job, root)
+            root: _Exploration(self._seeds[root], self._job, root, combinations)
             for root in self._job.roots
             if self._seeds[root]
         }
@@ -259,13 +263,17 @@ class _Work:
                 yield self._judge(root, batch, seen)
 
     def _keep(self, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> None:
-        """Remember the calls that go through a changed function on a way that no earlier one took."""
+        """Remember the calls that go through a changed function on a way that no earlier one took.
+
+        A test's objects are worth more than made-up ones on the same lines, so each of its programs counts by itself.
+        """
         for call in calls:
             if call.id not in seen or any(
                 one.kind in ("timeout", "died", "unusable") for one in seen[call.id]
             ):
                 continue
-            way = tuple(line for one in seen[call.id] for line in (*one.lines, 0))
+            program = (call.setup, call.expression) if call.origin == "test" else ((), "")
+            way = program, tuple(line for one in seen[call.id] for line in (*one.lines, 0))
             for root in _through(seen[call.id]) & self._seeds.keys():
                 if way not in self._known[root] and len(self._seeds[root]) < _MAX_SEEDS:
                     self._known[root].add(way)
@@ -337,11 +345,11 @@ class _Work:
 class _Exploration:
     """The variations of the calls that go through one changed function."""
 
-    def __init__(self, seeds: list[Call], job: Compare, root: str) -> None:
+    def __init__(self, seeds: list[Call], job: Compare, root: str, combinations: Combinations) -> None:
         """``seeds`` grows while calls find new ways."""
         self._seeds = seeds
         self._root = root
-        self._vary = Variations([*job.tests, *seeds], job.words)
+        self._vary = Variations([*job.tests, *seeds], job.words, combinations)
         self._rng = random.Random(0)  # noqa: S311 - test inputs
         self._made: set[tuple[tuple[str, ...], str, tuple[Arg, ...]]] = set()
 

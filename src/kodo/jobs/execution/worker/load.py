@@ -55,6 +55,12 @@ def prepare_path(where: ModuleLocation) -> None:
     sys.path[:0] = list(dict.fromkeys(folders))
 
 
+def forget(package: str) -> None:
+    """Let a package that the worker itself stands on be imported anew from the version under test."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
+        del sys.modules[name]
+
+
 def import_target(where: ModuleLocation, seconds: float) -> types.ModuleType:
     """Import the module.
 

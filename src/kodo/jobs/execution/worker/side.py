@@ -24,6 +24,7 @@ from kodo.jobs.execution.worker.load import (
     CannotImport,
     TooLong,
     defined,
+    forget,
     import_target,
     namespace,
     prepare_path,
@@ -80,12 +81,6 @@ def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[O
     yield from (Outcome(call.id, "unusable", {"why": "other inputs did not end"}) for call in left)
 
 
-def _forget(package: str) -> None:
-    """Let a package that the worker itself stands on be imported anew from the version under test."""
-    for name in [name for name in sys.modules if name.partition(".")[0] == package]:
-        del sys.modules[name]
-
-
 def _import_for(calls: Iterable[Call], done: set[str]) -> None:
     """Run the imports of calls' setups once here, so that not every child imports the modules anew."""
     for line in {
@@ -105,7 +100,7 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what foreign code prints is no answer
     prepare_path(where)
-    _forget(where.module.partition(".")[0])
+    forget(where.module.partition(".")[0])
     try:
         module = import_target(where, _IMPORT_SECONDS)
     except CannotImport as error:

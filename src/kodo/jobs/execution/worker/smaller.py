@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
+from kodo.jobs.execution.calls import DEFINITIONS
 from kodo.jobs.execution.model import Arg, Call
 
 
 def smaller_calls(call: Call) -> Iterator[Call]:
     """The call with less setup or one simpler argument."""
-    for at in (at for at, line in enumerate(call.setup) if line.startswith(f"{call.receiver}.")):
+    for at in (at for at, line in enumerate(call.setup) if _may_go(line, call)):
         yield msgspec.structs.replace(call, setup=(*call.setup[:at], *call.setup[at + 1 :]))
     for at, arg in enumerate(call.args):
         try:
@@ -23,6 +24,13 @@ def smaller_calls(call: Call) -> Iterator[Call]:
         for one in smaller(value):
             args = (*call.args[:at], Arg(arg.name, repr(one)), *call.args[at + 1 :])
             yield msgspec.structs.replace(call, args=args)
+
+
+def _may_go(line: str, call: Call) -> bool:
+    """Whether a call may do without a statement of its setup: one on its receiver; of a test's program, any but definitions."""
+    if call.receiver:
+        return line.startswith(f"{call.receiver}.")
+    return call.origin == "test" and not line.startswith(DEFINITIONS)
 
 
 def smaller(value: object) -> Iterator[object]:

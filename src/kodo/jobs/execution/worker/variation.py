@@ -13,12 +13,15 @@ import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.values import Values
+from kodo.jobs.execution.worker.combination import Combinations
 
 _LOOKALIKES = str.maketrans({"s": "ſ", "k": "\u212a", "i": "ı", "S": "ẞ", "1": "١"})
 _NEAR, _SPLICED = 0.5, 0.8
 _LONG = 30
 _MAX_VAIN = 6
 _ALIGNED = 0.35  # of the changed texts, those where whole pieces of others are put in or left out
+_COMBINED = 0.2  # of the variations, those with an argument of another call
+_COPIED = 0.2  # of the changed texts, those where a number or word takes the place of another one
 _REPEATED = 0.12  # of the variations of calls with a setup, those that do a statement of it twice
 _LONGEST_PIECE = 2000
 _TOKEN = re.compile(r"\w+|[^\w\s]+|\s+")
@@ -27,11 +30,14 @@ _TOKEN = re.compile(r"\w+|[^\w\s]+|\s+")
 class Variations:
     """Makes variations of calls, deterministically; ``words`` are what the changed code is about."""
 
-    def __init__(self, calls: Sequence[Call], words: Sequence[str]) -> None:
+    def __init__(
+        self, calls: Sequence[Call], words: Sequence[str], combinations: Combinations | None = None
+    ) -> None:
         self._rng = random.Random(0)  # noqa: S311 - test inputs
         texts = [value for call in calls for arg in call.args if isinstance(value := _value(arg.source), str)]
         self._texts = list(dict.fromkeys(texts))[:400]
         self._words = list(words)
+        self._combinations = combinations or Combinations(calls)
         self._changed_at: dict[int, tuple[tuple[str, ...], str, tuple[int, ...]]] = {}
         self._vain: Counter[tuple[tuple[str, ...], str, int]] = Counter()
         known: tuple[object, ...] = (*words, *(text for text in self._texts if len(text) < _LONG))
@@ -42,13 +48,12 @@ class Variations:
         rng = self._rng
         if rng.random() < _REPEATED and (again := self._repeated(call)):
             return msgspec.structs.replace(call, id=number, setup=again)
-        places = [
-            at
-            for at, arg in enumerate(call.args)
-            if _value(arg.source) is not None and self._vain[call.setup, call.expression, at] < _MAX_VAIN
-        ]
-        if not places:
+        if rng.random() < _COMBINED and (made := self._combinations.combined(call, number, rng)):
+            return made
+        every = [at for at, arg in enumerate(call.args) if _value(arg.source) is not None]
+        if not every:
             return None
+        places = [at for at in every if self._vain[call.setup, call.expression, at] < _MAX_VAIN] or every
         args = list(call.args)
         chosen = rng.sample(places, min(len(places), rng.choice((1, 1, 1, 2, 3))))
         for at in chosen:
@@ -59,6 +64,7 @@ class Variations:
     def learn(self, calls: Sequence[Call], arrived: Collection[int]) -> None:
         """Change literals less whose changes keep calls from where they were to go; ``arrived`` got there."""
         for call in calls:
+            self._combinations.learn(call.id, call.id in arrived)
             setup, expression, places = self._changed_at.pop(call.id, ((), "", ()))
             if call.id in arrived or len(places) == 1:  # of several changes, it is not known which one was it
                 for at in places:
@@ -84,6 +90,8 @@ class Variations:
         rng = self._rng
         if rng.random() < _ALIGNED and (aligned := self._aligned(value)) is not None:
             return aligned
+        if rng.random() < _COPIED and (copied := self._copied(value)) is not None:
+            return copied
         start, end = sorted((rng.randint(0, len(value)), rng.randint(0, len(value))))
         piece = value[start:end]
         lines = value.splitlines(keepends=True) or [""]
@@ -108,6 +116,16 @@ class Variations:
             value[:start] + piece.translate(_LOOKALIKES) + value[end:],
         ]
         return other if other and rng.random() > _SPLICED else rng.choice(options)[:20_000]
+
+    def _copied(self, value: str) -> str | None:
+        """The text with one of its numbers or words put over another one; None where it has no two."""
+        tokens = list(_TOKEN.finditer(value))[:400]
+        words = [one for one in tokens if one[0][0].isalnum()]
+        if len(words) < 2:
+            return None
+        to = self._rng.choice(words)
+        alike = [one[0] for one in words if one[0] != to[0] and one[0].isdigit() == to[0].isdigit()]
+        return value[: to.start()] + self._rng.choice(alike) + value[to.end() :] if alike else None
 
     def _aligned(self, value: str) -> str | None:
         """The text with a piece of another one put in, or instead of its own, that begins and ends at the same marks.

@@ -1,0 +1,160 @@
+"""Run a project's own tests and write down the calls they make through changed functions.
+
+    python -m kodo.jobs.execution.worker.record JOB.json > calls
+
+Each line is a ``Call``. The tests run in a child, in the project's folder, with the plugins of the project's own
+environment and no others. What they say does not matter here.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.carving import Recorder
+from kodo.jobs.execution.worker.fork import Send, forked
+from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.load import forget, prepare_path, project, time_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TEST_SECONDS = 1.0
+_TOGETHER = 12
+_MAX_CALLS = 300
+_MAX_CALLS_A_TEST = 4
+_MAX_ALIKE = 24
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Run the tests in ``files``, nearest first, for some ``seconds``; watch the functions ``names`` of a module.
+
+    ``folder`` is that of the version below the project, ``tests`` are all files of tests; ``words`` are names that matter.
+    """
+
+    folder: str
+    where: ModuleLocation
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    names: tuple[str, ...]
+    words: tuple[str, ...]
+    seconds: float
+
+
+class _Plugin:
+    """Orders the tests, watches each, and sends the calls that were found in it."""
+
+    def __init__(self, recorder: Recorder, job: Record, end: float, send: Send) -> None:
+        self._recorder, self._job, self._end, self._send = recorder, job, end, send
+        self._alike: Counter[tuple[tuple[str, ...], str]] = Counter()
+        self._sent: set[Call] = set()
+        self._path: Path | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Those that name what changed first, and of a test with rows one row after those of the others."""
+        items[:] = _ordered(items, frozenset(self._job.words))
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        """Watch one test with its fixtures."""
+        if item.path != self._path:
+            self._recorder.forget()
+            self._path = item.path
+        start = self._recorder.count()
+        random.seed(0)
+        sys.settrace(self._recorder.trace)
+        try:
+            return (yield)
+        finally:
+            sys.settrace(None)
+            self._tell(item, start)
+            if time.monotonic() > self._end or len(self._sent) >= _MAX_CALLS:
+                item.session.shouldstop = "enough was seen"
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self) -> Iterator[None]:
+        """No test takes long."""
+        with time_limit(_TEST_SECONDS):
+            return (yield)
+
+    def _tell(self, item: pytest.Item, start: int) -> None:
+        try:
+            path = item.path.relative_to(project()).as_posix()
+        except ValueError:
+            return
+        told = 0
+        for call in self._recorder.carved(start):
+            shape = call.setup, call.expression
+            if call in self._sent or self._alike[shape] >= _MAX_ALIKE or told >= _MAX_CALLS_A_TEST:
+                continue
+            self._alike[shape] += 1
+            self._sent.add(call)
+            told += 1
+            self._send(msgspec.json.encode(msgspec.structs.replace(call, function=path)))
+
+
+def _ordered(items: Sequence[pytest.Item], words: frozenset[str]) -> list[pytest.Item]:
+    """Some tests of each file in turn; of a file those first that name what changed, of a test with rows one row at a time."""
+    files: defaultdict[Path, list[tuple[bool, int, pytest.Item]]] = defaultdict(list)
+    rows: Counter[tuple[Path, str]] = Counter()
+    for item in items:
+        name = getattr(item, "originalname", item.name)
+        code = getattr(getattr(item, "function", None), "__code__", None)
+        rows[item.path, name] += 1
+        files[item.path].append((code is None or not words & set(code.co_names), rows[item.path, name], item))
+    sorted_files = [sorted(found, key=lambda row: row[:2]) for found in files.values()]
+    longest = max(map(len, sorted_files), default=0)
+    return [
+        item
+        for start in range(0, longest, _TOGETHER)
+        for found in sorted_files
+        for _, _, item in found[start : start + _TOGETHER]
+    ]
+
+
+def _plugins(packages: Sequence[str]) -> list[str]:
+    """Options that load the plugins of these packages and no others."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    points = (point for one in distributions(path=list(packages)) for point in one.entry_points)
+    found = {point.value.partition(":")[0] for point in points if point.group == "pytest11"}
+    return [part for name in sorted(found) for part in ("-p", name)]
+
+
+def main() -> None:
+    """Run the tests once, within their seconds."""
+    job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Record)
+    end = time.monotonic() + job.seconds
+    os.environ["KODO_PROJECT"] = str(project() / job.folder)
+    prepare_path(job.where)
+    packages = [extra for extra in job.where.extra_paths if extra.startswith("/")]
+    tests = frozenset(job.tests)
+    forget(job.where.module.partition(".")[0])
+
+    def work(send: Send) -> None:
+        root = project()
+        recorder = Recorder(str(root), str(root / job.where.path), job.names, tests.__contains__)
+        os.chdir(root)
+        pytest.main(
+            ["-q", "-p", "no:cacheprovider", "--continue-on-collection-errors", "-o", "addopts=", "-o", "filterwarnings=",
+             *_plugins(packages), *job.files],
+            plugins=[_Plugin(recorder, job, end, send)],
+        )  # fmt: skip  # one row of options
+
+    for line in forked(work, job.seconds)[0]:
+        sys.stdout.buffer.write(line + b"\n")
+
+
+if __name__ == "__main__":
+    main()

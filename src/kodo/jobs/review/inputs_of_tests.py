@@ -1,0 +1,199 @@
+"""What a project's own tests give as inputs: calls that are written in them, calls they make when they run, instances.
+
+Finds the files of tests and puts those first that are about the changed module. What a call is good for is not known here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests, parsed
+from kodo.jobs.execution.changed import Affected
+from kodo.jobs.execution.instances_of_tests import instances_of_tests
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.sandboxed import run_worker
+from kodo.jobs.execution.target import TargetModule
+from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.record import Record
+from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.languages import is_test
+from kodo.jobs.review.trees import Trees
+from kodo.sandbox import Sandbox
+
+T = TypeVar("T")
+MAX_TEST_FILES = 400
+MAX_NAMING_FILES = 15
+MAX_TEST_CALLS_A_FILE = 120
+MAX_TEST_CALLS = 1000
+MAX_RUN_FILES = 12
+_LONG_RUNNING = re.compile(r"bench|integration|functional|perf|slow|e2e|fuzz")
+_RECORDER = "kodo.jobs.execution.worker.record"
+
+
+def instances(made: Trees, file: ChangedFile, module: TargetModule) -> dict[str, tuple[str, ...]]:
+    """How the tests make instances of the module's classes, those that name the module first."""
+    classes = module.constructible.keys()
+    words = re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(classes)))})\(") if classes else None
+    if words is None:
+        return {}
+    texts = (path.read_text(encoding="utf-8", errors="replace") for path in _nearest_files(made.after, file))
+    naming = itertools.islice((text for text in texts if words.search(text)), MAX_NAMING_FILES)
+    return instances_of_tests((tree for text in naming if (tree := parsed(text)) is not None), classes)
+
+
+def written_calls(
+    made: Trees, file: ChangedFile, affected: Mapping[str, Affected], module: TargetModule
+) -> Iterator[Call]:
+    """Calls out of the project's tests, those of the changed module first."""
+    words = _words(affected)
+    mention = _mention(words)
+    first: list[Iterator[Call]] = []
+    others: list[Iterator[Call]] = []
+    stem = _stem(file)
+    for path in _nearest_files(made.after, file):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        is_near = (mention and mention.search(text)) or stem in path.stem
+        source = TestSource(
+            text,
+            _package(path, made.after),
+            tuple(_conftests(path, made.after)),
+            _place(path, made.after, module),
+        )
+        calls = _named(calls_of_tests(source, words), path.relative_to(made.after).as_posix())
+        (first if is_near else others).append(itertools.islice(calls, MAX_TEST_CALLS_A_FILE))
+    every = itertools.chain(_in_turn(first), _in_turn(others))
+    for number, call in enumerate(itertools.islice(every, MAX_TEST_CALLS)):
+        yield msgspec.structs.replace(call, id=number)
+
+
+def _named(calls: Iterable[Call], path: str) -> Iterator[Call]:
+    """The calls with the file they are from in the place of a function."""
+    return (msgspec.structs.replace(call, function=path) for call in calls)
+
+
+def _in_turn(streams: Iterable[Iterator[T]], count: int = 4) -> Iterator[T]:
+    """A few items of each stream in turn."""
+    left = list(streams)
+    while left:
+        for stream in list(left):
+            items = list(itertools.islice(stream, count))
+            yield from items
+            if len(items) < count:
+                left.remove(stream)
+
+
+def _package(path: Path, root: Path) -> str:
+    """The dotted package of a test file, "" where it lies in none."""
+    return ".".join(path.parent.relative_to(root).parts) if (path.parent / "__init__.py").exists() else ""
+
+
+def _conftests(path: Path, root: Path) -> Iterator[tuple[str, str]]:
+    """The text and package of each conftest that pytest would read for a test file, the outermost first."""
+    folders = [one for one in (path.parent, *path.parent.parents) if one.is_relative_to(root)]
+    for folder in reversed(folders):
+        conftest = folder / "conftest.py"
+        if conftest.is_file() and conftest != path:
+            yield conftest.read_text(encoding="utf-8", errors="replace"), _package(conftest, root)
+
+
+def _place(path: Path, root: Path, module: TargetModule) -> str:
+    """An expression for the path of a test file, from where the module under test was imported."""
+    up = len(module.path.relative_to(root.resolve()).parts) - 1
+    imported = f"__import__({module.name!r}, fromlist=['_']).__file__"
+    return (
+        f"str(__import__('pathlib').Path({imported}).parents[{up}] / {path.relative_to(root).as_posix()!r})"
+    )
+
+
+def _test_files(root: Path) -> list[Path]:
+    """The Python files of tests below a folder."""
+    return [root / name for name in _test_names(root)]
+
+
+@lru_cache(maxsize=4)
+def _test_names(root: Path) -> tuple[str, ...]:
+    found = (
+        f"{folder}/{name}"[len(str(root)) + 1 :]
+        for folder, _, files in os.walk(root)
+        for name in files
+        if name.endswith(".py")
+    )
+    return tuple(name for name in found if is_test(name))
+
+
+def test_folders(root: Path) -> tuple[str, ...]:
+    """The folders of tests that are no packages: pytest puts them on the import path."""
+    found = {path.parent for path in _test_files(root) if not (path.parent / "__init__.py").exists()}
+    return tuple(sorted(path.relative_to(root).as_posix() for path in found))[:20]
+
+
+def recorded_calls(
+    made: Trees,
+    file: ChangedFile,
+    affected: Mapping[str, Affected],
+    where: ModuleLocation,
+    sandbox: Sandbox,
+    seconds: float,
+) -> list[Call]:
+    """The calls through the changed functions that the tests nearest to them make, run in the version before the change.
+
+    Raises:
+        ExecutionError: they could not be run.
+    """
+    words, stem = _words(affected), _stem(file)
+    mention = _mention(words)
+    rows: list[tuple[bool, bool, int, Path]] = []
+    for path in _nearest_files(made.before, file):
+        if path.name.startswith("test") or path.stem.endswith("test"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+            is_far = stem not in path.stem and not (mention and mention.search(text))
+            name = path.relative_to(made.before).as_posix()
+            rows.append(
+                (is_far, bool(_LONG_RUNNING.search(name)), -text.count("def test") if is_far else 0, path)
+            )
+    chosen = [row[-1] for row in sorted(rows, key=lambda row: row[:3])[:MAX_RUN_FILES]]
+    if not chosen:
+        return []
+    job = Record(
+        made.before.name,
+        where,
+        tuple(path.relative_to(made.before).as_posix() for path in chosen),
+        _test_names(made.before),
+        tuple(dict.fromkeys(root for one in affected.values() for root in one.roots)),
+        tuple(words),
+        seconds,
+    )
+    return run_worker(sandbox, made.folder, _RECORDER, job, Call, seconds=seconds)
+
+
+def _words(affected: Mapping[str, Affected]) -> set[str]:
+    """The public names of the changed functions and of those that call them."""
+    near = [name for name, one in affected.items() if one.depth <= 1]
+    return {part for name in near for part in name.split(".") if not part.startswith("_")}
+
+
+def _mention(words: Collection[str]) -> re.Pattern[str] | None:
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, sorted(words)))})\b") if words else None
+
+
+def _stem(file: ChangedFile) -> str:
+    return file.path.rpartition("/")[2].removesuffix(".py").strip("_")
+
+
+def _nearest_files(root: Path, file: ChangedFile) -> list[Path]:
+    """The files of tests, those first that are named like the changed file."""
+    stem = _stem(file)
+
+    def distance(path: Path) -> tuple[bool, bool, str]:
+        name = path.relative_to(root).as_posix()
+        return stem not in path.stem, bool(_LONG_RUNNING.search(name)), name
+
+    return sorted(_test_files(root), key=distance)[:MAX_TEST_FILES]

@@ -1,0 +1,151 @@
+"""Calls that running tests make into a project become programs that stand without the tests."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from kodo.jobs.execution.calls import filled, filled_setup
+from kodo.jobs.execution.worker.carving import Recorder
+
+SHOP = """
+import functools
+
+
+class Item:
+    def __init__(self, name, cost=1):
+        self.name, self.cost = name, cost
+
+
+class Shop:
+    def __init__(self, title):
+        self.title, self.items = title, []
+
+    def add(self, item):
+        self.items.append(item)
+
+    def total(self, discount=0):
+        return sum(price(one) for one in self.items) - discount
+
+    @property
+    def mean(self):
+        return self.total() / len(self.items)
+
+    @classmethod
+    def empty(cls):
+        return cls("empty")
+
+    def __len__(self):
+        return len(self.items) + price(Item("", 0))
+
+
+def doubled(function):
+    @functools.wraps(function)
+    def wrapper(*args, **options):
+        return function(*args, **options) * 2
+
+    return wrapper
+
+
+def price(item, *, factor=1):
+    return item.cost * factor
+
+
+@doubled
+def twice(item):
+    return price(item)
+
+
+@doubled
+def never(item):
+    return 0
+
+
+def each(items):
+    for item in items:
+        yield price(item)
+"""
+
+
+@pytest.fixture
+def carve(tmp_path, monkeypatch, request):
+    """Run a text as a test of the shop; the calls through ``price``, each as its statements."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"shop_{abs(hash(request.node.name))}"
+    file = tmp_path / f"{name}.py"
+    file.write_text(SHOP)
+    __import__(name)
+
+    def run(text: str) -> list[list[str]]:
+        test = tmp_path / "test_shop.py"
+        recorder = Recorder(str(tmp_path), str(file), ("price",), lambda path: path == test.name)
+        before = sys.gettrace()
+        code = compile(text, str(test), "exec")
+        space = {key: value for key, value in vars(sys.modules[name]).items() if not key.startswith("_")}
+        exec(code, space)
+        sys.settrace(recorder.trace)
+        try:
+            space["test"]()
+        finally:
+            sys.settrace(before)
+        calls = list(recorder.carved(0))
+        return [[line.replace(name, "m") for line in (*filled_setup(call), filled(call))] for call in calls]
+
+    yield run
+    del sys.modules[name]
+
+
+def test_a_call_comes_with_what_made_its_objects_and_worked_on_them(carve):
+    """Helpers and loops of the test are gone; the statements on other objects are left out."""
+    found = carve(
+        "def fill(shop, costs):\n    for cost in costs:\n        shop.add(Item('a', cost))\n"
+        "def test():\n    other = Shop('b')\n    other.add(Item('x'))\n    shop = Shop('a')\n    fill(shop, [2, 3])\n"
+        "    assert shop.total(discount=4) == 1\n"
+    )
+    assert found == [
+        [
+            "import m", "shop = m.Shop('a')", "item = m.Item('a', 2)", "shop.add(item)",
+            "item2 = m.Item('a', 3)", "shop.add(item2)", "shop.total(4)",
+        ]
+    ]  # fmt: skip
+
+
+def test_a_call_that_does_not_reach_the_change_is_not_carved(carve):
+    """Only what goes through the watched function is worth a run."""
+    assert carve("def test():\n    Shop('a').add(1)\n") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expression"),
+    [
+        ("shop.mean", "shop.mean"),
+        ("len(shop)", "len(shop)"),
+        ("Shop.empty().__len__()", "len(shop)"),
+        ("twice(shop.items[0])", "m.twice(item)"),
+        ("list(each(shop.items))", "m.each([item])"),
+        ("price(shop.items[0], factor=2)", "m.price(item, factor=2)"),
+    ],
+)
+def test_every_kind_of_call_has_its_form(carve, text, expression):
+    """Properties, operators, class methods, decorated functions, generators and keyword-only arguments."""
+    found = carve(f"def test():\n    shop = Shop('a')\n    shop.add(Item('x'))\n    {text}\n")
+    assert found and found[-1][-1] == expression
+
+
+def test_what_ends_in_an_error_is_carved_and_not_put_before_others(carve):
+    """A call that raised is a call to make; the next one does not stand on it."""
+    found = carve(
+        "def test():\n    item = Item('x')\n    try:\n        price(item, factor={})\n    except TypeError:\n        pass\n"
+        "    price(item)\n"
+    )
+    assert [one[1:] for one in found] == [
+        ["item = m.Item('x')", "m.price(item, factor={})"],
+        ["item = m.Item('x')", "m.price(item)"],
+    ]
+
+
+def test_what_has_no_expression_is_left_out(carve):
+    """An object of a class that only the test knows cannot be made again."""
+    text = "def test():\n    class Local:\n        cost = 3\n    assert price(Local()) == 3\n    price(Item('a'))\n"
+    assert [one[-1] for one in carve(text)] == ["m.price(item)"]
