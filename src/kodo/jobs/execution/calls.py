@@ -66,6 +66,8 @@ def command(
     lines += [f"from {module} import {', '.join(own)}"] if own else []
     if wrap == "asyncio.run":
         lines.append("import asyncio")
+    if "tmp_path" in needed:
+        lines += ["import pathlib, tempfile", "tmp_path = pathlib.Path(tempfile.mkdtemp())"]
     if seeded:
         lines += ["import random", "random.seed(0)"]
     shown = {"list": f"list({expression})", "asyncio.run": f"asyncio.run({expression})"}.get(wrap, expression)

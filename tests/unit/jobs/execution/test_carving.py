@@ -8,6 +8,7 @@ import pytest
 
 from kodo.jobs.execution.calls import filled, filled_setup
 from kodo.jobs.execution.worker.carving import Recorder
+from kodo.jobs.execution.worker.places import Places
 
 SHOP = """
 import functools
@@ -79,10 +80,12 @@ def carve(tmp_path, monkeypatch, request):
 
     def run(text: str) -> list[list[str]]:
         test = tmp_path / "test_shop.py"
-        recorder = Recorder(str(tmp_path), str(file), ("price",), lambda path: path == test.name)
+        recorder = Recorder(Places(tmp_path, file.name, name), ("price",), lambda path: path == test.name)
         before = sys.gettrace()
         code = compile(text, str(test), "exec")
-        space = {key: value for key, value in vars(sys.modules[name]).items() if not key.startswith("_")}
+        space = {"__file__": str(test)} | {
+            key: value for key, value in vars(sys.modules[name]).items() if not key.startswith("_")
+        }
         exec(code, space)
         sys.settrace(recorder.trace)
         try:
@@ -149,3 +152,24 @@ def test_what_has_no_expression_is_left_out(carve):
     """An object of a class that only the test knows cannot be made again."""
     text = "def test():\n    class Local:\n        cost = 3\n    assert price(Local()) == 3\n    price(Item('a'))\n"
     assert [one[-1] for one in carve(text)] == ["m.price(item)"]
+
+
+def test_files_of_a_test_come_with_their_texts(carve, tmp_path_factory):
+    """A temporary file is written again; a file of the project is found from its module."""
+    folder = tmp_path_factory.mktemp("given")
+    (folder / "a.txt").write_text("one")
+    text = f"""
+def test():
+    price(Item('a'), factor={str(folder / "a.txt")!r})
+    price(Item(['b', __file__]))
+"""
+    first, second = carve(text)
+    assert first[2:] == [
+        "(tmp_path / 'a.txt').write_text('one')",
+        "item = m.Item('a')",
+        "m.price(item, factor=str(tmp_path / 'a.txt'))",
+    ]
+    assert second[2:] == [
+        "item = m.Item(['b', str(pathlib.Path(m.__file__).parents[0] / 'test_shop.py')])",
+        "m.price(item)",
+    ]

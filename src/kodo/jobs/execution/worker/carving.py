@@ -21,6 +21,7 @@ from kodo.jobs.execution.call_literals import with_placeholders
 from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.expressions import Expressions, Unwritable, Variables
+from kodo.jobs.execution.worker.places import Places
 from kodo.jobs.execution.worker.probe import Trace
 from kodo.jobs.execution.worker.project_names import NamedFunction, ProjectNames
 
@@ -50,6 +51,7 @@ class Statement:
     source: str
     uses: frozenset[str]
     modules: frozenset[str]
+    files: tuple[str, ...] = ()
     variable: str = ""
     raised: bool = False
     reached: bool = False
@@ -57,10 +59,9 @@ class Statement:
 
 @dataclass
 class Recorder:
-    """Writes down the calls from code that ``is_test`` into the folder ``root``; watches the functions ``names`` of ``file``."""
+    """Writes down the calls from code that ``is_test`` into the project of ``places``; watches the functions ``names`` of its module."""
 
-    root: str
-    file: str
+    places: Places
     names: Collection[str]
     is_test: Callable[[str], bool]
     _statements: list[Statement] = field(default_factory=list)
@@ -70,7 +71,9 @@ class Recorder:
     _generators: set[types.FrameType] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self._project = ProjectNames(self.root)
+        self._root = str(self.places.root)
+        self._file = str(self.places.root / self.places.path)
+        self._project = ProjectNames(self._root)
 
     def trace(self, frame: types.FrameType, event: str, argument: Any) -> Trace | None:
         """The global trace function; it watches only calls that a test makes itself."""
@@ -111,11 +114,11 @@ class Recorder:
 
     def _found(self, code: types.CodeType) -> Place:
         path = code.co_filename
-        if path == self.file and code.co_qualname.partition(".<locals>")[0] in self.names:
+        if path == self._file and code.co_qualname.partition(".<locals>")[0] in self.names:
             return "changed"
-        if not path.startswith(self.root) or code.co_name == "<module>":
+        if not path.startswith(self._root) or code.co_name == "<module>":
             return "other"
-        return "test" if self.is_test(path.removeprefix(self.root).lstrip("/")) else "project"
+        return "test" if self.is_test(path.removeprefix(self._root).lstrip("/")) else "project"
 
     def _enter(self, frame: types.FrameType, reached: bool) -> Trace | None:
         code = frame.f_code
@@ -130,12 +133,18 @@ class Recorder:
         named = self._project.function_of(frame)
         if named is None:
             return None
-        writing = Expressions(self._variables, self._project.objects)
+        writing = Expressions(self._variables, self._project.objects, self.places)
         try:
             source = _source(frame, named, writing)
         except Unwritable:
             return None
-        statement = Statement(source, frozenset(writing.uses), frozenset(writing.modules), reached=reached)
+        statement = Statement(
+            source,
+            frozenset(writing.uses),
+            frozenset(writing.modules),
+            tuple(writing.files),
+            reached=reached,
+        )
         self._statements.append(statement)
         self._active.append(statement)
         made = frame.f_locals[code.co_varnames[0]] if named.name == "__init__" else None
@@ -169,7 +178,9 @@ class Recorder:
                     return None
         *before, _ = chosen[::-1]
         names = _short_names(one.variable for one in before if one.variable)
+        files = [line for one in (*before, target) for line in one.files]
         lines = [f"{one.variable} = {one.source}" if one.variable else one.source for one in before]
+        lines = [*dict.fromkeys(files), *lines]
         trees = [ast.parse(substitute(line, names)).body[0] for line in lines]
         value = ast.parse(substitute(target.source, names), mode="eval").body
         setup, expression, args = with_placeholders(trees, value)

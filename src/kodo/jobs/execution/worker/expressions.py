@@ -16,9 +16,11 @@ import sys
 import types
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from kodo.jobs.execution.worker import literal
+from kodo.jobs.execution.worker.places import Places
 
 MAX_TEXT = 8000
 _MAX_ITEMS = 200
@@ -110,14 +112,19 @@ def _slots(kind: type) -> Iterable[str]:
 
 
 class Expressions:
-    """Writes the values of one statement; ``uses`` are the variables in it, ``modules`` what it has to import.
+    """Writes the values of one statement; ``uses`` are the variables in it, ``modules`` what it has to import, ``files`` the
+    statements that lay files out for it.
 
     ``globals_of_project`` gives ``module:name`` of objects by their identity.
     """
 
-    def __init__(self, variables: Variables, globals_of_project: Callable[[], Mapping[int, str]]) -> None:
+    def __init__(
+        self, variables: Variables, globals_of_project: Callable[[], Mapping[int, str]], places: Places
+    ) -> None:
         self._variables = variables
         self._globals = globals_of_project
+        self._places = places
+        self.files: list[str] = []
         self.uses: set[str] = set()
         self.modules: set[str] = set()
 
@@ -132,12 +139,15 @@ class Expressions:
         if name := self._variables.name_of(value):
             self.uses.add(name)
             return name
+        if isinstance(value, str | PurePath) and self._places.mentioned_in(str(value)):
+            return self._place(value)
         if type(value) is str and len(value) <= MAX_TEXT:
             return repr(value)
         try:
-            return literal.source(value, {})
+            text = literal.source(value, {})
         except literal.NoSource:
             return self._composed(value, depth + 1)
+        return self._composed(value, depth + 1) if self._places.mentioned_in(text) else text
 
     def call(
         self, function: str, positional: Iterable[object], named: Mapping[str, object], depth: int = 0
@@ -161,6 +171,16 @@ class Expressions:
         if not module or resolve(module, name) is not value:
             raise Unwritable("no name means it")
         return self.member(module, name)
+
+    def _place(self, value: str | PurePath) -> str:
+        """A path of the test run."""
+        found = self._places.expression(str(value))
+        if found is None:
+            raise Unwritable("it names a place of this run")
+        path, files = found
+        self.files += files
+        self.modules |= {"pathlib", self._places.module}
+        return f"str({path})" if isinstance(value, str) else path
 
     def _composed(self, value: Any, depth: int) -> str:
         """What is no literal."""

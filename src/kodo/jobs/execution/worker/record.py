@@ -8,9 +8,11 @@ environment and no others. What they say does not matter here.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import sys
+import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -26,12 +28,25 @@ from kodo.jobs.execution.worker.carving import Recorder
 from kodo.jobs.execution.worker.fork import Send, forked
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.load import forget, prepare_path, project, time_limit
+from kodo.jobs.execution.worker.places import Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _TEST_SECONDS = 1.0
 _TOGETHER = 12
+_PORTIONS = (0, 2, 6, 12)
+"""Where the files are divided: the nearest ones run before others are imported, which may take long."""
+_OPTIONS = (
+    "-q",
+    "-p",
+    "no:cacheprovider",
+    "--continue-on-collection-errors",
+    "-o",
+    "addopts=",
+    "-o",
+    "filterwarnings=",
+)
 _MAX_CALLS = 300
 _MAX_CALLS_A_TEST = 4
 _MAX_ALIKE = 24
@@ -80,8 +95,12 @@ class _Plugin:
         finally:
             sys.settrace(None)
             self._tell(item, start)
-            if time.monotonic() > self._end or len(self._sent) >= _MAX_CALLS:
+            if self.is_enough():
                 item.session.shouldstop = "enough was seen"
+
+    def is_enough(self) -> bool:
+        """Whether the time is over or there are as many calls as anybody needs."""
+        return time.monotonic() > self._end or len(self._sent) >= _MAX_CALLS
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
@@ -144,13 +163,13 @@ def main() -> None:
 
     def work(send: Send) -> None:
         root = project()
-        recorder = Recorder(str(root), str(root / job.where.path), job.names, tests.__contains__)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(Path.cwd())  # so that its paths are known from others
+        recorder = Recorder(Places(root, job.where.path, job.where.module), job.names, tests.__contains__)
         os.chdir(root)
-        pytest.main(
-            ["-q", "-p", "no:cacheprovider", "--continue-on-collection-errors", "-o", "addopts=", "-o", "filterwarnings=",
-             *_plugins(packages), *job.files],
-            plugins=[_Plugin(recorder, job, end, send)],
-        )  # fmt: skip  # one row of options
+        plugin = _Plugin(recorder, job, end, send)
+        for start, stop in itertools.pairwise(_PORTIONS):
+            if job.files[start:stop] and not plugin.is_enough():
+                pytest.main([*_OPTIONS, *_plugins(packages), *job.files[start:stop]], plugins=[plugin])
 
     for line in forked(work, job.seconds)[0]:
         sys.stdout.buffer.write(line + b"\n")
