@@ -40,7 +40,7 @@ from kodo.server.http.files.upload_usage import UploadUsage
 from kodo.server.http.guard import Guard, RequestId
 from kodo.server.http.idempotency import Idempotency
 from kodo.server.http.keys import Keys, Secrets
-from kodo.server.http.limits import Limits, RequestLimits, Ticket
+from kodo.server.http.limits import SLICE_SECONDS, Limits, RequestLimits, Ticket
 from kodo.server.http.metrics import Metrics
 from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.responses.request_body import always_offered
@@ -123,7 +123,10 @@ async def open_state(
         containers = await _open_containers(settings, store, files, clock, ids, stack)
         keys, budgets = Keys(store), Budgets(store, settings.limits, clock.now)
         stack.push_async_callback(budgets.written)
-        limits = Limits(settings.limits, time.monotonic, budgets, models)
+        limits = Limits(settings.limits, time.monotonic, budgets, models, store)
+        if store.shared:
+            sharing = supervise_every("the limits of keys over all servers", SLICE_SECONDS, limits.share)
+            stack.push_async_callback(cancel, sharing)
         if tools is None:
             read = partial(read_text, settings=settings.tools.file_search)
             tools = await open_tools(settings, store, files, stack, retrieval, containers, read=read)

@@ -7,6 +7,10 @@ of its turns, a batch at each of its lines.
 
 Buckets that refill steadily (so a minute's worth may come at once, then as fast as it refills). Tokens are charged when
 they are known: a request over the limit is let through once, and the next ones wait until the bucket is above zero.
+
+Servers that share a store share the buckets: a server takes its part of what is left, admits that much for up to
+:data:`SLICE_SECONDS`, and then says what it has used. So all of them together admit what was left, and one request more for each
+other server where two take the last one at once; what they hear of each other (tokens that were charged, requests that ended) is up to a slice old.
 """
 
 from __future__ import annotations
@@ -25,11 +29,15 @@ from kodo.server.http.budgets import Budgets
 from kodo.server.http.errors import RateLimited, error_response
 from kodo.server.http.keys import DEFAULT_PROJECT, Caller
 from kodo.server.http.spending import WireUsage, spending_of
+from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.plan import Backend
-from kodo.server.lifecycle.records import KeySpending
+from kodo.server.lifecycle.records import KeySpending, LimitUse
+from kodo.server.lifecycle.store_ports import SharedStore
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which work that waits for a limit looks again: a budget may end in a month."""
+SLICE_SECONDS: Final = 1.0
+"""How long a server goes by what it last heard of the others."""
 
 
 class Now(Protocol):
@@ -59,11 +67,44 @@ class Bucket:
 
 @dataclass
 class _Account:
+    name: str
     requests: Bucket | None
     tokens: Bucket | None
     max_concurrent: int | None
     running: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
+    elsewhere: int = 0
+    """What runs on the other servers."""
+    untold_requests: int = 0
+    untold_tokens: int = 0
+    told_running: int = 0
+    """What the other servers have not heard of yet, and what they have last heard."""
+    part: float = 0.0
+    """Requests that this server may admit before it asks what is left."""
+    agreed_until: float = 0.0
+    agreeing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is anything to count."""
+        return bool(self.requests or self.tokens or self.max_concurrent)
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether the others have something to hear."""
+        return bool(self.untold_requests or self.untold_tokens or self.running != self.told_running)
+
+    def refill(self, now: float) -> None:
+        """Bring the buckets up to date."""
+        for bucket in (self.requests, self.tokens):
+            if bucket is not None:
+                bucket.refill(now)
+
+    def room(self) -> float:
+        """Requests that may still begin, as far as is known here."""
+        levels = [bucket.level for bucket in (self.requests, self.tokens) if bucket is not None]
+        if self.max_concurrent is not None:
+            levels.append(self.max_concurrent - self.running - self.elsewhere)
+        return min(levels, default=0.0)
 
 
 class Ticket:
@@ -98,6 +139,7 @@ class Ticket:
         spending = spending_of(self._models, model, usage)
         if self._account.tokens is not None:
             self._account.tokens.level -= spending.tokens
+            self._account.untold_tokens += spending.tokens
         self._spend(spending)
 
     def close(self) -> None:
@@ -108,11 +150,17 @@ class Ticket:
 
 
 class Limits:
-    """The accounts of all keys."""
+    """The accounts of all keys. ``store``: what several servers share; None counts here only."""
 
     def __init__(
-        self, settings: LimitSettings, now: Now, budgets: Budgets, models: Mapping[str, Backend]
+        self,
+        settings: LimitSettings,
+        now: Now,
+        budgets: Budgets,
+        models: Mapping[str, Backend],
+        store: SharedStore | None = None,
     ) -> None:
+        self._store = store if store is not None and store.shared else None
         self._settings = settings
         self._models = models
         self.budgets = budgets
@@ -124,14 +172,65 @@ class Limits:
 
         Raises:
             RateLimited: the key is over one of its limits, or (``BudgetSpent``) has spent a budget.
+            StoreFailed: what the other servers have used is not to be had.
         """
         await self.budgets.check(caller)
         account = self._account(caller)
+        if self._store is not None and account.is_limited:
+            async with account.agreeing:
+                await self._agree(self._store, account)
+                return self._enter(caller, account)
+        return self._enter(caller, account)
+
+    async def share(self) -> None:
+        """Have the other servers hear of what has changed here; called every :data:`SLICE_SECONDS`."""
+        if self._store is None:
+            return
+        for account in list(self._accounts.values()):
+            if account.is_limited and account.is_untold:
+                async with account.agreeing:
+                    await self._exchange(self._store, account)
+
+    async def _agree(self, store: SharedStore, account: _Account) -> None:
+        """Ask what is left, where this server's part is used up or old. What says no here says no everywhere."""
         now = self._now()
-        for bucket in (account.requests, account.tokens):
-            if bucket is not None:
-                bucket.refill(now)
-        if account.max_concurrent is not None and account.running >= account.max_concurrent:
+        account.refill(now)
+        if now >= account.agreed_until or (account.part < 1 and account.room() >= 1):
+            await self._exchange(store, account, entering=1)
+
+    async def _exchange(self, store: SharedStore, account: _Account, *, entering: int = 0) -> None:
+        """``entering``: a request that will be admitted if what is left is enough; the others see it at once. If it is not, it
+        is given back the next time."""
+        use = LimitUse(
+            requests_per_minute=None if account.requests is None else account.requests.limit,
+            tokens_per_minute=None if account.tokens is None else account.tokens.limit,
+            requests=account.untold_requests + entering,
+            tokens=account.untold_tokens,
+            running=account.running + entering,
+        )
+        left = await store.share_limits(account.name, use)
+        if left is None:
+            return
+        account.untold_requests -= use.requests
+        account.untold_tokens -= use.tokens
+        account.told_running = use.running
+        now = self._now()
+        for bucket, level, untold in (
+            (account.requests, left.requests, account.untold_requests),
+            (account.tokens, left.tokens, account.untold_tokens),
+        ):
+            if bucket is not None and level is not None:
+                bucket.level, bucket.at = level - untold, now  # charged while the answer was on its way
+        account.elsewhere = left.running_elsewhere
+        account.part = account.room() / left.servers
+        account.agreed_until = now + SLICE_SECONDS
+
+    def _enter(self, caller: Caller, account: _Account) -> Ticket:
+        account.refill(self._now())
+        if (
+            account.max_concurrent is not None
+            and account.running + account.elsewhere >= account.max_concurrent
+        ):
             raise RateLimited(
                 f"This key may have at most {account.max_concurrent} concurrent requests.",
                 retry_after=1.0,
@@ -146,7 +245,9 @@ class Limits:
                 )
         if account.requests is not None:
             account.requests.level -= 1
+            account.untold_requests += 1
         account.running += 1
+        account.part -= 1
         return Ticket(account, self._models, partial(self.budgets.charge, caller))
 
     async def wait(self, caller: Caller) -> Ticket:
@@ -169,6 +270,7 @@ class Limits:
         if account is None:
             now = self._now()
             account = self._accounts[name] = _Account(
+                name,
                 requests=None if rpm is None else Bucket(rpm, float(rpm), now),
                 tokens=None if tpm is None else Bucket(tpm, float(tpm), now),
                 max_concurrent=max_concurrent,
@@ -206,7 +308,7 @@ class RequestLimits:
             return
         try:
             ticket = scope["state"][TICKET] = await self._limits.admit(scope["state"]["caller"])
-        except RateLimited as error:
+        except (RateLimited, StoreFailed) as error:
             await error_response(error, scope)(scope, receive, send)
             return
         try:

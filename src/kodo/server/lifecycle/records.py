@@ -24,6 +24,30 @@ class Timing(Value, frozen=True, kw_only=True):
     """Until its end; tools and waiting included."""
 
 
+class LimitUse(Value, frozen=True, kw_only=True):
+    """What one server has used of the limits by the minute of an account (a key, or all that have none)."""
+
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    """The limits."""
+    requests: int
+    tokens: int
+    """Used since this was last said."""
+    running: int
+    """Requests that it is answering now."""
+
+
+class SharedLimits(Value, frozen=True, kw_only=True):
+    """What is left of the limits of an account over all servers."""
+
+    requests: float | None
+    tokens: float | None
+    """The levels of the buckets; None: no limit."""
+    running_elsewhere: int
+    servers: int
+    """That are alive, this one included."""
+
+
 class ResponseRow(Value, frozen=True, kw_only=True):
     """A stored response. JSON is kept as bytes: it was checked once, on the way in."""
 

@@ -24,10 +24,12 @@ from kodo.server.lifecycle.records import (
     ItemRow,
     KeyRow,
     KeySpending,
+    LimitUse,
     Page,
     ReplayRow,
     ResponseRow,
     RetentionRule,
+    SharedLimits,
 )
 from kodo.server.lifecycle.retrieval.ports import SearchIndex
 
@@ -240,6 +242,11 @@ class SharedStore(Protocol):
     async def cut_off(self) -> None:
         """Wait until this server may write nothing more, because another one has taken it for dead."""
         await asyncio.Event().wait()
+
+    async def share_limits(self, account: str, use: LimitUse) -> SharedLimits | None:
+        """Say what this server has used of an account's limits, and hear what is left of them over all servers. Not durable.
+        None: this server is the only one, and its own count is the whole."""
+        return None
 
     async def servers(self) -> Sequence[dict[str, Any]]:
         """The servers that share the store: ``name``, ``role``, ``age`` and ``lease`` in seconds, ``self``."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from tests.postgres_server import shared_server
 from tests.serving import MODEL, Served, script, served, settings
 
+from kodo.server.http.keys import new_key
+from kodo.server.http.limits import SLICE_SECONDS
 from kodo.server.http.vector_stores import worker as vector_worker
 from kodo.server.lifecycle.retrieval.splitting import split_text
+from kodo.server.store.postgres.store import KEYS_SECONDS
 
 LONG = " ".join(f"word{number}" for number in range(60))
 
@@ -267,6 +272,74 @@ async def test_a_batch_is_run_by_a_worker(roles: Callable[[str], Awaitable[Serve
         await asyncio.sleep(0.05)
     async with api.http() as http:
         assert "short" in (await http.get(f"/v1/files/{ended['output_file_id']}/content")).text
+
+
+async def limited(node: Served, **limits: int) -> str:
+    """A key with these limits."""
+    key, row = new_key(name="n", project="p", **limits)
+    await node.state.store.put_key(row)
+    return key
+
+
+async def asked(node: Served, key: str, text: str = "short") -> int:
+    """The status of a request with a key."""
+    async with node.http() as http:
+        body = {"model": MODEL, "input": text}
+        answer = await http.post("/v1/responses", json=body, headers={"Authorization": f"Bearer {key}"})
+        return answer.status_code
+
+
+async def test_requests_of_a_minute_are_counted_over_both(nodes: tuple[Served, Served]) -> None:
+    """Forty at once, half at each: as many are let in as the key has, and none more at either."""
+    key = await limited(nodes[0], requests_per_minute=10)
+    begun = time.monotonic()
+    statuses = await asyncio.gather(*(asked(nodes[number % 2], key) for number in range(40)))
+    more = [await asked(node, key) for node in nodes]
+    refilled = (time.monotonic() - begun) / 6
+    assert 10 <= [*statuses, *more].count(200) <= 10 + refilled + 1, "both may take the last one at once"
+    assert {*statuses, *more} <= {200, 429}
+
+
+async def test_tokens_of_a_minute_are_counted_over_both(nodes: tuple[Served, Served]) -> None:
+    """What one has charged refuses the next request at the other, a slice later."""
+    one, two = nodes
+    key = await limited(one, tokens_per_minute=2)
+    assert await asked(one, key) == 200
+    await asyncio.sleep(2 * SLICE_SECONDS)
+    assert [await asked(node, key) for node in (two, one)] == [429, 429]
+
+
+async def test_concurrent_requests_are_counted_over_both(nodes: tuple[Served, Served]) -> None:
+    """Two long ones at the first: the other admits none, and one again once they have ended."""
+    one, two = nodes
+    key = await limited(one, concurrent_requests=2)
+    caller = await one.state.keys.caller(f"Bearer {key}")
+    running = [await one.state.limits.admit(caller) for _ in range(2)]
+    assert await asked(two, key) == 429
+    for ticket in running:
+        ticket.close()
+    await asyncio.sleep(2 * SLICE_SECONDS)
+    assert await asked(two, key) == 200
+
+
+async def test_a_budget_is_one_for_both(nodes: tuple[Served, Served]) -> None:
+    """What is spent at one is refused at the other at once."""
+    one, two = nodes
+    key = await limited(one, tokens_per_day=1)
+    assert await asked(one, key) == 200
+    assert [await asked(node, key) for node in (two, one)] == [429, 429]
+
+
+async def test_a_key_that_is_revoked_is_refused_by_both(nodes: tuple[Served, Served]) -> None:
+    """From the next request on."""
+    one, two = nodes
+    key = await limited(one)
+    assert [await asked(node, key) for node in nodes] == [200, 200]
+    (row,) = await two.state.store.keys()
+    await two.state.store.put_key(msgspec.structs.replace(row, revoked_at=1.0))
+    assert await asked(two, key) == 401
+    await asyncio.sleep(KEYS_SECONDS)  # at most, where the news are lost
+    assert await asked(one, key) == 401
 
 
 TEA = "Green tea is steeped at 70 degrees for two minutes."

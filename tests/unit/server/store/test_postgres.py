@@ -16,6 +16,7 @@ from tests.postgres_server import PostgresServer, free_port, shared_server
 
 from kodo.server.http.keys import new_key
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
+from kodo.server.lifecycle.records import LimitUse
 from kodo.server.store.postgres import connections, ownership, schema, writer
 from kodo.server.store.postgres import store as store_module
 from kodo.server.store.postgres.connections import PostgresConnection
@@ -522,6 +523,49 @@ async def test_a_key_is_known_everywhere_at_once(nodes: Callable[..., Any]) -> N
         while (await node.key_by_hash(row.hash)).revoked_at is None:
             assert node is one, "its own change"
             await asyncio.sleep(0.01)
+
+
+def used(
+    requests: int = 0, running: int = 0, *, per_minute: int | None = 60, tokens_per_minute: int | None = 60
+) -> LimitUse:
+    """What a server has used of a key's limits: two tokens a request."""
+    return LimitUse(
+        requests_per_minute=per_minute,
+        tokens_per_minute=tokens_per_minute,
+        requests=requests,
+        tokens=2 * requests,
+        running=running,
+    )
+
+
+async def test_the_limits_of_a_key_are_one_bucket(nodes: Callable[..., Any]) -> None:
+    """What any server takes is gone for all; it refills by the database's clock, and no higher than the limit."""
+    one, two = await nodes(), await nodes()
+    assert (await one.share_limits("k", used(10))).requests == pytest.approx(50, abs=1)
+    left = await two.share_limits("k", used(45))
+    assert (left.requests, left.tokens, left.servers) == (
+        pytest.approx(5, abs=3),
+        pytest.approx(-50, abs=3),
+        2,
+    )
+    await asyncio.sleep(1)
+    later = await one.share_limits("k", used())
+    assert 0.9 < later.requests - left.requests < 5
+    assert (await one.share_limits("other", used())).requests == 60
+    assert (await two.share_limits("other", used())).tokens == 60
+    assert (await one.share_limits("none", used(3, per_minute=None))).requests is None
+
+
+async def test_what_a_dead_server_ran_does_not_count(nodes: Callable[..., Any]) -> None:
+    """The requests of the living do."""
+    one, two, three = await nodes(lease_seconds=SHORT), await nodes(), await nodes()
+    for store, running in ((one, 5), (two, 2)):
+        await store.share_limits("k", used(running=running))
+    assert (await three.share_limits("k", used())).running_elsewhere == 7
+    pause(one)
+    await expired(two)
+    left = await three.share_limits("k", used(running=1))
+    assert (left.running_elsewhere, left.servers) == (2, 2)
 
 
 async def test_keys_are_read_again_where_no_news_come(

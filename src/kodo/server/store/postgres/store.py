@@ -21,9 +21,16 @@ import psycopg
 
 from kodo.server.lifecycle.cluster import WORK
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.records import DocumentRow, ItemRow, KeyRow, ResponseRow
+from kodo.server.lifecycle.records import (
+    DocumentRow,
+    ItemRow,
+    KeyRow,
+    LimitUse,
+    ResponseRow,
+    SharedLimits,
+)
 from kodo.server.store import documents, retention
-from kodo.server.store.postgres import connections, ownership, schema
+from kodo.server.store.postgres import connections, limits, ownership, schema
 from kodo.server.store.postgres.failures import refusal, translate
 from kodo.server.store.postgres.lease import LeaseKeeper
 from kodo.server.store.postgres.news import CHANNEL, EVERYBODY, PostgresNews
@@ -233,6 +240,10 @@ class PostgresStore(SqlStore):
     async def cut_off(self) -> None:
         """See ``SharedStore``."""
         await self.fenced.wait()
+
+    async def share_limits(self, account: str, use: LimitUse) -> SharedLimits | None:
+        """See ``SharedStore``."""
+        return await self._read(lambda connection: limits.share(connection, self.epoch, account, use))
 
     async def servers(self) -> Sequence[dict[str, Any]]:
         """See ``SharedStore``."""
