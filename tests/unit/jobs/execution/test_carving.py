@@ -11,7 +11,25 @@ from kodo.jobs.execution.worker.carving import Recorder
 from kodo.jobs.execution.worker.places import Places
 
 SHOP = """
+import dataclasses
 import functools
+
+
+@dataclasses.dataclass
+class Label:
+    text: str
+    cost: int = 1
+    items: list = dataclasses.field(default_factory=list)
+
+
+def late(item):
+    return price(item)
+
+
+def make_late():
+    space = dict(globals())
+    exec("def late(item):\\n    return price(item)\\n", space)
+    late.__code__ = space["late"].__code__
 
 
 class Item:
@@ -127,6 +145,8 @@ def test_a_call_that_does_not_reach_the_change_is_not_carved(carve):
         ("Shop.empty().__len__()", "len(shop)"),
         ("twice(shop.items[0])", "m.twice(item)"),
         ("list(each(shop.items))", "m.each([item])"),
+        ("price(Label('x'))", "m.price(label)"),
+        ("make_late(); late(shop.items[0])", "m.late(item)"),
         ("price(shop.items[0], factor=2)", "m.price(item, factor=2)"),
     ],
 )

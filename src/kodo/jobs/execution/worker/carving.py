@@ -11,6 +11,7 @@ import ast
 import contextlib
 import dis
 import inspect
+import sys
 import types
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -77,14 +78,14 @@ class Recorder:
 
     def trace(self, frame: types.FrameType, event: str, argument: Any) -> Trace | None:
         """The global trace function; it watches only calls that a test makes itself."""
-        place = self._place(frame.f_code)
+        place = self._place(frame)
         if place == "changed":
             for one in self._active:
                 one.reached = True
         elif place != "project":
             return None
         back = frame.f_back
-        if back is None or self._place(back.f_code) != "test":
+        if back is None or self._place(back) != "test":
             return None
         with contextlib.suppress(Exception):  # foreign objects may raise anything when they are looked at
             return self._enter(frame, place == "changed")
@@ -106,16 +107,18 @@ class Recorder:
         """How many statements there are."""
         return len(self._statements)
 
-    def _place(self, code: types.CodeType) -> Place:
-        place = self._places.get(code)
+    def _place(self, frame: types.FrameType) -> Place:
+        place = self._places.get(frame.f_code)
         if place is None:
-            place = self._places[code] = self._found(code)
+            place = self._places[frame.f_code] = self._found(frame)
         return place
 
-    def _found(self, code: types.CodeType) -> Place:
-        path = code.co_filename
+    def _found(self, frame: types.FrameType) -> Place:
+        code, path = frame.f_code, frame.f_code.co_filename
         if path == self._file and code.co_qualname.partition(".<locals>")[0] in self.names:
             return "changed"
+        if path.startswith("<"):  # a constructor or a wrapper that was made from text stands for its module
+            path = getattr(sys.modules.get(frame.f_globals.get("__name__", "")), "__file__", None) or ""
         if not path.startswith(self._root) or code.co_name == "<module>":
             return "other"
         return "test" if self.is_test(path.removeprefix(self._root).lstrip("/")) else "project"

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 _MAX_WRAPPERS = 10
+_MAX_MISSED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class ProjectNames:
     _functions: dict[types.CodeType, list[NamedFunction]] = field(default_factory=dict)
     _objects: dict[int, str] = field(default_factory=dict)
     _read: int = 0
+    _missed: int = 0
 
     def objects(self) -> Mapping[int, str]:
         """Identity of an object -> ``module:name`` of a global that holds it."""
@@ -38,6 +40,9 @@ class ProjectNames:
     def function_of(self, frame: types.FrameType) -> NamedFunction | None:
         """The named function that a frame runs; of those that a decorator made of one code, that with the frame's closure."""
         self._refresh()
+        if frame.f_code not in self._functions and self._missed < _MAX_MISSED:
+            self._missed, self._read = self._missed + 1, 0  # a wrapper may have been given other code
+            self._refresh()
         for one in self._functions.get(frame.f_code, ()):
             cells = zip(frame.f_code.co_freevars, one.function.__closure__ or (), strict=True)
             if all(_same(frame, name, cell) for name, cell in cells):
