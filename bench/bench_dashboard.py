@@ -114,6 +114,7 @@ def views(url: str) -> None:
     pages = (
         "/ui",
         "/ui/overview/series",
+        "/ui/overview/series?range=7d",
         "/ui/overview/series?range=30d",
         "/ui/requests",
         "/ui/requests?q=nothing",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.paths import REPOSITORY
 
@@ -139,9 +141,10 @@ def test_the_base_is_the_client_and_the_command_line(install: Installed, tmp_pat
 
 
 def test_the_base_talks_to_any_server(install: Installed, wheel: Path, tmp_path: Path) -> None:
-    """Ask, batch and usage over HTTP, with the server in another environment."""
+    """Ask, batch and usage over HTTP, with the server and its dashboard in another environment."""
     server = _install(wheel, "server", tmp_path / "server")
     with server.serving() as url:
+        check_dashboard(url.removesuffix("/v1"))
         asked = install.run("ask", "hello there", OPENAI_BASE_URL=url, OPENAI_API_KEY="none")
         assert (asked.returncode, asked.stdout) == (0, "hello there\n"), asked.stderr
         (tmp_path / "work" / "in.jsonl").write_text('{"custom_id": "a", "body": {"input": "word"}}\n')
@@ -153,6 +156,23 @@ def test_the_base_talks_to_any_server(install: Installed, wheel: Path, tmp_path:
     assert server.run("keys", "list").returncode == 0
     assert server.run("model", "list").returncode == 0
     assert "kodo[review]" in server.run("review", str(server.home / "config.toml")).stderr
+
+
+def check_dashboard(url: str) -> None:
+    """Its pages, and every script, style, font and picture that they and the styles name, are in the wheel."""
+    pages = {"/ui"}
+    assets: set[str] = set()
+    with httpx2.Client(base_url=url, timeout=60) as http:
+        pages |= set(re.findall(r'href="(/ui/[a-z-]+)"', http.get("/ui").text))
+        assert len(pages) > 10
+        for path in pages:
+            page = http.get(path)
+            assert page.status_code == 200, path
+            assets |= set(re.findall(r'"(/ui/static/[^"?#]+)', page.text))
+        styles = http.get("/ui/static/ui.css").text
+        assets |= {f"/ui/static/{name}" for name in re.findall(r'url\("([^"]+)"\)', styles)}
+        assert {name.rpartition(".")[2] for name in assets} >= {"js", "css", "svg", "woff2"}
+        assert {path: http.get(path).status_code for path in assets} == dict.fromkeys(assets, 200)
 
 
 def test_review_alone(wheel: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def scripted(
         {"match": "^judge", "steps": [{"type": "text", "text": '{"verdict": "sound"}'}]},
         {"match": "", "steps": words},
         pace=pace,
-    ).model_copy(update={"price_input": 1.5, "price_cached_input": 0.375, "price_output": 6.0})
+    ).model_copy(update={"price_input": 0.9, "price_cached_input": 0.1, "price_output": 3.5})
     given = settings(home, model, **options)
     return given.model_copy(update={"models": {**given.models, "qwen2.5-coder-7b": model}})
 
@@ -371,7 +371,7 @@ async def test_the_playground_streams_compares_and_follows_up(
     tmp_path: Path, new_context: NewContext
 ) -> None:
     """Two models side by side, the same call as code, and a second call that continues the first."""
-    async with served(scripted(tmp_path), pages=pages) as server:
+    async with served(scripted(tmp_path, pace=0.01, wait=0.2), pages=pages) as server:
         page = await (await new_context(locale="en-GB")).new_page()
         await page.goto(f"{server.url}/ui/playground")
         await page.fill("#play-instructions", "You are a reviewer.")

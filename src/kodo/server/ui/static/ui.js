@@ -112,7 +112,11 @@ function drawPlots() {
   if (!place || typeof uPlot === "undefined") return;
   const figures = [...place.querySelectorAll("[data-plot]")];
   const plots = new Map();
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const probe = place.appendChild(Object.assign(document.createElement("i"), { hidden: true })); // resolves a colour for the canvas
+  const colour = (name) => {
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  };
 
   let axisTime = String;
 
