@@ -36,6 +36,15 @@ from kodo.server.ui.views import (
 Handler: TypeAlias = Callable[[PageRequest], Awaitable[Response]]
 PREFERENCE_SECONDS = 365 * 86400
 
+
+async def _missing(page: PageRequest) -> Response:
+    """``GET`` of anything else: with a slash at its end, what is without it; else there is no such page."""
+    path = page.http.url.path
+    if path.endswith("/"):
+        return RedirectResponse(path.rstrip("/"), 303)
+    raise NotFound("There is no such page.")
+
+
 PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/ui", overview.show),
     ("GET", "/ui/overview/series", overview.series),
@@ -66,6 +75,7 @@ PAGES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/ui/ledger", ledger.show),
     ("GET", "/ui/reports", reports.show_list),
     ("GET", "/ui/reports/{name}", reports.show),
+    ("GET", "/ui/{rest:path}", _missing),
 )
 """Method, path and handler of every page that a viewer has to be known for."""
 

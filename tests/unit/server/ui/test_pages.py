@@ -330,6 +330,19 @@ async def test_a_budget_in_dollars_is_set_and_seen(tmp_path: Path) -> None:
         assert f"{dollars} / $40.00" in page
 
 
+async def test_what_is_no_page_is_said_on_one(tmp_path: Path) -> None:
+    """With the navigation, not as the API says it; a slash too many is taken off."""
+    async with dashboard(tmp_path) as (_, browser):
+        missing = await browser.get("/ui/nothing/here")
+        assert (missing.status_code, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "There is no such page." in missing.text and 'href="/ui/requests"' in missing.text
+        for path in ("/ui", "/ui/requests"):
+            moved = await browser.get(f"{path}/")
+            assert (moved.status_code, moved.headers["location"]) == (303, path)
+        assert (await browser.get("/ui/static/nothing.js")).status_code == 404
+        assert (await browser.http.post("/ui/nothing")).status_code == 405
+
+
 @pytest.mark.parametrize("path", ["/ui/keys", "/ui/models", "/ui/ledger", "/ui/reports"])
 async def test_a_projects_key_does_not_manage_the_server(tmp_path: Path, path: str) -> None:
     """These pages are a 404 for it, and so is making a key."""
