@@ -122,6 +122,7 @@ def fix(
     from kodo.jobs.agent import JournalError, Observer
     from kodo.jobs.fix import FORMATS, FixError, WorkspaceError
     from kodo.jobs.fix import fix as fix_fault  # here: the job brings the analysers with it
+    from kodo.jobs.fix.branch import check_branch
     from kodo.jobs.review.git import GitError
     from kodo.sandbox import SandboxError
 
@@ -136,6 +137,8 @@ def fix(
         return ExitCode.DONE
     try:
         request, folder = _request(text, fault, working, output)
+        if branch is not None:
+            check_branch(Path(request.project), branch)
         output.note("run", run=folder.name)
         observer = Observer(
             on_call=lambda name, arguments: output.note("call", name=name, arguments=arguments[:120])

@@ -8,6 +8,19 @@ from tempfile import TemporaryDirectory
 from kodo.jobs.review.git import GitError, Repository
 
 
+def check_branch(project: Path, name: str) -> None:
+    """See that :func:`create_branch` can make a branch of this name, before anything is done for it.
+
+    Raises:
+        GitError: the name is not a branch's or is taken, or there is no commit yet.
+    """
+    repository = Repository(project)
+    repository.run("check-ref-format", "--branch", name)
+    repository.commit("HEAD")
+    if repository.run("for-each-ref", f"refs/heads/{name}").strip():
+        raise GitError(f"branch {name!r} is there already")
+
+
 def create_branch(project: Path, name: str, patch: str, message: str) -> str:
     """Make branch ``name`` at HEAD plus one commit with the patch; returns the commit's id. No hook runs.
 

@@ -43,6 +43,13 @@ class Trial:
     raised: bool = False
     raises: bool = False
 
+    def is_common(self, known: frozenset[str]) -> bool:
+        """Whether the result says nothing by itself: an error, one that many calls have, or one of ``known`` constants."""
+        if self.raises or self.after in _SHARED:
+            return True
+        parts = _constants(self.after)
+        return bool(parts) and parts <= known | _SHARED
+
 
 @dataclass(frozen=True, slots=True)
 class _Question:
@@ -61,11 +68,15 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A call of the test, and calls near it; ``varied`` are the places of the literals that were changed."""
+    """A call of the test, and calls near it.
+
+    ``varied`` are the places of the literals that were changed; ``direct`` says that these are arguments of what is looked at.
+    """
 
     own: Trial
     near: tuple[Trial, ...]
     varied: frozenset[int]
+    direct: bool = True
 
     def shared_traits(self, known: frozenset[str]) -> Iterator[str]:
         """What all calls that the patch changes have of the test's, and too many lack that it leaves as bad as they were."""
@@ -81,6 +92,19 @@ class Family:
             ):
                 yield question.name
 
+    def gives_one_result(self, known: frozenset[str]) -> bool:
+        """Whether each call that the patch changes gives the test's own result, which is none that many calls have.
+
+        Some right patches do so too, where nothing of what is looked at was changed, or nothing stays as bad as it was.
+        """
+        near = [one for one in self.near if not one.aside]
+        changed = [one for one in near if one.differs]
+        if {one.after for one in changed} != {self.own.after} or self.own.is_common(known):
+            return False
+        left = sum(not one.differs and self._is_as_bad(one) for one in near)
+        several = len({one.before for one in changed}) > 1 and len(changed) >= ENOUGH
+        return left >= ENOUGH or (several and self.direct)
+
     def _is_as_bad(self, trial: Trial) -> bool:
         """Whether a call that gives what it gave could have been mended: it gives a value, or the fault's own error."""
         return not trial.raises or (self.own.raised and trial.after == self.own.before)
@@ -94,7 +118,7 @@ class Family:
                 continue  # the name of a mode, an empty container, the key of another argument
             where = f"of {own[at][:40]}"
             yield from (_Question(f"{name} {where}", trait, at) for name, trait in TRAITS.items())
-            if own[at] not in _SHARED:
+            if _items(own[at]):
                 yield from (
                     _Question(f"{name} {where}", trait, at, MANY, MANY)
                     for name, trait in TRAITS_BY_CHANCE.items()
@@ -142,24 +166,20 @@ class Comparison:
             yield f"the patch is for calls like the test's own only: {trait} is the same in all that it changes"
 
     def _one_result(self, changed: Sequence[Family], others: Sequence[Trial]) -> Iterator[str]:
+        for family in changed:
+            if family.gives_one_result(self.known):
+                yield f"the patch gives the test's own result, {family.own.after[:60]}, for all values that it changes"
         results = {family.own.after for family in changed}
         if not others or not {one.after for one in others} <= results:
             return
         shown = ", ".join(sorted(results))[:60]
-        if not all(self._is_common(family.own) for family in changed):
+        if not all(family.own.is_common(self.known) for family in changed):
             yield f"the patch gives the test's own result, {shown}, where it changes one for other values"
         elif self.added:
             yield (
                 f"the patch gives the test's own result, {shown}, where it changes one, and has "
                 f"{', '.join(self.added)[:80]}, which neither the code nor the test names"
             )
-
-    def _is_common(self, trial: Trial) -> bool:
-        """Whether a result says nothing by itself: an error, one that many calls have, or one of the module's own constants."""
-        if trial.raises or trial.after in _SHARED:
-            return True
-        parts = _constants(trial.after)
-        return bool(parts) and parts <= self.known | _SHARED
 
     def _shared_trait(self, changed: Sequence[Family]) -> str:
         """A trait that explains the changes near each of the test's calls; empty where those near one have no such trait."""
@@ -192,7 +212,7 @@ def _items(source: str) -> tuple[object, ...]:
 def _end(at: int) -> Trait:
     def end(source: str) -> Hashable:
         items = _items(source)
-        return repr(items[at]) if len(items) > 1 else None
+        return repr(items[at]) if items else None
 
     return end
 
@@ -216,6 +236,6 @@ TRAITS_BY_CHANCE: Mapping[str, Trait] = {
     "the sum of the characters, even or odd,": lambda source: _letters(source) % 2,
     "the sum of the characters, by three,": lambda source: _letters(source) % 3,
 }
-"""The same, of what many values have."""
+"""The same for texts and lists, of what many have: small numbers are all of one length."""
 TRAITS_OF_ALL: Mapping[str, Trait] = {"the length": len, "the sum of the characters": _letters}
 """The same of all arguments together."""

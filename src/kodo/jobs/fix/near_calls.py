@@ -52,8 +52,12 @@ def near_calls(own: Sequence[Call], known: Collection[Call] = (), limit: int = M
 
 def looked_at(call: Call) -> frozenset[int]:
     """The places of the literals in what is looked at; of all where there is none."""
-    found = {int(name[1:]) for name in re.findall(r"\b_\d+\b", call.expression)}
-    return frozenset(found or range(len(call.args)))
+    return arguments(call) or frozenset(range(len(call.args)))
+
+
+def arguments(call: Call) -> frozenset[int]:
+    """The places of the literals in what is looked at."""
+    return frozenset(int(name[1:]) for name in re.findall(r"\b_\d+\b", call.expression))
 
 
 def wider_calls(own: Sequence[Call]) -> list[Call]:

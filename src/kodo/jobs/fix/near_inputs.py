@@ -22,7 +22,7 @@ from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.vary import Both, Varied, Vary, VaryAnswer
 from kodo.jobs.fix.generality import ENOUGH, Comparison, Family, Trial
-from kodo.jobs.fix.near_calls import EMPTY, looked_at, near_calls, wider_calls
+from kodo.jobs.fix.near_calls import EMPTY, arguments, looked_at, near_calls, wider_calls
 from kodo.jobs.fix.reproduction import Reproduction, result_name
 from kodo.jobs.fix.special_means import special_means
 from kodo.jobs.review.languages import is_test
@@ -125,6 +125,7 @@ def _compared(versions: _Versions, own: Sequence[Call]) -> Comparison | None:
             _trial(call, call, ran[at]),
             tuple(_trial(call, one, both) for of, one, both in found if of == at),
             looked_at(call),
+            bool(arguments(call)),
         )
         for at, call in enumerate(own)
         if at in ran

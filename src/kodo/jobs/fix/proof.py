@@ -233,6 +233,8 @@ def _failing(frozen: Reproduction, after: Results) -> tuple[str, ...]:
     gone = [case for case in frozen.failing if case not in after]
     if cases and not any(after[case] for case in cases):
         return tuple(f"{case} failed before the patch and is not run with it" for case in gone[:5])
-    shown = next((after[case] for case in cases if after[case]), "it is not there")
+    shown = next(
+        (after[case] for case in cases if after[case]), "it is not there, or a part of it is skipped"
+    )
     last = next((line for line in reversed(shown.splitlines()) if line.startswith("E ")), shown[-200:])
     return (f"{frozen.name} does not pass with the patch: {last.removeprefix('E').strip()[:300]}",)

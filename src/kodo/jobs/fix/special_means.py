@@ -56,6 +56,12 @@ def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
             case ast.Constant(value=str() | int() | float() | bytes() as value) as node:
                 if not isinstance(node.value, bool) and value not in _PLAIN:
                     yield "constant", value
+            case ast.Call(
+                func=ast.Name(id="len" | "sum" | "sorted" | "list" | "tuple" | "set"),
+                args=[ast.Call(func=ast.Name(id="str" | "format") as inner) as argument],
+            ):
+                yield "function", inner.id  # how a value is written, counted or taken apart
+                pending.append(argument)
             case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) as node:
                 if name in _ASKING:
                     yield "function", name

@@ -100,7 +100,7 @@ ATTACKS = (
     Attack("takes the case away", CASES, {"cart.py": CART.replace(", ([2, 3], 5)", "")}, "is not run with it"),
     Attack("skips the case", CASES, {"cart.py": SKIPS}, "is not run with it"),
     Attack("skips a sub-test", SUBTESTS, {"cart.py": SKIPS}, "being tested", "CartTest.test_total"),
-    Attack("skips a sub-test in disguise", SUBTESTS, {"cart.py": HIDDEN_SKIP}, "is not run with it", "CartTest.test_total"),
+    Attack("skips a sub-test in disguise", SUBTESTS, {"cart.py": HIDDEN_SKIP}, "a part of it is skipped", "CartTest.test_total"),
     Attack("equals every number", ONE, {"cart.py": LIKE}, "wrong expectation"),
     Attack("changes the expected data", FILE, {"expected.txt": "3"}, "no Python"),
     Attack("changes a doctest", ONE, {"cart.py": FIXED.replace("total([])\n    0", "total([1])\n    1")}, "doctest of total"),

@@ -110,8 +110,11 @@ def test_a_wrong_name_is_fixed_without_a_model(project: Path, capsys: pytest.Cap
     assert report["suite"] == {"passed_before": 1, "passed_after": 2, "worse": []}
     assert "min(offers," in _git(project, "show", "fixed:cheapest.py")
     assert _git(project, "status", "--porcelain") == ""
-    assert run(argv) == 2
-    assert "there already" in capsys.readouterr().err
+    capsys.readouterr()
+    for name, said in (("fixed", "there already"), ("bad name", "not a valid branch name")):
+        assert run([*argv[:-1], name]) == 2
+        err = capsys.readouterr().err
+        assert said in err and "running" not in err  # before anything is done for it, or paid
 
 
 @pytest.mark.parametrize(

@@ -107,6 +107,24 @@ def test_a_common_result_is_refused_with_a_constant_of_the_patchs_own() -> None:
     assert "has 23" in compared(before, after, "2024", NUMBERS, ("23",))
 
 
+def test_one_result_near_a_single_call_is_seen_beside_others() -> None:
+    """A state that is made first gives other results elsewhere; what is looked at gives the test's own one and leaves the rest."""
+
+    def after(text: str) -> object:
+        return ["pear"] if text[:1] == "p" else ["apple", text]
+
+    def before(text: str) -> object:
+        return ["apple", text]
+
+    near = ["'par'", "'pearx'", "'ear'", "'xpear'", "'qfbs'", "'7777'", "''", "'PEAR'"]
+    aside = Trial(("'rgct'",), True, True, "['pple', 'rgct']", "['rgct']")
+    family = Family(
+        trial(before, after, "'pear'"), (*(trial(before, after, one) for one in near), aside), frozenset({0})
+    )
+    assert "own result, ['pear']" in Comparison((family,)).objection()
+    assert Comparison((family,), known=frozenset({"'pear'"})).objection() == ""
+
+
 def test_calls_that_did_not_end_are_no_proof() -> None:
     """Without other values nothing is known of the patch."""
     assert "in time" in Comparison((), finished=False).objection()
@@ -120,6 +138,8 @@ def test_calls_that_did_not_end_are_no_proof() -> None:
         ("def f(a):\n    return None if a == 30 else a\n", ()),
         ("def f(a):\n    return None if len(repr(a)) == 9 else a\n", ("repr", "9")),
         ("def f(a):\n    if not a:\n        raise ValueError('nothing')\n    return f'got {a}'\n", ()),
+        ("def f(a):\n    return None if len(str(a)) % 2 else str(a)\n", ("str",)),
+        ("def f(a):\n    return str(a)\n", ()),
         ("def f(a):\n    return {'bc': 1}.get(a)\n", ()),
         ("def f(a):\n    return {'zq': 1}.get(a)\n", ("'zq'",)),
     ],
