@@ -40,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kinds", default="bug,fix,clean")
     parser.add_argument("--count", type=int, default=4, help="select: commits of each kind a repository")
     parser.add_argument("--limit", type=int, default=0, help="at most this many cases of a kind a repository")
+    parser.add_argument("--skip", type=int, default=0, help="leave out the first cases of a kind a repository")
     parser.add_argument("--venv", type=Path, help="an environment with what the projects import")
     parser.add_argument(
         "--rows", type=Path, help="append each case's row here, and go on after those that are in it"
@@ -92,7 +93,7 @@ def cases(
         }
         for kind, commits in kinds.items():
             if kind in args.kinds.split(","):
-                for sha in commits[: args.limit or None]:
+                for sha in commits[args.skip :][: args.limit or None]:
                     subject = git(root, "log", "-1", "--format=%s", sha).strip()
                     yield make_case(name, root, Commit(sha, subject, (), ()), kind, aside)
 

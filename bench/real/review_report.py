@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 SEVERE = ("warning", "error")
+_MAX_SAID = 110
 
 
 class Remark(msgspec.Struct, frozen=True):
@@ -54,7 +55,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def page(rows: Sequence[Row], date: str) -> str:
-    """The page: figures for each half, then every case."""
+    """The page: figures for each half, then every case with a remark."""
     lines = [
         "# Review on real code",
         "",
@@ -75,8 +76,8 @@ def page(rows: Sequence[Row], date: str) -> str:
         if part:
             lines += [f"## {title}", "", *_figures(part), ""]
     lines += [judged]
-    lines += ["## Cases", "", "| case | found by | said |", "| --- | --- | --- |"]
-    lines += [_case(row) for row in rows]
+    lines += ["## Cases with a remark", "", "| case | found by | said |", "| --- | --- | --- |"]
+    lines += [_case(row) for row in rows if row.remarks or row.crash]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -119,5 +120,5 @@ def _case(row: Row) -> str:
     def cell(text: str) -> str:
         return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
-    said = "; ".join(f"{one.severity} {one.rule}: {one.message[:200]}" for one in row.remarks)
+    said = "; ".join(f"{one.severity} {one.rule}: {one.message[:_MAX_SAID]}" for one in row.remarks)
     return f"| {row.name} | {row.evidence() or '-'} | {cell(row.crash or said) or '-'} |"

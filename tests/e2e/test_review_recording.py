@@ -41,9 +41,13 @@ def parse(text, currency="EUR"):
     return Menu([_Row(line, at) for at, line in enumerate(text.splitlines()) if ":" in line], currency)
 ''',
     "tests/conftest.py": "import pytest\n\nfrom menu import parse\n\n\n@pytest.fixture(params=['soup:3', 'tea:2\\nrice:4'])\ndef menu(request):\n    return parse(request.param)\n",
-    "tests/test_menu.py": """def check(menu, limits):
+    "tests/test_menu.py": """class Limit(int):
+    pass
+
+
+def check(menu, limits):
     for limit in limits:
-        found = menu.cheapest(limit=limit)
+        found = menu.cheapest(limit=Limit(limit))
         assert len(found) <= limit
 
 
@@ -73,9 +77,19 @@ def test_calls_of_running_tests_show_a_change(tmp_path: Path, monkeypatch: pytes
     table.write_text(table.read_text().replace("(row.price, row.name)", "row.price"))
     monkeypatch.chdir(root)
     kodo = Kodo(tmp_path / "home", "http://127.0.0.1:9/v1")
-    run = kodo.run("review", "--no-model", "--format", "json", "--run-seconds", "60")
+    run = kodo.run("review", "--no-model", "--format", "json", "--run-seconds", "200")
     report = json.loads(run.stdout)
     assert report["executed"]["recorded"] > 0
     (finding,) = [one for one in report["findings"] if one["rule"] == "kodo/behaviour-changed"]
     assert finding["definition"] == "Menu.cheapest" and "menu.table.parse(" in finding["message"]
     assert finding["severity"] == "info"
+    repeat = finding["evidence"]["detail"].partition("repeat in both versions: ")[2]
+    assert repeat.startswith("PYTHONPATH=tests ") and "test_menu.Limit(" in repeat
+    done = subprocess.run(
+        repeat.replace("python ", f"{sys.executable} "),
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"after:  {done.stdout.strip()}" in finding["evidence"]["detail"]

@@ -20,6 +20,7 @@ from kodo.jobs.report.model import EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.checks.catalogue import rules
+from kodo.jobs.review.inputs_of_tests import test_folders
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.python import first_line
 from kodo.jobs.review.snippets import GROUP
@@ -126,7 +127,8 @@ def _line(file: ChangedFile, module: TargetModule, name: str) -> int:
 
 def _detail(module: TargetModule, difference: Difference) -> str:
     call = difference.call
-    path = str(module.import_root.relative_to(module.root)) if module.import_root != module.root else ""
+    folders = [str(module.import_root.relative_to(module.root))] if module.import_root != module.root else []
+    path = ":".join([*folders, *_folders_of_tests(call, module)])
     return "\n".join(
         [
             f"before: {_whole(difference.before)}",
@@ -141,6 +143,18 @@ def _detail(module: TargetModule, difference: Difference) -> str:
             ),
         ]
     )
+
+
+def _folders_of_tests(call: Call, module: TargetModule) -> list[str]:
+    """The folders of the test modules that a call imports, which a command has to name."""
+    imported = {
+        line.split()[1].partition(".")[0] for line in call.setup if line.startswith(("import ", "from "))
+    }
+    return [
+        folder
+        for folder in test_folders(module.root)
+        if any((module.root / folder / f"{name}.py").is_file() for name in imported)
+    ]
 
 
 def contrast(before: Outcome, after: Outcome) -> tuple[str, str]:
