@@ -40,7 +40,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--kinds", default="bug,fix,clean")
     parser.add_argument("--count", type=int, default=4, help="select: commits of each kind a repository")
     parser.add_argument("--limit", type=int, default=0, help="at most this many cases of a kind a repository")
-    parser.add_argument("--skip", type=int, default=0, help="leave out the first cases of a kind a repository")
+    parser.add_argument(
+        "--skip", type=int, default=0, help="leave out the first cases of a kind a repository"
+    )
     parser.add_argument("--venv", type=Path, help="an environment with what the projects import")
     parser.add_argument(
         "--rows", type=Path, help="append each case's row here, and go on after those that are in it"

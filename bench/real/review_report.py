@@ -55,7 +55,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def page(rows: Sequence[Row], date: str) -> str:
-    """The page: figures for each half, then every case with a remark."""
+    """The page: figures for each half, then every bug with a remark."""
     lines = [
         "# Review on real code",
         "",
@@ -76,8 +76,8 @@ def page(rows: Sequence[Row], date: str) -> str:
         if part:
             lines += [f"## {title}", "", *_figures(part), ""]
     lines += [judged]
-    lines += ["## Cases with a remark", "", "| case | found by | said |", "| --- | --- | --- |"]
-    lines += [_case(row) for row in rows if row.remarks or row.crash]
+    lines += ["## Bugs with a remark", "", "| case | found by | said |", "| --- | --- | --- |"]
+    lines += [_case(row) for row in rows if row.crash or (row.kind == "bug" and row.remarks)]
     return "\n".join(lines).rstrip() + "\n"
 
 
