@@ -37,12 +37,14 @@ class Notes:
     keys: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Idempotency keys: the text, and the id of the response."""
     batches: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Vector stores: the word of each file that was added, by the file."""
     wrong: list[str] = field(default_factory=list)
     """What must not happen, as it was seen."""
 
     def count(self) -> int:
         """Things that somebody was told."""
-        told = (self.answers, self.deleted, self.cancelled, self.keys, self.batches)
+        told = (self.answers, self.deleted, self.cancelled, self.keys, self.batches, *self.files.values())
         return (
             sum(len(part) for part in told)
             + sum(len(one) for one in self.events.values())
@@ -96,6 +98,7 @@ class ClusterLoad:
             for client in (self.background, self.background, self.foreground, self.conversing, self.keyed):
                 group.create_task(client())
             group.create_task(self.batching())
+            group.create_task(self.searching())
 
     async def background(self) -> None:
         """A background response, read as a stream from one server after the other; some are cancelled or deleted."""
@@ -226,6 +229,37 @@ class ClusterLoad:
             ] not in FINAL:
                 await asyncio.sleep(0.2)
 
+    async def searching(self) -> None:
+        """Files that are added to vector stores and found there, each by a word of its own, at any server."""
+        while True:
+            made = await self.call("POST", "/v1/vector_stores", json={"name": "notes"})
+            if made is None or made.status_code != 200:
+                continue
+            store = made.json()["id"]
+            words = self.notes.files.setdefault(store, {})
+            for _ in range(5):
+                word = f"word{next(self.numbers)}"
+                data = f"{word} and more. {self.text(400)}".encode()
+                sent = await self.call(
+                    "POST", "/v1/files", data={"purpose": "assistants"}, files={"file": ("a.txt", data)}
+                )
+                if sent is None or sent.status_code != 200:
+                    continue
+                file = sent.json()["id"]
+                added = await self.call("POST", f"/v1/vector_stores/{store}/files", json={"file_id": file})
+                if added is not None and added.status_code == 200:
+                    words[file] = word
+            await self._wait_for_files(store)
+
+    async def _wait_for_files(self, store: str) -> dict[str, str]:
+        """The statuses of a vector store's files, once none is in progress."""
+        while True:
+            listed = (await self.surely("GET", f"/v1/vector_stores/{store}/files?limit=100")).json()
+            statuses = {file["id"]: file["status"] for file in listed["data"]}
+            if "in_progress" not in statuses.values():
+                return statuses
+            await asyncio.sleep(0.2)
+
     # --- the look ---
 
     async def look(self) -> None:
@@ -247,6 +281,8 @@ class ClusterLoad:
             assert response["output"][-1]["content"][0]["text"] == text
         for name, texts in self.notes.batches.items():
             await self._look_at_batch(name, texts)
+        for store, words in self.notes.files.items():
+            await self._look_at_store(store, words)
 
     async def _look_at_events(self, name: str, seen: dict[int, str]) -> None:
         if name in self.notes.deleted:
@@ -268,6 +304,14 @@ class ClusterLoad:
             assert said.endswith(self.notes.texts[name]), (said, self.notes.texts[name])
         stored = (await self.surely("GET", f"/v1/responses/{name}")).json()
         assert stored["output"] == last["output"]
+
+    async def _look_at_store(self, store: str, words: dict[str, str]) -> None:
+        statuses = await self._wait_for_files(store)
+        for file, word in words.items():
+            assert statuses[file] == "completed", (store, file, statuses[file])
+            answer = await self.surely("POST", f"/v1/vector_stores/{store}/search", json={"query": word})
+            found = [result["file_id"] for result in answer.json()["data"]]
+            assert found == [file], (store, file, found)
 
     async def _look_at_batch(self, name: str, texts: Sequence[str]) -> None:
         while (batch := (await self.surely("GET", f"/v1/batches/{name}")).json())["status"] not in FINAL:

@@ -1,8 +1,9 @@
-"""Three servers on one PostgreSQL under a mixed load, and faults one after the other (``make cluster``).
+"""Three servers and a worker on one PostgreSQL under a mixed load, and faults one after the other (``make cluster``).
 
-Servers are killed, or paused past their lease and woken; connections that listen, or all, are terminated; PostgreSQL is
-restarted, and crashed. Only processes that this test has started are touched. Afterwards nothing that was acknowledged is
-lost, no event is missing or there twice, and each line of a batch has one result.
+Servers and the worker are killed, or paused past their lease and woken; connections that listen, or all, are terminated;
+PostgreSQL is restarted, crashed and killed; a proxy before it stalls or drops what one server says. Only processes that this
+test has started are touched. Afterwards nothing that was acknowledged is lost, no event is missing or there twice, each line of a
+batch has one result, each file of a vector store is indexed once, and the sums of usage are those of the responses.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from typing import Any
 
 import pytest
 from tests.cluster.load import ClusterLoad, Notes
+from tests.cluster.proxy import FaultyProxy
 from tests.crash.process import Killable, start
 from tests.postgres_server import PostgresServer
 
 FAULTS = int(os.environ.get("KODO_CLUSTER_FAULTS", "10"))
 SEED = int(os.environ.get("KODO_CLUSTER_SEED", "0")) or int(time.time())
-NODES = 3
+ROLES = ("all", "api", "all", "worker")
+"""Of the servers; those but the worker take requests."""
+PROXIED = (2, 3)
+"""Servers that reach the database through a proxy."""
 CONTROL_SECONDS = 20.0
 """How long the load runs where there are no faults (N=0)."""
 LEASE = 3.0
@@ -37,6 +42,7 @@ class FaultyCluster:
         self.database = database
         self.url = database.new_database()
         self.schema = self.url.rpartition("%3D")[2]
+        self.proxies = {number: FaultyProxy(database.port) for number in PROXIED}
         self.nodes: dict[int, Killable] = {}
         self.urls: list[str] = []
         self.random = random.Random(seed)
@@ -48,13 +54,19 @@ class FaultyCluster:
         home = self.folder / f"node{number}"
         home.mkdir(exist_ok=True)
         more: dict[str, Any] = {
-            "database": self.url,
+            "database": self.url_for(number),
+            "role": ROLES[number],
             "shared_folder": self.folder / "shared",
             "lease_seconds": LEASE,
         }
         (self.folder / "shared").mkdir(exist_ok=True)
         self.nodes[number] = start(home, self.script, more=more)
-        self.urls[:] = [node.url for node in self.nodes.values()]
+        self.urls[:] = [node.url for place, node in self.nodes.items() if ROLES[place] != "worker"]
+
+    def url_for(self, number: int) -> str:
+        """The database's address as a server has it."""
+        proxy = self.proxies.get(number)
+        return self.url if proxy is None else self.url.replace(f":{self.database.port}/", f":{proxy.port}/")
 
     def kill(self) -> None:
         """``kill -9`` of a server; another one is started in its place."""
@@ -70,16 +82,47 @@ class FaultyCluster:
         assert process.pid is not None
         os.kill(process.pid, signal.SIGSTOP)
         time.sleep(LEASE + self.random.uniform(0.5, 3))
-        taken_over = not self.is_member(process.pid)
         os.kill(process.pid, signal.SIGCONT)
-        if taken_over:
-            process.join(60)
-            assert not process.is_alive(), "a server that was cut off goes on"
+        self.settle(number)
+
+    def settle(self, number: int) -> None:
+        """Wait until a server has renewed its lease; one that another has taken over ends by itself, and is started again."""
+        node, deadline = self.nodes[number], time.monotonic() + 60
+        while node.process.is_alive() and not self.is_leased(node.process.pid):
+            if time.monotonic() > deadline:
+                node.print_tasks()
+                raise AssertionError("a server that was cut off goes on")
+            time.sleep(0.05)
+        if not node.process.is_alive():
             self.start(number)
 
-    def is_member(self, pid: int) -> bool:
-        """Whether no server has taken over yet what this one does."""
-        return bool(self.database.execute(f"SELECT 1 FROM {self.schema}.nodes WHERE name LIKE '%:{pid}'"))
+    def stall(self) -> None:
+        """What one server says to the database, and hears of it, comes late: later than its lease, or not."""
+        number = self.random.choice(PROXIED)
+        self.proxies[number].stall()
+        time.sleep(self.random.choice((LEASE / 3, LEASE + self.random.uniform(0.5, 3))))
+        self.go_on(number)
+
+    def drop(self) -> None:
+        """One server's connections are reset, and it gets no other for a while."""
+        number = self.random.choice(PROXIED)
+        self.proxies[number].drop()
+        time.sleep(self.random.choice((0.1, LEASE / 3, LEASE + self.random.uniform(0.5, 3))))
+        self.go_on(number)
+
+    def go_on(self, number: int) -> None:
+        """The proxy passes everything again."""
+        self.proxies[number].resume()
+        self.settle(number)
+
+    def is_leased(self, pid: int | None) -> bool:
+        """Whether a server has just renewed its lease."""
+        return bool(
+            self.database.execute(
+                f"SELECT 1 FROM {self.schema}.nodes WHERE name LIKE '%:{pid}' "
+                f"AND lease_until > clock_timestamp() + interval '{LEASE / 2} s'"
+            )
+        )
 
     def deafen(self) -> None:
         """The connections that listen are terminated."""
@@ -112,10 +155,37 @@ class FaultyCluster:
         self.database.stop(signal.SIGQUIT)
         self.database.start()
 
+    def kill_database(self) -> None:
+        """Its first process is killed; the others notice, and end by themselves."""
+        self.database.stop(signal.SIGKILL)
+        for attempt in range(20):
+            try:
+                self.database.start()
+                return
+            except RuntimeError:  # the memory that the last ones shared is still in use
+                if attempt == 19:
+                    raise
+                time.sleep(0.5)
+
+    def check_sums(self, deleted: int) -> None:
+        """The sums of usage are those of the responses: nothing was counted twice, and only what was deleted is in no row."""
+        rows = self.database.execute(
+            f"SELECT count(*), sum(input), sum(output) FROM {self.schema}.activity "
+            "WHERE status NOT IN ('queued', 'in_progress')"
+        )[0]
+        sums = self.database.execute(
+            "SELECT sum(requests), sum(input), sum(output) "
+            f"FROM {self.schema}.activity_sums WHERE width = 3600"
+        )[0]
+        assert rows[0] <= sums[0] <= rows[0] + deleted, (rows, sums, deleted)
+        assert rows[1] <= sums[1] and rows[2] <= sums[2], (rows, sums)
+
     def close(self) -> None:
         """End everything."""
         for node in self.nodes.values():
             node.kill()
+        for proxy in self.proxies.values():
+            proxy.close()
 
 
 @pytest.mark.timeout(max(900, 60 * FAULTS))
@@ -125,7 +195,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
     cluster = FaultyCluster(tmp_path, database, SEED)
     notes, done = Notes(), Counter[str]()
     try:
-        for number in range(NODES):
+        for number in range(len(ROLES)):
             await asyncio.to_thread(cluster.start, number)
         load = ClusterLoad(cluster.urls, notes, SEED)
         running = asyncio.create_task(load.run())
@@ -137,6 +207,9 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
             cluster.restart_database,
             cluster.crash_database,
             cluster.outage,
+            cluster.kill_database,
+            cluster.stall,
+            cluster.drop,
         ]
         for number in range(FAULTS):
             await asyncio.sleep(cluster.random.uniform(0.5, 2.5))
@@ -144,10 +217,12 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
             fault = faults[number % len(faults)] if number < len(faults) else cluster.random.choice(faults)
             await asyncio.to_thread(fault)
             done[fault.__name__] += 1
+            print(f"{number + 1}: {fault.__name__}", flush=True)
         await asyncio.sleep(2 if FAULTS else CONTROL_SECONDS)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await load.look()
+        await asyncio.to_thread(cluster.check_sums, len(notes.deleted))
         print(f"\n{FAULTS} faults {dict(done)}, {notes.count()} acknowledgements, seed {SEED}")
     finally:
         await asyncio.to_thread(cluster.close)

@@ -3,10 +3,12 @@ and it is killed as any other."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
@@ -35,6 +37,7 @@ def _serve(
     more: dict[str, Any],
 ) -> None:
     os.setsid()  # a test that is interrupted does not interrupt the server instead
+    signal.signal(signal.SIGUSR2, _print_tasks)
     if journal is not None:
         tool = JournalTool(journal)
         own = kodo.server.http.app.open_tools
@@ -60,6 +63,13 @@ def _serve(
     )
 
 
+def _print_tasks(*_: object) -> None:
+    """What every task waits for, on standard error: for a server that does not end."""
+    for task in asyncio.tasks._all_tasks:  # type: ignore[attr-defined]  # the public one wants the running loop
+        task.print_stack(limit=12)
+    sys.stderr.flush()
+
+
 @dataclass
 class Killable:
     """A server that runs."""
@@ -71,6 +81,12 @@ class Killable:
     def sdk(self) -> openai.OpenAI:
         """The unmodified SDK, without its own retries."""
         return openai.OpenAI(base_url=f"{self.url}/v1", api_key="any", max_retries=0)
+
+    def print_tasks(self) -> None:
+        """Have it print what its tasks wait for."""
+        if self.process.pid is not None and self.process.is_alive():
+            os.kill(self.process.pid, signal.SIGUSR2)
+            time.sleep(1)
 
     def kill(self) -> None:
         """``kill -9``, and wait until it is gone."""

@@ -6,10 +6,10 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from kodo import __version__
+from kodo.cli.doctor_cluster import cluster_checks
+from kodo.cli.doctor_model import Check
 from kodo.cli.exit_codes import ExitCode
 from kodo.cli.extras import explain
 from kodo.cli.failures import code_of
@@ -21,8 +21,6 @@ from kodo.client.ledger import Ledger
 from kodo.client.session import Session
 from kodo.home import kodo_home
 from kodo.sandbox import Sandbox, SandboxError
-
-State = Literal["ok", "warning", "failed"]
 
 MESSAGES = Catalogue(
     {
@@ -65,16 +63,6 @@ MESSAGES = Catalogue(
 _NAMES_SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the report. ``code`` is the exit code that a failure asks for."""
-
-    name: str
-    state: State
-    detail: str
-    code: ExitCode = ExitCode.DONE
-
-
 def all_checks(
     base_url: str | None, profile: str | None, model: str | None, output: Output
 ) -> Iterator[Check]:
@@ -96,6 +84,7 @@ def all_checks(
     except SettingsError as error:
         yield Check("settings", "failed", str(error), code_of(error))
     yield _models(say)
+    yield from cluster_checks(output)
     yield _sandbox()
     yield _git(say)
 

@@ -25,11 +25,13 @@ from kodo.server.http import reserve, retention
 from kodo.server.http.backends import KEYS_MARK
 from kodo.server.http.budgets import check_budgets
 from kodo.server.http.keys import KeyLimits, new_key
+from kodo.server.http.shared_folder import read_id
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore, Store
-from kodo.server.store.choice import choose_store, copy_store, open_snapshot
+from kodo.server.store.choice import choose_store, copy_store, inspect_database, open_snapshot
 from kodo.server.store.copying import TableDigest
+from kodo.server.store.database_report import DatabaseReport
 from kodo.server.store.export import lines
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ CONFIGURED = "configured"
 __all__ = [
     "USES",
     "CatalogueEntry",
+    "ClusterReport",
     "InvalidRequest",
     "KeyRow",
     "LocalModel",
@@ -52,6 +55,7 @@ __all__ = [
     "default_model_missing",
     "export",
     "find_in_catalogue",
+    "inspect_cluster",
     "list_keys",
     "list_models",
     "model_path",
@@ -206,6 +210,34 @@ def copy(home: Path, source: str, destination: str) -> dict[str, TableDigest]:
         return (home, _database()) if word == CONFIGURED else (Path(word), None)
 
     return copy_store(place(source), place(destination))
+
+
+class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the servers of a database share."""
+
+    database: DatabaseReport
+    folder: Path
+    folder_id: str | None
+    """None: no server has used the folder yet."""
+
+
+def inspect_cluster() -> ClusterReport | None:
+    """What the settings' database and shared folder are like; None: they name no database, and there is one server.
+
+    Raises:
+        StoreFailed: one of them cannot be reached, or the packages for it are not installed.
+    """
+    try:
+        settings = load()
+    except InvalidSettings as error:
+        raise StoreFailed(str(error)) from None
+    if settings.database_url is None:
+        return None
+    return ClusterReport(
+        database=inspect_database(settings.database_url),
+        folder=settings.shared,
+        folder_id=read_id(settings.shared),
+    )
 
 
 def export(home: Path, owner: str | None) -> Iterator[bytes]:

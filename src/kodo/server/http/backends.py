@@ -19,6 +19,7 @@ from kodo.server.engines.weights.embedder import EMBEDDER
 from kodo.server.engines.weights.errors import WeightsError
 from kodo.server.engines.weights.registry import Registry
 from kodo.server.http import reserve
+from kodo.server.http.shared_folder import make_id
 from kodo.server.lifecycle.admission import Admission
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.plan import Backend
@@ -65,7 +66,11 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         store = choose_store(
-            settings.home, settings.database_url, role=settings.role, lease_seconds=settings.lease_seconds
+            settings.home,
+            settings.database_url,
+            role=settings.role,
+            lease_seconds=settings.lease_seconds,
+            folder=None if settings.database_url is None else make_id(settings.shared),
         )
         await store.open()
         stack.push_async_callback(store.close)

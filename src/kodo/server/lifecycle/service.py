@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from typing import Final
 
 from kodo.server.config import Settings
 from kodo.server.lifecycle import event_log
@@ -49,6 +50,8 @@ from kodo.server.wire.response import CompactedResponse, Response, ResponseUsage
 from kodo.server.wire.tools import RequestTool
 
 logger = logging.getLogger(__name__)
+END_SECONDS: Final = 5.0
+"""How long a response that the server ends when it stops may take to be stored."""
 
 
 class Service:
@@ -321,9 +324,12 @@ class Service:
         tasks = [run.task for run in runs if run.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            while (
+                late
+            ):  # again: a run that is ended stores its end, and waits for a store that takes nothing any more
+                for task in late:
+                    task.cancel()
+                _, late = await asyncio.wait(late, timeout=END_SECONDS)
         for relay in list(self._relays):
             await cancel(relay)
 

@@ -11,6 +11,7 @@ from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import connections, copying, readers, schema
 from kodo.server.store.copying import TableDigest
+from kodo.server.store.database_report import DatabaseReport
 from kodo.server.store.failures import translate
 from kodo.server.store.lock import Lock
 from kodo.server.store.sql import SqlConnection
@@ -18,29 +19,49 @@ from kodo.server.store.sqlite import SqliteStore
 
 
 def choose_store(
-    home: Path, database: str | None, *, role: str = "all", lease_seconds: float | None = None
+    home: Path,
+    database: str | None,
+    *,
+    role: str = "all",
+    lease_seconds: float | None = None,
+    folder: str | None = None,
 ) -> Store:
     """The store, not yet open: SQLite in the folder ``home``, or the database at an address.
 
     ``role``: ``tool`` for a command that works beside running servers; else what the server does (``all``, ``api``,
-    ``worker``). ``lease_seconds``: how long it may be silent before others go on with its work.
+    ``worker``). ``lease_seconds``: how long it may be silent before others go on with its work. ``folder``: the id of its shared
+    folder.
 
     Raises:
         StoreFailed: the packages for the database are not installed.
     """
     if database is None:
         return SqliteStore(home, exclusive=role != "tool")
-    try:
+    with _needing_postgres():
         from kodo.server.store.postgres.store import PostgresStore
+    if lease_seconds is None:
+        return PostgresStore(database, role=role, folder=folder)
+    return PostgresStore(database, role=role, lease_seconds=lease_seconds, folder=folder)
+
+
+def inspect_database(url: str) -> DatabaseReport:
+    """What the database at an address is like. Raises StoreFailed: it cannot be reached, or its packages are not installed."""
+    with _needing_postgres():
+        from kodo.server.store.postgres.inspection import inspect
+    return inspect(url)
+
+
+@contextmanager
+def _needing_postgres() -> Iterator[None]:
+    """Translates a missing package. Raises StoreFailed."""
+    try:
+        yield
     except ImportError as error:
         if (error.name or "").partition(".")[0] not in ("psycopg", "psycopg_pool", "psycopg_binary"):
             raise
         raise StoreFailed(
             "The setting database names PostgreSQL, which needs kodo's 'postgres' extra: pip install 'kodo[postgres]'."
         ) from error
-    if lease_seconds is None:
-        return PostgresStore(database, role=role)
-    return PostgresStore(database, role=role, lease_seconds=lease_seconds)
 
 
 @contextmanager

@@ -19,8 +19,10 @@ from tests.serving import MODEL, Served, script, served, settings
 from kodo.server.http.keys import new_key
 from kodo.server.http.limits import SLICE_SECONDS
 from kodo.server.http.vector_stores import worker as vector_worker
+from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.retrieval.splitting import split_text
-from kodo.server.store.postgres.store import KEYS_SECONDS
+from kodo.server.store.postgres import ownership, schema
+from kodo.server.store.postgres.store import KEYS_SECONDS, PostgresStore
 
 LONG = " ".join(f"word{number}" for number in range(60))
 
@@ -175,6 +177,22 @@ async def test_a_server_that_stops_leaves_its_responses_to_the_other(nodes: tupl
     assert events[-1]["type"] == "response.completed"
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert (await get(two, f"/v1/responses/{name}"))["output"][-1]["content"][0]["text"] == LONG
+
+
+async def test_a_server_that_is_cut_off_ends_its_responses(nodes: tuple[Served, Served]) -> None:
+    """In the middle of an answer whose end it can store no more: it stops all the same, and the other one ends it."""
+    one, two = nodes
+    asking = asyncio.create_task(
+        post(one, "/v1/responses", {"model": MODEL, "input": "long", "stream": True})
+    )
+    while not (runs := one.state.service.runs(None)):
+        await asyncio.sleep(0.01)
+    store = one.state.store
+    assert isinstance(store, PostgresStore)
+    await two.state.store._write(lambda connection: ownership.leave(connection, store.epoch))  # type: ignore[attr-defined]
+    await asyncio.wait_for(one.state.service.close(0), 30)
+    assert runs[0].task is not None and runs[0].task.done()
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 async def test_ready_says_what_is_not(nodes: tuple[Served, Served]) -> None:
@@ -461,6 +479,46 @@ async def test_files_are_indexed_by_workers(roles: Callable[[str], Awaitable[Ser
     await roles("worker")
     await asyncio.wait_for(indexed(api, store), 30)
     assert await found_in(api, store, "green tea") == ["tea.md"]
+
+
+async def test_servers_of_two_versions_work_side_by_side(
+    roles: Callable[[str], Awaitable[Served]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is newer by a version migrates the tables under the old one, which goes on, also when it starts again; after a
+    second such step an old one is refused, with words that say what to do."""
+    known = schema.migrations()
+    adds = "ALTER TABLE responses ADD COLUMN note TEXT; ALTER TABLE documents ADD COLUMN note TEXT; CREATE TABLE notes (n INT)"
+
+    async def newer(*steps: str) -> Served:
+        monkeypatch.setattr(schema, "migrations", lambda: [*known, *steps])
+        try:
+            return await roles("all")
+        finally:
+            monkeypatch.setattr(schema, "migrations", lambda: known)
+
+    async def turns(*nodes: Served) -> None:
+        before = None
+        for node in nodes:
+            body = {"model": MODEL, "input": "short", "previous_response_id": before}
+            answered = await post(node, "/v1/responses", body)
+            before = answered["id"]
+            assert [await get(one, f"/v1/responses/{before}") for one in nodes] == [answered] * len(nodes)
+
+    old = await roles("all")
+    running = await begun(old)
+    new = await newer(adds)
+    await asyncio.gather(*(turns(old, new, old, new) for _ in range(4)))
+    assert await stream(new, running) == await stream(old, running)
+    store, file = (await old.sdk().vector_stores.create()).id, await stored_file(new, "tea.md", TEA)
+    await old.sdk().vector_stores.files.create(store, file_id=file)
+    await indexed(new, store)
+    assert await found_in(new, store, "tea") == ["tea.md"] == await found_in(old, store, "tea")
+    again = await roles("all")
+    await turns(again, new, old)
+    await newer(adds, "CREATE TABLE more (n INT)")
+    await turns(again, new, old)
+    with pytest.raises(StoreFailed, match=r"from a newer kodo .* Upgrade this server"):
+        await roles("all")
 
 
 def test_a_role_needs_a_shared_database(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import msgspec
 from kodo.server.config import FileSearchSettings
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.vector_stores.reading import read_text
-from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.documents import STORE, StoredFile, StoredStore
 from kodo.server.lifecycle.retrieval.ports import SearchIndex, TextChunk, TextEmbedder, Unreadable
@@ -33,6 +33,8 @@ WINDOW: Final = 200
 """Tokens of a text that is embedded; a longer chunk's vector is the mean of its windows'."""
 _RETRIES: Final = (1.0, 5.0, 30.0)
 """Pauses in seconds before a file whose work broke is taken up again; then it has failed."""
+STORE_SECONDS: Final = 2.0
+"""Pause before a store that took nothing is asked again."""
 _DELETED: Final = LastError(code="server_error", message="The file was deleted before it was read.")
 
 
@@ -52,25 +54,37 @@ class IngestionContext:
 
 
 async def ingest(context: IngestionContext, row: DocumentRow) -> None:
-    """Bring a file to its final status."""
-    for delay in (*_RETRIES, None):
+    """Bring a file to its final status. A store that takes nothing is waited for."""
+    failure: LastError | None = None
+    pauses = iter(_RETRIES)
+    while True:
         try:
-            await _ingest(context, row)
+            if failure is None:
+                failure = await _attempt(context, row)
+            if failure is not None:
+                await _finish(context, row, status="failed", last_error=failure)
             return
-        except Unreadable as failure:
-            error = failure.error if await _is_there(context, row) else _DELETED
-            await _finish(context, row, status="failed", last_error=error)
-            return
-        except NotFound:
-            await _finish(context, row, status="failed", last_error=_DELETED)
-            return
+        except StoreFailed as error:
+            logger.warning("indexing %s waits for the store: %s", row.id, error.message)
+            await asyncio.sleep(STORE_SECONDS)
         except Exception:
             logger.exception("indexing %s failed", row.id)
-            if delay is None:
-                error = LastError(code="server_error", message="The file could not be indexed.")
-                await _finish(context, row, status="failed", last_error=error)
-                return
-            await asyncio.sleep(delay)
+            pause = next(pauses, None)
+            if pause is None:
+                failure = LastError(code="server_error", message="The file could not be indexed.")
+            else:
+                await asyncio.sleep(pause)
+
+
+async def _attempt(context: IngestionContext, row: DocumentRow) -> LastError | None:
+    """Index a file; why it cannot be, if it cannot."""
+    try:
+        await _ingest(context, row)
+    except Unreadable as unreadable:
+        return unreadable.error if await _is_there(context, row) else _DELETED
+    except NotFound:
+        return _DELETED
+    return None
 
 
 async def _ingest(context: IngestionContext, row: DocumentRow) -> None:

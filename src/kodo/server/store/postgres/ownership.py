@@ -22,12 +22,20 @@ NOBODY: Final = 0
 """The epoch of a row that any node may take."""
 
 
-def register(connection: SqlConnection, name: str, role: str, version: str, lease: float, slots: int) -> int:
-    """A new node that is alive for ``lease`` seconds; its epoch."""
+def register(
+    connection: SqlConnection,
+    name: str,
+    role: str,
+    version: str,
+    lease: float,
+    slots: int,
+    folder: str | None = None,
+) -> int:
+    """A new node that is alive for ``lease`` seconds; its epoch. ``folder``: the id of the folder of files that it sees."""
     found = connection.execute(
-        "INSERT INTO nodes (name, role, version, lease_until) "
-        "VALUES (?, ?, ?, clock_timestamp() + make_interval(secs => ?)) RETURNING epoch",
-        (name, role, version, lease),
+        "INSERT INTO nodes (name, role, version, folder, lease_until) "
+        "VALUES (?, ?, ?, ?, clock_timestamp() + make_interval(secs => ?)) RETURNING epoch",
+        (name, role, version, folder, lease),
     ).fetchone()
     epoch = int(found[0])
     connection.executemany(

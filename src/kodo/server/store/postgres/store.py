@@ -64,13 +64,22 @@ LEASE_SECONDS: Final = 15.0
 class PostgresStore(SqlStore):
     """``Store`` in the database at ``url``. Used inside one event loop, between :meth:`open` and :meth:`close`.
 
-    ``role``: ``all``, ``api``, ``worker``, or ``tool`` for a command that runs no work.
+    ``role``: ``all``, ``api``, ``worker``, or ``tool`` for a command that runs no work. ``folder``: the id of the folder of files
+    that this server sees, for those who look whether all see the same.
     """
 
-    def __init__(self, url: str, *, role: str = "all", lease_seconds: float = LEASE_SECONDS) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        role: str = "all",
+        lease_seconds: float = LEASE_SECONDS,
+        folder: str | None = None,
+    ) -> None:
         super().__init__()
         self._url = url
         self._role = role
+        self._folder = folder
         self._lease_seconds = lease_seconds
         self._writer: PostgresWriter | None = None
         self._readers: PostgresReaders | None = None
@@ -121,7 +130,13 @@ class PostgresStore(SqlStore):
                 ownership.remove_expired(connection, self._lease_seconds)
                 name = f"{socket.gethostname()}:{os.getpid()}"
                 return ownership.register(
-                    connection, name, self._role, version("kodo"), self._lease_seconds, THREADS
+                    connection,
+                    name,
+                    self._role,
+                    version("kodo"),
+                    self._lease_seconds,
+                    THREADS,
+                    self._folder,
                 )
         finally:
             connection.raw.close()
