@@ -25,7 +25,9 @@ def load_tools(path: Path) -> list[Tool]:
     name = f"kodo_tools_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
-        raise UserToolsError(f"{path}: is not a Python file")
+        raise UserToolsError(
+            f"{path}: {'is not a Python file' if path.exists() else 'there is no such file'}"
+        )
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # type hints are looked up there
     try:

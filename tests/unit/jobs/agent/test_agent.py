@@ -289,6 +289,9 @@ def test_a_file_of_functions_is_a_set_of_tools(tmp_path: Path) -> None:
         "@tool\ndef look(path: str) -> str:\n    '''Look.'''\n    return path\n\ndef _own(): ...\n"
     )
     assert [(one.name, one.effect) for one in load_tools(file)] == [("send", "write"), ("look", "read")]
+    for name, said in (("nowhere.py", "there is no such file"), ("", "is not a Python file")):
+        with pytest.raises(UserToolsError, match=said):
+            load_tools(tmp_path / name)
     file.write_text("x = 1\n")
     with pytest.raises(UserToolsError, match="has no tool"):
         load_tools(file)
