@@ -49,9 +49,11 @@ class Budget:
     ends_at: float
 
     def __str__(self) -> str:
-        """``100 tokens a day``, ``$5.00 a month``."""
-        amount = f"{self.limit} tokens" if self.unit == "tokens" else f"${self.limit:,.2f}"
-        return f"{amount} a {self.period}"
+        """``100 tokens a day``, ``$5.00 a month``, ``$0.0025 a day``."""
+        if self.unit == "tokens":
+            return f"{self.limit} tokens a {self.period}"
+        cents = round(self.limit, 2) == self.limit
+        return f"${self.limit:,.2f} a {self.period}" if cents else f"${self.limit:.9g} a {self.period}"
 
 
 def day_of(at: float) -> int:

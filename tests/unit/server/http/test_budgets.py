@@ -171,6 +171,8 @@ async def test_a_budget_in_dollars_is_refused_when_it_is_spent() -> None:
         await budgets.check(caller)
     tokens, money = await budgets.of(row)
     assert (tokens.unit, tokens.spent, money.unit, money.spent) == ("tokens", 10, "usd", 1.5)
+    assert str(Budget("usd", "day", 0.0025, 0.0, 0.0)) == "$0.0025 a day"
+    assert str(Budget("usd", "day", 12_345.0, 0.0, 0.0)) == "$12,345.00 a day"
 
 
 async def test_every_kind_of_answer_costs_what_the_settings_say(tmp_path: Path) -> None:
