@@ -1,10 +1,15 @@
 """One call takes an argument of another one, or goes to another function of the same module."""
 
 import random
+import shlex
 
-from kodo.jobs.execution.calls import filled, filled_setup
+import msgspec
+
+from kodo.jobs.execution.calls import command, filled, filled_setup
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.combination import Combinations
+from kodo.jobs.execution.worker.smaller import smaller_calls
+from kodo.jobs.execution.worker.variation import Variations
 
 SELL = Call(1, "", "shop.sell(_0, gift=_1)", (Arg("a", "'x'"), Arg("b", "True")), ("import shop",))
 ORDER = Call(2, "", "shop.order(_0)", (Arg("a", "'y'"),), ("import shop",))
@@ -50,3 +55,52 @@ def test_what_never_arrives_is_not_tried_for_ever():
             tried += 1
             made.learn(number, arrived=False)
     assert 0 < tried < 20
+
+
+def test_a_number_of_a_text_takes_the_place_of_another_one():
+    """Two rows of equal price come out of two rows; a number is not put over a word."""
+    call = Call(1, "", "parse(_0)", (Arg("a", "'tea:2\\nrice:4'"),), (), "", "test")
+    vary = Variations([call], [])
+    made = {one.args[0].source for number in range(400) if (one := vary.one(call, number))}
+    assert {"'tea:4\\nrice:4'", "'tea:2\\nrice:2'", "'tea:2\\ntea:4'"} <= made
+    assert "'tea:tea\\nrice:4'" not in made
+
+
+def test_a_call_of_which_no_change_arrives_is_varied_all_the_same():
+    """Most changed texts do not parse; that is no reason to give the call up."""
+    call = Call(1, "", "parse(_0)", (Arg("a", "'tea:2'"),))
+    vary = Variations([call], [])
+    texts: list[str] = []
+    for number in range(100):
+        made = vary.one(call, number)
+        assert made is not None
+        texts.append(made.args[0].source)
+        vary.learn([made], set())
+    assert len(set(texts[50:])) > 10
+
+
+def test_a_program_of_a_test_becomes_smaller_by_its_statements():
+    """Statements go one at a time; imports stay, and so does the only receiver's making in calls that were made up."""
+    program = Call(
+        1, "", "shop.total()", (), ("import trade", "shop = trade.Shop()", "shop.len()"), "", "test"
+    )
+    assert [one.setup for one in smaller_calls(program)] == [
+        ("import trade", "shop.len()"),
+        ("import trade", "shop = trade.Shop()"),
+    ]
+    made_up = Call(1, "", "shop.total()", (), ("shop = Shop()", "shop.add(1)"), "shop", "random")
+    assert [one.setup for one in smaller_calls(made_up)] == [("shop = Shop()",)]
+    assert list(smaller_calls(msgspec.structs.replace(made_up, receiver=""))) == []
+
+
+def test_the_command_of_a_call_on_files_makes_their_folder():
+    """What pytest gives a test, the command makes itself."""
+    call = Call(
+        1, "", "main(str(tmp_path / _0))", (Arg("a", "'a.txt'"),), ("(tmp_path / _0).write_text('x')",)
+    )
+    code = shlex.split(command(call, "shop", {"main"}, ""))[2]
+    lines = code.split("; ")
+    assert "tmp_path = pathlib.Path(tempfile.mkdtemp())" in lines
+    assert lines.index("tmp_path = pathlib.Path(tempfile.mkdtemp())") < lines.index(
+        "(tmp_path / 'a.txt').write_text('x')"
+    )
