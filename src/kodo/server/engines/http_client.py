@@ -135,17 +135,20 @@ class HttpExchange:
             await self._wait_for_data()
         return self.status
 
+    async def next_piece(self) -> bytes | None:
+        """The next part of the body, all that has arrived; None: it is whole. Raises :class:`ConnectionLost`."""
+        while not self._body:
+            if self._complete:
+                return None
+            await self._wait_for_data()
+        body, self._body, self._size = self._body, [], 0
+        self._resume()
+        return body[0] if len(body) == 1 else b"".join(body)
+
     async def iter_body(self) -> AsyncGenerator[bytes, None]:
         """The body, as it arrives. Raises :class:`ConnectionLost`."""
-        while True:
-            if self._body:
-                body, self._body, self._size = self._body, [], 0
-                self._resume()
-                yield body[0] if len(body) == 1 else b"".join(body)
-            elif self._complete:
-                return
-            else:
-                await self._wait_for_data()
+        while (piece := await self.next_piece()) is not None:
+            yield piece
 
     async def read(self, limit: int | None = None) -> bytes:
         """The whole body, or its first ``limit`` bytes and a little more. Raises :class:`ConnectionLost`."""

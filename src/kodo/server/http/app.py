@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -45,6 +46,7 @@ from kodo.server.http.metrics import Metrics
 from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.responses.request_body import always_offered
 from kodo.server.http.retention import PRUNE_SECONDS, RetentionPolicy, prune, prune_and_log
+from kodo.server.http.routing import DirectRouter
 from kodo.server.http.state import State
 from kodo.server.http.tracing import TraceRequests, close_provider, open_provider
 from kodo.server.http.vector_stores.manager import VectorStoreManager
@@ -69,6 +71,9 @@ logger = logging.getLogger(__name__)
 __all__ = ["build_app", "open_state"]
 
 
+ID_BYTES: Final = 24
+
+
 class SystemClock:
     """The machine's clock."""
 
@@ -80,9 +85,16 @@ class SystemClock:
 class RandomIds:
     """Ids of 192 random bits. An id is not a key, but it cannot be guessed either."""
 
+    def __init__(self) -> None:
+        self._random = b""
+        """Of the system's, some at a time: each call of it costs more than the rest of an id."""
+
     def new(self, prefix: str) -> str:
         """A fresh ``<prefix>_<hex>``."""
-        return f"{prefix}_{secrets.token_hex(24)}"
+        if not self._random:
+            self._random = secrets.token_bytes(64 * ID_BYTES)
+        bits, self._random = self._random[:ID_BYTES], self._random[ID_BYTES:]
+        return f"{prefix}_{bits.hex()}"
 
 
 @asynccontextmanager
@@ -299,7 +311,7 @@ def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
             Middleware(RequestLimits, limits=state.limits),
         ],
     )
-    app.router.redirect_slashes = False
+    app.router = DirectRouter(routes)
     app.state.kodo = state
     return app
 

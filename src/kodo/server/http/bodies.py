@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from kodo.server.http.body_memory import KEY, Hold
 from kodo.server.http.content_encoding import decoder_for
+from kodo.server.http.departure import KEY as DEPARTURE
+from kodo.server.http.departure import Departure
 from kodo.server.lifecycle.errors import ServiceError, TooLarge
 
 T = TypeVar("T")
@@ -103,6 +105,32 @@ async def cancel_on_disconnect(request: Request, work: Awaitable[T]) -> T:
     Raises:
         ClientDisconnect: the client left first; ``work`` was cancelled.
     """
+    departure: Departure | None = request.scope.get("state", {}).get(DEPARTURE)
+    current = asyncio.current_task()
+    if departure is None or current is None:
+        return await _cancel_on_message(request, work)
+    cancelled = False
+
+    def cancel() -> None:
+        nonlocal cancelled
+        cancelled = True
+        current.cancel()
+
+    departure.watch(cancel)
+    if departure.gone:
+        cancel()
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if cancelled and current.uncancel() == 0:
+            raise ClientDisconnect from None
+        raise
+    finally:
+        departure.unwatch(cancel)
+
+
+async def _cancel_on_message(request: Request, work: Awaitable[T]) -> T:
+    """The same where the server tells it by ASGI's message only."""
     task = asyncio.ensure_future(work)
     gone = asyncio.create_task(_disconnected(request.receive))
     try:

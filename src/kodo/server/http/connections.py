@@ -31,6 +31,8 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 from kodo.server.config import LimitSettings, Settings
 from kodo.server.http.body_memory import BodyMemory, Hold
+from kodo.server.http.departure import KEY as DEPARTURE
+from kodo.server.http.departure import Departure
 from kodo.server.lifecycle.errors import Overloaded
 
 logger = logging.getLogger(__name__)
@@ -214,6 +216,8 @@ class HttpConnection(HttpToolsProtocol):
         self._discarded_bytes = 0
         self._too_large: str | None = None
         self._half_closed = False
+        self._departures: deque[Departure] = deque()
+        """Of the requests that are not answered, the oldest first."""
 
     @property
     def _request(self) -> RequestResponseCycle | None:
@@ -239,6 +243,7 @@ class HttpConnection(HttpToolsProtocol):
         """The connection has ended."""
         self.pool.remove(self)
         super().connection_lost(exc)
+        self._tell_requests()
 
     def data_received(self, data: bytes) -> None:
         """As uvicorn's, with limits and with errors in the envelope."""
@@ -312,6 +317,8 @@ class HttpConnection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request begins."""
         super().on_message_begin()
+        departure = self.scope["state"][DEPARTURE] = Departure()
+        self._departures.append(departure)
         self._head_bytes = self._unparsed_head_bytes = self._body_bytes = self._framing_bytes = (
             self._discarded_bytes
         ) = 0
@@ -353,6 +360,8 @@ class HttpConnection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """The answer was sent. Where it was sent before the end of the body, the rest is read over."""
+        if self._departures:
+            self._departures.popleft()
         super().on_response_complete()
         if self.phase is Phase.BUSY and not self.pipeline and self._answered:
             self._enter(Phase.IDLE, self._limits.idle_seconds)
@@ -388,7 +397,14 @@ class HttpConnection(HttpToolsProtocol):
         if request is not None:
             request.disconnected = True
             request.message_event.set()
+        self._tell_requests()
         self.transport.close()
+
+    def _tell_requests(self) -> None:
+        """The client will read no answer any more."""
+        for departure in self._departures:
+            departure.tell()
+        self._departures.clear()
 
     def _enter(self, phase: Phase, seconds: float | None) -> None:
         self.phase = phase

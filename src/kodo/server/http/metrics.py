@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Info, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -16,11 +17,15 @@ from kodo.server.lifecycle.ports import HasTargets, Usage
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
+M = TypeVar("M", Counter, Histogram)
+
+
 class Metrics:
     """The server's metrics; also the lifecycle's Observer."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[Any, ...], Any] = {}
         self._requests = Counter(
             "kodo_http_requests",
             "HTTP requests, by route and status.",
@@ -80,7 +85,7 @@ class Metrics:
 
     def request(self, route: str, status: int) -> None:
         """Count an HTTP request."""
-        self._requests.labels(route, str(status)).inc()
+        self._child(self._requests, route, str(status)).inc()
 
     def skipped(self, tools: Iterable[str]) -> None:
         """Count the types of tool that were left out of a request."""
@@ -98,13 +103,21 @@ class Metrics:
 
     def first_token(self, model: str, seconds: float) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""
-        self._first.labels(model).observe(seconds)
+        self._child(self._first, model).observe(seconds)
 
     def ended(self, model: str, status: str, usage: Usage) -> None:
         """See :class:`kodo.server.lifecycle.generate.Observer`."""
-        self._responses.labels(model, status).inc()
+        self._child(self._responses, model, status).inc()
         for kind, count in (("input", usage.input), ("cached", usage.cached), ("output", usage.output)):
-            self._tokens.labels(model, kind).inc(count)
+            self._child(self._tokens, model, kind).inc(count)
+
+    def _child(self, metric: M, *labels: str) -> M:
+        """A metric with its labels, remembered: to find it takes a lock and copies of the labels."""
+        key = (metric, *labels)
+        found = self._children.get(key)
+        if found is None:
+            found = self._children[key] = metric.labels(*labels)
+        return found
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

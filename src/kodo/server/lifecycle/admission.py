@@ -55,6 +55,8 @@ class Admission:
         self.parallel = parallel
         self.limit = waiting
         self._running: set[Lease] = set()
+        self._interactive = 0
+        """How many of them are interactive."""
         self._present: Counter[Priority] = Counter()
         """How many run or wait, by class."""
         self._alone: dict[Priority, set[Lease]] = {priority: set() for priority in Priority}
@@ -109,6 +111,7 @@ class Admission:
         """Give the place back."""
         if lease in self._running:
             self._running.discard(lease)
+            self._interactive -= lease.priority is Priority.INTERACTIVE
             self._gone(lease)
         if lease.priority is Priority.INTERACTIVE:
             if self._cooldown is not None:
@@ -152,9 +155,7 @@ class Admission:
 
     def _next(self) -> Lease | None:
         """The lease whose turn it is, still in its queue."""
-        urgent = self._cooldown is not None or any(
-            lease.priority is Priority.INTERACTIVE for lease in self._running
-        )
+        urgent = self._cooldown is not None or self._interactive > 0
         for priority, owners in self._queues.items():
             for queue in owners.values():
                 if priority is Priority.INTERACTIVE or not urgent:
@@ -173,10 +174,12 @@ class Admission:
             else:
                 del owners[lease.owner]
             self._running.add(lease)
+            self._interactive += lease.priority is Priority.INTERACTIVE
             if not lease._granted.done():
                 lease._granted.set_result(None)
         interactive = Priority.INTERACTIVE
-        if self._queues[interactive] or any(lease.priority is interactive for lease in self._running):
+        others = len(self._running) > self._interactive
+        if others and (self._interactive or self._queues[interactive]):
             for lease in self._running:
                 if lease.priority is not interactive and not lease.overdue:
                     lease.preempted.set()

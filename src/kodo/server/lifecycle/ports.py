@@ -95,6 +95,8 @@ class Prompt(Value, frozen=True, kw_only=True):
     soft_output_tokens: int | None = None
     """The server's own cap: text under a grammar is brought to its end within it where the client set no cap."""
     cache: CachePolicy = CachePolicy()
+    whole: bool = False
+    """Nobody reads the answer before its end: an engine may give deltas that are there at the same time as one."""
     quotes: tuple[str, ...] = ()
     """Answers in the words of what a tool found, for a small model: an engine that makes the choices for it holds its text to
     one of them. Any other engine leaves them alone."""

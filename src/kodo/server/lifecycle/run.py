@@ -145,8 +145,8 @@ class Run:
         Raises:
             ServiceError: it failed; the same error that a stream would end with.
         """
-        async for _ in self.events(after=self._folded - 1):
-            pass
+        while not self._published.closed:
+            await self._published.changed()
         if self.error is not None:
             raise self.error
         return self.response

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import re
 from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -41,6 +42,8 @@ class BadBody(ValueError):
         self.code = code
 
 
+_HELD = "held"
+"""The field of :func:`_holder`; no path names it."""
 _AT = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
 _MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
@@ -57,7 +60,7 @@ def bad_body(error: msgspec.ValidationError, prefix: str = "") -> BadBody:
     if len(text) > 20 * MAX_ECHO:  # a name of megabytes: the patterns below take time in the length
         text = f"{text[: 10 * MAX_ECHO]}…{text[-10 * MAX_ECHO :]}"
     match = _AT.match(text)
-    what, path = (match["what"], match["path"] or "") if match else (text, "")
+    what, path = (match["what"], (match["path"] or "").removeprefix(f".{_HELD}")) if match else (text, "")
     if unknown := _UNKNOWN.match(what):
         param = _join(prefix, f"{path}.{unknown['name']}")
         return BadBody(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
@@ -82,10 +85,25 @@ def convert(value: object, kind: Any, prefix: str = "") -> Any:
     Raises:
         BadBody: the value does not fit.
     """
+    holder = _holder(kind)
     try:
-        return msgspec.convert(value, kind, strict=True)
+        if holder is None:
+            return msgspec.convert(value, kind, strict=True)
+        return msgspec.convert({_HELD: value}, holder, strict=True).held
     except msgspec.ValidationError as error:
         raise bad_body(error, prefix) from None
+
+
+@lru_cache(maxsize=256)
+def _holder(kind: Any) -> Any:
+    """A Struct with one field of a kind; None for a Struct, which needs none.
+
+    msgspec keeps what it has found out about a Struct, and takes any other kind apart at each call: 46 µs instead of 1.5
+    for an input item.
+    """
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return None
+    return msgspec.defstruct("Held", [(_HELD, kind)])
 
 
 def json_object(body: bytes) -> dict[str, Any]:

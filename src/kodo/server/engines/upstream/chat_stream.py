@@ -65,6 +65,13 @@ class _Delta(Struct, frozen=True):
     tool_calls: list[CallPart] | CallPart | None = None
     function_call: FunctionDelta | None = None
 
+    @property
+    def only_text(self) -> str:
+        """The text, where that is all that it has, as in nearly every delta; else empty."""
+        if not isinstance(self.content, str) or self.reasoning_content or self.reasoning or self.tool_calls:
+            return ""
+        return "" if self.reasoning_details or self.function_call or self.refusal else self.content
+
 
 class _TopLogprob(Struct, frozen=True):
     token: str
@@ -159,27 +166,18 @@ class ChatStream:
         Raises:
             EngineFailed, InvalidRequest: it is an error, or no chunk of an answer.
         """
-        if data == b"[DONE]" or data.strip() == b"[DONE]":
+        if data[:1] != b"{" and data.strip() == b"[DONE]":
             self.done = True
             return []
         events: list[EngineEvent] = []
         for chunk in _decode(data):
-            if (failure := chunk.failure) is not None:
+            if (chunk.error or chunk.choices is None) and (failure := chunk.failure) is not None:
                 raise failed_in_answer(failure, self._profile, self._secrets)
             if chunk.usage is not None:
                 self._usage = read_usage(chunk.usage) or self._usage
             for choice in chunk.choices or ():
-                if choice.index:
-                    continue  # one answer was asked for
-                self._reason = choice.finish_reason or self._reason
-                for stopped_by in (choice.stop_reason, choice.matched_stop):
-                    if isinstance(stopped_by, str) and stopped_by in self._stops:
-                        self._stop_sequence = stopped_by
-                delta = choice.delta or choice.message
-                if delta is not None:
-                    if choice.logprobs is not None:
-                        self._logprobs += _read_logprobs(choice.logprobs)
-                    events.extend(self._read(delta))
+                if not choice.index:  # one answer was asked for
+                    events += self._read_choice(choice)
         return events
 
     def finish(self, estimate: int, cap: int | None) -> list[EngineEvent]:
@@ -206,6 +204,31 @@ class ChatStream:
         return events
 
     # --- inside ---
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether a text is the answer's as it is: nothing is open, and no marks are looked for."""
+        return (
+            self._channels.is_plain
+            and not self._reasoning_open
+            and not self._calls.open
+            and not self._logprobs
+        )
+
+    def _read_choice(self, choice: _Choice) -> list[EngineEvent]:
+        self._reason = choice.finish_reason or self._reason
+        for stopped_by in (choice.stop_reason, choice.matched_stop):
+            if isinstance(stopped_by, str) and stopped_by in self._stops:
+                self._stop_sequence = stopped_by
+        delta = choice.delta or choice.message
+        if delta is None:
+            return []
+        if choice.logprobs is not None:
+            self._logprobs += _read_logprobs(choice.logprobs)
+        if self._is_plain and (text := delta.only_text):
+            self._characters += len(text)
+            return [TextDelta(text=text)]
+        return list(self._read(delta))
 
     def _end(self, cap: int | None) -> str:
         if self._reason is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Final
 
 from kodo.server.lifecycle.errors import EngineFailed
@@ -60,15 +59,3 @@ class EventParser:
         if self._data:
             events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
             self._data = []
-
-
-async def iter_event_data(body: AsyncIterator[bytes]) -> AsyncGenerator[list[bytes], None]:
-    """The data of the events of a body, in batches as they arrive."""
-    parser = EventParser()
-    async for received in body:
-        events = parser.feed(received)
-        if events:
-            yield events
-    last = parser.flush()
-    if last:
-        yield last

@@ -19,11 +19,12 @@ from kodo.server.engines.upstream.chat_request import UpstreamRequest, chat_requ
 from kodo.server.engines.upstream.chat_stream import ChatStream
 from kodo.server.engines.upstream.detection import Identity, identify, profile_of_host
 from kodo.server.engines.upstream.masking import HiddenValues
+from kodo.server.engines.upstream.merging import merge_deltas
 from kodo.server.engines.upstream.profile import profile_named
 from kodo.server.engines.upstream.refusal import UpstreamRefusal, read_refusal, translate
 from kodo.server.engines.upstream.responses_request import responses_request
 from kodo.server.engines.upstream.responses_stream import ResponsesStream
-from kodo.server.engines.upstream.sse import iter_event_data
+from kodo.server.engines.upstream.sse import EventParser
 from kodo.server.engines.upstream.unknown_tools import UnknownCall, with_tool_error
 from kodo.server.lifecycle import genai, tracing
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
@@ -201,11 +202,12 @@ class Target:
         for attempt in range(MAX_UNKNOWN_ROUNDS + 1):
             reader = self._reader(request, prompt)
             said: list[EngineEvent] = []
-            async with aclosing(self._events(request.body, left, reader)) as events:
-                async for event in events:
+            async with aclosing(self._events(request.body, left, reader)) as batches:
+                async for batch in batches:
                     if request.labels:
-                        said.append(event)
-                    yield event
+                        said.extend(batch)
+                    for event in merge_deltas(batch) if prompt.whole else batch:
+                        yield event
             last = reader.finish(estimate, left)
             unknown = reader.unknown_calls
             end = last.pop()
@@ -234,7 +236,8 @@ class Target:
 
     async def _events(
         self, body: dict[str, Any], cap: int | None, reader: AnswerReader
-    ) -> AsyncGenerator[EngineEvent, None]:
+    ) -> AsyncGenerator[list[EngineEvent], None]:
+        """The events of an answer, in batches as they arrive."""
         exchange = await self._open(body, cap)
         begun = whole = False
         try:
@@ -243,19 +246,22 @@ class Target:
             ) and "event-stream" not in exchange.headers.get(
                 "content-type", ""
             ):  # the server does not stream
-                for event in reader.feed(await exchange.read(MAX_WHOLE_BYTES)):
-                    yield event
+                yield reader.feed(await exchange.read(MAX_WHOLE_BYTES))
                 reader.done = True
                 return
-            async with aclosing(iter_event_data(exchange.iter_body())) as batches:
-                async for batch in batches:
-                    begun = True
-                    for data in batch:
-                        for event in reader.feed(data):
-                            yield event
-                    if reader.done:
-                        whole = True
-                        return
+            parser = EventParser()
+            while not reader.done:
+                received = await exchange.next_piece()
+                batch = parser.flush() if received is None else parser.feed(received)
+                begun = begun or bool(batch)
+                events, failure = _feed(reader, batch)
+                if events:
+                    yield events
+                if failure is not None:
+                    raise failure
+                if received is None:
+                    return
+            whole = True
         except ConnectionLost as error:
             if begun:
                 raise EngineFailed("The model's server broke off in the middle of the answer.") from error
@@ -343,6 +349,17 @@ class Target:
         if len(answer.data) != len(texts):
             raise EngineFailed("The model's server sent another number of embeddings than it was asked for.")
         return [one.embedding for one in answer.data], answer.usage.prompt_tokens
+
+
+def _feed(reader: AnswerReader, batch: Sequence[bytes]) -> tuple[list[EngineEvent], ServiceError | None]:
+    """The events of what arrived together, and the error that ends them, if one does."""
+    events: list[EngineEvent] = []
+    try:
+        for data in batch:
+            events += reader.feed(data)
+    except ServiceError as error:
+        return events, error
+    return events, None
 
 
 def _secrets(options: TargetOptions) -> HiddenValues:

@@ -44,9 +44,14 @@ class TextChannels:
         self._trim = False
         self._channel: Literal["header", "reasoning", "text", "arguments", "between"] = "between"
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether all that follows is text: no marks are looked for any more."""
+        return self._mode == "plain" and not self._trim
+
     def feed(self, text: str) -> list[ChannelSegment]:
         """What is certain so far."""
-        if self._mode == "plain" and not self._trim:
+        if self.is_plain:
             return [ChannelSegment("text", text)] if text else []
         self._pending += text
         return list(self._split())
