@@ -7,8 +7,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import operator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -47,6 +49,20 @@ class _Asked(msgspec.Struct, frozen=True):
     key_id: str | None = None
 
 
+_Span: TypeAlias = tuple[int, int, str, str]
+"""What a row of sums is for: width and start in seconds, owner, model."""
+
+
+class Counted(NamedTuple):
+    """What a response adds to the sums, in their order; ``bucket``: of its time to the first token."""
+
+    spans: tuple[_Span, ...]
+    values: tuple[float, ...]
+    bucket: int | None
+
+
+_MAX_ROWS = 32
+"""Rows of one statement: each number of rows is a statement of its own, which the connection remembers."""
 _said = msgspec.json.Decoder(_Said)
 _asked = msgspec.json.Decoder(_Asked)
 _COLUMNS = (
@@ -127,7 +143,7 @@ def count(
     usage: Usage,
     timing: Timing,
 ) -> None:
-    """Add a response that is over to the sums of the time it began in."""
+    """Add a response that is over to the sums of the time it began in; at the transaction's end, where it can wait."""
     decode_seconds = 0.0
     if timing.total is not None and timing.first_token is not None and usage.output > 1:
         decode_seconds = max(timing.total - timing.first_token, 0.0)
@@ -143,21 +159,39 @@ def count(
         usage.output - 1 if decode_seconds else 0,
         decode_seconds,
     )
+    bucket = None if timing.first_token is None else bucket_of(timing.first_token)
+    spans = tuple((width, int(created_at // width) * width, owner, model) for width in WIDTHS)
+    counted = Counted(spans, values, bucket)
+    if connection.put_off is None:
+        add_up(connection, [counted])
+    else:
+        connection.put_off.append(counted)
+
+
+def add_up(connection: SqlConnection, counted: Sequence[Counted]) -> None:
+    """Add responses to the sums: those of one span in one row, however many they are."""
+    sums: dict[_Span, list[float]] = {}
+    first_tokens: Counter[tuple[_Span, int]] = Counter()
+    for one in counted:
+        for span in one.spans:
+            row = sums.setdefault(span, [0] * len(one.values))
+            row[:] = map(operator.add, row, one.values)
+            if one.bucket is not None:
+                first_tokens[span, one.bucket] += 1
     names, shard = _SUMS.split(", "), connection.dialect.shard
     added = ", ".join(f"{name} = activity_sums.{name} + excluded.{name}" for name in names)
-    spans = [(width, int(created_at // width) * width, owner, model) for width in WIDTHS]
-    connection.execute(
-        f"INSERT INTO activity_sums (width, start, owner, model, {_SUMS}) VALUES {_rows(len(spans), 14)} "
-        f"ON CONFLICT (width, start, owner, model{shard}) DO UPDATE SET {added}",
-        [value for span in spans for value in (*span, *values)],
-    )
-    if timing.first_token is not None:
-        bucket = bucket_of(timing.first_token)
+    for rows in _chunks([(*span, *values) for span, values in sums.items()]):
+        connection.execute(
+            f"INSERT INTO activity_sums (width, start, owner, model, {_SUMS}) VALUES {_rows(len(rows), 14)} "
+            f"ON CONFLICT (width, start, owner, model{shard}) DO UPDATE SET {added}",
+            [value for row in rows for value in row],
+        )
+    for rows in _chunks([(*span, bucket, count) for (span, bucket), count in first_tokens.items()]):
         connection.execute(
             "INSERT INTO activity_first_tokens (width, start, owner, model, bucket, count) "
-            f"VALUES {_rows(len(spans), 6)} ON CONFLICT (width, start, owner, model, bucket{shard}) "
+            f"VALUES {_rows(len(rows), 6)} ON CONFLICT (width, start, owner, model, bucket{shard}) "
             "DO UPDATE SET count = activity_first_tokens.count + excluded.count",
-            [value for span in spans for value in (*span, bucket, 1)],
+            [value for row in rows for value in row],
         )
 
 
@@ -168,6 +202,12 @@ def forget_minutes(connection: SqlConnection) -> None:
         connection.execute(
             f"DELETE FROM {table} WHERE width = ? AND start < {newest} - ?", (MINUTE, HOUR, MINUTES_KEPT)
         )
+
+
+def _chunks(rows: list[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows in parts that one statement takes."""
+    for start in range(0, len(rows), _MAX_ROWS):
+        yield rows[start : start + _MAX_ROWS]
 
 
 def _rows(count: int, columns: int) -> str:

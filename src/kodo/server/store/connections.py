@@ -6,7 +6,7 @@ import contextlib
 import os
 import sqlite3
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kodo.server.store.sql import SQLITE, Dialect
 
@@ -23,6 +23,7 @@ class SqliteConnection(sqlite3.Connection):
     """A connection as ``SqlConnection`` has it."""
 
     dialect: Final[Dialect] = SQLITE
+    put_off: list[Any] | None = None
 
     def changed(self, cursor: sqlite3.Cursor, /) -> bool:
         """See ``SqlConnection``: known at once."""

@@ -70,6 +70,9 @@ def returned(cursor: SqlCursor) -> Any:
 class SqlConnection(Protocol):
     """A connection inside a transaction that somebody else begins and ends."""
 
+    put_off: list[Any] | None
+    """What is added up before the commit, with that of the transaction's other writes; None: each write does it itself."""
+
     @property
     def dialect(self) -> Dialect:
         """The words of its database."""

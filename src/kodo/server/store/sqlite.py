@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.store import connections, documents, retention, schema
+from kodo.server.store import activity, connections, documents, retention, schema
 from kodo.server.store.connections import SqliteConnection
 from kodo.server.store.failures import translate
 from kodo.server.store.file_guard import FileGuard
@@ -53,7 +53,7 @@ class SqliteStore(SqlStore):
         try:
             connection = await asyncio.to_thread(self._prepare)
             self._readers = Readers(partial(connections.open_reader, self._home))
-            self._writer = Writer(connection, guard=self._guard())
+            self._writer = Writer(connection, guard=self._guard(), add_up=activity.add_up)
         except (sqlite3.Error, OSError, StoreFailed) as error:
             self._lock.release()
             if isinstance(error, sqlite3.Error):

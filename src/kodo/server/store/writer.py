@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store.connections import SqliteConnection
@@ -22,13 +23,29 @@ logger = logging.getLogger(__name__)
 
 
 class Writer(GroupWriter[SqliteConnection]):
-    """Group commit over one connection, which is its own from now on. ``guard``: of the files that it needs."""
+    """Group commit over one connection, which is its own from now on.
+
+    Args:
+        connection: where to write; what its writes put off is given to ``add_up`` once, before each commit.
+        max_waiting: writes that may wait.
+        guard: of the files that it needs.
+        add_up: writes what was put off.
+    """
 
     def __init__(
-        self, connection: SqliteConnection, *, max_waiting: int = MAX_WAITING, guard: FileGuard | None = None
+        self,
+        connection: SqliteConnection,
+        *,
+        max_waiting: int = MAX_WAITING,
+        guard: FileGuard | None = None,
+        add_up: Callable[[SqliteConnection, Sequence[Any]], None] | None = None,
     ) -> None:
         super().__init__(max_waiting=max_waiting)
         self._connection = connection
+        self._add_up = add_up
+        self._put_off: list[Any] = []
+        if add_up is not None:
+            connection.put_off = self._put_off
         self._guard = guard
         self._lost: StoreFailed | None = None
         self._full: bool | None = None
@@ -46,6 +63,9 @@ class Writer(GroupWriter[SqliteConnection]):
             self._begin(full=any(job.durable for job in jobs))
             try:
                 outcomes = [self._step(job) for job in jobs]
+                if self._put_off and self._add_up is not None:
+                    self._add_up(self._connection, self._put_off)
+                    self._put_off.clear()
             except sqlite3.Error:
                 if len(jobs) == 1:
                     raise
@@ -80,12 +100,14 @@ class Writer(GroupWriter[SqliteConnection]):
         self._connection.execute("BEGIN IMMEDIATE")
 
     def _step(self, job: WriteJob[SqliteConnection]) -> WriteOutcome:
+        before = len(self._put_off)
         self._connection.execute("SAVEPOINT job")
         try:
             value = job.work(self._connection)
         except sqlite3.Error:
             raise
         except Exception as error:  # noqa: BLE001 - raised in the caller that awaits the job
+            del self._put_off[before:]
             self._connection.execute("ROLLBACK TO job")
             self._connection.execute("RELEASE job")
             return WriteOutcome(job.future, error=error)
@@ -94,5 +116,6 @@ class Writer(GroupWriter[SqliteConnection]):
 
     def _rollback(self) -> None:
         """SQLite has rolled back by itself after some errors (a full disk), and not after others."""
+        self._put_off.clear()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -168,3 +168,73 @@ async def test_closing_commits_what_waits_and_refuses_what_comes(bench: Bench) -
     with pytest.raises(StoreFailed):
         await bench.writer.run(insert(9))
     await bench.writer.close()
+
+
+async def test_what_writes_put_off_is_added_up_once_and_not_for_one_that_fails(tmp_path: Path) -> None:
+    """Before each commit, in the same transaction; a write that is taken back takes back what it put off."""
+    added: list[list[int]] = []
+    connection = connections.open_writer(tmp_path)
+    connection.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY)")
+
+    def add_up(connection: connections.SqliteConnection, put_off: Sequence[int]) -> None:
+        assert connection.in_transaction
+        added.append(list(put_off))
+        connection.execute("INSERT INTO numbers VALUES (?)", (sum(put_off),))
+
+    writer = Writer(connection, add_up=add_up)
+    released = threading.Event()
+
+    def write(number: int, *, fails: bool = False) -> Callable[[connections.SqliteConnection], None]:
+        def work(connection: connections.SqliteConnection) -> None:
+            assert connection.put_off is not None
+            connection.put_off.append(number)
+            if fails:
+                raise Conflict("taken back")
+
+        return work
+
+    held = asyncio.create_task(writer.run(lambda _: released.wait(30)))
+    await asyncio.sleep(0.05)
+    others = [asyncio.create_task(writer.run(write(n, fails=n == 3))) for n in (1, 2, 3, 4)]
+    await asyncio.sleep(0.05)
+    released.set()
+    assert await held
+    results = await asyncio.gather(*others, return_exceptions=True)
+    await writer.close()
+    assert [isinstance(result, Conflict) for result in results] == [False, False, True, False]
+    assert added == [[1, 2, 4]]
+    reader = connections.open_reader(tmp_path)
+    assert reader.execute("SELECT number FROM numbers").fetchall() == [(7,)]
+    reader.close()
+
+
+async def test_what_cannot_be_added_up_fails_its_own_write_alone(tmp_path: Path) -> None:
+    """The transaction is rolled back, and each write is given one of its own."""
+    connection = connections.open_writer(tmp_path)
+    connection.execute("CREATE TABLE numbers (number INTEGER PRIMARY KEY CHECK (number < 3))")
+
+    def add_up(connection: connections.SqliteConnection, put_off: Sequence[int]) -> None:
+        connection.executemany("INSERT INTO numbers VALUES (?)", [(number,) for number in put_off])
+
+    writer = Writer(connection, add_up=add_up)
+
+    def write(number: int) -> Callable[[connections.SqliteConnection], None]:
+        def work(connection: connections.SqliteConnection) -> None:
+            assert connection.put_off is not None
+            connection.put_off.append(number)
+
+        return work
+
+    released = threading.Event()
+    held = asyncio.create_task(writer.run(lambda _: released.wait(30)))
+    await asyncio.sleep(0.05)
+    others = [asyncio.create_task(writer.run(write(number))) for number in (1, 5, 2)]
+    await asyncio.sleep(0.05)
+    released.set()
+    await held
+    results = await asyncio.gather(*others, return_exceptions=True)
+    await writer.close()
+    assert [isinstance(result, StoreFailed) for result in results] == [False, True, False]
+    reader = connections.open_reader(tmp_path)
+    assert sorted(reader.execute("SELECT number FROM numbers").fetchall()) == [(1,), (2,)]
+    reader.close()

@@ -102,6 +102,7 @@ class PostgresConnection(SqlConnection):
     """A connection of psycopg that takes the statements of this package."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.put_off: list[Any] | None = None
         self.raw = connection
         self._pipeline: psycopg.Pipeline | None = None
         self._believed: list[_SentCursor] = []
