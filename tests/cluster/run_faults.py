@@ -146,9 +146,8 @@ class FaultyCluster:
         time.sleep(LEASE + self.random.uniform(1, 3))
         self.database.start()
         time.sleep(2 * LEASE)
-        assert all(node.process.is_alive() for node in self.nodes.values()), (
-            "a server ended with the database"
-        )
+        ended = {number: node.process.exitcode for number, node in self.nodes.items()}
+        assert set(ended.values()) == {None}, f"a server ended with the database: exit codes {ended}"
 
     def crash_database(self) -> None:
         """Without a checkpoint."""
