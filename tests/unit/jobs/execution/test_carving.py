@@ -81,6 +81,20 @@ def never(item):
     return 0
 
 
+def tag(name, **attributes):
+    return price(Item(name))
+
+
+class Odd:
+    cost = 1
+
+    def own(self):
+        return price(self)
+
+
+setattr(Odd, "total-cost", property(Odd.own))
+
+
 def each(items):
     for item in items:
         yield price(item)
@@ -193,3 +207,17 @@ def test():
         "item = m.Item(['b', str(pathlib.Path(m.__file__).parents[0] / 'test_shop.py')])",
         "m.price(item)",
     ]
+
+
+def test_names_that_are_no_python_cost_only_their_own_call(carve):
+    """A keyword with a hyphen and a property's name with one are left out; the other calls are there."""
+    text = "def test():\n    tag('a', **{'data-id': 1})\n    getattr(Odd(), 'total-cost')\n    tag('b', data=1)\n"
+    assert [one[-1] for one in carve(text)] == ["m.tag('b', data=1)"]
+
+
+def test_a_program_that_does_not_parse_is_left_out(carve, monkeypatch):
+    """Whatever text a foreign object brings in, the other calls of the run are kept."""
+    monkeypatch.setattr(
+        "kodo.jobs.execution.worker.carving._source", lambda frame, named, writing: f"{named.name}("
+    )
+    assert carve("def test():\n    price(Item('a'))\n") == []

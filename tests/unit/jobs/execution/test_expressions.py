@@ -99,3 +99,12 @@ def test_what_has_no_expression_says_so(value):
     """Objects that only this run knows, places of this run inside of texts, long texts."""
     with pytest.raises(Unwritable):
         _writing().write(value)
+
+
+@pytest.mark.parametrize("name", ["data-id", "class", "", "a b"])
+def test_an_argument_whose_name_is_no_identifier_has_no_expression(name):
+    """Such a name comes in through ``**``; a call with it would be no Python."""
+    with pytest.raises(Unwritable):
+        _writing().call("m.tag", ["a"], {name: 1})
+    with pytest.raises(Unwritable):
+        _writing().write(types.SimpleNamespace(**{name: 1}))

@@ -170,7 +170,9 @@ class Recorder:
             statement.variable = self._variables.bind(result)
 
     def _program(self, at: int) -> Call | None:
-        """A statement with those before it that made its objects or worked on them; None where those are too many."""
+        """A statement with those before it that made its objects or worked on them; None where those are too many or do
+        not parse: they hold names of foreign objects.
+        """
         target = self._statements[at]
         needed, chosen = set(target.uses), [target]
         for one in self._statements[at - 1 :: -1] if at else ():
@@ -184,8 +186,11 @@ class Recorder:
         files = [line for one in (*before, target) for line in one.files]
         lines = [f"{one.variable} = {one.source}" if one.variable else one.source for one in before]
         lines = [*dict.fromkeys(files), *lines]
-        trees = [ast.parse(substitute(line, names)).body[0] for line in lines]
-        value = ast.parse(substitute(target.source, names), mode="eval").body
+        try:
+            trees = [ast.parse(substitute(line, names)).body[0] for line in lines]
+            value = ast.parse(substitute(target.source, names), mode="eval").body
+        except (SyntaxError, ValueError, RecursionError):
+            return None
         setup, expression, args = with_placeholders(trees, value)
         imports = sorted({f"import {name}" for one in chosen for name in one.modules})
         return Call(

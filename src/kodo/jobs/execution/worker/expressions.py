@@ -152,7 +152,13 @@ class Expressions:
     def call(
         self, function: str, positional: Iterable[object], named: Mapping[str, object], depth: int = 0
     ) -> str:
-        """A call of what an expression names."""
+        """A call of what an expression names.
+
+        Raises:
+            Unwritable: an argument has no expression, or its name is none: ``**{"data-id": 1}`` may give any text.
+        """
+        if not all(name.isidentifier() and not keyword.iskeyword(name) for name in named):
+            raise Unwritable("an argument's name is no identifier")
         given = [self.write(one, depth) for one in positional]
         given += [f"{name}={self.write(one, depth)}" for name, one in named.items()]
         return f"{function}({', '.join(given)})"
