@@ -40,6 +40,18 @@ def filled_setup(call: Call) -> list[str]:
     return [substitute(line, by) if by and "_" in line else line for line in call.setup]
 
 
+def is_python(call: Call) -> bool:
+    """Whether the call's setup, expression and arguments parse; those of a call that foreign code sent may not."""
+    try:
+        for source in (*(arg.source for arg in call.args), filled(call)):
+            ast.parse(source, mode="eval")
+        for line in filled_setup(call):
+            ast.parse(line)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
 def _sources(call: Call) -> dict[str, str]:
     return {f"_{at}": arg.source for at, arg in enumerate(call.args)}
 

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class WorkerEnded(ExecutionError):
-    """The worker ended without an answer: it was out of time or memory, or the code ended it."""
+    """The worker ended without a valid answer: it was out of time or memory, or the code ended it or wrote in its place."""
 
 
 def run_worker(
@@ -40,7 +40,7 @@ def run_worker(
     interpreter's hash seed.
 
     Raises:
-        ExecutionError: the worker answered ``Failed``; ``WorkerEnded``: it ended without an answer.
+        ExecutionError: the worker answered ``Failed``; ``WorkerEnded``: it ended without a valid answer.
     """
     outcome = sandbox.run(
         [PYTHON, "-P", "-m", worker, f"{FILES}/job.json"],
@@ -59,8 +59,11 @@ def run_worker(
             "PYTHONWARNINGS": "ignore",
         },
     )
-    lines = outcome.stdout.splitlines(keepends=True)
-    answers: list[T] = [msgspec.json.decode(line, type=answer_type) for line in lines if line.endswith("\n")]
+    *lines, _ = outcome.stdout.split("\n")  # what follows the last end of a line was cut off
+    try:
+        answers: list[T] = [msgspec.json.decode(line, type=answer_type) for line in lines]
+    except msgspec.MsgspecError as error:  # the worker shares its process or its output with foreign code
+        raise WorkerEnded(f"the worker in the sandbox gave no valid answer: {error}") from error
     for answer in answers:
         if isinstance(answer, Failed):
             raise ExecutionError(answer.why)

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
+from kodo.jobs.execution.calls import is_python
 from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests, parsed
 from kodo.jobs.execution.changed import Affected
 from kodo.jobs.execution.instances_of_tests import instances_of_tests
@@ -171,7 +172,8 @@ def recorded_calls(
         tuple(words),
         seconds,
     )
-    return run_worker(sandbox, made.folder, _RECORDER, job, Call, seconds=seconds)
+    calls: list[Call] = run_worker(sandbox, made.folder, _RECORDER, job, Call, seconds=seconds)
+    return [call for call in calls if is_python(call)]
 
 
 def _words(affected: Mapping[str, Affected]) -> set[str]:

@@ -1,0 +1,80 @@
+"""What a worker in the sandbox answers is read as foreign text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from kodo.jobs.execution.calls import is_python
+from kodo.jobs.execution.model import Arg, Call, ExecutionError
+from kodo.jobs.execution.sandboxed import WorkerEnded, run_worker
+from kodo.jobs.execution.worker.jobs import Failed
+from kodo.sandbox import ProcessResult, ResourceLimits, Sandbox
+
+
+class Found(msgspec.Struct, frozen=True, tag=True):
+    """An answer."""
+
+    id: int
+
+
+class Says(Sandbox):
+    """Gives this output in the place of a run."""
+
+    def __init__(self, stdout: str, status: int = 0) -> None:
+        self.result = ProcessResult(status, stdout, "", 0.1)
+        self.limits: ResourceLimits | None = None
+
+    def run(self, *args: Any, limits: ResourceLimits | None = None, **more: Any) -> ProcessResult:
+        self.limits = limits
+        return self.result
+
+
+def _ask(sandbox: Sandbox) -> list[Found]:
+    return run_worker(sandbox, Path("/nowhere"), "w", Failed("x"), Found | Failed, seconds=1.0)
+
+
+def _line(answer: Found | Failed) -> str:
+    return msgspec.json.encode(answer).decode() + "\n"
+
+
+@pytest.mark.parametrize(
+    "forged", ["no JSON\n", "\n", '{"id": 1}\n', '{"type": "Found", "id": "one"}\n', '{"type": "Found", "i\n']
+)
+def test_a_line_that_is_no_answer_is_an_error_of_the_worker(forged):
+    """Tests of the project run beside the worker and can write what they like."""
+    with pytest.raises(WorkerEnded, match="no valid answer"):
+        _ask(Says(_line(Found(1)) + forged))
+
+
+def test_lines_end_with_a_line_feed_alone_and_a_cut_one_is_left_out():
+    """A text may hold every other character that ends lines for Python."""
+    why = "a\u2028b\x85c"
+    with pytest.raises(ExecutionError) as raised:
+        _ask(Says(_line(Failed(why)) + '{"type": "Fai', status=-9))
+    assert str(raised.value) == why
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Call(0, "f", "f("),
+        Call(0, "f", "x = 1"),
+        Call(0, "f", "f(_0)", (Arg("a", "1 +"),)),
+        Call(0, "f", "f()", (Arg("a", "\0"),)),
+        Call(0, "f", "f()", setup=("import",)),
+        Call(0, "f", "f()", (Arg("a", "1"),), setup=("_0 = 2",)),
+        Call(0, "f", "(" * 5000 + ")" * 5000),
+    ],
+)
+def test_a_call_with_a_part_that_does_not_parse_is_no_python(call):
+    """Its expression, its arguments, its setup before and after the arguments are put in."""
+    assert not is_python(call)
+
+
+def test_a_call_of_setup_arguments_and_expression_is_python():
+    """The form that recorded calls have."""
+    assert is_python(Call(0, "f", "s.f(_0)", (Arg("a", "'x'"),), ("import m", "s = m.S(_0)")))
