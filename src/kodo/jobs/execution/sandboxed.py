@@ -3,6 +3,7 @@
 Every run of foreign Python goes through here. Knows neither a worker's jobs nor what they are for.
 """
 
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,8 @@ from kodo.jobs.execution.model import ExecutionError
 from kodo.jobs.execution.worker.jobs import Failed
 from kodo.sandbox import FILES, LIB, PROJECT, PYTHON, ResourceLimits, Sandbox
 
-_START_SECONDS = 60.0
+GRACE = 5.0
+"""Seconds that a worker which begins nothing after its end has to finish what it began."""
 _MIB = 1024 * 1024
 T = TypeVar("T")
 
@@ -31,11 +33,13 @@ def run_worker(
     answer_type: type[T] | Any,
     *,
     seconds: float,
+    grace: float = 60.0,
     files: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> list[T]:
     """Do one job in a fresh sandbox; return the answers there were in ``seconds``.
 
+    The worker has to keep to ``seconds`` by itself; it is killed ``grace`` seconds later.
     ``worker`` is the package to start inside, ``answer_type`` what each of its lines decodes to, ``seed`` the
     interpreter's hash seed.
 
@@ -47,8 +51,8 @@ def run_worker(
         project=project,
         files={"job.json": msgspec.json.encode(job), **(files or {})},
         limits=ResourceLimits(
-            wall_seconds=seconds + _START_SECONDS,
-            cpu_seconds=int(seconds + _START_SECONDS),
+            wall_seconds=seconds + grace,
+            cpu_seconds=math.ceil(seconds + grace),
             output_bytes=64 * _MIB,
         ),
         env={

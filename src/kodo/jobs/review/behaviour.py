@@ -20,7 +20,7 @@ from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.changed import Affected, affected_functions
 from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.relevant_words import relevant_texts
-from kodo.jobs.execution.sandboxed import run_worker, site_packages
+from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted
 from kodo.jobs.execution.worker.jobs import ModuleLocation
@@ -111,8 +111,7 @@ def compare_behaviour(
 
 def _compare_script(file: ChangedFile, made: Trees, root: Path | None, end: float, found: Behaviour) -> None:
     """Add what one JavaScript or TypeScript module's functions do to ``found``."""
-    if end - time.monotonic() < 1.0:
-        found.not_run.append(f"{file.path}: the budget of seconds was used up")
+    if not _has_time(file, end, found):
         return
     ran = javascript.compare(file, made, root, end)
     found.candidates[file.path] = ran.candidates
@@ -121,6 +120,14 @@ def _compare_script(file: ChangedFile, made: Trees, root: Path | None, end: floa
     found.differences += ran.differences
     found.unstable += ran.unstable
     found.not_run += ran.not_run
+
+
+def _has_time(file: ChangedFile, end: float, found: Behaviour) -> bool:
+    """Whether a second is left, so that it is worth to begin; where there is none, ``found`` says so."""
+    if end - time.monotonic() >= 1.0:
+        return True
+    found.not_run.append(f"{file.path}: the budget of seconds was used up")
+    return False
 
 
 def can_run(file: ChangedFile) -> bool:
@@ -151,15 +158,16 @@ def _compare_module(
     except ExecutionError as error:
         found.not_run.append(str(error).replace(str(made.folder) + "/", ""))
         return
-    room = end - time.monotonic()
-    if room < 1.0:
-        found.not_run.append(f"{file.path}: the budget of seconds was used up")
+    if not _has_time(file, end, found):
         return
     affected = {one.function.qualname: one for one in affected_functions(before, after)}
+    if not affected and not snippets:
+        return
+    room = end - time.monotonic()
     locations = _location(before, made.before, packages), _location(after, made.after, packages)
     with ThreadPoolExecutor(1) as thread:
         recording = thread.submit(
-            recorded_calls, made, file, affected, locations[0], sandbox, _FOR_RECORDING * room
+            recorded_calls, made, file, affected, locations[0], sandbox, end - (1 - _FOR_RECORDING) * room
         )
         groups = tuple(
             _until(
@@ -176,12 +184,13 @@ def _compare_module(
         groups = ((GROUP, snippets), *groups)
     if not groups:
         return
-    left = max(1.0, end - time.monotonic())
+    if not _has_time(file, end, found):
+        return
     job = Compare(
         *locations,
         groups,
         CALL_SECONDS,
-        left,
+        end - time.monotonic(),
         tests,
         (
             *((GROUP,) if snippets else ()),
@@ -191,7 +200,7 @@ def _compare_module(
     )
     try:
         answers: list[CompareAnswer] = run_worker(
-            sandbox, made.folder, _WORKER, job, CompareAnswer, seconds=left
+            sandbox, made.folder, _WORKER, job, CompareAnswer, seconds=end - time.monotonic(), grace=GRACE
         )
     except ExecutionError as error:
         found.not_run.append(f"{file.path}: {error}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,7 @@ from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests, parse
 from kodo.jobs.execution.changed import Affected
 from kodo.jobs.execution.instances_of_tests import instances_of_tests
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.sandboxed import run_worker
+from kodo.jobs.execution.sandboxed import GRACE, run_worker
 from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.record import Record
@@ -142,13 +143,16 @@ def recorded_calls(
     affected: Mapping[str, Affected],
     where: ModuleLocation,
     sandbox: Sandbox,
-    seconds: float,
+    until: float,
 ) -> list[Call]:
-    """The calls through the changed functions that the tests nearest to them make, run in the version before the change.
+    """The calls through the changed functions that the tests nearest to them make, run in the version before the change
+    until the monotonic time ``until``; none where no function changed.
 
     Raises:
         ExecutionError: they could not be run.
     """
+    if not affected:
+        return []
     words, stem = _words(affected), _stem(file)
     mention = _mention(words)
     rows: list[tuple[bool, bool, int, Path]] = []
@@ -170,9 +174,11 @@ def recorded_calls(
         _test_names(made.before),
         tuple(dict.fromkeys(root for one in affected.values() for root in one.roots)),
         tuple(words),
-        seconds,
+        until,
     )
-    calls: list[Call] = run_worker(sandbox, made.folder, _RECORDER, job, Call, seconds=seconds)
+    calls: list[Call] = run_worker(
+        sandbox, made.folder, _RECORDER, job, Call, seconds=until - time.monotonic(), grace=GRACE
+    )
     return [call for call in calls if is_python(call)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import types
 from pathlib import Path
 
@@ -33,6 +34,31 @@ def test_files_take_turns_and_tests_that_name_the_change_come_first():
     assert _ordered([*many, *rows], frozenset())[:13] == [*many[:12], rows[0]]
 
 
+def _recorded(root: Path, job: Record) -> list[Call]:
+    (root / "job.json").write_bytes(msgspec.json.encode(job))
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.record", str(root / "job.json")],
+        env={**os.environ, "KODO_PROJECT": str(root)},
+        capture_output=True,
+        check=True,
+    )
+    return [msgspec.json.decode(line, type=Call) for line in done.stdout.splitlines()]
+
+
+def test_no_test_is_begun_after_the_end(tmp_path):
+    """The time that the start and the imports take counts too."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "shop.py").write_text("def price(x):\n    return x\n")
+    begun = tmp_path / "begun"
+    (tmp_path / "v" / "test_shop.py").write_text(
+        f"import shop\n\ndef test_a():\n    open({str(begun)!r}, 'w')\n    shop.price(1)\n"
+    )
+    where = ModuleLocation("shop.py", ".", "shop", "", ("price",))
+    name = "test_shop.py"
+    job = Record("v", where, (name,), (name,), ("price",), ("price",), time.monotonic() + 0.01)
+    assert _recorded(tmp_path, job) == [] and not begun.exists()
+
+
 def test_a_run_gives_calls_also_where_tests_fail_do_not_end_or_end_the_process(tmp_path):
     """What tests say does not matter; the calls until an end of the process are there."""
     (tmp_path / "v" / "tests").mkdir(parents=True)
@@ -44,15 +70,8 @@ def test_a_run_gives_calls_also_where_tests_fail_do_not_end_or_end_the_process(t
     )
     where = ModuleLocation("shop.py", ".", "shop", "", ("price",))
     name = "tests/test_shop.py"
-    job = Record("v", where, (name,), (name,), ("price",), ("price",), 60.0)
-    (tmp_path / "job.json").write_bytes(msgspec.json.encode(job))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.record", str(tmp_path / "job.json")],
-        env={**os.environ, "KODO_PROJECT": str(tmp_path)},
-        capture_output=True,
-        check=True,
-    )
-    calls = [msgspec.json.decode(line, type=Call) for line in done.stdout.splitlines()]
+    job = Record("v", where, (name,), (name,), ("price",), ("price",), time.monotonic() + 60)
+    calls = _recorded(tmp_path, job)
     assert [(call.function, call.expression, call.args[0].source) for call in calls] == [
         (name, "shop.price(_0)", "1"),
         (name, "shop.price(_0)", "2"),

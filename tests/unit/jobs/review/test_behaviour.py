@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -206,3 +207,44 @@ def test_a_budget_that_is_none_is_refused(value):
     """Seconds must be above 0."""
     with pytest.raises(ValueError, match="run-seconds"):
         ReviewOptions(run_seconds=value)
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """The jobs that workers were given; none is run."""
+    given = []
+
+    def run(sandbox, project, worker, job, answer_type, **more):
+        given.append(job)
+        return []
+
+    monkeypatch.setattr("kodo.jobs.review.behaviour.run_worker", run)
+    monkeypatch.setattr("kodo.jobs.review.inputs_of_tests.run_worker", run)
+    return given
+
+
+TEST = "from m import singularize\n\ndef test_it():\n    assert singularize('as') == 'a'\n"
+
+
+@pytest.mark.parametrize(
+    ("new", "count"), [(SINGULAR + "# a remark\n", 0), (SINGULAR.replace("ss", "us"), 2)]
+)
+def test_no_test_is_run_where_no_function_changed(workers, new, count):
+    """The tests and the comparison are started for a changed function alone."""
+    before, after = {"m.py": SINGULAR, "test_m.py": TEST}, {"m.py": new, "test_m.py": TEST + "\n"}
+    review(VersionsSource(before, after), OPTIONS, None)
+    assert len(workers) == count
+
+
+def test_no_comparison_is_begun_when_nothing_is_left_of_the_budget(workers, monkeypatch):
+    """The inputs took all the time; the report says so."""
+    now = [0.0]
+
+    def slow(*args):
+        now[0] += 100
+        return []
+
+    monkeypatch.setattr("kodo.jobs.review.behaviour.time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("kodo.jobs.review.behaviour.recorded_calls", slow)
+    report = compare(SINGULAR, SINGULAR.replace("ss", "us"))
+    assert workers == [] and report.executed.not_run == ("m.py: the budget of seconds was used up",)

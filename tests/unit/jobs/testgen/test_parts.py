@@ -3,6 +3,7 @@
 import ast
 import datetime
 import enum
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -329,6 +330,18 @@ def test_a_child_that_hangs_is_ended_and_its_messages_are_kept():
         time.sleep(60)
 
     assert forked(work, 0.5) == ([b"one"], "silent")
+
+
+def test_a_child_that_talks_on_and_on_is_ended_at_its_time():
+    """The limit on silence alone would never end it."""
+
+    def work(send):
+        while time.monotonic() < until + 5:
+            send(b"x" * 4000)
+
+    until = time.monotonic() + 0.3
+    messages, end = forked(work, 10, until)
+    assert messages and end == "silent"
 
 
 def test_a_child_that_dies_is_told_from_one_that_is_done():

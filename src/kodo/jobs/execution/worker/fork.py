@@ -1,9 +1,10 @@
-"""Do a piece of work in a child process and hear its messages, with a limit on silence.
+"""Do a piece of work in a child process and hear its messages, with a limit on silence and on time.
 
 Each piece of generated code is judged in a child, so a crash, an endless loop or a broken interpreter
 state ends there. Knows nothing of tests.
 """
 
+import math
 import os
 import select
 import shutil
@@ -24,11 +25,11 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def forked(work: Callable[[Send], None], silence: float) -> tuple[list[bytes], End]:
+def forked(work: Callable[[Send], None], silence: float, until: float = math.inf) -> tuple[list[bytes], End]:
     """Run ``work`` in a child with an empty working folder of its own.
 
     ``work`` gets a function that sends one message. A child that is silent for ``silence`` seconds is killed
-    with all it started. Returns the messages sent until then, and how it ended.
+    with all it started, and so is one that still works at the monotonic time ``until``. Returns the messages sent until then, and how it ended.
     """
     folder = tempfile.mkdtemp(prefix="case-")
     read, write = os.pipe()
@@ -38,7 +39,7 @@ def forked(work: Callable[[Send], None], silence: float) -> tuple[list[bytes], E
         _child(work, write, folder)
     os.close(write)
     try:
-        messages, end = _listen(read, silence)
+        messages, end = _listen(read, silence, until)
     finally:
         os.close(read)
         _kill_group(pid)
@@ -69,13 +70,13 @@ def _child(work: Callable[[Send], None], write: int, folder: str) -> None:
         os._exit(status)
 
 
-def _listen(read: int, silence: float) -> tuple[list[bytes], End]:
+def _listen(read: int, silence: float, until: float) -> tuple[list[bytes], End]:
     messages: list[bytes] = []
     buffer = b""
-    deadline = time.monotonic() + silence
+    deadline = min(until, time.monotonic() + silence)
     while True:
         ready, _, _ = select.select([read], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
+        if not ready or time.monotonic() > until:
             return messages, "silent"
         chunk = os.read(read, 1 << 16)
         if not chunk:
@@ -87,7 +88,7 @@ def _listen(read: int, silence: float) -> tuple[list[bytes], End]:
                 break
             messages.append(buffer[_HEADER.size : _HEADER.size + length])
             buffer = buffer[_HEADER.size + length :]
-            deadline = time.monotonic() + silence
+            deadline = min(until, time.monotonic() + silence)
 
 
 def _kill_group(pid: int) -> None:

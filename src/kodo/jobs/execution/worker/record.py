@@ -9,6 +9,7 @@ environment and no others. What they say does not matter here.
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import random
 import sys
@@ -53,7 +54,7 @@ _MAX_ALIKE = 24
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Run the tests in ``files``, nearest first, for some ``seconds``; watch the functions ``names`` of a module.
+    """Run the tests in ``files``, nearest first, until the monotonic time ``until``; watch the functions ``names`` of a module.
 
     ``folder`` is that of the version below the project, ``tests`` are all files of tests; ``words`` are names that matter.
     """
@@ -64,14 +65,14 @@ class Record(msgspec.Struct, frozen=True):
     tests: tuple[str, ...]
     names: tuple[str, ...]
     words: tuple[str, ...]
-    seconds: float
+    until: float
 
 
 class _Plugin:
     """Orders the tests, watches each, and sends the calls that were found in it."""
 
-    def __init__(self, recorder: Recorder, job: Record, end: float, send: Send) -> None:
-        self._recorder, self._job, self._end, self._send = recorder, job, end, send
+    def __init__(self, recorder: Recorder, job: Record, send: Send) -> None:
+        self._recorder, self._job, self._send = recorder, job, send
         self._alike: Counter[tuple[tuple[str, ...], str]] = Counter()
         self._sent: set[Call] = set()
         self._path: Path | None = None
@@ -100,7 +101,7 @@ class _Plugin:
 
     def is_enough(self) -> bool:
         """Whether the time is over or there are as many calls as anybody needs."""
-        return time.monotonic() > self._end or len(self._sent) >= _MAX_CALLS
+        return time.monotonic() > self._job.until or len(self._sent) >= _MAX_CALLS
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
@@ -152,9 +153,8 @@ def _plugins(packages: Sequence[str]) -> list[str]:
 
 
 def main() -> None:
-    """Run the tests once, within their seconds."""
+    """Run the tests once, as long as there is time."""
     job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Record)
-    end = time.monotonic() + job.seconds
     os.environ["KODO_PROJECT"] = str(project() / job.folder)
     prepare_path(job.where)
     packages = [extra for extra in job.where.extra_paths if extra.startswith("/")]
@@ -166,12 +166,12 @@ def main() -> None:
         os.environ["TMPDIR"] = tempfile.tempdir = str(Path.cwd())  # so that its paths are known from others
         recorder = Recorder(Places(root, job.where.path, job.where.module), job.names, tests.__contains__)
         os.chdir(root)
-        plugin = _Plugin(recorder, job, end, send)
+        plugin = _Plugin(recorder, job, send)
         for start, stop in itertools.pairwise(_PORTIONS):
             if job.files[start:stop] and not plugin.is_enough():
                 pytest.main([*_OPTIONS, *_plugins(packages), *job.files[start:stop]], plugins=[plugin])
 
-    for line in forked(work, job.seconds)[0]:
+    for line in forked(work, math.inf, job.until)[0]:
         sys.stdout.buffer.write(line + b"\n")
 
 
