@@ -190,7 +190,7 @@ def _compare_module(
         *locations,
         groups,
         CALL_SECONDS,
-        end - time.monotonic(),
+        end,
         tests,
         (
             *((GROUP,) if snippets else ()),

@@ -46,13 +46,16 @@ _MAX_SHRINK_SECONDS = 2.0
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
-    """Compare two versions, each a folder below the project; ``groups`` are functions with their calls."""
+    """Compare two versions, each a folder below the project; ``groups`` are functions with their calls.
+
+    ``seconds`` are for one call; none is begun after the monotonic time ``until``.
+    """
 
     before: ModuleLocation
     after: ModuleLocation
     groups: tuple[tuple[str, tuple[Call, ...]], ...]
     seconds: float
-    budget: float
+    until: float
     tests: tuple[Call, ...] = ()
     roots: tuple[str, ...] = ()
     """The changed functions. Calls that go through one are made with other inputs too."""
@@ -73,7 +76,7 @@ class Compared(msgspec.Struct, frozen=True, tag=True):
 
 
 class Exhausted(msgspec.Struct, frozen=True, tag=True):
-    """The budget ran out before these functions."""
+    """The budget ran out before these functions, or before all of their calls were made."""
 
     functions: tuple[str, ...]
 
@@ -131,7 +134,10 @@ class SideFailed(Exception):
 
 
 class Pair:
-    """Both versions, under one hash seed; ``seconds`` are for one call, ``words`` what the changed code is about."""
+    """Both versions, under one hash seed; ``seconds`` are for one call, ``words`` what the changed code is about.
+
+    No call is begun after the monotonic time ``until``.
+    """
 
     def __init__(
         self,
@@ -140,19 +146,24 @@ class Pair:
         seconds: float,
         seed: int,
         words: tuple[str, ...] = (),
+        until: float | None = None,
     ) -> None:
         self._seconds = seconds
+        self._until = until
         self._words = words
         self.sides = (_Side("before", before, seed), _Side("after", after, seed))
 
     def run(
         self, calls: Sequence[Call], factor: float = 1.0, reach: Sequence[str] = (), vary: float = 0.0
     ) -> dict[int, tuple[Outcome, Outcome]]:
-        """Both outcomes of each call; both versions work at the same time.
+        """Both outcomes of each call there was time for; both versions work at the same time.
 
         ``vary``: seconds for calling the functions in ``reach`` with other arguments than the calls do.
         """
-        batch = Batch(tuple(calls), self._seconds * factor, tuple(reach), vary, self._words if vary else ())
+        words = self._words if vary else ()
+        batch = Batch(tuple(calls), self._seconds * factor, tuple(reach), vary, words, self._until)
+        if batch.is_over():
+            return {}
         for side in self.sides:
             side.send(batch)
         before, after = (side.receive() for side in self.sides)
@@ -161,19 +172,17 @@ class Pair:
 
 def run_compare(job: Compare) -> Iterator[CompareAnswer]:
     """Compare changed functions, then calls out of tests, then callers, then variations of what goes through a changed
-    function, until the budget is used; a function that is shown to differ is not looked at further.
+    function, while there is time; a function that is shown to differ is not looked at further.
     """
-    end = time.monotonic() + job.budget
     try:
-        work = _Work(job, end)
+        work = _Work(job)
         changed = [group for group in job.groups if group[0] in job.roots or not job.roots]
         callers = [group for group in job.groups if group not in changed]
-        share = job.budget * _PHASE
-        yield from work.compare_all(changed, time.monotonic() + (share if job.tests else 3 * share))
+        yield from work.compare_all(changed, _PHASE if job.tests else 3 * _PHASE)
         if job.tests and not work.all_shown():
-            yield from work.compare_tests(time.monotonic() + share)
+            yield from work.compare_tests(_PHASE)
         if not work.all_shown():
-            yield from work.compare_all(callers, time.monotonic() + share)
+            yield from work.compare_all(callers, _PHASE)
             yield from work.explore()
     except SideFailed as error:
         yield Failed(str(error))
@@ -182,10 +191,10 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
 class _Work:
     """Both versions under two hash seeds; the second pair is started for the first difference."""
 
-    def __init__(self, job: Compare, end: float) -> None:
+    def __init__(self, job: Compare) -> None:
         self._job = job
-        self._end = end
-        self._first = Pair(job.before, job.after, job.seconds, 1, job.words)
+        self._budget = job.until - time.monotonic()
+        self._first = Pair(job.before, job.after, job.seconds, 1, job.words, job.until)
         self._second: Pair | None = None
         self._shown: set[str] = set()
         self._seeds: dict[str, list[Call]] = {root: [] for root in job.roots}
@@ -201,23 +210,29 @@ class _Work:
         return bool(self._job.roots) and self._shown >= set(self._job.roots)
 
     def compare_all(
-        self, groups: Sequence[tuple[str, tuple[Call, ...]]], limit: float
+        self, groups: Sequence[tuple[str, tuple[Call, ...]]], part: float
     ) -> Iterator[CompareAnswer]:
-        """Make the calls of each function on both sides."""
+        """Make the calls of each function on both sides, in a part of the budget."""
+        limit = self._limit(part)
         for at, (function, calls) in enumerate(groups):
-            if time.monotonic() > limit and at:
+            if time.monotonic() > limit:
                 yield Exhausted(tuple(name for name, _ in groups[at:]))
                 return
             seen = self._first.run(calls, reach=self._job.roots)
             self._keep(calls, seen)
-            yield self._judge(function, calls, seen)
+            found = self._judge(function, calls, seen)
+            yield found
+            if not found.differences and self._is_over():
+                yield Exhausted((function,))
 
-    def compare_tests(self, limit: float) -> Iterator[Compared]:
-        """Make the calls out of tests; each is judged under the changed functions that it goes through."""
-        calls = self._job.tests
+    def compare_tests(self, part: float) -> Iterator[Compared]:
+        """Make the calls out of tests in a part of the budget; each is judged under the changed functions that it goes
+        through.
+        """
+        limit, calls = self._limit(part), self._job.tests
         seen: dict[int, tuple[Outcome, Outcome]] = {}
         for batch in self._batches_of_tests(seen):
-            if time.monotonic() > limit and seen:
+            if time.monotonic() > limit:
                 break
             seen |= self._first.run(batch, reach=self._job.roots, vary=_VARY_SECONDS)
         self._keep(sorted(calls, key=size), seen)
@@ -241,7 +256,7 @@ class _Work:
 
     def explore(self) -> Iterator[Compared]:
         """Vary the calls that go through changed functions, those on new lines of one again, in turn while there is time."""
-        end = min(self._end, time.monotonic() + self._job.budget * _EXPLORE)
+        limit = self._limit(_EXPLORE)
         combinations = Combinations(self._job.tests)
         left = {
             root: _Exploration(self._seeds[root], self._job, root, combinations)
@@ -250,7 +265,7 @@ class _Work:
         }
         while left:
             for root, exploration in list(left.items()):
-                if time.monotonic() > end:
+                if time.monotonic() > limit:
                     return
                 batch = exploration.batch(self._number) if root not in self._shown else []
                 if not batch:
@@ -261,6 +276,14 @@ class _Work:
                 exploration.learn(batch, seen)
                 self._keep(batch, seen)
                 yield self._judge(root, batch, seen)
+
+    def _is_over(self) -> bool:
+        """Whether no call can be made any more, so that what was not seen again may still be there."""
+        return time.monotonic() > self._job.until
+
+    def _limit(self, part: float) -> float:
+        """When a phase that begins now and may take this part of the budget is over."""
+        return min(self._job.until, time.monotonic() + part * self._budget)
 
     def _keep(self, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> None:
         """Remember the calls that go through a changed function on a way that no earlier one took.
@@ -290,21 +313,19 @@ class _Work:
         if chosen:
             stable = _stable(chosen, seen, self._again())
             left = [call for call in chosen if call.id in stable]
-            found = [
-                _shrunk(call, stable[call.id], self._first, self._again(), self._end)
-                for call in left[:_SHRUNK]
-            ]
+            found = [_shrunk(call, stable[call.id], self._first, self._again()) for call in left[:_SHRUNK]]
             found += [Difference(call, *stable[call.id], call) for call in left[_SHRUNK:]]
         if not found:
             found = self._inside(calls, seen)
         self._note(function, found, seen)
         ran = [pair for pair in seen.values() if all(one.kind != "unusable" for one in pair)]
-        return Compared(function, len(ran), len(chosen) - len(stable), tuple(found), _reason(seen.values()))
+        unstable = 0 if self._is_over() else len(chosen) - len(stable)
+        return Compared(function, len(ran), unstable, tuple(found), _reason(seen.values()))
 
     def _again(self) -> Pair:
         """The pair under the other hash seed."""
         self._second = self._second or Pair(
-            self._job.before, self._job.after, self._job.seconds, 2, self._job.words
+            self._job.before, self._job.after, self._job.seconds, 2, self._job.words, self._job.until
         )
         return self._second
 
@@ -410,10 +431,10 @@ def _stable(
     return out
 
 
-def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: Pair, second: Pair, end: float) -> Difference:
+def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: Pair, second: Pair) -> Difference:
     """The smallest call found that tells the versions apart in the same way."""
     best, outcome = call, seen
-    end = min(end, time.monotonic() + _MAX_SHRINK_SECONDS)
+    end = time.monotonic() + _MAX_SHRINK_SECONDS
     for _ in range(_MAX_SHRINK_ROUNDS):
         if time.monotonic() > end or any(one.kind in ("timeout", "died") for one in outcome):
             break  # what does not end costs a limit of time at every step

@@ -7,6 +7,7 @@ empty line. An import failure is one ``Failed`` line.
 """
 
 import contextlib
+import math
 import os
 import sys
 import time
@@ -49,17 +50,25 @@ class Batch(msgspec.Struct, frozen=True):
     vary: float = 0.0
     """Seconds for calling the watched functions with other arguments than the calls did."""
     words: tuple[str, ...] = ()
+    until: float | None = None
+    """The monotonic time after which no call is begun; None for no such time."""
+
+    def is_over(self) -> bool:
+        """Whether no further call may be begun."""
+        return self.until is not None and time.monotonic() > self.until
 
 
 def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[Outcome]:
-    """The outcome of each call; after a stall or a crash the rest goes on in a new child."""
+    """The outcome of each call there was time for; after a stall or a crash the rest goes on in a new child."""
     left = list(batch.calls)
     stalls = deaths = 0
-    while left and stalls < _MAX_TIMEOUTS and deaths < _MAX_DEATHS:
+    while left and not batch.is_over() and stalls < _MAX_TIMEOUTS and deaths < _MAX_DEATHS:
 
         def work(send: Send, left: list[Call] = left) -> None:
             slow = 0
             for call in left:
+                if batch.is_over():
+                    return
                 seen = make(call, batch.seconds)
                 send(msgspec.json.encode(seen))
                 slow += seen.kind == "timeout"
@@ -78,7 +87,8 @@ def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[O
             left = left[1:]
         elif not seen:
             break
-    yield from (Outcome(call.id, "unusable", {"why": "other inputs did not end"}) for call in left)
+    if not batch.is_over():
+        yield from (Outcome(call.id, "unusable", {"why": "other inputs did not end"}) for call in left)
 
 
 def _import_for(calls: Iterable[Call], done: set[str]) -> None:
@@ -113,8 +123,9 @@ def main() -> None:
     out.flush()
     for line in sys.stdin.buffer:
         batch = msgspec.json.decode(line, type=Batch)
-        preload(batch.calls)
-        _import_for(batch.calls, imported)
+        if not batch.is_over():
+            preload(batch.calls)
+            _import_for(batch.calls, imported)
         spent = [0.0]
 
         def make(call: Call, seconds: float, batch: Batch = batch, spent: list[float] = spent) -> Outcome:
@@ -127,7 +138,8 @@ def main() -> None:
             if probe.live and spent[0] < batch.vary:
                 start = time.monotonic()
                 vary = InnerVariation(module, probe.text, batch.words, own)
-                probe.calls += vary.calls(probe.live, call.id, start + batch.vary - spent[0])
+                end = min(start + batch.vary - spent[0], batch.until or math.inf)
+                probe.calls += vary.calls(probe.live, call.id, end)
                 spent[0] += time.monotonic() - start
             return msgspec.structs.replace(
                 seen,
