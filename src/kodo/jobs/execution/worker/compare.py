@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -85,16 +86,18 @@ CompareAnswer = Compared | Exhausted | Failed
 
 
 class _Side:
-    """A process with one version of the module."""
+    """A process with one version of the module and a home of its own, so that no version reads what another wrote."""
 
     def __init__(self, name: str, where: ModuleLocation, seed: int) -> None:
         file = Path(f"{name}-{seed}.json").absolute()
         file.write_bytes(msgspec.json.encode(where))
         root = str(Path(os.environ["KODO_PROJECT"]) / name)
+        home = tempfile.mkdtemp(prefix="case-", dir=Path.cwd())  # the prefix of folders that no outcome shows
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.side", str(file)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONHASHSEED": str(seed), "KODO_PROJECT": root},
+            env=os.environ
+            | {"PYTHONHASHSEED": str(seed), "KODO_PROJECT": root, "HOME": home, "TMPDIR": home},
         )  # fmt: skip
         self._open = False
 

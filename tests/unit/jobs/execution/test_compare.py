@@ -1,4 +1,4 @@
-"""No call is begun after the end of a comparison, however slow the compared functions are."""
+"""The comparison of two versions: no call is begun after its end, and no version sees the files of another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Exhausted
+from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.side import Batch, outcomes
@@ -36,6 +36,20 @@ def _calls(function: str, first: int) -> tuple[Call, ...]:
     return tuple(
         Call(first + number, function, f"{function}(_0)", (Arg("x", str(number)),)) for number in range(100)
     )
+
+
+def _answers(folder: Path, job: Compare) -> list[CompareAnswer]:
+    """What a worker answers that has ``folder`` for its home and its project."""
+    (folder / "job.json").write_bytes(msgspec.json.encode(job))
+    here = str(folder)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "kodo.jobs.execution.worker", "job.json"],
+        cwd=folder,
+        env={**os.environ, "KODO_PROJECT": here, "KODO_FILES": here, "HOME": here, "TMPDIR": here},
+        capture_output=True,
+        check=True,
+    )
+    return [msgspec.json.decode(line, type=CompareAnswer) for line in done.stdout.splitlines()]
 
 
 def test_a_batch_gives_what_there_was_time_for() -> None:
@@ -64,19 +78,26 @@ def test_slow_functions_do_not_outlast_the_budget(tmp_path: Path, result: str) -
     groups = (("slow", _calls("slow", 0)), ("caller", _calls("caller", 100)))
     tests = tuple(msgspec.structs.replace(call, origin="test") for call in _calls("slow", 200))
     job = Compare(_WHERE, _WHERE, groups, 1.0, until, tests, ("slow",))
-    (tmp_path / "job.json").write_bytes(msgspec.json.encode(job))
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "kodo.jobs.execution.worker", "job.json"],
-        cwd=tmp_path,
-        env={**os.environ, "KODO_PROJECT": str(tmp_path), "KODO_FILES": str(tmp_path)},
-        capture_output=True,
-        check=True,
-    )
+    answers = _answers(tmp_path, job)
     rows = [line.split() for line in begun.read_text().splitlines()] if begun.exists() else []
     late = [process for process, began in rows if float(began) > until]
     assert len(late) <= 4 and len(set(late)) == len(
         late
     )  # one a process, begun between the look and the call
-    answers = [msgspec.json.decode(line, type=CompareAnswer) for line in done.stdout.splitlines()]
     named = {name for one in answers if isinstance(one, Exhausted) for name in one.functions}
     assert "caller" in named
+
+
+@pytest.mark.parametrize("folder", ["pathlib.Path.home()", "pathlib.Path(tempfile.gettempdir())"])
+def test_what_one_version_writes_the_other_does_not_read(tmp_path: Path, folder: str) -> None:
+    """Both count the lines of a file that each call makes longer, in the same way."""
+    for name in ("before", "after"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.py").write_text(
+            "import pathlib\nimport tempfile\n\ndef slow(x):\n"
+            f"    with open({folder} / 'log', 'a+') as file:\n"
+            "        file.write('x\\n')\n        file.seek(0)\n        return len(file.readlines())\n"
+        )
+    job = Compare(_WHERE, _WHERE, (("slow", _calls("slow", 0)),), 5.0, time.monotonic() + 60)
+    (found,) = [one for one in _answers(tmp_path, job) if isinstance(one, Compared)]
+    assert (found.tried, found.unstable, found.differences) == (100, 0, ())
