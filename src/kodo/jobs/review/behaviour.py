@@ -22,7 +22,7 @@ from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.relevant_words import relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
 from kodo.jobs.execution.target import TargetModule, load
-from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted
+from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted, Finished
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
@@ -206,6 +206,14 @@ def _compare_module(
         found.not_run.append(f"{file.path}: {error}")
         return
     compared = [answer for answer in answers if isinstance(answer, Compared)]
+    _count(file, compared, found)
+    if out := list(dict.fromkeys(_without_answer(answers, [name for name, _ in groups]))):
+        found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
+    found.candidates[file.path] = remarks(file, after, affected, compared, files)
+
+
+def _count(file: ChangedFile, compared: Sequence[Compared], found: Behaviour) -> None:
+    """Add up what was run of one module."""
     for one in compared:
         if one.tried:
             found.functions.append(f"{file.path}: {one.function}")
@@ -214,10 +222,16 @@ def _compare_module(
         found.inputs += one.tried
         found.unstable += one.unstable
         found.differences += len(one.differences)
+
+
+def _without_answer(answers: Sequence[CompareAnswer], functions: Sequence[str]) -> Iterator[str]:
+    """The functions that the worker had no time for, by what it says or because it was ended before."""
     for answer in answers:
         if isinstance(answer, Exhausted):
-            found.not_run.append(f"{file.path}: the budget ran out before {', '.join(answer.functions)}")
-    found.candidates[file.path] = remarks(file, after, affected, compared, files)
+            yield from answer.functions
+    if not any(isinstance(answer, Finished) for answer in answers):
+        answered = {answer.function for answer in answers if isinstance(answer, Compared)}
+        yield from (name for name in functions if name not in answered)
 
 
 def _recorded(recording: Future[list[Call]], file: ChangedFile, found: Behaviour) -> list[Call]:

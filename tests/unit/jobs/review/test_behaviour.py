@@ -9,6 +9,7 @@ import pytest
 
 from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply
+from kodo.jobs.execution.worker.compare import Compare, Compared, Exhausted, Finished
 from kodo.jobs.report.model import EvidenceKind, Severity, State
 from kodo.jobs.review.job import review
 from kodo.jobs.review.options import ReviewOptions
@@ -210,13 +211,19 @@ def test_a_budget_that_is_none_is_refused(value):
 
 
 @pytest.fixture
-def workers(monkeypatch):
+def answers():
+    """What a worker that compares answers in the place of a run."""
+    return [Finished()]
+
+
+@pytest.fixture
+def workers(monkeypatch, answers):
     """The jobs that workers were given; none is run."""
     given = []
 
     def run(sandbox, project, worker, job, answer_type, **more):
         given.append(job)
-        return []
+        return list(answers) if isinstance(job, Compare) else []
 
     monkeypatch.setattr("kodo.jobs.review.behaviour.run_worker", run)
     monkeypatch.setattr("kodo.jobs.review.inputs_of_tests.run_worker", run)
@@ -248,3 +255,20 @@ def test_no_comparison_is_begun_when_nothing_is_left_of_the_budget(workers, monk
     monkeypatch.setattr("kodo.jobs.review.behaviour.recorded_calls", slow)
     report = compare(SINGULAR, SINGULAR.replace("ss", "us"))
     assert workers == [] and report.executed.not_run == ("m.py: the budget of seconds was used up",)
+
+
+@pytest.mark.parametrize(
+    ("rest", "out"),
+    [
+        ([], ["m.py: the budget ran out before second, third"]),
+        ([Exhausted(("second",))], ["m.py: the budget ran out before second, third"]),
+        ([Exhausted(("second",)), Finished()], ["m.py: the budget ran out before second"]),
+        ([Finished()], []),
+    ],
+)
+def test_functions_that_a_killed_worker_has_no_answer_for_are_named(workers, answers, rest, out):
+    """Only a worker that came to its end may leave a function out: its callers have shown the change already."""
+    old = "".join(f"def {name}(n: int) -> int:\n    return n\n\n" for name in ("first", "second", "third"))
+    answers[:] = [Compared("first", 3, 0, ()), *rest]
+    report = compare(old, old.replace("return n", "return n + 1"))
+    assert list(report.executed.not_run) == out and report.executed.functions == ("m.py: first",)

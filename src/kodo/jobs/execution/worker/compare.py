@@ -82,7 +82,11 @@ class Exhausted(msgspec.Struct, frozen=True, tag=True):
     functions: tuple[str, ...]
 
 
-CompareAnswer = Compared | Exhausted | Failed
+class Finished(msgspec.Struct, frozen=True, tag=True):
+    """The last answer: the comparison came to its end. Without it the worker was ended from outside."""
+
+
+CompareAnswer = Compared | Exhausted | Failed | Finished
 
 
 class _Side:
@@ -187,6 +191,7 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
         if not work.all_shown():
             yield from work.compare_all(callers, _PHASE)
             yield from work.explore()
+        yield Finished()
     except SideFailed as error:
         yield Failed(str(error))
 
