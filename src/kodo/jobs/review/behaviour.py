@@ -28,7 +28,7 @@ from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.inputs_of_tests import instances, recorded_calls, test_folders, written_calls
+from kodo.jobs.review.inputs_of_tests import instances, is_alike, recorded_calls, test_folders, written_calls
 from kodo.jobs.review.javascript import behaviour as javascript
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import ReviewInput
@@ -177,9 +177,8 @@ def _compare_module(
         )
         written = list(_until(end - _FOR_RUNNING * room, written_calls(made, file, affected, after)))
         recorded = _recorded(recording, file, found)
-    tests = tuple(
-        msgspec.structs.replace(call, id=number) for number, call in enumerate([*recorded, *written])
-    )
+    of_tests = [call for call in (*recorded, *written) if is_alike(call, files, after.name)]
+    tests = tuple(msgspec.structs.replace(call, id=number) for number, call in enumerate(of_tests))
     if snippets:
         groups = ((GROUP, snippets), *groups)
     if not groups:

@@ -5,6 +5,7 @@ Finds the files of tests and puts those first that are about the changed module.
 
 from __future__ import annotations
 
+import ast
 import itertools
 import os
 import re
@@ -180,6 +181,32 @@ def recorded_calls(
         sandbox, made.folder, _RECORDER, job, Call, seconds=until - time.monotonic(), grace=GRACE
     )
     return [call for call in calls if is_python(call)]
+
+
+def is_alike(call: Call, files: Iterable[ChangedFile], module: str) -> bool:
+    """Whether a call that is made in both versions stands on the same files of tests: it imports none that the change
+    touched, so that what differs comes from the code under test, which is in ``module``.
+    """
+    paths = {path for file in files for path in (file.path, file.old_path) if path and is_test(path)}
+    names = {name for path in paths for name in _names(path)}
+    touched = {name for name in names if not f"{module}.".startswith(f"{name}.")}
+    nodes = (node for line in call.setup for node in ast.walk(ast.parse(line)))
+    return touched.isdisjoint(name for node in nodes for name in _imported(node))
+
+
+def _names(path: str) -> Iterator[str]:
+    """The dotted names that a module may be imported by: its folders from any one on."""
+    parts = path.removesuffix(".py").removesuffix("/__init__").split("/")
+    return (".".join(parts[start:]) for start in range(len(parts)))
+
+
+def _imported(node: ast.AST) -> Iterator[str]:
+    """The modules that a statement imports; of ``from a import b`` both ``a`` and ``a.b``, which may be one."""
+    if isinstance(node, ast.Import):
+        yield from (one.name for one in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield node.module or ""
+        yield from (f"{node.module}.{one.name}" if node.module else one.name for one in node.names)
 
 
 def _words(affected: Mapping[str, Affected]) -> set[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply
+from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.compare import Compare, Compared, Exhausted, Finished
 from kodo.jobs.report.model import EvidenceKind, Severity, State
 from kodo.jobs.review.job import review
@@ -230,6 +231,11 @@ def workers(monkeypatch, answers):
     return given
 
 
+def recorded(*setup, expression="singularize('as')"):
+    """A call that a running test made."""
+    return Call(0, "test_m.py", expression, (), setup, origin="test")
+
+
 TEST = "from m import singularize\n\ndef test_it():\n    assert singularize('as') == 'a'\n"
 
 
@@ -272,3 +278,34 @@ def test_functions_that_a_killed_worker_has_no_answer_for_are_named(workers, ans
     answers[:] = [Compared("first", 3, 0, ()), *rest]
     report = compare(old, old.replace("return n", "return n + 1"))
     assert list(report.executed.not_run) == out and report.executed.functions == ("m.py: first",)
+
+
+def test_a_recorded_call_that_is_no_python_is_left_out(workers, monkeypatch):
+    """Tests can send what they like; the comparison gets the other calls."""
+    sent = [recorded("import m"), recorded(expression="singularize("), recorded("import")]
+    monkeypatch.setattr("kodo.jobs.review.inputs_of_tests.run_worker", lambda *args, **more: sent)
+    before = {"m.py": SINGULAR, "test_m.py": "import m\n\ndef test_it():\n    m.singularize('as')\n"}
+    after = {"m.py": SINGULAR.replace("ss", "us"), "test_m.py": before["test_m.py"] + "\n"}
+    report = review(VersionsSource(before, after), OPTIONS, None)
+    assert report.executed.recorded == 1 and len(workers[0].tests) >= 1
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("import tests.helpers", False),
+        ("import helpers", False),
+        ("from tests import helpers", False),
+        ("from helpers import make", False),
+        ("import tests.others", True),
+        ("import m, math", True),
+    ],
+)
+def test_a_call_on_a_file_of_tests_that_the_change_touched_is_left_out(workers, monkeypatch, line, kept):
+    """Each version would import its own helpers, and what differs in these would be laid on the code under test."""
+    monkeypatch.setattr("kodo.jobs.review.behaviour.recorded_calls", lambda *args: [recorded(line)])
+    before = {"m.py": SINGULAR, "tests/helpers.py": "make = 1\n"}
+    after = {"m.py": SINGULAR.replace("ss", "us"), "tests/helpers.py": "make = 2\n"}
+    review(VersionsSource(before, after), OPTIONS, None)
+    (job,) = workers
+    assert bool(job.tests) == kept
