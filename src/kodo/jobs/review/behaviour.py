@@ -177,8 +177,7 @@ def _compare_module(
         )
         written = list(_until(end - _FOR_RUNNING * room, written_calls(made, file, affected, after)))
         recorded = _recorded(recording, file, found)
-    of_tests = [call for call in (*recorded, *written) if is_alike(call, files, after.name)]
-    tests = tuple(msgspec.structs.replace(call, id=number) for number, call in enumerate(of_tests))
+    tests = _in_both([*recorded, *written], files, after.name)
     if snippets:
         groups = ((GROUP, snippets), *groups)
     if not groups:
@@ -242,6 +241,12 @@ def _recorded(recording: Future[list[Call]], file: ChangedFile, found: Behaviour
         return []
     found.recorded += len(calls)
     return calls
+
+
+def _in_both(calls: Iterable[Call], files: Sequence[ChangedFile], module: str) -> tuple[Call, ...]:
+    """The calls out of tests that stand on the same files of tests in both versions, numbered."""
+    alike = [call for call in calls if is_alike(call, files, module)]
+    return tuple(msgspec.structs.replace(call, id=number) for number, call in enumerate(alike))
 
 
 def _touched_lines(file: ChangedFile) -> list[str]:
