@@ -41,7 +41,7 @@ from kodo.server.http.files.upload_usage import UploadUsage
 from kodo.server.http.guard import Guard, RequestId
 from kodo.server.http.idempotency import Idempotency
 from kodo.server.http.keys import Keys, Secrets
-from kodo.server.http.limits import SLICE_SECONDS, Limits, RequestLimits, Ticket
+from kodo.server.http.limits import SHARE_SECONDS, Limits, RequestLimits, Ticket
 from kodo.server.http.metrics import Metrics
 from kodo.server.http.responses.endpoints import SKIPPED
 from kodo.server.http.responses.request_body import always_offered
@@ -137,7 +137,7 @@ async def open_state(
         stack.push_async_callback(budgets.written)
         limits = Limits(settings.limits, time.monotonic, budgets, models, store)
         if store.shared:
-            sharing = supervise_every("the limits of keys over all servers", SLICE_SECONDS, limits.share)
+            sharing = supervise_every("the limits of keys over all servers", SHARE_SECONDS, limits.share)
             stack.push_async_callback(cancel, sharing)
         if tools is None:
             read = partial(read_text, settings=settings.tools.file_search)

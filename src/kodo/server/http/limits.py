@@ -8,9 +8,9 @@ of its turns, a batch at each of its lines.
 Buckets that refill steadily (so a minute's worth may come at once, then as fast as it refills). Tokens are charged when
 they are known: a request over the limit is let through once, and the next ones wait until the bucket is above zero.
 
-Servers that share a store share the buckets: a server takes its part of what is left, admits that much for up to
-:data:`SLICE_SECONDS`, and then says what it has used. So all of them together admit what was left, and one request more for each
-other server where two take the last one at once; what they hear of each other (tokens that were charged, requests that ended) is up to a slice old.
+Servers that share a store share the buckets: a server asks the store at each request of a key that has limits, which counts
+it there before it is admitted. So all of them together admit no more requests than the limit. What is over at another server
+(tokens that were charged, requests that ended or were refused) is heard of up to :data:`SHARE_SECONDS` late.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from kodo.server.lifecycle.store_ports import SharedStore
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which work that waits for a limit looks again: a budget may end in a month."""
-SLICE_SECONDS: Final = 1.0
-"""How long a server goes by what it last heard of the others."""
+SHARE_SECONDS: Final = 1.0
+"""How often a server says what has changed, and how long it refuses by what it last heard of the others."""
 
 
 class Now(Protocol):
@@ -74,12 +74,13 @@ class _Account:
     running: int = 0
     elsewhere: int = 0
     """What runs on the other servers."""
-    untold_requests: int = 0
-    untold_tokens: int = 0
-    told_running: int = 0
-    """What the other servers have not heard of yet, and what they have last heard."""
-    part: float = 0.0
-    """Requests that this server may admit before it asks what is left."""
+    used_requests: int = 0
+    used_tokens: int = 0
+    """Since this server began."""
+    told_requests: int = 0
+    told_tokens: int = 0
+    told_running: int | None = 0
+    """What the other servers have heard of; None: not known, because the store has not answered."""
     agreed_until: float = 0.0
     agreeing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -91,7 +92,8 @@ class _Account:
     @property
     def is_untold(self) -> bool:
         """Whether the others have something to hear."""
-        return bool(self.untold_requests or self.untold_tokens or self.running != self.told_running)
+        told = self.told_requests, self.told_tokens, self.told_running
+        return told != (self.used_requests, self.used_tokens, self.running)
 
     def refill(self, now: float) -> None:
         """Bring the buckets up to date."""
@@ -139,7 +141,7 @@ class Ticket:
         spending = spending_of(self._models, model, usage)
         if self._account.tokens is not None:
             self._account.tokens.level -= spending.tokens
-            self._account.untold_tokens += spending.tokens
+            self._account.used_tokens += spending.tokens
         self._spend(spending)
 
     def close(self) -> None:
@@ -183,7 +185,7 @@ class Limits:
         return self._enter(caller, account)
 
     async def share(self) -> None:
-        """Have the other servers hear of what has changed here; called every :data:`SLICE_SECONDS`."""
+        """Have the other servers hear of what has changed here; called every :data:`SHARE_SECONDS`."""
         if self._store is None:
             return
         for account in list(self._accounts.values()):
@@ -192,38 +194,42 @@ class Limits:
                     await self._exchange(self._store, account)
 
     async def _agree(self, store: SharedStore, account: _Account) -> None:
-        """Ask what is left, where this server's part is used up or old. What says no here says no everywhere."""
+        """Ask whether one more is left. What says no here says no everywhere, and is asked again a moment later."""
         now = self._now()
         account.refill(now)
-        if now >= account.agreed_until or (account.part < 1 and account.room() >= 1):
+        if now >= account.agreed_until or account.room() >= 1:
             await self._exchange(store, account, entering=1)
 
     async def _exchange(self, store: SharedStore, account: _Account, *, entering: int = 0) -> None:
-        """``entering``: a request that will be admitted if what is left is enough; the others see it at once. If it is not, it
-        is given back the next time."""
+        """``entering``: a request that will be admitted if what is left is enough; the others see it at once. If it is not, or
+        is given up, it is given back the next time, because it is not in what this server has used."""
         use = LimitUse(
             requests_per_minute=None if account.requests is None else account.requests.limit,
             tokens_per_minute=None if account.tokens is None else account.tokens.limit,
-            requests=account.untold_requests + entering,
-            tokens=account.untold_tokens,
+            requests=account.used_requests + entering,
+            tokens=account.used_tokens,
+            requests_told=account.told_requests,
+            tokens_told=account.told_tokens,
             running=account.running + entering,
         )
+        account.told_running = None
         left = await store.share_limits(account.name, use)
+        account.told_requests, account.told_tokens, account.told_running = (
+            use.requests,
+            use.tokens,
+            use.running,
+        )
         if left is None:
             return
-        account.untold_requests -= use.requests
-        account.untold_tokens -= use.tokens
-        account.told_running = use.running
         now = self._now()
-        for bucket, level, untold in (
-            (account.requests, left.requests, account.untold_requests),
-            (account.tokens, left.tokens, account.untold_tokens),
+        for bucket, level, more in (
+            (account.requests, left.requests, account.used_requests - use.requests),
+            (account.tokens, left.tokens, account.used_tokens - use.tokens),
         ):
             if bucket is not None and level is not None:
-                bucket.level, bucket.at = level - untold, now  # charged while the answer was on its way
+                bucket.level, bucket.at = level - more, now  # charged while the answer was on its way
         account.elsewhere = left.running_elsewhere
-        account.part = account.room() / left.servers
-        account.agreed_until = now + SLICE_SECONDS
+        account.agreed_until = now + SHARE_SECONDS
 
     def _enter(self, caller: Caller, account: _Account) -> Ticket:
         account.refill(self._now())
@@ -245,9 +251,8 @@ class Limits:
                 )
         if account.requests is not None:
             account.requests.level -= 1
-            account.untold_requests += 1
+            account.used_requests += 1
         account.running += 1
-        account.part -= 1
         return Ticket(account, self._models, partial(self.budgets.charge, caller))
 
     async def wait(self, caller: Caller) -> Ticket:

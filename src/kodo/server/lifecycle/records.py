@@ -32,7 +32,10 @@ class LimitUse(Value, frozen=True, kw_only=True):
     """The limits."""
     requests: int
     tokens: int
-    """Used since this was last said."""
+    """Used since the server began: said twice, it counts once."""
+    requests_told: int
+    tokens_told: int
+    """What of these is known to be counted, for a database that has forgotten it in a crash."""
     running: int
     """Requests that it is answering now."""
 
@@ -44,8 +47,6 @@ class SharedLimits(Value, frozen=True, kw_only=True):
     tokens: float | None
     """The levels of the buckets; None: no limit."""
     running_elsewhere: int
-    servers: int
-    """That are alive, this one included."""
 
 
 class ResponseRow(Value, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from tests.postgres_server import shared_server
 from tests.serving import MODEL, Served, script, served, settings
 
 from kodo.server.http.keys import new_key
-from kodo.server.http.limits import SLICE_SECONDS
+from kodo.server.http.limits import SHARE_SECONDS
 from kodo.server.http.vector_stores import worker as vector_worker
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.retrieval.splitting import split_text
@@ -319,11 +319,11 @@ async def test_requests_of_a_minute_are_counted_over_both(nodes: tuple[Served, S
 
 
 async def test_tokens_of_a_minute_are_counted_over_both(nodes: tuple[Served, Served]) -> None:
-    """What one has charged refuses the next request at the other, a slice later."""
+    """What one has charged refuses the next request at the other, a second later."""
     one, two = nodes
     key = await limited(one, tokens_per_minute=2)
     assert await asked(one, key) == 200
-    await asyncio.sleep(2 * SLICE_SECONDS)
+    await asyncio.sleep(2 * SHARE_SECONDS)
     assert [await asked(node, key) for node in (two, one)] == [429, 429]
 
 
@@ -336,7 +336,7 @@ async def test_concurrent_requests_are_counted_over_both(nodes: tuple[Served, Se
     assert await asked(two, key) == 429
     for ticket in running:
         ticket.close()
-    await asyncio.sleep(2 * SLICE_SECONDS)
+    await asyncio.sleep(2 * SHARE_SECONDS)
     assert await asked(two, key) == 200
 
 

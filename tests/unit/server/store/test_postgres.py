@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -14,10 +14,15 @@ import pytest
 from tests.contract.stores import answered, context_ids, document, item_ids, replay, response, said, turn
 from tests.postgres_server import PostgresServer, free_port, shared_server
 
-from kodo.server.http.keys import new_key
+from kodo.server.config import LimitSettings
+from kodo.server.http.budgets import Budgets
+from kodo.server.http.errors import RateLimited
+from kodo.server.http.keys import Caller, new_key
+from kodo.server.http.limits import SHARE_SECONDS, Limits, Ticket
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
 from kodo.server.lifecycle.records import LimitUse
 from kodo.server.store.postgres import connections, ownership, schema, writer
+from kodo.server.store.postgres import limits as limits_module
 from kodo.server.store.postgres import store as store_module
 from kodo.server.store.postgres.connections import PostgresConnection
 from kodo.server.store.postgres.lease import LeaseKeeper
@@ -525,15 +530,15 @@ async def test_a_key_is_known_everywhere_at_once(nodes: Callable[..., Any]) -> N
             await asyncio.sleep(0.01)
 
 
-def used(
-    requests: int = 0, running: int = 0, *, per_minute: int | None = 60, tokens_per_minute: int | None = 60
-) -> LimitUse:
-    """What a server has used of a key's limits: two tokens a request."""
+def used(requests: int = 0, running: int = 0, *, told: int = 0, per_minute: int | None = 60) -> LimitUse:
+    """What a server has used of a key's limits since it began: two tokens a request."""
     return LimitUse(
         requests_per_minute=per_minute,
-        tokens_per_minute=tokens_per_minute,
+        tokens_per_minute=60,
         requests=requests,
         tokens=2 * requests,
+        requests_told=told,
+        tokens_told=2 * told,
         running=running,
     )
 
@@ -543,17 +548,45 @@ async def test_the_limits_of_a_key_are_one_bucket(nodes: Callable[..., Any]) -> 
     one, two = await nodes(), await nodes()
     assert (await one.share_limits("k", used(10))).requests == pytest.approx(50, abs=1)
     left = await two.share_limits("k", used(45))
-    assert (left.requests, left.tokens, left.servers) == (
-        pytest.approx(5, abs=3),
-        pytest.approx(-50, abs=3),
-        2,
-    )
+    assert (left.requests, left.tokens) == (pytest.approx(5, abs=3), pytest.approx(-50, abs=3))
     await asyncio.sleep(1)
-    later = await one.share_limits("k", used())
+    later = await one.share_limits("k", used(10))
     assert 0.9 < later.requests - left.requests < 5
     assert (await one.share_limits("other", used())).requests == 60
     assert (await two.share_limits("other", used())).tokens == 60
     assert (await one.share_limits("none", used(3, per_minute=None))).requests is None
+
+
+async def test_what_is_said_twice_of_limits_counts_once(nodes: Callable[..., Any]) -> None:
+    """An answer may be lost with its connection: what was counted is known by the row. What was given up is given back."""
+    one, two = await nodes(), await nodes()
+    for _ in range(3):
+        left = await one.share_limits("k", used(20))
+    assert left.requests == pytest.approx(40, abs=2)
+    assert (await one.share_limits("k", used(19, told=20))).requests == pytest.approx(41, abs=2)
+    assert (await two.share_limits("k", used(5))).requests == pytest.approx(36, abs=2)
+    await two._write(lambda connection: connection.execute("TRUNCATE limit_levels"))
+    forgotten = await one.share_limits("k", used(21, told=19))
+    assert forgotten.requests == pytest.approx(58, abs=1), (
+        "the database has crashed: what was told before is over"
+    )
+
+
+async def test_a_read_of_limits_that_is_done_again_counts_once(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection is lost after the commit."""
+    one = await nodes()
+    share, lost = limits_module.share, iter([True])
+
+    def cut(connection: Any, *arguments: Any) -> Any:
+        found = share(connection, *arguments)
+        if next(lost, False):
+            raise psycopg.OperationalError("the connection is lost")
+        return found
+
+    monkeypatch.setattr(limits_module, "share", cut)
+    assert (await one.share_limits("k", used(20))).requests == pytest.approx(40, abs=1)
 
 
 async def test_what_a_dead_server_ran_does_not_count(nodes: Callable[..., Any]) -> None:
@@ -564,8 +597,88 @@ async def test_what_a_dead_server_ran_does_not_count(nodes: Callable[..., Any]) 
     assert (await three.share_limits("k", used())).running_elsewhere == 7
     pause(one)
     await expired(two)
-    left = await three.share_limits("k", used(running=1))
-    assert (left.running_elsewhere, left.servers) == (2, 2)
+    assert (await three.share_limits("k", used(running=1))).running_elsewhere == 2
+
+
+async def limited(nodes: Callable[..., Any], count: int, settings: LimitSettings) -> list[Limits]:
+    """The limits of several servers on one database."""
+    made = []
+    for _ in range(count):
+        store = await nodes()
+        made.append(Limits(settings, time.monotonic, Budgets(store, settings, time.time), {}, store))
+    return made
+
+
+async def admitted(limits: Sequence[Limits], requests: int) -> list[Ticket]:
+    """Those of some requests at once, spread over the servers, that are let in."""
+
+    async def one(at: Limits) -> Ticket | None:
+        try:
+            return await at.admit(Caller("p"))
+        except RateLimited:
+            return None
+
+    found = await asyncio.gather(*(one(limits[number % len(limits)]) for number in range(requests)))
+    return [ticket for ticket in found if ticket is not None]
+
+
+@pytest.mark.parametrize("servers", [2, 8])
+async def test_all_servers_admit_no_more_requests_than_the_limit(
+    nodes: Callable[..., Any], servers: int
+) -> None:
+    """In a burst that begins at one server and goes on at the others, and in the one after it."""
+    limits = await limited(nodes, servers, LimitSettings(requests_per_minute=100))
+    begun = time.monotonic()
+    count = len(await admitted(limits[:1], 30)) + len(await admitted(limits, 200))
+    for server in limits:
+        count += len(await admitted([server], 10))
+    refilled = (time.monotonic() - begun) * 100 / 60
+    assert 100 - servers <= count <= 100 + refilled
+
+
+@pytest.mark.parametrize("servers", [2, 8])
+async def test_all_servers_run_no_more_requests_than_the_limit(
+    nodes: Callable[..., Any], servers: int
+) -> None:
+    """Whatever each of them has heard of the others before."""
+    limits = await limited(nodes, servers, LimitSettings(concurrent_requests=10))
+    for _ in range(2):
+        running = await admitted(limits, 40)
+        assert 10 - servers < len(running) <= 10
+        for ticket in running[:5]:
+            ticket.close()
+        running = running[5:] + await admitted(limits, 40)
+        assert len(running) <= 10
+        for ticket in running:
+            ticket.close()
+        for server in limits:
+            await server.share()
+        await asyncio.sleep(SHARE_SECONDS)
+
+
+async def test_a_request_that_is_given_up_while_it_is_admitted_counts_no_longer(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its client left after the database had counted it, and before the answer."""
+    one, two = await limited(nodes, 2, LimitSettings(requests_per_minute=60, concurrent_requests=1))
+    store = one._store
+    assert store is not None
+    share, counted = store.share_limits, asyncio.Event()
+
+    async def slow(*arguments: Any) -> Any:
+        await share(*arguments)
+        counted.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(store, "share_limits", slow)
+    leaving = asyncio.create_task(one.admit(Caller("p")))
+    await counted.wait()
+    leaving.cancel()
+    await asyncio.wait({leaving})
+    monkeypatch.undo()
+    await one.share()
+    ticket = await two.admit(Caller("p"))
+    assert ticket.headers["x-ratelimit-remaining-requests"] == "59"
 
 
 async def test_keys_are_read_again_where_no_news_come(

@@ -5,14 +5,8 @@ CREATE UNLOGGED TABLE limit_levels (
     account TEXT PRIMARY KEY,                       -- keys.id, or 'default' where there are none
     requests DOUBLE PRECISION,                      -- left in the bucket, when it was last asked for
     tokens DOUBLE PRECISION,
+    servers JSONB NOT NULL,                         -- nodes.epoch: [requests and tokens used since it began, requests running]
     at TIMESTAMPTZ NOT NULL
-);
-
-CREATE UNLOGGED TABLE limit_running (
-    account TEXT NOT NULL,
-    epoch BIGINT NOT NULL REFERENCES nodes (epoch) ON DELETE CASCADE,
-    running INTEGER NOT NULL,                       -- requests that this server is answering
-    PRIMARY KEY (account, epoch)
 );
 
 -- The folder of files that a server sees: the id in it, which is the same where the folder is.
