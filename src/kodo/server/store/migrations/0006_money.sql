@@ -1,7 +1,7 @@
--- Budgets of keys in US dollars too, and what each key has spent of them by the day.
+-- Budgets of keys in US dollars too, and what each key has spent of them by the day: key_tokens holds both. It keeps its name,
+-- because a migration of a shared database only adds, and the queries are the same.
 
 ALTER TABLE keys ADD COLUMN usd_per_day REAL;
 ALTER TABLE keys ADD COLUMN usd_per_month REAL;
 
-ALTER TABLE key_tokens RENAME TO key_spending;
-ALTER TABLE key_spending ADD COLUMN nano_usd INTEGER NOT NULL DEFAULT 0;  -- billionths of a US dollar
+ALTER TABLE key_tokens ADD COLUMN nano_usd INTEGER NOT NULL DEFAULT 0;  -- billionths of a US dollar

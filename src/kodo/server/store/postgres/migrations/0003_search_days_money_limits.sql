@@ -36,3 +36,34 @@ CREATE TABLE search_words (
 );
 CREATE INDEX search_words_by_file ON search_words (file) INCLUDE (length);
 CREATE INDEX search_words_by_term ON search_words USING gin (terms);
+
+-- Sums of days, so that the overview of a month reads some thousand rows.
+
+INSERT INTO activity_sums
+SELECT 86400, start / 86400 * 86400, owner, model, sum(requests), sum(failed), sum(incomplete), sum(cancelled),
+    sum(input), sum(cached), sum(output), sum(reasoning), sum(decode_tokens), sum(decode_seconds), shard
+FROM activity_sums WHERE width = 3600 GROUP BY 2, 3, 4, shard;
+INSERT INTO activity_first_tokens
+SELECT 86400, start / 86400 * 86400, owner, model, bucket, sum(count), shard
+FROM activity_first_tokens WHERE width = 3600 GROUP BY 2, 3, 4, 5, shard;
+
+-- Budgets of keys in US dollars too, and what each key has spent of them by the day: key_tokens holds both.
+
+ALTER TABLE keys ADD COLUMN usd_per_day DOUBLE PRECISION;
+ALTER TABLE keys ADD COLUMN usd_per_month DOUBLE PRECISION;
+
+ALTER TABLE key_tokens ADD COLUMN nano_usd BIGINT NOT NULL DEFAULT 0;  -- billionths of a US dollar
+
+-- What all servers together have used of the limits of keys. Not in the write-ahead log: after a crash of the database every
+-- bucket is full again, and the servers say anew what they are running.
+
+CREATE UNLOGGED TABLE limit_levels (
+    account TEXT PRIMARY KEY,                       -- keys.id, or 'default' where there are none
+    requests DOUBLE PRECISION,                      -- left in the bucket, when it was last asked for
+    tokens DOUBLE PRECISION,
+    servers JSONB NOT NULL,                         -- nodes.epoch: [requests and tokens used since it began, requests running]
+    at TIMESTAMPTZ NOT NULL
+);
+
+-- The folder of files that a server sees: the id in it, which is the same where the folder is.
+ALTER TABLE nodes ADD COLUMN folder TEXT;
