@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import openai
 import pytest
 from tests.postgres_server import shared_server
 from tests.serving import MODEL, Served, script, served, settings
@@ -479,6 +480,34 @@ async def test_files_are_indexed_by_workers(roles: Callable[[str], Awaitable[Ser
     await roles("worker")
     await asyncio.wait_for(indexed(api, store), 30)
     assert await found_in(api, store, "green tea") == ["tea.md"]
+
+
+@pytest.mark.parametrize(("role", "cut"), [("api", "hand_over"), ("all", "append_items")])
+async def test_a_file_whose_adding_was_cut_off_is_indexed_when_it_is_added_again(
+    roles: Callable[[str], Awaitable[Served]], monkeypatch: pytest.MonkeyPatch, role: str, cut: str
+) -> None:
+    """The database went away after its row was there, and before anybody was to index it."""
+    node = await roles(role)
+    if role == "api":
+        await roles("worker")
+    sdk = node.sdk()
+    store, file = (await sdk.vector_stores.create()).id, await stored_file(node, "tea.md", TEA)
+    plain = getattr(node.state.store, cut)
+
+    async def lost(*arguments: Any) -> None:
+        if cut == "append_items":
+            await plain(*arguments)
+        raise StoreFailed("The database went away in the middle of a write; it may have been kept.")
+
+    with monkeypatch.context() as away:
+        away.setattr(node.state.store, cut, lost)
+        with pytest.raises(openai.InternalServerError):
+            await sdk.with_options(max_retries=0).vector_stores.files.create(store, file_id=file)
+    await asyncio.sleep(1.2)  # longer than the pause between two sweeps
+    assert (await sdk.vector_stores.retrieve(store)).status == "in_progress"
+    await sdk.vector_stores.files.create(store, file_id=file)
+    await asyncio.wait_for(indexed(node, store), 30)
+    assert await found_in(node, store, "green tea") == ["tea.md"]
 
 
 async def test_servers_of_two_versions_work_side_by_side(

@@ -59,8 +59,9 @@ class StoreFiles:
                 self._start(row)
 
     async def adopt(self) -> None:
-        """Take up the files that a server which is gone, or one that indexes none, has left."""
-        for row in await self._store.adopt_documents(FILE, (RUNNING,)):
+        """Take up the files that a server which is gone, or one that indexes none, has left; and this one's that nothing runs
+        for, because the database was away between their row and their start."""
+        for row in await self._store.unfinished_documents(FILE, (RUNNING,)):
             self._start(row)
 
     async def close(self) -> None:
@@ -131,6 +132,9 @@ class StoreFiles:
         while True:
             running = await self._running(owner, store_id, stored)
             if running is not None:
+                if running.id not in self._tasks:
+                    # The database may have been away when this server had stored it, and nobody begun: let anybody now.
+                    await self._store.hand_over(FILE, running.id)
                 return running
             await self._remove(owner, store_id, stored.file.id)
             try:
@@ -328,6 +332,10 @@ class StoreFiles:
         await self._context.index.delete_chunks(store_id, file_id)
 
     def _start(self, row: DocumentRow) -> None:
+        """Index a file, unless that is being done."""
+        if row.id in self._tasks:
+            return
+
         async def work() -> None:
             async with self._room:
                 await ingest(self._context, row)
