@@ -66,15 +66,16 @@ class Writer(GroupWriter[SqliteConnection]):
                 if self._put_off and self._add_up is not None:
                     self._add_up(self._connection, self._put_off)
                     self._put_off.clear()
-            except sqlite3.Error:
+            except Exception:
                 if len(jobs) == 1:
                     raise
                 self._rollback()
                 return [outcome for job in jobs for outcome in self._commit(slot, [job])]
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 - raised in the callers that await the jobs; this thread is the only one
             self._rollback()
-            return [WriteOutcome(job.future, error=translate(error)) for job in jobs]
+            failed = translate(error) if isinstance(error, sqlite3.Error) else error
+            return [WriteOutcome(job.future, error=failed) for job in jobs]
         lost = self._guard.lost() if self._guard is not None else None
         if lost is not None:
             self._give_up(lost)

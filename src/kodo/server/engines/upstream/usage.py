@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from kodo.server.lifecycle.ports import Usage
 
+MAX_TOKENS: Final = 2**40
+"""A server that counts more is wrong; sums of such counts still fit the store's 64 bits."""
 _INPUT: Final = (("prompt_tokens",), ("input_tokens",), ("prompt_eval_count",))
 _OUTPUT: Final = (("completion_tokens",), ("output_tokens",), ("eval_count",))
 _CACHED: Final = (
@@ -52,5 +54,5 @@ def _first(value: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> int | N
         for name in path:
             found = found.get(name) if isinstance(found, dict) else None
         if isinstance(found, int | float) and not isinstance(found, bool) and found >= 0:
-            return int(found)
+            return int(min(found, MAX_TOKENS))
     return None
