@@ -136,13 +136,17 @@ class Budgets:
         if caller.key is None or spending == NOTHING or not self.limits_of(caller.key):
             return
         self._add(caller.key.id, day_of(self._now()), spending)
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
+        self._start_writing()
 
     async def written(self) -> None:
-        """Wait until what was charged is in the store, or the store has failed to take it."""
+        """Wait until what was charged is in the store, or the store has failed to take it, also what it did not take before."""
+        self._start_writing()
         if self._writing is not None:
             await asyncio.shield(self._writing)
+
+    def _start_writing(self) -> None:
+        if self._unwritten and (self._writing is None or self._writing.done()):
+            self._writing = asyncio.create_task(self._write())
 
     def _add(self, key_id: str, day: int, spending: KeySpending) -> None:
         held = self._unwritten.get((key_id, day), NOTHING)
@@ -171,6 +175,8 @@ class Budgets:
                 self._add(key_id, day, spending)
                 logger.error("what key %s has spent could not be counted: %s", key_id, error.message)
                 return
+            except Exception:  # what no store can take is left out; other keys go on
+                logger.exception("what key %s has spent could not be counted", key_id)
 
 
 def _amount(spending: KeySpending, unit: Unit) -> float:

@@ -121,6 +121,38 @@ async def test_what_the_store_does_not_take_is_counted_all_the_same() -> None:
     assert await store.key_spending(row.id, 0) == {0: KeySpending(11)}
 
 
+async def test_what_the_store_did_not_take_is_written_when_it_does() -> None:
+    """Before the next request of any key, and at the end: no other charge is needed, and other servers see it."""
+    store = ForgetfulStore()
+    budgets = Budgets(store, LimitSettings(tokens_per_day=10), BudgetClock(0.0))
+    _, row = new_key(name="", project="p")
+    budgets.charge(Caller(owner="p", key=row), KeySpending(5))
+    await budgets.written()
+    store.broken = False
+    await budgets.written()
+    assert await store.key_spending(row.id, 0) == {0: KeySpending(5)}
+
+
+async def test_what_no_store_can_take_stops_no_other_key(caplog: pytest.LogCaptureFixture) -> None:
+    """It is in the log; the keys are let in, and what they spend is counted."""
+
+    class SmallStore(MemoryStore):
+        async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
+            if spending.tokens > 2**63:
+                raise OverflowError("Python int too large to convert to SQLite INTEGER")
+            await super().add_key_spending(key_id, day, spending)
+
+    store = SmallStore()
+    budgets = Budgets(store, LimitSettings(tokens_per_day=10), BudgetClock(0.0))
+    rows = [new_key(name="", project="p")[1] for _ in range(2)]
+    for row, tokens in zip(rows, (2**64, 3), strict=True):
+        budgets.charge(Caller(owner="p", key=row), KeySpending(tokens))
+    for row in rows:
+        await budgets.check(Caller(owner="p", key=row))
+    assert await store.key_spending(rows[1].id, 0) == {0: KeySpending(3)}
+    assert f"what key {rows[0].id} has spent could not be counted" in caplog.text
+
+
 async def test_a_server_counts_what_its_keys_use_and_knows_it_after_a_restart(tmp_path: Path) -> None:
     """Streams, Chat and background too; 429 ``insufficient_quota``, which no client should try again; another key goes on."""
     async with served(settings(tmp_path)) as server:
