@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
@@ -182,6 +183,20 @@ async def test_a_response_is_cancelled_and_only_one_runs(tmp_path: Path) -> None
         assert (done["status"], done["status_details"]["reason"]) == ("cancelled", "client_cancelled")
         await socket.send("response.cancel")
         assert (await socket.until("error"))[-1]["error"]["code"] == "response_cancel_not_active"
+
+
+async def test_a_session_that_is_left_pays_for_what_it_was_sent(tmp_path: Path) -> None:
+    """The socket is closed in the middle of an answer."""
+    turn = {"steps": [{"type": "text", "text": "wait"}, {"type": "delay", "seconds": 30}]}
+    async with served(settings(tmp_path / "home", script(tmp_path, turn), shutdown_seconds=0)) as server:
+        async with connected(server, await make_key(server, tokens_per_day=1000)) as socket:
+            await socket.say("x")
+            await socket.send("response.create")
+            await socket.until("response.output_text.delta")
+        (row,) = await server.state.store.keys()
+        async with asyncio.timeout(60):
+            while not (await server.state.limits.budgets.of(row))[0].spent:
+                await asyncio.sleep(0.02)
 
 
 @pytest.mark.parametrize(

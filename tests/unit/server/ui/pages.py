@@ -57,8 +57,10 @@ async def dashboard(
         yield server, Browser(http)
 
 
-async def make_key(server: Served, project: str = "default", role: Any = "project") -> str:
+async def make_key(
+    server: Served, project: str = "default", role: Any = "project", tokens_per_day: int | None = None
+) -> str:
     """A key of the running server."""
-    key, row = new_key(name="test", project=project, role=role)
+    key, row = new_key(name="test", project=project, role=role, tokens_per_day=tokens_per_day)
     await server.state.store.put_key(row)
     return key

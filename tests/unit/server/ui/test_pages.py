@@ -354,6 +354,24 @@ async def test_a_projects_key_does_not_manage_the_server(tmp_path: Path, path: s
         assert len(await server.state.store.keys()) == 1
 
 
+async def test_a_background_run_of_the_playground_is_paid_when_its_page_is_left(tmp_path: Path) -> None:
+    """It goes on, counts among the key's requests at once, and is charged when it ends."""
+    async with dashboard(tmp_path) as (server, browser):
+        await browser.sign_in(await make_key(server, role="admin", tokens_per_day=1000))
+        token = await browser.token("/ui/playground")
+        async with browser.http.stream(
+            "POST",
+            "/ui/playground/run",
+            json={"model": MODEL, "input": "echo this", "background": True},
+            headers={"x-csrf-token": token},
+        ) as answer:
+            await anext(answer.aiter_bytes())
+        (row,) = await server.state.store.keys()
+        async with asyncio.timeout(60):
+            while not (await server.state.limits.budgets.of(row))[0].spent:
+                await asyncio.sleep(0.02)
+
+
 async def test_the_playground_runs_a_call_as_the_api_does(tmp_path: Path) -> None:
     """Its events are those of the API; a bad parameter is named; without the token nothing runs."""
     async with dashboard(tmp_path) as (server, browser):

@@ -231,7 +231,6 @@ class RealtimeSession:
                         if translated["type"] == "response.done":
                             self._finish(run, in_band)
                         await self._send(translated.pop("type"), **translated)
-            ticket.charge(run.response.model, run.response.usage)
             await self._send("rate_limits.updated", rate_limits=_limits(limits))
         except Unauthorized as error:
             await end_unauthorized(self._socket, self, error)
@@ -240,6 +239,7 @@ class RealtimeSession:
             await self._send("error", error=msgspec.to_builtins(internal_error().error))
         finally:
             await self._state.service.stop(run)
+            ticket.charge(run.response.model, run.response.usage)
             self._finish(run, in_band)
             self._runs.pop(run.id, None)
             self._tasks.pop(run.id, None)

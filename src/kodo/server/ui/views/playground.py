@@ -78,6 +78,14 @@ async def run(page: PageRequest) -> Response:
         status, envelope = translate(error)
         return Response(msgspec.json.encode(envelope), status, media_type="application/json")
 
+    def finish(_: object = None) -> None:
+        ticket.charge(made.response.model, made.response.usage)
+        ticket.close()
+
+    if made.background and made.task is not None:  # it goes on where the page is left
+        ticket.detached = True
+        made.task.add_done_callback(finish)
+
     async def frames() -> AsyncIterator[bytes]:
         try:
             async for batch in made.events():
@@ -87,7 +95,6 @@ async def run(page: PageRequest) -> Response:
         finally:
             if not made.background:
                 await state.service.stop(made)
-            ticket.charge(made.response.model, made.response.usage)
-            ticket.close()
+                finish()
 
     return StreamingResponse(frames(), media_type="text/event-stream", headers={"cache-control": "no-store"})
