@@ -386,11 +386,13 @@ async def test_a_server_that_is_not_there_is_unavailable() -> None:
     await engine.stop()
 
 
-async def test_a_call_of_an_unknown_tool_beside_a_known_one_goes_back_with_its_error() -> None:
-    """The client answers its own call; in the next turn the model sees both, and an error for the other."""
+@pytest.mark.parametrize("id_", ["w", "chatcmpl-tool-0123456789abcdef0123456789abcdef"])
+async def test_calls_of_unknown_tools_beside_a_known_one_go_back_with_their_errors(id_: str) -> None:
+    """The client answers its own call; in the next turn the model sees all, and an error for each of the others."""
     said = [
         chunk(call("launch_rockets", '{"count": 3}', index=0, id="r")),
-        chunk(call("get_weather", PARIS, index=1, id="w")),
+        chunk(call("get_weather", PARIS, index=1, id=id_)),
+        chunk(call("sink_ships", "{}", index=2, id="s")),
         chunk({}, "tool_calls"),
     ]
     async with recorded(frames(*said), frames(chunk({"content": "ok"}, "stop"))) as server:
@@ -404,9 +406,10 @@ async def test_a_call_of_an_unknown_tool_beside_a_known_one_goes_back_with_its_e
         items = (ContextItem(item=made, provider=state), ContextItem(item=output))
         await answer(engine, Prompt(items=items, tools=(WEATHER, MAIL)))
         await engine.stop()
-    assistant, error, answered = server.bodies[1]["messages"]
+    assistant, *errors, answered = server.bodies[1]["messages"]
     names = {one["id"]: one["function"]["name"] for one in assistant["tool_calls"]}
-    assert list(names.values()) == ["get_weather", "launch_rockets"]
-    assert names[error["tool_call_id"]] == "launch_rockets"
-    assert "The tools are: get_weather, send_mail." in error["content"]
-    assert (answered["tool_call_id"], answered["content"]) == ("w", "sunny")
+    assert list(names.values()) == ["get_weather", "launch_rockets", "sink_ships"]
+    assert [names[error["tool_call_id"]] for error in errors] == ["launch_rockets", "sink_ships"]
+    for error in errors:
+        assert "The tools are: get_weather, send_mail." in error["content"]
+    assert (names[answered["tool_call_id"]], answered["content"]) == ("get_weather", "sunny")

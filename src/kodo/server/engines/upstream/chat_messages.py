@@ -136,12 +136,13 @@ class _Messages:
         for name, value in self._profile.missing_call_fields.items():
             entry.setdefault(name, value)
         message.setdefault("tool_calls", []).append(entry)
-        for unknown in provider.fields.get(UNKNOWN_CALLS, ()) if own and provider is not None else ():
-            self._unknown_call(message, unknown)
+        unknown = provider.fields.get(UNKNOWN_CALLS, ()) if own and provider is not None else ()
+        for number, call in enumerate(unknown):
+            self._unknown_call(message, call, f"{id_[:40]}_unknown{number}")
 
-    def _unknown_call(self, message: dict[str, Any], call: dict[str, Any]) -> None:
+    def _unknown_call(self, message: dict[str, Any], call: dict[str, Any], long_id: str) -> None:
         """A call of a tool that was not offered, beside others: it is answered here, with an error."""
-        id_ = self._fit_id(f"{message['tool_calls'][-1]['id'][:40]}_unknown")
+        id_ = self._fit_id(long_id)
         function = {"name": call["name"], "arguments": _object_text(call["arguments"])}
         extra = {name: call["fields"][name] for name in self._profile.echo if name in call["fields"]}
         entry = {"id": id_, "type": "function", "function": function}
