@@ -142,12 +142,16 @@ class FaultyCluster:
 
     def outage(self) -> None:
         """The database is away for longer than the lease: the servers come back by themselves."""
+        self._check_all_run("before an outage")
         self.database.stop(signal.SIGINT)
         time.sleep(LEASE + self.random.uniform(1, 3))
         self.database.start()
         time.sleep(2 * LEASE)
+        self._check_all_run("with the database")
+
+    def _check_all_run(self, when: str) -> None:
         ended = {number: node.process.exitcode for number, node in self.nodes.items()}
-        assert set(ended.values()) == {None}, f"a server ended with the database: exit codes {ended}"
+        assert set(ended.values()) == {None}, f"a server ended {when}: exit codes {ended}"
 
     def crash_database(self) -> None:
         """Without a checkpoint."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import importlib
 import ipaddress
 import json
@@ -60,6 +61,7 @@ def serve(settings: Settings, on_ready: OnReady | None = None, load_pages: LoadP
             open.
     """
     check_settings(settings)
+    faulthandler.enable()  # a crash in native code says where
     with _open_socket(settings) as listener:
         uvloop.run(_serve(settings, listener, on_ready, load_pages))
 
@@ -190,12 +192,16 @@ class _Server(uvicorn.Server):
         """As uvicorn's, but the signal is not raised again at the end: there is state to close after it."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
-            loop.add_signal_handler(number, self.handle_exit, number, None)
+            loop.add_signal_handler(number, self._end_for, number)
         try:
             yield
         finally:
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
+
+    def _end_for(self, number: signal.Signals) -> None:
+        logger.info("ends, because of %s", number.name)
+        self.handle_exit(number, None)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's; then write ``server.json`` and await ``on_ready``."""
