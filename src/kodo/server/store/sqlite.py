@@ -7,6 +7,7 @@ is in :mod:`kodo.server.store.sql_store`.
 from __future__ import annotations
 
 import asyncio
+import math
 import sqlite3
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -121,8 +122,10 @@ class SqliteStore(SqlStore):
         return snapshot(connection)
 
     async def _release(self) -> None:
-        while await self._run(connections.release_pages, durable=False):
-            pass
+        """Give free pages back; they stay in a database that was made without the setting for it, such as a restored dump."""
+        before, left = math.inf, await self._run(connections.release_pages, durable=False)
+        while 0 < left < before:
+            before, left = left, await self._run(connections.release_pages, durable=False)
 
     async def stats(self) -> dict[str, Any]:
         """See ``Store``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sqlite3
 from pathlib import Path
@@ -100,6 +101,22 @@ async def test_each_earlier_schema_opens_with_all_it_holds(tmp_path: Path, versi
     await store.open()
     await store.close()
     assert shape(tmp_path) == shape(fresh)
+
+
+async def test_a_restored_dump_keeps_its_free_pages_and_is_pruned(tmp_path: Path) -> None:
+    """A dump does not hold the setting by which SQLite gives pages back: nothing waits for that."""
+    frozen(tmp_path, max(RELEASED) - 1)
+    connection = raw(tmp_path)
+    connection.execute("CREATE TABLE large AS SELECT randomblob(100000) AS bytes")
+    connection.execute("DROP TABLE large")
+    connection.close()
+    store = SqliteStore(tmp_path)
+    await store.open()
+    assert (await asyncio.wait_for(store.prune(0.0), 60))["responses"] == 0
+    await store.close()
+    connection = raw(tmp_path)
+    assert connection.execute("PRAGMA freelist_count").fetchone()[0] > 0
+    connection.close()
 
 
 @pytest.mark.parametrize("exclusive", [True, False])
