@@ -10,7 +10,7 @@ from pathlib import Path
 _MAX_TEXT = 4000
 _MAX_FILES = 5
 _LEVELS_OF_PYTEST = 3
-"""How deep pytest's folder of one test lies in the temporary folder: user, run, test."""
+"""How deep pytest's folder of one test lies in the temporary folder: user, run, test; with xdist, its worker before the test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class Places:
 def _name(path: Path, is_file: bool) -> str:
     """A temporary path from the folder of one test on; names that were drawn by chance are left out."""
     if path.parts[0].startswith("pytest-of-"):
-        return Path(*path.parts[_LEVELS_OF_PYTEST:]).as_posix().removeprefix(".")
+        levels = _LEVELS_OF_PYTEST + any(part.startswith("popen-") for part in path.parts[2:3])
+        return Path(*path.parts[levels:]).as_posix().removeprefix(".")
     drawn, *rest = path.parts
     return "/".join(rest) or (f"file{Path(drawn).suffix}" if is_file else "")
 
