@@ -17,20 +17,26 @@ MODEL = "codex-mini-latest"
 DAY: dict[str, Any] = {"extra_body": {"prompt_cache_retention": "24h"}}
 
 
-def prefix(subject: str) -> str:
-    """About 1,500 tokens."""
-    return " ".join(f"{subject} number {number} is {number * 7 % 1000}." for number in range(138))
+def prefix(subject: str, sentences: int) -> str:
+    """About eleven tokens a sentence."""
+    return " ".join(f"{subject} number {number} is {number * 7 % 1000}." for number in range(sentences))
 
 
 def ask(
-    server: Server, subject: str, question: str, key: str, api_key: str = "any", **more: Any
+    server: Server,
+    subject: str,
+    question: str,
+    key: str,
+    api_key: str = "any",
+    sentences: int = 138,
+    **more: Any,
 ) -> tuple[float, Any]:
     """Seconds to the first token, and the usage."""
     begun = time.perf_counter()
     first = 0.0
     events = server.sdk(api_key).responses.create(
         model=MODEL,
-        input=prefix(subject) + question,
+        input=prefix(subject, sentences) + question,
         prompt_cache_key=key,
         max_output_tokens=4,
         temperature=0,
@@ -48,7 +54,7 @@ def ask(
 def test_a_kept_prefix_survives_a_restart_and_answers_in_a_tenth_of_the_time(
     serve: Callable[..., Server], tmp_path: Path
 ) -> None:
-    """Of three ratios of warm to cold, measured in turns in one process, the best; and the counts say why."""
+    """Once in up to three tries, warm and cold measured in turns in one process; and the counts say why."""
     server = serve()
     _, written = ask(server, "Box", " And?", "boxes", **DAY)
     assert written.input_tokens >= 1500
@@ -64,6 +70,8 @@ def test_a_kept_prefix_survives_a_restart_and_answers_in_a_tenth_of_the_time(
         warm, kept = ask(server, "Box", f" And number {number}?", "boxes", **DAY)
         assert kept.input_tokens_details.cached_tokens >= 1400
         ratios.append(warm / cold)
+        if ratios[-1] <= 0.1:
+            break
     print("warm/cold", ratios)
     assert min(ratios) <= 0.1
 
@@ -74,14 +82,15 @@ def test_no_project_meets_anothers_cache(serve: Callable[..., Server], tmp_path:
     home.mkdir()
     keys = {project: create_key(home, name=project, project=project)[0] for project in ("one", "two")}
     server = serve(home=home)
-    ask(server, "Cup", "?", "cups", keys["one"], **DAY)
-    _, again = ask(server, "Cup", "?", "cups", keys["one"], **DAY)
-    _, other = ask(server, "Cup", "?", "cups", keys["two"], **DAY)
-    assert again.input_tokens_details.cached_tokens > 1000
+    few: dict[str, Any] = {"sentences": 40}
+    ask(server, "Cup", "?", "cups", keys["one"], **few, **DAY)
+    _, again = ask(server, "Cup", "?", "cups", keys["one"], **few, **DAY)
+    _, other = ask(server, "Cup", "?", "cups", keys["two"], **few, **DAY)
+    assert again.input_tokens_details.cached_tokens > 300
     assert other.input_tokens_details.cached_tokens == 0
     server.stop()
     server = serve(home=home)
-    _, restarted = ask(server, "Cup", "?", "cups", keys["one"], **DAY)
-    assert restarted.input_tokens_details.cached_tokens > 1000
-    _, third = ask(server, "Cup", "?", "unknown", keys["two"], **DAY)
+    _, restarted = ask(server, "Cup", "?", "cups", keys["one"], **few, **DAY)
+    assert restarted.input_tokens_details.cached_tokens > 300
+    _, third = ask(server, "Cup", "?", "unknown", keys["two"], **few, **DAY)
     assert third.input_tokens_details.cached_tokens == 0
