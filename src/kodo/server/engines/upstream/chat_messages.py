@@ -137,8 +137,8 @@ class _Messages:
             entry.setdefault(name, value)
         message.setdefault("tool_calls", []).append(entry)
         unknown = provider.fields.get(UNKNOWN_CALLS, ()) if own and provider is not None else ()
-        for number, call in enumerate(unknown):
-            self._unknown_call(message, call, f"{id_[:40]}_unknown{number}")
+        for number, other in enumerate(unknown):
+            self._unknown_call(message, other, f"{id_[:40]}_unknown{number}")
 
     def _unknown_call(self, message: dict[str, Any], call: dict[str, Any], long_id: str) -> None:
         """A call of a tool that was not offered, beside others: it is answered here, with an error."""
