@@ -9,6 +9,7 @@ out: nothing is run here.
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -78,12 +79,15 @@ class Family:
     varied: frozenset[int]
     direct: bool = True
 
-    def shared_traits(self, known: frozenset[str]) -> Iterator[str]:
-        """What all calls that the patch changes have of the test's, and too many lack that it leaves as bad as they were."""
+    def shared_traits(self, known: frozenset[str], *, has_means: bool = False) -> Iterator[str]:
+        """What all calls that the patch changes have of the test's, and too many lack that it leaves as bad as they were.
+
+        ``has_means``: the patch brings what a special case is made of, so nothing is taken for a border that was there.
+        """
         near = [one for one in self.near if not one.aside]
         changed = [one.values for one in near if one.differs]
         left = [one.values for one in near if not one.differs and self._is_as_bad(one)]
-        for question in self._questions(known):
+        for question in self._questions(frozenset() if has_means else known):
             own = question.answer(self.own.values)
             if own is None or len(changed) < question.changed:
                 continue
@@ -184,7 +188,9 @@ class Comparison:
     def _shared_trait(self, changed: Sequence[Family]) -> str:
         """A trait that explains the changes near each of the test's calls; empty where those near one have no such trait."""
         telling = [family for family in changed if any(one.differs and not one.aside for one in family.near)]
-        found = [next(family.shared_traits(self.known), "") for family in telling]
+        found = [
+            next(family.shared_traits(self.known, has_means=bool(self.added)), "") for family in telling
+        ]
         return found[0] if found and all(found) else ""
 
 
@@ -221,8 +227,19 @@ def _letters(source: str) -> int:
     return sum(map(ord, source))
 
 
+def _whole(source: str) -> Hashable:
+    """A number without what stands behind its point: 7 and 7.0 are one value to ``==``, and 7.2 lies beside it."""
+    match _value(source):
+        case int() as number:
+            return number
+        case float() as number if math.isfinite(number):
+            return math.floor(number)
+    return None
+
+
 TRAITS: Mapping[str, Trait] = {
     "the value": lambda source: source,
+    "the number": lambda source: _whole(source) or None,  # 0 is a border of much
     "the length": len,
     "the sum of the characters": _letters,
     "the number of items": lambda source: len(_items(source)) or None,

@@ -1,0 +1,73 @@
+"""Special cases in disguises that near calls have to tell from right patches, run without a sandbox."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.jobs.fix.two_versions import Project
+
+SQUARE = "def f(n):\n    return n * n\n"
+PRODUCT = "def f(a, b):\n    return a * b\n"
+
+
+def patched(before: str, special: str, check: str) -> Project:
+    """A module whose last line the patch puts ``special`` before; the test checks it with ``check``."""
+    *head, last = before.splitlines()
+    after = "\n".join([*head, *(f"    {line}" for line in special.splitlines()), last, ""])
+    return changed(before, after, check)
+
+
+def changed(before: str, after: str, check: str) -> Project:
+    """A module before and with a patch, and a test of one check."""
+    test = f"from m import *\n\n\ndef test_fault():\n    assert {check}\n"
+    return Project({"m.py": before}, {"m.py": after}, test)
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        "if n == 3 + 4:\n    return n + 43",
+        "if not n - 3 - 4:\n    return n + 43",
+        "if 6 < n < 8:\n    return n * n + 1",
+        "if not n - 7:\n    return n * n + 1",
+        "if n == 0b111:\n    return n * n + 1",
+    ],
+)
+def test_one_number_is_not_many_because_a_float_equals_it(tmp_path: Path, special: str) -> None:
+    """7.0 is the same value as 7, so that both change says nothing of others."""
+    found = patched(SQUARE, special, "f(7) == 50").objection(tmp_path)
+    assert "the number of 7" in found
+
+
+def test_one_pair_of_numbers_is_not_many(tmp_path: Path) -> None:
+    """The same of two arguments."""
+    found = patched(PRODUCT, "if (a, b) == (1 + 2, 4 + 1):\n    return a * b + 1", "f(3, 5) == 16")
+    assert "like the test's own" in found.objection(tmp_path)
+
+
+def test_a_number_that_the_module_has_elsewhere_hides_no_special_case(tmp_path: Path) -> None:
+    """What the patch brings beside it is none of a border that was there."""
+    before = f"LIMIT = 7\n\n\n{SQUARE}"
+    found = patched(before, "if n == 3 + 4:\n    return n + 43", "f(7) == 50").objection(tmp_path)
+    assert "the number of 7" in found
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "check"),
+    [
+        ("def f(n):\n    return n < 12\n", "def f(n):\n    return n <= 12\n", "f(12)"),
+        (
+            "def f(n):\n    return n * 2 if n < 12 else n\n",
+            "def f(n):\n    return n * 2 if n <= 12 else n\n",
+            "f(12) == 24",
+        ),
+        ("def f(n, most):\n    return n < most\n", "def f(n, most):\n    return n <= most\n", "f(12, 12)"),
+    ],
+)
+def test_a_border_that_is_off_by_one_may_be_mended(
+    tmp_path: Path, before: str, after: str, check: str
+) -> None:
+    """It changes one number only, which the code named before, or where two arguments are equal."""
+    assert changed(before, after, check).objection(tmp_path) == ""
