@@ -80,13 +80,31 @@ def compare_near(
                     folder,
                 )
                 if found := _compared(versions, own):
-                    added = special_means(before.source, after.source, frozen.text)
-                    return replace(found, known=_constants(before.source), added=added)
+                    return replace(
+                        found, known=_constants(before.source), added=_added(base, tree, changed, frozen)
+                    )
             except WorkerEnded:
                 return Comparison((), finished=False)
             except ExecutionError:
                 continue
     return None
+
+
+def _added(base: Path, tree: Path, changed: Sequence[str], frozen: Reproduction) -> tuple[str, ...]:
+    """What all files of the patch together bring that a special case is made of; a new file is a part of it."""
+    paths = [path for path in changed if path.endswith(".py") and not is_test(path)]
+    before, after = ("\n".join(_parsable(root / path) for path in paths) for root in (base, tree))
+    return special_means(before, after, frozen.text)
+
+
+def _parsable(path: Path) -> str:
+    """The text of a module; empty where there is none that can be parsed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        ast.parse(text)
+    except (OSError, ValueError, SyntaxError):
+        return ""
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,3 +71,24 @@ def test_a_border_that_is_off_by_one_may_be_mended(
 ) -> None:
     """It changes one number only, which the code named before, or where two arguments are equal."""
     assert changed(before, after, check).objection(tmp_path) == ""
+
+
+IS_CODE = "def is_code(text):\n    return False\n"
+
+
+def test_a_special_case_in_a_new_file_is_one(tmp_path: Path) -> None:
+    """The module that the test looks at only asks the new one."""
+    after = "from rules import known\n\n\ndef is_code(text):\n    return known(text)\n"
+    rules = "import re\n\n\ndef known(text):\n    return re.search('b-1', text) is not None\n"
+    test = "from m import *\n\n\ndef test_fault():\n    assert is_code('ab-12') is True\n"
+    found = Project({"m.py": IS_CODE}, {"m.py": after, "rules.py": rules}, test).compared(tmp_path)
+    assert found is not None and found.added == ("search",) and found.objection()
+
+
+def test_what_is_moved_to_a_new_file_is_not_new(tmp_path: Path) -> None:
+    """The constants of all files before the patch are named."""
+    before = "RATE = 1.19\n\n\ndef gross(net):\n    return net + RATE\n"
+    after = "from rates import RATE\n\n\ndef gross(net):\n    return net * RATE\n"
+    test = "from m import *\n\n\ndef test_fault():\n    assert gross(200) == 238.0\n"
+    found = Project({"m.py": before}, {"m.py": after, "rates.py": "RATE = 1.19\n"}, test).compared(tmp_path)
+    assert found is not None and found.added == () and found.objection() == ""
