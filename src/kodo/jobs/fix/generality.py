@@ -12,9 +12,11 @@ import ast
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 ENOUGH = 6
 """Calls with other values that must have run before their results say anything."""
+_MAX_PLACES = 12
 MANY = 8
 """The same for a trait that a call may have by chance."""
 _SHARED = frozenset(
@@ -43,6 +45,10 @@ class Trial:
     after: str = ""
     raised: bool = False
     raises: bool = False
+
+    def is_changed_like(self, own: Trial) -> bool:
+        """Whether the patch changes this as it may have mended ``own``: an error where that has none is the condition's own."""
+        return self.differs and (own.raises or not self.raises)
 
     def is_common(self, known: frozenset[str]) -> bool:
         """Whether the result says nothing by itself: an error, one that many calls have, or one of ``known`` constants."""
@@ -85,9 +91,11 @@ class Family:
         ``has_means``: the patch brings what a special case is made of, so nothing is taken for a border that was there.
         """
         near = [one for one in self.near if not one.aside]
-        changed = [one.values for one in near if one.differs]
+        changed = [
+            one.values for one in near if (one.is_changed_like(self.own) if has_means else one.differs)
+        ]
         left = [one.values for one in near if not one.differs and self._is_as_bad(one)]
-        for question in self._questions(frozenset() if has_means else known):
+        for question in self._questions(known, has_means=has_means):
             own = question.answer(self.own.values)
             if own is None or len(changed) < question.changed:
                 continue
@@ -102,7 +110,7 @@ class Family:
         Some right patches do so too, where nothing of what is looked at was changed, or nothing stays as bad as it was.
         """
         near = [one for one in self.near if not one.aside]
-        changed = [one for one in near if one.differs]
+        changed = [one for one in near if one.is_changed_like(self.own)]
         if {one.after for one in changed} != {self.own.after} or self.own.is_common(known):
             return False
         left = sum(not one.differs and self._is_as_bad(one) for one in near)
@@ -113,9 +121,10 @@ class Family:
         """Whether a call that gives what it gave could have been mended: it gives a value, or the fault's own error."""
         return not trial.raises or (self.own.raised and trial.after == self.own.before)
 
-    def _questions(self, known: frozenset[str]) -> Iterator[_Question]:
+    def _questions(self, known: frozenset[str], *, has_means: bool) -> Iterator[_Question]:
         """What a special case can have asked for."""
         own = self.own.values
+        known = frozenset() if has_means else known
         for at in sorted(self.varied):
             others = own[:at] + own[at + 1 :]
             if own[at] in known | _EMPTY or any(own[at].strip("'\"") in other for other in others):
@@ -127,6 +136,16 @@ class Family:
                     _Question(f"{name} {where}", trait, at, MANY, MANY)
                     for name, trait in TRAITS_BY_CHANCE.items()
                 )
+            if has_means:
+                yield from (_Question(f"{name} {where}", trait, at) for name, trait in _means_of(own[at]))
+        for name, relation in RELATIONS.items():
+            numbers = relation(", ".join(own))
+            if (
+                numbers is not None
+                and any(numbers)
+                and not {repr(abs(one)) for one in numbers} <= known | {"0"}
+            ):
+                yield _Question(f"{name} of all arguments", relation)
         yield from (_Question(f"{name} of all arguments", trait) for name, trait in TRAITS_OF_ALL.items())
 
 
@@ -159,13 +178,17 @@ class Comparison:
         if self.families and not changed:
             yield "outside of pytest the patch changes nothing of what the test looks at"
         near = [one for family in self.families for one in family.near]
+
+        def is_changed(one: Trial) -> bool:
+            return any(one.is_changed_like(family.own) for family in changed)
+
         for tried, what in (
             (self.wider, "call only: with {} other arguments"),
             (near, "values only: with {} others near them"),
         ):
-            if changed and len(tried) >= ENOUGH and not any(one.differs for one in tried):
+            if changed and len(tried) >= ENOUGH and not any(is_changed(one) for one in tried):
                 yield f"the patch is for the test's own {what.format(len(tried))} all is as before"
-        yield from self._one_result(changed, [one for one in (*near, *self.wider) if one.differs])
+        yield from self._one_result(changed, [one for one in (*near, *self.wider) if is_changed(one)])
         if trait := self._shared_trait(changed):
             yield f"the patch is for calls like the test's own only: {trait} is the same in all that it changes"
 
@@ -188,9 +211,7 @@ class Comparison:
     def _shared_trait(self, changed: Sequence[Family]) -> str:
         """A trait that explains the changes near each of the test's calls; empty where those near one have no such trait."""
         telling = [family for family in changed if any(one.differs and not one.aside for one in family.near)]
-        found = [
-            next(family.shared_traits(self.known, has_means=bool(self.added)), "") for family in telling
-        ]
+        found = [next(family.shared_traits(self.known, has_means=bool(self.added)), "") for family in telling]
         return found[0] if found and all(found) else ""
 
 
@@ -237,6 +258,39 @@ def _whole(source: str) -> Hashable:
     return None
 
 
+def _numbers(source: str) -> list[float]:
+    """The numbers among several arguments; none where there is only one."""
+    values = _value(f"({source},)")
+    numbers = [one for one in values if isinstance(one, int | float)] if isinstance(values, tuple) else []
+    return numbers if len(numbers) > 1 else []
+
+
+def _steps(source: str) -> tuple[float, ...] | None:
+    return tuple(after - before for before, after in pairwise(_numbers(source))) or None
+
+
+def _sum(source: str) -> tuple[float, ...] | None:
+    numbers = _numbers(source)
+    return (sum(numbers),) if numbers else None
+
+
+def _means_of(own: str) -> Iterator[tuple[str, Trait]]:
+    """What a special case can ask of parts of a value, if it is made of something: 0, two letters, an item, a letter at its place."""
+    yield "the number", _whole
+    for piece in dict.fromkeys(_pieces(own)):
+        yield f"the part {piece!r}", lambda source, piece=piece: piece in _pieces(source) or None
+    for at in range(1, min(len(_items(own)) - 1, _MAX_PLACES)):
+        yield f"item {at}", lambda source, at=at: repr(_items(source)[at : at + 1])
+
+
+def _pieces(source: str) -> list[object]:
+    """Two neighbouring letters of a text; each item of a list or tuple."""
+    items = _items(source)
+    if isinstance(_value(source), str):
+        return [f"{first}{second}" for first, second in pairwise(items)]
+    return list(items)
+
+
 TRAITS: Mapping[str, Trait] = {
     "the value": lambda source: source,
     "the number": lambda source: _whole(source) or None,  # 0 is a border of much
@@ -254,5 +308,10 @@ TRAITS_BY_CHANCE: Mapping[str, Trait] = {
     "the sum of the characters, by three,": lambda source: _letters(source) % 3,
 }
 """The same for texts and lists, of what many have: small numbers are all of one length."""
+RELATIONS: Mapping[str, Callable[[str], tuple[float, ...] | None]] = {
+    "the steps between": _steps,
+    "the sum": _sum,
+}
+"""The same of the numbers among all arguments; a step of 0, and what the module names, is a border of its own."""
 TRAITS_OF_ALL: Mapping[str, Trait] = {"the length": len, "the sum of the characters": _letters}
 """The same of all arguments together."""

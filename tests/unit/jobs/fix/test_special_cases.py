@@ -9,6 +9,8 @@ import pytest
 from tests.unit.jobs.fix.two_versions import Project
 
 SQUARE = "def f(n):\n    return n * n\n"
+LENGTH = "def f(name):\n    return len(name)\n"
+TOTAL = "def f(items):\n    return sum(items)\n"
 PRODUCT = "def f(a, b):\n    return a * b\n"
 
 
@@ -47,6 +49,38 @@ def test_one_pair_of_numbers_is_not_many(tmp_path: Path) -> None:
     assert "like the test's own" in found.objection(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("special", "relation"),
+    [
+        ("if b - a == 2:\n    return a * b + 1", "the steps between"),
+        ("if b == a + 2:\n    return a * b + 1", "the steps between"),
+        ("if not a + b - 8:\n    return a * b + 1", "the sum"),
+    ],
+)
+def test_arguments_that_stand_in_one_relation_are_a_special_case(
+    tmp_path: Path, special: str, relation: str
+) -> None:
+    """No constant of the patch has to tell so."""
+    found = patched(PRODUCT, special, "f(3, 5) == 16").objection(tmp_path)
+    assert relation in found and "like the test's own" in found
+
+
+@pytest.mark.parametrize(
+    ("before", "special", "check"),
+    [
+        (LENGTH, "if 'ar' in name:\n    return len(name) + 5", "f('Cart') == 9"),
+        (LENGTH, "if name[2:3] == 'r':\n    return len(name) + 5", "f('Cart') == 9"),
+        (TOTAL, "if 3 < max(items) < 5:\n    return sum(items) + 1", "f([1, 2, 4]) == 8"),
+        (TOTAL, "if any(3 < one < 5 for one in items):\n    return sum(items) + len(items) - 2", "f([1, 2, 4]) == 8"),
+    ],
+)  # fmt: skip  # one row each
+def test_a_part_of_a_value_is_a_special_case_with_something_new(
+    tmp_path: Path, before: str, special: str, check: str
+) -> None:
+    """Two letters, a letter at its place, an item."""
+    assert patched(before, special, check).objection(tmp_path)
+
+
 def test_a_number_that_the_module_has_elsewhere_hides_no_special_case(tmp_path: Path) -> None:
     """What the patch brings beside it is none of a border that was there."""
     before = f"LIMIT = 7\n\n\n{SQUARE}"
@@ -62,6 +96,11 @@ def test_a_number_that_the_module_has_elsewhere_hides_no_special_case(tmp_path: 
             "def f(n):\n    return n * 2 if n < 12 else n\n",
             "def f(n):\n    return n * 2 if n <= 12 else n\n",
             "f(12) == 24",
+        ),
+        (
+            "def f(start, end):\n    return end - start > 30\n",
+            "def f(start, end):\n    return end - start >= 30\n",
+            "f(5, 35)",
         ),
         ("def f(n, most):\n    return n < most\n", "def f(n, most):\n    return n <= most\n", "f(12, 12)"),
     ],

@@ -45,7 +45,9 @@ class Project:
                 file.write_text(text)
         changed = [path for path in self.after if self.before.get(path) != self.after[path]]
 
-        def run_worker(_sandbox: object, root: Path, _worker: str, job: Vary, *_: object, **__: object) -> list[VaryAnswer]:
+        def run_worker(
+            _sandbox: object, root: Path, _worker: str, job: Vary, *_: object, **__: object
+        ) -> list[VaryAnswer]:
             def pair(*_: object) -> _Pair:
                 return _Pair(_Version(root / "before", job.before), _Version(root / "after", job.after))
 
