@@ -85,7 +85,7 @@ class CounterTests:
 
 def counter_tests(frozen: Reproduction) -> CounterTests | None:
     """The file for a frozen test; None where it is no function of its file (a doctest, a generated test)."""
-    if not is_test(frozen.path):
+    if not is_test(frozen.path) or not frozen.path.endswith(".py"):
         return None
     tree = ast.parse(frozen.text)
     mark = secrets.token_hex(6)

@@ -191,7 +191,9 @@ def _location(
 
 
 def _own_calls(frozen: Reproduction, base: Path) -> Iterator[Call]:
-    """What the frozen test looks at; nothing where a check of it cannot be seen from outside."""
+    """What the frozen test looks at; nothing where a check of it cannot be seen from outside, or it is a doctest in a text."""
+    if not frozen.path.endswith(".py"):
+        return
     tree = ast.parse(frozen.text)
     wanted = frozen.name.partition("[")[0].removeprefix(result_name(frozen.path)).strip(".").split(".")
     found = _tests(tree, [part for part in wanted if part])
@@ -248,11 +250,22 @@ def _tests(tree: ast.Module, wanted: Sequence[str]) -> list[FunctionNode]:
 
 def _is_open(test: FunctionNode) -> bool:
     """Whether every check of a test is one of its own statements, and none is inside of a loop or a condition."""
-    inner = {
-        id(node) for statement in test.body for node in ast.walk(statement) if isinstance(node, ast.Assert)
+    inner = {id(node) for statement in test.body for node in ast.walk(statement) if _is_check(node)}
+    own = {
+        id(one)
+        for statement in test.body
+        for one in (statement, statement.value if isinstance(statement, ast.Expr) else None)
+        if one is not None and _is_check(one)
     }
-    own = {id(statement) for statement in test.body if isinstance(statement, ast.Assert)}
     return inner == own
+
+
+def _is_check(node: ast.AST) -> bool:
+    """Whether this is an ``assert``, or a method of ``unittest`` that checks by itself."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        name = node.func.attr
+        return name.startswith("assert") and not name.startswith(("assertRaises", "assertWarns"))
+    return isinstance(node, ast.Assert)
 
 
 def _plain(statement: ast.stmt) -> Iterator[ast.stmt]:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from kodo.jobs.fix.counter_tests import counter_tests
+from kodo.jobs.fix.near_inputs import compare_near
+from kodo.jobs.fix.reproduction import Reproduction
+from kodo.sandbox import Sandbox
 from tests.unit.jobs.fix.two_versions import Project
 
 SQUARE = "def f(n):\n    return n * n\n"
@@ -131,3 +135,14 @@ def test_what_is_moved_to_a_new_file_is_not_new(tmp_path: Path) -> None:
     test = "from m import *\n\n\ndef test_fault():\n    assert gross(200) == 238.0\n"
     found = Project({"m.py": before}, {"m.py": after, "rates.py": "RATE = 1.19\n"}, test).compared(tmp_path)
     assert found is not None and found.added == () and found.objection() == ""
+
+
+@pytest.mark.parametrize("path", ["README.md", "tests/test_doc.txt"])
+def test_a_doctest_in_a_text_is_no_python(tmp_path: Path, path: str) -> None:
+    """It cannot be run with other values, and there is no function to write counter-tests of."""
+    frozen = Reproduction(path, path, "# Squares\n\n>>> from m import f\n>>> f(7)\n50\n", "")
+    for name, text in (("base", SQUARE), ("tree", SQUARE.replace("n * n", "n * n + 1"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.py").write_text(text)
+    assert compare_near(tmp_path / "base", tmp_path / "tree", ["m.py"], frozen, Sandbox(), ()) is None
+    assert counter_tests(frozen) is None
