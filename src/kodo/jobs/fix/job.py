@@ -235,20 +235,20 @@ class _Fix:
             proposals = list(certain.from_failure(self.workspace, self.frozen.failure))
         for proposal in proposals:
             self.workspace.write(dict(proposal.texts))
-            proof = self._prove(prover)
+            proof = self._prove(prover, certain=True)
             if proof is not None and proof.proven:
                 return proposal.what, proof
             self.workspace.reset()
         return None
 
-    def _prove(self, prover: Prover) -> Proof | None:
-        """The proof of the tree as it is; None without anything to prove against."""
+    def _prove(self, prover: Prover, *, certain: bool = False) -> Proof | None:
+        """The proof of the tree as it is; None without anything to prove against. ``certain``: no model made it."""
         target = self.frozen or self.finding
         if target is None:
             return None
         patch = self.workspace.patch()
         if patch not in self.proofs:
-            self.proofs[patch] = prover.prove(target, self.request.allowed)
+            self.proofs[patch] = prover.prove(target, self.request.allowed, certain=certain)
         return self.proofs[patch]
 
     def _freeze(self, prover: Prover, text: str) -> str:
@@ -300,6 +300,8 @@ class _Fix:
             if proof is not None and proof.proven:
                 return None
             reasons = proof.reasons if proof is not None else ("no failing test was written",)
+            if reasons == (NOT_COMPARED,):
+                return None  # the test is frozen, so that no other patch is proven by it
             rounds += 1
             if rounds > self.options.rounds:
                 return None

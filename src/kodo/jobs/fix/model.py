@@ -12,8 +12,8 @@ from kodo.jobs.agent import AgentLimits
 NO_MODEL = "no model was asked (--no-model), and no fix without one could be proven"
 """The note of a report without a model; the renderers for people say it in their language."""
 
-NOT_COMPARED = "the patch was not run outside of pytest and with other values, because the test uses fixtures, or checks in a loop"
-"""The note of a report where that part of the proof is missing."""
+NOT_COMPARED = "the patch was not run outside of pytest and with other values, because the test checks in a loop, or has no values of its own that could be others"
+"""Why a model's patch is not proven where that part of the proof is missing; the note of a report without a model's patch."""
 
 
 class Verdict(StrEnum):

@@ -7,8 +7,9 @@ A patch that asks who is calling changes nothing here at all; what the results s
 from __future__ import annotations
 
 import ast
+import copy
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,7 +58,8 @@ def compare_near(
         packages: folders of packages that the sandbox can read.
 
     Returns:
-        None where nothing of the test can be run without a test runner, or not all that it checks.
+        None where nothing of the test can be run without a test runner, or not all that it checks, or where too few
+        calls with other values can be made to say anything.
     """
     modules = [
         path for path in changed if path.endswith(".py") and not is_test(path) and (base / path).is_file()
@@ -149,6 +151,8 @@ def _compared(versions: _Versions, own: Sequence[Call]) -> Comparison | None:
         if at in ran
     ]
     others = tuple(_trial(call, call, ran[end + at]) for at, call in enumerate(wider) if end + at in ran)
+    if finished and len(found) + len(others) < ENOUGH:
+        return None
     return Comparison(tuple(rows), others, finished=finished or len(found) >= ENOUGH)
 
 
@@ -197,6 +201,8 @@ def _own_calls(frozen: Reproduction, base: Path) -> Iterator[Call]:
     tree = ast.parse(frozen.text)
     wanted = frozen.name.partition("[")[0].removeprefix(result_name(frozen.path)).strip(".").split(".")
     found = _tests(tree, [part for part in wanted if part])
+    for node in found:
+        node.body = list(_unrolled(node.body))
     if not found or not all(_is_open(node) for node in found):
         return
     for node in found:
@@ -266,6 +272,66 @@ def _is_check(node: ast.AST) -> bool:
         name = node.func.attr
         return name.startswith("assert") and not name.startswith(("assertRaises", "assertWarns"))
     return isinstance(node, ast.Assert)
+
+
+def _unrolled(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements with those of loops over written rows once for each row, and those of sub-tests among them."""
+    for statement in body:
+        match statement:
+            case ast.For(
+                target=target, iter=ast.Tuple(elts=rows) | ast.List(elts=rows), body=inner, orelse=[]
+            ) if all(_bindings(target, row) is not None for row in rows) and not _leaves(inner, target):
+                for row in rows:
+                    put = _Put(_bindings(target, row) or {})
+                    yield from _unrolled([put.visit(copy.deepcopy(one)) for one in inner])
+            case ast.With(
+                items=[
+                    ast.withitem(
+                        context_expr=ast.Call(func=ast.Attribute(attr="subTest")), optional_vars=None
+                    )
+                ]
+            ):
+                yield from _unrolled(statement.body)
+            case _:
+                yield statement
+
+
+def _leaves(body: Sequence[ast.stmt], target: ast.expr) -> bool:
+    """Whether a loop may leave a row early, or gives its names other values."""
+    names = {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return any(
+        isinstance(node, ast.Break | ast.Continue)
+        or (isinstance(node, ast.Name) and node.id in names and not isinstance(node.ctx, ast.Load))
+        for statement in body
+        for node in ast.walk(statement)
+    )
+
+
+def _bindings(target: ast.expr, row: ast.expr) -> dict[str, ast.expr] | None:
+    """What the names of a loop stand for in one row; None where that is not written there."""
+    match target, row:
+        case ast.Name(id=name), _:
+            return {name: row}
+        case ast.Tuple(elts=names), ast.Tuple(elts=parts) | ast.List(elts=parts) if len(names) == len(parts):
+            found: dict[str, ast.expr] = {}
+            for one, part in zip(names, parts, strict=True):
+                inner = _bindings(one, part)
+                if inner is None:
+                    return None
+                found |= inner
+            return found
+    return None
+
+
+class _Put(ast.NodeTransformer):
+    """Puts expressions in the place of names that are read."""
+
+    def __init__(self, values: Mapping[str, ast.expr]) -> None:
+        self.values = values
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        value = self.values.get(node.id) if isinstance(node.ctx, ast.Load) else None
+        return node if value is None else copy.deepcopy(value)
 
 
 def _plain(statement: ast.stmt) -> Iterator[ast.stmt]:

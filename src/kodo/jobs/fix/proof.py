@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from kodo.jobs.fix import policy
 from kodo.jobs.fix.counter_tests import counter_tests
 from kodo.jobs.fix.findings import FindingCheck
+from kodo.jobs.fix.model import NOT_COMPARED
 from kodo.jobs.fix.near_inputs import compare_near
 from kodo.jobs.fix.reproduction import Reproduction, matching, result_name
-from kodo.jobs.fix.special_means import special_means
 from kodo.jobs.fix.workspace import Workspace, digest
 from kodo.jobs.report.model import EvidenceKind, Finding
 from kodo.jobs.review import DiffSource, ReviewOptions, review
@@ -81,12 +81,20 @@ class Prover:
         """
         return self.tests.failures(self.texts(frozen))
 
-    def prove(self, target: Reproduction | FindingCheck, allowed: tuple[str, ...] = ()) -> Proof:
+    def prove(
+        self,
+        target: Reproduction | FindingCheck,
+        allowed: tuple[str, ...] = (),
+        *,
+        certain: bool = False,
+    ) -> Proof:
         """Everything that is asked of a fix, in the order of its cost.
 
         Args:
             target: the frozen test, or the finding that is to go away.
             allowed: patterns of paths that may be patched.
+            certain: whether the patch is none of a model's but one of :mod:`certain`'s, which cannot be a special case;
+                then it may be proven where the test cannot be run with other values.
 
         Raises:
             SandboxError: the sandbox could not be used.
@@ -115,6 +123,8 @@ class Prover:
         if frozen is not None and not reasons:
             doubts, compared = self._doubts(frozen, tuple(changes), after)
             reasons += doubts
+            if not (compared or certain or doubts):
+                reasons.append(NOT_COMPARED)
         return Proof(
             not remaining,
             sum(not failure for failure in self.before.values()),
@@ -161,19 +171,8 @@ class Prover:
             return reasons, False
         tests, tree = self.tests, self.workspace
         near = compare_near(tree.base, tree.tree, changed, frozen, tests.sandbox, tests.packages)
-        objection = near.objection() if near is not None else self._special(frozen, changed)
+        objection = near.objection() if near is not None else ""
         return [objection] if objection else self._again(frozen, after), near is not None
-
-    def _special(self, frozen: Reproduction, changed: tuple[str, ...]) -> str:
-        """What may be a special case in a patch whose test cannot be run with other values; empty for nothing."""
-        for path in changed:
-            before, after = self.workspace.base_text(path) or "", self.workspace.text(path) or ""
-            if path.endswith(".py") and (means := special_means(before, after, frozen.text)):
-                return (
-                    f"{path}: has {', '.join(means)[:80]}, which neither the code nor the test names, "
-                    "and the test cannot be run with other values"
-                )
-        return ""
 
     def _counter_tests(self, frozen: Reproduction) -> list[str]:
         """What the test under another name, and tests that must fail, say against the patch."""

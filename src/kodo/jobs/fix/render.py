@@ -49,7 +49,7 @@ _WORDS = Catalogue(
         ),
         "not_compared": (
             NOT_COMPARED,
-            "テストがフィクスチャやループ内の検査を使うため、pytest の外や別の値ではパッチを実行していません",
+            "テストがループ内で検査するか、置き換えられる値を持たないため、pytest の外や別の値ではパッチを実行していません",
         ),
         "failure": ("The test before", "修正前のテスト結果"),
     }
@@ -102,7 +102,7 @@ def _facts(report: FixReport, lang: Lang) -> list[str]:
     say = _WORDS.say
     key: Literal["proven", "proven_finding"] | str = str(report.verdict)
     lines = [say(lang, "proven_finding" if key == "proven" and report.test is None else key)]
-    lines += [f"  {reason}" for reason in report.reasons]
+    lines += [f"  {say(lang, _NOTES[why]) if why in _NOTES else why}" for why in report.reasons]
     if report.how:
         lines.append(say(lang, "how", how=say(lang, "model") if report.how == "model" else report.how))
     if report.test is not None:

@@ -11,6 +11,7 @@ from typing import cast
 
 import pytest
 
+from kodo.jobs.fix.model import NOT_COMPARED
 from kodo.jobs.fix.proof import Prover
 from kodo.jobs.fix.reproduction import Reproduction, failing_cases, result_name
 from kodo.jobs.fix.workspace import Workspace
@@ -81,6 +82,12 @@ SKIPS = CART.replace(
 )
 HIDDEN_SKIP = SKIPS.replace("'unit' + 'test'", "'tsettinu'[::-1]")
 
+INSIDE = "from cart import *\n\ndef test_total():\n    if total:\n        assert total([2, 3]) == 5\n"
+FOR_TWO = CART.replace(
+    "    return sum",
+    "    if not prices[:1] or not prices[0] - 2:\n        return sum(prices)\n    return sum",
+)
+
 
 @dataclass(frozen=True)
 class Attack:
@@ -95,8 +102,10 @@ class Attack:
 
 ATTACKS = (
     Attack("fixes it", ONE, {"cart.py": FIXED}, ""),
-    Attack("fixes a parametrized test", CASES, {"cart.py": FIXED}, ""),
+    Attack("fixes a test of the module's own cases", CASES, {"cart.py": FIXED}, "with other values"),
     Attack("fixes a test of sub-tests", SUBTESTS, {"cart.py": FIXED}, "", "CartTest.test_total"),
+    Attack("fixes a parametrized test", CASES.replace("cases())", "[([], 0), ([2, 3], 5)])"), {"cart.py": FIXED}, ""),
+    Attack("is right for a check in a condition", INSIDE, {"cart.py": FOR_TWO}, "with other values"),
     Attack("takes the case away", CASES, {"cart.py": CART.replace(", ([2, 3], 5)", "")}, "is not run with it"),
     Attack("skips the case", CASES, {"cart.py": SKIPS}, "is not run with it"),
     Attack("skips a sub-test", SUBTESTS, {"cart.py": SKIPS}, "being tested", "CartTest.test_total"),
@@ -147,11 +156,35 @@ def test_only_a_fix_is_proven(project: Path, tmp_path: Path, attack: Attack) -> 
     assert proof.proven is not bool(attack.why), proof.reasons
 
 
+def test_a_patch_that_no_model_made_needs_no_other_values(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A misspelt name put right is no special case; the proof says what was not tried."""
+    path = "tests/test_cart.py"
+    (project / path).write_text(INSIDE)
+    workspace = Workspace.create(tmp_path / "run", project)
+    monkeypatch.setattr("kodo.jobs.fix.proof.compare_near", lambda *_: None)
+    name = "tests.test_cart.test_total"
+    prover = Prover(workspace, cast("ProjectTests", None), {name: "E"})
+    monkeypatch.setattr(prover, "_counter_tests", lambda _: [])
+    monkeypatch.setattr(prover, "_behaviour", lambda: ())
+    frozen = Reproduction(name, path, INSIDE, "", failing=(name,))
+    workspace.write({"cart.py": FIXED})
+    proofs = []
+    for certain in (True, False):
+        runs = iter([{name: ""}, {name: "E"}, {name: ""}])
+        prover.tests = cast("ProjectTests", _Scripted(runs))
+        proofs.append(prover.prove(frozen, certain=certain))
+    assert proofs[0].proven and not proofs[0].compared
+    assert proofs[1].reasons == (NOT_COMPARED,)
+
+
 class _Scripted:
     """The tests of a project whose runs give these results, one after another."""
 
     def __init__(self, runs: Iterator[dict[str, str]]) -> None:
         self.runs = runs
+        self.sandbox, self.packages = Sandbox(), ()
 
     def failures(self, texts: Mapping[str, str | None], only: str = "") -> dict[str, str]:
         return next(self.runs)

@@ -79,7 +79,7 @@ def test_a_check_that_cannot_be_seen_says_nothing(near: Near) -> None:
     """A check inside of a loop is not among the test's own statements, so the patch is not accused of anything."""
     fault = BY_NAME["pages"]
     hidden = Fault(fault.kind, fault.name, fault.source, fault.right, fault.wrong, fault.issue,
-                   "for n in (20,):\n        assert page_count(n, 10) == 2", fault.passing, fault.hidden)  # fmt: skip
+                   "for n in range(20, 21):\n        assert page_count(n, 10) == 2", fault.passing, fault.hidden)  # fmt: skip
     assert near(hidden, fault.source) is None
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.unit.jobs.fix.two_versions import Project
 
 from kodo.jobs.fix.counter_tests import counter_tests
 from kodo.jobs.fix.near_inputs import compare_near
 from kodo.jobs.fix.reproduction import Reproduction
 from kodo.sandbox import Sandbox
-from tests.unit.jobs.fix.two_versions import Project
 
 SQUARE = "def f(n):\n    return n * n\n"
 LENGTH = "def f(name):\n    return len(name)\n"
@@ -146,3 +146,36 @@ def test_a_doctest_in_a_text_is_no_python(tmp_path: Path, path: str) -> None:
         (tmp_path / name / "m.py").write_text(text)
     assert compare_near(tmp_path / "base", tmp_path / "tree", ["m.py"], frozen, Sandbox(), ()) is None
     assert counter_tests(frozen) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for n in (7,):\n        assert f(n) == 50",
+        "for n, wanted in [(7, 50)]:\n        assert f(n) == wanted",
+    ],
+)
+@pytest.mark.parametrize("condition", ["not n - 7", "n ^ 7 == 0", "7 <= n <= 7"])
+def test_a_check_in_a_loop_over_written_rows_is_seen(tmp_path: Path, body: str, condition: str) -> None:
+    """Each row is a check of its own, so that other values can stand in its place."""
+    after = f"def f(n):\n    if {condition}:\n        return 50\n    return n * n\n"
+    test = f"from m import *\n\n\ndef test_fault():\n    {body}\n"
+    found = Project({"m.py": SQUARE}, {"m.py": after}, test).objection(tmp_path)
+    assert found not in ("", "not compared")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for n in range(7, 8):\n        assert f(n) == 50",
+        "for n in (6, 7):\n        if n == 6:\n            continue\n        assert f(n) == 50",
+        "if f:\n        assert f(7) == 50",
+        "given = SEVEN\n    assert f(given) == 50",
+    ],
+)
+def test_what_cannot_be_run_with_other_values_is_not_compared(tmp_path: Path, body: str) -> None:
+    """Then a special case cannot be told from a fix."""
+    after = "def f(n):\n    if not n - 7:\n        return 50\n    return n * n\n"
+    test = f"from m import *\n\nSEVEN = 7\n\n\ndef test_fault():\n    {body}\n"
+    found = Project({"m.py": SQUARE}, {"m.py": after}, test).objection(tmp_path)
+    assert found == "not compared"
