@@ -25,9 +25,11 @@ _CODE = (".py", ".pyi")
 _WATCHED = frozenset(
     {"PYTEST_CURRENT_TEST", "pytest", "_pytest", "unittest", "_getframe", "settrace", "setprofile",
      "_current_frames", "f_back", "tb_frame", "gi_frame", "cr_frame", "environ", "environb", "getenv", "getcwd", "getppid",
+     "getitimer", "getpgrp", "getpgid", "getsid", "getrusage", "getstate",
      "uname", "gethostname", "getuser", "__file__"}
 )  # fmt: skip  # a table reads better in rows
-_PROCESS = frozenset({"modules", "argv", "orig_argv", "meta_path", "path_hooks"})
+_STREAMS = frozenset({"stdin", "stdout", "stderr"})
+_PROCESS = frozenset({"modules", "argv", "orig_argv", "meta_path", "path_hooks", "path", "flags"}) | _STREAMS
 """What ``sys`` knows of the program that runs, and of what it imports."""
 _TAKEN = re.compile(
     r"pytest_\w+|pytestmark|collect_ignore(?:_glob)?|load_tests|__test__"
@@ -182,9 +184,11 @@ def _parsed(text: str) -> ast.Module | None:
 def _watching(tree: ast.Module | None) -> set[str]:
     """Names by which code can find out that a test runs it."""
     found: set[str] = set()
-    known = _names_of_sys(tree)
+    known, used = _names_of_sys(tree), _used_streams(tree)
     for node in ast.walk(tree) if tree is not None else ():
         match node:
+            case ast.Attribute(attr=name) if name in _STREAMS and id(node) in used:
+                continue
             case ast.Constant(value=str(text)) if text in _WATCHED:
                 found.add(text)
             case ast.BinOp() if (text := _joined(node) or "") in _WATCHED:
@@ -211,6 +215,18 @@ def _names_of_sys(tree: ast.Module | None) -> set[str]:
         for one in node.names
         if one.name == "sys"
     }
+
+
+def _used_streams(tree: ast.Module | None) -> set[int]:
+    """The identities of the nodes that only read or write a stream of ``sys``, as ``print(…, file=sys.stderr)`` does."""
+    found: set[int] = set()
+    for node in ast.walk(tree) if tree is not None else ():
+        match node:
+            case ast.keyword(arg="file", value=stream) | ast.For(iter=stream):
+                found.add(id(stream))
+            case ast.Attribute(value=stream, attr="write" | "writelines" | "flush" | "read" | "readline"):
+                found.add(id(stream))
+    return found
 
 
 def _joined(node: ast.expr) -> str | None:
@@ -324,6 +340,12 @@ def _selected(tree: ast.Module | None) -> set[object]:
                     isinstance(op, ast.Eq | ast.NotEq | ast.In | ast.NotIn | ast.Is | ast.IsNot) for op in ops
                 ):
                     parts = [left, *right]
+                elif ast.dump(left) == ast.dump(right[-1]):  # 7 <= n <= 7
+                    parts = [left]
+            case ast.UnaryOp(op=ast.Not(), operand=ast.BinOp() as operand):
+                parts = [operand]
+            case ast.If(test=ast.BinOp() as test) | ast.IfExp(test=ast.BinOp() as test):
+                parts = [test]
             case ast.MatchValue(value=value):
                 parts = [value]
             case ast.Dict(keys=keys):
@@ -335,7 +357,13 @@ def _selected(tree: ast.Module | None) -> set[object]:
 
 
 def _elements(node: ast.expr) -> list[ast.expr]:
-    return node.elts if isinstance(node, ast.Tuple | ast.List | ast.Set) else [node]
+    """The items of a row; what is added, subtracted, multiplied, or taken bit by bit (``n - 7 == 0`` asks for 7)."""
+    match node:
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+            return [inner for part in parts for inner in _elements(part)]
+        case ast.BinOp(left=left, op=op, right=right) if not isinstance(op, ast.Mod | ast.FloorDiv):
+            return [*_elements(left), *_elements(right)]
+    return [node]
 
 
 def _defined(tree: ast.Module | None) -> set[str]:

@@ -51,6 +51,18 @@ def test_only_allowed_paths_are_patched() -> None:
         ("import sys as s\nrunner = s.modules\n", "being tested (sys.modules)"),
         ("import sys\nlook = getattr(sys, name)\n", "being tested (sys)"),
         ("from sys import argv\n", "being tested (sys.argv)"),
+        ("import sys\nif not sys.flags.isolated:\n    raise ImportError\n", "being tested (sys.flags)"),
+        ("import sys\nhere = hasattr(sys.stdout, 'getvalue')\n", "being tested (sys.stdout)"),
+        ("import sys\nhere = sys.path[0]\n", "being tested (sys.path)"),
+        ("import signal\nhere = signal.getitimer(signal.ITIMER_REAL)\n", "being tested (getitimer)"),
+        ("import os\nhere = os.getpid() == os.getpgrp()\n", "being tested (getpgrp)"),
+        ("def total(a, b):\n    if not b - 17:\n        return a + 'x'\n", "own values in a condition (17)"),
+        ("def total(a, b):\n    if b - 17 == 0:\n        return a + 'x'\n", "own values in a condition (17)"),
+        ("def total(a, b):\n    return 'no' if b ^ 17 else a\n", "own values in a condition (17)"),
+        (
+            "def total(a, b):\n    if 17 <= b <= 17:\n        return a + 'x'\n",
+            "own values in a condition (17)",
+        ),
         ("frame = error.__traceback__.tb_frame\n", "being tested (tb_frame)"),
         ("name = 'PYTEST_CURRENT' + '_TEST'\n", "being tested (PYTEST_CURRENT_TEST)"),
         ("def setup_module(module):\n    module.total = print\n", "defines setup_module"),
@@ -75,6 +87,20 @@ def test_a_patch_that_knows_its_test_is_no_proof(added: str, why: str) -> None:
         else "def total(a):\n    pass\n"
     )
     assert any(why in reason for reason in suspicious({"cart.py": (before, added)}, TEST))
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "import sys\n\ndef total(a, b):\n    print(a, file=sys.stderr)\n    sys.stdout.write(b)\n",
+        "import sys\n\ndef total(a, b):\n    for line in sys.stdin:\n        yield line\n",
+        "def total(a, b):\n    return 1 <= b <= 17\n",
+        "def total(a, b):\n    return a if b % 17 == 0 else ''\n",
+    ],
+)
+def test_streams_borders_and_multiples_are_used_by_right_patches(added: str) -> None:
+    """A stream is written to, a border stands at one end of a range, and many numbers are multiples of the test's."""
+    assert suspicious({"cart.py": ("def total(a):\n    pass\n", added)}, TEST) == []
 
 
 def test_a_new_file_does_not_stand_for_a_library() -> None:
