@@ -1,6 +1,9 @@
 """Values without source text are compared by type, text and public attributes."""
 
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from kodo.jobs.execution.worker.describe import describe, printed
 
@@ -63,3 +66,20 @@ def test_the_versions_own_folder_is_not_a_difference():
     assert printed("/p/before/m.py at 0x7f00aa", "/p/before") == printed(
         "/p/after/m.py at 0x7fbbcc", "/p/after"
     )
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda root: f"{root}/data/a.csv",
+        lambda root: Path(root) / "a.csv",
+        lambda root: [Path(root), f"in {root}"],
+        lambda root: {"at": Path(root)},
+        lambda root: (Point(1), f"{root}/a.csv"),
+    ],
+)
+def test_a_place_below_the_versions_own_folder_is_one_in_both(place: Callable[[str], object]) -> None:
+    """A value with source text may be such a place too, or hold one."""
+    sides = [describe(place(root), {}, root) for root in ("/project/before", "/project/after")]
+    assert sides[0] == sides[1]
+    assert "<project>" in sides[0]["result"] and "/project/before" not in str(sides[0])

@@ -1,6 +1,6 @@
 """Outcomes of two runs: what is steady, and what of it tells two versions apart."""
 
-from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.difference import common, tells
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
 
@@ -39,3 +39,12 @@ def test_random_numbers_start_at_the_same_place_for_every_call():
     one, other = (outcome_of(Call(1, "f", "random.random()"), space, {}, 5.0, "/r") for _ in range(2))
     assert one.parts == other.parts and one.drawn
     assert not outcome_of(Call(1, "f", "1 + 1"), space, {}, 5.0, "/r").drawn
+
+
+def test_a_place_that_a_call_writes_into_its_argument_is_one_in_both_versions() -> None:
+    """What a call changes is compared without the version's own folder, as its result is."""
+    sides = []
+    for root in ("/project/before", "/project/after"):
+        call = Call(1, "f", "_0.append(here)", (Arg("places", "[]"),))
+        sides.append(outcome_of(call, {"here": f"{root}/a.csv"}, {}, 5.0, root))
+    assert sides[0].parts == sides[1].parts and "<project>/a.csv" in sides[0].parts["after: _0"]

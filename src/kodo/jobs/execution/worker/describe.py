@@ -34,7 +34,7 @@ def describe(value: object, defined: Mapping[str, object], root: str) -> dict[st
 
     ``root`` is the folder of the version under test; it does not appear in the texts.
     """
-    if (text := _source(value, defined)) is not None:
+    if (text := _source(value, defined, root)) is not None:
         return {"result": text}
     parts = {"type": _type_name(value), "result": _text(value, root)}
     if isinstance(value, list | tuple | set | frozenset | dict):
@@ -50,11 +50,16 @@ def printed(text: str, root: str) -> str:
     return clean if len(clean) <= _MAX_TEXT else clean[:_MAX_TEXT] + f"... ({len(clean)} characters)"
 
 
-def _source(value: object, defined: Mapping[str, object]) -> str | None:
+def _source(value: object, defined: Mapping[str, object], root: str) -> str | None:
     try:
-        return literal.source(value, defined)
+        return placeless(literal.source(value, defined), root)
     except literal.NoSource:
         return None
+
+
+def placeless(source: str, root: str) -> str:
+    """A source text without the version's own folder and those of a call's files, whole and with all its digits."""
+    return _FOLDER.sub("<tmp>", source.replace(root, "<project>"))
 
 
 def described(
@@ -66,7 +71,7 @@ def described(
     that a class keeps to itself, which is the state that its methods see.
     """
     inside = not properties
-    if (text := _source(value, defined)) is not None:
+    if (text := _source(value, defined, root)) is not None:
         return text
     if depth > _MAX_DEPTH:
         return _type_name(value)

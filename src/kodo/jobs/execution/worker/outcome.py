@@ -9,7 +9,7 @@ import msgspec
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.call import Unusable, run_call, state
-from kodo.jobs.execution.worker.describe import describe, printed
+from kodo.jobs.execution.worker.describe import describe, placeless, printed
 from kodo.jobs.execution.worker.fixtures import fixtures
 from kodo.jobs.execution.worker.load import TooLong
 from kodo.jobs.execution.worker.probe import Inner
@@ -83,7 +83,10 @@ def _outcome(
     except Unusable as reason:
         return Outcome(call.id, "unusable", {"why": str(reason)})
     drawn = random.getstate() != start
-    parts = {f"after: {name}": text for name, text in _changes(call, space, ran.before, defined).items()}
+    parts = {
+        f"after: {name}": placeless(text, root)
+        for name, text in _changes(call, space, ran.before, defined).items()
+    }
     if ran.output:
         parts["output"] = printed(ran.output, root)
     error = ran.error
