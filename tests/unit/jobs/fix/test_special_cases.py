@@ -179,3 +179,18 @@ def test_what_cannot_be_run_with_other_values_is_not_compared(tmp_path: Path, bo
     test = f"from m import *\n\nSEVEN = 7\n\n\ndef test_fault():\n    {body}\n"
     found = Project({"m.py": SQUARE}, {"m.py": after}, test).objection(tmp_path)
     assert found == "not compared"
+
+
+@pytest.mark.parametrize("own", ["uuid.uuid4().hex", "time.perf_counter_ns()"])
+def test_a_result_that_is_another_one_each_time_is_not_changed_by_the_patch(tmp_path: Path, own: str) -> None:
+    """All near calls would differ, and the special case would be one of many changes."""
+    before = f"import time, uuid\n\n\ndef f(n):\n    return n, {own}\n"
+    after = before.replace("    return", "    if not n - 3 - 4:\n        return 50\n    return")
+    assert changed(before, after, "f(7) == 50").objection(tmp_path) == "not compared"
+
+
+def test_the_steady_part_of_a_result_is_compared(tmp_path: Path) -> None:
+    """What a call prints tells the versions apart, though it returns another value each time."""
+    before = "import uuid\n\n\ndef f(n):\n    print(n)\n    return uuid.uuid4()\n"
+    found = changed(before, before.replace("print(n)", "print(n + 1)"), "f(7)").compared(tmp_path)
+    assert found is not None and found.families[0].own.differs

@@ -1,4 +1,4 @@
-"""Make calls in two versions of a module and say which of them do something else; nothing is made smaller or repeated."""
+"""Make calls in two versions of a module and say which of them do something else, and do so again; nothing is made smaller."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.compare import Pair, SideFailed
-from kodo.jobs.execution.worker.difference import tells
+from kodo.jobs.execution.worker.difference import common, tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 
@@ -37,29 +37,45 @@ class Both(msgspec.Struct, frozen=True):
 
 
 class Varied(msgspec.Struct, frozen=True, tag=True):
-    """One batch: its calls that ran in both versions."""
+    """One batch: its calls that ran in both versions, without those whose difference was another one the second time."""
 
     ran: tuple[Both, ...]
 
 
 VaryAnswer = Varied | Failed
+Two = tuple[Outcome, Outcome]
+"""What a call does in the version before, and in the one after."""
 
 
 def run_vary(job: Vary) -> Iterator[VaryAnswer]:
     """An answer for each batch."""
     try:
-        pair = Pair(job.before, job.after, job.seconds, 1)
+        first, second = (Pair(job.before, job.after, job.seconds, seed) for seed in (1, 2))
         for calls in job.batches:
-            seen = pair.run(calls)
+            seen = first.run(calls)
+            again = second.run(calls) if any(tells(*both) for both in seen.values()) else seen
             yield Varied(
                 tuple(
-                    _both(number, *both)
+                    _both(number, *steady)
                     for number, both in seen.items()
                     if not any(one.kind == "unusable" or one.unbound for one in both)
+                    if (steady := _steady(both, again.get(number))) is not None
                 )
             )
     except SideFailed as error:
         yield Failed(str(error))
+
+
+def _steady(seen: Two, again: Two | None) -> Two | None:
+    """Both outcomes by what was alike in two runs; None where they tell the versions apart in one of these only."""
+    if again is None:
+        return None
+    if not tells(*seen):
+        return seen
+    before, after = (one.steady(other) for one, other in zip(seen, again, strict=True))
+    if before is None or after is None or not tells(*common(before, after)):
+        return None
+    return common(before, after)
 
 
 def _both(number: int, before: Outcome, after: Outcome) -> Both:
