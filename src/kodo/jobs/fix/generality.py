@@ -159,6 +159,7 @@ class Comparison:
         known: the constants of the module before the patch, as sources.
         added: what the patch brings that a special case is made of (``special_means``).
         finished: whether the time was enough for calls with other values.
+        expects_error: whether the test may ask for an error.
     """
 
     families: tuple[Family, ...]
@@ -166,6 +167,7 @@ class Comparison:
     known: frozenset[str] = frozenset()
     added: tuple[str, ...] = ()
     finished: bool = True
+    expects_error: bool = False
 
     def objection(self) -> str:
         """What this says against the patch; empty for nothing."""
@@ -177,6 +179,10 @@ class Comparison:
             yield "what the test looks at could not be run with other values in time"
         if self.families and not changed:
             yield "outside of pytest the patch changes nothing of what the test looks at"
+        if raising := [
+            family.own.after for family in changed if family.own.raises and not self.expects_error
+        ]:
+            yield f"outside of pytest what the test looks at raises {raising[0]} with the patch"
         near = [one for family in self.families for one in family.near]
 
         def is_changed(one: Trial) -> bool:

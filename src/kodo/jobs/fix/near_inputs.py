@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -83,7 +84,10 @@ def compare_near(
                 )
                 if found := _compared(versions, own):
                     return replace(
-                        found, known=_constants(before.source), added=_added(base, tree, changed, frozen)
+                        found,
+                        known=_constants(before.source),
+                        added=_added(base, tree, changed, frozen),
+                        expects_error=re.search(r"raises|except\b", frozen.text, re.IGNORECASE) is not None,
                     )
             except WorkerEnded:
                 return Comparison((), finished=False)

@@ -194,3 +194,17 @@ def test_the_steady_part_of_a_result_is_compared(tmp_path: Path) -> None:
     before = "import uuid\n\n\ndef f(n):\n    print(n)\n    return uuid.uuid4()\n"
     found = changed(before, before.replace("print(n)", "print(n + 1)"), "f(7)").compared(tmp_path)
     assert found is not None and found.families[0].own.differs
+
+
+def test_an_error_outside_of_pytest_is_no_change_for_the_better(tmp_path: Path) -> None:
+    """The test passes with a value, so that code which raises in a plain process asks where it runs."""
+    after = SQUARE.replace("    return", "    raise RuntimeError\n    return")
+    found = changed(SQUARE, after, "f(7) == 50").objection(tmp_path)
+    assert "raises RuntimeError with the patch" in found
+
+
+def test_an_error_that_the_test_asks_for_may_be_new(tmp_path: Path) -> None:
+    """A check of the arguments is a fix too."""
+    test = "import pytest\nfrom m import *\n\n\ndef test_fault():\n    with pytest.raises(ValueError):\n        f(-7)\n"
+    after = SQUARE.replace("    return", "    if n < 0:\n        raise ValueError(n)\n    return")
+    assert Project({"m.py": SQUARE}, {"m.py": after}, test).objection(tmp_path) == ""
