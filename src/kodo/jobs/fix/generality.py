@@ -12,11 +12,14 @@ import ast
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import TypeGuard
 
 ENOUGH = 6
 """Calls with other values that must have run before their results say anything."""
 _MAX_PLACES = 12
+_LARGE = 1e300
 MANY = 8
 """The same for a trait that a call may have by chance."""
 _SHARED = frozenset(
@@ -254,7 +257,7 @@ def _letters(source: str) -> int:
     return sum(map(ord, source))
 
 
-def _whole(source: str) -> Hashable:
+def _whole(source: str) -> int | None:
     """A number without what stands behind its point: 7 and 7.0 are one value to ``==``, and 7.2 lies beside it."""
     match _value(source):
         case int() as number:
@@ -267,8 +270,13 @@ def _whole(source: str) -> Hashable:
 def _numbers(source: str) -> list[float]:
     """The numbers among several arguments; none where there is only one."""
     values = _value(f"({source},)")
-    numbers = [one for one in values if isinstance(one, int | float)] if isinstance(values, tuple) else []
+    numbers = [one for one in values if _is_moderate(one)] if isinstance(values, tuple) else []
     return numbers if len(numbers) > 1 else []
+
+
+def _is_moderate(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that can be added to any other: an integer above 1e308 is no float."""
+    return isinstance(value, int | float) and abs(value) < _LARGE
 
 
 def _steps(source: str) -> tuple[float, ...] | None:
@@ -283,10 +291,18 @@ def _sum(source: str) -> tuple[float, ...] | None:
 def _means_of(own: str) -> Iterator[tuple[str, Trait]]:
     """What a special case can ask of parts of a value, if it is made of something: 0, two letters, an item, a letter at its place."""
     yield "the number", _whole
-    for piece in dict.fromkeys(_pieces(own)):
-        yield f"the part {piece!r}", lambda source, piece=piece: piece in _pieces(source) or None
+    for piece in _pieces(own)[:_MAX_PLACES]:
+        yield f"the part {piece!r}", partial(_has, piece)
     for at in range(1, min(len(_items(own)) - 1, _MAX_PLACES)):
-        yield f"item {at}", lambda source, at=at: repr(_items(source)[at : at + 1])
+        yield f"item {at}", partial(_item, at)
+
+
+def _has(piece: object, source: str) -> bool:
+    return piece in _pieces(source)
+
+
+def _item(at: int, source: str) -> str:
+    return repr(_items(source)[at : at + 1])
 
 
 def _pieces(source: str) -> list[object]:

@@ -18,6 +18,8 @@ from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.values import Values
 
 MAX_NEAR = 90
+_LARGE = 2**53
+"""Integers below are all floats too."""
 EMPTY: Mapping[str, tuple[str, ...]] = {
     "[]": ("()", "''", "{}", "set()", "range(0)", "b''", "[0]", "[1, 2]", "(1,)", "'a'", "[None]", "[[]]", "{1: 2}", "(3, 5, 4)"),
     "()": ("[]", "''", "{}", "set()", "range(0)", "b''", "(0,)", "(1, 2)", "[1]", "'a'", "(None,)", "((),)", "{1: 2}", "[3, 5]"),
@@ -116,7 +118,7 @@ def _others(source: str, values: Values) -> list[str]:
                 number * 3,
                 number + 4,
                 number + 100,
-                float(number),
+                *((float(number),) if abs(number) < _LARGE else ()),
             )
             out += map(repr, more)
         case float() as number:

@@ -208,3 +208,14 @@ def test_an_error_that_the_test_asks_for_may_be_new(tmp_path: Path) -> None:
     test = "import pytest\nfrom m import *\n\n\ndef test_fault():\n    with pytest.raises(ValueError):\n        f(-7)\n"
     after = SQUARE.replace("    return", "    if n < 0:\n        raise ValueError(n)\n    return")
     assert Project({"m.py": SQUARE}, {"m.py": after}, test).objection(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    "own", ["[[1, 2], [3], {'a': 4}]", "10**0 and 7", str(10**400), "'' and 1", "[10.5, 'a', None]"]
+)
+def test_any_value_of_a_test_can_be_compared(tmp_path: Path, own: str) -> None:
+    """Lists of lists have no hash, and a number of 400 digits is no float."""
+    after = "def f(*a):\n    return repr(a) if a == 87654 else [repr(a)]\n"
+    test = f"from m import *\n\n\ndef test_fault():\n    assert f({own}, 1.5) == 50\n"
+    found = Project({"m.py": "def f(*a):\n    return repr(a)\n"}, {"m.py": after}, test).compared(tmp_path)
+    assert found is not None and found.added == ("87654",) and found.objection() == ""
