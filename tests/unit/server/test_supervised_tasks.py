@@ -53,7 +53,7 @@ OTHERS = {
     "http/batches/worker.py: _run_requests": "ends with its batch",
     "http/bodies.py: __call__": "ends with its request",
     "http/bodies.py: _cancel_on_message": "ends with its request",
-    "http/budgets.py: charge": "ends with what is not written yet; the next charge begins again",
+    "http/budgets.py: _start_writing": "ends with what is not written yet; the next request or charge begins again",
     "http/chat/pipeline.py: merge_chunks": "ends with its request",
     "http/containers/runtime.py: require": "awaited by the request; the next one asks again",
     "http/realtime/websocket.py: _respond": "ends with its response",
