@@ -142,16 +142,15 @@ class FaultyCluster:
 
     def outage(self) -> None:
         """The database is away for longer than the lease: the servers come back by themselves."""
-        self._check_all_run("before an outage")
         self.database.stop(signal.SIGINT)
         time.sleep(LEASE + self.random.uniform(1, 3))
         self.database.start()
         time.sleep(2 * LEASE)
-        self._check_all_run("with the database")
 
-    def _check_all_run(self, when: str) -> None:
+    def check_all_run(self, last: str) -> None:
+        """No server has ended but those that a fault has ended, which were started again."""
         ended = {number: node.process.exitcode for number, node in self.nodes.items()}
-        assert set(ended.values()) == {None}, f"a server ended {when}: exit codes {ended}"
+        assert set(ended.values()) == {None}, f"a server ended, last fault {last}: exit codes {ended}"
 
     def crash_database(self) -> None:
         """Without a checkpoint."""
@@ -214,14 +213,18 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
             cluster.stall,
             cluster.drop,
         ]
+        last = "none"
         for number in range(FAULTS):
             await asyncio.sleep(cluster.random.uniform(0.5, 2.5))
             assert not running.done(), running.exception()
+            cluster.check_all_run(last)
             fault = faults[number % len(faults)] if number < len(faults) else cluster.random.choice(faults)
             await asyncio.to_thread(fault)
-            done[fault.__name__] += 1
-            print(f"{number + 1}: {fault.__name__}", flush=True)
+            last = fault.__name__
+            done[last] += 1
+            print(f"{number + 1}: {last}", flush=True)
         await asyncio.sleep(2 if FAULTS else CONTROL_SECONDS)
+        cluster.check_all_run(last)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await load.look()

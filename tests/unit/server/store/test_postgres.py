@@ -445,8 +445,8 @@ async def test_a_database_that_is_away_for_longer_than_the_lease_costs_no_server
         await asyncio.to_thread(server.close)
 
 
-def test_a_node_that_was_cut_off_judges_nobody_for_a_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nor one that was paused for longer than its lease; one that starts may at once."""
+def test_a_node_that_was_cut_off_judges_nobody_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a lease and an attempt to connect; nor one that was paused for longer than its lease. One that starts may at once."""
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     keeper = LeaseKeeper(lambda: pytest.fail("it is not yet time"), 1, 40.0, lambda: None)
@@ -455,17 +455,43 @@ def test_a_node_that_was_cut_off_judges_nobody_for_a_lease(monkeypatch: pytest.M
         (10, False),
         (10, True),
         (30, False),
-        (10, False),
+        (14, False),
+        (1, False),
         (50, False),
-        (30, False),
-        (10, False),
+        (39, False),
+        (6, False),
     ):
         now[0] += seconds
         keeper._broken = keeper._broken or broken
         keeper._note_renewal()
         judged.append(keeper.may_judge)
     keeper.stop()
-    assert judged == [True, True, False, False, True, False, False, True]
+    assert judged == [True, True, False, False, False, True, False, False, True]
+
+
+async def test_a_database_that_has_just_come_back_costs_no_server(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long ago its first process was started: no session is old enough to say that leases could be renewed."""
+    monkeypatch.setattr(store_module, "patience", lambda seconds: 3600.0)
+    one = await nodes(lease_seconds=SHORT)
+    pause(one)
+    await asyncio.sleep(SHORT + 0.1)
+    three = await nodes(lease_seconds=SHORT)
+    assert not one.fenced.is_set()
+    assert one.epoch in {row[0] for row in await three._read(ownership.living)}
+    assert await expired(three) == [one.epoch]
+
+
+async def test_a_lease_does_not_wait_for_the_disk(nodes: Callable[..., Any]) -> None:
+    """Its connection says so itself; those that write rows leave it to the database."""
+    shown = "SELECT setting, source FROM pg_settings WHERE name = 'synchronous_commit'"
+    one = await nodes()
+    assert one._lease is not None
+    lease = await asyncio.to_thread(one._lease._connected)
+    assert lease.execute(shown).fetchone() == ("off", "session")
+    lease.raw.close()
+    assert (await one._write(lambda connection: connection.execute(shown).fetchone()))[1] != "session"
 
 
 async def test_a_stored_response_is_sent_without_waiting(

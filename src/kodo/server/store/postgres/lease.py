@@ -6,14 +6,26 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Final
 
 import psycopg
 
 from kodo.server.store.postgres import ownership
-from kodo.server.store.postgres.connections import PostgresConnection
+from kodo.server.store.postgres.connections import CONNECT_SECONDS, PostgresConnection
 from kodo.server.store.postgres.failures import translate
 
 logger = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 0.25
+"""Pause after a renewal that failed: of all that wait for a database that comes back, the lease is the most urgent."""
+
+
+def patience(lease_seconds: float) -> float:
+    """Seconds that the database must have been there for before anybody is taken for dead.
+
+    A node may be in the middle of an attempt to connect that began before; after that it has a whole lease.
+    """
+    return lease_seconds + CONNECT_SECONDS
 
 
 class LeaseKeeper:
@@ -32,18 +44,18 @@ class LeaseKeeper:
         self._fenced = fenced
         self._renewed = time.monotonic()
         self._broken = False
-        self._unbroken_since = self._renewed - seconds
+        self._unbroken_since = self._renewed - patience(seconds)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="kodo-store-lease", daemon=True)
         self._thread.start()
 
     @property
     def may_judge(self) -> bool:
-        """Whether this node may take others for dead: it was itself heard of for a whole lease without a break.
+        """Whether this node may take others for dead: it was itself heard of for long enough without a break.
 
         One that was cut off cannot know whether the others were too, and are about to renew their leases.
         """
-        return not self._broken and time.monotonic() - self._unbroken_since >= self._seconds
+        return not self._broken and time.monotonic() - self._unbroken_since >= patience(self._seconds)
 
     def stop(self) -> None:
         """End the thread; the lease stays until it is over or deleted."""
@@ -52,9 +64,9 @@ class LeaseKeeper:
 
     def _work(self) -> None:
         connection: PostgresConnection | None = None
-        while not self._stopping.wait(self._seconds / 4):
+        while not self._stopping.wait(self._pause()):
             try:
-                connection = connection or self._connect()
+                connection = connection or self._connected()
                 if not ownership.renew(connection, self._epoch, self._seconds):
                     self._fenced()
                     break
@@ -69,6 +81,16 @@ class LeaseKeeper:
                     connection = None
         if connection is not None:
             connection.raw.close()
+
+    def _pause(self) -> float:
+        every = self._seconds / 4
+        return min(every, RETRY_SECONDS) if self._broken else every
+
+    def _connected(self) -> PostgresConnection:
+        connection = self._connect()
+        # A renewal that a crash undoes harms nobody, and one that waits for a busy disk comes too late.
+        connection.raw.execute("SET synchronous_commit = off")
+        return connection
 
     def _note_renewal(self) -> None:
         now = time.monotonic()

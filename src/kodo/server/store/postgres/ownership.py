@@ -63,12 +63,13 @@ def leave(connection: SqlConnection, epoch: int) -> None:
 def remove_expired(connection: SqlConnection, patience: float = 0.0) -> list[int]:
     """The epochs of nodes whose lease is over; they are no more. One that is in a transaction is left for the next time.
 
-    ``patience``: seconds that the database must have been up for: nobody can renew a lease while it is down.
+    ``patience``: seconds that the database must have been there for, as a session of that age shows: nobody can renew a lease
+    while it is down or recovers, which the start of its first process does not tell.
     """
     removed: list[int] = []
     dead = connection.execute(
-        "SELECT epoch FROM nodes WHERE lease_until < clock_timestamp() "
-        "AND pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => ?)",
+        "SELECT epoch FROM nodes WHERE lease_until < clock_timestamp() AND EXISTS (SELECT 1 FROM pg_stat_activity "
+        "WHERE usename = current_user AND backend_start <= clock_timestamp() - make_interval(secs => ?))",
         (patience,),
     ).fetchall()
     for (epoch,) in dead:

@@ -32,7 +32,7 @@ from kodo.server.lifecycle.records import (
 from kodo.server.store import documents, retention
 from kodo.server.store.postgres import connections, limits, ownership, schema
 from kodo.server.store.postgres.failures import refusal, translate
-from kodo.server.store.postgres.lease import LeaseKeeper
+from kodo.server.store.postgres.lease import LeaseKeeper, patience
 from kodo.server.store.postgres.news import CHANNEL, EVERYBODY, PostgresNews
 from kodo.server.store.postgres.readers import PostgresReaders
 from kodo.server.store.postgres.search_index import PostgresSearchIndex
@@ -127,7 +127,7 @@ class PostgresStore(SqlStore):
         try:
             schema.migrate(connection)
             with connection.raw.transaction():
-                ownership.remove_expired(connection, self._lease_seconds)
+                ownership.remove_expired(connection, patience(self._lease_seconds))
                 name = f"{socket.gethostname()}:{os.getpid()}"
                 return ownership.register(
                     connection,
@@ -216,8 +216,8 @@ class PostgresStore(SqlStore):
         """See ``SharedStore``. Nodes whose lease is over are removed on the way."""
         removed: Sequence[int] = ()
         if self._lease is not None and self._lease.may_judge:
-            patience = self._lease_seconds
-            removed = await self._write(lambda connection: ownership.remove_expired(connection, patience))
+            waited = patience(self._lease_seconds)
+            removed = await self._write(lambda connection: ownership.remove_expired(connection, waited))
         if removed:
             logger.warning("servers whose lease was over: %s; their work goes on elsewhere", removed)
         departures, left = await self._read(
