@@ -5,7 +5,6 @@ Nothing where the settings name no database.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +14,7 @@ from kodo.cli.output import Output
 from kodo.client.i18n import Catalogue
 
 if TYPE_CHECKING:
-    from kodo.server.http.admin import ClusterReport
+    from kodo.server.http.admin import ClusterReport, PlaceReport
 
 MAX_SKEW: Final = 1.0
 """Seconds that this machine's clock may differ from the database's without a warning."""
@@ -79,10 +78,11 @@ CLUSTER_MESSAGES = Catalogue(
             "{path}: no server has used it yet",
             "{path}: まだどのサーバーも使っていません",
         ),
-        "folder_closed": ("{path} is not writable", "{path} に書き込めません"),
+        "folder_alone": ("{path}, writable", "{path}（書き込み可能）"),
+        "folder_closed": ("{path} cannot be written: {why}", "{path} に書き込めません: {why}"),
         "folder_differs": (
-            "{path} is not the folder that {names} use: set shared_folder to the same one everywhere",
-            "{path} は {names} が使うフォルダーと異なります。すべてのサーバーで同じ shared_folder を指定してください",
+            "{path} is not what {names} use: set shared_folder or files to the same everywhere",
+            "{path} は {names} が使うものと異なります。すべてのサーバーで同じ shared_folder または files を指定してください",
         ),
     }
 )
@@ -101,6 +101,7 @@ def cluster_checks(say: Output) -> Iterator[Check]:
         yield Check("database", "failed", error.message, ExitCode.BAD_INPUT)
         return
     if report is None:
+        yield from _files_alone(say)
         return
     database = report.database
     yield Check("database", "ok", say.say("database", version=database.version, place=database.place))
@@ -159,14 +160,34 @@ def _servers(report: ClusterReport, say: Output) -> Iterator[Check]:
         yield Check("node", "ok", say.say("servers_more", count=len(servers) - _SHOWN))
 
 
+def _files_alone(say: Output) -> Iterator[Check]:
+    """The place of files of a server that shares its store with no other, where the settings name one."""
+    from kodo.server.http import admin
+
+    try:
+        place = admin.inspect_files()
+    except admin.StoreFailed as error:
+        yield Check("folder", "failed", error.message, ExitCode.BAD_INPUT)
+        return
+    if place is not None:
+        yield _closed(place, say) or Check("folder", "ok", say.say("folder_alone", path=place.name))
+
+
+def _closed(place: PlaceReport, say: Output) -> Check | None:
+    if place.problem is None:
+        return None
+    said = say.say("folder_closed", path=place.name, why=place.problem)
+    return Check("folder", "failed", said, ExitCode.BAD_INPUT)
+
+
 def _folder(report: ClusterReport, say: Output) -> Check:
-    path, id_ = report.folder, report.folder_id
-    if not os.access(path, os.W_OK | os.X_OK):
-        return Check("folder", "failed", say.say("folder_closed", path=path), ExitCode.BAD_INPUT)
+    place = report.place
+    if (closed := _closed(place, say)) is not None:
+        return closed
     others = [one for one in report.database.servers if one.folder is not None]
-    if differing := [one.name for one in others if one.folder != id_]:
-        said = say.say("folder_differs", path=path, names=", ".join(differing[:_SHOWN]))
+    if differing := [one.name for one in others if one.folder != place.id]:
+        said = say.say("folder_differs", path=place.name, names=", ".join(differing[:_SHOWN]))
         return Check("folder", "failed", said, ExitCode.BAD_INPUT)
-    if id_ is None:
-        return Check("folder", "warning", say.say("folder_new", path=path))
-    return Check("folder", "ok", say.say("folder", path=path, servers=len(others)))
+    if place.id is None:
+        return Check("folder", "warning", say.say("folder_new", path=place.name))
+    return Check("folder", "ok", say.say("folder", path=place.name, servers=len(others)))

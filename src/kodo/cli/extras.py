@@ -45,6 +45,7 @@ MODULES: dict[str, str] = {
     "docx": "search",
     "pptx": "search",
     "trafilatura": "search",
+    "obstore": "s3",
     "psycopg": "postgres",
     "psycopg_pool": "postgres",
 }

@@ -87,10 +87,30 @@ def copy(
 ) -> None:
     """Copy everything to another store, SQLite or PostgreSQL, and check every row. Stop the servers first.
 
-    Files and seal.key are not in the store: copy the folder `files` and `seal.key` yourself. An address on the command line can
+    Files and seal.key are not in the store: `kodo store copy-files` copies them. An address on the command line can
     be seen by others on this machine: with `configured`, it comes from config.toml or KODO_DATABASE.
     """
     with _as_command_error():
         copied = admin.copy(kodo_home(), source, destination)
     for name, found in copied.items():
         typer.echo(f"{name:<24}{found.rows:>14,}  {found.sha256[:16]}")
+
+
+@app.command("copy-files")
+def copy_files(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="s3://bucket/prefix, a folder with `files`, or `configured`: what the settings name."
+        ),
+    ],
+    destination: Annotated[str, typer.Argument(help="The same; it must have no files.")],
+) -> None:
+    """Copy files and seal.key to another folder or bucket, and read all of them again there. Stop the servers first.
+
+    A bucket is reached by the settings of [s3] and the credentials of the environment.
+    """
+    with _as_command_error():
+        copied = admin.copy_files(source, destination)
+    for name, found in copied.items():
+        typer.echo(f"{name:<24}{found.count:>10,}{found.bytes:>18,}  {found.sha256[:16]}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_network
@@ -349,6 +350,26 @@ class CacheSettings(_Frozen):
     """Prompts shorter than this are not saved."""
 
 
+class S3Settings(_Frozen):
+    """How the bucket of ``files`` is reached. ``[s3]``. Credentials come from the environment only."""
+
+    endpoint: str | None = None
+    """The address of a store other than Amazon's: ``https://host:port``. None: ``AWS_ENDPOINT_URL_S3``, ``AWS_ENDPOINT_URL``, else
+    Amazon's."""
+    region: str | None = None
+    """None: ``AWS_REGION`` or ``AWS_DEFAULT_REGION``, else ``us-east-1``."""
+    path_style: bool | None = None
+    """Whether the bucket stands in the path of an address, as MinIO and most others have it, or before the host. None: in the path,
+    where there is an endpoint."""
+
+    @field_validator("endpoint")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/@\s?#]+/?", value):
+            raise ValueError("must be http://host:port or https://host:port")
+        return None if value is None else value.rstrip("/")
+
+
 class Settings(BaseSettings):
     """All settings of the server. Frozen; built by :func:`load`."""
 
@@ -366,6 +387,9 @@ class Settings(BaseSettings):
     ``kodo.db`` in ``home``."""
     shared_folder: Path | None = None
     """Where files and the key of sealed reasoning are; with several servers, a folder that all of them see. None: ``home``."""
+    files: str | None = None
+    """A bucket that speaks S3, in place of ``shared_folder``: ``s3://bucket/prefix``."""
+    s3: S3Settings = S3Settings()
     lease_seconds: float = Field(default=15, ge=1)
     """With several servers on one database: one that was not heard of for so long is taken for dead, and others go on with
     its work."""
@@ -410,6 +434,15 @@ class Settings(BaseSettings):
         if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://")):
             raise ValueError("must begin with postgresql://")
         return value
+
+    @field_validator("files")
+    @classmethod
+    def _is_a_bucket(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(
+            r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+)*/?", value
+        ):
+            raise ValueError("must be s3://bucket or s3://bucket/prefix")
+        return None if value is None else value.rstrip("/")
 
     @field_validator("role")
     @classmethod

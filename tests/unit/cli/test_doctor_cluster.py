@@ -13,8 +13,8 @@ from tests.unit.cli.test_doctor import FakeSandbox
 from kodo.cli import doctor_checks
 from kodo.cli.exit_codes import ExitCode
 from kodo.cli.main import run
-from kodo.server.http.shared_folder import make_id, read_id
 from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.store.blobs.shared_folder import make_id, read_id
 from kodo.server.store.postgres import schema
 from kodo.server.store.postgres.store import PostgresStore
 
@@ -100,7 +100,7 @@ def test_another_folder_is_a_failure(
     code, found = lines(capsys)
     assert code == ExitCode.BAD_INPUT
     ((state, detail),) = of(found, "folder")
-    assert state == "failed" and "is not the folder that" in detail
+    assert state == "failed" and "is not what" in detail
     monkeypatch.setenv("KODO_SHARED_FOLDER", str(tmp_path / "nowhere"))
     code, found = lines(capsys)
     assert code == ExitCode.BAD_INPUT and "is not there" in of(found, "database")[0][1]

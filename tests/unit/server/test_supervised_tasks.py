@@ -51,6 +51,7 @@ OTHERS = {
     "http/batches/manager.py: _start": "ends with its batch; tries again itself",
     "http/batches/worker.py: _dispatch": "ends with its line",
     "http/batches/worker.py: _run_requests": "ends with its batch",
+    "http/batches/results.py: add": "ends with its write, which the next one and the end wait for",
     "http/bodies.py: __call__": "ends with its request",
     "http/bodies.py: _cancel_on_message": "ends with its request",
     "http/budgets.py: _start_writing": "ends with what is not written yet; the next request or charge begins again",
@@ -73,6 +74,7 @@ OTHERS = {
     "lifecycle/supervised.py: supervise": "the helper itself",
     "ui/pulls.py: start": "ends with its model",
     "tools/mcp/sessions.py: __init__": "ends with its session; the next call opens one",
+    "store/blobs/bucket.py: _send": "ends with its upload",
 }
 
 

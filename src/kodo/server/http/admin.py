@@ -25,10 +25,11 @@ from kodo.server.http import reserve, retention
 from kodo.server.http.backends import KEYS_MARK
 from kodo.server.http.budgets import check_budgets
 from kodo.server.http.keys import KeyLimits, new_key
-from kodo.server.http.shared_folder import read_id
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore, Store
+from kodo.server.store.blobs.choice import PlaceReport, copy_place, inspect_place
+from kodo.server.store.blobs.copying import BlobDigest
 from kodo.server.store.choice import choose_store, copy_store, inspect_database, open_snapshot
 from kodo.server.store.copying import TableDigest
 from kodo.server.store.database_report import DatabaseReport
@@ -46,16 +47,19 @@ __all__ = [
     "KeyRow",
     "LocalModel",
     "NotFound",
+    "PlaceReport",
     "StoreFailed",
     "WeightsError",
     "available_memory",
     "catalogue_entries",
     "copy",
+    "copy_files",
     "create_key",
     "default_model_missing",
     "export",
     "find_in_catalogue",
     "inspect_cluster",
+    "inspect_files",
     "list_keys",
     "list_models",
     "model_path",
@@ -212,13 +216,20 @@ def copy(home: Path, source: str, destination: str) -> dict[str, TableDigest]:
     return copy_store(place(source), place(destination))
 
 
+def copy_files(source: str, destination: str) -> dict[str, BlobDigest]:
+    """Copy all files and ``seal.key`` to another, empty place. Each is a folder, ``s3://bucket/prefix``, or ``configured``: what the
+    settings name. Raises ``StoreFailed``.
+    """
+    words = [None if word == CONFIGURED else word for word in (source, destination)]
+    return asyncio.run(copy_place(words[0], words[1], _settings()))
+
+
 class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the servers of a database share."""
 
     database: DatabaseReport
-    folder: Path
-    folder_id: str | None
-    """None: no server has used the folder yet."""
+    place: PlaceReport
+    """Where files are."""
 
 
 def inspect_cluster() -> ClusterReport | None:
@@ -227,17 +238,25 @@ def inspect_cluster() -> ClusterReport | None:
     Raises:
         StoreFailed: one of them cannot be reached, or the packages for it are not installed.
     """
-    try:
-        settings = load()
-    except InvalidSettings as error:
-        raise StoreFailed(str(error)) from None
+    settings = _settings()
     if settings.database_url is None:
         return None
     return ClusterReport(
         database=inspect_database(settings.database_url),
-        folder=settings.shared,
-        folder_id=read_id(settings.shared),
+        place=asyncio.run(inspect_place(settings)),
     )
+
+
+def inspect_files() -> PlaceReport | None:
+    """What the place of files is like that the settings name; None: they name none, and files are in the home folder.
+
+    Raises:
+        StoreFailed: the settings cannot be read, the folder is not there, or the packages for it are not installed.
+    """
+    settings = _settings()
+    if settings.files is None and settings.shared_folder is None:
+        return None
+    return asyncio.run(inspect_place(settings))
 
 
 def export(home: Path, owner: str | None) -> Iterator[bytes]:

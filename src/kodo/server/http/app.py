@@ -34,7 +34,6 @@ from kodo.server.http.containers.manager import ContainerManager
 from kodo.server.http.containers.runtime import ContainerRuntime
 from kodo.server.http.endpoints import PROBES, ROUTES
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
-from kodo.server.http.files.blobs import BlobStore
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
 from kodo.server.http.files.upload_usage import UploadUsage
@@ -60,9 +59,7 @@ from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.recovery import Recovery
 from kodo.server.lifecycle.remote import STOP as STOP_RESPONSE
 from kodo.server.lifecycle.retrieval.search import Retrieval
-from kodo.server.lifecycle.sealing import Sealer
 from kodo.server.lifecycle.service import Service
-from kodo.server.lifecycle.store_ports import DocumentStore
 from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.decode import BadBody
 
@@ -125,14 +122,14 @@ async def open_state(
         store, models = resources.store, await resources.models
         metrics.watch(models)
         metrics.identify(settings.role)
-        files = FileManager(store, BlobStore(settings.shared / "files"), clock, ids)
+        files = FileManager(store, resources.place.files, clock, ids)
         stack.push_async_callback(files.close)
         await files.open()
         retrieval = None
         if store.search_index is not None:
             embedder = await open_embedder(settings, models, stack)
             retrieval = Retrieval(store, store.search_index, embedder, clock)
-        containers = await _open_containers(settings, store, files, clock, ids, stack)
+        containers = await _open_containers(settings, resources, files, clock, ids, stack)
         keys, budgets = Keys(store), Budgets(store, settings.limits, clock.now)
         stack.push_async_callback(budgets.written)
         limits = Limits(settings.limits, time.monotonic, budgets, models, store)
@@ -147,7 +144,7 @@ async def open_state(
             store=store,
             clock=clock,
             ids=ids,
-            sealer=Sealer.at(settings.shared / "seal.key"),
+            sealer=resources.place.sealer,
             settings=settings,
             observer=metrics,
             files=files,
@@ -248,7 +245,7 @@ async def open_state(
 
 async def _open_containers(
     settings: Settings,
-    store: DocumentStore,
+    resources: Resources,
     files: FileManager,
     clock: Clock,
     ids: Ids,
@@ -258,7 +255,8 @@ async def _open_containers(
     given = settings.tools.code_interpreter
     if not given.enabled:
         return None
-    kept = ContainerFiles(store, BlobStore(settings.home / "containers"), files, given, clock, ids)
+    store = resources.store
+    kept = ContainerFiles(store, resources.place.containers, files, given, clock, ids)
     manager = ContainerManager(store, kept, ContainerRuntime(given), given, clock, ids)
     stack.push_async_callback(manager.close)
     await manager.open()

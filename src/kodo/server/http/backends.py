@@ -19,13 +19,14 @@ from kodo.server.engines.weights.embedder import EMBEDDER
 from kodo.server.engines.weights.errors import WeightsError
 from kodo.server.engines.weights.registry import Registry
 from kodo.server.http import reserve
-from kodo.server.http.shared_folder import make_id
 from kodo.server.lifecycle.admission import Admission
+from kodo.server.lifecycle.blobs import SharedPlace
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.ports import Engine
 from kodo.server.lifecycle.retrieval.ports import TextEmbedder
 from kodo.server.lifecycle.store_ports import Store
+from kodo.server.store.blobs.choice import open_place
 from kodo.server.store.choice import choose_store
 from kodo.server.tools import open_tools
 
@@ -45,13 +46,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Resources:
-    """The open store and the models.
+    """The open store, the place of what is not in it, and the models.
 
     Awaiting ``models`` raises:
         ServiceError, WeightsError: an engine did not start; the message says why.
     """
 
     store: Store
+    place: SharedPlace
     models: Awaitable[dict[str, Backend]]
     """By name."""
 
@@ -61,16 +63,17 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
     """Open the store and start to load the models; close all of them on the way out.
 
     Raises:
-        StoreFailed: the store does not open, or another server has it. No engine is started then.
+        StoreFailed: the store or the place of files does not open, or another server has it. No engine is started then.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
+        place = await open_place(settings)
         store = choose_store(
             settings.home,
             settings.database_url,
             role=settings.role,
             lease_seconds=settings.lease_seconds,
-            folder=None if settings.database_url is None else make_id(settings.shared),
+            folder=place.id,
         )
         await store.open()
         stack.push_async_callback(store.close)
@@ -78,7 +81,7 @@ async def open_resources(settings: Settings) -> AsyncIterator[Resources]:
         reserve.keep(settings.home)
         models = asyncio.create_task(_models(settings, stack))
         try:
-            yield Resources(store, models)
+            yield Resources(store, place, models)
         finally:
             models.cancel()
             await asyncio.gather(models, return_exceptions=True)  # its error was raised where it was awaited

@@ -79,9 +79,14 @@ class Sealer:
             key = path.read_bytes() if path.exists() else _make_key(path)
         except OSError as error:
             raise StoreFailed(f"KODO_HOME/{path.name} cannot be used: {error.strerror}.") from error
+        return cls.of(key, f"KODO_HOME/{path.name}")
+
+    @classmethod
+    def of(cls, key: bytes, place: str) -> Sealer:
+        """The sealer with a key that was read from a place. Raises ``StoreFailed``: it is no whole key."""
         if len(key) != KEY_BYTES:
             raise StoreFailed(
-                f"KODO_HOME/{path.name} is damaged: it has {len(key)} bytes instead of {KEY_BYTES}. Restore it from "
+                f"{place} is damaged: it has {len(key)} bytes instead of {KEY_BYTES}. Restore it from "
                 "a backup, or delete it: a new one is made, and encrypted_content sealed before does not open any more."
             )
         return cls(key)
@@ -111,9 +116,14 @@ class Sealer:
         return data if decoder.eof else None
 
 
+def new_key() -> bytes:
+    """A key that nobody has."""
+    return AESSIV.generate_key(bit_length=8 * KEY_BYTES)
+
+
 def _make_key(path: Path) -> bytes:
     """Make a key: written beside its place and moved there whole, so that a crash leaves no half of one."""
-    key = AESSIV.generate_key(bit_length=8 * KEY_BYTES)
+    key = new_key()
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -19,6 +19,7 @@ from kodo.server.engines.scripted import Script, ScriptedEngine
 from kodo.server.http.batches import input_file
 from kodo.server.http.batches.results import ResultFiles
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, StoreFailed
+from kodo.server.store.blobs.folder import FolderBlobs
 from kodo.server.wire.batches import LineError, ResultLine
 
 RESPONSES = "/v1/responses"
@@ -504,20 +505,20 @@ def _result(custom_id: str) -> ResultLine:
 
 async def test_results_survive_a_torn_line_wherever_it_is_torn(tmp_path: Path) -> None:
     """Cut at every byte of its last line, a file keeps the lines before it, takes the lost one again, and is whole."""
-    output, errors = tmp_path / "out", tmp_path / "err"
-    results = ResultFiles(output, errors)
+    blobs, errors = FolderBlobs(tmp_path), tmp_path / "file-b0"
+    results = await ResultFiles.open(blobs, "file-a0", "file-b0")
     await asyncio.gather(*(results.add(_result(id_)) for id_ in ("a", "b", "a")))
-    results.close()
+    await results.close()
     whole = errors.read_bytes()
     first = whole.index(b"\n") + 1
     assert whole.count(b"\n") == 2
     for cut in range(first, len(whole)):
         errors.write_bytes(whole[:cut])
-        results = ResultFiles(output, errors)
+        results = await ResultFiles.open(blobs, "file-a0", "file-b0")
         assert results.finished == {input_file.custom_id_digest("a")}
         await results.add(_result("b"))
         await results.add(_result("a"))
-        results.close()
+        await results.close()
         assert errors.read_bytes() == whole
 
 
@@ -525,7 +526,7 @@ async def test_results_that_are_closed_or_broken_take_nothing_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A write that failed may have left half a line: only opening anew, which cuts it off, goes on."""
-    results = ResultFiles(tmp_path / "out", tmp_path / "err")
+    results = await ResultFiles.open(FolderBlobs(tmp_path), "file-a0", "file-b0")
 
     def failing(_: int) -> None:
         raise OSError(28, "No space left on device")
@@ -536,6 +537,6 @@ async def test_results_that_are_closed_or_broken_take_nothing_more(
             await results.add(_result("a"))
     with pytest.raises(StoreFailed):
         await results.add(_result("b"))
-    results.close()
+    await results.close()
     with pytest.raises(StoreFailed, match=r"closed|No space"):
         await results.add(_result("c"))

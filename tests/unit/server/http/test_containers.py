@@ -20,10 +20,10 @@ from kodo.server.http.app import RandomIds, SystemClock
 from kodo.server.http.containers.files import ContainerFiles
 from kodo.server.http.containers.manager import ContainerManager
 from kodo.server.http.containers.runtime import ContainerRuntime
-from kodo.server.http.files.blobs import BlobStore
 from kodo.server.http.files.manager import FileManager
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound
 from kodo.server.lifecycle.records import Page
+from kodo.server.store.blobs.folder import FolderBlobs
 from kodo.server.wire.containers import AutoContainer, CreateContainer
 
 
@@ -268,10 +268,10 @@ async def test_the_registry_keeps_its_word_over_every_store(name: str, tmp_path:
     store = STORES[name](tmp_path)
     await store.open()
     clock, ids, given = SystemClock(), RandomIds(), CodeInterpreterSettings()
-    sources = FileManager(store, BlobStore(tmp_path / "files"), clock, ids)
+    sources = FileManager(store, FolderBlobs(tmp_path / "files"), clock, ids)
 
     def made() -> ContainerManager:
-        kept = ContainerFiles(store, BlobStore(tmp_path / "containers"), sources, given, clock, ids)
+        kept = ContainerFiles(store, FolderBlobs(tmp_path / "containers"), sources, given, clock, ids)
         return ContainerManager(store, kept, ContainerRuntime(given), given, clock, ids)
 
     manager = made()

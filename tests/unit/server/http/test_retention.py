@@ -42,7 +42,7 @@ async def test_a_batch_ages_when_it_is_over_and_its_files_stay(tmp_path: Path) -
         assert over.output_file_id is not None
         assert "said" in (await sdk.files.content(over.output_file_id)).text
         assert (await finished(sdk, running.id)).status == "completed"
-        while server.state.files.blobs.ids("batch"):
+        while await server.state.files.blobs.ids("batch"):
             await asyncio.sleep(0.01)
         assert (await pruned(server, 31, RetentionPolicy(30)))["batch"] == 1
 

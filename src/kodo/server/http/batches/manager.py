@@ -12,8 +12,9 @@ from kodo.server.http.batches.input_file import MAX_BYTES
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.batches.request_runner import Handler
 from kodo.server.http.batches.worker import BATCH_STATUS, BatchContext, BatchWorker, not_cancellable
-from kodo.server.http.files.manager import FileManager
+from kodo.server.http.files.manager import FileManager, not_found
 from kodo.server.http.limits import Ticket
+from kodo.server.lifecycle.blobs import BlobMissing
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -84,10 +85,10 @@ class BatchManager:
             return
         rows = await self._store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
         known = {row.id for row in rows}
-        blobs = () if self._store.shared else await asyncio.to_thread(self._files.blobs.ids, KIND)
-        for blob_id in blobs:  # in a folder of this server alone
+        blobs = () if self._store.shared else await self._files.blobs.ids(KIND)
+        for blob_id in blobs:  # where this server is alone
             if blob_id not in known:
-                await asyncio.to_thread(self._files.blobs.delete, blob_id)
+                await self._files.blobs.delete(blob_id)
         for row in rows:
             self._start(await self._moved(row))
 
@@ -143,9 +144,11 @@ class BatchManager:
             metadata=None if body.metadata is None else dict(body.metadata),
         )
         try:
-            await asyncio.to_thread(self._files.blobs.link, file.id, batch.id)
-        except OSError as error:
-            raise StoreFailed(f"The input could not be stored: {error.strerror}.") from error
+            await self._files.blobs.copy(file.id, batch.id)
+        except BlobMissing:
+            gone = not_found(file.id)  # deleted this moment, or by hand
+            gone.param = "input_file_id"
+            raise gone from None
         stored = StoredBatch(
             batch=batch,
             output=self._files.new_id(),
@@ -216,14 +219,14 @@ class BatchManager:
 
     async def _moved(self, row: DocumentRow) -> DocumentRow:
         """The document of a batch with result files of new names, where several servers share the folder: the server that
-        had the batch may be paused and not dead, and no lease keeps it from writing to a file."""
+        had the batch may be paused and not dead, and no lease keeps it from writing to a file or bucket."""
         if not self._store.shared or row.status == "finalizing":
             return row
         stored = msgspec.json.decode(row.body, type=StoredBatch)
         new = msgspec.structs.replace(stored, output=self._files.new_id(), errors=self._files.new_id())
         blobs = self._files.blobs
         for old_id, new_id in ((stored.output, new.output), (stored.errors, new.errors)):
-            await asyncio.to_thread(blobs.copy, old_id, new_id)
+            await blobs.copy_grown(old_id, new_id)
         moved = msgspec.structs.replace(row, version=row.version + 1, body=msgspec.json.encode(new))
         await self._store.update_document(moved)
         return moved

@@ -1,26 +1,25 @@
 """The result files of a batch: two append-only files of JSON lines that survive a crash.
 
-A result counts once its line is on disk. A torn last line is truncated when the files are opened again, and its request
-is run again. Results that arrive together are written together, with one sync.
+A result counts once its line is stored. A torn last line is dropped when the files are opened again, and its request
+is run again. Results that arrive together are written together.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-from pathlib import Path
-from typing import IO
+import contextlib
+from contextlib import AsyncExitStack
+from typing import Self
 
 import msgspec
 from msgspec import Struct
 
 from kodo.server.http.batches.input_file import custom_id_digest
+from kodo.server.lifecycle.blobs import BlobStore, GrowingBlob
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.wire.batches import ResultLine
 from kodo.server.wire.response import InputTokensDetails, OutputTokensDetails, ResponseUsage
 
-_BLOCK = 2**16
 _encode = msgspec.json.Encoder().encode
 
 
@@ -62,14 +61,9 @@ _counted_line = msgspec.json.Decoder(_CountedLine)
 
 
 class ResultFiles:
-    """The open output and error files. The constructor blocks: it reads both files once."""
+    """The open output and error files; :meth:`open` makes one."""
 
-    def __init__(self, output: Path, errors: Path) -> None:
-        """Open or create the files.
-
-        Raises:
-            StoreFailed: a file cannot be opened or read.
-        """
+    def __init__(self, output: GrowingBlob, errors: GrowingBlob) -> None:
         self.finished: set[bytes] = set()
         """Digests of the custom_ids that have a result."""
         self.completed = 0
@@ -77,21 +71,32 @@ class ResultFiles:
         self._tokens = dict.fromkeys(("input", "cached", "output", "reasoning"), 0)
         self._queued: list[ResultLine] = []
         self._flush_lock = asyncio.Lock()
-        self._file_lock = threading.Lock()
+        self._file_lock = asyncio.Lock()
+        self._writes: set[asyncio.Task[None]] = set()
         self._failure: str | None = None
-        self._files: list[IO[bytes]] = []
-        try:
-            for path in (output, errors):
-                self._files.append(_open_for_append(path))
-                with path.open("rb") as lines:
-                    for raw in lines:
-                        self._count(raw)
-        except OSError as error:
-            self.close()
-            raise _write_error(error.strerror) from error
+        self._files = (output, errors)
+
+    @classmethod
+    async def open(cls, blobs: BlobStore, output: str, errors: str) -> Self:
+        """Open the files of these ids, new or as they were left, and read both once.
+
+        Raises:
+            StoreFailed: a file cannot be opened or read.
+        """
+        async with AsyncExitStack() as stack:
+            files = []
+            for blob_id in (output, errors):
+                files.append(await blobs.grow(blob_id))
+                stack.push_async_callback(files[-1].close)
+            found = cls(*files)
+            for file in files:
+                async for line in file.lines():
+                    found._count(line)
+            stack.pop_all()
+        return found
 
     async def add(self, line: ResultLine) -> None:
-        """Write a result; it is on disk when this returns. A request that already has a result keeps the first one.
+        """Write a result; it is stored when this returns. A request that already has a result keeps the first one.
 
         Raises:
             StoreFailed: writing failed. Every later call fails, too, until the files are opened again.
@@ -99,12 +104,21 @@ class ResultFiles:
         self._queued.append(line)
         async with self._flush_lock:
             lines, self._queued = self._queued, []
-            await asyncio.to_thread(self._write, lines)
+            write = asyncio.create_task(self._write(lines))
+            self._writes.add(write)
+            write.add_done_callback(self._writes.discard)
+            await asyncio.shield(write)  # what others have queued is written even if this caller is cancelled
 
     def sizes(self) -> tuple[int, int]:
         """Return the sizes in bytes of the output file and the error file."""
-        output, errors = (os.fstat(file.fileno()).st_size for file in self._files)
-        return output, errors
+        output, errors = self._files
+        return output.size, errors.size
+
+    async def publish(self) -> None:
+        """Make the files that have lines readable as others are. May be done again. Raises ``StoreFailed``."""
+        for file in self._files:
+            if file.size:
+                await file.publish()
 
     @property
     def usage(self) -> ResponseUsage:
@@ -118,19 +132,21 @@ class ResultFiles:
             total_tokens=tokens["input"] + tokens["output"],
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close both files, after a write in progress has ended."""
-        with self._file_lock:
+        async with self._file_lock:
+            self._failure = self._failure or "The files of the batch's results are closed."
             for file in self._files:
-                file.close()
+                with contextlib.suppress(StoreFailed):  # of a write that failed, and said so
+                    await file.close()
 
     # --- inside ---
 
-    def _write(self, lines: list[ResultLine]) -> None:
-        """Append the new lines, then sync. Runs in a thread, one call at a time, even if its caller was cancelled."""
-        with self._file_lock:
-            if self._failure is not None or any(file.closed for file in self._files):
-                raise _write_error(self._failure or "it was closed")
+    async def _write(self, lines: list[ResultLine]) -> None:
+        """Append the new lines. One call at a time, even if its caller was cancelled."""
+        async with self._file_lock:
+            if self._failure is not None:
+                raise StoreFailed(self._failure)
             new: tuple[list[bytes], list[bytes]] = ([], [])
             for line in lines:
                 if custom_id_digest(line.custom_id) in self.finished:
@@ -142,12 +158,10 @@ class ResultFiles:
             try:
                 for file, raws in zip(self._files, new, strict=True):
                     if raws:
-                        file.write(b"".join(raws))
-                        file.flush()
-                        os.fsync(file.fileno())
-            except OSError as error:
-                self._failure = error.strerror
-                raise _write_error(error.strerror) from error
+                        await file.append(b"".join(raws))
+            except BaseException as error:
+                self._failure = error.message if isinstance(error, StoreFailed) else "A write was broken off."
+                raise
 
     def _count(self, raw: bytes) -> None:
         counted = _counted_line.decode(raw)
@@ -167,25 +181,3 @@ class ResultFiles:
         self._tokens["cached"] += input_details.cached_tokens
         self._tokens["output"] += usage.output_tokens + usage.completion_tokens
         self._tokens["reasoning"] += output_details.reasoning_tokens
-
-
-def _open_for_append(path: Path) -> IO[bytes]:
-    """Open a file for appending, and truncate a torn line at its end."""
-    path.touch(mode=0o600)
-    file = path.open("r+b")
-    end = size = os.fstat(file.fileno()).st_size
-    while end > 0:
-        start = max(0, end - _BLOCK)
-        newline = os.pread(file.fileno(), end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < size:
-        file.truncate(end)
-    file.seek(end)
-    return file
-
-
-def _write_error(reason: str | None) -> StoreFailed:
-    return StoreFailed(f"A batch's results could not be written: {reason}.")

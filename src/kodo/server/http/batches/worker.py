@@ -1,7 +1,6 @@
 """The life of one batch, from validation to its files; it resumes from wherever it was stopped.
 
-Its input is a hard link to the uploaded file, its results are the output files as they
-grow, and its document holds its status. Nothing else is remembered: a restart reads the results and continues with
+Its input is a copy of the uploaded file under its own id, its results are the output files as they grow, and its document holds its status. Nothing else is remembered: a restart reads the results and continues with
 the requests that have none.
 """
 
@@ -11,7 +10,9 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -24,6 +25,7 @@ from kodo.server.http.batches.results import ResultFiles
 from kodo.server.http.errors import Unauthorized
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.limits import Ticket
+from kodo.server.lifecycle.blobs import BlobMissing
 from kodo.server.lifecycle.errors import Conflict, ServiceError
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow
@@ -103,7 +105,8 @@ class BatchWorker:
         self._results: ResultFiles | None = None
         self._status_lock = asyncio.Lock()
         self._status_changed = asyncio.Event()
-        self._input = context.files.blobs.path(row.id)
+        self._input: Path | None = None
+        """The input file, while the batch is worked on; None: it is missing."""
 
     @property
     def owner(self) -> str:
@@ -147,35 +150,41 @@ class BatchWorker:
                 )
                 await asyncio.sleep(delay)
                 delay = min(2 * delay, max_delay)
-        await asyncio.to_thread(self._context.files.blobs.delete, self._document.id)
+        await self._context.files.blobs.delete(self._document.id)
 
     async def _advance(self) -> None:
-        if self.batch.status == "validating":
-            await self._validate()
+        async with AsyncExitStack() as stack:
+            self._input = None
+            with contextlib.suppress(BlobMissing):
+                self._input = await stack.enter_async_context(
+                    self._context.files.blobs.local(self._document.id)
+                )
+            await self._advance_with_input()
+
+    async def _advance_with_input(self) -> None:
+        if self._input is None and self.batch.status in ("validating", "in_progress"):
+            await self._fail(BatchError(code="input_missing", message="The input file is missing."))
             return
-        if self.batch.status == "in_progress" and not self._input.exists():
-            await self._fail(
-                BatchError(code="input_missing", message="The input file is missing from the disk.")
-            )
+        if self.batch.status == "validating" and self._input is not None:
+            await self._validate(self._input)
             return
-        blobs = self._context.files.blobs
-        self._results = await asyncio.to_thread(
-            ResultFiles, blobs.path(self._stored.output), blobs.path(self._stored.errors)
+        self._results = await ResultFiles.open(
+            self._context.files.blobs, self._stored.output, self._stored.errors
         )
         try:
-            if self.batch.status == "in_progress":
-                await self._run_requests(self._results)
+            if self.batch.status == "in_progress" and self._input is not None:
+                await self._run_requests(self._results, self._input)
             await self._finalize(self._results)
         finally:
             self._stored = msgspec.structs.replace(self._stored, batch=self.batch)
-            self._results.close()
+            await self._results.close()
             self._results = None
 
-    async def _validate(self) -> None:
+    async def _validate(self, path: Path) -> None:
         batch = self.batch
         report = await asyncio.to_thread(
             validate,
-            self._input,
+            path,
             endpoint=batch.endpoint,
             models=self._context.service.models,
             max_line_bytes=self._context.max_line_bytes,
@@ -191,9 +200,9 @@ class BatchWorker:
 
     # --- running ---
 
-    async def _run_requests(self, results: ResultFiles) -> None:
+    async def _run_requests(self, results: ResultFiles, path: Path) -> None:
         """Run until every request has a result, or the batch is cancelled or expires."""
-        dispatching = asyncio.create_task(self._dispatch(results))
+        dispatching = asyncio.create_task(self._dispatch(results, path))
         waiting = asyncio.create_task(self._wait_until_stopped())
         try:
             await asyncio.wait((dispatching, waiting), return_when=asyncio.FIRST_COMPLETED)
@@ -215,10 +224,10 @@ class BatchWorker:
     def _expired(self) -> bool:
         return self._context.clock.now() >= self.batch.expires_at
 
-    async def _dispatch(self, results: ResultFiles) -> None:
+    async def _dispatch(self, results: ResultFiles, path: Path) -> None:
         """Start a request for each free place of the semaphore; read no further ahead."""
         semaphore = self._context.model_semaphore(self.batch.model)
-        with RequestReader(self._input) as requests:
+        with RequestReader(path) as requests:
             async with asyncio.TaskGroup() as group:
                 while (line := await asyncio.to_thread(requests.next, results.finished)) is not None:
                     try:  # before the semaphore, which other keys' batches wait for
@@ -263,13 +272,13 @@ class BatchWorker:
             await self._transition("completed", **await self._publish_files(results))
             return
         end: BatchStatus = "cancelled" if status == "cancelling" else "expired"
-        if self.batch.in_progress_at is not None and self._input.exists():
-            await self._write_unrun(results, _UNRUN_ERRORS[end])
+        if self.batch.in_progress_at is not None and self._input is not None:
+            await self._write_unrun(results, self._input, _UNRUN_ERRORS[end])
         await self._transition(end, **await self._publish_files(results))
 
-    async def _write_unrun(self, results: ResultFiles, error: LineError) -> None:
+    async def _write_unrun(self, results: ResultFiles, path: Path, error: LineError) -> None:
         """Write an error line for each request that was not run."""
-        with RequestReader(self._input) as requests:
+        with RequestReader(path) as requests:
             line: RequestLine | None
             while True:
                 lines: list[ResultLine] = []
@@ -284,12 +293,13 @@ class BatchWorker:
     async def _publish_files(self, results: ResultFiles) -> dict[str, str | None]:
         """Register the non-empty result files. Idempotent, so that it can be repeated after a crash."""
         files, stored = self._context.files, self._stored
+        await results.publish()
         names = ("output", "error")
         fields: dict[str, str | None] = {}
         for name, file_id, size in zip(names, (stored.output, stored.errors), results.sizes(), strict=True):
             fields[f"{name}_file_id"] = file_id if size else None
             if not size:
-                await asyncio.to_thread(files.blobs.delete, file_id)
+                await files.blobs.delete(file_id)
                 continue
             await files.adopt(
                 self.owner,

@@ -17,6 +17,7 @@ from kodo.server.http.containers.documents import StoredContainerFile
 from kodo.server.http.containers.files import MAX_NAME, ContainerFiles
 from kodo.server.http.containers.process import ContainerDied, ContainerProcess, Reply
 from kodo.server.http.containers.runtime import RunningContainer
+from kodo.server.lifecycle.blobs import BlobMissing
 from kodo.server.lifecycle.containers import CodeResult, ContainerImage, Ended
 from kodo.server.lifecycle.errors import Overloaded
 from kodo.server.wire.containers import FOLDER, ContainerFile
@@ -144,7 +145,7 @@ class _Call:
                 continue
             try:
                 data = await self._files.bytes_of(one.file.id)
-            except FileNotFoundError:  # deleted at this moment
+            except BlobMissing:  # deleted at this moment
                 continue
             reply, _ = await self._ask({"do": "put", "path": _relative(path)}, data)
             if reply.error:

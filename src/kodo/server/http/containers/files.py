@@ -1,11 +1,11 @@
-"""The files of containers: documents of the store, bytes on disk. They stay readable when the container has expired.
+"""The files of containers: documents of the store, bytes as blobs. They stay readable when the container has expired.
 
-A document is written after its bytes; bytes without a document are deleted at the next start.
+A document is written after its bytes; bytes without a document are deleted at the next start
+of a server that is alone.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -17,12 +17,12 @@ import msgspec
 
 from kodo.server.config import CodeInterpreterSettings
 from kodo.server.http.containers.documents import FILE, KEPT, StoredContainerFile
-from kodo.server.http.files.blobs import BlobStore, BlobWriter
 from kodo.server.http.files.manager import FileManager, not_found
-from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, StoreFailed
+from kodo.server.lifecycle.blobs import BlobMissing, BlobStore, BlobWriter, read_whole
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
-from kodo.server.lifecycle.store_ports import DocumentStore
+from kodo.server.lifecycle.store_ports import SharedDocuments
 from kodo.server.wire.containers import FOLDER, ContainerFile
 from kodo.server.wire.files import FileObject
 
@@ -46,7 +46,7 @@ class ContainerFiles:
 
     def __init__(
         self,
-        store: DocumentStore,
+        store: SharedDocuments,
         blobs: BlobStore,
         files: FileManager,
         settings: CodeInterpreterSettings,
@@ -61,15 +61,13 @@ class ContainerFiles:
         self._ids = ids
 
     async def open(self) -> None:
-        """Delete bytes that no document names. Raises ``StoreFailed``."""
-        await asyncio.to_thread(self._blobs.prepare)
+        """Delete bytes that no document names, unless another server may be about to name them. Raises ``StoreFailed``."""
+        await self._blobs.prepare()
+        if self._store.shared:
+            return
         known = {row.id for row in await self._store.unfinished_documents(FILE, (KEPT,))}
-        try:
-            there = await asyncio.to_thread(self._blobs.ids, PREFIX)
-        except OSError as error:
-            raise StoreFailed(f"The folder for containers cannot be read: {error.strerror}.") from error
-        for file_id in set(there) - known:
-            await asyncio.to_thread(self._blobs.delete, file_id)
+        for file_id in set(await self._blobs.ids(PREFIX)) - known:
+            await self._blobs.delete(file_id)
 
     # --- what a client does ---
 
@@ -89,13 +87,9 @@ class ContainerFiles:
 
     async def _open(self, file_id: str) -> tuple[int, AsyncIterator[bytes]]:
         try:
-            path = self._blobs.path(file_id)
-            size = (await asyncio.to_thread(path.stat)).st_size
-            return size, await self._blobs.read(file_id)
-        except (FileNotFoundError, ValueError) as error:
+            return await self._blobs.size(file_id), await self._blobs.read(file_id)
+        except (BlobMissing, ValueError) as error:
             raise file_not_found(file_id) from error
-        except OSError as error:
-            raise StoreFailed(f"The file cannot be read: {error.strerror}.") from error
 
     async def find(self, owner: str, file_id: str) -> FileObject:
         """A file of any container as one of ``/v1/files``, for clients of the Assistants API. Raises NotFound."""
@@ -134,7 +128,7 @@ class ContainerFiles:
             path = f"{FOLDER}/{base_name(pending.name)}"
             pending.stored = await self._put(owner, container_id, file_id, path, writer.size, "user", None)
         except BaseException:
-            await asyncio.to_thread(self._blobs.delete, file_id)
+            await self._blobs.delete(file_id)
             raise
         await self._replace(owner, container_id, there, path)
 
@@ -193,8 +187,8 @@ class ContainerFiles:
         return found
 
     async def bytes_of(self, file_id: str) -> bytes:
-        """The bytes of a file. Raises FileNotFoundError."""
-        return await asyncio.to_thread(self._blobs.path(file_id).read_bytes)
+        """The bytes of a file. Raises BlobMissing."""
+        return await read_whole(self._blobs, file_id)
 
     async def save(
         self, owner: str, container_id: str, path: str, data: bytes, before: StoredContainerFile | None
@@ -208,7 +202,7 @@ class ContainerFiles:
         while True:
             row = await self._store.get_document(FILE, owner, file_id)
             if row is None:  # deleted at this moment
-                await asyncio.to_thread(self._blobs.delete, file_id)
+                await self._blobs.delete(file_id)
                 return before
             stored = _decode(row)
             changed = msgspec.structs.replace(
@@ -275,7 +269,7 @@ class ContainerFiles:
 
     async def _remove(self, owner: str, file_id: str) -> None:
         await self._store.delete_document(FILE, owner, file_id)
-        await asyncio.to_thread(self._blobs.delete, file_id)
+        await self._blobs.delete(file_id)
 
     def _check_room(
         self, there: Sequence[StoredContainerFile], size: int, param: str | None = "file"

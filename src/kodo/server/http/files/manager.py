@@ -1,9 +1,9 @@
-"""The files of all projects: bytes in :mod:`~kodo.server.http.files.blobs`, metadata as documents in the store.
+"""The files of all projects: bytes as blobs, metadata as documents in the store.
 
 A document is written before the bytes and deleted after them, each step durably, so that a crash at any moment leaves
 neither orphaned bytes nor a record without its bytes: the document's status says which step was being done, and
 :meth:`FileManager.open` completes or undoes it. An expired file is invisible to its owner from that moment, and deleted
-from the disk soon after.
+soon after.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-from kodo.server.http.files.blobs import BlobStore, BlobWriter
 from kodo.server.http.pagination import matching
-from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, StoreFailed
+from kodo.server.lifecycle.blobs import BlobMissing, BlobStore, BlobWriter
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.store_ports import DocumentStore
@@ -60,7 +60,7 @@ class FileManager:
 
     async def open(self) -> None:
         """Clean up after a crash, and start deleting expired files. Raises ``StoreFailed``."""
-        await asyncio.to_thread(self.blobs.prepare)
+        await self.blobs.prepare()
         for row in await self._store.unfinished_documents(KIND, (UPLOADING, DELETING)):
             await self._remove(row)
         await self.sweep()
@@ -111,8 +111,8 @@ class FileManager:
         purpose: FilePurpose,
         expires_after: ExpiresAfter | None,
     ) -> None:
-        """Register bytes that are already on disk under this id as a file. Idempotent."""
-        size = (await asyncio.to_thread(self.blobs.path(file_id).stat)).st_size
+        """Register bytes that are already stored under this id as a file. Idempotent."""
+        size = await self.blobs.size(file_id)
         now = self._clock.now()
         file = FileObject(
             id=file_id,
@@ -139,10 +139,8 @@ class FileManager:
         file = await self.get(owner, file_id)
         try:
             return file, await self.blobs.read(file_id)
-        except FileNotFoundError as error:  # deleted this moment, or by hand
+        except BlobMissing as error:  # deleted this moment, or by hand
             raise not_found(file_id) from error
-        except OSError as error:
-            raise StoreFailed(f"The file cannot be read: {error.strerror}.") from error
 
     async def contents(self, owner: str, file_id: str, limit: int) -> tuple[str, bytes]:
         """See :class:`kodo.server.lifecycle.ports.FileReader`."""
@@ -212,7 +210,7 @@ class FileManager:
             if row.status in (STORED, EXPIRES):
                 deleting = msgspec.structs.replace(row, status=DELETING, version=row.version + 1)
                 await self._store.update_document(deleting)
-            await asyncio.to_thread(self.blobs.delete, row.id)
+            await self.blobs.delete(row.id)
             await self._store.delete_document(KIND, row.owner, row.id)
 
 

@@ -13,11 +13,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from kodo.server.http.files.blobs import BlobWriter
 from kodo.server.http.files.documents import StoredPart, StoredUpload
 from kodo.server.http.files.manager import SWEEP_SECONDS, FileManager
 from kodo.server.http.files.upload_usage import PartUsage, UploadUsage
 from kodo.server.http.keys import Caller
+from kodo.server.lifecycle.blobs import BlobMissing, BlobWriter
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -216,7 +216,7 @@ class UploadManager:
         for index, part_id in enumerate(part_ids):
             part = await self._store.get_document(PART, row.owner, part_id)
             if part is None or part.parent != row.id or part.status != STORED:
-                raise InvalidRequest(f"This upload has no part '{part_id}'.", param=f"part_ids[{index}]")
+                raise _no_part(part_id, index)
             size += _decode_part(part).size
         if size != upload.bytes:
             raise InvalidRequest(
@@ -232,8 +232,12 @@ class UploadManager:
         async with self._files.create(row.owner) as pending:
             pending.filename, pending.purpose = stored.upload.filename, stored.upload.purpose
             pending.expires_after = stored.expires_after
-            for part_id in body.part_ids:
-                async for chunk in await self._files.blobs.read(part_id):
+            for index, part_id in enumerate(body.part_ids):
+                try:
+                    chunks = await self._files.blobs.read(part_id)
+                except BlobMissing:  # deleted this moment, with the upload
+                    raise _no_part(part_id, index) from None
+                async for chunk in chunks:
                     await asyncio.to_thread(digest.update, chunk)
                     await pending.writer.write(chunk)
             if body.md5 is not None and digest.hexdigest() != body.md5.lower():
@@ -273,7 +277,7 @@ class UploadManager:
         await self._update(row, status=FINISHED)
 
     async def _delete_part(self, row: DocumentRow) -> None:
-        await asyncio.to_thread(self._files.blobs.delete, row.id)
+        await self._files.blobs.delete(row.id)
         await self._store.delete_document(PART, row.owner, row.id)
 
     async def _update(self, row: DocumentRow, *, status: str, body: bytes | None = None) -> DocumentRow:
@@ -282,6 +286,10 @@ class UploadManager:
         )
         await self._store.update_document(changed)
         return changed
+
+
+def _no_part(part_id: str, index: int) -> InvalidRequest:
+    return InvalidRequest(f"This upload has no part '{part_id}'.", param=f"part_ids[{index}]")
 
 
 def _decode(row: DocumentRow) -> StoredUpload:

@@ -17,6 +17,7 @@ import msgspec
 from kodo.server.config import FileSearchSettings
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.vector_stores.reading import read_text
+from kodo.server.lifecycle.blobs import BlobMissing
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.documents import STORE, StoredFile, StoredStore
@@ -94,7 +95,11 @@ async def _ingest(context: IngestionContext, row: DocumentRow) -> None:
     if source.bytes > context.settings.max_file_bytes:
         limit = context.settings.max_file_bytes
         raise Unreadable(LastError(code="invalid_file", message=f"The file has more than {limit} bytes."))
-    text = await read_text(context.files.blobs.path(file.id), stored.filename, context.settings)
+    try:
+        async with context.files.blobs.local(file.id) as path:
+            text = await read_text(path, stored.filename, context.settings)
+    except BlobMissing as error:
+        raise NotFound(f"The file {file.id!r} was deleted.") from error
     embedder = await _embedder(context, row)
     await _index_attributes(context, row)
     done = await context.index.count_chunks(file.vector_store_id, file.id)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kodo.server.http import shared_folder
-from kodo.server.http.shared_folder import ID, make_id, read_id
 from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.store.blobs import shared_folder
+from kodo.server.store.blobs.shared_folder import ID, make_id, read_id
 
 
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
