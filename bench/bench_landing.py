@@ -80,8 +80,8 @@ def result_of(schema: dict[str, Any], text: str, status: str) -> str:
     return "valid"
 
 
-def ask(client: openai.OpenAI, kind: str, entry: dict[str, Any], text: str, cap: int) -> str:
-    """One request, and what became of it."""
+def ask(client: openai.OpenAI, kind: str, entry: dict[str, Any], text: str, cap: int) -> tuple[str, int, int]:
+    """One request: what became of it, its tokens of input and of output."""
     schema = entry["schema"]
     asked: dict[str, Any] = {"model": "codex-mini-latest", "input": text, "max_output_tokens": cap}
     try:
@@ -96,8 +96,10 @@ def ask(client: openai.OpenAI, kind: str, entry: dict[str, Any], text: str, cap:
             answer = client.responses.create(**asked, text={"format": form})
             text = answer.output_text
     except openai.BadRequestError as error:
-        return f"refused ({error.code})"
-    return result_of(schema, text, answer.status or "")
+        return f"refused ({error.code})", 0, 0
+    used = answer.usage
+    counts = (used.input_tokens, used.output_tokens) if used else (0, 0)
+    return (result_of(schema, text, answer.status or ""), *counts)
 
 
 def main() -> None:
@@ -120,12 +122,13 @@ def main() -> None:
             seconds: list[float] = []
             for number, entry in enumerate(entries):
                 begun = time.monotonic()
-                outcome = ask(client, kind, entry, ASKED[number % len(ASKED)], given.cap)
+                outcome, read, written = ask(client, kind, entry, ASKED[number % len(ASKED)], given.cap)
                 seconds.append(time.monotonic() - begun)
                 outcomes[outcome] += 1
                 if given.verbose:
                     print(
-                        f"{seconds[-1]:6.2f} {kind} {entry['origin']} {entry['name']}: {outcome}", flush=True
+                        f"{seconds[-1]:6.2f} {read:5} {written:4} {kind} {entry['origin']} {entry['name']}: {outcome}",
+                        flush=True,
                     )
                 if outcome != "valid":
                     lines.append(f"- {kind} {entry['origin']} {entry['name']}: {outcome}")

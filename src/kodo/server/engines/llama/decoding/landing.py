@@ -22,7 +22,9 @@ from kodo.server.engines.llama.decoding.loops import MAX_LOOP_TAIL, loop_length
 MAX_NUMBER = 24
 """Characters of a number; behind them a model writes digits without end."""
 MIN_STRING_LOOP = 40
-"""Characters of a loop inside a string."""
+"""Bytes of a loop inside a string."""
+MIN_EQUAL_ITEMS = 2
+"""Items or properties that are all the same: a second one says nothing."""
 _MARKS = ",[{"
 """What every further item or property has, an empty one too."""
 
@@ -105,7 +107,7 @@ class Landing:
         if not self._notice_loops:
             return False
         if not position.content:
-            return loop_length(tail, marks=_MARKS) > 0
+            return loop_length(tail, min_rounds=MIN_EQUAL_ITEMS, marks=_MARKS) > 0
         if position.is_key:
             return False
         if position.in_scalar:

@@ -8,28 +8,32 @@ from __future__ import annotations
 from kodo.server.lifecycle.soft_landing import SoftLanding
 
 MIN_LOOP = 60
-"""Characters of a loop, all its rounds together, at least."""
+"""Bytes of a loop in UTF-8, all its rounds together, at least: a model takes as many steps for one Japanese letter as for
+a short word."""
 MIN_ROUNDS = 3
 MAX_ROUND = 400
 """Characters of one round at most."""
 MAX_LOOP_TAIL = MAX_ROUND * MIN_ROUNDS
 """Characters of a text's end that are looked at."""
 MIN_SHORT_ROUNDS = 12
-"""Rounds of fewer than ``_SHORT`` characters: rules, dots and indents repeat in good text too."""
+"""Rounds of fewer than ``_SHORT`` bytes: rules, dots and indents repeat in good text too."""
 _SHORT = 8
 
 
-def loop_length(text: str, *, min_loop: int = MIN_LOOP, marks: str = "") -> int:
+def loop_length(text: str, *, min_loop: int = MIN_LOOP, min_rounds: int = MIN_ROUNDS, marks: str = "") -> int:
     """Characters of one round of the loop that a text ends with; 0 where it ends with none.
 
     A round has a word, or one of the ``marks``: of others there may be any number.
     """
     tail = text[-MAX_LOOP_TAIL:]
-    for size in range(1, min(MAX_ROUND, len(tail) // MIN_ROUNDS) + 1):
-        rounds = max(MIN_ROUNDS if size >= _SHORT else MIN_SHORT_ROUNDS, -(-min_loop // size))
-        if len(tail) < rounds * size or tail[-1] != tail[-1 - size]:
+    for size in range(1, min(MAX_ROUND, len(tail) // min_rounds) + 1):
+        if tail[-1] != tail[-1 - size]:
             continue
         unit = tail[-size:]
+        length = len(unit.encode(errors="replace"))
+        rounds = max(min_rounds if length >= _SHORT else MIN_SHORT_ROUNDS, -(-min_loop // length))
+        if len(tail) < rounds * size:
+            continue
         if not any(_is_word(character) or character in marks for character in unit):
             continue
         if tail.endswith(unit * rounds):

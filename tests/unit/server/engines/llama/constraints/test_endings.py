@@ -138,6 +138,10 @@ def test_a_pattern_has_an_example(pattern: str, example: str) -> None:
     [
         ("The answer is yes. " * 6, True),
         ("x" + "はい、そうです。" * 10, True),
+        ("x" + "はい、そうです。" * 3, True),
+        ("ラ" * 20, True),
+        ("ラ" * 19, False),
+        ("バイト・" * 5, True),
         ("- one\n- two\n- three\n" * 2, False),
         ("It is done " + "👍" * 70, True),
         ("👨‍💻" * 30, True),

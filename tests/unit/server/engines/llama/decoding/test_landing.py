@@ -41,7 +41,7 @@ async def _written(text: str, schema: dict[str, Any] | None, *, notice_loops: bo
     assert grammar is not None
     landing = Landing(grammars.matcher(grammar), grammar.shortest_values, count, notice_loops=notice_loops)
     taken = ""
-    for token in re.findall(r"\w+|\W+", text):
+    for token in re.findall(r"[a-zA-Z]+|.", text):
         if not await landing.admits(token, 4096):
             assert not landing.is_broken
             return taken + (landing.ending or b"?").decode()
@@ -69,6 +69,21 @@ async def test_values_that_come_again_and_again_are_ended(
     json.loads(written)
     assert len(written) < 120
     assert await _written(text, schema, notice_loops=False) == text
+
+
+async def test_a_second_item_that_is_the_same_is_the_last() -> None:
+    """What a long item says again, a third one would say too."""
+    item = {"name": "The login page fails", "notes": ["Safari", "17.2"]}
+    text = json.dumps([item] * 9, separators=(",", ":"))
+    assert json.loads(await _written(text, OBJECTS)) == [item] * 2
+
+
+@pytest.mark.parametrize(("word", "most"), [("ラ", 16), ("バイト・", 5), ("_1", 22)])
+async def test_a_string_of_one_word_is_ended_by_its_bytes(word: str, most: int) -> None:
+    """Letters of three bytes take a model as long as short words."""
+    text = json.dumps([word * 60], ensure_ascii=False)
+    (written,) = json.loads(await _written(text, {"type": "array", "items": {"type": "string"}}))
+    assert 2 <= written.count(word) <= most
 
 
 @pytest.mark.parametrize(
