@@ -3,14 +3,15 @@
 Beside the engine, which holds the model to the grammar, a matcher of the same grammar follows the text. Before a piece of
 it is taken, the shortest valid ending behind it is known to fit what would be left; a piece for which it does not is
 refused, and the ending known from before is written instead. So a text that could end at its beginning always ends. A
-string that goes round in a loop is refused in the same way, as are items or properties that come again and again, and so
-is what does not fit the grammar at all.
+string that goes round in a loop is refused in the same way, as are a word and a paragraph without end in it and items or
+properties that come again and again, and so is what does not fit the grammar at all.
 
 Knows text, bytes and numbers of tokens; knows nothing of the engine.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import llguidance
@@ -23,8 +24,14 @@ MAX_NUMBER = 24
 """Characters of a number; behind them a model writes digits without end."""
 MIN_STRING_LOOP = 40
 """Bytes of a loop inside a string."""
+MAX_WORD = 120
+"""Bytes of ASCII without a space inside a string, as of a URL; behind them a small model goes on without end."""
+MAX_PROSE = 300
+"""Bytes of a string behind which a sentence's end is its end."""
 MIN_EQUAL_ITEMS = 2
 """Items or properties that are all the same: a second one says nothing."""
+_WORD = re.compile(rb"[!-~]{%d}\Z" % (MAX_WORD + 1))
+_SENTENCE = re.compile(r"(?:[.!?](?=\s|\\)|。|！|？)(?=.)".encode(), re.DOTALL)
 _MARKS = ",[{"
 """What every further item or property has, an empty one too."""
 
@@ -112,4 +119,13 @@ class Landing:
             return False
         if position.in_scalar:
             return len(position.content) > MAX_NUMBER
-        return loop_length(position.content.decode(errors="ignore"), min_loop=MIN_STRING_LOOP) > 0
+        return _rambles(position.content) or (
+            loop_length(position.content.decode(errors="ignore"), min_loop=MIN_STRING_LOOP) > 0
+        )
+
+
+def _rambles(content: bytes) -> bool:
+    """Whether a string has a word without end, or goes on behind a sentence although it is long already."""
+    if len(content) > MAX_WORD and _WORD.search(content, len(content) - MAX_WORD - 1):
+        return True
+    return len(content) > MAX_PROSE and _SENTENCE.search(content, MAX_PROSE) is not None

@@ -86,6 +86,34 @@ async def test_a_string_of_one_word_is_ended_by_its_bytes(word: str, most: int) 
     assert 2 <= written.count(word) <= most
 
 
+PROSE = [f"Sentence {at} says something of its own. " for at in range(40)]
+JAPANESE = [f"文{at}はそれぞれ別のことを言う。" for at in range(40)]
+URL = "https://example.com/" + "/".join(f"part{at}" for at in range(60))
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("".join(PROSE), "".join(PROSE[:8]).strip()),
+        ("\n".join(line.strip() for line in PROSE), "\n".join(line.strip() for line in PROSE[:8])),
+        ("".join(JAPANESE), "".join(JAPANESE[:8])),
+        (URL, URL[:120]),
+        (URL[:110] + " and " + URL[:110], URL[:110] + " and " + URL[:110]),
+    ],
+)
+async def test_a_string_without_end_ends_at_a_sentence_or_in_its_word(value: str, kept: str) -> None:
+    """Long prose at the next sentence, a word where it is longer than words are; both as they are without the setting."""
+    strings = {"type": "array", "items": {"type": "string"}}
+    text = json.dumps([value], ensure_ascii=False, separators=(",", ":"))
+    assert json.loads(await _written(text, strings)) == [kept]
+    assert json.loads(await _written(text, strings, notice_loops=False)) == [value]
+
+
+async def test_a_long_word_that_the_schema_asks_for_is_whole() -> None:
+    """What is written behind a refusal is what the schema leaves: the rest of its value."""
+    assert json.loads(await _written(json.dumps(URL), {"enum": [URL, "none"]})) == URL
+
+
 @pytest.mark.parametrize(
     ("schema", "text"),
     [
