@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
+from kodo.jobs.execution.sandboxed import GRACE
 from kodo.jobs.report.model import EvidenceKind, Finding, ReviewReport, Severity
 from kodo.jobs.review.job import review
 from kodo.jobs.review.options import ReviewOptions
@@ -92,6 +94,20 @@ def test_equal_behaviour_and_unsteady_results_say_nothing() -> None:
     report = _compare({"m.js": old}, {"m.js": old.replace("(x) => [x,", "(y) => [y,")})
     assert not _said(report)
     assert report.executed is not None and report.executed.inputs > 20 and not report.executed.unstable
+
+
+@pytest.mark.parametrize("change", ["i", "i + 1"])
+def test_slow_functions_keep_to_the_budget(change: str) -> None:
+    """Calls that take all the time there is end with it, and a difference that could not be seen again is not reported."""
+    old = "export function slow(i) {\n  const end = Date.now() + 400;\n  while (Date.now() < end);\n  return i;\n}\n"
+    options = ReviewOptions(run=True, fixes=False, run_seconds=4)
+    start = time.monotonic()
+    source = VersionsSource(
+        {"m.js": old}, {"m.js": old.replace("return i", f"return {change}").replace("400", "401")}
+    )
+    report = review(source, options, None)
+    assert time.monotonic() - start < 4 + GRACE + 4  # the sandbox's proof and the rules are not part of it
+    assert report.executed is not None and report.executed.seconds < 4 + GRACE
 
 
 def test_a_module_that_cannot_be_imported_is_said() -> None:

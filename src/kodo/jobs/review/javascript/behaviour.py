@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from kodo.jobs.execution.sandboxed import GRACE
 from kodo.jobs.report.model import EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
@@ -157,14 +158,21 @@ class _Compare:
         return f"before/{plain[0]}", f"after/{plain[1]}"
 
     def _node(self, paths: tuple[str, str], calls: Sequence[JsCall]) -> tuple[_Sides, _Sides]:
-        """The rows of all calls, made twice."""
+        """The rows of all calls, made twice.
+
+        Raises:
+            SandboxError: no time is left, or node ended early.
+        """
         modules = self._installed()
-        left = max(2.0, self.end - time.monotonic())
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise SandboxError("the budget of seconds was used up")
+        seconds = left if calls else min(left, START_SECONDS)
         job = {
             "modules": {"before": f"{PROJECT}/{paths[0]}", "after": f"{PROJECT}/{paths[1]}"},
             "roots": {"before": f"{PROJECT}/before", "after": f"{PROJECT}/after"},
             "calls": calls,
-            "budget": left if calls else min(left, START_SECONDS),
+            "until": (time.time() + seconds) * 1000,
             "seconds": CALL_SECONDS,
             "start": START_SECONDS,
         }
@@ -180,7 +188,7 @@ class _Compare:
             project=self.made.folder,
             files={"job.json": text, **{name: (here / name).read_text() for name in ("compare.mjs", "side.mjs", "hooks.mjs")}},
             limits=ResourceLimits(
-                wall_seconds=left + START_SECONDS, cpu_seconds=int(left + START_SECONDS) + 1,
+                wall_seconds=seconds + GRACE, cpu_seconds=int(seconds + GRACE) + 1,
                 memory_bytes=64 * _GIB, output_bytes=_GIB // 16,
             ),
         )  # fmt: skip
@@ -235,7 +243,10 @@ class _Compare:
             self.found.functions.append(f"{self.file.path}: {name}")
             if not before.tells(after):
                 continue
-            if (again.rows[0].get(at), again.rows[1].get(at)) != (before, after):
+            if at not in again.rows[0] or at not in again.rows[1]:
+                self._note_out_of_time()
+                continue
+            if (again.rows[0][at], again.rows[1][at]) != (before, after):
                 self.found.unstable += 1
                 continue
             self.found.differences += 1
@@ -250,6 +261,11 @@ class _Compare:
                 rows = (one.rows[0][at], one.rows[1][at])
                 line = self._line(one.functions[1].get(name, ""))
                 self.found.candidates.append(self._candidate(name, calls[at][1], *rows, line))
+
+    def _note_out_of_time(self) -> None:
+        reason = f"{self.file.path}: the budget ran out before a difference was seen again"
+        if reason not in self.found.not_run:
+            self.found.not_run.append(reason)
 
     def _line(self, function: str) -> int:
         """The first touched line of a function, whose text is ``function`` without types; else of the change."""

@@ -2,7 +2,8 @@
 //
 //     node compare.mjs JOB.json
 //
-// A call that does not end in time is noted, its process ended, and the next one goes on after it.
+// A call that does not end in time is noted, its process ended, and the next one goes on after it. Nothing runs after
+// job.until, in milliseconds of the clock; the calls are made again in a part of that time, in new processes.
 import { spawn } from 'node:child_process';
 import { readFileSync, writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
@@ -11,10 +12,10 @@ import { fileURLToPath } from 'node:url';
 const jobPath = process.argv[2];
 const job = JSON.parse(readFileSync(jobPath, 'utf8'));
 const script = fileURLToPath(new URL('./side.mjs', import.meta.url));
-const end = Date.now() + job.budget * 1000;
+const AGAIN = 0.4;
 const MAX_STALLS = 4;
 
-function once(side, seed, first, rows) {
+function once(side, seed, first, rows, end) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [...process.execArgv, script, jobPath, side, String(seed), String(first)], { stdio: ['ignore', 'pipe', 'ignore'] });
     let begun = -1, open = false, timer;
@@ -38,13 +39,14 @@ function once(side, seed, first, rows) {
   });
 }
 
-async function all(side, seed) {
+async function all(side, seed, end) {
   const rows = {};
   let first = 0;
-  for (let stalls = 0; first >= 0 && stalls < MAX_STALLS && Date.now() < end; stalls++) first = await once(side, seed, first, rows);
+  for (let stalls = 0; first >= 0 && stalls < MAX_STALLS && Date.now() < end; stalls++) first = await once(side, seed, first, rows, end);
   return rows;
 }
 
-const sides = await Promise.all(['before', 'after'].map((side) => all(side, 1)));
-const again = job.calls.length ? await Promise.all(['before', 'after'].map((side) => all(side, 2))) : sides;
+const both = (seed, end) => Promise.all(['before', 'after'].map((side) => all(side, seed, end)));
+const sides = await both(1, job.calls.length ? job.until - AGAIN * Math.max(0, job.until - Date.now()) : job.until);
+const again = job.calls.length ? await both(2, job.until) : sides;
 writeSync(1, JSON.stringify({ first: sides, again }) + '\n');
