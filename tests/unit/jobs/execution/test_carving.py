@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import types
 
 import pytest
 
@@ -114,11 +115,13 @@ def carve(tmp_path, monkeypatch, request):
         test = tmp_path / "test_shop.py"
         recorder = Recorder(Places(tmp_path, file.name, name), ("price",), lambda path: path == test.name)
         before = sys.gettrace()
-        code = compile(text, str(test), "exec")
-        space = {"__file__": str(test)} | {
-            key: value for key, value in vars(sys.modules[name]).items() if not key.startswith("_")
-        }
-        exec(code, space)
+        test.write_text(text)
+        module = types.ModuleType("test_shop")
+        module.__file__ = str(test)
+        monkeypatch.setitem(sys.modules, "test_shop", module)
+        space = vars(module)
+        space |= {key: value for key, value in vars(sys.modules[name]).items() if not key.startswith("_")}
+        exec(compile(text, str(test), "exec"), space)
         sys.settrace(recorder.trace)
         try:
             space["test"]()
@@ -183,9 +186,68 @@ def test_what_ends_in_an_error_is_carved_and_not_put_before_others(carve):
 
 
 def test_what_has_no_expression_is_left_out(carve):
-    """An object of a class that only the test knows cannot be made again."""
-    text = "def test():\n    class Local:\n        cost = 3\n    assert price(Local()) == 3\n    price(Item('a'))\n"
+    """A bare object, and a class whose instances hold more than their attributes, cannot be made again."""
+    text = (
+        "def test():\n    class Local:\n        __slots__ = ('cost',)\n    local = Local()\n    local.cost = 3\n"
+        "    price(local)\n    price(Item(object()))\n    price(Item('a'))\n"
+    )
     assert [one[-1] for one in carve(text)] == ["m.price(item)"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (
+            "    base = 2\n    price(Item(lambda n: n + base))\n",
+            ["item = m.Item(lambda n: n + 2)"],
+        ),
+        (
+            "    item = Item('a')\n    def made(n, *, by=1):\n        return item\n    price(Item(made))\n",
+            ["def made(n, *, by=1):\n    return item", "item = m.Item('a')", "item2 = m.Item(made)"],
+        ),
+        (
+            "    class Local:\n        cost = 3\n    local = Local()\n    local.title = 'x'\n    price(local)\n",
+            [
+                "class Local:\n    cost = 3",
+                "local = object.__new__(Local)",
+                "vars(local).update({'title': 'x'})",
+            ],
+        ),
+        (
+            "    class Dear(Item):\n        def double(self):\n            return Shop(self.cost)\n    price(Dear('a', 2))\n",
+            [
+                "class Dear(m.Item):\n\n    def double(self):\n        return m.Shop(self.cost)",
+                "dear = Dear('a', 2)",
+            ],
+        ),
+        (
+            "    seen = []\n    def note(x):\n        seen.append(x)\n    price(Item([note, lambda: seen]))\n",
+            [
+                "shared = []",
+                "def note(x):\n    shared.append(x)",
+                "item = m.Item([note, lambda: shared])",
+            ],
+        ),
+        ("    price(Item(ValueError('bad', 1)))\n", ["item = m.Item(ValueError('bad', 1))"]),
+    ],
+)
+def test_what_a_test_makes_of_its_own_comes_with_its_source(carve, text, lines):
+    """Lambdas, inner functions and classes, their instances, what they share, and errors."""
+    (found,) = carve(f"def test():\n{text}")
+    assert [line for line in found if not line.startswith("import ")][:-1] == lines
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "count = 0\n    def made():\n        nonlocal count\n        count += 1",
+        "made = [lambda: 1, lambda: 1][0] if True else None\n    made = eval('lambda: 2')",
+    ],
+)
+def test_a_definition_that_stands_nowhere_else_is_left_out(carve, inner):
+    """A function that binds names around it, and one whose source is not in the file."""
+    text = f"def test():\n    {inner}\n    price(Item(made))\n    price(Item('a'))\n"
+    assert [one[-2:] for one in carve(text)] == [["item = m.Item('a')", "m.price(item)"]]
 
 
 def test_files_of_a_test_come_with_their_texts(carve, tmp_path_factory):

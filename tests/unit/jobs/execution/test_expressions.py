@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from kodo.jobs.execution.worker.expressions import Expressions, Unwritable, Variables
+from kodo.jobs.execution.worker.local_definitions import LocalDefinitions
 from kodo.jobs.execution.worker.places import Places
 
 
@@ -48,7 +49,8 @@ SHARED = Held(None)
 
 def _writing(variables: Variables | None = None) -> Expressions:
     found = {id(SHARED): f"{__name__}:SHARED"}
-    return Expressions(variables or Variables(), lambda: found, Places(Path("/nowhere"), "m.py", "m"))
+    places = Places(Path("/nowhere"), "m.py", "m")
+    return Expressions(variables or Variables(), lambda: found, places, LocalDefinitions(lambda path: False))
 
 
 def _again(value: object) -> object:

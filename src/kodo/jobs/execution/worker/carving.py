@@ -22,6 +22,7 @@ from kodo.jobs.execution.call_literals import with_placeholders
 from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.expressions import Expressions, Unwritable, Variables
+from kodo.jobs.execution.worker.local_definitions import LocalDefinitions
 from kodo.jobs.execution.worker.places import Places
 from kodo.jobs.execution.worker.probe import Trace
 from kodo.jobs.execution.worker.project_names import NamedFunction, ProjectNames
@@ -52,7 +53,7 @@ class Statement:
     source: str
     uses: frozenset[str]
     modules: frozenset[str]
-    files: tuple[str, ...] = ()
+    before: tuple[str, ...] = ()
     variable: str = ""
     raised: bool = False
     reached: bool = False
@@ -75,6 +76,7 @@ class Recorder:
         self._root = str(self.places.root)
         self._file = str(self.places.root / self.places.path)
         self._project = ProjectNames(self._root)
+        self._definitions = LocalDefinitions(self._is_in_test)
 
     def trace(self, frame: types.FrameType, event: str, argument: Any) -> Trace | None:
         """The global trace function; it watches only calls that a test makes itself."""
@@ -121,7 +123,10 @@ class Recorder:
             path = getattr(sys.modules.get(frame.f_globals.get("__name__", "")), "__file__", None) or ""
         if not path.startswith(self._root) or code.co_name == "<module>":
             return "other"
-        return "test" if self.is_test(path.removeprefix(self._root).lstrip("/")) else "project"
+        return "test" if self._is_in_test(path) else "project"
+
+    def _is_in_test(self, path: str) -> bool:
+        return path.startswith(self._root) and self.is_test(path.removeprefix(self._root).lstrip("/"))
 
     def _enter(self, frame: types.FrameType, reached: bool) -> Trace | None:
         code = frame.f_code
@@ -136,7 +141,7 @@ class Recorder:
         named = self._project.function_of(frame)
         if named is None:
             return None
-        writing = Expressions(self._variables, self._project.objects, self.places)
+        writing = Expressions(self._variables, self._project.objects, self.places, self._definitions)
         try:
             source = _source(frame, named, writing)
         except Unwritable:
@@ -145,7 +150,7 @@ class Recorder:
             source,
             frozenset(writing.uses),
             frozenset(writing.modules),
-            tuple(writing.files),
+            tuple(writing.before),
             reached=reached,
         )
         self._statements.append(statement)
@@ -182,11 +187,11 @@ class Recorder:
                 if len(chosen) > _MAX_SETUP:
                     return None
         *before, _ = chosen[::-1]
-        names = _short_names(one.variable for one in before if one.variable)
-        files = [line for one in (*before, target) for line in one.files]
+        made = [line for one in (*before, target) for line in one.before]
         lines = [f"{one.variable} = {one.source}" if one.variable else one.source for one in before]
-        lines = [*dict.fromkeys(files), *lines]
+        lines = [*dict.fromkeys(made), *lines]
         try:
+            names = _short_names((one.variable for one in before if one.variable), made)
             trees = [ast.parse(substitute(line, names)).body[0] for line in lines]
             value = ast.parse(substitute(target.source, names), mode="eval").body
         except (SyntaxError, ValueError, RecursionError):
@@ -198,15 +203,26 @@ class Recorder:
         )
 
 
-def _short_names(variables: Iterable[str]) -> dict[str, str]:
-    """Variable -> its name in a program alone: without a number where it is the only one of its kind."""
-    counts: Counter[str] = Counter()
+def _short_names(variables: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """Variable -> its name in a program alone: without a number where it is the only one of its kind and no statement of
+    ``others`` binds that name.
+    """
+    counts = Counter(name for line in others for name in _bound(line))
     out: dict[str, str] = {}
     for name in variables:
         base = name.rstrip("0123456789")
         counts[base] += 1
         out[name] = base if counts[base] == 1 else f"{base}{counts[base]}"
     return out
+
+
+def _bound(line: str) -> Iterator[str]:
+    """The names that a statement binds."""
+    for node in ast.parse(line).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign):
+            yield from (one.id for one in node.targets if isinstance(one, ast.Name))
 
 
 def _source(frame: types.FrameType, named: NamedFunction, writing: Expressions) -> str:
@@ -235,7 +251,7 @@ def _source(frame: types.FrameType, named: NamedFunction, writing: Expressions) 
         made = receiver if isinstance(receiver, type) else type(receiver)
         if inspect.getattr_static(made, named.name) is not vars(named.owner)[named.name]:
             raise Unwritable("a subclass makes it otherwise")
-        return writing.call(writing.importable(made), positional, keywords)
+        return writing.call(writing.write(made), positional, keywords)
     whole = writing.write(receiver)
     if (
         named.kind is not types.FunctionType

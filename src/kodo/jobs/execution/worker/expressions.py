@@ -1,11 +1,14 @@
 """Values as expressions that another process can evaluate: literals, names to import, plain data, variables and their parts.
 
-Knows nothing of tests. An expression says how to come by a value again; nothing is copied.
+An expression says how to come by a value again; nothing is copied but what a test makes of its own: its inner functions
+and classes, their instances, and the containers these share. Each of those is made by statements before the expression.
 """
 
 from __future__ import annotations
 
+import ast
 import builtins
+import copy
 import dataclasses
 import enum
 import functools
@@ -19,7 +22,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
+from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.worker import literal
+from kodo.jobs.execution.worker.local_definitions import Definition, LocalDefinitions
 from kodo.jobs.execution.worker.places import Places
 
 MAX_TEXT = 8000
@@ -37,20 +42,34 @@ class Unwritable(Exception):
     """The value has no expression."""
 
 
+@dataclasses.dataclass
+class Made:
+    """An object that statements of its own make under a name, and what these use and import."""
+
+    name: str
+    value: object
+    lines: tuple[str, ...] = ()
+    uses: frozenset[str] = frozenset()
+    modules: frozenset[str] = frozenset()
+
+
 class Variables:
     """The objects that have a name. Each is kept alive, so that no other takes its identity."""
 
     def __init__(self) -> None:
         self._by_id: dict[int, tuple[str, object]] = {}
         self._bound: Counter[str] = Counter()
+        self.made: dict[int, Made] = {}
+
+    def fresh(self, base: str) -> str:
+        """A name that nothing has: ``base``, or with a number."""
+        self._bound[base] += 1
+        return base if self._bound[base] == 1 else f"{base}{self._bound[base]}"
 
     def bind(self, value: object) -> str:
         """The variable of an object: the one it has, or a new one."""
         if id(value) not in self._by_id:
-            base = _variable_for(type(value))
-            self._bound[base] += 1
-            name = base if self._bound[base] == 1 else f"{base}{self._bound[base]}"
-            self._by_id[id(value)] = name, value
+            self._by_id[id(value)] = self.fresh(_variable_for(type(value))), value
         return self._by_id[id(value)][0]
 
     def name_of(self, value: object) -> str:
@@ -112,19 +131,25 @@ def _slots(kind: type) -> Iterable[str]:
 
 
 class Expressions:
-    """Writes the values of one statement; ``uses`` are the variables in it, ``modules`` what it has to import, ``files`` the
-    statements that lay files out for it.
+    """Writes the values of one statement; ``uses`` are the variables in it, ``modules`` what it has to import, ``before`` the
+    statements that lay files out for it and make what a test made of its own.
 
-    ``globals_of_project`` gives ``module:name`` of objects by their identity.
+    ``globals_of_project`` gives ``module:name`` of objects by their identity, ``definitions`` those of inner functions and
+    classes of tests.
     """
 
     def __init__(
-        self, variables: Variables, globals_of_project: Callable[[], Mapping[int, str]], places: Places
+        self,
+        variables: Variables,
+        globals_of_project: Callable[[], Mapping[int, str]],
+        places: Places,
+        definitions: LocalDefinitions,
     ) -> None:
         self._variables = variables
         self._globals = globals_of_project
         self._places = places
-        self.files: list[str] = []
+        self._definitions = definitions
+        self.before: list[str] = []
         self.uses: set[str] = set()
         self.modules: set[str] = set()
 
@@ -139,6 +164,8 @@ class Expressions:
         if name := self._variables.name_of(value):
             self.uses.add(name)
             return name
+        if made := self._variables.made.get(id(value)):
+            return self._taken(made)
         if isinstance(value, str | PurePath) and self._places.mentioned_in(str(value)):
             return self._place(value)
         if type(value) is str and len(value) <= MAX_TEXT:
@@ -184,7 +211,7 @@ class Expressions:
         if found is None:
             raise Unwritable("it names a place of this run")
         path, files = found
-        self.files += files
+        self.before += files
         self.modules |= {"pathlib", self._places.module}
         return f"str({path})" if isinstance(value, str) else path
 
@@ -223,19 +250,81 @@ class Expressions:
         return f"({inner},)" if isinstance(value, tuple) else f"{type(value).__name__}([{inner}])"
 
     def _object(self, value: Any, depth: int) -> str:
-        """An object of any class: a method, an enum's member, what hangs on a variable, plain data."""
+        """An object of any class: a method, an enum's member, what hangs on a variable, plain data, what a test made."""
         if isinstance(value, types.MethodType):
             return f"{self.write(value.__self__, depth)}.{value.__name__}"
         path, name = self._variables.path_to(value)
         if path:
             self.uses.add(name)
             return path
+        if (definition := self._definitions.of(value)) is not None:
+            return self._defined(value, definition, depth)
         kind = type(value)
         if isinstance(value, enum.Enum):
-            return f"{self.importable(kind)}({self.write(value.value, depth)})"
-        if (fields := _fields(value)) is None:
-            raise Unwritable(kind.__qualname__)
-        return self.call(self.importable(kind), *fields, depth)
+            return f"{self.write(kind, depth)}({self.write(value.value, depth)})"
+        if (fields := _fields(value)) is not None:
+            return self.call(self.write(kind, depth), *fields, depth)
+        if self._definitions.holds(kind) and _is_plain(kind):
+            return self._copied(value, depth)
+        raise Unwritable(kind.__qualname__)
+
+    def _taken(self, made: Made) -> str:
+        """The name of an object that statements make, which become some of this one's."""
+        self.before += [line for line in made.lines if line not in self.before]
+        self.uses |= made.uses
+        self.modules |= made.modules
+        return made.name
+
+    def _defined(self, value: object, definition: Definition, depth: int) -> str:
+        """A lambda in parentheses, or the name of an inner function or class."""
+        if not definition.name:
+            return f"({self._source_of(definition, depth)})"
+
+        def lines(inner: Expressions) -> list[str]:
+            return [inner._source_of(definition, depth)]
+
+        return self._made(value, self._variables.fresh(definition.name), lines)
+
+    def _source_of(self, definition: Definition, depth: int) -> str:
+        """A definition with expressions in the place of what it takes from around it."""
+        node = copy.deepcopy(definition.node)
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []  # who decorates it is given it as it is
+        by = {name: self._captured(one, depth) for name, one in sorted(definition.outer.items())}
+        return substitute(ast.unparse(node), by)
+
+    def _captured(self, value: object, depth: int) -> str:
+        """What a definition takes from around it; a container is shared with whoever else holds it."""
+        if type(value) not in _SHARED or self._variables.name_of(value):
+            return self.write(value, depth + 1)
+        if made := self._variables.made.get(id(value)):
+            return self._taken(made)
+        name = self._variables.fresh("shared")
+        return self._made(value, name, lambda inner: [f"{name} = {inner._container(value, depth + 1)}"])
+
+    def _copied(self, value: object, depth: int) -> str:
+        """An instance of a test's class, with the attributes it has now."""
+        kind, name = type(value), self._variables.fresh(_variable_for(type(value)))
+
+        def lines(inner: Expressions) -> list[str]:
+            made = f"{name} = object.__new__({inner.write(kind, depth + 1)})"
+            state = vars(value)
+            return [made, *([f"vars({name}).update({inner.write(dict(state), depth + 1)})"] if state else [])]
+
+        return self._made(value, name, lines)
+
+    def _made(self, value: object, name: str, lines: Callable[[Expressions], list[str]]) -> str:
+        """The name of an object that ``lines`` make; it may hold itself."""
+        made = self._variables.made[id(value)] = Made(name, value)
+        inner = Expressions(self._variables, self._globals, self._places, self._definitions)
+        try:
+            own = lines(inner)
+        except Unwritable:
+            del self._variables.made[id(value)]
+            raise
+        made.lines = tuple(dict.fromkeys([*inner.before, *own]))
+        made.uses, made.modules = frozenset(inner.uses), frozenset(inner.modules)
+        return self._taken(made)
 
 
 def resolve(module: str, qualname: str) -> object:
@@ -255,6 +344,8 @@ def _fields(value: Any) -> tuple[list[object], dict[str, object]] | None:
         return [], {one.name: getattr(value, one.name) for one in dataclasses.fields(kind) if one.init}
     if (made := getattr(kind, "__attrs_attrs__", None)) is not None:
         return [], {one.alias: getattr(value, one.name) for one in made if one.init}
+    if isinstance(value, BaseException) and kind.__init__ in _EXCEPTION_INITS:
+        return list(value.args), {}
     base: Any
     for base in (str, int, float, bytes, list, dict):
         if (
@@ -266,6 +357,14 @@ def _fields(value: Any) -> tuple[list[object], dict[str, object]] | None:
     return None
 
 
+def _is_plain(kind: type) -> bool:
+    """Whether all there is to an instance is its attributes."""
+    made: object = kind.__new__
+    return made is object.__new__ and not any(vars(one).get("__slots__") for one in kind.__mro__)
+
+
+_SHARED = (list, dict, set)
+_EXCEPTION_INITS = {BaseException.__init__, Exception.__init__, ValueError.__init__, KeyError.__init__}
 _STANDARD: Mapping[type, tuple[str, Callable[[Any], tuple[list[object], dict[str, object]]]]] = {
     re.Pattern: ("re.compile", lambda one: ([one.pattern, one.flags], {})),
     io.StringIO: ("io.StringIO", lambda one: ([one.getvalue()], {})),
