@@ -6,12 +6,15 @@ itself is ``kodo.jobs.execution``'s, in the sandbox.
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import msgspec
@@ -36,14 +39,20 @@ from kodo.jobs.review.snippets import GROUP, Proposer
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.sandbox import Sandbox, SandboxError
 
+S = TypeVar("S")
 T = TypeVar("T")
 CALL_SECONDS = 1.0
 INPUTS = 300
 CALLER_INPUTS = 120
-_FOR_TESTS, _FOR_RUNNING = 0.75, 0.6
+_FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
-_FOR_RECORDING = 0.25
-"""The part of a module's seconds in which its tests are run for their calls, while inputs are made."""
+_FOR_RECORDING = 0.3
+"""The part of a module's seconds in which its tests are run for their calls, while inputs are made and compared."""
+_LEAST_SECONDS = 6.0
+"""What one file gets at least of what is left: with less, little more than the start of its workers could be done."""
+_STOP = "stop"
+_LATER = ("written", "recorded")
+"""The files that calls out of tests are handed to the running comparison in, in the order they come."""
 _WORKER = "kodo.jobs.execution.worker"
 
 
@@ -90,23 +99,33 @@ def compare_behaviour(
     if not changed and not scripts:
         return found
     try:
-        packages = site_packages(material.root) if material.root is not None else ()
-        sandbox = Sandbox(readable=packages)
-        sandbox.require()
-        with trees(material) as made:
-            for file in changed:
+        with ExitStack() as stack:
+            packages = site_packages(material.root) if material.root is not None else ()
+            sandbox = Sandbox(readable=packages)
+            with ThreadPoolExecutor(1) as thread:
+                proof = thread.submit(sandbox.require)  # while the project is written
+                made = stack.enter_context(trees(material))
+                proof.result()
+            modules = [one for one in _read_modules(changed, made, found) if one.affected or proposer]
+            comparison = _Comparison(made, packages, sandbox, files, found)
+            for at, module in enumerate(modules):
                 asked = time.monotonic()
-                snippets = tuple(proposer.propose(file, _module_name(made, file))) if proposer else ()
+                snippets = tuple(proposer.propose(module.file, module.after.name)) if proposer else ()
                 started += time.monotonic() - asked
-                _compare_module(file, made, packages, sandbox, started + budget, found, files, snippets)
+                end = _share(started + budget, len(modules) - at + len(scripts))
+                comparison.run(module, end, snippets)
             for at, file in enumerate(scripts):
-                now = time.monotonic()
-                share = (started + budget - now) / (len(scripts) - at)
-                _compare_script(file, made, material.root, now + share, found)
+                _compare_script(file, made, material.root, _share(started + budget, len(scripts) - at), found)
     except (SandboxError, TreeError) as error:
         found.not_run.append(str(error))
     found.seconds = time.monotonic() - started
     return found
+
+
+def _share(end: float, count: int) -> float:
+    """When the first of ``count`` files that share the time until ``end`` has had its part."""
+    left = end - time.monotonic()
+    return end - left + min(left, max(left / count, _LEAST_SECONDS))
 
 
 def _compare_script(file: ChangedFile, made: Trees, root: Path | None, end: float, found: Behaviour) -> None:
@@ -142,72 +161,134 @@ def can_run(file: ChangedFile) -> bool:
     )
 
 
-def _compare_module(
-    file: ChangedFile,
-    made: Trees,
-    packages: Sequence[Path],
-    sandbox: Sandbox,
-    end: float,
-    found: Behaviour,
-    files: Sequence[ChangedFile],
-    snippets: tuple[Call, ...],
-) -> None:
-    """Add what one module's functions do to ``found``."""
-    try:
-        before, after = load(made.before / (file.old_path or file.path)), load(made.after / file.path)
-    except ExecutionError as error:
-        found.not_run.append(str(error).replace(str(made.folder) + "/", ""))
-        return
-    if not _has_time(file, end, found):
-        return
-    affected = {one.function.qualname: one for one in affected_functions(before, after)}
-    if not affected and not snippets:
-        return
-    room = end - time.monotonic()
-    locations = _location(before, made.before, packages), _location(after, made.after, packages)
-    with ThreadPoolExecutor(1) as thread:
-        recording = thread.submit(
-            recorded_calls, made, file, affected, locations[0], sandbox, end - (1 - _FOR_RECORDING) * room
-        )
-        groups = tuple(
-            _until(
-                end - _FOR_TESTS * room,
-                _groups(before, after, affected.values(), _touched_lines(file), instances(made, file, after)),
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """A changed module in both versions, and the functions that may have another behaviour by that."""
+
+    file: ChangedFile
+    before: TargetModule
+    after: TargetModule
+    affected: Mapping[str, Affected]
+
+
+def _read_modules(files: Sequence[ChangedFile], made: Trees, found: Behaviour) -> Iterator[_Module]:
+    """The changed modules; ``found`` says which cannot be read."""
+    for file in files:
+        try:
+            before, after = load(made.before / (file.old_path or file.path)), load(made.after / file.path)
+        except ExecutionError as error:
+            found.not_run.append(str(error).replace(str(made.folder) + "/", ""))
+            continue
+        affected = {one.function.qualname: one for one in affected_functions(before, after)}
+        yield _Module(file, before, after, affected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Comparison:
+    """What the comparison of every module of one change stands on."""
+
+    made: Trees
+    packages: Sequence[Path]
+    sandbox: Sandbox
+    files: Sequence[ChangedFile]
+    found: Behaviour
+
+    def run(self, module: _Module, end: float, snippets: tuple[Call, ...]) -> None:
+        """Add what one module's functions do to what was found, until the monotonic time ``end``.
+
+        Calls of changed functions are compared at once; those out of tests are handed over as they come, and no more is
+        run of the tests when every changed function is shown to differ.
+        """
+        file, found = module.file, self.found
+        if not _has_time(file, end, found):
+            return
+        room = end - time.monotonic()
+        with (
+            TemporaryDirectory(prefix="exchange-", dir=self.made.folder) as folder,
+            ThreadPoolExecutor(2) as threads,
+        ):
+            exchange = Path(folder)
+            exchange.chmod(0o755)
+            stop, *later = (f"{exchange.name}/{name}" for name in (_STOP, *_LATER))
+            recording = threads.submit(
+                recorded_calls, self.made, file, module.affected, self._locations(module)[0], self.sandbox,
+                end - (1 - _FOR_RECORDING) * room, stop,
+            )  # fmt: skip
+            groups = self._inputs(module, end - _FOR_INPUTS * room, snippets)
+            if not _has_time(file, end, found):
+                (exchange / _STOP).touch()
+                return
+            job = self._job(module, end, groups, later)
+            comparing: Future[list[CompareAnswer]] = threads.submit(
+                run_worker, self.sandbox, self.made.folder, _WORKER, job, CompareAnswer,
+                seconds=end - time.monotonic(), grace=GRACE,
+            )  # fmt: skip
+            comparing.add_done_callback(lambda _: (exchange / _STOP).touch())
+            calls = _until(
+                end - _FOR_RUNNING * room, written_calls(self.made, file, module.affected, module.after)
             )
+            self._hand_over(_while(comparing, calls), exchange / _LATER[0], module)
+            self._hand_over(_recorded(recording, file, found), exchange / _LATER[1], module)
+            answers: Sequence[CompareAnswer] = ()
+            try:
+                answers = comparing.result()
+            except ExecutionError as error:
+                found.not_run.append(f"{file.path}: {error}")
+                return
+        compared = [answer for answer in answers if isinstance(answer, Compared)]
+        _count(file, compared, found)
+        if out := list(dict.fromkeys(_without_answer(answers, [name for name, _ in groups]))):
+            found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
+        found.candidates[file.path] = remarks(file, module.after, module.affected, compared, self.files)
+
+    def _inputs(
+        self, module: _Module, end: float, snippets: tuple[Call, ...]
+    ) -> tuple[tuple[str, tuple[Call, ...]], ...]:
+        """Each function with the calls to make, as many functions as there is time for."""
+        known = instances(self.made, module.file, module.after)
+        lines = _touched_lines(module.file)
+        groups = _until(end, _groups(module.before, module.after, module.affected.values(), lines, known))
+        return (*(((GROUP, snippets),) if snippets else ()), *groups)
+
+    def _job(
+        self,
+        module: _Module,
+        end: float,
+        groups: tuple[tuple[str, tuple[Call, ...]], ...],
+        later: Sequence[str],
+    ) -> Compare:
+        roots = dict.fromkeys(root for one in module.affected.values() for root in one.roots)
+        has_snippets = any(name == GROUP for name, _ in groups)
+        lines = _touched_lines(module.file)
+        return Compare(
+            *self._locations(module),
+            groups,
+            CALL_SECONDS,
+            end,
+            roots=(*((GROUP,) if has_snippets else ()), *roots),
+            words=relevant_texts(lines, (module.before, module.after), list(module.affected)),
+            later=tuple(later),
         )
-        written = list(_until(end - _FOR_RUNNING * room, written_calls(made, file, affected, after)))
-        recorded = _recorded(recording, file, found)
-    tests = _in_both([*recorded, *written], files, after.name)
-    if snippets:
-        groups = ((GROUP, snippets), *groups)
-    if not groups:
-        return
-    if not _has_time(file, end, found):
-        return
-    job = Compare(
-        *locations,
-        groups,
-        CALL_SECONDS,
-        end,
-        tests,
-        (
-            *((GROUP,) if snippets else ()),
-            *dict.fromkeys(root for one in affected.values() for root in one.roots),
-        ),
-        relevant_texts(_touched_lines(file), (before, after), list(affected)),
-    )
-    try:
-        answers: list[CompareAnswer] = run_worker(
-            sandbox, made.folder, _WORKER, job, CompareAnswer, seconds=end - time.monotonic(), grace=GRACE
+
+    def _locations(self, module: _Module) -> tuple[ModuleLocation, ModuleLocation]:
+        made = self.made
+        return (
+            _location(module.before, made.before, self.packages),
+            _location(module.after, made.after, self.packages),
         )
-    except ExecutionError as error:
-        found.not_run.append(f"{file.path}: {error}")
-        return
-    compared = [answer for answer in answers if isinstance(answer, Compared)]
-    _count(file, compared, found)
-    if out := list(dict.fromkeys(_without_answer(answers, [name for name, _ in groups]))):
-        found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
-    found.candidates[file.path] = remarks(file, after, affected, compared, files)
+
+    def _hand_over(self, calls: Iterable[Call], path: Path, module: _Module) -> None:
+        """Write calls to a file that is there at once with all of them; those that stand on a changed test are left out."""
+        unfinished = path.with_suffix(".unfinished")
+        alike = [call for call in calls if is_alike(call, self.files, module.after.name)]
+        unfinished.write_bytes(msgspec.json.encode(alike))
+        unfinished.chmod(0o644)
+        unfinished.rename(path)
+
+
+def _while(running: Future[T], items: Iterable[S]) -> Iterator[S]:
+    """The items as long as something else runs."""
+    return itertools.takewhile(lambda _: not running.done(), items)
 
 
 def _count(file: ChangedFile, compared: Sequence[Compared], found: Behaviour) -> None:
@@ -243,25 +324,12 @@ def _recorded(recording: Future[list[Call]], file: ChangedFile, found: Behaviour
     return calls
 
 
-def _in_both(calls: Iterable[Call], files: Sequence[ChangedFile], module: str) -> tuple[Call, ...]:
-    """The calls out of tests that stand on the same files of tests in both versions, numbered."""
-    alike = [call for call in calls if is_alike(call, files, module)]
-    return tuple(msgspec.structs.replace(call, id=number) for number, call in enumerate(alike))
-
-
 def _touched_lines(file: ChangedFile) -> list[str]:
     """The text of the lines that the change added or took away."""
     return [
         *(file.lines[line - 1] for line in sorted(file.added) if line <= len(file.lines)),
         *(line for removal in file.removals for line in removal.lines),
     ]
-
-
-def _module_name(made: Trees, file: ChangedFile) -> str:
-    try:
-        return load(made.after / file.path).name
-    except ExecutionError:
-        return file.path.rpartition("/")[2].removesuffix(".py")
 
 
 def _until(deadline: float, items: Iterable[T]) -> Iterator[T]:

@@ -13,9 +13,10 @@ from kodo.jobs.execution.calls import command, filled, written
 from kodo.jobs.execution.changed import Affected
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.target import Function, TargetModule
-from kodo.jobs.execution.worker.compare import Compared, size
+from kodo.jobs.execution.worker.compare import Compared
 from kodo.jobs.execution.worker.difference import Difference, rank
 from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.execution.worker.smaller import size
 from kodo.jobs.report.model import EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile

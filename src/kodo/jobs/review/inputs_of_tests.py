@@ -145,9 +145,10 @@ def recorded_calls(
     where: ModuleLocation,
     sandbox: Sandbox,
     until: float,
+    stop: str = "",
 ) -> list[Call]:
     """The calls through the changed functions that the tests nearest to them make, run in the version before the change
-    until the monotonic time ``until``; none where no function changed.
+    until the monotonic time ``until``, or until there is a file ``stop`` beside the versions; none where no function changed.
 
     Raises:
         ExecutionError: they could not be run.
@@ -176,6 +177,7 @@ def recorded_calls(
         tuple(dict.fromkeys(root for one in affected.values() for root in one.roots)),
         tuple(words),
         until,
+        stop,
     )
     calls: list[Call] = run_worker(
         sandbox, made.folder, _RECORDER, job, Call, seconds=until - time.monotonic(), grace=GRACE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -101,3 +102,53 @@ def test_what_one_version_writes_the_other_does_not_read(tmp_path: Path, folder:
     job = Compare(_WHERE, _WHERE, (("slow", _calls("slow", 0)),), 5.0, time.monotonic() + 60)
     (found,) = [one for one in _answers(tmp_path, job) if isinstance(one, Compared)]
     assert (found.tried, found.unstable, found.differences) == (100, 0, ())
+
+
+def _versions(folder: Path, before: str, after: str) -> None:
+    for name, text in (("before", before), ("after", after)):
+        (folder / name).mkdir()
+        (folder / name / "m.py").write_text(text)
+
+
+_LIMIT = "def slow(x):\n    return 0 if x < {limit} else x\n"
+
+
+@pytest.mark.parametrize("wait", [0.0, 2.0])
+def test_calls_out_of_tests_may_come_while_the_comparison_runs(tmp_path: Path, wait: float) -> None:
+    """Those that are there and those that come later are made, and what they show is told of the changed function."""
+    _versions(tmp_path, _LIMIT.format(limit=5000), _LIMIT.format(limit=6000))
+    call = Call(0, "test_m.py", "m.slow(_0)", (Arg("x", "5500"),), ("import m",), origin="test")
+    until = time.monotonic() + 30
+    later = threading.Timer(wait, _write, (tmp_path / "recorded", [call]))
+    _write(tmp_path / "written", [])
+    later.start()
+    job = Compare(
+        _WHERE,
+        _WHERE,
+        (("slow", _calls("slow", 0)),),
+        1.0,
+        until,
+        roots=("slow",),
+        later=("written", "recorded"),
+    )
+    found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared) and one.differences]
+    assert [one.function for one in found] == ["slow"] and time.monotonic() < until - 5
+
+
+def _write(path: Path, calls: list[Call]) -> None:
+    path.with_suffix(".part").write_bytes(msgspec.json.encode(calls))
+    path.with_suffix(".part").rename(path)
+
+
+def test_a_function_that_is_shown_to_differ_is_not_waited_for(tmp_path: Path) -> None:
+    """Calls out of tests that have not come yet are not needed any more, nor are the rest of its own calls."""
+    _versions(tmp_path, _LIMIT.format(limit=1), _LIMIT.format(limit=8))
+    until = time.monotonic() + 30
+    calls = tuple(
+        msgspec.structs.replace(call, id=number) for number, call in enumerate(_calls("slow", 0) * 3)
+    )
+    job = Compare(_WHERE, _WHERE, (("slow", calls),), 1.0, until, roots=("slow",), later=("never",))
+    answers = _answers(tmp_path, job)
+    (found,) = [one for one in answers if isinstance(one, Compared)]
+    assert found.differences and found.tried == 100 and time.monotonic() < until - 5
+    assert not [one for one in answers if isinstance(one, Exhausted)]

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+import time
 import types
 
+import msgspec
 import pytest
 
 from kodo.client.session import Session
@@ -218,13 +220,25 @@ def answers():
 
 
 @pytest.fixture
-def workers(monkeypatch, answers):
+def handed():
+    """The calls out of tests that a comparison was handed while it ran."""
+    return []
+
+
+@pytest.fixture
+def workers(monkeypatch, answers, handed):
     """The jobs that workers were given; none is run."""
     given = []
 
     def run(sandbox, project, worker, job, answer_type, **more):
         given.append(job)
-        return list(answers) if isinstance(job, Compare) else []
+        if not isinstance(job, Compare):
+            return []
+        for name in job.later:
+            while not (project / name).exists():
+                time.sleep(0.01)
+            handed.extend(msgspec.json.decode((project / name).read_bytes(), type=list[Call]))
+        return list(answers)
 
     monkeypatch.setattr("kodo.jobs.review.behaviour.run_worker", run)
     monkeypatch.setattr("kodo.jobs.review.inputs_of_tests.run_worker", run)
@@ -255,10 +269,10 @@ def test_no_comparison_is_begun_when_nothing_is_left_of_the_budget(workers, monk
 
     def slow(*args):
         now[0] += 100
-        return []
+        return {}
 
     monkeypatch.setattr("kodo.jobs.review.behaviour.time", types.SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr("kodo.jobs.review.behaviour.recorded_calls", slow)
+    monkeypatch.setattr("kodo.jobs.review.behaviour.instances", slow)
     report = compare(SINGULAR, SINGULAR.replace("ss", "us"))
     assert workers == [] and report.executed.not_run == ("m.py: the budget of seconds was used up",)
 
@@ -280,14 +294,15 @@ def test_functions_that_a_killed_worker_has_no_answer_for_are_named(workers, ans
     assert list(report.executed.not_run) == out and report.executed.functions == ("m.py: first",)
 
 
-def test_a_recorded_call_that_is_no_python_is_left_out(workers, monkeypatch):
+def test_a_recorded_call_that_is_no_python_is_left_out(workers, handed, monkeypatch):
     """Tests can send what they like; the comparison gets the other calls."""
     sent = [recorded("import m"), recorded(expression="singularize("), recorded("import")]
     monkeypatch.setattr("kodo.jobs.review.inputs_of_tests.run_worker", lambda *args, **more: sent)
     before = {"m.py": SINGULAR, "test_m.py": "import m\n\ndef test_it():\n    m.singularize('as')\n"}
     after = {"m.py": SINGULAR.replace("ss", "us"), "test_m.py": before["test_m.py"] + "\n"}
     report = review(VersionsSource(before, after), OPTIONS, None)
-    assert report.executed.recorded == 1 and len(workers[0].tests) >= 1
+    assert report.executed.recorded == 1
+    assert handed.count(sent[0]) == 1 and not {sent[1], sent[2]} & set(handed)
 
 
 @pytest.mark.parametrize(
@@ -301,11 +316,43 @@ def test_a_recorded_call_that_is_no_python_is_left_out(workers, monkeypatch):
         ("import m, math", True),
     ],
 )
-def test_a_call_on_a_file_of_tests_that_the_change_touched_is_left_out(workers, monkeypatch, line, kept):
+def test_a_call_on_a_file_of_tests_that_the_change_touched_is_left_out(
+    workers, handed, monkeypatch, line, kept
+):
     """Each version would import its own helpers, and what differs in these would be laid on the code under test."""
     monkeypatch.setattr("kodo.jobs.review.behaviour.recorded_calls", lambda *args: [recorded(line)])
     before = {"m.py": SINGULAR, "tests/helpers.py": "make = 1\n"}
     after = {"m.py": SINGULAR.replace("ss", "us"), "tests/helpers.py": "make = 2\n"}
     review(VersionsSource(before, after), OPTIONS, None)
-    (job,) = workers
-    assert bool(job.tests) == kept
+    assert len(workers) == 1 and bool(handed) == kept
+
+
+def test_no_more_tests_are_run_when_the_comparison_has_ended(workers, monkeypatch):
+    """The tests that are run for their calls end with the comparison, and the review does not wait for their time."""
+
+    def record(made, file, affected, where, sandbox, until, stop):
+        begun = time.monotonic()
+        while not (made.folder / stop).exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        assert time.monotonic() - begun < 5
+        return []
+
+    def run(*args, **more):
+        return [Compared("singularize", 3, 0, ()), Finished()]
+
+    monkeypatch.setattr("kodo.jobs.review.behaviour.recorded_calls", record)
+    monkeypatch.setattr("kodo.jobs.review.behaviour.run_worker", run)
+    options = ReviewOptions(run=True, fixes=False, run_seconds=100)
+    change = VersionsSource({"m.py": SINGULAR}, {"m.py": SINGULAR.replace("ss", "us")})
+    report = review(change, options, None)
+    assert report.executed.functions == ("m.py: singularize",)
+
+
+def test_every_changed_file_has_a_part_of_the_time(workers):
+    """One file does not take what there is for the others."""
+    before = {f"{name}.py": SINGULAR for name in ("a", "b", "c")}
+    after = {path: text.replace("ss", "us") for path, text in before.items()}
+    begun = time.monotonic()
+    review(VersionsSource(before, after), ReviewOptions(run=True, fixes=False, run_seconds=90), None)
+    ends = [job.until - begun for job in workers]
+    assert 30 <= ends[0] < 45 <= ends[1] < 60 and ends[2] > 85

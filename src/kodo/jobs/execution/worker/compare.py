@@ -5,25 +5,22 @@ A difference counts when both versions do the same again in another order and un
 
 import os
 import random
-import subprocess
-import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.combination import Combinations
-from kodo.jobs.execution.worker.difference import Difference, common, rank, tells
+from kodo.jobs.execution.worker.difference import Difference, rank, tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.execution.worker.pair import Pair, SideFailed
 from kodo.jobs.execution.worker.probe import Inner, first_difference
-from kodo.jobs.execution.worker.side import Batch
-from kodo.jobs.execution.worker.smaller import smaller_calls
+from kodo.jobs.execution.worker.shrinking import Two, shrunk, stable
+from kodo.jobs.execution.worker.smaller import size
 from kodo.jobs.execution.worker.variation import Variations
 
 _MAX_DIFFERENCES = 12
@@ -37,13 +34,13 @@ _EXPLORE = 0.2
 _NEWEST_FIRST = 4
 _PHASE = 0.15
 """The parts of the budget for the last phase and for each of the others."""
+_POLL_SECONDS = 0.02
 _MAX_INSIDE = 5
 _VARY_SECONDS = 0.5
 _TELLING = 2
 """The rank of a difference that shows a change well enough to look no further."""
-_MAX_SHRINK_ROUNDS = 12
-_SHRINK_WIDTH = 40
-_MAX_SHRINK_SECONDS = 2.0
+_SHRINK_SECONDS = 2.5
+"""For all the calls of one function that are made smaller."""
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
@@ -62,6 +59,8 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     """The changed functions. Calls that go through one are made with other inputs too."""
     words: tuple[str, ...] = ()
     """Texts that the changed code is about."""
+    later: tuple[str, ...] = ()
+    """Files beside the versions that come while the comparison runs: each holds more ``tests``, as a JSON list."""
 
 
 class Compared(msgspec.Struct, frozen=True, tag=True):
@@ -89,105 +88,17 @@ class Finished(msgspec.Struct, frozen=True, tag=True):
 CompareAnswer = Compared | Exhausted | Failed | Finished
 
 
-class _Side:
-    """A process with one version of the module and a home of its own, so that no version reads what another wrote."""
-
-    def __init__(self, name: str, where: ModuleLocation, seed: int) -> None:
-        file = Path(f"{name}-{seed}.json").absolute()
-        file.write_bytes(msgspec.json.encode(where))
-        root = str(Path(os.environ["KODO_PROJECT"]) / name)
-        home = tempfile.mkdtemp(prefix="case-", dir=Path.cwd())  # the prefix of folders that no outcome shows
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.side", str(file)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            env=os.environ
-            | {"PYTHONHASHSEED": str(seed), "KODO_PROJECT": root, "HOME": home, "TMPDIR": home},
-        )  # fmt: skip
-        self._open = False
-
-    def send(self, batch: Batch) -> None:
-        """Begin a batch; ``receive`` gives its answers."""
-        if not self._open:
-            self._ready()
-        pipe = self._pipe(self._process.stdin)
-        pipe.write(msgspec.json.encode(batch) + b"\n")
-        pipe.flush()
-
-    def receive(self) -> dict[int, Outcome]:
-        """The outcomes of the batch by the calls' numbers."""
-        lines = self._lines()
-        return {one.id: one for one in (msgspec.json.decode(line, type=Outcome) for line in lines)}
-
-    def _ready(self) -> None:
-        for line in self._lines():
-            raise SideFailed(msgspec.json.decode(line, type=Failed).why)
-        self._open = True
-
-    def _lines(self) -> Iterator[bytes]:
-        for line in self._pipe(self._process.stdout):
-            if line == b"\n":
-                return
-            yield line
-        raise SideFailed("the interpreter ended early")
-
-    @staticmethod
-    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-        assert pipe is not None  # noqa: S101 - all pipes were requested
-        return pipe
-
-
-class SideFailed(Exception):
-    """One version cannot be run; the message is one line."""
-
-
-class Pair:
-    """Both versions, under one hash seed; ``seconds`` are for one call, ``words`` what the changed code is about.
-
-    No call is begun after the monotonic time ``until``.
-    """
-
-    def __init__(
-        self,
-        before: ModuleLocation,
-        after: ModuleLocation,
-        seconds: float,
-        seed: int,
-        words: tuple[str, ...] = (),
-        until: float | None = None,
-    ) -> None:
-        self._seconds = seconds
-        self._until = until
-        self._words = words
-        self.sides = (_Side("before", before, seed), _Side("after", after, seed))
-
-    def run(
-        self, calls: Sequence[Call], factor: float = 1.0, reach: Sequence[str] = (), vary: float = 0.0
-    ) -> dict[int, tuple[Outcome, Outcome]]:
-        """Both outcomes of each call there was time for; both versions work at the same time.
-
-        ``vary``: seconds for calling the functions in ``reach`` with other arguments than the calls do.
-        """
-        words = self._words if vary else ()
-        batch = Batch(tuple(calls), self._seconds * factor, tuple(reach), vary, words, self._until)
-        if batch.is_over():
-            return {}
-        for side in self.sides:
-            side.send(batch)
-        before, after = (side.receive() for side in self.sides)
-        return {number: (before[number], after[number]) for number in before.keys() & after.keys()}
-
-
 def run_compare(job: Compare) -> Iterator[CompareAnswer]:
-    """Compare changed functions, then calls out of tests, then callers, then variations of what goes through a changed
-    function, while there is time; a function that is shown to differ is not looked at further.
+    """Compare changed functions, then calls out of tests as they come, then callers, then variations of what goes through
+    a changed function, while there is time; a function that is shown to differ is not looked at further.
     """
     try:
         work = _Work(job)
         changed = [group for group in job.groups if group[0] in job.roots or not job.roots]
         callers = [group for group in job.groups if group not in changed]
-        yield from work.compare_all(changed, _PHASE if job.tests else 3 * _PHASE)
-        if job.tests and not work.all_shown():
-            yield from work.compare_tests(_PHASE)
+        yield from work.compare_all(changed, _PHASE if job.tests or job.later else 3 * _PHASE)
+        for tests in work.tests():
+            yield from work.compare_tests(tests, _PHASE)
         if not work.all_shown():
             yield from work.compare_all(callers, _PHASE)
             yield from work.explore()
@@ -205,13 +116,12 @@ class _Work:
         self._first = Pair(job.before, job.after, job.seconds, 1, job.words, job.until)
         self._second: Pair | None = None
         self._shown: set[str] = set()
+        self._tests: list[Call] = []
         self._seeds: dict[str, list[Call]] = {root: [] for root in job.roots}
         self._known: dict[str, set[tuple[tuple[tuple[str, ...], str], tuple[int, ...]]]] = {
             root: set() for root in job.roots
         }
-        self._number = (
-            1 + max((call.id for _, calls in job.groups for call in calls), default=0) + len(job.tests)
-        )
+        self._number = 1 + max((call.id for _, calls in job.groups for call in calls), default=0)
 
     def all_shown(self) -> bool:
         """Whether every changed function has a difference."""
@@ -226,48 +136,90 @@ class _Work:
             if time.monotonic() > limit:
                 yield Exhausted(tuple(name for name, _ in groups[at:]))
                 return
-            seen = self._first.run(calls, reach=self._job.roots)
-            self._keep(calls, seen)
-            found = self._judge(function, calls, seen)
-            yield found
-            if not found.differences and self._is_over():
+            count, shown = 0, False
+            for seen in self._until_it_tells(_cut(calls), limit, 0.0):
+                count += len(seen)
+                self._keep(calls, seen)
+                found = self._judge(function, calls, seen)
+                yield found
+                if shown := any(not one.within for one in found.differences):
+                    break
+            if not shown and (count < len(calls) or self._is_over()):
                 yield Exhausted((function,))
 
-    def compare_tests(self, part: float) -> Iterator[Compared]:
-        """Make the calls out of tests in a part of the budget; each is judged under the changed functions that it goes
+    def _until_it_tells(
+        self, batches: Iterable[Sequence[Call]], limit: float, vary: float
+    ) -> Iterator[dict[int, Two]]:
+        """The outcomes of calls, gathered up to a batch in which the versions differ and at the end of the batches or the
+        time; whoever is content with what they show does not go on.
+        """
+        gathered: dict[int, Two] = {}
+        for batch in batches:
+            gathered |= self._first.run(batch, reach=self._job.roots, vary=vary)
+            is_late = time.monotonic() > limit
+            if is_late or any(tells(*pair) and rank(*pair) <= _TELLING for pair in gathered.values()):
+                yield gathered
+                gathered = {}
+            if is_late:
+                return
+        if gathered:
+            yield gathered
+
+    def tests(self) -> Iterator[list[Call]]:
+        """The calls out of tests, numbered on, as they come; none more when every changed function is shown to differ."""
+        if self._job.tests and not self.all_shown():
+            yield self._numbered(self._job.tests)
+        folder = Path(os.environ["KODO_PROJECT"])
+        for name in self._job.later:
+            while not self.all_shown() and not self._is_over() and not (folder / name).exists():
+                time.sleep(_POLL_SECONDS)
+            if not self.all_shown() and (folder / name).exists():
+                yield self._numbered(msgspec.json.decode((folder / name).read_bytes(), type=list[Call]))
+
+    def _numbered(self, calls: Iterable[Call]) -> list[Call]:
+        numbered = [
+            msgspec.structs.replace(call, id=number) for number, call in enumerate(calls, self._number)
+        ]
+        self._number += len(numbered)
+        self._tests += numbered
+        return numbered
+
+    def compare_tests(self, calls: Sequence[Call], part: float) -> Iterator[Compared]:
+        """Make calls out of tests in a part of the budget; each is judged under the changed functions that it goes
         through.
         """
-        limit, calls = self._limit(part), self._job.tests
-        seen: dict[int, tuple[Outcome, Outcome]] = {}
-        for batch in self._batches_of_tests(seen):
-            if time.monotonic() > limit:
-                break
-            seen |= self._first.run(batch, reach=self._job.roots, vary=_VARY_SECONDS)
-        self._keep(sorted(calls, key=size), seen)
-        for root in self._job.roots:
-            own = [call for call in calls if call.id in seen and root in _through(seen[call.id])]
-            if own:
-                named = [msgspec.structs.replace(call, function=root) for call in own]
-                yield self._judge(root, named, {call.id: seen[call.id] for call in own})
+        ran: dict[int, Two] = {}
+        for seen in self._until_it_tells(
+            self._batches_of_tests(calls, ran), self._limit(part), _VARY_SECONDS
+        ):
+            ran |= seen
+            self._keep(sorted(calls, key=size), seen)
+            for root in self._job.roots:
+                own = [call for call in calls if call.id in seen and root in _through(seen[call.id])]
+                if own:
+                    named = [msgspec.structs.replace(call, function=root) for call in own]
+                    yield self._judge(root, named, {call.id: seen[call.id] for call in own})
+            if self.all_shown():
+                return
 
-    def _batches_of_tests(self, seen: Mapping[int, tuple[Outcome, Outcome]]) -> Iterator[list[Call]]:
+    def _batches_of_tests(self, calls: Sequence[Call], ran: Mapping[int, Two]) -> Iterator[list[Call]]:
         """The calls out of tests: the first ones of every file, then the others, of files that reached most first."""
         counts: Counter[str] = Counter()
         first: list[Call] = []
         later: list[Call] = []
-        for call in self._job.tests:
+        for call in calls:
             counts[call.function] += 1
             (first if counts[call.function] <= _FIRST_OF_A_FILE else later).append(call)
         yield from _cut(first)
-        hits = Counter(call.function for call in first if call.id in seen and _through(seen[call.id]))
+        hits = Counter(call.function for call in first if call.id in ran and _through(ran[call.id]))
         yield from _cut(sorted(later, key=lambda call: -hits[call.function]))
 
     def explore(self) -> Iterator[Compared]:
         """Vary the calls that go through changed functions, those on new lines of one again, in turn while there is time."""
         limit = self._limit(_EXPLORE)
-        combinations = Combinations(self._job.tests)
+        combinations = Combinations(self._tests)
         left = {
-            root: _Exploration(self._seeds[root], self._job, root, combinations)
+            root: _Exploration(self._seeds[root], self._tests, self._job.words, root, combinations)
             for root in self._job.roots
             if self._seeds[root]
         }
@@ -293,7 +245,7 @@ class _Work:
         """When a phase that begins now and may take this part of the budget is over."""
         return min(self._job.until, time.monotonic() + part * self._budget)
 
-    def _keep(self, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> None:
+    def _keep(self, calls: Sequence[Call], seen: dict[int, Two]) -> None:
         """Remember the calls that go through a changed function on a way that no earlier one took.
 
         A test's objects are worth more than made-up ones on the same lines, so each of its programs counts by itself.
@@ -310,24 +262,25 @@ class _Work:
                     self._known[root].add(way)
                     self._seeds[root].append(call)
 
-    def _judge(
-        self, function: str, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]
-    ) -> Compared:
+    def _judge(self, function: str, calls: Sequence[Call], seen: dict[int, Two]) -> Compared:
         candidates = [call for call in calls if call.id in seen and tells(*seen[call.id])]
         candidates.sort(key=lambda call: (rank(*seen[call.id]), size(call)))
         found: list[Difference] = []
-        stable: dict[int, tuple[Outcome, Outcome]] = {}
+        steady: dict[int, Two] = {}
         chosen = _without_stalls(candidates, seen)[:_MAX_DIFFERENCES]
         if chosen:
-            stable = _stable(chosen, seen, self._again())
-            left = [call for call in chosen if call.id in stable]
-            found = [_shrunk(call, stable[call.id], self._first, self._again()) for call in left[:_SHRUNK]]
-            found += [Difference(call, *stable[call.id], call) for call in left[_SHRUNK:]]
+            steady = stable(chosen, seen, self._again())
+            left = [call for call in chosen if call.id in steady]
+            end = time.monotonic() + _SHRINK_SECONDS
+            found = [
+                shrunk(call, steady[call.id], self._first, self._again(), end) for call in left[:_SHRUNK]
+            ]
+            found += [Difference(call, *steady[call.id], call) for call in left[_SHRUNK:]]
         if not found:
             found = self._inside(calls, seen)
         self._note(function, found, seen)
         ran = [pair for pair in seen.values() if all(one.kind != "unusable" for one in pair)]
-        unstable = 0 if self._is_over() else len(chosen) - len(stable)
+        unstable = 0 if self._is_over() else len(chosen) - len(steady)
         return Compared(function, len(ran), unstable, tuple(found), _reason(seen.values()))
 
     def _again(self) -> Pair:
@@ -337,9 +290,7 @@ class _Work:
         )
         return self._second
 
-    def _note(
-        self, function: str, found: Sequence[Difference], seen: dict[int, tuple[Outcome, Outcome]]
-    ) -> None:
+    def _note(self, function: str, found: Sequence[Difference], seen: dict[int, Two]) -> None:
         """Remember which changed functions these differences show."""
         if any(rank(one.before, one.after) <= _TELLING for one in found):
             self._shown.add(function)
@@ -347,7 +298,7 @@ class _Work:
             if not one.within and rank(one.before, one.after) <= _TELLING and one.first.id in seen:
                 self._shown |= _through(seen[one.first.id])
 
-    def _inside(self, calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> list[Difference]:
+    def _inside(self, calls: Sequence[Call], seen: dict[int, Two]) -> list[Difference]:
         """The smallest call with the same outcome in both versions, inside which a changed function does something else."""
         rows = [
             (call, found)
@@ -374,11 +325,18 @@ class _Work:
 class _Exploration:
     """The variations of the calls that go through one changed function."""
 
-    def __init__(self, seeds: list[Call], job: Compare, root: str, combinations: Combinations) -> None:
+    def __init__(
+        self,
+        seeds: list[Call],
+        tests: Sequence[Call],
+        words: Sequence[str],
+        root: str,
+        combinations: Combinations,
+    ) -> None:
         """``seeds`` grows while calls find new ways."""
         self._seeds = seeds
         self._root = root
-        self._vary = Variations([*job.tests, *seeds], job.words, combinations)
+        self._vary = Variations([*tests, *seeds], words, combinations)
         self._rng = random.Random(0)  # noqa: S311 - test inputs
         self._made: set[tuple[tuple[str, ...], str, tuple[Arg, ...]]] = set()
 
@@ -412,66 +370,16 @@ def _told(outcome: Outcome) -> list[Inner]:
     return [one for one in outcome.inner if not one.function.endswith(".__init__")]
 
 
-def _through(pair: tuple[Outcome, Outcome]) -> frozenset[str]:
+def _through(pair: Two) -> frozenset[str]:
     return frozenset(name for one in pair for name in one.reached)
 
 
-def _without_stalls(calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]]) -> list[Call]:
+def _without_stalls(calls: Sequence[Call], seen: dict[int, Two]) -> list[Call]:
     """The calls but for those after the first that one version does not end."""
     stalls = [call.id for call in calls if any(one.kind in ("timeout", "died") for one in seen[call.id])]
     return [call for call in calls if call.id not in stalls[1:]]
 
 
-def _stable(
-    calls: Sequence[Call], seen: dict[int, tuple[Outcome, Outcome]], pair: Pair
-) -> dict[int, tuple[Outcome, Outcome]]:
-    """The calls that still tell the versions apart by what both do again, backwards, under another hash seed and with
-    more time; with those parts of their outcomes.
-    """
-    again = pair.run(calls[::-1], 4.0)
-    out: dict[int, tuple[Outcome, Outcome]] = {}
-    for call in calls:
-        if call.id in again:
-            steady = [one.steady(other) for one, other in zip(seen[call.id], again[call.id], strict=True)]
-            before, after = steady
-            if before is not None and after is not None and tells(*common(before, after)):
-                out[call.id] = common(before, after)
-    return out
-
-
-def _shrunk(call: Call, seen: tuple[Outcome, Outcome], first: Pair, second: Pair) -> Difference:
-    """The smallest call found that tells the versions apart in the same way."""
-    best, outcome = call, seen
-    end = time.monotonic() + _MAX_SHRINK_SECONDS
-    for _ in range(_MAX_SHRINK_ROUNDS):
-        if time.monotonic() > end or any(one.kind in ("timeout", "died") for one in outcome):
-            break  # what does not end costs a limit of time at every step
-        options = [
-            msgspec.structs.replace(one, id=number)
-            for number, one in zip(range(_SHRINK_WIDTH), smaller_calls(best), strict=False)
-        ]
-        results = first.run(options)
-        better = [
-            one for one in options
-            if one.id in results and tells(*results[one.id]) and rank(*results[one.id]) <= rank(*seen)
-        ]  # fmt: skip
-        steady = _stable(better[:6], results, second)
-        if not steady:
-            break
-        best = min((one for one in better if one.id in steady), key=size)
-        outcome = steady[best.id]
-    return Difference(best, *outcome, call)
-
-
-def _reason(pairs: Iterable[tuple[Outcome, Outcome]]) -> str:
+def _reason(pairs: Iterable[Two]) -> str:
     reasons = [one.parts.get("why", "") for pair in pairs for one in pair if one.kind == "unusable"]
     return max(set(reasons), key=reasons.count) if reasons else ""
-
-
-def size(call: Call) -> int:
-    """How much there is to read in a call."""
-    return (
-        len(call.expression)
-        + sum(len(arg.source) for arg in call.args)
-        + sum(len(line) + 10 for line in call.setup)
-    )

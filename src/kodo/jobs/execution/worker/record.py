@@ -57,6 +57,7 @@ class Record(msgspec.Struct, frozen=True):
     """Run the tests in ``files``, nearest first, until the monotonic time ``until``; watch the functions ``names`` of a module.
 
     ``folder`` is that of the version below the project, ``tests`` are all files of tests; ``words`` are names that matter.
+    No further test is begun when there is a file ``stop`` beside the version; "" for no such file.
     """
 
     folder: str
@@ -66,6 +67,7 @@ class Record(msgspec.Struct, frozen=True):
     names: tuple[str, ...]
     words: tuple[str, ...]
     until: float
+    stop: str = ""
 
 
 class _Plugin:
@@ -73,6 +75,7 @@ class _Plugin:
 
     def __init__(self, recorder: Recorder, job: Record, send: Send) -> None:
         self._recorder, self._job, self._send = recorder, job, send
+        self._stop = project().parent / job.stop if job.stop else None
         self._alike: Counter[tuple[tuple[str, ...], str]] = Counter()
         self._sent: set[Call] = set()
         self._path: Path | None = None
@@ -100,8 +103,9 @@ class _Plugin:
                 item.session.shouldstop = "enough was seen"
 
     def is_enough(self) -> bool:
-        """Whether the time is over or there are as many calls as anybody needs."""
-        return time.monotonic() > self._job.until or len(self._sent) >= _MAX_CALLS
+        """Whether the time is over, nobody waits any more, or there are as many calls as anybody needs."""
+        is_stopped = self._stop is not None and self._stop.exists()
+        return is_stopped or time.monotonic() > self._job.until or len(self._sent) >= _MAX_CALLS
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:

@@ -26,6 +26,15 @@ def smaller_calls(call: Call) -> Iterator[Call]:
             yield msgspec.structs.replace(call, args=args)
 
 
+def size(call: Call) -> int:
+    """How much there is to read in a call."""
+    return (
+        len(call.expression)
+        + sum(len(arg.source) for arg in call.args)
+        + sum(len(line) + 10 for line in call.setup)
+    )
+
+
 def _may_go(line: str, call: Call) -> bool:
     """Whether a call may do without a statement of its setup: one on its receiver; of a test's program, any but definitions."""
     if call.receiver:

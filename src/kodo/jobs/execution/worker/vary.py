@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import msgspec
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.compare import Pair, SideFailed
 from kodo.jobs.execution.worker.difference import common, tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.execution.worker.pair import Pair, SideFailed
+from kodo.jobs.execution.worker.shrinking import Two
 
 
 class Vary(msgspec.Struct, frozen=True, tag=True):
@@ -43,8 +44,6 @@ class Varied(msgspec.Struct, frozen=True, tag=True):
 
 
 VaryAnswer = Varied | Failed
-Two = tuple[Outcome, Outcome]
-"""What a call does in the version before, and in the one after."""
 
 
 def run_vary(job: Vary) -> Iterator[VaryAnswer]:

@@ -1,0 +1,107 @@
+"""Both versions of a module, each in a process of its own, asked to make the same calls at the same time.
+
+Knows neither which calls are worth making nor what their outcomes mean.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+import msgspec
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
+from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.execution.worker.side import Batch
+
+
+class SideFailed(Exception):
+    """One version cannot be run; the message is one line."""
+
+
+class _Side:
+    """A process with one version of the module and a home of its own, so that no version reads what another wrote."""
+
+    def __init__(self, name: str, where: ModuleLocation, seed: int) -> None:
+        file = Path(f"{name}-{seed}.json").absolute()
+        file.write_bytes(msgspec.json.encode(where))
+        root = str(Path(os.environ["KODO_PROJECT"]) / name)
+        home = tempfile.mkdtemp(prefix="case-", dir=Path.cwd())  # the prefix of folders that no outcome shows
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.side", str(file)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=os.environ
+            | {"PYTHONHASHSEED": str(seed), "KODO_PROJECT": root, "HOME": home, "TMPDIR": home},
+        )  # fmt: skip
+        self._open = False
+
+    def send(self, batch: Batch) -> None:
+        """Begin a batch; ``receive`` gives its answers."""
+        if not self._open:
+            self._ready()
+        pipe = self._pipe(self._process.stdin)
+        pipe.write(msgspec.json.encode(batch) + b"\n")
+        pipe.flush()
+
+    def receive(self) -> dict[int, Outcome]:
+        """The outcomes of the batch by the calls' numbers."""
+        lines = self._lines()
+        return {one.id: one for one in (msgspec.json.decode(line, type=Outcome) for line in lines)}
+
+    def _ready(self) -> None:
+        for line in self._lines():
+            raise SideFailed(msgspec.json.decode(line, type=Failed).why)
+        self._open = True
+
+    def _lines(self) -> Iterator[bytes]:
+        for line in self._pipe(self._process.stdout):
+            if line == b"\n":
+                return
+            yield line
+        raise SideFailed("the interpreter ended early")
+
+    @staticmethod
+    def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
+        assert pipe is not None  # noqa: S101 - all pipes were requested
+        return pipe
+
+
+class Pair:
+    """Both versions, under one hash seed; ``seconds`` are for one call, ``words`` what the changed code is about.
+
+    No call is begun after the monotonic time ``until``.
+    """
+
+    def __init__(
+        self,
+        before: ModuleLocation,
+        after: ModuleLocation,
+        seconds: float,
+        seed: int,
+        words: tuple[str, ...] = (),
+        until: float | None = None,
+    ) -> None:
+        self._seconds = seconds
+        self._until = until
+        self._words = words
+        self.sides = (_Side("before", before, seed), _Side("after", after, seed))
+
+    def run(
+        self, calls: Sequence[Call], factor: float = 1.0, reach: Sequence[str] = (), vary: float = 0.0
+    ) -> dict[int, tuple[Outcome, Outcome]]:
+        """Both outcomes of each call there was time for; both versions work at the same time.
+
+        ``vary``: seconds for calling the functions in ``reach`` with other arguments than the calls do.
+        """
+        words = self._words if vary else ()
+        batch = Batch(tuple(calls), self._seconds * factor, tuple(reach), vary, words, self._until)
+        if batch.is_over():
+            return {}
+        for side in self.sides:
+            side.send(batch)
+        before, after = (side.receive() for side in self.sides)
+        return {number: (before[number], after[number]) for number in before.keys() & after.keys()}

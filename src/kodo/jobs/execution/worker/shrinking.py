@@ -1,0 +1,60 @@
+"""Make sure of a difference between two versions, and make the call that shows it smaller."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.difference import Difference, common, rank, tells
+from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.execution.worker.pair import Pair
+from kodo.jobs.execution.worker.smaller import size, smaller_calls
+
+Two = tuple[Outcome, Outcome]
+"""What a call does in the version before, and in the one after."""
+_MAX_ROUNDS = 12
+_WIDTH = 40
+_CONFIRMED = 3
+"""Of the smaller calls of a round, how many of the smallest are made again; one of them is gone on with."""
+_MORE_TIME = 4.0
+
+
+def stable(calls: Sequence[Call], seen: Mapping[int, Two], pair: Pair) -> dict[int, Two]:
+    """The calls that still tell the versions apart by what both do again, backwards, under another hash seed and with
+    more time; with those parts of their outcomes.
+    """
+    again = pair.run(calls[::-1], _MORE_TIME)
+    out: dict[int, Two] = {}
+    for call in calls:
+        if call.id in again:
+            before, after = (
+                one.steady(other) for one, other in zip(seen[call.id], again[call.id], strict=True)
+            )
+            if before is not None and after is not None and tells(*common(before, after)):
+                out[call.id] = common(before, after)
+    return out
+
+
+def shrunk(call: Call, seen: Two, first: Pair, second: Pair, end: float) -> Difference:
+    """The smallest call found before the monotonic time ``end`` that tells the versions apart in the same way."""
+    best, outcome = call, seen
+    for _ in range(_MAX_ROUNDS):
+        if time.monotonic() > end or any(one.kind in ("timeout", "died") for one in outcome):
+            break  # what does not end costs a limit of time at every step
+        options = [
+            msgspec.structs.replace(one, id=number)
+            for number, one in zip(range(_WIDTH), smaller_calls(best), strict=False)
+        ]
+        results = first.run(options)
+        better = [
+            one for one in options
+            if one.id in results and tells(*results[one.id]) and rank(*results[one.id]) <= rank(*seen)
+        ]  # fmt: skip
+        smallest = sorted(better, key=size)[:_CONFIRMED]
+        steady = stable(smallest, results, second) if smallest else {}
+        if not steady:
+            break
+        best = next(one for one in smallest if one.id in steady)
+        outcome = steady[best.id]
+    return Difference(best, *outcome, call)
