@@ -40,6 +40,7 @@ _BOUNDARIES, _MIN_BOUNDARIES = (
 )  # of the calls, those that are not random: many parameters have many boundaries
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
+_SET = 0.5  # of the calls of a property that can be set, those where it was set before
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 
 
@@ -69,6 +70,8 @@ class CandidateGenerator:
     def calls(self, function: Function, count: int) -> list[Call]:
         """At most about ``count`` calls of one function, without repeats; none for what cannot be made."""
         owner = self._module.classes.get(function.owner)
+        if owner is None and function.owner and function.kind not in ("static", "class"):
+            return []  # of a class inside another
         rng = random.Random(f"{self._seed}:{function.qualname}")  # noqa: S311 - test inputs
         values = Values(
             rng,
@@ -344,6 +347,9 @@ class CandidateGenerator:
                 if not param.variadic and param.default is None
             )
             lines.append(f"{receiver}.{method.name}({inner})")
+        setter = self._module.setters.get(function.qualname)
+        if setter is not None and setter.params and rng.random() < _SET:
+            lines.append(f"{receiver}.{function.name} = {values.random(setter.params[0].type)}")
         return tuple(lines)
 
     def _state_changers(self, owner: str) -> list[Function]:

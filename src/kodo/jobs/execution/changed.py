@@ -1,7 +1,8 @@
 """Which functions of a module a change touched, and which of the module call them. Reads source only."""
 
 import ast
-from collections.abc import Collection, Iterable, Iterator
+import copy
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
@@ -33,7 +34,7 @@ def affected_functions(before: TargetModule, after: TargetModule) -> list[Affect
         for name, function in new.items()
         if name in old
         and (
-            _code(function.node) != _code(old[name].node)
+            _differs(before.definitions[name], after.definitions[name])
             or function.owner in classes
             or _used(function.node) & names
         )
@@ -84,13 +85,35 @@ def _used(node: ast.AST) -> set[str]:
     }
 
 
+def _differs(before: Sequence[FunctionNode], after: Sequence[FunctionNode]) -> bool:
+    """Whether a function's definitions do something else: not only their layout, documentation or annotations changed."""
+    if [ast.dump(one) for one in before] == [ast.dump(one) for one in after]:
+        return False
+    return [_code(one) for one in before] != [_code(one) for one in after]
+
+
 def _code(node: FunctionNode) -> str:
-    """A function without its documentation, in a form that layout and comments do not change."""
-    body = node.body
-    if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
-        body = body[1:]
-    parts: list[ast.AST] = [node.args, *node.decorator_list, *body]
-    return "\n".join(ast.dump(part) for part in parts)
+    """A function without its documentation and annotations, in a form that layout and comments do not change."""
+    node = _Plain().visit(copy.deepcopy(node))
+    return "\n".join(ast.dump(part) for part in (node.args, *node.decorator_list, *node.body))
+
+
+class _Plain(ast.NodeTransformer):
+    """Take annotations and statements that are texts alone out of a function."""
+
+    def visit_arg(self, node: ast.arg) -> ast.AST:
+        return ast.arg(node.arg)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
+        if node.value is None:
+            return None
+        return self.generic_visit(ast.Assign([node.target], node.value))
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        return node  # its annotations may be its fields
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        return None if isinstance(node.value, ast.Constant) else self.generic_visit(node)
 
 
 def _changed_values(before: TargetModule, after: TargetModule) -> tuple[set[str], set[str]]:

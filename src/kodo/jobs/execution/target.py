@@ -182,6 +182,28 @@ class TargetModule:
         return out
 
     @cached_property
+    def definitions(self) -> dict[str, tuple[FunctionNode, ...]]:
+        """All definitions of each function by qualified name: of a property also its setter, of a function under ``if``
+        those of every branch.
+        """
+        out: dict[str, tuple[FunctionNode, ...]] = {}
+        for owner, node in _functions_in(self.tree.body, ""):
+            if "overload" not in {_decorator(one) for one in node.decorator_list}:
+                name = f"{owner}.{node.name}" if owner else node.name
+                out[name] = (*out.get(name, ()), node)
+        return out
+
+    @cached_property
+    def setters(self) -> dict[str, Function]:
+        """The functions that set properties, by the qualified name of the property."""
+        found = ((owner, node) for owner, node in _functions_in(self.tree.body, "") if owner)
+        return {
+            f"{owner}.{node.name}": _read_function(node, owner, self.scope)
+            for owner, node in found
+            if "setter" in {_decorator(one) for one in node.decorator_list}
+        }
+
+    @cached_property
     def defined(self) -> frozenset[str]:
         """The names that the module itself defines, which tests may import from it."""
         names: set[str] = set()
@@ -219,12 +241,12 @@ class TargetModule:
 
 
 def _functions_in(body: list[ast.stmt], owner: str) -> Iterator[tuple[str, FunctionNode]]:
-    """The functions of a module and the methods of its classes, those under ``if`` and ``try`` included."""
+    """The functions of a module and the methods of its classes and of classes in these, also under ``if`` and ``try``."""
     for node in body:
         if isinstance(node, FunctionNode):
             yield owner, node
-        elif isinstance(node, ast.ClassDef) and not owner:
-            yield from _functions_in(node.body, node.name)
+        elif isinstance(node, ast.ClassDef):
+            yield from _functions_in(node.body, f"{owner}.{node.name}" if owner else node.name)
         elif isinstance(node, ast.If):
             yield from _functions_in([*node.body, *node.orelse], owner)
         elif isinstance(node, ast.Try):
@@ -339,6 +361,10 @@ def _read_param(
     type_, typed = scope.type_of(arg.annotation)
     if type_ is None and default is not None:
         type_ = from_value(default)
+    if type_ == ANY:  # the annotation leaves it open, the name or the body may not
+        guess = from_use(arg.arg, body) or from_name(arg.arg)
+        if guess != ANY:
+            type_ = ParamType("union", (guess, ANY))
     if type_ is None:
         guess = from_use(arg.arg, body) or from_name(arg.arg)
         sure = guess.kind == "callable"  # what is called can be nothing else

@@ -24,7 +24,7 @@ from kodo.jobs.execution.changed import Affected, affected_functions
 from kodo.jobs.execution.model import Call, ExecutionError
 from kodo.jobs.execution.relevant_words import relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
-from kodo.jobs.execution.target import TargetModule, load
+from kodo.jobs.execution.target import Function, TargetModule, load
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted, Finished
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.report.model import Executed
@@ -50,6 +50,7 @@ _FOR_RECORDING = 0.3
 """The part of a module's seconds in which its tests are run for their calls, while inputs are made and compared."""
 _LEAST_SECONDS = 6.0
 """What one file gets at least of what is left: with less, little more than the start of its workers could be done."""
+_NOT_INHERITED = "its inputs cannot be made: getattr raises AttributeError"
 _STOP = "stop"
 _LATER = ("written", "recorded")
 """The files that calls out of tests are handed to the running comparison in, in the order they come."""
@@ -296,7 +297,7 @@ def _count(file: ChangedFile, compared: Sequence[Compared], found: Behaviour) ->
     for one in compared:
         if one.tried:
             found.functions.append(f"{file.path}: {one.function}")
-        elif one.unusable:
+        elif one.unusable and one.unusable != _NOT_INHERITED:
             found.not_run.append(f"{file.path}: {one.function}: {one.unusable}")
         found.inputs += one.tried
         found.unstable += one.unstable
@@ -353,19 +354,47 @@ def _groups(
     for one in affected:
         function = one.function
         in_both = function.qualname in before.every_function and function.qualname in after.every_function
-        if not in_both and function.name != "__init__":
-            continue
         count = INPUTS if one.depth == 0 else CALLER_INPUTS
-        calls = new.calls(function, count)
+        if in_both or function.name == "__init__":
+            calls = new.calls(function, count)
+        elif _may_be_inherited(function, before) and _may_be_inherited(function, after):
+            calls = _where_inherited(
+                (new if function.qualname in after.every_function else old).calls(function, count)
+            )
+        else:
+            continue
         earlier = before.every_function.get(function.qualname)
         if earlier is not None and one.depth == 0:
-            calls += old.calls(earlier, count)
+            calls = _in_turn(calls, old.calls(earlier, count))
         unique = {(call.setup, call.expression, call.args): call for call in reversed(calls)}
         numbered = [
             msgspec.structs.replace(call, id=number) for number, call in enumerate(reversed(unique.values()))
         ]
         if numbered:
             yield function.qualname, tuple(numbered)
+
+
+def _in_turn(one: Iterable[Call], other: Iterable[Call]) -> list[Call]:
+    """The calls of two lists in turn, so that the preferred ones of both come first."""
+    pairs = itertools.zip_longest(one, other)
+    return [call for pair in pairs for call in pair if call is not None]
+
+
+def _may_be_inherited(function: Function, module: TargetModule) -> bool:
+    """Whether a class may have a method that it does not define itself: every object has some of the special ones."""
+    owner = module.classes.get(function.owner)
+    return owner is not None and (function.name.startswith("__") or bool(owner.bases))
+
+
+def _where_inherited(calls: Iterable[Call]) -> list[Call]:
+    """The calls of a method that one version's class has itself, for where the other's inherits one of that name."""
+    return [
+        msgspec.structs.replace(
+            call, setup=(*call.setup, f"getattr({holder}, {call.function.rpartition('.')[2]!r})")
+        )
+        for call in calls
+        if (holder := call.receiver or call.function.rpartition(".")[0])
+    ]
 
 
 def _location(module: TargetModule, tree: Path, packages: Sequence[Path]) -> ModuleLocation:

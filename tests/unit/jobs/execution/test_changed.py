@@ -1,5 +1,7 @@
 """Which functions a change touched, and which call them."""
 
+import pytest
+
 from kodo.jobs.execution.changed import affected_functions
 from kodo.jobs.execution.target import load
 
@@ -99,3 +101,46 @@ class Reader:
         return None
 """
     assert names(tmp_path, old, old.replace('"a"', '"c"')) == {"Reader.read": (0, ("Reader.read",))}
+
+
+TWO = """
+import sys
+
+if sys.version_info >= (3, 4):
+    def pick(x: int) -> int:
+        y: int = x
+        return y
+else:
+    def pick(x):
+        return x
+
+class Outer:
+    class Inner:
+        def read(self):
+            return 1
+
+    @property
+    def size(self):
+        return self._size
+
+    @size.setter
+    def size(self, value):
+        self._size = value
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("        return y", "        return y + 1", {"pick"}),
+        ("x: int) -> int", "x: float) -> str", set()),
+        ("y: int = x", "y: str = x", set()),
+        ("y: int = x", "y: int = x + 1", {"pick"}),
+        ("return 1", "return 2", {"Outer.Inner.read"}),
+        ("self._size = value", "self._size = value or 1", {"Outer.size"}),
+    ],
+)
+def test_every_definition_counts_and_its_annotations_do_not(tmp_path, old, new, changed):
+    """Of two branches the first, a method of an inner class, the setter of a property; a type alone changes nothing."""
+    found = names(tmp_path, TWO, TWO.replace(old, new))
+    assert {name for name, (depth, _) in found.items() if not depth} == changed

@@ -356,3 +356,32 @@ def test_every_changed_file_has_a_part_of_the_time(workers):
     review(VersionsSource(before, after), ReviewOptions(run=True, fixes=False, run_seconds=90), None)
     ends = [job.until - begun for job in workers]
     assert 30 <= ends[0] < 45 <= ends[1] < 60 and ends[2] > 85
+
+
+PLAIN = "class Money:\n    def __init__(self, n: int):\n        self.n = n\n\n    def double(self):\n        return self.n * 2\n"
+
+
+@pytest.mark.parametrize(
+    ("base", "method", "call"),
+    [
+        ("", "def __eq__(self, other):\n        return True", "money == "),
+        ("", "def __bool__(self):\n        return self.n > 0", ""),
+        ("dict", "def get(self, key, default=None):\n        return 7", "money.get("),
+        ("", "def triple(self):\n        return self.n * 3", ""),
+    ],
+)
+def test_a_method_that_takes_the_place_of_an_inherited_one_is_called(base, method, call):
+    """Both versions can be asked, though only one of them defines it; a method that only one has says nothing."""
+    old = PLAIN.replace("class Money", f"class Money({base})") if base else PLAIN
+    found = said(compare(old, f"{old}\n    {method}\n"))
+    assert [call in one.message and "getattr" not in one.message for one in found] == ([True] if call else [])
+
+
+def test_a_property_is_set_before_it_is_read():
+    """What a setter does shows in what the property gives."""
+    old = (
+        "class Box:\n    def __init__(self):\n        self._n = 1\n\n    @property\n    def n(self):\n        return self._n\n\n"
+        "    @n.setter\n    def n(self, value: int):\n        self._n = value\n"
+    )
+    (finding,) = said(compare(old, old.replace("self._n = value", "self._n = min(value, 5)")))
+    assert ".n = " in finding.message

@@ -38,7 +38,7 @@ def size(call: Call) -> int:
 def _may_go(line: str, call: Call) -> bool:
     """Whether a call may do without a statement of its setup: one on its receiver; of a test's program, any but definitions."""
     if call.receiver:
-        return line.startswith(f"{call.receiver}.")
+        return line.startswith((f"{call.receiver}.", f"getattr({call.receiver}, "))
     return call.origin == "test" and not line.startswith(DEFINITIONS)
 
 
