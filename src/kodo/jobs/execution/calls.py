@@ -76,6 +76,7 @@ def command(
     own = sorted(needed & set(defined))
     lines = [f"import {name}" for name in sorted((needed & set(LIBRARY)) - set(own))]
     lines += [f"from {module} import {', '.join(own)}"] if own else []
+    lines += [f"import {module}"] if module.partition(".")[0] in needed - set(own) else []
     if wrap == "asyncio.run":
         lines.append("import asyncio")
     if "tmp_path" in needed:

@@ -5,8 +5,10 @@ import random
 import re
 from pathlib import Path
 
+from kodo.jobs.execution.calls import command
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.instances_of_tests import instances_of_tests
+from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.regex_texts import matching, regex_texts
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.text_shapes import text_shapes
@@ -71,6 +73,46 @@ def test_instances_are_taken_out_of_tests_with_the_modules_own_names():
     assert found == {"Version": ("Version('1.2', pre=Mark(3))",), "Mark": ("Mark(3)",)}
 
 
+GRAPHS = """
+import net as n
+from net.made import path, cycle as ring
+
+def test_it():
+    g = n.Graph([1, 2])
+    h = path(3)
+    h = path(4)
+    k = ring(g, size=len(g))
+    for m in (1, 2):
+        Match(m)
+    Match(g, n.empty(), key=n.same)
+    Match(h)
+    Match(k)
+    Match(ring(g))
+    Match(other.path(3))
+
+    def inner():
+        g = path(9)
+        Match(g)
+"""
+
+
+def test_arguments_of_the_projects_own_package_are_written_with_it():
+    """Calls, functions and variables that are bound once; not what is bound again, a loop's, or of another package."""
+    found = instances_of_tests([ast.parse(GRAPHS)], {"Match"}, "net")
+    assert set(found["Match"]) == {
+        "Match(net.Graph([1, 2]), net.empty(), key=net.same)",
+        "Match(net.made.cycle(net.Graph([1, 2])))",
+        "Match(net.made.path(9))",
+    }
+
+
+def test_a_command_imports_the_package_that_it_names():
+    """What a receiver is made of by the package's name can be repeated from a shell."""
+    call = Call(0, "Match.run", "match.run()", (), ("match = Match(net.path(3))",), "match")
+    assert "from net.iso import Match; import net.iso; match = " in command(call, "net.iso", {"Match"}, "")
+    assert "import net.iso" not in command(call, "other.iso", {"Match"}, "")
+
+
 def test_methods_are_called_on_instances_that_tests_make(tmp_path: Path):
     """A receiver that its constructor would refuse when it is guessed is made as in the tests."""
     (tmp_path / "m.py").write_text(
@@ -81,3 +123,12 @@ def test_methods_are_called_on_instances_that_tests_make(tmp_path: Path):
     generator = CandidateGenerator(module, 0, instances={"Version": ("Version('1.2')",)})
     calls = generator.calls(module.every_function["Version.first"], 30)
     assert any(call.setup == ("version = Version('1.2')",) for call in calls)
+
+
+def test_an_annotation_that_leaves_all_open_does_not_hide_what_a_name_says(tmp_path: Path):
+    """A ``func: object`` gets callables, and other values too."""
+    (tmp_path / "m.py").write_text("def names(func: object) -> object:\n    return func\n")
+    module = load(tmp_path / "m.py")
+    calls = CandidateGenerator(module, 0).calls(module.every_function["names"], 60)
+    sources = {call.args[0].source for call in calls if call.args}
+    assert any("lambda" in one for one in sources) and "None" in sources
