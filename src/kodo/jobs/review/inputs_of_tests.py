@@ -27,6 +27,7 @@ from kodo.jobs.execution.target import TargetModule
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.record import Record
 from kodo.jobs.review.changes import ChangedFile
+from kodo.jobs.review.import_distance import import_distances
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.trees import Trees
 from kodo.sandbox import Sandbox
@@ -37,6 +38,8 @@ MAX_NAMING_FILES = 15
 MAX_TEST_CALLS_A_FILE = 120
 MAX_TEST_CALLS = 1000
 MAX_RUN_FILES = 12
+_UNRELATED = 100
+"""The distance of a file of tests that imports the changed module over no others."""
 _LONG_RUNNING = re.compile(r"bench|integration|functional|perf|slow|e2e|fuzz")
 _RECORDER = "kodo.jobs.execution.worker.record"
 
@@ -49,7 +52,8 @@ def instances(made: Trees, file: ChangedFile, module: TargetModule) -> dict[str,
         return {}
     texts = (path.read_text(encoding="utf-8", errors="replace") for path in _nearest_files(made.after, file))
     naming = itertools.islice((text for text in texts if words.search(text)), MAX_NAMING_FILES)
-    return instances_of_tests((tree for text in naming if (tree := parsed(text)) is not None), classes)
+    trees = (tree for text in naming if (tree := parsed(text)) is not None)
+    return instances_of_tests(trees, classes, module.name.partition(".")[0])
 
 
 def written_calls(
@@ -122,14 +126,17 @@ def _test_files(root: Path) -> list[Path]:
 
 
 @lru_cache(maxsize=4)
-def _test_names(root: Path) -> tuple[str, ...]:
-    found = (
+def _python_names(root: Path) -> tuple[str, ...]:
+    return tuple(
         f"{folder}/{name}"[len(str(root)) + 1 :]
         for folder, _, files in os.walk(root)
         for name in files
         if name.endswith(".py")
     )
-    return tuple(name for name in found if is_test(name))
+
+
+def _test_names(root: Path) -> tuple[str, ...]:
+    return tuple(name for name in _python_names(root) if is_test(name))
 
 
 def test_folders(root: Path) -> tuple[str, ...]:
@@ -157,16 +164,16 @@ def recorded_calls(
         return []
     words, stem = _words(affected), _stem(file)
     mention = _mention(words)
-    rows: list[tuple[bool, bool, int, Path]] = []
+    distances = import_distances(made.before, _python_names(made.before), file.old_path or file.path)
+    rows: list[tuple[bool, bool, int, int, Path]] = []
     for path in _nearest_files(made.before, file):
         if path.name.startswith("test") or path.stem.endswith("test"):
             text = path.read_text(encoding="utf-8", errors="replace")
             is_far = stem not in path.stem and not (mention and mention.search(text))
             name = path.relative_to(made.before).as_posix()
-            rows.append(
-                (is_far, bool(_LONG_RUNNING.search(name)), -text.count("def test") if is_far else 0, path)
-            )
-    chosen = [row[-1] for row in sorted(rows, key=lambda row: row[:3])[:MAX_RUN_FILES]]
+            distance, tests = (distances.get(name, _UNRELATED), text.count("def test")) if is_far else (0, 0)
+            rows.append((is_far, bool(_LONG_RUNNING.search(name)), distance, -tests, path))
+    chosen = [row[-1] for row in sorted(rows, key=lambda row: row[:4])[:MAX_RUN_FILES]]
     if not chosen:
         return []
     job = Record(
