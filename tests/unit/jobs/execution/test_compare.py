@@ -152,3 +152,32 @@ def test_a_function_that_is_shown_to_differ_is_not_waited_for(tmp_path: Path) ->
     (found,) = [one for one in answers if isinstance(one, Compared)]
     assert found.differences and found.tried == 100 and time.monotonic() < until - 5
     assert not [one for one in answers if isinstance(one, Exhausted)]
+
+
+def test_a_phase_does_not_take_the_time_of_the_next(tmp_path: Path) -> None:
+    """A hundred slow calls of a changed function are cut at its part of the time; what tests call comes after."""
+    slow = "import time\n\ndef slow(x):\n    time.sleep(0.1)\n    return 0 if x < {limit} else x\n"
+    _versions(tmp_path, slow.format(limit=5000), slow.format(limit=6000))
+    test = Call(0, "test_m.py", "m.slow(_0)", (Arg("x", "5500"),), ("import m",), origin="test")
+    job = Compare(
+        _WHERE, _WHERE, (("slow", _calls("slow", 0)),), 1.0, time.monotonic() + 8, (test,), roots=("slow",)
+    )
+    answers = _answers(tmp_path, job)
+    found = [one for one in answers if isinstance(one, Compared)]
+    assert sum(one.tried for one in found) < 80 and found[-1].differences
+
+
+def test_what_is_seen_inside_a_caller_shows_the_function(tmp_path: Path) -> None:
+    """A changed function that gives its caller something else needs no further calls."""
+    text = "def slow(x):\n    return {result}\n\ndef caller(x):\n    slow(x)\n"
+    _versions(tmp_path, text.format(result="x"), text.format(result="-x"))
+    until = time.monotonic() + 40
+    groups = (("caller", _calls("caller", 1)),)
+    job = Compare(_WHERE, _WHERE, groups, 1.0, until, roots=("slow",), later=("never",))
+    start = _calls("caller", 1)[:3]
+    tests = tuple(
+        msgspec.structs.replace(call, origin="test", setup=("from m import caller",)) for call in start
+    )
+    answers = _answers(tmp_path, msgspec.structs.replace(job, tests=tests))
+    found = [one for one in answers if isinstance(one, Compared) and one.differences]
+    assert [one.differences[0].within for one in found] == ["slow(x=1)"] and time.monotonic() < until - 10

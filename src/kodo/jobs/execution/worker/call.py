@@ -118,9 +118,15 @@ def _observe(
 
 
 def run_call(
-    call: Call, space: dict[str, object], defined: dict[str, object], seconds: float, arcs: Arcs | None
+    call: Call,
+    space: dict[str, object],
+    defined: dict[str, object],
+    seconds: float,
+    arcs: Arcs | None,
+    *,
+    originals: bool = True,
 ) -> Ran:
-    """Make the inputs in ``space``, run the setup, and make the call.
+    """Make the inputs in ``space``, run the setup, and make the call; ``originals``: keep copies of the inputs as they were.
 
     Raises:
         TooLong: it was not done after ``seconds``.
@@ -132,9 +138,9 @@ def run_call(
         try:
             for at, arg in enumerate(call.args):
                 space[f"_{at}"] = eval(arg.source, space)  # noqa: S307 - in the sandbox; running it is the point
-                ran.originals[f"_{at}"] = (
-                    copy.deepcopy(space[f"_{at}"]) if not inspect.isgenerator(space[f"_{at}"]) else None
-                )
+                if originals:
+                    value = space[f"_{at}"]
+                    ran.originals[f"_{at}"] = None if inspect.isgenerator(value) else copy.deepcopy(value)
         except TooLong:
             raise
         except BaseException as error:  # noqa: BLE001 - generated code may raise anything

@@ -30,12 +30,15 @@ _FIRST_OF_A_FILE = 24
 _MAX_SEEDS = 200
 _MAX_VARIATIONS = 6000
 _EXPLORED_TOGETHER = 60
-_EXPLORE = 0.2
+_CHANGED, _EXPLORE = 0.3, 0.2
 _NEWEST_FIRST = 4
 _PHASE = 0.15
-"""The parts of the budget for the last phase and for each of the others."""
+"""The parts of the budget for the calls of changed functions, for the last phase, and for each of the others."""
 _POLL_SECONDS = 0.02
 _MAX_INSIDE = 5
+_LOOKED_INSIDE = 30
+_INSIDE = 0.08
+"""The part of the budget for looking inside the calls of one changed function."""
 _VARY_SECONDS = 0.5
 _TELLING = 2
 """The rank of a difference that shows a change well enough to look no further."""
@@ -96,12 +99,15 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
         work = _Work(job)
         changed = [group for group in job.groups if group[0] in job.roots or not job.roots]
         callers = [group for group in job.groups if group not in changed]
-        yield from work.compare_all(changed, _PHASE if job.tests or job.later else 3 * _PHASE)
+        yield from work.compare_all(changed, _CHANGED)
         for tests in work.tests():
             yield from work.compare_tests(tests, _PHASE)
         if not work.all_shown():
+            yield from work.compare_all(work.left_out(), _CHANGED)
             yield from work.compare_all(callers, _PHASE)
             yield from work.explore()
+        if left := work.left_out():
+            yield Exhausted(tuple(name for name, _ in left))
         yield Finished()
     except SideFailed as error:
         yield Failed(str(error))
@@ -112,11 +118,13 @@ class _Work:
 
     def __init__(self, job: Compare) -> None:
         self._job = job
-        self._budget = job.until - time.monotonic()
         self._first = Pair(job.before, job.after, job.seconds, 1, job.words, job.until)
+        self._first.wait()  # the time of the imports is no phase's
+        self._budget = job.until - time.monotonic()
         self._second: Pair | None = None
         self._shown: set[str] = set()
         self._tests: list[Call] = []
+        self._left_out: list[tuple[str, tuple[Call, ...]]] = []
         self._seeds: dict[str, list[Call]] = {root: [] for root in job.roots}
         self._known: dict[str, set[tuple[tuple[tuple[str, ...], str], tuple[int, ...]]]] = {
             root: set() for root in job.roots
@@ -127,6 +135,11 @@ class _Work:
         """Whether every changed function has a difference."""
         return bool(self._job.roots) and self._shown >= set(self._job.roots)
 
+    def left_out(self) -> list[tuple[str, tuple[Call, ...]]]:
+        """The functions that there was no time for and that nothing else showed; they are handed out once."""
+        found, self._left_out = self._left_out, []
+        return [group for group in found if group[0] not in self._shown]
+
     def compare_all(
         self, groups: Sequence[tuple[str, tuple[Call, ...]]], part: float
     ) -> Iterator[CompareAnswer]:
@@ -134,9 +147,10 @@ class _Work:
         limit = self._limit(part)
         for at, (function, calls) in enumerate(groups):
             if time.monotonic() > limit:
-                yield Exhausted(tuple(name for name, _ in groups[at:]))
+                self._left_out += groups[at:]
                 return
             count, shown = 0, False
+            new = len(self._seeds.get(function, ()))
             for seen in self._until_it_tells(_cut(calls), limit, 0.0):
                 count += len(seen)
                 self._keep(calls, seen)
@@ -144,8 +158,19 @@ class _Work:
                 yield found
                 if shown := any(not one.within for one in found.differences):
                     break
+            if not shown and (ways := self._seeds.get(function, [])[new:]):
+                yield self._look_inside(function, ways, calls)
             if not shown and (count < len(calls) or self._is_over()):
                 yield Exhausted((function,))
+
+    def _look_inside(self, function: str, ways: Sequence[Call], calls: Sequence[Call]) -> Compared:
+        """Make a call of each way through a changed function again, and some others, and look at what is done inside."""
+        step = max(1, len(calls) // _LOOKED_INSIDE)
+        chosen = list({call.id: call for call in (*ways, *calls[::step])}.values())[:_BATCH]
+        seen = self._first.run(chosen, reach=self._job.roots, until=self._limit(_INSIDE))
+        found = self._inside(chosen, seen)
+        self._note(function, found, {})
+        return Compared(function, 0, 0, tuple(found))
 
     def _until_it_tells(
         self, batches: Iterable[Sequence[Call]], limit: float, vary: float
@@ -155,7 +180,9 @@ class _Work:
         """
         gathered: dict[int, Two] = {}
         for batch in batches:
-            gathered |= self._first.run(batch, reach=self._job.roots, vary=vary)
+            gathered |= self._first.run(
+                batch, reach=self._job.roots, vary=vary, inner=bool(vary), until=limit
+            )
             is_late = time.monotonic() > limit
             if is_late or any(tells(*pair) and rank(*pair) <= _TELLING for pair in gathered.values()):
                 yield gathered
@@ -294,6 +321,7 @@ class _Work:
         """Remember which changed functions these differences show."""
         if any(rank(one.before, one.after) <= _TELLING for one in found):
             self._shown.add(function)
+        self._shown |= {one.within.partition("(")[0] for one in found if one.within and not one.varied}
         for one in found:
             if not one.within and rank(one.before, one.after) <= _TELLING and one.first.id in seen:
                 self._shown |= _through(seen[one.first.id])

@@ -77,7 +77,7 @@ def _outcome(
     random.seed(0)
     start = random.getstate()
     try:
-        ran = run_call(call, space, defined, seconds, None)
+        ran = run_call(call, space, defined, seconds, None, originals=False)
     except TooLong:
         return Outcome(call.id, "timeout")
     except Unusable as reason:

@@ -3,6 +3,7 @@
 Knows neither which calls are worth making nor what their outcomes mean.
 """
 
+import math
 import os
 import subprocess
 import sys
@@ -41,8 +42,7 @@ class _Side:
 
     def send(self, batch: Batch) -> None:
         """Begin a batch; ``receive`` gives its answers."""
-        if not self._open:
-            self._ready()
+        self.wait()
         pipe = self._pipe(self._process.stdin)
         pipe.write(msgspec.json.encode(batch) + b"\n")
         pipe.flush()
@@ -52,10 +52,12 @@ class _Side:
         lines = self._lines()
         return {one.id: one for one in (msgspec.json.decode(line, type=Outcome) for line in lines)}
 
-    def _ready(self) -> None:
-        for line in self._lines():
-            raise SideFailed(msgspec.json.decode(line, type=Failed).why)
-        self._open = True
+    def wait(self) -> None:
+        """Wait until the module is imported. Raises SideFailed where it cannot be."""
+        if not self._open:
+            for line in self._lines():
+                raise SideFailed(msgspec.json.decode(line, type=Failed).why)
+            self._open = True
 
     def _lines(self) -> Iterator[bytes]:
         for line in self._pipe(self._process.stdout):
@@ -90,15 +92,38 @@ class Pair:
         self._words = words
         self.sides = (_Side("before", before, seed), _Side("after", after, seed))
 
-    def run(
-        self, calls: Sequence[Call], factor: float = 1.0, reach: Sequence[str] = (), vary: float = 0.0
-    ) -> dict[int, tuple[Outcome, Outcome]]:
-        """Both outcomes of each call there was time for; both versions work at the same time.
+    def wait(self) -> None:
+        """Wait until both versions are imported. Raises SideFailed where one cannot be."""
+        for side in self.sides:
+            side.wait()
 
-        ``vary``: seconds for calling the functions in ``reach`` with other arguments than the calls do.
+    def run(
+        self,
+        calls: Sequence[Call],
+        factor: float = 1.0,
+        reach: Sequence[str] = (),
+        vary: float = 0.0,
+        *,
+        inner: bool = True,
+        until: float = math.inf,
+    ) -> dict[int, tuple[Outcome, Outcome]]:
+        """Both outcomes of each call there was time for until the monotonic time ``until``; both versions work at the same
+        time.
+
+        ``vary``: seconds for calling the functions in ``reach`` with other arguments than the calls do; ``inner``: whether
+        what these are given inside is described.
         """
         words = self._words if vary else ()
-        batch = Batch(tuple(calls), self._seconds * factor, tuple(reach), vary, words, self._until)
+        end = min(until, math.inf if self._until is None else self._until)
+        batch = Batch(
+            tuple(calls),
+            self._seconds * factor,
+            tuple(reach),
+            vary,
+            words,
+            inner,
+            None if end == math.inf else end,
+        )
         if batch.is_over():
             return {}
         for side in self.sides:

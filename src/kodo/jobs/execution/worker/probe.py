@@ -66,6 +66,8 @@ class Probe:
     calls: list[Inner] = field(default_factory=list)
     keep: int = 0
     """How many calls of each function to keep copies of."""
+    describes: bool = True
+    """Whether to write down what the calls are given and give."""
     live: list[LiveCall] = field(default_factory=list)
     _spent: float = 0.0
 
@@ -84,7 +86,7 @@ class Probe:
         if name not in self.names:
             return None
         self.reached.add(name)
-        plain = name == code.co_qualname and self._has_room()
+        plain = self.describes and name == code.co_qualname and self._has_room()
         if plain and sum(one.function == name for one in self.live) < self.keep:
             self._keep(name, frame)
         return self._local(name, _parameters(frame) if plain else None)

@@ -50,6 +50,8 @@ class Batch(msgspec.Struct, frozen=True):
     vary: float = 0.0
     """Seconds for calling the watched functions with other arguments than the calls did."""
     words: tuple[str, ...] = ()
+    inner: bool = True
+    """Whether the calls that the watched functions get inside are described, which takes longer than most calls."""
     until: float | None = None
     """The monotonic time after which no call is begun; None for no such time."""
 
@@ -131,8 +133,9 @@ def main() -> None:
         def make(call: Call, seconds: float, batch: Batch = batch, spent: list[float] = spent) -> Outcome:
             if not batch.reach:
                 return outcome_of(call, names, own, seconds, root)
+            keep = 2 if batch.vary else 0
             with probed(
-                Probe(module.__file__ or "", batch.reach, own, root, keep=2 if batch.vary else 0)
+                Probe(module.__file__ or "", batch.reach, own, root, keep=keep, describes=batch.inner)
             ) as probe:
                 seen = outcome_of(call, names, own, seconds, root)
             if probe.live and spent[0] < batch.vary:
