@@ -132,24 +132,32 @@ class Run:
         """Wait until the last event is visible to readers.
 
         Raises:
-            StoreFailed: the end could not be stored (that is tried again until it is).
+            StoreFailed: the end could not be stored (that is tried again until it is), or the server stops without it.
         """
         while not self.finished:
             if self._store_error is not None:
                 raise self._store_error
             await self._published.changed()
+        self._check_end_is_visible()
 
     async def wait(self) -> Response:
         """The final Response.
 
         Raises:
             ServiceError: it failed; the same error that a stream would end with.
+            StoreFailed: the server stops without an end of it that is stored.
         """
         while not self._published.closed:
             await self._published.changed()
         if self.error is not None:
             raise self.error
+        self._check_end_is_visible()
         return self.response
+
+    def _check_end_is_visible(self) -> None:
+        """A stop of the server releases those who wait, also while the end is being written: it may not be taken for stored."""
+        if self.visible.status not in FINAL:
+            raise StoreFailed("The server stopped before the end of this response was stored.")
 
     # --- writing ---
 

@@ -229,3 +229,24 @@ async def test_an_end_is_over_where_the_row_cannot_be_written() -> None:
     run.discard()
     await ending
     assert run.finished
+
+
+@pytest.mark.parametrize("background", [True, False])
+async def test_an_end_that_a_stop_breaks_off_is_told_to_nobody(background: bool) -> None:
+    """The server is taken for dead, or stops while the database is away: who waits for the end gets an error, not the answer."""
+    store = Gated()
+    run = await stored_run(store, background=background)
+    run.emit(event_log.Began())
+    run.emit(TextDelta(text="a"))
+    store.open_gate.clear()
+    ending = asyncio.create_task(run.end(DONE))
+    waiting = [asyncio.create_task(work()) for work in (run.wait, run.wait_until_done)]
+    reading = asyncio.create_task(read(run))
+    await asyncio.sleep(0.05)
+    ending.cancel()
+    for one in waiting:
+        with pytest.raises(StoreFailed, match="before the end"):
+            await one
+    assert b"response.completed" not in await reading
+    assert run.visible.status != "completed"
+    await asyncio.gather(ending, return_exceptions=True)
