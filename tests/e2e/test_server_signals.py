@@ -15,17 +15,18 @@ from typing import Any
 import httpx2
 import pytest
 from tests.e2e.kodo_command import KODO, Kodo
+from tests.postgres_server import shared_server
 
 WORDS = 40
 PACED = '[models."codex-mini-latest"]\nengine = "scripted"\ntarget = "{}"\n'
 
 
 @contextlib.contextmanager
-def serving(home: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+def serving(home: Path, more: str = "") -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """`kodo serve` on a port that was free, 20 ms a token; the process and its URL."""
     script = home / "script.json"
     script.write_text(json.dumps({"pace": 0.02, "turns": []}))
-    (home / "config.toml").write_text(PACED.format(script))
+    (home / "config.toml").write_text(more + PACED.format(script))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with (home / "log").open("wb") as log:
@@ -65,6 +66,31 @@ def test_a_signal_ends_the_server_in_order(tmp_path: Path, number: signal.Signal
         assert names[-1] == "event: response.completed"
         assert process.wait(30) >= 0
         assert not (tmp_path / "server.json").exists()
+
+
+def test_signals_that_come_while_the_server_ends_lose_nothing(tmp_path: Path) -> None:
+    """One every few milliseconds until it is gone: it signs off in order all the same, and what was acknowledged goes on at once at the
+    next start."""
+    database = shared_server().new_database()
+    nodes = f"SELECT count(*) FROM {database.rpartition('%3D')[2]}.nodes"
+    setting = f'database = "{database}"\n'
+    with serving(tmp_path, setting) as (process, url):
+        body = {"model": "codex-mini-latest", "background": True, "input": "word " * WORDS}
+        made = [httpx2.post(f"{url}/v1/responses", json=body, timeout=60).json()["id"] for _ in range(5)]
+        assert shared_server().execute(nodes) == [(1,)]
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:
+            process.send_signal(signal.SIGTERM)
+            time.sleep(0.02)
+        assert shared_server().execute(nodes) == [(0,)], (tmp_path / "log").read_text()
+    with serving(tmp_path, setting) as (_, url):
+        for name in made:
+            found = httpx2.get(f"{url}/v1/responses/{name}").json()
+            while found["status"] in ("queued", "in_progress"):
+                time.sleep(0.05)
+                found = httpx2.get(f"{url}/v1/responses/{name}").json()
+            assert found["status"] == "completed"
+            assert found["output"][-1]["content"][0]["text"].split() == ["word"] * WORDS
 
 
 def test_a_folder_in_place_of_the_note_is_one_line(tmp_path: Path) -> None:

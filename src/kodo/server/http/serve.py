@@ -4,7 +4,8 @@ Three files start the server, each naming the next: this one; :mod:`kodo.server.
 loads the models; and :mod:`kodo.server.http.app`, which builds everything above them. The application is imported while
 the models are loading, because both take a while.
 
-SIGTERM, SIGINT or SIGHUP stops taking requests, lets those in flight finish, and exits.
+SIGTERM, SIGINT or SIGHUP stops taking requests, lets those in flight finish, and exits; another one meanwhile changes
+nothing, but a second SIGINT waits for no request.
 """
 
 from __future__ import annotations
@@ -189,15 +190,12 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's, but the signal is not raised again at the end: there is state to close after it."""
+        """As uvicorn's, but the signal is not raised again at the end, and further ones change nothing until the loop is closed:
+        there is state to close after it."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._end_for, number)
-        try:
-            yield
-        finally:
-            for number in _SIGNALS:
-                loop.remove_signal_handler(number)
+        yield
 
     def _end_for(self, number: signal.Signals) -> None:
         logger.info("ends, because of %s", number.name)
