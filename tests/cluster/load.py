@@ -53,9 +53,10 @@ class Notes:
 
 
 class ClusterLoad:
-    """Clients that go to any of ``urls``, which changes as servers come and go."""
+    """Clients that go to any of ``urls``, which changes as servers come and go. ``searches``: in vector stores too."""
 
-    def __init__(self, urls: list[str], notes: Notes, seed: int) -> None:
+    def __init__(self, urls: list[str], notes: Notes, seed: int, *, searches: bool = True) -> None:
+        self.searches = searches
         self.urls = urls
         self.notes = notes
         self.random = random.Random(seed)
@@ -98,7 +99,8 @@ class ClusterLoad:
             for client in (self.background, self.background, self.foreground, self.conversing, self.keyed):
                 group.create_task(client())
             group.create_task(self.batching())
-            group.create_task(self.searching())
+            if self.searches:
+                group.create_task(self.searching())
 
     async def background(self) -> None:
         """A background response, read as a stream from one server after the other; some are cancelled or deleted."""
