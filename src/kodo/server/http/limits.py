@@ -32,6 +32,8 @@ from kodo.server.http.spending import WireUsage, spending_of
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.plan import Backend
 from kodo.server.lifecycle.records import KeySpending, LimitUse
+from kodo.server.lifecycle.run import Run
+from kodo.server.lifecycle.service import Service
 from kodo.server.lifecycle.store_ports import SharedStore
 
 LONGEST_WAIT: Final = 60.0
@@ -120,7 +122,7 @@ class Ticket:
         self._spend = spend
         self._open = True
         self.detached = False
-        """Whether it outlives its HTTP request: background work closes it."""
+        """Whether it is closed by its work, which may outlive its HTTP request."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -143,6 +145,33 @@ class Ticket:
             self._account.tokens.level -= spending.tokens
             self._account.used_tokens += spending.tokens
         self._spend(spending)
+
+    async def finish(self, service: Service, *runs: Run) -> None:
+        """End the request: stop what still runs of it, charge each run, and close.
+
+        Where the caller is cancelled meanwhile, a run that is not over yet is charged when it is.
+        """
+        try:
+            await service.stop(*runs)
+        finally:
+            self.close_after(*runs)
+
+    def close_after(self, *runs: Run) -> None:
+        """Charge each run when it is over, at once or later, and close with the last of them."""
+        self.detached = True
+        left = {run.id for run in runs if not run.finished}
+
+        def end(run: Run, _: object = None) -> None:
+            self.charge(run.response.model, run.response.usage)
+            left.discard(run.id)
+            if not left:
+                self.close()
+
+        for run in runs:
+            if run.finished or run.task is None:
+                end(run)
+            else:
+                run.task.add_done_callback(partial(end, run))
 
     def close(self) -> None:
         """End the request. May be called twice."""

@@ -256,16 +256,19 @@ class Service:
         await self.stop(run)
         return run.visible
 
-    async def stop(self, run: Run) -> None:
-        """End a run as cancelled (its client went away, or asked for it), and wait until that is stored.
+    async def stop(self, *runs: Run) -> None:
+        """End runs as cancelled (their client went away, or asked for it), and wait until that is stored. All of them are
+        told before any is waited for, also where the caller is cancelled meanwhile.
 
         Raises:
-            StoreFailed: it is over, but could not be stored yet.
+            StoreFailed: one is over, but could not be stored yet.
         """
-        run.cancelled = True
-        if run.task is not None and not run.ending:
-            run.task.cancel()
-        await run.wait_until_done()
+        for run in runs:
+            run.cancelled = True
+            if run.task is not None and not run.ending:
+                run.task.cancel()
+        for run in runs:
+            await run.wait_until_done()
 
     async def stop_by_id(self, response_id: str, _: bytes = b"") -> None:
         """End a response that runs here, because another server asks for it."""

@@ -56,7 +56,7 @@ async def create(request: Request) -> Response:
         await cancel_on_disconnect(request, run.wait())
         return json_response(build_message(run, shows_thinking=shows_thinking(body)), headers=headers)
     finally:
-        await _finish(state, run, ticket)
+        await ticket.finish(state.service, run)
 
 
 async def count_tokens(request: Request) -> Response:
@@ -94,12 +94,10 @@ def _stream(
     headers: Mapping[str, str],
     events: AsyncIterator[list[MessagesEvent]],
 ) -> Response:
-    async def finished() -> None:
-        await _finish(state, run, ticket)
-
     def on_error(error: ServiceError) -> bytes:
         return encode_error_event(error, request.scope)
 
+    finished = partial(ticket.finish, state.service, run)
     return EventStream(events, sse, headers=headers, finished=finished, on_error=on_error)
 
 
@@ -110,9 +108,3 @@ async def _events(run: Run, translator: EventTranslator) -> AsyncIterator[list[M
             yield told
     if run.response.status == "failed":
         raise run.error or EngineFailed("The answer broke off.")
-
-
-async def _finish(state: State, run: Run, ticket: Ticket) -> None:
-    await state.service.stop(run)
-    ticket.charge(run.response.model, run.response.usage)
-    ticket.close()

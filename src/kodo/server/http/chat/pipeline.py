@@ -65,7 +65,7 @@ async def serve(pipeline: Pipeline[B], request: Request) -> Response:
             await pipeline.build(state.completions, caller.owner, body, runs), headers=ticket.headers
         )
     finally:
-        await _finish(state, runs, ticket)
+        await ticket.finish(state.service, *runs)
 
 
 async def run_to_completion(
@@ -87,8 +87,7 @@ async def run_to_completion(
             await run.wait()
         return await pipeline.build(completions, call.owner, body, runs)
     finally:
-        for run in runs:
-            await service.stop(run)
+        await service.stop(*runs)
 
 
 async def _start(service: Service, call: CallContext, requests: Sequence[chat.ChatRequest]) -> list[Run]:
@@ -105,7 +104,7 @@ async def _start(service: Service, call: CallContext, requests: Sequence[chat.Ch
         for body, created, sampling_params in planned:
             runs.append(await _start_one(service, replace(call, sampling=sampling_params), body, created))
     except BaseException:
-        await asyncio.gather(*(service.stop(run) for run in runs))
+        await service.stop(*runs)
         raise
     return runs
 
@@ -121,28 +120,17 @@ async def _start_one(
         raise
 
 
-async def _finish(state: State, runs: Sequence[Run], ticket: Ticket) -> None:
-    """Stop the runs that have not finished, and charge the tokens used to the key."""
-    for run in runs:
-        await state.service.stop(run)
-        ticket.charge(run.response.model, run.response.usage)
-    ticket.close()
-
-
 # --- streams ---------------------------------------------------------------------------------------------------------
 
 
 def _stream(
     state: State, frames: AsyncIterator[Sequence[Any]], runs: Sequence[Run], ticket: Ticket
 ) -> Response:
-    async def finished() -> None:
-        await _finish(state, runs, ticket)
-
     return EventStream(
         frames,
         _encode_frame,
         headers=ticket.headers,
-        finished=finished,
+        finished=partial(ticket.finish, state.service, *runs),
         on_error=_encode_error,
         tail=b"data: [DONE]\n\n",
     )

@@ -238,12 +238,12 @@ class RealtimeSession:
             logger.exception("a response of a realtime session broke")
             await self._send("error", error=msgspec.to_builtins(internal_error().error))
         finally:
-            await self._state.service.stop(run)
-            ticket.charge(run.response.model, run.response.usage)
-            self._finish(run, in_band)
-            self._runs.pop(run.id, None)
-            self._tasks.pop(run.id, None)
-            ticket.close()
+            try:
+                await ticket.finish(self._state.service, run)
+            finally:
+                self._finish(run, in_band)
+                self._runs.pop(run.id, None)
+                self._tasks.pop(run.id, None)
 
     def _finish(self, run: Run, in_band: bool) -> None:
         """Add the answer to the conversation before its last event is sent."""

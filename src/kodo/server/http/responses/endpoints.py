@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kodo.server.http.bodies import ClientDisconnect, EventStream, cancel_on_disconnect, json_response
+from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.limits import Ticket
 from kodo.server.http.pagination import page_of, query_of, whole_number, wire_list
 from kodo.server.http.responses.request_body import decode_request
@@ -21,8 +21,9 @@ from kodo.server.wire.events import sse
 from kodo.server.wire.response import InputTokens
 
 SKIPPED = "x-kodo-skipped-tools"
-UNENFORCED = "x-kodo-unenforced-keywords"
 """Names the types of tool that were left out, where any were."""
+UNENFORCED = "x-kodo-unenforced-keywords"
+"""Names the keywords of tool schemas that a model is not held to, where there are any."""
 
 
 async def run_to_completion(service: Service, call: CallContext, raw: Mapping[str, object]) -> wire.Response:
@@ -55,17 +56,12 @@ async def create(request: Request) -> Response:
     if body.stream:
         return _stream(state, run, ticket, skipped_headers)
     if body.background:
-        if run.task is not None:  # the key's limit on concurrent requests counts what runs in the background
-            ticket.detached = True
-            run.task.add_done_callback(lambda _: _finish(run, ticket))
+        ticket.close_after(run)  # the key's limit on concurrent requests counts what runs in the background
         return json_response(run.initial_response, headers={**ticket.headers, **skipped_headers})
     try:
         response = await cancel_on_disconnect(request, run.wait())
-    except ClientDisconnect:
-        await state.service.stop(run)
-        raise
     finally:
-        _finish(run, ticket)
+        await ticket.finish(state.service, run)
     return json_response(response, headers={**ticket.headers, **skipped_headers})
 
 
@@ -84,22 +80,11 @@ def _unenforced_headers(run: Run) -> dict[str, str]:
 def _stream(state: State, run: Run, ticket: Ticket, skipped_headers: Mapping[str, str]) -> Response:
     async def finished() -> None:
         if not run.background:
-            await state.service.stop(run)
-            _finish(run, ticket)
+            await ticket.finish(state.service, run)
 
-    if run.background and run.task is not None:
-        ticket.detached = True
-        run.task.add_done_callback(lambda _: _finish(run, ticket))
+    if run.background:
+        ticket.close_after(run)
     return EventStream(run.events(), sse, headers={**ticket.headers, **skipped_headers}, finished=finished)
-
-
-def _finish(run: Run, ticket: Ticket) -> None:
-    _charge(run, ticket)
-    ticket.close()
-
-
-def _charge(run: Run, ticket: Ticket) -> None:
-    ticket.charge(run.response.model, run.response.usage)
 
 
 async def retrieve(request: Request) -> Response:

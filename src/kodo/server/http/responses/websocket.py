@@ -193,9 +193,8 @@ class _Connection:
             )
         frame.pop("stream", None)
         await self._state.keys.check(self._caller)
-        ticket = await self._state.limits.admit(self._caller)
-        run = None
-        try:
+        ticket, service = await self._state.limits.admit(self._caller), self._state.service
+        with ticket.starting():
             call = CallContext(
                 owner=self._caller.owner,
                 key_id=self._caller.key_id,
@@ -203,8 +202,8 @@ class _Connection:
                 generate=generate is not False,
                 local=self._memory.contexts,
             )
-            service = self._state.service
             run = await service.create(call, decode_request(service, frame))
+        try:
             self._state.metrics.skipped(skipped_tools(frame, service.tools))
             async for batch in run.events():
                 await self._state.keys.check(self._caller)
@@ -215,10 +214,7 @@ class _Connection:
             if run.row is None and run.response.status in ("completed", "incomplete"):
                 self._memory.remember(run, stream_id)
         finally:
-            if run is not None:
-                await self._state.service.stop(run)
-                ticket.charge(run.response.model, run.response.usage)
-            ticket.close()
+            await ticket.finish(service, run)
 
     def _evict(self, parent: Any, stream_id: str | None) -> None:
         """Forget the parent of a failed continuation, unless another stream made it."""

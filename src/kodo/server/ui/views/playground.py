@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import msgspec
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
-from kodo.server.http.bodies import read_body
+from kodo.server.http.bodies import EventStream, read_body
 from kodo.server.http.errors import translate
 from kodo.server.http.responses.request_body import decode_request
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.ui.context import PageRequest
 from kodo.server.wire.decode import BadBody, json_object
-from kodo.server.wire.events import sse
+from kodo.server.wire.events import StreamEvent, sse
 
 PARAMETERS: Final = {
     "numbers": (
@@ -78,23 +78,23 @@ async def run(page: PageRequest) -> Response:
         status, envelope = translate(error)
         return Response(msgspec.json.encode(envelope), status, media_type="application/json")
 
-    def finish(_: object = None) -> None:
-        ticket.charge(made.response.model, made.response.usage)
-        ticket.close()
+    if made.background:  # it goes on where the page is left
+        ticket.close_after(made)
 
-    if made.background and made.task is not None:  # it goes on where the page is left
-        ticket.detached = True
-        made.task.add_done_callback(finish)
+    async def finished() -> None:
+        if not made.background:
+            await ticket.finish(state.service, made)
 
-    async def frames() -> AsyncIterator[bytes]:
-        try:
-            async for batch in made.events():
-                if not await page.context.still_allows(page.viewer):
-                    return
-                yield b"".join(sse(event) for event in batch)
-        finally:
-            if not made.background:
-                await state.service.stop(made)
-                finish()
+    return EventStream(
+        _while_allowed(page, made.events()), sse, headers={"cache-control": "no-store"}, finished=finished
+    )
 
-    return StreamingResponse(frames(), media_type="text/event-stream", headers={"cache-control": "no-store"})
+
+async def _while_allowed(
+    page: PageRequest, batches: AsyncIterator[Sequence[StreamEvent]]
+) -> AsyncIterator[Sequence[StreamEvent]]:
+    """The events for as long as the viewer may see them."""
+    async for batch in batches:
+        if not await page.context.still_allows(page.viewer):
+            return
+        yield batch
