@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -134,7 +135,7 @@ async def identify(request: Request, state: State, sessions: Sessions) -> Viewer
     """
     cookie = session_cookie(request)
     token = sessions.form_token(cookie)
-    project = request.cookies.get("kodo_ui_project") or None
+    project = unquote(request.cookies.get("kodo_ui_project", "")) or None
     show = state.settings.ui.show_prompts
     if not await state.keys.exist():
         caller = Caller(owner=DEFAULT_PROJECT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -202,7 +203,7 @@ async def _preferences(context: UiContext, request: Request) -> Response:
         if isinstance(value, str) and (value in allowed if allowed is not None else len(value) <= 128):
             response.set_cookie(
                 f"kodo_ui_{name}",
-                value,
+                quote(value, safe=""),  # a project may have a name in any language; a cookie is ASCII
                 max_age=PREFERENCE_SECONDS if value else 0,
                 path=guard.PAGES,
                 secure=request.url.scheme == "https",

@@ -16,6 +16,7 @@ from tests.unit.server.ui.hostile import CASES
 from tests.unit.server.ui.pages import dashboard, make_key
 
 from kodo.server.config import ModelSettings, UiSettings
+from kodo.server.http.keys import Caller
 from kodo.server.ui.context import LedgerLimit, LedgerRow, Lent
 from kodo.server.ui.views.playground import PARAMETERS
 from kodo.server.wire.request import CreateResponse
@@ -370,6 +371,42 @@ async def test_a_background_run_of_the_playground_is_paid_when_its_page_is_left(
         async with asyncio.timeout(60):
             while not (await server.state.limits.budgets.of(row))[0].spent:
                 await asyncio.sleep(0.02)
+
+
+async def test_a_playground_that_is_left_keeps_no_place_of_its_key(tmp_path: Path) -> None:
+    """What still runs is stopped, charged, and no longer one of the requests that the key may have at once."""
+    slow = script(
+        tmp_path, {"match": ".*", "steps": [{"type": "text", "text": "one two three " * 400}]}, pace=0.05
+    )
+    async with dashboard(tmp_path, model=slow) as (server, browser):
+        await browser.sign_in(await make_key(server, role="admin", tokens_per_day=100_000))
+        token = await browser.token("/ui/playground")
+        async with browser.http.stream(
+            "POST",
+            "/ui/playground/run",
+            json={"model": MODEL, "input": "count"},
+            headers={"x-csrf-token": token},
+        ) as answer:
+            await anext(answer.aiter_bytes())
+            (run,) = server.state.service.runs(None)
+        (row,) = await server.state.store.keys()
+        account = server.state.limits._account(Caller(owner=row.project, key=row))
+        async with asyncio.timeout(10):
+            while account.running:
+                await asyncio.sleep(0.02)
+        assert run.response.status == "cancelled"
+        assert (await server.state.limits.budgets.of(row))[0].spent
+
+
+@pytest.mark.parametrize("project", ["経理部", "équipe", 'a; b=c, "d"', "tab\there"])
+async def test_a_project_of_any_name_can_be_looked_at(tmp_path: Path, project: str) -> None:
+    """Its name is kept in a cookie, which holds only ASCII."""
+    async with dashboard(tmp_path) as (_, browser):
+        chosen = await browser.post("/ui/preferences", project=project, back="/ui")
+        assert (chosen.status_code, chosen.headers["location"]) == (303, "/ui")
+        page = (await browser.get("/ui")).text
+        (shown,) = re.findall(r'name="project" value="([^"]*)"', page)
+        assert html.unescape(shown) == project
 
 
 async def test_the_playground_runs_a_call_as_the_api_does(tmp_path: Path) -> None:
