@@ -5,7 +5,7 @@ loads the models; and :mod:`kodo.server.http.app`, which builds everything above
 the models are loading, because both take a while.
 
 SIGTERM, SIGINT or SIGHUP stops taking requests, lets those in flight finish, and exits; another one meanwhile changes
-nothing, but a second SIGINT waits for no request.
+nothing, but a second SIGINT waits for no request, and a third one ends the process where it is.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LoadPages: TypeAlias = Callable[[], Pages]
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""They end the server in order; SIGHUP comes where its terminal is closed."""
+"""They end the server in order; SIGHUP comes where its terminal is closed, unless it was started to outlive that (``nohup``)."""
 
 
 class Refused(Exception):
@@ -194,11 +194,15 @@ class _Server(uvicorn.Server):
         there is state to close after it."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
+            if number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                continue
             loop.add_signal_handler(number, self._end_for, number)
         yield
 
     def _end_for(self, number: signal.Signals) -> None:
         logger.info("ends, because of %s", number.name)
+        if number == signal.SIGINT and self.should_exit:
+            asyncio.get_running_loop().remove_signal_handler(number)
         self.handle_exit(number, None)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
