@@ -12,8 +12,8 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     """What a finished command says to the shell.
 
-    2 is what the option parser itself answers to a wrong option, 130 is the shell's own 128 + SIGINT, and
-    70 is ``EX_SOFTWARE`` of sysexits.h, so that a crash of kodo is never mistaken for a finding (1).
+    2 is what the option parser itself answers to a wrong option, 130 and 141 are the shell's own 128 + SIGINT and
+    128 + SIGPIPE, and 70 is ``EX_SOFTWARE`` of sysexits.h, so that a crash of kodo is never mistaken for a finding (1).
     """
 
     DONE = 0
@@ -32,6 +32,8 @@ class ExitCode(IntEnum):
     """A defect of kodo itself; a traceback is on stderr."""
     INTERRUPTED = 130
     """Ctrl-C. What was finished before is kept."""
+    OUTPUT_CLOSED = 141
+    """Whoever read the output has gone, such as ``head``; the rest was not done."""
 
 
 class CommandError(Exception):

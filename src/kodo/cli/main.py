@@ -8,10 +8,12 @@ looks at ``sys.modules`` after ``kodo --help``.
 from __future__ import annotations
 
 import io
+import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -42,7 +44,48 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("doctor", "kodo.cli.doctor", "Check the configuration, the server and the sandbox."),
 )
 
+
+class _Root(TyperGroup):
+    """All commands. Ctrl-C and a closed output leave them as errors of kodo's own: typer would end the process without a
+    word, a closed output with the status for findings."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for. Contexts are Any here: typer has no public name for their base class."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise CommandError("interrupted", ExitCode.INTERRUPTED) from None
+        except BrokenPipeError as error:
+            if not _output_is_closed():
+                raise RuntimeError("a pipe to another program broke") from error
+            raise _OutputClosedError from None
+
+
+class _OutputClosedError(Exception):
+    """Whoever read the output has gone."""
+
+
+def _output_is_closed() -> bool:
+    """Whether nobody reads stdout or stderr any more. What is written there from now on is dropped."""
+    closed = [stream for stream in (sys.stdout, sys.stderr) if _has_no_reader(stream)]
+    for stream in closed:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+    return bool(closed)
+
+
+def _has_no_reader(stream: TextIO) -> bool:
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+    except (OSError, ValueError):  # no file, such as a test's
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
 root = typer.Typer(
+    cls=_Root,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     invoke_without_command=True,
@@ -101,6 +144,8 @@ def run(argv: Sequence[str] | None = None, command: Command | None = None, prog_
     except CommandError as error:
         typer.echo(f"kodo: {error.message}", err=True)
         return error.code
+    except _OutputClosedError:
+        return ExitCode.OUTPUT_CLOSED
     except (KeyboardInterrupt, typer.Abort):
         typer.echo("kodo: interrupted", err=True)
         return ExitCode.INTERRUPTED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -125,7 +126,8 @@ class Boom:
     [
         (CommandError("no such file: x", ExitCode.BAD_INPUT), 2, "kodo: no such file: x\n"),
         (CommandError("gone", ExitCode.SERVER), 5, "kodo: gone\n"),
-        (KeyboardInterrupt(), 130, ""),
+        (KeyboardInterrupt(), 130, "kodo: interrupted\n"),
+        (BrokenPipeError(32, "Broken pipe"), 70, "Traceback"),
         (ValueError("a defect"), 70, "Traceback"),
     ],
 )
@@ -140,6 +142,24 @@ def test_an_error_becomes_one_line_and_its_code(
     monkeypatch.setattr("kodo.cli.registry.import_module", lambda name: Boom(error))
     assert entry.run([COMMANDS[0][0]]) == code
     assert capsys.readouterr().err.startswith(said)
+
+
+def test_an_output_that_nobody_reads_is_not_taken_for_findings(tmp_path: Path) -> None:
+    """The command ends without a word, and with the status that the shell gives to SIGPIPE."""
+    kodo = Path(sys.executable).with_name("kodo")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [kodo, "usage"],
+        env={**os.environ, "KODO_HOME": str(tmp_path)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == ExitCode.OUTPUT_CLOSED
+    assert "kodo:" not in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_documented_exit_codes_are_the_real_ones() -> None:
