@@ -277,3 +277,12 @@ def test_secrets_are_masked_everywhere(tmp_path: Path) -> None:
         assert token not in file.read_text()
         assert secret not in file.read_text()
     assert masked.findings[0].fix is None
+
+
+def test_a_secret_that_begins_with_a_slash_is_masked(tmp_path: Path) -> None:
+    """As one base64 text in 64 does; the path of a file that is there is no secret."""
+    socket = tmp_path / "agent.sock"
+    socket.touch()
+    masker = Masker({"DEPLOY_SECRET": "/Zm9vYmFyYmF6cXV4", "SSH_AUTH_SOCK": str(socket)})
+    assert masker.text("was /Zm9vYmFyYmF6cXV4 here") == "was [masked secret] here"
+    assert masker.text(f"see {socket}") == f"see {socket}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
@@ -20,6 +21,11 @@ MIN_SECRET_CHARACTERS = 8
 """A shorter value is not masked literally: it would be found in ordinary words."""
 
 
+def _is_path(value: str) -> bool:
+    """Whether a variable names a file (a socket, a file with keys) and is no secret: base64 may begin with a slash too."""
+    return value.startswith("/") and os.path.lexists(value)
+
+
 class Masker:
     """Replaces secrets in text by ``[masked …]``.
 
@@ -31,7 +37,7 @@ class Masker:
     def __init__(self, environ: Mapping[str, str], secrets: Iterable[str] = ()) -> None:
         named = [value for name, value in environ.items() if _SECRET_NAME.search(name)]
         values = {value.strip() for value in (*named, *secrets)}
-        long = {value for value in values if len(value) >= MIN_SECRET_CHARACTERS and "/" not in value[:1]}
+        long = {value for value in values if len(value) >= MIN_SECRET_CHARACTERS and not _is_path(value)}
         self._values = sorted(long, key=len, reverse=True)  # the longest first: one may be part of another
 
     def text(self, text: str) -> str:
