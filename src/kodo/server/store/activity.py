@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -31,7 +32,7 @@ from kodo.server.lifecycle.activity import (
 from kodo.server.lifecycle.ports import Usage
 from kodo.server.lifecycle.records import DocumentRow, ItemRow, ResponseRow, Timing
 from kodo.server.lifecycle.status import FINAL, RESPONSE_STATUS
-from kodo.server.store.sql import SqlConnection
+from kodo.server.store.sql import SQLITE, Dialect, SqlConnection
 from kodo.server.wire.items import Message, text_of
 from kodo.server.wire.response import ResponseUsage
 
@@ -61,6 +62,8 @@ class Counted(NamedTuple):
     bucket: int | None
 
 
+_WHOLE_ID = re.compile(r"resp_[0-9a-f]{48}")
+"""As this server makes them; the index finds it at once on every database."""
 _MAX_ROWS = 32
 """Rows of one statement: each number of rows is a statement of its own, which the connection remembers."""
 _said = msgspec.json.Decoder(_Said)
@@ -250,7 +253,7 @@ def _title(inputs: Sequence[ItemRow]) -> str:
 # --- reads -----------------------------------------------------------------------------------------------------------
 
 
-def select_activities(wanted: ActivityFilter, limit: int) -> tuple[str, list[Any]]:
+def select_activities(wanted: ActivityFilter, limit: int, dialect: Dialect = SQLITE) -> tuple[str, list[Any]]:
     """The query for a page of lines, and its values."""
     clauses: list[str] = []
     values: list[Any] = []
@@ -269,10 +272,13 @@ def select_activities(wanted: ActivityFilter, limit: int) -> tuple[str, list[Any
         add("created_at < ?", wanted.until)
     if wanted.before is not None:
         add("seq < ?", wanted.before)
-    if wanted.text is not None and wanted.text.startswith("resp_"):
-        add("id >= ? AND id < ?", wanted.text, wanted.text + "\x7f")
+    if wanted.text is not None and _WHOLE_ID.fullmatch(wanted.text):
+        add("id = ?", wanted.text)
+    elif wanted.text is not None and wanted.text.startswith("resp_"):
+        name = f"id{dialect.bytewise}"
+        add(f"{name} >= ? AND {name} < ?", wanted.text, wanted.text + "\x7f")
     elif wanted.text is not None:
-        add("title LIKE ? ESCAPE '\\'", f"%{_escaped(wanted.text)}%")
+        add(f"title {dialect.like} ? ESCAPE '\\'", f"%{_escaped(wanted.text)}%")
         add("seq > (SELECT coalesce(max(seq), 0) FROM activity) - ?", MAX_SEARCHED)
     where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
     return f"SELECT {_COLUMNS} FROM activity{where} ORDER BY seq DESC LIMIT ?", [*values, limit]
@@ -280,7 +286,7 @@ def select_activities(wanted: ActivityFilter, limit: int) -> tuple[str, list[Any
 
 def activities(connection: SqlConnection, wanted: ActivityFilter, limit: int) -> list[Activity]:
     """A page of lines, the newest first."""
-    query, values = select_activities(wanted, limit)
+    query, values = select_activities(wanted, limit, connection.dialect)
     return [_line(found) for found in connection.execute(query, values)]
 
 

@@ -10,6 +10,7 @@ This module knows no table and no database.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 from kodo.server.lifecycle.errors import StoreFailed
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -65,7 +68,7 @@ class GroupWriter(ABC, Generic[C]):
 
     @abstractmethod
     def _commit(self, slot: int, jobs: Sequence[WriteJob[C]]) -> list[WriteOutcome]:
-        """Commit jobs in the thread number ``slot``; raises nothing."""
+        """Commit jobs in the thread number ``slot``. What it raises fails all of them."""
 
     @abstractmethod
     def _end(self, slot: int) -> None:
@@ -107,7 +110,13 @@ class GroupWriter(ABC, Generic[C]):
         while going:
             jobs, going = self._take()
             if jobs:
-                outcomes = self._commit(slot, jobs)
+                try:
+                    outcomes = self._commit(slot, jobs)
+                except (
+                    Exception
+                ) as error:  # raised in the callers: without the thread, all later writes would hang
+                    logger.exception("a transaction failed unexpectedly")
+                    outcomes = [WriteOutcome(job.future, error=error) for job in jobs]
                 self._loop.call_soon_threadsafe(self._settle, outcomes)
         self._end(slot)
 

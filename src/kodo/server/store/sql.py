@@ -29,6 +29,10 @@ class Dialect:
     """One more column of an idempotency claim: whether another server holds it."""
     claimed_here: str = ""
     """One more assignment to an idempotency claim: this server holds it."""
+    like: str = "LIKE"
+    """Whether a text fits a pattern, small and capital letters alike (on SQLite those of ASCII)."""
+    bytewise: str = ""
+    """Behind a text that is compared by its bytes, and not by a language's rules."""
     held_here: str = ""
     """One more condition on a document: this server works on it."""
 
@@ -41,6 +45,8 @@ POSTGRES: Final = Dialect(
     shard=", shard",
     claimed_elsewhere=", epoch <> kodo_epoch()",
     claimed_here=", epoch = excluded.epoch",
+    like="ILIKE",
+    bytewise=' COLLATE "C"',
     held_here=" AND epoch = kodo_epoch()",
 )
 

@@ -24,6 +24,7 @@ from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.ports import Usage
 from kodo.server.lifecycle.records import Timing
 from kodo.server.store import activity, connections, schema
+from kodo.server.store.sql import POSTGRES
 from kodo.server.store.sqlite import SqliteStore
 
 SAID = msgspec.json.encode(
@@ -175,6 +176,15 @@ SELECTS = {
         "activity_first_tokens USING PRIMARY KEY (width=? AND start>?)",
     ),
 }
+
+
+def test_ids_are_compared_by_their_bytes_on_postgresql() -> None:
+    """A database of a language's rules reads over the character that ends the search: it would find nothing."""
+    query, values = activity.select_activities(ActivityFilter(text="resp_1"), 50, POSTGRES)
+    assert 'id COLLATE "C" >= ? AND id COLLATE "C" < ?' in query
+    whole = f"resp_{'a' * 48}"
+    query, values = activity.select_activities(ActivityFilter(text=whole), 50, POSTGRES)
+    assert (" WHERE id = ?" in query, values) == (True, [whole, 50])
 
 
 @pytest.mark.parametrize("name", SELECTS)

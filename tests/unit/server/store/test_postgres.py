@@ -20,6 +20,7 @@ from kodo.server.http.budgets import Budgets
 from kodo.server.http.errors import RateLimited
 from kodo.server.http.keys import Caller, new_key
 from kodo.server.http.limits import SHARE_SECONDS, Limits, Ticket
+from kodo.server.lifecycle.activity import ActivityFilter
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
 from kodo.server.lifecycle.records import LimitUse
 from kodo.server.store.postgres import connections, ownership, schema, writer
@@ -79,6 +80,20 @@ async def test_two_nodes_see_what_the_other_wrote(nodes: Callable[..., Any]) -> 
     await two.delete_item("ada", "c", "a-in")
     await two.append_items("ada", "c", [said("x")])
     assert [item.item.id for item in await one.all_items("ada", "c")] == ["a-out", "b-in", "b-out", "x"]
+
+
+async def test_the_dashboard_finds_lines_as_on_sqlite(nodes: Callable[..., Any]) -> None:
+    """By the beginning of an id, and by words in small or capital letters."""
+    store = await nodes()
+    for name, text in (("resp_1", "Say Hello"), ("resp_12", "100%"), ("resp_2", "hello again")):
+        await store.create_response(response(name), [said(f"{name}-in", text)])
+
+    async def found(text: str) -> list[str]:
+        return [line.id for line in await store.activity.activities(ActivityFilter(text=text), 10)]
+
+    assert await found("resp_1") == ["resp_12", "resp_1"]
+    assert await found("HELLO") == ["resp_2", "resp_1"]
+    assert await found("0%") == ["resp_12"]
 
 
 async def test_writers_of_two_nodes_lose_nothing(nodes: Callable[..., Any]) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,6 +133,25 @@ async def test_a_cancelled_caller_does_not_stop_the_others(bench: Bench) -> None
     await asyncio.gather(held, *tasks, return_exceptions=True)
     assert tasks[1].cancelled()
     assert bench.numbers() == [0, 1, 2]
+
+
+async def test_an_error_that_nobody_thought_of_does_not_end_the_thread(tmp_path: Path) -> None:
+    """It is raised in the caller; the next write is made."""
+
+    class Broken(Writer):
+        broken = True
+
+        def _commit(self, slot: int, jobs: Sequence[Any]) -> list[Any]:
+            if self.broken:
+                raise RuntimeError("a defect")
+            return super()._commit(slot, jobs)
+
+    writer = Broken(connections.open_writer(tmp_path))
+    with pytest.raises(RuntimeError, match="a defect"):
+        await writer.run(lambda connection: None)
+    writer.broken = False
+    assert await asyncio.wait_for(writer.run(lambda connection: 7), 10) == 7
+    await writer.close()
 
 
 async def test_callers_wait_when_the_queue_is_full(tmp_path: Path) -> None:
