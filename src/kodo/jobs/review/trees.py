@@ -5,6 +5,7 @@ Python files among packages that a build generates (a version module).
 """
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -138,8 +139,12 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
+    """One file under two names: a copy takes more time and room, where a file system has one name a file."""
     _folder(target.parent)
-    os.link(source, target)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
 
 
 def _folder(path: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import time
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from kodo.server.lifecycle.errors import StoreFailed
 
 _PREFIX = "kodo1."
 KEY_BYTES = 64
+WRITING_SECONDS = 1.0
+"""How long a short file is taken for one that another process is just writing."""
 
 
 class SealedTooLarge(Exception):
@@ -76,7 +79,7 @@ class Sealer:
             StoreFailed: the file cannot be read or made, or holds no whole key.
         """
         try:
-            key = path.read_bytes() if path.exists() else _make_key(path)
+            key = _read_key(path) if path.exists() else _make_key(path)
         except OSError as error:
             raise StoreFailed(f"KODO_HOME/{path.name} cannot be used: {error.strerror}.") from error
         return cls.of(key, f"KODO_HOME/{path.name}")
@@ -126,14 +129,40 @@ def _make_key(path: Path) -> bytes:
     key = new_key()
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        _write_key(part, key, os.O_TRUNC)
+        _move(part, path, key)
+    except FileExistsError:
+        return _read_key(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return key
+
+
+def _move(part: Path, path: Path, key: bytes) -> None:
+    """Give the key its place. Raises ``FileExistsError``: another process has made one, which a rename would replace."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # SMB and some of FUSE have no hard links
+        _write_key(path, key, os.O_EXCL)
+
+
+def _write_key(path: Path, key: bytes, flag: int) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | flag, 0o600)
+    try:
         with os.fdopen(handle, "wb") as file:
             file.write(key)
             file.flush()
             os.fsync(file.fileno())
-        os.link(part, path)  # unlike a rename, it does not replace the key of another process
-    except FileExistsError:
-        return path.read_bytes()
-    finally:
-        part.unlink(missing_ok=True)
+    except OSError:  # a full disk, most likely
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _read_key(path: Path) -> bytes:
+    """The key; one that is not whole may be just being written by another process."""
+    deadline = time.monotonic() + WRITING_SECONDS
+    while len(key := path.read_bytes()) < KEY_BYTES and time.monotonic() < deadline:
+        time.sleep(0.02)
     return key

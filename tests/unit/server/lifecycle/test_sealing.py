@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
+import threading
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kodo.server.lifecycle import sealing
 from kodo.server.lifecycle.sealing import Sealer
 
 SEALER = Sealer(b"k" * 64)
@@ -50,3 +55,31 @@ def test_the_key_is_made_once_and_for_this_user(tmp_path: Path) -> None:
     assert Sealer.at(tmp_path / "key").open("ada", sealed) == b"x"
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
     assert Sealer.at(tmp_path / "other").open("ada", sealed) is None
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+def test_the_key_is_made_where_there_are_no_hard_links(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """As on SMB, which servers may share: whole, for this user, and one that is there is not replaced."""
+
+    def refused(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "link", refused)
+    path = tmp_path / "key"
+    sealed = Sealer.at(path).seal("ada", b"x")
+    assert [file.name for file in tmp_path.iterdir()] == ["key"]
+    assert (len(path.read_bytes()), stat.S_IMODE(path.stat().st_mode)) == (sealing.KEY_BYTES, 0o600)
+    assert sealing._make_key(path) == path.read_bytes()
+    assert Sealer.at(path).open("ada", sealed) == b"x"
+
+
+def test_a_key_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
+    """Another server may be just making it."""
+    path = tmp_path / "key"
+    path.write_bytes(b"k" * 10)
+    writing = threading.Timer(0.2, path.write_bytes, [b"k" * sealing.KEY_BYTES])
+    writing.start()
+    assert Sealer.at(path).seal("ada", b"x") == SEALER.seal("ada", b"x")
+    writing.join()
