@@ -409,7 +409,7 @@ class HttpClient:
         transport, connection = await loop.create_connection(_Connection, host, proxy.port or 80)
         if self._tls is None:
             return connection
-        wanted = f"{self.host}:{self.port}"
+        wanted = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         credentials = "" if proxy.username is None else f"proxy-authorization: {_basic(proxy)}\r\n"
         tunnel = _Tunnel()
         transport.set_protocol(tunnel)

@@ -262,6 +262,22 @@ async def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatc
     assert heads[1].startswith(b"GET /x HTTP/1.1")
 
 
+async def test_a_proxy_is_told_an_ipv6_address_in_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without them, nobody can tell the address from the port."""
+    heads: list[bytes] = []
+
+    async def refusing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
+
+    async with listening(refusing) as port:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        async with client("https://[2001:db8::7]") as made:
+            with pytest.raises(ConnectFailed):
+                await made.request("GET", "/")
+    assert heads[0].startswith(b"CONNECT [2001:db8::7]:443 HTTP/1.1\r\nhost: [2001:db8::7]:443\r\n")
+
+
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "nothing"])
 async def test_what_is_no_url_is_refused(url: str) -> None:
     """Before anything is sent."""
