@@ -101,7 +101,11 @@ class ContainerProcess:
             await asyncio.to_thread(stack.close)
             raise
         made = cls(process, stack)
-        await made.request({"do": "list", "most": 1}, seconds=START_SECONDS, most=MAX_LINE)
+        try:
+            await made.request({"do": "list", "most": 1}, seconds=START_SECONDS, most=MAX_LINE)
+        except asyncio.CancelledError:
+            await asyncio.shield(made.end())
+            raise
         return made
 
     async def request(

@@ -98,9 +98,12 @@ class ContainerRuntime:
                 entry.used = time.monotonic()
         finally:
             entry.users -= 1
-            if entry.process is not None and not entry.process.alive:
-                await asyncio.shield(entry.process.end())
-                entry.process = None
+            process = entry.process
+            is_stopped = not entry.users and self._running.get(container_id) is not entry
+            if process is not None and (is_stopped or not process.alive):
+                await asyncio.shield(process.end())
+                if entry.process is process:  # the next call may have started another one meanwhile
+                    entry.process = None
 
     async def _start(self, entry: RunningContainer) -> None:
         await self._make_room(entry)
