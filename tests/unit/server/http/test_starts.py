@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.serving import served, settings
 from kodo.server import config
 from kodo.server.config import InvalidSettings
 from kodo.server.http import admin, reserve
-from kodo.server.http.serve import Refused, check_settings
+from kodo.server.http.serve import Refused, check_settings, keep_out_of_collections
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.sealing import Sealer
 
@@ -194,3 +195,15 @@ async def test_metadata_updates_at_once_are_all_made(tmp_path: Path) -> None:
             *(sdk.conversations.update(conversation.id, metadata={"n": str(n)}) for n in range(40))
         )
         assert (await sdk.conversations.retrieve(conversation.id)).metadata["n"].isdigit()  # type: ignore[index]
+
+
+def test_what_a_start_has_loaded_is_left_out_of_collections() -> None:
+    """A full collection during requests goes through what they made, not through all modules."""
+    thresholds = gc.get_threshold()
+    try:
+        keep_out_of_collections()
+        assert gc.get_freeze_count() > 10_000
+        assert gc.get_threshold()[0] > thresholds[0]
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*thresholds)
