@@ -47,20 +47,30 @@ def _migrations_at(commit: str) -> list[tuple[str, str]]:
     return sorted((name, fields.split()[2]) for fields, _, name in rows if name.endswith(".sql"))
 
 
-def older_source(folder: Path) -> tuple[str, Path]:
-    """The package of an earlier version: what it is, and the folder to import it from.
+@dataclass(frozen=True)
+class OlderVersion:
+    """An earlier version of the package."""
 
-    Where the clone has no such commit, it is this version with one migration less, and says so.
-    """
+    name: str
+    source: Path
+    """The folder to import it from."""
+    is_real: bool
+    """A commit of the past, which works on its own schema too; a stand-in only takes a database that is ahead of it."""
+
+
+def older_version(folder: Path) -> OlderVersion:
+    """The version before the last migration; where the clone does not have it, this version with one migration less, which says so."""
     commit = commit_before_the_last_migration()
     if commit is None:
         shutil.copytree(ROOT / "src", folder / "src")
         last = sorted((folder / MIGRATIONS).glob("*.sql"))[-1]
         last.unlink()
-        return f"this version without {last.name} (the clone is shallow)", folder / "src"
+        name = f"this version without {last.name}, for the clone does not go back to a commit before it"
+        return OlderVersion(name, folder / "src", is_real=False)
     with tarfile.open(fileobj=BytesIO(git("archive", commit, "src"))) as archive:
         archive.extractall(folder, filter="data")
-    return git("log", "-1", "--format=%h %s", commit).decode().strip(), folder / "src"
+    name = git("log", "-1", "--format=%h %s", commit).decode().strip()
+    return OlderVersion(name, folder / "src", is_real=True)
 
 
 @dataclass

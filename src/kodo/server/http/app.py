@@ -21,10 +21,12 @@ from kodo.server.http.assistants.manager import CANCEL as CANCEL_RUN
 from kodo.server.http.assistants.manager import RunManager
 from kodo.server.http.assistants.worker import RunContext
 from kodo.server.http.backends import Resources, open_embedder, open_resources, open_tools
+from kodo.server.http.batches.documents import KIND as BATCH
 from kodo.server.http.batches.handlers import batch_handlers
 from kodo.server.http.batches.manager import CANCEL as CANCEL_BATCH
 from kodo.server.http.batches.manager import BatchManager
 from kodo.server.http.batches.metrics import BatchMetrics
+from kodo.server.http.batches.worker import BATCH_STATUS
 from kodo.server.http.bodies import ClientDisconnect, handle_disconnect
 from kodo.server.http.body_memory import BodyMemory, BodyMemoryLimit
 from kodo.server.http.budgets import Budgets
@@ -50,7 +52,7 @@ from kodo.server.http.state import State
 from kodo.server.http.tracing import TraceRequests, close_provider, open_provider
 from kodo.server.http.vector_stores.manager import VectorStoreManager
 from kodo.server.http.vector_stores.reading import read_text
-from kodo.server.http.vector_stores.store_files import StoreFiles
+from kodo.server.http.vector_stores.store_files import RUNNING, StoreFiles
 from kodo.server.http.vector_stores.worker import IngestionContext
 from kodo.server.lifecycle.cluster import Cluster
 from kodo.server.lifecycle.errors import ServiceError
@@ -58,8 +60,10 @@ from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.recovery import Recovery
 from kodo.server.lifecycle.remote import STOP as STOP_RESPONSE
+from kodo.server.lifecycle.retrieval.documents import FILE
 from kodo.server.lifecycle.retrieval.search import Retrieval
 from kodo.server.lifecycle.service import Service
+from kodo.server.lifecycle.store_ports import SharedStore
 from kodo.server.lifecycle.supervised import cancel, supervise_every
 from kodo.server.wire.decode import BadBody
 
@@ -69,6 +73,8 @@ __all__ = ["build_app", "open_state"]
 
 
 ID_BYTES: Final = 24
+HAND_OVER_SECONDS: Final = 10.0
+"""How often a server that runs nothing in the background looks for work that it has all the same, and how old that is at least."""
 
 
 class SystemClock:
@@ -202,6 +208,11 @@ async def open_state(
             vector_stores = VectorStoreManager(retrieval, store_files, ids)
             stack.push_async_callback(vector_stores.close)
             await vector_stores.open()
+        if settings.role == "api":
+            handing = supervise_every(
+                "work that was not handed over", HAND_OVER_SECONDS, partial(_hand_over_all, store, clock)
+            )
+            stack.push_async_callback(cancel, handing)
         cluster = Cluster(
             store,
             adopt=(
@@ -261,6 +272,15 @@ async def _open_containers(
     stack.push_async_callback(manager.close)
     await manager.open()
     return manager
+
+
+async def _hand_over_all(store: SharedStore, clock: Clock) -> None:
+    """Give up what a server that runs nothing in the background still has: the database was away between the row and its
+    hand-over, and whoever repeats the request elsewhere would find the work taken."""
+    kinds = {BATCH: tuple(BATCH_STATUS.unfinished), FILE: (RUNNING,)}
+    given = await store.hand_over_all(kinds, clock.now() - HAND_OVER_SECONDS)
+    if given:
+        logger.warning("handed over what could not be before: %d", given)
 
 
 async def _admit_line(keys: Keys, limits: Limits, owner: str, key_id: str | None) -> Ticket:

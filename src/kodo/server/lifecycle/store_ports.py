@@ -225,6 +225,11 @@ class SharedStore(Protocol):
         """Give work of this server (a response, or a document of another kind) to whichever server takes it."""
         return
 
+    async def hand_over_all(self, kinds: Mapping[str, Sequence[str]], before: float) -> int:
+        """Give up all that this server has of documents of these kinds in these states, and of background responses in progress
+        that were created before a time (seconds since the epoch); their number."""
+        return 0
+
     async def ask_owner(self, kind: str, id_: str, body: bytes = b"") -> None:
         """Leave a request for the server that works on a response (``kind`` begins with ``response.``) or a document;
         nothing, where none does. It is given to that server once, by :meth:`requests`, or lost with it."""

@@ -17,6 +17,7 @@ import pytest
 from tests.postgres_server import shared_server
 from tests.serving import MODEL, Served, script, served, settings
 
+from kodo.server.http import app
 from kodo.server.http.keys import new_key
 from kodo.server.http.limits import SHARE_SECONDS
 from kodo.server.http.vector_stores import worker as vector_worker
@@ -291,6 +292,56 @@ async def test_a_batch_is_run_by_a_worker(roles: Callable[[str], Awaitable[Serve
         await asyncio.sleep(0.05)
     async with api.http() as http:
         assert "short" in (await http.get(f"/v1/files/{ended['output_file_id']}/content")).text
+
+
+async def test_work_whose_hand_over_failed_is_handed_over_later(
+    roles: Callable[[str], Awaitable[Served]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API server stored it and was then cut off from the database: it is a 500, and whoever repeats it at another server
+    finds it done, and not taken by one that does nothing in the background."""
+    monkeypatch.setattr(app, "HAND_OVER_SECONDS", 0.3)
+    api, other = await roles("api"), await roles("api")
+    await roles("worker")
+    async with api.http() as http:
+        sent = await http.post(
+            "/v1/files", data={"purpose": "assistants"}, files={"file": ("a.txt", b"the word is xyzzy")}
+        )
+    file = sent.json()["id"]
+    store = (await post(api, "/v1/vector_stores", {"name": "s"}))["id"]
+
+    async def away(kind: str, id_: str) -> None:
+        raise StoreFailed("The database cannot be reached.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(api.state.store, "hand_over", away)
+        async with api.http() as http:
+            for path, body in (
+                (f"/v1/vector_stores/{store}/files", {"file_id": file}),
+                ("/v1/responses", {"model": MODEL, "input": "long", "background": True}),
+            ):
+                assert (await http.post(path, json=body)).status_code == 500
+    again = await post(other, f"/v1/vector_stores/{store}/files", {"file_id": file})
+    deadline = time.monotonic() + 30
+    while again["status"] == "in_progress" and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+        again = await get(other, f"/v1/vector_stores/{store}/files/{file}")
+    assert again["status"] == "completed"
+    while await unfinished(api) and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    assert await unfinished(api) == 0
+
+
+async def unfinished(node: Served) -> int:
+    """Responses in the database that are not over."""
+    store = node.state.store
+    assert isinstance(store, PostgresStore)
+    return int(
+        await store._read(
+            lambda connection: connection.execute(
+                "SELECT count(*) FROM responses WHERE final = 0"
+            ).fetchone()[0]
+        )
+    )
 
 
 async def limited(node: Served, **limits: int) -> str:

@@ -9,7 +9,7 @@ begins by changing its row in ``writers``, which goes with it, so a node that wa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kodo.server.lifecycle.records import DocumentRow, ResponseRow
@@ -107,6 +107,26 @@ def hand_over(connection: SqlConnection, epoch: int, table: str, id_: str) -> No
     connection.execute(f"UPDATE {table} SET epoch = ? WHERE id = ? AND epoch = ?", (NOBODY, id_, epoch))
     if table == "documents":
         connection.execute("UPDATE departures SET number = number + 1")
+
+
+def hand_over_all(
+    connection: SqlConnection, epoch: int, kinds: Mapping[str, Sequence[str]], before: float
+) -> int:
+    """Let any node take what this one has of documents of these kinds in these states, and of background responses that were
+    created before a time; their number."""
+    given = connection.execute(
+        "UPDATE responses SET epoch = ? WHERE epoch = ? AND background = 1 AND final = 0 AND gone = 0 AND created_at < ?",
+        (NOBODY, epoch, before),
+    ).rowcount
+    for kind, statuses in kinds.items():
+        given += connection.execute(
+            "UPDATE documents SET epoch = ? WHERE epoch = ? AND kind = ? "
+            f"AND status IN ({', '.join('?' * len(statuses))}) AND created_at < ?",
+            (NOBODY, epoch, kind, *statuses, before),
+        ).rowcount
+    if given:
+        connection.execute("UPDATE departures SET number = number + 1")
+    return given
 
 
 def adopt_responses(connection: SqlConnection, epoch: int, *, background: bool = True) -> list[ResponseRow]:

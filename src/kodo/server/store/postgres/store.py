@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from importlib.metadata import version
@@ -231,6 +231,15 @@ class PostgresStore(SqlStore):
         table = _table(kind)
         await self._write(lambda connection: ownership.hand_over(connection, self.epoch, table, id_))
         self._say(WORK)
+
+    async def hand_over_all(self, kinds: Mapping[str, Sequence[str]], before: float) -> int:
+        """See ``SharedStore``."""
+        given = await self._write(
+            lambda connection: ownership.hand_over_all(connection, self.epoch, kinds, before)
+        )
+        if given:
+            self._say(WORK)
+        return given
 
     async def ask_owner(self, kind: str, id_: str, body: bytes = b"") -> None:
         """See ``SharedStore``."""
