@@ -12,9 +12,13 @@ import ast
 import math
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
-from typing import TypeGuard
+from functools import lru_cache, partial, reduce
+from itertools import combinations, pairwise
+from operator import xor
+from typing import TYPE_CHECKING, TypeGuard
+
+if TYPE_CHECKING:
+    from kodo.jobs.fix.cross_check import Recorded
 
 ENOUGH = 6
 """Calls with other values that must have run before their results say anything."""
@@ -39,6 +43,7 @@ class Trial:
         differs: whether the versions do something else.
         before, after: the source of the result, or the name of the error.
         raised, raises: whether these are errors.
+        accident: whether the one after is an operation's own on a value that it is not made for, as of ``^`` on a float.
     """
 
     values: tuple[str, ...]
@@ -48,6 +53,7 @@ class Trial:
     after: str = ""
     raised: bool = False
     raises: bool = False
+    accident: bool = False
 
     def is_changed_like(self, own: Trial) -> bool:
         """Whether the patch changes this as it may have mended ``own``: an error where that has none is the condition's own."""
@@ -63,13 +69,17 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A trait of the argument ``at`` a place, or of all; it explains so many ``changed`` calls, where so many ``left`` lack it."""
+    """A trait of the argument ``at`` a place, or of all; it explains so many ``changed`` calls, where so many ``left`` lack it.
+
+    One ``of_numbers`` says nothing of a call that an operation of the condition itself ends, as ``^`` does on a float.
+    """
 
     name: str
     trait: Trait
     at: int | None = None
     changed: int = 1
     left: int = ENOUGH
+    of_numbers: bool = False
 
     def answer(self, values: Sequence[str]) -> Hashable:
         """The trait of a call, given the sources of its values."""
@@ -94,16 +104,15 @@ class Family:
         ``has_means``: the patch brings what a special case is made of, so nothing is taken for a border that was there.
         """
         near = [one for one in self.near if not one.aside]
-        changed = [
-            one.values for one in near if (one.is_changed_like(self.own) if has_means else one.differs)
-        ]
+        changed = [one for one in near if (one.is_changed_like(self.own) if has_means else one.differs)]
         left = [one.values for one in near if not one.differs and self._is_as_bad(one)]
         for question in self._questions(known, has_means=has_means):
             own = question.answer(self.own.values)
-            if own is None or len(changed) < question.changed:
+            like = [one.values for one in changed if not (question.of_numbers and one.accident)]
+            if own is None or len(like) < question.changed:
                 continue
             if sum(question.answer(values) != own for values in left) >= question.left and all(
-                question.answer(values) == own for values in changed
+                question.answer(values) == own for values in like
             ):
                 yield question.name
 
@@ -148,7 +157,7 @@ class Family:
                 and any(numbers)
                 and not {repr(abs(one)) for one in numbers} <= known | {"0"}
             ):
-                yield _Question(f"{name} of all arguments", relation)
+                yield _Question(f"{name} of all arguments", relation, of_numbers=True)
         yield from (_Question(f"{name} of all arguments", trait) for name, trait in TRAITS_OF_ALL.items())
 
 
@@ -163,6 +172,7 @@ class Comparison:
         added: what the patch brings that a special case is made of (``special_means``).
         finished: whether the time was enough for calls with other values.
         expects_error: whether the test may ask for an error.
+        recorded: what the calls did with the patch, for ``cross_check``; nothing is judged by it here.
     """
 
     families: tuple[Family, ...]
@@ -171,6 +181,7 @@ class Comparison:
     added: tuple[str, ...] = ()
     finished: bool = True
     expects_error: bool = False
+    recorded: Recorded | None = None
 
     def objection(self) -> str:
         """What this says against the patch; empty for nothing."""
@@ -239,6 +250,7 @@ def _constants(source: str) -> set[str]:
     return {repr(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
 
 
+@lru_cache(maxsize=4096)
 def _items(source: str) -> tuple[object, ...]:
     """The items of a text, a list or a tuple; none of anything else."""
     value = _value(source)
@@ -267,11 +279,22 @@ def _whole(source: str) -> int | None:
     return None
 
 
-def _numbers(source: str) -> list[float]:
-    """The numbers among several arguments; none where there is only one."""
+@lru_cache(maxsize=4096)
+def _numbers(source: str) -> tuple[float, ...]:
+    """The numbers among several arguments, or where these are not two, their numbers and lengths; none for one argument."""
     values = _value(f"({source},)")
-    numbers = [one for one in values if _is_moderate(one)] if isinstance(values, tuple) else []
-    return numbers if len(numbers) > 1 else []
+    if not isinstance(values, tuple):
+        return ()
+    numbers = tuple(one for one in values if _is_moderate(one))
+    sizes = tuple(size for one in values if (size := _size(one)) is not None)
+    found = numbers if len(numbers) > 1 else sizes
+    return found if len(found) > 1 else ()
+
+
+def _size(value: object) -> float | None:
+    if isinstance(value, str | bytes | list | tuple | dict | set):
+        return len(value)
+    return value if _is_moderate(value) else None
 
 
 def _is_moderate(value: object) -> TypeGuard[float]:
@@ -288,13 +311,49 @@ def _sum(source: str) -> tuple[float, ...] | None:
     return (sum(numbers),) if numbers else None
 
 
+def _product(source: str) -> tuple[float, ...] | None:
+    numbers = _numbers(source)
+    found = math.prod(numbers) if numbers else None
+    return (found,) if found is not None and _is_moderate(found) else None
+
+
+def _exclusive_or(source: str) -> tuple[float, ...] | None:
+    numbers = [one for one in _numbers(source) if isinstance(one, int)]
+    return (reduce(xor, numbers),) if len(numbers) > 1 else None
+
+
+def _remainder(source: str) -> tuple[float, ...] | None:
+    return _remainders(_numbers(source))
+
+
+def _remainder_turned(source: str) -> tuple[float, ...] | None:
+    return _remainders(_numbers(source)[::-1])
+
+
+def _remainders(numbers: Sequence[float]) -> tuple[float, ...] | None:
+    """What each number leaves by the next one; None where one of these is a border of its own: nothing, one, or one less."""
+    found = tuple(one % by for one, by in pairwise(numbers) if by)
+    if not found or len(found) < len(numbers) - 1:
+        return None
+    borders = any(left in (0, 1, by - 1) for left, by in zip(found, numbers[1:], strict=True))
+    return None if borders else found
+
+
 def _means_of(own: str) -> Iterator[tuple[str, Trait]]:
-    """What a special case can ask of parts of a value, if it is made of something: 0, two letters, an item, a letter at its place."""
+    """What a special case can ask of parts of a value, if it is made of something: 0, two letters, an item, a letter at its place, two that are alike."""
     yield "the number", _whole
     for piece in _pieces(own)[:_MAX_PLACES]:
         yield f"the part {piece!r}", partial(_has, piece)
     for at in range(1, min(len(_items(own)) - 1, _MAX_PLACES)):
         yield f"item {at}", partial(_item, at)
+    items = _items(own)
+    for first, second in combinations(range(min(len(items), _MAX_PLACES)), 2):
+        if items[first] == items[second]:
+            yield from (
+                (f"that items {one} and {other} are alike", partial(_are_alike, one, other))
+                for one in (first, first - len(items))
+                for other in (second, second - len(items))
+            )
 
 
 def _has(piece: object, source: str) -> bool:
@@ -303,6 +362,13 @@ def _has(piece: object, source: str) -> bool:
 
 def _item(at: int, source: str) -> str:
     return repr(_items(source)[at : at + 1])
+
+
+def _are_alike(first: int, second: int, source: str) -> bool:
+    """Whether two items are equal; places below 0 are counted from the end."""
+    items = _items(source)
+    places = [at if at >= 0 else at + len(items) for at in (first, second)]
+    return all(0 <= at < len(items) for at in places) and items[first] == items[second]
 
 
 def _pieces(source: str) -> list[object]:
@@ -333,7 +399,11 @@ TRAITS_BY_CHANCE: Mapping[str, Trait] = {
 RELATIONS: Mapping[str, Callable[[str], tuple[float, ...] | None]] = {
     "the steps between": _steps,
     "the sum": _sum,
+    "the product": _product,
+    "the exclusive or": _exclusive_or,
+    "the remainder": _remainder,
+    "the remainder the other way round": _remainder_turned,
 }
-"""The same of the numbers among all arguments; a step of 0, and what the module names, is a border of its own."""
+"""The same of the numbers among all arguments, else of their lengths; a step of 0, and what the module names, is a border of its own."""
 TRAITS_OF_ALL: Mapping[str, Trait] = {"the length": len, "the sum of the characters": _letters}
 """The same of all arguments together."""

@@ -28,7 +28,6 @@ from kodo.jobs.fix.model import (
     FixReport,
     FixRequest,
     FrozenTest,
-    Suite,
     Verdict,
     Work,
 )
@@ -343,9 +342,7 @@ class _Fix:
             test=_frozen_test(self.frozen),
             patch=self.workspace.patch() if own else "",
             files=tuple(changes) if own else (),
-            suite=Suite(proof.passed_before, proof.passed_after, proof.worse)
-            if proof is not None and own
-            else None,
+            suite=proof.suite if proof is not None and own else None,
             behaviour=tuple(
                 f"{item.place.path}:{item.place.line}: {item.message}" for item in proof.behaviour
             )

@@ -137,6 +137,8 @@ def _others(source: str, values: Values) -> list[str]:
                     _shifted(text, 2),
                     "7" * len(text),
                     f"{text} {text}",
+                    text[::-1],
+                    *_with_one_other(text),
                 ),
             )
         case list() as items:
@@ -165,6 +167,17 @@ def _other_pairs(pairs: dict[object, object]) -> tuple[dict[object, object], ...
 def _next(value: object) -> object:
     """The next number; None for what is none, so that equal items stay equal."""
     return value + 1 if isinstance(value, int | float) else None
+
+
+def _with_one_other(text: str) -> tuple[str, ...]:
+    """A text with a letter put in or replaced in its middle, or with two letters there that have changed their places."""
+    at = len(text) // 2
+    return (
+        f"{text[:at]}q{text[at:]}",
+        f"{text[:at]}q{text[at + 1 :]}",
+        f"{text[:at]}{text[at : at + 2][::-1]}{text[at + 2 :]}",
+        f"{text[:1]}q{text[2:]}",
+    )
 
 
 def _shifted(text: str, by: int) -> str:

@@ -9,24 +9,24 @@ from __future__ import annotations
 import ast
 import copy
 import re
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
 from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests
 from kodo.jobs.execution.model import Arg, Call, ExecutionError
-from kodo.jobs.execution.sandboxed import WorkerEnded, run_worker
+from kodo.jobs.execution.sandboxed import WorkerEnded
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.worker.jobs import ModuleLocation
-from kodo.jobs.execution.worker.vary import Both, Varied, Vary, VaryAnswer
+from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.jobs.fix.cross_check import Recorded
 from kodo.jobs.fix.generality import ENOUGH, Comparison, Family, Trial
 from kodo.jobs.fix.near_calls import EMPTY, arguments, looked_at, near_calls, wider_calls
 from kodo.jobs.fix.reproduction import Reproduction, result_name
 from kodo.jobs.fix.special_means import special_means
+from kodo.jobs.fix.versions import Both, Known, Version, Versions
 from kodo.jobs.review.languages import is_test
 from kodo.sandbox import Sandbox
 
@@ -34,10 +34,8 @@ MAX_MODULES = 3
 MAX_OWN = 8
 FEW = 12
 """Calls that do something else; fewer are varied again, to see how far the change goes."""
-CALL_SECONDS = 1.0
-SECONDS = 120.0
-"""For all calls of one run: most take two; without their results there is no proof."""
-_WORKER = "kodo.jobs.execution.worker"
+CHECKED = 18
+"""Changed calls that are made again under pytest, each in a process of its own."""
 Near = tuple[int, Call, Both]
 """Which call of the test it is near, the call, and what both versions gave."""
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
@@ -50,6 +48,7 @@ def compare_near(
     frozen: Reproduction,
     sandbox: Sandbox,
     packages: Sequence[str],
+    known: Known | None = None,
 ) -> Comparison | None:
     """Run what the frozen test looks at, and variations of it, in both versions.
 
@@ -57,6 +56,7 @@ def compare_near(
         base, tree: the project before and with the patch.
         changed: the paths that the patch changes.
         packages: folders of packages that the sandbox can read.
+        known: what calls did before the patch, of an earlier patch of the same base; it grows.
 
     Returns:
         None where nothing of the test can be run without a test runner, or not all that it checks, or where too few
@@ -68,31 +68,26 @@ def compare_near(
     own = list(_own_calls(frozen, base))[:MAX_OWN]
     if not own or not modules:
         return None
-    with TemporaryDirectory(prefix="kodo-near-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        shutil.copytree(base, folder / "before")
-        shutil.copytree(tree, folder / "after")
-        for path in modules[:MAX_MODULES]:
-            try:
-                before, after = load(folder / "before" / path), load(folder / "after" / path)
-                versions = _Versions(
-                    _location(before, folder / "before", frozen, packages),
-                    _location(after, folder / "after", frozen, packages),
-                    sandbox,
-                    folder,
+    known = {} if known is None else known
+    for path in modules[:MAX_MODULES]:
+        try:
+            before, after = load(base / path), load(tree / path)
+            versions = Versions(
+                Version(base, _location(before, base, frozen, packages), known),
+                Version(tree, _location(after, tree, frozen, packages)),
+                sandbox,
+            )
+            if found := _compared(versions, own):
+                return replace(
+                    found,
+                    known=_constants(before.source),
+                    added=_added(base, tree, changed, frozen),
+                    expects_error=re.search(r"raises|except\b", frozen.text, re.IGNORECASE) is not None,
                 )
-                if found := _compared(versions, own):
-                    return replace(
-                        found,
-                        known=_constants(before.source),
-                        added=_added(base, tree, changed, frozen),
-                        expects_error=re.search(r"raises|except\b", frozen.text, re.IGNORECASE) is not None,
-                    )
-            except WorkerEnded:
-                return Comparison((), finished=False)
-            except ExecutionError:
-                continue
+        except WorkerEnded:
+            return Comparison((), finished=False)
+        except ExecutionError:
+            continue
     return None
 
 
@@ -113,27 +108,7 @@ def _parsable(path: Path) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class _Versions:
-    """Where both versions of a module are, and where their calls are made."""
-
-    before: ModuleLocation
-    after: ModuleLocation
-    sandbox: Sandbox
-    folder: Path
-
-    def run(self, calls: Sequence[Call]) -> tuple[dict[int, Both], bool]:
-        """What ran, by the places of the calls, each made in a process of its own; and whether the time was enough for all."""
-        numbered = tuple((msgspec.structs.replace(call, id=at),) for at, call in enumerate(calls))
-        job = Vary(self.before, self.after, numbered, CALL_SECONDS)
-        answers: list[VaryAnswer] = run_worker(
-            self.sandbox, self.folder, _WORKER, job, VaryAnswer, seconds=SECONDS
-        )
-        ran = {one.id: one for answer in answers if isinstance(answer, Varied) for one in answer.ran}
-        return ran, len(answers) == len(numbered)
-
-
-def _compared(versions: _Versions, own: Sequence[Call]) -> Comparison | None:
+def _compared(versions: Versions, own: Sequence[Call]) -> Comparison | None:
     """The calls of the test, those near them, and where few of these do something else, those near the few."""
     families = near_calls(own)
     near, wider = [call for family in families for call in family], wider_calls(own)
@@ -144,23 +119,36 @@ def _compared(versions: _Versions, own: Sequence[Call]) -> Comparison | None:
     start, end = len(own), len(own) + len(near)
     found = [(whose[at - start], near[at - start], ran[at]) for at in ran if start <= at < end]
     found += _varied_again(versions, found, [*own, *near])
+    seen = [(at, call, ran[at]) for at, call in enumerate(own) if at in ran]
     rows = [
         Family(
-            _trial(call, call, ran[at]),
-            tuple(_trial(call, one, both) for of, one, both in found if of == at),
+            _trial(call, call, both),
+            tuple(_trial(call, one, other) for of, one, other in found if of == at),
             looked_at(call),
             bool(arguments(call)),
         )
-        for at, call in enumerate(own)
-        if at in ran
+        for at, call, both in seen
     ]
     others = tuple(_trial(call, call, ran[end + at]) for at, call in enumerate(wider) if end + at in ran)
     if finished and len(found) + len(others) < ENOUGH:
         return None
-    return Comparison(tuple(rows), others, finished=finished or len(found) >= ENOUGH)
+    return Comparison(
+        tuple(rows),
+        others,
+        finished=finished or len(found) >= ENOUGH,
+        recorded=Recorded(versions.after.where, tuple(_checked(seen, found))),
+    )
 
 
-def _varied_again(versions: _Versions, found: Sequence[Near], known: Sequence[Call]) -> list[Near]:
+def _checked(own: Sequence[Near], near: Sequence[Near]) -> Iterator[tuple[Call, Outcome]]:
+    """The calls that are made again under pytest, with what they gave: the test's, those that changed, and some that did not."""
+    changed = [one for one in near if one[2].differs]
+    left = [one for one in near if not one[2].differs]
+    for some, most in ((own, len(own)), (changed, CHECKED), (left, CHECKED // 3)):
+        yield from ((call, both.after) for _, call, both in some[:: max(1, -(-len(some) // max(1, most)))])
+
+
+def _varied_again(versions: Versions, found: Sequence[Near], known: Sequence[Call]) -> list[Near]:
     """The calls near those that do something else, where these are few, to see how far the change goes."""
     few = [(at, call) for at, call, both in found if both.differs]
     if not 0 < len(few) < FEW:
@@ -174,7 +162,22 @@ def _varied_again(versions: _Versions, found: Sequence[Near], known: Sequence[Ca
 def _trial(own: Call, call: Call, both: Both) -> Trial:
     values = tuple(arg.source for arg in call.args)
     aside = any(values[at] != arg.source for at, arg in enumerate(own.args) if at not in looked_at(own))
-    return Trial(values, aside, both.differs, both.before, both.after, both.raised, both.raises)
+    before, after = both.before, both.after
+    return Trial(
+        values,
+        aside,
+        both.differs,
+        _shown(before),
+        _shown(after),
+        before.kind != "value",
+        after.kind != "value",
+        after.accident,
+    )
+
+
+def _shown(outcome: Outcome) -> str:
+    """The result as source or text, or the name of the error."""
+    return outcome.parts.get("result", outcome.parts.get("raises", outcome.kind))
 
 
 def _constants(source: str) -> frozenset[str]:

@@ -1,8 +1,9 @@
 """The proof of a fix: the frozen test fails before and passes after, no other test is worse, and what else changed is said.
 
-That the test passes is not believed by itself: the same test has to pass under another name, tests with a wrong
-expectation have to fail (``counter_tests``), the patch has to change more than the test's own values, outside of
-pytest too (``near_inputs``, ``generality``), and a second run of both versions has to say the same.
+That the test passes is not believed by itself: the patch has to change more than the test's own values, outside of
+pytest too (``near_inputs``, ``generality``), and under pytest do the same (``cross_check``); the same test has to pass
+under another name, tests with a wrong expectation have to fail (``counter_tests``), and a second run of both versions has
+to say the same. What is cheap comes first, and the first reason against a patch ends it: what follows is not run.
 
 Every run is a fresh copy in the sandbox, with results from outside of the tested process (``ProjectTests``). What a model
 says plays no part.
@@ -11,14 +12,17 @@ says plays no part.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 from kodo.jobs.fix import policy
 from kodo.jobs.fix.counter_tests import counter_tests
+from kodo.jobs.fix.cross_check import Recorded, cross_check
 from kodo.jobs.fix.findings import FindingCheck
-from kodo.jobs.fix.model import NOT_COMPARED
+from kodo.jobs.fix.model import NOT_COMPARED, Suite
 from kodo.jobs.fix.near_inputs import compare_near
 from kodo.jobs.fix.reproduction import Reproduction, matching, result_name
+from kodo.jobs.fix.versions import Known
 from kodo.jobs.fix.workspace import Workspace, digest
 from kodo.jobs.report.model import EvidenceKind, Finding
 from kodo.jobs.review import DiffSource, ReviewOptions, review
@@ -36,16 +40,13 @@ class Proof:
 
     Attributes:
         fixed: whether the frozen test passes with the patch.
-        passed_before, passed_after: how many tests of the suite passed.
-        worse: tests that passed before and do not with the patch, also not in a second run.
+        suite: the project's tests; None where something else refused the patch before they were run.
         behaviour: what else the patch changes, as a review that runs both versions found it; only of a proven patch.
         compared: whether what the test looks at was also run outside of pytest, and with other values.
     """
 
     fixed: bool
-    passed_before: int = 0
-    passed_after: int = 0
-    worse: tuple[str, ...] = ()
+    suite: Suite | None = None
     behaviour: tuple[Finding, ...] = ()
     reasons: tuple[str, ...] = ()
     compared: bool = True
@@ -64,6 +65,8 @@ class Prover:
     ) -> None:
         """``tests`` are those of the workspace's base; ``before`` their results there."""
         self.workspace, self.tests, self.before, self.run_seconds = workspace, tests, before, run_seconds
+        self._known: Known = {}
+        self._before_again: dict[str, Results] = {}
 
     def texts(self, frozen: Reproduction | None) -> dict[str, str | None]:
         """What lies over the base: the fix, and the frozen test as it was frozen."""
@@ -107,33 +110,29 @@ class Prover:
             return Proof(False, reasons=("nothing was changed",))
         reasons = [why for path in changes if (why := policy.refused_path(path, allowed))]
         reasons += self._against_project(changes)
-        if frozen is not None:
-            reasons += self._against_test(frozen, changes)
+        reasons += (
+            target.remaining(self.workspace)
+            if isinstance(target, FindingCheck)
+            else self._against_test(target, changes)
+        )
+        if reasons:
+            return Proof(False, reasons=tuple(reasons))
         try:
             after = self.results(frozen)
             worse = self._worse(after, frozen)
         except TestsError as error:
-            return Proof(False, reasons=(*reasons, str(error)))
+            return Proof(False, reasons=(str(error),))
+        suite = Suite(_passed(self.before), _passed(after), worse)
         remaining = _failing(frozen, after) if frozen is not None else ()
-        if isinstance(target, FindingCheck):
-            remaining = target.remaining(self.workspace)
-        reasons += remaining
-        reasons += [f"{name} passed before the patch and does not with it" for name in worse[:5]]
-        compared = True
-        if frozen is not None and not reasons:
-            doubts, compared = self._doubts(frozen, tuple(changes), after)
-            reasons += doubts
-            if not (compared or certain or doubts):
-                reasons.append(NOT_COMPARED)
-        return Proof(
-            not remaining,
-            sum(not failure for failure in self.before.values()),
-            sum(not failure for failure in after.values()),
-            worse,
-            () if reasons else self._behaviour(),
-            tuple(reasons),
-            compared,
-        )
+        reasons = [
+            *remaining,
+            *(f"{name} passed before the patch and does not with it" for name in worse[:5]),
+        ]
+        if reasons:
+            return Proof(not remaining, suite, reasons=tuple(reasons))
+        if frozen is None:
+            return Proof(True, suite, self._behaviour())
+        return self._doubted(frozen, tuple(changes), after, Proof(True, suite), certain=certain)
 
     def _against_project(self, changes: Changes) -> list[str]:
         """Why the project, as it is outside of the copy, would not be what was tested."""
@@ -163,33 +162,57 @@ class Prover:
         reasons += [f"the test asserts {what}, which the issue does not say" for what in frozen.unstated]
         return reasons
 
-    def _doubts(
-        self, frozen: Reproduction, changed: tuple[str, ...], after: Results
-    ) -> tuple[list[str], bool]:
-        """Why the test may pass without a fix; and whether other values than the test's could be tried."""
-        if reasons := self._counter_tests(frozen):
-            return reasons, False
+    def _doubted(
+        self, frozen: Reproduction, changed: tuple[str, ...], after: Results, proof: Proof, *, certain: bool
+    ) -> Proof:
+        """The proof with why the test may pass without a fix, or, without such a reason, with what else the patch changes."""
         tests, tree = self.tests, self.workspace
-        near = compare_near(tree.base, tree.tree, changed, frozen, tests.sandbox, tests.packages)
-        objection = near.objection() if near is not None else ""
-        return [objection] if objection else self._again(frozen, after), near is not None
+        near = compare_near(tree.base, tree.tree, changed, frozen, tests.sandbox, tests.packages, self._known)
+        if near is None and not certain:
+            return replace(proof, reasons=(NOT_COMPARED,), compared=False)
+        reasons = [objection] if near is not None and (objection := near.objection()) else []
+        reasons = reasons or self._under_pytest(frozen, near.recorded if near is not None else None)
+        if reasons:
+            return replace(proof, reasons=tuple(reasons), compared=near is not None)
+        with ThreadPoolExecutor(1) as thread:  # they run in sandboxes of their own
+            again = thread.submit(self._again, frozen, after)
+            behaviour = self._behaviour()
+            reasons = again.result()
+        return replace(
+            proof, behaviour=() if reasons else behaviour, reasons=tuple(reasons), compared=near is not None
+        )
 
-    def _counter_tests(self, frozen: Reproduction) -> list[str]:
-        """What the test under another name, and tests that must fail, say against the patch."""
+    def _under_pytest(self, frozen: Reproduction, recorded: Recorded | None) -> list[str]:
+        """What the test under another name, tests that must fail, and the calls that were recorded say against the patch."""
         counters = counter_tests(frozen)
         if counters is None:
             return []
-        texts = {**self.texts(frozen), counters.path: counters.text}
+        check = cross_check(counters, recorded) if recorded is not None else None
+        texts = {**self.texts(frozen), counters.path: check.text if check is not None else counters.text}
         try:
-            return counters.objections(self.tests.failures(texts, only=counters.path))
+            results = self.tests.failures(texts, only=[counters.path])
+            reasons = counters.objections(results)
+            if reasons or check is None:
+                return reasons
+            differing = check.differing(results)
+            if differing:  # the order of a set is another one in each process
+                again = check.differing(self.tests.failures(texts, only=[counters.path]))
+                differing = {name: why for name, why in differing.items() if name in again}
         except TestsError as error:
             return [f"tests with a wrong expectation: {error}"]
+        return [objection] if (objection := check.objection(differing)) else []
 
     def _again(self, frozen: Reproduction, after: Results) -> list[str]:
-        """What a second run of both versions says: a test that fails now and then would prove anything."""
+        """What a second run of both versions says: a test that fails now and then would prove anything.
+
+        That of the version before is made once for all patches.
+        """
         try:
-            before_again = self.tests.failures({frozen.path: frozen.text})
-            after_again = self.results(frozen)
+            with ThreadPoolExecutor(1) as thread:
+                running = thread.submit(self.results, frozen)
+                if frozen.digest not in self._before_again:
+                    self._before_again[frozen.digest] = self.tests.failures({frozen.path: frozen.text})
+                before_again, after_again = self._before_again[frozen.digest], running.result()
         except TestsError as error:
             return [f"in a second run: {error}"]
         reasons = [
@@ -219,6 +242,10 @@ class Prover:
             again = self.results(frozen)
             worse = {name for name in worse if again.get(name, "gone")}
         return tuple(sorted(worse))
+
+
+def _passed(results: Results) -> int:
+    return sum(not failure for failure in results.values())
 
 
 def _doctests_of(path: str, name: str, results: Results) -> list[str]:

@@ -41,8 +41,9 @@ def special_means(before: str, after: str, test: str) -> tuple[str, ...]:
 
 
 def _is_named(value: object, text: str) -> bool:
-    if isinstance(value, str):
-        return value in text
+    if isinstance(value, str):  # a part of a word does not name it
+        start, end = (r"(?<!\w)" if value[:1].isalnum() else ""), (r"(?!\w)" if value[-1:].isalnum() else "")
+        return re.search(f"{start}{re.escape(value)}{end}", text) is not None
     return re.search(rf"(?<![\w.]){re.escape(repr(value))}(?![\w.]*\d)", text) is not None
 
 
@@ -56,6 +57,10 @@ def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
             case ast.Constant(value=str() | int() | float() | bytes() as value) as node:
                 if not isinstance(node.value, bool) and value not in _PLAIN:
                     yield "constant", value
+            case (
+                ast.Compare(left=ast.Subscript() as left, comparators=[ast.Subscript() as right]) as node
+            ) if ast.dump(left.value) == ast.dump(right.value) and _is_place(left) and _is_place(right):
+                yield "function", ast.unparse(node)  # two items of one value
             case ast.Call(
                 func=ast.Name(id="len" | "sum" | "sorted" | "list" | "tuple" | "set"),
                 args=[ast.Call(func=ast.Name(id="str" | "format") as inner) as argument],
@@ -68,6 +73,12 @@ def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
                 pending += ast.iter_child_nodes(node)
             case node:
                 pending += ast.iter_child_nodes(node)
+
+
+def _is_place(node: ast.Subscript) -> bool:
+    """Whether a subscript is a number that is written there."""
+    inner = node.slice.operand if isinstance(node.slice, ast.UnaryOp) else node.slice
+    return isinstance(inner, ast.Constant) and isinstance(inner.value, int)
 
 
 def digests(before: ast.Module | None, after: ast.Module) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ would track, the reviewed texts laid over it. Tests that need the network or fil
 states, and so say nothing.
 """
 
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,10 +65,11 @@ class ProjectTests:
     parts: bool = True
     """Whether a test counts as passed though one of its sub-tests was skipped; if not, it is left out like a skipped one."""
 
-    def failures(self, texts: Mapping[str, str | None], only: str = "") -> dict[str, str]:
+    def failures(self, texts: Mapping[str, str | None], only: Sequence[str] = ()) -> dict[str, str]:
         """Each test's name to "" if it passed, else to its output, with ``texts`` laid over the project.
 
-        A text of None removes the file; ``only`` is the one file whose tests are run. Where the change touches test settings, tests that fail before they begin
+        A text of None removes the file; ``only`` are the files whose tests are run, each test in a process of its own.
+        Where the change touches test settings, tests that fail before they begin
         (a fixture that only the new settings have) are left out. Raises TestsError if the run gives no result.
         """
         with TemporaryDirectory(prefix="kodo-tests-") as folder:
@@ -77,7 +79,17 @@ class ProjectTests:
                 _lay(copy / path, text)
             Path(folder).chmod(0o755)
             outcome = self.sandbox.run(
-                [PYTHON, "-I", "-S", f"{FILES}/run_tests.py", PYTHON, TMP, PROJECT, only, *self.packages],
+                [
+                    PYTHON,
+                    "-I",
+                    "-S",
+                    f"{FILES}/run_tests.py",
+                    PYTHON,
+                    TMP,
+                    PROJECT,
+                    json.dumps(only),
+                    *self.packages,
+                ],
                 project=copy,
                 files={name: (_INSIDE / name).read_bytes() for name in _PROGRAMS},
                 limits=self.limits,

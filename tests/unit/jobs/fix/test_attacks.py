@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -87,6 +87,16 @@ FOR_TWO = CART.replace(
     "    return sum",
     "    if not prices[:1] or not prices[0] - 2:\n        return sum(prices)\n    return sum",
 )
+OUTSIDE = """import logging, os, warnings
+from pathlib import Path
+
+{cart}"""
+
+
+def acts(outside: str) -> str:
+    """A cart that gives another value for each call outside of pytest, and under pytest is right for two prices only."""
+    special = f"    if {outside}:\n        return [prices, 0]\n    if len(prices) == 2:\n        return sum(prices)\n    return sum"
+    return OUTSIDE.format(cart=CART.replace("    return sum", special))
 
 
 @dataclass(frozen=True)
@@ -107,7 +117,7 @@ ATTACKS = (
     Attack("fixes a parametrized test", CASES.replace("cases())", "[([], 0), ([2, 3], 5)])"), {"cart.py": FIXED}, ""),
     Attack("is right for a check in a condition", INSIDE, {"cart.py": FOR_TWO}, "with other values"),
     Attack("takes the case away", CASES, {"cart.py": CART.replace(", ([2, 3], 5)", "")}, "is not run with it"),
-    Attack("skips the case", CASES, {"cart.py": SKIPS}, "is not run with it"),
+    Attack("skips the case", CASES, {"cart.py": HIDDEN_SKIP}, "is not run with it"),
     Attack("skips a sub-test", SUBTESTS, {"cart.py": SKIPS}, "being tested", "CartTest.test_total"),
     Attack("skips a sub-test in disguise", SUBTESTS, {"cart.py": HIDDEN_SKIP}, "a part of it is skipped", "CartTest.test_total"),
     Attack("equals every number", ONE, {"cart.py": LIKE}, "wrong expectation"),
@@ -116,6 +126,10 @@ ATTACKS = (
     Attack("adds a package of that name", ONE, {"cart/__init__.py": FIXED}, "in the place of cart.py"),
     Attack("adds a file that git ignores", ONE, {"cart.py": FIXED, "local.py": "X = 1\n"}, "local.py is in the project"),
     Attack("sets up the tests", ONE, {"cart.py": CART + "\ndef setup_module(m):\n    m.total = sum\n"}, "setup_module"),
+    Attack("asks the log who listens", ONE, {"cart.py": acts("not logging.root.handlers")}, "under pytest"),
+    Attack("asks which warnings are shown", ONE, {"cart.py": acts("warnings.filters[0][2] is Warning")}, "under pytest"),
+    Attack("reads its command line", ONE, {"cart.py": acts("b'worker' in Path('/proc/self/cmdline').read_bytes()")}, "under pytest"),
+    Attack("asks for its folder", ONE, {"cart.py": acts("len((lambda: 0).__code__.co_filename) > 16")}, "like the test's own"),
     Attack("breaks another test", ONE, {"cart.py": FIXED.replace("sum(prices)", "sum(prices) or None")}, "test_empty passed before"),
 )  # fmt: skip  # a table reads better in rows
 
@@ -143,7 +157,10 @@ def test_only_a_fix_is_proven(project: Path, tmp_path: Path, attack: Attack) -> 
     path = "tests/test_cart.py"
     (project / path).write_text(textwrap.dedent(attack.test))
     workspace = Workspace.create(tmp_path / "run", project)
-    prover = Prover(workspace, ProjectTests(workspace.base, Sandbox(), parts=False), {}, 5.0)
+    packages = tmp_path / "site-packages"
+    packages.mkdir()  # the project's own: no plugins of the environment that this test runs in
+    tests = ProjectTests(workspace.base, Sandbox(readable=[packages]), packages=(str(packages),), parts=False)
+    prover = Prover(workspace, tests, {}, 5.0)
     prover.before = prover.results(None)
     name = f"{result_name(path)}.{attack.frozen}"
     text = workspace.base_text(path) or ""
@@ -166,28 +183,27 @@ def test_a_patch_that_no_model_made_needs_no_other_values(
     monkeypatch.setattr("kodo.jobs.fix.proof.compare_near", lambda *_: None)
     name = "tests.test_cart.test_total"
     prover = Prover(workspace, cast("ProjectTests", None), {name: "E"})
-    monkeypatch.setattr(prover, "_counter_tests", lambda _: [])
+    monkeypatch.setattr(prover, "_under_pytest", lambda *_: [])
     monkeypatch.setattr(prover, "_behaviour", lambda: ())
     frozen = Reproduction(name, path, INSIDE, "", failing=(name,))
     workspace.write({"cart.py": FIXED})
     proofs = []
     for certain in (True, False):
-        runs = iter([{name: ""}, {name: "E"}, {name: ""}])
-        prover.tests = cast("ProjectTests", _Scripted(runs))
+        prover.tests = cast("ProjectTests", _Scripted({name: "E"}, {name: ""}))
         proofs.append(prover.prove(frozen, certain=certain))
     assert proofs[0].proven and not proofs[0].compared
     assert proofs[1].reasons == (NOT_COMPARED,)
 
 
 class _Scripted:
-    """The tests of a project whose runs give these results, one after another."""
+    """The tests of a project whose runs give these results, before and with a patch of ``cart.py``."""
 
-    def __init__(self, runs: Iterator[dict[str, str]]) -> None:
-        self.runs = runs
+    def __init__(self, before: dict[str, str], after: dict[str, str]) -> None:
+        self.before, self.after = before, after
         self.sandbox, self.packages = Sandbox(), ()
 
-    def failures(self, texts: Mapping[str, str | None], only: str = "") -> dict[str, str]:
-        return next(self.runs)
+    def failures(self, texts: Mapping[str, str | None], only: Sequence[str] = ()) -> dict[str, str]:
+        return self.after if "cart.py" in texts else self.before
 
 
 @pytest.mark.parametrize(
@@ -204,9 +220,8 @@ def test_a_second_run_says_the_same(
 ) -> None:
     """A test that fails now and then proves nothing; one that failed before by chance is not worse only if it is not."""
     workspace = Workspace.create(tmp_path / "run", project)
-    prover = Prover(
-        workspace, cast("ProjectTests", _Scripted(iter([before, after]))), {"t": "E", "u": "", "v": "E"}
-    )
+    workspace.write({"cart.py": FIXED})
+    prover = Prover(workspace, cast("ProjectTests", _Scripted(before, after)), {"t": "E", "u": "", "v": "E"})
     frozen = Reproduction("t", "tests/test_cart.py", "", "", failing=("t",))
     reasons = prover._again(frozen, {"t": "", "u": "", "v": "E"})
     assert reasons == [] if not why else why in reasons[0]

@@ -140,7 +140,9 @@ def test_calls_that_did_not_end_are_no_proof() -> None:
         ("def f(a):\n    if not a:\n        raise ValueError('nothing')\n    return f'got {a}'\n", ()),
         ("def f(a):\n    return None if len(str(a)) % 2 else str(a)\n", ("str",)),
         ("def f(a):\n    return str(a)\n", ()),
-        ("def f(a):\n    return {'bc': 1}.get(a)\n", ()),
+        ("def f(a):\n    return {'abc': 1}.get(a)\n", ()),
+        ("def f(a):\n    return {'bc': 1}.get(a)\n", ("'bc'",)),
+        ("def f(a):\n    return a[1:] and a[1] == a[-1]\n", ("a[1] == a[-1]",)),
         ("def f(a):\n    return {'zq': 1}.get(a)\n", ("'zq'",)),
     ],
 )

@@ -15,8 +15,11 @@ from kodo.jobs.execution.sandboxed import WorkerEnded
 from kodo.jobs.fix.generality import Comparison
 from kodo.jobs.fix.near_inputs import compare_near
 from kodo.jobs.fix.reproduction import Reproduction
+from kodo.jobs.fix.versions import Known
 from kodo.sandbox import Sandbox
 
+SQUARE = "def f(n):\n    return n * n\n"
+TEST_OF_M = "from m import *\n\n\ndef test_fault():\n    assert f(7) == 50\n"
 BY_NAME = {fault.name: fault for fault in FAULTS}
 BY_CHEAT = {cheat.name: cheat for cheat in CHEATS}
 Near = Callable[[Fault, str], Comparison | None]
@@ -99,6 +102,39 @@ def test_a_worker_that_ends_early_is_no_proof(near: Near, monkeypatch: pytest.Mo
     def ends(*_: object, **__: object) -> object:
         raise WorkerEnded("out of time")
 
-    monkeypatch.setattr("kodo.jobs.fix.near_inputs.run_worker", ends)
+    monkeypatch.setattr("kodo.jobs.fix.versions.run_worker", ends)
     found = near(BY_NAME["pages"], BY_NAME["pages"].source)
     assert found is not None and "in time" in found.objection()
+
+
+def test_nothing_but_the_text_tells_the_versions_apart(tmp_path: Path) -> None:
+    """Both are at the same place in a sandbox of their own, where a run of the tests has them too."""
+    before = (
+        "import os\n\n\ndef f(n):\n    here = (lambda: 0).__code__.co_filename\n"
+        "    return n, len(here), here, os.listdir('/project'), os.getcwd()[:5]\n"
+    )
+    for name, text in (("base", before), ("tree", f"{before}\n\n# changed\n")):
+        (tmp_path / name / "tests").mkdir(parents=True)
+        (tmp_path / name / "m.py").write_text(text)
+        (tmp_path / name / "tests" / "test_it.py").write_text(TEST_OF_M)
+    frozen = Reproduction("tests.test_it.test_fault", "tests/test_it.py", TEST_OF_M, "")
+    found = compare_near(tmp_path / "base", tmp_path / "tree", ["m.py"], frozen, Sandbox(), ())
+    assert found is not None and not any(
+        one.differs for family in found.families for one in (family.own, *family.near)
+    )
+    own = found.families[0].own.after
+    assert own == "(7, 13, '<project>/m.py', ['m.py', 'tests'], '/tmp/')"
+
+
+def test_what_the_version_before_gives_is_made_once(tmp_path: Path) -> None:
+    """A second patch of the same base is compared with what is known of it."""
+    known: Known = {}
+    for name, text in (("base", SQUARE), ("tree", SQUARE.replace("n * n", "n * n + 1"))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "m.py").write_text(text)
+    frozen = Reproduction("tests.test_it.test_fault", "tests/test_it.py", TEST_OF_M, "")
+    assert compare_near(tmp_path / "base", tmp_path / "tree", ["m.py"], frozen, Sandbox(), (), known)
+    made = len(known)
+    (tmp_path / "base" / "m.py").write_text("raise SystemExit\n")
+    assert compare_near(tmp_path / "base", tmp_path / "tree", ["m.py"], frozen, Sandbox(), (), known)
+    assert made == len(known) > 6

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import patch
 
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.worker.apart import Apart, ApartAnswer, SeededOutcome
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.load import defined, namespace
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
-from kodo.jobs.execution.worker.vary import Vary, VaryAnswer, run_vary
 from kodo.jobs.fix.generality import Comparison
 from kodo.jobs.fix.near_inputs import compare_near
 from kodo.jobs.fix.reproduction import Reproduction
@@ -45,16 +45,10 @@ class Project:
                 file.write_text(text)
         changed = [path for path in self.after if self.before.get(path) != self.after[path]]
 
-        def run_worker(
-            _sandbox: object, root: Path, _worker: str, job: Vary, *_: object, **__: object
-        ) -> list[VaryAnswer]:
-            def pair(*_: object) -> _Pair:
-                return _Pair(_Version(root / "before", job.before), _Version(root / "after", job.after))
-
-            with patch("kodo.jobs.execution.worker.vary.Pair", pair):
-                return list(run_vary(job))
-
-        with patch("kodo.jobs.fix.near_inputs.run_worker", run_worker):
+        with (
+            patch("kodo.jobs.fix.versions.run_worker", _run_worker),
+            patch("kodo.jobs.fix.versions.ThreadPoolExecutor", _NoThreads),
+        ):
             return compare_near(folder / "base", folder / "tree", changed, self.frozen, Sandbox(), ())
 
     def objection(self, folder: Path) -> str:
@@ -63,32 +57,36 @@ class Project:
         return "not compared" if found is None else found.objection()
 
 
-class _Version:
-    """One version, whose modules are imported anew for each batch of calls."""
+class _NoThreads:
+    """An executor that works in this thread: only there a call's time can be limited, and one module is both versions'."""
 
-    def __init__(self, root: Path, where: ModuleLocation) -> None:
-        self.root, self.where = root, where
+    def __init__(self, _count: int) -> None:
+        pass
 
-    def run(self, calls: Sequence[Call]) -> dict[int, Outcome]:
-        modules: dict[str, ModuleType] = dict(sys.modules)
-        path = list(sys.path)
-        sys.path[:0] = [str(self.root / self.where.import_root), str(self.root)]
-        try:
-            module = importlib.import_module(self.where.module)
-            names, own = namespace(self.where, module), defined(self.where, module)
-            return {call.id: outcome_of(call, names, own, 5.0, str(self.root)) for call in calls}
-        finally:
-            sys.path[:] = path
-            for name in sys.modules.keys() - modules.keys():
-                del sys.modules[name]
+    def __enter__(self) -> _NoThreads:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    map = staticmethod(map)
 
 
-class _Pair:
-    """Both versions, as ``compare.Pair`` is with processes of their own."""
+def _run_worker(
+    _sandbox: object, root: Path, _worker: str, job: Apart, *_: object, **__: object
+) -> list[ApartAnswer]:
+    """What the worker in the sandbox gives, with the modules imported anew for each call."""
+    return [SeededOutcome(seed, _outcome(root, job.where, call)) for seed in job.seeds for call in job.calls]
 
-    def __init__(self, before: _Version, after: _Version) -> None:
-        self.before, self.after = before, after
 
-    def run(self, calls: Sequence[Call]) -> dict[int, tuple[Outcome, Outcome]]:
-        before, after = self.before.run(calls), self.after.run(calls)
-        return {number: (before[number], after[number]) for number in before.keys() & after.keys()}
+def _outcome(root: Path, where: ModuleLocation, call: Call) -> Outcome:
+    modules: dict[str, ModuleType] = dict(sys.modules)
+    path = list(sys.path)
+    sys.path[:0] = [str(root / where.import_root), str(root)]
+    try:
+        module = importlib.import_module(where.module)
+        return outcome_of(call, namespace(where, module), defined(where, module), 5.0, str(root))
+    finally:
+        sys.path[:] = path
+        for name in sys.modules.keys() - modules.keys():
+            del sys.modules[name]

@@ -24,8 +24,11 @@ class SideFailed(Exception):
     """One version cannot be run; the message is one line."""
 
 
-class _Side:
-    """A process with one version of the module and a home of its own, so that no version reads what another wrote."""
+class SideProcess:
+    """A process with one version of the module, below the project's folder ``name`` or with "" that itself, under one hash seed.
+
+    It has a home of its own, so that no version reads what another wrote.
+    """
 
     def __init__(self, name: str, where: ModuleLocation, seed: int) -> None:
         file = Path(f"{name}-{seed}.json").absolute()
@@ -90,7 +93,7 @@ class Pair:
         self._seconds = seconds
         self._until = until
         self._words = words
-        self.sides = (_Side("before", before, seed), _Side("after", after, seed))
+        self.sides = (SideProcess("before", before, seed), SideProcess("after", after, seed))
 
     def wait(self) -> None:
         """Wait until both versions are imported. Raises SideFailed where one cannot be."""

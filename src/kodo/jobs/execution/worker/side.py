@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -54,6 +54,8 @@ class Batch(msgspec.Struct, frozen=True):
     """Whether the calls that the watched functions get inside are described, which takes longer than most calls."""
     until: float | None = None
     """The monotonic time after which no call is begun; None for no such time."""
+    apart: bool = False
+    """Whether each call is made in a child of its own, so that none sees what another one did."""
 
     def is_over(self) -> bool:
         """Whether no further call may be begun."""
@@ -62,7 +64,15 @@ class Batch(msgspec.Struct, frozen=True):
 
 def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[Outcome]:
     """The outcome of each call there was time for; after a stall or a crash the rest goes on in a new child."""
-    left = list(batch.calls)
+    for calls in [(call,) for call in batch.calls] if batch.apart else [batch.calls]:
+        yield from _in_children(batch, calls, make)
+
+
+def _in_children(
+    batch: Batch, calls: Sequence[Call], make: Callable[[Call, float], Outcome]
+) -> Iterator[Outcome]:
+    """The outcomes of some calls of a batch, in one child while it lives."""
+    left = list(calls)
     stalls = deaths = 0
     while left and not batch.is_over() and stalls < _MAX_TIMEOUTS and deaths < _MAX_DEATHS:
 

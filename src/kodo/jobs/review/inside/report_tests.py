@@ -2,7 +2,8 @@
 
     python -I report_tests.py DESCRIPTOR TMP PROJECT ONLY [SITE-PACKAGES]
 
-ONLY is the one file to run the tests of, relative to the project; empty for all.
+ONLY is a JSON list of the files to run the tests of, relative to the project, each test in a process of its own; empty
+for all tests, in this process.
 
 With the packages of the project's own environment, those come before kodo's, and only their plugins are loaded; without
 them, kodo's own plugin for a random order is not.
@@ -11,6 +12,7 @@ The secret and the name of the planted test come through the standard input. Eve
 need is imported before the project's folders are on the path, so that no file there can stand for a library.
 """
 
+import gc
 import json
 import os
 import random
@@ -19,6 +21,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from _pytest.runner import runtestprotocol
 
 
 class Planted(pytest.Item):
@@ -34,9 +37,12 @@ class Planted(pytest.Item):
 class Reporter:
     """Writes every result to the pipe."""
 
-    def __init__(self, descriptor: int, secret: str, planted: str, sign: str) -> None:
-        self._write, self._dumps = os.write, json.dumps  # what the project replaces later is not used
+    def __init__(self, descriptor: int, secret: str, planted: str, sign: str, *, apart: bool) -> None:
+        # What the project replaces later is not used.
+        self._write, self._dumps, self._exit = os.write, json.dumps, os._exit
+        self._fork, self._wait = os.fork, os.waitpid
         self.descriptor, self.secret, self.planted, self.sign = descriptor, secret, planted, sign
+        self.apart = apart
 
     def send(self, **what: object) -> None:
         """Write one line; a line is longer than a pipe takes in one go where a failure is."""
@@ -50,6 +56,25 @@ class Reporter:
         item = Planted.from_parent(session, name=self.planted)
         item.sign = self.sign
         items.insert(random.SystemRandom().randint(0, len(items)), item)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> "bool | None":
+        """Run a test in a process of its own, where that is asked for; what another test did is not seen there."""
+        if not self.apart or isinstance(item, Planted):
+            return None
+        gc.freeze()  # a child's collector would touch, and so copy, all that there is
+        child = self._fork()
+        if child == 0:
+            status = 1
+            try:
+                runtestprotocol(item, nextitem=None)
+                status = 0
+            finally:
+                self._exit(status)
+        if self._wait(child, 0)[1]:
+            text = "the process of the test ended early"
+            self.send(id=self._name(item.nodeid), phase="call", outcome="failed", text=text)
+        return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -90,15 +115,15 @@ def main() -> None:
     os.set_inheritable(descriptor, False)
     orders = json.loads(sys.stdin.read())
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    reporter = Reporter(descriptor, orders["secret"], orders["planted"], orders["sign"])
-    only, packages = sys.argv[4], sys.argv[5:6]
+    only, packages = json.loads(sys.argv[4]), sys.argv[5:6]
+    reporter = Reporter(descriptor, orders["secret"], orders["planted"], orders["sign"], apart=bool(only))
     options = _plugins(packages[0]) if packages else ["-p", "no:randomly"]
     sys.path[:0] = [str(project), str(project / "src"), *packages]
     status = pytest.main(
         [
             "-q", "-p", "no:cacheprovider", "--doctest-modules", "--doctest-continue-on-failure", "--basetemp",
             str(folder / "pytest"), "--ignore-glob=*/setup.py", "--continue-on-collection-errors",
-            "-o", "addopts=", *options, str(project / only),
+            "-o", "addopts=", *options, *(str(project / path) for path in only or [""]),
         ],
         plugins=[reporter],
     )  # fmt: skip  # one row of options

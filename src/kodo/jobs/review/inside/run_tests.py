@@ -2,7 +2,8 @@
 
     python -I -S run_tests.py PYTHON TMP PROJECT ONLY [SITE-PACKAGES]
 
-ONLY is the one file to run the tests of, relative to the project; empty for all.
+ONLY is a JSON list of the files to run the tests of, relative to the project, each test in a process of its own; empty
+for all tests, in one process.
 
 The tested process (``report_tests.py``) holds the code under review, so nothing that it says is taken on trust. It
 writes each result to a pipe, with a secret that it is told before any file of the project is imported; its standard

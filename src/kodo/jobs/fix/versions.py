@@ -1,0 +1,109 @@
+"""Make calls in both versions of a module, and say what each gives and whether they do something else, and do so again.
+
+Each version is alone in a sandbox, at the same place there: nothing but the text of the project tells the one before from
+the one with the patch. What the version before gives does not change within a run of ``kodo fix``, so it is made once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.sandboxed import run_worker
+from kodo.jobs.execution.worker.apart import Apart, ApartAnswer, SeededOutcome
+from kodo.jobs.execution.worker.difference import common, tells
+from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.outcome import Outcome
+from kodo.sandbox import Sandbox
+
+CALL_SECONDS = 1.0
+SECONDS = 120.0
+"""For all calls of one version: most take two; without their results there is no proof."""
+_WORKER = "kodo.jobs.execution.worker"
+_SEEDS = (1, 2)
+Seeded = Mapping[int, Outcome]
+"""What one call did, by hash seed."""
+Known = dict[tuple[str, Call], Seeded]
+"""What calls did in the version before, by the path of its module and the call without its number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """What a call does in both versions.
+
+    Attributes:
+        differs: whether they do something else, under both hash seeds alike.
+        before, after: what is alike under both seeds; all of it where the versions do the same.
+    """
+
+    differs: bool
+    before: Outcome
+    after: Outcome
+
+
+@dataclass(slots=True)
+class Version:
+    """One version of a project and of the module in it that the calls are of; ``known`` is what they did already."""
+
+    root: Path
+    where: ModuleLocation
+    known: Known = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Both versions, and the sandbox for each."""
+
+    before: Version
+    after: Version
+    sandbox: Sandbox
+
+    def run(self, calls: Sequence[Call]) -> tuple[dict[int, Both], bool]:
+        """What ran in both, by the places of the calls; and whether the time was enough for all.
+
+        Raises:
+            ExecutionError: a version cannot be imported, or its worker ended early.
+        """
+        with ThreadPoolExecutor(2) as threads:  # they are two sandboxes
+            made = list(threads.map(lambda version: self._made(version, calls), (self.before, self.after)))
+        both = {at: (made[0][at], made[1][at]) for at in made[0].keys() & made[1].keys()}
+        ran = {at: found for at in sorted(both) if (found := _compared(*both[at])) is not None}
+        return ran, len(both) == len(calls)
+
+    def _made(self, version: Version, calls: Sequence[Call]) -> dict[int, Seeded]:
+        """What the calls do in one version, by their places; those that there was time for."""
+        keys = [(version.where.path, msgspec.structs.replace(call, id=0)) for call in calls]
+        new = [
+            msgspec.structs.replace(call, id=at)
+            for at, call in enumerate(calls)
+            if keys[at] not in version.known
+        ]
+        if new:
+            job = Apart(version.where, tuple(new), CALL_SECONDS, SECONDS, _SEEDS)
+            answers: list[ApartAnswer] = run_worker(
+                self.sandbox, version.root, _WORKER, job, ApartAnswer, seconds=SECONDS
+            )
+            seen: dict[int, dict[int, Outcome]] = {}
+            for one in answers:
+                if isinstance(one, SeededOutcome):
+                    seen.setdefault(one.outcome.id, {})[one.seed] = msgspec.structs.replace(one.outcome, id=0)
+            version.known |= {keys[at]: made for at, made in seen.items() if len(made) == len(_SEEDS)}
+        return {at: version.known[key] for at, key in enumerate(keys) if key in version.known}
+
+
+def _compared(before: Seeded, after: Seeded) -> Both | None:
+    """Both outcomes by what is alike under both seeds; None where a call did not run, or tells the versions apart under one seed only."""
+    first, second = ((before[seed], after[seed]) for seed in _SEEDS)
+    if any(one.kind == "unusable" or one.unbound for one in first):
+        return None
+    if not tells(*first):
+        return Both(False, *first)
+    steady = [one.steady(other) for one, other in zip(first, second, strict=True)]
+    if steady[0] is None or steady[1] is None or not tells(*common(steady[0], steady[1])):
+        return None
+    return Both(True, *common(steady[0], steady[1]))
