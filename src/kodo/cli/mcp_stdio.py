@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import IO, Final, cast
 
 import anyio
 import anyio.to_thread
 from mcp.server.mcpserver import MCPServer
 from mcp.server.stdio import stdio_server
+
+from kodo.sandbox import end_all
 
 MAX_MESSAGE_BYTES: Final = 2**20
 """Bytes of a message of the client; the longest that these tools need is a few hundred."""
@@ -24,16 +26,18 @@ class MessageTooLarge(Exception):
 
 
 class MessageLines:
-    """The lines of a stream, as long as none is too long; ``too_large`` says whether one was."""
+    """The lines of a stream, as long as none is too long; ``too_large`` says whether one was. ``ended`` is called at their end."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], ended: Callable[[], None] = lambda: None) -> None:
         self._stream = stream
+        self._ended = ended
         self.too_large = False
 
     async def __aiter__(self) -> AsyncIterator[str]:
         """The lines as text; they end with the stream, or before the first line that is too long."""
         while line := await anyio.to_thread.run_sync(self._read, abandon_on_cancel=True):
             yield line.decode(errors="replace")
+        self._ended()
 
     def _read(self) -> bytes:
         line = self._stream.readline(MAX_MESSAGE_BYTES + 1)
@@ -42,12 +46,13 @@ class MessageLines:
 
 
 def serve(server: MCPServer) -> None:
-    """Serve on standard input and output until the client closes its side.
+    """Serve on standard input and output until the client closes its side. What runs in a sandbox then is ended: nobody waits
+    for it.
 
     Raises:
         MessageTooLarge: the client sent a message that is too large; nothing after it was read.
     """
-    lines = MessageLines(_take_stdin())
+    lines = MessageLines(_take_stdin(), end_all)
     anyio.run(_serve, server, lines)
     if lines.too_large:
         raise MessageTooLarge

@@ -21,6 +21,7 @@ from kodo.sandbox.model import (
     ResourceLimits,
     SandboxError,
 )
+from kodo.sandbox.process import end_all
 from kodo.sandbox.sandbox import Sandbox
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "ResourceLimits",
     "Sandbox",
     "SandboxError",
+    "end_all",
 ]

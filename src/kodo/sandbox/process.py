@@ -7,14 +7,25 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from kodo.sandbox.model import ProcessResult, ResourceLimits
+from kodo.sandbox.model import ProcessResult, ResourceLimits, SandboxError
 
 _CHUNK = 65536
 _GRACE_SECONDS = 2.0
+_running: set[int] = set()
+"""The process groups that :func:`execute` has started, in whatever thread."""
+_ending = threading.Event()
+
+
+def end_all() -> None:
+    """Kill every command that runs, and let no other begin: this process is about to end, and nobody waits for a result."""
+    _ending.set()
+    for group in tuple(_running):
+        _kill(group)
 
 
 def execute(
@@ -29,7 +40,12 @@ def execute(
 
     The wall limit counts from here, so it includes the time the sandbox takes to come up. A process
     that left its group dies with its namespace.
+
+    Raises:
+        SandboxError: :func:`end_all` was called.
     """
+    if _ending.is_set():
+        raise SandboxError("nothing is run any more: kodo is ending")
     started = time.monotonic()
     with subprocess.Popen(
         command,
@@ -42,6 +58,9 @@ def execute(
         start_new_session=True,
     ) as process:
         assert process.stdin  # noqa: S101 - a pipe was requested
+        _running.add(process.pid)
+        if _ending.is_set():  # it was set while the command was being started
+            _kill(process.pid)
         output: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
         timed_out = truncated = False
         try:
@@ -56,6 +75,7 @@ def execute(
                 except subprocess.TimeoutExpired:
                     timed_out = True
         finally:
+            _running.discard(process.pid)
             _end(process)
     return ProcessResult(
         status=process.returncode,
@@ -91,7 +111,11 @@ def _read_output(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill what is left of the group, which this function's caller made."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
+    _kill(process.pid)
     with suppress(subprocess.TimeoutExpired):
         process.wait(_GRACE_SECONDS)
+
+
+def _kill(group: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)

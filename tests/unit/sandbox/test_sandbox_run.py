@@ -4,6 +4,7 @@ import ast
 import os
 import sys
 import tempfile
+import threading
 import time
 import venv
 from pathlib import Path
@@ -22,6 +23,7 @@ from kodo.sandbox import (
     Sandbox,
     SandboxError,
     bubblewrap,
+    process,
     seccomp,
 )
 
@@ -50,6 +52,20 @@ def test_a_crash_is_a_status(sandbox):
     seen = python(sandbox, "import os; os.abort()")
     assert not seen.ok
     assert seen.status in (-6, 134)
+
+
+def test_commands_are_ended_with_the_process_that_waits_for_them(sandbox, monkeypatch):
+    """Whoever waits gets a result at once; no other command begins."""
+    monkeypatch.setattr(process, "_ending", threading.Event())
+    begun = time.monotonic()
+    ending = threading.Timer(1.0, process.end_all)
+    ending.start()
+    assert python(sandbox, "import time; time.sleep(50)").status != 0
+    ending.join()
+    assert time.monotonic() - begun < 40
+    with pytest.raises(SandboxError, match="ending"):
+        python(sandbox, "pass")
+    assert not process._running
 
 
 def test_standard_input_is_given(sandbox):
