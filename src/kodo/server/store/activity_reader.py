@@ -13,7 +13,7 @@ from kodo.server.lifecycle.activity import (
     FirstTokenCount,
 )
 from kodo.server.lifecycle.records import DocumentRow
-from kodo.server.store import activity
+from kodo.server.store import activity_queries as queries
 from kodo.server.store.sql import SqlConnection
 
 T = TypeVar("T")
@@ -35,52 +35,52 @@ class SqlActivityReader(ActivityReader):
 
     async def activities(self, wanted: ActivityFilter, limit: int) -> Sequence[Activity]:
         """See ``ActivityReader``."""
-        return await self._rows(lambda connection: activity.activities(connection, wanted, limit))
+        return await self._rows(lambda connection: queries.activities(connection, wanted, limit))
 
     async def activity(self, response_id: str) -> Activity | None:
         """See ``ActivityReader``."""
-        return await self._rows(lambda connection: activity.activity(connection, response_id))
+        return await self._rows(lambda connection: queries.activity(connection, response_id))
 
     async def children(self, response_id: str, limit: int) -> Sequence[Activity]:
         """See ``ActivityReader``."""
-        return await self._rows(lambda connection: activity.children(connection, response_id, limit))
+        return await self._rows(lambda connection: queries.children(connection, response_id, limit))
 
     async def sums(
         self, width: int, since: float, owner: str | None, step: int | None = None
     ) -> Sequence[ActivitySums]:
         """See ``ActivityReader``."""
-        return await self._rows(lambda connection: activity.sums(connection, width, since, owner, step))
+        return await self._rows(lambda connection: queries.sums(connection, width, since, owner, step))
 
     async def first_tokens(
         self, width: int, since: float, owner: str | None, step: int | None = None
     ) -> Sequence[FirstTokenCount]:
         """See ``ActivityReader``."""
         return await self._rows(
-            lambda connection: activity.first_tokens(connection, width, since, owner, step)
+            lambda connection: queries.first_tokens(connection, width, since, owner, step)
         )
 
     async def unfinished_count(self, owner: str | None) -> int:
         """See ``ActivityReader``."""
-        return await self._rows(lambda connection: activity.unfinished_count(connection, owner))
+        return await self._rows(lambda connection: queries.unfinished_count(connection, owner))
 
     async def owners(self) -> Sequence[str]:
         """See ``ActivityReader``."""
-        return await self._rows(activity.owners)
+        return await self._rows(queries.owners)
 
     async def models(self) -> Sequence[str]:
         """See ``ActivityReader``."""
-        return await self._rows(activity.models)
+        return await self._rows(queries.models)
 
     async def documents(
         self, kind: str, owner: str | None, *, before: int | None, limit: int
     ) -> Sequence[tuple[int, DocumentRow]]:
         """See ``ActivityReader``."""
-        return await self._rows(lambda connection: activity.documents(connection, kind, owner, before, limit))
+        return await self._rows(lambda connection: queries.documents(connection, kind, owner, before, limit))
 
     async def find_document(self, kind: str, document_id: str) -> DocumentRow | None:
         """See ``ActivityReader``."""
 
         def find(connection: SqlConnection) -> DocumentRow | None:
-            return activity.find_document(connection, kind, document_id, activity.owners(connection))
+            return queries.find_document(connection, kind, document_id, queries.owners(connection))
 
         return await self._rows(find)

@@ -23,7 +23,8 @@ from kodo.server.lifecycle.activity import (
 from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.ports import Usage
 from kodo.server.lifecycle.records import Timing
-from kodo.server.store import activity, connections, schema
+from kodo.server.store import activity_queries as queries
+from kodo.server.store import connections, schema
 from kodo.server.store.sql import POSTGRES
 from kodo.server.store.sqlite import SqliteStore
 
@@ -159,20 +160,20 @@ def test_buckets_hold_what_they_say() -> None:
 
 
 SELECTS = {
-    "newest": (activity.select_activities(ActivityFilter(), 50), None),
-    "next page": (activity.select_activities(ActivityFilter(before=9), 50), "INTEGER PRIMARY KEY"),
-    "owner": (activity.select_activities(ActivityFilter(owner="a", before=9), 50), "activity_by_owner"),
-    "status": (activity.select_activities(ActivityFilter(status="failed"), 50), "activity_by_status"),
-    "model": (activity.select_activities(ActivityFilter(model="m"), 50), "activity_by_model"),
-    "id": (activity.select_activities(ActivityFilter(text="resp_1"), 50), "activity_by_id"),
-    "text": (activity.select_activities(ActivityFilter(text="word"), 50), "INTEGER PRIMARY KEY"),
-    "sums": (activity.select_sums(HOUR, 5, None), "activity_sums USING PRIMARY KEY (width=? AND start>?)"),
+    "newest": (queries.select_activities(ActivityFilter(), 50), None),
+    "next page": (queries.select_activities(ActivityFilter(before=9), 50), "INTEGER PRIMARY KEY"),
+    "owner": (queries.select_activities(ActivityFilter(owner="a", before=9), 50), "activity_by_owner"),
+    "status": (queries.select_activities(ActivityFilter(status="failed"), 50), "activity_by_status"),
+    "model": (queries.select_activities(ActivityFilter(model="m"), 50), "activity_by_model"),
+    "id": (queries.select_activities(ActivityFilter(text="resp_1"), 50), "activity_by_id"),
+    "text": (queries.select_activities(ActivityFilter(text="word"), 50), "INTEGER PRIMARY KEY"),
+    "sums": (queries.select_sums(HOUR, 5, None), "activity_sums USING PRIMARY KEY (width=? AND start>?)"),
     "sums of an owner": (
-        activity.select_sums(HOUR, 5, "a"),
+        queries.select_sums(HOUR, 5, "a"),
         "activity_sums USING PRIMARY KEY (width=? AND start>?)",
     ),
     "first tokens": (
-        activity.select_first_tokens(MINUTE, 5, None),
+        queries.select_first_tokens(MINUTE, 5, None),
         "activity_first_tokens USING PRIMARY KEY (width=? AND start>?)",
     ),
 }
@@ -180,10 +181,10 @@ SELECTS = {
 
 def test_ids_are_compared_by_their_bytes_on_postgresql() -> None:
     """A database of a language's rules reads over the character that ends the search: it would find nothing."""
-    query, values = activity.select_activities(ActivityFilter(text="resp_1"), 50, POSTGRES)
+    query, values = queries.select_activities(ActivityFilter(text="resp_1"), 50, POSTGRES)
     assert 'id COLLATE "C" >= ? AND id COLLATE "C" < ?' in query
     whole = f"resp_{'a' * 48}"
-    query, values = activity.select_activities(ActivityFilter(text=whole), 50, POSTGRES)
+    query, values = queries.select_activities(ActivityFilter(text=whole), 50, POSTGRES)
     assert (" WHERE id = ?" in query, values) == (True, [whole, 50])
 
 
@@ -215,9 +216,9 @@ def test_what_was_stored_before_has_lines_and_sums_too(tmp_path: Path) -> None:
             (f"r{number}", 7200.5 + number, body),
         )
     schema.migrate(connection)
-    lines = activity.activities(connection, ActivityFilter(), 10)
+    lines = queries.activities(connection, ActivityFilter(), 10)
     assert [(line.id, line.model, line.usage.cached) for line in lines] == [("r1", "", 0), ("r0", "tiny", 4)]
-    sums = {each.model: each for each in activity.sums(connection, HOUR, 0, "ada")}
+    sums = {each.model: each for each in queries.sums(connection, HOUR, 0, "ada")}
     assert sums["tiny"].start == 7200
     assert (sums["tiny"].requests, sums["tiny"].usage.input, sums[""].requests) == (1, 10, 1)
     assert isinstance(connection, sqlite3.Connection)
@@ -240,12 +241,12 @@ def test_days_are_added_up_from_the_hours_that_were_kept(tmp_path: Path) -> None
         for table in ("activity_sums", "activity_first_tokens")
     ]
     schema.migrate(connection)
-    days = activity.sums(connection, DAY, 0, "ada")
+    days = queries.sums(connection, DAY, 0, "ada")
     assert [(each.start, each.requests, each.usage.cached, each.decode_seconds) for each in days] == [
         (0, 2, 8, 1.0),
         (DAY, 1, 4, 0.5),
     ]
-    counts = activity.first_tokens(connection, DAY, 0, None)
+    counts = queries.first_tokens(connection, DAY, 0, None)
     assert [(each.start, each.bucket, each.count) for each in counts] == [(0, 7, 3), (DAY, 7, 1)]
     after = [
         list(connection.execute(f"SELECT * FROM {table} WHERE width < ? ORDER BY 1, 2, 3", (DAY,)))
