@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.postgres_server import free_port, shared_server
+from tests.s3_server import SECRET, set_credentials, shared_s3
 from tests.unit.cli.test_doctor import FakeSandbox
 
 from kodo.cli import doctor_checks
@@ -104,6 +105,27 @@ def test_another_folder_is_a_failure(
     monkeypatch.setenv("KODO_SHARED_FOLDER", str(tmp_path / "nowhere"))
     code, found = lines(capsys)
     assert code == ExitCode.BAD_INPUT and "is not there" in of(found, "database")[0][1]
+
+
+def test_a_bucket_is_named_and_written_to(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With several servers and with one; one that is not there is a failure, in words that have no key."""
+    set_credentials(monkeypatch)
+    bucket = f"s3://{shared_s3().new_bucket()}/kodo"
+    monkeypatch.setenv("KODO_FILES", bucket)
+    monkeypatch.setenv("KODO_S3__ENDPOINT", shared_s3().url)
+    code, found = lines(capsys)
+    assert (code, of(found, "folder")[0][0]) == (ExitCode.DONE, "warning")  # no server has used it yet
+    assert bucket in of(found, "folder")[0][1]
+    monkeypatch.delenv("KODO_DATABASE")
+    code, found = lines(capsys)
+    assert of(found, "folder") == [("ok", f"{bucket} at {shared_s3().url}, writable")]
+    monkeypatch.setenv("KODO_FILES", "s3://nobody-made-this")
+    code, found = lines(capsys)
+    ((state, detail),) = of(found, "folder")
+    assert (code, state) == (ExitCode.BAD_INPUT, "failed")
+    assert "no such bucket" in detail and SECRET not in detail
 
 
 @pytest.mark.parametrize(("ahead", "state"), [(-1, "ok"), (1, "warning"), (2, "failed")])

@@ -22,6 +22,7 @@ from tests.serving import MODEL, Served, served, settings
 
 from kodo.server.config import InvalidSettings, S3Settings, Settings, load
 from kodo.server.http.batches import worker as batch_worker
+from kodo.server.http.files.endpoints import files as endpoints
 from kodo.server.lifecycle.blobs import BlobMissing, read_whole
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store.blobs import s3
@@ -314,6 +315,21 @@ async def test_an_upload_is_acknowledged_only_when_it_is_stored(tmp_path: Path, 
         assert (await sdk.files.list()).data == []
         file = await sdk.files.create(file=("a.txt", b"small"), purpose="user_data")
         assert (await sdk.files.content(file.id)).content == b"small"
+
+
+async def test_a_file_over_the_limit_leaves_nothing_in_the_bucket(
+    tmp_path: Path, front: FaultyFront, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a 413 in the middle of the upload: the parts that were sent are taken back, which costs nothing from then on."""
+    monkeypatch.setattr(endpoints, "MAX_BYTES", 2 * PART_BYTES)
+    async with served(in_bucket(tmp_path, front.url)) as server:
+        with pytest.raises(openai.APIStatusError) as caught:
+            await server.sdk().files.create(file=("a.bin", bytes(4 * PART_BYTES)), purpose="user_data")
+        assert caught.value.status_code == 413
+        assert await server.state.files.blobs.ids() == []
+    sent = [head.split(b" ")[:2] for head in front.heads if b"uploadId=" in head.split(b"\r\n")[0]]
+    assert any(method == b"PUT" for method, _ in sent)
+    assert sent[-1][0] == b"DELETE"
 
 
 async def test_two_servers_share_a_bucket(tmp_path: Path) -> None:
