@@ -8,7 +8,6 @@ Knows tools and choices; knows nothing of ids or HTTP.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from kodo.server.engines.actions import BUILT_IN, NO_ARGUMENTS
 from kodo.server.engines.llama.prompting.content import ToolSpec
 from kodo.server.engines.llama.prompting.tool_call_format import qualified_name
 from kodo.server.engines.llama.tools.structured import Grammar, Grammars
+from kodo.server.engines.llama.tools.tool_signatures import tool_signature
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.wire.tools import (
     AllowedTools,
@@ -191,18 +191,8 @@ def shown_at_start(offers: Sequence[OfferedTool]) -> tuple[OfferedTool, ...]:
 
 
 def tools_prompt(offers: Sequence[OfferedTool]) -> str:
-    """The prompt block for a model whose template knows no tools."""
-    lines = [
-        json.dumps(
-            {
-                "name": offer.qualified_name,
-                "description": offer.description,
-                **({} if offer.schema is None else {"parameters": offer.schema}),
-            },
-            ensure_ascii=False,
-        )
-        for offer in offers
-    ]
+    """The prompt block for a model whose template knows no tools: a line for each."""
+    lines = [tool_signature(offer.qualified_name, offer.description, offer.schema) for offer in offers]
     return (
         "You can call these tools:\n<tools>\n"
         + "\n".join(lines)
