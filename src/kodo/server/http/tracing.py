@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.lifecycle import tracing
+from kodo.server.lifecycle import genai, tracing
 from kodo.server.lifecycle.tracing import Attributes
 
 if TYPE_CHECKING:
@@ -81,9 +81,12 @@ class OtelTracer:
 
     def add(self, attributes: Attributes) -> None:
         """See ``Tracer``."""
-        from opentelemetry.trace import get_current_span
+        from opentelemetry.trace import Status, StatusCode, get_current_span
 
-        get_current_span().set_attributes(dict(attributes))
+        current = get_current_span()
+        current.set_attributes(dict(attributes))
+        if genai.ERROR_TYPE in attributes:
+            current.set_status(Status(StatusCode.ERROR))
 
     @contextlib.contextmanager
     def span(self, name: str, attributes: Attributes) -> Iterator[None]:

@@ -173,14 +173,20 @@ class Generation:
         if end.usage is not None:
             end = replace(end, usage=_sum(self.prior_usage, end.usage))
         self.run.timing = replace(self._timing, total=end.at - self._started)
-        self._trace(end)
+        try:
+            self._trace(end)
+        except Exception:  # whoever waits for the response gets it all the same
+            logger.exception("response %s could not be traced", self.run.id)
         await self.run.end(end)
         self.observer.ended(self.run.response.model, end.status, end.usage or Usage())
 
     def _trace(self, end: event_log.Ended) -> None:
-        """The parts of the response's time, as spans that are over."""
+        """What became of the response, for its span; and the parts of its time, as spans that are over."""
         queued, first, total = self._timing.queued, self._timing.first_token, end.at - self._started
         usage = end.usage or Usage()
+        failed = {} if end.status != "failed" else {genai.ERROR_TYPE: _error_type(self.run.error)}
+        counts = {genai.INPUT_TOKENS: usage.input, genai.OUTPUT_TOKENS: usage.output}
+        tracing.add({genai.STATUS: end.status, **counts, **failed})
         taken_up = self._started + (total if queued is None else queued)
         tracing.record(genai.QUEUE, self._started, taken_up)
         if queued is not None:
@@ -423,6 +429,11 @@ class Generation:
                 self.run.emit(event_log.Began())
                 now += 1
             seen = now
+
+
+def _error_type(error: ServiceError | None) -> str:
+    """What kind of error it was, of few kinds: the API's code, else the class."""
+    return (error.code if error is not None else None) or type(error or ServiceError).__name__
 
 
 def _count(event: EngineEvent) -> int:

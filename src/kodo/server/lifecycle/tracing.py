@@ -28,7 +28,7 @@ class Tracer(Protocol):
         """Whether the texts of prompts and answers are to be in them."""
 
     def add(self, attributes: Attributes) -> None:
-        """Attributes for the current span."""
+        """Attributes for the current span; :data:`~kodo.server.lifecycle.genai.ERROR_TYPE` says that it failed."""
 
     def span(self, name: str, attributes: Attributes) -> AbstractContextManager[None]:
         """A span around a block, below the current one. An exception that leaves the block is its error."""
@@ -80,6 +80,11 @@ def add_content(make: Callable[[Mask], Attributes]) -> None:
     """Add texts to the current span, if the tracer wants any; they are not made otherwise."""
     if _tracer.wants_content and _mask is not None:
         _tracer.add(make(_mask))
+
+
+def add(attributes: Attributes) -> None:
+    """See :class:`Tracer`."""
+    _tracer.add(attributes)
 
 
 def span(name: str, attributes: Attributes | None = None) -> AbstractContextManager[None]:

@@ -18,7 +18,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from tests.serving import MODEL, served, settings
+from opentelemetry.trace import StatusCode
+from tests.serving import MODEL, script, served, settings
 
 from kodo.server.config import ModelSettings
 from kodo.server.http import app
@@ -91,6 +92,26 @@ async def test_the_parts_of_a_response_are_spans_below_the_callers(
     assert times[0][1] == times[1][0]
     assert times[1][1] == times[2][0]
     assert "sesame" not in json.dumps([span.to_json() for span in spans])
+
+
+async def test_a_response_that_failed_is_an_error_in_its_trace(
+    tmp_path: Path, exported: InMemorySpanExporter
+) -> None:
+    """With the kind of error; one that came to its end has its tokens, and is none."""
+    turns = (
+        {"match": "bad", "steps": [{"type": "fail", "message": "broken"}]},
+        {"match": "good", "steps": [{"type": "text", "text": "fine"}]},
+    )
+    async with served(settings(tmp_path / "home", script(tmp_path, *turns))) as server, server.http() as http:
+        for text in ("bad", "good"):
+            await http.post("/v1/responses", json={"model": MODEL, "input": text})
+    failed, done = (span for span in exported.get_finished_spans() if span.name == f"chat {MODEL}")
+    assert failed.attributes is not None and done.attributes is not None
+    assert (failed.status.status_code, failed.attributes[genai.STATUS]) == (StatusCode.ERROR, "failed")
+    assert failed.attributes[genai.ERROR_TYPE]
+    assert (done.status.status_code, done.attributes[genai.STATUS]) == (StatusCode.UNSET, "completed")
+    assert done.attributes[genai.OUTPUT_TOKENS] == 1
+    assert genai.ERROR_TYPE not in done.attributes
 
 
 class Collector(BaseHTTPRequestHandler):
