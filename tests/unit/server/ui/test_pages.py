@@ -18,6 +18,7 @@ from tests.unit.server.ui.pages import dashboard, make_key
 from kodo.server.config import ModelSettings, UiSettings
 from kodo.server.http.keys import Caller
 from kodo.server.ui.context import LedgerLimit, LedgerRow, Lent
+from kodo.server.ui.views import batches
 from kodo.server.ui.views.playground import PARAMETERS
 from kodo.server.wire.request import CreateResponse
 
@@ -371,6 +372,12 @@ async def test_a_background_run_of_the_playground_is_paid_when_its_page_is_left(
         async with asyncio.timeout(60):
             while not (await server.state.limits.budgets.of(row))[0].spent:
                 await asyncio.sleep(0.02)
+
+
+def test_only_batches_that_can_be_cancelled_have_the_button() -> None:
+    """One whose files are being made cannot."""
+    assert set(batches.CANCELLABLE) == {"validating", "in_progress"}
+    assert set(batches.CANCELLABLE) < set(batches.RUNNING)
 
 
 async def test_a_playground_that_is_left_keeps_no_place_of_its_key(tmp_path: Path) -> None:

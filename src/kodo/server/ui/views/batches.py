@@ -7,11 +7,12 @@ from typing import Final
 from starlette.responses import RedirectResponse, Response
 
 from kodo.server.http.batches.documents import KIND
+from kodo.server.http.batches.worker import BATCH_STATUS
 from kodo.server.ui.context import PageRequest
 from kodo.server.wire.batches import Batch
 
-CANCELLABLE: Final = ("validating", "in_progress", "finalizing")
-RUNNING: Final = (*CANCELLABLE, "cancelling")
+RUNNING: Final = BATCH_STATUS.unfinished
+CANCELLABLE: Final = tuple(status for status in RUNNING if BATCH_STATUS.allows(status, "cancelling"))
 
 
 async def show_list(page: PageRequest) -> Response:
