@@ -76,11 +76,6 @@ class Variables:
         """The variable of an object; "" where it has none."""
         return self._by_id[id(value)][0] if id(value) in self._by_id else ""
 
-    def function_with(self, code: types.CodeType) -> str:
-        """The variable of a function by its code; "" where there is none."""
-        found = (name for name, one in self._by_id.values() if getattr(one, "__code__", None) is code)
-        return next(found, "")
-
     def path_to(self, value: object) -> tuple[str, str]:
         """An expression for what hangs on a named object, and that object's variable; two empty texts for nothing."""
         newest = list(self._by_id.values())[: -_NEWEST_SEARCHED - 1 : -1]

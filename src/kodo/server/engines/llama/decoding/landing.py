@@ -59,11 +59,6 @@ class Landing:
         self.is_broken = False
         """The last piece did not fit the grammar: the engine has lost it. It reports no error where that happens."""
 
-    @property
-    def is_complete(self) -> bool:
-        """Whether the text may end as it stands."""
-        return bool(self._matcher.is_accepting())
-
     async def fits(self, tokens_left: int) -> bool:
         """Whether the ending of what was taken fits."""
         return self.ending is not None and await self._fits(self.ending, tokens_left)
