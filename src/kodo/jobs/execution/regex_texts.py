@@ -1,6 +1,7 @@
 """Texts that match the regular expressions a function stands on, made from their parsed form. Reads source only.
 
-Digits and letters are now and then those of other scripts, which ``\\d`` and ``\\w`` match as well.
+Digits and letters are now and then those of other scripts, which ``\\d`` and ``\\w`` match as well, and so are letters
+that a pattern without regard to case takes for its own.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _CATEGORIES = {
     "CATEGORY_NOT_SPACE": ("a", "1", "."),
 }
 _OTHER_SCRIPTS = {"CATEGORY_DIGIT": "\u0661", "CATEGORY_WORD": "\u00e9"}
+_SAME_WITHOUT_CASE = {"s": "\u017f", "k": "\u212a", "i": "\u0131", "S": "\u017f", "K": "\u212a"}
 _CHARACTERS = "a1 .-_Z/x,;:\n"
 _LOOKS_LIKE_ONE = re.compile(r"\\[swdbSWD]|\(\?|\[\^|\.\*|\.\+")
 
@@ -51,7 +53,8 @@ def matching(pattern: str, flags: int, rng: random.Random, count: int) -> list[s
     parser: _Parser = import_module("re._parser")
     try:
         parsed = parser.parse(pattern, flags)
-        made = [_Maker(rng).text(parsed) for _ in range(count)]
+        folds = bool(parsed.state.flags & re.IGNORECASE) and not parsed.state.flags & re.ASCII
+        made = [_Maker(rng, folds=folds).text(parsed) for _ in range(count)]
     except (re.error, RecursionError, OverflowError, ValueError):
         return []
     return list(dict.fromkeys(made))
@@ -60,8 +63,9 @@ def matching(pattern: str, flags: int, rng: random.Random, count: int) -> list[s
 class _Maker:
     """Makes one text of a parsed pattern."""
 
-    def __init__(self, rng: random.Random) -> None:
+    def __init__(self, rng: random.Random, *, folds: bool) -> None:
         self._rng = rng
+        self._folds = folds
         self._is_foreign = rng.random() < _FOREIGN
         self._groups: dict[int, str] = {}
 
@@ -72,7 +76,7 @@ class _Maker:
     def _one(self, operation: str, value: Any) -> str:
         match operation:
             case "LITERAL":
-                return chr(value)
+                return self._literal(chr(value))
             case "NOT_LITERAL":
                 return "a" if value != ord("a") else "b"
             case "ANY":
@@ -94,6 +98,12 @@ class _Maker:
             case "ATOMIC_GROUP":
                 return self.text(value)
         return ""  # a place, or a look to the side
+
+    def _literal(self, char: str) -> str:
+        """A letter, or one of another script that is the same to the pattern."""
+        if self._folds and self._is_foreign and self._rng.random() < _FOREIGN:
+            return _SAME_WITHOUT_CASE.get(char, char)
+        return char
 
     def _of_set(self, items: Any) -> str:
         rows = [(str(operation), value) for operation, value in items]

@@ -7,19 +7,28 @@ from itertools import product
 
 _FILLERS = ("a", "a.b, c", ".".join(["word"] * 18), "x" * 100)
 _MAX_PARTS, _MAX_SHAPES = 4, 48
+_CHARACTERS = ("\x00", "\t", "\u0301", "\u200d", "\u3042", "\U0001f600", "\U0010ffff")
+"""Single characters of different kinds: control, combining, joining, wide, beyond 16 bits, the last one."""
 
 
 def text_shapes(node: ast.AST) -> tuple[str, ...]:
-    """Texts made of the literals that ``startswith``, ``endswith`` and ``in`` ask for, short and long; none without them."""
+    """Texts made of the literals that ``startswith``, ``endswith`` and ``in`` ask for, short and long, and single characters
+    where ``ord`` is asked; none without these.
+    """
     starts, ends, held = _asked(node, "startswith"), _asked(node, "endswith"), _held(node)
     out: list[str] = [
         start + filler + end for filler in _FILLERS for start, end in product(starts or [""], ends or [""])
     ]
     if not (starts or ends):
         out = []
+    out += _CHARACTERS if any(map(_asks_ord, ast.walk(node))) else ()
     out += [f"a{one}b{other}c" for one, other in product(held, held)]
     out += [f"{start}a{one}b{end}" for one in held for start, end in product(starts or [""], ends or [""])]
     return tuple(dict.fromkeys(out))[:_MAX_SHAPES]
+
+
+def _asks_ord(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "ord"
 
 
 def _asked(node: ast.AST, method: str) -> list[str]:

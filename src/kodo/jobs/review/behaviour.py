@@ -44,6 +44,8 @@ T = TypeVar("T")
 CALL_SECONDS = 1.0
 INPUTS = 300
 CALLER_INPUTS = 120
+_FIRST = 40
+"""The calls of a function that are made in the order of their preference."""
 _FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
 _FOR_RECORDING = 0.3
@@ -368,10 +370,23 @@ def _groups(
             calls = _in_turn(calls, old.calls(earlier, count))
         unique = {(call.setup, call.expression, call.args): call for call in reversed(calls)}
         numbered = [
-            msgspec.structs.replace(call, id=number) for number, call in enumerate(reversed(unique.values()))
+            msgspec.structs.replace(call, id=number)
+            for number, call in enumerate(_mixed(list(reversed(unique.values()))))
         ]
         if numbered:
             yield function.qualname, tuple(numbered)
+
+
+def _mixed(calls: Sequence[Call]) -> list[Call]:
+    """The first calls as they are, then random ones in turn with the others, so that a slow function gets both."""
+    first, rest = calls[:_FIRST], calls[_FIRST:]
+    return [
+        *first,
+        *_in_turn(
+            (call for call in rest if call.origin != "random"),
+            (call for call in rest if call.origin == "random"),
+        ),
+    ]
 
 
 def _in_turn(one: Iterable[Call], other: Iterable[Call]) -> list[Call]:

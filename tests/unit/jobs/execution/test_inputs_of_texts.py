@@ -5,6 +5,8 @@ import random
 import re
 from pathlib import Path
 
+import pytest
+
 from kodo.jobs.execution.calls import command
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.instances_of_tests import instances_of_tests
@@ -132,3 +134,16 @@ def test_an_annotation_that_leaves_all_open_does_not_hide_what_a_name_says(tmp_p
     calls = CandidateGenerator(module, 0).calls(module.every_function["names"], 60)
     sources = {call.args[0].source for call in calls if call.args}
     assert any("lambda" in one for one in sources) and "None" in sources
+
+
+def test_a_function_that_asks_for_a_code_point_gets_single_characters():
+    """Also the last one there is; other functions do not get them."""
+    assert "\U0010ffff" in text_shapes(ast.parse("def f(c):\n    return ord(c)\n"))
+    assert text_shapes(ast.parse("def f(c):\n    return c.ord()\n")) == ()
+
+
+@pytest.mark.parametrize(("pattern", "found"), [("(?i)post", True), ("(?ai)post", False), ("post", False)])
+def test_letters_that_are_the_same_without_case_are_tried(pattern, found):
+    """The long s is an s to a pattern without regard to case, and each text is one that the pattern matches."""
+    made = matching(pattern, 0, random.Random(0), 200)
+    assert ("po\u017ft" in made) == found and all(re.fullmatch(pattern, one) for one in made)
