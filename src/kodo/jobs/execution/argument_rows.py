@@ -11,6 +11,9 @@ from kodo.jobs.execution.values import Values
 
 _NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows arguments
 
+_ALIKE = (
+    0.3  # of the random rows of a function whose values may be compared, those where two of them are alike
+)
 _OPTIONAL = 3.0  # optional arguments in a random row, of many
 
 
@@ -50,6 +53,8 @@ def random_rows(
             yield _changed_twice(values.rng.choice(rows), values), "near example"
             continue
         row = {name: values.random(type_) for name, type_ in types.items()}
+        if values.compares and values.rng.random() < _ALIKE:
+            _make_alike(row, types, values)
         yield (
             {
                 name: row[name]
@@ -58,6 +63,16 @@ def random_rows(
             },
             "random",
         )
+
+
+def _make_alike(row: dict[str, str], types: dict[str, ParamType], values: Values) -> None:
+    """Give a parameter the value of another one of its type, or one near it: what is compared is rarely alike by chance."""
+    names = values.rng.sample(sorted(row), len(row))
+    for at, name in enumerate(names):
+        other = next((one for one in names[at + 1 :] if types[one] == types[name]), None)
+        if other is not None:
+            row[other] = values.rng.choice([row[name], *values.near(row[name])])
+            return
 
 
 def _changed_twice(row: dict[str, str], values: Values) -> dict[str, str]:

@@ -53,11 +53,14 @@ class CandidateGenerator:
         seed: int,
         focus: frozenset[str] = frozenset(),
         instances: Mapping[str, tuple[str, ...]] | None = None,
+        *,
+        compares: bool = False,
     ) -> None:
         """``focus``: optional parameters that matter and get a value more often. ``instances``: class -> calls that make one,
-        besides those of the documentation.
+        besides those of the documentation. ``compares``: parameters of one type are now and then given values alike.
         """
         self._focus = focus
+        self._compares = compares
         self._module = module
         self._seed = seed
         self._next = 0
@@ -80,6 +83,7 @@ class CandidateGenerator:
             self._instances,
             focus=self._focus,
             shapes=(*text_shapes(function.node), *regex_texts(self._module, function)),
+            compares=self._compares,
         )
         if owner is not None and function.kind not in ("static", "class"):
             owner = values.concrete(owner.name)

@@ -66,6 +66,8 @@ class Values:
     """Names of optional parameters that are given a value more often than others."""
     shapes: tuple[str, ...] = ()
     """Texts that meet what the function asks of a text."""
+    compares: bool = False
+    """Whether parameters of one type are now and then given values that are alike."""
 
     def plain(self, type_: ParamType, depth: int = 0) -> str:
         """One ordinary value."""

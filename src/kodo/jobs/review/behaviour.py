@@ -352,7 +352,7 @@ def _groups(
 ) -> Iterator[tuple[str, tuple[Call, ...]]]:
     """Each function with the calls to make, those of both versions; optional parameters on changed ``lines`` matter most."""
     focus = frozenset(re.findall(r"[A-Za-z_]\w{2,}", "\n".join(lines)))
-    new, old = (CandidateGenerator(one, 0, focus, instances) for one in (after, before))
+    new, old = (CandidateGenerator(one, 0, focus, instances, compares=True) for one in (after, before))
     for one in affected:
         function = one.function
         in_both = function.qualname in before.every_function and function.qualname in after.every_function

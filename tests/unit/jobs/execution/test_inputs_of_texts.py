@@ -147,3 +147,17 @@ def test_letters_that_are_the_same_without_case_are_tried(pattern, found):
     """The long s is an s to a pattern without regard to case, and each text is one that the pattern matches."""
     made = matching(pattern, 0, random.Random(0), 200)
     assert ("po\u017ft" in made) == found and all(re.fullmatch(pattern, one) for one in made)
+
+
+@pytest.mark.parametrize("compares", [True, False])
+def test_two_parameters_of_one_type_are_given_values_alike(tmp_path: Path, compares: bool):
+    """Equal ones and ones that differ a little, which chance does not give; only where they are asked for."""
+    (tmp_path / "m.py").write_text(
+        "def same(one: str, n: int, other: str) -> bool:\n    return one.strip() == other\n"
+    )
+    module = load(tmp_path / "m.py")
+    calls = CandidateGenerator(module, 0, compares=compares).calls(module.every_function["same"], 300)
+    rows = [call.args for call in calls if len(call.args) == 3 and call.origin == "random"]
+    texts = [(eval(row[0].source), eval(row[2].source)) for row in rows]
+    alike = [one for one, other in texts if len(one) > 3 and one != other and one.strip() == other.strip()]
+    assert bool(alike) == compares
