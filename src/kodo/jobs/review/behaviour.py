@@ -48,7 +48,7 @@ _FIRST = 40
 """The calls of a function that are made in the order of their preference."""
 _FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
-_FOR_RECORDING = 0.3
+_FOR_RECORDING = 0.25
 """The part of a module's seconds in which its tests are run for their calls, while inputs are made and compared."""
 _LEAST_SECONDS = 6.0
 """What one file gets at least of what is left: with less, little more than the start of its workers could be done."""

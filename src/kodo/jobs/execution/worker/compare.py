@@ -30,10 +30,11 @@ _FIRST_OF_A_FILE = 24
 _MAX_SEEDS = 200
 _MAX_VARIATIONS = 6000
 _EXPLORED_TOGETHER = 60
-_CHANGED, _EXPLORE = 0.3, 0.2
+_CHANGED, _TESTS, _CALLERS, _EXPLORE = 0.3, 0.15, 0.1, 0.15
+"""The parts of the budget: for the calls of changed functions, for those out of tests each time some come, for callers, and
+for variations. What is left is for the start and for making sure.
+"""
 _NEWEST_FIRST = 4
-_PHASE = 0.15
-"""The parts of the budget for the calls of changed functions, for the last phase, and for each of the others."""
 _POLL_SECONDS = 0.02
 _MAX_INSIDE = 5
 _LOOKED_INSIDE = 30
@@ -101,10 +102,10 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
         callers = [group for group in job.groups if group not in changed]
         yield from work.compare_all(changed, _CHANGED)
         for tests in work.tests():
-            yield from work.compare_tests(tests, _PHASE)
+            yield from work.compare_tests(tests, _TESTS)
         if not work.all_shown():
             yield from work.compare_all(work.left_out(), _CHANGED)
-            yield from work.compare_all(callers, _PHASE)
+            yield from work.compare_all(callers, _CALLERS)
             yield from work.explore()
         if left := work.left_out():
             yield Exhausted(tuple(name for name, _ in left))
