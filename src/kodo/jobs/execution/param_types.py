@@ -345,6 +345,12 @@ _METHOD_TYPES = (
     (_STR_METHODS, ParamType("str")),
     (_DICT_METHODS, ParamType("dict", (ParamType("str"), ParamType("int")))),
     (_LIST_METHODS, _INTEGERS),
+    (frozenset({"total_seconds"}), ParamType("timedelta")),
+    (frozenset({"strftime", "utcoffset", "astimezone", "utctimetuple", "timestamp"}), ParamType("datetime")),
+    (frozenset({"toordinal", "isocalendar", "isoweekday"}), ParamType("date")),
+    (frozenset({"decode"}), ParamType("bytes")),
+    (frozenset({"bit_length"}), ParamType("int")),
+    (frozenset({"is_integer"}), ParamType("float")),
 )
 USES: tuple[tuple[type | types.UnionType, Callable[[str, Any], ParamType | None]], ...] = (
     (ast.Call, _used_in_call),

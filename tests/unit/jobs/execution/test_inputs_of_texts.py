@@ -11,6 +11,7 @@ from kodo.jobs.execution.calls import command
 from kodo.jobs.execution.candidates import CandidateGenerator
 from kodo.jobs.execution.instances_of_tests import instances_of_tests
 from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.param_types import from_use
 from kodo.jobs.execution.regex_texts import matching, regex_texts
 from kodo.jobs.execution.target import load
 from kodo.jobs.execution.text_shapes import text_shapes
@@ -161,3 +162,20 @@ def test_two_parameters_of_one_type_are_given_values_alike(tmp_path: Path, compa
     texts = [(eval(row[0].source), eval(row[2].source)) for row in rows]
     alike = [one for one, other in texts if len(one) > 3 and one != other and one.strip() == other.strip()]
     assert bool(alike) == compares
+
+
+@pytest.mark.parametrize(
+    ("use", "kind"),
+    [
+        ("value.total_seconds()", "timedelta"),
+        ("value.utcoffset()", "datetime"),
+        ("value.toordinal()", "date"),
+        ("value.decode()", "bytes"),
+        ("value.bit_length()", "int"),
+        ("value.other()", None),
+    ],
+)
+def test_a_method_that_one_type_has_says_what_a_value_is(use, kind):
+    """Dates, spans of time, bytes and numbers are known by what is asked of them."""
+    found = from_use("value", ast.parse(use).body)
+    assert (found and found.kind) == kind
