@@ -19,14 +19,16 @@ from kodo.jobs.review.options import ReviewOptions
 from kodo.jobs.review.source import VersionsSource
 
 OPTIONS = ReviewOptions(run=True, fixes=False)
+PATIENT = ReviewOptions(run=True, fixes=False, run_seconds=90)
+"""For what is to be found: it takes no longer where the machine is idle, and is not left out where it is not."""
 
 
-def compare(old, new, path="m.py", **more):
+def compare(old, new, path="m.py", options=OPTIONS, **more):
     """The review of one module's change."""
     before, after = {path: old}, {path: new}
     for name, text in more.items():
         after[f"{name}.py"] = text
-    return review(VersionsSource(before, after), OPTIONS, None)
+    return review(VersionsSource(before, after), options, None)
 
 
 def said(report):
@@ -130,7 +132,7 @@ def test_generators_and_async_functions_are_read():
         "async def each(n: int):\n    for i in range(min(n, 5)):\n        yield i\n"
     )
     new = old.replace("yield i", "yield i + 1").replace("return n", "return n + 1")
-    assert {one.definition for one in said(compare(old, new))} == {"count", "later", "each"}
+    assert {one.definition for one in said(compare(old, new, options=PATIENT))} == {"count", "later", "each"}
 
 
 def test_an_object_of_another_class_is_compared_by_its_attributes():
@@ -174,7 +176,7 @@ def test_inputs_come_from_the_projects_own_tests():
         {"m.py": old.replace("rest.strip(' ')", "rest")},
     )
     after["tests/test_m.py"] = test + "\n# touched\n"
-    (finding,) = said(review(VersionsSource(before, after), OPTIONS, None))
+    (finding,) = said(review(VersionsSource(before, after), PATIENT, None))
     assert "parser.parse(" in finding.message
 
 
@@ -373,7 +375,7 @@ PLAIN = "class Money:\n    def __init__(self, n: int):\n        self.n = n\n\n  
 def test_a_method_that_takes_the_place_of_an_inherited_one_is_called(base, method, call):
     """Both versions can be asked, though only one of them defines it; a method that only one has says nothing."""
     old = PLAIN.replace("class Money", f"class Money({base})") if base else PLAIN
-    found = said(compare(old, f"{old}\n    {method}\n"))
+    found = said(compare(old, f"{old}\n    {method}\n", options=PATIENT if call else OPTIONS))
     assert [call in one.message and "getattr" not in one.message for one in found] == ([True] if call else [])
 
 
@@ -383,5 +385,7 @@ def test_a_property_is_set_before_it_is_read():
         "class Box:\n    def __init__(self):\n        self._n = 1\n\n    @property\n    def n(self):\n        return self._n\n\n"
         "    @n.setter\n    def n(self, value: int):\n        self._n = value\n"
     )
-    (finding,) = said(compare(old, old.replace("self._n = value", "self._n = min(value, 5)")))
+    (finding,) = said(
+        compare(old, old.replace("self._n = value", "self._n = min(value, 5)"), options=PATIENT)
+    )
     assert ".n = " in finding.message
