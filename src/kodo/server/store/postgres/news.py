@@ -103,8 +103,8 @@ class PostgresNews:
                             self._loop.call_soon_threadsafe(self._wake, notice.payload)
                 finally:
                     connection.raw.close()
-            except psycopg.Error as error:
-                logger.info("news are not heard: %s", translate(error).message)
+            except Exception as error:  # whatever it is: without the thread nothing is heard any more
+                logger.info("news are not heard: %s", _why(error), exc_info=_unexpected(error))
                 self._pause()
 
     def _notify(self) -> None:
@@ -122,10 +122,10 @@ class PostgresNews:
                 connection = connection or self._connect()
                 connection.raw.execute(
                     "SELECT pg_notify(%s, %s)",
-                    (CHANNEL, payload if len(payload) <= MAX_PAYLOAD else EVERYBODY),
+                    (CHANNEL, payload if len(payload.encode()) <= MAX_PAYLOAD else EVERYBODY),
                 )
-            except psycopg.Error as error:
-                logger.info("news are not said: %s", translate(error).message)
+            except Exception as error:  # as above
+                logger.info("news are not said: %s", _why(error), exc_info=_unexpected(error))
                 if connection is not None:
                     connection.raw.close()
                     connection = None
@@ -135,3 +135,12 @@ class PostgresNews:
 
     def _pause(self, seconds: float = 0.5) -> None:
         threading.Event().wait(seconds)
+
+
+def _why(error: Exception) -> str:
+    return translate(error).message if isinstance(error, psycopg.Error) else repr(error)
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    """An error that is no database's, for its traceback."""
+    return None if isinstance(error, psycopg.Error) else error
