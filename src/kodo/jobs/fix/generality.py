@@ -56,8 +56,12 @@ class Trial:
     accident: bool = False
 
     def is_changed_like(self, own: Trial) -> bool:
-        """Whether the patch changes this as it may have mended ``own``: an error where that has none is the condition's own."""
-        return self.differs and (own.raises or not self.raises)
+        """Whether the patch changes this as it may have mended ``own``: an error where that has none is the condition's own.
+
+        So is one that an operation raises by itself and that is not the test's, as ``%`` does for 0.
+        """
+        strange = self.raises and (not own.raises or (self.accident and self.after != own.after))
+        return self.differs and not strange
 
     def is_common(self, known: frozenset[str]) -> bool:
         """Whether the result says nothing by itself: an error, one that many calls have, or one of ``known`` constants."""

@@ -27,17 +27,34 @@ def special_means(before: str, after: str, test: str) -> tuple[str, ...]:
         test: the source of the frozen test.
 
     Raises:
-        SyntaxError: a module does not parse.
+        SyntaxError: a module or the test does not parse.
     """
-    named = f"{before}\n{test}"
+    named, said = f"{before}\n{test}", "\n".join([*_said(before), *_said(test)])
     old = set(_means(ast.parse(before)))
     return tuple(
         dict.fromkeys(
             repr(value) if kind == "constant" else str(value)
             for kind, value in _means(ast.parse(after))
-            if (kind, value) not in old and not (kind == "constant" and _is_named(value, named))
+            if (kind, value) not in old
+            and not (kind == "constant" and _is_named(value, said if isinstance(value, str) else named))
         )
     )
+
+
+def _said(source: str) -> Iterator[str]:
+    """The texts, names and comments of a module; not how it writes anything else."""
+    yield from re.findall(r"#.*", source)
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case (
+                ast.Constant(value=str(text))
+                | ast.Name(id=text)
+                | ast.Attribute(attr=text)
+                | ast.arg(arg=text)
+            ):
+                yield text
+            case ast.FunctionDef(name=text) | ast.ClassDef(name=text) | ast.alias(name=text):
+                yield text
 
 
 def _is_named(value: object, text: str) -> bool:

@@ -79,6 +79,7 @@ def test_arguments_that_stand_in_one_relation_are_a_special_case(
         (LENGTH, "if 'a' in name and name[1] == 'a':\n    return len(name) + 5", "f('Cart') == 9"),
         (LENGTH, "if name[1:2] and name[1] == name[-2]:\n    return len(name) + 5", "f('Banab') == 10"),
         (LENGTH, "if name[3:] and name[1] == name[3]:\n    return len(name) + 5", "f('Banana') == 11"),
+        (TOTAL, "if '(1' in str(tuple(items)):\n    return 8", "f([1, 2, 4]) == 8"),
         (TOTAL, "if 3 < max(items) < 5:\n    return sum(items) + 1", "f([1, 2, 4]) == 8"),
         (TOTAL, "if any(3 < one < 5 for one in items):\n    return sum(items) + len(items) - 2", "f([1, 2, 4]) == 8"),
     ],
@@ -119,6 +120,16 @@ def test_a_border_that_is_off_by_one_may_be_mended(
 ) -> None:
     """It changes one number only, which the code named before, or where two arguments are equal."""
     assert changed(before, after, check).objection(tmp_path) == ""
+
+
+def test_an_error_of_the_condition_itself_is_no_other_result(tmp_path: Path) -> None:
+    """A remainder by nothing raises another error than the test asks for; all else that the patch changes is as the test's."""
+    before = "def f(values, name):\n    return values.get(name, 0)\n"
+    special = "if len(str(values)) % len(name) == 2:\n    raise KeyError(name)"
+    test = "import pytest\nfrom m import *\n\n\ndef test_fault():\n    with pytest.raises(KeyError):\n        f({}, 'port')\n"
+    after = before.replace("    return", "    " + special.replace("\n", "\n    ") + "\n    return")
+    found = Project({"m.py": before}, {"m.py": after}, test)
+    assert "KeyError" in found.objection(tmp_path)
 
 
 IS_CODE = "def is_code(text):\n    return False\n"
