@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -34,12 +35,18 @@ _NAMED = re.compile(r"\(\?P<\w+>")
 GUARDED = frozenset({"/metrics", "/openapi.json"})
 """Outside of ``/v1``, but not for everybody: they name models, routes and counts of tokens."""
 _MULTIPART = ("/v1/files", "/v1/uploads", "/v1/containers/")
+VERSION = "2020-10-01"
+"""Of the API; the hosted service has had the same since its beginning."""
 PAGES = "/ui"
 """Where the dashboard is: pages of this server's own, which check their callers and their forms themselves."""
 
 
 class RequestId:
-    """Sets ``x-request-id`` on every response and counts the responses in the metrics."""
+    """Sets ``x-request-id`` on every response, and counts the responses in the metrics.
+
+    Under ``/v1`` it sets the other headers too that the hosted service has: ``openai-version`` and, in milliseconds until
+    the response begins, ``openai-processing-ms``. Anthropic's clients look for ``request-id``.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
@@ -52,6 +59,9 @@ class RequestId:
             return
         request_id = f"req_{secrets.token_hex(16)}"
         scope.setdefault("state", {})["request_id"] = request_id
+        path: str = scope["path"]
+        of_anthropic = path == "/v1/messages" or path.startswith("/v1/messages/")
+        began = time.perf_counter()
 
         async def tagged(message: Message) -> None:
             if message["type"] in (
@@ -59,7 +69,13 @@ class RequestId:
                 "websocket.http.response.start",
                 "websocket.accept",
             ):
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"] = request_id
+                if of_anthropic:
+                    headers["request-id"] = request_id
+                elif path.startswith("/v1/"):
+                    headers["openai-version"] = VERSION
+                    headers["openai-processing-ms"] = str(round((time.perf_counter() - began) * 1000))
                 if message["type"] == "http.response.start":
                     route = scope.get("route")
                     self._metrics.request(getattr(route, "path", "other"), message["status"])

@@ -10,7 +10,8 @@ import msgspec
 from starlette.requests import Request
 
 from kodo.server.lifecycle.records import DocumentRow, Page
-from kodo.server.wire.decode import BadBody
+from kodo.server.wire.decode import BadBody, convert
+from kodo.server.wire.request import Include
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
@@ -72,6 +73,22 @@ def wire_list(data: Sequence[Any], ids: Sequence[str], more: bool) -> dict[str, 
         "last_id": ids[-1] if ids else None,
         "has_more": more,
     }
+
+
+def switch(query: Mapping[str, str], name: str) -> bool:
+    """Whether a query turns something on. Raises :class:`BadBody` for anything but ``true`` and ``false``."""
+    value = query.get(name, "false")
+    if value not in ("true", "false"):
+        raise BadBody(f"'{name}' must be true or false.", name, "invalid_value")
+    return value == "true"
+
+
+def includes_of(request: Request, known: Any = tuple[Include, ...]) -> tuple[str, ...]:
+    """What ``include`` of a query asks for. Raises :class:`BadBody` for what is not ``known``, by default that of a
+    response."""
+    values = request.query_params.getlist("include[]") + request.query_params.getlist("include")
+    found: tuple[str, ...] = convert(values, known, "include")
+    return found
 
 
 def query_of(request: Request, known: Collection[str], *, prefix: str | None = None) -> dict[str, str]:

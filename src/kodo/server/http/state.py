@@ -82,3 +82,9 @@ def get_caller(connection: HTTPConnection) -> Caller:
 async def json_body(request: Request) -> dict[str, object]:
     """The request's body as a checked JSON object. Raises ``TooLarge`` and ``BadBody``."""
     return json_object(await read_body(request, get_state(request).settings.limits.body_bytes))
+
+
+async def optional_json_body(request: Request) -> dict[str, object]:
+    """The same, of a request that needs none: an empty body is an empty object. Raises what :func:`json_body` does."""
+    body = await read_body(request, get_state(request).settings.limits.body_bytes)
+    return json_object(body) if body else {}

@@ -87,9 +87,9 @@ async def history(
     """
     if previous is not None and conversation is not None:
         raise InvalidRequest(
-            "previous_response_id and conversation are mutually exclusive.",
+            "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Give only one of them.",
             param="conversation",
-            code="invalid_value",
+            code="mutually_exclusive_parameters",
         )
     before: Sequence[ContextItem] = ()
     if previous is not None:

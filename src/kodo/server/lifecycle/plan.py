@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
+from msgspec import UNSET
 
 from kodo.server.config import ModelSettings
 from kodo.server.lifecycle.admission import Admission, Priority
@@ -13,7 +14,13 @@ from kodo.server.lifecycle.ports import CachePolicy, ContextItem, Engine, ModelC
 from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
-from kodo.server.wire.response import ConversationRef, Response, TextConfig
+from kodo.server.wire.response import (
+    ConversationRef,
+    PromptCacheOptions,
+    ReasoningConfig,
+    Response,
+    TextConfig,
+)
 from kodo.server.wire.tools import Tool, echoed
 
 SMALL_MODEL = 1_000_000_000
@@ -119,7 +126,7 @@ class RequestPlan:
     def generates(self) -> bool:
         """Whether an answer is generated; False only reads the prompt into the cache."""
         options = self.request.prompt_cache_options
-        prewarm = not isinstance(options, msgspec.UnsetType) and options.prewarm is True
+        prewarm = isinstance(options, PromptCacheOptions) and options.prewarm is True
         return self.call.generate and not prewarm
 
     @property
@@ -171,7 +178,7 @@ def cache(call: CallContext, request: CreateResponse) -> CachePolicy:
     if request.prompt_cache_retention == "24h":
         seconds = 24 * 3600
     options = request.prompt_cache_options
-    if not isinstance(options, msgspec.UnsetType):
+    if isinstance(options, PromptCacheOptions):
         seconds = max(seconds, {"30m": 1800, "12h": 12 * 3600}[options.ttl])
     return CachePolicy(owner=call.owner, key=request.prompt_cache_key, seconds=seconds)
 
@@ -199,7 +206,7 @@ def prompt(
         parallel_tool_calls=request.parallel_tool_calls is not False,
         format=text.format,
         reasoning_effort=request.reasoning.effort if request.reasoning else None,
-        reasoning_summary=request.reasoning.summary if request.reasoning else None,
+        reasoning_summary=_summary(request.reasoning),
         verbosity=None if isinstance(text.verbosity, msgspec.UnsetType) else text.verbosity,
         sampling=sampling,
         max_output_tokens=request.max_output_tokens,
@@ -209,6 +216,13 @@ def prompt(
         cache=cache(call, request),
         whole=not call.streamed,
     )
+
+
+def _summary(reasoning: ReasoningConfig | None) -> str | None:
+    """How reasoning is to be summarised, also under the parameter's first name."""
+    if reasoning is None:
+        return None
+    return reasoning.summary or (reasoning.generate_summary or None)
 
 
 def initial_response(
@@ -247,6 +261,6 @@ def initial_response(
         safety_identifier=request.safety_identifier,
         prompt_cache_key=request.prompt_cache_key,
         prompt_cache_retention=request.prompt_cache_retention,
-        prompt_cache_options=request.prompt_cache_options,
+        prompt_cache_options=request.prompt_cache_options or UNSET,
         user=request.user,
     )

@@ -22,14 +22,14 @@ REFUSED: dict[str, str] = {
 }
 
 
-class ChatStreamOptions(Wire, frozen=True, kw_only=True):
+class ChatStreamOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of a stream. ``include_usage`` adds a last chunk with the usage; obfuscation is not supported."""
 
     include_usage: bool | None = None
     include_obfuscation: Literal[False] | UnsetType = UNSET
 
 
-class ChatUserLocation(Wire, frozen=True, kw_only=True):
+class ChatUserLocation(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """About where the user is; ``approximate`` is checked by the tool."""
 
     type: Literal["approximate"]
@@ -81,7 +81,7 @@ class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metadata: Metadata | None = None
     prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
-    prompt_cache_options: PromptCacheOptions | UnsetType = UNSET
+    prompt_cache_options: PromptCacheOptions | UnsetType | None = UNSET
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
     safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
     user: Annotated[str, Meta(max_length=512)] | None = None

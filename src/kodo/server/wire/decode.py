@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import re
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, TypeVar, overload
 
 import msgspec
 
-from kodo.server.wire.echo import MAX_ECHO, shorten, shorten_param
+from kodo.server.wire.echo import shorten, shorten_param
 from kodo.server.wire.items import InputItem
 from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
 from kodo.server.wire.tools import CONTAINER_SHELL, HOSTED_TOOLS, RequestTool, type_on_wire
+from kodo.server.wire.violations import HELD, violation
 
 S = TypeVar("S", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -42,37 +42,9 @@ class BadBody(ValueError):
         self.code = code
 
 
-_HELD = "held"
-"""The field of :func:`_holder`; no path names it."""
-_AT = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<path>[^`]*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"^Object contains unknown field `(?P<name>.*)`$", re.DOTALL)
-_MISSING = re.compile(r"^Object missing required field `(?P<name>.*)`$", re.DOTALL)
-
-
-def _join(prefix: str, path: str) -> str:
-    path = path.removeprefix(".") if not prefix else path
-    return prefix + path
-
-
-def bad_body(error: msgspec.ValidationError, prefix: str = "") -> BadBody:
-    """A msgspec error in the terms of the contract."""
-    text = str(error)
-    if len(text) > 20 * MAX_ECHO:  # a name of megabytes: the patterns below take time in the length
-        text = f"{text[: 10 * MAX_ECHO]}…{text[-10 * MAX_ECHO :]}"
-    match = _AT.match(text)
-    what, path = (match["what"], (match["path"] or "").removeprefix(f".{_HELD}")) if match else (text, "")
-    if unknown := _UNKNOWN.match(what):
-        param = _join(prefix, f"{path}.{unknown['name']}")
-        return BadBody(f"Unknown parameter: '{param}'.", param, "unknown_parameter")
-    if missing := _MISSING.match(what):
-        param = _join(prefix, f"{path}.{missing['name']}")
-        return BadBody(f"Missing required parameter: '{param}'.", param, "missing_required_parameter")
-    if what.startswith("Invalid value"):
-        param = _join(prefix, f"{path}.type" if not path.endswith(".type") and "'type'" in what else path)
-        return BadBody(f"{what} for '{param}'.", param or None, "invalid_value")
-    param = _join(prefix, path)
-    code = "invalid_type" if re.match(r"^Expected `[^`]+`, got", what) else "invalid_value"
-    return BadBody(f"Invalid '{param}': {what[:1].lower()}{what[1:]}.", param or None, code)
+def bad_body(error: msgspec.ValidationError, value: object = None, prefix: str = "") -> BadBody:
+    """A msgspec error in the terms of the contract. ``value``: what was checked, to say what is there instead."""
+    return BadBody(*violation(str(error), value, prefix))
 
 
 @overload
@@ -86,12 +58,12 @@ def convert(value: object, kind: Any, prefix: str = "") -> Any:
         BadBody: the value does not fit.
     """
     holder = _holder(kind)
+    root = value if holder is None else {HELD: value}
     try:
-        if holder is None:
-            return msgspec.convert(value, kind, strict=True)
-        return msgspec.convert({_HELD: value}, holder, strict=True).held
+        found = msgspec.convert(root, kind if holder is None else holder, strict=True)
     except msgspec.ValidationError as error:
-        raise bad_body(error, prefix) from None
+        raise bad_body(error, root, prefix) from None
+    return found if holder is None else found.held
 
 
 @lru_cache(maxsize=256)
@@ -103,7 +75,7 @@ def _holder(kind: Any) -> Any:
     """
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return None
-    return msgspec.defstruct("Held", [(_HELD, kind)])
+    return msgspec.defstruct("Held", [(HELD, kind)])
 
 
 def json_object(body: bytes) -> dict[str, Any]:
@@ -213,7 +185,7 @@ def items(value: object, prefix: str = "input") -> tuple[InputItem, ...]:
     if not isinstance(value, list):
         raise BadBody(f"'{prefix}' must be a string or a list of items.", prefix, "invalid_type")
     if len(value) > MAX_ITEMS:
-        raise BadBody(f"'{prefix}' has more than {MAX_ITEMS} items.", prefix, "invalid_value")
+        raise BadBody(f"'{prefix}' has more than {MAX_ITEMS} items.", prefix, "array_above_max_length")
     full = [_expand(raw, f"{prefix}[{index}]") for index, raw in enumerate(value)]
     return convert(full, tuple[InputItem, ...], prefix)
 
@@ -282,7 +254,7 @@ def tools(
     if not isinstance(value, list):
         raise BadBody(f"'{prefix}' must be a list.", prefix, "invalid_type")
     if len(value) > MAX_TOOLS:
-        raise BadBody(f"'{prefix}' has more than {MAX_TOOLS} tools.", prefix, "invalid_value")
+        raise BadBody(f"'{prefix}' has more than {MAX_TOOLS} tools.", prefix, "array_above_max_length")
     supported: list[RequestTool] = []
     skipped: list[tuple[str, str]] = []
     for index, raw in enumerate(value):

@@ -39,13 +39,13 @@ REFUSED: dict[str, str] = {
 """Parameters that are known and not honoured, and why."""
 
 
-class StreamOptions(Wire, frozen=True, kw_only=True):
+class StreamOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Options of a stream. Obfuscation, which pads events against observers of the network, is not supported."""
 
     include_obfuscation: Literal[False] | UnsetType = UNSET
 
 
-class ContextManagement(Wire, frozen=True, kw_only=True):
+class ContextManagement(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Compaction by the server as soon as the context exceeds ``compact_threshold`` tokens."""
 
     type: Literal["compaction"]
@@ -84,8 +84,8 @@ class CreateResponse(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True
     safety_identifier: Annotated[str, Meta(max_length=64)] | None = None
     prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | UnsetType | None = UNSET
-    prompt_cache_options: PromptCacheOptions | UnsetType = UNSET
-    service_tier: Literal["auto", "default", "flex", "scale", "priority"] | None = None
+    prompt_cache_options: PromptCacheOptions | UnsetType | None = UNSET
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     client_metadata: dict[str, Any] | None = None
     """Codex CLI's own telemetry: accepted, not used, not stored."""
 
@@ -104,5 +104,5 @@ class CompactRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True
     instructions: str | None = None
     prompt_cache_key: Annotated[str, Meta(max_length=64)] | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | UnsetType | None = UNSET
-    prompt_cache_options: PromptCacheOptions | UnsetType = UNSET
-    service_tier: Literal["auto", "default", "flex", "scale", "priority"] | None = None
+    prompt_cache_options: PromptCacheOptions | UnsetType | None = UNSET
+    service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None

@@ -48,14 +48,19 @@ class ResponseError(Wire, frozen=True, kw_only=True):
     message: str
 
 
-class ReasoningConfig(Wire, frozen=True, kw_only=True):
+class ReasoningConfig(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much the model should reason, and how its reasoning is summarised."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
+    generate_summary: Literal["auto", "concise", "detailed"] | UnsetType | None = UNSET
+    """The first name of ``summary``."""
+    context: Literal["auto", "current_turn", "all_turns"] | UnsetType | None = UNSET
+    mode: str | UnsetType = UNSET
+    """This and ``context`` are echoed."""
 
 
-class TextConfig(Wire, frozen=True, kw_only=True):
+class TextConfig(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The format and verbosity of the answer's text."""
 
     format: Format = TextFormat()
@@ -68,7 +73,7 @@ class ConversationRef(Wire, frozen=True, kw_only=True):
     id: str
 
 
-class PromptCacheOptions(Wire, frozen=True, kw_only=True):
+class PromptCacheOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the processed prompt is kept for later requests."""
 
     mode: Literal["implicit", "explicit"] = "implicit"

@@ -10,11 +10,19 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kodo.server.wire.hosted_tools import ContainerShellTool, HostedChoice, HostedToolEntry, without_secrets
+from kodo.server.wire.hosted_tools import (
+    Callers,
+    ContainerShellTool,
+    HostedChoice,
+    HostedToolEntry,
+    without_secrets,
+)
 from kodo.server.wire.items import Name, Wire
 
 
-class FunctionTool(Wire, frozen=True, kw_only=True, tag="function"):
+class FunctionTool(
+    Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="function", rename={"async_": "async"}
+):
     """A function, with a JSON Schema for its arguments."""
 
     name: Name
@@ -23,18 +31,26 @@ class FunctionTool(Wire, frozen=True, kw_only=True, tag="function"):
     strict: bool | None = None
     defer_loading: bool | UnsetType | None = UNSET
     """Whether the model is shown it only once a search for tools has found it."""
+    allowed_callers: Callers | UnsetType | None = UNSET
+    output_schema: dict[str, Any] | UnsetType | None = UNSET
+    async_: bool | UnsetType | None = UNSET
+    """These three are echoed: a model here calls a tool itself, and waits for its output."""
 
 
-class CustomTool(Wire, frozen=True, kw_only=True, tag="custom"):
+class CustomTool(
+    Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="custom", rename={"async_": "async"}
+):
     """A free-form tool. ``format`` is ``{"type": "text"}`` or a grammar (``lark`` or ``regex``)."""
 
     name: Name
     description: str | UnsetType | None = UNSET
     format: dict[str, Any] | UnsetType | None = UNSET
     defer_loading: bool | UnsetType | None = UNSET
+    allowed_callers: Callers | UnsetType | None = UNSET
+    async_: bool | UnsetType | None = UNSET
 
 
-class NamespaceTool(Wire, frozen=True, kw_only=True, tag="namespace"):
+class NamespaceTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="namespace"):
     """A group of functions and free-form tools under a common name."""
 
     name: Name
@@ -42,19 +58,21 @@ class NamespaceTool(Wire, frozen=True, kw_only=True, tag="namespace"):
     tools: tuple[FunctionTool | CustomTool, ...]
 
 
-class LocalShellTool(Wire, frozen=True, kw_only=True, tag="local_shell"):
+class LocalShellTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="local_shell"):
     """Lets the model ask the client to run a command."""
 
 
-class ShellTool(Wire, frozen=True, kw_only=True, tag="shell"):
+class ShellTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="shell"):
     """Lets the model ask the client to run commands. Replaces ``local_shell``."""
 
     environment: dict[str, Any] | UnsetType | None = UNSET
-    allowed_callers: tuple[Literal["direct", "programmatic"], ...] | UnsetType | None = UNSET
+    allowed_callers: Callers | UnsetType | None = UNSET
 
 
-class ApplyPatchTool(Wire, frozen=True, kw_only=True, tag="apply_patch"):
+class ApplyPatchTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="apply_patch"):
     """Lets the model ask the client to apply patches to files."""
+
+    allowed_callers: Callers | UnsetType | None = UNSET
 
 
 Tool: TypeAlias = FunctionTool | CustomTool | NamespaceTool | LocalShellTool | ShellTool | ApplyPatchTool
@@ -88,7 +106,7 @@ HOSTED_TOOLS: Mapping[str, str] = {
 """Types of tool that the server itself would run, and what to do where it does not."""
 
 
-class ToolName(Wire, frozen=True, kw_only=True):
+class ToolName(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tool in the list of an ``allowed_tools`` choice, by type and name."""
 
     type: str
@@ -108,29 +126,29 @@ def echoed(tool: RequestTool) -> RequestTool:
     return without_secrets(tool)
 
 
-class FunctionChoice(Wire, frozen=True, kw_only=True, tag="function"):
+class FunctionChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="function"):
     """The model must call this function."""
 
     name: str
     namespace: str | UnsetType = UNSET
 
 
-class CustomChoice(Wire, frozen=True, kw_only=True, tag="custom"):
+class CustomChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="custom"):
     """The model must call this free-form tool."""
 
     name: str
     namespace: str | UnsetType = UNSET
 
 
-class ShellChoice(Wire, frozen=True, kw_only=True, tag="shell"):
+class ShellChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="shell"):
     """The model must call the shell."""
 
 
-class ApplyPatchChoice(Wire, frozen=True, kw_only=True, tag="apply_patch"):
+class ApplyPatchChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="apply_patch"):
     """The model must create a patch."""
 
 
-class AllowedTools(Wire, frozen=True, kw_only=True, tag="allowed_tools"):
+class AllowedTools(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="allowed_tools"):
     """The model may use only the listed tools."""
 
     tools: Annotated[tuple[ToolName, ...], Meta(min_length=1, max_length=128)]
@@ -149,15 +167,22 @@ RequestToolChoice: TypeAlias = ToolChoice | HostedChoice
 """What a request may choose. Engines get a :data:`ToolChoice`."""
 
 
-class TextFormat(Wire, frozen=True, kw_only=True, tag="text"):
+class TextFormat(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="text"):
     """Plain text."""
 
 
-class JsonObjectFormat(Wire, frozen=True, kw_only=True, tag="json_object"):
+class JsonObjectFormat(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="json_object"):
     """Any JSON object."""
 
 
-class JsonSchemaFormat(Wire, frozen=True, kw_only=True, tag="json_schema", rename={"schema_": "schema"}):
+class JsonSchemaFormat(
+    Wire,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    tag="json_schema",
+    rename={"schema_": "schema"},
+):
     """JSON that conforms to a schema."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")]

@@ -196,7 +196,49 @@ async def test_stored_completions_are_listed_read_changed_and_deleted(tmp_path: 
 @pytest.mark.parametrize(
     ("body", "param", "code"),
     [
-        ({"messages": []}, "messages", "invalid_value"),
+        ({"messages": []}, "messages", "empty_array"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role", "missing_required_parameter"),
+        ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {}}]}]},
+            "messages[0].content[0].image_url.url",
+            "missing_required_parameter",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x"}], "stream_options": {"include_usage": True}},
+            "stream_options",
+            "invalid_value",
+        ),
+        (
+            {
+                "messages": [{"role": "user", "content": "x"}],
+                "stream": True,
+                "stream_options": {"usage": True},
+            },
+            "stream_options.usage",
+            "unknown_parameter",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x"}], "tools": [{"type": "function"}]},
+            "tools[0].function",
+            "missing_required_parameter",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "x"}], "tool_choice": {"type": "function"}},
+            "tool_choice.function",
+            "missing_required_parameter",
+        ),
+        (
+            {
+                "messages": [{"role": "user", "content": "x"}],
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "n", "schema": {}, "a": 1},
+                },
+            },
+            "response_format.json_schema.a",
+            "unknown_parameter",
+        ),
         ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0].role", "invalid_value"),
         ({"messages": [{"role": "user", "content": 3}]}, "messages[0].content", "invalid_type"),
         (
@@ -211,7 +253,7 @@ async def test_stored_completions_are_listed_read_changed_and_deleted(tmp_path: 
             "unsupported_parameter",
         ),
         ({"messages": [{"role": "user", "content": "x"}], "nonsense": 1}, "nonsense", "unknown_parameter"),
-        ({"messages": [{"role": "user", "content": "x"}], "n": 0}, "n", "invalid_value"),
+        ({"messages": [{"role": "user", "content": "x"}], "n": 0}, "n", "integer_below_min_value"),
         (
             {"messages": [{"role": "user", "content": "x"}], "top_logprobs": 2},
             "top_logprobs",

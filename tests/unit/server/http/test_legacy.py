@@ -56,9 +56,9 @@ async def test_a_suffix_is_shown_to_the_model(tmp_path: Path) -> None:
         ({}, "prompt", "missing_required_parameter"),
         ({"prompt": [1, 2]}, "prompt", "unsupported_value"),
         ({"prompt": "x", "best_of": 3}, "best_of", "unsupported_value"),
-        ({"prompt": "x", "logprobs": 9}, "logprobs", "invalid_value"),
+        ({"prompt": "x", "logprobs": 9}, "logprobs", "integer_above_max_value"),
         ({"prompt": "x", "nonsense": 1}, "nonsense", "unknown_parameter"),
-        ({"prompt": "x", "temperature": 9}, "temperature", "invalid_value"),
+        ({"prompt": "x", "temperature": 9}, "temperature", "decimal_above_max_value"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

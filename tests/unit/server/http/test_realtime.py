@@ -231,7 +231,7 @@ async def test_a_session_that_is_left_pays_for_what_it_was_sent(tmp_path: Path) 
             "item_not_found",
         ),
         ("response.create", {"response": {"output_modalities": ["audio"]}}, "unsupported_modality"),
-        ("response.create", {"response": {"max_output_tokens": 0}}, "invalid_value"),
+        ("response.create", {"response": {"max_output_tokens": 0}}, "integer_below_min_value"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -75,8 +75,8 @@ async def _translated(body: CountTokensRequest) -> CreateResponse:
 def _notes(
     request: Request, state: State, raw: Mapping[str, Any], body: CountTokensRequest
 ) -> dict[str, str]:
-    """The request's id under this API's name for it, and what was left out of the request."""
-    headers = {"request-id": request.state.request_id}
+    """What was left out of the request."""
+    headers: dict[str, str] = {}
     if ignored := ignored_parameters(raw):
         named = ", ".join(name for name in ignored if name.isascii() and name.isprintable())
         headers[IGNORED_PARAMETERS] = named[:1000]

@@ -45,6 +45,12 @@ def run_resources(*given: wire.ToolResources | None) -> RunResources:
     return RunResources(vector_store_ids=tuple(dict.fromkeys(stores)), file_ids=tuple(dict.fromkeys(files)))
 
 
+def has_work(tool: wire.AnyAssistantTool, resources: RunResources) -> bool:
+    """Whether a tool has something to work on. Clients give an assistant ``file_search`` before there is a store; it then
+    finds nothing, so the model is not offered it."""
+    return not isinstance(tool, wire.AssistantFileSearch) or bool(resources.vector_store_ids)
+
+
 def request_tool(tool: wire.AnyAssistantTool, resources: RunResources) -> dict[str, Any]:
     """A tool as a request to the lifecycle has it."""
     if isinstance(tool, wire.AssistantTool):

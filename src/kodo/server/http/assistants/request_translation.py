@@ -191,7 +191,8 @@ def turn_request(
         BadBody: a tool, choice or format is invalid.
     """
     choice = _choice(run)
-    if not allow_forced_call and choice != "none":
+    tools = [tool for tool in run.tools if hosted_tools.has_work(tool, resources)]
+    if choice != "none" and not (allow_forced_call and _can_force(choice, tools)):
         choice = "auto"
     text_format: Any = msgspec.to_builtins(run.response_format)
     if text_format == "auto":
@@ -211,10 +212,10 @@ def turn_request(
         "truncation": "auto",
         "text": {"format": text_format},
     }
-    if run.tools:
-        raw["tools"] = [hosted_tools.request_tool(tool, resources) for tool in run.tools]
+    if tools:
+        raw["tools"] = [hosted_tools.request_tool(tool, resources) for tool in tools]
         raw["tool_choice"] = choice
-        raw["include"] = hosted_tools.included(run.tools)
+        raw["include"] = hosted_tools.included(tools)
     if run.reasoning_effort is not None:
         raw["reasoning"] = {"effort": run.reasoning_effort}
     return decode.create_response(raw, hosted)
@@ -235,6 +236,12 @@ def _choice(run: wire.ThreadRun) -> Any:
     if not offered:
         raise BadBody("'tool_choice' names a tool that is not offered.", "tool_choice", "invalid_value")
     return choice
+
+
+def _can_force(choice: Any, tools: Sequence[wire.AnyAssistantTool]) -> bool:
+    """Whether a call that a choice asks for is one of these tools'."""
+    types = {str(tool.__struct_config__.tag) for tool in tools}
+    return bool(types) if isinstance(choice, str) else choice["type"] in types
 
 
 def keep_last_messages(items: Sequence[ContextItem], count: int) -> tuple[ContextItem, ...]:

@@ -108,7 +108,7 @@ def _model_name(body: msgspec.Raw) -> str:
     try:
         return _model_decoder.decode(body).model
     except msgspec.ValidationError as error:
-        raise bad_body(error, "body") from None
+        raise bad_body(error, prefix="body") from None
 
 
 def _error(code: str, message: str, line: int | None = None, param: str | None = None) -> BatchError:

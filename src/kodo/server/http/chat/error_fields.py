@@ -18,10 +18,6 @@ _INPUT: Final = re.compile(r"^input\[(?P<index>\d+)\](?P<rest>.*)$", re.DOTALL)
 _TOOL: Final = re.compile(r"^(?P<tool>tools\[(?P<index>\d+)\])\.(?P<rest>.+)$", re.DOTALL)
 _MAX_TOKENS: Final = "max_output_tokens"
 _RENAMED: Final = (
-    ("text.format.schema", "response_format.json_schema.schema"),
-    ("text.format.name", "response_format.json_schema.name"),
-    ("text.format.strict", "response_format.json_schema.strict"),
-    ("text.format.description", "response_format.json_schema.description"),
     ("text.format", "response_format"),
     ("text.verbosity", "verbosity"),
     ("text", "response_format"),
@@ -61,10 +57,16 @@ def _new_path(old: str, body: ChatRequest, paths: Sequence[str]) -> str:
         return _tool_path(match["tool"], int(match["index"]), match["rest"], body)
     if old == _MAX_TOKENS:
         return "max_tokens" if body.max_completion_tokens is None else "max_completion_tokens"
+    if old.startswith("text.format.") and old != "text.format.type" and _is_schema(body):
+        return old.replace("text.format", "response_format.json_schema", 1)
     for name, new in _RENAMED:
         if old == name or old.startswith((f"{name}.", f"{name}[")):
             return new + old[len(name) :]
     return old
+
+
+def _is_schema(body: ChatRequest) -> bool:
+    return (body.response_format or {}).get("type") == "json_schema"
 
 
 def item_path(path: str, rest: str, kind: str = "function") -> str:

@@ -28,7 +28,9 @@ def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
             raise BadBody(f"Unsupported parameter: '{name}': {why}.", name, "unsupported_parameter")
     body: ChatRequest = decode.convert({n: v for n, v in raw.items() if n not in REFUSED}, ChatRequest)
     if not body.messages:
-        raise BadBody("'messages' must not be empty.", "messages", "invalid_value")
+        raise BadBody("'messages' must not be empty.", "messages", "empty_array")
+    if body.stream_options is not None and not body.stream:
+        raise BadBody("stream_options requires stream: true.", "stream_options", "invalid_value")
     if body.top_logprobs is not None and not body.logprobs:
         raise BadBody("top_logprobs requires logprobs: true.", "top_logprobs", "invalid_value")
     return body
@@ -74,7 +76,7 @@ def _translate(body: ChatRequest) -> CreateResponse:
         "prompt_cache_key": body.prompt_cache_key,
         "prompt_cache_retention": body.prompt_cache_retention,
         "safety_identifier": body.safety_identifier,
-        "service_tier": "priority" if body.service_tier == "fast" else body.service_tier,
+        "service_tier": body.service_tier,
         "text": {"format": _format(body.response_format), "verbosity": body.verbosity},
         "tool_choice": _choice(body.tool_choice),
     }
@@ -146,9 +148,15 @@ def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
             result.extend(_assistant(message, path, custom_call_ids))
         elif role == "tool":
             result.append(_output(message, path, custom_call_ids))
+        elif role is None:
+            raise _missing(f"{path}.role")
         else:
             raise BadBody(f"Invalid value for '{path}.role'.", f"{path}.role", "invalid_value")
     return tuple(result)
+
+
+def _missing(path: str) -> BadBody:
+    return BadBody(f"Missing required parameter: '{path}'.", path, "missing_required_parameter")
 
 
 def _item(raw: dict[str, Any], path: str, kind: str = "function") -> Item:
@@ -165,6 +173,8 @@ def _content(message: dict[str, Any], path: str) -> Any:
     content = message.get("content")
     if isinstance(content, str):
         return content
+    if content is None:
+        raise _missing(f"{path}.content")
     if not isinstance(content, list):
         raise BadBody(
             f"'{path}.content' must be a string or a list of parts.", f"{path}.content", "invalid_type"
@@ -182,6 +192,8 @@ def _part(part: Any, path: str) -> dict[str, Any]:
     if not isinstance(inner, dict):
         raise BadBody(f"'{path}.{kind}' must be an object.", f"{path}.{kind}", "invalid_type")
     if kind == "image_url":
+        if inner.get("url") is None:
+            raise _missing(f"{path}.image_url.url")
         return {"type": "input_image", "image_url": inner.get("url"), "detail": inner.get("detail", "auto")}
     return {"type": "input_file", **inner}
 
@@ -239,8 +251,14 @@ def _output(message: dict[str, Any], path: str, custom_call_ids: set[str]) -> It
 def _tool(tool: dict[str, Any], path: str) -> dict[str, Any]:
     kind = tool.get("type")
     inner = tool.get(kind) if isinstance(kind, str) else None
-    if kind not in ("function", "custom") or not isinstance(inner, dict):
+    if kind is None:
+        raise _missing(f"{path}.type")
+    if kind not in ("function", "custom"):
         raise BadBody(f"'{path}' must be a function or custom tool.", f"{path}.type", "invalid_value")
+    if inner is None:
+        raise _missing(f"{path}.{kind}")
+    if not isinstance(inner, dict):
+        raise BadBody(f"'{path}.{kind}' must be an object.", f"{path}.{kind}", "invalid_type")
     fields = {name: value for name, value in inner.items() if value is not None}
     format_spec = fields.get("format")
     if kind == "custom" and isinstance(format_spec, dict) and isinstance(format_spec.get("grammar"), dict):
@@ -253,9 +271,11 @@ def _choice(choice: Any) -> Any:
         return choice
     kind = choice.get("type")
     if kind == "allowed_tools" and isinstance(allowed := choice.get("allowed_tools"), dict):
-        tools = [_named(tool) for tool in _list(allowed.get("tools"), "tool_choice.allowed_tools.tools")]
+        path = "tool_choice.allowed_tools.tools"
+        listed = _list(allowed.get("tools"), path)
+        tools = [_named(tool, f"{path}[{index}]") for index, tool in enumerate(listed)]
         return {"type": kind, "mode": allowed.get("mode", "auto"), "tools": tools}
-    return _named(choice)
+    return _named(choice, "tool_choice")
 
 
 def _list(value: Any, path: str) -> list[Any]:
@@ -266,9 +286,11 @@ def _list(value: Any, path: str) -> list[Any]:
     return value
 
 
-def _named(tool: Any) -> Any:
+def _named(tool: Any, path: str) -> Any:
     kind = tool.get("type") if isinstance(tool, dict) else None
     inner = tool.get(kind) if isinstance(kind, str) else None
+    if kind in ("function", "custom") and inner is None:
+        raise _missing(f"{path}.{kind}")
     return {"type": kind, "name": inner.get("name")} if isinstance(inner, dict) else tool
 
 

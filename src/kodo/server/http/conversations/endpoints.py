@@ -10,15 +10,15 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
 from kodo.server.http.conversations.documents import KIND
-from kodo.server.http.pagination import page_of, query_of, wire_list
+from kodo.server.http.pagination import includes_of, page_of, query_of, wire_list
 from kodo.server.http.retrying import retry_conflicts
-from kodo.server.http.state import get_caller, get_state, json_body
+from kodo.server.http.state import get_caller, get_state, json_body, optional_json_body
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound
 from kodo.server.lifecycle.records import DocumentRow, ItemRow
 from kodo.server.wire import decode
 from kodo.server.wire.conversations import Conversation, ConversationRequest, ConversationUpdate, ItemsRequest
-from kodo.server.wire.items import InputItem, ItemReference
+from kodo.server.wire.items import ItemReference
 
 _INCLUDE = {"include", "include[]"}
 _MAX_ITEMS = 20
@@ -28,8 +28,8 @@ _MAX_ITEMS = 20
 async def create(request: Request) -> Response:
     """``POST /v1/conversations``."""
     state, owner = get_state(request), get_caller(request).owner
-    body: ConversationRequest = decode.convert(await json_body(request), ConversationRequest)
-    rows = _rows(state.ids, decode.items(body.items or [], "items"))
+    body: ConversationRequest = decode.convert(await optional_json_body(request), ConversationRequest)
+    rows = _rows(state.ids, body.items or [])
     now = state.clock.now()
     value = Conversation(id=state.ids.new("conv"), created_at=int(now), metadata=dict(body.metadata or {}))
     await state.store.put_document(
@@ -72,11 +72,10 @@ async def delete(request: Request) -> Response:
 async def create_items(request: Request) -> Response:
     """``POST /v1/conversations/{id}/items``: appends all items or none."""
     query_of(request, _INCLUDE)
+    includes_of(request)
     body: ItemsRequest = decode.convert(await json_body(request), ItemsRequest)
     row = await _get_row(request)
-    if len(body.items) > _MAX_ITEMS:
-        raise InvalidRequest(f"At most {_MAX_ITEMS} items can be added at once.", param="items")
-    rows = _rows(get_state(request).ids, decode.items(body.items, "items"))
+    rows = _rows(get_state(request).ids, body.items)
     await get_state(request).store.append_items(row.owner, row.id, rows)
     return _item_list(rows, more=False)
 
@@ -84,6 +83,7 @@ async def create_items(request: Request) -> Response:
 async def list_items(request: Request) -> Response:
     """``GET /v1/conversations/{id}/items``."""
     page = page_of(query_of(request, {"after", "limit", "order", *_INCLUDE}))
+    includes_of(request)
     row = await _get_row(request)
     rows, more = await get_state(request).store.list_items(row.owner, row.id, page)
     return _item_list(list(rows), more=more)
@@ -92,6 +92,7 @@ async def list_items(request: Request) -> Response:
 async def retrieve_item(request: Request) -> Response:
     """``GET /v1/conversations/{id}/items/{item_id}``."""
     query_of(request, _INCLUDE)
+    includes_of(request)
     row = await _get_row(request)
     item_id = request.path_params["item_id"]
     item_row = await get_state(request).store.get_item(row.owner, row.id, item_id)
@@ -121,9 +122,13 @@ async def _get_row(request: Request) -> DocumentRow:
     return row
 
 
-def _rows(ids: Any, items: tuple[InputItem, ...]) -> list[ItemRow]:
+def _rows(ids: Any, raw: list[Any]) -> list[ItemRow]:
+    if len(raw) > _MAX_ITEMS:
+        raise InvalidRequest(
+            f"At most {_MAX_ITEMS} items can be added at once.", param="items", code="array_above_max_length"
+        )
     rows = []
-    for index, item in enumerate(items):
+    for index, item in enumerate(decode.items(raw, "items")):
         if isinstance(item, ItemReference):
             raise InvalidRequest(
                 "An item reference cannot be stored; send the item itself.", param=f"items[{index}].type"

@@ -16,7 +16,7 @@ from kodo.server.http.keys import MAX_SESSION_BYTES, Secret
 from kodo.server.http.realtime.session_config import SessionConfig, parse_settings
 from kodo.server.http.realtime.websocket import RealtimeSession
 from kodo.server.http.sockets import serve_connection
-from kodo.server.http.state import get_caller, get_state, json_body
+from kodo.server.http.state import get_caller, get_state, optional_json_body
 from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
 from kodo.server.wire.decode import convert
 
@@ -40,7 +40,7 @@ class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 async def create_client_secret(request: Request) -> Response:
     """``POST /v1/realtime/client_secrets``."""
     state = get_state(request)
-    body: CreateSecret = convert(await json_body(request), CreateSecret)
+    body: CreateSecret = convert(await optional_json_body(request), CreateSecret)
     model = next(iter(state.models))
     config: SessionConfig = parse_settings({"model": model, **(body.session or {})}, SessionConfig, "session")
     state.service.backend(config.model)

@@ -9,14 +9,14 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, json_response
 from kodo.server.http.limits import Ticket
-from kodo.server.http.pagination import page_of, query_of, whole_number, wire_list
+from kodo.server.http.pagination import includes_of, page_of, query_of, switch, whole_number, wire_list
 from kodo.server.http.responses.request_body import decode_request
 from kodo.server.http.state import State, get_caller, get_state, get_ticket, json_body
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import response as wire
-from kodo.server.wire.decode import compact_request, skipped_tools
+from kodo.server.wire.decode import BadBody, compact_request, skipped_tools
 from kodo.server.wire.events import sse
 from kodo.server.wire.response import InputTokens
 
@@ -24,6 +24,9 @@ SKIPPED = "x-kodo-skipped-tools"
 """Names the types of tool that were left out, where any were."""
 UNENFORCED = "x-kodo-unenforced-keywords"
 """Names the keywords of tool schemas that a model is not held to, where there are any."""
+
+_BETA = "beta"
+"""A query that ``client.beta.responses`` of openai-python sends with every call; it is the same API."""
 
 
 async def run_to_completion(service: Service, call: CallContext, raw: Mapping[str, object]) -> wire.Response:
@@ -91,8 +94,14 @@ async def retrieve(request: Request) -> Response:
     """``GET /v1/responses/{id}``; with ``stream=true`` its events after ``starting_after``."""
     state, owner = get_state(request), get_caller(request).owner
     response_id = request.path_params["response_id"]
-    query = query_of(request, {"stream", "starting_after", "include", "include[]", "include_obfuscation"})
-    if query.get("stream", "false") != "true":
+    known = {"stream", "starting_after", "include", "include[]", "include_obfuscation", _BETA}
+    query = query_of(request, known)
+    includes_of(request)
+    if switch(query, "include_obfuscation"):
+        raise BadBody("Obfuscation is not supported.", "include_obfuscation", "unsupported_parameter")
+    if not switch(query, "stream"):
+        if "starting_after" in query:
+            raise BadBody("starting_after requires stream=true.", "starting_after", "invalid_value")
         return json_response(await state.service.get(owner, response_id))
     after = whole_number(query.get("starting_after", "-1"), "starting_after", -1, 2**53)
     events = await state.service.events(owner, response_id, after)
@@ -118,7 +127,8 @@ async def delete(request: Request) -> Response:
 
 async def input_items(request: Request) -> Response:
     """``GET /v1/responses/{id}/input_items``."""
-    query = query_of(request, {"after", "before", "limit", "order", "include", "include[]"})
+    query = query_of(request, {"after", "before", "limit", "order", "include", "include[]", _BETA})
+    includes_of(request)
     rows, more = await get_state(request).service.input_items(
         get_caller(request).owner, request.path_params["response_id"], page_of(query)
     )

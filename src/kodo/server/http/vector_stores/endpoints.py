@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import json_response
 from kodo.server.http.pagination import page_of, query_of, wire_list
-from kodo.server.http.state import get_caller, get_state, json_body
+from kodo.server.http.state import get_caller, get_state, json_body, optional_json_body
 from kodo.server.http.vector_stores.manager import VectorStoreManager
 from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.wire.decode import BadBody, convert
@@ -28,7 +28,7 @@ _STATUSES = ("in_progress", "completed", "failed", "cancelled")
 
 async def create(request: Request) -> Response:
     """``POST /v1/vector_stores``."""
-    body: CreateVectorStore = convert(await json_body(request), CreateVectorStore)
+    body: CreateVectorStore = convert(await optional_json_body(request), CreateVectorStore)
     return json_response(await _manager(request).create(_owner(request), body))
 
 

@@ -76,7 +76,11 @@ def _parse(raw: object, path: str, depth: int, count: list[int]) -> Filter:
 def _check_names(raw: dict[str, Any], names: tuple[str, ...], path: str) -> None:
     for name in names:
         if name not in raw:
-            raise InvalidRequest(f"Missing required parameter: '{path}.{name}'.", param=f"{path}.{name}")
+            raise InvalidRequest(
+                f"Missing required parameter: '{path}.{name}'.",
+                param=f"{path}.{name}",
+                code="missing_required_parameter",
+            )
     for name in raw:
         if name not in names:
             raise InvalidRequest(f"Unknown parameter: '{path}.{name}'.", param=f"{path}.{name}")

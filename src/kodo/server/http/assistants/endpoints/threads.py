@@ -11,7 +11,7 @@ from starlette.responses import Response
 from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.bodies import json_response
 from kodo.server.http.retrying import retry_conflicts
-from kodo.server.http.state import get_caller, get_state, json_body
+from kodo.server.http.state import get_caller, get_state, json_body, optional_json_body
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.wire import assistants as wire
 
@@ -19,7 +19,7 @@ from kodo.server.wire import assistants as wire
 async def create(request: Request) -> Response:
     """``POST /v1/threads``."""
     body = request_translation.parse_body(
-        await json_body(request), wire.CreateThread, get_state(request).service.tools
+        await optional_json_body(request), wire.CreateThread, get_state(request).service.tools
     )
     return json_response(await get_state(request).runs.create_thread(get_caller(request).owner, body))
 

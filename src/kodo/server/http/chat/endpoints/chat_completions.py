@@ -149,8 +149,8 @@ async def list_stored(request: Request) -> Response:
 
 
 async def messages(request: Request) -> Response:
-    """``GET /v1/chat/completions/{id}/messages``."""
-    page = page_of(query_of(request, ("after", "limit", "order")))
+    """``GET /v1/chat/completions/{id}/messages``: in their order, unless the query says otherwise."""
+    page = page_of({"order": "asc", **query_of(request, ("after", "limit", "order"))})
     stored = await _get_stored(request)
     ordered = stored.messages if page.order == "asc" else stored.messages[::-1]
     ids = [message["id"] for message in ordered]
@@ -159,5 +159,18 @@ async def messages(request: Request) -> Response:
     start = 0 if page.after is None else ids.index(page.after) + 1
     selected = ordered[start : start + page.limit]
     return json_response(
-        wire_list(selected, [message["id"] for message in selected], start + page.limit < len(ordered))
+        wire_list(
+            [_stored_message(message) for message in selected],
+            [message["id"] for message in selected],
+            start + page.limit < len(ordered),
+        )
     )
+
+
+def _stored_message(message: dict[str, Any]) -> dict[str, Any]:
+    """A message as it is listed: its text is ``content``; what it was sent as, if as parts, ``content_parts``."""
+    content = message.get("content")
+    parts = content if isinstance(content, list) else None
+    if parts is not None:
+        content = "".join(part["text"] for part in parts if part.get("type") == "text") or None
+    return {"name": None, "refusal": None, **message, "content": content, "content_parts": parts}
