@@ -39,7 +39,7 @@ WIDTH = 150
 PATIENCE = 60
 
 _DROPPED = ("date", "sec-websocket-accept")
-_NUMBERS = ("content-length", "retry-after", "retry-after-ms")
+_NUMBERS = ("content-length", "openai-processing-ms", "retry-after", "retry-after-ms")
 _ID = re.compile(r"(?<![A-Za-z0-9])([a-z]+[_-])([0-9a-f]{48}|[0-9a-f]{32}|[0-9a-f]{24}|[0-9a-f]{16})")
 _TIME = re.compile(r"(?<=:)(?:1[7-9]|2\d)\d{8}(\.\d+)?(?=[,}\]])")
 _SECRET = re.compile(r"(?<![A-Za-z0-9])(ek_|sk-kodo-)[A-Za-z0-9_-]{20,}")

@@ -222,7 +222,8 @@ def _summary(reasoning: ReasoningConfig | None) -> str | None:
     """How reasoning is to be summarised, also under the parameter's first name."""
     if reasoning is None:
         return None
-    return reasoning.summary or (reasoning.generate_summary or None)
+    first = reasoning.generate_summary
+    return reasoning.summary or (None if isinstance(first, msgspec.UnsetType) else first)
 
 
 def initial_response(

@@ -16,8 +16,6 @@ from kodo.server.wire.response import PromptCacheOptions
 
 REFUSED: dict[str, str] = {
     "audio": "this server has no audio",
-    "function_call": "it was replaced by tool_choice",
-    "functions": "it was replaced by tools",
     "moderation": "this server has no moderation models",
 }
 
@@ -70,6 +68,9 @@ class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
+    functions: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=128)] | None = None
+    function_call: Any = None
+    """``functions`` and this are the first form of ``tools`` and ``tool_choice``; the answer is in that form then."""
     parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
@@ -120,6 +121,7 @@ class ChatMessage(Wire, frozen=True, kw_only=True):
     refusal: str | None = None
     annotations: tuple[dict[str, Any], ...] = ()
     tool_calls: tuple[ToolCall, ...] | UnsetType = UNSET
+    function_call: ToolCallFunction | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
     """What the model thought; a field that many local servers have, and OpenAI's does not."""
 
@@ -131,6 +133,7 @@ class Delta(Wire, frozen=True, kw_only=True, omit_defaults=True):
     content: str | UnsetType | None = UNSET
     refusal: str | UnsetType | None = UNSET
     tool_calls: tuple[ToolCall, ...] | UnsetType = UNSET
+    function_call: ToolCallFunction | UnsetType = UNSET
     reasoning_content: str | UnsetType = UNSET
     annotations: tuple[dict[str, Any], ...] | UnsetType = UNSET
     """Citations; a field that OpenAI's streams have, and the SDK's types do not."""
@@ -143,7 +146,7 @@ class ChoiceLogprobs(Wire, frozen=True, kw_only=True):
     refusal: None = None
 
 
-FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter"]
+FinishReason: TypeAlias = Literal["stop", "length", "tool_calls", "content_filter", "function_call"]
 
 
 class Choice(Wire, frozen=True, kw_only=True):

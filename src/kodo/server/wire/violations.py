@@ -148,10 +148,10 @@ def _locate(path: str, root: object, breaks: Callable[[object], bool]) -> tuple[
     steps, here = "", root
     for step in _STEP.finditer(path):
         if step["any"]:
-            key = next(_keys(here, breaks), None) if step.end() == len(path) else None
-            if key is None:
+            entry = next(_entries(here, breaks), None) if step.end() == len(path) else None
+            if entry is None:
                 return path, _NOTHING
-            steps, here = f"{steps}.{key}", here[key]  # type: ignore[index]  # a dict: it has keys
+            steps, here = f"{steps}.{entry[0]}", entry[1]
         elif step["field"]:
             steps += step[0]
             here = here.get(step["field"], _NOTHING) if isinstance(here, dict) else _NOTHING
@@ -162,10 +162,10 @@ def _locate(path: str, root: object, breaks: Callable[[object], bool]) -> tuple[
     return (steps, here) if steps == path or "[...]" in path else (path, _NOTHING)
 
 
-def _keys(value: object, breaks: Callable[[object], bool]) -> Iterator[str]:
-    """The keys of the values that break a rule, in their order, which is also that of the check."""
+def _entries(value: object, breaks: Callable[[object], bool]) -> Iterator[tuple[str, object]]:
+    """The entries whose values break a rule, in their order, which is also that of the check."""
     if isinstance(value, dict):
-        yield from (key for key, inner in value.items() if isinstance(key, str) and breaks(inner))
+        yield from ((str(key), inner) for key, inner in value.items() if breaks(inner))
 
 
 def _breaks(what: str) -> Callable[[object], bool]:
@@ -177,7 +177,9 @@ def _breaks(what: str) -> Callable[[object], bool]:
         bound, over = int(length["bound"]), length["side"] == "<="
         measured = _PYTHON[length["type"]]
         return lambda value: (
-            isinstance(value, measured) and (len(value) > bound if over else len(value) < bound)  # type: ignore[arg-type]  # it has a length
+            isinstance(value, measured)
+            and isinstance(value, str | list | tuple | dict)
+            and (len(value) > bound if over else len(value) < bound)
         )
     if limit := _BOUND.match(what):
         number, side = float(limit["bound"]), limit["side"]

@@ -250,7 +250,7 @@ async def test_stored_completions_are_listed_read_changed_and_deleted(tmp_path: 
         (
             {"messages": [{"role": "user", "content": "x"}], "functions": []},
             "functions",
-            "unsupported_parameter",
+            "empty_array",
         ),
         ({"messages": [{"role": "user", "content": "x"}], "nonsense": 1}, "nonsense", "unknown_parameter"),
         ({"messages": [{"role": "user", "content": "x"}], "n": 0}, "n", "integer_below_min_value"),

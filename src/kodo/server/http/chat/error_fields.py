@@ -53,6 +53,8 @@ def _new_path(old: str, body: ChatRequest, paths: Sequence[str]) -> str:
     if match := _INPUT.match(old):
         index = int(match["index"])
         return item_path(paths[index], match["rest"]) if index < len(paths) else "messages"
+    if body.functions is not None and (old == "tool_choice" or old.startswith(("tools[", "tool_choice."))):
+        return re.sub(r"^tools", "functions", re.sub(r"^tool_choice", "function_call", old))
     if match := _TOOL.match(old):
         return _tool_path(match["tool"], int(match["index"]), match["rest"], body)
     if old == _MAX_TOKENS:
@@ -73,6 +75,8 @@ def item_path(path: str, rest: str, kind: str = "function") -> str:
     """A field ``rest`` of an item, in the message or the call of a ``kind`` at ``path`` that it came from."""
     if ".tool_calls[" in path:
         return f"{path}.id" if rest == ".call_id" else f"{path}.{kind}{rest}"
+    if path.endswith(".function_call"):
+        return path if rest == ".call_id" else path + rest
     if rest == ".call_id":
         return f"{path}.tool_call_id"
     if rest.startswith(".output"):

@@ -146,16 +146,18 @@ def _encode_error(error: ServiceError) -> bytes:
     return _encode_frame(translate(error)[1])
 
 
-async def merge_chunks(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoice]]:
-    """Yield the chunks of all answers as they arrive. Raises the error of a run that failed."""
+async def merge_chunks(
+    runs: Sequence[Run], *, functions: bool = False
+) -> AsyncIterator[list[chat.ChunkChoice]]:
+    """Yield the chunks of all answers as they arrive; ``functions``: of a request with those in the place of tools. Raises the error of a run that failed."""
     if len(runs) == 1:
-        async for choices in _chunk_choices(0, runs[0]):
+        async for choices in _chunk_choices(0, runs[0], functions):
             yield choices
         return
     queue: asyncio.Queue[list[chat.ChunkChoice] | asyncio.Task[None]] = asyncio.Queue()
 
     async def forward(index: int, run: Run) -> None:
-        async for choices in _chunk_choices(index, run):
+        async for choices in _chunk_choices(index, run, functions):
             queue.put_nowait(choices)
 
     tasks = [asyncio.create_task(forward(index, run)) for index, run in enumerate(runs)]
@@ -176,8 +178,8 @@ async def merge_chunks(runs: Sequence[Run]) -> AsyncIterator[list[chat.ChunkChoi
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _chunk_choices(index: int, run: Run) -> AsyncIterator[list[chat.ChunkChoice]]:
-    chunks = response_translation.ChunkTranslator(index)
+async def _chunk_choices(index: int, run: Run, functions: bool) -> AsyncIterator[list[chat.ChunkChoice]]:
+    chunks = response_translation.ChunkTranslator(index, functions=functions)
     async for batch in run.events():
         if item := [choice for event in batch for choice in chunks.translate(event)]:
             yield item

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from kodo.server.http.chat.error_fields import item_path, rename_fields, rename_param
+from kodo.server.http.chat.functions import FunctionCalls, check_functions, function_choice, function_tools
 from kodo.server.lifecycle.ports import Sampling
 from kodo.server.wire import decode
 from kodo.server.wire.chat import REFUSED, ChatRequest
@@ -29,6 +30,7 @@ def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
     body: ChatRequest = decode.convert({n: v for n, v in raw.items() if n not in REFUSED}, ChatRequest)
     if not body.messages:
         raise BadBody("'messages' must not be empty.", "messages", "empty_array")
+    check_functions(body)
     if body.stream_options is not None and not body.stream:
         raise BadBody("stream_options requires stream: true.", "stream_options", "invalid_value")
     if body.top_logprobs is not None and not body.logprobs:
@@ -72,13 +74,15 @@ def _translate(body: ChatRequest) -> CreateResponse:
         "top_p": body.top_p,
         "presence_penalty": body.presence_penalty,
         "frequency_penalty": body.frequency_penalty,
-        "parallel_tool_calls": body.parallel_tool_calls,
+        "parallel_tool_calls": body.parallel_tool_calls if body.functions is None else False,
         "prompt_cache_key": body.prompt_cache_key,
         "prompt_cache_retention": body.prompt_cache_retention,
         "safety_identifier": body.safety_identifier,
         "service_tier": body.service_tier,
         "text": {"format": _format(body.response_format), "verbosity": body.verbosity},
-        "tool_choice": _choice(body.tool_choice),
+        "tool_choice": _choice(body.tool_choice)
+        if body.functions is None
+        else function_choice(body.function_call),
     }
     if body.logprobs:
         raw["include"] = ["message.output_text.logprobs"]
@@ -87,11 +91,12 @@ def _translate(body: ChatRequest) -> CreateResponse:
         raw["reasoning"] = {"effort": body.reasoning_effort}
     created = decode.create_response(raw)
     tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(body.tools or [])]
+    functions = function_tools(body)
     options = body.prompt_cache_options
     return msgspec.structs.replace(
         created,
         input=messages_to_items(body.messages),
-        tools=decode.tools(tools) if tools else (),
+        tools=decode.tools(functions, "functions") if functions else decode.tools(tools) if tools else (),
         prompt_cache_options=options,
     )
 
@@ -126,9 +131,12 @@ def item_paths(messages: list[dict[str, Any]]) -> list[str]:
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         calls = (message.get("tool_calls") or []) if message.get("role") == "assistant" else []
-        if message.get("content") or message.get("refusal") or not calls:
+        function = message.get("function_call") if message.get("role") == "assistant" else None
+        if message.get("content") or message.get("refusal") or not (calls or function):
             paths.append(path)
         paths.extend(f"{path}.tool_calls[{number}]" for number in range(len(calls)))
+        if function:
+            paths.append(f"{path}.function_call")
     return paths
 
 
@@ -138,6 +146,7 @@ def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
         raise BadBody(f"'messages' has more than {MAX_ITEMS} messages.", "messages", "invalid_value")
     result: list[Item] = []
     custom_call_ids: set[str] = set()
+    function_calls = FunctionCalls()
     for index, message in enumerate(messages):
         path = f"messages[{index}]"
         role = message.get("role")
@@ -146,8 +155,14 @@ def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
             result.append(_item(raw, path))
         elif role == "assistant":
             result.extend(_assistant(message, path, custom_call_ids))
+            if (function := message.get("function_call")) is not None:
+                result.append(_function_call(function, path, function_calls, index))
         elif role == "tool":
             result.append(_output(message, path, custom_call_ids))
+        elif role == "function":
+            call_id = function_calls.answer(message.get("name"), path)
+            raw = {"type": "function_call_output", "call_id": call_id, "output": _content(message, path)}
+            result.append(_item(raw, path))
         elif role is None:
             raise _missing(f"{path}.role")
         else:
@@ -217,11 +232,21 @@ def _assistant(message: dict[str, Any], path: str, custom_call_ids: set[str]) ->
     if isinstance(message.get("refusal"), str):
         parts.append({"type": "refusal", "refusal": message["refusal"]})
     calls = _list(message.get("tool_calls"), f"{path}.tool_calls")
-    if parts or not calls:
+    if parts or not (calls or message.get("function_call")):
         items.append(_item({"type": "message", "role": "assistant", "content": parts}, path))
     for index, call in enumerate(calls):
         items.append(_call(call, f"{path}.tool_calls[{index}]", custom_call_ids))
     return items
+
+
+def _function_call(function: Any, path: str, calls: FunctionCalls, index: int) -> Item:
+    """A call in the first form as an item. Raises :class:`BadBody`."""
+    where = f"{path}.function_call"
+    if not isinstance(function, dict):
+        raise BadBody(f"'{where}' must be an object.", where, "invalid_type")
+    name, arguments = function.get("name"), function.get("arguments")
+    call_id = calls.begin(name, index)
+    return _item({"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}, where)
 
 
 def _call(call: Any, path: str, custom_call_ids: set[str]) -> Item:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from kodo.server.http.chat.functions import as_function_call
 from kodo.server.wire import chat
 from kodo.server.wire import events as ev
 from kodo.server.wire.items import (
@@ -21,16 +22,19 @@ from kodo.server.wire.items import (
 from kodo.server.wire.response import Response, ResponseUsage
 
 
-def finish_reason(response: Response) -> chat.FinishReason:
-    """Return the chat API's ``finish_reason`` of a response."""
+def finish_reason(response: Response, *, functions: bool = False) -> chat.FinishReason:
+    """Return the chat API's ``finish_reason`` of a response; ``functions``: of a request with those in the place of
+    tools."""
     if response.incomplete_details is not None:
         return "content_filter" if response.incomplete_details.reason == "content_filter" else "length"
     called = any(isinstance(item, FunctionCall | CustomToolCall) for item in response.output)
-    return "tool_calls" if called else "stop"
+    if not called:
+        return "stop"
+    return "function_call" if functions else "tool_calls"
 
 
-def build_choice(index: int, response: Response) -> chat.Choice:
-    """Build the choice number ``index`` from a finished response."""
+def build_choice(index: int, response: Response, *, functions: bool = False) -> chat.Choice:
+    """Build the choice number ``index`` from a finished response; ``functions`` as for :func:`finish_reason`."""
     text: list[str] = []
     reasoning: list[str] = []
     calls: list[chat.ToolCall] = []
@@ -61,14 +65,15 @@ def build_choice(index: int, response: Response) -> chat.Choice:
     message = chat.ChatMessage(
         content="".join(text) if text else None,
         annotations=tuple(citations),
-        tool_calls=tuple(calls) if calls else UNSET,
+        tool_calls=tuple(calls) if calls and not functions else UNSET,
+        function_call=as_function_call(calls[0]) if calls and functions else UNSET,
         reasoning_content="".join(reasoning) if reasoning else UNSET,
     )
     return chat.Choice(
         index=index,
         message=message,
         logprobs=chat.ChoiceLogprobs(content=tuple(logprobs)) if logprobs else None,
-        finish_reason=finish_reason(response),
+        finish_reason=finish_reason(response, functions=functions),
     )
 
 
@@ -102,10 +107,11 @@ def total_usage(all_usage: Sequence[ResponseUsage | None]) -> chat.CompletionUsa
 
 
 class ChunkTranslator:
-    """Translates the events of one of ``n`` answers to chunks."""
+    """Translates the events of one of ``n`` answers to chunks; ``functions`` as for :func:`finish_reason`."""
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, *, functions: bool = False) -> None:
         self._index = index
+        self._functions = functions
         self._calls: dict[str, int] = {}
         self._written = self._before = 0
         """Characters of the answer so far, and of the messages before the current one."""
@@ -134,7 +140,11 @@ class ChunkTranslator:
                 custom = chat.ToolCallCustom(input=event.delta)
                 return [self._call(chat.ToolCall(index=self._calls[event.item_id], custom=custom))]
             case ev.ResponseCompleted() | ev.ResponseIncomplete():
-                return [self._choice(chat.Delta(), finish=finish_reason(event.response))]
+                return [
+                    self._choice(
+                        chat.Delta(), finish=finish_reason(event.response, functions=self._functions)
+                    )
+                ]
         return []
 
     def _call_begun(self, item: FunctionCall | CustomToolCall) -> chat.ChunkChoice:
@@ -146,6 +156,8 @@ class ChunkTranslator:
         return self._call(chat.ToolCall(index=index, id=item.call_id, type="custom", custom=custom))
 
     def _call(self, call: chat.ToolCall) -> chat.ChunkChoice:
+        if self._functions:
+            return self._choice(chat.Delta(function_call=as_function_call(call)))
         return self._choice(chat.Delta(tool_calls=(call,)))
 
     def _choice(

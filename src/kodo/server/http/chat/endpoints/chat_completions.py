@@ -66,7 +66,7 @@ async def _stream(
             service_tier=runs[0].response.service_tier,
         )
 
-    async for choices in pipeline.merge_chunks(runs):
+    async for choices in pipeline.merge_chunks(runs, functions=body.functions is not None):
         yield [chunk((choice,)) for choice in choices]
     if with_usage:
         yield [chunk((), response_translation.total_usage([run.response.usage for run in runs]))]
@@ -87,7 +87,8 @@ def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run])
         created=runs[0].response.created_at,
         model=body.model,
         choices=tuple(
-            response_translation.build_choice(index, run.response) for index, run in enumerate(runs)
+            response_translation.build_choice(index, run.response, functions=body.functions is not None)
+            for index, run in enumerate(runs)
         ),
         usage=response_translation.total_usage([run.response.usage for run in runs]),
         service_tier=runs[0].response.service_tier,
