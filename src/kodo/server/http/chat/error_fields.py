@@ -97,7 +97,7 @@ def _tool_path(tool: str, index: int, rest: str, body: ChatRequest) -> str:
     if index >= len(tools):  # the one that stands for the search
         return f"web_search_options.{rest.replace('user_location.', 'user_location.approximate.', 1)}"
     kind = tools[index].get("type")
-    if rest == "type" or kind not in ("function", "custom") or rest.startswith(f"{kind}."):
+    if rest in ("type", kind) or kind not in ("function", "custom") or rest.startswith(f"{kind}."):
         return f"{tool}.{rest}"
     if kind == "custom" and rest.startswith("format.") and rest != "format.type":
         rest = rest.replace("format.", "format.grammar.", 1)
