@@ -125,7 +125,7 @@ def _of_length(length: re.Match[str], param: str, found: object) -> Violation:
     least, bound = length["side"] == ">=", length["bound"]
     size = len(found) if isinstance(found, str | list | tuple | dict) else None
     wanted = expected.format("minimum" if least else "maximum", bound)
-    if least and size == 0:
+    if least and (size == 0 or bound == "1"):
         got, short, code = f"an empty {kind}", f"empty {kind}", f"empty_{kind}"
     elif kind == "object":
         got = f"an object with {size} properties"
