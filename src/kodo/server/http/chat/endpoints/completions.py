@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET
@@ -91,10 +91,19 @@ async def _build(
                 index=index,
                 text=echo + (choice.message.content or ""),
                 logprobs=_logprobs(choice.logprobs, len(echo)),
-                finish_reason="stop" if choice.finish_reason == "tool_calls" else choice.finish_reason,
+                finish_reason=_finish_reason(choice.finish_reason),
             )
         )
     return _completion(body, runs, tuple(choices), _usage(body, runs))
+
+
+def _finish_reason(
+    reason: chat.FinishReason | None,
+) -> Literal["stop", "length", "content_filter"] | None:
+    """The reason of a chat answer in this API, which has no calls."""
+    if reason == "length" or reason == "content_filter" or reason is None:
+        return reason
+    return "stop"
 
 
 def _usage(body: LegacyRequest, runs: Sequence[Run]) -> chat.CompletionUsage:
@@ -166,7 +175,7 @@ async def _stream(
         chunks = []
         for choice in choices:
             text = choice.delta.content or ""
-            reason = "stop" if choice.finish_reason == "tool_calls" else choice.finish_reason
+            reason = _finish_reason(choice.finish_reason)
             if text or reason:
                 delta_choice = LegacyChoice(
                     index=choice.index,
