@@ -65,8 +65,7 @@ def build_choice(index: int, response: Response, *, functions: bool = False) -> 
     message = chat.ChatMessage(
         content="".join(text) if text else None,
         annotations=tuple(citations),
-        tool_calls=tuple(calls) if calls and not functions else UNSET,
-        function_call=as_function_call(calls[0]) if calls and functions else UNSET,
+        **_calls(calls, functions=functions),
         reasoning_content="".join(reasoning) if reasoning else UNSET,
     )
     return chat.Choice(
@@ -75,6 +74,13 @@ def build_choice(index: int, response: Response, *, functions: bool = False) -> 
         logprobs=chat.ChoiceLogprobs(content=tuple(logprobs)) if logprobs else None,
         finish_reason=finish_reason(response, functions=functions),
     )
+
+
+def _calls(calls: Sequence[chat.ToolCall], *, functions: bool) -> dict[str, Any]:
+    """The calls as the fields of a message."""
+    if not calls:
+        return {}
+    return {"function_call": as_function_call(calls[0])} if functions else {"tool_calls": tuple(calls)}
 
 
 def _citation(note: Mapping[str, Any], before: int) -> dict[str, Any]:
