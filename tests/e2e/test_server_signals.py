@@ -22,6 +22,16 @@ PACED = '[models."codex-mini-latest"]\nengine = "scripted"\ntarget = "{}"\n'
 
 
 @contextlib.contextmanager
+def hangups_heard() -> Iterator[None]:
+    """What is started inside hears SIGHUP, also where the tests themselves run under ``nohup``."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@contextlib.contextmanager
 def serving(home: Path, more: str = "") -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """`kodo serve` on a port that was free, 20 ms a token; the process and its URL."""
     script = home / "script.json"
@@ -29,7 +39,7 @@ def serving(home: Path, more: str = "") -> Iterator[tuple[subprocess.Popen[bytes
     (home / "config.toml").write_text(more + PACED.format(script))
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    with (home / "log").open("wb") as log:
+    with (home / "log").open("wb") as log, hangups_heard():
         process = subprocess.Popen(
             [KODO, "serve", "--port", str(port)],
             env=Kodo(home, "").env,

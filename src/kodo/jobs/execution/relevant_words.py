@@ -51,6 +51,10 @@ def relevant_texts(
     shapes = list(dict.fromkeys(shapes))
     shapes = shapes[:: max(1, len(shapes) // _MAX_TEXTS)]
     near.sort(key=lambda value: repr(value)[1:-1] not in text)
-    return tuple(dict.fromkeys([*near[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *near, *own]))[
-        : 2 * _MAX_TEXTS
-    ]
+    texts = dict.fromkeys([*near[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *near, *own])
+    return tuple(filter(_is_unicode, texts))[: 2 * _MAX_TEXTS]
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether a text can leave the process: a literal may hold half of a character (``"\\ud83d"``)."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

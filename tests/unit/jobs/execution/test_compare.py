@@ -86,7 +86,8 @@ def test_slow_functions_do_not_outlast_the_budget(tmp_path: Path, result: str) -
         late
     )  # one a process, begun between the look and the call
     named = {name for one in answers if isinstance(one, Exhausted) for name in one.functions}
-    assert "caller" in named
+    differ = any(isinstance(one, Compared) and one.differences for one in answers)
+    assert "caller" in named or differ  # callers of what is shown to differ need not be called
 
 
 @pytest.mark.parametrize("folder", ["pathlib.Path.home()", "pathlib.Path(tempfile.gettempdir())"])

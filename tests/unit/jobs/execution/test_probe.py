@@ -91,3 +91,13 @@ def test_texts_that_share_a_word_with_the_changed_lines_are_relevant(tmp_path: P
     module = load(tmp_path / "m.py")
     found = relevant_texts(["    return c['config_root']"], [module], ["f"])
     assert "--config-root" in found and found[0] == "config_root" and "--verbose" not in found
+
+
+def test_a_literal_with_half_of_a_character_is_left_out(tmp_path: Path):
+    """No job can hold it: the worker's is UTF-8."""
+    (tmp_path / "m.py").write_text(
+        "def f(c):\n    return c.replace('\\ud83d\\ude00 smile', 'smile').strip('\\udc80')\n"
+    )
+    found = relevant_texts(["    return smile"], [load(tmp_path / "m.py")], ["f"])
+    assert "smile" in found
+    assert "".join(found).encode().decode() == "".join(found)

@@ -320,7 +320,10 @@ async def test_an_upload_is_acknowledged_only_when_it_is_stored(tmp_path: Path, 
 async def test_a_file_over_the_limit_leaves_nothing_in_the_bucket(
     tmp_path: Path, front: FaultyFront, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is a 413 in the middle of the upload: the parts that were sent are taken back, which costs nothing from then on."""
+    """It is a 413 in the middle of the upload: the parts that were sent are taken back, which costs nothing from then on.
+
+    Whether a part has left before the end is known is a matter of time; the upload in parts is broken off either way.
+    """
     monkeypatch.setattr(endpoints, "MAX_BYTES", 2 * PART_BYTES)
     async with served(in_bucket(tmp_path, front.url)) as server:
         with pytest.raises(openai.APIStatusError) as caught:
@@ -328,7 +331,6 @@ async def test_a_file_over_the_limit_leaves_nothing_in_the_bucket(
         assert caught.value.status_code == 413
         assert await server.state.files.blobs.ids() == []
     sent = [head.split(b" ")[:2] for head in front.heads if b"uploadId=" in head.split(b"\r\n")[0]]
-    assert any(method == b"PUT" for method, _ in sent)
     assert sent[-1][0] == b"DELETE"
 
 
