@@ -178,7 +178,9 @@ class LlamaEngine:
         template = await self._template_for(prompt.reasoning_effort)
         shown = _without_ids(prompt) if reasoning.uses_channels(self._chat_template) else prompt
         images = await self._images.read(shown) if self._options.projector is not None else PromptImages()
-        rendered, call_format = await self._render(template, shown, shown_at_start(offers), images)
+        rendered, call_format = await self._render(
+            template, shown, shown_at_start(offers), images, has_to_call=choice.mode == "required"
+        )
         asked = user_question(prompt)
         is_free = (
             call_format.from_template and grammar is None
@@ -284,12 +286,18 @@ class LlamaEngine:
             return self._templates[key]
 
     async def _render(
-        self, template: Template, prompt: Prompt, offers: Sequence[OfferedTool], images: PromptImages
+        self,
+        template: Template,
+        prompt: Prompt,
+        offers: Sequence[OfferedTool],
+        images: PromptImages,
+        *,
+        has_to_call: bool,
     ) -> tuple[RenderedPrompt, ToolCallFormat]:
         """The prompt with its tools as the template has them, where it knows tools and can render these turns."""
         owner, tools = prompt.cache.owner, tool_specs(offers)
+        extra = tools_prompt(offers, has_to_call=has_to_call) if offers else ""
         if images.data:
-            extra = tools_prompt(offers) if offers else ""
             turns = build_turns(prompt, HERMES, extra, images=images.ids)
             turns = await defuse(turns, owner, self._template.tokens)
             return await template.render(turns, owner), HERMES
@@ -305,7 +313,6 @@ class LlamaEngine:
                 logger.debug("the template cannot render these calls; kodo's own form is used")
             else:
                 return rendered, template.call_format
-        extra = tools_prompt(offers) if offers else ""
         return await template.render(build_turns(prompt, HERMES, extra), owner), HERMES
 
     async def generate(

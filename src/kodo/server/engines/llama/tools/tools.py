@@ -8,6 +8,7 @@ Knows tools and choices; knows nothing of ids or HTTP.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -190,14 +191,30 @@ def shown_at_start(offers: Sequence[OfferedTool]) -> tuple[OfferedTool, ...]:
     return tuple(offer for offer in offers if not offer.is_loaded)
 
 
-def tools_prompt(offers: Sequence[OfferedTool]) -> str:
-    """The prompt block for a model whose template knows no tools: a line for each."""
-    lines = [tool_signature(offer.qualified_name, offer.description, offer.schema) for offer in offers]
+def tools_prompt(offers: Sequence[OfferedTool], *, has_to_call: bool) -> str:
+    """The prompt block for a model whose template knows no tools.
+
+    A line for each where it has to call one; else their schemas: a small model that may answer in words counts and lists
+    without end behind such lines.
+    """
+    lines = [
+        tool_signature(offer.qualified_name, offer.description, offer.schema)
+        if has_to_call
+        else _as_json(offer)
+        for offer in offers
+    ]
     return (
         "You can call these tools:\n<tools>\n"
         + "\n".join(lines)
         + "\n</tools>\nTo call one, write nothing but:\n"
         + '<tool_call>\n{"name": <its name>, "arguments": <its arguments>}\n</tool_call>'
+    )
+
+
+def _as_json(offer: OfferedTool) -> str:
+    shown = {"name": offer.qualified_name, "description": offer.description}
+    return json.dumps(
+        shown if offer.schema is None else {**shown, "parameters": offer.schema}, ensure_ascii=False
     )
 
 

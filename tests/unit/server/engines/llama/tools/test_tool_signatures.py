@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kodo.server.engines.llama.tools.tool_signatures import tool_signature
+from kodo.server.engines.llama.tools.tools import OfferedTool, tools_prompt
 
 SHAPES = Path(__file__).parents[6] / "bench/landing/schemas.jsonl"
 
@@ -70,6 +71,13 @@ def test_every_property_of_a_real_tool_is_in_its_line_which_is_short() -> None:
         assert all(name in line for name in row["schema"].get("properties", {}))
         long, short = long + len(json.dumps(row["schema"])), short + len(line)
     assert short < 0.4 * long
+
+
+def test_a_tool_that_need_not_be_called_is_shown_with_its_schema() -> None:
+    """Behind the lines a small model that may answer in words writes lists without end."""
+    offer = OfferedTool(kind="function", name="f", schema={"properties": {"x": {"type": "string"}}})
+    assert "\nf(x?: string)\n" in tools_prompt([offer], has_to_call=True)
+    assert '"parameters": {"properties"' in tools_prompt([offer], has_to_call=False)
 
 
 ANY_JSON = st.recursive(
