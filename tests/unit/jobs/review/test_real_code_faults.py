@@ -220,6 +220,8 @@ def test_what_tests_read_is_no_code_but_may_hold_secrets() -> None:
         ("from __future__ import annotations\n\n\ndef f(x: Missing) -> int:\n    return 1\n", "info"),
         ("def f(x: 'Missing') -> int:\n    return 1\n", "info"),
         ("def f() -> int:\n    x: Missing = 1\n    return x\n", "info"),
+        ("class A:\n    b: B\n\n\nclass B:\n    pass\n", "info"),
+        ("class A:\n    b = B()\n\n\nclass B:\n    pass\n", "error"),
         ("def f(x: Missing) -> int:\n    return 1\n", "error"),
         ("from __future__ import annotations\n\n\ndef f(x: int) -> int:\n    return Missing\n", "error"),
     ],

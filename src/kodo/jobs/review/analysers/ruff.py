@@ -222,7 +222,11 @@ def _makes_names(text: str) -> bool:
 
 
 def _is_in_annotation(text: str, row: int, name: str) -> bool:
-    """Whether a name on a line stands in an annotation that Python does not evaluate: quoted, postponed, or of a local."""
+    """Whether a name on a line stands in an annotation that Python does not evaluate: quoted, postponed, or of a local.
+
+    From 3.14 on (PEP 649) no annotation is evaluated where it stands, so a class may be defined further down; before, the
+    module cannot even be imported, which nobody needs to be told by a review.
+    """
     return any(name in given.unevaluated or name in given.quoted for given in _annotations(text).get(row, []))
 
 
@@ -240,10 +244,8 @@ def _annotations(text: str) -> dict[int, list[_Annotation]]:
     module = python.parse(text)
     if module is None:
         return {}
-    postponed = any(
-        isinstance(node, ast.ImportFrom) and node.module == "__future__" and "annotations" in ast.dump(node)
-        for node in module.tree.body
-    )
+    postponed = _postpones(module.tree)
+    defined = {node.name for node in module.nodes if isinstance(node, ast.ClassDef)}
     found: dict[int, list[_Annotation]] = {}
     for node in module.nodes:
         given = getattr(node, "annotation", None) or getattr(node, "returns", None)
@@ -253,7 +255,11 @@ def _annotations(text: str) -> dict[int, list[_Annotation]]:
             _scope(module, node), ast.FunctionDef | ast.AsyncFunctionDef
         )
         inside = list(ast.walk(given))
-        names = [one.id for one in inside if isinstance(one, ast.Name)] if postponed or is_local else []
+        names = [
+            one.id
+            for one in inside
+            if isinstance(one, ast.Name) and (postponed or is_local or one.id in defined)
+        ]
         quoted = "\0".join(
             one.value for one in inside if isinstance(one, ast.Constant) and isinstance(one.value, str)
         )
@@ -261,6 +267,14 @@ def _annotations(text: str) -> dict[int, list[_Annotation]]:
         for line in range(given.lineno, (given.end_lineno or given.lineno) + 1):
             found.setdefault(line, []).append(annotation)
     return found
+
+
+def _postpones(tree: ast.Module) -> bool:
+    """Whether a module has ``from __future__ import annotations``."""
+    return any(
+        isinstance(node, ast.ImportFrom) and node.module == "__future__" and "annotations" in ast.dump(node)
+        for node in tree.body
+    )
 
 
 def _scope(module: python.ParsedModule, node: ast.AST) -> ast.AST | None:
