@@ -2,7 +2,7 @@
 
 The cap is not the client's, so what it ends counts as finished and should read so. From three quarters of the cap on, the
 first such place ends the text; at the cap the next gap between words does, and an ellipsis is put there. A code block may
-take twice the cap to be closed; then it is closed behind a line.
+take twice the cap to be closed; then it is closed behind a line, or an eighth of the cap later inside one that has no end.
 
 Knows words and marks; knows nothing of engines or events.
 """
@@ -45,9 +45,9 @@ class SoftLanding:
         if self._fence:
             if self._line.strip() == self._fence and self._closes(self._line):
                 return True
-            return tokens >= self._cap * _CODE_SHARE and not self._line.strip()
+            return self._is_over(tokens, self._cap * _CODE_SHARE, at_gap=not self._line.strip())
         if tokens >= self._cap:
-            return self._is_gap() or tokens >= self._cap + self._cap // 8
+            return self._is_over(tokens, self._cap, at_gap=self._is_gap())
         return self.is_finished
 
     def ends_before(self, coming: str, tokens: int) -> bool:
@@ -64,6 +64,10 @@ class SoftLanding:
         if self._closes(self._line):
             return ""
         return self._fence if not self._line else f"\n{self._fence}"
+
+    def _is_over(self, tokens: int, cap: int, *, at_gap: bool) -> bool:
+        """At ``cap`` a gap ends the text, and an eighth of the server's cap later anything does."""
+        return tokens >= cap and (at_gap or tokens >= cap + self._cap // 8)
 
     def _end_line(self) -> None:
         mark = next((fence for fence in FENCES if self._line.lstrip().startswith(fence)), "")

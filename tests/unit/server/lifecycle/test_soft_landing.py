@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kodo.server.lifecycle.soft_landing import SoftLanding
 
@@ -59,6 +61,46 @@ def test_a_block_that_is_never_closed_is_closed_behind_a_line() -> None:
     said = _ended(["```py\n"] + ["x = 1\n"] * 500)
     assert said.endswith("x = 1\n```")
     assert said.count("\n") == 2 * CAP
+
+
+def test_a_block_of_one_endless_line_is_closed_inside_it() -> None:
+    """A list of dates in one line went on to the window's end: thousands of tokens."""
+    said = _ended(["```py\n", "days = ["] + ["'2022-01-01', "] * 500)
+    assert said.endswith("', \n```")
+    assert said.count("2022") <= 2 * CAP + CAP // 8
+
+
+_PIECES = [
+    "word",
+    " word",
+    ".",
+    " ",
+    "\n",
+    "\n\n",
+    "```",
+    "```py\n",
+    "~~~\n",
+    "- ",
+    "1.",
+    "x = [",
+    "1, ",
+    "。",
+    "語",
+    "|",
+    ":",
+    "`",
+]
+
+
+@given(
+    st.lists(st.sampled_from(_PIECES), min_size=1, max_size=12),
+    st.lists(st.sampled_from(_PIECES), min_size=1, max_size=3),
+)
+def test_every_text_ends(begin: list[str], round_: list[str]) -> None:
+    """Whatever is written and however it goes on, it ends at an eighth of the cap above twice the cap."""
+    limit = 2 * CAP + CAP // 8
+    words = (begin + round_ * limit)[:limit]
+    assert _ended(words)
 
 
 @pytest.mark.parametrize(
