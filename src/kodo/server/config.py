@@ -98,8 +98,9 @@ class ModelSettings(_Frozen):
     a model under a billion parameters, which rambles; else where others wait."""
     end_loops: bool | None = None
     """llama: whether text that goes round in a loop is ended, and a string in JSON closed: in a loop, in a word of more than
-    120 bytes, and behind 300 bytes at the next sentence. Default: for models under a billion parameters. Never where the
-    client sets penalties itself."""
+    120 bytes, and behind 300 bytes at the next sentence. Never where the client sets penalties itself. With any engine: whether
+    the model is offered no more hosted tools behind a call that it repeats with the same result. Default: for models under a
+    billion parameters."""
     context_window: int | None = Field(default=None, ge=64)
     """Tokens; default: what the engine reports."""
     temperature: float | None = Field(default=None, ge=0, le=2)

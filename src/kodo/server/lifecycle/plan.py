@@ -49,6 +49,11 @@ class Backend:
         return rule == "always" or (rule == "auto" and self.is_small)
 
     @property
+    def ends_loops(self) -> bool:
+        """Whether a loop of the model's is ended."""
+        return self.is_small if self.settings.end_loops is None else self.settings.end_loops
+
+    @property
     def is_small(self) -> bool:
         """Whether the model is known to be small."""
         size = self.card.parameters

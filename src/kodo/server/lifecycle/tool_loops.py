@@ -78,6 +78,7 @@ class ToolLoops:
             count=count,
             window=plan.backend.card.context_window,
             quotes=plan.backend.is_small,
+            ends_repeats=plan.backend.ends_loops,
             limits=self.limits,
             observer=self.observer,
         )

@@ -190,6 +190,22 @@ async def test_the_servers_limit_on_turns_holds(tmp_path: Path) -> None:
     assert tool.lines().count("begin again") == 3
 
 
+@pytest.mark.parametrize("end_loops", [True, False, None])
+async def test_a_call_that_is_repeated_ends_the_calls(tmp_path: Path, end_loops: bool | None) -> None:
+    """A model that loops is offered no tools behind a call it made before, with the same result; another may go on."""
+    tool = JournalTool(tmp_path / "journal")
+    model = script(tmp_path, *turns([call("a")], [call("b")], [call("a")], [call("a")], [say("enough")]))
+    given = settings(tmp_path, model.model_copy(update={"end_loops": end_loops}))
+    async with served(given, tools={"web_search": tool}) as server:
+        asked = server.sdk().responses.create(model=MODEL, input="?", tools=[SEARCH])
+        if end_loops:
+            with pytest.raises(openai.APIStatusError, match="although the request allows none"):
+                await asked
+        else:
+            assert (await asked).output_text == "enough"
+    assert tool.lines().count("begin a") == (2 if end_loops else 3)
+
+
 async def test_a_tool_that_asks_ends_the_response(tmp_path: Path) -> None:
     """A result without output is the client's to answer."""
     tool = JournalTool(tmp_path / "journal")

@@ -67,6 +67,8 @@ class ToolLoop:
     observer: StepObserver
     quotes: bool = False
     """Whether the model is one that answers in quotes of what tools found."""
+    ends_repeats: bool = False
+    """Whether the model has to answer where it repeats a call that gave the same before: a small one repeats it without end."""
     used: int = 0
     """Tokens of the last turn's prompt and answer, which the outputs of its calls come behind."""
 
@@ -93,9 +95,8 @@ class ToolLoop:
         """
         steps = self.run.steps
         turn = steps.turns
-        request = await self.toolset.turn_request(
-            self._seen(), first=turn == 0, may_call=self.calls_left() > 0 and turn < self.limits.max_turns
-        )
+        may_call = self.calls_left() > 0 and turn < self.limits.max_turns and not self._repeated()
+        request = await self.toolset.turn_request(self._seen(), first=turn == 0, may_call=may_call)
         if request.max_output_tokens is not None:
             used = sum(
                 entry.usage.output for entry in self.run.entries if isinstance(entry, event_log.TurnEnded)
@@ -156,6 +157,17 @@ class ToolLoop:
         most = self.toolset.request.max_tool_calls
         made = sum(step.began.call is not None for step in self.run.steps.steps)
         return self.limits.max_calls - made if most is None else min(most, self.limits.max_calls) - made
+
+    def _repeated(self) -> bool:
+        """Whether each call of the turn that is over was made before, with the same result."""
+        if not self.ends_repeats:
+            return False
+        first = self._first_of_turn()
+        said = [
+            (step.began.name, step.began.arguments, step.ended and step.ended.output)
+            for step in self.run.steps.steps
+        ]
+        return first < len(said) and all(call in said[:first] for call in said[first:])
 
     def _first_of_turn(self) -> int:
         """The number of the first step that belongs to the turn that is over."""
