@@ -39,12 +39,24 @@ class Notes:
     batches: dict[str, list[str]] = field(default_factory=dict)
     files: dict[str, dict[str, str]] = field(default_factory=dict)
     """Vector stores: the word of each file that was added, by the file."""
+    unstored: list[int] = field(default_factory=list)
+    """Tokens of each answer that is stored nowhere."""
+    unsure_unstored: int = 0
+    """Requests for such answers that had none."""
     wrong: list[str] = field(default_factory=list)
     """What must not happen, as it was seen."""
 
     def count(self) -> int:
         """Things that somebody was told."""
-        told = (self.answers, self.deleted, self.cancelled, self.keys, self.batches, *self.files.values())
+        told = (
+            self.answers,
+            self.deleted,
+            self.cancelled,
+            self.keys,
+            self.batches,
+            self.unstored,
+            *self.files.values(),
+        )
         return (
             sum(len(part) for part in told)
             + sum(len(one) for one in self.events.values())
@@ -53,15 +65,26 @@ class Notes:
 
 
 class ClusterLoad:
-    """Clients that go to any of ``urls``, which changes as servers come and go. ``searches``: in vector stores too."""
+    """Clients that go to any of ``urls``, which changes as servers come and go. ``searches``: in vector stores too. ``keys``: one for
+    all that is stored, and one for answers that are not, which are asked for only where there are keys."""
 
-    def __init__(self, urls: list[str], notes: Notes, seed: int, *, searches: bool = True) -> None:
+    def __init__(
+        self,
+        urls: list[str],
+        notes: Notes,
+        seed: int,
+        *,
+        searches: bool = True,
+        keys: tuple[str, str] | None = None,
+    ) -> None:
+        self.unstored_key = keys[1] if keys else None
         self.searches = searches
         self.urls = urls
         self.notes = notes
         self.random = random.Random(seed)
         self.numbers = itertools.count()
-        self.http = httpx2.AsyncClient(timeout=30)
+        headers = {"Authorization": f"Bearer {keys[0]}"} if keys else {}
+        self.http = httpx2.AsyncClient(timeout=30, headers=headers)
 
     def text(self, words: int = 12) -> str:
         """A text that occurs once."""
@@ -101,6 +124,8 @@ class ClusterLoad:
             group.create_task(self.batching())
             if self.searches:
                 group.create_task(self.searching())
+            if self.unstored_key is not None:
+                group.create_task(self.unstored(self.unstored_key))
 
     async def background(self) -> None:
         """A background response, read as a stream from one server after the other; some are cancelled or deleted."""
@@ -164,6 +189,24 @@ class ClusterLoad:
                 if response["status"] == "completed":
                     self.notes.answers[response["id"]] = response
                     before = response["id"]
+
+    async def unstored(self, key: str) -> None:
+        """Answers of which the count of the key's tokens is all that stays, from two APIs."""
+        headers = {"Authorization": f"Bearer {key}"}
+        for number in itertools.count():
+            text = self.text(5)
+            message = {"role": "user", "content": text}
+            path, body = (
+                ("/v1/responses", {"model": MODEL, "input": text, "store": False}),
+                ("/v1/chat/completions", {"model": MODEL, "messages": [message]}),
+            )[number % 2]
+            self.notes.unsure_unstored += 1
+            answer = await self.call("POST", path, json=body, headers=headers)
+            if answer is not None and answer.status_code == 200:
+                self.notes.unsure_unstored -= 1
+                self.notes.unstored.append(answer.json()["usage"]["total_tokens"])
+            elif answer is not None:  # 429: what a server that is dead ran counts until its lease is over
+                await asyncio.sleep(0.1)
 
     async def conversing(self) -> None:
         """Items added to conversations."""
@@ -261,6 +304,18 @@ class ClusterLoad:
             if "in_progress" not in statuses.values():
                 return statuses
             await asyncio.sleep(0.2)
+
+    async def is_admitted(self) -> bool:
+        """Whether all the requests that the second key may have at once are let in, once the dead have been found."""
+        body = {"model": MODEL, "input": self.text(5), "store": False}
+        headers = {"Authorization": f"Bearer {self.unstored_key}"}
+        for _ in range(20):
+            asked = (self.call("POST", "/v1/responses", json=body, headers=headers) for _ in range(3))
+            answers = await asyncio.gather(*asked)
+            if all(answer is not None and answer.status_code == 200 for answer in answers):
+                return True
+            await asyncio.sleep(0.5)
+        return False
 
     # --- the look ---
 

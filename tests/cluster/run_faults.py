@@ -3,7 +3,8 @@
 Servers and the worker are killed, or paused past their lease and woken; connections that listen, or all, are terminated;
 PostgreSQL is restarted, crashed and killed; a proxy before it stalls or drops what one server says. Only processes that this
 test has started are touched. Afterwards nothing that was acknowledged is lost, no event is missing or there twice, each line of a
-batch has one result, each file of a vector store is indexed once, and the sums of usage are those of the responses.
+batch has one result, each file of a vector store is indexed once, the sums of usage are those of the responses, and the budget of
+each key counts what its answers used.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from tests.cluster.proxy import FaultyProxy
 from tests.crash.process import Killable, start
 from tests.postgres_server import PostgresServer
 
+from kodo.server.http.keys import new_key
+from kodo.server.store.postgres.connections import open_snapshot
+from kodo.server.store.postgres.store import PostgresStore
+
 FAULTS = int(os.environ.get("KODO_CLUSTER_FAULTS", "10"))
 SEED = int(os.environ.get("KODO_CLUSTER_SEED", "0")) or int(time.time())
 ROLES = ("all", "api", "all", "worker")
@@ -32,6 +37,10 @@ PROXIED = (2, 3)
 CONTROL_SECONDS = 20.0
 """How long the load runs where there are no faults (N=0)."""
 LEASE = 3.0
+STORED, UNSTORED = "stored", "unstored"
+"""Projects, with a key each."""
+CUTTING_OFF = ("pause", "stall", "drop", "outage", "kill_database")
+"""Faults in which a server may be taken for dead that goes on for a moment."""
 
 
 class FaultyCluster:
@@ -182,6 +191,52 @@ class FaultyCluster:
         assert rows[0] <= sums[0] <= rows[0] + deleted, (rows, sums, deleted)
         assert rows[1] <= sums[1] and rows[2] <= sums[2], (rows, sums)
 
+    async def make_keys(self) -> tuple[str, str]:
+        """The keys of two projects, with budgets that nothing spends: for what is stored, and for answers that are not."""
+        store = PostgresStore(self.url, role="tool")
+        await store.open()
+        made = []
+        for project, limits in ((STORED, {}), (UNSTORED, {"concurrent_requests": 3})):
+            key, row = new_key(name=project, project=project, tokens_per_day=10**12, **limits)
+            await store.put_key(row)
+            made.append(key)
+        await store.close()
+        return made[0], made[1]
+
+    def check_budgets(self, notes: Notes, cut_off: int) -> str:
+        """What a budget counts is the usage of its key's answers, in words.
+
+        Exactly, where they are stored: also of those that another server ended, that failed, and that were deleted. An answer
+        that is not stored is counted where its client has it, unless its server was cut off (``cut_off`` times in all) and
+        could write nothing more.
+        """
+        with open_snapshot(self.url) as connection:
+
+            def total(query: str, *parameters: str) -> int:
+                return int(connection.execute(query, parameters).fetchone()[0] or 0)
+
+            spending = (
+                "SELECT sum(tokens) FROM key_spending JOIN keys ON keys.id = key_id WHERE keys.project = ?"
+            )
+            counted, spent = total(spending, STORED), total(spending, UNSTORED)
+            used = total(
+                "SELECT sum(input + output) FROM activity_sums WHERE width = 3600 AND owner = ?", STORED
+            )
+            kept = total(
+                "SELECT sum((convert_from(response, 'UTF8')::jsonb -> 'usage' ->> 'total_tokens')::bigint) "
+                "FROM responses WHERE final = 1 AND gone = 0 AND owner = ?",
+                STORED,
+            )
+        assert counted == used, f"the budget counts {counted} tokens, ended responses used {used}"
+        assert kept <= counted, f"the budget counts {counted} tokens, the responses that are kept say {kept}"
+        assert notes.deleted or kept == counted
+        told, largest = sum(notes.unstored), max(notes.unstored)
+        assert told - cut_off * largest <= spent <= told + notes.unsure_unstored * largest, (spent, told)
+        return (
+            f"stored: {counted} tokens in the budget, {used} in responses that ended, {counted - kept} of them deleted; "
+            f"not stored: {spent} in the budget, {told} in {len(notes.unstored)} answers, {notes.unsure_unstored} had none"
+        )
+
     def close(self) -> None:
         """End everything."""
         for node in self.nodes.values():
@@ -199,7 +254,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
     try:
         for number in range(len(ROLES)):
             await asyncio.to_thread(cluster.start, number)
-        load = ClusterLoad(cluster.urls, notes, SEED)
+        load = ClusterLoad(cluster.urls, notes, SEED, keys=await cluster.make_keys())
         running = asyncio.create_task(load.run())
         faults = [
             cluster.kill,
@@ -229,6 +284,9 @@ async def test_nothing_acknowledged_is_lost_and_nothing_happens_twice(tmp_path: 
         await asyncio.gather(running, return_exceptions=True)
         await load.look()
         await asyncio.to_thread(cluster.check_sums, len(notes.deleted))
+        cut_off = sum(done[fault] for fault in CUTTING_OFF)
+        print("\n" + await asyncio.to_thread(cluster.check_budgets, notes, cut_off))
+        assert await load.is_admitted(), "what a dead server ran still counts"
         print(f"\n{FAULTS} faults {dict(done)}, {notes.count()} acknowledgements, seed {SEED}")
     finally:
         await asyncio.to_thread(cluster.close)

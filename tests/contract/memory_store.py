@@ -17,6 +17,7 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import (
     DocumentRow,
     ItemRow,
+    KeyCharge,
     KeyRow,
     KeySpending,
     Page,
@@ -85,6 +86,8 @@ class MemoryStore(Store):
         self._responses[row.id] = _Held(row, above, row.status in FINAL, self._enter(items))
         if above is not None:
             above.children += 1
+        if row.status in FINAL:
+            self._charge(row.charge)
 
     async def append_log(self, response_id: str, first: int, entries: Sequence[bytes]) -> None:
         """See ``Store``."""
@@ -107,6 +110,7 @@ class MemoryStore(Store):
         if log is not None:
             await self.append_log(row.id, *log)
         held.final = True
+        self._charge(row.charge)
         held.output = self._enter(output)
         self._write(held, row)
         conversation = self._conversation(row.owner, held.row.conversation or "")
@@ -331,12 +335,16 @@ class MemoryStore(Store):
         """See ``Store``."""
         self._keys[row.id] = row
 
-    async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
+    async def charge_key(self, charge: KeyCharge) -> None:
         """See ``Store``."""
-        held = self._key_spending.get((key_id, day), KeySpending())
-        self._key_spending[key_id, day] = KeySpending(
-            held.tokens + spending.tokens, held.nano_usd + spending.nano_usd
-        )
+        self._charge(charge)
+
+    def _charge(self, charge: KeyCharge | None) -> None:
+        if charge is None:
+            return
+        place, added = (charge.key_id, charge.day), charge.spending
+        held = self._key_spending.get(place, KeySpending())
+        self._key_spending[place] = KeySpending(held.tokens + added.tokens, held.nano_usd + added.nano_usd)
 
     async def key_spending(self, key_id: str, since: int) -> Mapping[int, KeySpending]:
         """See ``Store``."""

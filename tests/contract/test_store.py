@@ -23,7 +23,15 @@ from tests.contract.stores import (
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
 from kodo.server.lifecycle.ports import ProviderState
-from kodo.server.lifecycle.records import ItemRow, KeyRow, KeySpending, Page, RetentionRule
+from kodo.server.lifecycle.records import (
+    ItemRow,
+    KeyCharge,
+    KeyRow,
+    KeySpending,
+    Page,
+    ResponseRow,
+    RetentionRule,
+)
 from kodo.server.lifecycle.store_ports import Store
 
 
@@ -681,13 +689,70 @@ async def test_what_a_key_spends_is_added_up_by_the_day(store: Store) -> None:
     await store.put_key(row)
     assert await store.key("1") == row
     spent = [KeySpending(2**33 + n, 2**40 + n) for n in range(6)]
-    await asyncio.gather(*(store.add_key_spending("1", 20_000 + n % 2, each) for n, each in enumerate(spent)))
-    await store.add_key_spending("2", 20_001, KeySpending(5))
+    charges = [charge(each, day=20_000 + n % 2) for n, each in enumerate(spent)]
+    await asyncio.gather(*(store.charge_key(each) for each in charges))
+    await store.charge_key(charge(KeySpending(5), key_id="2", day=20_001))
     first, second = KeySpending(3 * 2**33 + 6, 3 * 2**40 + 6), KeySpending(3 * 2**33 + 9, 3 * 2**40 + 9)
     assert await store.key_spending("1", 20_000) == {20_000: first, 20_001: second}
     assert await store.key_spending("1", 20_001) == {20_001: second}
     assert await store.key_spending("2", 0) == {20_001: KeySpending(5)}
     assert await store.key_spending("3", 0) == {}
+
+
+def charge(spending: KeySpending, *, key_id: str = "1", day: int = 20_000) -> KeyCharge:
+    """What an answer adds to what a key has spent."""
+    return KeyCharge(key_id=key_id, day=day, spending=spending)
+
+
+def charged(row: ResponseRow, tokens: int) -> ResponseRow:
+    """A row with so many tokens to charge."""
+    return msgspec.structs.replace(row, charge=charge(KeySpending(tokens, 2 * tokens)))
+
+
+async def test_the_end_of_a_response_charges_its_key_once(store: Store) -> None:
+    """With the final row and whichever way it is stored, for any end; its beginning, a second end and a failed write do not."""
+    statuses = ("completed", "failed", "cancelled", "incomplete")
+    for number, status in enumerate(statuses):
+        begun, ended = response(f"r{number}"), response(f"r{number}", status=status)
+        await store.create_response(charged(begun, 1000), [])
+        assert (await store.key_spending("1", 0)).get(20_000, KeySpending()).tokens == 7 * number
+        await asyncio.gather(*(store.finish_response(charged(ended, 7), []) for _ in range(3)))
+    spent = {20_000: KeySpending(28, 56)}
+    assert await store.key_spending("1", 0) == spent
+    with pytest.raises(Conflict):
+        await store.store_response(charged(response("r0", status="completed"), 1000), [], [])
+    with pytest.raises(Conflict):
+        twice = [answered("same"), answered("same")]
+        await store.store_response(charged(response("new", status="completed"), 1000), [], twice)
+    await store.create_response(response("deleted"), [])
+    await store.delete_response("ada", "deleted")
+    await store.finish_response(charged(response("deleted", status="completed"), 1000), [])
+    assert await store.key_spending("1", 0) == spent
+    await store.store_response(charged(response("whole", status="completed"), 5), [said("i")], [])
+    await store.finish_response(charged(response("whole", status="completed"), 1000), [])
+    assert await store.key_spending("1", 0) == {20_000: KeySpending(33, 66)}
+    await store.delete_response("ada", "whole")
+    assert await store.key_spending("1", 0) == {20_000: KeySpending(33, 66)}, "what was used stays counted"
+
+
+async def test_responses_that_end_together_are_all_charged(store: Store) -> None:
+    """To their keys, in the transactions that they share with one that fails."""
+    rows = [response(f"r{number}") for number in range(40)]
+    await asyncio.gather(*(store.create_response(row, []) for row in rows))
+
+    async def finish(number: int, row: ResponseRow) -> None:
+        spent = charge(KeySpending(number), key_id=str(number % 3))
+        ended = msgspec.structs.replace(row, status="completed", charge=spent)
+        output = [answered("same")] * (2 if number == 7 else 0)
+        await store.finish_response(ended, output)
+
+    ends = await asyncio.gather(
+        *(finish(number, row) for number, row in enumerate(rows)), return_exceptions=True
+    )
+    assert [number for number, end in enumerate(ends) if end is not None] == [7]
+    for key in range(3):
+        tokens = sum(number for number in range(key, 40, 3) if number != 7)
+        assert await store.key_spending(str(key), 0) == {20_000: KeySpending(tokens)}
 
 
 # --- housekeeping ----------------------------------------------------------------------------------------------------

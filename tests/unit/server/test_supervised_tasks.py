@@ -54,7 +54,7 @@ OTHERS = {
     "http/batches/results.py: add": "ends with its write, which the next one and the end wait for",
     "http/bodies.py: __call__": "ends with its request",
     "http/bodies.py: _cancel_on_message": "ends with its request",
-    "http/budgets.py: _start_writing": "ends with what is not written yet; the next request or charge begins again",
+    "http/budgets.py: written": "ends with what the store did not take; the next request begins again",
     "http/chat/pipeline.py: merge_chunks": "ends with its request",
     "http/containers/runtime.py: require": "awaited by the request; the next one asks again",
     "http/realtime/websocket.py: _respond": "ends with its response",

@@ -136,9 +136,9 @@ async def open_state(
             embedder = await open_embedder(settings, models, stack)
             retrieval = Retrieval(store, store.search_index, embedder, clock)
         containers = await _open_containers(settings, resources, files, clock, ids, stack)
-        keys, budgets = Keys(store), Budgets(store, settings.limits, clock.now)
+        keys, budgets = Keys(store), Budgets(store, settings.limits, models, clock.now)
         stack.push_async_callback(budgets.written)
-        limits = Limits(settings.limits, time.monotonic, budgets, models, store)
+        limits = Limits(settings.limits, time.monotonic, budgets, store)
         if store.shared:
             sharing = supervise_every("the limits of keys over all servers", SHARE_SECONDS, limits.share)
             stack.push_async_callback(cancel, sharing)
@@ -155,6 +155,7 @@ async def open_state(
             observer=metrics,
             files=files,
             allows=keys.allows,
+            budgets=budgets,
             tools=tools,
             always=always_offered(settings, tools),
         )

@@ -2,8 +2,8 @@
 
 Unlike the limits by the minute (:mod:`kodo.server.http.limits`, which asks for these first) they outlive a restart: what a
 key spends is added to the store, and read from it before each of its requests, so several servers on one database share a
-budget. What was spent is charged when it is known: what has begun inside the budget is finished, the next request is
-refused. A key without a budget costs nothing.
+budget. What an answer has used is charged with its end (:mod:`kodo.server.lifecycle.charging`): what has begun inside the
+budget is finished, the next request is refused. A key without a budget costs nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from typing import Final, Literal, TypeAlias
 from kodo.server.config import NO_PRICES, LimitSettings, Settings
 from kodo.server.http.errors import BudgetSpent
 from kodo.server.http.keys import Caller
-from kodo.server.http.spending import NANO, NOTHING, add_spending
+from kodo.server.http.spending import NANO, NOTHING, add_spending, spending_of
 from kodo.server.lifecycle.errors import InvalidRequest, StoreFailed
-from kodo.server.lifecycle.records import KeyRow, KeySpending
+from kodo.server.lifecycle.plan import Backend
+from kodo.server.lifecycle.ports import Usage
+from kodo.server.lifecycle.records import KeyCharge, KeyRow, KeySpending
 from kodo.server.lifecycle.store_ports import KeyStore
 
 logger = logging.getLogger(__name__)
@@ -88,12 +90,21 @@ def check_budgets(key: KeyRow, settings: Settings) -> None:
 class Budgets:
     """The budgets of all keys."""
 
-    def __init__(self, store: KeyStore, settings: LimitSettings, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: KeyStore,
+        settings: LimitSettings,
+        models: Mapping[str, Backend],
+        now: Callable[[], float],
+    ) -> None:
         self._store = store
         self._settings = settings
+        self._models = models
         self._now = now
+        self._counted: dict[str, bool] = {}
+        """Whether a key has a budget, of those that were seen here."""
         self._unwritten: dict[tuple[str, int], KeySpending] = {}
-        """What was spent, by key and day, and is not in the store yet."""
+        """What was spent, by key and day, and the store did not take."""
         self._writing: asyncio.Task[None] | None = None
 
     def limits_of(self, key: KeyRow) -> dict[str, float]:
@@ -104,6 +115,7 @@ class Budgets:
     async def of(self, key: KeyRow) -> tuple[Budget, ...]:
         """A key's budgets as they stand, after everything that was charged here."""
         limits = self.limits_of(key)
+        self._counted[key.id] = bool(limits)
         if not limits:
             return ()
         await self.written()
@@ -131,26 +143,34 @@ class Budgets:
                     headers={},
                 )
 
-    def charge(self, caller: Caller, spending: KeySpending) -> None:
-        """Add what a request has used; written at once, by a task of its own."""
-        if caller.key is None or spending == NOTHING or not self.limits_of(caller.key):
-            return
-        self._add(caller.key.id, day_of(self._now()), spending)
-        self._start_writing()
+    async def charge_of(self, key_id: str, model: str, usage: Usage, at: float) -> KeyCharge | None:
+        """See :class:`~kodo.server.lifecycle.charging.KeyBudgets`."""
+        spending = spending_of(self._models, model, usage)
+        if spending == NOTHING or not await self._is_counted(key_id):
+            return None
+        return KeyCharge(key_id=key_id, day=day_of(at), spending=spending)
+
+    async def charge(self, charge: KeyCharge) -> None:
+        """See :class:`~kodo.server.lifecycle.charging.KeyBudgets`."""
+        await self._write(charge)
 
     async def written(self) -> None:
-        """Wait until what was charged is in the store, or the store has failed to take it, also what it did not take before."""
-        self._start_writing()
+        """Wait until what the store did not take is in it, or it has failed again."""
+        if self._unwritten and (self._writing is None or self._writing.done()):
+            self._writing = asyncio.create_task(self._write_held())
         if self._writing is not None:
             await asyncio.shield(self._writing)
 
-    def _start_writing(self) -> None:
-        if self._unwritten and (self._writing is None or self._writing.done()):
-            self._writing = asyncio.create_task(self._write())
-
-    def _add(self, key_id: str, day: int, spending: KeySpending) -> None:
-        held = self._unwritten.get((key_id, day), NOTHING)
-        self._unwritten[key_id, day] = add_spending(held, spending)
+    async def _is_counted(self, key_id: str) -> bool:
+        """Whether a key has a budget: as it was at its last request here, else as the store says."""
+        known = self._counted.get(key_id)
+        if known is not None:
+            return known
+        try:
+            key = await self._store.key(key_id)
+        except StoreFailed:
+            return True  # nobody reads what is counted for nothing
+        return key is not None and bool(self.limits_of(key))
 
     async def _spent(self, key_id: str, now: float) -> dict[Period, KeySpending]:
         """What a key has spent today and this month, also what the store has not taken."""
@@ -164,19 +184,26 @@ class Budgets:
             month = add_spending(month, spending)
         return {"day": days.get(today, NOTHING), "month": month}
 
-    async def _write(self) -> None:
-        """Add everything that is not written; what the store does not take stays for the next time."""
+    async def _write_held(self) -> None:
+        """Write what the store did not take, until it does not again."""
         while self._unwritten:
             (key_id, day), spending = next(iter(self._unwritten.items()))
             del self._unwritten[key_id, day]
-            try:
-                await self._store.add_key_spending(key_id, day, spending)
-            except StoreFailed as error:
-                self._add(key_id, day, spending)
-                logger.error("what key %s has spent could not be counted: %s", key_id, error.message)
+            if not await self._write(KeyCharge(key_id=key_id, day=day, spending=spending)):
                 return
-            except Exception:  # what no store can take is left out; other keys go on
-                logger.exception("what key %s has spent could not be counted", key_id)
+
+    async def _write(self, charge: KeyCharge) -> bool:
+        """Store a charge; one that the store does not take is held for the next time, and the answer is no."""
+        try:
+            await self._store.charge_key(charge)
+        except StoreFailed as error:
+            place = charge.key_id, charge.day
+            self._unwritten[place] = add_spending(self._unwritten.get(place, NOTHING), charge.spending)
+            logger.error("what key %s has spent could not be counted: %s", charge.key_id, error.message)
+            return False
+        except Exception:  # what no store can take is left out; other keys go on
+            logger.exception("what key %s has spent could not be counted", charge.key_id)
+        return True
 
 
 def _amount(spending: KeySpending, unit: Unit) -> float:

@@ -11,8 +11,9 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import cancel_on_disconnect, json_response
 from kodo.server.http.state import get_caller, get_state, get_ticket, json_body
-from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import InvalidRequest
+from kodo.server.lifecycle.plan import CallContext
+from kodo.server.lifecycle.ports import Usage
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire.decode import convert
 from kodo.server.wire.embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, EmbeddingsUsage
@@ -24,29 +25,29 @@ async def create(request: Request) -> Response:
     ticket = get_ticket(request)
     try:
         body: EmbeddingsRequest = convert(await json_body(request), EmbeddingsRequest)
-        value = await cancel_on_disconnect(request, embed(state.service, caller.owner, body))
-        ticket.charge(value.model, value.usage)
+        call = CallContext(owner=caller.owner, key_id=caller.key_id)
+        value = await cancel_on_disconnect(request, embed(state.service, call, body))
+        ticket.count(value.usage)
     finally:
         ticket.close()
     return json_response(value, headers=ticket.headers)
 
 
-async def embed(
-    service: Service, owner: str, body: EmbeddingsRequest, priority: Priority = Priority.INTERACTIVE
-) -> EmbeddingsResponse:
-    """Compute the vectors of a request when its turn comes.
+async def embed(service: Service, call: CallContext, body: EmbeddingsRequest) -> EmbeddingsResponse:
+    """Compute the vectors of a request when its turn comes, and charge them.
 
     Raises:
         InvalidRequest: the model has no embeddings, or vectors of another size than ``dimensions``.
     """
     backend = service.backend(body.model)
     texts = [body.input] if isinstance(body.input, str) else body.input
-    backend.admission.check(priority)
-    lease = await backend.admission.acquire(owner, priority)
+    backend.admission.check(call.priority)
+    lease = await backend.admission.acquire(call.owner, call.priority)
     try:
         vectors, tokens = await backend.engine.embed(texts)
     finally:
         backend.admission.release(lease)
+    await service.charge(call, body.model, Usage(input=tokens))
     if body.dimensions is not None and vectors and body.dimensions != len(vectors[0]):
         raise InvalidRequest(f"This model's vectors have {len(vectors[0])} dimensions.", param="dimensions")
     as_text = body.encoding_format == "base64"

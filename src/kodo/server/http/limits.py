@@ -16,11 +16,11 @@ it there before it is admitted. So all of them together admit no more requests t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -28,18 +28,24 @@ from kodo.server.config import LimitSettings
 from kodo.server.http.budgets import Budgets
 from kodo.server.http.errors import RateLimited, error_response
 from kodo.server.http.keys import DEFAULT_PROJECT, Caller
-from kodo.server.http.spending import WireUsage, spending_of
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.plan import Backend
-from kodo.server.lifecycle.records import KeySpending, LimitUse
+from kodo.server.lifecycle.records import LimitUse
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.lifecycle.store_ports import SharedStore
+from kodo.server.wire.chat import CompletionUsage
+from kodo.server.wire.embeddings import EmbeddingsUsage
+from kodo.server.wire.response import ResponseUsage
 
 LONGEST_WAIT: Final = 60.0
 """Seconds after which work that waits for a limit looks again: a budget may end in a month."""
 SHARE_SECONDS: Final = 1.0
 """How often a server says what has changed, and how long it refuses by what it last heard of the others."""
+
+WireUsage: TypeAlias = ResponseUsage | CompletionUsage | EmbeddingsUsage
+"""Tokens as the APIs report them."""
+Count: TypeAlias = "Callable[[WireUsage | None], None]"
+"""Takes the tokens of an answer from those of a key's minute."""
 
 
 class Now(Protocol):
@@ -114,12 +120,8 @@ class _Account:
 class Ticket:
     """One admitted request. Close it when the request ends."""
 
-    def __init__(
-        self, account: _Account, models: Mapping[str, Backend], spend: Callable[[KeySpending], None]
-    ) -> None:
+    def __init__(self, account: _Account) -> None:
         self._account = account
-        self._models = models
-        self._spend = spend
         self._open = True
         self.detached = False
         """Whether it is closed by its work, which may outlive its HTTP request."""
@@ -138,18 +140,16 @@ class Ticket:
             self.close()
             raise
 
-    def charge(self, model: str, usage: WireUsage | None) -> None:
-        """Charge what an answer of a model has used; None: nothing."""
-        spending = spending_of(self._models, model, usage)
-        if self._account.tokens is not None:
-            self._account.tokens.level -= spending.tokens
-            self._account.used_tokens += spending.tokens
-        self._spend(spending)
+    def count(self, usage: WireUsage | None) -> None:
+        """Take the tokens of an answer from those of the minute; None: nothing. Its key's budget is charged where it ends."""
+        if self._account.tokens is not None and usage is not None:
+            self._account.tokens.level -= usage.total_tokens
+            self._account.used_tokens += usage.total_tokens
 
     async def finish(self, service: Service, *runs: Run) -> None:
-        """End the request: stop what still runs of it, charge each run, and close.
+        """End the request: stop what still runs of it, count each run, and close.
 
-        Where the caller is cancelled meanwhile, a run that is not over yet is charged when it is.
+        Where the caller is cancelled meanwhile, a run that is not over yet is counted when it is.
         """
         try:
             await service.stop(*runs)
@@ -157,12 +157,12 @@ class Ticket:
             self.close_after(*runs)
 
     def close_after(self, *runs: Run) -> None:
-        """Charge each run when it is over, at once or later, and close with the last of them."""
+        """Count each run when it is over, at once or later, and close with the last of them."""
         self.detached = True
         left = {run.id for run in runs if not run.finished}
 
         def end(run: Run, _: object = None) -> None:
-            self.charge(run.response.model, run.response.usage)
+            self.count(run.response.usage)
             left.discard(run.id)
             if not left:
                 self.close()
@@ -188,12 +188,10 @@ class Limits:
         settings: LimitSettings,
         now: Now,
         budgets: Budgets,
-        models: Mapping[str, Backend],
         store: SharedStore | None = None,
     ) -> None:
         self._store = store if store is not None and store.shared else None
         self._settings = settings
-        self._models = models
         self.budgets = budgets
         self._now = now
         self._accounts: dict[str, _Account] = {}
@@ -282,7 +280,7 @@ class Limits:
             account.requests.level -= 1
             account.used_requests += 1
         account.running += 1
-        return Ticket(account, self._models, partial(self.budgets.charge, caller))
+        return Ticket(account)
 
     async def wait(self, caller: Caller) -> Ticket:
         """Admit a request once the key's limits allow it."""

@@ -15,6 +15,8 @@ from kodo.server.lifecycle.ports import (
     CallDelta,
     CallStart,
     EngineEvent,
+    Finished,
+    Progress,
     ProviderFields,
     ReasoningDelta,
     Routed,
@@ -135,6 +137,30 @@ def called_client(entries: Sequence[Entry]) -> bool:
         elif isinstance(entry, CallStart) and entry.kind != HOSTED_CALL:
             called = True
     return called
+
+
+def count_tokens(event: EngineEvent) -> int:
+    """Tokens that an event of the engine says were generated."""
+    return 0 if isinstance(event, Progress | ProviderFields | Routed | Finished) else len(event.tokens)
+
+
+def usage_so_far(entries: Sequence[Entry], input_tokens: int) -> Usage:
+    """What a response that has no end had used by its log: the turns that were over, and what the last one had said.
+
+    ``input_tokens``: of its first prompt. That of a later turn is not known before the turn is over.
+    """
+    usage, prompt = Usage(), Usage(input=input_tokens)
+    if not any(isinstance(entry, Began) for entry in entries):
+        return usage
+    for entry in entries:
+        if isinstance(entry, TurnEnded):
+            usage, prompt = usage + entry.usage, Usage()
+    said = events_so_far(entries)
+    return usage + Usage(
+        input=prompt.input,
+        output=sum(map(count_tokens, said)),
+        reasoning=sum(count_tokens(event) for event in said if isinstance(event, ReasoningDelta)),
+    )
 
 
 def events_so_far(entries: Sequence[Entry]) -> list[EngineEvent]:

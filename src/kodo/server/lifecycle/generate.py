@@ -150,7 +150,7 @@ class Generation:
         self._begin_turn(event_log.events_so_far(self.run.entries))
         for entry in self.run.entries:
             if isinstance(entry, event_log.TurnEnded):
-                self.prior_usage = _sum(self.prior_usage, entry.usage)
+                self.prior_usage += entry.usage
         heartbeats = asyncio.create_task(self._send_heartbeats()) if self.heartbeat is not None else None
         end: event_log.Ended | None
         try:
@@ -171,7 +171,7 @@ class Generation:
         if self.run.response.status == "queued" and end.status not in ("cancelled", "failed"):
             self.run.emit(event_log.Began())
         if end.usage is not None:
-            end = replace(end, usage=_sum(self.prior_usage, end.usage))
+            end = replace(end, usage=self.prior_usage + end.usage)
         self.run.timing = replace(self._timing, total=end.at - self._started)
         try:
             self._trace(end)
@@ -205,7 +205,8 @@ class Generation:
         for event in self._events_so_far:
             self._follow(event)
         self._usage = Usage(
-            input=self.prepared.input_tokens, output=sum(_count(event) for event in self._events_so_far)
+            input=self.prepared.input_tokens,
+            output=sum(event_log.count_tokens(event) for event in self._events_so_far),
         )
 
     async def _run_turns(self) -> event_log.Ended:
@@ -226,7 +227,7 @@ class Generation:
                 if end.status != "completed" or not self._has_hosted_calls():
                     return end
                 self.run.emit(event_log.TurnEnded(usage=self._usage, tokens=end.tokens))
-                self.prior_usage = _sum(self.prior_usage, self._usage)
+                self.prior_usage += self._usage
             is_over = False
             loop.used = self.prepared.input_tokens + self._usage.output
             self._usage = Usage()
@@ -332,7 +333,7 @@ class Generation:
             seconds = self.clock.now() - self._started
             self._timing = replace(self._timing, first_token=seconds)
             self.observer.first_token(self.run.response.model, seconds)
-        usage, tokens = self._usage, _count(event)
+        usage, tokens = self._usage, event_log.count_tokens(event)
         if isinstance(event, ReasoningDelta):
             self._usage = replace(usage, output=usage.output + tokens, reasoning=usage.reasoning + tokens)
         else:
@@ -434,17 +435,3 @@ class Generation:
 def _error_type(error: ServiceError | None) -> str:
     """What kind of error it was, of few kinds: the API's code, else the class."""
     return (error.code if error is not None else None) or type(error or ServiceError).__name__
-
-
-def _count(event: EngineEvent) -> int:
-    return 0 if isinstance(event, Progress | ProviderFields | Routed | Finished) else len(event.tokens)
-
-
-def _sum(one: Usage, two: Usage) -> Usage:
-    return Usage(
-        input=one.input + two.input,
-        cached=one.cached + two.cached,
-        cache_write=one.cache_write + two.cache_write,
-        output=one.output + two.output,
-        reasoning=one.reasoning + two.reasoning,
-    )

@@ -156,6 +156,16 @@ class Usage(Value, frozen=True, kw_only=True):
     output: int = 0
     reasoning: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(
+            input=self.input + other.input,
+            cached=self.cached + other.cached,
+            cache_write=self.cache_write + other.cache_write,
+            output=self.output + other.output,
+            reasoning=self.reasoning + other.reasoning,
+        )
+
 
 class Progress(Value, frozen=True, kw_only=True, tag="progress"):
     """The prompt is being read: ``done`` of ``total`` tokens, ``cached`` of them without work."""

@@ -49,6 +49,21 @@ class SharedLimits(Value, frozen=True, kw_only=True):
     running_elsewhere: int
 
 
+class KeySpending(Value, frozen=True):
+    """What a key has spent. ``nano_usd``: billionths of a US dollar, so that sums are exact."""
+
+    tokens: int = 0
+    nano_usd: int = 0
+
+
+class KeyCharge(Value, frozen=True, kw_only=True):
+    """What one answer adds to what a key has spent on a day (counted from the epoch, UTC)."""
+
+    key_id: str
+    day: int
+    spending: KeySpending
+
+
 class ResponseRow(Value, frozen=True, kw_only=True):
     """A stored response. JSON is kept as bytes: it was checked once, on the way in."""
 
@@ -66,6 +81,8 @@ class ResponseRow(Value, frozen=True, kw_only=True):
     """The wire Response as it was last written (its ``output`` left out while it is not final)."""
     timing: Timing = Timing()
     """Written with the end, for :mod:`kodo.server.lifecycle.activity`; not read back with the row."""
+    charge: KeyCharge | None = None
+    """Added to what its key has spent, with the end and once, whichever server writes that; not read back with the row."""
 
 
 class DocumentRow(Value, frozen=True, kw_only=True):
@@ -124,13 +141,6 @@ class KeyRow(Value, frozen=True, kw_only=True):
     usd_per_month: float | None = None
     role: Literal["project", "admin"] = "project"
     """What it sees in the dashboard: its project, or everything, keys and models too. To the API both are the same."""
-
-
-class KeySpending(Value, frozen=True):
-    """What a key has spent. ``nano_usd``: billionths of a US dollar, so that sums are exact."""
-
-    tokens: int = 0
-    nano_usd: int = 0
 
 
 class ReplayRow(Value, frozen=True, kw_only=True):

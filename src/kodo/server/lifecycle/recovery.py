@@ -189,10 +189,14 @@ async def _context(service: Service, row: ResponseRow, stored: StoredRequest) ->
 
 async def _fail(service: Service, row: ResponseRow, message: str) -> None:
     """End a response that cannot be continued, so that it does not stay in progress forever."""
-    run = await _load_run(service, row, decode_request(row))
+    stored = decode_request(row)
+    run = await _load_run(service, row, stored)
+    usage = stored.prior_usage + event_log.usage_so_far(run.entries, stored.input_tokens)
     if run.response.status == "queued":
         run.emit(event_log.Began())
-    await run.end(event_log.Ended(status="failed", at=service.clock.now(), error=("server_error", message)))
+    await run.end(
+        event_log.Ended(status="failed", at=service.clock.now(), usage=usage, error=("server_error", message))
+    )
 
 
 async def _load_run(service: Service, row: ResponseRow, stored: StoredRequest) -> Run:
@@ -204,6 +208,7 @@ async def _load_run(service: Service, row: ResponseRow, stored: StoredRequest) -
         row=row,
         entries=[event_log.decode(data) for data in await service.store.read_log(row.id)],
         seal=service.seal_for(row.owner, stored.request),
+        account=service.account(stored.key_id),
     )
     run.is_stored()
     return run

@@ -23,6 +23,8 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
     prior_usage: Usage = msgspec.field(default=Usage(), name="spent")
     """Tokens that went into it before it began: a compaction's summary."""
+    input_tokens: int = 0
+    """Of its first prompt: what it has used at least, if it ends with its server."""
     key_id: str | None = None
     """The key that it was accepted from."""
     last_item_at_start: str | None = msgspec.field(default=None, name="stands_on")
@@ -30,9 +32,14 @@ class StoredRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def initial_row(
-    plan: RequestPlan, response: Response, now: float, history: History, prior_usage: Usage
+    plan: RequestPlan,
+    response: Response,
+    now: float,
+    history: History,
+    prior_usage: Usage,
+    input_tokens: int,
 ) -> ResponseRow:
-    """The row of a response that begins. ``now`` in seconds since the epoch."""
+    """The row of a response that begins. ``now`` in seconds since the epoch; ``input_tokens``: of its first prompt."""
     request = plan.request
     return ResponseRow(
         id=response.id,
@@ -42,12 +49,12 @@ def initial_row(
         parent=request.previous_response_id,
         conversation=request.conversation,
         background=plan.background,
-        request=_encode_request(plan, history, prior_usage),
+        request=_encode_request(plan, history, prior_usage, input_tokens),
         response=msgspec.json.encode(response),
     )
 
 
-def _encode_request(plan: RequestPlan, history: History, prior_usage: Usage) -> bytes:
+def _encode_request(plan: RequestPlan, history: History, prior_usage: Usage, input_tokens: int) -> bytes:
     """The request without its items, which are rows of their own."""
     in_conversation = plan.request.conversation is not None and history.before
     return msgspec.json.encode(
@@ -62,6 +69,7 @@ def _encode_request(plan: RequestPlan, history: History, prior_usage: Usage) -> 
             priority=plan.priority,
             key_id=plan.call.key_id,
             prior_usage=prior_usage,
+            input_tokens=input_tokens,
             last_item_at_start=history.before[-1].item.id if in_conversation else None,
         )
     )

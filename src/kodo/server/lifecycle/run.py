@@ -17,10 +17,11 @@ import msgspec
 
 from kodo.server.lifecycle import event_log, genai, tracing
 from kodo.server.lifecycle.broadcast import Broadcast
+from kodo.server.lifecycle.charging import KeyAccount
 from kodo.server.lifecycle.errors import ServiceError, StoreFailed
 from kodo.server.lifecycle.hosted.step_fold import StepFold
 from kodo.server.lifecycle.ports import ContextItem, ProviderState
-from kodo.server.lifecycle.records import ItemRow, ResponseRow, Timing
+from kodo.server.lifecycle.records import ItemRow, KeyCharge, ResponseRow, Timing
 from kodo.server.lifecycle.response_fold import ResponseFold
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import ResponseStore
@@ -53,6 +54,7 @@ class Run:
         context: tuple[ContextItem, ...] = (),
         input_tokens: int = 0,
         unenforced: tuple[str, ...] = (),
+        account: KeyAccount | None = None,
     ) -> None:
         self.owner = owner
         self.row = row
@@ -78,6 +80,8 @@ class Run:
         self.timing = Timing()
         """Known at the end."""
         self._seal = seal
+        self._account = account
+        """Whom it is charged to; None: nobody."""
         self._store_error: StoreFailed | None = None
         self._store = store if row is not None else None
         self._fold = ResponseFold(initial_response, seal)
@@ -320,14 +324,25 @@ class Run:
     async def _save_end(self) -> None:
         if self._store is not None and self._deferred is None:
             await self._row_written.wait()  # writes of a store may pass one another
+        charge = await self._charge()
         if self._store is None:
+            if charge is not None and self._account is not None:
+                await self._account.budgets.charge(charge)
             return
-        row, output, log = self._final_row(), self.output_rows(), self._unsaved()
+        row = msgspec.structs.replace(self._final_row(), charge=charge)
+        output, log = self.output_rows(), self._unsaved()
         with tracing.span(genai.STORE, {genai.RESPONSE_ID: self.id}):
             if self._deferred is None:
                 await self._store.finish_response(row, output, log=log)
             else:
                 await self._store.store_response(row, self._deferred, output, log=log)
+
+    async def _charge(self) -> KeyCharge | None:
+        """What its key is charged: the same for each attempt to store the end."""
+        end = self.entries[-1]
+        if self._account is None or not isinstance(end, event_log.Ended):
+            return None
+        return await self._account.charge_of(self.response.model, end.usage, end.at)
 
     async def _retry_save_end(self) -> None:
         while True:

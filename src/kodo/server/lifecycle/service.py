@@ -15,6 +15,7 @@ from typing import Final
 from kodo.server.config import Settings
 from kodo.server.lifecycle import event_log
 from kodo.server.lifecycle.background import BackgroundQueue
+from kodo.server.lifecycle.charging import KeyAccount, KeyBudgets
 from kodo.server.lifecycle.compact import NO_USAGE
 from kodo.server.lifecycle.context import seal_reasoning
 from kodo.server.lifecycle.errors import (
@@ -37,7 +38,7 @@ from kodo.server.lifecycle.ports import (
 from kodo.server.lifecycle.prompt_builder import PromptBuilder
 from kodo.server.lifecycle.records import ItemRow, Page, ResponseRow
 from kodo.server.lifecycle.remote import RemoteRuns, SharedHistory, still_there
-from kodo.server.lifecycle.response_fold import ResponseFold
+from kodo.server.lifecycle.response_fold import ResponseFold, engine_usage
 from kodo.server.lifecycle.row_codec import decode_request, decode_response, initial_row, response_at_start
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.sealing import Sealer
@@ -69,6 +70,7 @@ class Service:
         observer: Observer,
         files: FileReader,
         allows: Callable[[str, str | None], Awaitable[bool]],
+        budgets: KeyBudgets,
         tools: Mapping[str, HostedTool] | None = None,
         always: tuple[RequestTool, ...] = (),
     ) -> None:
@@ -89,6 +91,7 @@ class Service:
         self.loops = ToolLoops(self.tools, self.prompts, settings.tools, observer)
         self.allows = allows
         """Whether background work of an owner, accepted from a key, may still run."""
+        self.budgets = budgets
         self.background = BackgroundQueue(settings.limits.background, settings.limits.background_per_key)
         self.resume: Callable[[str], Awaitable[None]] = _nothing_to_resume
         """Takes a response up again that a crash left and that still waits for it; see ``recovery``."""
@@ -131,7 +134,10 @@ class Service:
             dropped=built.dropped,
             min_output_tokens=built.prepared.min_output_tokens,
         )
-        row = initial_row(plan, initial, now, built.history, built.prior_usage) if plan.store else None
+        tokens = built.prepared.input_tokens
+        row = (
+            initial_row(plan, initial, now, built.history, built.prior_usage, tokens) if plan.store else None
+        )
         run = Run(
             call.owner,
             initial,
@@ -139,8 +145,9 @@ class Service:
             row=row,
             seal=self.seal_for(call.owner, request),
             context=built.history.items,
-            input_tokens=built.prepared.input_tokens,
+            input_tokens=tokens,
             unenforced=built.prepared.unenforced,
+            account=self.account(call.key_id),
         )
         self.observer.unenforced(built.prepared.unenforced)
         if plan.background:
@@ -198,9 +205,22 @@ class Service:
             )
         budget = backend.card.context_window // 4
         done = await self.prompts.compact(call, inner, backend, history.items, budget)
+        await self.charge(call, request.model, engine_usage(done.usage))
         return CompactedResponse(
             id=self.ids.new("resp"), created_at=int(self.clock.now()), output=(done.item,), usage=done.usage
         )
+
+    # --- charge ---
+
+    def account(self, key_id: str | None) -> KeyAccount | None:
+        """Whom a response that was asked for with a key is charged to; None: nobody, there was no key."""
+        return None if key_id is None else KeyAccount(key_id, self.budgets)
+
+    async def charge(self, call: CallContext, model: str, usage: Usage) -> None:
+        """Charge what a call has used that is no response."""
+        account = self.account(call.key_id)
+        if account is not None:
+            await account.charge(model, usage, self.clock.now())
 
     # --- read, cancel, delete ---
 

@@ -22,6 +22,7 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import (
     DocumentRow,
     ItemRow,
+    KeyCharge,
     KeyRow,
     KeySpending,
     LimitUse,
@@ -38,7 +39,8 @@ class ResponseStore(Protocol):
     """Responses with their input and output items and their event logs."""
 
     async def create_response(self, row: ResponseRow, items: Sequence[ItemRow]) -> None:
-        """Durable: the row and its input items. A parent that is not there at this moment counts as never stored.
+        """Durable: the row and its input items; and its charge, where it is final already. A parent that is not there at
+        this moment counts as never stored.
 
         Raises:
             Conflict: the id is taken, or two items have the same one.
@@ -51,10 +53,10 @@ class ResponseStore(Protocol):
     async def finish_response(
         self, row: ResponseRow, output: Sequence[ItemRow], *, log: tuple[int, Sequence[bytes]] | None = None
     ) -> None:
-        """Durable, in one transaction: the final row, its output items, the last log entries; and, where the response
-        is on a conversation, its input and output items at that conversation's end.
+        """Durable, in one transaction: the final row, its output items, the last log entries, its charge; and, where the
+        response is on a conversation, its input and output items at that conversation's end.
 
-        A response deleted meanwhile stays deleted, a finished one as it is. Items that the conversation has already
+        A response deleted meanwhile stays deleted, a finished one as it is, and nothing is charged for them. Items that the conversation has already
         (by id) stay in their place; where it was deleted meanwhile, the response is finished all the same.
         """
 
@@ -184,8 +186,8 @@ class KeyStore(Protocol):
     async def put_key(self, row: KeyRow) -> None:
         """Durable: a new key, or a changed one."""
 
-    async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
-        """Durable: add to what a key has spent on a day (counted from the epoch, UTC)."""
+    async def charge_key(self, charge: KeyCharge) -> None:
+        """Durable: add to what a key has spent, for an answer that is no stored response."""
 
     async def key_spending(self, key_id: str, since: int) -> Mapping[int, KeySpending]:
         """What a key has spent, by the day, from the day ``since`` on."""

@@ -80,7 +80,7 @@ TABLES: Final = (
         "concurrent_requests, role, tokens_per_day, tokens_per_month, usd_per_day, usd_per_month",
         key="rowid",
     ),
-    CopiedTable("key_tokens", "key_id, day", key="key_id, day", summed="tokens, nano_usd"),
+    CopiedTable("key_spending", "key_id, day", key="key_id, day", summed="tokens, nano_usd"),
     CopiedTable(
         "activity",
         "seq, id, owner, key_id, created_at, model, status, background, parent, conversation, input, cached, output, "

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
-from kodo.server.lifecycle.records import DocumentRow, KeyRow, KeySpending, Page, ReplayRow
+from kodo.server.lifecycle.records import DocumentRow, KeyRow, Page, ReplayRow
 from kodo.server.store import items, paging
 from kodo.server.store.codec import pack_headers, unpack_headers
 from kodo.server.store.sql import SqlConnection, returned
@@ -236,22 +236,3 @@ def put_key(connection: SqlConnection, row: KeyRow) -> None:
         + ", ".join(f"{name} = excluded.{name}" for name in names[1:]),
         [getattr(row, name) for name in names],
     )
-
-
-def add_key_spending(connection: SqlConnection, key_id: str, day: int, spending: KeySpending) -> None:
-    """Add to what a key has spent on a day. ``key_tokens`` was there before the dollars, and a shared table keeps its name."""
-    connection.execute(
-        "INSERT INTO key_tokens (key_id, day, tokens, nano_usd) VALUES (?, ?, ?, ?) "
-        "ON CONFLICT (key_id, day) DO UPDATE SET tokens = key_tokens.tokens + excluded.tokens, "
-        "nano_usd = key_tokens.nano_usd + excluded.nano_usd",
-        (key_id, day, spending.tokens, spending.nano_usd),
-    )
-
-
-def key_spending(connection: SqlConnection, key_id: str, since: int) -> dict[int, KeySpending]:
-    """What a key has spent by the day, from a day on."""
-    query = "SELECT day, tokens, nano_usd FROM key_tokens WHERE key_id = ? AND day >= ?"
-    return {
-        day: KeySpending(tokens, nano_usd)
-        for day, tokens, nano_usd in connection.execute(query, (key_id, since))
-    }

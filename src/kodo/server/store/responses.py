@@ -15,7 +15,7 @@ from kodo.server.lifecycle.errors import Conflict
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import ItemRow, ResponseRow
 from kodo.server.lifecycle.status import FINAL
-from kodo.server.store import activity, items
+from kodo.server.store import activity, items, spending
 from kodo.server.store.codec import pack_chunk, unpack_chunk, unpack_item
 from kodo.server.store.sql import SqlConnection
 
@@ -166,6 +166,8 @@ def create(connection: SqlConnection, row: ResponseRow, inputs: Sequence[ItemRow
         raise Conflict(f"A response with the id {row.id!r} already exists.")
     items.insert(connection, row.owner, inputs, response=row.id)
     activity.begin(connection, row, inputs)
+    if row.status in FINAL:
+        _charge(connection, row)
 
 
 def store(
@@ -196,7 +198,13 @@ def finish(
     )
     if connection.changed(finished):
         activity.finish(connection, row)
+        _charge(connection, row)
         _add_output(connection, row, output, log)
+
+
+def _charge(connection: SqlConnection, row: ResponseRow) -> None:
+    if row.charge is not None:
+        spending.add(connection, row.charge)
 
 
 def _add_output(

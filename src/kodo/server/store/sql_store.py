@@ -16,6 +16,7 @@ from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.records import (
     DocumentRow,
     ItemRow,
+    KeyCharge,
     KeyRow,
     KeySpending,
     Page,
@@ -24,7 +25,7 @@ from kodo.server.lifecycle.records import (
     RetentionRule,
 )
 from kodo.server.lifecycle.store_ports import Store
-from kodo.server.store import activity, documents, responses, retention
+from kodo.server.store import activity, documents, responses, retention, spending
 from kodo.server.store import items as items_sql
 from kodo.server.store.activity_reader import SqlActivityReader
 from kodo.server.store.context_cache import CachedContext, ContextCache
@@ -274,13 +275,13 @@ class SqlStore(Store, ABC):
         """See ``Store``."""
         await self._write(lambda connection: documents.put_key(connection, row))
 
-    async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
+    async def charge_key(self, charge: KeyCharge) -> None:
         """See ``Store``."""
-        await self._write(lambda connection: documents.add_key_spending(connection, key_id, day, spending))
+        await self._write(lambda connection: spending.add(connection, charge))
 
     async def key_spending(self, key_id: str, since: int) -> Mapping[int, KeySpending]:
         """See ``Store``."""
-        return await self._read_row(lambda connection: documents.key_spending(connection, key_id, since))
+        return await self._read_row(lambda connection: spending.read(connection, key_id, since))
 
     # --- retention ---
 

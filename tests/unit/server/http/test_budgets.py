@@ -9,23 +9,32 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import openai
 import pytest
 from tests.contract.memory_store import MemoryStore
-from tests.serving import MODEL, served, settings
+from tests.contract.stores import said
+from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.http.test_access import make_key
+from websockets.asyncio.client import connect
 
 from kodo.server.config import InvalidSettings, LimitSettings, ModelSettings, load
 from kodo.server.http import admin
 from kodo.server.http.budgets import Budget, Budgets, day_of, first_of_month
 from kodo.server.http.errors import BudgetSpent
 from kodo.server.http.keys import Caller, new_key
-from kodo.server.http.spending import spending_of
+from kodo.server.http.spending import MAX_SPENDING, spending_of
+from kodo.server.lifecycle import event_log, plan
+from kodo.server.lifecycle.activity import ActivityFilter
 from kodo.server.lifecycle.errors import InvalidRequest, StoreFailed
-from kodo.server.lifecycle.records import KeySpending
-from kodo.server.wire.chat import CompletionTokensDetails, CompletionUsage, PromptTokensDetails
-from kodo.server.wire.embeddings import EmbeddingsUsage
-from kodo.server.wire.response import InputTokensDetails, OutputTokensDetails, ResponseUsage
+from kodo.server.lifecycle.event_log import Began, Ended
+from kodo.server.lifecycle.ports import ModelCard, Sampling, TextDelta, Usage
+from kodo.server.lifecycle.records import KeyCharge, KeyRow, KeySpending, ResponseRow
+from kodo.server.lifecycle.row_codec import StoredRequest
+from kodo.server.lifecycle.run import Run
+from kodo.server.store import spending
+from kodo.server.store.sqlite import SqliteStore
+from kodo.server.wire.request import CreateResponse
 
 NEW_YEARS_EVE = datetime(2026, 12, 31, 23, 59, 50, tzinfo=UTC).timestamp()
 
@@ -45,11 +54,17 @@ class ForgetfulStore(MemoryStore):
 
     broken = True
 
-    async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
+    async def charge_key(self, charge: KeyCharge) -> None:
         """See ``Store``."""
         if self.broken:
             raise StoreFailed("The disk is full.")
-        await super().add_key_spending(key_id, day, spending)
+        await super().charge_key(charge)
+
+
+async def spend(budgets: Budgets, key: KeyRow, tokens: int, nano_usd: int = 0) -> None:
+    """Charge a key now."""
+    day = day_of(budgets._now())
+    await budgets.charge(KeyCharge(key_id=key.id, day=day, spending=KeySpending(tokens, nano_usd)))
 
 
 def test_days_and_months_are_those_of_utc() -> None:
@@ -63,12 +78,12 @@ def test_days_and_months_are_those_of_utc() -> None:
 async def test_a_spent_budget_is_refused_until_its_period_is_over() -> None:
     """The day ends in ten seconds and with it the year: the next request is let in, the month's count begins anew."""
     clock = BudgetClock(NEW_YEARS_EVE)
-    budgets = Budgets(MemoryStore(), LimitSettings(), clock)
+    budgets = Budgets(MemoryStore(), LimitSettings(), {}, clock)
     _, row = new_key(name="", project="p", tokens_per_day=100, tokens_per_month=150)
     caller = Caller(owner="p", key=row)
-    budgets.charge(caller, KeySpending(99))
+    await spend(budgets, row, 99)
     await budgets.check(caller)
-    budgets.charge(caller, KeySpending(1))
+    await spend(budgets, row, 1)
     with pytest.raises(BudgetSpent, match="100 tokens a day") as refused:
         await budgets.check(caller)
     assert refused.value.retry_after == pytest.approx(10)
@@ -80,7 +95,7 @@ async def test_a_spent_budget_is_refused_until_its_period_is_over() -> None:
     await budgets.check(caller)
     for day, spent in ((0, 80), (1, 80)):
         clock.at += day * 86_400
-        budgets.charge(caller, KeySpending(spent))
+        await spend(budgets, row, spent)
     with pytest.raises(BudgetSpent, match="150 tokens a month") as refused:
         await budgets.check(caller)
     assert refused.value.retry_after == pytest.approx(30 * 86_400), "until February begins"
@@ -89,17 +104,25 @@ async def test_a_spent_budget_is_refused_until_its_period_is_over() -> None:
 async def test_keys_without_a_budget_and_no_key_are_let_in_and_not_counted() -> None:
     """Nothing of theirs is written."""
     store = MemoryStore()
-    budgets = Budgets(store, LimitSettings(), BudgetClock(0.0))
-    _, row = new_key(name="", project="p")
+    budgets = Budgets(store, LimitSettings(), {}, BudgetClock(0.0))
+    (_, row), (_, other) = new_key(name="", project="p"), new_key(name="", project="p", tokens_per_day=1)
+    for key in (row, other):
+        await store.put_key(key)
     for caller in (Caller(owner="p"), Caller(owner="p", key=row)):
-        budgets.charge(caller, KeySpending(10**9, 10**12))
         await budgets.check(caller)
-    assert await store.key_spending(row.id, 0) == {}
+    used = Usage(input=2, output=3)
+    assert await budgets.charge_of(row.id, "m", used, 0.0) is None
+    assert await budgets.charge_of("gone", "m", used, 0.0) is None
+    assert await budgets.charge_of(other.id, "m", Usage(), 0.0) is None
+    charge = await budgets.charge_of(other.id, "m", used, 2 * 86_400.0)
+    assert charge == KeyCharge(key_id=other.id, day=2, spending=KeySpending(5)), (
+        "never seen here: the store knows"
+    )
 
 
 async def test_the_settings_give_every_key_a_budget_unless_it_has_its_own() -> None:
     """As for the limits by the minute."""
-    budgets = Budgets(MemoryStore(), LimitSettings(tokens_per_day=7, usd_per_month=70), BudgetClock(0.0))
+    budgets = Budgets(MemoryStore(), LimitSettings(tokens_per_day=7, usd_per_month=70), {}, BudgetClock(0.0))
     given = {"tokens_per_day": 7, "usd_per_month": 70}
     assert budgets.limits_of(new_key(name="", project="p")[1]) == given
     own = new_key(name="", project="p", usd_per_month=0.5)[1]
@@ -109,14 +132,14 @@ async def test_the_settings_give_every_key_a_budget_unless_it_has_its_own() -> N
 async def test_what_the_store_does_not_take_is_counted_all_the_same() -> None:
     """It is held, refuses as if it were stored, and is written with what is spent next."""
     store = ForgetfulStore()
-    budgets = Budgets(store, LimitSettings(tokens_per_day=10), BudgetClock(0.0))
+    budgets = Budgets(store, LimitSettings(tokens_per_day=10), {}, BudgetClock(0.0))
     _, row = new_key(name="", project="p")
     caller = Caller(owner="p", key=row)
-    budgets.charge(caller, KeySpending(10))
+    await spend(budgets, row, 10)
     with pytest.raises(BudgetSpent):
         await budgets.check(caller)
     store.broken = False
-    budgets.charge(caller, KeySpending(1))
+    await spend(budgets, row, 1)
     await budgets.written()
     assert await store.key_spending(row.id, 0) == {0: KeySpending(11)}
 
@@ -124,9 +147,9 @@ async def test_what_the_store_does_not_take_is_counted_all_the_same() -> None:
 async def test_what_the_store_did_not_take_is_written_when_it_does() -> None:
     """Before the next request of any key, and at the end: no other charge is needed, and other servers see it."""
     store = ForgetfulStore()
-    budgets = Budgets(store, LimitSettings(tokens_per_day=10), BudgetClock(0.0))
+    budgets = Budgets(store, LimitSettings(tokens_per_day=10), {}, BudgetClock(0.0))
     _, row = new_key(name="", project="p")
-    budgets.charge(Caller(owner="p", key=row), KeySpending(5))
+    await spend(budgets, row, 5)
     await budgets.written()
     store.broken = False
     await budgets.written()
@@ -137,16 +160,16 @@ async def test_what_no_store_can_take_stops_no_other_key(caplog: pytest.LogCaptu
     """It is in the log; the keys are let in, and what they spend is counted."""
 
     class SmallStore(MemoryStore):
-        async def add_key_spending(self, key_id: str, day: int, spending: KeySpending) -> None:
-            if spending.tokens > 2**63:
+        async def charge_key(self, charge: KeyCharge) -> None:
+            if charge.spending.tokens > 2**63:
                 raise OverflowError("Python int too large to convert to SQLite INTEGER")
-            await super().add_key_spending(key_id, day, spending)
+            await super().charge_key(charge)
 
     store = SmallStore()
-    budgets = Budgets(store, LimitSettings(tokens_per_day=10), BudgetClock(0.0))
+    budgets = Budgets(store, LimitSettings(tokens_per_day=10), {}, BudgetClock(0.0))
     rows = [new_key(name="", project="p")[1] for _ in range(2)]
     for row, tokens in zip(rows, (2**64, 3), strict=True):
-        budgets.charge(Caller(owner="p", key=row), KeySpending(tokens))
+        await spend(budgets, row, tokens)
     for row in rows:
         await budgets.check(Caller(owner="p", key=row))
     assert await store.key_spending(rows[1].id, 0) == {0: KeySpending(3)}
@@ -193,12 +216,12 @@ PRICED = ModelSettings(
 
 async def test_a_budget_in_dollars_is_refused_when_it_is_spent() -> None:
     """To the billionth of a dollar; the message names it, and a smaller one of tokens still counts."""
-    budgets = Budgets(MemoryStore(), LimitSettings(), BudgetClock(0.0))
+    budgets = Budgets(MemoryStore(), LimitSettings(), {}, BudgetClock(0.0))
     _, row = new_key(name="", project="p", tokens_per_day=10**6, usd_per_month=1.5)
     caller = Caller(owner="p", key=row)
-    budgets.charge(caller, KeySpending(10, 1_499_999_999))
+    await spend(budgets, row, 10, 1_499_999_999)
     await budgets.check(caller)
-    budgets.charge(caller, KeySpending(0, 1))
+    await spend(budgets, row, 0, 1)
     with pytest.raises(BudgetSpent, match=r"budget of \$1\.50 a month"):
         await budgets.check(caller)
     tokens, money = await budgets.of(row)
@@ -207,31 +230,16 @@ async def test_a_budget_in_dollars_is_refused_when_it_is_spent() -> None:
     assert str(Budget("usd", "day", 12_345.0, 0.0, 0.0)) == "$12,345.00 a day"
 
 
-async def test_every_kind_of_answer_costs_what_the_settings_say(tmp_path: Path) -> None:
-    """Cached tokens at their own price, vectors by their input, rounded up; an unknown model and no usage cost nothing."""
-    usages = [
-        ResponseUsage(
-            input_tokens=1000,
-            input_tokens_details=InputTokensDetails(cached_tokens=400),
-            output_tokens=100,
-            output_tokens_details=OutputTokensDetails(),
-            total_tokens=1100,
-        ),
-        CompletionUsage(
-            prompt_tokens=1000,
-            completion_tokens=100,
-            total_tokens=1100,
-            prompt_tokens_details=PromptTokensDetails(cached_tokens=400),
-            completion_tokens_details=CompletionTokensDetails(),
-        ),
-        EmbeddingsUsage(prompt_tokens=1100, total_tokens=1100),
-    ]
+async def test_an_answer_costs_what_the_settings_say(tmp_path: Path) -> None:
+    """Cached tokens at their own price, rounded up; an unknown model and no usage cost nothing; no upstream can say so much that
+    the sums of a day do not fit the database."""
+    used = Usage(input=1000, cached=400, output=100)
     async with served(settings(tmp_path, PRICED)) as server:
         models = server.state.models
-        spent = [spending_of(models, MODEL, usage) for usage in usages]
-        assert spent == [KeySpending(1100, 2_200_000)] * 3
-        assert spending_of(models, "gone", usages[0]) == KeySpending(1100, 0)
-        assert spending_of(models, MODEL, None) == KeySpending()
+        assert spending_of(models, MODEL, used) == KeySpending(1100, 2_200_000)
+        assert spending_of(models, "gone", used) == KeySpending(1100, 0)
+        assert spending_of(models, MODEL, Usage()) == KeySpending()
+        assert spending_of(models, MODEL, Usage(input=2**70)) == KeySpending(MAX_SPENDING, MAX_SPENDING)
 
 
 async def test_a_server_counts_dollars_in_every_api(tmp_path: Path) -> None:
@@ -276,9 +284,7 @@ async def test_a_server_counts_dollars_in_every_api(tmp_path: Path) -> None:
             )
         assert run.status == "completed"
         assert await spent() > cost
-        await server.state.store.add_key_spending(
-            row.id, day_of(server.state.clock.now()), KeySpending(0, 10**7)
-        )
+        await spend(server.state.limits.budgets, row, 0, 10**7)
         for call in (
             sdk.responses.create(model=MODEL, input="more"),
             sdk.chat.completions.create(model=MODEL, messages=[message]),
@@ -286,6 +292,211 @@ async def test_a_server_counts_dollars_in_every_api(tmp_path: Path) -> None:
             with pytest.raises(openai.RateLimitError, match=r"\$0\.01 a day") as refused:
                 await call
             assert refused.value.code == "insufficient_quota"
+
+
+async def spent_and_used(server: Served, row: KeyRow) -> tuple[int, int]:
+    """Tokens that a key's budget counts, and those that its stored responses say they used."""
+    spent = sum(day.tokens for day in (await server.state.store.key_spending(row.id, 0)).values())
+    assert server.state.store.activity is not None
+    lines = await server.state.store.activity.activities(ActivityFilter(), 100)
+    return spent, sum(line.usage.input + line.usage.output for line in lines if line.key_id == row.id)
+
+
+async def test_a_response_that_another_start_goes_on_with_is_charged_at_its_end(tmp_path: Path) -> None:
+    """In the background it has its whole usage: what it used before, too. What was cancelled or deleted counts as well."""
+    words = " ".join(f"word{number}" for number in range(30))
+    slow = script(tmp_path / "scripts", {"match": ".", "steps": [{"type": "text", "text": words}]}, pace=0.02)
+    async with served(settings(tmp_path, slow)) as server:
+        key = await make_key(server, tokens_per_day=10**6)
+        sdk = server.sdk(key)
+        (row,) = await server.state.store.keys()
+        names = []
+        for _ in range(3):
+            made = await sdk.responses.create(model=MODEL, input="go on", background=True)
+            names.append(made.id)
+        while (await sdk.responses.retrieve(names[0])).status != "in_progress":
+            await asyncio.sleep(0.02)
+        cancelled = await sdk.responses.cancel(names[1])
+        assert cancelled.usage is not None
+        assert await spent_and_used(server, row) == (cancelled.usage.total_tokens,) * 2
+    async with served(settings(tmp_path, slow)) as server:
+        sdk = server.sdk(key)
+        while (ended := await sdk.responses.retrieve(names[0])).status != "completed":
+            await asyncio.sleep(0.02)
+        whole = await sdk.responses.create(model=MODEL, input="go on")
+        assert ended.usage == whole.usage
+        await sdk.responses.delete(names[2])
+        (sums,) = await server.state.store.activity.sums(86_400, 0, row.project)  # type: ignore[union-attr]
+        assert (await spent_and_used(server, row))[0] == sums.usage.input + sums.usage.output
+
+
+async def test_what_a_killed_server_left_is_charged_when_it_is_ended(tmp_path: Path) -> None:
+    """Its client is gone, so the next start ends it as failed: with its prompt, what it had said, and what went into it before."""
+    request = CreateResponse(model=MODEL)
+    card = ModelCard(name=MODEL, engine="scripted", context_window=1000, max_output_tokens=1000, parallel=4)
+    _, key = new_key(name="", project="p", tokens_per_day=10**6)
+    stored = StoredRequest(
+        request=request,
+        sampling=Sampling(),
+        priority=2,
+        key_id=key.id,
+        input_tokens=7,
+        prior_usage=Usage(input=100, output=20),
+    )
+    logs = {"resp_said": [Began(), TextDelta(text="so far", tokens=(1, 2, 3))], "resp_silent": []}
+    store = SqliteStore(tmp_path)
+    await store.open()
+    await store.put_key(key)
+    for name, log in logs.items():
+        begun = plan.initial_response(name, request, card, 1000.0, background=False, store=True)
+        row = ResponseRow(
+            id=name,
+            owner="p",
+            status="in_progress",
+            created_at=1000.0,
+            request=msgspec.json.encode(stored),
+            response=msgspec.json.encode(begun),
+        )
+        await store.create_response(row, [said(f"msg_{name}")])
+        await store.append_log(name, 0, [event_log.encode(entry) for entry in log])
+    await store.close()
+    async with served(settings(tmp_path)) as server:
+        used = {}
+        for name in logs:
+            await server.state.service.settle(name)
+            response = await server.state.service.get("p", name)
+            assert (response.status, response.usage is None) == ("failed", False)
+            used[name] = response.usage.total_tokens  # type: ignore[union-attr]
+        assert used == {"resp_said": 130, "resp_silent": 120}
+        assert await spent_and_used(server, key) == (250, 250)
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_an_answer_is_charged_before_its_end_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stored: bool
+) -> None:
+    """So a kill behind an answer's end takes nothing from the count, whether the answer is stored or not."""
+    async with served(settings(tmp_path)) as server:
+        key = await make_key(server, tokens_per_day=10**6)
+        (row,) = await server.state.store.keys()
+        seen: list[KeySpending] = []
+        publish = Run._publish_end
+
+        def publish_end(run: Run) -> None:
+            (spent,) = server.state.store._read.run_inline(  # type: ignore[attr-defined]
+                lambda connection: spending.read(connection, row.id, 0)
+            ).values()
+            seen.append(spent)
+            publish(run)
+
+        monkeypatch.setattr(Run, "_publish_end", publish_end)
+        answer = await server.sdk(key).responses.create(model=MODEL, input="one two", store=stored)
+        assert answer.usage is not None
+        assert seen == [KeySpending(answer.usage.total_tokens)]
+
+
+async def _responses(server: Served, sdk: openai.AsyncOpenAI) -> None:
+    """Whole, streamed, not stored, in the background."""
+    await sdk.responses.create(model=MODEL, input="one")
+    async with sdk.responses.stream(model=MODEL, input="one two") as stream:
+        await stream.until_done()
+    await sdk.responses.create(model=MODEL, input="one two three", store=False)
+    made = await sdk.responses.create(model=MODEL, input="one two three four", background=True)
+    while made.status != "completed":
+        await asyncio.sleep(0.01)
+        made = await sdk.responses.retrieve(made.id)
+
+
+async def _chat(server: Served, sdk: openai.AsyncOpenAI) -> None:
+    """Two answers, a stream, the older endpoint, and Anthropic's."""
+    message: Any = {"role": "user", "content": "four five"}
+    await sdk.chat.completions.create(model=MODEL, messages=[message], n=2)
+    stream = await sdk.chat.completions.create(model=MODEL, messages=[message], stream=True)
+    assert [chunk async for chunk in stream]
+    await sdk.completions.create(model=MODEL, prompt=["six", "seven"])
+    body = {"model": MODEL, "max_tokens": 5, "messages": [message]}
+    async with server.http(headers={"x-api-key": sdk.api_key}) as http:
+        answer = await http.post("/v1/messages", json=body)
+        assert answer.status_code == 200, answer.text
+
+
+async def _batch(server: Served, sdk: openai.AsyncOpenAI) -> None:
+    """A line for each endpoint."""
+    bodies: dict[str, dict[str, Any]] = {
+        "/v1/responses": {"input": "six"},
+        "/v1/chat/completions": {"messages": [{"role": "user", "content": "seven"}]},
+    }
+    for endpoint, body in bodies.items():
+        line = {"custom_id": "a", "method": "POST", "url": endpoint, "body": {"model": MODEL, **body}}
+        file = await sdk.files.create(file=("in.jsonl", json.dumps(line).encode()), purpose="batch")
+        batch = await sdk.batches.create(
+            input_file_id=file.id,
+            endpoint=endpoint,  # type: ignore[arg-type]  # one of the two
+            completion_window="24h",
+        )
+        while batch.status != "completed":
+            await asyncio.sleep(0.02)
+            batch = await sdk.batches.retrieve(batch.id)
+        assert batch.request_counts is not None and batch.request_counts.completed == 1
+
+
+async def _assistant(server: Served, sdk: openai.AsyncOpenAI) -> None:
+    """A run."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        assistant = await sdk.beta.assistants.create(model=MODEL)
+        run = await sdk.beta.threads.create_and_run_poll(
+            assistant_id=assistant.id,
+            thread={"messages": [{"role": "user", "content": "eight nine"}]},
+            poll_interval_ms=20,
+        )
+    assert run.status == "completed"
+
+
+async def _sockets(server: Served, sdk: openai.AsyncOpenAI) -> None:
+    """A realtime session, and a socket of the Responses API."""
+    async with sdk.realtime.connect(model=MODEL) as session:
+        await session.response.create(response={"input": [_SAID], "output_modalities": ["text"]})
+        async for event in session:
+            if event.type == "response.done":
+                break
+    headers = {"authorization": f"Bearer {sdk.api_key}"}
+    async with connect(f"ws{server.url[4:]}/v1/responses", additional_headers=headers) as socket:
+        await socket.send(json.dumps({"type": "response.create", "model": MODEL, "input": "ten"}))
+        while json.loads(await socket.recv())["type"] != "response.completed":
+            pass
+
+
+async def _compaction(server: Served, sdk: openai.AsyncOpenAI) -> None:
+    """The summary, which is a response of nobody's."""
+    long = [{**_SAID, "content": [{"type": "input_text", "text": "word " * 2000}]} for _ in range(12)]
+    await sdk.responses.compact(model=MODEL, input=long)  # type: ignore[arg-type]  # messages
+
+
+_SAID: Any = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "nine"}]}
+WAYS = (_responses, _chat, _batch, _assistant, _sockets, _compaction)
+
+
+async def test_every_api_charges_each_answer_once(tmp_path: Path) -> None:
+    """By the usage of the response behind it, stored or not, in a batch, a run, a session and on a socket."""
+    async with served(settings(tmp_path)) as server:
+        key = await make_key(server, tokens_per_day=10**9)
+        sdk = server.sdk(key)
+        (row,) = await server.state.store.keys()
+        ended: list[int] = []
+        ends = Run.end
+
+        async def end(run: Run, entry: Ended) -> None:
+            await ends(run, entry)
+            assert entry.usage is not None
+            ended.append(entry.usage.input + entry.usage.output)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Run, "end", end)
+            for way in WAYS:
+                before, (spent, _) = len(ended), await spent_and_used(server, row)
+                await way(server, sdk)
+                assert len(ended) > before, way.__name__
+                assert (await spent_and_used(server, row))[0] - spent == sum(ended[before:]), way.__name__
 
 
 def test_a_budget_in_dollars_needs_a_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

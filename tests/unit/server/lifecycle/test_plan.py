@@ -74,7 +74,7 @@ def test_the_initial_response_notes_compaction_and_truncation() -> None:
 def test_the_stored_request_keeps_its_field_names() -> None:
     """Rows of earlier versions are read: the names in the JSON are those of the first schema."""
     plan = planned(input="not stored here")
-    row = initial_row(plan, plan.initial_response(1000.0), 1000.5, History(), Usage(input=7))
+    row = initial_row(plan, plan.initial_response(1000.0), 1000.5, History(), Usage(input=7), 0)
     assert set(msgspec.json.decode(row.request)) == {
         "request",
         "sampling",
@@ -82,6 +82,7 @@ def test_the_stored_request_keeps_its_field_names() -> None:
         "spent",
         "stands_on",
         "key_id",
+        "input_tokens",
     }
     assert decode_request(row).prior_usage == Usage(input=7)
     assert (row.created_at, decode_request(row).request.input) == (1000.5, None)

@@ -13,7 +13,7 @@ from tests.postgres_server import shared_server
 from kodo.server.http.keys import new_key
 from kodo.server.lifecycle.activity import HOUR
 from kodo.server.lifecycle.errors import StoreFailed
-from kodo.server.lifecycle.records import KeySpending, Timing
+from kodo.server.lifecycle.records import KeyCharge, KeySpending, Timing
 from kodo.server.lifecycle.retrieval.filters import parse_filter
 from kodo.server.lifecycle.retrieval.ports import TextChunk
 from kodo.server.lifecycle.retrieval.terms import query_terms
@@ -52,7 +52,7 @@ async def fill(store: Store) -> None:
         await store.store_response(row, [said("i")], [answered("o")])
     key = new_key(name="n", project="p", tokens_per_day=2**40, usd_per_month=2.75)[1]
     await store.put_key(key)
-    await store.add_key_spending(key.id, 20_000, KeySpending(7, 2**41))
+    await store.charge_key(KeyCharge(key_id=key.id, day=20_000, spending=KeySpending(7, 2**41)))
     await store.put_key(new_key(name="o", project="p", role="admin")[1])
     await store.claim_replay("ada", "k", replay(), expired=0)
 
@@ -76,7 +76,7 @@ async def searched(store: Store) -> None:
 
 def spend(connection: SqlConnection) -> None:
     """What a key has spent on a day."""
-    connection.execute("INSERT INTO key_tokens VALUES (?, ?, ?, ?)", ("key_1", 20786, 12, 34))
+    connection.execute("INSERT INTO key_spending VALUES (?, ?, ?, ?)", ("key_1", 20786, 12, 34))
 
 
 def tables(connection: SqlConnection) -> dict[str, copying.TableDigest]:

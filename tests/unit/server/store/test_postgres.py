@@ -22,7 +22,7 @@ from kodo.server.http.keys import Caller, new_key
 from kodo.server.http.limits import SHARE_SECONDS, Limits, Ticket
 from kodo.server.lifecycle.activity import ActivityFilter
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
-from kodo.server.lifecycle.records import LimitUse
+from kodo.server.lifecycle.records import KeyCharge, KeySpending, LimitUse, ResponseRow
 from kodo.server.store.postgres import connections, ownership, schema, writer
 from kodo.server.store.postgres import limits as limits_module
 from kodo.server.store.postgres import store as store_module
@@ -175,6 +175,51 @@ async def test_a_node_past_its_lease_writes_nothing(nodes: Callable[..., Any]) -
     assert list(await one.read_log("r")) == [b"a"]
     await two.append_log("r", 1, [b"b"])
     assert list(await one.read_log("r")) == [b"a", b"b"]
+
+
+async def test_a_key_is_charged_by_the_node_that_ends_its_response(nodes: Callable[..., Any]) -> None:
+    """Not by the one that was taken for dead, which ends it too; what it had stored itself stays."""
+    one, two = await nodes(lease_seconds=SHORT), await nodes()
+
+    def ended(name: str, tokens: int) -> ResponseRow:
+        charge = KeyCharge(key_id="k", day=20_000, spending=KeySpending(tokens, 3 * tokens))
+        return msgspec.structs.replace(response(name, status="completed"), charge=charge)
+
+    await one.create_response(response("r", background=True), [])
+    await one.store_response(ended("whole", 1), [], [])
+    pause(one)
+    await expired(two)
+    assert [row.id for row in await two.unfinished()] == ["r"]
+    late, first, second = await asyncio.gather(
+        one.finish_response(ended("r", 1000), [answered("o")]),
+        two.finish_response(ended("r", 10), [answered("o")]),
+        two.finish_response(ended("r", 100), [answered("o")]),
+        return_exceptions=True,
+    )
+    assert (type(late), first, second) == (Fenced, None, None)
+    spent = (await two.key_spending("k", 0))[20_000]
+    assert spent in (KeySpending(11, 33), KeySpending(101, 303))
+
+
+async def test_what_an_older_server_adds_to_a_budget_counts(nodes: Callable[..., Any]) -> None:
+    """It writes to the table of its version, by rows that are new or there; so does what stood there before the migration."""
+    url = shared_server().new_database()
+    added = (
+        "INSERT INTO key_tokens (key_id, day, tokens, nano_usd) VALUES ('k', 5, 10, 7) ON CONFLICT (key_id, day) "
+        "DO UPDATE SET tokens = key_tokens.tokens + excluded.tokens, nano_usd = key_tokens.nano_usd + excluded.nano_usd"
+    )
+    connection = connections.connect(url)
+    schema.migrate(connection, schema.migrations()[:3])
+    connection.execute(added)
+    schema.migrate(connection, schema.migrations())
+    for _ in range(2):
+        connection.execute(added)
+    connection.raw.close()
+    store = PostgresStore(url)
+    await store.open()
+    await store.charge_key(KeyCharge(key_id="k", day=5, spending=KeySpending(1, 1)))
+    assert await store.key_spending("k", 0) == {5: KeySpending(31, 22)}
+    await store.close()
 
 
 async def test_a_node_that_comes_back_in_time_goes_on(nodes: Callable[..., Any]) -> None:
@@ -660,7 +705,7 @@ async def limited(nodes: Callable[..., Any], count: int, settings: LimitSettings
     made = []
     for _ in range(count):
         store = await nodes()
-        made.append(Limits(settings, time.monotonic, Budgets(store, settings, time.time), {}, store))
+        made.append(Limits(settings, time.monotonic, Budgets(store, settings, {}, time.time), store))
     return made
 
 

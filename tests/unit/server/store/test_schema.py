@@ -24,6 +24,7 @@ RELEASED = {
     4: "eb5ef39bb18371410441c8fea378e968ed26af61106d623e8ccd1926cf7fdd23",
     5: "74358511250efe20e537897301b5335db8a23ca4870d6ac8a0fad11e3d54e198",
     6: "0bce9e1501d9cde520d61500d8b674743aa32ec9eb57bbed8b39d3df2fc4f4e9",
+    7: "de40f38cb162f0c25a9b78de09bf217b1bcd622ac1dbe5379114003ab5fef4a3",
 }
 """SHA-256 of each migration, once it is released."""
 

@@ -43,6 +43,7 @@ async def create(request: Request) -> Response:
         body = parse_request(raw, MessagesRequest)
         call = CallContext(
             owner=caller.owner,
+            key_id=caller.key_id,
             streamed=bool(body.stream),
             sampling=sampling(body),
             generate=body.max_tokens > 0,

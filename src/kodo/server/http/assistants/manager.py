@@ -21,7 +21,7 @@ from kodo.server.http.assistants.worker import (
     not_accepting_outputs,
     not_cancellable,
 )
-from kodo.server.http.spending import Charge
+from kodo.server.http.limits import Count
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.errors import InvalidRequest, StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -144,7 +144,7 @@ class RunManager:
         body: wire.CreateRun | wire.CreateThreadAndRun,
         thread_id: str | None = None,
         *,
-        charge: Charge,
+        count: Count,
         key_id: str | None = None,
     ) -> RunWorker:
         """Create a run on a thread, or on a new one (None). A streamed run has the priority of a waiting client; others
@@ -206,7 +206,7 @@ class RunManager:
             )  # in one go: without the run, its messages would be there twice
             events += [("thread.run.created", new), ("thread.run.queued", new)]
             priority = Priority.INTERACTIVE if body.stream else Priority.BACKGROUND
-            worker = RunWorker(self._context, run_row, priority=priority, charge=charge, events=events)
+            worker = RunWorker(self._context, run_row, priority=priority, count=count, events=events)
             self._start_worker(worker)
         return worker
 

@@ -25,7 +25,7 @@ from kodo.server.http.assistants.event_translation import (
     run_usage,
 )
 from kodo.server.http.assistants.hosted_tools import without_content
-from kodo.server.http.spending import Charge
+from kodo.server.http.limits import Count
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.context import drop_oldest, new_row
@@ -87,7 +87,7 @@ class RunContext:
 
 
 class RunWorker:
-    """Drives one unfinished run. ``charge`` is called with what each turn used."""
+    """Drives one unfinished run. ``count`` is called with what each turn used."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class RunWorker:
         row: DocumentRow,
         *,
         priority: Priority = Priority.BACKGROUND,
-        charge: Charge | None = None,
+        count: Count | None = None,
         events: Sequence[RunEvent] = (),
     ) -> None:
         self._context = context
@@ -104,7 +104,7 @@ class RunWorker:
         self._document = row
         self._stored = msgspec.json.decode(row.body, type=StoredRun)
         self._priority = priority
-        self._charge = charge
+        self._count = count
         self._broadcast = Broadcast(events)
         self._write_lock = asyncio.Lock()
         self._outputs_submitted = asyncio.Event()
@@ -335,8 +335,8 @@ class RunWorker:
         calls."""
         final = response.response
         usage = run_usage(final.usage)
-        if self._charge is not None:
-            self._charge(final.model, final.usage)
+        if self._count is not None:
+            self._count(final.usage)
         rows = response.output_rows()
         calls = tuple(row for row in rows if isinstance(row.context.item, FunctionCall))
         message_rows = tuple(row for row in rows if row not in calls)

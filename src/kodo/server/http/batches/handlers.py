@@ -21,7 +21,7 @@ async def _run_embeddings(
     service: Service, call: CallContext, raw: Mapping[str, object]
 ) -> EmbeddingsResponse:
     body: EmbeddingsRequest = convert(dict(raw), EmbeddingsRequest)
-    return await embeddings.embed(service, call.owner, body, call.priority)
+    return await embeddings.embed(service, call, body)
 
 
 def batch_handlers(completions: CompletionManager) -> Mapping[str, Handler]:

@@ -10,8 +10,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from kodo.server.http.errors import internal_error, translate
-from kodo.server.http.spending import Charge
-from kodo.server.lifecycle.admission import Priority
+from kodo.server.http.limits import Count
 from kodo.server.lifecycle.errors import EngineFailed, Overloaded, ServiceError, StoreFailed
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.service import Service
@@ -28,23 +27,22 @@ _UNSUPPORTED_FIELDS = ("stream", "background")
 
 
 async def run_request(
-    service: Service, owner: str, handler: Handler, raw: bytes, *, charge: Charge
+    service: Service, call: CallContext, handler: Handler, raw: bytes, *, count: Count
 ) -> tuple[int, bytes]:
-    """Run a request at background priority; return the status and body that its endpoint would answer.
+    """Run a request; return the status and body that its endpoint would answer.
 
-    ``charge`` is called with what it used.
+    ``count`` is called with what it used.
 
     While the engine is overloaded it waits and tries again.
 
     Raises:
         StoreFailed: the store cannot be written.
     """
-    call = CallContext(owner=owner, priority=Priority.BACKGROUND)
     failures = 0
     while True:
         try:
             answer = await handler(service, call, _body(raw))
-            charge(answer.model, answer.usage)
+            count(answer.usage)
             return 200, msgspec.json.encode(answer)
         except Overloaded as error:
             await asyncio.sleep(error.retry_after)

@@ -25,8 +25,10 @@ from kodo.server.http.batches.results import ResultFiles
 from kodo.server.http.errors import Unauthorized
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.limits import Ticket
+from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.blobs import BlobMissing
 from kodo.server.lifecycle.errors import Conflict, ServiceError
+from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.service import Service
@@ -249,10 +251,10 @@ class BatchWorker:
         try:
             status, body = await run_request(
                 context.service,
-                self.owner,
+                CallContext(owner=self.owner, key_id=self._stored.key_id, priority=Priority.BACKGROUND),
                 context.handler_for(line.url),
                 bytes(line.body),
-                charge=ticket.charge,
+                count=ticket.count,
             )
         finally:
             ticket.close()

@@ -54,7 +54,7 @@ async def serve(pipeline: Pipeline[B], request: Request) -> Response:
     ticket = get_ticket(request)
     with ticket.starting():
         body = pipeline.parse(await json_body(request))
-        call = CallContext(owner=caller.owner, streamed=bool(body.stream))
+        call = CallContext(owner=caller.owner, key_id=caller.key_id, streamed=bool(body.stream))
         runs = await _start(state.service, call, pipeline.to_chat(body))
     if body.stream:
         return _stream(state, pipeline.stream(state.completions, caller.owner, body, runs), runs, ticket)

@@ -142,9 +142,10 @@ async def compact(request: Request) -> Response:
     try:
         body = compact_request(await json_body(request))
         value = await cancel_on_disconnect(
-            request, state.service.compact(CallContext(owner=caller.owner), body)
+            request,
+            state.service.compact(CallContext(owner=caller.owner, key_id=caller.key_id), body),
         )
-        ticket.charge(body.model, value.usage)
+        ticket.count(value.usage)
     finally:
         ticket.close()
     return json_response(value, headers=ticket.headers)

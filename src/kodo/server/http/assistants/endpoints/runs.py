@@ -42,7 +42,7 @@ async def _create(
         query_of(request, INCLUDE)
         body = request_translation.parse_body(await json_body(request), kind, state.service.tools)
         worker = await state.runs.create(
-            caller.owner, body, thread_id, charge=ticket.charge, key_id=caller.key_id
+            caller.owner, body, thread_id, count=ticket.count, key_id=caller.key_id
         )
     return _respond(state, worker, ticket, 0, stream=bool(body.stream))
 
