@@ -211,7 +211,7 @@ class McpSettings(_Frozen):
     max_tools: int = Field(default=128, ge=1)
     """Tools of one server; more are left out."""
     max_bytes: int = Field(default=8 * 2**20, ge=1024)
-    """Bytes of one answer of a server over HTTP."""
+    """Bytes of one answer of a server: over HTTP of its body, from a command of one line."""
     max_sessions: int = Field(default=64, ge=1)
     """Servers that are connected or running at the same time; the one that was idle for longest is closed."""
     connect_seconds: float = Field(default=10, gt=0)

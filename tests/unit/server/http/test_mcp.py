@@ -29,7 +29,8 @@ from tests.paths import REPOSITORY
 from tests.serving import MODEL, Served, script, served, settings
 
 from kodo.server.tools.mcp import sessions
-from kodo.server.tools.mcp.transport import LimitedTransport, TooMuch
+from kodo.server.tools.mcp.excess import TooMuch
+from kodo.server.tools.mcp.transport import LimitedTransport
 
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 SECRET = "token-that-nobody-may-see"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -212,6 +213,74 @@ async def test_a_huge_result_is_an_error_and_takes_no_memory(tmp_path: Path, kin
     assert (done.output[1].status, done.output_text) == ("failed", "too much")
     assert sent < 100 * 2**20, "it was read to its end"
     assert psutil.Process().memory_info().rss - before < 200 * 2**20
+
+
+FLOODER = """
+import json, os, sys
+
+where, pids = sys.argv[1:]
+with open(pids, "a") as file:
+    print(os.getpid(), file=file)
+first = sum(1 for _ in open(pids)) == 1
+
+
+def write(**message):
+    print(json.dumps({"jsonrpc": "2.0", **message}), flush=True)
+
+
+def flood():
+    while True:
+        sys.stdout.write("x" * 2**16)
+
+
+for line in sys.stdin:
+    asked = json.loads(line)
+    name, number = asked["method"], asked.get("id")
+    if name == where and first:
+        flood()
+    if name == "initialize":
+        write(id=number, result=HELLO)
+    elif name == "tools/list":
+        write(id=number, result={"tools": [{"name": "act", "inputSchema": {"type": "object"}}]})
+    elif name == "tools/call":
+        write(id=number, result={"content": [{"type": "text", "text": "done"}]})
+        if where == "between" and first:
+            flood()
+    elif number is not None:
+        write(id=number, error={"code": -32601, "message": "no such method"})
+""".replace("HELLO", repr(HELLO))
+
+
+@pytest.mark.parametrize("where", ["initialize", "tools/list", "tools/call", "between"])
+async def test_a_line_without_an_end_ends_the_server(tmp_path: Path, where: str) -> None:
+    """A server that was started here writes one endless line: it is killed at the limit, the model reads an error, memory
+    stays, and the next response has a new server."""
+    (tmp_path / "flooder.py").write_text(FLOODER)
+    pids = tmp_path / "pids"
+    command = [sys.executable, "-S", str(tmp_path / "flooder.py"), where, str(pids)]
+    mcp = {"servers": {"calc": {"command": command}}, "max_bytes": 1_000_000, "connect_seconds": 30}
+    step = {"type": "call", "name": "calc__act", "arguments": {}}
+    turns = when("^go$", step), when("too large", say("too much")), when(".", say("over"))
+    given = settings(tmp_path, script(tmp_path, *turns), tools={"mcp": mcp, "call_seconds": 30})
+    before = psutil.Process().memory_info().rss
+    async with served(given) as server:
+        listing = where in ("initialize", "tools/list")
+        first, second = await ask(server, input="plain" if listing else "go"), await ask(server)
+        flooding, *others = [int(one) for one in pids.read_text().split()]
+        while psutil.pid_exists(flooding):
+            await asyncio.sleep(0.02)
+    listed, called = first.output[0], first.output[1]
+    if listing:
+        assert listed.error == "The server's answer was too large."
+    elif where == "tools/call":
+        assert (called.status, called.error.message) == ("failed", "The server's answer was too large.")
+        assert first.output_text == "too much"
+    else:
+        assert (called.status, called.output) == ("completed", "done")
+    again = next(item for item in second.output if item.type == "mcp_call")
+    assert (again.status, again.output) == ("completed", "done")
+    assert len(others) == 1
+    assert psutil.Process().memory_info().rss - before < 50 * 2**20
 
 
 async def test_nonsense_for_a_result_is_an_error(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from kodo.server.tools.mcp.transport import TooMuch
+from kodo.server.tools.mcp.excess import TooMuch
 
 if TYPE_CHECKING:
     from mcp_types import CallToolResult, Tool

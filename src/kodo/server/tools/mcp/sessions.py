@@ -13,6 +13,7 @@ import anyio
 from kodo.server.config import McpSettings
 from kodo.server.lifecycle.errors import Overloaded
 from kodo.server.lifecycle.supervised import cancel, supervise_every
+from kodo.server.tools.mcp.excess import TooMuch
 from kodo.server.tools.mcp.servers import McpTarget
 from kodo.server.tools.mcp.transport import LimitedTransport, new_client
 
@@ -37,6 +38,10 @@ class McpSession:
         self.calls = 0
         """Calls that were made in it."""
         self.idle_since = 0.0
+        self.excess: TooMuch | None = None
+        """Why the server was killed, where it wrote too much."""
+        self.has_lost_server = False
+        """Whether the server, which was started here, has ended by itself or was killed."""
         self._settings = settings
         self._close = asyncio.Event()
         self._scope = anyio.CancelScope()
@@ -77,7 +82,7 @@ class McpSession:
     async def _run(self) -> None:
         try:
             with self._scope:
-                async with new_client(self.target, self._settings, self.http) as client:
+                async with new_client(self.target, self._settings, self.http, self._server_ended) as client:
                     self._ready.set_result(client)
                     await self._close.wait()
             if not self._ready.done():
@@ -93,6 +98,9 @@ class McpSession:
                 )
             else:
                 self._fail(error)
+
+    def _server_ended(self, excess: TooMuch | None) -> None:
+        self.has_lost_server, self.excess = True, excess
 
     def _fail(self, error: BaseException) -> None:
         self._ready.set_exception(error)
@@ -118,6 +126,9 @@ class McpSessions:
         """
         key = target.key(owner)
         session = self._sessions.get(key)
+        if session is not None and session.has_lost_server:
+            self._retire(key, session)
+            session = None
         if session is None or session.is_over:
             self._make_room()
             session = self._sessions[key] = McpSession(target, self._settings)

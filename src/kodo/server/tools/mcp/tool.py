@@ -262,6 +262,8 @@ class McpHostedTool:
                         return await ask(session)
                     except Exception as error:
                         status = session.http.status
+                        if session.excess is not None:
+                            raise session.excess from error
                         if not is_answer(error, status):
                             raise
                         failure = error

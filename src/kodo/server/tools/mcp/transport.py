@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 
 from kodo.server.config import McpSettings
+from kodo.server.tools.mcp.excess import TooMuch
 from kodo.server.tools.mcp.servers import McpTarget
+from kodo.server.tools.mcp.stdio import stdio_transport
 
 if TYPE_CHECKING:
     from mcp.client.client import Client
-
-
-class TooMuch(httpx2.TransportError):
-    """The server's answer was too large."""
 
 
 class LimitedTransport(httpx2.AsyncBaseTransport):
@@ -69,28 +66,29 @@ class _Limited(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def new_client(target: McpTarget, settings: McpSettings, http: LimitedTransport) -> Client:
-    """The SDK's client for a server. It follows no redirect, keeps no cache and offers the server nothing to call back."""
+def new_client(
+    target: McpTarget,
+    settings: McpSettings,
+    http: LimitedTransport,
+    on_end: Callable[[TooMuch | None], None],
+) -> Client:
+    """The SDK's client for a server. It follows no redirect, keeps no cache and offers the server nothing to call back.
+
+    ``on_end``: see :func:`~kodo.server.tools.mcp.stdio.stdio_transport`.
+    """
     from mcp.client.client import Client
 
-    return Client(_transport(target, settings, http), cache=None)
+    return Client(_transport(target, settings, http, on_end), cache=None)
 
 
 def _transport(
-    target: McpTarget, settings: McpSettings, http: LimitedTransport
+    target: McpTarget,
+    settings: McpSettings,
+    http: LimitedTransport,
+    on_end: Callable[[TooMuch | None], None],
 ) -> AbstractAsyncContextManager[Any]:
     if target.command:
-        from mcp.client.stdio import StdioServerParameters, stdio_client
-
-        command, *arguments = target.command
-        parameters = StdioServerParameters(
-            command=command,
-            args=arguments,
-            env=dict(target.env),
-            cwd=target.cwd,
-            encoding_error_handler="replace",
-        )
-        return stdio_client(parameters, errlog=sys.__stderr__ or sys.stderr)
+        return stdio_transport(target, settings.max_bytes, on_end)
     if target.url is None:
         raise ValueError("a target has a URL or a command")
 
