@@ -157,6 +157,7 @@ async def test_the_schema_of_a_format_is_told(tmp_path: Path) -> None:
 
 TEXT = {"type": "input_text", "text": "seen"}
 CALL = {"type": "function_call", "call_id": "call_1", "name": "add", "arguments": '{"a": 1, "b": 2}'}
+ANSWER = {"type": "function_call_output", "call_id": "call_1", "output": "3"}
 FILE = "data:text/plain;base64," + base64.b64encode(b"words of a file").decode()
 PIXEL = "data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA="
 ITEMS: dict[str, list[list[dict[str, Any]]]] = {
@@ -229,7 +230,8 @@ async def test_every_item_of_the_specification_is_here() -> None:
 )
 async def test_items_are_taken_and_given_back(name: str, number: int, echo: Served) -> None:
     """An item is an input, is listed as it came, and can be sent again as it was listed."""
-    items = [*ITEMS[name][number], {"role": "user", "content": "go"}]
+    answers = [ANSWER] if name == "FunctionCallItemParam" else []  # a call is not taken without one
+    items = [*ITEMS[name][number], *answers, {"role": "user", "content": "go"}]
     response = await _ask(echo, input=items)
     assert _said(response) == "go"
     async with echo.http() as http:
@@ -338,7 +340,7 @@ async def test_calls_go_round_by_id_and_by_history(tmp_path: Path) -> None:
         status, error = await _post(server, input=outputs)
     assert _said(by_id) == _said(by_history) == "3 and 7"
     assert by_id["usage"] == by_history["usage"]
-    assert (status, error["error"]["param"]) == (400, "input[0].call_id")
+    assert (status, error["error"]["param"]) == (400, "input")
 
 
 async def test_hosted_tools_are_skipped_beside_others(echo: Served) -> None:
@@ -462,8 +464,8 @@ WRONG: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "output for nobody": (
     {"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]},
     400,
-    "invalid_value",
-    "input[0].call_id",
+    None,
+    "input",
     ),
     "call_id too long": ({"input": [{**CALL, "call_id": "c" * 65}]}, 400, "string_above_max_length", "input[0].call_id"),
     "video": (

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET
 
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.hosted.recall import Recollection
@@ -83,7 +84,7 @@ async def history(
     Raises:
         NotFound: the parent, the conversation or a referenced item is not there, or not this owner's.
         Conflict: the parent still runs.
-        InvalidRequest: both a parent and a conversation are given; an output answers no call.
+        InvalidRequest: both a parent and a conversation are given.
     """
     if previous is not None and conversation is not None:
         raise InvalidRequest(
@@ -107,14 +108,10 @@ async def history(
     for index, item in enumerate(_input_items(value)):
         row = await _row(store, ids, owner, item, f"input[{index}]")
         if row.id in taken:
-            fresh = ids.new(row.id.partition("_")[0])
-            renamed = msgspec.structs.replace(row.context.item, id=fresh)
-            row = ItemRow(id=fresh, context=msgspec.structs.replace(row.context, item=renamed))
+            row = _renamed(row, ids.new(row.id.partition("_")[0]))
         taken.add(row.id)
         rows.append(row)
-    result = History(before=tuple(before), own=tuple(rows))
-    _check_calls(result)
-    return result
+    return History(before=tuple(before), own=tuple(rows))
 
 
 async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[ContextItem]:
@@ -161,33 +158,18 @@ async def _row(store: HistoryStore, ids: Ids, owner: str, item: InputItem, path:
     return row
 
 
+def _renamed(row: ItemRow, item_id: str) -> ItemRow:
+    """A row under another id. An output of the local shell that named its call by its own id goes on to name it."""
+    item = msgspec.structs.replace(row.context.item, id=item_id)
+    if isinstance(item, LocalShellCallOutput) and item.call_id is UNSET:
+        item = msgspec.structs.replace(item, call_id=row.id)
+    return ItemRow(id=item_id, context=msgspec.structs.replace(row.context, item=item))
+
+
 def new_row(ids: Ids, item: Item) -> ItemRow:
     """An item with an id: its own, or a fresh one."""
     item_id = item.id or ids.new(ID_PREFIXES[type(item)])
     return ItemRow(id=item_id, context=ContextItem(item=msgspec.structs.replace(item, id=item_id)))
-
-
-def _check_calls(history: History) -> None:
-    """Every output answers a call that came before it; behind a compaction, which may hold the call, any is taken."""
-    if not any(isinstance(row.context.item, OUTPUTS) for row in history.own):
-        return
-    known: set[str] = set()
-    compacted = False
-    for position, context in enumerate(history.items):
-        item = context.item
-        if isinstance(item, Compaction):
-            compacted = True
-        elif isinstance(item, CALLS):
-            known.add(item.call_id)
-        elif isinstance(item, OUTPUTS) and position >= len(history.before) and not compacted:
-            call_id = item.id if isinstance(item, LocalShellCallOutput) and not item.call_id else item.call_id
-            if call_id not in known and not (isinstance(item, LocalShellCallOutput) and known):
-                index = position - len(history.before)
-                raise InvalidRequest(
-                    f"No tool call found for the output with call_id '{call_id}'.",
-                    param=f"input[{index}].call_id",
-                    code="invalid_value",
-                )
 
 
 # --- rendering for the engine -----------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@
 
     ServiceError                      an error that has no class of its own                  500
     ├── InvalidRequest                the request cannot be honoured; names the field        400
-    │   └── ContextLengthExceeded     the prompt does not fit the context window             400
+    │   ├── ContextLengthExceeded     the prompt does not fit the context window             400
+    │   └── UnpairedCall              a call without its output, or an output without a call 400
     ├── PermissionDenied              the caller is known, but not allowed                   403
     ├── NotFound                      no such object, or one of another project              404
     ├── Conflict                      the object's state, or another writer, forbids it      409
@@ -41,7 +42,7 @@ class ServiceError(Exception):
 class InvalidRequest(ServiceError):
     """The request cannot be honoured as it stands."""
 
-    code = "invalid_value"
+    code: str | None = "invalid_value"
 
 
 class ContextLengthExceeded(InvalidRequest):
@@ -57,6 +58,12 @@ class ContextLengthExceeded(InvalidRequest):
         )
         self.window = window
         self.needed = needed
+
+
+class UnpairedCall(InvalidRequest):
+    """A call has no output, or an output no call. The hosted API gives it no code."""
+
+    code = None
 
 
 class PermissionDenied(ServiceError):

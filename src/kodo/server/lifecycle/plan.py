@@ -72,6 +72,9 @@ class CallContext:
     """Whether a client reads the events; only then are heartbeats emitted."""
     sampling: Sampling = field(default_factory=Sampling)
     """What sibling APIs can ask for and the Responses API cannot: seed, stop, logit bias."""
+    paired: bool = True
+    """Whether each call in the history needs its output, and the reverse; not where the caller keeps a history that may
+    have lost one of them."""
     generate: bool = True
     """False: only read the prompt into the cache."""
     local: Mapping[str, tuple[ContextItem, ...]] = field(default_factory=dict)

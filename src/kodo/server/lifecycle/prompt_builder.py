@@ -17,6 +17,7 @@ import msgspec
 from kodo.server.config import Settings
 from kodo.server.lifecycle import plan
 from kodo.server.lifecycle.attachments import attach_files
+from kodo.server.lifecycle.call_pairs import check_calls, check_outputs
 from kodo.server.lifecycle.compact import Compacted, compact
 from kodo.server.lifecycle.context import History, drop_oldest, has_sealed, history, is_passthrough, render
 from kodo.server.lifecycle.errors import ContextLengthExceeded, InvalidRequest
@@ -81,10 +82,13 @@ class PromptBuilder:
 
         Raises:
             NotFound, Conflict, InvalidRequest: see :meth:`history`.
+            UnpairedCall: a call that the client was to run has no output.
             ContextLengthExceeded: see :meth:`prepare`.
         """
         call, request, backend = plan.call, plan.request, plan.backend
         history = await self.history(call, request)
+        if call.paired and plan.generates:
+            check_calls(history.items)
         compacted = await self._compact_if_long(call, request, backend, history)
         passthrough = self._is_passthrough(request, history)
         items = history.items if compacted is None else compacted.items
@@ -108,7 +112,8 @@ class PromptBuilder:
         """What a request stands on, with its own input.
 
         Raises:
-            NotFound, Conflict, InvalidRequest: what it names is not there or cannot be stood on; or there is nothing.
+            NotFound, Conflict, InvalidRequest: what it names is not there or cannot be stood on; or there is nothing; or an
+                output answers no call.
         """
         result = await history(
             self._store,
@@ -125,6 +130,8 @@ class PromptBuilder:
                 param="input",
                 code="missing_required_parameter",
             )
+        if call.paired:
+            check_outputs(result.items)
         return result
 
     async def prepare(

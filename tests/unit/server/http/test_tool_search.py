@@ -175,7 +175,9 @@ async def test_items_bring_tools_along(tmp_path: Path) -> None:
             model=MODEL, input=[item, {"role": "user", "content": "use the spade"}]
         )
         assert types_of(done) == ["function_call"]
-        again = await sdk.responses.create(model=MODEL, input="the spade", previous_response_id=done.id)
+        answer = {"type": "function_call_output", "call_id": done.output[0].call_id, "output": "dug"}  # type: ignore[union-attr]
+        more: Any = [answer, {"role": "user", "content": "the spade"}]
+        again = await sdk.responses.create(model=MODEL, input=more, previous_response_id=done.id)
         assert types_of(again) == ["function_call"]
         for wrong in ({"type": "web_search"}, {"type": "function"}, "spade"):
             with pytest.raises(openai.BadRequestError):

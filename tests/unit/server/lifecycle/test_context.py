@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.contract.memory_store import MemoryStore
 from tests.unit.server.lifecycle.parts import call, names, output, user
 
+from kodo.server.lifecycle.call_pairs import check_calls, check_outputs
 from kodo.server.lifecycle.compact import compact
 from kodo.server.lifecycle.context import drop_oldest, history, render, seal_items, seal_reasoning
 from kodo.server.lifecycle.errors import InvalidRequest
@@ -20,6 +21,8 @@ from kodo.server.wire.items import (
     Compaction,
     FunctionCall,
     FunctionCallOutput,
+    LocalShellCall,
+    LocalShellCallOutput,
     Message,
     Reasoning,
     SummaryText,
@@ -52,25 +55,21 @@ async def own(
     return names(found.items)
 
 
-async def test_an_output_answers_a_call_that_came_before_it() -> None:
-    """In the same input or in the history; else it is refused by its place."""
-    made, answered = call("1").item, output("1").item
-    assert await own(made, answered) == ["fc_1", "fco_1"]
-    assert await own(answered, local={"r": (call("1"),)}, previous="r") == ["fc_1", "fco_1"]
-    for wrong in ((answered, made), (made, output("2").item)):
-        with pytest.raises(InvalidRequest) as caught:
-            await own(*wrong)
-        assert (
-            caught.value.param
-            == f"input[{wrong.index(next(i for i in wrong if isinstance(i, FunctionCallOutput)))}].call_id"
-        )
-    sealed = Compaction(id="c", encrypted_content=seal_items([made], owner="ada", sealer=SEALER))
-    assert await own(sealed, answered) == ["c", "fco_1"]
-
-
 async def test_an_id_that_comes_twice_is_made_new() -> None:
     """Items of one response have ids of their own."""
     assert await own(user("a").item, user("a").item) == ["a", "a_0"]
+
+
+async def test_an_output_of_the_local_shell_that_is_made_new_names_its_call() -> None:
+    """Clients give it the id of its call, which is the call's own."""
+    made = LocalShellCall(id="lsh_1", call_id="call_1", action={})
+    output = LocalShellCallOutput(id="lsh_1", output="x")
+    found = await history(
+        MemoryStore(), Counter(), "ada", (made, output), previous=None, conversation=None, local={}
+    )
+    check_outputs(found.items)
+    check_calls(found.items)
+    assert names(found.items) == ["lsh_1", "lsh_0"]
 
 
 def test_behind_a_compaction_nothing_older_is_shown() -> None:

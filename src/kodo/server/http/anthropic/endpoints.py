@@ -19,6 +19,7 @@ from kodo.server.http.anthropic.request_translation import (
     to_response_request,
 )
 from kodo.server.http.anthropic.response_translation import build_message
+from kodo.server.http.anthropic.tool_results import check_tool_results
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, in_turns, json_response
 from kodo.server.http.errors import encode_error_event
 from kodo.server.http.limits import Ticket
@@ -47,8 +48,11 @@ async def create(request: Request) -> Response:
             streamed=bool(body.stream),
             sampling=sampling(body),
             generate=body.max_tokens > 0,
+            paired=False,
         )
-        run = await state.service.create(call, await _translated(body))
+        created = await _translated(body)
+        check_tool_results(body.messages)
+        run = await state.service.create(call, created)
     headers = {**ticket.headers, **_notes(request, state, raw, body)}
     if body.stream:
         events = _events(run, EventTranslator(run, shows_thinking=shows_thinking(body)))
@@ -65,7 +69,8 @@ async def count_tokens(request: Request) -> Response:
     state, caller = get_state(request), get_caller(request)
     raw = await json_body(request)
     body = parse_request(raw, CountTokensRequest)
-    count = await state.service.count(CallContext(owner=caller.owner), await _translated(body))
+    call = CallContext(owner=caller.owner, paired=False)  # clients count single messages of a history
+    count = await state.service.count(call, await _translated(body))
     return json_response(TokensCount(input_tokens=count), headers=_notes(request, state, raw, body))
 
 

@@ -281,6 +281,7 @@ class RunWorker:
             priority=self._priority,
             streamed=self._priority is Priority.INTERACTIVE,
             local={run.thread_id: context},
+            paired=False,  # a run that expired leaves calls in its thread
         )
         response = self._live_response = await self._service.create(call, request)
         if self._requested_end:

@@ -102,7 +102,10 @@ async def _start(service: Service, call: CallContext, requests: Sequence[chat.Ch
     runs: list[Run] = []
     try:
         for body, created, sampling_params in planned:
-            runs.append(await _start_one(service, replace(call, sampling=sampling_params), body, created))
+            own = replace(
+                call, sampling=sampling_params, paired=False
+            )  # the translation knows this API's rule
+            runs.append(await _start_one(service, own, body, created))
     except BaseException:
         await service.stop(*runs)
         raise

@@ -9,6 +9,7 @@ import msgspec
 
 from kodo.server.http.chat.error_fields import item_path, rename_fields, rename_param
 from kodo.server.http.chat.functions import FunctionCalls, check_functions, function_choice, function_tools
+from kodo.server.http.chat.tool_messages import check_tool_messages
 from kodo.server.lifecycle.ports import Sampling
 from kodo.server.wire import decode
 from kodo.server.wire.chat import REFUSED, ChatRequest
@@ -93,9 +94,11 @@ def _translate(body: ChatRequest) -> CreateResponse:
     tools = [_tool(tool, f"tools[{index}]") for index, tool in enumerate(body.tools or [])]
     functions = function_tools(body)
     options = body.prompt_cache_options
+    items = messages_to_items(body.messages)
+    check_tool_messages(body.messages)
     return msgspec.structs.replace(
         created,
-        input=messages_to_items(body.messages),
+        input=items,
         tools=decode.tools(functions, "functions") if functions else decode.tools(tools) if tools else (),
         prompt_cache_options=options,
     )

@@ -193,6 +193,7 @@ class RealtimeSession:
                 key_id=self._caller.key_id,
                 streamed=True,
                 local={context_id: context},
+                paired=False,  # a user may speak before a tool has answered
             )
             run = await self._state.service.create(call, created)
         self._runs[run.id] = run
