@@ -12,7 +12,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 from msgspec import Struct
 
 from kodo.server.wire import batches, files
-from kodo.server.wire.items import InputItem, Item
+from kodo.server.wire.items import InputItem, Item, StrictWire
 from kodo.server.wire.request import Metadata
 
 T = TypeVar("T")
@@ -115,26 +115,26 @@ class ClientSecret(Struct, frozen=True, kw_only=True):
     session: dict[str, Any]
 
 
-class UpdateMetadata(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UpdateMetadata(StrictWire, frozen=True, kw_only=True):
     """The new metadata of an object."""
 
     metadata: Metadata
 
 
-class CreateConversation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateConversation(StrictWire, frozen=True, kw_only=True):
     """A new conversation: its metadata and its first items."""
 
     metadata: Metadata | None = None
     items: list[InputItem] | None = None
 
 
-class CreateItems(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateItems(StrictWire, frozen=True, kw_only=True):
     """The items to add, at most 20."""
 
     items: list[InputItem]
 
 
-class BatchBody(batches.CreateBatch, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class BatchBody(batches.CreateBatch, frozen=True, kw_only=True):
     """A new batch for one of the endpoints that batches support."""
 
     endpoint: Literal["/v1/responses", "/v1/chat/completions", "/v1/completions", "/v1/embeddings"]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kodo.server.wire.items import CallId, Name, Text, Wire
+from kodo.server.wire.items import CallId, Name, StrictWire, Text, Wire
 from kodo.server.wire.request import Metadata
 from kodo.server.wire.tools import JsonObjectFormat, TextFormat
 
@@ -37,7 +37,7 @@ Id: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 # --- tools and forms -------------------------------------------------------------------------------------------------
 
 
-class FunctionDefinition(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FunctionDefinition(StrictWire, frozen=True, kw_only=True):
     """A function, with a JSON Schema for its arguments."""
 
     name: Name
@@ -46,80 +46,76 @@ class FunctionDefinition(Wire, frozen=True, kw_only=True, forbid_unknown_fields=
     strict: bool | UnsetType | None = UNSET
 
 
-class AssistantTool(Wire, frozen=True, kw_only=True, tag="function", forbid_unknown_fields=True):
+class AssistantTool(StrictWire, frozen=True, kw_only=True, tag="function"):
     """A function that the client runs."""
 
     function: FunctionDefinition
 
 
-class FileSearchRanking(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FileSearchRanking(StrictWire, frozen=True, kw_only=True):
     """How results are ranked."""
 
     ranker: Literal["auto", "default_2024_08_21"] | UnsetType = UNSET
     score_threshold: Annotated[float, Meta(ge=0, le=1)] = 0.0
 
 
-class FileSearchOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FileSearchOptions(StrictWire, frozen=True, kw_only=True):
     """How many results the model is given, and which."""
 
     max_num_results: Annotated[int, Meta(ge=1, le=50)] | UnsetType = UNSET
     ranking_options: FileSearchRanking | UnsetType = UNSET
 
 
-class AssistantFileSearch(Wire, frozen=True, kw_only=True, tag="file_search", forbid_unknown_fields=True):
+class AssistantFileSearch(StrictWire, frozen=True, kw_only=True, tag="file_search"):
     """Search in the vector stores of the assistant and of the thread."""
 
     file_search: FileSearchOptions | UnsetType = UNSET
 
 
-class AssistantCodeInterpreter(
-    Wire, frozen=True, kw_only=True, tag="code_interpreter", forbid_unknown_fields=True
-):
+class AssistantCodeInterpreter(StrictWire, frozen=True, kw_only=True, tag="code_interpreter"):
     """Python that the server runs."""
 
 
-class FunctionName(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FunctionName(StrictWire, frozen=True, kw_only=True):
     """The name of a function."""
 
     name: Name
 
 
-class AssistantToolChoice(Wire, frozen=True, kw_only=True, tag="function", forbid_unknown_fields=True):
+class AssistantToolChoice(StrictWire, frozen=True, kw_only=True, tag="function"):
     """The model must call this function."""
 
     function: FunctionName
 
 
-class FileSearchToolChoice(Wire, frozen=True, kw_only=True, tag="file_search", forbid_unknown_fields=True):
+class FileSearchToolChoice(StrictWire, frozen=True, kw_only=True, tag="file_search"):
     """The model must search in files."""
 
 
-class CodeInterpreterToolChoice(
-    Wire, frozen=True, kw_only=True, tag="code_interpreter", forbid_unknown_fields=True
-):
+class CodeInterpreterToolChoice(StrictWire, frozen=True, kw_only=True, tag="code_interpreter"):
     """The model must run code."""
 
 
-class CodeInterpreterResources(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CodeInterpreterResources(StrictWire, frozen=True, kw_only=True):
     """Files that code can read."""
 
     file_ids: Annotated[tuple[str, ...], Meta(max_length=20)] = ()
 
 
-class FileSearchResources(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FileSearchResources(StrictWire, frozen=True, kw_only=True):
     """The vector store that is searched. It is created with ``/v1/vector_stores``, not here."""
 
     vector_store_ids: Annotated[tuple[str, ...], Meta(max_length=1)] = ()
 
 
-class ToolResources(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ToolResources(StrictWire, frozen=True, kw_only=True):
     """What the tools that the server runs work on."""
 
     code_interpreter: CodeInterpreterResources | UnsetType | None = UNSET
     file_search: FileSearchResources | UnsetType | None = UNSET
 
 
-class FormSchema(Wire, frozen=True, kw_only=True, rename={"schema_": "schema"}, forbid_unknown_fields=True):
+class FormSchema(StrictWire, frozen=True, kw_only=True, rename={"schema_": "schema"}):
     """A JSON Schema with a name."""
 
     name: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z0-9_-]+$")]
@@ -128,7 +124,7 @@ class FormSchema(Wire, frozen=True, kw_only=True, rename={"schema_": "schema"}, 
     strict: bool | UnsetType | None = UNSET
 
 
-class JsonSchemaForm(Wire, frozen=True, kw_only=True, tag="json_schema", forbid_unknown_fields=True):
+class JsonSchemaForm(StrictWire, frozen=True, kw_only=True, tag="json_schema"):
     """JSON that conforms to a schema."""
 
     json_schema: FormSchema
@@ -166,7 +162,7 @@ class Assistant(Wire, frozen=True, kw_only=True):
     reasoning_effort: str | None = None
 
 
-class UpdateAssistant(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UpdateAssistant(StrictWire, frozen=True, kw_only=True):
     """The fields to change: a missing field keeps its value, null removes it."""
 
     model: Model | UnsetType = UNSET
@@ -182,7 +178,7 @@ class UpdateAssistant(Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     reasoning_effort: Effort | UnsetType | None = UNSET
 
 
-class CreateAssistant(UpdateAssistant, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateAssistant(UpdateAssistant, frozen=True, kw_only=True):
     """The body that creates an assistant."""
 
     model: Model
@@ -201,20 +197,20 @@ class Thread(Wire, frozen=True, kw_only=True):
     tool_resources: ToolResources | None = None
 
 
-class TextParam(Wire, frozen=True, kw_only=True, tag="text", forbid_unknown_fields=True):
+class TextParam(StrictWire, frozen=True, kw_only=True, tag="text"):
     """Text in a message that a client sends."""
 
     text: Text
 
 
-class ImageUrl(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ImageUrl(StrictWire, frozen=True, kw_only=True):
     """An image by URL. The server does not download it."""
 
     url: Annotated[str, Meta(max_length=20 * 2**20)]
     detail: Literal["auto", "low", "high"] = "auto"
 
 
-class ImageUrlBlock(Wire, frozen=True, kw_only=True, tag="image_url", forbid_unknown_fields=True):
+class ImageUrlBlock(StrictWire, frozen=True, kw_only=True, tag="image_url"):
     """An image in a message."""
 
     image_url: ImageUrl
@@ -233,7 +229,7 @@ class TextBlock(Wire, frozen=True, kw_only=True, tag="text"):
     text: TextValue
 
 
-class CreateMessage(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateMessage(StrictWire, frozen=True, kw_only=True):
     """A message to add to a thread."""
 
     role: Literal["user", "assistant"]
@@ -266,7 +262,7 @@ class ThreadMessage(Wire, frozen=True, kw_only=True):
     metadata: dict[str, str] | None = None
 
 
-class CreateThread(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateThread(StrictWire, frozen=True, kw_only=True):
     """A new thread: its first messages, its metadata, and what tools work on."""
 
     tool_resources: ToolResources | None = None
@@ -274,14 +270,14 @@ class CreateThread(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     metadata: Metadata | None = None
 
 
-class UpdateThread(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UpdateThread(StrictWire, frozen=True, kw_only=True):
     """The fields of a thread to change."""
 
     metadata: Metadata | UnsetType | None = UNSET
     tool_resources: ToolResources | UnsetType | None = UNSET
 
 
-class NewMetadata(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NewMetadata(StrictWire, frozen=True, kw_only=True):
     """The new metadata of a message or run."""
 
     metadata: Metadata | UnsetType | None = UNSET
@@ -290,14 +286,14 @@ class NewMetadata(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-class TruncationStrategy(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TruncationStrategy(StrictWire, frozen=True, kw_only=True):
     """How many of the thread's messages the model receives."""
 
     type: Literal["auto", "last_messages"] = "auto"
     last_messages: Annotated[int, Meta(ge=1)] | None = None
 
 
-class RunOptions(Wire, frozen=True, kw_only=True):
+class RunOptions(StrictWire, frozen=True, kw_only=True):
     """What a run may override of its assistant's settings."""
 
     assistant_id: Id
@@ -317,14 +313,14 @@ class RunOptions(Wire, frozen=True, kw_only=True):
     reasoning_effort: Effort | None = None
 
 
-class CreateRun(RunOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateRun(RunOptions, frozen=True, kw_only=True):
     """The body that creates a run."""
 
     additional_instructions: Instructions | None = None
     additional_messages: Annotated[tuple[CreateMessage, ...], Meta(max_length=10_000)] | None = None
 
 
-class CreateThreadAndRun(RunOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateThreadAndRun(RunOptions, frozen=True, kw_only=True):
     """The body that creates a thread and runs it. ``tool_resources``: in the place of the assistant's."""
 
     tool_resources: ToolResources | None = None
@@ -414,14 +410,14 @@ class ThreadRun(Wire, frozen=True, kw_only=True):
     reasoning_effort: str | None = None
 
 
-class ToolOutput(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ToolOutput(StrictWire, frozen=True, kw_only=True):
     """The output of a function call."""
 
     tool_call_id: CallId
     output: Text = ""
 
 
-class SubmitToolOutputs(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SubmitToolOutputs(StrictWire, frozen=True, kw_only=True):
     """The outputs of all function calls that the run waits for."""
 
     tool_outputs: tuple[ToolOutput, ...]

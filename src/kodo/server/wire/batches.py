@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 from msgspec import Meta, Raw
 
 from kodo.server.wire.files import ExpiresAfter
-from kodo.server.wire.items import Wire
+from kodo.server.wire.items import StrictWire, Wire
 from kodo.server.wire.request import Metadata
 from kodo.server.wire.response import ResponseUsage
 
@@ -71,7 +71,7 @@ class Batch(Wire, frozen=True, kw_only=True):
     metadata: dict[str, str] | None = None
 
 
-class CreateBatch(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateBatch(StrictWire, frozen=True, kw_only=True):
     """The body that creates a batch."""
 
     input_file_id: Annotated[str, Meta(min_length=1, max_length=128)]

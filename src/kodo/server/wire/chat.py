@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kodo.server.wire.items import Logprob, Wire
+from kodo.server.wire.items import Logprob, StrictWire, Wire
 from kodo.server.wire.request import Metadata
 from kodo.server.wire.response import PromptCacheOptions
 
@@ -20,28 +20,28 @@ REFUSED: dict[str, str] = {
 }
 
 
-class ChatStreamOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChatStreamOptions(StrictWire, frozen=True, kw_only=True):
     """Options of a stream. ``include_usage`` adds a last chunk with the usage; obfuscation is not supported."""
 
     include_usage: bool | None = None
     include_obfuscation: Literal[False] | UnsetType = UNSET
 
 
-class ChatUserLocation(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChatUserLocation(StrictWire, frozen=True, kw_only=True):
     """About where the user is; ``approximate`` is checked by the tool."""
 
     type: Literal["approximate"]
     approximate: dict[str, Any]
 
 
-class WebSearchOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class WebSearchOptions(StrictWire, frozen=True, kw_only=True):
     """A search on the web before the answer."""
 
     search_context_size: Literal["low", "medium", "high"] | None = None
     user_location: ChatUserLocation | None = None
 
 
-class ChatRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ChatRequest(StrictWire, frozen=True, kw_only=True):
     """A request for a chat completion."""
 
     messages: list[dict[str, Any]]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kodo.server.wire.items import Wire
+from kodo.server.wire.items import StrictWire, Wire
 
 MemoryLimit: TypeAlias = Literal["1g", "4g", "16g", "64g"]
 MEMORY_BYTES: Final[Mapping[MemoryLimit, int]] = {
@@ -23,7 +23,7 @@ ContainerFileIds: TypeAlias = Annotated[
 ]
 
 
-class ContainerExpiry(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ContainerExpiry(StrictWire, frozen=True, kw_only=True):
     """A container expires this many minutes after its last use."""
 
     anchor: Literal["last_active_at"]
@@ -83,7 +83,7 @@ class DeletedContainerFile(Wire, frozen=True, kw_only=True):
 # --- bodies ----------------------------------------------------------------------------------------------------------
 
 
-class CreateContainer(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateContainer(StrictWire, frozen=True, kw_only=True):
     """The body that creates a container. ``skills`` are refused."""
 
     name: Annotated[str, Meta(min_length=1, max_length=256)]
@@ -94,13 +94,13 @@ class CreateContainer(Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     skills: Any | None = None
 
 
-class AddContainerFile(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AddContainerFile(StrictWire, frozen=True, kw_only=True):
     """The body that copies a file into a container; a form with the bytes stands in its place."""
 
     file_id: Annotated[str, Meta(min_length=1, max_length=128)]
 
 
-class AutoContainer(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AutoContainer(StrictWire, frozen=True, kw_only=True):
     """``container`` or ``environment`` of a tool that makes a container where the chain has none."""
 
     type: Literal["auto", "container_auto"]
@@ -110,7 +110,7 @@ class AutoContainer(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True)
     skills: Any | None = None
 
 
-class ContainerReference(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ContainerReference(StrictWire, frozen=True, kw_only=True):
     """``environment`` of a shell in a container that is there."""
 
     type: Literal["container_reference"]

@@ -9,23 +9,24 @@ from typing import Any
 
 from msgspec import Struct
 
+from kodo.server.wire.items import StrictWire
 from kodo.server.wire.request import Metadata
 
 
-class ConversationRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConversationRequest(StrictWire, frozen=True, kw_only=True):
     """The body of ``POST /v1/conversations``; ``items`` are decoded afterwards."""
 
     metadata: Metadata | None = None
     items: list[Any] | None = None
 
 
-class ConversationUpdate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConversationUpdate(StrictWire, frozen=True, kw_only=True):
     """The body of ``POST /v1/conversations/{id}``."""
 
     metadata: Metadata
 
 
-class ItemsRequest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ItemsRequest(StrictWire, frozen=True, kw_only=True):
     """The body of ``POST /v1/conversations/{id}/items``; ``items`` are decoded afterwards."""
 
     items: list[Any]

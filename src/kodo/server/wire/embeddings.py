@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from kodo.server.wire.items import Wire
+from kodo.server.wire.items import StrictWire, Wire
 
 
-class EmbeddingsRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EmbeddingsRequest(StrictWire, frozen=True, kw_only=True):
     """The texts to embed. Arrays of tokens are not supported, because the tokenizer they come from is unknown."""
 
     input: (

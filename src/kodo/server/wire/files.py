@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from kodo.server.wire.items import Wire
+from kodo.server.wire.items import StrictWire, Wire
 
 Purpose: TypeAlias = Literal["assistants", "batch", "fine-tune", "vision", "user_data", "evals"]
 """What a client may upload a file for."""
@@ -16,7 +16,7 @@ FilePurpose: TypeAlias = Literal[
 FileName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=512)]
 
 
-class ExpiresAfter(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ExpiresAfter(StrictWire, frozen=True, kw_only=True):
     """When a file expires: the number of seconds after its creation, from one hour to 30 days."""
 
     anchor: Literal["created_at"]
@@ -37,7 +37,7 @@ class FileObject(Wire, frozen=True, kw_only=True):
     status_details: str | None = None
 
 
-class FileForm(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class FileForm(StrictWire, frozen=True, kw_only=True):
     """The fields that accompany the file in ``POST /v1/files``."""
 
     purpose: Purpose
@@ -67,7 +67,7 @@ class UploadPart(Wire, frozen=True, kw_only=True):
     upload_id: str
 
 
-class CreateUpload(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateUpload(StrictWire, frozen=True, kw_only=True):
     """The body that creates an upload. ``bytes`` is the size of the whole file."""
 
     bytes: Annotated[int, Meta(ge=1)]
@@ -77,7 +77,7 @@ class CreateUpload(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     expires_after: ExpiresAfter | None = None
 
 
-class CompleteUpload(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CompleteUpload(StrictWire, frozen=True, kw_only=True):
     """The parts in their order and, to have it checked, the MD5 of the whole file in hexadecimal."""
 
     part_ids: Annotated[list[str], Meta(min_length=1, max_length=10_000)]

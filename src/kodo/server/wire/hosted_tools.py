@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from kodo.server.wire.items import Wire
+from kodo.server.wire.items import StrictWire
 
 T = TypeVar("T")
 Label: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-zA-Z][a-zA-Z0-9_-]*$")]
@@ -22,21 +22,21 @@ Callers: TypeAlias = tuple[Literal["direct", "programmatic"], ...]
 # --- MCP -------------------------------------------------------------------------------------------------------------
 
 
-class McpFilter(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class McpFilter(StrictWire, frozen=True, kw_only=True):
     """Some of a server's tools: by name, or those that are (or are not) marked as read-only; both must fit."""
 
     tool_names: tuple[str, ...] | UnsetType | None = UNSET
     read_only: bool | UnsetType | None = UNSET
 
 
-class McpApproval(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class McpApproval(StrictWire, frozen=True, kw_only=True):
     """Which tools need an approval. Those in neither list do."""
 
     always: McpFilter | UnsetType | None = UNSET
     never: McpFilter | UnsetType | None = UNSET
 
 
-class McpTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mcp"):
+class McpTool(StrictWire, frozen=True, kw_only=True, tag="mcp"):
     """The tools of an MCP server. ``authorization`` and the values of ``headers`` are secret: never stored nor echoed."""
 
     server_label: Label
@@ -55,7 +55,7 @@ class McpTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="
 # --- search for tools ------------------------------------------------------------------------------------------------
 
 
-class ToolSearchTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="tool_search"):
+class ToolSearchTool(StrictWire, frozen=True, kw_only=True, tag="tool_search"):
     """Lets the model look for tools that are loaded later. ``client``: the client answers the search."""
 
     execution: Literal["server", "client"] | UnsetType | None = UNSET
@@ -66,7 +66,7 @@ class ToolSearchTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True
 # --- files, web, code ------------------------------------------------------------------------------------------------
 
 
-class FileSearchTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="file_search"):
+class FileSearchTool(StrictWire, frozen=True, kw_only=True, tag="file_search"):
     """Search in vector stores. ``filters`` and ``ranking_options`` are checked by the tool."""
 
     vector_store_ids: tuple[str, ...]
@@ -75,7 +75,7 @@ class FileSearchTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True
     ranking_options: dict[str, Any] | UnsetType | None = UNSET
 
 
-class _WebSearch(Wire, frozen=True, kw_only=True):
+class _WebSearch(StrictWire, frozen=True, kw_only=True):
     """``filters`` and ``user_location`` are checked by the tool."""
 
     filters: dict[str, Any] | UnsetType | None = UNSET
@@ -85,38 +85,30 @@ class _WebSearch(Wire, frozen=True, kw_only=True):
     external_web_access: bool | UnsetType | None = UNSET
 
 
-class WebSearchTool(_WebSearch, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="web_search"):
+class WebSearchTool(_WebSearch, frozen=True, kw_only=True, tag="web_search"):
     """Search on the web."""
 
 
-class DatedWebSearchTool(
-    _WebSearch, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="web_search_2025_08_26"
-):
+class DatedWebSearchTool(_WebSearch, frozen=True, kw_only=True, tag="web_search_2025_08_26"):
     """The same under its dated name."""
 
 
-class WebSearchPreviewTool(
-    _WebSearch, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="web_search_preview"
-):
+class WebSearchPreviewTool(_WebSearch, frozen=True, kw_only=True, tag="web_search_preview"):
     """The same under its first name, which has no filters."""
 
 
-class DatedWebSearchPreviewTool(
-    _WebSearch, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="web_search_preview_2025_03_11"
-):
+class DatedWebSearchPreviewTool(_WebSearch, frozen=True, kw_only=True, tag="web_search_preview_2025_03_11"):
     """The same under its first, dated name."""
 
 
-class CodeInterpreterTool(
-    Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="code_interpreter"
-):
+class CodeInterpreterTool(StrictWire, frozen=True, kw_only=True, tag="code_interpreter"):
     """Python in a container: the id of one, or ``{"type": "auto", …}``."""
 
     container: str | dict[str, Any]
     allowed_callers: Callers | UnsetType | None = UNSET
 
 
-class ContainerShellTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="container_shell"):
+class ContainerShellTool(StrictWire, frozen=True, kw_only=True, tag="container_shell"):
     """``{"type": "shell"}`` with a container as its ``environment``. On the wire its type is ``shell``, as that of the tool
     that a client runs; the type here is this server's own, and a client cannot name it."""
 
@@ -140,36 +132,30 @@ HostedToolEntry: TypeAlias = (
 # --- choices ---------------------------------------------------------------------------------------------------------
 
 
-class McpChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="mcp"):
+class McpChoice(StrictWire, frozen=True, kw_only=True, tag="mcp"):
     """The model must call a tool of this MCP server: ``name``, or any."""
 
     server_label: str
     name: str | UnsetType | None = UNSET
 
 
-class FileSearchChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="file_search"):
+class FileSearchChoice(StrictWire, frozen=True, kw_only=True, tag="file_search"):
     """The model must search in the vector stores."""
 
 
-class WebSearchChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="web_search"):
+class WebSearchChoice(StrictWire, frozen=True, kw_only=True, tag="web_search"):
     """The model must search on the web."""
 
 
-class WebSearchPreviewChoice(
-    Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="web_search_preview"
-):
+class WebSearchPreviewChoice(StrictWire, frozen=True, kw_only=True, tag="web_search_preview"):
     """The same under its first name."""
 
 
-class DatedWebSearchPreviewChoice(
-    Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="web_search_preview_2025_03_11"
-):
+class DatedWebSearchPreviewChoice(StrictWire, frozen=True, kw_only=True, tag="web_search_preview_2025_03_11"):
     """The same under its first, dated name."""
 
 
-class CodeInterpreterChoice(
-    Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="code_interpreter"
-):
+class CodeInterpreterChoice(StrictWire, frozen=True, kw_only=True, tag="code_interpreter"):
     """The model must run code."""
 
 

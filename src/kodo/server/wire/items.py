@@ -23,7 +23,11 @@ ItemStatus: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 
 
 class Wire(Struct, frozen=True, kw_only=True):
-    """Base of the wire types. Subclasses repeat the options, because msgspec does not pass ``kw_only`` on."""
+    """Base of the wire types. Subclasses repeat ``kw_only``, which msgspec does not pass on, and ``frozen``, for mypy."""
+
+
+class StrictWire(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of what clients send and this server reads: a field that a subclass does not declare is refused by its name."""
 
 
 # --- content parts ---------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from kodo.server.wire.chat import CompletionUsage
-from kodo.server.wire.items import Wire
+from kodo.server.wire.items import StrictWire, Wire
 
 
-class LegacyRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class LegacyRequest(StrictWire, frozen=True, kw_only=True):
     """A request for a completion. Parameters shared with chat completions follow the same rules."""
 
     model: Annotated[str, Meta(min_length=1, max_length=512)]

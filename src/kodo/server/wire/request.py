@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType
 
-from kodo.server.wire.items import InputItem, Wire
+from kodo.server.wire.items import InputItem, StrictWire
 from kodo.server.wire.response import PromptCacheOptions, ReasoningConfig, TextConfig
 from kodo.server.wire.tools import RequestTool, RequestToolChoice
 
@@ -39,20 +39,20 @@ REFUSED: dict[str, str] = {
 """Parameters that are known and not honoured, and why."""
 
 
-class StreamOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamOptions(StrictWire, frozen=True, kw_only=True):
     """Options of a stream. Obfuscation, which pads events against observers of the network, is not supported."""
 
     include_obfuscation: Literal[False] | UnsetType = UNSET
 
 
-class ContextManagement(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ContextManagement(StrictWire, frozen=True, kw_only=True):
     """Compaction by the server as soon as the context exceeds ``compact_threshold`` tokens."""
 
     type: Literal["compaction"]
     compact_threshold: Annotated[int, Meta(ge=1)] | None = None
 
 
-class CreateResponse(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateResponse(StrictWire, frozen=True, kw_only=True):
     """A request for a response."""
 
     model: Annotated[str, Meta(min_length=1, max_length=512)]
@@ -95,7 +95,7 @@ class CreateResponse(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True
         return "message.output_text.logprobs" in (self.include or ()) or bool(self.top_logprobs)
 
 
-class CompactRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CompactRequest(StrictWire, frozen=True, kw_only=True):
     """A conversation history to compact."""
 
     model: Annotated[str, Meta(min_length=1, max_length=512)]

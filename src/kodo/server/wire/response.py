@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import UNSET, UnsetType, field
 
-from kodo.server.wire.items import Item, Wire
+from kodo.server.wire.items import Item, StrictWire, Wire
 from kodo.server.wire.tools import Format, RequestTool, RequestToolChoice, TextFormat
 
 Status: TypeAlias = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -48,7 +48,7 @@ class ResponseError(Wire, frozen=True, kw_only=True):
     message: str
 
 
-class ReasoningConfig(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ReasoningConfig(StrictWire, frozen=True, kw_only=True):
     """How much the model should reason, and how its reasoning is summarised."""
 
     effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
@@ -60,7 +60,7 @@ class ReasoningConfig(Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """This and ``context`` are echoed."""
 
 
-class TextConfig(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class TextConfig(StrictWire, frozen=True, kw_only=True):
     """The format and verbosity of the answer's text."""
 
     format: Format = TextFormat()
@@ -73,7 +73,7 @@ class ConversationRef(Wire, frozen=True, kw_only=True):
     id: str
 
 
-class PromptCacheOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class PromptCacheOptions(StrictWire, frozen=True, kw_only=True):
     """How the processed prompt is kept for later requests."""
 
     mode: Literal["implicit", "explicit"] = "implicit"

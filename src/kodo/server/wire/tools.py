@@ -17,12 +17,10 @@ from kodo.server.wire.hosted_tools import (
     HostedToolEntry,
     without_secrets,
 )
-from kodo.server.wire.items import Name, Wire
+from kodo.server.wire.items import Name, StrictWire
 
 
-class FunctionTool(
-    Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="function", rename={"async_": "async"}
-):
+class FunctionTool(StrictWire, frozen=True, kw_only=True, tag="function", rename={"async_": "async"}):
     """A function, with a JSON Schema for its arguments."""
 
     name: Name
@@ -37,9 +35,7 @@ class FunctionTool(
     """These three are echoed: a model here calls a tool itself, and waits for its output."""
 
 
-class CustomTool(
-    Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="custom", rename={"async_": "async"}
-):
+class CustomTool(StrictWire, frozen=True, kw_only=True, tag="custom", rename={"async_": "async"}):
     """A free-form tool. ``format`` is ``{"type": "text"}`` or a grammar (``lark`` or ``regex``)."""
 
     name: Name
@@ -50,7 +46,7 @@ class CustomTool(
     async_: bool | UnsetType | None = UNSET
 
 
-class NamespaceTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="namespace"):
+class NamespaceTool(StrictWire, frozen=True, kw_only=True, tag="namespace"):
     """A group of functions and free-form tools under a common name."""
 
     name: Name
@@ -58,18 +54,18 @@ class NamespaceTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True,
     tools: tuple[FunctionTool | CustomTool, ...]
 
 
-class LocalShellTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="local_shell"):
+class LocalShellTool(StrictWire, frozen=True, kw_only=True, tag="local_shell"):
     """Lets the model ask the client to run a command."""
 
 
-class ShellTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="shell"):
+class ShellTool(StrictWire, frozen=True, kw_only=True, tag="shell"):
     """Lets the model ask the client to run commands. Replaces ``local_shell``."""
 
     environment: dict[str, Any] | UnsetType | None = UNSET
     allowed_callers: Callers | UnsetType | None = UNSET
 
 
-class ApplyPatchTool(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="apply_patch"):
+class ApplyPatchTool(StrictWire, frozen=True, kw_only=True, tag="apply_patch"):
     """Lets the model ask the client to apply patches to files."""
 
     allowed_callers: Callers | UnsetType | None = UNSET
@@ -106,7 +102,7 @@ HOSTED_TOOLS: Mapping[str, str] = {
 """Types of tool that the server itself would run, and what to do where it does not."""
 
 
-class ToolName(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ToolName(StrictWire, frozen=True, kw_only=True):
     """A tool in the list of an ``allowed_tools`` choice, by type and name."""
 
     type: str
@@ -126,29 +122,29 @@ def echoed(tool: RequestTool) -> RequestTool:
     return without_secrets(tool)
 
 
-class FunctionChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="function"):
+class FunctionChoice(StrictWire, frozen=True, kw_only=True, tag="function"):
     """The model must call this function."""
 
     name: str
     namespace: str | UnsetType = UNSET
 
 
-class CustomChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="custom"):
+class CustomChoice(StrictWire, frozen=True, kw_only=True, tag="custom"):
     """The model must call this free-form tool."""
 
     name: str
     namespace: str | UnsetType = UNSET
 
 
-class ShellChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="shell"):
+class ShellChoice(StrictWire, frozen=True, kw_only=True, tag="shell"):
     """The model must call the shell."""
 
 
-class ApplyPatchChoice(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="apply_patch"):
+class ApplyPatchChoice(StrictWire, frozen=True, kw_only=True, tag="apply_patch"):
     """The model must create a patch."""
 
 
-class AllowedTools(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="allowed_tools"):
+class AllowedTools(StrictWire, frozen=True, kw_only=True, tag="allowed_tools"):
     """The model may use only the listed tools."""
 
     tools: Annotated[tuple[ToolName, ...], Meta(min_length=1, max_length=128)]
@@ -167,19 +163,18 @@ RequestToolChoice: TypeAlias = ToolChoice | HostedChoice
 """What a request may choose. Engines get a :data:`ToolChoice`."""
 
 
-class TextFormat(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="text"):
+class TextFormat(StrictWire, frozen=True, kw_only=True, tag="text"):
     """Plain text."""
 
 
-class JsonObjectFormat(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True, tag="json_object"):
+class JsonObjectFormat(StrictWire, frozen=True, kw_only=True, tag="json_object"):
     """Any JSON object."""
 
 
 class JsonSchemaFormat(
-    Wire,
+    StrictWire,
     frozen=True,
     kw_only=True,
-    forbid_unknown_fields=True,
     tag="json_schema",
     rename={"schema_": "schema"},
 ):

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, UnsetType, field
 
-from kodo.server.wire.items import Wire
+from kodo.server.wire.items import StrictWire, Wire
 from kodo.server.wire.request import Metadata
 
 FileStatus: TypeAlias = Literal["in_progress", "completed", "cancelled", "failed"]
@@ -21,27 +21,27 @@ Attributes: TypeAlias = Annotated[
 MAX_BATCH_FILES = 2000
 
 
-class StaticChunking(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StaticChunking(StrictWire, frozen=True, kw_only=True):
     """Sizes in tokens. The overlap is at most half of a chunk."""
 
     max_chunk_size_tokens: Annotated[int, Meta(ge=100, le=4096)] = 800
     chunk_overlap_tokens: Annotated[int, Meta(ge=0, le=2048)] = 400
 
 
-class StaticStrategy(Wire, frozen=True, kw_only=True, tag="static", forbid_unknown_fields=True):
+class StaticStrategy(StrictWire, frozen=True, kw_only=True, tag="static"):
     """Chunks of a size that the client chose."""
 
     static: StaticChunking
 
 
-class AutoStrategy(Wire, frozen=True, kw_only=True, tag="auto", forbid_unknown_fields=True):
+class AutoStrategy(StrictWire, frozen=True, kw_only=True, tag="auto"):
     """Chunks of 800 tokens that overlap by 400."""
 
 
 ChunkingStrategy: TypeAlias = StaticStrategy | AutoStrategy
 
 
-class StoreExpiry(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StoreExpiry(StrictWire, frozen=True, kw_only=True):
     """A store expires this many days after its last use."""
 
     anchor: Literal["last_active_at"]
@@ -112,7 +112,7 @@ class FileBatch(Wire, frozen=True, kw_only=True):
 StoreName: TypeAlias = Annotated[str, Meta(max_length=256)]
 
 
-class CreateVectorStore(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateVectorStore(StrictWire, frozen=True, kw_only=True):
     """The body that creates a store."""
 
     name: StoreName | None = None
@@ -123,7 +123,7 @@ class CreateVectorStore(Wire, frozen=True, kw_only=True, forbid_unknown_fields=T
     metadata: Metadata | None = None
 
 
-class UpdateVectorStore(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UpdateVectorStore(StrictWire, frozen=True, kw_only=True):
     """The body that modifies a store; what is left out stays."""
 
     name: StoreName | UnsetType | None = UNSET
@@ -131,7 +131,7 @@ class UpdateVectorStore(Wire, frozen=True, kw_only=True, forbid_unknown_fields=T
     metadata: Metadata | UnsetType | None = UNSET
 
 
-class AddFile(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AddFile(StrictWire, frozen=True, kw_only=True):
     """The body that adds a file to a store."""
 
     file_id: FileId
@@ -139,13 +139,13 @@ class AddFile(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
     chunking_strategy: ChunkingStrategy | None = None
 
 
-class UpdateFile(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class UpdateFile(StrictWire, frozen=True, kw_only=True):
     """The new attributes of a file, in the place of all it had."""
 
     attributes: Attributes | None
 
 
-class CreateFileBatch(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateFileBatch(StrictWire, frozen=True, kw_only=True):
     """The files of a batch: ``file_ids`` with common options, or ``files`` with their own."""
 
     file_ids: Annotated[tuple[FileId, ...], Meta(min_length=1, max_length=MAX_BATCH_FILES)] | None = None
@@ -154,14 +154,14 @@ class CreateFileBatch(Wire, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     chunking_strategy: ChunkingStrategy | None = None
 
 
-class HybridSearch(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class HybridSearch(StrictWire, frozen=True, kw_only=True):
     """What the two rankings weigh in their reciprocal rank fusion."""
 
     embedding_weight: Annotated[float, Meta(ge=0)]
     text_weight: Annotated[float, Meta(ge=0)]
 
 
-class RankingOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class RankingOptions(StrictWire, frozen=True, kw_only=True):
     """How results are ordered. Every ``ranker`` here is the same fusion of words and vectors."""
 
     ranker: Literal["none", "auto", "default-2024-11-15"] | None = None
@@ -172,7 +172,7 @@ class RankingOptions(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True
 Query: TypeAlias = Annotated[str, Meta(min_length=1, max_length=4096)]
 
 
-class SearchRequest(Wire, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SearchRequest(StrictWire, frozen=True, kw_only=True):
     """A search in a store. ``filters`` is a comparison or a compound of filters."""
 
     query: Query | Annotated[tuple[Query, ...], Meta(min_length=1, max_length=16)]

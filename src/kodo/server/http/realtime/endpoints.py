@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocket
@@ -19,18 +19,19 @@ from kodo.server.http.sockets import serve_connection
 from kodo.server.http.state import get_caller, get_state, optional_json_body
 from kodo.server.lifecycle.errors import InvalidRequest, ServiceError
 from kodo.server.wire.decode import convert
+from kodo.server.wire.items import StrictWire
 
 DEFAULT_SECONDS = 600
 
 
-class SecretExpiresAfter(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SecretExpiresAfter(StrictWire, frozen=True, kw_only=True):
     """When the key expires: the number of seconds after its creation, from 10 to 7200."""
 
     anchor: Literal["created_at"] = "created_at"
     seconds: Annotated[int, Meta(ge=10, le=7200)] = DEFAULT_SECONDS
 
 
-class CreateSecret(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class CreateSecret(StrictWire, frozen=True, kw_only=True):
     """The lifetime of the key, and the configuration of the sessions opened with it."""
 
     expires_after: SecretExpiresAfter = SecretExpiresAfter()

@@ -16,7 +16,7 @@ from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.wire import decode
 from kodo.server.wire.decode import BadBody
-from kodo.server.wire.items import FunctionCall, FunctionCallOutput, Item, Message, text_of
+from kodo.server.wire.items import FunctionCall, FunctionCallOutput, Item, Message, StrictWire, text_of
 from kodo.server.wire.request import CreateResponse, Metadata
 
 _UNSUPPORTED = (
@@ -31,7 +31,7 @@ _UNSUPPORTED = (
 MaxTokens = Annotated[int, Meta(ge=1, le=2**31)] | Literal["inf"]
 
 
-class SessionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SessionConfig(StrictWire, frozen=True, kw_only=True):
     """The configuration of a session. ``tools`` and ``tool_choice`` are checked when a response is created."""
 
     type: Literal["realtime"] = "realtime"
@@ -47,7 +47,7 @@ class SessionConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     include: tuple[str, ...] | None = None
 
 
-class ResponseOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ResponseOptions(StrictWire, frozen=True, kw_only=True):
     """What a ``response.create`` event overrides of the session's configuration."""
 
     conversation: Literal["auto", "none"] = "auto"

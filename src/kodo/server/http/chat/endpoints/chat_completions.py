@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,6 +24,7 @@ from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
 from kodo.server.wire import chat
 from kodo.server.wire.decode import convert
+from kodo.server.wire.items import StrictWire
 from kodo.server.wire.request import Metadata
 
 
@@ -99,7 +100,7 @@ def _completion(completion_id: str, body: chat.ChatRequest, runs: Sequence[Run])
 # --- stored ones -----------------------------------------------------------------------------------------------------
 
 
-class _Update(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Update(StrictWire, frozen=True, kw_only=True):
     metadata: Metadata | None
 
 
