@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from kodo.server.wire.tools import ApplyPatchTool, LocalShellTool, ShellTool
+
 _STRING = {"type": "string"}
 NO_ARGUMENTS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 _COMMANDS = {"type": "array", "items": _STRING, "minItems": 1, "maxItems": 32}
@@ -37,3 +39,17 @@ BUILT_IN: dict[str, tuple[str, dict[str, Any]]] = {
     "apply_patch": ("Create, update or delete a file.", APPLY_PATCH),
 }
 """For each such tool its description and the schema of its arguments."""
+
+
+def built_in(tool: LocalShellTool | ShellTool | ApplyPatchTool) -> tuple[str, str, dict[str, Any]]:
+    """The name of a tool, its description, which names the skills of a shell, and the schema of its arguments."""
+    name = str(tool.__struct_config__.tag)
+    description, schema = BUILT_IN[name]
+    environment = tool.environment if isinstance(tool, ShellTool) else None
+    skills = environment.get("skills") if isinstance(environment, dict) else None
+    if skills:
+        lines = [f"- {skill['name']} ({skill['path']}): {skill['description']}" for skill in skills]
+        description = "\n".join(
+            (f"{description} Folders with skills; SKILL.md in each says how to use it:", *lines)
+        )
+    return name, description, schema

@@ -17,7 +17,14 @@ import msgspec
 from kodo.server.wire.echo import shorten, shorten_param
 from kodo.server.wire.items import InputItem
 from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
-from kodo.server.wire.tools import CONTAINER_SHELL, HOSTED_TOOLS, RequestTool, type_on_wire
+from kodo.server.wire.tools import (
+    CONTAINER_SHELL,
+    HOSTED_TOOLS,
+    LocalEnvironment,
+    RequestTool,
+    ShellTool,
+    type_on_wire,
+)
 from kodo.server.wire.violations import HELD, violation
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -29,7 +36,12 @@ MAX_VALUES = 1_000_000
 MAX_ITEMS = 20_000
 MAX_TOOLS = 128
 CONTAINER_ENVIRONMENTS = ("container_auto", "container_reference")
-"""Types of a shell's ``environment`` that are this server's; in others the client runs the commands."""
+"""Types of a shell's ``environment`` that are this server's; in a local one the client runs the commands."""
+_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "input_image": ("image_url", "file_id"),
+    "input_file": ("file_data", "file_id", "file_url"),
+}
+"""The fields of a part that say where its content is: a part has one of them."""
 
 
 class BadBody(ValueError):
@@ -219,7 +231,32 @@ def _expand(raw: object, path: str) -> dict[str, Any]:
             full["content"] = [{"type": part, "text": full["content"]}]
         elif is_assistant and raw.get("content", "") is None:  # a turn that only called tools
             full["content"] = []
+    _check_sources(full, path)
     return full
+
+
+def _check_sources(raw: dict[str, Any], path: str) -> None:
+    """Check that each image and file of an item says where its content is, in one way. Raises :class:`BadBody`."""
+    for name in ("content", "output"):
+        parts = raw.get(name)
+        for index, part in enumerate(parts if isinstance(parts, list) else ()):
+            kind = part.get("type") if isinstance(part, dict) else None
+            fields = _SOURCES.get(kind, ()) if isinstance(kind, str) else ()
+            given = [field for field in fields if part.get(field)]
+            at = f"{path}.{name}[{index}]"
+            if fields and not given:
+                one_of = ", ".join(f"'{field}'" for field in fields)
+                raise BadBody(
+                    f"Missing required parameter: '{at}' needs one of {one_of}.",
+                    f"{at}.{fields[0]}",
+                    "missing_required_parameter",
+                )
+            if len(given) > 1:
+                raise BadBody(
+                    f"Mutually exclusive parameters: '{given[0]}' and '{given[1]}'. Give only one of them.",
+                    f"{at}.{given[1]}",
+                    "mutually_exclusive_parameters",
+                )
 
 
 def _without_nulls(raw: dict[str, Any]) -> dict[str, Any]:
@@ -268,7 +305,10 @@ def tools(
             skipped.append((path, kind))
             continue
         named = {**raw, "type": kind} if kind == CONTAINER_SHELL else raw
-        supported.append(convert(named, RequestTool, path))
+        tool: RequestTool = convert(named, RequestTool, path)
+        if isinstance(tool, ShellTool) and isinstance(tool.environment, dict):
+            convert(tool.environment, LocalEnvironment, f"{path}.environment")
+        supported.append(tool)
     if skipped and not supported:
         path, kind = skipped[0]
         raise BadBody(

@@ -58,6 +58,21 @@ class LocalShellTool(StrictWire, frozen=True, kw_only=True, tag="local_shell"):
     """Lets the model ask the client to run a command."""
 
 
+class LocalSkill(StrictWire, frozen=True, kw_only=True):
+    """A folder on the client's machine with instructions for one kind of work."""
+
+    name: str
+    description: str
+    path: str
+
+
+class LocalEnvironment(StrictWire, frozen=True, kw_only=True):
+    """``environment`` of a shell whose commands the client runs. The model is told of the skills."""
+
+    type: Literal["local"]
+    skills: tuple[LocalSkill, ...] | UnsetType | None = UNSET
+
+
 class ShellTool(StrictWire, frozen=True, kw_only=True, tag="shell"):
     """Lets the model ask the client to run commands. Replaces ``local_shell``."""
 

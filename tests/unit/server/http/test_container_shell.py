@@ -12,6 +12,9 @@ from pydantic import TypeAdapter
 from tests.containers import container, no_containers
 from tests.serving import MODEL, script, served, settings
 
+from kodo.server.engines.actions import built_in
+from kodo.server.wire.tools import ShellTool
+
 AUTO: Any = {"type": "shell", "environment": {"type": "container_auto"}}
 EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 
@@ -158,6 +161,43 @@ async def test_a_wrong_environment_is_refused_with_its_field(
             await server.sdk().responses.create(model=MODEL, input="x", tools=[tool])
         assert caught.value.param == param
         assert (await server.sdk().containers.list()).data == []
+
+
+SKILL = {"name": "tidy", "description": "Tidies a folder.", "path": "/skills/tidy"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "param"),
+    [
+        ({"type": "cloud"}, "tools[1].environment.type"),
+        ({}, "tools[1].environment.type"),
+        ("local", "tools[1].environment"),
+        ({"type": "local", "cwd": "/"}, "tools[1].environment.cwd"),
+        ({"type": "local", "skills": [{"name": "tidy"}]}, "tools[1].environment.skills[0].description"),
+    ],
+)
+async def test_an_environment_of_no_known_kind_is_refused(
+    tmp_path: Path, environment: Any, param: str
+) -> None:
+    """A shell that nobody would run where the client said is none."""
+    tools: Any = [{"type": "apply_patch"}, {"type": "shell", "environment": environment}]
+    async with served(settings(tmp_path)) as server:
+        with pytest.raises(openai.BadRequestError) as caught:
+            await server.sdk().responses.create(model=MODEL, input="x", tools=tools)
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize("skills", [[SKILL], [], None])
+async def test_skills_of_a_local_shell_are_told_to_the_model(tmp_path: Path, skills: Any) -> None:
+    """Name, place and description stand in the tool's own description, on every engine; the tool is echoed."""
+    environment = {"type": "local"} | ({} if skills is None else {"skills": skills})
+    name, description, _ = built_in(ShellTool(environment=environment))
+    assert name == "shell"
+    assert ("- tidy (/skills/tidy): Tidies a folder." in description) is bool(skills)
+    listed: Any = [{"type": "shell", "environment": environment}]
+    async with served(settings(tmp_path)) as server:
+        made = await server.sdk().responses.create(model=MODEL, input="x", tools=listed, tool_choice="none")
+    assert made.to_dict()["tools"] == listed
 
 
 async def test_a_named_container_is_used(tmp_path: Path) -> None:

@@ -18,6 +18,10 @@ from tests.crash.process import start
 from tests.serving import MovedClock, served, settings
 from tests.unit.server.http.test_access import make_key
 
+from kodo.server.http.keys import DEFAULT_PROJECT
+from kodo.server.http.vector_stores.documents import BATCH
+from kodo.server.lifecycle.records import Page
+
 pytestmark = pytest.mark.usefixtures("each_database")
 
 TEA = "# Tea\n\nGreen tea is steeped at 70 degrees for two minutes.\n"
@@ -72,6 +76,48 @@ async def test_files_are_indexed_and_found_in_both_scripts(tmp_path: Path) -> No
             (await sdk.vector_stores.files.content(file.id, vector_store_id=store)).data for file in files
         ]
         assert sorted(part.text or "" for one in texts for part in one) == sorted([TEA, KYOTO])
+
+
+OVERLAP: Any = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 51}}
+OVERLAP_FIELD = "chunking_strategy.static.chunk_overlap_tokens"
+
+
+async def test_sizes_of_chunks_are_checked_wherever_they_are_given(tmp_path: Path) -> None:
+    """Also where there is no file to split yet; nothing is left of what was refused."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        file = await upload(sdk, "tea.md", TEA)
+        for files in ([], [file]):
+            with pytest.raises(openai.BadRequestError) as caught:
+                await sdk.vector_stores.create(file_ids=files, chunking_strategy=OVERLAP)
+            assert caught.value.param == OVERLAP_FIELD
+        assert (await sdk.vector_stores.list()).data == []
+        store = (await sdk.vector_stores.create()).id
+        for files, options, param in (
+            ([file], {"chunking_strategy": OVERLAP}, OVERLAP_FIELD),
+            (None, {"files": [{"file_id": file, "chunking_strategy": OVERLAP}]}, f"files[0].{OVERLAP_FIELD}"),
+        ):
+            given: Any = options | ({} if files is None else {"file_ids": files})
+            with pytest.raises(openai.BadRequestError) as caught:
+                await sdk.vector_stores.file_batches.create(store, **given)
+            assert caught.value.param == param
+        assert (await sdk.vector_stores.retrieve(store)).file_counts.total == 0
+
+
+async def test_too_many_files_leave_neither_a_store_nor_a_batch(tmp_path: Path) -> None:
+    """They are counted before anything is stored."""
+    given = settings(tmp_path, tools={"file_search": {"max_files": 1}})
+    async with served(given) as server:
+        sdk = server.sdk()
+        files = [await upload(sdk, name, TEA) for name in ("a.md", "b.md")]
+        with pytest.raises(openai.BadRequestError, match="may have 1 files"):
+            await sdk.vector_stores.create(file_ids=files)
+        assert (await sdk.vector_stores.list()).data == []
+        store = (await sdk.vector_stores.create(file_ids=files[:1])).id
+        with pytest.raises(openai.BadRequestError, match="may have 1 files"):
+            await sdk.vector_stores.file_batches.create(store, file_ids=files)
+        batches = await server.state.store.list_documents(BATCH, DEFAULT_PROJECT, Page(), parent=store)
+        assert batches == ([], False)
 
 
 async def test_filters_choose_files_by_attributes(tmp_path: Path) -> None:

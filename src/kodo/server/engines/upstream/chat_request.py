@@ -15,7 +15,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from kodo.server.engines.actions import BUILT_IN, NO_ARGUMENTS
+from kodo.server.engines.actions import NO_ARGUMENTS, built_in
 from kodo.server.engines.upstream.chat_messages import chat_messages
 from kodo.server.engines.upstream.names import function_name
 from kodo.server.engines.upstream.profile import Profile
@@ -174,9 +174,8 @@ def tool_functions(prompt: Prompt) -> tuple[list[dict[str, Any]], dict[str, Tool
             for inner in tool.tools:
                 one(inner, tool.name)
         else:
-            kind = str(tool.__struct_config__.tag)
-            description, schema = BUILT_IN[kind]
-            add(ToolLabel(kind=kind, name=kind), description, schema, None)
+            name, description, schema = built_in(tool)
+            add(ToolLabel(kind=name, name=name), description, schema, None)
     return tools, labels
 
 

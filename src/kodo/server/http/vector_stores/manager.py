@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from kodo.server.http.vector_stores.counts import counts
-from kodo.server.http.vector_stores.store_files import StoreFiles
+from kodo.server.http.vector_stores.store_files import StoreFiles, check_chunking
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
@@ -65,7 +65,10 @@ class VectorStoreManager:
 
         Raises:
             NotFound: a file is not there; ``param`` names it.
+            InvalidRequest: there are too many files, or a size is not allowed, also where there is no file to split.
         """
+        check_chunking(body.chunking_strategy, "chunking_strategy")
+        self.files.check_count(set(body.file_ids or ()), "file_ids")
         for number, file_id in enumerate(body.file_ids or ()):
             await self.files.find_source(owner, file_id, f"file_ids[{number}]")
         now = int(self._now())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -99,10 +99,7 @@ class StoreFiles:
         self, owner: str, store_id: str, added: Sequence[AddFile], batch: str | None
     ) -> list[VectorStoreFile]:
         await self._retrieval.find_store(owner, store_id, "vector_store_id")
-        there = await self.all(owner, store_id)
-        most = self._context.settings.max_files
-        if len({file.id for file in there} | {one.file_id for one in added}) > most:
-            raise InvalidRequest(f"A vector store may have {most} files.", param="file_id")
+        await self._check_room(owner, store_id, added)
         names = {one.file_id: (await self._source_of(owner, one)).filename for one in added}
         now = self._retrieval.clock.now()
         rows: list[DocumentRow] = []
@@ -117,6 +114,16 @@ class StoreFiles:
             stored = StoredFile(file=file, filename=names[one.file_id], batch=batch)
             rows.append(await self._put(owner, store_id, stored, now))
         return [_decode(row).file for row in rows]
+
+    async def _check_room(self, owner: str, store_id: str, added: Sequence[AddFile]) -> None:
+        there = {file.id for file in await self.all(owner, store_id)}
+        self.check_count(there | {one.file_id for one in added}, "file_id")
+
+    def check_count(self, files: Collection[str], param: str) -> None:
+        """Check that a store may have these files. Raises InvalidRequest."""
+        most = self._context.settings.max_files
+        if len(files) > most:
+            raise InvalidRequest(f"A vector store may have {most} files.", param=param)
 
     async def _put(self, owner: str, store_id: str, stored: StoredFile, now: float) -> DocumentRow:
         """Store a file and start to index it, in the place of what is there; the row, also where it is being indexed already."""
@@ -216,6 +223,9 @@ class StoreFiles:
         """Add files together. Raises NotFound, InvalidRequest."""
         if (body.file_ids is None) == (body.files is None):
             raise InvalidRequest("Give either file_ids or files.", param="file_ids")
+        for number, one in enumerate(body.files or ()):
+            check_chunking(one.chunking_strategy, f"files[{number}].chunking_strategy")
+        check_chunking(body.chunking_strategy, "chunking_strategy")
         if body.files is not None and (body.attributes is not None or body.chunking_strategy is not None):
             field = "attributes" if body.attributes is not None else "chunking_strategy"
             raise InvalidRequest("With files, each file has its own options.", param=field)
@@ -237,8 +247,10 @@ class StoreFiles:
             created_at=now,
             body=msgspec.json.encode(StoredFileBatch(batch=batch)),
         )
-        await self._store.put_document(row)
-        await self.add(owner, store_id, list({one.file_id: one for one in added}.values()), batch.id)
+        async with self.changing(store_id):
+            await self._check_room(owner, store_id, added)
+            await self._store.put_document(row)
+            await self._add(owner, store_id, list({one.file_id: one for one in added}.values()), batch.id)
         return await self.get_batch(owner, store_id, batch.id)
 
     async def get_batch(self, owner: str, store_id: str, batch_id: str) -> FileBatch:
@@ -281,12 +293,7 @@ class StoreFiles:
             await self._cancelled(owner, store_id, file.id)
 
     async def _source_of(self, owner: str, one: AddFile) -> FileObject:
-        sizes = _static(one.chunking_strategy).static
-        if 2 * sizes.chunk_overlap_tokens > sizes.max_chunk_size_tokens:
-            raise InvalidRequest(
-                "The overlap may be at most half of max_chunk_size_tokens.",
-                param="chunking_strategy.static.chunk_overlap_tokens",
-            )
+        check_chunking(one.chunking_strategy, "chunking_strategy")
         return await self.find_source(owner, one.file_id, "file_id")
 
     async def _row(self, owner: str, store_id: str, file_id: str) -> DocumentRow:
@@ -352,6 +359,16 @@ class StoreFiles:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def check_chunking(strategy: ChunkingStrategy | None, param: str) -> None:
+    """Check the sizes of chunks against each other. Raises InvalidRequest; ``param`` is the field of the strategy."""
+    sizes = _static(strategy).static
+    if 2 * sizes.chunk_overlap_tokens > sizes.max_chunk_size_tokens:
+        raise InvalidRequest(
+            "The overlap may be at most half of max_chunk_size_tokens.",
+            param=f"{param}.static.chunk_overlap_tokens",
+        )
 
 
 def _static(strategy: ChunkingStrategy | None) -> StaticStrategy:

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from kodo.server.engines.actions import BUILT_IN, NO_ARGUMENTS
+from kodo.server.engines.actions import NO_ARGUMENTS, built_in
 from kodo.server.engines.llama.prompting.content import ToolSpec
 from kodo.server.engines.llama.prompting.tool_call_format import qualified_name
 from kodo.server.engines.llama.tools.structured import Grammar, Grammars
@@ -146,15 +146,9 @@ async def _offer(
                 is_loaded=tool.defer_loading is True,
                 grammar=await grammars.for_custom_tool(tool, param),
             )
-        case LocalShellTool():
-            kind = "local_shell"
-        case ShellTool():
-            kind = "shell"
-        case ApplyPatchTool():
-            kind = "apply_patch"
-    description, schema = BUILT_IN[kind]
+    name, description, schema = built_in(tool)
     grammar = await grammars.for_schema(schema, param, max_tokens)
-    return OfferedTool(kind=kind, name=kind, description=description, schema=schema, grammar=grammar)
+    return OfferedTool(kind=name, name=name, description=description, schema=schema, grammar=grammar)
 
 
 def _chosen_name(choice: FunctionChoice | CustomChoice | ShellChoice | ApplyPatchChoice) -> ToolName:
