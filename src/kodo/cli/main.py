@@ -7,12 +7,13 @@ looks at ``sys.modules`` after ``kodo --help``.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import select
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
@@ -49,16 +50,33 @@ class _Root(TyperGroup):
     """All commands. Ctrl-C and a closed output leave them as errors of kodo's own: typer would end the process without a
     word, a closed output with the status for findings."""
 
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Parse the command line, which prints the help or the version where they are asked for.
+
+        Contexts are Any here: typer has no public name for their base class.
+        """
+        with _leaving():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for. Contexts are Any here: typer has no public name for their base class."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise CommandError("interrupted", ExitCode.INTERRUPTED) from None
-        except BrokenPipeError as error:
-            if not _output_is_closed():
-                raise RuntimeError("a pipe to another program broke") from error
-            raise _OutputClosedError from None
+        """Run the command that was asked for."""
+        with _leaving():
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+            return result
+
+
+@contextlib.contextmanager
+def _leaving() -> Iterator[None]:
+    """Turn Ctrl-C and a closed output into errors of kodo's own."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise CommandError("interrupted", ExitCode.INTERRUPTED) from None
+    except BrokenPipeError as error:
+        if not _output_is_closed():
+            raise RuntimeError("a pipe to another program broke") from error
+        raise _OutputClosedError from None
 
 
 class _OutputClosedError(Exception):
@@ -135,9 +153,16 @@ def run(argv: Sequence[str] | None = None, command: Command | None = None, prog_
         prog_name: What usage lines call the program.
     """
     try:
-        return int(
-            (command or build()).main(argv, prog_name=prog_name, standalone_mode=False) or ExitCode.DONE
-        )
+        return _run(argv, command or build(), prog_name)
+    except BrokenPipeError:  # the line of an error had no reader either
+        if not _output_is_closed():
+            raise
+        return ExitCode.OUTPUT_CLOSED
+
+
+def _run(argv: Sequence[str] | None, command: Command, prog_name: str) -> int:
+    try:
+        return int(command.main(argv, prog_name=prog_name, standalone_mode=False) or ExitCode.DONE)
     except typer.TyperException as error:
         typer.echo(f"kodo: {_describe_usage_error(error)}", err=True)
         return error.exit_code

@@ -162,6 +162,49 @@ def test_an_output_that_nobody_reads_is_not_taken_for_findings(tmp_path: Path) -
     assert "kodo:" not in done.stderr and "Traceback" not in done.stderr
 
 
+def _unread(argv: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """The status of a command line whose output nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as stdout, monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", stdout)
+        return entry.run(argv)
+
+
+@pytest.mark.parametrize(("name", "module"), [row[:2] for row in COMMANDS], ids=[row[0] for row in COMMANDS])
+def test_help_that_nobody_reads_ends_quietly(
+    name: str, module: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of a command and of the commands inside it: no traceback, no word, and the status for a closed output."""
+    inner = getattr(LazyCommand(name, module, "").load(), "commands", {})
+    for argv in ([name, "--help"], *([name, one, "--help"] for one in inner)):
+        assert _unread(argv, monkeypatch) == ExitCode.OUTPUT_CLOSED
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [["--help"], ["--version"], ["model", "catalogue"], ["model", "list"], ["usage"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_lists_that_nobody_reads_end_quietly(
+    argv: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As in ``kodo model catalogue | head -1``."""
+    monkeypatch.setenv("KODO_HOME", str(tmp_path))
+    assert _unread(argv, monkeypatch) == ExitCode.OUTPUT_CLOSED
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_error_that_nobody_reads_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong option, with both outputs closed."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, "stderr", closed)
+        assert entry.run(["model", "--nonsense"]) == ExitCode.OUTPUT_CLOSED
+
+
 def test_the_documented_exit_codes_are_the_real_ones() -> None:
     """docs/reference/cli.md has one row for each code, with its name and number, and no other."""
     table = re.findall(
