@@ -34,7 +34,7 @@ from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.containers.files import ContainerFiles
 from kodo.server.http.containers.manager import ContainerManager
 from kodo.server.http.containers.runtime import ContainerRuntime
-from kodo.server.http.endpoints import PROBES, ROUTES
+from kodo.server.http.endpoints import PROBES, RETIRED, ROUTES
 from kodo.server.http.errors import handle_http_error, handle_service_error, handle_unexpected_error
 from kodo.server.http.files.manager import FileManager
 from kodo.server.http.files.upload_manager import UploadManager
@@ -292,7 +292,7 @@ async def _admit_line(keys: Keys, limits: Limits, owner: str, key_id: str | None
 def build_app(state: State, pages: Sequence[Route] = ()) -> Starlette:
     """The ASGI application over a running server's state. ``pages``: the routes of the dashboard."""
     settings = state.settings
-    routes = [*ROUTES, *pages]
+    routes = [*ROUTES, *RETIRED, *pages]
     if settings.role == "worker":
         routes = [route for route in ROUTES if isinstance(route, Route) and route.path in PROBES]
     app = Starlette(

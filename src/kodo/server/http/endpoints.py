@@ -26,6 +26,7 @@ from kodo.server.http.openapi_types import (
     Models,
     Readiness,
 )
+from kodo.server.http.realtime import beta
 from kodo.server.http.realtime import endpoints as realtime
 from kodo.server.http.responses import websocket
 from kodo.server.http.responses.table import RESPONSE_ENDPOINTS
@@ -101,6 +102,9 @@ SOCKETS: tuple[WebSocketRoute, ...] = (
     WebSocketRoute("/v1/responses", websocket.connect),
     WebSocketRoute("/v1/realtime", realtime.connect),
 )
+
+RETIRED: tuple[Route, ...] = tuple(Route(path, beta.refuse, methods=["POST"]) for path in beta.PATHS)
+"""Endpoints that are gone, each of which names its successor; not described."""
 
 PROBES: Final = ("/health", "/ready", "/metrics")
 """The paths of a server that takes no requests."""

@@ -84,6 +84,41 @@ async def test_the_sdk_connects_unmodified(tmp_path: Path) -> None:
     assert text == "hello you"
 
 
+BETA = ({"openai-beta": "realtime=v1"}, {}), ({}, {"subprotocols": ["realtime", "openai-beta.realtime-v1"]})
+
+
+@pytest.mark.parametrize(("headers", "options"), BETA, ids=["header", "subprotocol"])
+async def test_a_client_of_the_beta_is_told_that_it_is_gone(
+    headers: dict[str, str], options: Any, tmp_path: Path
+) -> None:
+    """As the hosted service does: an error event, and the connection is closed with 4000. Its events had other names."""
+    async with served(settings(tmp_path)) as server:
+        url = server.url.replace("http", "ws") + f"/v1/realtime?model={MODEL}"
+        async with websockets.connect(url, additional_headers=headers, **options) as socket:
+            data = await socket.recv()
+            _event.validate_json(data, strict=True)
+            error = json.loads(data)["error"]
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await socket.recv()
+    assert (error["type"], error["code"]) == ("invalid_request_error", "beta_api_shape_disabled")
+    assert (
+        error["message"]
+        == "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
+    )
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4000
+    assert closed.value.rcvd.reason == "invalid_request_error.beta_api_shape_disabled"
+
+
+@pytest.mark.parametrize("name", ["sessions", "transcription_sessions"])
+async def test_the_endpoints_of_the_beta_name_their_successor(name: str, tmp_path: Path) -> None:
+    """A 404 would look like a server without Realtime."""
+    async with served(settings(tmp_path)) as server:
+        with pytest.raises(openai.BadRequestError, match="/v1/realtime/client_secrets") as caught:
+            await getattr(server.sdk().beta.realtime, name).create()
+    assert caught.value.code == "beta_api_shape_disabled"
+
+
 async def test_the_events_of_a_response_come_in_order(tmp_path: Path) -> None:
     """Created, the item and its part, the words, everything done, the response, the limits."""
     async with served(settings(tmp_path)) as server, connected(server) as socket:

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 from kodo.server.http.bodies import json_response
 from kodo.server.http.errors import error_response
 from kodo.server.http.keys import MAX_SESSION_BYTES, Secret
+from kodo.server.http.realtime.beta import refuse_socket, speaks_beta
 from kodo.server.http.realtime.session_config import SessionConfig, parse_settings
 from kodo.server.http.realtime.websocket import RealtimeSession
 from kodo.server.http.sockets import serve_connection
@@ -64,6 +65,9 @@ async def create_client_secret(request: Request) -> Response:
 async def connect(socket: WebSocket) -> None:
     """``/v1/realtime``: ``?model=`` names the model; a short-lived key carries its own session configuration."""
     state, caller = get_state(socket), get_caller(socket)
+    if speaks_beta(socket):
+        await refuse_socket(socket)
+        return
     secret = state.secrets.find(socket.headers.get("authorization"))
     name = socket.query_params.get("model")
     config = (
