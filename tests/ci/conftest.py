@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,20 @@ from tests.ci.pipeline import BAD_CART, Pipeline, Shop
 
 from kodo.ci.testing.github import FakeGitHub
 from kodo.ci.testing.server import GitTree
+
+
+@pytest.fixture(scope="session")
+def reviewed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as job 1 leaves it: the ``shop`` with a bad commit on its branch, and the ``artifact`` of its review."""
+    folder = tmp_path_factory.mktemp("reviewed")
+    shop = Shop.create(folder / "shop")
+    shop.commit("add", {"shop/cart.py": BAD_CART})
+    with FakeGitHub(GitTree(shop.root)) as fake:
+        made = Pipeline(shop, fake, folder)
+        made.push()
+        done = made.review()
+    assert (folder / "artifact").exists(), done.stderr
+    return folder
 
 
 @pytest.fixture
@@ -26,12 +41,14 @@ def github(shop: Shop) -> Iterator[FakeGitHub]:
 
 
 @pytest.fixture
-def pipeline(shop: Shop, github: FakeGitHub, tmp_path: Path) -> Pipeline:
+def pipeline(reviewed: Path, tmp_path: Path) -> Iterator[Pipeline]:
     """A change with findings, reviewed and reported; ann may write, bob may read."""
-    made = Pipeline(shop, github, tmp_path)
-    shop.commit("add", {"shop/cart.py": BAD_CART})
-    made.push()
-    made.review()
-    made.report()
-    github.rows.permissions = {"ann": "write", "bob": "read"}
-    return made
+    for name in ("shop", "artifact"):
+        shutil.copytree(reviewed / name, tmp_path / name)
+    shop = Shop(tmp_path / "shop")
+    with FakeGitHub(GitTree(shop.root)) as fake:
+        made = Pipeline(shop, fake, tmp_path)
+        made.push()
+        made.report()
+        fake.rows.permissions = {"ann": "write", "bob": "read"}
+        yield made
