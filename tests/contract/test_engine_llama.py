@@ -268,6 +268,18 @@ async def test_every_kind_of_tool_can_be_called(tiny: LlamaEngine, tool: Any, ki
         assert isinstance(json.loads(text), dict)
 
 
+async def test_a_free_input_ends_at_the_servers_own_cap(tiny: LlamaEngine) -> None:
+    """A call whose input has no grammar could go on to the window's end, as no call's end is known to a small model."""
+    tool = CustomTool(name="code")
+    asked = asking(
+        "Go on.", tools=(tool,), tool_choice="required", max_output_tokens=None, soft_output_tokens=80
+    )
+    got = await answer(tiny, asked)
+    assert [start.kind for start, _ in got.calls] == ["custom"]
+    assert got.end.reason == "stop"
+    assert got.end.usage.output <= 160  # the input has 90 at most; the rest is the call's form, a token a byte
+
+
 async def test_a_tool_of_a_namespace_keeps_it(tiny: LlamaEngine) -> None:
     """Name and namespace come apart again in the call."""
     tools = (NamespaceTool(name="home", tools=(WEATHER, MAIL)),)

@@ -147,9 +147,13 @@ class TurnDecoder:
         return self._split_reasoning(text, begun) if self._plan.reasons else text
 
     async def _without_loops(
-        self, text: AsyncGenerator[Progress | TextDelta, None], begun: Sequence[EngineEvent]
+        self,
+        text: AsyncGenerator[Progress | TextDelta, None],
+        begun: Sequence[EngineEvent],
+        *,
+        closes: bool = True,
     ) -> AsyncGenerator[Progress | TextDelta, None]:
-        """Text up to where it has gone round in a loop a few times; what it leaves open is closed."""
+        """Text up to where it has gone round in a loop a few times; with ``closes``, what it leaves open is closed."""
         follower = LoopFollower(
             "".join(event.text for event in begun if isinstance(event, TextDelta | ReasoningDelta))
         )
@@ -159,7 +163,7 @@ class TurnDecoder:
                 continue
             await text.aclose()
             self._answer.ended = "eos"
-            if closing := follower.closing:
+            if closes and (closing := follower.closing):
                 ids = (await self._tokens.plain(self._prompt.cache.owner, (closing,)))[closing]
                 if len(ids) <= self._answer.tokens_left and self._answer.append(ids):
                     yield TextDelta(text=closing, tokens=ids)
@@ -434,7 +438,7 @@ class TurnDecoder:
         end = await self._tokens.special(call_format.suffix_of(call.call_id))
         closing = await self._tokens.special(call_format.closing)
         if offer.grammar is None:
-            written = answer.write(stop=(call_format.suffix,))
+            written = self._free_input()
         else:
             written = self._landed(offer.grammar, reserve=len(end) + len(closing))
         async for event in written:
@@ -449,6 +453,22 @@ class TurnDecoder:
         answer.drop_stop_string()
         if len(end) <= answer.tokens_left and answer.append(end):
             yield CallDelta(text="", tokens=end)
+
+    async def _free_input(self) -> AsyncGenerator[Progress | TextDelta, None]:
+        """A call's input without a grammar. The server's own cap ends it behind a line, or an eighth later anywhere."""
+        text = self._answer.write(stop=(self._call_format.suffix,))
+        if self._plan.notice_loops:
+            text = self._without_loops(text, (), closes=False)
+        cap, written = self._budget(), 0
+        async for event in text:
+            yield event
+            if isinstance(event, Progress) or self._prompt.soft_output_tokens is None:
+                continue
+            written += len(event.tokens)
+            if written >= cap and (event.text.endswith("\n") or written >= cap + cap // 8):
+                await text.aclose()
+                self._answer.interrupt()
+                return
 
     def _may_add_new(self, offer: OfferedTool) -> bool:
         """Whether a further call of this tool could say anything new: a small model is not asked in vain."""
