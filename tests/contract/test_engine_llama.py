@@ -277,7 +277,9 @@ async def test_a_free_input_ends_at_the_servers_own_cap(tiny: LlamaEngine) -> No
     got = await answer(tiny, asked)
     assert [start.kind for start, _ in got.calls] == ["custom"]
     assert got.end.reason == "stop"
-    assert got.end.usage.output <= 160  # the input has 90 at most; the rest is the call's form, a token a byte
+    assert (
+        got.end.usage.output <= 160
+    )  # the input has 90 at most; the rest is the call's form, a token a byte
 
 
 async def test_a_tool_of_a_namespace_keeps_it(tiny: LlamaEngine) -> None:

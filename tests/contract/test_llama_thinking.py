@@ -93,6 +93,16 @@ async def test_without_a_budget_the_reasoning_goes_on(tmp_path: Path) -> None:
     assert got.end.usage.reasoning == 60
 
 
+async def test_the_servers_own_cap_bounds_the_reasoning_too(tmp_path: Path) -> None:
+    """Where it always holds, as for a small model, the reasoning has four times as much, and the answer follows."""
+    engine = llama(_model(tmp_path, "qwen3.5"), context=CONTEXT)
+    async with running(engine):
+        prompt = asking("Hi", sampling=Sampling(temperature=0), max_output_tokens=None, soft_output_tokens=10)
+        got = await answer(engine, prompt, limit=60)
+    assert 40 <= got.end.usage.reasoning <= 44
+    assert got.text
+
+
 async def test_an_earlier_answer_of_a_channel_model_is_shown_as_its_template_does(tmp_path: Path) -> None:
     """The reasoning is dropped and the text stands in the final channel, also where the engine has the turn's ids."""
     engine = llama(_model(tmp_path, "gpt-oss"), context=CONTEXT)

@@ -90,11 +90,12 @@ class ModelSettings(_Frozen):
     """upstream: whether the model sees images; default: what the server or its profile says."""
     parallel: int | None = Field(default=None, ge=1)
     """upstream: requests at the same time; default: 16 a server."""
-    default_output_tokens: int = Field(default=256, ge=1)
+    default_output_tokens: int | None = Field(default=None, ge=1)
     """The server's own cap on an answer, in tokens, where the client set none: the answer is ended at a sentence, a list
-    item or a closed code block, and counts as completed. ``default_cap`` says when it holds."""
+    item or a closed code block, and counts as completed. Reasoning does not count. ``default_cap`` says when it holds.
+    Default: 256 for a model under a billion parameters, else 2,048."""
     default_cap: Literal["auto", "always", "contended"] = "auto"
-    """When the server's own cap holds: always, or only where another request runs or waits beside it. ``auto``: always for
+    """When the server's own cap holds: always, or only where another request has to wait. ``auto``: always for
     a model under a billion parameters, which rambles; else where others wait."""
     end_loops: bool | None = None
     """llama: whether text that goes round in a loop is ended, and a string in JSON closed: in a loop, in a word of more than

@@ -22,7 +22,7 @@ def _wire(backend: Backend, created: int) -> dict[str, Any]:
         "owned_by": "kodo",
         "context_window": card.context_window,
         "max_output_tokens": card.max_output_tokens,
-        "default_output_tokens": settings.default_output_tokens,
+        "default_output_tokens": backend.own_cap,
         "pricing": {
             "unit": "USD per 1M tokens",
             "input": settings.price_input,

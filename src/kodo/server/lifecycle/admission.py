@@ -12,7 +12,7 @@ interactive ones after it has waited ``MAX_WAIT`` seconds.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from enum import IntEnum
 
 from kodo.server.lifecycle.errors import Overloaded
@@ -40,7 +40,7 @@ class Lease:
         self.owner = owner
         self.priority = priority
         self.contended = False
-        """Whether any request of the same or a more urgent class ran or waited beside this one."""
+        """Whether any request of the same or a more urgent class had to wait beside this one."""
         self.preempted = asyncio.Event()
         """Set when a more urgent request waits: the holder should release its lease."""
         self.overdue = False
@@ -57,10 +57,8 @@ class Admission:
         self._running: set[Lease] = set()
         self._interactive = 0
         """How many of them are interactive."""
-        self._present: Counter[Priority] = Counter()
-        """How many run or wait, by class."""
-        self._alone: dict[Priority, set[Lease]] = {priority: set() for priority in Priority}
-        """Those of them that nobody ran or waited beside so far."""
+        self._unhurried: dict[Priority, set[Lease]] = {priority: set() for priority in Priority}
+        """Those that run or wait and that nobody had to wait beside so far, by class."""
         self._cooldown: asyncio.TimerHandle | None = None
         self._queues: dict[Priority, OrderedDict[str, deque[Lease]]] = {
             priority: OrderedDict() for priority in Priority
@@ -89,8 +87,8 @@ class Admission:
         """Wait for a place in the engine. Cancelling the wait leaves the queue."""
         lease = Lease(owner, priority)
         self._queues[priority].setdefault(owner, deque()).append(lease)
-        self._mark_contention(lease)
         self._grant()
+        self._mark_contention(lease)
         timer = None
         if priority is not Priority.INTERACTIVE and not lease._granted.done():
             timer = asyncio.get_running_loop().call_later(MAX_WAIT, self._mark_overdue, lease)
@@ -126,20 +124,26 @@ class Admission:
         self._grant()
 
     def _mark_contention(self, new: Lease) -> None:
-        """Note who ran or waited beside whom; each lease is looked at once, however many there are."""
-        for priority, alone in self._alone.items():
-            if priority >= new.priority:
-                for other in alone:
-                    other.contended = True
-                alone.clear()
-        new.contended = any(self._present[priority] for priority in Priority if priority <= new.priority)
-        self._present[new.priority] += 1
+        """Note who had to wait beside whom; each lease is looked at once, however many there are."""
+        waits = not new._granted.done()
+        if waits:
+            for priority, unhurried in self._unhurried.items():
+                if priority >= new.priority:
+                    for other in unhurried:
+                        other.contended = True
+                    unhurried.clear()
+        others = sum(
+            len(queue)
+            for priority in Priority
+            if priority <= new.priority
+            for queue in self._queues[priority].values()
+        )
+        new.contended = others > waits
         if not new.contended:
-            self._alone[new.priority].add(new)
+            self._unhurried[new.priority].add(new)
 
     def _gone(self, lease: Lease) -> None:
-        self._present[lease.priority] -= 1
-        self._alone[lease.priority].discard(lease)
+        self._unhurried[lease.priority].discard(lease)
 
     def _leave(self, lease: Lease) -> None:
         queue = self._queues[lease.priority].get(lease.owner)

@@ -207,6 +207,11 @@ class Generation:
         self._usage = Usage(
             input=self.prepared.input_tokens,
             output=sum(event_log.count_tokens(event) for event in self._events_so_far),
+            reasoning=sum(
+                event_log.count_tokens(event)
+                for event in self._events_so_far
+                if isinstance(event, ReasoningDelta)
+            ),
         )
 
     async def _run_turns(self) -> event_log.Ended:
@@ -358,17 +363,22 @@ class Generation:
         if self._landing is None or not self._is_capped(lease):
             return None
         if not self._is_free_text:
-            cut = not self.lands and self.soft_limit is not None and self._usage.output >= self.soft_limit
+            cut = not self.lands and self.soft_limit is not None and self._said >= self.soft_limit
             return self._ended("incomplete", reason="max_output_tokens") if cut else None
-        return self._land(self._landing) if self._landing.ends(self._usage.output) else None
+        return self._land(self._landing) if self._landing.ends(self._said) else None
 
     def _end_before(self, event: EngineEvent, lease: Lease) -> event_log.Ended | None:
         """The same, where it is the next event that shows it; that one is left out."""
         landing = self._landing
         if landing is None or not isinstance(event, TextDelta) or not self._is_free_text:
             return None
-        ends = self._is_capped(lease) and landing.ends_before(event.text, self._usage.output)
+        ends = self._is_capped(lease) and landing.ends_before(event.text, self._said)
         return self._land(landing) if ends else None
+
+    @property
+    def _said(self) -> int:
+        """Tokens that count for the server's own cap: those of the answer, not of the reasoning before it."""
+        return self._usage.output - self._usage.reasoning
 
     def _is_capped(self, lease: Lease) -> bool:
         return self.always_capped or self._contended or lease.contended

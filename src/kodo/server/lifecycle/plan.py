@@ -25,6 +25,8 @@ from kodo.server.wire.tools import Tool, echoed
 
 SMALL_MODEL = 1_000_000_000
 """Parameters below which a model is taken to ramble."""
+SMALL_MODEL_CAP, MODEL_CAP = 256, 2048
+"""The server's own cap on the answers of a small model, and of any other."""
 TRUNCATED = "kodo.truncated_items"
 """Metadata key that says how many of the oldest items ``truncation: auto`` left out."""
 
@@ -41,6 +43,12 @@ class Backend:
     admission: Admission
     settings: ModelSettings
     card: ModelCard
+
+    @property
+    def own_cap(self) -> int:
+        """The server's own cap on an answer, in tokens."""
+        default = SMALL_MODEL_CAP if self.is_small else MODEL_CAP
+        return self.settings.default_output_tokens or default
 
     @property
     def always_capped(self) -> bool:
@@ -142,7 +150,7 @@ class RequestPlan:
         """The server's own cap, in tokens; None: the client set a cap of its own."""
         if self.request.max_output_tokens is not None:
             return None
-        return self.backend.settings.default_output_tokens
+        return self.backend.own_cap
 
     def initial_response(
         self,
@@ -218,7 +226,7 @@ def prompt(
         verbosity=None if isinstance(text.verbosity, msgspec.UnsetType) else text.verbosity,
         sampling=sampling,
         max_output_tokens=request.max_output_tokens,
-        soft_output_tokens=backend.settings.default_output_tokens
+        soft_output_tokens=backend.own_cap
         if request.max_output_tokens is None and backend.always_capped
         else None,
         cache=cache(call, request),

@@ -70,19 +70,51 @@ async def test_what_a_client_left_is_counted_and_kept(tmp_path: Path) -> None:
 
 
 async def test_an_uncapped_answer_with_company_ends_at_the_default_cap(tmp_path: Path) -> None:
-    """Alone it runs on to its end; with company, and no cap of the client's, it ends behind a word, with an ellipsis."""
-    turns = [{"steps": [{"type": "text", "text": "word " * 400}]} for _ in range(4)]
-    async with served(settings(tmp_path / "home", script(tmp_path, *turns, pace=0.0005))) as server:
+    """Beside one that runs it goes on to its end; where somebody waits, and without a cap of the client's, it ends behind a word."""
+    turns = [{"steps": [{"type": "text", "text": "word " * 400}]} for _ in range(8)]
+    model = script(tmp_path, *turns, pace=0.0005).model_copy(update={"default_output_tokens": 256})
+    async with served(settings(tmp_path / "home", model)) as server:
         sdk = server.sdk()
-        alone = await sdk.responses.create(model=MODEL, input="go")
-        assert (alone.status, alone.usage and alone.usage.output_tokens) == ("completed", 500)
+        server.state.models[MODEL].admission.parallel = 2
         two = await asyncio.gather(*(sdk.responses.create(model=MODEL, input="go") for _ in range(2)))
+        assert [(one.status, one.usage and one.usage.output_tokens) for one in two] == [
+            ("completed", 500)
+        ] * 2
+        five = await asyncio.gather(*(sdk.responses.create(model=MODEL, input="go") for _ in range(5)))
         capped = await sdk.responses.create(model=MODEL, input="go", max_output_tokens=400)
-    assert [one.status for one in two] == ["completed"] * 2
-    assert all(256 <= one.usage.output_tokens <= 288 for one in two if one.usage)
-    assert all(one.output_text.endswith(("word…", "word …")) for one in two)
+    assert [one.status for one in five] == ["completed"] * 5
+    assert all(256 <= one.usage.output_tokens <= 288 for one in five if one.usage)
+    assert all(one.output_text.endswith(("word…", "word …")) for one in five)
     assert capped.usage is not None
     assert capped.usage.output_tokens == 400
+
+
+async def test_reasoning_does_not_count_for_the_servers_own_cap(tmp_path: Path) -> None:
+    """A model that thinks for longer than the cap still answers; and what it is asked to write in a format is not cut."""
+    thought = {"type": "reasoning", "text": "I think. " * 60}
+    turns = [
+        {"steps": [thought, {"type": "text", "text": "word " * 200}]},
+        {"steps": [thought, {"type": "text", "text": '{"n": 1}'}]},
+    ]
+    capped = {"default_output_tokens": 40, "default_cap": "always"}
+    model = script(tmp_path, *turns).model_copy(update=capped)
+    schema = {
+        "type": "object",
+        "properties": {"n": {"type": "integer"}},
+        "required": ["n"],
+        "additionalProperties": False,
+    }
+    async with served(settings(tmp_path / "home", model)) as server:
+        sdk = server.sdk()
+        free = await sdk.responses.create(model=MODEL, input="go")
+        form: Any = {"format": {"type": "json_schema", "name": "n", "schema": schema, "strict": True}}
+        formed = await sdk.responses.create(model=MODEL, input="go", text=form)
+    assert free.usage is not None
+    thoughts = free.usage.output_tokens_details.reasoning_tokens
+    assert thoughts > 100
+    assert 40 <= free.usage.output_tokens - thoughts <= 45
+    assert free.output_text.startswith("word word")
+    assert (formed.status, formed.output_text) == ("completed", '{"n": 1}')
 
 
 async def test_a_prewarm_reads_the_prompt_and_says_nothing(tmp_path: Path) -> None:

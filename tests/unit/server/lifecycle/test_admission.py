@@ -143,14 +143,29 @@ async def test_after_long_waiting_one_background_request_runs_beside_interactive
     assert (await queue.drain())[-1] == "c1"
 
 
-async def test_a_request_is_contended_by_its_own_class_or_above() -> None:
-    """Background work does not contend with an interactive request; two requests of a class contend with each other."""
-    queue = Queue(parallel=3)
-    await queue.ask("a1", BACKGROUND)
+async def test_a_request_is_contended_where_one_of_its_class_or_above_waits() -> None:
+    """Not by one that runs beside it, nor by background work that waits; a waiting one contends with those before and after it."""
+    queue = Queue(parallel=2)
+    await queue.ask("a1", INTERACTIVE)
     await queue.ask("b1", INTERACTIVE)
-    assert (queue.leases["a1"].contended, queue.leases["b1"].contended) == (True, False)
-    await queue.ask("c1", INTERACTIVE)
-    assert (queue.leases["b1"].contended, queue.leases["c1"].contended) == (True, True)
+    await queue.ask("c1", BACKGROUND)
+    assert not queue.leases["a1"].contended
+    assert not queue.leases["b1"].contended
+    await queue.ask("d1", INTERACTIVE)
+    assert queue.leases["a1"].contended
+    assert queue.leases["b1"].contended
+    await queue.ask("e1", INTERACTIVE)
+    await queue.done("a1")
+    await queue.done("b1")
+    assert (queue.leases["d1"].contended, queue.leases["e1"].contended) == (True, True)
+    await queue.done("d1")
+    await queue.ask("f1", INTERACTIVE)
+    assert not queue.leases["f1"].contended
+    await queue.done("e1")
+    await queue.done("f1")
+    while "c1" not in queue.leases:
+        await asyncio.sleep(0.01)
+    assert queue.leases["c1"].contended
 
 
 async def test_a_full_queue_refuses_what_is_not_stored() -> None:

@@ -68,6 +68,8 @@ logger = logging.getLogger(__name__)
 
 SMALL_MODEL = 1_000_000_000
 """Parameters below which a model is taken to ramble: its loops are ended."""
+REASONING_SHARE = 4
+"""Times the server's own cap on an answer that the reasoning before it may take, where that cap always holds."""
 EVICTED_SECONDS = 3600.0
 """How long the state of a cache key is kept on disk after its slot was needed for something else."""
 
@@ -266,11 +268,14 @@ class LlamaEngine:
         return self._is_small
 
     def _reasoning_tokens(self, prompt: Prompt) -> int | None:
-        """Tokens of reasoning that the prompt allows: the client's own number, or that of its effort."""
+        """Tokens of reasoning that the prompt allows: the client's own number, that of its effort, or a few times the answer's."""
         asked = prompt.sampling.reasoning_tokens
         if asked is not None:
             return asked
-        return reasoning.reasoning_budget(self._chat_template, prompt.reasoning_effort)
+        budget = reasoning.reasoning_budget(self._chat_template, prompt.reasoning_effort)
+        if budget is None and prompt.soft_output_tokens is not None:
+            return REASONING_SHARE * prompt.soft_output_tokens
+        return budget
 
     async def _template_for(self, effort: str | None) -> Template:
         """The template with the variables that carry an effort; learnt when it is first asked for."""

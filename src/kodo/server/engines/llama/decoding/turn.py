@@ -288,7 +288,8 @@ class TurnDecoder:
         soft, left = self._prompt.soft_output_tokens, self._answer.tokens_left
         if soft is None or self._prompt.max_output_tokens is not None:
             return left
-        return min(left, max(soft - self._answer.written, MIN_CALL_TOKENS))
+        said = self._answer.written - self._answer.reasoning
+        return min(left, max(soft - said, MIN_CALL_TOKENS))
 
     async def _opened_reasoning(self) -> AsyncGenerator[EngineEvent, None]:
         """The reasoning that the prompt has opened, up to its end mark, which is put in."""
