@@ -1,7 +1,7 @@
 """Make calls in both versions of a module, and say what each gives and whether they do something else, and do so again.
 
-Each version is alone in a sandbox, at the same place there: nothing but the text of the project tells the one before from
-the one with the patch. What the version before gives does not change within a run of ``kodo fix``, so it is made once.
+Each version is alone in a sandbox, at the same place there and with the same times of its files: nothing but the text of the
+project tells the one before from the one with the patch. What the version before gives does not change within a run of ``kodo fix``, so it is made once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from kodo.jobs.execution.file_times import even_times
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.sandboxed import run_worker
 from kodo.jobs.execution.worker.apart import Apart, ApartAnswer, SeededOutcome
@@ -84,6 +85,7 @@ class Versions:
             if keys[at] not in version.known
         ]
         if new:
+            even_times(version.root)
             job = Apart(version.where, tuple(new), CALL_SECONDS, SECONDS, _SEEDS)
             answers: list[ApartAnswer] = run_worker(
                 self.sandbox, version.root, _WORKER, job, ApartAnswer, seconds=SECONDS

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import msgspec
 
+from kodo.jobs.execution.file_times import even_times
 from kodo.jobs.report.model import Category, EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
@@ -77,6 +78,7 @@ class ProjectTests:
             _copy(self.root, copy)
             for path, text in {**texts, **self.settings}.items():
                 _lay(copy / path, text)
+            even_times(copy)
             Path(folder).chmod(0o755)
             outcome = self.sandbox.run(
                 [

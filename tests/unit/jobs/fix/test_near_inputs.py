@@ -108,10 +108,12 @@ def test_a_worker_that_ends_early_is_no_proof(near: Near, monkeypatch: pytest.Mo
 
 
 def test_nothing_but_the_text_tells_the_versions_apart(tmp_path: Path) -> None:
-    """Both are at the same place in a sandbox of their own, where a run of the tests has them too."""
+    """Both are at the same place in a sandbox of their own, where a run of the tests has them too; their files are of one time."""
     before = (
         "import os\n\n\ndef f(n):\n    here = (lambda: 0).__code__.co_filename\n"
-        "    return n, len(here), here, os.listdir('/project'), os.getcwd()[:5]\n"
+        "    files = here, '/project', '/project/tests/test_it.py'\n"
+        "    times = {os.stat(one).st_mtime_ns for one in files}\n"
+        "    return n, len(here), here, os.listdir('/project'), os.getcwd()[:5], len(times)\n"
     )
     for name, text in (("base", before), ("tree", f"{before}\n\n# changed\n")):
         (tmp_path / name / "tests").mkdir(parents=True)
@@ -123,7 +125,7 @@ def test_nothing_but_the_text_tells_the_versions_apart(tmp_path: Path) -> None:
         one.differs for family in found.families for one in (family.own, *family.near)
     )
     own = found.families[0].own.after
-    assert own == "(7, 13, '<project>/m.py', ['m.py', 'tests'], '/tmp/')"
+    assert own == "(7, 13, '<project>/m.py', ['m.py', 'tests'], '/tmp/', 1)"
 
 
 def test_what_the_version_before_gives_is_made_once(tmp_path: Path) -> None:

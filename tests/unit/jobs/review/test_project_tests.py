@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -179,3 +180,13 @@ def test_a_changed_module_with_hooks_is_a_test_setting() -> None:
     """A plugin that conftest.py names decides what tests report as much as conftest.py does."""
     file = ChangedFile("tools/plugin.py", "python", PASS_EVERYTHING, "x = 1\n")
     assert changed_settings([], [file], {}.get, {}.get) == {"tools/plugin.py": "x = 1\n"}
+
+
+def test_no_file_of_the_copy_is_newer_than_another(tmp_path: Path) -> None:
+    """Code cannot tell by their times which file is laid over, nor this copy from another."""
+    ages = "from pathlib import Path\n\n\ndef test_ages():\n    assert len({one.stat().st_mtime_ns for one in Path().rglob('*')}) == 1\n"
+    write(tmp_path, {"shop.py": GOOD, "test_shop.py": TEST, "lib/old.py": "", "test_ages.py": ages})
+    os.utime(tmp_path / "lib" / "old.py", (5, 5))
+    git(tmp_path, "init", "-q")
+    results = ProjectTests(tmp_path, Sandbox()).failures({"shop.py": BAD})
+    assert results["test_ages.test_ages"] == "" != results["test_shop.test_price"]
