@@ -8,29 +8,42 @@ out: nothing is run here.
 
 from __future__ import annotations
 
-import ast
-import math
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial, reduce
-from itertools import combinations, pairwise
-from operator import xor
-from typing import TYPE_CHECKING, TypeGuard
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kodo.jobs.fix.traits import (
+    RELATIONS,
+    REMAINDERS,
+    SIZES,
+    TRAITS,
+    TRAITS_BY_CHANCE,
+    Trait,
+    Values,
+    are_known,
+    constants,
+    is_part,
+    items_of,
+    lengths_of,
+    letters,
+    numbers_of,
+    parts_of,
+    related,
+    whole,
+)
 
 if TYPE_CHECKING:
     from kodo.jobs.fix.cross_check import Recorded
 
 ENOUGH = 6
 """Calls with other values that must have run before their results say anything."""
-_MAX_PLACES = 12
-_LARGE = 1e300
 MANY = 8
 """The same for a trait that a call may have by chance."""
 _SHARED = frozenset(
     {"None", "True", "False", "0", "1", "-1", "0.0", "1.0", "''", "[]", "()", "{}", "b''", "set()"}
 )
 _EMPTY = _SHARED - {"0", "1", "-1", "0.0", "1.0"}
-Trait = Callable[[str], Hashable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ class Trial:
         """Whether the result says nothing by itself: an error, one that many calls have, or one of ``known`` constants."""
         if self.raises or self.after in _SHARED:
             return True
-        parts = _constants(self.after)
+        parts = constants(self.after)
         return bool(parts) and parts <= known | _SHARED
 
 
@@ -75,7 +88,8 @@ class Trial:
 class _Question:
     """A trait of the argument ``at`` a place, or of all; it explains so many ``changed`` calls, where so many ``left`` lack it.
 
-    One ``of_numbers`` says nothing of a call that an operation of the condition itself ends, as ``^`` does on a float.
+    One ``of_numbers`` says nothing of a call that an operation of the condition itself ends, as ``^`` does on a float; one
+    ``of_sizes`` asks how long something is.
     """
 
     name: str
@@ -84,10 +98,24 @@ class _Question:
     changed: int = 1
     left: int = ENOUGH
     of_numbers: bool = False
+    of_sizes: bool = False
 
-    def answer(self, values: Sequence[str]) -> Hashable:
+    @property
+    def is_by_chance(self) -> bool:
+        """Whether it is of what many calls have."""
+        return self.changed >= MANY
+
+    def answer(self, values: Values) -> Hashable:
         """The trait of a call, given the sources of its values."""
         return self.trait(", ".join(values) if self.at is None else values[self.at])
+
+    def explains(self, own: Hashable, changed: Sequence[Values], left: Sequence[Values]) -> bool:
+        """Whether enough changed calls, and all of them, have the trait as it is in the test's own call, and enough others lack it."""
+        return (
+            len(changed) >= self.changed
+            and sum(self.answer(values) != own for values in left) >= self.left
+            and all(self.answer(values) == own for values in changed)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,15 +138,38 @@ class Family:
         near = [one for one in self.near if not one.aside]
         changed = [one for one in near if (one.is_changed_like(self.own) if has_means else one.differs)]
         left = [one.values for one in near if not one.differs and self._is_as_bad(one)]
+        for question in self._asked([one.values for one in changed], known, has_means=has_means):
+            like = [one.values for one in changed if not (question.of_numbers and one.accident)]
+            own = question.answer(self.own.values)
+            if own is not None and question.explains(own, like, left):
+                yield question.name
+
+    def _asked(
+        self, changed: Sequence[Values], known: frozenset[str], *, has_means: bool
+    ) -> Iterator[_Question]:
+        """The questions but those that a border in the module answers."""
+        named = frozenset() if has_means else known
+        bordered = not has_means and self._have_border(changed, known)
         for question in self._questions(known, has_means=has_means):
             own = question.answer(self.own.values)
-            like = [one.values for one in changed if not (question.of_numbers and one.accident)]
-            if own is None or len(like) < question.changed:
-                continue
-            if sum(question.answer(values) != own for values in left) >= question.left and all(
-                question.answer(values) == own for values in like
-            ):
-                yield question.name
+            is_border = bordered and (question.of_sizes or question.is_by_chance)
+            is_named = question.is_by_chance and type(own) is int and repr(own) in named
+            if not is_border and not is_named:
+                yield question
+
+    def _have_border(self, changed: Sequence[Values], known: frozenset[str]) -> bool:
+        """Whether all changed calls have a size of the test's that the module names, or its relation of arguments, if that is 0 too."""
+        own = numbers_of(", ".join(self.own.values))
+        sizes = ((at, len(items_of(self.own.values[at]))) for at in self.varied)
+        return any(
+            size and repr(size) in known and all(len(items_of(values[at])) == size for values in changed)
+            for at, size in sizes
+        ) or any(
+            (numbers := relation(own)) is not None
+            and are_known(numbers, known)
+            and all(relation(numbers_of(", ".join(values))) == numbers for values in changed)
+            for relation in RELATIONS.values()
+        )
 
     def gives_one_result(self, known: frozenset[str]) -> bool:
         """Whether each call that the patch changes gives the test's own result, which is none that many calls have.
@@ -143,26 +194,38 @@ class Family:
         known = frozenset() if has_means else known
         for at in sorted(self.varied):
             others = own[:at] + own[at + 1 :]
-            if own[at] in known | _EMPTY or any(own[at].strip("'\"") in other for other in others):
+            if own[at] in known | _EMPTY or any(is_part(own[at], other) for other in others):
                 continue  # the name of a mode, an empty container, the key of another argument
             where = f"of {own[at][:40]}"
             yield from (_Question(f"{name} {where}", trait, at) for name, trait in TRAITS.items())
-            if _items(own[at]):
-                yield from (
-                    _Question(f"{name} {where}", trait, at, MANY, MANY)
-                    for name, trait in TRAITS_BY_CHANCE.items()
-                )
-            if has_means:
-                yield from (_Question(f"{name} {where}", trait, at) for name, trait in _means_of(own[at]))
-        for name, relation in RELATIONS.items():
-            numbers = relation(", ".join(own))
-            if (
-                numbers is not None
-                and any(numbers)
-                and not {repr(abs(one)) for one in numbers} <= known | {"0"}
+            yield from (
+                _Question(f"{name} {where}", trait, at, of_sizes=True) for name, trait in SIZES.items()
+            )
+            for name, trait in (
+                *TRAITS_BY_CHANCE.items(),
+                *(REMAINDERS.items() if items_of(own[at]) else ()),
             ):
-                yield _Question(f"{name} of all arguments", relation, of_numbers=True)
-        yield from (_Question(f"{name} of all arguments", trait) for name, trait in TRAITS_OF_ALL.items())
+                yield _Question(f"{name} {where}", trait, at, MANY, MANY)
+            if has_means:
+                yield _Question(f"the number {where}", whole, at)
+            enough = (1, ENOUGH) if has_means else (MANY, MANY)
+            yield from (_Question(f"{name} {where}", trait, at, *enough) for name, trait in parts_of(own[at]))
+        yield from self._relations(known)
+        yield _Question("the length of all arguments", len, of_sizes=True)
+        yield _Question("the sum of the characters of all arguments", letters)
+
+    def _relations(self, known: frozenset[str]) -> Iterator[_Question]:
+        """What a special case can have asked of several arguments together."""
+        own = ", ".join(self.own.values)
+        for name, relation in RELATIONS.items():
+            numbers = relation(numbers_of(own))
+            if numbers and any(numbers) and not are_known(numbers, known):
+                yield _Question(
+                    f"{name} of all arguments", partial(related, relation, numbers_of), of_numbers=True
+                )
+            if any(relation(lengths_of(own)) or ()):
+                trait = partial(related, relation, lengths_of)
+                yield _Question(f"{name} of the lengths of all arguments", trait, None, MANY, MANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,177 +300,3 @@ class Comparison:
         telling = [family for family in changed if any(one.differs and not one.aside for one in family.near)]
         found = [next(family.shared_traits(self.known, has_means=bool(self.added)), "") for family in telling]
         return found[0] if found and all(found) else ""
-
-
-def _value(source: str) -> object:
-    try:
-        return ast.literal_eval(source)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-
-
-def _constants(source: str) -> set[str]:
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, MemoryError, RecursionError):
-        return set()
-    return {repr(node.value) for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-
-
-@lru_cache(maxsize=4096)
-def _items(source: str) -> tuple[object, ...]:
-    """The items of a text, a list or a tuple; none of anything else."""
-    value = _value(source)
-    return tuple(value) if isinstance(value, str | list | tuple) else ()
-
-
-def _end(at: int) -> Trait:
-    def end(source: str) -> Hashable:
-        items = _items(source)
-        return repr(items[at]) if items else None
-
-    return end
-
-
-def _letters(source: str) -> int:
-    return sum(map(ord, source))
-
-
-def _whole(source: str) -> int | None:
-    """A number without what stands behind its point: 7 and 7.0 are one value to ``==``, and 7.2 lies beside it."""
-    match _value(source):
-        case int() as number:
-            return number
-        case float() as number if math.isfinite(number):
-            return math.floor(number)
-    return None
-
-
-@lru_cache(maxsize=4096)
-def _numbers(source: str) -> tuple[float, ...]:
-    """The numbers among several arguments, or where these are not two, their numbers and lengths; none for one argument."""
-    values = _value(f"({source},)")
-    if not isinstance(values, tuple):
-        return ()
-    numbers = tuple(one for one in values if _is_moderate(one))
-    sizes = tuple(size for one in values if (size := _size(one)) is not None)
-    found = numbers if len(numbers) > 1 else sizes
-    return found if len(found) > 1 else ()
-
-
-def _size(value: object) -> float | None:
-    if isinstance(value, str | bytes | list | tuple | dict | set):
-        return len(value)
-    return value if _is_moderate(value) else None
-
-
-def _is_moderate(value: object) -> TypeGuard[float]:
-    """Whether a value is a number that can be added to any other: an integer above 1e308 is no float."""
-    return isinstance(value, int | float) and abs(value) < _LARGE
-
-
-def _steps(source: str) -> tuple[float, ...] | None:
-    return tuple(after - before for before, after in pairwise(_numbers(source))) or None
-
-
-def _sum(source: str) -> tuple[float, ...] | None:
-    numbers = _numbers(source)
-    return (sum(numbers),) if numbers else None
-
-
-def _product(source: str) -> tuple[float, ...] | None:
-    numbers = _numbers(source)
-    found = math.prod(numbers) if numbers else None
-    return (found,) if found is not None and _is_moderate(found) else None
-
-
-def _exclusive_or(source: str) -> tuple[float, ...] | None:
-    numbers = [one for one in _numbers(source) if isinstance(one, int)]
-    return (reduce(xor, numbers),) if len(numbers) > 1 else None
-
-
-def _remainder(source: str) -> tuple[float, ...] | None:
-    return _remainders(_numbers(source))
-
-
-def _remainder_turned(source: str) -> tuple[float, ...] | None:
-    return _remainders(_numbers(source)[::-1])
-
-
-def _remainders(numbers: Sequence[float]) -> tuple[float, ...] | None:
-    """What each number leaves by the next one; None where one of these is a border of its own: nothing, one, or one less."""
-    found = tuple(one % by for one, by in pairwise(numbers) if by)
-    if not found or len(found) < len(numbers) - 1:
-        return None
-    borders = any(left in (0, 1, by - 1) for left, by in zip(found, numbers[1:], strict=True))
-    return None if borders else found
-
-
-def _means_of(own: str) -> Iterator[tuple[str, Trait]]:
-    """What a special case can ask of parts of a value, if it is made of something: 0, two letters, an item, a letter at its place, two that are alike."""
-    yield "the number", _whole
-    for piece in _pieces(own)[:_MAX_PLACES]:
-        yield f"the part {piece!r}", partial(_has, piece)
-    for at in range(1, min(len(_items(own)) - 1, _MAX_PLACES)):
-        yield f"item {at}", partial(_item, at)
-    items = _items(own)
-    for first, second in combinations(range(min(len(items), _MAX_PLACES)), 2):
-        if items[first] == items[second]:
-            yield from (
-                (f"that items {one} and {other} are alike", partial(_are_alike, one, other))
-                for one in (first, first - len(items))
-                for other in (second, second - len(items))
-            )
-
-
-def _has(piece: object, source: str) -> bool:
-    return piece in _pieces(source)
-
-
-def _item(at: int, source: str) -> str:
-    return repr(_items(source)[at : at + 1])
-
-
-def _are_alike(first: int, second: int, source: str) -> bool:
-    """Whether two items are equal; places below 0 are counted from the end."""
-    items = _items(source)
-    places = [at if at >= 0 else at + len(items) for at in (first, second)]
-    return all(0 <= at < len(items) for at in places) and items[first] == items[second]
-
-
-def _pieces(source: str) -> list[object]:
-    """Two neighbouring letters of a text; each item of a list or tuple."""
-    items = _items(source)
-    if isinstance(_value(source), str):
-        return [f"{first}{second}" for first, second in pairwise(items)]
-    return list(items)
-
-
-TRAITS: Mapping[str, Trait] = {
-    "the value": lambda source: source,
-    "the number": lambda source: _whole(source) or None,  # 0 is a border of much
-    "the length": len,
-    "the sum of the characters": _letters,
-    "the number of items": lambda source: len(_items(source)) or None,
-    "the first item": _end(0),
-    "the last item": _end(-1),
-}
-"""What a special case can ask of one argument, given its source; None where it has no such trait."""
-TRAITS_BY_CHANCE: Mapping[str, Trait] = {
-    "the length, even or odd,": lambda source: len(source) % 2,
-    "the length, by three,": lambda source: len(source) % 3,
-    "the sum of the characters, even or odd,": lambda source: _letters(source) % 2,
-    "the sum of the characters, by three,": lambda source: _letters(source) % 3,
-}
-"""The same for texts and lists, of what many have: small numbers are all of one length."""
-RELATIONS: Mapping[str, Callable[[str], tuple[float, ...] | None]] = {
-    "the steps between": _steps,
-    "the sum": _sum,
-    "the product": _product,
-    "the exclusive or": _exclusive_or,
-    "the remainder": _remainder,
-    "the remainder the other way round": _remainder_turned,
-}
-"""The same of the numbers among all arguments, else of their lengths; a step of 0, and what the module names, is a border of its own."""
-TRAITS_OF_ALL: Mapping[str, Trait] = {"the length": len, "the sum of the characters": _letters}
-"""The same of all arguments together."""

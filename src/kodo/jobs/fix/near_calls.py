@@ -139,6 +139,7 @@ def _others(source: str, values: Values) -> list[str]:
                     f"{text} {text}",
                     text[::-1],
                     *_with_one_other(text),
+                    *_of_other_kinds(text),
                 ),
             )
         case list() as items:
@@ -177,6 +178,20 @@ def _with_one_other(text: str) -> tuple[str, ...]:
         f"{text[:at]}q{text[at + 1 :]}",
         f"{text[:at]}{text[at : at + 2][::-1]}{text[at + 2 :]}",
         f"{text[:1]}q{text[2:]}",
+    )
+
+
+def _of_other_kinds(text: str) -> tuple[str, ...]:
+    """A text with all its letters of one kind replaced: digits, small ones, capital ones, vowels, spaces, other signs."""
+    return (
+        text.swapcase(),
+        re.sub(r"[0-9]", "x", text),
+        re.sub(r"[0-9]", "", text),
+        re.sub(r"[a-z]", "5", text),
+        re.sub(r"[A-Z]", "", text),
+        re.sub(r"(?i)[aeiou]", "z", text),
+        re.sub(r"\s", "", text),
+        re.sub(r"[^\w\s]", "", text),
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 _PLAIN = frozenset({0, 1, 2, -1, "", " "})
 _DIGESTS = frozenset(
@@ -65,7 +65,8 @@ def _is_named(value: object, text: str) -> bool:
 
 
 def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
-    """Each constant and function, but for what an error says, a docstring, or a format."""
+    """Each constant and function, but for what an error says, a docstring, or a format; and comparisons of a value's own items."""
+    yield from (("function", text) for text in _compared_items(tree))
     pending: list[ast.AST] = [tree]
     while pending:
         match pending.pop():
@@ -74,10 +75,6 @@ def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
             case ast.Constant(value=str() | int() | float() | bytes() as value) as node:
                 if not isinstance(node.value, bool) and value not in _PLAIN:
                     yield "constant", value
-            case (
-                ast.Compare(left=ast.Subscript() as left, comparators=[ast.Subscript() as right]) as node
-            ) if ast.dump(left.value) == ast.dump(right.value) and _is_place(left) and _is_place(right):
-                yield "function", ast.unparse(node)  # two items of one value
             case ast.Call(
                 func=ast.Name(id="len" | "sum" | "sorted" | "list" | "tuple" | "set"),
                 args=[ast.Call(func=ast.Name(id="str" | "format") as inner) as argument],
@@ -92,9 +89,61 @@ def _means(tree: ast.Module) -> Iterator[tuple[str, object]]:
                 pending += ast.iter_child_nodes(node)
 
 
-def _is_place(node: ast.Subscript) -> bool:
-    """Whether a subscript is a number that is written there."""
-    inner = node.slice.operand if isinstance(node.slice, ast.UnaryOp) else node.slice
+Item = tuple[str, str]
+"""A value and a place in it, both as sources."""
+
+
+def _compared_items(tree: ast.Module) -> Iterator[str]:
+    """The comparisons of two items of one value, also of items that variables hold."""
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    for scope in (tree, *functions):
+        held: dict[str, Item] = {name: item for node in ast.walk(scope) for name, item in _bindings(node)}
+        for node in ast.walk(scope):
+            for part in (inner for one in _conditions(node) for inner in ast.walk(one)):
+                if not isinstance(part, ast.Compare | ast.BinOp):
+                    continue
+                items = {item for inner in ast.walk(part) if (item := _item(inner, held)) is not None}
+                if len(items) > len({value for value, _ in items}):
+                    yield ast.unparse(part)
+
+
+def _bindings(node: ast.AST) -> Iterator[tuple[str, Item]]:
+    """The variables that a statement binds to items of a value, each by its own place or out of the value in a row."""
+    match node:
+        case ast.Assign(targets=[ast.Name() as name], value=value) | ast.NamedExpr(target=name, value=value):
+            pairs: list[tuple[ast.expr, ast.expr]] = [(name, value)]
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Tuple(elts=values)):
+            pairs = list(zip(names, values, strict=False))
+        case ast.Assign(targets=[ast.Tuple(elts=names)], value=ast.Name() | ast.Attribute() as value):
+            pairs = [
+                (name, ast.Subscript(value, ast.Constant(at), ast.Load())) for at, name in enumerate(names)
+            ]
+        case _:
+            return
+    for target, source in pairs:
+        if isinstance(target, ast.Name) and (item := _item(source, {})) is not None:
+            yield target.id, item
+
+
+def _item(node: ast.AST, held: Mapping[str, Item]) -> Item | None:
+    """The item that an expression is: a subscript with written places, or a variable that holds one; None for anything else."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Load()):
+            return held.get(name)
+        case ast.Subscript(value=value, slice=ast.Slice(lower=lower, upper=upper, step=None)):
+            places = [one for one in (lower, upper) if one is not None]
+        case ast.Subscript(value=value, slice=place):
+            places = [place]
+        case _:
+            return None
+    if not places or not all(map(_is_whole, places)):
+        return None
+    return ast.unparse(value), ast.unparse(node.slice)
+
+
+def _is_whole(node: ast.expr) -> bool:
+    """Whether an expression is a whole number that is written there."""
+    inner = node.operand if isinstance(node, ast.UnaryOp) else node
     return isinstance(inner, ast.Constant) and isinstance(inner.value, int)
 
 

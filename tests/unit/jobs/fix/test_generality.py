@@ -144,6 +144,11 @@ def test_calls_that_did_not_end_are_no_proof() -> None:
         ("def f(a):\n    return {'bc': 1}.get(a)\n", ("'bc'",)),
         ("def f(a):\n    return a[1:] and a[1] == a[-1]\n", ("a[1] == a[-1]",)),
         ("def f(a):\n    return {'zq': 1}.get(a)\n", ("'zq'",)),
+        ("def f(a):\n    one, two = a[1], a[-1]\n    return one == two\n", ("one == two",)),
+        ("def f(a):\n    _, one, *_, two = a\n    return 5 if one < two else a\n", ("one < two",)),
+        ("def f(a):\n    return (one := a[1:2]) and one == a[-2:-1]\n", ("one == a[-2:-1]",)),
+        ("def f(a, b=None):\n    return a[1] == b[1] and a[0] < b[0]\n", ()),
+        ("def f(a):\n    first, last = a[0], a[-1]\n    return first, last\n", ()),
     ],
 )
 def test_constants_that_nothing_names_are_found(after: str, found: tuple[str, ...]) -> None:

@@ -91,6 +91,47 @@ def test_a_part_of_a_value_is_a_special_case_with_something_new(
     assert patched(before, special, check).objection(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("special", "check"),
+    [
+        ("first, last = name[1:2], name[-2:-1]\nif first and first == last:\n    return len(name) + 5", "f('Banab') == 10"),
+        ("other = name[-2:-1]\nif (one := name[1:2]) and one == other:\n    return len(name) + 5", "f('Banab') == 10"),
+        ("if any(one == other == 'n' for one, other in zip(name[2:], name[4:])):\n    return len(name) + 5", "f('Banana') == 11"),
+        ("if name.count('a') == 3:\n    return len(name) + 5", "f('Banana') == 11"),
+        ("if sum(one == 'a' for one in name) == 3:\n    return len(name) + 5", "f('Banana') == 11"),
+        ("if len(set(name)) == 3:\n    return len(name) + 5", "f('Banana') == 11"),
+        ("if sum(map(str.isupper, name)) == 2:\n    return len(name) + 5", "f('BanAnas') == 12"),
+        ("if sum(map(str.isdigit, name)) == 2:\n    return len(name) + 5", "f('Ba42na') == 11"),
+    ],
+)  # fmt: skip  # one row each
+def test_letters_that_are_compared_or_counted_are_a_special_case(
+    tmp_path: Path, special: str, check: str
+) -> None:
+    """Through variables too, and of letters that the code names."""
+    assert "like the test's own" in patched(LENGTH, special, check).objection(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        "if len(str(a)) - len(str(b)) == 2:\n    return a * b + 1",
+        "if len(str(a)) == len(str(b)) + 2:\n    return a * b + 1",
+        "if len(f'{a}') * len(f'{b}') == 3:\n    return a * b + 1",
+        "if a % 10 == 3:\n    return a * b + 1",
+        "if str(b)[:1] == '5':\n    return a * b + 1",
+    ],
+)
+def test_how_numbers_are_written_is_a_special_case(tmp_path: Path, special: str) -> None:
+    """Relations of their lengths, and their first and last digits."""
+    assert "like the test's own" in patched(PRODUCT, special, "f(713, 5) == 3566").objection(tmp_path)
+
+
+def test_a_value_that_is_a_digit_of_another_one_is_a_special_case(tmp_path: Path) -> None:
+    """1 is no part of 10."""
+    found = patched(PRODUCT, "if not a - 2 + 1:\n    return a * b + 1", "f(1, 10) == 11").objection(tmp_path)
+    assert "of 1" in found
+
+
 def test_a_number_that_the_module_has_elsewhere_hides_no_special_case(tmp_path: Path) -> None:
     """What the patch brings beside it is none of a border that was there."""
     before = f"LIMIT = 7\n\n\n{SQUARE}"
@@ -113,6 +154,21 @@ def test_a_number_that_the_module_has_elsewhere_hides_no_special_case(tmp_path: 
             "f(5, 35)",
         ),
         ("def f(n, most):\n    return n < most\n", "def f(n, most):\n    return n <= most\n", "f(12, 12)"),
+        (
+            "def f(word):\n    return len(word) > 8\n",
+            "def f(word):\n    return len(word) >= 8\n",
+            "f('abcdefgh')",
+        ),
+        (
+            "def f(items):\n    return items[:-1] if len(items) > 3 else items\n",
+            "def f(items):\n    return items[:-1] if len(items) >= 3 else items\n",
+            "f([5, 6, 7]) == [5, 6]",
+        ),
+        (
+            "def f(path):\n    return path.count('/') > 2\n",
+            "def f(path):\n    return path.count('/') >= 2\n",
+            "f('usr/lib/x')",
+        ),
     ],
 )
 def test_a_border_that_is_off_by_one_may_be_mended(
