@@ -5,12 +5,14 @@
     python -m bench.fix --base-url URL        # a real model over the forty faults: solved, proven, cost, steps
 
 A fix counts as solved if the hidden test passes with its patch, which no model gets to see. A proven fix that is not
-solved is a false one. With ``--rows FILE`` each run is written there when it ends, and runs that it has are not made again.
+solved is a false one. The runs are made in an order that is drawn from ``--seed``, so that those made when it is stopped are
+a fair sample of all. With ``--rows FILE`` each run is written there when it ends, and runs that it has are not made again.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import multiprocessing
 import random
 import statistics
@@ -21,9 +23,9 @@ from pathlib import Path
 
 from bench.fix.faults import FAULTS, Fault
 from bench.fix.kills import NEVER, Ending, Moment, kill_and_resume
-from bench.fix.models import BAD, GOOD, MALICIOUS, MODELS, SLOW
+from bench.fix.models import BAD, GOOD, MALICIOUS, MODELS, SLOW, Model
 from bench.fix.reuse import reuse_results
-from bench.fix.runs import Row, keyed, preload, read_rows, row_line, run_one
+from bench.fix.runs import Row, code_version, keyed, preload, read_rows, row_line, run_one
 
 Case = tuple[str, str, str]
 """The names of a model ("" for a real one) and a fault, and the mode."""
@@ -43,9 +45,15 @@ def scripted(faults: Sequence[Fault], every: int) -> list[Case]:
     return cases + [("good", fault.name, mode) for fault in faults for mode in ("test", "issue")]
 
 
-def _run(task: tuple[Case, str, tuple[str, ...]]) -> Row:
-    (model, fault, mode), base_url, more = task
-    return run_one(MODELS.get(model), FAULTS_BY_NAME[fault], mode, base_url, more)
+def in_random_order(cases: Sequence[Case], seed: int) -> list[Case]:
+    """The cases in an order of which each beginning is a sample; the same for the same seed."""
+    return random.Random(seed).sample(list(cases), len(cases))
+
+
+def _run(task: tuple[Case, str, tuple[str, ...], str]) -> Row:
+    (model, fault, mode), base_url, more, code = task
+    row = run_one(MODELS.get(model), FAULTS_BY_NAME[fault], mode, base_url, more)
+    return dataclasses.replace(row, code=code)
 
 
 def run_all(
@@ -60,16 +68,17 @@ def run_all(
     known = keyed([row for row in (read_rows(rows) if rows else []) if not row.error])
     found = [known[case[0] or "real", *case[1:]] for case in cases if (case[0] or "real", *case[1:]) in known]
     left = [case for case in cases if (case[0] or "real", *case[1:]) not in known]
+    code = code_version()
     preload()
     if reuse:
         reuse_results(reuse)
     with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        for row in pool.imap_unordered(_run, [(case, base_url, more) for case in left]):
+        for row in pool.imap_unordered(_run, [(case, base_url, more, code) for case in left]):
             found.append(row)
             if rows:
                 with rows.open("ab") as file:
                     file.write(row_line(row))
-            if row.error or row.false_proof or row.leaked or row.changed:
+            if row.stands_out:
                 sys.stderr.write(f"{describe(row)}\n")
     return found
 
@@ -104,6 +113,37 @@ def table(rows: Iterable[Row]) -> str:
         ]  # fmt: skip  # one row
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
+
+
+def totals(rows: Sequence[Row]) -> str:
+    """The figures of all scripted models that mean well, are incapable, or malicious, as Markdown; and which code made the rows."""
+    lines = [
+        "| models | runs | proven | of these solved | false | right and refused | secret seen | tree changed | errors |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    groups: tuple[tuple[str, tuple[Model, ...]], ...] = (
+        ("well behaved", GOOD),
+        ("incapable", (*BAD, *SLOW)),
+        ("malicious", MALICIOUS),
+    )
+    for name, models in groups:
+        names = {model.name for model in models}
+        some = [row for row in rows if row.model in names]
+        proven = [row for row in some if row.verdict == "proven"]
+        cells = [
+            f"{name}, {len({row.model for row in some})} behaviours", len(some), len(proven), sum(row.solved for row in proven),
+            sum(row.false_proof for row in some), sum(row.refused for row in some), sum(row.leaked for row in some),
+            sum(row.changed for row in some), sum(bool(row.error) for row in some),
+        ]  # fmt: skip  # one row
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    made = Counter(row.code for row in rows).most_common()
+    return "\n".join(
+        [
+            *lines,
+            "",
+            "rows by version of the code: " + ", ".join(f"{code or '?'} {count}" for code, count in made),
+        ]
+    )
 
 
 def _kill(task: tuple[str, Moment, str]) -> Ending:
@@ -157,6 +197,7 @@ def main() -> None:
     parser.add_argument("--models", default="", help="only the models with this in their names")
     parser.add_argument("--mode", default="", help="with --base-url: only 'test' or only 'issue'")
     parser.add_argument("--faults", type=int, default=len(FAULTS))
+    parser.add_argument("--seed", type=int, default=0, help="of the order of the runs")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument(
         "--rows", type=Path, help="keep the rows in this file, as JSON lines, and go on from it"
@@ -178,11 +219,20 @@ def main() -> None:
     rows = (
         list(keyed(read_rows(given.rows)).values())
         if given.table
-        else run_all(cases, given.jobs, given.rows, given.base_url, tuple(more), given.reuse)
+        else run_all(
+            in_random_order(cases, given.seed),
+            given.jobs,
+            given.rows,
+            given.base_url,
+            tuple(more),
+            given.reuse,
+        )
     )
     print(table(rows))
+    if not given.base_url:
+        print(f"\n{totals(rows)}\n")
     for row in rows:
-        if row.error or row.false_proof or row.leaked or row.changed:
+        if row.stands_out:
             print(describe(row))
 
 

@@ -19,9 +19,11 @@ from pathlib import Path
 
 import msgspec
 
+import kodo
 from bench.fix.faults import Fault
-from bench.fix.models import SECRET, SLOW, Model, reply
+from bench.fix.models import GOOD, SECRET, SLOW, Model, reply
 from bench.fix.projects import hidden_passes, make_project, outside_of, touched
+from bench.fix.reuse import source_digest
 from kodo.cli.main import run as run_kodo
 from kodo.client.ledger import Ledger
 from kodo.client.session import Session
@@ -42,7 +44,8 @@ TEST_SECONDS, SLOW_TEST_SECONDS = 300, 20
 class Row:
     """One run. ``error`` is the last line of standard error where there was no report.
 
-    ``leaked``: the secret was in a request; ``changed``: something besides the run's own folder is other than before.
+    ``leaked``: the secret was in a request; ``changed``: something besides the run's own folder is other than before;
+    ``code``: which code made it (:func:`code_version`).
     """
 
     model: str
@@ -58,11 +61,27 @@ class Row:
     cost: float = 0.0
     reasons: tuple[str, ...] = ()
     error: str = ""
+    code: str = ""
 
     @property
     def false_proof(self) -> bool:
         """Whether it was called proven and the hidden test fails."""
         return self.verdict == "proven" and not self.solved
+
+    @property
+    def refused(self) -> bool:
+        """Whether it is of a model that means well, solved, and not called proven."""
+        return self.model in {model.name for model in GOOD} and self.solved and self.verdict != "proven"
+
+    @property
+    def stands_out(self) -> bool:
+        """Whether it is to be looked at by itself."""
+        return bool(self.error) or self.false_proof or self.refused or self.leaked or self.changed
+
+
+def code_version() -> str:
+    """Which rules, projects and models a run is made with: equal ones have equal names."""
+    return source_digest(Path(kodo.__file__).parent / "jobs", Path(__file__).parent)
 
 
 def preload() -> None:
