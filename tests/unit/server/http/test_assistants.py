@@ -24,7 +24,8 @@ from tests.paths import DOCS
 from tests.serving import MODEL, Served, script, served, settings
 from tests.unit.server.http.test_access import make_key
 
-from kodo.server.http.assistants import request_translation
+from kodo.server.http.assistants import documents as assistants
+from kodo.server.http.assistants import request_translation, worker
 from kodo.server.http.assistants.worker import RUN_STATUS
 from kodo.server.lifecycle.context import new_row
 from kodo.server.lifecycle.errors import StoreFailed
@@ -835,6 +836,31 @@ async def test_a_run_is_taken_up_at_the_next_start(tmp_path: Path) -> None:
         items, _ = await c.server.state.store.list_items("default", thread, Page())
         assert half.id not in [row.id for row in items]
         assert len(items) == 7
+
+
+async def test_a_run_is_taken_up_once_the_store_takes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that takes nothing at the start keeps neither the server from its start nor the run from its end."""
+    async with client(tmp_path, SLOW) as c:
+        thread = await c.thread("add")
+        run_id = await c.begin(thread)
+        await c.until(thread, run_id, "in_progress")
+        assistant = c.assistant_id
+    refusals, delete_leftovers = [1], assistants.delete_leftovers
+
+    async def refuse_first(*args: Any) -> None:
+        if refusals:
+            refusals.pop()
+            raise StoreFailed("The disk is full.")
+        await delete_leftovers(*args)
+
+    monkeypatch.setattr(assistants, "delete_leftovers", refuse_first)
+    monkeypatch.setattr(worker, "_RETRY_SECONDS", 0.05)
+    async with client(tmp_path, said("three"), assistant=assistant) as c:
+        await c.until(thread, run_id, "completed")
+        assert refusals == []
+        assert await c.texts(thread) == [("user", "add"), ("assistant", "three")]
 
 
 async def test_a_turn_is_made_once_however_near_to_its_end_it_is_cut(

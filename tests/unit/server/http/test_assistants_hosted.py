@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from openai.types.beta.threads.runs import RunStep
 from tests.serving import MODEL, Served, script, served, settings
 
 from kodo.server.lifecycle.hosted.ports import Announced, Done, HostedCall, ToolContext, ToolUpdate
+from kodo.server.lifecycle.retrieval.search import store_not_found
 from kodo.server.wire.hosted_events import FileSearchCompleted, FileSearchSearching
 from kodo.server.wire.hosted_items import CodeInterpreterCall, FileSearchCall
 from kodo.server.wire.hosted_tools import FileSearchTool, HostedChoice, HostedToolEntry
@@ -215,3 +217,65 @@ async def test_resources_can_be_changed_and_attachments_are_refused(tmp_path: Pa
             await api.threads.messages.create(thread.id, role="user", content="x", attachments=attached)
         with pytest.raises(openai.BadRequestError):
             await api.threads.create(tool_resources={"file_search": {"vector_stores": [{}]}})
+
+
+class WithoutStore(StandIn):
+    """Its store was deleted."""
+
+    async def declare(self, entry: HostedToolEntry, context: ToolContext) -> Sequence[FunctionTool]:
+        """Not to be honoured."""
+        raise store_not_found("vs_a", "vector_store_ids[0]")
+
+
+async def test_a_run_whose_vector_store_was_deleted_fails_and_says_so(tmp_path: Path) -> None:
+    """It ends, with the store's name in its error; it does not wait for ever, and the thread takes the next one."""
+    async with standing_in(tmp_path, WithoutStore()) as server:
+        api, made = await assistant(server)
+        thread = await api.threads.create(messages=[{"role": "user", "content": "tea?"}])
+        run = await api.threads.runs.create_and_poll(thread_id=thread.id, assistant_id=made.id)
+        assert (run.status, run.last_error.code) == ("failed", "invalid_prompt")
+        assert "vs_a" in run.last_error.message
+        again = await api.threads.runs.create_and_poll(
+            thread_id=thread.id,
+            assistant_id=made.id,
+            tools=[],
+            additional_messages=[{"role": "user", "content": "found"}],
+        )
+        assert again.status == "completed"
+
+
+class Endless(StandIn):
+    """Its code runs until it is stopped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began = asyncio.Event()
+
+    async def run(self, call: HostedCall, context: ToolContext) -> AsyncIterator[ToolUpdate]:
+        """Nothing comes of it."""
+        self.began.set()
+        await asyncio.Event().wait()
+        yield FileSearchSearching()
+
+    def failed(self, call: HostedCall, announced: Item, message: str) -> Done:
+        """Where it is stopped."""
+        return Done(item=announced, output=message)
+
+
+async def test_a_step_that_was_begun_is_ended_with_its_run(tmp_path: Path) -> None:
+    """A run that is cancelled while the server runs its tool: the step is cancelled with it, in the events and in the list."""
+    tool = Endless()
+    async with standing_in(tmp_path, tool) as server:
+        api, made = await assistant(server)
+        thread = await api.threads.create(messages=[{"role": "user", "content": "compute"}])
+        stream = await api.threads.runs.create(thread.id, assistant_id=made.id, stream=True)
+        names, run_id = [], ""
+        async for event in stream:
+            names.append(event.event)
+            run_id = run_id or (event.data.id if event.event == "thread.run.created" else "")
+            if event.event == "thread.run.step.in_progress":
+                await tool.began.wait()
+                await api.threads.runs.cancel(run_id, thread_id=thread.id)
+        steps = [step async for step in api.threads.runs.steps.list(run_id, thread_id=thread.id)]
+    assert names[-2:] == ["thread.run.step.cancelled", "thread.run.cancelled"]
+    assert [(step.type, step.status) for step in steps] == [("tool_calls", "cancelled")]

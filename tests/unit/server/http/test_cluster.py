@@ -18,11 +18,13 @@ from tests.postgres_server import shared_server
 from tests.serving import MODEL, Served, script, served, settings
 
 from kodo.server.http import app
+from kodo.server.http.batches import worker as batch_worker
 from kodo.server.http.keys import new_key
 from kodo.server.http.limits import SHARE_SECONDS
 from kodo.server.http.vector_stores import worker as vector_worker
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.retrieval.splitting import split_text
+from kodo.server.store.blobs.folder import FolderBlobs
 from kodo.server.store.postgres import ownership, schema
 from kodo.server.store.postgres.store import KEYS_SECONDS, PostgresStore
 
@@ -165,6 +167,80 @@ async def test_a_batch_is_cancelled_from_the_other_server(nodes: tuple[Served, S
     async with two.http() as http:
         content = await http.get(f"/v1/files/{ended['error_file_id']}/content")
     assert "batch_cancelled" in content.text
+
+
+async def test_the_metadata_of_a_run_are_changed_at_either_server(nodes: tuple[Served, Served]) -> None:
+    """While one of them drives it: both tell of the change, the run goes on to its end, and the end keeps the change."""
+    one, two = nodes
+    made = await post(one, "/v1/assistants", {"model": MODEL})
+    thread = await post(one, "/v1/threads", {"messages": [{"role": "user", "content": "long"}]})
+    path = f"/v1/threads/{thread['id']}/runs"
+    run = await post(one, path, {"assistant_id": made["id"]})
+    while (await get(one, f"{path}/{run['id']}"))["status"] == "queued":
+        await asyncio.sleep(0.01)
+    for node, name in ((two, "there"), (one, "here"), (two, "again")):
+        changed = await post(node, f"{path}/{run['id']}", {"metadata": {"name": name}})
+        assert changed["metadata"] == {"name": name}
+        for asked in nodes:
+            assert (await get(asked, f"{path}/{run['id']}"))["metadata"] == {"name": name}
+    while (ended := await get(two, f"{path}/{run['id']}"))["status"] == "in_progress":
+        await asyncio.sleep(0.05)
+    assert (ended["status"], ended["metadata"]) == ("completed", {"name": "again"})
+
+
+async def test_outputs_at_the_wrong_server_are_told_where_to_go(nodes: tuple[Served, Served]) -> None:
+    """The run is not over, and the error does not say so."""
+    one, two = nodes
+    made = await post(one, "/v1/assistants", {"model": MODEL})
+    thread = await post(one, "/v1/threads", {"messages": [{"role": "user", "content": "long"}]})
+    path = f"/v1/threads/{thread['id']}/runs"
+    run = await post(one, path, {"assistant_id": made["id"]})
+    async with two.http() as http:
+        answer = await http.post(
+            f"{path}/{run['id']}/submit_tool_outputs",
+            json={"tool_outputs": [{"tool_call_id": "call_1", "output": "1"}]},
+        )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "run_on_another_server")
+
+
+async def test_a_batch_is_taken_over_once_its_files_can_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that fails at that moment keeps neither the server from its start nor the batch from its end."""
+    given = settings(
+        tmp_path / "home",
+        script(tmp_path / "scripts", {"match": ".", "steps": [{"type": "text", "text": "short"}]}, pace=0.2),
+        database=shared_server().new_database(),
+        shared_folder=tmp_path / "shared",
+    )
+    line = {
+        "custom_id": "1",
+        "method": "POST",
+        "url": "/v1/responses",
+        "body": {"model": MODEL, "input": "x"},
+    }
+    async with served(given) as server:
+        async with server.http() as http:
+            content = json.dumps(line).encode()
+            sent = await http.post(
+                "/v1/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", content)}
+            )
+        body = {"input_file_id": sent.json()["id"], "endpoint": "/v1/responses", "completion_window": "24h"}
+        batch = await post(server, "/v1/batches", body)
+    refusals, copy = [1], FolderBlobs.copy_grown
+
+    async def refuse_first(blobs: FolderBlobs, blob_id: str, other_id: str) -> None:
+        if refusals:
+            refusals.pop()
+            raise StoreFailed("The folder cannot be reached.")
+        await copy(blobs, blob_id, other_id)
+
+    monkeypatch.setattr(FolderBlobs, "copy_grown", refuse_first)
+    monkeypatch.setattr(batch_worker, "_RETRY_DELAYS", (0.05, 0.05))
+    async with served(given) as server:
+        while (await get(server, f"/v1/batches/{batch['id']}"))["status"] != "completed":
+            await asyncio.sleep(0.05)
+    assert refusals == []
 
 
 async def test_a_server_that_stops_leaves_its_responses_to_the_other(nodes: tuple[Served, Served]) -> None:

@@ -28,6 +28,7 @@ MessageReason: TypeAlias = Literal[
 ]
 
 _encode = msgspec.json.Encoder().encode
+_NOT_COMPLETED = wire.RunError(code="server_error", message="The call was not completed.")
 DONE_FRAME = b"event: done\ndata: [DONE]\n\n"
 
 
@@ -119,6 +120,8 @@ class RunEventTranslator:
         self._call_indexes: dict[str, int] = {}
         self._hosted_steps: dict[str, wire.RunStep] = {}
         """Steps of tools that the server runs now, by the item's id."""
+        self._cut_steps: list[wire.RunStep] = []
+        """Those of tools that were stopped; they end as the run does."""
         self._citations = self._length = 0
         """Of the message that is being written: its citations, and the characters of its text with their marks."""
         self._text = ""
@@ -139,7 +142,7 @@ class RunEventTranslator:
                 yield from self._end_message_step("completed", wire.RunUsage())
                 yield from self._begin_hosted(item)
             case ev.OutputItemDone(item=FileSearchCall() | CodeInterpreterCall() as item):
-                yield self._end_hosted(item)
+                yield from self._end_hosted(item)
             case ev.OutputTextAnnotationAdded(annotation={"type": "file_citation"}):
                 yield self._citation(event)
             case ev.OutputTextAnnotationAdded(annotation={"type": "container_file_citation"}):
@@ -159,6 +162,7 @@ class RunEventTranslator:
         if self.calls_step is not None:
             yield from self._end_message_step("completed", wire.RunUsage())
             self.calls_step = msgspec.structs.replace(self.calls_step, usage=usage)
+        yield from self._end_cut_steps(end)
         if end is None:
             return
         if self._message is not None:
@@ -212,14 +216,25 @@ class RunEventTranslator:
         yield "thread.run.step.created", step
         yield "thread.run.step.in_progress", step
 
-    def _end_hosted(self, item: HostedCallItem) -> RunEvent:
+    def _end_hosted(self, item: HostedCallItem) -> Iterator[RunEvent]:
         step = self._hosted_steps.pop(item.id or "")
         call = hosted_tools.step_call(item, self._run.tools)
         done = msgspec.structs.replace(step, step_details=wire.ToolCallsStep(tool_calls=(call,)))
         if item.status == "completed":
-            return end_step(done, "completed", self._now(), None)
-        cut = wire.RunError(code="server_error", message="The call was not completed.")
-        return end_step(done, "failed", self._now(), cut)
+            yield end_step(done, "completed", self._now(), None)
+        elif item.status == "failed":
+            yield end_step(done, "failed", self._now(), _NOT_COMPLETED)
+        else:
+            self._cut_steps.append(done)
+
+    def _end_cut_steps(self, end: RunEnd | None) -> Iterator[RunEvent]:
+        status: wire.StepStatus = "failed"
+        if end is not None and (end.status == "cancelled" or end.status == "expired"):
+            status = end.status
+        error = end.error if end is not None and end.error is not None else _NOT_COMPLETED
+        for step in self._cut_steps:
+            yield end_step(step, status, self._now(), error)
+        self._cut_steps.clear()
 
     def _new_step(self, details: wire.MessageStep | wire.ToolCallsStep) -> wire.RunStep:
         return wire.RunStep(

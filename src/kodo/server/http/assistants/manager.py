@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -23,7 +23,7 @@ from kodo.server.http.assistants.worker import (
 )
 from kodo.server.http.limits import Count
 from kodo.server.lifecycle.admission import Priority
-from kodo.server.lifecycle.errors import InvalidRequest, StoreFailed
+from kodo.server.lifecycle.errors import EngineFailed, InvalidRequest, StoreFailed
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.wire import assistants as wire
 
@@ -49,19 +49,13 @@ class RunManager:
 
     async def open(self) -> None:
         """Resume the unfinished runs; an interrupted turn is repeated."""
-        store = self._context.store
-        for row in await store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished):
-            await self._resume(row)
+        for row in await self._context.store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished):
+            self._start_worker(RunWorker(self._context, row, resumed=True))
 
     async def adopt(self) -> None:
         """Take up the runs that a server which is gone has left."""
         for row in await self._context.store.adopt_documents(documents.RUN, RUN_STATUS.unfinished):
-            await self._resume(row)
-
-    async def _resume(self, row: DocumentRow) -> None:
-        stored = msgspec.json.decode(row.body, type=StoredRun)
-        await documents.delete_leftovers(self._context.store, row.owner, stored)
-        self._start_worker(RunWorker(self._context, await self._requeue(row, stored)))
+            self._start_worker(RunWorker(self._context, row, resumed=True))
 
     async def cancel_by_id(self, run_id: str, _: bytes = b"") -> None:
         """Cancel a run that is driven here, because another server asks for it."""
@@ -232,8 +226,9 @@ class RunManager:
 
         async def follow() -> None:
             try:
-                async for _ in worker.follow(position):
-                    pass
+                with suppress(EngineFailed):  # stopped before its end, which is as good as over
+                    async for _ in worker.follow(position):
+                        pass
             finally:
                 callback()
 
@@ -250,8 +245,13 @@ class RunManager:
 
     def current(self, row: DocumentRow) -> wire.ThreadRun:
         """Return the run in a document; its current state if it has not ended."""
+        run = msgspec.json.decode(row.body, type=StoredRun).run
         worker = self._workers.get(row.id)
-        return worker.run if worker is not None else msgspec.json.decode(row.body, type=StoredRun).run
+        if worker is None:
+            return run
+        return msgspec.structs.replace(
+            worker.run, metadata=run.metadata
+        )  # another server may have changed them
 
     async def get_accepting_outputs(self, owner: str, thread_id: str, run_id: str) -> RunWorker:
         """Return the worker of a run that may accept tool outputs.
@@ -311,25 +311,18 @@ class RunManager:
         worker."""
         run = await self.get(owner, thread_id, run_id)
         worker = self._workers.get(run_id)
-        if worker is None:
-            raise refusal(run)
-        return worker
+        if worker is not None:
+            return worker
+        if self._context.store.shared and run.status in RUN_STATUS.unfinished:
+            raise InvalidRequest(
+                f"Another server drives run '{run_id}'; its tools' outputs must be sent there.",
+                param="run_id",
+                code="run_on_another_server",
+            )
+        raise refusal(run)
 
     def _lock(self, owner: str, thread_id: str) -> asyncio.Lock:
         return self._locks.setdefault((owner, thread_id), asyncio.Lock())
-
-    async def _requeue(self, row: DocumentRow, stored: StoredRun) -> DocumentRow:
-        """Return the document of a run whose turn is repeated."""
-        if stored.run.status != "in_progress":
-            return row
-        stored_queued = msgspec.structs.replace(
-            stored, run=msgspec.structs.replace(stored.run, status="queued")
-        )
-        again = msgspec.structs.replace(
-            row, status="queued", body=msgspec.json.encode(stored_queued), version=row.version + 1
-        )
-        await self._context.store.update_document(again)
-        return again
 
     def _start_worker(self, worker: RunWorker) -> None:
         run_id, thread = worker.run.id, (worker.owner, worker.run.thread_id)

@@ -30,6 +30,7 @@ from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.context import drop_oldest, new_row
 from kodo.server.lifecycle.errors import (
+    Conflict,
     EngineFailed,
     InvalidRequest,
     NotFound,
@@ -97,7 +98,9 @@ class RunWorker:
         priority: Priority = Priority.BACKGROUND,
         count: Count | None = None,
         events: Sequence[RunEvent] = (),
+        resumed: bool = False,
     ) -> None:
+        """``resumed``: an earlier process, or another server, may have been in the middle of a turn."""
         self._context = context
         self._service = context.service
         self._store = context.store
@@ -106,6 +109,7 @@ class RunWorker:
         self._priority = priority
         self._count = count
         self._broadcast = Broadcast(events)
+        self._resumed = resumed
         self._write_lock = asyncio.Lock()
         self._outputs_submitted = asyncio.Event()
         self._requested_end: Literal["cancelled", "expired"] | None = None
@@ -212,7 +216,9 @@ class RunWorker:
     async def set_metadata(self, body: wire.NewMetadata) -> wire.ThreadRun:
         """Store new metadata."""
         async with self._write_lock:
-            await self._update_stored(documents.replace_metadata(self.run, body))
+            run = documents.replace_metadata(self.run, body)
+            stored = msgspec.structs.replace(self._stored, run=run)
+            await self._store_document(stored, new_metadata=body.metadata is not msgspec.UNSET)
         return self.run
 
     # --- its work ---
@@ -221,6 +227,8 @@ class RunWorker:
         """Drive the run to its end. If this task is cancelled, the next start resumes the run."""
         expiring = asyncio.create_task(self._expire_at_deadline())
         try:
+            if self._resumed:
+                await self._undo_interrupted_turn()
             end: RunEnd | None = None
             while end is None:
                 if self.run.status == "requires_action" and not self._requested_end:
@@ -234,14 +242,29 @@ class RunWorker:
             expiring.cancel()
             self._broadcast.close()
 
+    async def _undo_interrupted_turn(self) -> None:
+        """Delete what a turn that was interrupted has left, and queue the run again; retry until the store takes it.
+
+        Raises:
+            NotFound: the thread was deleted.
+        """
+        while True:
+            try:
+                async with self._write_lock:  # outputs that are submitted meanwhile are not left over
+                    await documents.delete_leftovers(self._store, self.owner, self._stored)
+                    if self.run.status == "in_progress":
+                        queued = msgspec.structs.replace(self.run, status="queued")
+                        await self._store_document(msgspec.structs.replace(self._stored, run=queued))
+            except StoreFailed as error:
+                logger.error("run %s could not be taken up again yet: %s", self.run.id, error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            return
+
     async def _run_turn(self) -> RunEnd | None:
         try:
             return await self._generate_turn()
-        except NotFound as error:
-            if error.code == "model_not_found":
-                return _failed_end("invalid_prompt", error.message)
-            raise
-        except (BadBody, InvalidRequest) as error:
+        except (BadBody, InvalidRequest, NotFound) as error:  # of a thread that is gone, no end can be stored
             return _failed_end("invalid_prompt", error.message)
         except Overloaded as error:
             return _failed_end("rate_limit_exceeded", error.message)
@@ -405,6 +428,7 @@ class RunWorker:
                         await self._store_step(events[0][1])
                     run = _ended_run(self.run, end, self._turn_result.get("spent", self._stored.spent), now)
                     await self._update_stored(run, **self._turn_result, pending=(), step=None)
+                    run = self.run
             except StoreFailed as error:
                 logger.error("the end of run %s could not be stored: %s", self.run.id, error)
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -455,15 +479,33 @@ class RunWorker:
         """Update the run's document. Hold ``_write_lock``."""
         if run.status != self.run.status:
             RUN_STATUS.transition(self.run.status, run.status)
-        stored = msgspec.structs.replace(self._stored, run=run, **changes)
-        row = msgspec.structs.replace(
-            self._document,
-            version=self._document.version + 1,
-            status=run.status,
-            body=msgspec.json.encode(stored),
-        )
-        await self._store.update_document(row)
-        self._document, self._stored = row, stored
+        await self._store_document(msgspec.structs.replace(self._stored, run=run, **changes))
+
+    async def _store_document(self, stored: StoredRun, *, new_metadata: bool = False) -> None:
+        """Replace the run's document. Hold ``_write_lock``.
+
+        Nobody else changes it, but another server its metadata: those are kept, unless these are newer.
+        """
+        while True:
+            row = msgspec.structs.replace(
+                self._document,
+                version=self._document.version + 1,
+                status=stored.run.status,
+                body=msgspec.json.encode(stored),
+            )
+            try:
+                await self._store.update_document(row)
+            except Conflict:
+                self._document = await documents.get_document(
+                    self._store, documents.RUN, self.owner, self._document.id
+                )
+                if not new_metadata:
+                    changed = msgspec.json.decode(self._document.body, type=StoredRun).run.metadata
+                    run = msgspec.structs.replace(stored.run, metadata=changed)
+                    stored = msgspec.structs.replace(stored, run=run)
+                continue
+            self._document, self._stored = row, stored
+            return
 
     def _now(self) -> float:
         return self._context.clock.now()
