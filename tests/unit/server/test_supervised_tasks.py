@@ -31,7 +31,7 @@ from kodo.server.http.files import upload_manager as uploads
 from kodo.server.http.vector_stores import manager as vector_stores
 from kodo.server.lifecycle import cluster
 from kodo.server.lifecycle import run as runs
-from kodo.server.lifecycle.errors import EngineUnavailable
+from kodo.server.lifecycle.errors import EngineUnavailable, StoreFailed
 from kodo.server.lifecycle.recovery import Recovery
 from kodo.server.store.sqlite import SqliteStore
 from kodo.server.tools.mcp import sessions
@@ -225,6 +225,49 @@ async def _cluster(home: Path, patch: pytest.MonkeyPatch) -> None:
     for failing in both:
         await failing.worked.wait()
     await servers.close()
+
+
+async def test_a_takeover_that_failed_in_the_middle_is_finished(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store tells of a departure once; what is left of each kind is taken up all the same."""
+
+    class Shared:
+        shared = True
+
+        def __init__(self) -> None:
+            self.news = [True]
+
+        async def work_is_left(self) -> bool:
+            return bool(self.news) and self.news.pop()
+
+        async def requests(self) -> list[tuple[str, str, bytes]]:
+            return []
+
+        async def wait_for_news(self, *_: object) -> None:
+            await asyncio.sleep(0.01)
+
+        async def cut_off(self) -> None:
+            await asyncio.Event().wait()
+
+    calls: list[str] = []
+    done = asyncio.Event()
+
+    async def first() -> None:
+        calls.append("first")
+        if len(calls) == 1:
+            raise StoreFailed("The database is away.")
+
+    async def second() -> None:
+        calls.append("second")
+        done.set()
+
+    store: Any = Shared()
+    servers = cluster.Cluster(store, adopt=(first, second), answer={}, cut_off=lambda: None)
+    servers.open()
+    async with asyncio.timeout(20):
+        await done.wait()
+    await asyncio.sleep(0.05)
+    await servers.close()
+    assert calls == ["first", "first", "second"]
 
 
 async def _mcp(home: Path, patch: pytest.MonkeyPatch) -> None:

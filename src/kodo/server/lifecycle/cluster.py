@@ -48,6 +48,8 @@ class Cluster:
         self._adopt = adopt
         self._answer = answer
         self._cut_off = cut_off
+        self._adopting = False
+        """Whether a takeover was begun, and not all of it is done."""
         self._tasks: list[asyncio.Task[None]] = []
         self._answers: set[asyncio.Task[None]] = set()
 
@@ -66,9 +68,11 @@ class Cluster:
             await cancel(task)
 
     async def _take_over(self) -> None:
-        if await self._store.work_is_left():
+        if self._adopting or await self._store.work_is_left():
+            self._adopting = True  # the store tells of a departure once
             for adopt in self._adopt:
                 await adopt()
+            self._adopting = False
         await self._store.wait_for_news(WORK, SWEEP_SECONDS)
 
     async def _do_requests(self) -> None:

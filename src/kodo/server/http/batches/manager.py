@@ -90,12 +90,12 @@ class BatchManager:
             if blob_id not in known:
                 await self._files.blobs.delete(blob_id)
         for row in rows:
-            self._start(await self._moved(row))
+            self._start(row, resumed=True)
 
     async def adopt(self) -> None:
         """Take up the batches that a server which is gone has left."""
         for row in await self._store.adopt_documents(KIND, BATCH_STATUS.unfinished):
-            self._start(await self._moved(row))
+            self._start(row, resumed=True)
 
     async def cancel_by_id(self, batch_id: str, _: bytes = b"") -> None:
         """Cancel a batch that runs here, because another server asks for it."""
@@ -217,20 +217,6 @@ class BatchManager:
                 return row
         raise StoreFailed("The server that runs this batch does not answer; try again.")
 
-    async def _moved(self, row: DocumentRow) -> DocumentRow:
-        """The document of a batch with result files of new names, where several servers share the folder: the server that
-        had the batch may be paused and not dead, and no lease keeps it from writing to a file or bucket."""
-        if not self._store.shared or row.status == "finalizing":
-            return row
-        stored = msgspec.json.decode(row.body, type=StoredBatch)
-        new = msgspec.structs.replace(stored, output=self._files.new_id(), errors=self._files.new_id())
-        blobs = self._files.blobs
-        for old_id, new_id in ((stored.output, new.output), (stored.errors, new.errors)):
-            await blobs.copy_grown(old_id, new_id)
-        moved = msgspec.structs.replace(row, version=row.version + 1, body=msgspec.json.encode(new))
-        await self._store.update_document(moved)
-        return moved
-
     # --- inside ---
 
     def _unfinished(self) -> dict[BatchStatus, int]:
@@ -240,8 +226,9 @@ class BatchManager:
                 counts[worker.batch.status] += 1
         return counts
 
-    def _start(self, row: DocumentRow) -> None:
-        worker = self._workers[row.id] = BatchWorker(self._context, row)
+    def _start(self, row: DocumentRow, *, resumed: bool = False) -> None:
+        moves = resumed and self._store.shared
+        worker = self._workers[row.id] = BatchWorker(self._context, row, moves=moves)
         task = asyncio.create_task(worker.execute(), name=row.id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

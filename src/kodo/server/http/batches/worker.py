@@ -98,10 +98,11 @@ class BatchContext:
 
 
 class BatchWorker:
-    """Runs one unfinished batch."""
+    """Runs one unfinished batch. ``moves``: another server may still write to the files of its results."""
 
-    def __init__(self, context: BatchContext, row: DocumentRow) -> None:
+    def __init__(self, context: BatchContext, row: DocumentRow, *, moves: bool = False) -> None:
         self._context = context
+        self._moves = moves
         self._document = row
         self._stored = msgspec.json.decode(row.body, type=StoredBatch)
         self._results: ResultFiles | None = None
@@ -155,6 +156,9 @@ class BatchWorker:
         await self._context.files.blobs.delete(self._document.id)
 
     async def _advance(self) -> None:
+        if self._moves:
+            await self._move_results()
+            self._moves = False
         async with AsyncExitStack() as stack:
             self._input = None
             with contextlib.suppress(BlobMissing):
@@ -162,6 +166,19 @@ class BatchWorker:
                     self._context.files.blobs.local(self._document.id)
                 )
             await self._advance_with_input()
+
+    async def _move_results(self) -> None:
+        """Go on with result files of new names, where several servers share the folder: the server that had the batch may be
+        paused and not dead, and no lease keeps it from writing to a file or bucket."""
+        files = self._context.files
+        async with self._status_lock:
+            if self.batch.status == "finalizing":  # they are whole, and may have been told to the client
+                return
+            old = self._stored
+            new = msgspec.structs.replace(old, output=files.new_id(), errors=files.new_id())
+            for old_id, new_id in ((old.output, new.output), (old.errors, new.errors)):
+                await files.blobs.copy_grown(old_id, new_id)
+            await self._update_document(new)
 
     async def _advance_with_input(self) -> None:
         if self._input is None and self.batch.status in ("validating", "in_progress"):
@@ -319,19 +336,22 @@ class BatchWorker:
                 return False
             now = int(self._context.clock.now())
             batch = msgspec.structs.replace(self.batch, status=status, **{f"{status}_at": now, **changes})
-            stored = msgspec.structs.replace(self._stored, batch=batch)
-            row = msgspec.structs.replace(
-                self._document,
-                status=status,
-                version=self._document.version + 1,
-                body=msgspec.json.encode(stored),
-            )
-            await self._context.store.update_document(row)
-            self._document, self._stored = row, stored
+            await self._update_document(msgspec.structs.replace(self._stored, batch=batch))
             self._status_changed.set()
             if status in BATCH_STATUS.final:
                 self._context.metrics.batch_ended(status)
             return True
+
+    async def _update_document(self, stored: StoredBatch) -> None:
+        """Replace the batch's document. Hold ``_status_lock``."""
+        row = msgspec.structs.replace(
+            self._document,
+            status=stored.batch.status,
+            version=self._document.version + 1,
+            body=msgspec.json.encode(stored),
+        )
+        await self._context.store.update_document(row)
+        self._document, self._stored = row, stored
 
 
 def not_cancellable(batch: Batch) -> Conflict:
