@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import openai
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from openai.types import ContainerCreateResponse, ContainerListResponse, ContainerRetrieveResponse
 from openai.types.containers import FileCreateResponse, FileListResponse, FileRetrieveResponse
 from tests.containers import container, manager_of, no_containers, python
@@ -17,7 +19,7 @@ from tests.unit.server.http.test_access import make_key
 
 from kodo.server.config import CodeInterpreterSettings
 from kodo.server.http.app import RandomIds, SystemClock
-from kodo.server.http.containers.files import ContainerFiles
+from kodo.server.http.containers.files import ContainerFiles, base_name, is_name
 from kodo.server.http.containers.manager import ContainerManager
 from kodo.server.http.containers.runtime import ContainerRuntime
 from kodo.server.http.files.manager import FileManager
@@ -117,6 +119,49 @@ async def test_files_go_in_and_come_out(tmp_path: Path) -> None:
         assert await python(server, work, "os.path.exists('sub/new.bin')") == "False"
         with pytest.raises(openai.NotFoundError):
             await content(server, work, new.id)
+
+
+NAMES = (
+    "日本\u3000語.txt",  # a space of Japanese text
+    "Screenshot 2026-11-29 at 3.04.05\u202fPM.png",  # as macOS names them
+    "a\u00a0b.csv",
+    "家族👨\u200d👩\u200d👧.png",
+)
+
+
+async def test_a_file_stays_whatever_characters_are_in_its_name(tmp_path: Path) -> None:
+    """What the client sent is there behind a call, and so is what code has made."""
+    async with served(settings(tmp_path)) as server:
+        if await no_containers(server):
+            return
+        work = await container(server)
+        sent = {(await upload(server, work, name, b"sent")).path for name in NAMES}
+        assert sent == {f"/mnt/data/{name}" for name in NAMES}
+        made = [f"made {name}" for name in NAMES]
+        code = f"import os\nprint(len(os.listdir('.')))\nfor name in {made!r}: open(name, 'w').write('x')"
+        assert await python(server, work, code) == str(len(NAMES))
+        listed = {one.path async for one in server.sdk().containers.files.list(work)}
+        assert listed == sent | {f"/mnt/data/{name}" for name in made}
+
+
+@given(st.text(min_size=1, max_size=400))
+@example("\u202egnp.exe")
+@example("a\u2028b")
+@example("議事録" * 100 + ".docx")
+@example("." + "a" * 300)
+@example("a." + "b" * 300)
+def test_a_clients_name_is_one_that_a_container_may_have(name: str) -> None:
+    """Else the file would be taken for one that code has deleted. A name that is too long keeps whole characters and its
+    suffix."""
+    try:
+        made = base_name(name)
+    except InvalidRequest:
+        assert PurePosixPath(name.replace("\\", "/")).name in ("", "..")
+        return
+    assert is_name(made)
+    assert base_name(made) == made
+    if name == "議事録" * 100 + ".docx":
+        assert made == ("議事録" * 28)[:83] + ".docx"
 
 
 async def test_a_container_belongs_to_its_project(tmp_path: Path) -> None:
@@ -226,6 +271,25 @@ async def test_an_idle_container_expires_and_its_files_stay(tmp_path: Path) -> N
         with pytest.raises(openai.NotFoundError):
             await server.sdk().containers.retrieve(work)
         assert list((tmp_path / "containers").iterdir()) == []
+
+
+async def test_all_that_have_expired_are_looked_through_once_an_hour(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy server keeps very many of them for days; those that are active are looked at each time."""
+    clock, asked = MovedClock(), []
+    async with served(settings(tmp_path), clock=clock) as server:
+        manager, find = manager_of(server), server.state.store.unfinished_documents
+
+        async def unfinished(kind: str, statuses: Any) -> Any:
+            asked.append(*statuses)
+            return await find(kind, statuses)
+
+        monkeypatch.setattr(server.state.store, "unfinished_documents", unfinished)
+        for moved in (30, 60, 3700, 3730):
+            clock.moved = moved
+            await manager.sweep()
+    assert asked == ["active", "active", "active", "expired", "active"]
 
 
 async def test_a_restart_leaves_it_expired_with_its_files(tmp_path: Path) -> None:

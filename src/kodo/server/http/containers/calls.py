@@ -14,7 +14,7 @@ import msgspec
 
 from kodo.server.config import CodeInterpreterSettings
 from kodo.server.http.containers.documents import StoredContainerFile
-from kodo.server.http.containers.files import MAX_NAME, ContainerFiles
+from kodo.server.http.containers.files import ContainerFiles, is_name
 from kodo.server.http.containers.process import ContainerDied, ContainerProcess, Reply
 from kodo.server.http.containers.runtime import RunningContainer
 from kodo.server.lifecycle.blobs import BlobMissing
@@ -225,12 +225,7 @@ def _image(file: ContainerFile, data: bytes) -> list[ContainerImage]:
 
 def _is_path(path: str) -> bool:
     """Whether a path is one that a file of the working folder can have."""
-    parts = path.split("/")
-    return (
-        len(path) <= MAX_PATH
-        and path.isprintable()
-        and all(part not in ("", ".", "..") and len(part.encode()) <= MAX_NAME for part in parts)
-    )
+    return len(path) <= MAX_PATH and all(map(is_name, path.split("/")))
 
 
 def _relative(path: str) -> str:

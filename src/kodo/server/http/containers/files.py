@@ -27,7 +27,11 @@ from kodo.server.wire.containers import FOLDER, ContainerFile
 from kodo.server.wire.files import FileObject
 
 MAX_NAME: Final = 255
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f/\\]")
+"""Bytes of a file's name."""
+_MAX_SUFFIX: Final = 32
+_UNSAFE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, ends of lines, and what turns the direction of writing. All other characters are a name's own:
+spaces of every width, and the joiners that emoji are put together with, which Python calls unprintable."""
 PREFIX: Final = "cfile"
 """Of the ids of these files."""
 
@@ -290,11 +294,26 @@ class _Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def base_name(name: str) -> str:
-    """The last part of a file's name as a client gives it. Raises InvalidRequest: there is none."""
-    last = _CONTROL.sub("_", PurePosixPath(name.replace("\\", "/")).name)
-    if last in ("", ".", "..") or len(last.encode(errors="replace")) > MAX_NAME:
-        raise InvalidRequest(f"A file's name must have 1 to {MAX_NAME} bytes.", param="file")
-    return last
+    """The last part of a file's name as a client gives it, so that :func:`is_name` holds; cut in front of its suffix if it
+    is too long. Raises InvalidRequest: there is none."""
+    last = _UNSAFE.sub("_", PurePosixPath(name.replace("\\", "/")).name)
+    if last in ("", ".", ".."):
+        raise InvalidRequest("A file must have a name.", param="file")
+    data = last.encode(errors="replace")
+    suffix = PurePosixPath(last).suffix.encode(errors="replace")
+    kept = suffix if len(suffix) <= _MAX_SUFFIX else b""
+    if len(data) > MAX_NAME:
+        data = data[: MAX_NAME - len(kept)].decode(errors="ignore").encode() + kept
+    return data.decode()
+
+
+def is_name(part: str) -> bool:
+    """Whether a part of a path is one that a file of a container can have."""
+    return (
+        part not in ("", ".", "..")
+        and _UNSAFE.search(part) is None
+        and len(part.encode(errors="replace")) <= MAX_NAME
+    )
 
 
 def file_not_found(file_id: str) -> NotFound:

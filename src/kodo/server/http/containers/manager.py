@@ -35,6 +35,8 @@ from kodo.server.wire.containers import (
 )
 
 SWEEP_SECONDS: Final = 30.0
+DELETE_SECONDS: Final = 3600.0
+"""Pause between two looks at all that have expired: there may be many, for they are kept for days."""
 DAY: Final = 86400.0
 
 
@@ -58,6 +60,8 @@ class ContainerManager:
         self._sweeper: asyncio.Task[None] | None = None
         self._active: dict[str, tuple[str, ContainerObject]] = {}
         """Owner and container of those that have not expired."""
+        self._delete_at = 0.0
+        """When those that have been expired for long are looked for again (the clock's time)."""
         self.files = files
 
     async def open(self) -> None:
@@ -82,6 +86,9 @@ class ContainerManager:
         for row in await self._store.unfinished_documents(CONTAINER, (ACTIVE,)):
             if self._is_over(_decode(row)):
                 await self._expire(row)
+        if self._clock.now() < self._delete_at:
+            return
+        self._delete_at = self._clock.now() + DELETE_SECONDS
         for row in await self._store.unfinished_documents(CONTAINER, (EXPIRED,)):
             if _end_of(_decode(row)) + self._settings.keep_days * DAY <= self._clock.now():
                 await self._delete(row)
