@@ -230,6 +230,16 @@ async def test_a_server_that_comes_back_is_asked_again() -> None:
         assert made[0].asked == 2
 
 
+async def test_a_server_that_comes_back_without_room_is_left_alone_until_then() -> None:
+    """A 429 as the answer to its trial: it works, so the next requests do not ask it first, one after the other."""
+    async with servers(lambda: "429", never) as (engine, made):
+        breaker = engine._pool.breakers["a"]
+        breaker.half_open()
+        for number in range(5):
+            await answer(engine, asking("Hi", cache=CachePolicy(key=str(number))))
+        assert (breaker.state, made[0].asked, made[1].asked) == ("closed", 1, 5)
+
+
 def test_a_breakers_pause_doubles_up_to_its_limit() -> None:
     """One second, then twice as long with each failed trial, thirty at most."""
     breaker = Breaker()

@@ -46,7 +46,8 @@ class Idempotency:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the stored response to a repeated request, or pass the request on and record its response."""
         key = Headers(scope=scope).get("idempotency-key") if scope["type"] == "http" else None
-        json = key is not None and Headers(scope=scope).get("content-type", "").startswith("application/json")
+        kind = Headers(scope=scope).get("content-type", "") if key is not None else ""
+        json = kind.strip().lower().startswith("application/json")
         if key is None or not json or scope["method"] != "POST" or not scope["path"].startswith("/v1/"):
             await self._app(scope, receive, send)
             return

@@ -188,6 +188,26 @@ async def test_a_wrong_form_is_a_400_that_names_the_field(
         assert (await http.get("/v1/files")).json()["data"] == []
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        'filename="日本.txt"',
+        "filename*=UTF-8''%E6%97%A5%E6%9C%AC.txt",
+        "filename=\"=?utf-8?B?5pel5pysLnR4dA==?=\"; filename*=utf-8'ja'%E6%97%A5%E6%9C%AC.txt",
+    ],
+    ids=["as it is", "extended", "both"],
+)
+async def test_a_name_is_read_in_each_way_that_clients_write_it(tmp_path: Path, header: str) -> None:
+    """Bytes of UTF-8, RFC 5987, and both of them, as .NET sends it."""
+    disposition = f'Content-Disposition: form-data; name="file"; {header}'
+    purpose = '--xx\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nuser_data'
+    body = f"{purpose}\r\n--xx\r\n{disposition}\r\n\r\nbytes\r\n--xx--\r\n"
+    kind = {"content-type": "multipart/form-data; boundary=xx"}
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        answer = await http.post("/v1/files", content=body.encode(), headers=kind)
+    assert (answer.status_code, answer.json().get("filename")) == (200, "日本.txt")
+
+
 async def test_a_form_that_is_none_or_cut_off_is_a_400(tmp_path: Path) -> None:
     """No boundary, no beginning, no end: an error each, never a 5xx."""
     kind = {"content-type": "multipart/form-data; boundary=xx"}

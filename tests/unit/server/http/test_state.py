@@ -394,6 +394,12 @@ async def test_a_repeated_request_gets_the_first_answer(server: Served) -> None:
             other = await post(http, key, "y", **more)
             assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
         assert (await server.state.store.stats())["rows"]["responses"] == 3
+        loud = {"Idempotency-Key": "loud", "Content-Type": "Application/JSON"}
+        answers = [
+            await http.post("/v1/responses", json={"model": MODEL, "input": "x"}, headers=loud)
+            for _ in range(2)
+        ]
+        assert [answer.headers.get("idempotent-replayed") for answer in answers] == [None, "true"]
         assert (await post(http, "", "x")).status_code == 400
         assert (await post(http, "k" * 256, "x")).status_code == 400
 

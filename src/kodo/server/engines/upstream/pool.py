@@ -122,6 +122,7 @@ class Pool:
             return False
         if isinstance(error, Overloaded) and not isinstance(error, EngineUnavailable):
             stats.busy += 1
+            breaker.succeeded()  # it works, and has no room
             breaker.busy_until = now + min(error.retry_after, MAX_PAUSE_SECONDS)
             return True
         unavailable = isinstance(error, EngineUnavailable)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
@@ -14,6 +16,9 @@ from kodo.server.http.bodies import ClientDisconnect
 from kodo.server.lifecycle.errors import TooLarge
 from kodo.server.wire.decode import BadBody
 
+_EXTENDED_NAME = re.compile(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
+"""A file's name as RFC 5987 has it. Forms should not (RFC 7578), but .NET and old versions of urllib3 send names that are
+not ASCII so; .NET has an encoded word in ``filename`` beside it."""
 _MAX_FIELDS = 20
 _MAX_FIELD_BYTES = 4096
 """Bytes."""
@@ -58,9 +63,11 @@ class _FormCollector:
         self._header = (bytearray(), bytearray())
 
     def on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition"))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
+        extended = _EXTENDED_NAME.search(disposition)
         self._name = options.get(b"name", b"").decode(errors="replace")
-        self._in_file = b"filename" in options
+        self._in_file = b"filename" in options or extended is not None
         if not self._in_file:
             return
         if self._name != self._file_field or self.form.filename is not None:
@@ -69,7 +76,11 @@ class _FormCollector:
                 self._name,
                 "invalid_value",
             )
-        self.form.filename = options[b"filename"].decode(errors="replace")
+        self.form.filename = (
+            unquote(extended[1].decode("latin-1"), errors="replace")
+            if extended is not None
+            else options[b"filename"].decode(errors="replace")
+        )
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._in_file:
