@@ -3,7 +3,7 @@
 Run: ``python -m bench.bench_cluster`` (about 3 minutes). Servers are processes of their own with the scripted engine, which
 echoes at once; PostgreSQL is the tests' own, waits for the disk, and shares this machine with everything else. A request is
 stored: ``POST /v1/responses``, one after the other on each of many connections. ``--streamed`` asks for streams,
-``--chained`` for chains of turns.
+``--chained`` for chains of turns, ``--budget`` with a key that has a budget, which each request reads and each end charges.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,11 @@ from urllib.parse import urlsplit
 from tests.crash.process import Killable, start
 from tests.postgres_server import PostgresServer
 from tests.serving import MODEL
+
+from kodo.server.http.keys import new_key
+from kodo.server.lifecycle.store_ports import Store
+from kodo.server.store.postgres.store import PostgresStore
+from kodo.server.store.sqlite import SqliteStore
 
 PROMPT = "Write a function that adds two numbers, and say in one sentence what it is for. " * 3
 HEADERS_END = b"\r\n\r\n"
@@ -37,6 +42,7 @@ class Load:
     seconds: float
     streamed: bool
     chained: bool
+    key: str | None = None
 
 
 class _Client:
@@ -66,6 +72,8 @@ class _Client:
             body["previous_response_id"] = self._parent
         data = json.dumps(body).encode()
         head = f"POST /v1/responses HTTP/1.1\r\nHost: {self._host}:{self._port}\r\nContent-Type: application/json\r\n"
+        if self._load.key is not None:
+            head += f"Authorization: Bearer {self._load.key}\r\n"
         return f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes:
@@ -107,6 +115,15 @@ async def servers(folder: Path, count: int, **more: Any) -> AsyncIterator[list[s
             await asyncio.to_thread(server.stop)
 
 
+async def make_key(store: Store) -> str:
+    """A key with a budget that nothing spends."""
+    await store.open()
+    key, row = new_key(name="bench", project="bench", tokens_per_month=10**15)
+    await store.put_key(row)
+    await store.close()
+    return key
+
+
 async def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -116,6 +133,7 @@ async def main() -> None:
     parser.add_argument("--nodes", type=int, nargs="*", default=[1, 2, 3])
     parser.add_argument("--streamed", action="store_true")
     parser.add_argument("--chained", action="store_true")
+    parser.add_argument("--budget", action="store_true")
     given = parser.parse_args()
     load = Load(given.connections, given.seconds, given.streamed, given.chained)
     database = await asyncio.to_thread(lambda: PostgresServer(quick=False))
@@ -123,17 +141,25 @@ async def main() -> None:
     try:
         async with AsyncExitStack() as stack:
             root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            setups: dict[str, list[str]] = {}
+            setups: dict[str, tuple[list[str], Load]] = {}
             for count in (0, *given.nodes):
                 name = f"PostgreSQL, {count} server{'s' * (count > 1)}" if count else "SQLite"
                 folder = root / f"{count}"
                 folder.mkdir()
                 more = {"database": database.new_database(), "shared_folder": folder} if count else {}
-                setups[name] = await stack.enter_async_context(servers(folder, count or 1, **more))
-                await measure(setups[name], Load(load.connections, 1, load.streamed, load.chained))
+                urls = await stack.enter_async_context(servers(folder, count or 1, **more))
+                if given.budget:
+                    store = (
+                        PostgresStore(more["database"], role="tool")
+                        if count
+                        else SqliteStore(folder / "home0", exclusive=False)
+                    )
+                    load = replace(load, key=await make_key(store))
+                setups[name] = urls, load
+                await measure(urls, replace(load, seconds=1))
             for _ in range(given.rounds):
-                for name, urls in setups.items():
-                    took.setdefault(name, []).append(await measure(urls, load))
+                for name, (urls, own) in setups.items():
+                    took.setdefault(name, []).append(await measure(urls, own))
     finally:
         await asyncio.to_thread(database.close)
     rates = {

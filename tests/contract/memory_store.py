@@ -83,7 +83,8 @@ class MemoryStore(Store):
         if row.id in self._responses:
             raise Conflict(f"A response with the id {row.id!r} already exists.")
         above = None if row.parent is None else self._find(row.owner, row.parent)
-        self._responses[row.id] = _Held(row, above, row.status in FINAL, self._enter(items))
+        kept = msgspec.structs.replace(row, charge=None)
+        self._responses[row.id] = _Held(kept, above, row.status in FINAL, self._enter(items))
         if above is not None:
             above.children += 1
         if row.status in FINAL:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -19,7 +20,7 @@ from tests.contract.stores import answered, document, replay, response, said
 from tests.postgres_server import shared_server
 
 from kodo.server.lifecycle.errors import ServiceError
-from kodo.server.lifecycle.records import ItemRow, Page, RetentionRule
+from kodo.server.lifecycle.records import ItemRow, KeyCharge, KeySpending, Page, RetentionRule
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store.postgres.store import PostgresStore
 from kodo.server.store.sqlite import SqliteStore
@@ -38,6 +39,12 @@ times = st.sampled_from([1.0, 5.0, 9.0])
 inputs = st.lists(st.builds(said, st.sampled_from(ITEMS), st.sampled_from(["x", "y"])), max_size=3)
 outputs = st.lists(st.builds(answered, st.sampled_from(ITEMS), st.sampled_from(["x", "y"])), max_size=2)
 entries = st.lists(st.binary(max_size=2), max_size=3)
+charges = st.none() | st.builds(
+    KeyCharge,
+    key_id=st.just("k"),
+    day=st.integers(0, 1),
+    spending=st.builds(KeySpending, st.integers(1, 9), st.integers(1, 9)),
+)
 cursors = st.none() | st.sampled_from([*ITEMS, *DOCUMENTS])
 pages = st.builds(
     Page, after=cursors, before=cursors, limit=st.integers(1, 4), order=st.sampled_from(["asc", "desc"])
@@ -85,16 +92,27 @@ class TwoStores(RuleBasedStateMachine):
         status=st.sampled_from(["queued", "in_progress", "in_progress", "completed"]),
         created_at=times,
         items=inputs,
+        charge=charges,
     )
-    def create_response(self, id_: str, items: Sequence[ItemRow], **columns: Any) -> None:
-        self.both(lambda store: store.create_response(response(id_, **columns), items))
+    def create_response(self, id_: str, items: Sequence[ItemRow], charge: Any, **columns: Any) -> None:
+        row = msgspec.structs.replace(response(id_, **columns), charge=charge)
+        self.both(lambda store: store.create_response(row, items))
+        self.both(lambda store: store.key_spending("k", 0))
 
     @rule(
-        id_=response_ids, owner=owners, items=outputs, log=st.none() | st.tuples(st.integers(0, 2), entries)
+        id_=response_ids,
+        owner=owners,
+        items=outputs,
+        log=st.none() | st.tuples(st.integers(0, 2), entries),
+        charge=charges,
     )
-    def finish_response(self, id_: str, owner: str, items: Sequence[ItemRow], log: Any) -> None:
+    def finish_response(
+        self, id_: str, owner: str, items: Sequence[ItemRow], log: Any, charge: KeyCharge | None
+    ) -> None:
         row = response(id_, owner=owner, status="completed", body=b"[]")
+        row = msgspec.structs.replace(row, charge=charge)
         self.both(lambda store: store.finish_response(row, items, log=log))
+        self.both(lambda store: store.key_spending("k", 0))
 
     @rule(id_=response_ids, owner=owners)
     def delete_response(self, id_: str, owner: str) -> None:

@@ -6,7 +6,9 @@ needs one.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import logging
 import secrets
 import time
 from collections import Counter
@@ -15,9 +17,14 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypedDict, Unpack
 
 from kodo.server.http.errors import RateLimited, Unauthorized
+from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import KeyRow
 from kodo.server.lifecycle.store_ports import KeyStore
 
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 1.0
+"""Pause before work that goes on asks again for its key."""
 DEFAULT_PROJECT = "default"
 KEY_PREFIX: Final = "sk-kodo-"
 
@@ -177,12 +184,20 @@ class Keys:
         await self.caller_of(caller.owner, caller.key_id)
 
     async def allows(self, owner: str, key_id: str | None) -> bool:
-        """Whether stored work may go on: not where the key that it was accepted from was revoked."""
-        try:
-            await self.caller_of(owner, key_id)
-        except Unauthorized:
-            return False
-        return True
+        """Whether stored work may go on: not where the key that it was accepted from was revoked.
+
+        While the store is away, nobody knows; the work waits and does not fail for it.
+        """
+        while True:
+            try:
+                await self.caller_of(owner, key_id)
+            except Unauthorized:
+                return False
+            except StoreFailed as error:
+                logger.warning("whether a key is still valid is asked again: %s", error.message)
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return True
 
     async def caller_of(self, owner: str, key_id: str | None) -> Caller:
         """The caller that an owner's stored work was accepted from. ``key_id`` None: there were no keys then.

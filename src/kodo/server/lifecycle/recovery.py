@@ -118,6 +118,9 @@ class Recovery:
     async def _resume_one(self, row: ResponseRow) -> None:
         try:
             await _resume(self._service, row)
+        except StoreFailed:  # a database that is away ends no work: it is taken up when that is back
+            self._waiting[row.id] = row
+            raise
         except ServiceError as error:
             logger.warning("response %s could not be resumed: %s", row.id, error)
             await _fail(self._service, row, error.message)

@@ -13,11 +13,13 @@ import pytest
 from tests.contract.stores import said
 from tests.serving import MODEL, served, settings
 
+from kodo.server.http import keys
 from kodo.server.http.app import open_state
-from kodo.server.http.keys import DEFAULT_PROJECT
+from kodo.server.http.keys import DEFAULT_PROJECT, new_key
 from kodo.server.lifecycle import plan
+from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.ports import ModelCard, Sampling
-from kodo.server.lifecycle.records import ResponseRow
+from kodo.server.lifecycle.records import KeyRow, ResponseRow
 from kodo.server.lifecycle.recovery import Recovery
 from kodo.server.lifecycle.row_codec import StoredRequest
 from kodo.server.store.sqlite import SqliteStore
@@ -28,10 +30,13 @@ CARD = ModelCard(name=MODEL, engine="scripted", context_window=1000, max_output_
 T = TypeVar("T")
 
 
-async def leave_unfinished(home: Path, count: int) -> None:
+async def leave_unfinished(home: Path, count: int, key: KeyRow | None = None) -> None:
     """Store responses as a crash leaves them: every other one in the background."""
     store = SqliteStore(home)
     await store.open()
+    if key is not None:
+        await store.put_key(key)
+    key_id = None if key is None else key.id
     for number in range(count):
         background = number % 2 == 0
         request = CreateResponse(model=MODEL, background=background)
@@ -43,7 +48,9 @@ async def leave_unfinished(home: Path, count: int) -> None:
             status=begun.status,
             created_at=1000.0,
             background=background,
-            request=msgspec.json.encode(StoredRequest(request=request, sampling=Sampling(), priority=2)),
+            request=msgspec.json.encode(
+                StoredRequest(request=request, sampling=Sampling(), priority=2, key_id=key_id)
+            ),
             response=msgspec.json.encode(begun),
         )
         await store.create_response(row, [said(f"msg_{number}", f"say {number}")])
@@ -83,6 +90,30 @@ async def test_a_start_waits_for_no_response_that_a_crash_left(
     monkeypatch.setattr(Recovery, "open", watched)
     async with open_state(settings(tmp_path)):
         assert waited_for == [Counter()]
+
+
+@pytest.mark.parametrize("method", ["chain", "read_log", "key"])
+async def test_a_store_that_is_away_for_a_moment_fails_no_background_response(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Not when it is taken up, and not when its key is looked at before its turn: both wait."""
+    _, key = new_key(name="", project=DEFAULT_PROJECT)
+    await leave_unfinished(tmp_path, 4, key)
+    real, failures = getattr(SqliteStore, method), iter(range(3))
+
+    async def failing(store: SqliteStore, *arguments: object, **options: object) -> object:
+        for _ in failures:
+            raise StoreFailed("The database cannot be reached.")
+        return await real(store, *arguments, **options)
+
+    monkeypatch.setattr(SqliteStore, method, failing)
+    monkeypatch.setattr(keys, "RETRY_SECONDS", 0.01)
+    async with open_state(settings(tmp_path)) as state:
+        while await state.store.unfinished():
+            await asyncio.sleep(0.01)
+        for number in (0, 2):
+            assert (await state.service.get(DEFAULT_PROJECT, f"resp_{number}")).status == "completed"
+    assert list(failures) == []
 
 
 async def test_each_response_that_a_crash_left_comes_to_its_end_once(
