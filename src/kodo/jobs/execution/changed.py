@@ -1,10 +1,11 @@
-"""Which functions of a module a change touched, and which of the module call them. Reads source only."""
+"""Which functions and values of a module a change touched, and which of the module call them. Reads source only."""
 
 import ast
 import copy
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from kodo.jobs.execution.stated_facts import is_literal
 from kodo.jobs.execution.target import Function, FunctionNode, TargetModule
 
 _CALL_DEPTH = 2
@@ -54,6 +55,52 @@ def affected_functions(before: TargetModule, after: TargetModule) -> list[Affect
     either = {**old, **new}
     chosen += [Affected(either[name], (name,), 1) for name in helpers if name not in order]
     return sorted(chosen, key=lambda one: (one.depth, one.function.name.startswith("_"), one.function.line))
+
+
+def changed_values(before: TargetModule, after: TargetModule) -> list[str]:
+    """The public names of both modules that are bound to another value than before and that no function of them reads.
+
+    Literals are left out: the change itself shows their values.
+    """
+    old, new = ({name for owner, name in _assigned(one.tree) if not owner} for one in (before, after))
+    names, _ = _changed_values(before, after)
+    names |= _made_by_changed_classes(before, after)
+    read = set().union(
+        *(_used(one.node) for module in (before, after) for one in module.every_function.values())
+    )
+    shown = {
+        name
+        for module in (before, after)
+        for (owner, name), value in _assigned(module.tree).items()
+        if not owner and is_literal(ast.unparse(value))
+    }
+    return sorted(
+        name for name in (names & old & new) - read - shown - after.every_function.keys() if name[0] != "_"
+    )
+
+
+def _made_by_changed_classes(before: TargetModule, after: TargetModule) -> set[str]:
+    """The names bound to something that is made of a class whose text changed."""
+    old, new = (
+        {node.name: ast.dump(node) for node in one.tree.body if isinstance(node, ast.ClassDef)}
+        for one in (before, after)
+    )
+    classes = {name for name in new if old.get(name) != new[name]}
+    return {
+        name
+        for (owner, name), value in _assigned(after.tree).items()
+        if not owner and any(isinstance(one, ast.Call) for one in ast.walk(value)) and _used(value) & classes
+    }
+
+
+def has_other_decorators(name: str, before: TargetModule, after: TargetModule) -> bool:
+    """Whether a function of both modules has other decorators than before, which may make another object of it."""
+    old, new = (one.definitions.get(name, ()) for one in (before, after))
+    return bool(old and new) and _decorators(old) != _decorators(new)
+
+
+def _decorators(nodes: Iterable[FunctionNode]) -> list[str]:
+    return [ast.dump(one) for node in nodes for one in node.decorator_list]
 
 
 def _callers(

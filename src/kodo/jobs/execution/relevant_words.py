@@ -1,4 +1,4 @@
-"""The texts of a module that a change is about: literals of what changed, and those that share a word with its lines."""
+"""The texts and options of a module that a change is about: literals of what changed, and those that share a word with its lines."""
 
 import ast
 import re
@@ -12,6 +12,8 @@ from kodo.jobs.execution.text_shapes import text_shapes
 _MAX_TEXTS = 80
 _MAX_LENGTH = 60
 _WORD = re.compile(r"[A-Za-z][a-z]{2,}")
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_OPTION = re.compile(r"--?[A-Za-z][\w-]*")
 _COMMON = frozenset(
     {"self", "none", "true", "false", "return", "not", "for", "the", "and", "def", "else", "elif", "with"}
 )
@@ -20,16 +22,22 @@ _COMMON = frozenset(
 def relevant_texts(
     lines: Iterable[str], modules: Sequence[TargetModule], functions: Collection[str]
 ) -> tuple[str, ...]:
-    """Short string literals, the most relevant first: on the changed ``lines``, sharing a word with them, in ``functions``."""
+    """Short string literals, the most relevant first: on the changed ``lines``, then those of the same words (``--config-root``
+    for ``config_root``), sharing some words with them, in ``functions``.
+    """
     text = "\n".join(lines)
     words = {word.lower() for word in _WORD.findall(text)} - _COMMON
-    near: list[str] = []
+    near: dict[str, float] = {}
     for module in modules:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found = {word.lower() for word in _WORD.findall(node.value)}
-                if 0 < len(node.value) <= _MAX_LENGTH and (found & words or repr(node.value)[1:-1] in text):
-                    near.append(node.value)
+                if not 0 < len(node.value) <= _MAX_LENGTH:
+                    continue
+                if repr(node.value)[1:-1] in text:
+                    near[node.value] = len(words) + 1
+                elif found & words:
+                    near[node.value] = len(found & words) ** 2 / len(found)
     own = [
         value
         for module in modules
@@ -50,9 +58,30 @@ def relevant_texts(
     ]
     shapes = list(dict.fromkeys(shapes))
     shapes = shapes[:: max(1, len(shapes) // _MAX_TEXTS)]
-    near.sort(key=lambda value: repr(value)[1:-1] not in text)
-    texts = dict.fromkeys([*near[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *near, *own])
+    nearest = sorted(near, key=lambda value: -near[value])
+    texts = dict.fromkeys([*nearest[: _MAX_TEXTS // 2], *shapes[:_MAX_TEXTS], *nearest, *own])
     return tuple(filter(_is_unicode, texts))[: 2 * _MAX_TEXTS]
+
+
+def relevant_options(lines: Iterable[str], modules: Sequence[TargetModule]) -> tuple[str, ...]:
+    """The options of command lines that modules hold, those first whose names are on the changed ``lines``: ``--dry-run`` is
+    ``dry_run`` there, ``-L`` is ``L``.
+    """
+    names = set(_NAME.findall("\n".join(lines)))
+    words = {word for name in names for word in name.lower().split("_")} - _COMMON
+    found = {
+        node.value: None
+        for module in modules
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and _OPTION.fullmatch(node.value)
+    }
+
+    def distance(option: str) -> tuple[bool, float]:
+        name = option.lstrip("-").replace("-", "_")
+        own = set(name.lower().split("_"))
+        return name not in names, -len(own & words) / len(own)
+
+    return tuple(sorted(found, key=distance))[:_MAX_TEXTS]
 
 
 def _is_unicode(text: str) -> bool:

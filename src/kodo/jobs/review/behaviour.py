@@ -6,6 +6,7 @@ itself is ``kodo.jobs.execution``'s, in the sandbox.
 
 from __future__ import annotations
 
+import builtins
 import itertools
 import re
 import time
@@ -19,13 +20,15 @@ from typing import TypeVar
 
 import msgspec
 
+from kodo.jobs.execution.calls_of_values import calls_of_value, state_of
 from kodo.jobs.execution.candidates import CandidateGenerator
-from kodo.jobs.execution.changed import Affected, affected_functions
+from kodo.jobs.execution.changed import Affected, affected_functions, changed_values, has_other_decorators
+from kodo.jobs.execution.changed_lines import visited_lines
 from kodo.jobs.execution.model import Call, ExecutionError
-from kodo.jobs.execution.relevant_words import relevant_texts
+from kodo.jobs.execution.relevant_words import relevant_options, relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
 from kodo.jobs.execution.target import Function, TargetModule, load
-from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted, Finished
+from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted, Finished, Group
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
@@ -48,12 +51,14 @@ _FIRST = 40
 """The calls of a function that are made in the order of their preference."""
 _FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
-_FOR_RECORDING = 0.25
+_FOR_RECORDING = 0.3
 """The part of a module's seconds in which its tests are run for their calls, while inputs are made and compared."""
 _LEAST_SECONDS = 6.0
 """What one file gets at least of what is left: with less, little more than the start of its workers could be done."""
 _NOT_INHERITED = "its inputs cannot be made: getattr raises AttributeError"
-_STOP = "stop"
+_NAME = re.compile(r"[A-Za-z_]\w+")
+_STOP, _REST = "stop", "rest"
+"""The files that end the run of the tests, and that the calls of functions are handed over in."""
 _LATER = ("written", "recorded")
 """The files that calls out of tests are handed to the running comparison in, in the order they come."""
 _WORKER = "kodo.jobs.execution.worker"
@@ -109,7 +114,9 @@ def compare_behaviour(
                 proof = thread.submit(sandbox.require)  # while the project is written
                 made = stack.enter_context(trees(material))
                 proof.result()
-            modules = [one for one in _read_modules(changed, made, found) if one.affected or proposer]
+            modules = [
+                one for one in _read_modules(changed, made, found) if one.affected or one.values or proposer
+            ]
             comparison = _Comparison(made, packages, sandbox, files, found)
             for at, module in enumerate(modules):
                 asked = time.monotonic()
@@ -166,12 +173,13 @@ def can_run(file: ChangedFile) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Module:
-    """A changed module in both versions, and the functions that may have another behaviour by that."""
+    """A changed module in both versions, and the functions and values that may be others by that."""
 
     file: ChangedFile
     before: TargetModule
     after: TargetModule
     affected: Mapping[str, Affected]
+    values: Sequence[str]
 
 
 def _read_modules(files: Sequence[ChangedFile], made: Trees, found: Behaviour) -> Iterator[_Module]:
@@ -183,7 +191,7 @@ def _read_modules(files: Sequence[ChangedFile], made: Trees, found: Behaviour) -
             found.not_run.append(str(error).replace(str(made.folder) + "/", ""))
             continue
         affected = {one.function.qualname: one for one in affected_functions(before, after)}
-        yield _Module(file, before, after, affected)
+        yield _Module(file, before, after, affected, changed_values(before, after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +207,8 @@ class _Comparison:
     def run(self, module: _Module, end: float, snippets: tuple[Call, ...]) -> None:
         """Add what one module's functions do to what was found, until the monotonic time ``end``.
 
-        Calls of changed functions are compared at once; those out of tests are handed over as they come, and no more is
-        run of the tests when every changed function is shown to differ.
+        Both versions are imported and tests are run while calls are made up; those are compared first, then those out of
+        tests as they come, and no more is run of the tests when every changed function is shown to differ.
         """
         file, found = module.file, self.found
         if not _has_time(file, end, found):
@@ -212,21 +220,19 @@ class _Comparison:
         ):
             exchange = Path(folder)
             exchange.chmod(0o755)
-            stop, *later = (f"{exchange.name}/{name}" for name in (_STOP, *_LATER))
+            stop, rest, *later = (f"{exchange.name}/{name}" for name in (_STOP, _REST, *_LATER))
             recording = threads.submit(
                 recorded_calls, self.made, file, module.affected, self._locations(module)[0], self.sandbox,
                 end - (1 - _FOR_RECORDING) * room, stop,
             )  # fmt: skip
-            groups = self._inputs(module, end - _FOR_INPUTS * room, snippets)
-            if not _has_time(file, end, found):
-                (exchange / _STOP).touch()
-                return
-            job = self._job(module, end, groups, later)
+            job = self._job(module, end, snippets, rest, later)
             comparing: Future[list[CompareAnswer]] = threads.submit(
                 run_worker, self.sandbox, self.made.folder, _WORKER, job, CompareAnswer,
                 seconds=end - time.monotonic(), grace=GRACE,
             )  # fmt: skip
             comparing.add_done_callback(lambda _: (exchange / _STOP).touch())
+            groups = self._inputs(module, end - _FOR_INPUTS * room)
+            _write(groups if _has_time(file, end, found) else (), exchange / _REST)
             calls = _until(
                 end - _FOR_RUNNING * room, written_calls(self.made, file, module.affected, module.after)
             )
@@ -240,37 +246,38 @@ class _Comparison:
                 return
         compared = [answer for answer in answers if isinstance(answer, Compared)]
         _count(file, compared, found)
-        if out := list(dict.fromkeys(_without_answer(answers, [name for name, _ in groups]))):
+        if out := list(dict.fromkeys(_without_answer(answers, [name for name, _ in (*job.groups, *groups)]))):
             found.not_run.append(f"{file.path}: the budget ran out before {', '.join(out)}")
-        found.candidates[file.path] = remarks(file, module.after, module.affected, compared, self.files)
+        found.candidates[file.path] = remarks(
+            file, module.after, module.affected, compared, self.files, module.values
+        )
 
-    def _inputs(
-        self, module: _Module, end: float, snippets: tuple[Call, ...]
-    ) -> tuple[tuple[str, tuple[Call, ...]], ...]:
+    def _inputs(self, module: _Module, end: float) -> tuple[Group, ...]:
         """Each function with the calls to make, as many functions as there is time for."""
         known = instances(self.made, module.file, module.after)
         lines = _touched_lines(module.file)
-        groups = _until(end, _groups(module.before, module.after, module.affected.values(), lines, known))
-        return (*(((GROUP, snippets),) if snippets else ()), *groups)
+        return tuple(
+            _until(end, _groups(module.before, module.after, module.affected.values(), lines, known))
+        )
 
     def _job(
-        self,
-        module: _Module,
-        end: float,
-        groups: tuple[tuple[str, tuple[Call, ...]], ...],
-        later: Sequence[str],
+        self, module: _Module, end: float, snippets: tuple[Call, ...], rest: str, later: Sequence[str]
     ) -> Compare:
         roots = dict.fromkeys(root for one in module.affected.values() for root in one.roots)
-        has_snippets = any(name == GROUP for name, _ in groups)
         lines = _touched_lines(module.file)
         return Compare(
             *self._locations(module),
-            groups,
+            ((GROUP, snippets),) if snippets else (),
             CALL_SECONDS,
             end,
-            roots=(*((GROUP,) if has_snippets else ()), *roots),
+            roots=(*((GROUP,) if snippets else ()), *roots),
+            errors=tuple(dict.fromkeys(name for name in _NAME.findall("\n".join(lines)) if _is_error(name))),
+            options=relevant_options(lines, (module.before, module.after)),
+            touched=_touched_in(module, roots),
+            values=tuple((name, calls_of_value(name)) for name in module.values),
             words=relevant_texts(lines, (module.before, module.after), list(module.affected)),
             later=tuple(later),
+            rest=rest,
         )
 
     def _locations(self, module: _Module) -> tuple[ModuleLocation, ModuleLocation]:
@@ -281,12 +288,36 @@ class _Comparison:
         )
 
     def _hand_over(self, calls: Iterable[Call], path: Path, module: _Module) -> None:
-        """Write calls to a file that is there at once with all of them; those that stand on a changed test are left out."""
-        unfinished = path.with_suffix(".unfinished")
-        alike = [call for call in calls if is_alike(call, self.files, module.after.name)]
-        unfinished.write_bytes(msgspec.json.encode(alike))
-        unfinished.chmod(0o644)
-        unfinished.rename(path)
+        """Hand over calls out of tests; those that stand on a changed test are left out."""
+        _write([call for call in calls if is_alike(call, self.files, module.after.name)], path)
+
+
+def _write(value: object, path: Path) -> None:
+    """Write a value to a file that is there at once with all of it."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_bytes(msgspec.json.encode(value))
+    unfinished.chmod(0o644)
+    unfinished.rename(path)
+
+
+def _is_error(name: str) -> bool:
+    """Whether a name is that of a built-in error, which a function of a test can raise without an import."""
+    value = getattr(builtins, name, None)
+    return isinstance(value, type) and issubclass(value, Exception)
+
+
+def _touched_in(
+    module: _Module, functions: Iterable[str]
+) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    """The lines of each function that the change touched, before it and after it."""
+    removed = {removal.old_line + at for removal in module.file.removals for at in range(len(removal.lines))}
+    return {
+        name: (
+            visited_lines(module.before, name, removed),
+            visited_lines(module.after, name, module.file.added),
+        )
+        for name in functions
+    }
 
 
 def _while(running: Future[T], items: Iterable[S]) -> Iterator[S]:
@@ -368,6 +399,8 @@ def _groups(
         earlier = before.every_function.get(function.qualname)
         if earlier is not None and one.depth == 0:
             calls = _in_turn(calls, old.calls(earlier, count))
+        if one.depth == 0 and has_other_decorators(function.qualname, before, after):
+            calls = [state_of(function.qualname), *calls]
         unique = {(call.setup, call.expression, call.args): call for call in reversed(calls)}
         numbered = [
             msgspec.structs.replace(call, id=number)

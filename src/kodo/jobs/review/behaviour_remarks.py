@@ -7,7 +7,7 @@ it, and is not mentioned where the change's own tests or documentation state the
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from kodo.jobs.execution.calls import command, filled, written
 from kodo.jobs.execution.changed import Affected
@@ -40,19 +40,43 @@ def remarks(
     affected: Mapping[str, Affected],
     compared: Sequence[Compared],
     files: Sequence[ChangedFile],
+    values: Collection[str] = (),
 ) -> list[Candidate]:
-    """One candidate for each changed function whose behaviour differs, shown by the most telling call."""
+    """One candidate for each changed function whose behaviour differs, shown by the most telling call, and for each of the
+    ``values`` of the module that does.
+    """
     proposed = [one for result in compared if result.function == GROUP for one in result.differences]
-    compared = [one for one in compared if one.function in affected]
     stated = Stated(files)
+    of_values = _of_values([one for one in compared if one.function in values], stated)
+    compared = [one for one in compared if one.function in affected]
     meant = {
         root
         for one in compared
         for difference in one.differences
-        if stated.says(difference, affected[one.function].function)
+        if stated.says(difference, _name_of(affected[one.function].function))
         for root in affected[one.function].roots
     }
-    best: dict[str, tuple[tuple[int, ...], Difference, Affected, str]] = {}
+    said: set[tuple[str, ...]] = set()
+    out: list[Candidate] = []
+    for root, (difference, why) in _most_telling(compared, affected, module, meant).items():
+        if (shown := (_what(difference), *contrast(difference.before, difference.after))) not in said:
+            said.add(shown)
+            out.append(_candidate(file, module, root, difference, why))
+    out += [_candidate(file, module, name, one, "") for name, one in of_values.items()]
+    out += [_candidate(file, module, _named_root(one, affected), one, "") for one in proposed]
+    return out
+
+
+def _most_telling(
+    compared: Iterable[Compared],
+    affected: Mapping[str, Affected],
+    module: TargetModule,
+    meant: Collection[str],
+) -> dict[str, tuple[Difference, str]]:
+    """The difference that shows each changed function best, and what says that it is not meant; without such a reason, none of
+    a function whose new outcome is ``meant``.
+    """
+    best: dict[str, tuple[tuple[int, ...], Difference, str]] = {}
     for one in compared:
         where = affected[one.function]
         for difference in one.differences:
@@ -69,15 +93,18 @@ def remarks(
                 if not why and root in meant:
                     continue
                 if root not in best or key < best[root][0]:
-                    best[root] = (key, difference, where, why)
-    said: set[tuple[str, ...]] = set()
-    out: list[Candidate] = []
-    for root, (_, difference, _where, why) in best.items():
-        if (shown := (_what(difference), *contrast(difference.before, difference.after))) not in said:
-            said.add(shown)
-            out.append(_candidate(file, module, root, difference, why))
-    out += [_candidate(file, module, _named_root(one, affected), one, "") for one in proposed]
-    return out
+                    best[root] = (key, difference, why)
+    return {root: (difference, why) for root, (_, difference, why) in best.items()}
+
+
+def _of_values(compared: Iterable[Compared], stated: Stated) -> dict[str, Difference]:
+    """The most telling difference of each value whose new outcome is not stated."""
+    found = {
+        one.function: min(one.differences, key=lambda each: rank(each.before, each.after))
+        for one in compared
+        if one.differences
+    }
+    return {name: one for name, one in found.items() if not stated.says(one, name)}
 
 
 def _named_root(difference: Difference, affected: Mapping[str, Affected]) -> str:
@@ -118,12 +145,25 @@ def _what(difference: Difference) -> str:
 
 
 def _line(file: ChangedFile, module: TargetModule, name: str) -> int:
-    """A touched line of the function, else its first line, else the first line of the change."""
+    """A touched line of the function or assignment, else its first line, else the first line of the change."""
     function = module.every_function.get(name)
     if function is None:
-        return min(file.touched)
+        bound = [node for node in module.tree.body if name in _bound(node)]
+        lines = [line for node in bound for line in file.touched if _holds(node, line)]
+        return min(lines, default=min(file.touched))
     first, last = first_line(function.node), function.node.end_lineno or function.node.lineno
     return min((line for line in file.touched if first <= line <= last), default=min(file.touched))
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    """The names that an assignment binds."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign):
+        return set()
+    return {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+
+
+def _holds(node: ast.stmt, line: int) -> bool:
+    return node.lineno <= line <= (node.end_lineno or node.lineno)
 
 
 def _detail(module: TargetModule, difference: Difference) -> str:
@@ -299,9 +339,8 @@ class Stated:
                 ):
                     self._documentation.append(str(first.value.value))
 
-    def says(self, difference: Difference, function: Function) -> bool:
-        """Whether the new outcome of a function is stated beside its name."""
-        name = function.owner if function.name.startswith("__") else function.name
+    def says(self, difference: Difference, name: str) -> bool:
+        """Whether the new outcome of what has this name is stated beside it."""
         after = difference.after
         outcome = after.parts.get("raises" if after.kind == "raises" else "result", "")
         forms = {outcome, outcome.replace("'", '"')} if len(outcome) >= _SHORTEST_STATEMENT else set()
@@ -313,6 +352,11 @@ class Stated:
             if call in _squeezed(text) and outcome in text:
                 return True
         return False
+
+
+def _name_of(function: Function) -> str:
+    """What a function is called by: a special method by its class."""
+    return function.owner if function.name.startswith("__") else function.name
 
 
 def _squeezed(text: str) -> str:

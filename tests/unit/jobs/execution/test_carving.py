@@ -12,6 +12,7 @@ from kodo.jobs.execution.worker.carving import Recorder
 from kodo.jobs.execution.worker.places import Places
 
 SHOP = """
+import asyncio
 import dataclasses
 import functools
 
@@ -99,6 +100,17 @@ setattr(Odd, "total-cost", property(Odd.own))
 def each(items):
     for item in items:
         yield price(item)
+
+
+async def ordered(item, *, times=1):
+    for _ in range(times):
+        await asyncio.sleep(0)
+    return Item("ordered", price(item))
+
+
+async def failed(item):
+    await asyncio.sleep(0)
+    raise KeyError(price(item))
 """
 
 
@@ -283,3 +295,32 @@ def test_a_program_that_does_not_parse_is_left_out(carve, monkeypatch):
         "kodo.jobs.execution.worker.carving._source", lambda frame, named, writing: f"{named.name}("
     )
     assert carve("def test():\n    price(Item('a'))\n") == []
+
+
+_LOOP = ["import asyncio", "import m", "loop = asyncio.new_event_loop()", "asyncio.set_event_loop(loop)"]
+
+
+def test_what_a_test_awaits_runs_in_one_loop(carve):
+    """A coroutine's result is that of its end, however often it waits; what stands on it comes after it, in the same loop."""
+    found = carve(
+        "async def steps():\n    item = await ordered(Item('a'), times=3)\n    return await ordered(item)\n"
+        "def test():\n    import asyncio\n    asyncio.run(steps())\n"
+    )
+    made = "item2 = loop.run_until_complete(m.ordered(item, times=3))"
+    assert found == [
+        [*_LOOP, "item = m.Item('a')", "loop.run_until_complete(m.ordered(item, times=3))"],
+        [*_LOOP, "item = m.Item('a')", made, "loop.run_until_complete(m.ordered(item2))"],
+    ]
+
+
+def test_a_coroutine_that_raises_is_carved_and_nothing_stands_on_it(carve):
+    """Its error is its outcome, also after it has waited."""
+    found = carve(
+        "async def steps():\n    item = Item('a')\n    try:\n        await failed(item)\n    except KeyError:\n        pass\n"
+        "    await ordered(item)\ndef test():\n    import asyncio\n    asyncio.run(steps())\n"
+    )
+    assert [one[-1] for one in found] == [
+        "loop.run_until_complete(m.failed(item))",
+        "loop.run_until_complete(m.ordered(item))",
+    ]
+    assert all(len(one) == 6 for one in found)

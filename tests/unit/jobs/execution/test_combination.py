@@ -104,3 +104,11 @@ def test_the_command_of_a_call_on_files_makes_their_folder():
     assert lines.index("tmp_path = pathlib.Path(tempfile.mkdtemp())") < lines.index(
         "(tmp_path / 'a.txt').write_text('x')"
     )
+
+
+def test_a_call_in_the_body_of_a_class_takes_an_option_of_another_call():
+    """A test's class says by such calls what it is made of; those inside its methods are left alone."""
+    body = "class Desk:\n    till = shop.order('y')\n\n    def sell(self):\n        return shop.order('z')"
+    found = _combined(Call(1, "", "v1.pack(Desk)", (), ("import shop", body, "v1 = shop")), SELL)
+    assert any("till = shop.order('y', gift=True)" in one for one in found)
+    assert all("return shop.order('z')\n" in f"{one}\n".replace(";", "\n") for one in found)

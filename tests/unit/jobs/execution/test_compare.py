@@ -182,3 +182,70 @@ def test_what_is_seen_inside_a_caller_shows_the_function(tmp_path: Path) -> None
     answers = _answers(tmp_path, msgspec.structs.replace(job, tests=tests))
     found = [one for one in answers if isinstance(one, Compared) and one.differences]
     assert [one.differences[0].within for one in found] == ["slow(x=1)"] and time.monotonic() < until - 10
+
+
+_LIMIT_CALLER = """def slow(x):
+    return 0 if x < {limit} else x
+
+def caller(x):
+    return slow(x) if x == 99 else None
+
+def near(x):
+    return slow(x + {limit} - 100)
+"""
+
+
+def test_a_caller_that_does_not_lead_to_the_change_is_called_no_further(tmp_path: Path) -> None:
+    """Its first calls show that; the time is for callers that do, and nothing is said to be left out."""
+    _versions(tmp_path, _LIMIT_CALLER.format(limit=5000), _LIMIT_CALLER.format(limit=5000))
+    where = msgspec.structs.replace(_WHERE, defined=("slow", "caller", "near"))
+    groups = (("caller", _calls("caller", 0)), ("near", _calls("near", 100)))
+    job = Compare(where, where, groups, 1.0, time.monotonic() + 60, roots=("slow",))
+    answers = _answers(tmp_path, job)
+    tried: dict[str, int] = {}
+    for one in answers:
+        if isinstance(one, Compared):
+            tried[one.function] = tried.get(one.function, 0) + one.tried
+    assert 0 < tried["caller"] < 100 and tried["near"] == 100
+    assert not [one for one in answers if isinstance(one, Exhausted)]
+
+
+def test_variations_are_made_while_tests_are_waited_for(tmp_path: Path) -> None:
+    """A call that goes through the changed function is varied at once, so that nobody waits for tests that take long."""
+    text = "def slow(x):\n    if x > 200:\n        return {result}\n    return 0\n"
+    _versions(tmp_path, text.format(result="1"), text.format(result="2"))
+    until = time.monotonic() + 60
+    job = Compare(
+        _WHERE, _WHERE, (("slow", _calls("slow", 0)),), 1.0, until, roots=("slow",), later=("never",)
+    )
+    found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared) and one.differences]
+    assert [one.function for one in found] == ["slow"] and time.monotonic() < until - 15
+
+
+def test_calls_of_functions_may_come_while_the_versions_are_imported(tmp_path: Path) -> None:
+    """Those in the job and those that come later are made; without them the comparison ends at its time."""
+    _versions(tmp_path, _LIMIT.format(limit=5000), _LIMIT.format(limit=6000))
+    call = Call(200, "caller", "slow(_0)", (Arg("x", "5500"),))
+    start = Compare(_WHERE, _WHERE, (("slow", _calls("slow", 0)),), 1.0, time.monotonic() + 40, rest="rest")
+    later = threading.Timer(1.0, _write, (tmp_path / "rest", [("caller", [call])]))
+    later.start()
+    found = [one for one in _answers(tmp_path, start) if isinstance(one, Compared)]
+    assert [(one.function, one.tried) for one in found] == [("slow", 100), ("caller", 1)]
+    assert found[1].differences and not found[0].differences
+    never = msgspec.structs.replace(start, rest="never", until=time.monotonic() + 4)
+    assert not [one for one in _answers(tmp_path, never) if isinstance(one, Compared) and one.differences]
+
+
+def test_a_module_that_a_call_imports_is_there_for_the_next_calls(tmp_path: Path) -> None:
+    """Each batch is made in a child of its own; what one of them imported of the package, the others find imported."""
+    for name in ("before", "after"):
+        package = tmp_path / name / "pack"
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text("")
+        (package / "late.py").write_text(f"open({str(tmp_path / name)!r} + '.log', 'a').write('x')\n")
+        (package / "m.py").write_text("def slow(x):\n    import pack.late\n    return x\n")
+    where = ModuleLocation("pack/m.py", ".", "pack.m", "", ("slow",))
+    calls = tuple(msgspec.structs.replace(one, id=at) for at, one in enumerate(_calls("slow", 0) * 5))
+    answers = _answers(tmp_path, Compare(where, where, (("slow", calls),), 1.0, time.monotonic() + 60))
+    assert sum(one.tried for one in answers if isinstance(one, Compared)) == 500
+    assert (tmp_path / "before.log").read_text() == "xx"  # once in the first child, once for the others

@@ -1,5 +1,6 @@
 """Values without source text are compared by type, text and public attributes."""
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,3 +84,43 @@ def test_a_place_below_the_versions_own_folder_is_one_in_both(place: Callable[[s
     sides = [describe(place(root), {}, root) for root in ("/project/before", "/project/after")]
     assert sides[0] == sides[1]
     assert "<project>" in sides[0]["result"] and "/project/before" not in str(sides[0])
+
+
+class Basket:
+    """A collection that keeps its items to itself, and gives two views of them."""
+
+    def __init__(self, *items):
+        self._items = items
+
+    def __len__(self):
+        return len(self._items)
+
+    def __iter__(self):
+        return iter(self._items)
+
+    @functools.cached_property
+    def total(self):
+        """What all of them cost."""
+        return sum(self._items)
+
+
+def test_a_collection_of_the_project_is_compared_by_what_is_in_it():
+    """Its items and what it gives once are part of it; a collection of another project is left alone."""
+    here = str(Path(__file__).parent)
+    one, other = describe(Basket(1, 2), {}, here), describe(Basket(2, 1), {}, here)
+    assert one["list(result)"] == "[1, 2]" and other["list(result)"] == "[2, 1]"
+    assert one["result.total"] == "3"
+    assert "list(result)" not in describe(Basket(1, 2), {}, "/somewhere/else")
+
+
+def test_an_iterator_is_not_used_up():
+    """What can be gone through only once is not read to be compared, nor is what has no end that is known."""
+
+    class Once(Basket):
+        def __next__(self):
+            raise AssertionError("it was read")
+
+        __iter__ = None
+
+    here = str(Path(__file__).parent)
+    assert "list(result)" not in describe(Once(1), {}, here)

@@ -1,5 +1,7 @@
 """Outcomes of two runs: what is steady, and what of it tells two versions apart."""
 
+import pytest
+
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.difference import common, tells
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
@@ -48,3 +50,25 @@ def test_a_place_that_a_call_writes_into_its_argument_is_one_in_both_versions() 
         call = Call(1, "f", "_0.append(here)", (Arg("places", "[]"),))
         sides.append(outcome_of(call, {"here": f"{root}/a.csv"}, {}, 5.0, root))
     assert sides[0].parts == sides[1].parts and "<project>/a.csv" in sides[0].parts["after: _0"]
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "says"),
+    [
+        ("AttributeError", "module 'shop' has no attribute 'price'", False),
+        ("ImportError", "cannot import name 'price' from 'shop'", False),
+        ("AttributeError", "'int' object has no attribute 'price'", True),
+        ("ImportError", "no plugin", True),
+    ],
+)
+def test_a_name_that_only_the_new_version_has_is_no_difference(error: str, message: str, says: bool) -> None:
+    """The change shows a new function; one that is gone, or an error of another kind, is a difference."""
+    raised = Outcome(1, "raises", {"raises": error, "message": message})
+    assert tells(raised, _value(result="3")) is says
+    assert tells(_value(result="3"), raised)
+
+
+def test_the_same_items_handed_out_in_another_way_are_no_difference() -> None:
+    """A list that became a generator gives the same; one that gives other items does not."""
+    one, other = _value(result="[1]"), Outcome(1, "value", {"result": "[1]"}, wrap="list")
+    assert not tells(one, other) and tells(_value(result="[2]"), other)

@@ -12,7 +12,7 @@ import pytest
 from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.compare import Compare, Compared, Exhausted, Finished
+from kodo.jobs.execution.worker.compare import Compare, Compared, Exhausted, Finished, Group
 from kodo.jobs.report.model import EvidenceKind, Severity, State
 from kodo.jobs.review.job import review
 from kodo.jobs.review.options import ReviewOptions
@@ -228,7 +228,13 @@ def handed():
 
 
 @pytest.fixture
-def workers(monkeypatch, answers, handed):
+def made_up():
+    """The calls of functions that a comparison was handed while the versions were imported."""
+    return []
+
+
+@pytest.fixture
+def workers(monkeypatch, answers, handed, made_up):
     """The jobs that workers were given; none is run."""
     given = []
 
@@ -236,9 +242,15 @@ def workers(monkeypatch, answers, handed):
         given.append(job)
         if not isinstance(job, Compare):
             return []
-        for name in job.later:
+        for name in (job.rest, *job.later):
             while not (project / name).exists():
                 time.sleep(0.01)
+        made_up.extend(
+            call
+            for _, calls in msgspec.json.decode((project / job.rest).read_bytes(), type=list[Group])
+            for call in calls
+        )
+        for name in job.later:
             handed.extend(msgspec.json.decode((project / name).read_bytes(), type=list[Call]))
         return list(answers)
 
@@ -265,7 +277,7 @@ def test_no_test_is_run_where_no_function_changed(workers, new, count):
     assert len(workers) == count
 
 
-def test_no_comparison_is_begun_when_nothing_is_left_of_the_budget(workers, monkeypatch):
+def test_nothing_is_compared_when_nothing_is_left_of_the_budget(workers, monkeypatch, made_up):
     """The inputs took all the time; the report says so."""
     now = [0.0]
 
@@ -276,7 +288,7 @@ def test_no_comparison_is_begun_when_nothing_is_left_of_the_budget(workers, monk
     monkeypatch.setattr("kodo.jobs.review.behaviour.time", types.SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("kodo.jobs.review.behaviour.instances", slow)
     report = compare(SINGULAR, SINGULAR.replace("ss", "us"))
-    assert workers == [] and report.executed.not_run == ("m.py: the budget of seconds was used up",)
+    assert made_up == [] and report.executed.not_run == ("m.py: the budget of seconds was used up",)
 
 
 @pytest.mark.parametrize(
@@ -389,3 +401,44 @@ def test_a_property_is_set_before_it_is_read():
         compare(old, old.replace("self._n = value", "self._n = min(value, 5)"), options=PATIENT)
     )
     assert ".n = " in finding.message
+
+
+_MISSING = """
+class Missing:
+    def __repr__(self):
+        return "missing"
+
+    def __reduce__(self):
+        return "missing"
+
+
+missing = Missing()
+"""
+
+
+def test_a_value_that_no_function_reads_is_asked_whether_it_can_be_copied():
+    """What says that it is itself when it is copied, and does no more, is said with the line that binds it."""
+    without = _MISSING.replace('\n    def __reduce__(self):\n        return "missing"\n', "")
+    messages = [one.message for one in said(compare(_MISSING, without, options=PATIENT))]
+    assert any(
+        "`copy.copy(missing) is missing` the result changed from True to False" in one for one in messages
+    )
+    assert said(compare(_MISSING, _MISSING.replace('"""', "'''"), options=PATIENT)) == []
+
+
+def test_a_literal_that_changes_is_shown_by_the_change_itself():
+    """No remark repeats what the line says, and none is made of a value that a function reads."""
+    assert said(compare("LIMIT = 3\n", "LIMIT = 4\n", options=PATIENT)) == []
+
+
+def test_what_a_decorator_makes_of_a_function_is_compared_by_its_state():
+    """The call of the function gives the same; an attribute that its decorator sets does not."""
+    old = (
+        "class Kept:\n    def __init__(self, function, keeps):\n        self._function, self.keeps = function, keeps\n\n"
+        "    def __call__(self, *args):\n        return self._function(*args)\n\n\n"
+        "def kept(keeps=False):\n    return lambda function: Kept(function, keeps)\n\n\n"
+        "@kept(keeps=True)\ndef half(n: int) -> int:\n    return n // 2\n"
+    )
+    (finding,) = said(compare(old, old.replace("@kept(keeps=True)", "@kept()"), options=PATIENT))
+    assert "vars(half)" in finding.message and "{'keeps': True} to {'keeps': False}" in finding.message
+    assert finding.definition == "half"

@@ -2,7 +2,8 @@
 
 What a test does through helpers, fixtures and loops ends in calls such as ``shop = trade.Shop('a')`` and ``shop.sell(3)``.
 Each is written down as a statement. One that went through a changed function becomes a call to make in both versions,
-after the statements that made its objects and worked on them. What has no expression is left out.
+after the statements that made its objects and worked on them; what a test awaits is run in a loop of the program's own.
+What has no expression is left out.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ _FORMS = {
 }
 """How special methods are written; the others are called by name."""
 _ENDS_WITH_VALUE = ("RETURN", "YIELD")
-_NOT_CARVED = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+_WAITS = ("YIELD_VALUE", "SEND", "RESUME")
+"""The instructions at which a coroutine is left to be entered again."""
+_RESUMED = inspect.CO_GENERATOR | inspect.CO_COROUTINE
+_LOOP = ("loop = asyncio.new_event_loop()", "asyncio.set_event_loop(loop)")
+"""One loop for all coroutines of a program, since what a loop made works in that one alone."""
 _RESULTS_WITHOUT_NAME = (bool, int, float, str, bytes, type(None))
 Place = Literal["other", "test", "project", "changed"]
 
@@ -70,7 +75,8 @@ class Recorder:
     _variables: Variables = field(default_factory=Variables)
     _places: dict[types.CodeType, Place] = field(default_factory=dict)
     _active: list[Statement] = field(default_factory=list)
-    _generators: set[types.FrameType] = field(default_factory=set)
+    _suspended: dict[types.FrameType, Trace | None] = field(default_factory=dict)
+    """Frames that are entered again, generators for every value and coroutines after every wait, and how they are watched."""
 
     def __post_init__(self) -> None:
         self._root = str(self.places.root)
@@ -86,6 +92,8 @@ class Recorder:
                 one.reached = True
         elif place != "project":
             return None
+        if frame in self._suspended:
+            return self._suspended[frame]
         back = frame.f_back
         if back is None or self._place(back) != "test":
             return None
@@ -96,7 +104,7 @@ class Recorder:
     def forget(self) -> None:
         """Begin anew: what was made until now is not used any more."""
         self._statements.clear()
-        self._generators.clear()
+        self._suspended.clear()
         self._variables = Variables()
 
     def carved(self, start: int) -> Iterator[Call]:
@@ -130,20 +138,20 @@ class Recorder:
 
     def _enter(self, frame: types.FrameType, reached: bool) -> Trace | None:
         code = frame.f_code
-        if (
-            code.co_flags & _NOT_CARVED
-            or len(self._statements) >= _MAX_STATEMENTS
-            or frame in self._generators
-        ):
+        if code.co_flags & inspect.CO_ASYNC_GENERATOR or len(self._statements) >= _MAX_STATEMENTS:
             return None
-        if code.co_flags & inspect.CO_GENERATOR:
-            self._generators.add(frame)  # it is entered again for every value
+        if code.co_flags & _RESUMED:
+            self._suspended[frame] = None
         named = self._project.function_of(frame)
         if named is None:
             return None
         writing = Expressions(self._variables, self._project.objects, self.places, self._definitions)
         try:
             source = _source(frame, named, writing)
+            if is_coroutine := bool(code.co_flags & inspect.CO_COROUTINE):
+                source = f"loop.run_until_complete({source})"
+                writing.modules.add("asyncio")
+                writing.before[:0] = _LOOP
         except Unwritable:
             return None
         statement = Statement(
@@ -159,17 +167,18 @@ class Recorder:
         frame.f_trace_lines = False
 
         def local(frame: types.FrameType, event: str, argument: Any) -> Trace:
-            if event == "return":
+            if event == "return" and not (is_coroutine and _instruction(frame) in _WAITS):
                 self._leave(frame, statement, argument if made is None else made)
             return local
 
+        if is_coroutine:
+            self._suspended[frame] = local
         return local
 
     def _leave(self, frame: types.FrameType, statement: Statement, result: object) -> None:
         if statement in self._active:
             self._active.remove(statement)
-        name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-        statement.raised = not name.startswith(_ENDS_WITH_VALUE)
+        statement.raised = not _instruction(frame).startswith(_ENDS_WITH_VALUE)
         known = isinstance(result, _RESULTS_WITHOUT_NAME) or self._variables.name_of(result)
         if not statement.raised and not frame.f_code.co_flags & inspect.CO_GENERATOR and not known:
             statement.variable = self._variables.bind(result)
@@ -201,6 +210,11 @@ class Recorder:
         return Call(
             0, "", ast.unparse(expression), args, (*imports, *(ast.unparse(one) for one in setup)), "", "test"
         )
+
+
+def _instruction(frame: types.FrameType) -> str:
+    """The name of the instruction at which a frame is left."""
+    return dis.opname[frame.f_code.co_code[frame.f_lasti]]
 
 
 def _short_names(variables: Iterable[str], others: Iterable[str]) -> dict[str, str]:

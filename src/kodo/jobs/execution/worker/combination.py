@@ -114,13 +114,20 @@ class Combinations:
 
 
 def _trees(call: Call) -> list[ast.stmt]:
-    """Fresh trees of the call's statements but for imports and definitions, its expression last."""
-    lines = [line for line in call.setup if "(" in line and not line.startswith(DEFINITIONS)]
+    """Fresh trees of the call's statements but for imports and functions, its expression last."""
+    lines = [line for line in call.setup if _holds_calls(line)]
     return [ast.parse(line).body[0] for line in [*lines, call.expression]]
 
 
+def _holds_calls(line: str) -> bool:
+    """Whether a statement is looked into: not an import or a function; of a class, what its body itself calls."""
+    return "(" in line and (line.startswith("class ") or not line.startswith(DEFINITIONS))
+
+
 def _calls_in(tree: ast.AST) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    body = tree.body if isinstance(tree, ast.ClassDef) else [tree]
+    plain = (one for one in body if not isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef))
+    return (node for one in plain for node in ast.walk(one) if isinstance(node, ast.Call))
 
 
 def _imported(call: Call) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -187,8 +194,6 @@ def _remade(
     """The call with changed statements in the places of its own."""
     *lines, expression = (ast.unparse(ast.fix_missing_locations(tree)) for tree in trees)
     changed = iter(lines)
-    setup = [
-        next(changed) if "(" in line and not line.startswith(DEFINITIONS) else line for line in call.setup
-    ]
+    setup = [next(changed) if _holds_calls(line) else line for line in call.setup]
     new = [line for line in dict.fromkeys(imports) if line not in setup]
     return msgspec.structs.replace(call, id=number, args=args, setup=(*new, *setup), expression=expression)

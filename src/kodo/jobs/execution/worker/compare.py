@@ -3,8 +3,9 @@
 A difference counts when both versions do the same again in another order and under another hash seed.
 """
 
+import itertools
+import math
 import os
-import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,39 +13,48 @@ from pathlib import Path
 
 import msgspec
 
-from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.combination import Combinations
 from kodo.jobs.execution.worker.difference import Difference, rank, tells
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.pair import Pair, SideFailed
 from kodo.jobs.execution.worker.probe import Inner, first_difference
-from kodo.jobs.execution.worker.shrinking import Two, shrunk, stable
+from kodo.jobs.execution.worker.seeds import Exploration, Seeds, Two, through
+from kodo.jobs.execution.worker.shrinking import shrunk, stable
 from kodo.jobs.execution.worker.smaller import size
 from kodo.jobs.execution.worker.variation import Variations
 
 _MAX_DIFFERENCES = 12
 _SHRUNK = 3
 _BATCH = 100
+_TRIAL = 40
+"""The calls of a caller that show whether it leads to what changed."""
 _FIRST_OF_A_FILE = 24
-_MAX_SEEDS = 200
-_MAX_VARIATIONS = 6000
-_EXPLORED_TOGETHER = 60
-_CHANGED, _TESTS, _CALLERS, _EXPLORE = 0.3, 0.15, 0.1, 0.15
-"""The parts of the budget: for the calls of changed functions, for those out of tests each time some come, for callers, and
-for variations. What is left is for the start and for making sure.
+_TOUCHES = 10
+"""How much more it counts that a test's call runs touched lines than that it goes through a changed function."""
+_VALUES, _CHANGED, _TESTS, _CALLERS, _EXPLORE = 0.1, 0.3, 0.15, 0.1, 0.25
+"""The parts of the budget: for values, for the calls of changed functions, for those out of tests each time some come, for
+callers, and for variations. What is left is for the start and for making sure.
 """
-_NEWEST_FIRST = 4
 _POLL_SECONDS = 0.02
+_MAX_VAIN = 6
+"""The times that variations find no new way before no more are made."""
 _MAX_INSIDE = 5
 _LOOKED_INSIDE = 30
 _INSIDE = 0.08
 """The part of the budget for looking inside the calls of one changed function."""
+_INSIDE_SHARE = 0.3
+"""The part of the time since the start after which variations are not looked into any more."""
 _VARY_SECONDS = 0.5
 _TELLING = 2
 """The rank of a difference that shows a change well enough to look no further."""
 _SHRINK_SECONDS = 2.5
 """For all the calls of one function that are made smaller."""
+
+
+Group = tuple[str, tuple[Call, ...]]
+"""A function, or a value of the module, with the calls to make of it."""
 
 
 class Compare(msgspec.Struct, frozen=True, tag=True):
@@ -55,7 +65,7 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
 
     before: ModuleLocation
     after: ModuleLocation
-    groups: tuple[tuple[str, tuple[Call, ...]], ...]
+    groups: tuple[Group, ...]
     seconds: float
     until: float
     tests: tuple[Call, ...] = ()
@@ -63,8 +73,18 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     """The changed functions. Calls that go through one are made with other inputs too."""
     words: tuple[str, ...] = ()
     """Texts that the changed code is about."""
+    errors: tuple[str, ...] = ()
+    """The names of errors in the changed code."""
+    options: tuple[str, ...] = ()
+    """The options of the module's command lines, the nearest to the change first."""
+    touched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {}
+    """The lines of changed functions that the change touched, before it and after it. Calls that run them matter most."""
+    values: tuple[Group, ...] = ()
+    """Values of the module with what is asked of them, before all else."""
     later: tuple[str, ...] = ()
     """Files beside the versions that come while the comparison runs: each holds more ``tests``, as a JSON list."""
+    rest: str = ""
+    """A file beside the versions that comes while these are imported, with the rest of ``groups``; "" for none."""
 
 
 class Compared(msgspec.Struct, frozen=True, tag=True):
@@ -93,20 +113,31 @@ CompareAnswer = Compared | Exhausted | Failed | Finished
 
 
 def run_compare(job: Compare) -> Iterator[CompareAnswer]:
-    """Compare changed functions, then calls out of tests as they come, then callers, then variations of what goes through
-    a changed function, while there is time; a function that is shown to differ is not looked at further.
+    """Compare values, then changed functions, then calls out of tests as they come, then callers, then variations of what goes
+    through a changed function, while there is time; a function that is shown to differ is not looked at further.
+
+    Variations are also made while calls out of tests are waited for.
     """
     try:
         work = _Work(job)
-        changed = [group for group in job.groups if group[0] in job.roots or not job.roots]
-        callers = [group for group in job.groups if group not in changed]
+        yield from work.compare_all(job.values, _VALUES)
+        groups = work.groups()
+        changed = [group for group in groups if group[0] in job.roots or not job.roots]
+        callers = [group for group in groups if group not in changed]
         yield from work.compare_all(changed, _CHANGED)
-        for tests in work.tests():
-            yield from work.compare_tests(tests, _TESTS)
+        if not work.all_shown():
+            yield from work.compare_tests(job.tests, _TESTS)
+        for name in job.later:
+            while work.is_waited_for(name):
+                found = list(work.explore_once())
+                yield from found
+                if not found:
+                    time.sleep(_POLL_SECONDS)
+            yield from work.compare_tests(work.handed_over(name), _TESTS)
         if not work.all_shown():
             yield from work.compare_all(work.left_out(), _CHANGED)
-            yield from work.compare_all(callers, _CALLERS)
-            yield from work.explore()
+            yield from work.compare_all(callers, _CALLERS, must_arrive=True)
+            yield from work.explore(_EXPLORE)
         if left := work.left_out():
             yield Exhausted(tuple(name for name, _ in left))
         yield Finished()
@@ -121,70 +152,102 @@ class _Work:
         self._job = job
         self._first = Pair(job.before, job.after, job.seconds, 1, job.words, job.until)
         self._first.wait()  # the time of the imports is no phase's
-        self._budget = job.until - time.monotonic()
+        self._start = time.monotonic()
+        self._budget = job.until - self._start
+        self._inside_seconds = 0.0
         self._second: Pair | None = None
         self._shown: set[str] = set()
         self._tests: list[Call] = []
-        self._left_out: list[tuple[str, tuple[Call, ...]]] = []
-        self._seeds: dict[str, list[Call]] = {root: [] for root in job.roots}
-        self._known: dict[str, set[tuple[tuple[tuple[str, ...], str], tuple[int, ...]]]] = {
-            root: set() for root in job.roots
-        }
-        self._number = 1 + max((call.id for _, calls in job.groups for call in calls), default=0)
+        self._left_out: list[Group] = []
+        self._seeds = {root: Seeds(root, job.touched.get(root, ((), ()))) for root in job.roots}
+        self._explorations: dict[str, Exploration] = {}
+        self._number = 1
+
+    def groups(self) -> list[Group]:
+        """All functions with their calls, when those that come later have come; without these where they do not in time."""
+        path = _folder() / self._job.rest
+        while self._job.rest and not path.exists() and not self._is_over():
+            time.sleep(_POLL_SECONDS)
+        groups = list(self._job.groups)
+        if self._job.rest and path.exists():
+            groups += msgspec.json.decode(path.read_bytes(), type=list[Group])
+        self._number += max((call.id for _, calls in groups for call in calls), default=0)
+        return groups
 
     def all_shown(self) -> bool:
         """Whether every changed function has a difference."""
         return bool(self._job.roots) and self._shown >= set(self._job.roots)
 
-    def left_out(self) -> list[tuple[str, tuple[Call, ...]]]:
+    def left_out(self) -> list[Group]:
         """The functions that there was no time for and that nothing else showed; they are handed out once."""
         found, self._left_out = self._left_out, []
         return [group for group in found if group[0] not in self._shown]
 
     def compare_all(
-        self, groups: Sequence[tuple[str, tuple[Call, ...]]], part: float
+        self, groups: Sequence[Group], part: float, *, must_arrive: bool = False
     ) -> Iterator[CompareAnswer]:
-        """Make the calls of each function on both sides, in a part of the budget."""
+        """Make the calls of each function on both sides, in a part of the budget.
+
+        ``must_arrive``: a function whose first calls go through no changed one is called no further.
+        """
         limit = self._limit(part)
         for at, (function, calls) in enumerate(groups):
             if time.monotonic() > limit:
                 self._left_out += groups[at:]
                 return
             count, shown = 0, False
-            new = len(self._seeds.get(function, ()))
-            for seen in self._until_it_tells(_cut(calls), limit, 0.0):
+            seeds = self._seeds.get(function)
+            known = len(seeds.calls) if seeds is not None else 0
+            first = _TRIAL if must_arrive else _BATCH
+            batches = itertools.chain([list(calls[:first])], _cut(calls[first:]))
+            for seen in self._until_it_tells(batches, limit, must_arrive=must_arrive):
                 count += len(seen)
                 self._keep(calls, seen)
                 found = self._judge(function, calls, seen)
                 yield found
                 if shown := any(not one.within for one in found.differences):
                     break
-            if not shown and (ways := self._seeds.get(function, [])[new:]):
+            if not shown and seeds is not None and (ways := seeds.calls[known:]):
                 yield self._look_inside(function, ways, calls)
-            if not shown and (count < len(calls) or self._is_over()):
+            is_left = must_arrive and first <= count < len(calls) and time.monotonic() <= limit
+            if not shown and not is_left and (count < len(calls) or self._is_over()):
                 yield Exhausted((function,))
 
-    def _look_inside(self, function: str, ways: Sequence[Call], calls: Sequence[Call]) -> Compared:
-        """Make a call of each way through a changed function again, and some others, and look at what is done inside."""
+    def _look_inside(self, function: str, ways: Sequence[Call], calls: Sequence[Call] = ()) -> Compared:
+        """Make a call of each way through a changed function again, and some others; look at what is done inside, and at what
+        the functions that they get to do with other arguments.
+        """
         step = max(1, len(calls) // _LOOKED_INSIDE)
         chosen = list({call.id: call for call in (*ways, *calls[::step])}.values())[:_BATCH]
-        seen = self._first.run(chosen, reach=self._job.roots, until=self._limit(_INSIDE))
+        start = time.monotonic()
+        limit = self._limit(_INSIDE)
+        seen = self._first.run(chosen, reach=self._job.roots, vary=_VARY_SECONDS, until=limit)
         found = self._inside(chosen, seen)
+        self._inside_seconds += time.monotonic() - start
         self._note(function, found, {})
         return Compared(function, 0, 0, tuple(found))
 
     def _until_it_tells(
-        self, batches: Iterable[Sequence[Call]], limit: float, vary: float
+        self,
+        batches: Iterable[Sequence[Call]],
+        limit: float,
+        ran: dict[int, Two] | None = None,
+        *,
+        must_arrive: bool = False,
     ) -> Iterator[dict[int, Two]]:
         """The outcomes of calls, gathered up to a batch in which the versions differ and at the end of the batches or the
-        time; whoever is content with what they show does not go on.
+        time; whoever is content with what they show does not go on. ``ran`` gets them all at once.
+
+        ``must_arrive``: they end also after a batch up to which no call went through a changed function.
         """
         gathered: dict[int, Two] = {}
         for batch in batches:
-            gathered |= self._first.run(
-                batch, reach=self._job.roots, vary=vary, inner=bool(vary), until=limit
-            )
+            gathered |= self._first.run(batch, reach=self._job.roots, inner=False, until=limit)
+            if ran is not None:
+                ran |= gathered
             is_late = time.monotonic() > limit
+            if must_arrive and not any(map(through, gathered.values())):
+                break
             if is_late or any(tells(*pair) and rank(*pair) <= _TELLING for pair in gathered.values()):
                 yield gathered
                 gathered = {}
@@ -193,16 +256,37 @@ class _Work:
         if gathered:
             yield gathered
 
-    def tests(self) -> Iterator[list[Call]]:
-        """The calls out of tests, numbered on, as they come; none more when every changed function is shown to differ."""
-        if self._job.tests and not self.all_shown():
-            yield self._numbered(self._job.tests)
-        folder = Path(os.environ["KODO_PROJECT"])
-        for name in self._job.later:
-            while not self.all_shown() and not self._is_over() and not (folder / name).exists():
-                time.sleep(_POLL_SECONDS)
-            if not self.all_shown() and (folder / name).exists():
-                yield self._numbered(msgspec.json.decode((folder / name).read_bytes(), type=list[Call]))
+    def is_waited_for(self, name: str) -> bool:
+        """Whether a file of calls out of tests is still to come and would still be of use."""
+        return not (self.all_shown() or self._is_over() or (_folder() / name).exists())
+
+    def handed_over(self, name: str) -> list[Call]:
+        """The calls of a file that has come; none where they are of no use any more."""
+        if self.all_shown() or not (_folder() / name).exists():
+            return []
+        return msgspec.json.decode((_folder() / name).read_bytes(), type=list[Call])
+
+    def compare_tests(self, calls: Sequence[Call], part: float) -> Iterator[Compared]:
+        """Make calls out of tests in a part of the budget; each is judged under the changed functions that it goes
+        through, and one of each way is looked into.
+        """
+        calls = self._numbered(calls)
+        limit = self._limit(part)
+        known = {root: len(seeds.calls) for root, seeds in self._seeds.items()}
+        ran: dict[int, Two] = {}
+        for seen in self._until_it_tells(self._batches_of_tests(calls, ran), limit, ran):
+            self._keep(sorted(calls, key=size), seen)
+            for root in self._job.roots:
+                own = [call for call in calls if call.id in seen and root in through(seen[call.id])]
+                if own:
+                    named = [msgspec.structs.replace(call, function=root) for call in own]
+                    yield self._judge(root, named, {call.id: seen[call.id] for call in own})
+            if self.all_shown():
+                return
+        for root, seeds in self._seeds.items():
+            if root not in self._shown and (ways := seeds.calls[known[root] :]):
+                own = [call for call in calls if call.id in ran and root in through(ran[call.id])]
+                yield self._look_inside(root, ways, own)
 
     def _numbered(self, calls: Iterable[Call]) -> list[Call]:
         numbered = [
@@ -210,25 +294,9 @@ class _Work:
         ]
         self._number += len(numbered)
         self._tests += numbered
+        if numbered:
+            self._explorations.clear()
         return numbered
-
-    def compare_tests(self, calls: Sequence[Call], part: float) -> Iterator[Compared]:
-        """Make calls out of tests in a part of the budget; each is judged under the changed functions that it goes
-        through.
-        """
-        ran: dict[int, Two] = {}
-        for seen in self._until_it_tells(
-            self._batches_of_tests(calls, ran), self._limit(part), _VARY_SECONDS
-        ):
-            ran |= seen
-            self._keep(sorted(calls, key=size), seen)
-            for root in self._job.roots:
-                own = [call for call in calls if call.id in seen and root in _through(seen[call.id])]
-                if own:
-                    named = [msgspec.structs.replace(call, function=root) for call in own]
-                    yield self._judge(root, named, {call.id: seen[call.id] for call in own})
-            if self.all_shown():
-                return
 
     def _batches_of_tests(self, calls: Sequence[Call], ran: Mapping[int, Two]) -> Iterator[list[Call]]:
         """The calls out of tests: the first ones of every file, then the others, of files that reached most first."""
@@ -239,31 +307,57 @@ class _Work:
             counts[call.function] += 1
             (first if counts[call.function] <= _FIRST_OF_A_FILE else later).append(call)
         yield from _cut(first)
-        hits = Counter(call.function for call in first if call.id in ran and _through(ran[call.id]))
+        hits: Counter[str] = Counter()
+        for call in first:
+            if call.id in ran:
+                hits[call.function] += bool(through(ran[call.id])) + _TOUCHES * self._is_near(ran[call.id])
         yield from _cut(sorted(later, key=lambda call: -hits[call.function]))
 
-    def explore(self) -> Iterator[Compared]:
-        """Vary the calls that go through changed functions, those on new lines of one again, in turn while there is time."""
-        limit = self._limit(_EXPLORE)
-        combinations = Combinations(self._tests)
-        left = {
-            root: _Exploration(self._seeds[root], self._tests, self._job.words, root, combinations)
-            for root in self._job.roots
-            if self._seeds[root]
-        }
-        while left:
-            for root, exploration in list(left.items()):
-                if time.monotonic() > limit:
-                    return
-                batch = exploration.batch(self._number) if root not in self._shown else []
-                if not batch:
-                    del left[root]
-                    continue
-                self._number += len(batch)
-                seen = self._first.run(batch, reach=self._job.roots, vary=_VARY_SECONDS)
-                exploration.learn(batch, seen)
-                self._keep(batch, seen)
-                yield self._judge(root, batch, seen)
+    def explore(self, part: float) -> Iterator[Compared]:
+        """Vary the calls that go through changed functions while there is time, and they still find new ways."""
+        limit = self._limit(part)
+        vain = 0
+        while time.monotonic() <= limit and not self.all_shown() and vain < _MAX_VAIN:
+            known = self._count_seeds()
+            found = list(self.explore_once(limit))
+            yield from found
+            if not found:
+                return
+            vain = 0 if self._count_seeds() > known else vain + 1
+
+    def _count_seeds(self) -> int:
+        return sum(len(seeds.calls) for seeds in self._seeds.values())
+
+    def explore_once(self, limit: float = math.inf) -> Iterator[Compared]:
+        """Some variations of the calls through each changed function that is not shown; a call on a new way is looked into."""
+        for root, seeds in self._seeds.items():
+            if root in self._shown or not seeds.calls or self._is_over():
+                continue
+            exploration = self._exploration(seeds)
+            batch = [msgspec.structs.replace(one, function=root) for one in exploration.batch(self._number)]
+            if not batch:
+                continue
+            self._number += len(batch)
+            known = len(seeds.calls)
+            seen = self._first.run(batch, reach=self._job.roots, inner=False, until=limit)
+            exploration.learn(batch, seen)
+            self._keep(batch, seen)
+            yield self._judge(root, batch, seen)
+            if root not in self._shown and (ways := seeds.calls[known:]) and self._may_look_inside():
+                yield self._look_inside(root, ways)
+
+    def _may_look_inside(self) -> bool:
+        """Whether looking inside, which takes long, has not had its part of the time since the start."""
+        return self._inside_seconds <= _INSIDE_SHARE * (time.monotonic() - self._start)
+
+    def _exploration(self, seeds: Seeds) -> Exploration:
+        """That of a function; a new one when more calls out of tests have come, whose parts go into variations."""
+        if seeds.function not in self._explorations:
+            job = self._job
+            calls = [*self._tests, *seeds.calls]
+            vary = Variations(calls, job.words, Combinations(self._tests), job.errors, job.options)
+            self._explorations[seeds.function] = Exploration(seeds, vary)
+        return self._explorations[seeds.function]
 
     def _is_over(self) -> bool:
         """Whether no call can be made any more, so that what was not seen again may still be there."""
@@ -273,22 +367,14 @@ class _Work:
         """When a phase that begins now and may take this part of the budget is over."""
         return min(self._job.until, time.monotonic() + part * self._budget)
 
-    def _keep(self, calls: Sequence[Call], seen: dict[int, Two]) -> None:
-        """Remember the calls that go through a changed function on a way that no earlier one took.
+    def _keep(self, calls: Sequence[Call], seen: Mapping[int, Two]) -> None:
+        """Remember the calls that go through a changed function on a way that no earlier one took."""
+        for seeds in self._seeds.values():
+            seeds.keep(calls, seen)
 
-        A test's objects are worth more than made-up ones on the same lines, so each of its programs counts by itself.
-        """
-        for call in calls:
-            if call.id not in seen or any(
-                one.kind in ("timeout", "died", "unusable") for one in seen[call.id]
-            ):
-                continue
-            program = (call.setup, call.expression) if call.origin == "test" else ((), "")
-            way = program, tuple(line for one in seen[call.id] for line in (*one.lines, 0))
-            for root in _through(seen[call.id]) & self._seeds.keys():
-                if way not in self._known[root] and len(self._seeds[root]) < _MAX_SEEDS:
-                    self._known[root].add(way)
-                    self._seeds[root].append(call)
+    def _is_near(self, pair: Two) -> bool:
+        """Whether a call runs lines that the change touched."""
+        return any(self._seeds[root].touches(pair) for root in through(pair) & self._seeds.keys())
 
     def _judge(self, function: str, calls: Sequence[Call], seen: dict[int, Two]) -> Compared:
         candidates = [call for call in calls if call.id in seen and tells(*seen[call.id])]
@@ -325,7 +411,7 @@ class _Work:
         self._shown |= {one.within.partition("(")[0] for one in found if one.within and not one.varied}
         for one in found:
             if not one.within and rank(one.before, one.after) <= _TELLING and one.first.id in seen:
-                self._shown |= _through(seen[one.first.id])
+                self._shown |= through(seen[one.first.id])
 
     def _inside(self, calls: Sequence[Call], seen: dict[int, Two]) -> list[Difference]:
         """The smallest call with the same outcome in both versions, inside which a changed function does something else."""
@@ -351,43 +437,9 @@ class _Work:
         return []
 
 
-class _Exploration:
-    """The variations of the calls that go through one changed function."""
-
-    def __init__(
-        self,
-        seeds: list[Call],
-        tests: Sequence[Call],
-        words: Sequence[str],
-        root: str,
-        combinations: Combinations,
-    ) -> None:
-        """``seeds`` grows while calls find new ways."""
-        self._seeds = seeds
-        self._root = root
-        self._vary = Variations([*tests, *seeds], words, combinations)
-        self._rng = random.Random(0)  # noqa: S311 - test inputs
-        self._made: set[tuple[tuple[str, ...], str, tuple[Arg, ...]]] = set()
-
-    def batch(self, number: int) -> list[Call]:
-        """The next calls, numbered from one above ``number``; none when nothing new is found or it is enough."""
-        out: list[Call] = []
-        for _ in range(_EXPLORED_TOGETHER * 2):
-            if len(out) >= _EXPLORED_TOGETHER or len(self._made) >= _MAX_VARIATIONS:
-                break
-            # the newest seeds went where no other did, and are varied most
-            at = min(len(self._seeds) - 1, int(self._rng.expovariate(_NEWEST_FIRST / (len(self._seeds) + 1))))
-            one = self._vary.one(self._seeds[-1 - at], number + 1 + len(out))
-            if one is not None and (key := (one.setup, one.expression, one.args)) not in self._made:
-                self._made.add(key)
-                out.append(msgspec.structs.replace(one, function=self._root))
-        return out
-
-    def learn(self, batch: Sequence[Call], seen: Mapping[int, tuple[Outcome, Outcome]]) -> None:
-        """Keep in mind which changes still led to the function."""
-        self._vary.learn(
-            batch, {call.id for call in batch if call.id in seen and self._root in _through(seen[call.id])}
-        )
+def _folder() -> Path:
+    """Where the versions are, and what is handed over while the comparison runs."""
+    return Path(os.environ["KODO_PROJECT"])
 
 
 def _cut(calls: Sequence[Call]) -> Iterator[list[Call]]:
@@ -397,10 +449,6 @@ def _cut(calls: Sequence[Call]) -> Iterator[list[Call]]:
 def _told(outcome: Outcome) -> list[Inner]:
     """The calls inside, but for constructors: their new state shows where it is used, or not at all."""
     return [one for one in outcome.inner if not one.function.endswith(".__init__")]
-
-
-def _through(pair: Two) -> frozenset[str]:
-    return frozenset(name for one in pair for name in one.reached)
 
 
 def _without_stalls(calls: Sequence[Call], seen: dict[int, Two]) -> list[Call]:

@@ -1,9 +1,11 @@
 """What a value looks like from outside, so that two runs can be compared where no source text equals it.
 
-A value with source text is that text. Any other is its type, its text with addresses and paths removed, and its
-public attributes to a small depth.
+A value with source text is that text. Any other is its type, its text with addresses and paths removed, its
+public attributes to a small depth, and for a collection of the project's own what is in it.
 """
 
+import functools
+import itertools
 import re
 import sys
 import types
@@ -19,6 +21,7 @@ _MAX_TEXT = 4000
 _MAX_ATTRIBUTES = 40
 _MAX_ITEMS = 200
 _MAX_DEPTH = 2
+_PROPERTIES = (property, functools.cached_property)
 # Whose text says nothing but a place in memory or in a file.
 _OPAQUE = (
     types.FunctionType,
@@ -39,9 +42,27 @@ def describe(value: object, defined: Mapping[str, object], root: str) -> dict[st
     parts = {"type": _type_name(value), "result": _text(value, root)}
     if isinstance(value, list | tuple | set | frozenset | dict):
         parts["result"] = described(value, defined, root, 0)
-    for name, item in _attributes(value, properties=_is_own(value, root)):
+    is_own = _is_own(value, root)
+    for name, item in _attributes(value, properties=is_own):
         parts[f"result.{name}"] = described(item, defined, root, 1)
+    if is_own and _is_collection(value):
+        parts["list(result)"] = _items(value, lambda item: described(item, defined, root, 1))
     return parts
+
+
+def _is_collection(value: object) -> bool:
+    """Whether a value has a length and can be gone through any number of times."""
+    kind = type(value)
+    return all(hasattr(kind, name) for name in ("__len__", "__iter__")) and not hasattr(kind, "__next__")
+
+
+def _items(value: object, inner: Callable[[object], str]) -> str:
+    """The first items of a collection, in its order."""
+    try:
+        items = list(itertools.islice(iter(value), _MAX_ITEMS))  # type: ignore[call-overload] # it has __iter__
+        return f"[{', '.join(map(inner, items))}]"
+    except Exception as error:  # noqa: BLE001 - a collection of foreign code may raise anything
+        return f"raises {type(error).__name__}"
 
 
 def printed(text: str, root: str) -> str:
@@ -130,7 +151,7 @@ def _attributes(
         slots = kind.__dict__.get("__slots__", ())
         names.update((slots,) if isinstance(slots, str) else slots)
         if properties:
-            names.update(name for name, one in kind.__dict__.items() if isinstance(one, property))
+            names.update(name for name, one in kind.__dict__.items() if isinstance(one, _PROPERTIES))
     hidden = "__" if private else "_"
     for name in sorted(name for name in names if isinstance(name, str) and not name.startswith(hidden))[
         :_MAX_ATTRIBUTES

@@ -25,11 +25,19 @@ class Difference(msgspec.Struct, frozen=True):
 
 def tells(before: Outcome, after: Outcome) -> bool:
     """Whether the two outcomes are a difference of behaviour."""
-    if "unusable" in (before.kind, after.kind) or before.same(after):
-        return False
-    if before.unbound or after.unbound:
-        return False  # the signature changed, which the diff shows
+    if "unusable" in (before.kind, after.kind) or (before.kind, before.parts) == (after.kind, after.parts):
+        return False  # that a list became an iterator of the same items, the change shows
+    if before.unbound or after.unbound or _lacks_name(before):
+        return False  # the signature changed or there is a new name, which the diff shows
     return not (before.kind == after.kind == "raises" and before.accident and after.accident)
+
+
+def _lacks_name(before: Outcome) -> bool:
+    """Whether a call asks for a name that a module does not have before the change: its error says nothing of what it has."""
+    message = before.parts.get("message", "")
+    return (before.parts.get("raises") == "AttributeError" and message.startswith("module ")) or (
+        before.parts.get("raises") == "ImportError" and message.startswith("cannot import name ")
+    )
 
 
 def rank(before: Outcome, after: Outcome) -> int:

@@ -7,12 +7,10 @@ import msgspec
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.difference import Difference, common, rank, tells
-from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.pair import Pair
+from kodo.jobs.execution.worker.seeds import Two
 from kodo.jobs.execution.worker.smaller import size, smaller_calls
 
-Two = tuple[Outcome, Outcome]
-"""What a call does in the version before, and in the one after."""
 _MAX_ROUNDS = 12
 _WIDTH = 40
 _CONFIRMED = 3

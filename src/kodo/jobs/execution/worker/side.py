@@ -7,6 +7,7 @@ empty line. An import failure is one ``Failed`` line.
 """
 
 import contextlib
+import importlib
 import math
 import os
 import sys
@@ -32,6 +33,7 @@ from kodo.jobs.execution.worker.load import (
     project,
     time_limit,
 )
+from kodo.jobs.execution.worker.marks import Marks
 from kodo.jobs.execution.worker.outcome import Outcome, outcome_of
 from kodo.jobs.execution.worker.probe import Probe, probed
 
@@ -62,14 +64,19 @@ class Batch(msgspec.Struct, frozen=True):
         return self.until is not None and time.monotonic() > self.until
 
 
-def outcomes(batch: Batch, make: Callable[[Call, float], Outcome]) -> Iterator[Outcome]:
-    """The outcome of each call there was time for; after a stall or a crash the rest goes on in a new child."""
+def outcomes(
+    batch: Batch, make: Callable[[Call, float], Outcome], loaded: set[str] | None = None
+) -> Iterator[Outcome]:
+    """The outcome of each call there was time for; after a stall or a crash the rest goes on in a new child.
+
+    ``loaded`` gets the names of the modules that the calls imported.
+    """
     for calls in [(call,) for call in batch.calls] if batch.apart else [batch.calls]:
-        yield from _in_children(batch, calls, make)
+        yield from _in_children(batch, calls, make, set() if loaded is None else loaded)
 
 
 def _in_children(
-    batch: Batch, calls: Sequence[Call], make: Callable[[Call, float], Outcome]
+    batch: Batch, calls: Sequence[Call], make: Callable[[Call, float], Outcome], loaded: set[str]
 ) -> Iterator[Outcome]:
     """The outcomes of some calls of a batch, in one child while it lives."""
     left = list(calls)
@@ -78,17 +85,23 @@ def _in_children(
 
         def work(send: Send, left: list[Call] = left) -> None:
             slow = 0
+            known = set(sys.modules)
             for call in left:
-                if batch.is_over():
-                    return
+                if batch.is_over() or slow >= _MAX_TIMEOUTS:
+                    break
                 seen = make(call, batch.seconds)
                 send(msgspec.json.encode(seen))
                 slow += seen.kind == "timeout"
-                if slow >= _MAX_TIMEOUTS:
-                    return
+            send(msgspec.json.encode(sorted(sys.modules.keys() - known)))
 
         messages, end = forked(work, batch.seconds + _STALL_SECONDS)
-        seen = [msgspec.json.decode(message, type=Outcome) for message in messages]
+        seen: list[Outcome] = []
+        for message in messages:
+            answer = msgspec.json.decode(message, type=Outcome | list[str])
+            if isinstance(answer, Outcome):
+                seen.append(answer)
+            else:
+                loaded.update(answer)
         yield from seen
         stalls += sum(one.kind == "timeout" for one in seen)
         left = left[len(seen) :]
@@ -116,6 +129,17 @@ def _import_for(calls: Iterable[Call], done: set[str]) -> None:
             exec(line, {})  # noqa: S102 - in the sandbox; running it is the point
 
 
+def _import_too(names: Iterable[str], package: str, done: set[str]) -> None:
+    """Import the modules of a package that calls imported in their child, so that the next child has them already."""
+    for name in sorted({name for name in names if name.partition(".")[0] == package} - done):
+        done.add(name)
+        with (
+            contextlib.suppress(Exception, TooLong),
+            time_limit(_IMPORT_SECONDS),
+        ):  # the next call will do it, or say why not
+            importlib.import_module(name)
+
+
 def main() -> None:
     """Import the module, then answer until standard input ends."""
     where = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ModuleLocation)
@@ -130,6 +154,7 @@ def main() -> None:
         out.flush()
         return
     imported: set[str] = set()
+    marks: dict[tuple[str, ...], Marks | None] = {}
     names, own, root = namespace(where, module), defined(where, module), str(project())
     out.write(b"\n")
     out.flush()
@@ -138,11 +163,24 @@ def main() -> None:
         if not batch.is_over():
             preload(batch.calls)
             _import_for(batch.calls, imported)
+        if batch.reach not in marks:
+            made = Marks(module.__file__ or "", batch.reach)
+            marks[batch.reach] = made if made.put() else None
         spent = [0.0]
 
-        def make(call: Call, seconds: float, batch: Batch = batch, spent: list[float] = spent) -> Outcome:
+        def make(
+            call: Call,
+            seconds: float,
+            batch: Batch = batch,
+            spent: list[float] = spent,
+            noted: Marks | None = marks[batch.reach],
+        ) -> Outcome:
             if not batch.reach:
                 return outcome_of(call, names, own, seconds, root)
+            if noted is not None and not batch.inner:
+                noted.clear()
+                seen = outcome_of(call, names, own, seconds, root)
+                return msgspec.structs.replace(seen, reached=noted.reached, lines=noted.lines)
             keep = 2 if batch.vary else 0
             with probed(
                 Probe(module.__file__ or "", batch.reach, own, root, keep=keep, describes=batch.inner)
@@ -161,10 +199,13 @@ def main() -> None:
                 inner=tuple(probe.calls),
             )
 
-        for seen in outcomes(batch, make):
+        loaded: set[str] = set()
+        for seen in outcomes(batch, make, loaded):
             out.write(msgspec.json.encode(seen) + b"\n")
         out.write(b"\n")
         out.flush()
+        if not (batch.apart or batch.is_over()):
+            _import_too(loaded, where.module.partition(".")[0], imported)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ import msgspec
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.values import Values
 from kodo.jobs.execution.worker.combination import Combinations
+from kodo.jobs.execution.worker.definition_variation import calling_back, is_plain_call, raising
+from kodo.jobs.execution.worker.option_variation import CommandLines
 
 _LOOKALIKES = str.maketrans({"s": "ſ", "k": "\u212a", "i": "ı", "S": "ẞ", "1": "١"})
 _NEAR, _SPLICED = 0.5, 0.8
@@ -21,7 +23,11 @@ _LONG = 30
 _MAX_VAIN = 6
 _ALIGNED = 0.35  # of the changed texts, those where whole pieces of others are put in or left out
 _COMBINED = 0.2  # of the variations, those with an argument of another call
+_MARKED = 0.25  # of the changed texts, those where a word of the change is put between two pieces or at the end of a line
 _COPIED = 0.2  # of the changed texts, those where a number or word takes the place of another one
+_RAISING = 0.15  # of the variations of calls with definitions, those where one of these raises
+_CALLING_BACK = 0.1  # of those, those where one does a statement of the setup
+_OPTIONED = 0.4  # of the variations of calls with a list of texts, those with other options in it
 _REPEATED = 0.12  # of the variations of calls with a setup, those that do a statement of it twice
 _LONGEST_PIECE = 2000
 _TOKEN = re.compile(r"\w+|[^\w\s]+|\s+")
@@ -31,12 +37,20 @@ class Variations:
     """Makes variations of calls, deterministically; ``words`` are what the changed code is about."""
 
     def __init__(
-        self, calls: Sequence[Call], words: Sequence[str], combinations: Combinations | None = None
+        self,
+        calls: Sequence[Call],
+        words: Sequence[str],
+        combinations: Combinations | None = None,
+        errors: Sequence[str] = (),
+        options: Sequence[str] = (),
     ) -> None:
+        """``errors`` are the names of errors in the changed code, ``options`` those of the module's command lines."""
         self._rng = random.Random(0)  # noqa: S311 - test inputs
         texts = [value for call in calls for arg in call.args if isinstance(value := _value(arg.source), str)]
         self._texts = list(dict.fromkeys(texts))[:400]
         self._words = list(words)
+        self._errors = errors
+        self._options = CommandLines(options, calls)
         self._combinations = combinations or Combinations(calls)
         self._changed_at: dict[int, tuple[tuple[str, ...], str, tuple[int, ...]]] = {}
         self._vain: Counter[tuple[tuple[str, ...], str, int]] = Counter()
@@ -48,6 +62,12 @@ class Variations:
         rng = self._rng
         if rng.random() < _REPEATED and (again := self._repeated(call)):
             return msgspec.structs.replace(call, id=number, setup=again)
+        if rng.random() < _OPTIONED and (made := self._options.varied(call, number, rng)):
+            return made
+        if rng.random() < _RAISING and (made := raising(call, number, self._errors, rng)):
+            return made
+        if rng.random() < _CALLING_BACK and (made := calling_back(call, number, rng)):
+            return made
         if rng.random() < _COMBINED and (made := self._combinations.combined(call, number, rng)):
             return made
         every = [at for at, arg in enumerate(call.args) if _value(arg.source) is not None]
@@ -72,7 +92,7 @@ class Variations:
 
     def _repeated(self, call: Call) -> tuple[str, ...] | None:
         """The setup with one of its plain calls made twice; None where it has none."""
-        places = [at for at, line in enumerate(call.setup) if _is_plain_call(line)]
+        places = [at for at, line in enumerate(call.setup) if is_plain_call(line)]
         if not places:
             return None
         at = self._rng.choice(places)
@@ -88,6 +108,8 @@ class Variations:
     def _changed_text(self, value: str) -> str:
         """A text of the same build: pieces repeated, left out, put in from elsewhere, lengthened or replaced."""
         rng = self._rng
+        if self._words and rng.random() < _MARKED:
+            return self._marked(value, rng.choice(self._words))
         if rng.random() < _ALIGNED and (aligned := self._aligned(value)) is not None:
             return aligned
         if rng.random() < _COPIED and (copied := self._copied(value)) is not None:
@@ -116,6 +138,27 @@ class Variations:
             value[:start] + piece.translate(_LOOKALIKES) + value[end:],
         ]
         return other if other and rng.random() > _SPLICED else rng.choice(options)[:20_000]
+
+    def _marked(self, value: str, word: str) -> str:
+        """The text with a word between two pieces of it, at the end of a line, or on a line of its own with the depth of the
+        next one: where marks such as comments stand, so that the text mostly means what it meant.
+        """
+        rng = self._rng
+        lines = value.splitlines(keepends=True) or [""]
+        at = rng.randrange(len(lines))
+        line = lines[at]
+        bare = line.rstrip("\r\n")
+        way = rng.randrange(3)
+        if way == 0:
+            cuts = [one.start() for one in _TOKEN.finditer(value[:_LONGEST_PIECE])] or [0]
+            cut = rng.choice(cuts)
+            return value[:cut] + word + value[cut:]
+        if way == 1:
+            return "".join(
+                [*lines[:at], bare, rng.choice(("", "  ")), word, line[len(bare) :], *lines[at + 1 :]]
+            )
+        depth = bare[: len(bare) - len(bare.lstrip())]
+        return "".join([*lines[:at], depth, word, "\n", *lines[at:]])
 
     def _copied(self, value: str) -> str | None:
         """The text with one of its numbers or words put over another one; None where it has no two."""
@@ -150,17 +193,6 @@ class Variations:
         own = [one.start() for one in mine if one[0] == first[0] and one.start() > first.start()]
         to = rng.choice([first.start(), *own[:2]])
         return value[: first.start()] + piece + value[to:]
-
-
-def _is_plain_call(line: str) -> bool:
-    """Whether a statement is a call and nothing else."""
-    if "(" not in line or line.startswith(("import ", "from ", "class ", "def ", "@", "with ", "for ")):
-        return False
-    try:
-        body = ast.parse(line).body
-    except (SyntaxError, ValueError):
-        return False
-    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
 
 
 def _value(source: str) -> object:

@@ -1,0 +1,74 @@
+"""Definitions of a call's setup a little different: a function that a test made for the call raises, or calls back.
+
+What a test hands in (a plugin, a callback, a field of its own) mostly does what it should; code that deals with errors of
+such functions is run only where one raises, and code that must bear that they change what calls them only where one does.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from kodo.jobs.execution.model import Call
+
+_ERRORS = ("ValueError", "StopIteration", "KeyError")
+"""What is raised where the changed code names no error."""
+
+
+_DEFINITIONS = ("def ", "class ", "@")
+
+
+def raising(call: Call, number: int, errors: Sequence[str], rng: random.Random) -> Call | None:
+    """The call with one of the functions that its setup defines raising one of ``errors``; None where it defines none."""
+
+    def change(body: list[ast.stmt]) -> None:
+        start = rng.randrange(len(body))
+        body[start:] = [ast.Raise(ast.Name(rng.choice(errors or _ERRORS), ast.Load()), None)]
+
+    return _changed(call, number, change, rng)
+
+
+def calling_back(call: Call, number: int, rng: random.Random) -> Call | None:
+    """The call with one of the functions that its setup defines doing a statement of the setup, such as to register one more
+    plugin; None where it defines none, or has no such statement.
+    """
+    lines = [line for line in call.setup if is_plain_call(line)]
+    if not lines:
+        return None
+
+    def change(body: list[ast.stmt]) -> None:
+        at = rng.randrange(len(body))
+        body[at:at] = ast.parse(rng.choice(lines)).body
+
+    return _changed(call, number, change, rng)
+
+
+def is_plain_call(line: str) -> bool:
+    """Whether a statement is a call and nothing else."""
+    if "(" not in line or line.startswith(("import ", "from ", "class ", "def ", "@", "with ", "for ")):
+        return False
+    try:
+        body = ast.parse(line).body
+    except (SyntaxError, ValueError):
+        return False
+    return len(body) == 1 and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Call)
+
+
+def _changed(
+    call: Call, number: int, change: Callable[[list[ast.stmt]], None], rng: random.Random
+) -> Call | None:
+    """The call with the body of one of its setup's functions changed."""
+    places = [at for at, line in enumerate(call.setup) if line.startswith(_DEFINITIONS)]
+    if not places:
+        return None
+    at = rng.choice(places)
+    tree = ast.parse(call.setup[at])
+    functions = [one for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)]
+    if not functions:
+        return None
+    change(rng.choice(functions).body)
+    line = ast.unparse(ast.fix_missing_locations(tree))
+    return msgspec.structs.replace(call, id=number, setup=(*call.setup[:at], line, *call.setup[at + 1 :]))

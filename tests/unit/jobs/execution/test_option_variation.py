@@ -1,0 +1,116 @@
+"""Command lines get options that the module knows, and functions of tests raise what the change is about."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from kodo.jobs.execution.calls import filled, filled_setup
+from kodo.jobs.execution.model import Arg, Call
+from kodo.jobs.execution.relevant_words import relevant_options
+from kodo.jobs.execution.target import load
+from kodo.jobs.execution.worker.definition_variation import calling_back, raising
+from kodo.jobs.execution.worker.option_variation import CommandLines
+from kodo.jobs.execution.worker.variation import Variations
+
+_WHOLE = Call(1, "", "cli.main(_0)", (Arg("a", "['-q', 'a.py']"),), ("import cli",))
+_MIXED = Call(
+    2,
+    "",
+    "cli.main([str(tmp_path / 'b.py'), _0, _1])",
+    (Arg("a", "'--check'"), Arg("b", "'x'")),
+    ("import cli",),
+)
+
+
+def _made(options: CommandLines, call: Call) -> set[str]:
+    rng = random.Random(0)
+    found = [options.varied(call, number, rng) for number in range(300)]
+    return {filled(one) for one in found if one is not None}
+
+
+def test_a_command_line_gets_an_option_alone_with_a_value_or_for_another():
+    """Those of the module's own texts and those that other calls have; an item may go."""
+    found = _made(CommandLines(["--root"], [_WHOLE, _MIXED]), _WHOLE)
+    assert "cli.main(['--root', '-q', 'a.py'])" in found
+    assert any("'--root', '.'" in one for one in found)
+    assert "cli.main(['a.py'])" in found
+    assert any("'--root', 'a.py'" in one for one in found)
+
+
+def test_a_list_that_holds_other_things_keeps_them():
+    """What is no text stays as it is written; the option is an argument, so that it can be made smaller."""
+    found = _made(CommandLines(["--root"], [_MIXED]), _MIXED)
+    assert any("'--root'" in one and "str(tmp_path / 'b.py')" in one for one in found)
+
+
+def test_without_options_or_lists_there_is_nothing_to_do():
+    """A call without a list of texts is left alone, and so is one where no option is known."""
+    plain = Call(3, "", "f(_0, [1, 2])", (Arg("a", "(1, 2)"),))
+    assert _made(CommandLines(["--root"], []), plain) == set()
+    assert _made(CommandLines([], []), Call(4, "", "f(_0)", (Arg("a", "['x']"),))) == set()
+
+
+def test_the_options_that_the_change_names_come_first(tmp_path: Path):
+    """``--dry-run`` is ``dry_run`` in code and ``-L`` is ``L``; then those that share words, then the others."""
+    (tmp_path / "m.py").write_text(
+        "def f(p):\n    for one in ('--all', '--dry-day', '-q', '--dry-run', '-L', '-', '-1', '- a', 'L'):\n        p(one)\n"
+    )
+    found = relevant_options(["    return args.L if args.dry_run else args"], [load(tmp_path / "m.py")])
+    assert found == ("--dry-run", "-L", "--dry-day", "--all", "-q")
+
+
+_PLUGIN = (
+    "class Plugin:\n\n    def hello(self, name):\n        say(name)\n        return 3\n",
+    "def late(x):\n    yield x\n",
+)
+
+
+def test_a_function_that_a_test_made_raises_what_the_change_names():
+    """Any one of them, at its start or later; the other statements stay."""
+    call = Call(0, "", "run(late, Plugin())", setup=("import shop", *_PLUGIN), origin="test")
+    rng = random.Random(0)
+    found = {raising(call, number, ["StopIteration"], rng) for number in range(60)}
+    lines = {line for one in found if one is not None for line in filled_setup(one)}
+    assert (
+        "class Plugin:\n\n    def hello(self, name):\n        say(name)\n        raise StopIteration" in lines
+    )
+    assert "class Plugin:\n\n    def hello(self, name):\n        raise StopIteration" in lines
+    assert "def late(x):\n    raise StopIteration" in lines
+    assert raising(Call(0, "", "f()", setup=("x = 1",)), 1, ["StopIteration"], rng) is None
+    decorated = Call(0, "", "f()", setup=("@shop.impl\ndef f():\n    return 3",))
+    made = raising(decorated, 1, ["KeyError"], rng)
+    assert made is not None and made.setup == ("@shop.impl\ndef f():\n    raise KeyError",)
+
+
+def test_a_function_that_a_test_made_calls_back():
+    """It does what the setup did before, at any place of its body; without such a statement nothing is made."""
+    call = Call(0, "", "desk.sell()", setup=("desk = Desk()", "desk.add(Plugin())", *_PLUGIN), origin="test")
+    rng = random.Random(0)
+    found = {one for number in range(60) if (one := calling_back(call, number, rng)) is not None}
+    lines = {line for one in found for line in filled_setup(one)}
+    assert (
+        "class Plugin:\n\n    def hello(self, name):\n        say(name)\n        desk.add(Plugin())\n        return 3"
+        in lines
+    )
+    assert "def late(x):\n    desk.add(Plugin())\n    yield x" in lines
+    assert calling_back(Call(0, "", "f()", setup=("x = 1", *_PLUGIN)), 1, rng) is None
+
+
+def test_variations_of_a_plugin_include_one_that_raises():
+    """It is one of the ways in which a call is varied."""
+    call = Call(0, "", "run(Plugin(), _0)", (Arg("a", "1"),), setup=_PLUGIN[:1], origin="test")
+    made = [Variations([call], (), errors=["KeyError"]).one(call, 1)]
+    vary = Variations([call], (), errors=["KeyError"])
+    made += [vary.one(call, number) for number in range(80)]
+    assert any("raise KeyError" in line for one in made if one is not None for line in one.setup)
+
+
+def test_a_mark_is_put_where_a_text_keeps_its_meaning():
+    """At the end of a line, on a line of its own with the next one's depth, or between two words."""
+    text = "if a:\n    b = [\n        1,\n    ]\n"
+    call = Call(0, "", "f(_0)", (Arg("a", repr(text)),), origin="test")
+    vary = Variations([call], ["# skip"])
+    found = {filled(one) for number in range(1500) if (one := vary.one(call, number)) is not None}
+    assert repr(text.replace("[\n", "[  # skip\n")) in {one[2:-1] for one in found}
+    assert repr(text.replace("    b", "    # skip\n    b")) in {one[2:-1] for one in found}
