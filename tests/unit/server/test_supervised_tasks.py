@@ -72,8 +72,8 @@ OTHERS = {
     "lifecycle/service.py: _hand_over": "ends with its response",
     "lifecycle/service.py: start": "ends with its response",
     "lifecycle/supervised.py: supervise": "the helper itself",
-    "ui/pulls.py: start": "ends with its model",
     "tools/mcp/sessions.py: __init__": "ends with its session; the next call opens one",
+    "tools/mcp/stdio.py: stdio_transport": "ends with its session's program",
     "store/blobs/bucket.py: _send": "ends with its upload",
 }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
 from kodo.server.http import admin
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -29,20 +32,27 @@ class Pulls:
 
     def __init__(self) -> None:
         self.last: Pull | None = None
-        self._task: asyncio.Task[None] | None = None
 
     def start(self, home: Path, source: str) -> None:
-        """Begin to fetch a model in a thread, unless one is being fetched."""
-        if self._task is not None and not self._task.done():
-            return
-        pull = self.last = Pull(source)
+        """Begin to fetch a model, unless one is being fetched.
 
-        async def run() -> None:
-            try:
-                await asyncio.to_thread(admin.pull_model, home, source, None, pull.show)
-            except (admin.WeightsError, OSError) as error:
-                pull.error = str(error)
-            finally:
-                pull.finished = True
+        The thread is none of the event loop's own: a server that stops does not wait for a download, and an interrupted one
+        leaves the models as they were.
+        """
+        if self.last is None or self.last.finished:
+            self.last = Pull(source)
+            threading.Thread(target=_pull, args=(home, self.last), name=f"pull {source}", daemon=True).start()
 
-        self._task = asyncio.create_task(run(), name=f"pull {source}")
+
+def _pull(home: Path, pull: Pull) -> None:
+    try:
+        admin.pull_model(home, pull.source, None, pull.show)
+    except (admin.WeightsError, OSError) as error:
+        pull.error = str(error)
+    except (
+        Exception
+    ) as error:  # a bug, or a package that is missing: the page must not call the model fetched
+        logger.exception("the model %s could not be fetched", pull.source)
+        pull.error = f"{type(error).__name__}: {error}"
+    finally:
+        pull.finished = True
