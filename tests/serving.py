@@ -18,8 +18,9 @@ import uvicorn
 
 from kodo.server.config import ModelSettings, Settings
 from kodo.server.http.app import build_app, open_state
-from kodo.server.http.connections import ConnectionPool, ServerConfig
+from kodo.server.http.connection_pool import ConnectionPool
 from kodo.server.http.serve import Pages
+from kodo.server.http.server_config import server_config
 from kodo.server.http.state import State
 from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.ports import Clock
@@ -83,7 +84,7 @@ async def served(
     async with open_state(given, clock=clock, tools=tools) as state:
         listener = socket.create_server((given.host, 0))
         app = build_app(state, pages(state) if pages is not None else ())
-        config = ServerConfig(app, given, state.body_memory, timeout_graceful_shutdown=3)
+        config = server_config(app, given, state.body_memory, timeout_graceful_shutdown=3)
         server = uvicorn.Server(config)
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]  # the test runner has its own
         task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -30,7 +30,7 @@ import uvloop
 
 from kodo.server.config import Settings
 from kodo.server.http.backends import KEYS_MARK, WeightsError, has_keys, open_resources
-from kodo.server.http.connections import ServerConfig
+from kodo.server.http.server_config import server_config
 from kodo.server.lifecycle.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ class _Server(uvicorn.Server):
         self._lost = lost
         self._watching: asyncio.Task[None] | None = None
         super().__init__(
-            ServerConfig(
+            server_config(
                 app,
                 settings,
                 state.body_memory,

@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from kodo.server.config import LimitSettings
-from kodo.server.http.connections import CONTROL_FRAMES
+from kodo.server.http.websocket_connection import CONTROL_FRAMES
 
 pytestmark = pytest.mark.usefixtures("fast_sweeps")
 GET = b"GET /health HTTP/1.1\r\nhost: localhost\r\n"
@@ -28,7 +28,7 @@ POST = b"POST /v1/responses HTTP/1.1\r\nhost: localhost\r\ncontent-type: applica
 @pytest.fixture
 def fast_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Deadlines are looked at often."""
-    monkeypatch.setattr("kodo.server.http.connections.SWEEP_SECONDS", 0.02)
+    monkeypatch.setattr("kodo.server.http.connection_pool.SWEEP_SECONDS", 0.02)
 
 
 @contextlib.asynccontextmanager
