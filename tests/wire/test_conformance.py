@@ -442,7 +442,7 @@ WRONG: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "unknown parameter": ({"colour": "red"}, 400, "unknown_parameter", "colour"),
     "parent that is not there": (
     {"previous_response_id": "resp_none"},
-    404,
+    400,
     "previous_response_not_found",
     "previous_response_id",
     ),

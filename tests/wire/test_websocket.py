@@ -85,7 +85,7 @@ async def test_unstored_responses_continue_on_their_connection_only(tmp_path: Pa
             assert more["usage"]["input_tokens"] > first["usage"]["input_tokens"]
         async with connected(server) as socket:
             error = (await socket.turn(input="again", store=False, previous_response_id=first["id"]))[-1]
-    assert (error["type"], error["status"]) == ("error", 404)
+    assert (error["type"], error["status"]) == ("error", 400)
     assert error["error"]["code"] == "previous_response_not_found"
 
 
@@ -154,7 +154,7 @@ async def test_lanes_interleave_and_the_default_does_not(tmp_path: Path) -> None
         ({"input": "x", "stream_options": {"include_obfuscation": True}}, 400, "invalid_value"),
         ({"input": "x", "nonsense": 1}, 400, "unknown_parameter"),
         ({"input": "x", "generate": "no"}, 400, "invalid_type"),
-        ({"input": "x", "previous_response_id": "resp_none"}, 404, "previous_response_not_found"),
+        ({"input": "x", "previous_response_id": "resp_none"}, 400, "previous_response_not_found"),
     ],
 )
 async def test_errors_are_frames_and_the_connection_lives(

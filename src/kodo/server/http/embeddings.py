@@ -5,6 +5,8 @@ from __future__ import annotations
 import array
 import base64
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +17,7 @@ from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import Usage
 from kodo.server.lifecycle.service import Service
-from kodo.server.wire.decode import convert
+from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.embeddings import Embedding, EmbeddingsRequest, EmbeddingsResponse, EmbeddingsUsage
 
 
@@ -24,13 +26,27 @@ async def create(request: Request) -> Response:
     state, caller = get_state(request), get_caller(request)
     ticket = get_ticket(request)
     try:
-        body: EmbeddingsRequest = convert(await json_body(request), EmbeddingsRequest)
+        body = parse_request(await json_body(request))
         call = CallContext(owner=caller.owner, key_id=caller.key_id)
         value = await cancel_on_disconnect(request, embed(state.service, call, body))
         ticket.count(value.usage)
     finally:
         ticket.close()
     return json_response(value, headers=ticket.headers)
+
+
+def parse_request(raw: Mapping[str, Any]) -> EmbeddingsRequest:
+    """Check a body. Raises :class:`BadBody`."""
+    given = raw.get("input")
+    if isinstance(given, list) and any(isinstance(one, int | list) for one in given):
+        raise BadBody(
+            "Token arrays are not supported, because the tokenizer they come from is unknown: send text "
+            "(with LangChain, check_embedding_ctx_length=False).",
+            "input",
+            "unsupported_value",
+        )
+    body: EmbeddingsRequest = convert(raw, EmbeddingsRequest)
+    return body
 
 
 async def embed(service: Service, call: CallContext, body: EmbeddingsRequest) -> EmbeddingsResponse:

@@ -116,9 +116,9 @@ class ClientSecret(Struct, frozen=True, kw_only=True):
 
 
 class UpdateMetadata(StrictWire, frozen=True, kw_only=True):
-    """The new metadata of an object."""
+    """The new metadata of an object; null removes what it has."""
 
-    metadata: Metadata
+    metadata: Metadata | None
 
 
 class CreateConversation(StrictWire, frozen=True, kw_only=True):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
@@ -25,7 +26,11 @@ def page_of(query: Mapping[str, str], *, default: int = 20, max_limit: int = 100
     limit = whole_number(query.get("limit", str(default)), "limit", 1, max_limit)
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
-        raise BadBody("'order' must be asc or desc.", "order", "invalid_value")
+        raise BadBody(
+            f"Invalid value for 'order': '{order}'. Supported values are: 'asc' and 'desc'.",
+            "order",
+            "invalid_value",
+        )
     return Page(
         after=query.get("after"),
         before=query.get("before"),
@@ -35,10 +40,15 @@ def page_of(query: Mapping[str, str], *, default: int = 20, max_limit: int = 100
 
 
 def whole_number(text: str, name: str, least: int, most: int) -> int:
-    """Parse a whole number of a query, from ``least`` to ``most``. Raises :class:`BadBody`."""
-    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
-        raise BadBody(f"'{name}' must be a number from {least} to {most}.", name, "invalid_value")
+    """Parse a whole number of a query, from ``least`` to ``most``. Raises :class:`BadBody`, in the words for bodies."""
+    value = int(text) if _NUMBER.fullmatch(text) else text
+    convert({name: value}, _bounded(name, least, most))
     return int(text)
+
+
+@cache
+def _bounded(name: str, least: int, most: int) -> type[msgspec.Struct]:
+    return msgspec.defstruct("Query", [(name, Annotated[int, msgspec.Meta(ge=least, le=most)])])
 
 
 async def matching(

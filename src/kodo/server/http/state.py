@@ -63,6 +63,13 @@ class State:
         """The models that can answer, by name."""
         return dict(self.service.models)
 
+    async def delete_file(self, owner: str, file_id: str) -> None:
+        """Delete a file, and its text in the vector stores before it, so that a retry finds it again. Raises NotFound."""
+        await self.files.get(owner, file_id)
+        if self.vector_stores is not None:
+            await self.vector_stores.files.delete_everywhere(owner, file_id)
+        await self.files.delete(owner, file_id)
+
 
 def get_state(connection: HTTPConnection) -> State:
     """The server's state, from a request or socket."""

@@ -82,9 +82,10 @@ async def history(
     """The history of a request and its own input items, with ids.
 
     Raises:
-        NotFound: the parent, the conversation or a referenced item is not there, or not this owner's.
+        NotFound: the conversation or a referenced item is not there, or not this owner's.
         Conflict: the parent still runs.
-        InvalidRequest: both a parent and a conversation are given.
+        InvalidRequest: the parent is not there, or not this owner's (the hosted API has a 400 for that, not a 404); both a
+            parent and a conversation are given.
     """
     if previous is not None and conversation is not None:
         raise InvalidRequest(
@@ -116,7 +117,7 @@ async def history(
 
 async def _parent(store: HistoryStore, owner: str, previous: str) -> Sequence[ContextItem]:
     row = await store.get_response(owner, previous)
-    missing = NotFound(
+    missing = InvalidRequest(
         f"Previous response with id '{previous}' not found.",
         param="previous_response_id",
         code="previous_response_not_found",

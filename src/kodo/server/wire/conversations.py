@@ -21,9 +21,9 @@ class ConversationRequest(StrictWire, frozen=True, kw_only=True):
 
 
 class ConversationUpdate(StrictWire, frozen=True, kw_only=True):
-    """The body of ``POST /v1/conversations/{id}``."""
+    """The body of ``POST /v1/conversations/{id}``; null removes the metadata."""
 
-    metadata: Metadata
+    metadata: Metadata | None
 
 
 class ItemsRequest(StrictWire, frozen=True, kw_only=True):

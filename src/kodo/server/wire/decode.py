@@ -20,7 +20,9 @@ from kodo.server.wire.request import REFUSED, CompactRequest, CreateResponse
 from kodo.server.wire.tools import (
     CONTAINER_SHELL,
     HOSTED_TOOLS,
+    FunctionTool,
     LocalEnvironment,
+    NamespaceTool,
     RequestTool,
     ShellTool,
     type_on_wire,
@@ -308,6 +310,7 @@ def tools(
         tool: RequestTool = convert(named, RequestTool, path)
         if isinstance(tool, ShellTool) and isinstance(tool.environment, dict):
             convert(tool.environment, LocalEnvironment, f"{path}.environment")
+        _check_parameters(tool, path)
         supported.append(tool)
     if skipped and not supported:
         path, kind = skipped[0]
@@ -318,6 +321,25 @@ def tools(
             "unsupported_tool",
         )
     return tuple(supported)
+
+
+def _check_parameters(tool: RequestTool, path: str) -> None:
+    """Check that a function, or each one of a namespace, takes an object. Raises :class:`BadBody`."""
+    if isinstance(tool, NamespaceTool):
+        for index, inner in enumerate(tool.tools):
+            _check_parameters(inner, f"{path}.tools[{index}]")
+    kind = (tool.parameters or {}).get("type", "object") if isinstance(tool, FunctionTool) else "object"
+    if (
+        isinstance(tool, FunctionTool)
+        and kind != "object"
+        and not (isinstance(kind, list) and "object" in kind)
+    ):
+        raise BadBody(
+            f"Invalid schema for function '{tool.name}': schema must be a JSON Schema of 'type: \"object\"', got "
+            f"'type: {msgspec.json.encode(kind).decode()}'.",
+            f"{path}.parameters",
+            "invalid_function_parameters",
+        )
 
 
 def _kind_of(raw: object) -> str | None:

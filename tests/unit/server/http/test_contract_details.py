@@ -63,6 +63,80 @@ async def test_queries_are_checked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("limit", "code", "words"),
+    [
+        ("0", "integer_below_min_value", "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got 0 instead."),
+        ("101", "integer_above_max_value", "Invalid 'limit': integer above maximum value. Expected a value <= 100, but got 101 instead."),
+        ("many", "invalid_type", "Invalid type for 'limit': expected an integer, but got a string instead."),
+    ],
+)  # fmt: skip
+async def test_a_limit_out_of_bounds_has_the_words_for_bodies(
+    limit: str, code: str, words: str, tmp_path: Path
+) -> None:
+    """Every list says it in the same way; an order that is none is told which there are."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        for path in ("/v1/batches", "/v1/vector_stores", "/v1/chat/completions"):
+            error = (await http.get(path, params={"limit": limit})).json()["error"]
+            assert (error["code"], error["param"], error["message"]) == (code, "limit", words)
+        wrong = (await http.get("/v1/vector_stores", params={"order": "up"})).json()["error"]
+    assert wrong["message"] == "Invalid value for 'order': 'up'. Supported values are: 'asc' and 'desc'."
+
+
+@pytest.mark.parametrize("kind", ["string", "array", None, ["string", "null"]])
+@pytest.mark.parametrize("inside", [False, True], ids=["function", "namespace"])
+async def test_a_function_takes_an_object(kind: Any, inside: bool, tmp_path: Path) -> None:
+    """The engine would write arguments that no client can read; the words and the code are those of the hosted API."""
+    tool: dict[str, Any] = {"type": "function", "name": "f", "parameters": {"type": kind}}
+    path = "tools[0].tools[0].parameters" if inside else "tools[0].parameters"
+    tools = [{"type": "namespace", "name": "n", "tools": [tool]}] if inside else [tool]
+    async with served(settings(tmp_path)) as server:
+        assert await _error(server, "POST", "/v1/responses", _body(tools=tools)) == (
+            400,
+            path,
+            "invalid_function_parameters",
+        )
+        for fine in ({}, {"type": "object"}, {"type": ["object", "null"]}, None):
+            tool["parameters"] = fine
+            async with server.http() as http:
+                assert (await http.post("/v1/responses", json=_body(tools=tools))).status_code == 200
+
+
+async def test_metadata_of_a_conversation_can_be_removed(tmp_path: Path) -> None:
+    """``metadata=None`` is of the SDK's type."""
+    async with served(settings(tmp_path)) as server, server.sdk() as sdk:
+        made = await sdk.conversations.create(metadata={"a": "b"})
+        assert (await sdk.conversations.update(made.id, metadata=None)).metadata == {}
+        assert (await sdk.conversations.retrieve(made.id)).metadata == {}
+
+
+async def test_errors_of_other_apis_name_their_own_fields(tmp_path: Path) -> None:
+    """A prompt, an input of tokens, a schema that is missing, and two caps that differ."""
+    long, chat = "word " * 400_000, {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
+    async with served(settings(tmp_path)) as server:
+        for path, body, param, code in (
+            ("/v1/completions", {"model": MODEL, "prompt": long}, "prompt", "context_length_exceeded"),
+            ("/v1/embeddings", {"model": MODEL, "input": [1, 2]}, "input", "unsupported_value"),
+            ("/v1/embeddings", {"model": MODEL, "input": [[1, 2]]}, "input", "unsupported_value"),
+            (
+                "/v1/chat/completions",
+                {**chat, "response_format": {"type": "json_schema"}},
+                "response_format.json_schema",
+                "missing_required_parameter",
+            ),
+            (
+                "/v1/chat/completions",
+                {**chat, "max_tokens": 5, "max_completion_tokens": 6},
+                "max_tokens",
+                "invalid_parameter_combination",
+            ),
+        ):
+            assert await _error(server, "POST", path, body) == (400, param, code), path
+        async with server.http() as http:
+            same = {**chat, "max_tokens": 5, "max_completion_tokens": 5}
+            assert (await http.post("/v1/chat/completions", json=same)).status_code == 200
+
+
+@pytest.mark.parametrize(
     "path", ["/v1/threads", "/v1/conversations", "/v1/vector_stores", "/v1/realtime/client_secrets"]
 )
 async def test_a_body_of_optional_fields_may_be_empty(path: str, tmp_path: Path) -> None:

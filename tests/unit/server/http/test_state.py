@@ -94,7 +94,7 @@ async def test_what_is_not_stored_is_not_found(server: Served) -> None:
     made = await sdk.responses.create(model=MODEL, input="x", store=False)
     with pytest.raises(openai.NotFoundError):
         await sdk.responses.retrieve(made.id)
-    with pytest.raises(openai.NotFoundError) as caught:
+    with pytest.raises(openai.BadRequestError) as caught:
         await sdk.responses.create(model=MODEL, input="y", previous_response_id=made.id)
     assert caught.value.code == "previous_response_not_found"
 
@@ -172,13 +172,13 @@ async def test_a_parent_may_have_many_children_and_be_deleted(server: Served) ->
         child = await sdk.responses.create(model=MODEL, input="x", previous_response_id=branch.id)
         assert child.usage is not None
         assert child.usage.input_tokens == 2 * 5 + 2 * own + 5
-    with pytest.raises(openai.NotFoundError) as caught:
+    with pytest.raises(openai.BadRequestError) as caught:
         await sdk.responses.create(model=MODEL, input="x", previous_response_id=root.id)
     assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
 
 
 async def test_a_parent_that_runs_is_a_conflict(slow: Served) -> None:
-    """409 until it is over, or cancelled; an unknown one is a 404."""
+    """409 until it is over, or cancelled; an unknown one is a 400, as at the hosted API."""
     sdk = slow.sdk()
     parent = await sdk.responses.create(model=MODEL, input=LONG, background=True)
     with pytest.raises(openai.ConflictError) as caught:
@@ -187,7 +187,7 @@ async def test_a_parent_that_runs_is_a_conflict(slow: Served) -> None:
     await sdk.responses.cancel(parent.id)
     child = await sdk.responses.create(model=MODEL, input="x", previous_response_id=parent.id)
     assert child.status == "completed"
-    with pytest.raises(openai.NotFoundError) as missing:
+    with pytest.raises(openai.BadRequestError) as missing:
         await sdk.responses.create(model=MODEL, input="x", previous_response_id="resp_none")
     assert missing.value.code == "previous_response_not_found"
 

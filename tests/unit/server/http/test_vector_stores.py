@@ -120,6 +120,35 @@ async def test_too_many_files_leave_neither_a_store_nor_a_batch(tmp_path: Path) 
         assert batches == ([], False)
 
 
+async def test_a_deleted_file_leaves_every_store(tmp_path: Path) -> None:
+    """Its text is found no more, in any store of the project; other files stay, and so do other projects' of the name."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        file, other = await upload(sdk, "tea.md", TEA), await upload(sdk, "kyoto.txt", KYOTO)
+        stores = [(await sdk.vector_stores.create(file_ids=[file, other])).id for _ in range(3)]
+        for store in stores:
+            await settled(sdk, store)
+        assert (await sdk.files.delete(file)).deleted
+        for store in stores:
+            assert await names(sdk, store, "green tea") == []
+            assert await names(sdk, store, "拝観") == ["kyoto.txt"]
+            assert [one.id async for one in sdk.vector_stores.files.list(store)] == [other]
+        with pytest.raises(openai.NotFoundError):
+            await sdk.files.delete(file)
+
+
+async def test_a_cursor_that_is_not_there_is_named_as_the_client_wrote_it(tmp_path: Path) -> None:
+    """Not by the name that the row has in the store."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        store = (await sdk.vector_stores.create()).id
+        for name in ("after", "before"):
+            options: Any = {name: "file-none"}
+            with pytest.raises(openai.NotFoundError, match="No object with the id 'file-none'") as caught:
+                await sdk.vector_stores.files.list(store, **options)
+            assert caught.value.param == name
+
+
 async def test_filters_choose_files_by_attributes(tmp_path: Path) -> None:
     """Comparisons of texts and numbers, nested; changed attributes hold from the next search."""
     async with served(settings(tmp_path)) as server:

@@ -13,15 +13,13 @@ from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.responses import endpoints as responses
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.service import Service
-from kodo.server.wire.decode import convert
-from kodo.server.wire.embeddings import EmbeddingsRequest, EmbeddingsResponse
+from kodo.server.wire.embeddings import EmbeddingsResponse
 
 
 async def _run_embeddings(
     service: Service, call: CallContext, raw: Mapping[str, object]
 ) -> EmbeddingsResponse:
-    body: EmbeddingsRequest = convert(dict(raw), EmbeddingsRequest)
-    return await embeddings.embed(service, call, body)
+    return await embeddings.embed(service, call, embeddings.parse_request(raw))
 
 
 def batch_handlers(completions: CompletionManager) -> Mapping[str, Handler]:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from kodo.server.http.bodies import EventStream, cancel_on_disconnect, in_turns, json_response
 from kodo.server.http.chat import response_translation
-from kodo.server.http.chat.error_fields import rename_fields
+from kodo.server.http.chat.error_fields import rename_fields, rename_param
 from kodo.server.http.chat.manager import CompletionManager
 from kodo.server.http.chat.request_translation import item_paths, sampling, to_response_request
 from kodo.server.http.errors import translate
@@ -46,6 +46,8 @@ class Pipeline(Generic[B]):
     """The answer of an owner's runs that are over."""
     stream: Callable[[CompletionManager, str, B, Sequence[Run]], AsyncIterator[Sequence[Any]]]
     """The same as values of a stream."""
+    input_field: str = "messages"
+    """The field of the body that the messages were made from."""
 
 
 async def serve(pipeline: Pipeline[B], request: Request) -> Response:
@@ -55,7 +57,7 @@ async def serve(pipeline: Pipeline[B], request: Request) -> Response:
     with ticket.starting():
         body = pipeline.parse(await json_body(request))
         call = CallContext(owner=caller.owner, key_id=caller.key_id, streamed=bool(body.stream))
-        runs = await _start(state.service, call, pipeline.to_chat(body))
+        runs = await _start(state.service, call, pipeline.to_chat(body), pipeline.input_field)
     if body.stream:
         return _stream(state, pipeline.stream(state.completions, caller.owner, body, runs), runs, ticket)
     try:
@@ -81,7 +83,7 @@ async def run_to_completion(
         BadBody, ServiceError: the error that the endpoint would send.
     """
     body = pipeline.parse(raw)
-    runs = await _start(service, call, pipeline.to_chat(body))
+    runs = await _start(service, call, pipeline.to_chat(body), pipeline.input_field)
     try:
         for run in runs:
             await run.wait()
@@ -90,7 +92,9 @@ async def run_to_completion(
         await service.stop(*runs)
 
 
-async def _start(service: Service, call: CallContext, requests: Sequence[chat.ChatRequest]) -> list[Run]:
+async def _start(
+    service: Service, call: CallContext, requests: Sequence[chat.ChatRequest], input_field: str
+) -> list[Run]:
     """Start a run for each of the ``n`` answers to each request; if one cannot be started, the others are stopped."""
     translated = [
         (body, await in_turns(len(body.messages), partial(to_response_request, body, service.tools)))
@@ -102,10 +106,8 @@ async def _start(service: Service, call: CallContext, requests: Sequence[chat.Ch
     runs: list[Run] = []
     try:
         for body, created, sampling_params in planned:
-            own = replace(
-                call, sampling=sampling_params, paired=False
-            )  # the translation knows this API's rule
-            runs.append(await _start_one(service, own, body, created))
+            own = replace(call, sampling=sampling_params, paired=False)  # the translation has checked that
+            runs.append(await _start_one(service, own, body, created, input_field))
     except BaseException:
         await service.stop(*runs)
         raise
@@ -113,13 +115,15 @@ async def _start(service: Service, call: CallContext, requests: Sequence[chat.Ch
 
 
 async def _start_one(
-    service: Service, call: CallContext, body: chat.ChatRequest, created: CreateResponse
+    service: Service, call: CallContext, body: chat.ChatRequest, created: CreateResponse, input_field: str
 ) -> Run:
     """Start a run of a translated body; errors name the body's own fields."""
     try:
         return await service.create(call, created)
     except ServiceError as error:
         rename_fields(error, body, item_paths(body.messages))
+        if input_field != "messages" and (error.param or "").startswith("messages"):
+            rename_param(error, input_field)
         raise
 
 

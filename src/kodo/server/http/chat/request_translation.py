@@ -34,6 +34,12 @@ def parse_request(raw: Mapping[str, Any]) -> ChatRequest:
     check_functions(body)
     if body.stream_options is not None and not body.stream:
         raise BadBody("stream_options requires stream: true.", "stream_options", "invalid_value")
+    if None is not body.max_tokens != body.max_completion_tokens is not None:
+        raise BadBody(
+            "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+            "max_tokens",
+            "invalid_parameter_combination",
+        )
     if body.top_logprobs is not None and not body.logprobs:
         raise BadBody("top_logprobs requires logprobs: true.", "top_logprobs", "invalid_value")
     return body
@@ -169,7 +175,7 @@ def messages_to_items(messages: list[dict[str, Any]]) -> tuple[Item, ...]:
         elif role is None:
             raise _missing(f"{path}.role")
         else:
-            raise BadBody(f"Invalid value for '{path}.role'.", f"{path}.role", "invalid_value")
+            raise BadBody(f"Invalid value for '{path}.role': {role!r}.", f"{path}.role", "invalid_value")
     return tuple(result)
 
 
@@ -325,6 +331,8 @@ def _named(tool: Any, path: str) -> Any:
 def _format(format_spec: dict[str, Any] | None) -> dict[str, Any]:
     if format_spec is None:
         return {"type": "text"}
+    if format_spec.get("type") == "json_schema" and format_spec.get("json_schema") is None:
+        raise _missing("response_format.json_schema")
     if format_spec.get("type") == "json_schema" and isinstance(format_spec.get("json_schema"), dict):
         return {
             "type": "json_schema",

@@ -52,7 +52,7 @@ async def update(request: Request) -> Response:
     async def change() -> Conversation:
         row = await _get_row(request)
         value = msgspec.structs.replace(
-            msgspec.json.decode(row.body, type=Conversation), metadata=dict(body.metadata)
+            msgspec.json.decode(row.body, type=Conversation), metadata=dict(body.metadata or {})
         )
         await get_state(request).store.update_document(
             msgspec.structs.replace(row, body=msgspec.json.encode(value), version=row.version + 1)

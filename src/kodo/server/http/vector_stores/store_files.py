@@ -16,7 +16,7 @@ from kodo.server.http.vector_stores.worker import IngestionContext, ingest
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
-from kodo.server.lifecycle.retrieval.documents import FILE, StoredFile, file_row_id
+from kodo.server.lifecycle.retrieval.documents import FILE, STORE, StoredFile, file_row_id
 from kodo.server.lifecycle.retrieval.search import Retrieval, store_not_found
 from kodo.server.wire.files import FileObject
 from kodo.server.wire.vector_stores import (
@@ -182,11 +182,15 @@ class StoreFiles:
             for name in ("after", "before")
             if (cursor := getattr(page, name)) is not None
         }
-        rows, more = await matching(
-            lambda window: self._store.list_documents(FILE, owner, window, parent=store_id),
-            msgspec.structs.replace(page, **cursors),
-            lambda row: status in (None, row.status) and (batch is None or _decode(row).batch == batch),
-        )
+        try:
+            rows, more = await matching(
+                lambda window: self._store.list_documents(FILE, owner, window, parent=store_id),
+                msgspec.structs.replace(page, **cursors),
+                lambda row: status in (None, row.status) and (batch is None or _decode(row).batch == batch),
+            )
+        except NotFound as error:  # it names the row, which clients do not know
+            named = page.before if error.param == "before" else page.after
+            raise NotFound(f"No object with the id '{named}' is in this list.", param=error.param) from None
         return [_decode(row).file for row in rows], more
 
     async def set_attributes(
@@ -210,6 +214,21 @@ class StoreFiles:
         async with self.changing(store_id):
             await self._row(owner, store_id, file_id)
             await self._remove(owner, store_id, file_id)
+
+    async def delete_everywhere(self, owner: str, file_id: str) -> None:
+        """Take a file out of all stores of an owner that have it, expired ones too."""
+        page, more = _PAGE, True
+        while more:
+            stores, more = await self._store.list_documents(STORE, owner, page)
+            for store in stores:
+                async with self.changing(store.id):
+                    if (
+                        await self._store.get_document(FILE, owner, file_row_id(store.id, file_id))
+                        is not None
+                    ):
+                        await self._remove(owner, store.id, file_id)
+            if stores:
+                page = msgspec.structs.replace(_PAGE, after=stores[-1].id)
 
     async def content(self, owner: str, store_id: str, file_id: str) -> FileContentPage:
         """The text of a file as it was read. Raises NotFound."""
@@ -324,19 +343,20 @@ class StoreFiles:
         await self._context.index.delete_chunks(store_id, file_id, document=row)
 
     async def _cancelled(self, owner: str, store_id: str, file_id: str) -> None:
-        row = await self._store.get_document(FILE, owner, file_row_id(store_id, file_id))
-        if row is None or row.status != RUNNING:
-            return
-        stored = _decode(row)
-        stored = msgspec.structs.replace(
-            stored, file=msgspec.structs.replace(stored.file, status="cancelled")
-        )
-        await self._store.update_document(
-            msgspec.structs.replace(
-                row, version=row.version + 1, status="cancelled", body=msgspec.json.encode(stored)
-            )
-        )
-        await self._context.index.delete_chunks(store_id, file_id)
+        """Note that a file is not indexed any further; what another writer ends meanwhile has ended."""
+        name = file_row_id(store_id, file_id)
+        while (
+            row := await self._store.get_document(FILE, owner, name)
+        ) is not None and row.status == RUNNING:
+            stored = _decode(row)
+            file = msgspec.structs.replace(stored.file, status="cancelled")
+            body = msgspec.json.encode(msgspec.structs.replace(stored, file=file))
+            changed = msgspec.structs.replace(row, version=row.version + 1, status="cancelled", body=body)
+            try:
+                await self._store.update_document(changed)
+            except (Conflict, NotFound):
+                continue
+            await self._context.index.delete_chunks(store_id, file_id)
 
     def _start(self, row: DocumentRow) -> None:
         """Index a file, unless that is being done."""

@@ -48,7 +48,7 @@ async def show(page: PageRequest) -> Response:
 async def delete(page: PageRequest) -> Response:
     """``POST /ui/files/{id}/delete``."""
     owner = (await page.document(KIND, page.path("file_id"), "file")).owner
-    await page.state.files.delete(owner, page.path("file_id"))
+    await page.state.delete_file(owner, page.path("file_id"))
     return RedirectResponse("/ui/files", 303)
 
 

@@ -192,5 +192,5 @@ async def _stream(
 
 
 _PIPELINE = pipeline.Pipeline(
-    parse=parse_legacy_request, to_chat=to_chat_requests, build=_build, stream=_stream
+    parse=parse_legacy_request, to_chat=to_chat_requests, build=_build, stream=_stream, input_field="prompt"
 )

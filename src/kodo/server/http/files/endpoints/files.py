@@ -68,9 +68,9 @@ async def content(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """``DELETE /v1/files/{id}``."""
+    """``DELETE /v1/files/{id}``: its text leaves the vector stores too."""
     file_id = request.path_params["file_id"]
-    await get_state(request).files.delete(get_caller(request).owner, file_id)
+    await get_state(request).delete_file(get_caller(request).owner, file_id)
     return json_response({"id": file_id, "object": "file", "deleted": True})
 
 
