@@ -84,6 +84,39 @@ async def test_the_sdk_connects_unmodified(tmp_path: Path) -> None:
     assert text == "hello you"
 
 
+@pytest.mark.parametrize(
+    ("event", "param", "code"),
+    [
+        ({}, "type", "missing_required_parameter"),
+        ({"type": "session.update"}, "session", "missing_required_parameter"),
+        ({"type": "conversation.item.create"}, "item", "missing_required_parameter"),
+        ({"type": "conversation.item.delete"}, "item_id", "missing_required_parameter"),
+        ({"type": "session.update", "session": {"tools": [{"type": "x"}]}}, "session.tools[0].type", "invalid_value"),
+        ({"type": "session.update", "session": {"tool_choice": "x"}}, "session.tool_choice", "invalid_value"),
+        ({"type": "response.create", "response": {"tool_choice": "x"}}, "response.tool_choice", "invalid_value"),
+        (
+            {"type": "response.create", "response": {"conversation": "none", "input": []}},
+            "response.input",
+            "missing_required_parameter",
+        ),
+        (
+            {"type": "response.create", "response": {"input": [{"type": "item_reference", "id": "none"}]}},
+            "response.input[0].id",
+            "item_not_found",
+        ),
+    ],
+)  # fmt: skip
+async def test_errors_name_the_place_in_the_event(
+    event: dict[str, Any], param: str, code: str, tmp_path: Path
+) -> None:
+    """Not the name that a request of the Responses API has for it; the session goes on."""
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        await socket._socket.send(json.dumps(event))
+        answer = await socket.next()
+        assert (answer["type"], answer["error"]["param"], answer["error"]["code"]) == ("error", param, code)
+        await socket.say("x")
+
+
 BETA = ({"openai-beta": "realtime=v1"}, {}), ({}, {"subprotocols": ["realtime", "openai-beta.realtime-v1"]})
 
 
@@ -252,7 +285,7 @@ async def test_a_session_that_is_left_pays_for_what_it_was_sent(tmp_path: Path) 
             {"session": {"type": "realtime", "tools": [{"type": "function"}]}},
             "missing_required_parameter",
         ),
-        ("session.update", {}, "invalid_type"),
+        ("session.update", {}, "missing_required_parameter"),
         ("conversation.item.create", {"item": {"type": "hammer"}}, "invalid_value"),
         (
             "conversation.item.create",

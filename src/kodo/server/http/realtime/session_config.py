@@ -232,10 +232,10 @@ class RealtimeConversation:
             self._calls[item.call_id] += 1
         return previous
 
-    def get(self, item_id: str) -> Item:
-        """Return an item. Raises ``NotFound``."""
+    def get(self, item_id: str, param: str = "item_id") -> Item:
+        """Return an item. Raises ``NotFound``; ``param`` is the field that named it."""
         if item_id not in self._items:
-            raise NotFound(f"Item with id '{item_id}' not found.", param="item_id", code="item_not_found")
+            raise NotFound(f"Item with id '{item_id}' not found.", param=param, code="item_not_found")
         return self._items[item_id].item
 
     def remove(self, item_id: str) -> None:

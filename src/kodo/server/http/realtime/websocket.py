@@ -16,6 +16,7 @@ from kodo.server.http.errors import Unauthorized, internal_error, translate
 from kodo.server.http.keys import Caller
 from kodo.server.http.limits import Ticket
 from kodo.server.http.realtime.event_translation import RealtimeEventTranslator
+from kodo.server.http.realtime.fields import named_in, required
 from kodo.server.http.realtime.session_config import (
     RealtimeConversation,
     ResponseOptions,
@@ -113,9 +114,9 @@ class RealtimeSession:
         try:
             event = json_object(data)
             event_id = event.pop("event_id", None)
-            handler = self._handlers.get(str(event.get("type")))
+            what = str(required(event, "type"))
+            handler = self._handlers.get(what)
             if handler is None:
-                what = str(event.get("type"))
                 audio = "audio" in what
                 raise BadBody(
                     f"'{what}' is not supported: this server supports text only."
@@ -131,15 +132,14 @@ class RealtimeSession:
     # --- session and conversation ---
 
     async def _update(self, event: dict[str, Any]) -> None:
-        config = update_config(self._config, event.get("session"))
-        to_response_request(
-            config, ResponseOptions()
-        )  # refuses tools and choices that no response could be made with
+        config = update_config(self._config, required(event, "session"))
+        with named_in("session"):  # it refuses tools and choices that no response could be made with
+            to_response_request(config, ResponseOptions())
         self._config = config
         await self._send("session.updated", session=self._session_fields())
 
     async def _create_item(self, event: dict[str, Any]) -> None:
-        item = parse_item(event.get("item"), "item", self._state.ids.new("item"))
+        item = parse_item(required(event, "item"), "item", self._state.ids.new("item"))
         after = convert(event.get("previous_item_id"), str | None, "previous_item_id")
         previous = self._conversation.add(ContextItem(item=item), after)
         translated = wire_item(item)
@@ -147,20 +147,20 @@ class RealtimeSession:
         await self._send("conversation.item.done", item=translated, previous_item_id=previous)
 
     async def _retrieve_item(self, event: dict[str, Any]) -> None:
-        item = self._conversation.get(convert(event.get("item_id"), str, "item_id"))
+        item = self._conversation.get(convert(required(event, "item_id"), str, "item_id"))
         await self._send("conversation.item.retrieved", item=wire_item(item))
 
     async def _delete_item(self, event: dict[str, Any]) -> None:
-        item_id = convert(event.get("item_id"), str, "item_id")
+        item_id = convert(required(event, "item_id"), str, "item_id")
         self._conversation.remove(item_id)
         await self._send("conversation.item.deleted", item_id=item_id)
 
     async def _truncate_item(self, event: dict[str, Any]) -> None:
         """Acknowledge a truncation. It would cut audio that was not played; a text item has none, so nothing changes."""
-        item_id = convert(event.get("item_id"), str, "item_id")
+        item_id = convert(required(event, "item_id"), str, "item_id")
         item = self._conversation.get(item_id)
-        index = convert(event.get("content_index"), int, "content_index")
-        end = convert(event.get("audio_end_ms"), int, "audio_end_ms")
+        index = convert(required(event, "content_index"), int, "content_index")
+        end = convert(required(event, "audio_end_ms"), int, "audio_end_ms")
         if not isinstance(item, Message) or item.role != "assistant":
             raise InvalidRequest("Only an assistant's message can be truncated.", param="item_id")
         if index != 0 or end != 0:
@@ -183,9 +183,9 @@ class RealtimeSession:
             raise Conflict(f"At most {MAX_ACTIVE} responses at once.", code="too_many_active_responses")
         context = self._conversation.context if options.input is None else self._resolve_items(options.input)
         context_id = "session"
-        created = msgspec.structs.replace(
-            to_response_request(self._config, options), previous_response_id=context_id
-        )
+        with named_in("response"):
+            created = to_response_request(self._config, options)
+        created = msgspec.structs.replace(created, previous_response_id=context_id)
         ticket = await self._state.limits.admit(self._caller)
         with ticket.starting():
             call = CallContext(
@@ -195,7 +195,8 @@ class RealtimeSession:
                 local={context_id: context},
                 paired=False,  # a user may speak before a tool has answered
             )
-            run = await self._state.service.create(call, created)
+            with named_in("response"):
+                run = await self._state.service.create(call, created)
         self._runs[run.id] = run
         if in_band:
             self._current = run.id
@@ -208,11 +209,12 @@ class RealtimeSession:
     def _resolve_items(self, items: tuple[dict[str, Any], ...]) -> tuple[ContextItem, ...]:
         resolved = []
         for index, raw in enumerate(items):
+            path = f"response.input[{index}]"
             if raw.get("type") == "item_reference":
-                resolved.append(ContextItem(item=self._conversation.get(str(raw.get("id")))))
+                item = self._conversation.get(str(raw.get("id")), f"{path}.id")
             else:
-                path = f"response.input[{index}]"
-                resolved.append(ContextItem(item=parse_item(raw, path, self._state.ids.new("item"))))
+                item = parse_item(raw, path, self._state.ids.new("item"))
+            resolved.append(ContextItem(item=item))
         return tuple(resolved)
 
     async def _send_response(

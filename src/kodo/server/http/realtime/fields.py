@@ -1,0 +1,32 @@
+"""The fields of client events: those that have to be there, and how errors name them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kodo.server.http.chat.error_fields import rename_param
+from kodo.server.lifecycle.errors import ServiceError
+from kodo.server.wire.decode import BadBody
+
+
+def required(event: Mapping[str, Any], name: str) -> Any:
+    """A field of an event. Raises :class:`BadBody` where it is not there."""
+    value = event.get(name)
+    if value is None:
+        raise BadBody(f"Missing required parameter: '{name}'.", name, "missing_required_parameter")
+    return value
+
+
+@contextlib.contextmanager
+def named_in(prefix: str) -> Iterator[None]:
+    """Name what is found wrong under the names of a request by its place in the event. Items of the conversation, which are
+    no part of the event, keep theirs."""
+    try:
+        yield
+    except (ServiceError, BadBody) as error:
+        param = error.param
+        if param is not None and not param.startswith((f"{prefix}.", "input[")):
+            rename_param(error, f"{prefix}.{param}")
+        raise
