@@ -144,7 +144,7 @@ def agent(
     except (UserToolsError, JournalError, ValueError) as error:
         if isinstance(error, KodoError):
             raise
-        raise CommandError(str(error)) from error
+        raise CommandError(output.error(error)) from error
     return _deliver(result, output)
 
 

@@ -110,7 +110,7 @@ def run(
             limits = BatchLimits(concurrency or BatchLimits().concurrency, rpm, tpm)
             report = asyncio.run(_run_directly(source, out, limits, options, output))
     except BatchInputError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(output.error(error)) from error
     except OSError as error:
         raise CommandError(f"{error.filename or ''}: {error.strerror or error}".removeprefix(": ")) from error
     return _report_end(report, output)

@@ -50,7 +50,7 @@ def chat(
                 else Chat(session, name=name, instructions=instructions, model=options.model)
             )
         except ValueError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(output.error(error)) from error
         repl = ChatRepl(talk, output, dry_run=options.dry_run, keep_going=interactive)
         for line in _read_terminal() if interactive else sys.stdin:
             if not repl.handle(line):

@@ -102,7 +102,7 @@ class ChatRepl:
             else:
                 self._stream(text)
         except KodoError as error:
-            failure = as_command_error(error)
+            failure = as_command_error(error, self.output.lang)
             if not self.keep_going:
                 raise failure from error
             print_note(failure.message)

@@ -38,6 +38,20 @@ if TYPE_CHECKING:
 MESSAGES = Catalogue(
     {
         "written": ("written: {path}", "書き込みました: {path}"),
+        "unknown_system": (
+            "unknown system {name!r}; choose from {names}",
+            "{name!r} というシステムはありません。次から選んでください: {names}",
+        ),
+        "no_folder": ("--folder: {path} is not a folder", "--folder: {path} はフォルダーではありません"),
+        "outside": (
+            "{path}: a link out of the repository",
+            "{path} はリポジトリの外へのリンクです",
+        ),
+        "not_plain": ("{path}: not a plain file", "{path} は通常のファイルではありません"),
+        "together": (
+            "--artifact and --number belong together",
+            "--artifact と --number は一緒に指定してください",
+        ),
         "not_reviewed": ("not reviewed: {reason}", "レビュー対象外: {reason}"),
         "failed": ("could not review: {reason}", "レビューできませんでした: {reason}"),
         "incremental": ("incremental since {since}", "{since} 以降の差分レビュー"),
@@ -154,7 +168,7 @@ def report(
 
     output = make_output(MESSAGES, lang)
     if (artifact is None) != (number is None):
-        raise CommandError("--artifact and --number belong together")
+        raise CommandError(output.say("together"))
     forge, kind = connected(system, repository)
     masker = Masker(os.environ)
     failed = False
@@ -205,20 +219,20 @@ def init(
 
     output = make_output(MESSAGES, lang)
     if system not in FILES:
-        raise CommandError(f"unknown system {system!r}; choose from {', '.join(FILES)}")
+        raise CommandError(output.say("unknown_system", name=system, names=", ".join(FILES)))
     try:
         description = PipelineDescription(requirements=requirements, image=image, minutes=minutes)
         files = render_pipeline(System(system), description)
     except ValueError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(output.error(error)) from error
     if not folder.is_dir():
-        raise CommandError(f"--folder: {folder} is not a folder")
+        raise CommandError(output.say("no_folder", path=folder))
     top = _top(folder, output)
     present = [name for name in files if os.path.lexists(top / name)]
     if present and not force:
         raise CommandError(output.say("present", path=top / present[0]))
     for name in files:
-        _make_room(top / name, top)
+        _make_room(top / name, top, output)
     for name, text in files.items():
         write_atomically(top / name, text, option="")
         output.note("written", path=top / name)
@@ -236,21 +250,21 @@ def _top(folder: Path, output: Output) -> Path:
     try:
         top = Repository(folder).top()
     except GitError as error:
-        output.warn("no_repository", path=folder.resolve(), reason=error)
+        output.warn("no_repository", path=folder.resolve(), reason=output.error(error))
         return folder
     return folder if top.resolve() == folder.resolve() else Path(os.path.relpath(top))
 
 
-def _make_room(path: Path, top: Path) -> None:
+def _make_room(path: Path, top: Path, output: Output) -> None:
     """Make the folders above a file. Raises CommandError where that is not possible, or the file's place is another's."""
     if not path.parent.resolve().is_relative_to(top.resolve()):
-        raise CommandError(f"{path.parent}: a link out of the repository")
+        raise CommandError(output.say("outside", path=path.parent))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(f"{path.parent}: {error.strerror}") from error
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise CommandError(f"{path}: not a plain file")
+        raise CommandError(output.say("not_plain", path=path))
 
 
 def _change(system: str | None, base: str | None, head: str | None) -> Change:

@@ -66,7 +66,7 @@ def fix(
                 forge, Path.cwd(), event.number, event.finding, Masker(os.environ), _session
             )
         except GitError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(output.error(error)) from error
     try:
         write_fix(artifact, found)
     except OSError as error:

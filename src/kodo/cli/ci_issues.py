@@ -81,7 +81,7 @@ def triage(
                 lambda: triage_issue(forge, issue, dry_run=dry_run, summarise=summarise),
             )
         except PolicyError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(output.error(error)) from error
     if judged.label is not None:
         output.note("label", label=judged.label.label, confidence=judged.label.confidence)
     else:
@@ -172,7 +172,7 @@ def describe(
         change = summarise(Repository(Repository(Path.cwd()).top()), base, head)
         report = read_artifact(artifact).report if artifact is not None else None
     except GitError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(output.error(error)) from error
     except ArtifactError as error:
         raise CommandError(f"--artifact: {error}") from error
     output.result(changelog_line(change, number) if changelog else render_description(change, report, number))

@@ -12,6 +12,7 @@ from kodo.client.errors import (
     ReplayError,
     RequestRefusedError,
 )
+from kodo.client.i18n import Lang, words_of
 
 
 def code_of(error: KodoError) -> ExitCode:
@@ -27,7 +28,9 @@ def code_of(error: KodoError) -> ExitCode:
             return ExitCode.BAD_INPUT
 
 
-def as_command_error(error: KodoError) -> CommandError:
+def as_command_error(error: KodoError, lang: Lang) -> CommandError:
     """The same error as a line for the user, with the request id where the server gave one."""
     request_id = error.request_id if isinstance(error, CallError) else None
-    return CommandError(f"{error}{f' (request {request_id})' if request_id else ''}", code_of(error))
+    named = "リクエスト" if lang == "ja" else "request"
+    words = words_of(error, lang)
+    return CommandError(f"{words}{f' ({named} {request_id})' if request_id else ''}", code_of(error))

@@ -151,10 +151,8 @@ def fix(
         _deliver(report, outputs, output)
         if branch is not None:
             _branch(report, request, branch, output)
-    except FixError as error:
-        raise CommandError(error.ja if output.lang == "ja" else str(error)) from error
-    except (WorkspaceError, JournalError, SandboxError, GitError) as error:
-        raise CommandError(str(error)) from error
+    except (FixError, WorkspaceError, JournalError, SandboxError, GitError) as error:
+        raise CommandError(output.error(error)) from error
     return ExitCode.DONE if report.verdict == "proven" else ExitCode.PARTIAL
 
 

@@ -62,6 +62,16 @@ def make_output(catalogue: Catalogue, lang: Lang | None, quiet: bool = False) ->
         raise CommandError(f"KODO_LANG: {error}") from error
 
 
+_MESSAGES = Catalogue(
+    {
+        "record_and_replay": (
+            "--record and --replay are mutually exclusive",
+            "--record と --replay は同時に指定できません",
+        )
+    }
+)
+
+
 class _SessionArguments(TypedDict):
     base_url: str | None
     profile: str | None
@@ -126,7 +136,7 @@ class JobOptions:
 
     def _session_arguments(self, job: str) -> _SessionArguments:
         if self.record is not None and self.replay is not None:
-            raise CommandError("--record and --replay are mutually exclusive")
+            raise CommandError(self.output(_MESSAGES).say("record_and_replay"))
         return {
             "base_url": self.base_url,
             "profile": self.profile,
@@ -167,7 +177,7 @@ def job(function: Callable[..., ExitCode | None]) -> Callable[..., ExitCode | No
         try:
             return function(**values, **filled)
         except KodoError as error:
-            raise as_command_error(error) from error
+            raise as_command_error(error, pick_lang(filled["options"].lang)) from error
 
     command.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]  # what typer reads
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *shared)}

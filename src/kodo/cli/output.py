@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 
-from kodo.client.i18n import Catalogue, Lang
+from kodo.client.i18n import Catalogue, Lang, words_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,10 @@ class Output:
     def say(self, key: str, **values: object) -> str:
         """A message of the catalogue, for a ``CommandError``, a prompt or a table."""
         return self.catalogue.say(self.lang, key, **values)
+
+    def error(self, error: BaseException) -> str:
+        """What an error says, in the language of this command."""
+        return words_of(error, self.lang)
 
     def result(self, text: str, end: str = "\n") -> None:
         """Write a result to stdout and flush it; nothing but results goes there."""

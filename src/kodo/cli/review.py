@@ -30,6 +30,10 @@ MESSAGES = Catalogue(
             "nothing to review: name files or folders, - for stdin, --diff, --staged, --base or --commit",
             "レビュー対象がありません。ファイル、フォルダー、-（標準入力）、--diff、--staged、--base、--commit のいずれかを指定してください",
         ),
+        "unknown_class": (
+            "unknown class {name!r}; choose from {names}",
+            "{name!r} という分類はありません。次から選んでください: {names}",
+        ),
         "pending": ("reviewing what is not committed yet", "コミットされていない変更をレビューします"),
         "against": (
             "reviewing this branch against {base}",
@@ -146,7 +150,7 @@ def review(
     source = _source(paths or [], named, output)
     wanted = _wanted(
         output,
-        categories=_categories(only or []),
+        categories=_categories(only or [], output),
         model=options.model or "",
         size=models.size,
         window=window,
@@ -184,7 +188,7 @@ def _dry_run(source: ReviewSource, wanted: ReviewOptions, no_model: bool, output
     try:
         requests = 0 if no_model else max_requests_for(source, wanted)
     except (SourceError, ProjectSettingsError) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(output.error(error)) from error
     output.result(output.say("dry_run", requests=requests, tokens=requests * wanted.window))
 
 
@@ -255,12 +259,12 @@ def _wanted(output: Output, **values: Any) -> ReviewOptions:
         raise CommandError(f"--{error}") from error
 
 
-def _categories(names: list[str]) -> frozenset[Category]:
+def _categories(names: list[str], output: Output) -> frozenset[Category]:
     from kodo.jobs.report.model import Category
 
     unknown = [name for name in names if name not in set(Category)]
     if unknown:
-        raise CommandError(f"unknown class {unknown[0]!r}; choose from {', '.join(Category)}")
+        raise CommandError(output.say("unknown_class", name=unknown[0], names=", ".join(Category)))
     return frozenset(Category(name) for name in names) or frozenset(Category)
 
 
@@ -270,7 +274,7 @@ def _known(path: Path, output: Output) -> frozenset[str]:
     try:
         return read_baseline(read_text(path, output))
     except BaselineError as error:
-        raise CommandError(output.say("baseline", path=path, error=error)) from error
+        raise CommandError(output.say("baseline", path=path, error=output.error(error))) from error
 
 
 def _deliver(report: ReviewReport, outputs: list[tuple[str, Path | None]], output: Output) -> None:

@@ -119,7 +119,7 @@ def tests(
             with options.session("tests") as session:
                 report = testgen(target, wanted, session)
     except (TestgenError, SandboxError, ValueError) as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(output.error(error)) from error
     _deliver(report, file, print_only, outputs, output)
     if report.suspects:
         return ExitCode.FINDINGS

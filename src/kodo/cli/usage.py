@@ -75,7 +75,7 @@ def usage(
         with Ledger() as ledger:
             rows = usage_rows(ledger, by, moment)
     except SettingsError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(output.error(error)) from error
     if not rows:
         output.note("nothing")
     if out is None:

@@ -26,7 +26,7 @@ from kodo.client.retry import is_out_of_quota
 if TYPE_CHECKING:
     import openai
 
-_ExceptionRow = tuple[tuple[type[Exception], ...], type[CallError], str]
+_ExceptionRow = tuple[tuple[type[Exception], ...], type[CallError], str, str]
 _StatusRow = tuple[Callable[["openai.APIStatusError"], bool], type[CallError]]
 
 _BY_STATUS: tuple[_StatusRow, ...] = (
@@ -40,7 +40,7 @@ _BY_STATUS: tuple[_StatusRow, ...] = (
 
 
 def _by_exception() -> tuple[_ExceptionRow, ...]:
-    """Exception classes, the error they become and its message. A function, because importing the SDK takes a second."""
+    """Exception classes, the error they become and its message in English and Japanese. A function, because importing the SDK takes a second."""
     import httpx2
     import openai
 
@@ -49,10 +49,26 @@ def _by_exception() -> tuple[_ExceptionRow, ...]:
             (json.JSONDecodeError, UnicodeDecodeError, openai.APIResponseValidationError),
             MalformedAnswerError,
             "the server's answer is not valid JSON: {text}",
+            "サーバーの応答が正しい JSON ではありません: {text}",
         ),
-        ((openai.APITimeoutError,), CallTimeoutError, "no answer in time: {text}"),
-        ((openai.APIConnectionError, httpx2.HTTPError), UnreachableError, "connection failed: {text}{cause}"),
-        ((openai.APIError,), AnswerFailedError, "the server reported an error: {text}"),
+        (
+            (openai.APITimeoutError,),
+            CallTimeoutError,
+            "no answer in time: {text}",
+            "時間内に応答がありませんでした: {text}",
+        ),
+        (
+            (openai.APIConnectionError, httpx2.HTTPError),
+            UnreachableError,
+            "connection failed: {text}{cause}",
+            "接続できませんでした: {text}{cause}",
+        ),
+        (
+            (openai.APIError,),
+            AnswerFailedError,
+            "the server reported an error: {text}",
+            "サーバーがエラーを返しました: {text}",
+        ),
     )
 
 
@@ -70,21 +86,24 @@ def translate(error: Exception, attempts: int = 1) -> CallError:
         return ours
     if isinstance(error, openai.APIStatusError):
         return _translate_status(error, attempts)
-    for classes, kind, message in _by_exception():
+    for classes, kind, english, japanese in _by_exception():
         if isinstance(error, classes):
             cause = "" if error.__cause__ is None else f" ({error.__cause__})"
-            return kind(
-                message.format(text=getattr(error, "message", None) or error, cause=cause),
+            text = getattr(error, "message", None) or error
+            found = kind(
+                english.format(text=text, cause=cause),
                 code=getattr(error, "code", None),
                 param=getattr(error, "param", None),
                 attempts=attempts,
             )
+            found.ja = japanese.format(text=text, cause=cause)
+            return found
     raise error
 
 
 def _translate_status(error: openai.APIStatusError, attempts: int) -> CallError:
     kind = next(kind for matches, kind in _BY_STATUS if matches(error))
-    return kind(
+    found = kind(
         f"the server answered {error.status_code}: {_message(error)}",
         status=error.status_code,
         code=error.code,
@@ -92,6 +111,8 @@ def _translate_status(error: openai.APIStatusError, attempts: int) -> CallError:
         request_id=error.request_id,
         attempts=attempts,
     )
+    found.ja = f"サーバーが {error.status_code} を返しました: {_message(error)}"
+    return found
 
 
 def _message(error: openai.APIStatusError) -> str:

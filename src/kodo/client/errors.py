@@ -28,7 +28,13 @@ from decimal import Decimal
 
 
 class KodoError(Exception):
-    """Base of everything raised on purpose. ``str(error)`` is one line for the user."""
+    """Base of everything raised on purpose. ``str(error)`` is one line for the user, in English.
+
+    Attributes:
+        ja: the same line in Japanese; None where there is none.
+    """
+
+    ja: str | None = None
 
 
 class SettingsError(KodoError):
@@ -50,6 +56,10 @@ class BudgetExceededError(KodoError):
         super().__init__(
             f"budget per {scope} ({key}): limit ${limit:.6f}, used or reserved ${spent:.6f}, "
             f"this call may cost ${wanted:.6f}"
+        )
+        self.ja = (
+            f"{scope} の予算（{key}）: 上限 ${limit:.6f}、使用済みまたは予約済み ${spent:.6f}、"
+            f"この呼び出しの最大費用 ${wanted:.6f}"
         )
 
     def __reduce__(self) -> tuple[type, tuple[object, ...]]:

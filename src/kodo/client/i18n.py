@@ -44,6 +44,20 @@ class Catalogue:
         return (japanese if lang == "ja" else english).format(**values)
 
 
+class LocalizedError(Exception):
+    """An error in both languages: ``str()`` is the English, which libraries and logs read, ``ja`` the Japanese."""
+
+    def __init__(self, english: str, japanese: str) -> None:
+        super().__init__(english)
+        self.ja = japanese
+
+
+def words_of(error: BaseException, lang: str) -> str:
+    """What an error says, in the language of the reader (``en`` or ``ja``); in English where it has no other words."""
+    japanese = getattr(error, "ja", None) if lang == "ja" else None
+    return japanese or str(error)
+
+
 def _fields(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
 

@@ -45,6 +45,6 @@ def test_every_kind_of_error_has_the_code_that_is_documented(kind: type[errors.K
 def test_the_line_for_the_user_carries_the_request_id() -> None:
     """What an operator of the server asks for."""
     line = as_command_error(
-        errors.ServerFailedError("the server answered 500", status=500, request_id="req_1")
+        errors.ServerFailedError("the server answered 500", status=500, request_id="req_1"), "en"
     )
     assert (line.message, line.code) == ("the server answered 500 (request req_1)", ExitCode.SERVER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from kodo.client.i18n import words_of
 from kodo.jobs.review.git import GitError, Repository
 
 
@@ -18,7 +19,7 @@ def check_branch(project: Path, name: str) -> None:
     repository.run("check-ref-format", "--branch", name)
     repository.commit("HEAD")
     if repository.run("for-each-ref", f"refs/heads/{name}").strip():
-        raise GitError(f"branch {name!r} is there already")
+        raise GitError(f"branch {name!r} is there already", f"ブランチ {name!r} はすでにあります")
 
 
 def create_branch(project: Path, name: str, patch: str, message: str) -> str:
@@ -44,11 +45,14 @@ def create_branch(project: Path, name: str, patch: str, message: str) -> str:
                 index=index,
             )
         except GitError as error:
-            raise GitError(f"the patch does not fit the last commit: {error}") from error
+            raise GitError(
+                f"the patch does not fit the last commit: {error}",
+                f"パッチを最後のコミットに適用できません: {words_of(error, 'ja')}",
+            ) from error
         tree = repository.run("write-tree", index=index).decode().strip()
     commit = repository.run("commit-tree", tree, "-p", head, "-m", message).decode().strip()
     try:
         repository.run("update-ref", f"refs/heads/{name}", commit, "0" * len(commit))
     except GitError as error:
-        raise GitError(f"branch {name!r} is there already") from error
+        raise GitError(f"branch {name!r} is there already", f"ブランチ {name!r} はすでにあります") from error
     return commit

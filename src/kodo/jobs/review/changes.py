@@ -16,6 +16,8 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import Hunk as PatchHunk
 from unidiff.patch import PatchSet
 
+from kodo.client.i18n import LocalizedError
+
 _HUNK = re.compile(r"^@@ -", re.MULTILINE)
 _COUNTS = re.compile(r"@@ -\d{1,9}(?:,(\d{1,9}))? \+\d{1,9}(?:,(\d{1,9}))? @@")
 _SECTION = re.compile(r"^diff --git ", re.MULTILINE)
@@ -25,7 +27,7 @@ MAX_COMPARISONS = 25_000_000
 """Old lines times new ones that may be compared for a diff; a second or two of work."""
 
 
-class DiffError(ValueError):
+class DiffError(LocalizedError, ValueError):
     """The text is not a unified diff that can be read."""
 
 
@@ -148,7 +150,7 @@ def _parsed(section: str) -> list[PatchHunk]:
     try:
         patch = PatchSet(StringIO("--- a/x\n+++ b/x\n" + section[first.start() :], newline="\n"))
     except (UnidiffParseError, ValueError) as error:  # ValueError: a number of thousands of digits
-        raise DiffError(f"diff: {error}") from error
+        raise DiffError(f"diff: {error}", f"差分を読めません（{error}）") from error
     return [hunk for file in patch for hunk in file]
 
 
@@ -161,7 +163,10 @@ def _hunk(hunk: PatchHunk, total: int) -> Hunk:
     start = hunk.target_start
     length = hunk.target_length
     if length and start < 1:
-        raise DiffError(f"diff: a hunk begins at line {start}")
+        raise DiffError(
+            f"diff: a hunk begins at line {start}",
+            f"差分を読めません（ハンクが {start} 行目から始まっています）",
+        )
     following = start if length else start + 1
 
     def close() -> None:

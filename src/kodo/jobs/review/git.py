@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kodo.client.i18n import LocalizedError
+
 _TIMEOUT = 120.0
 _NULL_CONFIG = (
     "core.hooksPath=/dev/null", "core.fsmonitor=false", "core.pager=cat", "core.quotePath=false",
@@ -28,8 +30,8 @@ _DIFF = (
 )
 
 
-class GitError(ValueError):
-    """git could not do it; the message is git's own last line."""
+class GitError(LocalizedError, ValueError):
+    """git could not do it; the message is git's own last line, which is English in both languages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +80,23 @@ class Repository:
                 check=False,
             )
         except FileNotFoundError as error:
-            raise GitError(f"git: {error.filename} not found") from error
+            raise GitError(
+                f"git: {error.filename} not found", f"git: {error.filename} が見つかりません"
+            ) from error
         except subprocess.TimeoutExpired as error:
-            raise GitError(f"git {args[0]} took longer than {_TIMEOUT:.0f} s") from error
+            raise GitError(
+                f"git {args[0]} took longer than {_TIMEOUT:.0f} s",
+                f"git {args[0]} が {_TIMEOUT:.0f} 秒以内に終わりませんでした",
+            ) from error
         if done.returncode:
             words = done.stderr.decode(errors="replace").strip().splitlines()
-            raise GitError(
-                words[-1].removeprefix("fatal: ")
-                if words
-                else f"git {args[0]} failed with status {done.returncode}"
-            )
+            if not words:
+                raise GitError(
+                    f"git {args[0]} failed with status {done.returncode}",
+                    f"git {args[0]} が状態 {done.returncode} で失敗しました",
+                )
+            said = words[-1].removeprefix("fatal: ")
+            raise GitError(said, f"git {args[0]} が失敗しました（git: {said}）")
         return done.stdout
 
     def top(self) -> Path:
@@ -99,7 +108,9 @@ class Repository:
         try:
             found = self.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         except GitError as error:
-            raise GitError(f"no commit is named {name!r}") from error
+            raise GitError(
+                f"no commit is named {name!r}", f"{name!r} という名前のコミットはありません"
+            ) from error
         return found.decode().strip()
 
     def merge_base(self, one: str, other: str) -> str:
@@ -107,7 +118,10 @@ class Repository:
         try:
             return self.run("merge-base", one, other).decode().split()[0]
         except GitError as error:
-            raise GitError(f"{one[:12]} and {other[:12]} share no history (a shallow clone?)") from error
+            raise GitError(
+                f"{one[:12]} and {other[:12]} share no history (a shallow clone?)",
+                f"{one[:12]} と {other[:12]} には共通の履歴がありません（浅いクローンかもしれません）",
+            ) from error
 
     def parent(self, commit: str) -> str:
         """The first parent of a commit, or the empty tree."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kodo import __version__
+from kodo.client.i18n import words_of
 from kodo.jobs.execution.sandboxed import site_packages
 from kodo.jobs.execution.time_limit import Deadline, OutOfTime, time_limit
 from kodo.jobs.job import Rejected, Verified
@@ -60,10 +61,11 @@ def review(source: ReviewSource, options: ReviewOptions, session: "Session | Non
     except OutOfTime:
         if not deadline.up:  # the limit of whoever called this
             raise
-        reason = f"what is to be reviewed could not be read in {options.max_seconds:g} s"
-        return _failed(reason, options)
+        english = f"what is to be reviewed could not be read in {options.max_seconds:g} s"
+        japanese = f"レビュー対象を {options.max_seconds:g} 秒以内に読み込めませんでした"
+        return _failed(japanese if options.lang == "ja" else english, options)
     except (SourceError, ProjectSettingsError) as error:
-        return _failed(str(error), options)
+        return _failed(words_of(error, options.lang), options)
     files = [file for file in material.files if not settings.excludes(file.path)]
     work = _ReviewState(options, settings, files, analyse(files, settings.target, deadline), deadline)
     for file in files:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
+from kodo.client.i18n import LocalizedError
 from kodo.jobs.report.model import Unreviewed
 from kodo.jobs.review import changes
 from kodo.jobs.review.changes import ChangedFile, DiffError
@@ -40,7 +41,7 @@ MAX_SETTINGS_BYTES = 10_000_000
 """A larger file of the project is not read for its settings."""
 
 
-class SourceError(ValueError):
+class SourceError(LocalizedError, ValueError):
     """There is nothing to review under that name; the message says which name and why."""
 
 
@@ -80,7 +81,7 @@ def read(source: ReviewSource, max_bytes: int) -> ReviewInput:
             case CommitSource():
                 return _commit(source, max_bytes)
     except (GitError, DiffError) as error:
-        raise SourceError(str(error)) from error
+        raise SourceError(str(error), error.ja) from error
 
 
 class _InputBuilder:
@@ -177,10 +178,15 @@ def _paths(source: PathsSource, max_bytes: int) -> ReviewInput:
     for given in source.paths:
         start = given if given.is_absolute() else root / given
         if not start.exists():
-            raise SourceError(f"{given}: no such file or directory")
+            raise SourceError(
+                f"{given}: no such file or directory", f"{given}: ファイルもフォルダーもありません"
+            )
         named = start.is_file()
         if not named and not start.is_dir():
-            raise SourceError(f"{given}: neither a regular file nor a folder")
+            raise SourceError(
+                f"{given}: neither a regular file nor a folder",
+                f"{given}: 通常のファイルでもフォルダーでもありません",
+            )
         for file in [start] if named else _walk(start):
             path = Path(
                 os.path.relpath(file.parent.resolve() / file.name, root)
@@ -293,11 +299,14 @@ def _diff(source: DiffSource, max_bytes: int) -> ReviewInput:
     try:
         patches = PatchSet(StringIO(diff, newline="\n"))
     except (UnidiffParseError, ValueError) as error:  # ValueError: a number of thousands of digits
-        raise DiffError(f"diff: {error}") from error
+        raise DiffError(f"diff: {error}", f"差分を読めません（{error}）") from error
     if not patches and changes.has_hunk(diff):
-        raise DiffError("diff: it has hunks of no file that is named")
+        raise DiffError(
+            "diff: it has hunks of no file that is named",
+            "差分を読めません（ファイル名のないハンクがあります）",
+        )
     if not patches and diff.strip() and not changes.sections(diff):
-        raise DiffError("diff: no hunk in it")
+        raise DiffError("diff: no hunk in it", "差分を読めません（ハンクがありません）")
     befores: dict[str, str | None] = {}
     for patched in patches:
         path = patched.path
@@ -441,7 +450,10 @@ def _trees(
     entries = repository.entries(*range_)
     parts = changes.sections(repository.diff(*range_))
     if len(parts) != len(entries):
-        raise SourceError(f"git listed {len(entries)} changed files and a diff of {len(parts)}")
+        raise SourceError(
+            f"git listed {len(entries)} changed files and a diff of {len(parts)}",
+            f"git が示した変更ファイルは {len(entries)} 件ですが、差分は {len(parts)} 件です",
+        )
     wanted = [
         entry for entry in entries if (paths is None or entry.path in paths) and _reviewable(builder, entry)
     ]

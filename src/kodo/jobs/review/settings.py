@@ -8,12 +8,13 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kodo.client.i18n import LocalizedError
 from kodo.jobs.review.analysers.ruff import target_of
 
 _KEYS = {"ignore", "exclude", "allow_new_suppressions"}
 
 
-class ProjectSettingsError(ValueError):
+class ProjectSettingsError(LocalizedError, ValueError):
     """The project's settings are wrong; the message names the key."""
 
 
@@ -58,11 +59,15 @@ def load_settings(base_text: Callable[[str], str | None]) -> ProjectSettings:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ProjectSettingsError(f"pyproject.toml: {error}") from error
+        raise ProjectSettingsError(
+            f"pyproject.toml: {error}", f"pyproject.toml を読めません（{error}）"
+        ) from error
     mine = _table(data, "tool", "kodo", "review")
     if unknown := mine.keys() - _KEYS:
+        known = ", ".join(sorted(_KEYS))
         raise ProjectSettingsError(
-            f"tool.kodo.review.{min(unknown)}: no such setting; there are {', '.join(sorted(_KEYS))}"
+            f"tool.kodo.review.{min(unknown)}: no such setting; there are {known}",
+            f"tool.kodo.review.{min(unknown)} という設定はありません。使える設定: {known}",
         )
     lint = _table(data, "tool", "ruff", "lint")
     per_file = {
@@ -77,7 +82,10 @@ def load_settings(base_text: Callable[[str], str | None]) -> ProjectSettings:
     target = own_target if isinstance(own_target, str) and own_target else target_of(str(requires))
     allowed = mine.get("allow_new_suppressions", False)
     if not isinstance(allowed, bool):
-        raise ProjectSettingsError("tool.kodo.review.allow_new_suppressions: true or false is needed")
+        raise ProjectSettingsError(
+            "tool.kodo.review.allow_new_suppressions: true or false is needed",
+            "tool.kodo.review.allow_new_suppressions には true か false を指定してください",
+        )
     return ProjectSettings(frozenset(ignore), _strings(mine, "exclude"), allowed, per_file, target)
 
 
@@ -96,5 +104,8 @@ def _table(data: Mapping[str, object], *path: str) -> Mapping[str, object]:
 def _strings(table: Mapping[str, object], key: str) -> tuple[str, ...]:
     value = table.get(key, [])
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ProjectSettingsError(f"tool.kodo.review.{key}: a list of strings is needed")
+        raise ProjectSettingsError(
+            f"tool.kodo.review.{key}: a list of strings is needed",
+            f"tool.kodo.review.{key} には文字列のリストを指定してください",
+        )
     return tuple(value)
