@@ -51,8 +51,10 @@ _FIRST = 40
 """The calls of a function that are made in the order of their preference."""
 _FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
-_FOR_RECORDING = 0.3
-"""The part of a module's seconds in which its tests are run for their calls, while inputs are made and compared."""
+_FOR_RECORDING = 0.3, 0.55
+"""The parts of a module's seconds in which its tests are run for their calls, while inputs are made and compared; the second one
+where they gave hardly any by then.
+"""
 _LEAST_SECONDS = 6.0
 """What one file gets at least of what is left: with less, little more than the start of its workers could be done."""
 _NOT_INHERITED = "its inputs cannot be made: getattr raises AttributeError"
@@ -221,9 +223,10 @@ class _Comparison:
             exchange = Path(folder)
             exchange.chmod(0o755)
             stop, rest, *later = (f"{exchange.name}/{name}" for name in (_STOP, _REST, *_LATER))
+            until, longest = (end - (1 - part) * room for part in _FOR_RECORDING)
             recording = threads.submit(
                 recorded_calls, self.made, file, module.affected, self._locations(module)[0], self.sandbox,
-                end - (1 - _FOR_RECORDING) * room, stop,
+                until, longest, stop,
             )  # fmt: skip
             job = self._job(module, end, snippets, rest, later)
             comparing: Future[list[CompareAnswer]] = threads.submit(

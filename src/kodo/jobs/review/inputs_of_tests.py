@@ -152,10 +152,12 @@ def recorded_calls(
     where: ModuleLocation,
     sandbox: Sandbox,
     until: float,
+    longest: float,
     stop: str = "",
 ) -> list[Call]:
     """The calls through the changed functions that the tests nearest to them make, run in the version before the change
-    until the monotonic time ``until``, or until there is a file ``stop`` beside the versions; none where no function changed.
+    until the monotonic time ``until``, with hardly any calls until ``longest``, or until there is a file ``stop`` beside the
+    versions; none where no function changed.
 
     Raises:
         ExecutionError: they could not be run.
@@ -185,9 +187,10 @@ def recorded_calls(
         tuple(words),
         until,
         stop,
+        longest,
     )
     calls: list[Call] = run_worker(
-        sandbox, made.folder, _RECORDER, job, Call, seconds=until - time.monotonic(), grace=GRACE
+        sandbox, made.folder, _RECORDER, job, Call, seconds=longest - time.monotonic(), grace=GRACE
     )
     return [call for call in calls if is_python(call)]
 

@@ -77,3 +77,17 @@ def test_a_run_gives_calls_also_where_tests_fail_do_not_end_or_end_the_process(t
         (name, "shop.price(_0)", "2"),
         (name, "shop.price(_0)", "3"),
     ]
+
+
+def test_tests_are_run_for_longer_where_they_gave_hardly_a_call(tmp_path):
+    """After its time a run goes on until its longest, but for one that gave enough."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "shop.py").write_text("def price(x):\n    return x\n")
+    (tmp_path / "v" / "test_shop.py").write_text(
+        "import time\nimport pytest\nimport shop\n\n@pytest.mark.parametrize('x', range(12))\ndef test_a(x):\n"
+        "    time.sleep(0.1)\n    shop.price(x)\n"
+    )
+    where = ModuleLocation("shop.py", ".", "shop", "", ("price",))
+    name = "test_shop.py"
+    job = Record("v", where, (name,), (name,), ("price",), ("price",), 0.0, "", time.monotonic() + 60)
+    assert len(_recorded(tmp_path, job)) == 10

@@ -45,7 +45,7 @@ _LOOKED_INSIDE = 30
 _INSIDE = 0.08
 """The part of the budget for looking inside the calls of one changed function."""
 _INSIDE_SHARE = 0.3
-"""The part of the time since the start after which variations are not looked into any more."""
+"""The part of the time since the start after which calls are not looked into any more."""
 _VARY_SECONDS = 0.5
 _TELLING = 2
 """The rank of a difference that shows a change well enough to look no further."""
@@ -207,7 +207,7 @@ class _Work:
                 yield found
                 if shown := any(not one.within for one in found.differences):
                     break
-            if not shown and seeds is not None and (ways := seeds.calls[known:]):
+            if not shown and seeds and (ways := seeds.calls[known:]) and self._may_look_inside():
                 yield self._look_inside(function, ways, calls)
             is_left = must_arrive and first <= count < len(calls) and time.monotonic() <= limit
             if not shown and not is_left and (count < len(calls) or self._is_over()):
@@ -225,7 +225,8 @@ class _Work:
         found = self._inside(chosen, seen)
         self._inside_seconds += time.monotonic() - start
         self._note(function, found, {})
-        return Compared(function, 0, 0, tuple(found))
+        changed = found[0].within.partition("(")[0] if found else function
+        return Compared(changed if changed in self._seeds else function, 0, 0, tuple(found))
 
     def _until_it_tells(
         self,
@@ -283,10 +284,18 @@ class _Work:
                     yield self._judge(root, named, {call.id: seen[call.id] for call in own})
             if self.all_shown():
                 return
-        for root, seeds in self._seeds.items():
-            if root not in self._shown and (ways := seeds.calls[known[root] :]):
-                own = [call for call in calls if call.id in ran and root in through(ran[call.id])]
-                yield self._look_inside(root, ways, own)
+        yield from self._look_into_tests(calls, ran, known)
+
+    def _look_into_tests(
+        self, calls: Sequence[Call], ran: Mapping[int, Two], known: Mapping[str, int]
+    ) -> Iterator[Compared]:
+        """Look inside a call of each way that was not ``known``: so many seeds of each changed function were."""
+        left = [seeds for root, seeds in self._seeds.items() if root not in self._shown]
+        ways = [call for seeds in left for call in seeds.calls[known[seeds.function] :]]
+        if ways and self._may_look_inside():
+            roots = {seeds.function for seeds in left}
+            own = [call for call in calls if call.id in ran and roots & through(ran[call.id])]
+            yield self._look_inside(left[0].function, ways, own)
 
     def _numbered(self, calls: Iterable[Call]) -> list[Call]:
         numbered = [

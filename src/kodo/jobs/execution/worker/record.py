@@ -51,11 +51,14 @@ _OPTIONS = (
 )
 _MAX_CALLS = 300
 _MAX_CALLS_A_TEST = 4
+_FEW_CALLS = 10
+"""With fewer calls than these the tests are run for longer: they are what there is to vary."""
 _MAX_ALIKE = 24
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Run the tests in ``files``, nearest first, until the monotonic time ``until``; watch the functions ``names`` of a module.
+    """Run the tests in ``files``, nearest first, until the monotonic time ``until``, and where they gave hardly any calls until
+    then, until ``longest``; watch the functions ``names`` of a module.
 
     ``folder`` is that of the version below the project, ``tests`` are all files of tests; ``words`` are names that matter.
     No further test is begun when there is a file ``stop`` beside the version; "" for no such file.
@@ -69,6 +72,7 @@ class Record(msgspec.Struct, frozen=True):
     words: tuple[str, ...]
     until: float
     stop: str = ""
+    longest: float = 0.0
 
 
 class _Plugin:
@@ -106,7 +110,8 @@ class _Plugin:
     def is_enough(self) -> bool:
         """Whether the time is over, nobody waits any more, or there are as many calls as anybody needs."""
         is_stopped = self._stop is not None and self._stop.exists()
-        return is_stopped or time.monotonic() > self._job.until or len(self._sent) >= _MAX_CALLS
+        end = self._job.until if len(self._sent) >= _FEW_CALLS else max(self._job.until, self._job.longest)
+        return is_stopped or time.monotonic() > end or len(self._sent) >= _MAX_CALLS
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
@@ -176,7 +181,7 @@ def main() -> None:
             if job.files[start:stop] and not plugin.is_enough():
                 pytest.main([*_OPTIONS, *_plugins(packages), *job.files[start:stop]], plugins=[plugin])
 
-    for line in forked(work, math.inf, job.until)[0]:
+    for line in forked(work, math.inf, max(job.until, job.longest))[0]:
         sys.stdout.buffer.write(line + b"\n")
 
 
