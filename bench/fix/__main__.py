@@ -32,7 +32,7 @@ Case = tuple[str, str, str]
 FAULTS_BY_NAME = {fault.name: fault for fault in FAULTS}
 _EVERY_SLOW = 8
 _ENTRIES = 22
-"""How many entries the journal of a whole run of the good model has, and a little more than that is not reached."""
+"""Kills wait for each of so many entries of the journal; what is written until a second later is killed too."""
 
 
 def scripted(faults: Sequence[Fault], every: int) -> list[Case]:
