@@ -53,7 +53,7 @@ _FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
 _FOR_RECORDING = 0.3, 0.55
 """The parts of a module's seconds in which its tests are run for their calls, while inputs are made and compared; the second one
-where they gave hardly any by then.
+where they had hardly begun by then.
 """
 _LEAST_SECONDS = 6.0
 """What one file gets at least of what is left: with less, little more than the start of its workers could be done."""

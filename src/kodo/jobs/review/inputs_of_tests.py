@@ -156,7 +156,7 @@ def recorded_calls(
     stop: str = "",
 ) -> list[Call]:
     """The calls through the changed functions that the tests nearest to them make, run in the version before the change
-    until the monotonic time ``until``, with hardly any calls until ``longest``, or until there is a file ``stop`` beside the
+    until the monotonic time ``until``, where they had hardly begun until ``longest``, or until there is a file ``stop`` beside the
     versions; none where no function changed.
 
     Raises:

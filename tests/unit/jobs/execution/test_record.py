@@ -10,6 +10,7 @@ import types
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.jobs import ModuleLocation
@@ -79,15 +80,17 @@ def test_a_run_gives_calls_also_where_tests_fail_do_not_end_or_end_the_process(t
     ]
 
 
-def test_tests_are_run_for_longer_where_they_gave_hardly_a_call(tmp_path):
-    """After its time a run goes on until its longest, but for one that gave enough."""
+@pytest.mark.parametrize(("expression", "count", "ran"), [("shop.price(x)", 10, 10), ("x", 0, 40)])
+def test_tests_are_run_for_longer_where_they_had_hardly_begun(tmp_path, expression, count, ran):
+    """After its time a run goes on until its longest, but for one that gave enough calls, or ran enough tests for them."""
     (tmp_path / "v").mkdir()
     (tmp_path / "v" / "shop.py").write_text("def price(x):\n    return x\n")
+    log = tmp_path / "log"
     (tmp_path / "v" / "test_shop.py").write_text(
-        "import time\nimport pytest\nimport shop\n\n@pytest.mark.parametrize('x', range(12))\ndef test_a(x):\n"
-        "    time.sleep(0.1)\n    shop.price(x)\n"
+        "import pytest\nimport shop\n\n@pytest.mark.parametrize('x', range(60))\ndef test_a(x):\n"
+        f"    {expression}\n    open({str(log)!r}, 'a').write('x')\n"
     )
     where = ModuleLocation("shop.py", ".", "shop", "", ("price",))
     name = "test_shop.py"
     job = Record("v", where, (name,), (name,), ("price",), ("price",), 0.0, "", time.monotonic() + 60)
-    assert len(_recorded(tmp_path, job)) == 10
+    assert len(_recorded(tmp_path, job)) == count and len(log.read_text()) == ran

@@ -51,13 +51,13 @@ _OPTIONS = (
 )
 _MAX_CALLS = 300
 _MAX_CALLS_A_TEST = 4
-_FEW_CALLS = 10
-"""With fewer calls than these the tests are run for longer: they are what there is to vary."""
+_FEW_CALLS, _FEW_TESTS = 10, 40
+"""With fewer calls than these out of fewer tests than these the tests are run for longer: they have hardly begun."""
 _MAX_ALIKE = 24
 
 
 class Record(msgspec.Struct, frozen=True):
-    """Run the tests in ``files``, nearest first, until the monotonic time ``until``, and where they gave hardly any calls until
+    """Run the tests in ``files``, nearest first, until the monotonic time ``until``, and where they had hardly begun by
     then, until ``longest``; watch the functions ``names`` of a module.
 
     ``folder`` is that of the version below the project, ``tests`` are all files of tests; ``words`` are names that matter.
@@ -84,6 +84,7 @@ class _Plugin:
         self._alike: Counter[tuple[tuple[str, ...], str]] = Counter()
         self._sent: set[Call] = set()
         self._path: Path | None = None
+        self._ran = 0
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -96,6 +97,7 @@ class _Plugin:
         if item.path != self._path:
             self._recorder.forget()
             self._path = item.path
+        self._ran += 1
         start = self._recorder.count()
         random.seed(0)
         sys.settrace(self._recorder.trace)
@@ -110,7 +112,8 @@ class _Plugin:
     def is_enough(self) -> bool:
         """Whether the time is over, nobody waits any more, or there are as many calls as anybody needs."""
         is_stopped = self._stop is not None and self._stop.exists()
-        end = self._job.until if len(self._sent) >= _FEW_CALLS else max(self._job.until, self._job.longest)
+        has_begun = len(self._sent) >= _FEW_CALLS or self._ran >= _FEW_TESTS
+        end = self._job.until if has_begun else max(self._job.until, self._job.longest)
         return is_stopped or time.monotonic() > end or len(self._sent) >= _MAX_CALLS
 
     @pytest.hookimpl(wrapper=True)
