@@ -31,6 +31,8 @@ SOURCE = "both versions"
 _MAX_SHOWN = 120
 _MAX_CALL = 300
 _SHORTEST_STATEMENT = 4
+_CHANGED = "after: "
+"""How the parts of an outcome begin that the call changed; one that is not there stayed as it was."""
 _NEVER_MEANT = ("NameError", "UnboundLocalError")
 
 
@@ -59,7 +61,9 @@ def remarks(
     said: set[tuple[str, ...]] = set()
     out: list[Candidate] = []
     for root, (difference, why) in _most_telling(compared, affected, module, meant).items():
-        if (shown := (_what(difference), *contrast(difference.before, difference.after))) not in said:
+        if (
+            shown := (_what(difference), *contrast(difference.before, difference.after, difference.call))
+        ) not in said:
             said.add(shown)
             out.append(_candidate(file, module, root, difference, why))
     out += [_candidate(file, module, name, one, "") for name, one in of_values.items()]
@@ -119,7 +123,7 @@ def _candidate(
 ) -> Candidate:
     name = CONTRADICTS if why else CHANGED
     rule = rules()[name]
-    before, after = contrast(difference.before, difference.after)
+    before, after = contrast(difference.before, difference.after, difference.call)
     values = (_short(_what(difference), _MAX_CALL), before, after, why)
     return Candidate(
         rule=name,
@@ -198,18 +202,26 @@ def _folders_of_tests(call: Call, module: TargetModule) -> list[str]:
     ]
 
 
-def contrast(before: Outcome, after: Outcome) -> tuple[str, str]:
-    """The two outcomes in few words, at the place where they differ."""
+def contrast(before: Outcome, after: Outcome, call: Call | None = None) -> tuple[str, str]:
+    """The two outcomes in few words, at the place where they differ; an argument that ``call`` changes by its name or source."""
     if before.kind != after.kind or before.kind != "value":
         return _few_words(before), _few_words(after)
     names = ["result", *sorted({*before.parts, *after.parts} - {"result"})]
     name = next((one for one in names if before.parts.get(one) != after.parts.get(one)), "result")
-    old, new = before.parts.get(name, "nothing"), after.parts.get(name, "nothing")
+    missing = "as it was" if name.startswith(_CHANGED) else "nothing"
+    old, new = before.parts.get(name, missing), after.parts.get(name, missing)
     old, new = _window(old, new)
-    label = (
-        "" if name == "result" else f"{name.removeprefix('result').removeprefix('after: ').lstrip('.')} = "
-    )
+    label = "" if name == "result" else f"{_label(name, call)} = "
     return label + old, label + new
+
+
+def _label(part: str, call: Call | None) -> str:
+    """What a part of an outcome is called: an attribute by its name, an argument that was changed by its name or source."""
+    name = part.removeprefix("result").removeprefix(_CHANGED).lstrip(".")
+    if call is None or not (name[:1] == "_" and name[1:].isdigit()) or int(name[1:]) >= len(call.args):
+        return name
+    arg = call.args[int(name[1:])]
+    return f"the argument {arg.source}" if arg.name.startswith("literal_") else arg.name
 
 
 def _window(old: str, new: str) -> tuple[str, str]:

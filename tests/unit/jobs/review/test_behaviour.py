@@ -442,3 +442,11 @@ def test_what_a_decorator_makes_of_a_function_is_compared_by_its_state():
     (finding,) = said(compare(old, old.replace("@kept(keeps=True)", "@kept()"), options=PATIENT))
     assert "vars(half)" in finding.message and "{'keeps': True} to {'keeps': False}" in finding.message
     assert finding.definition == "half"
+
+
+def test_an_argument_that_only_one_version_changes_is_named():
+    """The remark says which one, and that in the other version it stayed as it was."""
+    old = "def drain(items: list[int]) -> int:\n    return sum(items)\n"
+    new = "def drain(items: list[int]) -> int:\n    total = sum(items)\n    items.clear()\n    return total\n"
+    (finding,) = said(compare(old, new, options=PATIENT))
+    assert "the result changed from items = as it was to items = []" in finding.message
