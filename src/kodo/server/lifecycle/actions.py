@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from kodo.server.wire.foreign_json import NotJson, read_json
+
 
 class _Field(NamedTuple):
     """``empty``: what stands for a value that is not there; UNSET: nothing. ``needed``: without it a call is not whole."""
@@ -85,8 +87,8 @@ def parse_action(kind: str, text: str) -> tuple[dict[str, Any], bool]:
 
 def _object(text: str) -> dict[str, Any] | None:
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
+        value = read_json(text)
+    except NotJson:
         return None
     return value if isinstance(value, dict) else None
 

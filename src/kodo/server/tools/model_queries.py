@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from kodo.server.lifecycle.hosted.ports import HostedCall
 from kodo.server.lifecycle.hosted.quotes import MAX_QUESTION_CHARS, last_question
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.lifecycle.retrieval.terms import query_terms
+from kodo.server.wire.foreign_json import NotJson, read_json
 
 MAX_QUERIES: Final = 8
 MAX_QUERY_CHARS: Final = MAX_QUESTION_CHARS
@@ -19,8 +18,8 @@ MAX_QUERY_CHARS: Final = MAX_QUESTION_CHARS
 def arguments_of(call: HostedCall) -> dict[str, object]:
     """The call's arguments; none where they are no JSON object."""
     try:
-        value = msgspec.json.decode(call.arguments or "{}")
-    except ValueError:
+        value = read_json(call.arguments or "{}")
+    except NotJson:
         return {}
     return value if isinstance(value, dict) else {}
 

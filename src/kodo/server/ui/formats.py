@@ -6,6 +6,8 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from kodo.server.wire.foreign_json import NotJson, read_json
+
 
 def number(value: float | None) -> str:
     """``1,234``; an em dash for None."""
@@ -30,13 +32,14 @@ def seconds(value: float | None) -> str:
         return "—"
     if 0 < value < 0.01:
         return f"{value * 1000:.1f} ms"
-    if value < 1:
+    if value < 0.9995:  # what would be rounded to the next unit is shown in that one
         return f"{value * 1000:.0f} ms"
-    if value < 60:
-        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
-    if value < 3600:
-        return f"{value // 60:.0f} min {value % 60:.0f} s"
-    return f"{value // 3600:.0f} h {value % 3600 // 60:.0f} min"
+    if value < 59.5:
+        return f"{value:.1f} s" if value < 9.95 else f"{value:.0f} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def dollars(value: float | None) -> str:
@@ -88,7 +91,7 @@ def pretty(value: Any) -> str:
     """JSON on several lines; text that holds JSON too."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
-        except ValueError:
+            value = read_json(value)
+        except NotJson:
             return str(value)
     return json.dumps(value, indent=2, ensure_ascii=False)

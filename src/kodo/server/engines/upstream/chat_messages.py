@@ -17,6 +17,7 @@ from kodo.server.engines.upstream.profile import Profile
 from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import Prompt, ProviderState
+from kodo.server.wire.foreign_json import NotJson, read_json
 from kodo.server.wire.items import (
     ApplyPatchCall,
     ApplyPatchCallOutput,
@@ -268,8 +269,8 @@ def _object_text(arguments: str) -> str:
     if not arguments.strip():
         return "{}"
     try:
-        msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+        read_json(arguments)
+    except NotJson:
         return json_text({"invalid_arguments": arguments})
     return arguments
 

@@ -31,6 +31,7 @@ from kodo.server.lifecycle.ports import (
     TextDelta,
     Usage,
 )
+from kodo.server.wire.foreign_json import NotJson, read_json_as
 from kodo.server.wire.items import Logprob, TopLogprob
 
 logger = logging.getLogger(__name__)
@@ -369,8 +370,8 @@ class ChatStream:
 def _decode(data: bytes) -> list[_Chunk]:
     """The chunks of an event; one a line where the server left out the line between events."""
     try:
-        return [_CHUNK.decode(data)]
-    except msgspec.DecodeError as error:
+        return [read_json_as(_CHUNK, data)]
+    except NotJson as error:
         if b"\n" in data:
             return [chunk for line in data.split(b"\n") if line.strip() for chunk in _decode(line)]
         raise EngineFailed("The model's server sent something that is not an answer.") from error

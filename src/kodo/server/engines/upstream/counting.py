@@ -13,6 +13,7 @@ import msgspec
 
 from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient
 from kodo.server.engines.upstream.chat_messages import json_text, plain_text
+from kodo.server.wire.foreign_json import NotJson, read_json
 
 MAX_COUNT_SECONDS: Final = 5.0
 TEMPLATE_TOKENS: Final = 5
@@ -60,8 +61,8 @@ async def _post(root: HttpClient, path: str, body: dict[str, Any]) -> dict[str, 
     try:
         if exchange.status != 200:
             return {}
-        value = msgspec.json.decode(await exchange.read(MAX_ANSWER_BYTES))
-    except msgspec.DecodeError:
+        value = read_json(await exchange.read(MAX_ANSWER_BYTES))
+    except NotJson:
         return {}
     finally:
         exchange.close()

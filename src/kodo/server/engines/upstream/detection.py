@@ -10,10 +10,10 @@ import asyncio
 import logging
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from kodo.server.engines.http_client import ConnectFailed, ConnectionLost, HttpClient
+from kodo.server.wire.foreign_json import NotJson, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -114,8 +114,8 @@ async def ask(client: HttpClient, path: str) -> tuple[dict[str, Any], str]:
     finally:
         exchange.close()
     try:
-        value = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        value = read_json(body)
+    except NotJson:
         return {}, server
     return (value if isinstance(value, dict) else {}), server
 

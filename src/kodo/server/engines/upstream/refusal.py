@@ -26,6 +26,7 @@ from kodo.server.lifecycle.errors import (
     Overloaded,
     ServiceError,
 )
+from kodo.server.wire.foreign_json import NotJson, read_json
 
 MAX_RETRY_SECONDS = 120.0
 _OVERFLOW_CODES = {"context_length_exceeded", "exceed_context_size_error", "context_window_exceeded"}
@@ -65,8 +66,8 @@ class UpstreamRefusal(Struct, frozen=True, kw_only=True):
 def read_refusal(status: int, body: bytes) -> UpstreamRefusal:
     """What the body of an error says, whatever its form."""
     try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        value = read_json(body)
+    except NotJson:
         return UpstreamRefusal(
             status=status, message=body[:2000].decode("utf-8", "replace") if b"<" not in body[:1] else ""
         )

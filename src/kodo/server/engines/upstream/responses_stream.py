@@ -32,6 +32,7 @@ from kodo.server.lifecycle.ports import (
     TextDelta,
     Usage,
 )
+from kodo.server.wire.foreign_json import NotJson, read_json
 from kodo.server.wire.items import Logprob
 
 _TEXT: Final = {"response.output_text.delta", "response.refusal.delta"}
@@ -92,8 +93,8 @@ class ResponsesStream:
             self.done = True
             return []
         try:
-            event = msgspec.json.decode(data)
-        except msgspec.DecodeError as error:
+            event = read_json(data)
+        except NotJson as error:
             raise EngineFailed("The model's server sent something that is not an answer.") from error
         if not isinstance(event, dict):
             raise EngineFailed("The model's server sent something that is not an answer.")

@@ -29,6 +29,7 @@ from kodo.server.engines.upstream.unknown_tools import UnknownCall, with_tool_er
 from kodo.server.lifecycle import genai, tracing
 from kodo.server.lifecycle.errors import EngineFailed, EngineUnavailable, ServiceError
 from kodo.server.lifecycle.ports import EngineEvent, Finished, Prompt, Usage
+from kodo.server.wire.foreign_json import NotJson, read_json_as
 from kodo.server.wire.items import Call
 
 logger = logging.getLogger(__name__)
@@ -343,8 +344,8 @@ class Target:
         except (ConnectFailed, ConnectionLost) as error:
             raise EngineUnavailable("The model's server cannot be reached.") from error
         try:
-            answer = msgspec.json.decode(body, type=_Vectors)
-        except msgspec.DecodeError as error:
+            answer = read_json_as(msgspec.json.Decoder(_Vectors), body)
+        except NotJson as error:
             raise EngineFailed("The model's server sent something else than embeddings.") from error
         if len(answer.data) != len(texts):
             raise EngineFailed("The model's server sent another number of embeddings than it was asked for.")

@@ -19,6 +19,7 @@ from kodo.server.engines.upstream.chat_request import ToolLabel
 from kodo.server.engines.upstream.names import MAX_CALL_ID, short_call_id
 from kodo.server.engines.upstream.unknown_tools import UNKNOWN_CALLS, UnknownCall, as_fields
 from kodo.server.lifecycle.ports import CallDelta, CallStart, EngineEvent, ProviderFields, ProviderState
+from kodo.server.wire.foreign_json import NotJson, read_json
 
 
 class FunctionDelta(Struct, frozen=True):
@@ -56,8 +57,8 @@ class _Call:
         if not self.text or self.text.rstrip()[-1:] not in ("}", "]", '"', "l"):
             return False
         try:
-            msgspec.json.decode(self.text)
-        except msgspec.DecodeError:
+            read_json(self.text)
+        except NotJson:
             return False
         return True
 
@@ -233,8 +234,8 @@ def _arguments(value: str | dict[str, Any] | list[Any] | None, call: _Call) -> s
 
 def _custom_input(text: str) -> str:
     try:
-        value = msgspec.json.decode(text or "{}")
-    except msgspec.DecodeError:
+        value = read_json(text or "{}")
+    except NotJson:
         return text  # cut short: what there is
     return str(value.get("input", "")) if isinstance(value, dict) else text
 

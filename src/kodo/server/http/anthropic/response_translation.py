@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from kodo.server.lifecycle.run import Run
 from kodo.server.wire.anthropic import (
     AnthropicMessage,
@@ -15,6 +13,7 @@ from kodo.server.wire.anthropic import (
     ThinkingTokens,
     ToolUseBlock,
 )
+from kodo.server.wire.foreign_json import NotJson, read_json
 from kodo.server.wire.items import FunctionCall, Message, Reasoning, text_of
 from kodo.server.wire.response import Response, ResponseUsage
 
@@ -82,7 +81,7 @@ def _parse_arguments(text: str) -> dict[str, object] | None:
     if not text.strip():
         return {}
     try:
-        value = msgspec.json.decode(text)
-    except msgspec.DecodeError:
+        value = read_json(text)
+    except NotJson:
         return None
     return value if isinstance(value, dict) else None

@@ -24,6 +24,7 @@ from kodo.server.tools.mcp.results import (
 )
 from kodo.server.tools.mcp.servers import McpServers
 from kodo.server.tools.mcp.sessions import McpSession, McpSessions
+from kodo.server.wire.foreign_json import NotJson, read_json
 from kodo.server.wire.hosted_events import (
     McpCallArgumentsDelta,
     McpCallArgumentsDone,
@@ -218,8 +219,8 @@ class McpHostedTool:
         mcp = _entry(call.entry)
         name, tool = self._called(call, context)
         try:
-            arguments = msgspec.json.decode(call.arguments or "{}")
-        except ValueError:
+            arguments = read_json(call.arguments or "{}")
+        except NotJson:
             arguments = None
         if not isinstance(arguments, dict):
             message = "The arguments must be a JSON object."

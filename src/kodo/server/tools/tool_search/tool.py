@@ -12,6 +12,7 @@ from kodo.server.lifecycle.hosted.loaded import definition
 from kodo.server.lifecycle.hosted.ports import Announced, Deferred, Done, HostedCall, ToolContext, ToolUpdate
 from kodo.server.lifecycle.hosted.recall import TOOL_SEARCH
 from kodo.server.tools.tool_search.ranking import rank
+from kodo.server.wire.foreign_json import NotJson, read_json
 from kodo.server.wire.hosted_items import ToolSearchCall, ToolSearchOutput
 from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry, ToolSearchTool
 from kodo.server.wire.items import Item
@@ -82,8 +83,8 @@ def _find(query: str, deferred: Sequence[Deferred]) -> list[Deferred]:
 def _call_item(call: HostedCall, status: str) -> ToolSearchCall:
     client = _is_clients(_entry(call.entry))
     try:
-        arguments = msgspec.json.decode(call.arguments or "{}")
-    except ValueError:
+        arguments = read_json(call.arguments or "{}")
+    except NotJson:
         arguments = {"query": call.arguments}
     return ToolSearchCall(
         call_id=call.call_id if client else None,

@@ -19,6 +19,7 @@ import msgspec
 from kodo.server.config import WebSearchSettings
 from kodo.server.tools.web_search.backends.ports import SearchFailed, WebQuery, WebResult
 from kodo.server.tools.web_search.backends.service_http import results_of
+from kodo.server.wire.foreign_json import NotJson, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +57,8 @@ class CommandBackend:
         if code != 0:
             raise _failed(f"ended with code {code}")
         try:
-            answer = msgspec.json.decode(output)
-        except (msgspec.DecodeError, RecursionError):
+            answer = read_json(output)
+        except NotJson:
             raise _failed("did not answer with JSON") from None
         return results_of(answer.get("results") if isinstance(answer, dict) else answer, ["text", "content"])
 

@@ -14,8 +14,10 @@ import msgspec
 
 from kodo.server.config import WebSearchSettings
 from kodo.server.tools.web_search.backends.ports import SearchFailed, WebResult
+from kodo.server.wire.foreign_json import NotJson, read_json_as
 
 logger = logging.getLogger(__name__)
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 _MARKUP: Final = re.compile(r"</?(?:b|strong|em|i|mark|br|span|p)\b[^>]*>", re.IGNORECASE)
 
@@ -63,8 +65,8 @@ class ServiceHttp:
         except httpx2.HTTPError as error:
             raise self._failed(f"cannot be reached ({type(error).__name__})") from None
         try:
-            return msgspec.json.decode(body, type=dict[str, Any])
-        except (msgspec.DecodeError, RecursionError):
+            return read_json_as(_OBJECT, body)
+        except NotJson:
             raise self._failed("did not answer with JSON") from None
 
     def _failed(self, what: str) -> SearchFailed:
