@@ -197,10 +197,13 @@ class Thread(Wire, frozen=True, kw_only=True):
     tool_resources: ToolResources | None = None
 
 
+MessageText: TypeAlias = Annotated[str, Meta(min_length=1, max_length=10 * 2**20)]
+
+
 class TextParam(StrictWire, frozen=True, kw_only=True, tag="text"):
     """Text in a message that a client sends."""
 
-    text: Text
+    text: MessageText
 
 
 class ImageUrl(StrictWire, frozen=True, kw_only=True):
@@ -233,7 +236,9 @@ class CreateMessage(StrictWire, frozen=True, kw_only=True):
     """A message to add to a thread."""
 
     role: Literal["user", "assistant"]
-    content: Text | Annotated[tuple[TextParam | ImageUrlBlock, ...], Meta(min_length=1, max_length=1024)]
+    content: (
+        MessageText | Annotated[tuple[TextParam | ImageUrlBlock, ...], Meta(min_length=1, max_length=1024)]
+    )
     metadata: Metadata | None = None
 
 

@@ -741,6 +741,8 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("messages", {"role": "user"}, "content"),
     ("messages", {"role": "user", "content": [{"type": "image_file", "image_file": {}}]}, "content[0].type"),
     ("messages", {"role": "user", "content": []}, "content"),
+    ("messages", {"role": "user", "content": ""}, "content"),
+    ("messages", {"role": "user", "content": [{"type": "text", "text": ""}]}, "content[0].text"),
     ("messages", {"role": "user", "content": "x", "attachments": [{"file_id": "f"}]}, "attachments"),
     ("runs", {}, "assistant_id"),
     ("runs", {"nonsense": 1}, "nonsense"),
