@@ -194,7 +194,7 @@ class Keys:
             except Unauthorized:
                 return False
             except StoreFailed as error:
-                logger.warning("whether a key is still valid is asked again: %s", error.message)
+                logger.debug("whether a key is still valid is asked again: %s", error.message)
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return True

@@ -24,8 +24,9 @@ def add(connection: SqlConnection, charge: KeyCharge) -> None:
 
 def read(connection: SqlConnection, key_id: str, since: int) -> dict[int, KeySpending]:
     """What a key has spent by the day, from a day on."""
-    query = (
-        "SELECT day, sum(tokens), sum(nano_usd) FROM key_spending WHERE key_id = ? AND day >= ? GROUP BY day"
+    query = (  # whole numbers: PostgreSQL's own sums are decimal ones, whose reading takes longer than the query
+        "SELECT day, CAST(sum(tokens) AS BIGINT), CAST(sum(nano_usd) AS BIGINT) FROM key_spending "
+        "WHERE key_id = ? AND day >= ? GROUP BY day"
     )
     return {
         day: KeySpending(tokens, nano_usd)
