@@ -456,6 +456,17 @@ def test_the_playground_has_every_parameter() -> None:
     assert {name.partition(".")[0] for name in names} - {"text"} == fields
 
 
+@pytest.mark.parametrize("manifest", [b"{broken", b'{"name": "\xff"}'], ids=["cut", "no text"])
+async def test_a_local_model_that_cannot_be_read_is_named(tmp_path: Path, manifest: bytes) -> None:
+    """The page about models says which file it is, and what to do."""
+    async with dashboard(tmp_path) as (_, browser):
+        (tmp_path / "models" / "mine").mkdir(parents=True)
+        (tmp_path / "models" / "mine" / "manifest.json").write_bytes(manifest)
+        page = await browser.get("/ui/models")
+    assert (page.status_code, "pull the model again" in page.text) == (500, True)
+    assert "mine/manifest.json" in page.text
+
+
 async def test_the_ledger_and_reports_are_shown(tmp_path: Path) -> None:
     """What start-up lends, and what the commands kept; a file that is none of theirs is left out."""
 
@@ -484,7 +495,8 @@ async def test_the_ledger_and_reports_are_shown(tmp_path: Path) -> None:
     (reports / f"{name}.json").write_text(
         json.dumps({"job": "review", "made_at": 1.0, "subject": "main..HEAD", "report": report})
     )
-    (reports / "20261129T100001-review-ffffffff.json").write_text("{broken")
+    for number, broken in enumerate((b"{broken", b'{"job": "\xff"}', b'{"report": ' + b"[" * 100_000)):
+        (reports / f"20261129T10000{number}-review-ffffffff.json").write_bytes(broken)
     async with dashboard(tmp_path, lent=Lent(ledger=Book())) as (_, browser):
         for by in ("day", "model", "job", "repository"):
             page = (await browser.get(f"/ui/ledger?by={by}")).text

@@ -23,6 +23,7 @@ import filelock
 import msgspec
 
 from kodo.server.engines.weights.errors import BadWeightsError, UnknownModelError, WeightsError
+from kodo.server.wire.foreign_json import NotJson, read_json_as
 
 MANIFEST = "manifest.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
@@ -52,6 +53,9 @@ class LocalModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The sampling that its maker recommends; None: not known."""
 
 
+_manifest = msgspec.json.Decoder(LocalModel)
+
+
 class Registry:
     """The models under one KODO_HOME, the folder ``home``; no folder is created before it is needed."""
 
@@ -68,12 +72,12 @@ class Registry:
         read."""
         path = self.folder / check_name(name) / MANIFEST
         try:
-            return msgspec.json.decode(path.read_bytes(), type=LocalModel)
+            return read_json_as(_manifest, path.read_bytes())
         except FileNotFoundError:
             raise UnknownModelError(
                 f"no local model is called {name!r}: `kodo model list` shows them, `kodo model pull` fetches one"
             ) from None
-        except msgspec.DecodeError as error:
+        except NotJson as error:
             raise BadWeightsError(f"{path}: {error}: remove its folder and pull the model again") from None
 
     def path(self, name: str) -> Path:

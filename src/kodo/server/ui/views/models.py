@@ -8,23 +8,32 @@ from starlette.responses import RedirectResponse, Response
 
 from kodo.server.config import DEFAULT_CONTEXT
 from kodo.server.http import admin
+from kodo.server.lifecycle.errors import ServiceError
 from kodo.server.ui.access import require_admin
 from kodo.server.ui.context import PageRequest
 
 
 async def show(page: PageRequest) -> Response:
-    """``GET /ui/models``; htmx asks for the progress alone."""
+    """``GET /ui/models``; htmx asks for the progress alone.
+
+    Raises:
+        ServiceError: a local model cannot be read; the message says which, and what to do.
+    """
     require_admin(page.viewer)
     pull = page.context.pulls.last
     if page.partial:
         return page.render("model_pull.html", "models", pull=pull)
     home = page.state.settings.home
     memory = await asyncio.to_thread(admin.available_memory)
+    try:
+        local = await asyncio.to_thread(admin.list_models, home)
+    except admin.WeightsError as error:
+        raise ServiceError(str(error)) from error
     return page.render(
         "models.html",
         "models",
         backends=list(page.state.models.values()),
-        local=await asyncio.to_thread(admin.list_models, home),
+        local=local,
         catalogue=[
             (entry, entry.fits(memory, DEFAULT_CONTEXT), entry.memory(DEFAULT_CONTEXT))
             for entry in admin.catalogue_entries()

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from kodo.server.ui.access import require_admin
 from kodo.server.ui.context import PageRequest, not_found
 from kodo.server.ui.formats import pretty
+from kodo.server.wire.foreign_json import NotJson, read_json_as
 
 FOLDER: Final = "reports"
 MAX_LISTED: Final = 200
@@ -28,6 +29,9 @@ class KeptReport(msgspec.Struct, frozen=True):
     made_at: float
     subject: str
     report: dict[str, Any]
+
+
+_report = msgspec.json.Decoder(KeptReport)
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,8 @@ def _read(file: Path) -> KeptReport | None:
     try:
         if file.stat().st_size > MAX_BYTES:
             return None
-        return msgspec.json.decode(file.read_bytes(), type=KeptReport)
-    except (OSError, msgspec.DecodeError):
+        return read_json_as(_report, file.read_bytes())
+    except (OSError, NotJson):
         return None
 
 

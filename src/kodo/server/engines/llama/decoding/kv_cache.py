@@ -139,7 +139,7 @@ class DiskKVCache:
         if name not in self._meta:
             try:
                 self._meta[name] = _META.decode((self.folder / f"{name}.meta").read_bytes())
-            except (OSError, msgspec.DecodeError):
+            except (OSError, ValueError):  # not there, or damaged: no text is such an error too
                 self._meta[name] = None
         return self._meta[name]
 
