@@ -344,7 +344,7 @@ def test_a_call_on_a_file_of_tests_that_the_change_touched_is_left_out(
 def test_no_more_tests_are_run_when_the_comparison_has_ended(workers, monkeypatch):
     """The tests that are run for their calls end with the comparison, and the review does not wait for their time."""
 
-    def record(made, file, affected, where, sandbox, until, stop):
+    def record(made, file, affected, where, sandbox, until, longest, stop):
         begun = time.monotonic()
         while not (made.folder / stop).exists() and time.monotonic() < until:
             time.sleep(0.01)
