@@ -36,7 +36,7 @@ class Decoys:
         self.file.write_text(TOKEN, encoding="utf-8")
         self._tcp = self._listen(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0))
         self._udp = self._listen(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0))
-        self._unix = self._listen(socket.AF_UNIX, socket.SOCK_STREAM, str(folder / "decoy.sock"))
+        self._unix = self._listen_in(folder, "decoy.sock")
         (folder / "decoy.sock").chmod(0o777)
         self._abstract = self._listen(socket.AF_UNIX, socket.SOCK_STREAM, f"\0{folder.name}")
         self._process = self._stack.enter_context(
@@ -61,6 +61,14 @@ class Decoys:
             listener.listen()
         return listener
 
+    def _listen_in(self, folder: Path, name: str) -> socket.socket:
+        """A unix socket in a folder whose path may be longer than the 107 bytes of a socket's address."""
+        at = os.open(folder, os.O_PATH)
+        try:
+            return self._listen(socket.AF_UNIX, socket.SOCK_STREAM, f"/proc/self/fd/{at}/{name}")
+        finally:
+            os.close(at)
+
     def describe(self, limits: ResourceLimits) -> dict[str, object]:
         """Where everything is, for ``inside/probes.py``."""
         return {
@@ -70,7 +78,7 @@ class Decoys:
             "project": str(self.project),
             "tcp": self._tcp.getsockname()[1],
             "udp": self._udp.getsockname()[1],
-            "unix": str(self.folder / "decoy.sock"),
+            "unix": "decoy.sock",
             "abstract": self.folder.name,
             "pid": self._process.pid,
             "uid": os.getuid(),

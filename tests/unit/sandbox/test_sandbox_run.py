@@ -281,6 +281,19 @@ def test_what_lies_in_a_temporary_folder_is_seen_like_any_other(tmp_path):
             assert seen.stdout == "here\n", (parent, seen.stderr)
 
 
+def test_a_temporary_folder_with_a_long_name_is_probed_too(monkeypatch):
+    """A socket's address has 107 bytes; the review of a project ended with an error where the folder's name had more."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        deep = folder / ("long" * 30)
+        deep.mkdir(mode=0o755)
+        monkeypatch.setattr(tempfile, "tempdir", str(deep))
+        for mechanism, blocked in (("none", False), ("bubblewrap", True)):
+            seen = Sandbox(mechanism=mechanism).probe()
+            assert ("unix_connect" in seen.blocked, "unix_connect" in seen.open) == (blocked, not blocked)
+
+
 def test_an_interpreter_in_a_temporary_folder_runs_in_full_isolation():
     """A virtual environment below /tmp is a full sandbox, as anywhere else."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:

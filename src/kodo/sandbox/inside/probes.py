@@ -134,11 +134,16 @@ def udp_send(decoys: DecoyMap) -> bool:
 
 
 def unix_connect(decoys: DecoyMap) -> bool:
-    """Connect to a unix socket of the host by its path."""
-    with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(1)
-        client.connect(decoys["unix"])
-        return True
+    """Connect to a unix socket of the host by its path, from its folder: a path may be too long for an address."""
+    before = os.getcwd()
+    os.chdir(decoys["folder"])
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(1)
+            client.connect(decoys["unix"])
+            return True
+    finally:
+        os.chdir(before)
 
 
 def abstract_connect(decoys: DecoyMap) -> bool:
