@@ -54,32 +54,24 @@ def cited(response: Response) -> list[str]:
 
 
 async def test_it_cites_the_file_that_says_it(server: Served) -> None:
-    """Asked to search; in both languages, with the sentence that answers."""
+    """Asked to search, with the sentence that answers. (The guides' examples are questions in the other language.)"""
     store = await filled(server.sdk(), tea_md=TEA_FILE, kyoto_txt=KYOTO_FILE)
     tool = {"type": "file_search", "vector_store_ids": [store]}
-    for question, name, words in (
-        ("Search the files: how long is green tea steeped?", "tea.md", "two minutes"),
-        ("ファイルを検索して。金閣寺の拝観料はいくらですか。", "kyoto.txt", "五百円"),
-    ):
-        found = await ask(server, question, tool)
-        assert [item.type for item in found.output] == ["file_search_call", "message"], found.output_text
-        assert (cited(found), words in found.output_text) == ([name], True), found.output_text
+    found = await ask(server, "ファイルを検索して。金閣寺の拝観料はいくらですか。", tool)
+    assert [item.type for item in found.output] == ["file_search_call", "message"], found.output_text
+    assert (cited(found), "五百円" in found.output_text) == (["kyoto.txt"], True), found.output_text
 
 
 async def test_it_cites_the_page_that_says_it(server: Served) -> None:
     """The words that are cited are the answer's."""
-    for question, page, words in (
-        ("Search the web: how long is green tea steeped?", "tea", "two minutes"),
-        ("Search the web for the port that the server listens on.", "port", "8000"),
-        ("ウェブで検索して。本堂の拝観は何時からですか。", "kyoto", "午前九時"),
-    ):
-        found = await ask(server, question, {"type": "web_search"})
-        calls = {item.type for item in found.output[:-1]}
-        assert calls == {"web_search_call"} and found.output[-1].type == "message", found.output
-        assert (cited(found), words in found.output_text) == ([page], True), found.output_text
-        (part,) = found.output[-1].content  # type: ignore[union-attr]
-        (note,) = part.annotations  # type: ignore[union-attr]
-        assert (note.start_index, note.end_index) == (0, len(part.text))  # type: ignore[union-attr]
+    question = "Search the web for the port that the server listens on."
+    found = await ask(server, question, {"type": "web_search"})
+    calls = {item.type for item in found.output[:-1]}
+    assert calls == {"web_search_call"} and found.output[-1].type == "message", found.output
+    assert (cited(found), "8000" in found.output_text) == (["port"], True), found.output_text
+    (part,) = found.output[-1].content  # type: ignore[union-attr]
+    (note,) = part.annotations  # type: ignore[union-attr]
+    assert (note.start_index, note.end_index) == (0, len(part.text))  # type: ignore[union-attr]
 
 
 async def test_what_has_nothing_to_do_with_it_is_not_searched_for(server: Served) -> None:

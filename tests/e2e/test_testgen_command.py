@@ -261,7 +261,7 @@ def test_the_same_seed_writes_the_same_file(kodo: Kodo, repository: Path) -> Non
         return
     target = f"{repository}/src/shop/prices.py::discount"
     first, second = (
-        kodo.run("tests", target, "--no-model", "--print", "--inputs", "60", "--seed", "4") for _ in range(2)
+        kodo.run("tests", target, "--no-model", "--print", "--inputs", "20", "--seed", "4") for _ in range(2)
     )
     assert first.stdout == second.stdout
     assert first.stdout.startswith('"""Tests of shop.prices')
