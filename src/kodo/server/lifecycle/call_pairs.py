@@ -86,7 +86,7 @@ def check_calls(items: Sequence[ContextItem]) -> None:
 def _is_clients(context: ContextItem) -> bool:
     """Whether a call is complete, and the client's to run."""
     item = context.item
-    if context.shown is not None or getattr(item, "status", None) == "incomplete":
+    if context.shown is not None or getattr(item, "status", None) in ("incomplete", "in_progress"):
         return False
     if isinstance(item, ToolSearchCall):
         return item.execution == "client"

@@ -168,7 +168,7 @@ async def test_a_request_that_is_refused_is_a_line_of_the_error_file(tmp_path: P
             "typo": (400, "temperatur"),
             "hot": (400, "temperature"),
             "stream": (400, "stream"),
-            "none": (404, "previous_response_id"),
+            "none": (400, "previous_response_id"),
             "deep": (400, None),
             "long": (400, "input"),
         }

@@ -155,9 +155,12 @@ def test_spans_of_a_long_text_are_found_in_time(unit: str) -> None:
 
     def seconds(count: int) -> float:
         text = unit * count
-        begun = time.process_time()
-        question_spans(text)
-        return time.process_time() - begun
+        taken = []
+        for _ in range(3):  # a garbage collection in a large process takes longer than the text
+            begun = time.process_time()
+            question_spans(text)
+            taken.append(time.process_time() - begun)
+        return min(taken)
 
     seconds(100)
     short, long = seconds(500 // len(unit)), seconds(4_000 // len(unit))
