@@ -46,7 +46,11 @@ async def test_compressed_bodies_are_read(tmp_path: Path, coding: str) -> None:
 
 async def test_a_repeated_request_is_the_same_however_it_is_compressed(tmp_path: Path) -> None:
     """gzip writes the second into its header, so a retry's bytes are others; another body is a 409 still."""
-    first, later, other = gzip.compress(BODY, mtime=1), gzip.compress(BODY, mtime=2), BODY.replace(b"hello", b"hi")
+    first, later, other = (
+        gzip.compress(BODY, mtime=1),
+        gzip.compress(BODY, mtime=2),
+        BODY.replace(b"hello", b"hi"),
+    )
     assert first != later
     async with served(settings(tmp_path)) as server, server.http() as http:
 

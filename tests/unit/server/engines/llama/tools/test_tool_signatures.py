@@ -53,6 +53,10 @@ SHAPES = Path(__file__).parents[6] / "bench/landing/schemas.jsonl"
             "f({id?: string} & {a?: null} & {b?: any}) - Does it.",
         ),
         (
+            {"properties": {"n": {"enum": [*range(9)]}, "m": {"enum": [*range(8)]}, "x": {"enum": []}}},
+            f"f(n?: {' | '.join(map(str, range(8)))} | ..., m?: {' | '.join(map(str, range(8)))}, x?: any) - Does it.",
+        ),
+        (
             {"properties": {"x": {"$ref": "#/$defs/gone"}, "y": {"type": "odd"}}},
             "f(x?: any, y?: any) - Does it.",
         ),
