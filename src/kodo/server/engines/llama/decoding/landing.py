@@ -33,8 +33,9 @@ MAX_PROSE = 300
 MAX_FIGURES = 80
 """Bytes of a string's end that are digits and punctuation but for a letter here and there: years, versions, dates that go
 on and on."""
-MIN_LETTERS = 13
-"""Letters that these bytes have where they say something; an UUID or a date fits into fewer bytes."""
+MIN_LETTERS, MIN_WORD_LETTERS = 13, 30
+"""Letters that these bytes have where they say something, and where they are one word; an UUID or a date fits into fewer
+bytes."""
 MIN_EQUAL_SENTENCES = 2
 MIN_SENTENCES_LOOP = 48
 """Bytes of a sentence that is said twice."""
@@ -134,8 +135,10 @@ def _rambles(content: bytes) -> bool:
     if len(content) > MAX_WORD and _WORD.search(content, len(content) - MAX_WORD - 1):
         return True
     end = content[-MAX_FIGURES:]
-    if len(end) == MAX_FIGURES and _FIGURE.search(end) and len(_LETTER.findall(end)) < MIN_LETTERS:
-        return True
+    if len(end) == MAX_FIGURES and _FIGURE.search(end):
+        least = MIN_LETTERS if b" " in end else MIN_WORD_LETTERS
+        if len(_LETTER.findall(end)) < least:
+            return True
     return len(content) > MAX_PROSE and _SENTENCE.search(content, MAX_PROSE) is not None
 
 

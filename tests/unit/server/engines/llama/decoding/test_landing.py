@@ -116,6 +116,7 @@ async def test_a_string_without_end_ends_at_a_sentence_or_in_its_word(value: str
         ("kodo-" + "-".join(f"v0.{at % 7}.{at % 3}" for at in range(60)), 90),
         ("_".join(f"2026-{at:02}-24" for at in range(40)), 90),
         ("https://github.com/aiko-" + "git-" * 40, 70),
+        ("https://github.com/kodo-" + ".".join(f"1.{at}.rc{at % 5}.v2" for at in range(30)), 100),
         ("The module is not a module. " * 9, 60),
         ("モジュールはモジュールではありません。" * 9, 40),
     ],
@@ -134,6 +135,8 @@ async def test_figures_and_sentences_that_go_on_are_ended(value: str, most: int)
     "value",
     [
         "123e4567-e89b-12d3-a456-426614174000",
+        "https://example.com/customers/orders/items/123e4567-e89b-12d3-a456-426614174000/positions/12",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "Call +81 3-1234-5678 or +81 90-1234-5678 before 2026-12-24T10:00:00Z, 10 of 12 items are left.",
         "def area(w, h):\n    return w * h\n\nprint(area(2, 3), area(4, 5), area(6, 7))\nprint(area(8, 9))",
         "<tr><td>1</td><td>2</td></tr>\n<tr><td>3</td><td>4</td></tr>\n<tr><td>5</td><td>6</td></tr>\n",

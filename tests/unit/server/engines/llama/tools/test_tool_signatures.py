@@ -80,7 +80,7 @@ def test_every_property_of_a_real_tool_is_in_its_line_which_is_short() -> None:
 def test_a_tool_that_need_not_be_called_is_shown_with_its_schema() -> None:
     """Behind the lines a small model that may answer in words writes lists without end."""
     offer = OfferedTool(kind="function", name="f", schema={"properties": {"x": {"type": "string"}}})
-    assert "\nf(x?: string)\n" in tools_prompt([offer], has_to_call=True)
+    assert "\nf(x?: string)" in tools_prompt([offer], has_to_call=True)
     assert '"parameters": {"properties"' in tools_prompt([offer], has_to_call=False)
 
 
