@@ -24,6 +24,7 @@ from kodo.server.lifecycle.records import (
     ReplayRow,
     ResponseRow,
     RetentionRule,
+    Unless,
 )
 from kodo.server.lifecycle.status import FINAL
 from kodo.server.lifecycle.store_ports import Store
@@ -236,11 +237,18 @@ class MemoryStore(Store):
         return [row for row in self._documents.values() if row.kind == kind and row.status in statuses]
 
     async def append_items(
-        self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
+        self,
+        owner: str,
+        container: str,
+        items: Sequence[ItemRow],
+        new: Sequence[DocumentRow] = (),
+        *,
+        unless: Unless | None = None,
     ) -> None:
         """See ``Store``."""
         check_ids(items)
         held = self._held_items(owner, container)
+        self._check_unless(owner, container, unless)
         taken = {entry.row.id for entry in held}
         for row in items:
             if row.id in taken:
@@ -271,8 +279,20 @@ class MemoryStore(Store):
         found = [entry for entries in inside for entry in entries if entry.row.id == item_id]
         return max(found, key=lambda entry: entry.number).row if found else None
 
-    async def delete_item(self, owner: str, container: str, item_id: str) -> bool:
+    def _check_unless(self, owner: str, container: str, unless: Unless | None) -> None:
+        for row in self._documents.values():
+            if (
+                unless is not None
+                and (row.owner, row.kind, row.parent) == (owner, unless.kind, container)
+                and row.status in unless.statuses
+            ):
+                raise Conflict(f"The {unless.kind} {row.id!r} is active in {container!r}.")
+
+    async def delete_item(
+        self, owner: str, container: str, item_id: str, *, unless: Unless | None = None
+    ) -> bool:
         """See ``Store``."""
+        self._check_unless(owner, container, unless)
         held = self._conversation(owner, container) or []
         for number, entry in enumerate(held):
             if entry.row.id == item_id:

@@ -31,6 +31,7 @@ from kodo.server.lifecycle.records import (
     Page,
     ResponseRow,
     RetentionRule,
+    Unless,
 )
 from kodo.server.lifecycle.store_ports import Store
 
@@ -398,6 +399,53 @@ async def test_items_and_their_documents_come_together_or_not_at_all(store: Stor
     assert await item_ids(store, "c") == ["x"]
     assert await store.get_document("message", "ada", "x") == first
     assert await store.get_document("message", "ada", "y") is None
+
+
+async def test_a_container_is_changed_under_a_condition_on_what_is_inside_it(store: Store) -> None:
+    """While a document of the kind is in one of the states, items are neither added nor taken out, and no document is put."""
+    await store.put_document(document("c"))
+    await store.put_document(document("other"))
+    await store.put_document(document("r0", kind="run", parent="other", status="queued"))
+    await store.put_document(document("s0", kind="step", parent="c", status="queued"))
+    condition = Unless(kind="run", statuses=("queued", "running"))
+    first = document("r1", kind="run", parent="c", status="running")
+    await store.append_items("ada", "c", [said("x")], [first], unless=condition)
+    for items, rows in (
+        ([said("y")], []),
+        ([], [document("r2", kind="run", parent="c", status="queued")]),
+        ([said("y")], [document("m", kind="message", parent="c")]),
+    ):
+        with pytest.raises(Conflict):
+            await store.append_items("ada", "c", items, rows, unless=condition)
+    with pytest.raises(Conflict):
+        await store.delete_item("ada", "c", "x", unless=condition)
+    assert await item_ids(store, "c") == ["x"]
+    assert await store.get_document("run", "ada", "r2") is None
+    await store.append_items("ada", "c", [said("own")])
+    await store.update_document(document("r1", kind="run", parent="c", status="ended", version=1))
+    await store.append_items("ada", "c", [said("y")], unless=condition)
+    assert await store.delete_item("ada", "c", "x", unless=condition)
+    assert await item_ids(store, "c") == ["own", "y"]
+
+
+async def test_of_many_that_put_a_document_under_a_condition_one_wins(store: Store) -> None:
+    """However close together they are."""
+    await store.put_document(document("c"))
+    condition = Unless(kind="run", statuses=("queued",))
+    results = await asyncio.gather(
+        *(
+            store.append_items(
+                "ada",
+                "c",
+                [],
+                [document(f"r{number}", kind="run", parent="c", status="queued")],
+                unless=condition,
+            )
+            for number in range(20)
+        ),
+        return_exceptions=True,
+    )
+    assert sorted(type(result).__name__ for result in results) == ["Conflict"] * 19 + ["NoneType"]
 
 
 async def test_items_need_a_container(store: Store) -> None:

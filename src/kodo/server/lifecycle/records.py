@@ -101,6 +101,14 @@ class DocumentRow(Value, frozen=True, kw_only=True):
     body: bytes
 
 
+class Unless(Value, frozen=True, kw_only=True):
+    """A condition on a change of a container: it is refused while a document of this kind inside it is in one of these
+    states. The store checks it in the transaction of the change, so of two servers one is refused."""
+
+    kind: str
+    statuses: tuple[str, ...]
+
+
 class Page(Value, frozen=True, kw_only=True):
     """A window into a list, by id, as the contract's list calls have it."""
 

@@ -54,8 +54,10 @@ class Recovery:
         return len(self._waiting)
 
     async def adopt(self) -> None:
-        """Take what no server works on; where several share the store, what another one has left."""
-        rows = await self._service.store.unfinished()
+        """Take what no server works on; where several share the store, what another one has left, and this one's that it was
+        told it has not."""
+        left = await self._service.in_hand.left(self._service.store.unfinished)
+        rows = [row for row in left if row.id not in self._begun]
         self._waiting |= {row.id: row for row in rows if row.background}
         self._without_client |= {row.id: row for row in rows if not row.background}
         self._more.set()

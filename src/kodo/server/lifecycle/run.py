@@ -18,7 +18,7 @@ import msgspec
 from kodo.server.lifecycle import event_log, genai, tracing
 from kodo.server.lifecycle.broadcast import Broadcast
 from kodo.server.lifecycle.charging import KeyAccount
-from kodo.server.lifecycle.errors import ServiceError, StoreFailed
+from kodo.server.lifecycle.errors import Conflict, ServiceError, StoreFailed
 from kodo.server.lifecycle.hosted.step_fold import StepFold
 from kodo.server.lifecycle.ports import ContextItem, ProviderState
 from kodo.server.lifecycle.records import ItemRow, KeyCharge, ResponseRow, Timing
@@ -351,6 +351,8 @@ class Run:
                 await self._save_end()
             except StoreFailed:
                 continue
+            except Conflict:  # with its row: the first attempt was kept after all
+                logger.info("response %s was stored by an attempt that was called failed", self.id)
             return
 
     def _unsaved(self) -> tuple[int, list[bytes]]:

@@ -26,6 +26,7 @@ from kodo.server.lifecycle.errors import (
 from kodo.server.lifecycle.generate import Generation, Observer
 from kodo.server.lifecycle.hosted.ports import HostedTool
 from kodo.server.lifecycle.hosted.steps import ToolLoop
+from kodo.server.lifecycle.in_hand import InHand
 from kodo.server.lifecycle.plan import Backend, CallContext, RequestPlan
 from kodo.server.lifecycle.ports import (
     Clock,
@@ -98,6 +99,8 @@ class Service:
         self.settle: Callable[[str], Awaitable[None]] = _nothing_to_resume
         """Ends a response whose client was lost in a crash, if that is still to be done."""
         self._runs: dict[str, Run] = {}
+        self.in_hand = InHand()
+        """The responses that are made here."""
         self._remote = RemoteRuns(store, self.seal_for, self._runs.__contains__)
         self._relays: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -412,8 +415,10 @@ class Service:
             loop=loop,
         )
         self._runs[run.id] = run
+        self.in_hand.take(run.id)
         run.task = asyncio.create_task(generation.drive(), name=run.id)
         run.task.add_done_callback(lambda _: self._runs.pop(run.id, None))
+        run.task.add_done_callback(lambda _: self.in_hand.release(run.id))
         if ended is not None:
             run.task.add_done_callback(lambda _: ended())
 

@@ -31,6 +31,7 @@ from kodo.server.lifecycle.records import (
     ResponseRow,
     RetentionRule,
     SharedLimits,
+    Unless,
 )
 from kodo.server.lifecycle.retrieval.ports import SearchIndex
 
@@ -97,7 +98,7 @@ class ResponseStore(Protocol):
         """Durable. Children keep their context: the rows that a child needs stay until it goes. False: not there."""
 
     async def unfinished(self) -> Sequence[ResponseRow]:
-        """Responses that are not final and that no server works on, oldest first (any owner): at start-up, what a
+        """Responses that are not final and that no other server works on, oldest first (any owner): at start-up, what a
         crash left behind. They are this server's from now on."""
 
 
@@ -124,20 +125,27 @@ class DocumentStore(Protocol):
         """Durable; its items and the documents inside it (any depth) go too. False: not there."""
 
     async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
-        """Documents in these states, any owner, oldest first."""
+        """Documents in these states that no other server works on, any owner, oldest first. They are this server's from
+        now on."""
 
 
 class ItemStore(Protocol):
     """Items inside a container: a conversation (any document), or a response."""
 
     async def append_items(
-        self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
+        self,
+        owner: str,
+        container: str,
+        items: Sequence[ItemRow],
+        new: Sequence[DocumentRow] = (),
+        *,
+        unless: Unless | None = None,
     ) -> None:
         """Durable: items at the end of a conversation (any document), and new documents, all or none.
 
         Raises:
             NotFound: there is no such document.
-            Conflict: an id is in it already, or a document's is taken.
+            Conflict: an id is in it already, a document's is taken, or ``unless`` forbids it.
         """
 
     async def list_items(self, owner: str, container: str, page: Page) -> tuple[Sequence[ItemRow], bool]:
@@ -147,8 +155,10 @@ class ItemStore(Protocol):
     async def get_item(self, owner: str, container: str | None, item_id: str) -> ItemRow | None:
         """One item; with no container, the owner's newest of this id (for ``item_reference``)."""
 
-    async def delete_item(self, owner: str, container: str, item_id: str) -> bool:
-        """Durable; a response that has the item too keeps it. False: not there."""
+    async def delete_item(
+        self, owner: str, container: str, item_id: str, *, unless: Unless | None = None
+    ) -> bool:
+        """Durable; a response that has the item too keeps it. False: not there. Conflict: ``unless`` forbids it."""
 
     async def all_items(self, owner: str, container: str) -> Sequence[ContextItem]:
         """A conversation's context, oldest first. NotFound: there is no such document."""
@@ -216,12 +226,9 @@ class SharedStore(Protocol):
     """Whether other servers may work on the same rows."""
 
     async def work_is_left(self) -> bool:
-        """Whether a server has gone, or left work for anybody, since this was last asked."""
+        """Whether a server has gone or left work for anybody, or a write of this one that was called failed may have been
+        kept, since this was last asked."""
         return False
-
-    async def adopt_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
-        """Documents in these states that no server works on any more, oldest first: this one's from now on."""
-        return ()
 
     async def hand_over(self, kind: str, id_: str) -> None:
         """Give work of this server (a response, or a document of another kind) to whichever server takes it."""

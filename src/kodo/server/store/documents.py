@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from kodo.server.lifecycle.errors import Conflict, NotFound
-from kodo.server.lifecycle.records import DocumentRow, KeyRow, Page, ReplayRow
+from kodo.server.lifecycle.records import DocumentRow, KeyRow, Page, ReplayRow, Unless
 from kodo.server.store import items, paging
 from kodo.server.store.codec import pack_headers, unpack_headers
 from kodo.server.store.sql import SqlConnection, returned
@@ -106,6 +106,22 @@ def put(connection: SqlConnection, row: DocumentRow) -> None:
     )
     if not connection.changed(put):
         raise Conflict(f"A {row.kind} with the id {row.id!r} already exists.")
+
+
+def check_unless(connection: SqlConnection, owner: str, container: str, unless: Unless | None) -> None:
+    """Refuse a change of a container behind the lock on it, so that the changes of all servers follow one another.
+
+    Conflict: a document inside it is in one of the states.
+    """
+    if unless is None:
+        return
+    marks = ", ".join("?" * len(unless.statuses))
+    found = connection.execute(
+        f"SELECT id FROM documents WHERE owner = ? AND kind = ? AND parent = ? AND status IN ({marks}) LIMIT 1",
+        (owner, unless.kind, container, *unless.statuses),
+    ).fetchone()
+    if found is not None:
+        raise Conflict(f"The {unless.kind} {found[0]!r} is active in {container!r}.")
 
 
 def update(connection: SqlConnection, row: DocumentRow) -> None:

@@ -23,6 +23,7 @@ from kodo.server.lifecycle.records import (
     ReplayRow,
     ResponseRow,
     RetentionRule,
+    Unless,
 )
 from kodo.server.lifecycle.store_ports import Store
 from kodo.server.store import activity, documents, responses, retention, spending
@@ -194,12 +195,19 @@ class SqlStore(Store, ABC):
         return await self._read_rows(lambda connection: documents.unfinished(connection, kind, statuses))
 
     async def append_items(
-        self, owner: str, container: str, items: Sequence[ItemRow], new: Sequence[DocumentRow] = ()
+        self,
+        owner: str,
+        container: str,
+        items: Sequence[ItemRow],
+        new: Sequence[DocumentRow] = (),
+        *,
+        unless: Unless | None = None,
     ) -> None:
         """See ``Store``."""
 
         def append(connection: SqlConnection) -> None:
             items_sql.append(connection, owner, container, items)
+            documents.check_unless(connection, owner, container, unless)
             for row in new:
                 documents.put(connection, row)
 
@@ -218,9 +226,17 @@ class SqlStore(Store, ABC):
         """See ``Store``."""
         return await self._read_row(lambda connection: items_sql.get(connection, owner, container, item_id))
 
-    async def delete_item(self, owner: str, container: str, item_id: str) -> bool:
+    async def delete_item(
+        self, owner: str, container: str, item_id: str, *, unless: Unless | None = None
+    ) -> bool:
         """See ``Store``."""
-        return await self._write(lambda connection: items_sql.delete(connection, owner, container, item_id))
+
+        def delete(connection: SqlConnection) -> bool:
+            deleted = items_sql.delete(connection, owner, container, item_id)
+            documents.check_unless(connection, owner, container, unless)
+            return deleted
+
+        return await self._write(delete)
 
     async def all_items(self, owner: str, container: str) -> Sequence[ContextItem]:
         """See ``Store``. What is new since the last call is read; all of it, if an item was taken out or none is held."""

@@ -23,10 +23,12 @@ from kodo.server.http.keys import new_key
 from kodo.server.http.limits import SHARE_SECONDS
 from kodo.server.http.vector_stores import worker as vector_worker
 from kodo.server.lifecycle.errors import StoreFailed
+from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.splitting import split_text
 from kodo.server.store.blobs.folder import FolderBlobs
 from kodo.server.store.postgres import ownership, schema
 from kodo.server.store.postgres.store import KEYS_SECONDS, PostgresStore
+from kodo.server.store.postgres.writer import OutcomeUnknown
 
 LONG = " ".join(f"word{number}" for number in range(60))
 
@@ -167,6 +169,119 @@ async def test_a_batch_is_cancelled_from_the_other_server(nodes: tuple[Served, S
     async with two.http() as http:
         content = await http.get(f"/v1/files/{ended['error_file_id']}/content")
     assert "batch_cancelled" in content.text
+
+
+async def test_of_two_runs_of_a_thread_one_is_made(nodes: tuple[Served, Served]) -> None:
+    """Though each server looked before the other one's run was there; the same for a message beside a run."""
+    one, two = nodes
+    made = await post(one, "/v1/assistants", {"model": MODEL})
+    run = {"assistant_id": made["id"]}
+    message = {"role": "user", "content": "more"}
+    async with one.http() as first, two.http() as second:
+        for path, body in (("runs", run), ("messages", message)) * 4:
+            thread = await post(one, "/v1/threads", {"messages": [{"role": "user", "content": "long"}]})
+            url = f"/v1/threads/{thread['id']}"
+            answers = await asyncio.gather(
+                first.post(f"{url}/runs", json=run), second.post(f"{url}/{path}", json=body)
+            )
+            refused = [answer for answer in answers if answer.status_code != 200]
+            if path == "runs":
+                assert len(refused) == 1
+            assert [(answer.status_code, answer.json()["error"]["code"]) for answer in refused] == [
+                (400, "thread_has_active_run")
+            ] * len(refused)
+            runs = (await first.get(f"{url}/runs")).json()["data"]
+            while runs[0]["status"] in ("queued", "in_progress"):
+                await asyncio.sleep(0.05)
+                runs = (await first.get(f"{url}/runs")).json()["data"]
+            assert [each["status"] for each in runs] == ["completed"]
+            kept = (await second.get(f"{url}/messages")).json()["data"]
+            told = [answer.json()["id"] for answer in answers if answer not in refused and path == "messages"]
+            assert {name for name in told if name.startswith("msg")} <= {each["id"] for each in kept}
+
+
+LINE = {
+    "custom_id": "1",
+    "method": "POST",
+    "url": "/v1/responses",
+    "body": {"model": MODEL, "input": "short"},
+}
+
+
+async def batch_of(node: Served, line: dict[str, Any]) -> dict[str, Any]:
+    """The body that asks for a batch of one line."""
+    async with node.http() as http:
+        sent = await http.post(
+            "/v1/files",
+            data={"purpose": "batch"},
+            files={"file": ("in.jsonl", json.dumps(line).encode())},
+        )
+    return {"input_file_id": sent.json()["id"], "endpoint": "/v1/responses", "completion_window": "24h"}
+
+
+@pytest.mark.parametrize("kind", ["batch", "run", "response"])
+async def test_work_whose_row_was_kept_unawares_is_done(
+    nodes: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The answer to its COMMIT was lost, so its client was told of an error, and nothing was begun."""
+    node, _ = nodes
+    made = await post(node, "/v1/assistants", {"model": MODEL})
+    thread = await post(node, "/v1/threads", {"messages": [{"role": "user", "content": "short"}]})
+    runs = f"/v1/threads/{thread['id']}/runs"
+    path, cut, body = {
+        "batch": ("/v1/batches", "put_document", await batch_of(node, LINE)),
+        "run": (runs, "append_items", {"assistant_id": made["id"]}),
+        "response": (
+            "/v1/responses",
+            "create_response",
+            {"model": MODEL, "input": "short", "background": True},
+        ),
+    }[kind]
+    plain = getattr(node.state.store, cut)
+    lost: list[str] = []
+
+    async def kept(*arguments: Any, **options: Any) -> None:
+        await plain(*arguments, **options)
+        lost.append(arguments[0].id if kind == "response" else "")
+        node.state.store._note_unsure()
+        raise OutcomeUnknown
+
+    with monkeypatch.context() as away:
+        away.setattr(node.state.store, cut, kept)
+        async with node.http() as http:
+            assert (await http.post(path, json=body)).status_code == 500
+    ended: dict[str, Any] = {"status": ""}
+    async with asyncio.timeout(30):
+        while ended["status"] != "completed":
+            await asyncio.sleep(0.05)
+            if kind == "response":
+                ended = await get(node, f"/v1/responses/{lost[0]}")
+            else:
+                ended = (await get(node, path))["data"][0]
+
+
+async def test_a_batch_knows_its_own_steps_that_were_called_failed(
+    nodes: tuple[Served, Served], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each change of its document is kept, and said to have failed: it goes on from what is there."""
+    node, _ = nodes
+    plain = node.state.store.update_document
+    failed: set[tuple[str, int]] = set()
+
+    async def kept(row: DocumentRow) -> None:
+        await plain(row)
+        if row.id.startswith("batch_") and (row.id, row.version) not in failed:
+            failed.add((row.id, row.version))
+            raise OutcomeUnknown
+
+    monkeypatch.setattr(node.state.store, "update_document", kept)
+    monkeypatch.setattr(batch_worker, "_RETRY_DELAYS", (0.05, 0.05))
+    batch = await post(node, "/v1/batches", await batch_of(node, LINE))
+    async with asyncio.timeout(30):
+        while (ended := await get(node, f"/v1/batches/{batch['id']}"))["status"] != "completed":
+            await asyncio.sleep(0.05)
+    assert len(failed) == 3
+    assert ended["request_counts"] == {"total": 1, "completed": 1, "failed": 0}
 
 
 async def test_the_metadata_of_a_run_are_changed_at_either_server(nodes: tuple[Served, Served]) -> None:

@@ -22,7 +22,7 @@ from kodo.server.http.keys import Caller, new_key
 from kodo.server.http.limits import SHARE_SECONDS, Limits, Ticket
 from kodo.server.lifecycle.activity import ActivityFilter
 from kodo.server.lifecycle.errors import Conflict, StoreFailed
-from kodo.server.lifecycle.records import KeyCharge, KeySpending, LimitUse, ResponseRow
+from kodo.server.lifecycle.records import KeyCharge, KeySpending, LimitUse, ResponseRow, Unless
 from kodo.server.store.postgres import connections, ownership, schema, writer
 from kodo.server.store.postgres import limits as limits_module
 from kodo.server.store.postgres import store as store_module
@@ -111,6 +111,28 @@ async def test_writers_of_two_nodes_lose_nothing(nodes: Callable[..., Any]) -> N
     )
     for name in ("c", "d"):
         assert len(await item_ids(stores[0], name)) == 80
+
+
+async def test_of_two_nodes_that_put_a_document_under_a_condition_one_wins(nodes: Callable[..., Any]) -> None:
+    """Each looks behind the other one's commit."""
+    one, two = await nodes(), await nodes()
+    condition = Unless(kind="run", statuses=("queued",))
+    for number in range(20):
+        await one.put_document(document(f"c{number}"))
+        results = await asyncio.gather(
+            *(
+                node.append_items(
+                    "ada",
+                    f"c{number}",
+                    [],
+                    [document(name, kind="run", parent=f"c{number}", status="queued")],
+                    unless=condition,
+                )
+                for node, name in ((one, f"a{number}"), (two, f"b{number}"))
+            ),
+            return_exceptions=True,
+        )
+        assert sorted(type(result).__name__ for result in results) == ["Conflict", "NoneType"]
 
 
 async def test_of_the_claims_of_two_nodes_one_wins(nodes: Callable[..., Any]) -> None:
@@ -295,6 +317,31 @@ async def test_a_commit_without_an_answer_is_looked_up(
         await store.create_response(response("r"), [])
 
 
+async def test_a_write_that_may_have_been_kept_is_looked_for(
+    nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for it is told that it failed; the node finds the row among its own, once it is asked for."""
+    store = await nodes()
+    await store.work_is_left()
+    real = psycopg.Connection.execute
+    lost: list[str] = []
+
+    def execute(self: psycopg.Connection[Any], query: Any, *values: Any, **options: Any) -> Any:
+        answer = real(self, query, *values, **options)
+        if query == "COMMIT" and not lost:
+            lost.append("COMMIT")
+            self.close()
+            raise psycopg.OperationalError("the connection is gone")
+        return answer
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.0)
+    with pytest.raises(StoreFailed, match="may have been kept"):
+        await store.create_response(response("r", background=True), [said("i")])
+    assert [await store.work_is_left() for _ in range(2)] == [True, False]
+    assert [row.id for row in await store.unfinished()] == ["r"]
+
+
 async def test_a_refused_commit_fails_its_batch_only(
     nodes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,6 +436,23 @@ async def test_a_database_may_be_one_version_ahead(ahead: int, opens: bool) -> N
     else:
         with pytest.raises(StoreFailed, match=f"schema {newest}"):
             await store.open()
+
+
+async def test_a_database_that_is_not_what_it_says_is_refused() -> None:
+    """A migration finds what it adds there already: both versions and what to do are said, and nothing is changed."""
+    url = shared_server().new_database()
+    raw = connections.connect(url)
+    known = schema.migrations()
+    try:
+        schema.migrate(raw, known[:2])
+        raw.execute("ALTER TABLE keys ADD COLUMN usd_per_day REAL")
+        with pytest.raises(
+            StoreFailed, match=r"schema 2 of kodo, .* step to 3 of \d+ .*usd_per_day.* backup"
+        ):
+            await PostgresStore(url).open()
+        assert schema.version(raw) == 2
+    finally:
+        raw.raw.close()
 
 
 async def test_another_programs_database_is_refused() -> None:

@@ -11,9 +11,10 @@ from msgspec import UNSET, Struct
 
 from kodo.server.http.assistants import request_translation
 from kodo.server.http.assistants.hosted_tools import RunResources
+from kodo.server.http.assistants.run_states import RUN_STATUS
 from kodo.server.lifecycle.errors import NotFound
 from kodo.server.lifecycle.ports import ContextItem, Ids
-from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page
+from kodo.server.lifecycle.records import DocumentRow, ItemRow, Page, Unless
 from kodo.server.lifecycle.store_ports import DocumentStore, ItemStore, SharedStore
 from kodo.server.wire import assistants as wire
 
@@ -24,6 +25,9 @@ THREAD: Final = "thread"
 MESSAGE: Final = "thread.message"
 RUN: Final = "thread.run"
 STEP: Final = "thread.run.step"
+IDLE: Final = Unless(kind=RUN, statuses=RUN_STATUS.unfinished)
+"""The condition on what a client changes of a thread: no run is active on it. A run takes what stands behind the item that it
+began at for its own."""
 _MAX_PER_RUN: Final = 100
 
 
@@ -109,12 +113,15 @@ class NewMessages:
     rows: Sequence[DocumentRow]
 
     async def add(self, store: ThreadStore, run: DocumentRow | None = None) -> Sequence[wire.ThreadMessage]:
-        """Append the messages to the thread, with a new run if one is given, all or none. Raises ``NotFound``."""
-        run_rows = [] if run is None else [run]
-        if self.rows:  # together: the model is shown the items, the client the documents
-            await store.append_items(self.owner, self.thread_id, self.items, [*self.rows, *run_rows])
-        elif run is not None:
-            await store.put_document(run)
+        """Append the messages to the thread, with a new run if one is given, all or none.
+
+        Raises:
+            NotFound: there is no such thread.
+            Conflict: a run is active on it.
+        """
+        new = [*self.rows, *([] if run is None else [run])]
+        if new:  # together: the model is shown the items, the client the documents
+            await store.append_items(self.owner, self.thread_id, self.items, new, unless=IDLE)
         return self.values
 
 

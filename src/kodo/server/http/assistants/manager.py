@@ -14,16 +14,12 @@ from kodo.server.http.assistants import documents, request_translation
 from kodo.server.http.assistants.documents import StoredRun
 from kodo.server.http.assistants.event_translation import RunEvent
 from kodo.server.http.assistants.hosted_tools import RunResources, run_resources
-from kodo.server.http.assistants.worker import (
-    RUN_STATUS,
-    RunContext,
-    RunWorker,
-    not_accepting_outputs,
-    not_cancellable,
-)
+from kodo.server.http.assistants.run_states import RUN_STATUS, not_accepting_outputs, not_cancellable
+from kodo.server.http.assistants.worker import RunContext, RunWorker
 from kodo.server.http.limits import Count
 from kodo.server.lifecycle.admission import Priority
-from kodo.server.lifecycle.errors import EngineFailed, InvalidRequest, StoreFailed
+from kodo.server.lifecycle.errors import Conflict, EngineFailed, InvalidRequest, StoreFailed
+from kodo.server.lifecycle.in_hand import InHand
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.wire import assistants as wire
 
@@ -44,17 +40,20 @@ class RunManager:
         self._workers: dict[str, RunWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._followers: set[asyncio.Task[None]] = set()
+        self._in_hand = InHand()
         self._active_runs: dict[tuple[str, str], str] = {}
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
         """Resume the unfinished runs; an interrupted turn is repeated."""
-        for row in await self._context.store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished):
-            self._start_worker(RunWorker(self._context, row, resumed=True))
+        await self.adopt()
 
     async def adopt(self) -> None:
-        """Take up the runs that a server which is gone has left."""
-        for row in await self._context.store.adopt_documents(documents.RUN, RUN_STATUS.unfinished):
+        """Take up the runs that a server which is gone has left, and this one's that nothing drives."""
+        store = self._context.store
+        for row in await self._in_hand.left(
+            lambda: store.unfinished_documents(documents.RUN, RUN_STATUS.unfinished)
+        ):
             self._start_worker(RunWorker(self._context, row, resumed=True))
 
     async def cancel_by_id(self, run_id: str, _: bytes = b"") -> None:
@@ -73,7 +72,9 @@ class RunManager:
 
     @asynccontextmanager
     async def idle_thread(self, owner: str, thread_id: str) -> AsyncIterator[None]:
-        """Hold a thread on which no run is active; no run can begin inside the block.
+        """Hold a thread on which no run is active; no run of this server can begin inside the block.
+
+        Another server's can: what the block changes of the thread is written with the condition ``documents.IDLE``.
 
         Raises:
             NotFound: it does not exist, or belongs to another owner.
@@ -81,19 +82,12 @@ class RunManager:
         """
         async with self._lock(owner, thread_id):
             await documents.get_document(self._context.store, documents.THREAD, owner, thread_id)
-            run_id = self._active_runs.get((owner, thread_id), "")
-            worker = self._workers.get(run_id)
-            if worker is None and self._context.store.shared:
-                run_id = await self._active_elsewhere(owner, thread_id) or ""
-            elif worker is None or worker.run.status not in RUN_STATUS.unfinished:
-                run_id = ""
-            if run_id:
-                raise InvalidRequest(
-                    f"Thread '{thread_id}' already has an active run '{run_id}'.",
-                    param="thread_id",
-                    code="thread_has_active_run",
-                )
-            yield
+            await self._check_idle(owner, thread_id)
+            try:
+                yield
+            except Conflict:
+                await self._check_idle(owner, thread_id)
+                raise
 
     async def create_thread(self, owner: str, body: wire.CreateThread) -> wire.Thread:
         """Create a thread with its initial messages."""
@@ -123,12 +117,18 @@ class RunManager:
                 await asyncio.gather(task, return_exceptions=True)
             await store.delete_document(documents.THREAD, owner, thread_id)
 
-    async def _active_elsewhere(self, owner: str, thread_id: str) -> str | None:
-        """The id of a run of the thread that another server drives."""
+    async def _check_idle(self, owner: str, thread_id: str) -> None:
+        """Refuse a thread whose newest run has not ended. Raises InvalidRequest."""
         rows, _ = await self._context.store.list_documents(
             documents.RUN, owner, Page(limit=1), parent=thread_id
         )
-        return next((row.id for row in rows if row.status in RUN_STATUS.unfinished), None)
+        for row in rows:
+            if row.status in RUN_STATUS.unfinished:
+                raise InvalidRequest(
+                    f"Thread '{thread_id}' already has an active run '{row.id}'.",
+                    param="thread_id",
+                    code="thread_has_active_run",
+                )
 
     # --- runs ---
 
@@ -195,14 +195,21 @@ class RunManager:
                 status=new.status,
                 body=msgspec.json.encode(stored),
             )
-            await messages.add(
-                store, run_row
-            )  # in one go: without the run, its messages would be there twice
+            await self._put_run(messages, run_row)
             events += [("thread.run.created", new), ("thread.run.queued", new)]
             priority = Priority.INTERACTIVE if body.stream else Priority.BACKGROUND
             worker = RunWorker(self._context, run_row, priority=priority, count=count, events=events)
             self._start_worker(worker)
         return worker
+
+    async def _put_run(self, messages: documents.NewMessages, run_row: DocumentRow) -> None:
+        """Store a run with its messages: without the run, they would be there twice when it is created again."""
+        self._in_hand.take(run_row.id)
+        try:
+            await messages.add(self._context.store, run_row)
+        except BaseException:
+            self._in_hand.release(run_row.id)
+            raise
 
     async def _resources(
         self,
@@ -326,11 +333,13 @@ class RunManager:
 
     def _start_worker(self, worker: RunWorker) -> None:
         run_id, thread = worker.run.id, (worker.owner, worker.run.thread_id)
+        self._in_hand.take(run_id)
         self._workers[run_id], self._active_runs[thread] = worker, run_id
         task = self._tasks[run_id] = asyncio.create_task(worker.execute(), name=run_id)
 
         def done(ended: asyncio.Task[None]) -> None:
             del self._workers[run_id], self._tasks[run_id]
+            self._in_hand.release(run_id)
             if self._active_runs.get(thread) == run_id:
                 del self._active_runs[thread]
             if not ended.cancelled() and (error := ended.exception()) is not None:

@@ -25,6 +25,15 @@ from kodo.server.http.assistants.event_translation import (
     run_usage,
 )
 from kodo.server.http.assistants.hosted_tools import without_content
+from kodo.server.http.assistants.run_states import (
+    RUN_STATUS,
+    ended_run,
+    failed_end,
+    not_accepting_outputs,
+    not_cancellable,
+    requiring_action,
+    with_outputs,
+)
 from kodo.server.http.limits import Count
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.broadcast import Broadcast
@@ -40,10 +49,9 @@ from kodo.server.lifecycle.errors import (
 )
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import Clock, ContextItem, Ids
-from kodo.server.lifecycle.records import DocumentRow, ItemRow
+from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.run import Run
 from kodo.server.lifecycle.service import Service
-from kodo.server.lifecycle.status import StatusMachine
 from kodo.server.wire import assistants as wire
 from kodo.server.wire import events as ev
 from kodo.server.wire.decode import BadBody
@@ -53,20 +61,6 @@ from kodo.server.wire.response import Response
 
 logger = logging.getLogger(__name__)
 
-RUN_STATUS: Final = StatusMachine[wire.RunStatus](
-    {
-        "queued": {"in_progress", "cancelling", "failed", "expired", "incomplete"},
-        "in_progress": {"requires_action", "cancelling", "completed", "incomplete", "failed", "expired"},
-        "requires_action": {"queued", "cancelling", "expired"},
-        "cancelling": {"cancelled"},
-        "cancelled": set(),
-        "failed": set(),
-        "completed": set(),
-        "incomplete": set(),
-        "expired": set(),
-    }
-)
-"""Which status of a run may follow which."""
 _STREAM_ENDS: Final = frozenset(f"thread.run.{status}" for status in (*RUN_STATUS.final, "requires_action"))
 """Events that end a stream."""
 _RETRY_SECONDS: Final = 1.0
@@ -181,7 +175,7 @@ class RunWorker:
             await documents.delete_leftovers(self._store, self.owner, stored)
             rows = (*stored.pending, *output_rows)
             await self._store.append_items(self.owner, stored.run.thread_id, rows)
-            name, step = end_step(_with_outputs(stored.step, outputs_by_call), "completed", self._now(), None)
+            name, step = end_step(with_outputs(stored.step, outputs_by_call), "completed", self._now(), None)
             await self._store_step(step)
             run = msgspec.structs.replace(stored.run, status="queued", required_action=None)
             await self._update_stored(
@@ -265,14 +259,14 @@ class RunWorker:
         try:
             return await self._generate_turn()
         except (BadBody, InvalidRequest, NotFound) as error:  # of a thread that is gone, no end can be stored
-            return _failed_end("invalid_prompt", error.message)
+            return failed_end("invalid_prompt", error.message)
         except Overloaded as error:
-            return _failed_end("rate_limit_exceeded", error.message)
+            return failed_end("rate_limit_exceeded", error.message)
         except ServiceError as error:
-            return _failed_end("server_error", error.message)
+            return failed_end("server_error", error.message)
         except Exception:
             logger.exception("run %s failed unexpectedly", self.run.id)
-            return _failed_end("server_error", "The server had an internal error.")
+            return failed_end("server_error", "The server had an internal error.")
         finally:
             if self._live_response is not None:
                 await self._service.stop(self._live_response)
@@ -282,7 +276,7 @@ class RunWorker:
         """Generate one response. Returns None if the run continues after the outputs of its calls."""
         run, spent = self.run, self._stored.spent
         if not await self._context.allows(self.owner, self._stored.key_id):
-            return _failed_end("server_error", "The API key of this run was revoked.")
+            return failed_end("server_error", "The API key of this run was revoked.")
         max_output_tokens = None
         if run.max_completion_tokens is not None:
             max_output_tokens = run.max_completion_tokens - spent.completion_tokens
@@ -384,7 +378,7 @@ class RunWorker:
                 self._turn_result = turn_result
             else:
                 run = (
-                    _requiring_action(stored.run, calls)
+                    requiring_action(stored.run, calls)
                     if requires_action and not self._requested_end
                     else stored.run
                 )
@@ -407,7 +401,7 @@ class RunWorker:
             return RunEnd(
                 status="incomplete", filtered=filtered, limit=None if filtered else "max_completion_tokens"
             )
-        return _failed_end(
+        return failed_end(
             "server_error", final.error.message if final.error else "The answer ended unexpectedly."
         )
 
@@ -426,7 +420,7 @@ class RunWorker:
                     if self._stored.step is not None and end.status in ("cancelled", "expired"):
                         events.append(end_step(self._stored.step, end.status, now, None))
                         await self._store_step(events[0][1])
-                    run = _ended_run(self.run, end, self._turn_result.get("spent", self._stored.spent), now)
+                    run = ended_run(self.run, end, self._turn_result.get("spent", self._stored.spent), now)
                     await self._update_stored(run, **self._turn_result, pending=(), step=None)
                     run = self.run
             except StoreFailed as error:
@@ -457,7 +451,7 @@ class RunWorker:
             row = documents.new_document(
                 documents.MESSAGE, self.owner, value, parent=self.run.thread_id, at=self._now()
             )
-            await self._store.put_document(row)
+            await self._store.append_items(self.owner, self.run.thread_id, (), [row])
         elif isinstance(value, wire.RunStep) and value.status != "in_progress":
             await self._store_step(value)
             self._ended_steps.append(value.id)
@@ -471,9 +465,8 @@ class RunWorker:
             await documents.update_document(store, row, step)
         else:
             run_id = self.run.id
-            await store.put_document(
-                documents.new_document(documents.STEP, self.owner, step, parent=run_id, at=self._now())
-            )
+            new = documents.new_document(documents.STEP, self.owner, step, parent=run_id, at=self._now())
+            await store.append_items(self.owner, run_id, (), [new])
 
     async def _update_stored(self, run: wire.ThreadRun, **changes: Any) -> None:
         """Update the run's document. Hold ``_write_lock``."""
@@ -509,61 +502,3 @@ class RunWorker:
 
     def _now(self) -> float:
         return self._context.clock.now()
-
-
-def _failed_end(
-    code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"], message: str
-) -> RunEnd:
-    return RunEnd(status="failed", error=wire.RunError(code=code, message=message))
-
-
-def _requiring_action(run: wire.ThreadRun, calls: Sequence[ItemRow]) -> wire.ThreadRun:
-    """Return the run, waiting for the outputs of its calls."""
-    required_calls = tuple(
-        wire.RequiredCall(
-            id=row.context.item.call_id,
-            function=wire.RunFunctionCall(name=row.context.item.name, arguments=row.context.item.arguments),
-        )
-        for row in calls
-        if isinstance(row.context.item, FunctionCall)
-    )
-    action = wire.RequiredAction(submit_tool_outputs=wire.RequiredCalls(tool_calls=required_calls))
-    return msgspec.structs.replace(run, status="requires_action", required_action=action)
-
-
-def _ended_run(run: wire.ThreadRun, end: RunEnd, usage: wire.RunUsage, now: int) -> wire.ThreadRun:
-    """Return the run in its final status."""
-    timestamp = {} if end.status in ("incomplete", "expired") else {f"{end.status}_at": now}
-    return msgspec.structs.replace(
-        run,
-        status=end.status,
-        required_action=None,
-        expires_at=None,
-        last_error=end.error,
-        incomplete_details=wire.RunIncomplete(reason=end.limit) if end.status == "incomplete" else None,
-        usage=usage,
-        **timestamp,
-    )
-
-
-def _with_outputs(step: wire.RunStep, outputs: dict[str, str]) -> wire.RunStep:
-    if not isinstance(step.step_details, wire.ToolCallsStep):
-        raise ValueError("only a step of calls has outputs")
-    calls = tuple(
-        msgspec.structs.replace(
-            call, function=msgspec.structs.replace(call.function, output=outputs[call.id])
-        )
-        for call in step.step_details.tool_calls
-        if isinstance(call, wire.FunctionToolCall)
-    )
-    return msgspec.structs.replace(step, step_details=wire.ToolCallsStep(tool_calls=calls))
-
-
-def not_accepting_outputs(run: wire.ThreadRun) -> InvalidRequest:
-    """Build the error for a run that does not accept tool outputs."""
-    return InvalidRequest(f"Runs in status '{run.status}' do not accept tool outputs.", param="run_id")
-
-
-def not_cancellable(run: wire.ThreadRun) -> InvalidRequest:
-    """Build the error for a run that can no longer be cancelled."""
-    return InvalidRequest(f"Cannot cancel run with status '{run.status}'.", param="run_id")

@@ -16,6 +16,7 @@ from kodo.server.http.files.manager import FileManager, not_found
 from kodo.server.http.limits import Ticket
 from kodo.server.lifecycle.blobs import BlobMissing
 from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
+from kodo.server.lifecycle.in_hand import InHand
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.service import Service
@@ -63,6 +64,7 @@ class BatchManager:
         self._handlers = handlers
         self._hands_over = hands_over
         self._workers: dict[str, BatchWorker] = {}
+        self._in_hand = InHand()
         self._tasks: set[asyncio.Task[None]] = set()
         self._model_semaphores: dict[str | None, asyncio.Semaphore] = {}
         self._context = BatchContext(
@@ -83,7 +85,7 @@ class BatchManager:
         """Resume the unfinished batches, and delete inputs of batches that were never stored."""
         if self._hands_over:
             return
-        rows = await self._store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
+        rows = await self._left()
         known = {row.id for row in rows}
         blobs = () if self._store.shared else await self._files.blobs.ids(KIND)
         for blob_id in blobs:  # where this server is alone
@@ -93,9 +95,14 @@ class BatchManager:
             self._start(row, resumed=True)
 
     async def adopt(self) -> None:
-        """Take up the batches that a server which is gone has left."""
-        for row in await self._store.adopt_documents(KIND, BATCH_STATUS.unfinished):
+        """Take up the batches that a server which is gone has left, and this one's that nothing runs."""
+        for row in await self._left():
             self._start(row, resumed=True)
+
+    async def _left(self) -> Sequence[DocumentRow]:
+        return await self._in_hand.left(
+            lambda: self._store.unfinished_documents(KIND, BATCH_STATUS.unfinished)
+        )
 
     async def cancel_by_id(self, batch_id: str, _: bytes = b"") -> None:
         """Cancel a batch that runs here, because another server asks for it."""
@@ -164,7 +171,12 @@ class BatchManager:
             status=batch.status,
             body=msgspec.json.encode(stored),
         )
-        await self._store.put_document(row)
+        self._in_hand.take(row.id)
+        try:
+            await self._store.put_document(row)
+        except BaseException:
+            self._in_hand.release(row.id)
+            raise
         if self._hands_over:
             await self._store.hand_over("batch", batch.id)
         else:
@@ -228,11 +240,13 @@ class BatchManager:
 
     def _start(self, row: DocumentRow, *, resumed: bool = False) -> None:
         moves = resumed and self._store.shared
+        self._in_hand.take(row.id)
         worker = self._workers[row.id] = BatchWorker(self._context, row, moves=moves)
         task = asyncio.create_task(worker.execute(), name=row.id)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: self._workers.pop(row.id, None))
+        task.add_done_callback(lambda _: self._in_hand.release(row.id))
 
     def _model_semaphore(self, model: str | None) -> asyncio.Semaphore:
         if model not in self._model_semaphores:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from kodo.server.http.batches.documents import StoredBatch
+from kodo.server.http.batches.documents import KIND, StoredBatch
 from kodo.server.http.batches.input_file import RequestReader, validate
 from kodo.server.http.batches.metrics import BatchMetrics
 from kodo.server.http.batches.request_runner import Handler, run_request
@@ -27,7 +27,7 @@ from kodo.server.http.files.manager import FileManager
 from kodo.server.http.limits import Ticket
 from kodo.server.lifecycle.admission import Priority
 from kodo.server.lifecycle.blobs import BlobMissing
-from kodo.server.lifecycle.errors import Conflict, ServiceError
+from kodo.server.lifecycle.errors import Conflict, NotFound, ServiceError
 from kodo.server.lifecycle.plan import CallContext
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow
@@ -103,6 +103,8 @@ class BatchWorker:
     def __init__(self, context: BatchContext, row: DocumentRow, *, moves: bool = False) -> None:
         self._context = context
         self._moves = moves
+        self._moved: tuple[str, str] | None = None
+        """The new names of the files of its results: the same for each attempt."""
         self._document = row
         self._stored = msgspec.json.decode(row.body, type=StoredBatch)
         self._results: ResultFiles | None = None
@@ -175,10 +177,15 @@ class BatchWorker:
             if self.batch.status == "finalizing":  # they are whole, and may have been told to the client
                 return
             old = self._stored
-            new = msgspec.structs.replace(old, output=files.new_id(), errors=files.new_id())
-            for old_id, new_id in ((old.output, new.output), (old.errors, new.errors)):
+            if self._moved is None:
+                self._moved = files.new_id(), files.new_id()
+            output, errors = self._moved
+            for old_id, new_id in ((old.output, output), (old.errors, errors)):
                 await files.blobs.copy_grown(old_id, new_id)
-            await self._update_document(new)
+            try:
+                await self._update_document(msgspec.structs.replace(old, output=output, errors=errors))
+            except Conflict:
+                await self._reload_document()
 
     async def _advance_with_input(self) -> None:
         if self._input is None and self.batch.status in ("validating", "in_progress"):
@@ -332,11 +339,18 @@ class BatchWorker:
     async def _transition(self, status: BatchStatus, **changes: Any) -> bool:
         """Store the transition to another status; return False if it is not allowed."""
         async with self._status_lock:
-            if not BATCH_STATUS.allows(self.batch.status, status):
-                return False
-            now = int(self._context.clock.now())
-            batch = msgspec.structs.replace(self.batch, status=status, **{f"{status}_at": now, **changes})
-            await self._update_document(msgspec.structs.replace(self._stored, batch=batch))
+            while True:
+                if not BATCH_STATUS.allows(self.batch.status, status):
+                    return False
+                now = int(self._context.clock.now())
+                batch = msgspec.structs.replace(self.batch, status=status, **{f"{status}_at": now, **changes})
+                try:
+                    await self._update_document(msgspec.structs.replace(self._stored, batch=batch))
+                except Conflict:
+                    await self._reload_document()
+                    if self.batch.status != status:
+                        continue
+                break
             self._status_changed.set()
             if status in BATCH_STATUS.final:
                 self._context.metrics.batch_ended(status)
@@ -352,6 +366,13 @@ class BatchWorker:
         )
         await self._context.store.update_document(row)
         self._document, self._stored = row, stored
+
+    async def _reload_document(self) -> None:
+        """Go on from what is stored: nobody else writes it, so an earlier attempt was kept that was called failed."""
+        row = await self._context.store.get_document(KIND, self.owner, self._document.id)
+        if row is None:
+            raise NotFound(f"The batch '{self._document.id}' is gone.")
+        self._document, self._stored = row, msgspec.json.decode(row.body, type=StoredBatch)
 
 
 def not_cancellable(batch: Batch) -> Conflict:

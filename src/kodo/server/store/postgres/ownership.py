@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from kodo.server.lifecycle.records import DocumentRow, ResponseRow
-from kodo.server.store import documents, responses
+from kodo.server.lifecycle.records import ResponseRow
+from kodo.server.store import responses
 from kodo.server.store.sql import SqlConnection
 
 TAKING_OVER: Final = 0x6B6F646F + 1
@@ -129,29 +129,40 @@ def hand_over_all(
     return given
 
 
-def adopt_responses(connection: SqlConnection, epoch: int, *, background: bool = True) -> list[ResponseRow]:
-    """Take the unfinished responses that no living node has, oldest first; without ``background``, only those whose client is gone."""
+def adopt_responses(connection: SqlConnection, epoch: int, *, background: bool = True) -> None:
+    """Take the unfinished responses that no living node has; without ``background``, only those whose client is gone."""
     connection.execute("SELECT pg_advisory_xact_lock(?)", (TAKING_OVER,))
-    taken = connection.execute(
-        f"UPDATE responses SET epoch = ? WHERE final = 0 AND gone = 0{'' if background else ' AND background = 0'} "
-        "AND NOT EXISTS "
-        f"(SELECT 1 FROM nodes n WHERE n.epoch = responses.epoch) RETURNING {responses.COLUMNS}, seq",
+    connection.execute(
+        f"UPDATE responses SET epoch = ? WHERE {_unfinished(background)} "
+        "AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = responses.epoch)",
         (epoch,),
-    ).fetchall()
-    return [responses.row_of(found[:-1]) for found in sorted(taken, key=lambda found: int(found[-1]))]
+    )
 
 
-def adopt_documents(
-    connection: SqlConnection, epoch: int, kind: str, statuses: Sequence[str]
-) -> list[DocumentRow]:
-    """Take the documents in these states that no living node has, oldest first."""
+def own_responses(connection: SqlConnection, epoch: int, *, background: bool = True) -> list[ResponseRow]:
+    """The unfinished responses of a node, oldest first; ``background`` as in :func:`adopt_responses`.
+
+    Asked for behind the takeover, and not returned by it: where the answer to its COMMIT was lost, they are the node's too.
+    """
+    found = connection.execute(
+        f"SELECT {responses.COLUMNS} FROM responses WHERE {_unfinished(background)} AND epoch = ? ORDER BY seq",
+        (epoch,),
+    )
+    return [responses.row_of(row) for row in found]
+
+
+def _unfinished(background: bool) -> str:
+    return f"final = 0 AND gone = 0{'' if background else ' AND background = 0'}"
+
+
+def adopt_documents(connection: SqlConnection, epoch: int, kind: str, statuses: Sequence[str]) -> None:
+    """Take the documents in these states that no living node has."""
     connection.execute("SELECT pg_advisory_xact_lock(?)", (TAKING_OVER,))
-    taken = connection.execute(
+    connection.execute(
         f"UPDATE documents SET epoch = ? WHERE kind = ? AND status IN ({', '.join('?' * len(statuses))}) "
-        f"AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = documents.epoch) RETURNING {documents.COLUMNS}, seq",
+        "AND NOT EXISTS (SELECT 1 FROM nodes n WHERE n.epoch = documents.epoch)",
         (epoch, kind, *statuses),
-    ).fetchall()
-    return [documents.row_of(found[:-1]) for found in sorted(taken, key=lambda found: int(found[-1]))]
+    )
 
 
 def is_left(connection: SqlConnection) -> bool:

@@ -86,6 +86,8 @@ class PostgresStore(SqlStore):
         self._lease: LeaseKeeper | None = None
         self._news: PostgresNews | None = None
         self._departures = -1
+        self._unsure = False
+        """Whether a write that was called failed may have been kept, since this was last looked at."""
         self._keys: dict[str | bytes, tuple[object, float]] = {}
         """What was read of keys, by id or hash, and until when (monotonic) it is believed."""
         self._key_changes = 0
@@ -120,7 +122,11 @@ class PostgresStore(SqlStore):
             lambda slot: connections.connect(self._url, epoch=self.epoch, slot=slot),
             self.epoch,
             fenced=fenced,
+            unsure=self._note_unsure,
         )
+
+    def _note_unsure(self) -> None:
+        self._unsure = True
 
     def _prepare(self) -> int:
         connection = connections.connect(self._url, role="start")
@@ -192,24 +198,22 @@ class PostgresStore(SqlStore):
     # --- what is this node's ---
 
     async def unfinished(self) -> Sequence[ResponseRow]:
-        """See ``Store``."""
-        return await self._write(
-            lambda connection: ownership.adopt_responses(
-                connection, self.epoch, background=self._role != "api"
-            )
+        """See ``Store``: of this node, and those that no living node has, which are its own from now on."""
+        background = self._role != "api"
+        await self._write(
+            lambda connection: ownership.adopt_responses(connection, self.epoch, background=background)
+        )
+        return await self._read(
+            lambda connection: ownership.own_responses(connection, self.epoch, background=background)
         )
 
     async def unfinished_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
         """See ``Store``: of this node, and those that no living node has, which are its own from now on."""
-        await self.adopt_documents(kind, statuses)
+        await self._write(
+            lambda connection: ownership.adopt_documents(connection, self.epoch, kind, statuses)
+        )
         return await self._read(
             lambda connection: documents.unfinished(connection, kind, statuses, self.epoch)
-        )
-
-    async def adopt_documents(self, kind: str, statuses: Sequence[str]) -> Sequence[DocumentRow]:
-        """See ``SharedStore``."""
-        return await self._write(
-            lambda connection: ownership.adopt_documents(connection, self.epoch, kind, statuses)
         )
 
     async def work_is_left(self) -> bool:
@@ -224,7 +228,8 @@ class PostgresStore(SqlStore):
             lambda connection: (ownership.departures(connection), ownership.is_left(connection))
         )
         changed, self._departures = departures != self._departures, departures
-        return left or changed
+        unsure, self._unsure = self._unsure, False
+        return left or changed or unsure
 
     async def hand_over(self, kind: str, id_: str) -> None:
         """See ``SharedStore``."""

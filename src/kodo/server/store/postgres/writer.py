@@ -41,8 +41,23 @@ class Fenced(StoreFailed):
         super().__init__(message)
 
 
+class OutcomeUnknown(StoreFailed):
+    """The connection was lost in the middle of a COMMIT, and the database stayed away for too long to look it up."""
+
+    def __init__(
+        self, message: str = "The database went away in the middle of a write; it may have been kept."
+    ) -> None:
+        super().__init__(message)
+
+
 class PostgresWriter(GroupWriter[PostgresConnection]):
-    """Writes of the node ``epoch``. ``connect`` opens the connection of a thread; ``fenced`` is called once the lease is lost."""
+    """Writes of the node ``epoch``.
+
+    Args:
+        connect: opens the connection of a thread.
+        fenced: called once the lease is lost.
+        unsure: called where a write that was called failed may have been kept.
+    """
 
     def __init__(
         self,
@@ -50,12 +65,14 @@ class PostgresWriter(GroupWriter[PostgresConnection]):
         epoch: int,
         *,
         fenced: Callable[[], None],
+        unsure: Callable[[], None],
         threads: int = THREADS,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         super().__init__(max_waiting=max_waiting, threads=threads)
         self._sessions = [_Session(partial(connect, slot), epoch, slot) for slot in range(threads)]
         self._fenced = fenced
+        self._unsure = unsure
         self.start()
 
     def _commit(self, slot: int, jobs: Sequence[Job]) -> list[WriteOutcome]:
@@ -64,6 +81,9 @@ class PostgresWriter(GroupWriter[PostgresConnection]):
             return session.commit(jobs)
         except Fenced as error:
             self._fenced()
+            return _failed(jobs, error)
+        except OutcomeUnknown as error:
+            self._unsure()
             return _failed(jobs, error)
         except psycopg.Error as error:
             if len(jobs) == 1 or is_lost(error):
@@ -97,6 +117,7 @@ class _Session:
 
         Raises:
             Fenced: the lease is over.
+            OutcomeUnknown: it may be committed or not.
             psycopg.Error, StoreFailed: it could not be done, and is rolled back.
         """
         deadline = time.monotonic() + RETRY_SECONDS
@@ -119,9 +140,7 @@ class _Session:
                 again = lost or (len(jobs) == 1 and collisions <= collisions_allowed(error))
                 if not again or time.monotonic() > deadline:
                     if self._committing:
-                        raise StoreFailed(
-                            "The database went away in the middle of a write; it may have been kept."
-                        ) from error
+                        raise OutcomeUnknown from error
                     raise
                 time.sleep(pause * random.random())  # noqa: S311 - spreads the attempts of many connections
                 pause = min(pause * 2, 1.0)

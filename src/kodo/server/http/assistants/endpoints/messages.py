@@ -66,7 +66,9 @@ async def delete(request: Request) -> Response:
     state = get_state(request)
     row = await _get_row(request)
     async with state.runs.idle_thread(row.owner, request.path_params["thread_id"]):
-        await state.store.delete_item(row.owner, request.path_params["thread_id"], row.id)
+        await state.store.delete_item(
+            row.owner, request.path_params["thread_id"], row.id, unless=documents.IDLE
+        )
         await state.store.delete_document(MESSAGE, row.owner, row.id)
     return json_response(wire.Deleted(id=row.id, object="thread.message.deleted"))
 
