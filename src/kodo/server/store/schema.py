@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from importlib.resources import files
 
 from kodo.server.lifecycle.errors import StoreFailed
@@ -51,13 +52,47 @@ def check(connection: sqlite3.Connection, newest: int) -> int:
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     if application != APPLICATION_ID and tables:
-        raise StoreFailed("The database in KODO_HOME was not made by kodo.")
+        raise StoreFailed(f"{_file(connection)} was not made by kodo: use another KODO_HOME.")
     if found > newest:
         raise StoreFailed(
-            f"The database in KODO_HOME is from a newer kodo (schema {found}, this one knows {newest}). "
+            f"{_file(connection)} is from a newer kodo (schema {found}, this one knows {newest}). "
             "Use that version, or another KODO_HOME."
         )
     return found
+
+
+def check_tables(connection: sqlite3.Connection, steps: Sequence[str], found: int) -> None:
+    """Check that a database has the tables and columns of the version that it says it has.
+
+    Raises:
+        StoreFailed: it has not: a version that was never released made it, or a hand changed it.
+    """
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as model:
+        for step in steps[:found]:
+            model.executescript(step)
+        wanted, there = _columns(model), _columns(connection)
+    missing = sorted(wanted - there)
+    if missing:
+        table, column = missing[0]
+        raise StoreFailed(
+            f"{_file(connection)} says that it has schema {found}, and has no column {table}.{column}: it was made by a "
+            f"version of kodo that was never released, or changed by hand. This kodo knows schema 1 to {len(steps)}. "
+            "Use a backup of the file, or another KODO_HOME."
+        )
+
+
+def _columns(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    """Every table with each of its columns."""
+    return set(
+        connection.execute(
+            "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c WHERE t.type = 'table'"
+        )
+    )
+
+
+def _file(connection: sqlite3.Connection) -> str:
+    """The file of a database, for messages to the operator."""
+    return str(connection.execute("PRAGMA database_list").fetchone()[2])
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[str] | None = None) -> None:

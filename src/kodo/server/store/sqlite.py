@@ -75,7 +75,9 @@ class SqliteStore(SqlStore):
         connection = connections.open_writer(self._home)
         try:
             steps = schema.migrations()
-            if schema.check(connection, len(steps)) < len(steps):
+            found = schema.check(connection, len(steps))
+            schema.check_tables(connection, steps, found)
+            if found < len(steps):
                 if not self._exclusive:
                     self._lock.take()  # a server of the older version may be running
                 schema.migrate(connection, steps)

@@ -120,6 +120,31 @@ async def test_a_restored_dump_keeps_its_free_pages_and_is_pruned(tmp_path: Path
     connection.close()
 
 
+@pytest.mark.parametrize(
+    ("version", "change", "missing"),
+    [
+        (6, "ALTER TABLE key_tokens RENAME TO key_spending", "key_tokens.day"),
+        (7, "ALTER TABLE key_spending DROP COLUMN nano_usd", "key_spending.nano_usd"),
+        (7, "DROP TABLE search_chunks", "search_chunks."),
+    ],
+)
+async def test_a_database_that_is_not_what_it_says_is_refused_untouched(
+    tmp_path: Path, version: int, change: str, missing: str
+) -> None:
+    """A version that was never released made it: the message names the file, both versions, and what to do."""
+    frozen(tmp_path, version)
+    connection = raw(tmp_path)
+    connection.execute(change)
+    before = shape(tmp_path)
+    with pytest.raises(StoreFailed) as refused:
+        await SqliteStore(tmp_path).open()
+    words = refused.value.message
+    for part in (str(tmp_path / "kodo.db"), f"schema {version},", f"1 to {len(RELEASED)}", missing, "backup"):
+        assert part in words
+    assert shape(tmp_path) == before
+    connection.close()
+
+
 @pytest.mark.parametrize("exclusive", [True, False])
 async def test_a_newer_database_is_refused_untouched(tmp_path: Path, exclusive: bool) -> None:
     """By the server and by the tools; the message says what to do."""

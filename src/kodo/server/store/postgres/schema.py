@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import psycopg
+
 from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.store import schema as sqlite_schema
 from kodo.server.store.postgres.connections import PostgresConnection
@@ -37,7 +39,7 @@ def migrate(connection: PostgresConnection, steps: Sequence[str] | None = None) 
     """Bring a database to the newest version, each step in a transaction of its own; the version that it has then.
 
     Raises:
-        StoreFailed: it is another program's, or from a kodo that is newer by more than one version.
+        StoreFailed: it is another program's, from a kodo that is newer by more than one version, or not what its version says.
         psycopg.Error: a step failed; the database is at the version before it.
     """
     steps = migrations() if steps is None else steps
@@ -52,7 +54,14 @@ def migrate(connection: PostgresConnection, steps: Sequence[str] | None = None) 
                     "CREATE TABLE kodo_schema (version INTEGER PRIMARY KEY, at TIMESTAMPTZ NOT NULL DEFAULT now())"
                 )
             connection.raw.execute("SET LOCAL statement_timeout = 0")
-            connection.raw.execute(steps[found].encode())
+            try:
+                connection.raw.execute(steps[found].encode())
+            except psycopg.ProgrammingError as error:  # a table or column is not there, or there already
+                raise StoreFailed(
+                    f"The database says that it has schema {found} of kodo, and does not take the step to {found + 1} of "
+                    f"{len(steps)} ({error.diag.message_primary}): it was made by a version that was never released, or "
+                    "changed by hand. Use a backup of it, or another database."
+                ) from error
             connection.execute("INSERT INTO kodo_schema (version) VALUES (?)", (found + 1,))
 
 
