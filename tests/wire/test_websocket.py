@@ -143,6 +143,36 @@ async def test_lanes_interleave_and_the_default_does_not(tmp_path: Path) -> None
         assert created == ["response.created", "response.completed"]
 
 
+async def test_a_connection_remembers_so_many_bytes(tmp_path: Path) -> None:
+    """Items that several responses share count once; what is too much takes the oldest along, and the newest is kept."""
+    given = settings(tmp_path, limits={"session_bytes": 10_000})
+    async with served(given) as server, connected(server) as socket:
+
+        async def answered(text: str, parent: str | None = None) -> str:
+            """The id of a response that is not stored; empty where the parent is not known."""
+            end = (await socket.turn(input=text, store=False, previous_response_id=parent))[-1]
+            return str(end["response"]["id"]) if end["type"] == "response.completed" else ""
+
+        first = await answered("a" * 3000)
+        second = await answered("b", first)
+        third = await answered("c", second)
+        assert await answered("d", first) and await answered("e", second)
+        other = await answered("f" * 3000)
+        assert not await answered("g", third)
+        assert await answered("h", other)
+        large = await answered("i" * 30_000)
+        assert await answered("j", large)
+
+
+@pytest.mark.parametrize(
+    "options", [{"stream": True}, {"stream": None}, {"stream_options": {"include_obfuscation": False}}]
+)
+async def test_options_of_a_stream_are_those_of_http(options: dict[str, Any], tmp_path: Path) -> None:
+    """A turn always streams, so whatever HTTP takes with ``stream: true`` is taken."""
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        assert (await socket.turn(input="x", **options))[-1]["type"] == "response.completed"
+
+
 @pytest.mark.parametrize(
     ("frame", "status", "code"),
     [
@@ -152,6 +182,8 @@ async def test_lanes_interleave_and_the_default_does_not(tmp_path: Path) -> None
         ({"model": "none", "input": "x"}, 404, "model_not_found"),
         ({"input": "x", "background": True}, 400, "unsupported_parameter"),
         ({"input": "x", "stream_options": {"include_obfuscation": True}}, 400, "invalid_value"),
+        ({"input": "x", "stream": False}, 400, "invalid_value"),
+        ({"input": "x", "stream": "yes"}, 400, "invalid_type"),
         ({"input": "x", "nonsense": 1}, 400, "unknown_parameter"),
         ({"input": "x", "generate": "no"}, 400, "invalid_type"),
         ({"input": "x", "previous_response_id": "resp_none"}, 400, "previous_response_not_found"),

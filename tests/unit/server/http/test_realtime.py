@@ -93,6 +93,25 @@ async def test_the_sdk_connects_unmodified(tmp_path: Path) -> None:
         ({"type": "conversation.item.delete"}, "item_id", "missing_required_parameter"),
         ({"type": "session.update", "session": {"tools": [{"type": "x"}]}}, "session.tools[0].type", "invalid_value"),
         ({"type": "session.update", "session": {"tool_choice": "x"}}, "session.tool_choice", "invalid_value"),
+        ({"type": "session.update", "session": {"truncation": 5}}, "session.truncation", "invalid_type"),
+        ({"type": "session.update", "session": {"truncation": "none"}}, "session.truncation", "invalid_value"),
+        (
+            {"type": "session.update", "session": {"truncation": {
+                "type": "retention_ratio", "retention_ratio": 0.8, "token_limits": {"post_instructions": 9}
+            }}},
+            "session.truncation.token_limits",
+            "invalid_type",
+        ),
+        ({"type": "session.update", "session": {"include": ["usage"]}}, "session.include[0]", "invalid_value"),
+        ({"type": "conversation.item.create", "item": {}, "previous": "root"}, "previous", "unknown_parameter"),
+        ({"type": "response.create", "instructions": "Be brief."}, "instructions", "unknown_parameter"),
+        (
+            {"type": "conversation.item.create", "item": {
+                "type": "message", "role": "user", "content": [{"type": "input_file", "file_id": "f"}]
+            }},
+            "item.content[0].type",
+            "invalid_value",
+        ),
         ({"type": "response.create", "response": {"tool_choice": "x"}}, "response.tool_choice", "invalid_value"),
         (
             {"type": "response.create", "response": {"conversation": "none", "input": []}},
@@ -312,6 +331,53 @@ async def test_errors_are_events_and_the_session_lives(
         error = (await socket.next())["error"]
         assert (error["code"], error["event_id"]) == (code, "evt_1")
         await socket.say("still here")
+
+
+async def test_an_image_is_shown_as_it_was_sent(tmp_path: Path) -> None:
+    """And not as a text without words."""
+    part = {"type": "input_image", "image_url": "data:image/png;base64,AAAA", "detail": "low"}
+    item = {"type": "message", "role": "user", "content": [part, {"type": "input_text", "text": "?"}]}
+    async with served(settings(tmp_path)) as server, connected(server) as socket:
+        await socket.send("conversation.item.create", item=item)
+        added, done = await socket.next(), await socket.next()
+        assert added["item"]["content"] == done["item"]["content"] == item["content"]
+
+
+async def test_a_full_conversation_takes_no_answers_either(tmp_path: Path) -> None:
+    """An answer that is under way is kept; the next one is refused until there is room, one beside the conversation is not."""
+    async with served(settings(tmp_path, limits={"session_items": 2})) as server, connected(server) as socket:
+        first = await socket.say("a")
+        await socket.send("response.create")
+        await socket.until("rate_limits.updated")
+        await socket.send("response.create")
+        refused = await socket.next()
+        assert (refused["type"], refused["error"]["code"]) == ("error", "conversation_full")
+        await socket.send("response.create", response={"conversation": "none"})
+        await socket.until("rate_limits.updated")
+        await socket.send("conversation.item.delete", item_id=first)
+        assert (await socket.next())["type"] == "conversation.item.deleted"
+        await socket.send("response.create")
+        assert (await socket.until("response.done"))[-1]["response"]["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("session", "param"),
+    [
+        ({"tools": [{"type": "x"}]}, "session.tools[0].type"),
+        ({"tool_choice": "x"}, "session.tool_choice"),
+        ({"model": "none"}, "session.model"),
+    ],
+)
+async def test_a_secret_whose_settings_cannot_work_is_not_made(
+    session: dict[str, Any], param: str, tmp_path: Path
+) -> None:
+    """Its session would refuse every response."""
+    async with served(settings(tmp_path)) as server, server.http() as http:
+        answer = await http.post(
+            "/v1/realtime/client_secrets", json={"session": {"type": "realtime", **session}}
+        )
+    assert answer.status_code in (400, 404)
+    assert answer.json()["error"]["param"] == param
 
 
 async def test_client_secrets_open_one_kind_of_door(tmp_path: Path) -> None:

@@ -14,7 +14,13 @@ from kodo.server.http.bodies import json_response
 from kodo.server.http.errors import error_response
 from kodo.server.http.keys import MAX_SESSION_BYTES, Secret
 from kodo.server.http.realtime.beta import refuse_socket, speaks_beta
-from kodo.server.http.realtime.session_config import SessionConfig, parse_settings
+from kodo.server.http.realtime.fields import named_in
+from kodo.server.http.realtime.session_config import (
+    ResponseOptions,
+    SessionConfig,
+    parse_settings,
+    to_response_request,
+)
 from kodo.server.http.realtime.websocket import RealtimeSession
 from kodo.server.http.sockets import serve_connection
 from kodo.server.http.state import get_caller, get_state, optional_json_body
@@ -45,7 +51,9 @@ async def create_client_secret(request: Request) -> Response:
     body: CreateSecret = convert(await optional_json_body(request), CreateSecret)
     model = next(iter(state.models))
     config: SessionConfig = parse_settings({"model": model, **(body.session or {})}, SessionConfig, "session")
-    state.service.backend(config.model)
+    with named_in("session"):  # as an update of a session: it refuses what no response could be made with
+        state.service.backend(config.model)
+        to_response_request(config, ResponseOptions())
     expires = int(state.clock.now()) + body.expires_after.seconds
     session = msgspec.to_builtins(config)
     if len(msgspec.json.encode(session)) > MAX_SESSION_BYTES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from kodo.server.http.chat.error_fields import rename_param
@@ -17,6 +17,13 @@ def required(event: Mapping[str, Any], name: str) -> Any:
     if value is None:
         raise BadBody(f"Missing required parameter: '{name}'.", name, "missing_required_parameter")
     return value
+
+
+def check_fields(event: Mapping[str, Any], known: Collection[str]) -> None:
+    """Refuse a field that an event does not have: a typing error would change what the event does. Raises :class:`BadBody`."""
+    for name in event:
+        if name not in known and name != "type":
+            raise BadBody(f"Unknown parameter: '{name}'.", name, "unknown_parameter")
 
 
 @contextlib.contextmanager

@@ -16,7 +16,17 @@ from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import ContextItem
 from kodo.server.wire import decode
 from kodo.server.wire.decode import BadBody
-from kodo.server.wire.items import FunctionCall, FunctionCallOutput, Item, Message, StrictWire, text_of
+from kodo.server.wire.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    InputFile,
+    InputImage,
+    Item,
+    Message,
+    Part,
+    StrictWire,
+    text_of,
+)
 from kodo.server.wire.request import CreateResponse, Metadata
 
 _UNSUPPORTED = (
@@ -31,6 +41,16 @@ _UNSUPPORTED = (
 MaxTokens = Annotated[int, Meta(ge=1, le=2**31)] | Literal["inf"]
 
 
+class RetentionRatio(StrictWire, frozen=True, kw_only=True):
+    """How much of a conversation that is too long a truncation keeps. This server drops no more than it must, so that it is
+    echoed, and does what ``auto`` does."""
+
+    type: Literal["retention_ratio"]
+    retention_ratio: Annotated[float, Meta(ge=0, le=1)]
+    token_limits: None = None
+    """A lower limit than the model's window is refused: it would not be kept."""
+
+
 class SessionConfig(StrictWire, frozen=True, kw_only=True):
     """The configuration of a session. ``tools`` and ``tool_choice`` are checked when a response is created."""
 
@@ -43,8 +63,8 @@ class SessionConfig(StrictWire, frozen=True, kw_only=True):
     max_output_tokens: MaxTokens | None = "inf"
     parallel_tool_calls: bool = True
     reasoning: dict[str, Any] | None = None
-    truncation: Any = "auto"
-    include: tuple[str, ...] | None = None
+    truncation: Literal["auto", "disabled"] | RetentionRatio = "auto"
+    include: tuple[Literal["item.input_audio_transcription.logprobs"], ...] | None = None
 
 
 class ResponseOptions(StrictWire, frozen=True, kw_only=True):
@@ -137,6 +157,11 @@ def parse_item(raw: Any, path: str, item_id: str) -> Item:
     if fields.get("role") == "assistant":
         fields["content"] = [_as_output(part) for part in fields.get("content") or ()]
     item = decode.item({**fields, "id": fields.get("id") or item_id}, path)
+    if isinstance(item, Message):
+        for index, part in enumerate(item.content):
+            if isinstance(part, InputFile):
+                where = f"{path}.content[{index}].type"
+                raise BadBody("The Realtime API has no content of type 'input_file'.", where, "invalid_value")
     if not isinstance(item, Message | FunctionCall | FunctionCallOutput):
         raise BadBody(
             f"Items of type '{fields.get('type')}' are not supported.", f"{path}.type", "invalid_value"
@@ -156,7 +181,7 @@ def wire_item(item: Item, status: str | None = None) -> dict[str, Any]:
     match item:
         case Message():
             kind = "output_text" if item.role == "assistant" else "input_text"
-            content = [{"type": kind, "text": text_of((part,))} for part in item.content]
+            content = [_wire_part(part, kind) for part in item.content]
             state = status or item.status
             return {**base, "type": "message", "role": _role(item), "status": state, "content": content}
         case FunctionCall():
@@ -166,6 +191,13 @@ def wire_item(item: Item, status: str | None = None) -> dict[str, Any]:
             output = item.output if isinstance(item.output, str) else text_of(item.output)
             return {**base, "type": "function_call_output", "call_id": item.call_id, "output": output}
     raise InvalidRequest(f"An item of type {type(item).__name__} cannot be used in the Realtime API.")
+
+
+def _wire_part(part: Part, kind: str) -> dict[str, Any]:
+    if isinstance(part, InputImage):
+        shown: dict[str, Any] = msgspec.to_builtins(part)
+        return {name: value for name, value in shown.items() if value is not None}
+    return {"type": kind, "text": text_of((part,))}
 
 
 def _role(item: Message) -> str:
@@ -208,13 +240,8 @@ class RealtimeConversation:
         if isinstance(item, FunctionCallOutput) and item.call_id not in self._calls:
             raise InvalidRequest(f"No call has the call_id '{item.call_id}'.", param="item.call_id")
         size = len(msgspec.json.encode(item))
-        if not answer and (len(self._items) >= self._max_items or self._bytes + size > self._max_bytes):
-            raise InvalidRequest(
-                f"A conversation has at most {self._max_items} items with {self._max_bytes} bytes together; "
-                "delete some of them.",
-                param="item",
-                code="conversation_full",
-            )
+        if not answer:
+            self.check_room(size, "item")
         if after is not None and after != "root" and after not in self._items:
             raise NotFound(
                 f"Item with id '{after}' not found.", param="previous_item_id", code="item_not_found"
@@ -231,6 +258,20 @@ class RealtimeConversation:
         if isinstance(item, FunctionCall):
             self._calls[item.call_id] += 1
         return previous
+
+    def check_room(self, size: int = 1, param: str | None = None) -> None:
+        """Check that there is room for another item, of so many bytes.
+
+        Raises:
+            InvalidRequest: the conversation is full; answers may have filled it above its limits.
+        """
+        if len(self._items) >= self._max_items or self._bytes + size > self._max_bytes:
+            raise InvalidRequest(
+                f"A conversation has at most {self._max_items} items with {self._max_bytes} bytes together; "
+                "delete some of them.",
+                param=param,
+                code="conversation_full",
+            )
 
     def get(self, item_id: str, param: str = "item_id") -> Item:
         """Return an item. Raises ``NotFound``; ``param`` is the field that named it."""

@@ -16,7 +16,7 @@ from kodo.server.http.errors import Unauthorized, internal_error, translate
 from kodo.server.http.keys import Caller
 from kodo.server.http.limits import Ticket
 from kodo.server.http.realtime.event_translation import RealtimeEventTranslator
-from kodo.server.http.realtime.fields import named_in, required
+from kodo.server.http.realtime.fields import check_fields, named_in, required
 from kodo.server.http.realtime.session_config import (
     RealtimeConversation,
     ResponseOptions,
@@ -57,15 +57,19 @@ class RealtimeSession:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, Run] = {}
         self._current: str | None = None
-        self._handlers: dict[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
-            "session.update": self._update,
-            "conversation.item.create": self._create_item,
-            "conversation.item.retrieve": self._retrieve_item,
-            "conversation.item.delete": self._delete_item,
-            "conversation.item.truncate": self._truncate_item,
-            "response.create": self._respond,
-            "response.cancel": self._cancel,
+        self._handlers: dict[str, tuple[Callable[[dict[str, Any]], Awaitable[None]], tuple[str, ...]]] = {
+            "session.update": (self._update, ("session",)),
+            "conversation.item.create": (self._create_item, ("item", "previous_item_id")),
+            "conversation.item.retrieve": (self._retrieve_item, ("item_id",)),
+            "conversation.item.delete": (self._delete_item, ("item_id",)),
+            "conversation.item.truncate": (
+                self._truncate_item,
+                ("item_id", "content_index", "audio_end_ms"),
+            ),
+            "response.create": (self._respond, ("response",)),
+            "response.cancel": (self._cancel, ("response_id",)),
         }
+        """What each event of the client does, and its fields beside ``type`` and ``event_id``."""
 
     async def serve(self) -> None:
         """Send ``session.created``, then handle events until the client disconnects.
@@ -115,7 +119,7 @@ class RealtimeSession:
             event = json_object(data)
             event_id = event.pop("event_id", None)
             what = str(required(event, "type"))
-            handler = self._handlers.get(what)
+            handler, fields = self._handlers.get(what, (None, ()))
             if handler is None:
                 audio = "audio" in what
                 raise BadBody(
@@ -125,6 +129,7 @@ class RealtimeSession:
                     "type",
                     "unsupported_modality" if audio else "invalid_value",
                 )
+            check_fields(event, fields)
             await handler(event)
         except (ServiceError, BadBody) as error:
             await self.send_error(error, event_id if isinstance(event_id, str) else None)
@@ -179,6 +184,8 @@ class RealtimeSession:
                 f"Response '{self._current}' is still in progress.",
                 code="conversation_already_has_active_response",
             )
+        if in_band:
+            self._conversation.check_room()
         if len(self._tasks) >= MAX_ACTIVE:
             raise Conflict(f"At most {MAX_ACTIVE} responses at once.", code="too_many_active_responses")
         context = self._conversation.context if options.input is None else self._resolve_items(options.input)

@@ -16,10 +16,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from starlette.websockets import WebSocket
 
 from kodo.server.http.errors import Unauthorized, UpgradeRequired, error_response, internal_error, translate
@@ -64,21 +65,43 @@ def _limit_error(code: str, message: str) -> InvalidRequest:
 
 @dataclass
 class _ConnectionMemory:
-    """Responses known to this connection only: the whole context of each, and the stream that made it."""
+    """Responses known to this connection only: the whole context of each, and the stream that made it.
 
+    The oldest are forgotten where there are too many, or their items have more than ``max_bytes`` together; the newest one
+    stays. An item that several contexts share counts once.
+    """
+
+    max_bytes: int
     contexts: OrderedDict[str, tuple[ContextItem, ...]] = field(default_factory=OrderedDict)
     stream_ids: dict[str, str | None] = field(default_factory=dict)
+    _holders: Counter[int] = field(default_factory=Counter)
+    """How many contexts hold an item, by its identity in memory."""
+    _bytes: int = 0
 
     def remember(self, run: Run, stream_id: str | None) -> None:
         answer = tuple(row.context for row in run.output_rows())
         self.contexts[run.id] = (*run.context, *answer)
         self.stream_ids[run.id] = stream_id
-        while len(self.contexts) > _MAX_REMEMBERED:
+        for context in self.contexts[run.id]:
+            self._holders[id(context)] += 1
+            if self._holders[id(context)] == 1:
+                self._bytes += _size(context)
+        while len(self.contexts) > 1 and (
+            len(self.contexts) > _MAX_REMEMBERED or self._bytes > self.max_bytes
+        ):
             self.forget(next(iter(self.contexts)))
 
     def forget(self, response_id: str) -> None:
-        self.contexts.pop(response_id, None)
+        for context in self.contexts.pop(response_id, ()):
+            self._holders[id(context)] -= 1
+            if not self._holders[id(context)]:
+                del self._holders[id(context)]
+                self._bytes -= _size(context)
         self.stream_ids.pop(response_id, None)
+
+
+def _size(context: ContextItem) -> int:
+    return len(msgspec.json.encode(context.item))
 
 
 class _Connection:
@@ -86,7 +109,7 @@ class _Connection:
         self._socket = socket
         self._state = state
         self._caller = caller
-        self._memory = _ConnectionMemory()
+        self._memory = _ConnectionMemory(state.settings.limits.session_bytes)
         self._queues: dict[str | None, asyncio.Queue[dict[str, Any]]] = {}
         self._workers: list[asyncio.Task[None]] = []
         self._active = 0
@@ -191,7 +214,9 @@ class _Connection:
             raise BadBody(
                 "background is not supported over a WebSocket.", "background", "unsupported_parameter"
             )
-        frame.pop("stream", None)
+        if convert(frame.get("stream"), bool | None, "stream") is False:
+            raise BadBody("A WebSocket always streams: stream cannot be false.", "stream", "invalid_value")
+        frame["stream"] = True  # its options are read as those of any stream
         await self._state.keys.check(self._caller)
         ticket, service = await self._state.limits.admit(self._caller), self._state.service
         with ticket.starting():
