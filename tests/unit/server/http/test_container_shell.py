@@ -103,6 +103,42 @@ async def test_its_events_are_the_contracts(tmp_path: Path) -> None:
     assert places == [1, 1]
 
 
+async def test_a_command_that_cannot_be_started_says_so(tmp_path: Path) -> None:
+    """A NUL in it: an exit code and words of its own, and the container lives on."""
+    model = script(
+        tmp_path,
+        {"match": r"^\$ ", "steps": [{"type": "text", "text": "ran"}]},
+        {"match": "^7$", "steps": [{"type": "text", "text": "kept"}]},
+        {"match": "set", "steps": [{"type": "call", "name": "python", "arguments": {"code": "x = 7"}}]},
+        {"match": "get", "steps": [{"type": "call", "name": "python", "arguments": {"code": "x"}}]},
+        {"match": ".", "steps": [shell("echo a\0b", "echo after")]},
+    )
+    async with served(settings(tmp_path, model)) as server:
+        if await no_containers(server):
+            return
+        sdk = server.sdk()
+        code: Any = {"type": "code_interpreter", "container": {"type": "auto"}}
+        first = await sdk.responses.create(model=MODEL, input="set", tools=[code])
+        container: str = first.output[0].container_id  # type: ignore[union-attr,assignment]
+        named: Any = {
+            "type": "shell",
+            "environment": {"type": "container_reference", "container_id": container},
+        }
+        made = await sdk.responses.create(model=MODEL, input="go", tools=[named], store=False)
+        output: Any = made.output[1]
+        assert [(one.stdout, one.stderr, one.outcome.to_dict()) for one in output.output] == [
+            (
+                "",
+                "The command could not be started: embedded null byte.\n",
+                {"type": "exit", "exit_code": 126},
+            ),
+            ("after\n", "", {"type": "exit", "exit_code": 0}),
+        ]
+        code["container"] = container
+        again = await sdk.responses.create(model=MODEL, input="get", tools=[code])
+        assert again.output_text == "kept"
+
+
 async def test_other_shells_stay_the_clients(tmp_path: Path) -> None:
     """Without an environment, with a local one, and ``local_shell``: the call ends the response, and nothing runs here."""
     async with served(settings(tmp_path)) as server:

@@ -23,7 +23,7 @@ from kodo.server.http.containers.files import ContainerFiles, base_name, is_name
 from kodo.server.http.containers.manager import ContainerManager
 from kodo.server.http.containers.runtime import ContainerRuntime
 from kodo.server.http.files.manager import FileManager
-from kodo.server.lifecycle.errors import InvalidRequest, NotFound
+from kodo.server.lifecycle.errors import InvalidRequest, NotFound, StoreFailed
 from kodo.server.lifecycle.records import Page
 from kodo.server.store.blobs.folder import FolderBlobs
 from kodo.server.wire.containers import AutoContainer, CreateContainer
@@ -127,6 +127,38 @@ NAMES = (
     "a\u00a0b.csv",
     "家族👨\u200d👩\u200d👧.png",
 )
+
+
+async def test_nothing_is_left_of_a_file_whose_container_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleted while its bytes come: neither they nor a row. A container whose bytes cannot be deleted stays, to be tried again."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk().with_options(max_retries=0)
+        manager = manager_of(server)
+        before = (await server.state.store.stats())["rows"]
+        made = await sdk.containers.create(name="c")
+        with pytest.raises(NotFound):
+            async with manager.files.create("default", made.id) as pending:
+                pending.name = "late.txt"
+                await pending.writer.write(b"late")
+                await sdk.containers.delete(made.id)
+        assert list(await manager.files._blobs.ids()) == []
+        assert (await server.state.store.stats())["rows"] == before
+        other = await sdk.containers.create(name="c")
+        file = await upload(server, other.id, "kept.txt", b"kept")
+
+        async def full(blob_id: str) -> None:
+            raise StoreFailed("The folder cannot be reached.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(manager.files._blobs, "delete", full)
+            with pytest.raises(openai.InternalServerError):
+                await sdk.containers.delete(other.id)
+        assert await content(server, other.id, file.id) == b"kept"
+        await sdk.containers.delete(other.id)
+        assert list(await manager.files._blobs.ids()) == []
+        assert (await server.state.store.stats())["rows"] == before
 
 
 async def test_a_file_stays_whatever_characters_are_in_its_name(tmp_path: Path) -> None:

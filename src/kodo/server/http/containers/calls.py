@@ -19,7 +19,7 @@ from kodo.server.http.containers.process import ContainerDied, ContainerProcess,
 from kodo.server.http.containers.runtime import RunningContainer
 from kodo.server.lifecycle.blobs import BlobMissing
 from kodo.server.lifecycle.containers import CodeResult, ContainerImage, Ended
-from kodo.server.lifecycle.errors import Overloaded
+from kodo.server.lifecycle.errors import NotFound, Overloaded
 from kodo.server.wire.containers import FOLDER, ContainerFile
 
 FILE_SECONDS: Final = 20.0
@@ -28,6 +28,8 @@ MAX_IMAGE_BYTES: Final = 2**20
 """An image that is shown as a data URL; a larger one is a file only."""
 IMAGES: Final = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 MAX_PATH: Final = 1024
+NOT_STARTED: Final = 126
+"""The exit code by which shells say that a command cannot be run."""
 LOST: Final = "The container was started anew: the variables and imports of earlier calls are lost, the files are there."
 
 
@@ -101,6 +103,8 @@ class _Call:
         return await self._result(reply, output, is_command=request["do"] == "shell")
 
     async def _result(self, reply: Reply, output: bytes, *, is_command: bool) -> CodeResult:
+        if reply.error:  # nothing was run
+            return _not_started(reply.error, is_command=is_command, notes=self._notes)
         ended, lost = _ended(reply.ended)
         if reply.cut:
             self._notes.append("The output was cut: there was more of it.")
@@ -110,7 +114,7 @@ class _Call:
         images: Sequence[ContainerImage] = ()
         try:
             made, images = await self._hand_out()
-        except (ContainerDied, msgspec.MsgspecError):
+        except (ContainerDied, NotFound, msgspec.MsgspecError):  # died, was deleted, or says nonsense
             self._notes.append("The files of this call could not be kept.")
         if not reply.clean:
             await self._process.end()
@@ -204,6 +208,14 @@ class _Call:
         self, request: dict[str, object], body: bytes = b"", most: int = 4096
     ) -> tuple[Reply, bytes]:
         return await self._process.request(request, body, seconds=FILE_SECONDS, most=most)
+
+
+def _not_started(error: str, *, is_command: bool, notes: Sequence[str]) -> CodeResult:
+    """The result of what the system refuses to start: a command that is too long or has a NUL, no process left."""
+    if is_command:
+        words = f"The command could not be started: {error}.\n"
+        return CodeResult(ended="ok", exit_code=NOT_STARTED, stdout="", stderr=words, notes=tuple(notes))
+    return CodeResult(ended="error", stdout=f"Python could not be started: {error}.\n", notes=tuple(notes))
 
 
 def _ended(word: str) -> tuple[Ended, bool]:

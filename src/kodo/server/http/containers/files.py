@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -22,7 +22,7 @@ from kodo.server.lifecycle.blobs import BlobMissing, BlobStore, BlobWriter, read
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
-from kodo.server.lifecycle.store_ports import SharedDocuments
+from kodo.server.lifecycle.store_ports import ItemStore, SharedDocuments
 from kodo.server.wire.containers import FOLDER, ContainerFile
 from kodo.server.wire.files import FileObject
 
@@ -45,12 +45,16 @@ class PendingContainerFile:
         self.stored: StoredContainerFile | None = None
 
 
+class ContainerStore(SharedDocuments, ItemStore, Protocol):
+    """Documents, put into a container only while that is there."""
+
+
 class ContainerFiles:
     """Creates, reads and deletes the files of containers. The container itself is the caller's to check."""
 
     def __init__(
         self,
-        store: SharedDocuments,
+        store: ContainerStore,
         blobs: BlobStore,
         files: FileManager,
         settings: CodeInterpreterSettings,
@@ -124,16 +128,13 @@ class ContainerFiles:
         """
         there = await self.all(owner, container_id)
         file_id = self._ids.new(PREFIX)
-        try:
+        async with self._unless_it_fails(file_id):
             async with self._blobs.create(file_id) as writer:
                 pending = PendingContainerFile(writer)
                 yield pending
                 self._check_room(there, writer.size)
             path = f"{FOLDER}/{base_name(pending.name)}"
             pending.stored = await self._put(owner, container_id, file_id, path, writer.size, "user", None)
-        except BaseException:
-            await self._blobs.delete(file_id)
-            raise
         await self._replace(owner, container_id, there, path)
 
     async def copy(self, owner: str, container_id: str, source_id: str, param: str) -> ContainerFile:
@@ -149,10 +150,11 @@ class ContainerFiles:
         path = f"{FOLDER}/{base_name(source.filename)}"
         self._check_room(there, source.bytes, param)
         _, chunks = await self._files.read(owner, source_id)
-        async with self._blobs.create(file_id) as writer:
-            async for chunk in chunks:
-                await writer.write(chunk)
-        stored = await self._put(owner, container_id, file_id, path, writer.size, "user", source_id)
+        async with self._unless_it_fails(file_id):
+            async with self._blobs.create(file_id) as writer:
+                async for chunk in chunks:
+                    await writer.write(chunk)
+            stored = await self._put(owner, container_id, file_id, path, writer.size, "user", source_id)
         await self._replace(owner, container_id, there, path)
         return stored.file
 
@@ -198,11 +200,15 @@ class ContainerFiles:
         self, owner: str, container_id: str, path: str, data: bytes, before: StoredContainerFile | None
     ) -> StoredContainerFile:
         """Keep a file that the code made, or changed: then its id stays."""
-        file_id = self._ids.new(PREFIX) if before is None else before.file.id
+        if before is None:
+            file_id = self._ids.new(PREFIX)
+            async with self._unless_it_fails(file_id):
+                async with self._blobs.create(file_id) as writer:
+                    await writer.write(data)
+                return await self._put(owner, container_id, file_id, path, len(data), "assistant", None)
+        file_id = before.file.id
         async with self._blobs.create(file_id) as writer:
             await writer.write(data)
-        if before is None:
-            return await self._put(owner, container_id, file_id, path, len(data), "assistant", None)
         while True:
             row = await self._store.get_document(FILE, owner, file_id)
             if row is None:  # deleted at this moment
@@ -225,6 +231,15 @@ class ContainerFiles:
             await self._remove(owner, stored.file.id)
 
     # --- inside ---
+
+    @asynccontextmanager
+    async def _unless_it_fails(self, file_id: str) -> AsyncIterator[None]:
+        """Bytes that are written inside the block are deleted again if it raises: no document names them."""
+        try:
+            yield
+        except BaseException:
+            await self._blobs.delete(file_id)
+            raise
 
     async def _row(self, owner: str, container_id: str, file_id: str) -> DocumentRow:
         row = await self._store.get_document(FILE, owner, file_id)
@@ -252,17 +267,19 @@ class ContainerFiles:
             source="user" if source == "user" else "assistant",
         )
         stored = StoredContainerFile(file=file, copied_from=copied_from)
-        await self._store.put_document(
-            DocumentRow(
-                kind=FILE,
-                id=file_id,
-                owner=owner,
-                parent=container_id,
-                created_at=now,
-                status=KEPT,
-                body=msgspec.json.encode(stored),
-            )
+        row = DocumentRow(
+            kind=FILE,
+            id=file_id,
+            owner=owner,
+            parent=container_id,
+            created_at=now,
+            status=KEPT,
+            body=msgspec.json.encode(stored),
         )
+        try:
+            await self._store.append_items(owner, container_id, (), [row])
+        except NotFound:
+            raise container_not_found(container_id) from None
         return stored
 
     async def _replace(
@@ -272,8 +289,9 @@ class ContainerFiles:
         await self.delete_all(owner, [stored for stored in there if stored.file.path == path])
 
     async def _remove(self, owner: str, file_id: str) -> None:
-        await self._store.delete_document(FILE, owner, file_id)
+        """The bytes first: where that fails, the document still names them, and it can be tried again."""
         await self._blobs.delete(file_id)
+        await self._store.delete_document(FILE, owner, file_id)
 
     def _check_room(
         self, there: Sequence[StoredContainerFile], size: int, param: str | None = "file"
@@ -313,6 +331,13 @@ def is_name(part: str) -> bool:
         part not in ("", ".", "..")
         and _UNSAFE.search(part) is None
         and len(part.encode(errors="replace")) <= MAX_NAME
+    )
+
+
+def container_not_found(container_id: str) -> NotFound:
+    """The error for a container that is not there."""
+    return NotFound(
+        f"No such Container object: '{container_id}'.", param="container_id", code="container_not_found"
     )
 
 

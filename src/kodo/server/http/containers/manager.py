@@ -15,7 +15,7 @@ import msgspec
 from kodo.server.config import CodeInterpreterSettings
 from kodo.server.http.containers.calls import run_code, run_command
 from kodo.server.http.containers.documents import ACTIVE, CONTAINER, EXPIRED, StoredContainer
-from kodo.server.http.containers.files import ContainerFiles
+from kodo.server.http.containers.files import ContainerFiles, container_not_found
 from kodo.server.http.containers.runtime import ContainerRuntime
 from kodo.server.http.pagination import matching
 from kodo.server.lifecycle.containers import CodeResult
@@ -319,16 +319,8 @@ class ContainerManager:
     async def _delete(self, row: DocumentRow) -> None:
         self._active.pop(row.id, None)
         await self._runtime.stop(row.id)
-        files = await self.files.all(row.owner, row.id)
+        await self.files.delete_all(row.owner, await self.files.all(row.owner, row.id))
         await self._store.delete_document(CONTAINER, row.owner, row.id)
-        await self.files.delete_all(row.owner, files)
-
-
-def container_not_found(container_id: str) -> NotFound:
-    """The error for a container that is not there."""
-    return NotFound(
-        f"No such Container object: '{container_id}'.", param="container_id", code="container_not_found"
-    )
 
 
 def _end_of(container: ContainerObject) -> float:

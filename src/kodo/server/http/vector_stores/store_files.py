@@ -268,7 +268,10 @@ class StoreFiles:
         )
         async with self.changing(store_id):
             await self._check_room(owner, store_id, added)
-            await self._store.put_document(row)
+            try:
+                await self._store.append_items(owner, store_id, (), [row])
+            except NotFound:
+                raise store_not_found(store_id) from None
             await self._add(owner, store_id, list({one.file_id: one for one in added}.values()), batch.id)
         return await self.get_batch(owner, store_id, batch.id)
 

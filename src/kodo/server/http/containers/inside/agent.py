@@ -121,12 +121,17 @@ class Agent:
             return getattr(self, f"do_{request['do']}")(request, body)  # type: ignore[no-any-return]
         except OSError as error:
             return {"error": error.strerror or str(error)}, b""
+        except ValueError as error:  # a NUL in a command or in a path
+            return {"error": str(error)}, b""
 
     def do_run(self, request: dict[str, Any], body: bytes) -> tuple[dict[str, Any], bytes]:
         """Run code in the Python."""
         if self._kernel is None:
             self._kernel = Kernel(*self._place)
-        ended, output = self._kernel.run(body, request["seconds"], request["most"])
+        try:
+            ended, output = self._kernel.run(body, request["seconds"], request["most"])
+        except OSError:  # it is gone: a thread that the last call left may have ended it
+            ended, output = "died", b""
         if ended == "died" or ended.endswith("_killed"):
             self._kernel.kill()
             self._kernel = None
