@@ -14,6 +14,8 @@ from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.request import Include
 
+_MIN_READ = 100
+"""Documents that are read at a time where only some of them are wanted."""
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
@@ -63,7 +65,7 @@ async def matching(
     """
     backwards = page.before is not None and page.after is None
     matches: list[DocumentRow] = []
-    window, more = page, True
+    window, more = msgspec.structs.replace(page, limit=max(page.limit, _MIN_READ)), True
     while more and len(matches) <= page.limit:
         rows, more = await fetch(window)
         hits = [row for row in rows if wanted(row)]

@@ -22,6 +22,7 @@ from kodo.server.config import LimitSettings
 from kodo.server.http.files import upload_usage
 from kodo.server.http.files.endpoints import files as endpoints
 from kodo.server.http.files.upload_usage import UploadUsage
+from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import DocumentRow
 
 BYTES = os.urandom(3 * 2**20 + 17) + b"\r\n--boundary\r\n"
@@ -283,6 +284,56 @@ async def test_what_a_crash_left_is_cleared_away_at_the_next_start(tmp_path: Pat
         assert (await server.sdk().files.content(kept.id)).content == b"kept"
         for kind in ("file", "upload.part"):
             assert not await server.state.store.unfinished_documents(kind, ("uploading", "deleting"))
+
+
+async def test_what_failed_in_the_middle_is_cleared_away_while_the_server_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that could not be deleted, an upload that could not be ended: the next sweep does it, and touches nothing that
+    a request is about to do."""
+    async with served(settings(tmp_path)) as server:
+        sdk, state = server.sdk().with_options(max_retries=0), server.state
+        kept = await sdk.files.create(file=("f", b"kept"), purpose="user_data")
+        lost = await sdk.files.create(file=("f", b"lost"), purpose="user_data")
+        upload = await sdk.uploads.create(bytes=3, filename="f", mime_type="text/plain", purpose="user_data")
+        part = await sdk.uploads.parts.create(upload.id, data=b"abc")
+
+        async def full(*arguments: Any, **options: Any) -> None:
+            raise StoreFailed("The server's disk is full.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(state.files.blobs, "delete", full)
+            for call in (sdk.files.delete(lost.id), sdk.uploads.complete(upload.id, part_ids=[part.id])):
+                with pytest.raises(openai.InternalServerError):
+                    await call
+        (done,) = [file.id for file in (await sdk.files.list()).data if file.id != kept.id]
+        assert on_disk(server) == sorted([kept.id, lost.id, done, part.id])
+        async with state.files.create("default") as pending:
+            await pending.writer.write(b"received")
+            await state.files.sweep()
+            await state.uploads.sweep()
+        assert pending.file is not None
+        assert on_disk(server) == sorted([kept.id, done, pending.file.id])
+
+
+async def test_files_of_one_purpose_are_read_in_few_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of one among many others costs no read for each of these."""
+    async with served(settings(tmp_path)) as server:
+        sdk, store = server.sdk(), server.state.store
+        one = await sdk.files.create(file=("f", b"x"), purpose="vision")
+        for _ in range(30):
+            await sdk.files.create(file=("f", b"x"), purpose="user_data")
+        reads, plain = [], store.list_documents
+
+        async def counted(*arguments: Any, **options: Any) -> Any:
+            reads.append(arguments)
+            return await plain(*arguments, **options)
+
+        monkeypatch.setattr(store, "list_documents", counted)
+        page = await sdk.files.list(purpose="vision", limit=1)
+        assert ([file.id for file in page.data], page.has_more, len(reads)) == ([one.id], False, 1)
 
 
 # --- uploads ---------------------------------------------------------------------------------------------------------

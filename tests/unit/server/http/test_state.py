@@ -230,6 +230,11 @@ async def test_the_conversation_family(server: Served) -> None:
     with pytest.raises(openai.BadRequestError) as caught:
         await conversations.items.create(made.id, items=[{"role": "user", "content": "x"}] * 21)
     assert caught.value.param == "items"
+    rows = (await server.state.store.stats())["rows"]
+    with pytest.raises(openai.ConflictError):
+        twice = {"type": "message", "id": "msg_1", "role": "user", "content": "x"}
+        await server.sdk().with_options(max_retries=0).conversations.create(items=[twice, twice])  # type: ignore[list-item]
+    assert (await server.state.store.stats())["rows"] == rows
     assert (await conversations.delete(made.id)).deleted
     for gone in (
         conversations.retrieve(made.id),

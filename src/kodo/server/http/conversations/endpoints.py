@@ -36,7 +36,11 @@ async def create(request: Request) -> Response:
         DocumentRow(kind=KIND, id=value.id, owner=owner, created_at=now, body=msgspec.json.encode(value))
     )
     if rows:
-        await state.store.append_items(owner, value.id, rows)
+        try:
+            await state.store.append_items(owner, value.id, rows)
+        except BaseException:  # nobody has its id
+            await state.store.delete_document(KIND, owner, value.id)
+            raise
     return json_response(value)
 
 

@@ -18,6 +18,7 @@ import msgspec
 from kodo.server.http.pagination import matching
 from kodo.server.lifecycle.blobs import BlobMissing, BlobStore, BlobWriter
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.in_hand import InHand
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.store_ports import DocumentStore
@@ -54,6 +55,8 @@ class FileManager:
         self._clock = clock
         self._ids = ids
         self._sweeper: asyncio.Task[None] | None = None
+        self._in_hand = InHand()
+        """The files whose bytes are being received."""
         self.blobs = blobs
 
     # --- start and stop ---
@@ -61,8 +64,6 @@ class FileManager:
     async def open(self) -> None:
         """Clean up after a crash, and start deleting expired files. Raises ``StoreFailed``."""
         await self.blobs.prepare()
-        for row in await self._store.unfinished_documents(KIND, (UPLOADING, DELETING)):
-            await self._remove(row)
         await self.sweep()
         self._sweeper = supervise_every("the deletion of expired files", SWEEP_SECONDS, self.sweep)
 
@@ -71,7 +72,12 @@ class FileManager:
         await cancel(self._sweeper)
 
     async def sweep(self) -> int:
-        """Delete the expired files; return their number."""
+        """Delete the expired files, and what a crash or a step that failed has left of others; return the number of expired
+        ones."""
+        for row in await self._in_hand.left(
+            lambda: self._store.unfinished_documents(KIND, (UPLOADING, DELETING))
+        ):
+            await self._remove(row)
         rows = await self._store.unfinished_documents(KIND, (EXPIRES,))
         expired = [row for row in rows if self._expired(row)]
         for row in expired:
@@ -91,16 +97,20 @@ class FileManager:
         file_id = self.new_id()
         now = self._clock.now()
         row = DocumentRow(kind=KIND, id=file_id, owner=owner, created_at=now, status=UPLOADING, body=b"{}")
-        await self._store.put_document(row)
+        self._in_hand.take(file_id)
         try:
-            async with self.blobs.create(file_id) as writer:
-                pending = PendingFile(writer)
-                yield pending
-            pending.file = self._build(file_id, pending, now)
-            await self._store.update_document(_stored_row(row, pending.file))
-        except BaseException:
-            await self._remove(row)
-            raise
+            await self._store.put_document(row)
+            try:
+                async with self.blobs.create(file_id) as writer:
+                    pending = PendingFile(writer)
+                    yield pending
+                pending.file = self._build(file_id, pending, now)
+                await self._store.update_document(_stored_row(row, pending.file))
+            except BaseException:
+                await self._remove(row)
+                raise
+        finally:
+            self._in_hand.release(file_id)
 
     async def adopt(
         self,

@@ -19,6 +19,7 @@ from kodo.server.http.files.upload_usage import PartUsage, UploadUsage
 from kodo.server.http.keys import Caller
 from kodo.server.lifecycle.blobs import BlobMissing, BlobWriter
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
+from kodo.server.lifecycle.in_hand import InHand
 from kodo.server.lifecycle.ports import Clock, Ids
 from kodo.server.lifecycle.records import DocumentRow, Page
 from kodo.server.lifecycle.store_ports import DocumentStore
@@ -69,16 +70,12 @@ class UploadManager:
         self._ids = ids
         self._usage = usage
         self._sweeper: asyncio.Task[None] | None = None
+        self._in_hand = InHand()
+        """The parts that are being received, and the uploads that are being completed or ended."""
 
     async def open(self) -> None:
         """Clean up after a crash: delete incomplete parts, and make uploads whose completion was interrupted pending
         again. Count what the open ones hold."""
-        for row in await self._store.unfinished_documents(PART, (UPLOADING,)):
-            await self._delete_part(row)
-        for row in await self._store.unfinished_documents(KIND, (COMPLETING,)):
-            await self._update(row, status=PENDING)
-        for row in await self._store.unfinished_documents(KIND, (CLEARING,)):
-            await self._delete_parts(row)
         await self.sweep()
         for row in await self._store.unfinished_documents(KIND, (PENDING,)):
             await self._count(row)
@@ -89,7 +86,14 @@ class UploadManager:
         await cancel(self._sweeper)
 
     async def sweep(self) -> None:
-        """End the uploads that have expired, and delete their parts."""
+        """End the uploads that have expired, and delete their parts; undo or finish what a crash, or a step that failed, has
+        left half done."""
+        for row in await self._left(PART, UPLOADING):
+            await self._delete_part(row)
+        for row in await self._left(KIND, COMPLETING):
+            await self._update(row, status=PENDING)
+        for row in await self._left(KIND, CLEARING):
+            await self._delete_parts(row)
         for row in await self._store.unfinished_documents(KIND, (PENDING,)):
             if _decode(row).upload.expires_at <= self._clock.now():
                 with contextlib.suppress(Conflict):  # completed or cancelled at this moment
@@ -153,6 +157,7 @@ class UploadManager:
             status=UPLOADING,
             body=b"{}",
         )
+        self._in_hand.take(row.id)
         try:
             await self._store.put_document(row)
             async with self._files.blobs.create(value.id) as writer:
@@ -166,6 +171,8 @@ class UploadManager:
             counted.remove()
             await self._delete_part(row)
             raise
+        finally:
+            self._in_hand.release(row.id)
 
     async def complete(self, owner: str, upload_id: str, body: CompleteUpload) -> Upload:
         """Concatenate the named parts, in that order, to a file.
@@ -178,19 +185,27 @@ class UploadManager:
         row = await self._get_pending(owner, upload_id)
         stored = _decode(row)
         await self._check(row, stored.upload, body.part_ids)
-        row = await self._update(row, status=COMPLETING)
+        self._in_hand.take(row.id)
         try:
-            file = await self._concatenate(row, stored, body)
-        except BaseException:
-            await self._update(row, status=PENDING)
-            raise
-        return await self._finish(row, "completed", file)
+            row = await self._update(row, status=COMPLETING)
+            try:
+                file = await self._concatenate(row, stored, body)
+            except BaseException:
+                await self._update(row, status=PENDING)
+                raise
+            return await self._finish(row, "completed", file)
+        finally:
+            self._in_hand.release(row.id)
 
     async def cancel(self, owner: str, upload_id: str) -> Upload:
         """Cancel an upload, and delete its parts. Raises ``NotFound`` and ``Conflict``."""
         return await self._finish(await self._get_pending(owner, upload_id), "cancelled")
 
     # --- inside ---
+
+    async def _left(self, kind: str, status: str) -> Sequence[DocumentRow]:
+        """The rows in a state that no request is about to change."""
+        return await self._in_hand.left(lambda: self._store.unfinished_documents(kind, (status,)))
 
     async def _count(self, row: DocumentRow) -> None:
         """Count an open upload, and its stored parts, unless it is counted already."""
@@ -259,11 +274,16 @@ class UploadManager:
         return row
 
     async def _finish(self, row: DocumentRow, status: FinalStatus, file: FileObject | None = None) -> Upload:
-        self._usage.end(row.id)
         stored = _decode(row)
         upload = msgspec.structs.replace(stored.upload, status=status, file=file)
         body = msgspec.json.encode(msgspec.structs.replace(stored, upload=upload))
-        await self._delete_parts(await self._update(row, status=CLEARING, body=body))
+        self._in_hand.take(row.id)
+        try:
+            ended = await self._update(row, status=CLEARING, body=body)
+            self._usage.end(row.id)
+            await self._delete_parts(ended)
+        finally:
+            self._in_hand.release(row.id)
         return upload
 
     async def _delete_parts(self, row: DocumentRow) -> None:
