@@ -283,6 +283,35 @@ async def test_a_line_without_an_end_ends_the_server(tmp_path: Path, where: str)
     assert psutil.Process().memory_info().rss - before < 50 * 2**20
 
 
+SHOUTER = (
+    """
+import sys
+
+for _ in range(200):
+    sys.stderr.write("x" * 2**14 + "\\n")
+"""
+    + FLOODER
+)
+
+
+async def test_a_server_that_writes_errors_without_end_is_read_and_not_believed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Three megabytes on its standard error keep nobody from its answer, and leave some lines in the log."""
+    (tmp_path / "shouter.py").write_text(SHOUTER)
+    command = [sys.executable, "-S", str(tmp_path / "shouter.py"), "never", str(tmp_path / "pids")]
+    mcp = {"servers": {"calc": {"command": command}}, "connect_seconds": 30}
+    step = {"type": "call", "name": "calc__act", "arguments": {}}
+    turns = script(tmp_path, when("^go$", step), when(".", say("over")))
+    given = settings(tmp_path, turns, tools={"mcp": mcp, "call_seconds": 30})
+    async with served(given) as server:
+        done = await ask(server)
+    assert (done.output[1].status, done.output[1].output) == ("completed", "done")
+    lines = [record.getMessage() for record in caplog.records if "MCP server calc: " in record.getMessage()]
+    assert 1 < len(lines) < 100
+    assert max(map(len, lines)) < 600
+
+
 async def test_nonsense_for_a_result_is_an_error(tmp_path: Path) -> None:
     """Results that fit no protocol, half characters, and words that look like kodo's own marks: told, never believed."""
     results: list[Any] = [

@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import anyio
 from anyio.abc import ObjectReceiveStream, ObjectSendStream
 
+from kodo.server.tools.error_output import log_errors
 from kodo.server.tools.mcp.excess import TooMuch
 from kodo.server.tools.mcp.servers import McpTarget
 
@@ -46,7 +46,7 @@ async def stdio_transport(
         *target.command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        stderr=sys.__stderr__ or sys.stderr,
+        stderr=asyncio.subprocess.PIPE,
         env=get_default_environment() | dict(target.env),
         cwd=target.cwd,
         start_new_session=True,
@@ -54,14 +54,18 @@ async def stdio_transport(
     )
     read, incoming = anyio.create_memory_object_stream[Any](0)
     outgoing, write = anyio.create_memory_object_stream[Any](0)
-    tasks = [asyncio.create_task(_receive(process, read, on_end)), asyncio.create_task(_send(process, write))]
+    tasks = [
+        asyncio.create_task(_receive(process, read, on_end)),
+        asyncio.create_task(_send(process, write)),
+        asyncio.create_task(_log(process, target.name)),
+    ]
     try:
         yield incoming, outgoing
     finally:
         with anyio.CancelScope(shield=True):
             incoming.close()
             outgoing.close()
-            await asyncio.wait(tasks[1:], timeout=LEAVE_SECONDS / 4)  # what was accepted is written
+            await asyncio.wait(tasks[1:2], timeout=LEAVE_SECONDS / 4)  # what was accepted is written
             await _stop(process)
             for task in tasks:
                 task.cancel()
@@ -109,6 +113,12 @@ async def _send(process: asyncio.subprocess.Process, messages: ObjectReceiveStre
             text = message.message.model_dump_json(by_alias=True, exclude_unset=True)
             stdin.write(f"{text}\n".encode())
             await stdin.drain()
+
+
+async def _log(process: asyncio.subprocess.Process, name: str) -> None:
+    """Log what the server writes to its standard error: read in any case, or it would stop when the pipe is full."""
+    assert process.stderr is not None  # noqa: S101 - it was started with a pipe
+    await log_errors(process.stderr, f"MCP server {name}")
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -12,16 +12,21 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from kodo.server.config import WebSearchSettings
+from kodo.server.lifecycle.supervised import cancel
+from kodo.server.tools.error_output import log_errors
 from kodo.server.tools.web_search.backends.ports import SearchFailed, WebQuery, WebResult
 from kodo.server.tools.web_search.backends.service_http import results_of
 from kodo.server.wire.foreign_json import NotJson, read_json
 
 logger = logging.getLogger(__name__)
+
+_LAST_WORDS_SECONDS: Final = 0.5
+"""How long what the command has written last is read, where a process that it left still has its standard error."""
 
 
 class CommandBackend:
@@ -39,11 +44,14 @@ class CommandBackend:
                 *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
-                stderr=None,
+                stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
         except OSError as error:
             raise _failed(f"could not be started ({type(error).__name__})") from None
+        if process.stderr is None:
+            raise RuntimeError("a process without pipes")
+        errors = asyncio.create_task(log_errors(process.stderr, "the search command"))
         try:
             async with asyncio.timeout(self._seconds):
                 output = await self._exchange(process, msgspec.json.encode(_question(query)))
@@ -54,6 +62,8 @@ class CommandBackend:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # what it left running goes with it
             await process.wait()
+            await asyncio.wait((errors,), timeout=_LAST_WORDS_SECONDS)
+            await cancel(errors)
         if code != 0:
             raise _failed(f"ended with code {code}")
         try:
