@@ -113,6 +113,8 @@ def _tests(root: Path, target: str) -> str:
     from kodo.jobs.testgen.job import testgen  # here, because it brings libcst with it
 
     path, colons, name = target.partition("::")
+    if "\0" in path:
+        raise ValueError("target: a path cannot have a NUL character")
     try:
         top = Repository(root).top()
     except GitError:

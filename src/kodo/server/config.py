@@ -41,8 +41,23 @@ DEFAULT_CONTEXT = 8192
 NO_PRICES = "a budget in dollars needs a price: set price_input, price_cached_input and price_output of a model in [models]"
 
 
+def _check_text(value: object) -> object:
+    """Refuse a NUL, which neither a path nor an argument of a program can have. ValueError: there is one."""
+    if isinstance(value, str) and "\0" in value:
+        raise ValueError("must not contain a NUL character")
+    if isinstance(value, Mapping):
+        for each in value.values():
+            _check_text(each)
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for each in value:
+            _check_text(each)
+    return value
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    _text = field_validator("*", mode="before")(_check_text)
 
 
 class TargetSettings(_Frozen):
@@ -167,7 +182,8 @@ class LimitSettings(_Frozen):
     """Bytes of the parts of open uploads, in all (503) and of a key (429)."""
     session_items: int = Field(default=1000, ge=1)
     session_bytes: int = Field(default=16 * 2**20, ge=1024)
-    """Items of a realtime session's conversation, and their size together."""
+    """Items of a realtime session's conversation, and their size together; also the size of those that a connection of the
+    Responses API remembers."""
     requests_per_minute: int | None = Field(default=None, ge=1)
     tokens_per_minute: int | None = Field(default=None, ge=1)
     concurrent_requests: int | None = Field(default=None, ge=1)
@@ -430,6 +446,8 @@ class Settings(BaseSettings):
     cache: CacheSettings = CacheSettings()
     tools: ToolSettings = ToolSettings()
     ui: UiSettings = UiSettings()
+
+    _text = field_validator("*", mode="before")(_check_text)
 
     @field_validator("database")
     @classmethod

@@ -83,6 +83,10 @@ class Repository:
             raise GitError(
                 f"git: {error.filename} not found", f"git: {error.filename} が見つかりません"
             ) from error
+        except ValueError as error:
+            raise GitError(
+                "git: an argument has a NUL character", "git: 引数に NUL 文字が含まれています"
+            ) from error
         except subprocess.TimeoutExpired as error:
             raise GitError(
                 f"git {args[0]} took longer than {_TIMEOUT:.0f} s",

@@ -21,6 +21,8 @@ UNSUPPORTED: Final = 3
 INVALID: Final = 4
 """What the child exits with; its reason is on its standard error."""
 _MAX_REASON = 300
+_MAX_NAME = 512
+"""Characters of a file's name, from its end, that its format is told by: it is a stranger's, and an argument has bounds."""
 
 
 async def read_text(path: Path, filename: str, settings: FileSearchSettings) -> str:
@@ -34,7 +36,7 @@ async def read_text(path: Path, filename: str, settings: FileSearchSettings) -> 
         "-m",
         "kodo.server.http.vector_stores.extraction",
         str(path),
-        filename,
+        filename[-_MAX_NAME:].replace("\0", "\N{REPLACEMENT CHARACTER}"),
         str(settings.read_bytes),
         str(settings.read_seconds),
         str(settings.max_text_chars),
