@@ -10,7 +10,15 @@ from msgspec import UNSET
 
 from kodo.server.config import ModelSettings
 from kodo.server.lifecycle.admission import Admission, Priority
-from kodo.server.lifecycle.ports import CachePolicy, ContextItem, Engine, ModelCard, Prompt, Sampling
+from kodo.server.lifecycle.ports import (
+    CachePolicy,
+    ContextItem,
+    Engine,
+    ModelCard,
+    Prompt,
+    Sampling,
+    is_small,
+)
 from kodo.server.wire.hosted_tools import HostedChoice, HostedToolEntry
 from kodo.server.wire.items import Compaction
 from kodo.server.wire.request import CreateResponse
@@ -23,8 +31,6 @@ from kodo.server.wire.response import (
 )
 from kodo.server.wire.tools import Tool, echoed
 
-SMALL_MODEL = 1_000_000_000
-"""Parameters below which a model is taken to ramble."""
 SMALL_MODEL_CAP, MODEL_CAP = 256, 2048
 """The server's own cap on the answers of a small model, and of any other."""
 TRUNCATED = "kodo.truncated_items"
@@ -64,8 +70,7 @@ class Backend:
     @property
     def is_small(self) -> bool:
         """Whether the model is known to be small."""
-        size = self.card.parameters
-        return size is not None and size < SMALL_MODEL
+        return is_small(self.card.parameters)
 
 
 @dataclass(frozen=True)

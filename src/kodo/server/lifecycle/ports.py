@@ -7,7 +7,7 @@ An engine turns a :class:`Prompt` into :data:`EngineEvent` values. The ports of 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -115,6 +115,15 @@ class Prepared(Value, frozen=True, kw_only=True):
     """Tokens of the shortest answer that the prompt's format or forced call allows; None: not known."""
     payload: Any = None
     """Private to the engine."""
+
+
+SMALL_MODEL: Final = 1_000_000_000
+"""Parameters below which a model is taken to ramble."""
+
+
+def is_small(parameters: int | None) -> bool:
+    """Whether a model of so many parameters (None: not known) is taken to ramble."""
+    return parameters is not None and parameters < SMALL_MODEL
 
 
 class ModelCard(Value, frozen=True, kw_only=True):

@@ -61,13 +61,12 @@ from kodo.server.lifecycle.ports import (
     ReasoningDelta,
     TextDelta,
     Usage,
+    is_small,
 )
 from kodo.server.wire.items import Call, CallOutput
 
 logger = logging.getLogger(__name__)
 
-SMALL_MODEL = 1_000_000_000
-"""Parameters below which a model is taken to ramble: its loops are ended."""
 REASONING_SHARE = 4
 """Times the server's own cap on an answer that the reasoning before it may take, where that cap always holds."""
 EVICTED_SECONDS = 3600.0
@@ -256,7 +255,7 @@ class LlamaEngine:
 
     @property
     def _is_small(self) -> bool:
-        return self._parameters is not None and self._parameters < SMALL_MODEL
+        return is_small(self._parameters)
 
     def _notices_loops(self, prompt: Prompt) -> bool:
         """Whether loops are ended: as the settings say, and not where the client steers repetition itself."""
