@@ -159,14 +159,26 @@ class Ledger:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        with self._lock:
+        with self._reading():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if (
+                    self._db.in_transaction
+                ):  # after some errors (a full disk) SQLite has rolled back by itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """The file for one thread. Raises SettingsError: it cannot be used (a full disk, a lock that another process keeps)."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise SettingsError(f"ledger {self.path}: {error}") from error
 
     def reserve(
         self,
@@ -188,6 +200,7 @@ class Ledger:
 
         Raises:
             BudgetExceededError: a limit of ``budget`` or one stored in the ledger has less than that left.
+            SettingsError: it cannot be written down.
         """
         started = time.time() if now is None else now
         windows = Windows.at(started, run, repository)
@@ -265,7 +278,7 @@ class Ledger:
     def recover(self) -> Recovered:
         """Turn the reservations of processes that are gone into ``lost`` rows that keep their worst case."""
         self._owner.sweep()
-        with self._lock:
+        with self._reading():
             owners = [
                 row[0]
                 for row in self._db.execute("SELECT DISTINCT owner FROM calls WHERE status = 'reserved'")
@@ -305,17 +318,17 @@ class Ledger:
 
     def limits(self) -> Budget:
         """The stored limits."""
-        with self._lock:
+        with self._reading():
             return Budget(**self._stored_limits())
 
     def spent(self, scope: Scope, key: str) -> Decimal:
         """US dollars that count in a window, for example ``spent("day", "2026-11-23")``; reservations included."""
-        with self._lock:
+        with self._reading():
             return from_nano(self._total(scope, key))
 
     def context_tokens(self, response_id: str) -> int | None:
         """Tokens that a call continuing this response will read of it, or None if the ledger never saw it."""
-        with self._lock:
+        with self._reading():
             row = self._db.execute(
                 "SELECT input_tokens + output_tokens FROM calls WHERE response_id = ? ORDER BY started DESC",
                 (response_id,),
@@ -327,10 +340,11 @@ class Ledger:
 
         Raises:
             ValueError: anything but a SELECT.
+            SettingsError: the file cannot be read.
         """
         if not sql.lstrip().upper().startswith(("SELECT", "WITH")):
             raise ValueError("only SELECT")
-        with self._lock:
+        with self._reading():
             return self._db.execute(sql, parameters).fetchall()
 
     def _stored_limits(self) -> dict[Scope, Decimal]:

@@ -282,3 +282,47 @@ def test_reports_can_read_and_not_write() -> None:
     """query takes SELECT and refuses the rest."""
     with Ledger() as ledger, pytest.raises(ValueError, match="SELECT"):
         ledger.query("DELETE FROM calls")
+
+
+def test_a_full_disk_is_an_error_of_the_ledger_and_passes() -> None:
+    """It names the file, nothing of the call is written down, and the next one is where there is room again."""
+    with Ledger() as ledger:
+        reserve(ledger, "0.5")
+        pages = ledger._db.execute("PRAGMA page_count").fetchone()[0]
+        ledger._db.execute(f"PRAGMA max_page_count = {pages}")
+        with pytest.raises(SettingsError, match=f"ledger {ledger.path}: .*full"):
+            for _ in range(10_000):
+                reserve(ledger, "0.25", job="x" * 2000)
+        assert stored(ledger) == sums(ledger)
+        ledger._db.execute("PRAGMA max_page_count = 100000")
+        reserve(ledger, "0.5")
+        assert stored(ledger) == sums(ledger)
+
+
+class RefusesOneCommit:
+    """A connection whose next COMMIT fails, and leaves its transaction open."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._refuses = True
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._database, name)
+
+    def execute(self, sql: str, *values: object) -> sqlite3.Cursor:
+        """As a connection's."""
+        if sql == "COMMIT" and self._refuses:
+            self._refuses = False
+            raise sqlite3.OperationalError("disk I/O error")
+        return self._database.execute(sql, *values)
+
+
+def test_a_commit_that_fails_leaves_no_transaction_open() -> None:
+    """The call is not written down, and the next one is."""
+    with Ledger() as ledger:
+        ledger._db = RefusesOneCommit(ledger._db)  # type: ignore[assignment]
+        with pytest.raises(SettingsError, match="disk I/O error"):
+            reserve(ledger, "0.5")
+        assert stored(ledger) == {}
+        reserve(ledger, "0.25")
+        assert stored(ledger) == sums(ledger) != {}
