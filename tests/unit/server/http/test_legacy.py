@@ -42,6 +42,22 @@ async def test_prompts_and_answers_are_numbered_and_counted(tmp_path: Path) -> N
     assert many.usage.completion_tokens == 2 * sum(one.usage.completion_tokens for one in single if one.usage)
 
 
+async def test_every_part_of_the_usage_is_of_all_prompts(tmp_path: Path) -> None:
+    """The tokens of the reasoning too, though the first prompt has none."""
+    turns = (
+        {"match": "hard", "steps": [{"type": "reasoning", "text": "think it over"}, {"type": "text", "text": "b"}]},
+        {"match": ".", "steps": [{"type": "text", "text": "a"}]},
+    )  # fmt: skip
+    async with served(settings(tmp_path / "home", script(tmp_path, *turns))) as server:
+        sdk = server.sdk()
+        many = await sdk.completions.create(model=MODEL, prompt=["easy", "hard"])
+        alone = await sdk.completions.create(model=MODEL, prompt="hard")
+    assert many.usage is not None and many.usage.completion_tokens_details is not None
+    assert alone.usage is not None and alone.usage.completion_tokens_details is not None
+    reasoning = many.usage.completion_tokens_details.reasoning_tokens
+    assert reasoning == alone.usage.completion_tokens_details.reasoning_tokens != 0
+
+
 async def test_a_suffix_is_shown_to_the_model(tmp_path: Path) -> None:
     """The model is asked for what belongs between prompt and suffix."""
     turn = {"match": "BEGINNING:\ndef f[(]:\n\nEND:\n  return x", "steps": [{"type": "text", "text": "x):"}]}

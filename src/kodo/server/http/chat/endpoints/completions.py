@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
-import msgspec
 from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
@@ -26,6 +25,7 @@ from kodo.server.wire import chat
 from kodo.server.wire.decode import BadBody, convert
 from kodo.server.wire.legacy import LegacyChoice, LegacyCompletion, LegacyLogprobs, LegacyRequest
 
+D = TypeVar("D", chat.PromptTokensDetails, chat.CompletionTokensDetails)
 _SUFFIX = (
     "Write only the text that belongs between BEGINNING and END.\n\nBEGINNING:\n{prompt}\n\nEND:\n{suffix}"
 )
@@ -113,19 +113,19 @@ def _usage(body: LegacyRequest, runs: Sequence[Run]) -> chat.CompletionUsage:
         response_translation.total_usage([run.response.usage for run in runs[place : place + each]])
         for place in range(0, len(runs), each)
     ]
-    first = by_prompt[0]
-    prompt, output = (
-        sum(one.prompt_tokens for one in by_prompt),
-        sum(one.completion_tokens for one in by_prompt),
+    return chat.CompletionUsage(
+        prompt_tokens=sum(one.prompt_tokens for one in by_prompt),
+        completion_tokens=sum(one.completion_tokens for one in by_prompt),
+        total_tokens=sum(one.total_tokens for one in by_prompt),
+        prompt_tokens_details=_sum([one.prompt_tokens_details for one in by_prompt]),
+        completion_tokens_details=_sum([one.completion_tokens_details for one in by_prompt]),
     )
-    cached = sum(one.prompt_tokens_details.cached_tokens for one in by_prompt)
-    return msgspec.structs.replace(
-        first,
-        prompt_tokens=prompt,
-        completion_tokens=output,
-        total_tokens=prompt + output,
-        prompt_tokens_details=msgspec.structs.replace(first.prompt_tokens_details, cached_tokens=cached),
-    )
+
+
+def _sum(details: Sequence[D]) -> D:
+    """The same details, each added up."""
+    kind = type(details[0])
+    return kind(**{name: sum(getattr(one, name) for one in details) for name in kind.__struct_fields__})
 
 
 def _completion(
