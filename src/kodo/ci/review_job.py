@@ -23,6 +23,7 @@ from kodo.ci.policy import Policy, PolicyError, parse_policy
 from kodo.ci.test_proposals import propose_tests
 from kodo.jobs.execution.time_limit import OutOfTime, time_limit
 from kodo.jobs.report.model import Finding, ReviewReport, State
+from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.visible import one_line
 from kodo.jobs.review.git import GitError, Repository
 from kodo.jobs.review.job import review
@@ -174,7 +175,7 @@ def carried_over(report: ReviewReport, earlier: ReviewReport, paths: frozenset[s
 def _with_tests(run: RunInfo, task: ReviewTask) -> RunInfo:
     """The run with tests for the whole change, which a command asked for."""
     proposal = propose_tests(BaseSource(task.base, task.repository.root, task.head))
-    notes = tuple(one_line(note)[:400] for note in proposal.notes[:20])
+    notes = tuple(one_line(in_lang(note, task.policy.lang))[:400] for note in proposal.notes[:20])
     return msgspec.structs.replace(run, tests=proposal.text, tests_notes=notes)
 
 

@@ -12,6 +12,7 @@ import typer
 
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.options import LangOption, make_output
+from kodo.cli.output import Output
 from kodo.cli.registry import new_app
 from kodo.cli.tables import Row, as_json, as_table
 from kodo.client.budget import Scope, Windows
@@ -39,12 +40,12 @@ app = new_app("Set and show spending limits for all runs, in US dollars.")
 
 
 @contextmanager
-def _ledger() -> Iterator[Ledger]:
+def _ledger(output: Output) -> Iterator[Ledger]:
     try:
         with Ledger() as ledger:
             yield ledger
     except SettingsError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(output.error(error)) from error
 
 
 @app.command("set")
@@ -57,7 +58,7 @@ def set_(
     output = make_output(MESSAGES, lang)
     try:
         usd = None if amount == "off" else Decimal(amount)
-        with _ledger() as ledger:
+        with _ledger(output) as ledger:
             ledger.set_limit(scope, usd)
     except (InvalidOperation, ValueError) as error:
         raise CommandError(output.say("bad_amount", amount=amount)) from error
@@ -75,7 +76,7 @@ def show(
 ) -> ExitCode:
     """Show each limit, the amount used (including open reservations), and what is left."""
     output = make_output(MESSAGES, lang)
-    with _ledger() as ledger:
+    with _ledger(output) as ledger:
         rows = list(_rows(ledger))
     if format == "json":
         output.result(as_json(rows))

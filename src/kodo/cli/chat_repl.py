@@ -147,7 +147,7 @@ class ChatRepl:
         try:
             self.chat.save(name)
         except (ValueError, OSError) as error:
-            print_note(str(error))
+            print_note(self.output.error(error))
         else:
             self.output.warn("saved", name=name)
 

@@ -116,7 +116,7 @@ def _summariser(model: str | None, output: Output) -> Callable[[Issue, Policy], 
             with open_session(policy, "triage") as session:
                 return summarise_issue(session, issue, policy.lang, Masker(os.environ), model or "")
         except KodoError as error:
-            output.warn("no_summary", error=one_line(str(error)))
+            output.warn("no_summary", error=one_line(output.error(error)))
             return ""
 
     return summarise

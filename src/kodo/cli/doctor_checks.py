@@ -20,6 +20,7 @@ from kodo.client.i18n import Catalogue
 from kodo.client.ledger import Ledger
 from kodo.client.session import Session
 from kodo.home import kodo_home
+from kodo.jobs.report.reasons import in_lang
 from kodo.sandbox import Sandbox, SandboxError
 
 MESSAGES = Catalogue(
@@ -82,10 +83,10 @@ def all_checks(
             yield from _server(session, say)
             yield _ledger(session.ledger, say)
     except SettingsError as error:
-        yield Check("settings", "failed", str(error), code_of(error))
+        yield Check("settings", "failed", say.error(error), code_of(error))
     yield _models(say)
     yield from cluster_checks(output)
-    yield _sandbox()
+    yield _sandbox(say)
     yield _git(say)
 
 
@@ -107,7 +108,7 @@ def _server(session: Session, say: Output) -> Iterator[Check]:
         yield Check("server", "warning", say.say("not_asked"))
         return
     except KodoError as error:
-        yield Check("endpoint", "failed", str(error), code_of(error))
+        yield Check("endpoint", "failed", say.error(error), code_of(error))
         return
     key = say.say("key_set" if endpoint.api_key else "key_none")
     yield Check("endpoint", "ok", say.say(endpoint.source, url=endpoint.base_url, api_key=key))
@@ -158,13 +159,14 @@ def _models(say: Output) -> Check:
     return Check("models", "ok", say.say("could_run", memory=memory / 1e9, models=shown))
 
 
-def _sandbox() -> Check:
+def _sandbox(say: Output) -> Check:
     """How well generated code would be locked in, found out by trying to get out."""
     try:
         isolation = Sandbox().probe()
     except SandboxError as error:
-        return Check("sandbox", "warning", str(error))
-    return Check("sandbox", "ok" if isolation.level == "full" else "warning", isolation.line())
+        return Check("sandbox", "warning", say.error(error))
+    words = in_lang(isolation.line(), say.lang)
+    return Check("sandbox", "ok" if isolation.level == "full" else "warning", words)
 
 
 def _git(say: Output) -> Check:

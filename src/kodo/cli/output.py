@@ -31,7 +31,9 @@ class Output:
 
     def error(self, error: BaseException) -> str:
         """What an error says, in the language of this command."""
-        return words_of(error, self.lang)
+        from kodo.jobs.report.reasons import in_lang  # here: few commands end in an error
+
+        return in_lang(words_of(error, self.lang), self.lang)
 
     def result(self, text: str, end: str = "\n") -> None:
         """Write a result to stdout and flush it; nothing but results goes there."""

@@ -9,6 +9,7 @@ from typing import Literal
 from kodo.client.i18n import Catalogue, Lang
 from kodo.jobs.fix.model import NO_MODEL, NOT_COMPARED, FixReport
 from kodo.jobs.report.markdown import escaped
+from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.visible import json_text, one_line, visible
 
 _WORDS = Catalogue(
@@ -126,7 +127,7 @@ def _facts(report: FixReport, lang: Lang) -> list[str]:
             lines.append(say(lang, "refused", n=len(work.refused)))
             lines += [f"  {why}" for why in work.refused[:10]]
     lines += [say(lang, _NOTES[note]) if note in _NOTES else note for note in report.notes]
-    lines += [report.isolation, say(lang, "run", run=report.run)]
+    lines += [in_lang(report.isolation, lang), say(lang, "run", run=report.run)]
     return lines
 
 

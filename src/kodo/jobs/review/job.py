@@ -27,6 +27,7 @@ from kodo.jobs.report.model import (
     Suppressed,
     Unreviewed,
 )
+from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.report.words import word
 from kodo.jobs.review import fixes, model_review, pytest_settings, reading, suppression
 from kodo.jobs.review.analysis import Analysis, analyse
@@ -147,7 +148,9 @@ def _run_both(work: _ReviewState, material: ReviewInput, proposer: Proposer | No
     work.notes += proposer.notes if proposer else []
     for file in work.files:
         work.take(file, behaviour.candidates.get(file.path, []))
-    return behaviour.summary(work.options.run_seconds)
+    summary = behaviour.summary(work.options.run_seconds)
+    not_run = tuple(in_lang(reason, work.options.lang) for reason in summary.not_run)
+    return msgspec.structs.replace(summary, not_run=not_run)
 
 
 def _run_tests(work: _ReviewState, material: ReviewInput) -> ProjectTests | None:
@@ -287,6 +290,7 @@ def _report(
         *_between_hunks(files),
         *work.left_out,
     ]
+    said = [msgspec.structs.replace(item, reason=in_lang(item.reason, options.lang)) for item in left_out]
     new = [finding for finding in findings if finding.fingerprint not in options.baseline]
     known = [finding for finding in findings if finding.fingerprint in options.baseline]
     return ReviewReport(
@@ -295,13 +299,13 @@ def _report(
         findings=_sorted(new),
         known=_sorted(known),
         suppressed=tuple(work.suppressed),
-        unreviewed=tuple(left_out),
+        unreviewed=tuple(said),
         reviewed=tuple(
             Reviewed(file.path, file.language, len(file.added), work.analysis.names(file.path))
             for file in files
         ),
         model=use,
-        notes=(*work.notes, *_refused_comments(work)),
+        notes=(*(in_lang(note, options.lang) for note in work.notes), *_refused_comments(work)),
         lang=options.lang,
         kodo=__version__,
     )

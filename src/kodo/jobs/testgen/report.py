@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 from junitparser import Failure, JUnitXml, Skipped, TestCase, TestSuite
 
+from kodo.jobs.report.reasons import in_lang
 from kodo.jobs.testgen.model import Score, SuspectedBug, TestReport
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -75,10 +76,10 @@ def text(report: TestReport, lang: Literal["en", "ja"] = "en") -> str:
     if rejected_calls:
         lines.append(f"{words['rejected']}:")
         lines += [
-            f"  {one.count} x {one.function}: {one.reason} ({_short(one.example)})"
+            f"  {one.count} x {one.function}: {in_lang(one.reason, lang)} ({_short(one.example)})"
             for one in rejected_calls[:10]
         ]
-    return "\n".join([*lines, *report.notes]) + "\n"
+    return "\n".join([*lines, *(in_lang(note, lang) for note in report.notes)]) + "\n"
 
 
 def scores(before: Score, after: Score, lang: Literal["en", "ja"] = "en") -> str:
