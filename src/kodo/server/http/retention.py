@@ -1,6 +1,6 @@
 """Retention: what is older than the settings allow is deleted when the server starts, and every hour after that.
 
-Responses, stored chat completions and finished batches are deleted after ``retention_days``; threads after
+Responses, stored chat completions, finished batches and uploads that are over are deleted after ``retention_days``; threads after
 ``thread_days`` without an addition, where that is set; kept answers of idempotency keys after a day. Conversations,
 files and assistants stay until the client deletes them.
 """
@@ -14,6 +14,8 @@ from kodo.server.http.assistants.documents import THREAD
 from kodo.server.http.batches.documents import KIND as BATCH
 from kodo.server.http.batches.worker import BATCH_STATUS
 from kodo.server.http.chat.documents import KIND as COMPLETION
+from kodo.server.http.files.upload_manager import FINISHED
+from kodo.server.http.files.upload_manager import KIND as UPLOAD
 from kodo.server.http.idempotency import REPLAY_SECONDS
 from kodo.server.lifecycle.records import RetentionRule
 from kodo.server.lifecycle.store_ports import RetentionStore
@@ -30,7 +32,7 @@ class RetentionPolicy:
     """How long objects are kept, in days."""
 
     responses: float
-    """Responses, chat completions, and batches that are finished."""
+    """Responses, chat completions, batches that are finished, and uploads that are over."""
     threads: float | None = None
     """Threads, counted from the last addition; None means that they are kept."""
 
@@ -48,6 +50,7 @@ async def prune(store: RetentionStore, now: float, policy: RetentionPolicy) -> d
     rules = [
         RetentionRule(kind=COMPLETION, before=before),
         RetentionRule(kind=BATCH, before=before, statuses=BATCH_STATUS.final),
+        RetentionRule(kind=UPLOAD, before=before, statuses=(FINISHED,)),
     ]
     if policy.threads is not None:
         rules.append(RetentionRule(kind=THREAD, before=now - policy.threads * _DAY))

@@ -25,15 +25,21 @@ def expired_documents(connection: SqlConnection, rule: RetentionRule) -> list[tu
     """Owner and id of the documents that a rule prunes."""
     if rule.statuses == ():
         return []
+    which, values = _expired(rule)
+    return connection.execute(
+        f"SELECT owner, id FROM documents d WHERE {which} ORDER BY seq", values
+    ).fetchall()
+
+
+def _expired(rule: RetentionRule) -> tuple[str, tuple[object, ...]]:
+    """The condition of a rule on a document ``d``, and its values."""
     statuses = rule.statuses or ()
     which = f" AND d.status IN ({', '.join('?' * len(statuses))})" if rule.statuses is not None else ""
-    return connection.execute(
-        f"SELECT owner, id FROM documents d WHERE kind = ? AND created_at < ?{which} AND NOT EXISTS ("
+    return (
+        f"d.kind = ? AND d.created_at < ?{which} AND NOT EXISTS ("
         " SELECT 1 FROM documents inside"
-        " WHERE inside.owner = d.owner AND inside.parent = d.id AND inside.created_at >= ?"
-        ") ORDER BY seq",
-        (rule.kind, rule.before, *statuses, rule.before),
-    ).fetchall()
+        " WHERE inside.owner = d.owner AND inside.parent = d.id AND inside.created_at >= ?)"
+    ), (rule.kind, rule.before, *statuses, rule.before)
 
 
 def prune_responses(connection: SqlConnection, names: list[tuple[str, str]]) -> int:
@@ -41,9 +47,23 @@ def prune_responses(connection: SqlConnection, names: list[tuple[str, str]]) -> 
     return sum(responses.delete(connection, owner, id_) for owner, id_ in names)
 
 
-def prune_documents(connection: SqlConnection, kind: str, names: list[tuple[str, str]]) -> int:
-    """Delete documents with everything inside them; the number deleted."""
-    return sum(documents.delete(connection, kind, owner, id_) for owner, id_ in names)
+def prune_documents(connection: SqlConnection, rule: RetentionRule, names: list[tuple[str, str]]) -> int:
+    """Delete documents with everything inside them; the number deleted.
+
+    The rule is asked again behind the lock on each: something may have been put into it since they were looked for.
+    """
+    which, values = _expired(rule)
+    deleted = 0
+    for owner, id_ in names:
+        connection.execute(
+            f"SELECT 1 FROM documents WHERE owner = ? AND id = ? AND kind = ? {connection.dialect.deleting}",
+            (owner, id_, rule.kind),
+        ).fetchone()
+        still = connection.execute(
+            f"SELECT 1 FROM documents d WHERE d.owner = ? AND d.id = ? AND {which}", (owner, id_, *values)
+        ).fetchone()
+        deleted += still is not None and documents.delete(connection, rule.kind, owner, id_)
+    return deleted
 
 
 def prune_replays(connection: SqlConnection, before: float) -> int:

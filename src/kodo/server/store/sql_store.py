@@ -309,7 +309,7 @@ class SqlStore(Store, ABC):
         counts = {"responses": await self._delete_in_chunks(retention.prune_responses, names)}
         for which in rules:
             names = await self._read_rows(partial(retention.expired_documents, rule=which))
-            delete = partial(retention.prune_documents, kind=which.kind)
+            delete = partial(retention.prune_documents, rule=which)
             counts[which.kind] = await self._delete_in_chunks(delete, names)
         limit = before if replays is None else replays
         counts["replays"] = await self._write(lambda connection: retention.prune_replays(connection, limit))

@@ -47,6 +47,23 @@ async def test_a_batch_ages_when_it_is_over_and_its_files_stay(tmp_path: Path) -
         assert (await pruned(server, 31, RetentionPolicy(30)))["batch"] == 1
 
 
+async def test_an_upload_ages_when_it_is_over(tmp_path: Path) -> None:
+    """Its file stays, and one that is open is not touched."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk()
+        done, canceled, _ = [
+            await sdk.uploads.create(bytes=3, filename="f", mime_type="text/plain", purpose="user_data")
+            for _ in range(3)
+        ]
+        part = await sdk.uploads.parts.create(done.id, data=b"abc")
+        file = (await sdk.uploads.complete(done.id, part_ids=[part.id])).file
+        await sdk.uploads.cancel(canceled.id)
+        assert (await pruned(server, 29, RetentionPolicy(30)))["upload"] == 0
+        assert (await pruned(server, 31, RetentionPolicy(30)))["upload"] == 2
+        assert file is not None
+        assert (await sdk.files.content(file.id)).content == b"abc"
+
+
 async def test_threads_age_only_where_the_settings_say_so(tmp_path: Path) -> None:
     """From the last thing that was added; with all that is inside, and nothing of anybody's assistants."""
     async with served(settings(tmp_path)) as server:

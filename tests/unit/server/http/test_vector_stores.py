@@ -20,7 +20,9 @@ from tests.unit.server.http.test_access import make_key
 
 from kodo.server.http.keys import DEFAULT_PROJECT
 from kodo.server.http.vector_stores.documents import BATCH
+from kodo.server.lifecycle.errors import StoreFailed
 from kodo.server.lifecycle.records import Page
+from kodo.server.lifecycle.retrieval import search
 
 pytestmark = pytest.mark.usefixtures("each_database")
 
@@ -118,6 +120,40 @@ async def test_too_many_files_leave_neither_a_store_nor_a_batch(tmp_path: Path) 
             await sdk.vector_stores.file_batches.create(store, file_ids=files)
         batches = await server.state.store.list_documents(BATCH, DEFAULT_PROJECT, Page(), parent=store)
         assert batches == ([], False)
+
+
+async def test_a_store_whose_files_cannot_be_added_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has its id."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk().with_options(max_retries=0)
+        file = await upload(sdk, "tea.md", TEA)
+
+        async def full(*arguments: Any) -> None:
+            raise StoreFailed("The server's disk is full.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(server.state.store, "append_items", full)
+            with pytest.raises(openai.InternalServerError):
+                await sdk.vector_stores.create(file_ids=[file])
+        assert (await sdk.vector_stores.list()).data == []
+
+
+async def test_a_search_is_answered_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That the store was used cannot be noted then."""
+    async with served(settings(tmp_path)) as server:
+        sdk = server.sdk().with_options(max_retries=0)
+        store = await filled(sdk, tea_md=TEA)
+        monkeypatch.setattr(search, "_USE_SECONDS", -1)
+
+        async def full(row: Any) -> None:
+            raise StoreFailed("The server's disk is full.")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(server.state.store, "update_document", full)
+            assert await names(sdk, store, "green tea") == ["tea.md"]
+        assert await names(sdk, store, "green tea") == ["tea.md"]
 
 
 async def test_a_deleted_file_leaves_every_store(tmp_path: Path) -> None:

@@ -171,16 +171,17 @@ class BatchManager:
             status=batch.status,
             body=msgspec.json.encode(stored),
         )
+        if self._hands_over:
+            await self._store.put_document(row)
+            await self._store.hand_over("batch", batch.id)
+            return batch
         self._in_hand.take(row.id)
         try:
             await self._store.put_document(row)
         except BaseException:
             self._in_hand.release(row.id)
             raise
-        if self._hands_over:
-            await self._store.hand_over("batch", batch.id)
-        else:
-            self._start(row)
+        self._start(row)
         return batch
 
     async def get(self, owner: str, batch_id: str) -> Batch:

@@ -99,7 +99,11 @@ class VectorStoreManager:
             for file_id in dict.fromkeys(body.file_ids or ())
         ]
         if added:
-            await self.files.add(owner, stored.store.id, added)
+            try:
+                await self.files.add(owner, stored.store.id, added)
+            except BaseException:  # nobody has its id
+                await self.delete(owner, stored.store.id)
+                raise
         return await self._shown(row, stored)
 
     async def get(self, owner: str, store_id: str) -> VectorStore:
@@ -126,13 +130,6 @@ class VectorStoreManager:
             used = {"last_active_at": int(self._now()), **given}
             return msgspec.structs.replace(stored, store=msgspec.structs.replace(stored.store, **used))
 
-        row = await self._row(owner, store_id)
-        if is_expired(row, _decode(row), self._now()):
-            raise InvalidRequest(
-                f"The vector store '{store_id}' has expired.",
-                param="vector_store_id",
-                code="vector_store_expired",
-            )
         row, stored = await self._update(owner, store_id, change)
         return await self._shown(row, stored)
 
@@ -197,6 +194,12 @@ class VectorStoreManager:
     ) -> tuple[DocumentRow, StoredStore]:
         while True:
             row = await self._row(owner, store_id)
+            if status is None and is_expired(row, _decode(row), self._now()):
+                raise InvalidRequest(
+                    f"The vector store '{store_id}' has expired.",
+                    param="vector_store_id",
+                    code="vector_store_expired",
+                )
             stored = change(_decode(row))
             kept = KEPT if stored.store.expires_after is None else EXPIRES
             row = msgspec.structs.replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, ServiceError
+from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound, ServiceError, StoreFailed
 from kodo.server.lifecycle.ports import Clock
 from kodo.server.lifecycle.records import DocumentRow
 from kodo.server.lifecycle.retrieval.documents import (
@@ -172,8 +171,12 @@ class Retrieval:
             stored, store=msgspec.structs.replace(stored.store, last_active_at=now)
         )
         changed = msgspec.structs.replace(row, version=row.version + 1, body=msgspec.json.encode(used))
-        with contextlib.suppress(Conflict, NotFound):  # another request did, or deleted it
+        try:
             await self.documents.update_document(changed)
+        except (Conflict, NotFound):  # another request did, or deleted it
+            return
+        except StoreFailed as error:  # what was found is there, also on a full disk
+            logger.warning("the last use of %s could not be noted: %s", row.id, error.message)
 
 
 def _weights(ranking: RankingOptions) -> tuple[float, float]:
