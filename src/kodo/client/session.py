@@ -115,13 +115,15 @@ class SessionBase:
             repository=repository_of() if repository is None else repository,
             run_id=run_id or uuid.uuid4().hex,
         )
-        self.retry = retry or RetryPolicy(
+        policy = retry or RetryPolicy(
             settings.max_retries,
             settings.base_delay,
             settings.max_delay,
             settings.deadline,
             on_retry=(self._notify_retry,),
         )
+        self.retry = replace(policy, on_retry=(*policy.on_retry, self._tell_listeners))
+        self._listeners: tuple[RetryHook, ...] = ()
         self._cassette: Cassette | None = open_cassette(record, replay)
         self._endpoint: Endpoint | None = REPLAY if replay else None
         self._server: StartedServer | None = None
@@ -159,13 +161,20 @@ class SessionBase:
 
     @contextmanager
     def listening(self, hook: RetryHook) -> Iterator[None]:
-        """Also tell this hook of every retry while the block runs; for metrics and throttles."""
-        usual = self.retry
-        self.retry = replace(usual, on_retry=(*usual.on_retry, hook))
+        """Also tell this hook of every retry while the block runs; for metrics and throttles. Blocks may overlap."""
+        with self._lock:
+            self._listeners = (*self._listeners, hook)
         try:
             yield
         finally:
-            self.retry = usual
+            with self._lock:
+                left = list(self._listeners)
+                left.remove(hook)
+                self._listeners = tuple(left)
+
+    def _tell_listeners(self, event: RetryEvent) -> None:
+        for hook in self._listeners:
+            hook(event)
 
     def _notify_retry(self, event: RetryEvent) -> None:
         error = f"{type(event.error).__name__}"

@@ -195,6 +195,31 @@ async def test_retries_are_counted_and_end(
     assert (caught.value.attempts, len(server.posts)) == (4, 4)
 
 
+def test_blocks_that_listen_to_retries_may_overlap() -> None:
+    """Jobs of one session end in any order: each is told while it runs, and none behind its end."""
+    told: list[str] = []
+    session = Session(base_url="http://127.0.0.1:9/v1", retry=RetryPolicy(1, 0))
+
+    def fail() -> None:
+        with pytest.raises(TimeoutError):
+            session.retry.call("job", timed_out)
+
+    def timed_out() -> None:
+        raise TimeoutError
+
+    with session:
+        one, two = (session.listening(lambda _, name=name: told.append(name)) for name in "ab")
+        one.__enter__()
+        fail()
+        two.__enter__()
+        fail()
+        one.__exit__(None, None, None)
+        fail()
+        two.__exit__(None, None, None)
+        fail()
+    assert told == ["a", "a", "b", "b"]
+
+
 async def test_a_body_that_is_no_response_is_an_error_and_not_retried(kind, quick: RetryPolicy) -> None:
     """Broken JSON, other JSON and plain text are MalformedAnswerErrors, charged as an estimate."""
     for garbage in ("{nope", '{"hello": 1}', "[]", '"text"'):
