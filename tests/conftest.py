@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import signal
+import ssl
 import threading
 
+import httpcore2
 import pytest
 from hypothesis import settings
 from tests.postgres_server import shared_server
@@ -20,6 +24,23 @@ if (
     and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Each HTTP client reads the certificates that the system trusts, 0.04 s of CPU, and the tests make thousands of clients.
+_read_trusted = httpcore2.default_ssl_context
+
+
+@functools.cache
+def _trusted(trust_env: bool, *_named: str | None) -> ssl.SSLContext:
+    return _read_trusted(_trust_env=trust_env)
+
+
+def _trusted_once(*, _trust_env: bool = True) -> ssl.SSLContext:
+    """One context for all clients of this process that trust the same certificates."""
+    return _trusted(_trust_env, os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+httpcore2.default_ssl_context = _trusted_once
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
