@@ -24,8 +24,7 @@ from kodo.jobs.execution.instances_of_tests import instances_of_tests
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.sandboxed import GRACE, run_worker
 from kodo.jobs.execution.target import TargetModule
-from kodo.jobs.execution.worker.jobs import ModuleLocation
-from kodo.jobs.execution.worker.record import Record
+from kodo.jobs.execution.worker.jobs import ModuleLocation, Record
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.import_distance import import_distances
 from kodo.jobs.review.languages import is_test

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.jobs import ModuleLocation
-from kodo.jobs.execution.worker.record import Record, _ordered
+from kodo.jobs.execution.worker.jobs import ModuleLocation, Record
+from kodo.jobs.execution.worker.record import _ordered
 
 
 def _item(path: str, name: str, *names: str) -> types.SimpleNamespace:

@@ -33,6 +33,25 @@ class Observe(msgspec.Struct, frozen=True, tag=True):
     backwards: bool
 
 
+class Record(msgspec.Struct, frozen=True):
+    """Run the tests in ``files``, nearest first, until the monotonic time ``until``, and where they had hardly begun by
+    then, until ``longest``; watch the functions ``names`` of a module.
+
+    ``folder`` is that of the version below the project, ``tests`` are all files of tests; ``words`` are names that matter.
+    No further test is begun when there is a file ``stop`` beside the version; "" for no such file.
+    """
+
+    folder: str
+    where: ModuleLocation
+    files: tuple[str, ...]
+    tests: tuple[str, ...]
+    names: tuple[str, ...]
+    words: tuple[str, ...]
+    until: float
+    stop: str = ""
+    longest: float = 0.0
+
+
 class Failed(msgspec.Struct, frozen=True, tag=True):
     """The worker could not do the job; one line for the user."""
 

@@ -27,7 +27,7 @@ import pytest
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.carving import Recorder
 from kodo.jobs.execution.worker.fork import Send, forked
-from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.jobs import Record
 from kodo.jobs.execution.worker.load import forget, prepare_path, project, time_limit
 from kodo.jobs.execution.worker.places import Places
 
@@ -54,25 +54,6 @@ _MAX_CALLS_A_TEST = 4
 _FEW_CALLS, _FEW_TESTS = 10, 40
 """With fewer calls than these out of fewer tests than these the tests are run for longer: they have hardly begun."""
 _MAX_ALIKE = 24
-
-
-class Record(msgspec.Struct, frozen=True):
-    """Run the tests in ``files``, nearest first, until the monotonic time ``until``, and where they had hardly begun by
-    then, until ``longest``; watch the functions ``names`` of a module.
-
-    ``folder`` is that of the version below the project, ``tests`` are all files of tests; ``words`` are names that matter.
-    No further test is begun when there is a file ``stop`` beside the version; "" for no such file.
-    """
-
-    folder: str
-    where: ModuleLocation
-    files: tuple[str, ...]
-    tests: tuple[str, ...]
-    names: tuple[str, ...]
-    words: tuple[str, ...]
-    until: float
-    stop: str = ""
-    longest: float = 0.0
 
 
 class _Plugin:
