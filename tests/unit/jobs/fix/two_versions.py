@@ -6,8 +6,8 @@ import importlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from types import ModuleType
 from unittest.mock import patch
 
 from kodo.jobs.execution.model import Call
@@ -80,13 +80,12 @@ def _run_worker(
 
 
 def _outcome(root: Path, where: ModuleLocation, call: Call) -> Outcome:
-    modules: dict[str, ModuleType] = dict(sys.modules)
-    path = list(sys.path)
+    path, count = list(sys.path), len(sys.modules)
     sys.path[:0] = [str(root / where.import_root), str(root)]
     try:
         module = importlib.import_module(where.module)
         return outcome_of(call, namespace(where, module), defined(where, module), 5.0, str(root))
     finally:
         sys.path[:] = path
-        for name in sys.modules.keys() - modules.keys():
+        for name in list(islice(reversed(sys.modules), len(sys.modules) - count)):  # those imported last
             del sys.modules[name]
