@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kodo.jobs.fix.regions import can_be_stated
 from kodo.jobs.fix.traits import (
     RELATIONS,
     REMAINDERS,
@@ -171,6 +172,12 @@ class Family:
             for relation in RELATIONS.values()
         )
 
+    def has_region(self) -> bool:
+        """Whether something that can be said tells the calls that the patch changes from those that it leaves."""
+        near = [one for one in self.near if not one.aside]
+        changed = [one for one in near if one.is_changed_like(self.own)]
+        return can_be_stated(self.own.values, changed, [one for one in near if not one.differs])
+
     def gives_one_result(self, known: frozenset[str]) -> bool:
         """Whether each call that the patch changes gives the test's own result, which is none that many calls have.
 
@@ -237,6 +244,7 @@ class Comparison:
         wider: calls with arguments where the test gives none.
         known: the constants of the module before the patch, as sources.
         added: what the patch brings that a special case is made of (``special_means``).
+        folding: the conditions of the patch that make one thing of many values (``folded_values``).
         finished: whether the time was enough for calls with other values.
         expects_error: whether the test may ask for an error.
         recorded: what the calls did with the patch, for ``cross_check``; nothing is judged by it here.
@@ -246,6 +254,7 @@ class Comparison:
     wider: tuple[Trial, ...] = ()
     known: frozenset[str] = frozenset()
     added: tuple[str, ...] = ()
+    folding: tuple[str, ...] = ()
     finished: bool = True
     expects_error: bool = False
     recorded: Recorded | None = None
@@ -278,6 +287,14 @@ class Comparison:
         yield from self._one_result(changed, [one for one in (*near, *self.wider) if is_changed(one)])
         if trait := self._shared_trait(changed):
             yield f"the patch is for calls like the test's own only: {trait} is the same in all that it changes"
+        yield from self._no_region(changed)
+
+    def _no_region(self, changed: Sequence[Family]) -> Iterator[str]:
+        if self.folding and not all(family.has_region() for family in changed):
+            yield (
+                f"the patch asks for {self.folding[0][:80]}, and nothing that can be said of the values tells the calls "
+                "that it changes from those that it leaves"
+            )
 
     def _one_result(self, changed: Sequence[Family], others: Sequence[Trial]) -> Iterator[str]:
         for family in changed:

@@ -22,6 +22,7 @@ from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.fix.cross_check import Recorded
+from kodo.jobs.fix.folded_values import folding_conditions
 from kodo.jobs.fix.generality import ENOUGH, Comparison, Family, Trial
 from kodo.jobs.fix.near_calls import EMPTY, arguments, looked_at, near_calls, wider_calls
 from kodo.jobs.fix.reproduction import Reproduction, result_name
@@ -69,6 +70,7 @@ def compare_near(
     if not own or not modules:
         return None
     known = {} if known is None else known
+    texts = _texts(base, tree, changed)
     for path in modules[:MAX_MODULES]:
         try:
             before, after = load(base / path), load(tree / path)
@@ -81,7 +83,8 @@ def compare_near(
                 return replace(
                     found,
                     known=_constants(before.source),
-                    added=_added(base, tree, changed, frozen),
+                    added=special_means(*texts, frozen.text),
+                    folding=folding_conditions(*map(ast.parse, texts)),
                     expects_error=re.search(r"raises|except\b", frozen.text, re.IGNORECASE) is not None,
                 )
         except WorkerEnded:
@@ -91,11 +94,11 @@ def compare_near(
     return None
 
 
-def _added(base: Path, tree: Path, changed: Sequence[str], frozen: Reproduction) -> tuple[str, ...]:
-    """What all files of the patch together bring that a special case is made of; a new file is a part of it."""
+def _texts(base: Path, tree: Path, changed: Sequence[str]) -> tuple[str, str]:
+    """What all files of the patch together were and are; a new file is a part of it."""
     paths = [path for path in changed if path.endswith(".py") and not is_test(path)]
     before, after = ("\n".join(_parsable(root / path) for path in paths) for root in (base, tree))
-    return special_means(before, after, frozen.text)
+    return before, after
 
 
 def _parsable(path: Path) -> str:

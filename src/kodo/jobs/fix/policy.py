@@ -14,7 +14,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from kodo.jobs.fix.special_means import digests
+from kodo.jobs.fix.folded_values import folded_values
+from kodo.jobs.fix.special_means import digests, special_means
+from kodo.jobs.fix.written_forms import written_forms
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.pytest_settings import PARTS, WHOLE, shadows_library
 
@@ -123,7 +125,7 @@ def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) 
         test: the source of the frozen test.
     """
     parsed = _parsed(test)
-    reasons = []
+    reasons = [*_against_decisions(changes, test)]
     for path, (before, after) in changes.items():
         if not path.endswith(".py") or after is None:
             continue
@@ -136,6 +138,22 @@ def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) 
         found = (*_against_runner(old, new), *_against_values(old, new, parsed), *_against_names(old, new))
         reasons += [f"{path}: {why}" for why in found]
     return reasons
+
+
+def _against_decisions(changes: Mapping[str, tuple[str | None, str | None]], test: str) -> Iterator[str]:
+    """By what a change decides that makes one number or text of anything; all files together, as one may ask another."""
+    paths = [path for path, (_, after) in changes.items() if path.endswith(".py") and after is not None]
+    before, after, frozen = (
+        "\n".join(text for text in texts if _parsed(text) is not None)
+        for texts in (*([changes[path][at] or "" for path in paths] for at in (0, 1)), [test])
+    )
+    old, new, parsed = ast.parse(before), ast.parse(after), ast.parse(frozen)
+    where = ", ".join(paths)
+    if asked := {*digests(old, new), *written_forms(old, new, parsed)}:
+        yield f"{where}: decides by a checksum or the text of its values ({', '.join(sorted(asked))})"
+    unnamed = frozenset(special_means(before, after, frozen))
+    if folded := folded_values(old, new, parsed, unnamed):
+        yield f"{where}: decides by {', '.join(folded)}"
 
 
 def _against_runner(old: ast.Module | None, new: ast.Module) -> Iterator[str]:
@@ -153,8 +171,6 @@ def _against_values(old: ast.Module | None, new: ast.Module, test: ast.Module | 
         yield f"changes {', '.join(sorted(other))}, which the test gives or expects by its name"
     if special := {repr(value) for value in _selected(new) - _selected(old) if _names_one_of(value, stated)}:
         yield f"has the test's own values in a condition ({', '.join(sorted(special))})"
-    if asked := digests(old, new):
-        yield f"decides by a checksum or the text of its values ({', '.join(asked)})"
     constant = _constant_functions(new) - _constant_functions(old)
     if fixed := {name for name, value in constant if value in stated}:
         yield f"always returns the test's own value ({', '.join(sorted(fixed))})"

@@ -9,13 +9,14 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
+from kodo.jobs.fix.flows import conditions
+
 _PLAIN = frozenset({0, 1, 2, -1, "", " "})
 _DIGESTS = frozenset(
     {"hash", "id", "crc32", "adler32", "md5", "sha1", "sha224", "sha256", "sha384", "sha512", "blake2b", "blake2s", "getsizeof"}
 )  # fmt: skip  # a table reads better in rows
 """Functions that make one number or text of anything."""
-_WRITTEN = frozenset({"repr", "ascii", "ord"})
-_ASKING = _DIGESTS | _WRITTEN | {"dumps", "fullmatch", "search", "match", "compile"}
+_ASKING = _DIGESTS | {"repr", "ascii", "ord", "dumps", "fullmatch", "search", "match", "compile"}
 """These, and functions that ask what a text looks like."""
 
 
@@ -99,7 +100,7 @@ def _compared_items(tree: ast.Module) -> Iterator[str]:
     for scope in (tree, *functions):
         held: dict[str, Item] = {name: item for node in ast.walk(scope) for name, item in _bindings(node)}
         for node in ast.walk(scope):
-            for part in (inner for one in _conditions(node) for inner in ast.walk(one)):
+            for part in (inner for one in conditions(node) for inner in ast.walk(one)):
                 if not isinstance(part, ast.Compare | ast.BinOp):
                     continue
                 items = {item for inner in ast.walk(part) if (item := _item(inner, held)) is not None}
@@ -148,35 +149,22 @@ def _is_whole(node: ast.expr) -> bool:
 
 
 def digests(before: ast.Module | None, after: ast.Module) -> tuple[str, ...]:
-    """The functions by which the module after decides on a digest of its values, or on how they are written, and the one before not."""
+    """The functions by which the module after decides on a digest of its values, or on a letter's number, and the one before not."""
     return tuple(sorted(set(_deciding(after)) - set(_deciding(before or ast.Module([], [])))))
 
 
 def _deciding(tree: ast.Module) -> Iterator[str]:
-    """A digest decides wherever it is taken, but in ``__hash__``; ``repr`` in a condition or a lambda."""
+    """A digest decides wherever it is taken, but in ``__hash__``; ``ord`` in a condition or a lambda."""
     own = {
         id(inner)
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef) and node.name in ("__hash__", "__repr__")
         for inner in ast.walk(node)
     }
-    asked = {id(inner) for node in ast.walk(tree) for part in _conditions(node) for inner in ast.walk(part)}
+    asked = {id(inner) for node in ast.walk(tree) for part in conditions(node) for inner in ast.walk(part)}
     for node in ast.walk(tree):
         if id(node) in own or not isinstance(node, ast.Name | ast.Attribute):
             continue
         name = node.id if isinstance(node, ast.Name) else node.attr
-        if name in _DIGESTS - {"id"} or (name in _WRITTEN and id(node) in asked):
+        if name in _DIGESTS - {"id"} or (name == "ord" and id(node) in asked):
             yield name
-
-
-def _conditions(node: ast.AST) -> list[ast.expr]:
-    match node:
-        case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test) | ast.Assert(test=test):
-            return [test]
-        case ast.Compare() | ast.Lambda() | ast.UnaryOp(op=ast.Not()):
-            return [node]
-        case ast.comprehension(ifs=ifs):
-            return ifs
-        case ast.Match(subject=part) | ast.Subscript(slice=part):
-            return [part]
-    return []
