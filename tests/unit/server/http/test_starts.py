@@ -39,6 +39,14 @@ from kodo.server.lifecycle.sealing import Sealer
             "Unknown setting models.a.targets.0.baseurl; did you mean models.a.targets.0.base_url?",
         ),
         (b"[limits]\nqueue = 'x'", "Setting limits.queue: "),
+        (
+            b'[tools.mcp.servers.a]\ncommand = ["run", "a\\u0000b"]',
+            "Setting tools.mcp.servers.a.command: Value error, must not contain a NUL character",
+        ),
+        (
+            b'shared_folder = "a\\u0000b"',
+            "Setting shared_folder: Value error, must not contain a NUL character",
+        ),
         (b"queue = [", "is not valid TOML"),
         (b"host = '\xff'", "is not UTF-8 text"),
     ],
