@@ -55,9 +55,9 @@ def check_outputs(items: Sequence[ContextItem]) -> None:
         if isinstance(item, Compaction):
             return
         if type(item) in _CALLS:
-            known.update((type(item), name) for name in _names(item))
+            known.update((type(item), name) for name in names_of(item))
         elif isinstance(item, CallOutput):
-            name = next(_names(item))
+            name = next(names_of(item))
             if (_CALL_OF[type(item)], name) not in known:
                 raise UnpairedCall(
                     f"No tool call found for {_words(type(item))} with call_id {name}.", param="input"
@@ -76,9 +76,9 @@ def check_calls(items: Sequence[ContextItem]) -> None:
         if kind is Compaction:
             return
         if kind in _CALL_OF:
-            answered.update((_CALL_OF[kind], name) for name in _names(item))
+            answered.update((_CALL_OF[kind], name) for name in names_of(item))
         elif kind in _CALLS and _is_clients(context):
-            names = [*_names(item)]
+            names = [*names_of(item)]
             if names and answered.isdisjoint((kind, name) for name in names):
                 raise UnpairedCall(f"No tool output found for {_words(kind)} {names[0]}.", param="input")
 
@@ -95,8 +95,8 @@ def _is_clients(context: ContextItem) -> bool:
     return True
 
 
-def _names(item: Item) -> Iterator[object]:
-    """What a call and its output have in common. An output of the local shell may name its call by ``id``."""
+def names_of(item: Item) -> Iterator[object]:
+    """What a call and its output have in common; nothing, for any other item. An output of the local shell may name its call by ``id``."""
     call_id = getattr(item, "call_id", UNSET)
     if call_id is not UNSET:
         yield call_id

@@ -9,15 +9,30 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
+from kodo.server.lifecycle.call_pairs import names_of
 from kodo.server.lifecycle.context import CALLS, OUTPUTS, seal_items
 from kodo.server.lifecycle.ports import ContextItem, Value
 from kodo.server.lifecycle.sealing import Sealer
-from kodo.server.wire.items import Compaction, InputText, Item, Message, text_of
+from kodo.server.wire.items import (
+    ApplyPatchCall,
+    Compaction,
+    CustomToolCall,
+    FunctionCall,
+    InputText,
+    Item,
+    Message,
+    ShellCallOutput,
+    text_of,
+)
 from kodo.server.wire.request import CreateResponse
 from kodo.server.wire.response import InputTokensDetails, OutputTokensDetails, ResponseUsage
 
 SUMMARY_TOKENS = 256
 """Most tokens of the summary."""
+MAX_LINE_CHARS = 4_000
+"""Characters of one item that the summary's model reads: one output may be longer than its window."""
 _ASK = (
     "Summarise the conversation below for somebody who has to continue it: the task, decisions, names of files and "
     "functions, what is done and what is open. Facts only."
@@ -93,16 +108,12 @@ def _divide(
     while start > 0 and spent + tokens[start - 1] <= budget:
         start -= 1
         spent += tokens[start]
-    calls = {context.item.call_id for context in items[start:] if isinstance(context.item, CALLS)}
-    while start < len(items):  # an output whose call is older goes with it
-        item = items[start].item
-        if isinstance(item, OUTPUTS) and item.call_id not in calls:
-            start += 1
-        else:
-            break
+    recent = [context.item for context in items[start:]]
+    calls = {name for item in recent if isinstance(item, CALLS) for name in names_of(item)}
+    older = [item for item in recent if isinstance(item, OUTPUTS) and calls.isdisjoint(names_of(item))]
     pinned = [context.item for context in items[:start] if _is_pinned(context.item)]
     old = [context.item for context in items[:start] if not _is_pinned(context.item)]
-    return pinned, old, [context.item for context in items[start:]]
+    return pinned, [*old, *older], [item for item in recent if not any(item is one for one in older)]
 
 
 def _is_pinned(item: Item) -> bool:
@@ -116,7 +127,32 @@ def _transcript(items: Sequence[Item]) -> tuple[Message, ...]:
         if isinstance(item, Message):
             lines.append(f"{item.role}: {text_of(item.content)}")
         elif isinstance(item, CALLS):
-            lines.append(f"assistant called a tool: {item.call_id}")
+            lines.append(f"assistant called a tool: {_call_text(item)}")
         elif isinstance(item, OUTPUTS):
-            lines.append(f"tool: {item.output if isinstance(item.output, str) else ''}")
-    return tuple(Message(role="user", content=(InputText(text=line),)) for line in lines)
+            lines.append(f"tool: {_output_text(item)}")
+    return tuple(Message(role="user", content=(InputText(text=_cut(line)),)) for line in lines)
+
+
+def _call_text(item: CALLS) -> str:
+    """A call as the summary's model reads it."""
+    match item:
+        case FunctionCall():
+            return f"{item.name}({item.arguments})"
+        case CustomToolCall():
+            return f"{item.name}: {item.input}"
+        case ApplyPatchCall():
+            return f"apply_patch({msgspec.json.encode(item.operation).decode()})"
+    return f"shell({msgspec.json.encode(item.action).decode()})"
+
+
+def _output_text(item: OUTPUTS) -> str:
+    """An output as the summary's model reads it."""
+    if isinstance(item, ShellCallOutput):
+        return "\n".join(str(part.get(name) or "") for part in item.output for name in ("stdout", "stderr"))
+    return item.output if isinstance(item.output, str) else text_of(item.output or ())
+
+
+def _cut(line: str) -> str:
+    """A line that fits the window: its beginning and its end."""
+    half = MAX_LINE_CHARS // 2
+    return line if len(line) <= MAX_LINE_CHARS else f"{line[:half]} … {line[-half:]}"

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET
 
+from kodo.server.lifecycle.call_pairs import names_of
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, NotFound
 from kodo.server.lifecycle.hosted.recall import Recollection
 from kodo.server.lifecycle.ports import ContextItem, Ids, ProviderState, Value
@@ -412,21 +413,26 @@ def drop_oldest(
 ) -> tuple[tuple[ContextItem, ...], int]:
     """Without its oldest items, until ``excess`` tokens are gone; and how many went.
 
-    System and developer messages stay, the last item stays, and a call never goes without its outputs.
+    System and developer messages stay, the last item stays (with its call, if it is an output), and a call never goes without
+    its outputs.
     """
     gone: set[int] = set()
-    calls: set[str] = set()
+    calls: set[object] = set()
+    last = items[-1].item if items else None
+    answered = {*names_of(last)} if isinstance(last, OUTPUTS) else set()
     for index, context in enumerate(items[:-1]):
         if excess <= 0:
             break
         item = context.item
         if isinstance(item, Message) and item.role in ("system", "developer"):
             continue
+        if isinstance(item, CALLS):
+            if not answered.isdisjoint(names_of(item)):
+                continue
+            calls.update(names_of(item))
         gone.add(index)
         excess -= tokens[index]
-        if isinstance(item, CALLS):
-            calls.add(item.call_id)
     for index, context in enumerate(items):
-        if isinstance(context.item, OUTPUTS) and context.item.call_id in calls:
+        if isinstance(context.item, OUTPUTS) and not calls.isdisjoint(names_of(context.item)):
             gone.add(index)
     return tuple(context for index, context in enumerate(items) if index not in gone), len(gone)

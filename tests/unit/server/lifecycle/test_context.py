@@ -12,7 +12,7 @@ from tests.contract.memory_store import MemoryStore
 from tests.unit.server.lifecycle.parts import call, names, output, user
 
 from kodo.server.lifecycle.call_pairs import check_calls, check_outputs
-from kodo.server.lifecycle.compact import compact
+from kodo.server.lifecycle.compact import MAX_LINE_CHARS, NO_USAGE, compact
 from kodo.server.lifecycle.context import drop_oldest, history, render, seal_items, seal_reasoning
 from kodo.server.lifecycle.errors import InvalidRequest
 from kodo.server.lifecycle.ports import ContextItem
@@ -21,10 +21,13 @@ from kodo.server.wire.items import (
     Compaction,
     FunctionCall,
     FunctionCallOutput,
+    InputText,
     LocalShellCall,
     LocalShellCallOutput,
     Message,
     Reasoning,
+    ShellCall,
+    ShellCallOutput,
     SummaryText,
     text_of,
 )
@@ -97,25 +100,121 @@ def test_sealed_reasoning_comes_back_and_a_foreign_one_is_left_alone() -> None:
     assert second is foreign
 
 
-turns = st.lists(st.sampled_from(["user", "developer", "call"]), max_size=12)
+def local_pair(name: str) -> tuple[ContextItem, ContextItem]:
+    """A call of the local shell whose output names it by ``id`` alone."""
+    made = LocalShellCall(id=name, call_id=f"of-{name}", action={"type": "exec", "command": ["ls"]})
+    return ContextItem(item=made), ContextItem(item=LocalShellCallOutput(id=name, output="{}"))
 
 
-@given(turns, st.lists(st.integers(1, 50), min_size=30, max_size=30), st.integers(0, 400))
+def conversation(kinds: list[str]) -> list[ContextItem]:
+    """Items of these kinds; ``two`` stands for two calls, and behind both of them their outputs."""
+    items: list[ContextItem] = []
+    for number, kind in enumerate(map(str, kinds)):
+        name = str(number)
+        if kind == "call":
+            items += [call(name), output(name)]
+        elif kind == "two":
+            items += [call(f"{name}a"), call(f"{name}b"), output(f"{name}a"), output(f"{name}b")]
+        elif kind == "local":
+            items += local_pair(name)
+        else:
+            items.append(user(name, kind))
+    return items
+
+
+def is_paired(items: list[ContextItem]) -> bool:
+    """Whether there are calls with their outputs only."""
+    check_calls(items)
+    check_outputs(items)
+    return True
+
+
+turns = st.lists(st.sampled_from(["user", "developer", "call", "two", "local"]), max_size=10)
+sizes_of = st.lists(st.integers(1, 50), min_size=45, max_size=45)
+
+
+@given(turns, sizes_of, st.integers(0, 400))
+def test_truncation_that_ends_in_an_output_keeps_its_call(
+    kinds: list[str], sizes: list[int], excess: int
+) -> None:
+    """The newest result is what the model is to go on with."""
+    items = [*conversation(kinds), call("x"), call("last"), output("x"), output("last")]
+    kept, gone = drop_oldest(tuple(items), sizes[: len(items)], excess)
+    assert kept[-1] is items[-1]
+    assert items[-3] in kept
+    assert is_paired(list(kept))
+    assert len(kept) + gone == len(items)
+
+
+@given(turns, sizes_of, st.integers(1, 400))
+async def test_a_compaction_holds_pairs_only(kinds: list[str], sizes: list[int], budget: int) -> None:
+    """Parallel calls too, whose outputs stand behind other calls: what of them is too old is told in the summary, whole."""
+    items = [*conversation(kinds), user("last")]
+
+    async def summarise(request: CreateResponse) -> tuple[str, ResponseUsage]:
+        return "the gist", NO_USAGE
+
+    done = await compact(
+        items,
+        sizes[: len(items)],
+        item_id="cmp",
+        model="m",
+        budget=budget,
+        owner="ada",
+        sealer=SEALER,
+        summarise=summarise,
+    )
+    assert is_paired(list(done.items))
+
+
+async def test_a_summary_is_made_of_what_was_called_and_answered() -> None:
+    """Names and arguments, parts of outputs, and no more of any of them than fits a window."""
+    parts = (InputText(text="of an MCP "), InputText(text="tool"))
+    items = [
+        ContextItem(item=FunctionCall(id="a", call_id="1", name="read", arguments='{"path":"x.py"}')),
+        ContextItem(item=FunctionCallOutput(id="b", call_id="1", output=parts)),
+        *local_pair("ls"),
+        ContextItem(item=ShellCall(id="c", call_id="2", action={"commands": ["make"]})),
+        ContextItem(
+            item=ShellCallOutput(id="d", call_id="2", output=({"stdout": "built", "stderr": "warned"},))
+        ),
+        user("y" * 50_000),
+        user("last"),
+    ]
+    told: list[str] = []
+
+    async def summarise(request: CreateResponse) -> tuple[str, ResponseUsage]:
+        told.extend(text_of(item.content) for item in request.input or () if isinstance(item, Message))
+        return "the gist", NO_USAGE
+
+    await compact(
+        items,
+        [10] * len(items),
+        item_id="cmp",
+        model="m",
+        budget=20,
+        owner="ada",
+        sealer=SEALER,
+        summarise=summarise,
+    )
+    assert told[:2] == ['assistant called a tool: read({"path":"x.py"})', "tool: of an MCP tool"]
+    assert told[2] == 'assistant called a tool: shell({"type":"exec","command":["ls"]})'
+    assert told[4:6] == ['assistant called a tool: shell({"commands":["make"]})', "tool: built\nwarned"]
+    assert max(map(len, told)) < MAX_LINE_CHARS + 10
+
+
+@given(turns, sizes_of, st.integers(0, 400))
 def test_truncation_never_splits_a_call_from_its_output(
     kinds: list[str], sizes: list[int], excess: int
 ) -> None:
     """System and developer messages and the last item stay; what goes is the oldest, and enough of it if there is."""
-    items: list[ContextItem] = []
-    for number, kind in enumerate(kinds):
-        items += [call(str(number)), output(str(number))] if kind == "call" else [user(str(number), kind)]
-    items.append(user("last"))
+    items = [*conversation(kinds), user("last")]
     kept, gone = drop_oldest(tuple(items), sizes[: len(items)], excess)
     left = names(kept)
     assert len(kept) + gone == len(items)
     assert left[-1] == "last"
     assert set(left) >= {str(number) for number, kind in enumerate(kinds) if kind == "developer"}
-    calls = {one.item.call_id for one in kept if isinstance(one.item, FunctionCall)}
-    assert calls == {one.item.call_id for one in kept if isinstance(one.item, FunctionCallOutput)}
+    assert is_paired(list(kept))
     freed = sum(size for one, size in zip(items, sizes, strict=False) if one not in kept)
     droppable = [one for one in items[:-1] if getattr(one.item, "role", "") != "developer"]
     assert freed >= excess or gone == len(droppable)
