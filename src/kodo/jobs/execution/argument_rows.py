@@ -3,6 +3,8 @@
 A row is a parameter's name -> the source text of its argument. Knows nothing of how a row becomes a call.
 """
 
+import ast
+import re
 from collections.abc import Iterator
 
 from kodo.jobs.execution.model import Origin
@@ -14,6 +16,9 @@ _NEAR_EXAMPLES = 0.4  # of the random calls, where the documentation shows argum
 _ALIKE = (
     0.3  # of the random rows of a function whose values may be compared, those where two of them are alike
 )
+_DERIVED = 0.4  # of the random rows of a function with two texts, those where one follows from the other
+_HOLE = re.compile(r"\{[^{}]*\}|<[^<>]*>|\([^()]*\)|\[[^\[\]]+\]|%[sdif]|[*?]")
+_FILLERS = ("a", "abc", "x1", "7", "-12", "3.5", "0x1f", "two words", "2024-03-15", "")
 _OPTIONAL = 3.0  # optional arguments in a random row, of many
 
 
@@ -53,6 +58,8 @@ def random_rows(
             yield _changed_twice(values.rng.choice(rows), values), "near example"
             continue
         row = {name: values.random(type_) for name, type_ in types.items()}
+        if values.derives and values.rng.random() < _DERIVED:
+            _derive(row, types, values)
         if values.compares and values.rng.random() < _ALIKE:
             _make_alike(row, types, values)
         yield (
@@ -73,6 +80,21 @@ def _make_alike(row: dict[str, str], types: dict[str, ParamType], values: Values
         if other is not None:
             row[other] = values.rng.choice([row[name], *values.near(row[name])])
             return
+
+
+def _derive(row: dict[str, str], types: dict[str, ParamType], values: Values) -> None:
+    """Give one text parameter what another one describes: a text with something in the place of each hole of a form."""
+    texts = [name for name, type_ in types.items() if _may_be_text(type_)]
+    if len(texts) > 1:
+        one, other = values.rng.sample(texts, 2)
+        node = ast.parse(row[one], mode="eval").body
+        form = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        if _HOLE.search(form):
+            row[other] = repr(_HOLE.sub(lambda _: values.rng.choice(_FILLERS), form))
+
+
+def _may_be_text(type_: ParamType) -> bool:
+    return type_.kind == "str" or (type_.kind == "union" and any(map(_may_be_text, type_.args)))
 
 
 def _changed_twice(row: dict[str, str], values: Values) -> dict[str, str]:

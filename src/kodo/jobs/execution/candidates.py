@@ -13,8 +13,9 @@ from itertools import chain, islice
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, random_rows
 from kodo.jobs.execution.effects import Effects, read_effects
-from kodo.jobs.execution.model import Arg, Call, Expectation, Origin
+from kodo.jobs.execution.model import INDIRECT, Arg, Call, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_value
+from kodo.jobs.execution.reached_code import reached_shapes, reached_words
 from kodo.jobs.execution.regex_texts import regex_texts
 from kodo.jobs.execution.stated_facts import (
     MAX_INSTANCES,
@@ -55,12 +56,15 @@ class CandidateGenerator:
         instances: Mapping[str, tuple[str, ...]] | None = None,
         *,
         compares: bool = False,
+        deep: bool = False,
     ) -> None:
         """``focus``: optional parameters that matter and get a value more often. ``instances``: class -> calls that make one,
         besides those of the documentation. ``compares``: parameters of one type are now and then given values alike.
+        ``deep``: inputs are also made of what the functions ask for that a function calls, and iterators for what may be one.
         """
         self._focus = focus
         self._compares = compares
+        self._deep = deep
         self._module = module
         self._seed = seed
         self._next = 0
@@ -76,14 +80,18 @@ class CandidateGenerator:
         if owner is None and function.owner and function.kind not in ("static", "class"):
             return []  # of a class inside another
         rng = random.Random(f"{self._seed}:{function.qualname}")  # noqa: S311 - test inputs
+        module = self._module
+        words: tuple[object, ...] = reached_words(module, function) if self._deep else ()
+        shapes = reached_shapes(module, function) if self._deep else ()
         values = Values(
             rng,
-            self._module.constructible,
-            constants(self._module, function),
+            module.constructible,
+            tuple(dict.fromkeys([*constants(module, function), *words])),
             self._instances,
             focus=self._focus,
-            shapes=(*text_shapes(function.node), *regex_texts(self._module, function)),
+            shapes=(*text_shapes(function.node), *regex_texts(module, function), *shapes),
             compares=self._compares,
+            derives=self._deep,
         )
         if owner is not None and function.kind not in ("static", "class"):
             owner = values.concrete(owner.name)
@@ -131,12 +139,18 @@ class CandidateGenerator:
             step = max(1, len(others) // MAX_INSTANCES)
             self._instances[name] = tuple([*shown, *others[::step]][:MAX_INSTANCES])
 
-    def neighbours(self, function: Function, call: Call, count: int) -> list[Call]:
-        """At most ``count`` calls like ``call`` with one or two arguments a little changed, or replaced."""
+    def neighbours(
+        self, function: Function | None, call: Call, count: int, words: Iterable[object] = ()
+    ) -> list[Call]:
+        """At most ``count`` calls like ``call`` with one or two arguments a little changed, or replaced.
+
+        ``function`` is None where the call is of another module; ``words`` are literals that the call may need.
+        """
         rng = random.Random(f"{self._seed}:{call.id}:near")  # noqa: S311 - test inputs
-        known = (*constants(self._module, function), *_words(call))
+        own = constants(self._module, function) if function is not None else ()
+        known = tuple(dict.fromkeys([*own, *_words(call), *words]))
         values = Values(rng, self._module.constructible, known, self._instances)
-        types = {param.name: param.type for param in function.params}
+        types = {param.name: param.type for param in function.params} if function is not None else {}
         out: dict[tuple[object, ...], Call] = {}
         for _ in range(count):
             args, setup = list(call.args), call.setup
@@ -147,9 +161,8 @@ class CandidateGenerator:
                 type_ = types.get(args[at].name, ANY)
                 fresh = rng.choice(near) if near and rng.random() < _NEARBY else values.random(type_)
                 args[at] = Arg(args[at].name, fresh)
-            near_call = Call(
-                0, call.function, call.expression, tuple(args), setup, call.receiver, "near example"
-            )
+            origin: Origin = call.origin if call.origin in INDIRECT else "near example"
+            near_call = Call(0, call.function, call.expression, tuple(args), setup, call.receiver, origin)
             out.setdefault((setup, *args), near_call)
         numbered = [_renumber(one, self._next + at) for at, one in enumerate(out.values())]
         self._next += len(numbered)
@@ -205,6 +218,8 @@ class CandidateGenerator:
         """Arguments by parameter: plain ones, near the documented ``rows``, boundaries, defaults, random ones."""
         params = [param for param in function.params if not param.variadic]
         types = {param.name: _argument_type(param, rows) for param in params}
+        if self._deep:
+            types = {param.name: _with_iterators(types[param.name], param) for param in params}
         plain = {name: values.plain(type_) for name, type_ in types.items()}
         needed = {param.name: plain[param.name] for param in params if param.default is None}
         if rows:
@@ -479,6 +494,15 @@ def _argument_type(param: Param, rows: list[dict[str, str]]) -> ParamType:
             if found is not None:
                 return found
     return param.type
+
+
+def _with_iterators(type_: ParamType, param: Param) -> ParamType:
+    """A type that was guessed to be a list, or one of the iterators that a caller may give as well."""
+    lists = [one for one in (type_.args if type_.kind == "union" else (type_,)) if one.kind == "list"]
+    if param.typed or not lists:
+        return type_
+    others = type_.args if type_.kind == "union" else (type_,)
+    return ParamType("union", (*others, ParamType("iterator", lists[0].args)))
 
 
 def _arguments(expression: str, function: Function) -> dict[str, str]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 _MAX_STEPS = 4
+_DEFINITION = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 _MAX_BYTES = 1_000_000
 
 
@@ -33,13 +34,26 @@ class Importer:
 
     def imported_class(self, name: str, path: Path, tree: ast.Module, module: str) -> ImportedClass | None:
         """The class that ``name`` means in a file, through at most a few imports of imports; None where it is no class."""
+        found = self._definition(name, path, tree, module)
+        if found is None or not isinstance(found[2], ast.ClassDef):
+            return None
+        return ImportedClass(found[0], found[1], found[2], found[3])
+
+    def imported_path(self, name: str, path: Path, tree: ast.Module, module: str) -> Path | None:
+        """The file that defines the function or class that ``name`` means in a file; None where it is neither."""
+        found = self._definition(name, path, tree, module)
+        return found[1] if found is not None else None
+
+    def _definition(
+        self, name: str, path: Path, tree: ast.Module, module: str
+    ) -> tuple[str, Path, ast.stmt, ast.Module] | None:
         is_package = path.name == "__init__.py"
         for _ in range(_MAX_STEPS):
             found = next(
-                (node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None
+                (node for node in tree.body if isinstance(node, _DEFINITION) and node.name == name), None
             )
             if found is not None:
-                return ImportedClass(module, path, found, tree)
+                return module, path, found, tree
             statement = next(
                 (one for one in _imports_of(tree) if any(alias.name == name for alias in one.names)), None
             )
@@ -70,6 +84,30 @@ def imported_names(tree: ast.Module) -> tuple[str, ...]:
     return tuple(
         alias.name for one in _imports_of(tree) for alias in one.names if alias.asname in (None, alias.name)
     )
+
+
+def exports(path: Path) -> frozenset[str]:
+    """The names that a file binds at its top level by definitions and imports; empty for no file of Python."""
+    tree = _parsed(path) if path.is_file() else None
+    if tree is None:
+        return frozenset()
+    bound = {alias.asname or alias.name for one in _imports_of(tree) for alias in one.names}
+    bound |= {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    assigned = (one for node in tree.body if isinstance(node, ast.Assign) for one in node.targets)
+    return frozenset(bound | {one.id for one in assigned if isinstance(one, ast.Name)})
+
+
+def imported_modules(tree: ast.Module, module: str, path: Path) -> frozenset[str]:
+    """The modules that a file imports anywhere, and what it imports from modules, each as it may be a module too."""
+    is_package = path.name == "__init__.py"
+    out: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            out |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            origin = _absolute(node, module, is_package=is_package)
+            out |= {origin, *(f"{origin}.{alias.name}" for alias in node.names)}
+    return frozenset(out)
 
 
 def _imports_of(tree: ast.Module) -> Iterator[ast.ImportFrom]:

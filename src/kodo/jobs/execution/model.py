@@ -8,7 +8,12 @@ from typing import Literal
 
 import msgspec
 
-Origin = Literal["example", "claim", "boundary", "constants", "near example", "random", "model", "test"]
+Origin = Literal[
+    "example", "claim", "boundary", "constants", "near example", "random", "model", "test", "document", "follow-up",
+    "package",
+]  # fmt: skip
+INDIRECT: frozenset[Origin] = frozenset({"document", "follow-up", "package"})
+"""Origins of calls whose result is not that of the function they are counted for, so that nothing stated is asked of it."""
 Basis = Literal["example", "docstring", "types", "code"]
 
 
@@ -59,7 +64,8 @@ class Observed(msgspec.Struct, frozen=True):
     ``text``. ``after`` holds what the call changed: expression -> source. ``meets``: whether the expectation
     held, None where the call had none; ``broken`` numbers the function's standing expectations that did not
     hold. ``skipped`` numbers the setup statements that raised and were left out. ``error_origin`` says where an error
-    comes from (``worker/errors.py``). ``arcs`` are those of the target's file.
+    comes from (``worker/errors.py``). ``arcs`` are those of the target's file. ``uses`` says what can be done with a
+    result without source (``worker/uses.py``).
     """
 
     id: int
@@ -74,6 +80,7 @@ class Observed(msgspec.Struct, frozen=True):
     error_origin: Literal["", "outside", "below", "operation", "raise"] = ""
     arcs: tuple[tuple[int, int], ...] = ()
     seconds: float = 0.0
+    uses: tuple[str, ...] = ()
 
     def same(self, other: "Observed") -> bool:
         """Whether a test that asserts this observation would pass on the other."""

@@ -68,6 +68,8 @@ class Values:
     """Texts that meet what the function asks of a text."""
     compares: bool = False
     """Whether parameters of one type are now and then given values that are alike."""
+    derives: bool = False
+    """Whether one text is now and then what another one, as a form with holes, describes."""
 
     def plain(self, type_: ParamType, depth: int = 0) -> str:
         """One ordinary value."""
@@ -336,11 +338,18 @@ def _near_dict(values: Values, value: dict[object, object], depth: int) -> list[
     return out
 
 
+def _near_bytes(values: Values, value: bytes, depth: int) -> list[object]:
+    """As texts of the same codes; what has no place in a byte is left out."""
+    near = (one for one in _near_text(values, value.decode("latin-1"), depth) if isinstance(one, str))
+    return [one.encode("latin-1") for one in near if all(ord(char) < 256 for char in one)]
+
+
 NEIGHBOURS: tuple[tuple[type | types.UnionType, Callable[[Values, Any, int], list[object]]], ...] = (
     (bool, lambda _, value, __: [not value]),
     (int, lambda _, value, __: [value + 1, value - 1, -value, value * 2, 0, value // 2, value * 10]),
     (float, lambda _, value, __: [value + 1, -value, value / 2, 0.0, value + 0.005, value * 10]),
     (str, _near_text),
+    (bytes, _near_bytes),
     (list | tuple, _near_sequence),
     (dict, _near_dict),
     (set, lambda _, value, __: [set(), set(list(value)[:1])]),

@@ -12,10 +12,15 @@ from pathlib import Path
 from typing import get_args
 
 from kodo.client.session import Session
+from kodo.jobs.execution.call_names import CallNames
+from kodo.jobs.execution.calls_of_documents import calls_of_documents
 from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.documents import documents
 from kodo.jobs.execution.model import ExecutionError
+from kodo.jobs.execution.package import PackageSurvey
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.testgen import suspected_bugs
+from kodo.jobs.testgen.exploration import CallExploration
 from kodo.jobs.testgen.merge import merge
 from kodo.jobs.testgen.model import (
     Framework,
@@ -27,6 +32,7 @@ from kodo.jobs.testgen.model import (
     TestReport,
 )
 from kodo.jobs.testgen.model_cases import bound, request_cases
+from kodo.jobs.testgen.package_calls import PackageCalls
 from kodo.jobs.testgen.pipeline import Pipeline, Test, Trials, funnel, kept_tests, rejections
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Chosen
@@ -107,9 +113,10 @@ def testgen(
         raise TestgenError(f"{path}: no public function, method or class to test")
     sandbox = sandbox or Sandbox()
     isolation = sandbox.require(allow_weak=options.allow_weak_isolation)
-    pipeline = Pipeline(Worker(sandbox, module, isolation), functions, options)
+    names = CallNames(module)
+    pipeline = Pipeline(Worker(sandbox, module, isolation, names.imported), functions, options)
     existing = _existing(module, options)
-    generated = _generate(pipeline, session)
+    generated = _generate(pipeline, names, session)
     judged = pipeline.judge([test.written for test in generated.tests])
     passing = [
         test
@@ -157,14 +164,14 @@ class _Generated:
     notes: tuple[str, ...]
 
 
-def _generate(pipeline: Pipeline, session: Session | None) -> _Generated:
+def _generate(pipeline: Pipeline, names: CallNames, session: Session | None) -> _Generated:
     """Candidates without the model, the choice among them, and then the model's top-up for what is left."""
-    options, module = pipeline.options, pipeline.worker.module
-    generator = CandidateGenerator(module, options.seed)
+    module, seed = pipeline.worker.module, pipeline.options.seed
+    package = PackageCalls(PackageSurvey(module), names, seed)
+    generator = CandidateGenerator(module, seed, instances=package.instances(), deep=True)
     generator.learn(pipeline.constructed(generator.constructors(_CONSTRUCTORS)))
-    calls = [call for one in pipeline.functions for call in generator.calls(one, options.inputs)]
-    trials = pipeline.attempt(calls)
-    trials = pipeline.explore(trials, generator, options.rounds, options.inputs // 3)
+    shown = calls_of_documents(documents(module), names.resolve)
+    trials = CallExploration(pipeline, generator, package, shown).run()
     found = suspected_bugs.find(pipeline, trials)
     trials = trials.without(suspected_bugs.find_pinned(pipeline, trials))
     kills = pipeline.kills(trials)

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from kodo.jobs.execution.candidates import CandidateGenerator
-from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
+from kodo.jobs.execution.model import INDIRECT, Basis, Call, Expectation, Observed
 from kodo.jobs.execution.stated_facts import invariants
 from kodo.jobs.execution.target import Function
 from kodo.jobs.execution.worker.fixtures import needed
@@ -29,6 +28,8 @@ from kodo.jobs.testgen.worker.jobs import Judge, Judged, Kill, Killed, Measure, 
 
 TEST_FILE = "test_kodo_generated.py"
 _MAX_CALLS_PER_MUTANT = 150
+_MAX_OTHERS_PER_MUTANT = 40
+"""Calls of other functions that are tried on a mutant where the calls of its own function leave room."""
 _MAX_WAIT = 4
 """Seconds to wait for a second of CPU time that a step may use."""
 _SUITE_SECONDS = 300.0
@@ -142,7 +143,7 @@ class Pipeline:
             stable += 1
             if self.options.framework == "unittest" and needed(call):
                 rejected_calls[call.id] = f"it needs a fixture of pytest: {', '.join(needed(call))}"
-            elif is_accident(call, one, functions[call.function]):
+            elif is_accident(call, one, functions.get(call.function)):
                 rejected_calls[call.id] = f"an accident of a guessed argument: {one.text}"
         return Trials(tuple(calls), first, rejected_calls, runs, stable, unparsed)
 
@@ -156,32 +157,6 @@ class Pipeline:
             if (one := seen.get(call.id)) is not None
             and (one.kind == "value" or (one.kind == "unusable" and not one.text.startswith(failed)))
         ]
-
-    def explore(self, trials: Trials, generator: CandidateGenerator, rounds: int, count: int) -> Trials:
-        """The trials with neighbours of the calls that reached something, for functions with lines that did not run."""
-        for _ in range(rounds):
-            ran = frozenset[int]().union(*trials.lines.values())
-            open_functions = {
-                one.qualname: one
-                for one in self.functions
-                if any(line not in ran for line in _body_lines(one))
-            }
-            arcs = {call.id: frozenset(trials.seen[call.id].arcs) for call in trials.usable}
-            reached = [one.call for one in choose(sorted(trials.usable, key=size), arcs, {})]
-            seeds: dict[str, list[Call]] = {}
-            for call in reached:
-                if call.function in open_functions and (call.args or call.receiver):
-                    seeds.setdefault(call.function, []).append(call)
-            calls = [
-                near
-                for name, found in seeds.items()
-                for call in found
-                for near in generator.neighbours(open_functions[name], call, max(4, count // len(found)))
-            ]
-            if not calls:
-                break
-            trials = trials.joined(self.attempt(calls))
-        return trials
 
     def _observe(self, calls: Sequence[Call], *, backwards: bool) -> dict[int, Observed]:
         if not calls:
@@ -223,9 +198,11 @@ class Pipeline:
         """The calls to try on a mutant: those that run its line, of its function, documented and short ones first."""
         reaching = [call for call in trials.usable if place.line in trials.lines[call.id]]
         own = [call for call in reaching or trials.usable if call.function == place.function]
-        ordered = sorted(
-            own or reaching, key=lambda call: (call.origin not in ("example", "claim"), size(call))
-        )
+        others = [call for call in reaching if call.function != place.function]
+        ordered = [
+            *sorted(own, key=lambda call: (call.origin not in ("example", "claim"), size(call))),
+            *sorted(others, key=size)[: _MAX_CALLS_PER_MUTANT if not own else _MAX_OTHERS_PER_MUTANT],
+        ]
         return tuple(call.id for call in ordered[:_MAX_CALLS_PER_MUTANT])
 
     def choose(
@@ -235,9 +212,18 @@ class Pipeline:
         covered: frozenset[Arc] = frozenset(),
         killed: frozenset[int] = frozenset(),
     ) -> list[Chosen]:
-        """The calls that add something to what is covered and killed already."""
+        """The calls that add something to what is covered and killed already.
+
+        Calls of other modules of the package are taken only for what no call of the module itself adds.
+        """
         arcs = {call.id: frozenset(trials.seen[call.id].arcs) for call in trials.usable}
-        return choose(sorted(trials.usable, key=size), arcs, kills, covered, killed)
+        calls = sorted(trials.usable, key=size)
+        direct = [call for call in calls if call.origin != "package"]
+        chosen = choose(direct, arcs, kills, covered, killed)
+        covered = covered.union(*(arcs[one.call.id] for one in chosen))
+        killed = killed.union(*(kills.get(one.call.id, frozenset()) for one in chosen))
+        others = [call for call in calls if call.origin == "package"]
+        return [*chosen, *choose(others, arcs, kills, covered, killed)]
 
     def write(self, chosen: Iterable[Chosen], trials: Trials, taken: set[str]) -> list[Test]:
         """A test function for each chosen call."""
@@ -258,7 +244,7 @@ class Pipeline:
             return ""
         module = self.worker.module
         text = render.file(
-            module.name, module.defined, tests, self.options.framework, self.class_name, module.imported
+            module.name, module.defined, tests, self.options.framework, self.class_name, self.worker.imported
         )
         return render.formatted(text, module.root)
 
@@ -408,21 +394,17 @@ def kept_tests(tests: Sequence[Test], judged: dict[str, Judged], layout: Layout)
     return tuple(out)
 
 
-def _body_lines(function: Function) -> frozenset[int]:
-    """The lines of the statements of a function, but that of its docstring."""
-    body = function.node.body[1:] if function.doc else function.node.body
-    return frozenset(
-        node.lineno for statement in body for node in ast.walk(statement) if isinstance(node, ast.stmt)
-    )
-
-
-def is_accident(call: Call, seen: Observed, function: Function) -> bool:
+def is_accident(call: Call, seen: Observed, function: Function | None) -> bool:
     """Whether an error says more of the arguments than of the function: not documented, not raised on purpose.
+
+    ``function`` is None for a call that is not one of the functions under test.
 
     Where every argument has the annotated type, an error that comes out of the function is what the function does.
     """
     if seen.kind != "raises" or seen.error_origin == "raise" or (call.expect is not None and seen.meets):
         return False
+    if function is None or call.origin in INDIRECT:
+        return True
     typed = {one.name for one in function.params if one.typed and one.type.kind != "any"}
     return seen.error_origin == "outside" or not all(arg.name in typed for arg in call.args)
 

@@ -21,6 +21,7 @@ from kodo.jobs.testgen.model import Framework
 
 _HELPERS = ("pytest", "unittest", "contextlib", "io", "math", "asyncio")
 _INDENT = "    "
+_PLACEHOLDER = re.compile(r"\b_\d+\b")
 # What `==` or `is` after it would tie up with: `a < b is True` is a chain.
 _NEEDS_PARENTHESES = (
     ast.Compare | ast.BoolOp | ast.UnaryOp | ast.IfExp | ast.Lambda | ast.NamedExpr | ast.Await
@@ -41,6 +42,12 @@ def fill(expression: str, call: Call, kept: Iterable[str] = ()) -> str:
     return substitute(expression, by | {name: variable(name, call) for name in kept})
 
 
+def setup(call: Call, by: Mapping[str, str] | None = None) -> list[str]:
+    """The statements before a call, with the sources of the arguments, or ``by``, in the place of placeholders."""
+    by = {f"_{at}": arg.source for at, arg in enumerate(call.args)} | dict(by or {})
+    return [substitute(line, by) if _PLACEHOLDER.search(line) else line for line in call.setup]
+
+
 def variable(placeholder: str, call: Call) -> str:
     """The variable an argument is kept in, named for its parameter."""
     at = int(placeholder[1:])
@@ -54,7 +61,7 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
     """The statements that make the call and assert what it did."""
     kept = [name for name in sorted(seen.after) if re.fullmatch(r"_\d+", name)]
     lines = [f"{variable(name, call)} = {call.args[int(name[1:])].source}" for name in kept]
-    lines += call.setup
+    lines += setup(call, {name: variable(name, call) for name in kept})
     wrap = seen.wrap.partition("isinstance:")[0].removesuffix("facts").strip()
     expression = fill(call.expression, call, kept)
     expression = f"{wrap}({expression})" if wrap else expression
@@ -115,13 +122,13 @@ def documented(call: Call, expect: Expectation, framework: Framework) -> list[st
     expression = fill(call.expression, call)
     if expect.kind == "raises":
         manager = "pytest.raises" if framework == "pytest" else "self.assertRaises"
-        return [*call.setup, f"with {manager}({expect.text}):", f"{_INDENT}{expression}"]
+        return [*setup(call), f"with {manager}({expect.text}):", f"{_INDENT}{expression}"]
     if expect.kind == "value":
-        return [*call.setup, _equals(expression, expect.text, framework)]
+        return [*setup(call), _equals(expression, expect.text, framework)]
     if expect.kind == "prints":
-        return [*call.setup, _equals(f"str({expression})", repr(expect.text), framework)]
+        return [*setup(call), _equals(f"str({expression})", repr(expect.text), framework)]
     if expect.kind == "shows":
-        return [*call.setup, _equals(f"repr({expression})", repr(expect.text), framework)]
+        return [*setup(call), _equals(f"repr({expression})", repr(expect.text), framework)]
     if expect.kind == "returns":
         simple = re.fullmatch(r"\w+( \| \w+)*", expect.text) and expect.text != "None"
         check = (
@@ -129,7 +136,7 @@ def documented(call: Call, expect: Expectation, framework: Framework) -> list[st
             if simple
             else f"# must be {expect.text}\nassert result is not None"
         )
-        return [*call.setup, f"result = {expression}", *check.split("\n")]
+        return [*setup(call), f"result = {expression}", *check.split("\n")]
     if expect.text == "unchanged":
         keep = [f"_{at}" for at in range(len(call.args))]
         lines = [f"{variable(name, call)} = {arg.source}" for name, arg in zip(keep, call.args, strict=True)]
@@ -137,8 +144,9 @@ def documented(call: Call, expect: Expectation, framework: Framework) -> list[st
             _equals(variable(name, call), arg.source, framework)
             for name, arg in zip(keep, call.args, strict=True)
         ]
-        return [*lines, *call.setup, fill(call.expression, call, keep), *checks]
-    return [*call.setup, f"result = {expression}", f"assert {fill(expect.text, call)}"]
+        named = {name: variable(name, call) for name in keep}
+        return [*lines, *setup(call, named), fill(call.expression, call, keep), *checks]
+    return [*setup(call), f"result = {expression}", f"assert {fill(expect.text, call)}"]
 
 
 def function(name: str, lines: Sequence[str], comment: str, framework: Framework) -> RenderedTest:

@@ -1,7 +1,7 @@
 """Send test generation's jobs to its worker in the sandbox and read the answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kodo.jobs.execution.sandboxed import run_worker, site_packages
 from kodo.jobs.execution.target import TargetModule
@@ -17,6 +17,13 @@ class Worker:
     sandbox: Sandbox
     module: TargetModule
     isolation: Isolation
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Name -> module of what calls use besides the module's own names and the classes it imports."""
+
+    @property
+    def imported(self) -> dict[str, str]:
+        """Name -> the module it is imported from, for all that calls may use of other modules."""
+        return self.module.imported | dict(self.names)
 
     @property
     def where(self) -> ModuleLocation:
@@ -29,7 +36,7 @@ class Worker:
             module.source,
             tuple(sorted(module.defined)),
             tuple(str(path.relative_to(module.root)) for path in site_packages(module.root)),
-            module.imported,
+            self.imported,
         )
 
     def ask(

@@ -7,7 +7,7 @@ and comes with the smallest input that shows it. At most one for each fact.
 import ast
 from collections.abc import Iterator
 
-from kodo.jobs.execution.model import Call, Expectation, Observed
+from kodo.jobs.execution.model import INDIRECT, Call, Expectation, Observed
 from kodo.jobs.execution.target import Function
 from kodo.jobs.testgen import render
 from kodo.jobs.testgen.model import Framework, SuspectedBug
@@ -62,7 +62,7 @@ def find_pinned(pipeline: Pipeline, trials: Trials) -> dict[int, str]:
     out: dict[int, str] = {}
     for call in trials.usable:
         seen = trials.seen[call.id]
-        slip = seen.kind == "raises" and _is_unexpected_error(call, seen, functions[call.function])
+        slip = _is_slip(call, seen, functions)
         if seen.broken or slip or _key(call) in failing:
             out[call.id] = "this may be a bug: it is reported, not turned into a test"
     return out
@@ -100,13 +100,21 @@ def _broken(
     for call in trials.usable:
         seen = trials.seen[call.id]
         failing = [invariants[call.function][at] for at in seen.broken]
-        if seen.kind == "raises" and _is_unexpected_error(call, seen, functions[call.function]):
+        if _is_slip(call, seen, functions):
             failing.append(Expectation("raises", seen.text, "types", _signature(functions[call.function])))
         for expect in failing:
             key = (call.function, expect.kind, expect.quote)
             if key not in best or _size(call) < _size(best[key][0]):
                 best[key] = (call, expect, seen)
     yield from best.values()
+
+
+def _is_slip(call: Call, seen: Observed, functions: dict[str, Function]) -> bool:
+    """Whether a call that was made for a function under test ended in an error that only a slip explains."""
+    function = functions.get(call.function)
+    if function is None or call.origin in INDIRECT or seen.kind != "raises":
+        return False
+    return _is_unexpected_error(call, seen, function)
 
 
 def _is_unexpected_error(call: Call, seen: Observed, function: Function) -> bool:

@@ -133,7 +133,8 @@ def _table(members: Sequence[Case], taken: set[str]) -> RenderedTest:
     columns = columns or [0]
     names = {at: _column(at, call) for at in columns}
     fixed = {f"_{at}": arg.source for at, arg in enumerate(call.args) if at not in names}
-    expression = substitute(call.expression, fixed | {f"_{at}": name for at, name in names.items()})
+    by = fixed | {f"_{at}": name for at, name in names.items()}
+    expression = substitute(call.expression, by)
     if first.seen.wrap:
         expression = f"{first.seen.wrap}({expression})"
     rows = [[one.call.args[at].source for at in columns] for one in members]
@@ -141,7 +142,7 @@ def _table(members: Sequence[Case], taken: set[str]) -> RenderedTest:
         rows = [[*row, _expected(one.seen.text)] for row, one in zip(rows, members, strict=True)]
     labels = [*names.values(), *([] if raises else ["expected"])]
     name = _unique(_name(first), taken)
-    lines = [f'"""{_sentence(first)}"""', *call.setup]
+    lines = [f'"""{_sentence(first)}"""', *render.setup(call, by)]
     if raises:
         lines += [f"with pytest.raises({first.seen.text}):", f"    {expression}"]
     else:

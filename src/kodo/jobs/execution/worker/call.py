@@ -29,6 +29,7 @@ from kodo.jobs.execution.worker.errors import ENVIRONMENT_ERRORS, importable_nam
 from kodo.jobs.execution.worker.facts import facts
 from kodo.jobs.execution.worker.fixtures import fixtures, written_files
 from kodo.jobs.execution.worker.load import TooLong, time_limit
+from kodo.jobs.execution.worker.uses import uses
 
 _LONGEST_ITERATOR = 50
 _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)
@@ -76,7 +77,11 @@ class Ran:
 
 
 class Unusable(Exception):
-    """The call says nothing a test could assert; the message is the reason."""
+    """The call says nothing a test could assert; the message is the reason, ``uses`` what can be done with the result."""
+
+    def __init__(self, reason: str, uses: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.uses = uses
 
 
 def observe(
@@ -112,7 +117,7 @@ def _observe(
     except TooLong:
         return Observed(call.id, "timeout", f"not done after {seconds:g} s")
     except Unusable as error:
-        return Observed(call.id, "unusable", str(error))
+        return Observed(call.id, "unusable", str(error), uses=error.uses)
     except Exception as error:  # noqa: BLE001 - values of foreign classes may raise anything while they are looked at
         return Observed(call.id, "unusable", f"its result cannot be looked at: {type(error).__name__}")
 
@@ -257,7 +262,7 @@ def _write_down(
         raise Unusable("a value holds a NaN, which equals nothing")
     if isinstance(ran.result, list) and ran.wrap == "list" and len(ran.result) > _LONGEST_ITERATOR:
         raise Unusable(f"it yields more than {_LONGEST_ITERATOR} values")
-    text, wrap, found = _result(ran, space, defined)
+    text, wrap, found, ways = _result(ran, space, defined)
     return Observed(
         call.id,
         "value",
@@ -270,13 +275,14 @@ def _write_down(
         tuple(ran.skipped),
         arcs=seen,
         seconds=spent,
+        uses=ways,
     )
 
 
 def _result(
     ran: Ran, space: dict[str, object], defined: dict[str, object]
-) -> tuple[str, str, dict[str, str]]:
-    """The source of a result and how it was read; for a value without source, the facts that can be asserted of it.
+) -> tuple[str, str, dict[str, str], tuple[str, ...]]:
+    """The source of a result and how it was read; for a value without source, the facts that can be asserted of it and its uses.
 
     Raises:
         Unusable: nothing of it can be asserted.
@@ -287,12 +293,14 @@ def _result(
         found = facts(ran.result, defined)
         kind = type(ran.result).__name__
         is_own = defined.get(kind) is type(ran.result)
+        ways = uses(ran.result, defined) if not ran.wrap else ()
         if not (found or is_own):
-            raise Unusable(str(error)) from None
-        return "", f"{ran.wrap} isinstance:{kind}".strip() if is_own else f"{ran.wrap} facts".strip(), found
+            raise Unusable(str(error), ways) from None
+        wrap = f"isinstance:{kind}" if is_own else "facts"
+        return "", f"{ran.wrap} {wrap}".strip(), found, ways
     if _hidden_nan(text) and text != "float('nan')":
         raise Unusable("a value holds a NaN, which equals nothing")
-    return text, ran.wrap, {}
+    return text, ran.wrap, {}, ()
 
 
 def _hidden_nan(text: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from kodo.jobs.execution.model import Call, Expectation, Observed
+from kodo.jobs.execution.model import INDIRECT, Call, Expectation, Observed
 from kodo.jobs.execution.worker.call import Arcs, observe
 from kodo.jobs.execution.worker.fixtures import preload
 from kodo.jobs.execution.worker.fork import Send, forked
@@ -69,6 +69,8 @@ def run_observe(job: Observe, module: types.ModuleType) -> Iterator[Observation]
 
 def _is_direct(call: Call) -> bool:
     """Whether the result of the expression is that of the function; an example or a round trip may be built around it."""
+    if call.origin in INDIRECT:
+        return False
     if call.origin not in ("example", "claim", "model"):
         return True
     tree = ast.parse(call.expression, mode="eval").body

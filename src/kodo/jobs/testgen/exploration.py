@@ -1,0 +1,161 @@
+"""Rounds of trials, each made from what the last ones reached: uses of results, the package's functions, and neighbours.
+
+As coverage-guided fuzzers do, a call that ran a new arc is kept and varied, with the words of the code beside the lines
+that did not run. Bounded by numbers of calls, so that two runs do the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.follow_ups import follow_ups
+from kodo.jobs.execution.model import Call
+from kodo.jobs.execution.reached_code import dispatched_words
+from kodo.jobs.execution.stated_facts import constants
+from kodo.jobs.execution.target import Function
+from kodo.jobs.execution.values import Values
+from kodo.jobs.testgen.package_calls import PackageCalls
+from kodo.jobs.testgen.pipeline import Pipeline, Trials, size
+from kodo.jobs.testgen.select import Arc, choose
+
+_MORE_ROUNDS = 3
+"""Rounds beyond those asked for, while each finds a new arc."""
+_MAX_CALLS = 2500
+"""Calls of one round."""
+_FOLLOWED, _FOLLOW_UPS, _DEPTH = 6, 5, 2
+"""Results of one function that are used, calls of each use, and how often the result of a use is used again."""
+_MAX_NEIGHBOURS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class CallExploration:
+    """Finds calls for the functions of a pipeline; ``shown`` are the calls that documents show."""
+
+    pipeline: Pipeline
+    generator: CandidateGenerator
+    package: PackageCalls
+    shown: Sequence[Call]
+
+    def run(self) -> Trials:
+        """All the trials: of the functions themselves, of what is shown, of the package's functions, and the rounds."""
+        options = self.pipeline.options
+        calls = [
+            call for one in self.pipeline.functions for call in self.generator.calls(one, options.inputs)
+        ]
+        trials = self.pipeline.attempt([*calls, *self.generator.from_cases(self.shown)])
+        trials = self._follow(trials)
+        if is_left := open_functions(self._functions, _arcs(trials)):
+            trials = trials.joined(self._of_package())
+        left = options.rounds + _MORE_ROUNDS if is_left else 0
+        while left and (near := self._near(trials)):
+            known = len(_arcs(trials))
+            trials = trials.joined(self.pipeline.attempt(near))
+            left = left - 1 if len(_arcs(trials)) > known else min(left - 1, _MORE_ROUNDS - 1)
+        return trials
+
+    def _words(self, function: Function) -> tuple[object, ...]:
+        module = self.pipeline.worker.module
+        return (*constants(module, function), *dispatched_words(module, function))
+
+    @property
+    def _functions(self) -> Mapping[str, Function]:
+        return self.pipeline.worker.module.every_function
+
+    def _follow(self, trials: Trials) -> Trials:
+        """The trials with calls of what calls returned, and of what those returned."""
+        last: Iterable[Call] = trials.calls
+        for _ in range(_DEPTH):
+            found: dict[str, list[Call]] = {}
+            for call in sorted(last, key=size):
+                seen = trials.seen.get(call.id)
+                if seen is not None and seen.uses and len(found.setdefault(call.function, [])) < _FOLLOWED:
+                    found[call.function].append(call)
+            rng = random.Random(f"{self.pipeline.options.seed}:follow")  # noqa: S311 - test inputs
+            values = Values(rng, self.pipeline.worker.module.constructible)
+            calls = [
+                use
+                for call in (one for group in found.values() for one in group)
+                for use in follow_ups(call, trials.seen[call.id].uses, values, _FOLLOW_UPS)
+            ]
+            if not calls:
+                break
+            more = self.pipeline.attempt(self.generator.from_cases(calls))
+            last, trials = more.calls, trials.joined(more)
+        return trials
+
+    def _of_package(self) -> Trials:
+        """Trials of the functions elsewhere in the package that reach the module, found by a few calls of each."""
+        entries = self.package.entries()
+        probes = self.pipeline.attempt(self.generator.from_cases(self.package.probes(entries)))
+        reaching = {call.function for call in probes.usable if probes.seen[call.id].arcs}
+        chosen = [one for one in entries if one.name in reaching]
+        count = min(self.pipeline.options.inputs // 2, _MAX_CALLS // max(1, len(chosen)))
+        calls = self.generator.from_cases(self.package.calls(chosen, count))
+        return probes.joined(self.pipeline.attempt(calls)) if calls else probes
+
+    def _near(self, trials: Trials) -> list[Call]:
+        """Neighbours of the calls that reached something, for the functions with something left."""
+        arcs = {call.id: frozenset(trials.seen[call.id].arcs) for call in trials.usable}
+        reached = [
+            one.call
+            for one in choose(sorted(trials.usable, key=size), arcs, {})
+            if one.call.args or one.call.receiver
+        ]
+        each = self.pipeline.options.inputs // 3
+        shares: dict[int, int] = {}
+        words: dict[int, list[object]] = {}
+        for name, function in open_functions(self._functions, _arcs(trials)).items():
+            lines = _body_lines(function)
+            seeds = [one for one in reached if one.function == name] or [
+                one for one in reached if lines & trials.lines[one.id]
+            ]
+            for call in seeds:
+                shares[call.id] = shares.get(call.id, 0) + max(4, each // len(seeds))
+                words.setdefault(call.id, []).extend(self._words(function))
+        out: list[Call] = []
+        for call in reached:
+            if share := min(shares.get(call.id, 0), _MAX_NEIGHBOURS):
+                near = self.generator.neighbours(
+                    self._functions.get(call.function), call, share, words[call.id]
+                )
+                out += near
+        return out[:_MAX_CALLS]
+
+
+def open_functions(functions: Mapping[str, Function], arcs: frozenset[Arc]) -> dict[str, Function]:
+    """The functions with a statement that did not run, or a branch that always went one way."""
+    ran = {line for arc in arcs for line in arc}
+    after: dict[int, set[int]] = {}
+    for line, following in arcs:
+        after.setdefault(line, set()).add(following)
+    return {
+        name: one
+        for name, one in functions.items()
+        if any(line not in ran for line in _body_lines(one))
+        or any(len(after.get(line, ())) < 2 for line in _branch_lines(one))
+    }
+
+
+def _arcs(trials: Trials) -> frozenset[Arc]:
+    return frozenset().union(*(trials.seen[call.id].arcs for call in trials.usable))
+
+
+def _statements(function: Function) -> Iterable[ast.stmt]:
+    body = function.node.body[1:] if function.doc else function.node.body
+    return (node for statement in body for node in ast.walk(statement) if isinstance(node, ast.stmt))
+
+
+def _body_lines(function: Function) -> frozenset[int]:
+    """The lines of the statements of a function, but that of its docstring."""
+    return frozenset(node.lineno for node in _statements(function))
+
+
+def _branch_lines(function: Function) -> frozenset[int]:
+    """The lines of the statements that go one way or another."""
+    return frozenset(
+        node.lineno for node in _statements(function) if isinstance(node, ast.If | ast.While | ast.For)
+    )

@@ -1,0 +1,151 @@
+"""What a module's package says of it: who stands on it, what derives from it, what its functions call and look for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.package import PackageSurvey
+from kodo.jobs.execution.reached_code import (
+    dispatched_words,
+    reached_functions,
+    reached_shapes,
+    reached_words,
+)
+from kodo.jobs.execution.target import TargetModule, load
+
+FILES = {
+    "__init__.py": "from pkg.api import search",
+    "base.py": """
+class Visitor:
+    def visit(self, node): return getattr(self, f"visit_{node.kind}")(node)
+    def visit_sub_tree(self, node): return 1
+    def visit_leaf(self, node): return 2
+class Abstract:
+    def run(self): raise NotImplementedError
+""",
+    "api.py": """
+import re
+from .base import Visitor
+from .lexer import tokens
+TOKEN = re.compile(r"#[0-9]{2}")
+def search(text):
+    return Visitor().visit(_parse(text))
+def _parse(text):
+    return [TOKEN.match(one) for one in tokens(text)]
+""",
+    "lexer.py": """
+def tokens(text):
+    return text.split("~~")
+""",
+    "kinds.py": """
+from pkg.base import Abstract
+class Middle(Abstract): ...
+class Real(Middle[int]):
+    def __init__(self, size: int): ...
+class _Hidden(Abstract): ...
+""",
+    "alone.py": "def alone(): ...",
+    "tests/test_it.py": "from pkg.base import Visitor",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The package of FILES."""
+    for name, text in FILES.items():
+        path = tmp_path / "pkg" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path / "pkg"
+
+
+def _load(folder: Path, name: str) -> TargetModule:
+    return load(folder / name)
+
+
+def test_the_users_of_a_module_are_those_that_import_it_the_nearest_first(folder):
+    """The package itself imports a user; tests and modules beside it are none."""
+    users = [one.name for one in PackageSurvey(_load(folder, "base.py")).users]
+    assert users == ["pkg.api", "pkg.kinds", "pkg"]
+
+
+def test_a_module_outside_of_a_package_has_no_users(tmp_path):
+    """Its folder may hold anything."""
+    (tmp_path / "one.py").write_text("def f(): ...")
+    (tmp_path / "two.py").write_text("import one")
+    assert PackageSurvey(load(tmp_path / "one.py")).users == ()
+
+
+def test_the_classes_that_derive_from_a_base_elsewhere_are_found(folder):
+    """Through one another and generic ones too; private ones are not imported by a test."""
+    assert PackageSurvey(_load(folder, "base.py")).subclasses == {
+        "Abstract": (("Middle", "pkg.kinds"), ("Real", "pkg.kinds"))
+    }
+
+
+def test_what_a_function_calls_is_found_through_names_methods_and_imports(folder):
+    """The nearest first, itself left out."""
+    module = _load(folder, "api.py")
+    found = [one.qualname for _, one in reached_functions(module, module.every_function["search"])]
+    assert set(found[:2]) == {"_parse", "Visitor.visit"} and found[2] == "tokens"
+
+
+def test_the_words_of_what_is_called_are_known(folder):
+    """A literal of another module's function, and the names that a method dispatches on."""
+    module = _load(folder, "api.py")
+    words = reached_words(module, module.every_function["search"])
+    assert {"~~", "sub_tree", "sub-tree", "leaf"} <= set(words)
+
+
+def test_the_patterns_of_what_is_called_make_texts(folder):
+    """TOKEN stands in a function that the public one calls."""
+    module = _load(folder, "api.py")
+    assert any(
+        text.startswith("#") and len(text) == 3
+        for text in reached_shapes(module, module.every_function["search"])
+    )
+
+
+def test_a_method_dispatches_on_the_names_that_fit_its_text(folder):
+    """``visit`` itself does not fit ``visit_{}``."""
+    module = _load(folder, "base.py")
+    assert dispatched_words(module, module.every_function["Visitor.visit"]) == (
+        "leaf",
+        "sub_tree",
+        "sub-tree",
+    )
+
+
+def test_only_a_deep_generator_knows_what_is_called(folder):
+    """A review, whose time is short, makes its inputs as before."""
+    module = _load(folder, "api.py")
+    search = module.pick("search")[0]
+    shallow, deep = (CandidateGenerator(module, 0, deep=deep).calls(search, 200) for deep in (False, True))
+    assert "~~" not in str([call.args for call in shallow])
+    assert "~~" in str([call.args for call in deep])
+
+
+def test_a_guessed_list_may_be_an_iterator_in_a_deep_generator(tmp_path):
+    """What only loops over a parameter may get one; an annotation is believed."""
+    path = tmp_path / "mod.py"
+    path.write_text("def f(items): return sum(items)\ndef g(items: list[int]): return sum(items)\n")
+    module = load(path)
+    made = {
+        one.name: str(CandidateGenerator(module, 0, deep=True).calls(one, 200)) for one in module.functions
+    }
+    assert "iter([" in made["f"] and "iter([" not in made["g"]
+
+
+def test_one_text_follows_from_another_that_is_a_form(tmp_path):
+    """A pattern and a text that it describes: ``{...}`` is something, the rest is the same."""
+    path = tmp_path / "mod.py"
+    path.write_text('def fits(form: str, text: str): return form == "no {word} here"\n')
+    module = load(path)
+    calls = CandidateGenerator(module, 0, deep=True).calls(module.functions[0], 400)
+    pairs = {tuple(arg.source for arg in call.args) for call in calls}
+    assert any(
+        form == "'no {word} here'" and text.startswith("'no ") and "{" not in text for form, text in pairs
+    )
