@@ -146,6 +146,11 @@ class Flows:
         return ()
 
 
+def function_names(tree: ast.AST) -> frozenset[str]:
+    """The names of all functions and methods of a module."""
+    return frozenset(node.name for node in ast.walk(tree) if isinstance(node, _DEFINITION))
+
+
 def parameters(function: FunctionNode) -> list[ast.arg]:
     """All parameters of a function, those by their place first."""
     args = function.args

@@ -11,7 +11,7 @@ import ast
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from kodo.jobs.fix.flows import Flows, FunctionNode, conditions, parameters
+from kodo.jobs.fix.flows import Flows, FunctionNode, conditions, function_names, parameters
 
 _FOLDS = frozenset(
     {"sum", "len", "max", "min", "reduce", "prod", "fsum", "sumprod", "Counter", "sorted", "accumulate", "zip", "map", "enumerate", "set",
@@ -36,23 +36,12 @@ def folded_values(
         unnamed: the constants, as sources, that neither the code before nor the test names.
     """
     base = before or ast.Module([], [])
-    functions = _functions(base)
+    functions = function_names(base)
     kinds = _kinds(test)
     old = set(_Folds(Flows(base), kinds, unnamed).found())
     return tuple(
         sorted({what for _, _, what in set(_Folds(Flows(after, functions), kinds, unnamed).found()) - old})
     )
-
-
-def folding_conditions(before: ast.Module, after: ast.Module) -> tuple[str, ...]:
-    """The conditions, as sources, in which the module after makes one thing of many values, and the one before not; the longest first."""
-    old = set(_Folds(Flows(before), {}, frozenset()).conditions())
-    new = set(_Folds(Flows(after, _functions(before)), {}, frozenset()).conditions())
-    return tuple(sorted({what for _, what in new - old}, key=lambda what: (-len(what), what)))
-
-
-def _functions(tree: ast.Module) -> set[str]:
-    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
 
 
 def _kinds(test: ast.Module | None) -> Kinds:
@@ -85,12 +74,6 @@ class _Folds:
         for where, part in self._parts():
             yield from ((where, ast.unparse(part), what) for what in self._made_of(part))
 
-    def conditions(self) -> Iterator[tuple[str, str]]:
-        """The function of each condition with a fold, and the condition."""
-        for where, part in self._parts():
-            if self._folds(list(self.flows.reaching(part))):
-                yield where, ast.unparse(part)
-
     def _parts(self) -> Iterator[tuple[str, ast.expr]]:
         for node in ast.walk(self.flows.tree):
             for part in conditions(node):
@@ -98,19 +81,9 @@ class _Folds:
                 if not isinstance(part, ast.Lambda | ast.Slice):
                     yield getattr(self.flows.scope(node), "name", ""), part
 
-    def _folds(self, reached: Sequence[ast.AST]) -> list[ast.AST]:
-        """The nodes that make one thing of a row, or that a loop adds to, among those that a condition depends on."""
-        asked = {id(row) for node in reached for row in _asked_alike(node)}
-        return [
-            node
-            for node in reached
-            if (_is_fold(node) and id(node) not in asked)
-            or (isinstance(node, ast.Name) and self.flows.is_summed(node))
-        ]
-
     def _made_of(self, part: ast.AST) -> Iterator[str]:
         reached = list(self.flows.reaching(part))
-        folds = self._folds(reached)
+        folds = folds_among(self.flows, reached)
         for fold in folds:
             yield from (
                 f"a number of {ast.unparse(row)}" for row in self.flows.reaching(fold) if self._is_mixed(row)
@@ -159,6 +132,17 @@ class _Folds:
             if isinstance(one, ast.Name) and self._parameter(one) is not None
         }
         return len(names) > 1
+
+
+def folds_among(flows: Flows, reached: Sequence[ast.AST]) -> list[ast.AST]:
+    """The nodes that make one thing of a row, or that a loop adds to, among those that a condition depends on."""
+    asked = {id(row) for node in reached for row in _asked_alike(node)}
+    return [
+        node
+        for node in reached
+        if (_is_fold(node) and id(node) not in asked)
+        or (isinstance(node, ast.Name) and flows.is_summed(node))
+    ]
 
 
 def _is_fold(node: ast.AST) -> bool:

@@ -244,7 +244,7 @@ class Comparison:
         wider: calls with arguments where the test gives none.
         known: the constants of the module before the patch, as sources.
         added: what the patch brings that a special case is made of (``special_means``).
-        folding: the conditions of the patch that make one thing of many values (``folded_values``).
+        asked: the conditions that the patch brings (``new_conditions``).
         finished: whether the time was enough for calls with other values.
         expects_error: whether the test may ask for an error.
         recorded: what the calls did with the patch, for ``cross_check``; nothing is judged by it here.
@@ -254,7 +254,7 @@ class Comparison:
     wider: tuple[Trial, ...] = ()
     known: frozenset[str] = frozenset()
     added: tuple[str, ...] = ()
-    folding: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     finished: bool = True
     expects_error: bool = False
     recorded: Recorded | None = None
@@ -290,9 +290,9 @@ class Comparison:
         yield from self._no_region(changed)
 
     def _no_region(self, changed: Sequence[Family]) -> Iterator[str]:
-        if self.folding and not all(family.has_region() for family in changed):
+        if self.asked and not all(family.has_region() for family in changed):
             yield (
-                f"the patch asks for {self.folding[0][:80]}, and nothing that can be said of the values tells the calls "
+                f"the patch asks for {self.asked[0][:80]}, and nothing that can be said of the values tells the calls "
                 "that it changes from those that it leaves"
             )
 

@@ -22,9 +22,9 @@ from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.fix.cross_check import Recorded
-from kodo.jobs.fix.folded_values import folding_conditions
 from kodo.jobs.fix.generality import ENOUGH, Comparison, Family, Trial
 from kodo.jobs.fix.near_calls import EMPTY, arguments, looked_at, near_calls, wider_calls
+from kodo.jobs.fix.new_conditions import new_conditions
 from kodo.jobs.fix.reproduction import Reproduction, result_name
 from kodo.jobs.fix.special_means import special_means
 from kodo.jobs.fix.versions import Both, Known, Version, Versions
@@ -84,7 +84,7 @@ def compare_near(
                     found,
                     known=_constants(before.source),
                     added=special_means(*texts, frozen.text),
-                    folding=folding_conditions(*map(ast.parse, texts)),
+                    asked=new_conditions(*map(ast.parse, texts)),
                     expects_error=re.search(r"raises|except\b", frozen.text, re.IGNORECASE) is not None,
                 )
         except WorkerEnded:

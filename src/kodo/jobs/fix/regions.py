@@ -27,7 +27,6 @@ _MADE: Mapping[str, Callable[[Sequence[float]], float]] = {
     "sum": sum,
     "largest": max,
     "smallest": min,
-    "length": len,
 }
 """What code makes of a row of numbers, to compare it with another one."""
 
@@ -203,6 +202,8 @@ def _of_row_and_item(row: object, item: object) -> Iterator[str]:
     """Whether a row holds a value, and what is made of its numbers beside one."""
     if isinstance(row, list | tuple | dict | set) and _is_in(item, row):
         yield "holds it"
+    if _is_moderate(item) and isinstance(row, (*_ROW, dict)):
+        yield f"its length is {_longer(len(row), item)}"
     if _is_moderate(item) and (numbers := _numbers(row)):
         yield from (f"its {name} is {_longer(made(numbers), item)}" for name, made in _MADE.items())
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kodo.jobs.fix.flows import Flows, parameters, results
+from kodo.jobs.fix.flows import Flows, function_names, parameters, results
 
 _WRITERS = frozenset({"str", "repr", "ascii", "format", "bytes", "bytearray", "bin", "oct", "hex"})
 _WRITING_METHODS = frozenset(
@@ -78,17 +78,13 @@ def written_forms(before: ast.Module | None, after: ast.Module, test: ast.Module
     known = {(one.where, one.asked): one.writers for one in old}
     of_digits = {one.where for one in old if one.single}
     if _OF_DIGITS.search(f"{_words(before)} {_words(test)}"):
-        of_digits |= set(_functions(base))
+        of_digits |= function_names(base)
     found: set[str] = set()
     for one in _Module(after, base, test).decisions():
         is_work = one.single and one.where in of_digits
         if not is_work:
             found |= one.writers - known.get((one.where, one.asked), frozenset())
     return tuple(sorted(found))
-
-
-def _functions(tree: ast.Module) -> Iterator[str]:
-    return (node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def _constants(tree: ast.Module) -> frozenset[tuple[str, str]]:
@@ -127,7 +123,7 @@ class _Module:
     """The decisions of one module."""
 
     def __init__(self, tree: ast.Module, before: ast.Module, test: ast.Module | None) -> None:
-        self.old = frozenset(_functions(before))
+        self.old = function_names(before)
         self.flows = Flows(tree, self.old)
         self.tables = _constants(before) & _constants(tree)
         self.texts = frozenset(_text_parameters(tree, test))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 
-from kodo.jobs.fix.folded_values import folding_conditions
 from kodo.jobs.fix.policy import suspicious
 
 BEFORE = "LIMIT = 30\n\n\ndef f(a, b):\n    return a\n\n\ndef g(items, most):\n    return items\n"
@@ -57,24 +54,3 @@ def test_a_decision_by_a_number_of_all_values_is_seen(patch: str, why: str) -> N
 def test_sums_borders_and_multiples_are_no_reason(after: str) -> None:
     """Of one argument, of alike ones, beside what is named, beside another argument."""
     assert reasons(after) == []
-
-
-@pytest.mark.parametrize(
-    ("result", "found"),
-    [
-        ("a if sum(b) % 2 else 0", "sum(b) % 2"),
-        ("a if any(one < 3 for one in b) else 0", "any((one < 3 for one in b))"),
-        ("[a, 0][len({*b}) % 2]", "len({*b}) % 2"),
-        ("b[max(0, len(b) - a) :]", ""),
-        ("a if len(b) > 3 else 0", ""),
-        ("a if min(a, len(b)) > 3 else 0", ""),
-        ("a if all(b) or any(one is None for one in b) else 0", ""),
-        ("sum(b) + a", ""),
-        ("a if a > 3 else sum(b)", ""),
-    ],
-)
-def test_conditions_over_many_values_are_named(result: str, found: str) -> None:
-    """Those that make one thing of a row; not the length of one, a part of a row, a number kept in a range, or a result."""
-    after = BEFORE.replace("return a\n", f"return {result}\n")
-    assert folding_conditions(ast.parse(BEFORE), ast.parse(after))[:1] == ((found,) if found else ())
-    assert folding_conditions(ast.parse(after), ast.parse(after)) == ()
