@@ -7,7 +7,7 @@ stands for; nothing is dropped silently. A history that fits the budget is kept 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 
 import msgspec
 
@@ -102,18 +102,37 @@ async def compact(
 def _divide(
     items: Sequence[ContextItem], tokens: Sequence[int], budget: int
 ) -> tuple[list[Item], list[Item], list[Item]]:
-    """System and developer messages; items to summarise; the newest items within ``budget`` tokens."""
+    """System and developer messages; items to summarise; the newest items within ``budget`` tokens, and the last one, with its
+    call if it is an output, however long they are: that is what the model is to answer."""
     start = len(items)
     spent = 0
     while start > 0 and spent + tokens[start - 1] <= budget:
         start -= 1
         spent += tokens[start]
-    recent = [context.item for context in items[start:]]
-    calls = {name for item in recent if isinstance(item, CALLS) for name in names_of(item)}
-    older = [item for item in recent if isinstance(item, OUTPUTS) and calls.isdisjoint(names_of(item))]
-    pinned = [context.item for context in items[:start] if _is_pinned(context.item)]
-    old = [context.item for context in items[:start] if not _is_pinned(context.item)]
-    return pinned, [*old, *older], [item for item in recent if not any(item is one for one in older)]
+    kept = _whole_pairs(items, {*range(start, len(items)), len(items) - 1})
+    others = [context.item for index, context in enumerate(items) if index not in kept]
+    pinned = [item for item in others if _is_pinned(item)]
+    old = [item for item in others if not _is_pinned(item)]
+    return pinned, old, [items[index].item for index in sorted(kept)]
+
+
+def _whole_pairs(items: Sequence[ContextItem], kept: Set[int]) -> set[int]:
+    """The numbers of the items in ``kept``, with the call of an output that ends them, and without outputs whose call is not
+    among them."""
+    last = items[-1].item
+    answered = {*names_of(last)} if isinstance(last, OUTPUTS) else set()
+    calls = {
+        index: {*names_of(context.item)}
+        for index, context in enumerate(items)
+        if isinstance(context.item, CALLS)
+    }
+    kept = kept | {index for index, names in calls.items() if names & answered}
+    known = {name for index in kept & calls.keys() for name in calls[index]}
+    return {
+        index
+        for index in kept
+        if not isinstance(items[index].item, OUTPUTS) or not known.isdisjoint(names_of(items[index].item))
+    }
 
 
 def _is_pinned(item: Item) -> bool:

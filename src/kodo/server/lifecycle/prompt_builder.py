@@ -7,10 +7,12 @@ A history that is too long is truncated (``truncation``) or summarised into one 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -35,6 +37,8 @@ from kodo.server.wire.response import ResponseUsage
 MAX_KNOWN = 4096
 """Responses that the pass-through cache remembers."""
 
+_ITEM: Final = re.compile(r"input\[(\d+)\](.*)")
+"""The place of an error in an item."""
 Summarise: TypeAlias = Callable[[CallContext, CreateResponse], Awaitable[tuple[str, ResponseUsage]]]
 """Runs a request to its end on behalf of a call: the text of the answer, and its usage."""
 
@@ -85,10 +89,15 @@ class PromptBuilder:
             UnpairedCall: a call that the client was to run has no output.
             ContextLengthExceeded: see :meth:`prepare`.
         """
-        call, request, backend = plan.call, plan.request, plan.backend
+        call, request = plan.call, plan.request
         history = await self.history(call, request)
         if call.paired and plan.generates:
             check_calls(history.items)
+        with named_in_input(call, request, history):
+            return await self._build(plan, toolset, history)
+
+    async def _build(self, plan: RequestPlan, toolset: Toolset, history: History) -> BuiltPrompt:
+        call, request, backend = plan.call, plan.request, plan.backend
         compacted = await self._compact_if_long(call, request, backend, history)
         passthrough = self._is_passthrough(request, history)
         items = history.items if compacted is None else compacted.items
@@ -176,9 +185,10 @@ class PromptBuilder:
     ) -> int:
         """Input tokens of a request, by the engine's own tokenizer. Raises what :meth:`history` does."""
         history = await self.history(call, request)
-        items = await self._render(call.owner, backend, history.items)
-        request = await toolset.turn_request(history.items)
-        return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
+        with named_in_input(call, request, history):
+            items = await self._render(call.owner, backend, history.items)
+            request = await toolset.turn_request(history.items)
+            return (await backend.engine.prepare(plan.prompt(call, request, backend, items))).input_tokens
 
     async def compact(
         self,
@@ -253,3 +263,18 @@ class PromptBuilder:
             limits=limits,
         )
         return await asyncio.to_thread(work) if has_sealed(items) else work()
+
+
+@contextmanager
+def named_in_input(call: CallContext, request: CreateResponse, history: History) -> Iterator[None]:
+    """Errors count the items of the whole history; a client counts those of its own input, and knows the others by the field
+    that brought them."""
+    try:
+        yield
+    except InvalidRequest as error:
+        found = _ITEM.match(error.param or "")
+        if found is not None and history.before and call.paired:
+            own = int(found[1]) - len(history.before)
+            stood_on = "conversation" if request.conversation is not None else "previous_response_id"
+            error.param = stood_on if own < 0 else f"input[{own}]{found[2]}"
+        raise

@@ -379,6 +379,8 @@ def test_blocks_become_items_in_their_order() -> None:
         {"role": "user", "content": [{"type": "image", "source": 1}]},
         {"role": "user", "content": [{"type": "image", "source": {"type": "tape"}}]},
         {"role": "user", "content": [{"type": "text", "text": 1}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": "x"}]},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "f", "input": []}]},
         {
             "role": "user",
             "content": [

@@ -38,6 +38,24 @@ async def test_an_image_is_refused_where_the_settings_say_so(tmp_path: Path) -> 
     assert (caught.value.param, caught.value.code) == ("input[0].content[1]", "unsupported_content")
 
 
+async def test_a_refused_part_is_counted_from_the_requests_own_input(tmp_path: Path) -> None:
+    """Not from the beginning of the history; what that holds is named by the field that brought it."""
+    async with served(settings(tmp_path, images="refuse")) as server:
+        sdk = server.sdk()
+        first = await sdk.responses.create(model=MODEL, input="hi")
+        talk = await sdk.conversations.create(items=_user(IMAGE))
+        own = [*_user({"type": "input_text", "text": "see?"}), *_user(IMAGE)]
+        calls: Any = (
+            ({"input": own, "previous_response_id": first.id}, "input[1].content[0]"),
+            ({"input": "x", "conversation": talk.id}, "conversation"),
+        )
+        for options, param in calls:
+            for call in (sdk.responses.create, sdk.responses.input_tokens.count):
+                with pytest.raises(openai.BadRequestError) as caught:
+                    await call(model=MODEL, **options)
+                assert (caught.value.param, caught.value.code) == (param, "unsupported_content")
+
+
 async def test_a_file_of_text_is_read(tmp_path: Path) -> None:
     """Inline files of UTF-8 text are shown to the model, with their names."""
     data = base64.b64encode("print('こんにちは')".encode()).decode()

@@ -146,10 +146,14 @@ def test_truncation_that_ends_in_an_output_keeps_its_call(
     assert len(kept) + gone == len(items)
 
 
-@given(turns, sizes_of, st.integers(1, 400))
-async def test_a_compaction_holds_pairs_only(kinds: list[str], sizes: list[int], budget: int) -> None:
-    """Parallel calls too, whose outputs stand behind other calls: what of them is too old is told in the summary, whole."""
-    items = [*conversation(kinds), user("last")]
+@given(turns, sizes_of, st.integers(1, 400), st.booleans())
+async def test_a_compaction_holds_pairs_only(
+    kinds: list[str], sizes: list[int], budget: int, ends_in_output: bool
+) -> None:
+    """Parallel calls too, whose outputs stand behind other calls: what of them is too old is told in the summary, whole. The
+    last item is kept, however long it is."""
+    end = [call("x"), call("last"), output("x"), output("last")] if ends_in_output else [user("last")]
+    items = [*conversation(kinds), *end]
 
     async def summarise(request: CreateResponse) -> tuple[str, ResponseUsage]:
         return "the gist", NO_USAGE
@@ -165,6 +169,7 @@ async def test_a_compaction_holds_pairs_only(kinds: list[str], sizes: list[int],
         summarise=summarise,
     )
     assert is_paired(list(done.items))
+    assert done.items[-1].item == items[-1].item
 
 
 async def test_a_summary_is_made_of_what_was_called_and_answered() -> None:

@@ -222,7 +222,10 @@ def _tool_result(block: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _tool_use(block: dict[str, Any], path: str) -> dict[str, Any]:
-    arguments = json.dumps(block.get("input") or {}, ensure_ascii=False)
+    given = block.get("input")
+    if not isinstance(given, dict | None):
+        raise BadBody(f"'{path}.input' must be an object.", f"{path}.input", "invalid_type")
+    arguments = json.dumps(given or {}, ensure_ascii=False)
     return {
         "type": "function_call",
         "call_id": block.get("id"),
