@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from kodo.sandbox.model import ProcessResult, ResourceLimits, SandboxError
@@ -35,11 +35,12 @@ def execute(
     fds: Sequence[int],
     cwd: str,
     stdin: bytes = b"",
+    hear: Callable[[bytes], None] | None = None,
 ) -> ProcessResult:
     """Run ``command`` in a process group of its own; kill the group at the wall limit or when output overflows.
 
     The wall limit counts from here, so it includes the time the sandbox takes to come up. A process
-    that left its group dies with its namespace.
+    that left its group dies with its namespace. ``hear`` is given each piece of standard output as it comes.
 
     Raises:
         SandboxError: :func:`end_all` was called.
@@ -67,7 +68,7 @@ def execute(
             with suppress(BrokenPipeError):
                 process.stdin.write(stdin)
                 process.stdin.close()
-            timed_out, truncated = _read_output(process, output, limits, started + limits.wall_seconds)
+            timed_out, truncated = _read_output(process, output, limits, started + limits.wall_seconds, hear)
             if not (timed_out or truncated):
                 left = limits.wall_seconds - (time.monotonic() - started)
                 try:
@@ -88,7 +89,11 @@ def execute(
 
 
 def _read_output(
-    process: subprocess.Popen[bytes], output: dict[str, bytearray], limits: ResourceLimits, deadline: float
+    process: subprocess.Popen[bytes],
+    output: dict[str, bytearray],
+    limits: ResourceLimits,
+    deadline: float,
+    hear: Callable[[bytes], None] | None,
 ) -> tuple[bool, bool]:
     """Read both streams into ``output`` until they end; returns whether the time or the size limit stopped it."""
     assert process.stdout and process.stderr  # noqa: S101 - both pipes were requested
@@ -104,6 +109,8 @@ def _read_output(
                 if not chunk:
                     selector.unregister(key.fileobj)
                 output[key.data] += chunk
+                if hear is not None and key.data == "stdout":
+                    hear(chunk)
             if sum(map(len, output.values())) > limits.output_bytes:
                 return False, True
     return False, False

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -146,6 +146,7 @@ class Sandbox:
         stdin: bytes = b"",
         cwd: str = TMP,
         fds: Sequence[int] = (),
+        hear: Callable[[bytes], None] | None = None,
     ) -> ProcessResult:
         """Run one command and wait for it.
 
@@ -159,6 +160,7 @@ class Sandbox:
             stdin: What the command reads from its standard input.
             cwd: Where it starts.
             fds: For the probes alone: descriptors that a leak would hand on; they are closed on entry.
+            hear: Is given each piece of standard output as it comes, in this thread.
 
         Raises:
             SandboxError: the project is not a folder, or a file name leaves FILES.
@@ -168,7 +170,13 @@ class Sandbox:
             argv, project=project, files=files, limits=limits, env=env, cwd=cwd, fds=fds
         ) as ready:
             return execute(
-                ready.argv, env=ready.env, limits=limits, fds=ready.fds, cwd=ready.cwd, stdin=stdin
+                ready.argv,
+                env=ready.env,
+                limits=limits,
+                fds=ready.fds,
+                cwd=ready.cwd,
+                stdin=stdin,
+                hear=hear,
             )
 
     @contextmanager

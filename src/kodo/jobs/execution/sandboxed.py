@@ -5,7 +5,7 @@ Every run of foreign Python goes through here. Knows neither a worker's jobs nor
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -36,12 +36,13 @@ def run_worker(
     grace: float = 60.0,
     files: Mapping[str, str] | None = None,
     seed: int = 0,
+    hear: Callable[[T], None] | None = None,
 ) -> list[T]:
     """Do one job in a fresh sandbox; return the answers there were in ``seconds``.
 
     The worker has to keep to ``seconds`` by itself; it is killed ``grace`` seconds later.
     ``worker`` is the package to start inside, ``answer_type`` what each of its lines decodes to, ``seed`` the
-    interpreter's hash seed.
+    interpreter's hash seed. ``hear`` is given each answer as it comes, until one is not valid.
 
     Raises:
         ExecutionError: the worker answered ``Failed``; ``WorkerEnded``: it ended without a valid answer.
@@ -62,6 +63,7 @@ def run_worker(
             "PYTHONHASHSEED": str(seed),
             "PYTHONWARNINGS": "ignore",
         },
+        hear=None if hear is None else _each_answer(answer_type, hear),
     )
     *lines, _ = outcome.stdout.split("\n")  # what follows the last end of a line was cut off
     try:
@@ -75,6 +77,26 @@ def run_worker(
         said = (outcome.stderr.strip() or f"status {outcome.status}").splitlines()[-1]
         raise WorkerEnded(f"the worker in the sandbox ended early: {said}")
     return answers
+
+
+def _each_answer(answer_type: type[T] | Any, hear: Callable[[T], None]) -> Callable[[bytes], None]:
+    """What takes pieces of output and gives each answer on that they make up, but for failures."""
+    left = b""
+    is_valid = True
+
+    def take(piece: bytes) -> None:
+        nonlocal left, is_valid
+        *lines, left = (left + piece).split(b"\n")
+        for line in lines:
+            try:
+                answer = msgspec.json.decode(line, type=answer_type) if is_valid else None
+            except msgspec.MsgspecError:
+                is_valid = False  # the end of the run says so
+                answer = None
+            if answer is not None and not isinstance(answer, Failed):
+                hear(answer)
+
+    return take
 
 
 def site_packages(root: Path) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,15 +29,17 @@ from kodo.jobs.execution.relevant_words import relevant_options, relevant_texts
 from kodo.jobs.execution.sandboxed import GRACE, run_worker, site_packages
 from kodo.jobs.execution.target import Function, TargetModule, load
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted, Finished, Group
+from kodo.jobs.execution.worker.handover import Outgoing
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.report.model import Executed
 from kodo.jobs.review.behaviour_remarks import remarks
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
-from kodo.jobs.review.inputs_of_tests import instances, is_alike, recorded_calls, test_folders, written_calls
+from kodo.jobs.review.inputs_of_tests import instances, is_alike, test_folders, written_calls
 from kodo.jobs.review.javascript import behaviour as javascript
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import ReviewInput
+from kodo.jobs.review.recording import ChangedModule, recording
 from kodo.jobs.review.snippets import GROUP, Proposer
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.sandbox import Sandbox, SandboxError
@@ -51,18 +53,16 @@ _FIRST = 40
 """The calls of a function that are made in the order of their preference."""
 _FOR_INPUTS, _FOR_RUNNING = 0.8, 0.65
 """The parts of a module's seconds that must be left when its inputs are made, and when the tests were read."""
-_FOR_RECORDING = 0.3, 0.55
-"""The parts of a module's seconds in which its tests are run for their calls, while inputs are made and compared; the second one
+_FOR_RECORDING = 0.22, 0.5
+"""The parts of the first module's seconds in which tests are run for their calls, while inputs are made and compared; the second one
 where they had hardly begun by then.
 """
 _LEAST_SECONDS = 6.0
 """What one file gets at least of what is left: with less, little more than the start of its workers could be done."""
 _NOT_INHERITED = "its inputs cannot be made: getattr raises AttributeError"
 _NAME = re.compile(r"[A-Za-z_]\w+")
-_STOP, _REST = "stop", "rest"
-"""The files that end the run of the tests, and that the calls of functions are handed over in."""
-_LATER = ("written", "recorded")
-"""The files that calls out of tests are handed to the running comparison in, in the order they come."""
+_REST, _WRITTEN = "rest", "written"
+"""The files that the calls of functions and those that are written in tests are handed over in."""
 _WORKER = "kodo.jobs.execution.worker"
 
 
@@ -120,12 +120,14 @@ def compare_behaviour(
                 one for one in _read_modules(changed, made, found) if one.affected or one.values or proposer
             ]
             comparison = _Comparison(made, packages, sandbox, files, found)
-            for at, module in enumerate(modules):
-                asked = time.monotonic()
-                snippets = tuple(proposer.propose(module.file, module.after.name)) if proposer else ()
-                started += time.monotonic() - asked
-                end = _share(started + budget, len(modules) - at + len(scripts))
-                comparison.run(module, end, snippets)
+            end = _share(started + budget, len(modules) + len(scripts))
+            with comparison.tests(modules, end) as names:
+                for at, module in enumerate(modules):
+                    asked = time.monotonic()
+                    snippets = tuple(proposer.propose(module.file, module.after.name)) if proposer else ()
+                    started += time.monotonic() - asked
+                    end = _share(started + budget, len(modules) - at + len(scripts))
+                    comparison.run(module, end, snippets, names.get(module.file.path))
             for at, file in enumerate(scripts):
                 _compare_script(file, made, material.root, _share(started + budget, len(scripts) - at), found)
     except (SandboxError, TreeError) as error:
@@ -137,7 +139,7 @@ def compare_behaviour(
 def _share(end: float, count: int) -> float:
     """When the first of ``count`` files that share the time until ``end`` has had its part."""
     left = end - time.monotonic()
-    return end - left + min(left, max(left / count, _LEAST_SECONDS))
+    return end - left + min(left, max(left / max(count, 1), _LEAST_SECONDS))
 
 
 def _compare_script(file: ChangedFile, made: Trees, root: Path | None, end: float, found: Behaviour) -> None:
@@ -206,11 +208,25 @@ class _Comparison:
     files: Sequence[ChangedFile]
     found: Behaviour
 
-    def run(self, module: _Module, end: float, snippets: tuple[Call, ...]) -> None:
+    @contextmanager
+    def tests(self, modules: Sequence[_Module], end: float) -> Iterator[Mapping[str, str]]:
+        """Run tests for the calls they make, beside the block that compares the modules, the first of them until ``end``; the
+        files that the calls of each changed file come in.
+        """
+        start = time.monotonic()
+        until, longest = (start + part * (end - start) for part in _FOR_RECORDING)
+        watched = [self._watched(module) for module in modules]
+        with recording(self.made, self.sandbox, watched, until, longest) as record:
+            yield record.names
+        self.found.recorded += record.count
+        if record.error:
+            self.found.not_run.append(record.error)
+
+    def run(self, module: _Module, end: float, snippets: tuple[Call, ...], recorded: str | None) -> None:
         """Add what one module's functions do to what was found, until the monotonic time ``end``.
 
-        Both versions are imported and tests are run while calls are made up; those are compared first, then those out of
-        tests as they come, and no more is run of the tests when every changed function is shown to differ.
+        Both versions are imported while calls are made up; those are compared first, then those out of tests as they come,
+        of running ones in the file ``recorded``.
         """
         file, found = module.file, self.found
         if not _has_time(file, end, found):
@@ -218,29 +234,28 @@ class _Comparison:
         room = end - time.monotonic()
         with (
             TemporaryDirectory(prefix="exchange-", dir=self.made.folder) as folder,
-            ThreadPoolExecutor(2) as threads,
+            ThreadPoolExecutor(1) as threads,
         ):
             exchange = Path(folder)
             exchange.chmod(0o755)
-            stop, rest, *later = (f"{exchange.name}/{name}" for name in (_STOP, _REST, *_LATER))
-            until, longest = (end - (1 - part) * room for part in _FOR_RECORDING)
-            recording = threads.submit(
-                recorded_calls, self.made, file, module.affected, self._locations(module)[0], self.sandbox,
-                until, longest, stop,
-            )  # fmt: skip
+            rest, written = (f"{exchange.name}/{name}" for name in (_REST, _WRITTEN))
+            outgoing = Outgoing(
+                exchange / _WRITTEN, lambda call: is_alike(call, self.files, module.after.name)
+            )
+            later = (written,) if recorded is None else (written, recorded)
             job = self._job(module, end, snippets, rest, later)
             comparing: Future[list[CompareAnswer]] = threads.submit(
                 run_worker, self.sandbox, self.made.folder, _WORKER, job, CompareAnswer,
                 seconds=end - time.monotonic(), grace=GRACE,
             )  # fmt: skip
-            comparing.add_done_callback(lambda _: (exchange / _STOP).touch())
             groups = self._inputs(module, end - _FOR_INPUTS * room)
             _write(groups if _has_time(file, end, found) else (), exchange / _REST)
             calls = _until(
                 end - _FOR_RUNNING * room, written_calls(self.made, file, module.affected, module.after)
             )
-            self._hand_over(_while(comparing, calls), exchange / _LATER[0], module)
-            self._hand_over(_recorded(recording, file, found), exchange / _LATER[1], module)
+            for call in _while(comparing, calls):
+                outgoing.add(call)
+            outgoing.end()
             answers: Sequence[CompareAnswer] = ()
             try:
                 answers = comparing.result()
@@ -290,9 +305,16 @@ class _Comparison:
             _location(module.after, made.after, self.packages),
         )
 
-    def _hand_over(self, calls: Iterable[Call], path: Path, module: _Module) -> None:
-        """Hand over calls out of tests; those that stand on a changed test are left out."""
-        _write([call for call in calls if is_alike(call, self.files, module.after.name)], path)
+    def _watched(self, module: _Module) -> ChangedModule:
+        """What the run of the tests looks at of a module; calls that stand on a changed test are of no use."""
+        touched = {line for rows, _ in _touched_in(module, module.affected).values() for line in rows}
+        return ChangedModule(
+            module.file,
+            self._locations(module)[0],
+            module.affected,
+            tuple(sorted(touched)),
+            lambda call: is_alike(call, self.files, module.after.name),
+        )
 
 
 def _write(value: object, path: Path) -> None:
@@ -348,17 +370,6 @@ def _without_answer(answers: Sequence[CompareAnswer], functions: Sequence[str]) 
     if not any(isinstance(answer, Finished) for answer in answers):
         answered = {answer.function for answer in answers if isinstance(answer, Compared)}
         yield from (name for name in functions if name not in answered)
-
-
-def _recorded(recording: Future[list[Call]], file: ChangedFile, found: Behaviour) -> list[Call]:
-    """The calls of the tests that were run; why they could not be run is said."""
-    try:
-        calls = recording.result()
-    except ExecutionError as error:
-        found.not_run.append(f"{file.path}: the project's tests, for their calls: {error}")
-        return []
-    found.recorded += len(calls)
-    return calls
 
 
 def _touched_lines(file: ChangedFile) -> list[str]:

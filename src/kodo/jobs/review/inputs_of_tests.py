@@ -9,7 +9,6 @@ import ast
 import itertools
 import os
 import re
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -17,30 +16,24 @@ from typing import TypeVar
 
 import msgspec
 
-from kodo.jobs.execution.calls import is_python
 from kodo.jobs.execution.calls_of_tests import TestSource, calls_of_tests, parsed
 from kodo.jobs.execution.changed import Affected
 from kodo.jobs.execution.instances_of_tests import instances_of_tests
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.sandboxed import GRACE, run_worker
 from kodo.jobs.execution.target import TargetModule
-from kodo.jobs.execution.worker.jobs import ModuleLocation, Record
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.import_distance import import_distances
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.trees import Trees
-from kodo.sandbox import Sandbox
 
 T = TypeVar("T")
 MAX_TEST_FILES = 400
 MAX_NAMING_FILES = 15
 MAX_TEST_CALLS_A_FILE = 120
 MAX_TEST_CALLS = 1000
-MAX_RUN_FILES = 12
 _UNRELATED = 100
 """The distance of a file of tests that imports the changed module over no others."""
 _LONG_RUNNING = re.compile(r"bench|integration|functional|perf|slow|e2e|fuzz")
-_RECORDER = "kodo.jobs.execution.worker.record"
 
 
 def instances(made: Trees, file: ChangedFile, module: TargetModule) -> dict[str, tuple[str, ...]]:
@@ -59,7 +52,7 @@ def written_calls(
     made: Trees, file: ChangedFile, affected: Mapping[str, Affected], module: TargetModule
 ) -> Iterator[Call]:
     """Calls out of the project's tests, those of the changed module first."""
-    words = _words(affected)
+    words = public_names(affected)
     mention = _mention(words)
     first: list[Iterator[Call]] = []
     others: list[Iterator[Call]] = []
@@ -75,7 +68,7 @@ def written_calls(
         )
         calls = _named(calls_of_tests(source, words), path.relative_to(made.after).as_posix())
         (first if is_near else others).append(itertools.islice(calls, MAX_TEST_CALLS_A_FILE))
-    every = itertools.chain(_in_turn(first), _in_turn(others))
+    every = itertools.chain(in_turn(first), in_turn(others))
     for number, call in enumerate(itertools.islice(every, MAX_TEST_CALLS)):
         yield msgspec.structs.replace(call, id=number)
 
@@ -85,7 +78,7 @@ def _named(calls: Iterable[Call], path: str) -> Iterator[Call]:
     return (msgspec.structs.replace(call, function=path) for call in calls)
 
 
-def _in_turn(streams: Iterable[Iterator[T]], count: int = 4) -> Iterator[T]:
+def in_turn(streams: Iterable[Iterator[T]], count: int = 4) -> Iterator[T]:
     """A few items of each stream in turn."""
     left = list(streams)
     while left:
@@ -121,7 +114,7 @@ def _place(path: Path, root: Path, module: TargetModule) -> str:
 
 def _test_files(root: Path) -> list[Path]:
     """The Python files of tests below a folder."""
-    return [root / name for name in _test_names(root)]
+    return [root / name for name in names_of_tests(root)]
 
 
 @lru_cache(maxsize=4)
@@ -134,7 +127,8 @@ def _python_names(root: Path) -> tuple[str, ...]:
     )
 
 
-def _test_names(root: Path) -> tuple[str, ...]:
+def names_of_tests(root: Path) -> tuple[str, ...]:
+    """The paths of the Python files of tests below a folder, relative to it."""
     return tuple(name for name in _python_names(root) if is_test(name))
 
 
@@ -144,26 +138,9 @@ def test_folders(root: Path) -> tuple[str, ...]:
     return tuple(sorted(path.relative_to(root).as_posix() for path in found))[:20]
 
 
-def recorded_calls(
-    made: Trees,
-    file: ChangedFile,
-    affected: Mapping[str, Affected],
-    where: ModuleLocation,
-    sandbox: Sandbox,
-    until: float,
-    longest: float,
-    stop: str = "",
-) -> list[Call]:
-    """The calls through the changed functions that the tests nearest to them make, run in the version before the change
-    until the monotonic time ``until``, where they had hardly begun until ``longest``, or until there is a file ``stop`` beside the
-    versions; none where no function changed.
-
-    Raises:
-        ExecutionError: they could not be run.
-    """
-    if not affected:
-        return []
-    words, stem = _words(affected), _stem(file)
+def nearest_tests(made: Trees, file: ChangedFile, affected: Mapping[str, Affected]) -> list[Path]:
+    """The files of tests in the version before the change that are worth running for their calls, the nearest first."""
+    words, stem = public_names(affected), _stem(file)
     mention = _mention(words)
     distances = import_distances(made.before, _python_names(made.before), file.old_path or file.path)
     rows: list[tuple[bool, bool, int, int, Path]] = []
@@ -174,24 +151,7 @@ def recorded_calls(
             name = path.relative_to(made.before).as_posix()
             distance, tests = (distances.get(name, _UNRELATED), text.count("def test")) if is_far else (0, 0)
             rows.append((is_far, bool(_LONG_RUNNING.search(name)), distance, -tests, path))
-    chosen = [row[-1] for row in sorted(rows, key=lambda row: row[:4])[:MAX_RUN_FILES]]
-    if not chosen:
-        return []
-    job = Record(
-        made.before.name,
-        where,
-        tuple(path.relative_to(made.before).as_posix() for path in chosen),
-        _test_names(made.before),
-        tuple(dict.fromkeys(root for one in affected.values() for root in one.roots)),
-        tuple(words),
-        until,
-        stop,
-        longest,
-    )
-    calls: list[Call] = run_worker(
-        sandbox, made.folder, _RECORDER, job, Call, seconds=longest - time.monotonic(), grace=GRACE
-    )
-    return [call for call in calls if is_python(call)]
+    return [row[-1] for row in sorted(rows, key=lambda row: row[:4])]
 
 
 def is_alike(call: Call, files: Iterable[ChangedFile], module: str) -> bool:
@@ -201,14 +161,19 @@ def is_alike(call: Call, files: Iterable[ChangedFile], module: str) -> bool:
     paths = {path for file in files for path in (file.path, file.old_path) if path and is_test(path)}
     names = {name for path in paths for name in _names(path)}
     touched = {name for name in names if not f"{module}.".startswith(f"{name}.")}
-    nodes = (node for line in call.setup for node in ast.walk(ast.parse(line)))
-    return touched.isdisjoint(name for node in nodes for name in _imported(node))
+    return all(touched.isdisjoint(_imports(line)) for line in call.setup)
 
 
 def _names(path: str) -> Iterator[str]:
     """The dotted names that a module may be imported by: its folders from any one on."""
     parts = path.removesuffix(".py").removesuffix("/__init__").split("/")
     return (".".join(parts[start:]) for start in range(len(parts)))
+
+
+@lru_cache(maxsize=4096)
+def _imports(line: str) -> frozenset[str]:
+    """The modules that a line of Python imports anywhere."""
+    return frozenset(name for node in ast.walk(ast.parse(line)) for name in _imported(node))
 
 
 def _imported(node: ast.AST) -> Iterator[str]:
@@ -220,7 +185,7 @@ def _imported(node: ast.AST) -> Iterator[str]:
         yield from (f"{node.module}.{one.name}" if node.module else one.name for one in node.names)
 
 
-def _words(affected: Mapping[str, Affected]) -> set[str]:
+def public_names(affected: Mapping[str, Affected]) -> set[str]:
     """The public names of the changed functions and of those that call them."""
     near = [name for name, one in affected.items() if one.depth <= 1]
     return {part for name in near for part in name.split(".") if not part.startswith("_")}

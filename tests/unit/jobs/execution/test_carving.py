@@ -125,7 +125,8 @@ def carve(tmp_path, monkeypatch, request):
 
     def run(text: str) -> list[list[str]]:
         test = tmp_path / "test_shop.py"
-        recorder = Recorder(Places(tmp_path, file.name, name), ("price",), lambda path: path == test.name)
+        watched = {file.name: ("price",)}
+        recorder = Recorder(Places(tmp_path, file.name, name), watched, lambda path: path == test.name)
         before = sys.gettrace()
         test.write_text(text)
         module = types.ModuleType("test_shop")
@@ -139,7 +140,7 @@ def carve(tmp_path, monkeypatch, request):
             space["test"]()
         finally:
             sys.settrace(before)
-        calls = list(recorder.carved(0))
+        calls = [call for call, _ in recorder.carved(0)]
         return [[line.replace(name, "m") for line in (*filled_setup(call), filled(call))] for call in calls]
 
     yield run

@@ -1,5 +1,6 @@
 """One call takes an argument of another one, or goes to another function of the same module."""
 
+import ast
 import random
 import shlex
 
@@ -7,7 +8,7 @@ import msgspec
 
 from kodo.jobs.execution.calls import command, filled, filled_setup
 from kodo.jobs.execution.model import Arg, Call
-from kodo.jobs.execution.worker.combination import Combinations
+from kodo.jobs.execution.worker.combination import Arguments, Combinations
 from kodo.jobs.execution.worker.smaller import smaller_calls
 from kodo.jobs.execution.worker.variation import Variations
 
@@ -19,7 +20,7 @@ WRAP = Call(4, "", "v1.pack(v2)", (), ("from shop import Shop", "v1 = Shop('a')"
 
 def _combined(call: Call, *others: Call) -> set[str]:
     rng = random.Random(0)
-    made = Combinations([call, *others])
+    made = Combinations(Arguments([call, *others]))
     found = [made.combined(call, number, rng) for number in range(200)]
     return {"; ".join([*filled_setup(one), filled(one)]) for one in found if one is not None}
 
@@ -47,7 +48,7 @@ def test_what_stands_on_a_variable_stays_where_it_is():
 
 def test_what_never_arrives_is_not_tried_for_ever():
     """After some calls that did not reach the change, the place is left alone."""
-    made = Combinations([ORDER, SELL])
+    made = Combinations(Arguments([ORDER, SELL]))
     rng = random.Random(0)
     tried = 0
     for number in range(200):
@@ -55,6 +56,24 @@ def test_what_never_arrives_is_not_tried_for_ever():
             tried += 1
             made.learn(number, arrived=False)
     assert 0 < tried < 20
+
+
+def test_statements_that_many_calls_begin_with_are_read_once(monkeypatch):
+    """The calls of a test come with all that it did before them, and those of a file with all that it imports."""
+    parsed = []
+    parse = ast.parse
+
+    def count(source, *args, **more):
+        parsed.append(source)
+        return parse(source, *args, **more)
+
+    monkeypatch.setattr(ast, "parse", count)
+    setup = ("import depot", *(f"v{at} = depot.Shop(_0, {at})" for at in range(50)))
+    calls = [Call(at, "", f"v1.pack({at})", (Arg("a", "'x'"),), setup) for at in range(100)]
+    arguments = Arguments(calls[:50])
+    arguments.read(calls[50:])
+    assert sum(line.startswith(("v", "import")) for line in parsed) == 1 + 50 + 100
+    assert len(arguments.given["depot.Shop"][0]) == 1 and len(arguments.given["depot.Shop"][1]) == 40
 
 
 def test_a_number_of_a_text_takes_the_place_of_another_one():

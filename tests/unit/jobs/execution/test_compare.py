@@ -14,6 +14,7 @@ import pytest
 
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted
+from kodo.jobs.execution.worker.handover import Outgoing
 from kodo.jobs.execution.worker.jobs import ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.side import Batch, outcomes
@@ -120,8 +121,8 @@ def test_calls_out_of_tests_may_come_while_the_comparison_runs(tmp_path: Path, w
     _versions(tmp_path, _LIMIT.format(limit=5000), _LIMIT.format(limit=6000))
     call = Call(0, "test_m.py", "m.slow(_0)", (Arg("x", "5500"),), ("import m",), origin="test")
     until = time.monotonic() + 30
-    later = threading.Timer(wait, _write, (tmp_path / "recorded", [call]))
-    _write(tmp_path / "written", [])
+    later = threading.Timer(wait, _hand_over, (tmp_path / "recorded", call))
+    _hand_over(tmp_path / "written")
     later.start()
     job = Compare(
         _WHERE,
@@ -134,6 +135,37 @@ def test_calls_out_of_tests_may_come_while_the_comparison_runs(tmp_path: Path, w
     )
     found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared) and one.differences]
     assert [one.function for one in found] == ["slow"] and time.monotonic() < until - 5
+
+
+def _hand_over(path: Path, *calls: Call) -> None:
+    outgoing = Outgoing(path, lambda call: True)
+    for call in calls:
+        outgoing.add(call)
+    outgoing.end()
+
+
+def test_calls_out_of_tests_are_made_before_the_last_of_them_is_known(tmp_path: Path) -> None:
+    """Nobody waits for tests that still run when a call of an earlier one shows the difference."""
+    _versions(tmp_path, _LIMIT.format(limit=5000), _LIMIT.format(limit=6000))
+    call = Call(0, "test_m.py", "m.slow(_0)", (Arg("x", "5500"),), ("import m",), origin="test")
+    Outgoing(tmp_path / "recorded", lambda call: True).add(call)
+    until = time.monotonic() + 30
+    job = Compare(_WHERE, _WHERE, (), 1.0, until, roots=("slow",), later=("recorded",))
+    found = [one for one in _answers(tmp_path, job) if isinstance(one, Compared) and one.differences]
+    assert [one.function for one in found] == ["slow"] and time.monotonic() < until - 15
+
+
+def test_variations_end_while_tests_are_waited_for_when_they_find_nothing_new(tmp_path: Path) -> None:
+    """They would take the time of the tests that are run beside them; a call that comes is varied again."""
+    begun = tmp_path / "begun"
+    text = f"def slow(x):\n    open({str(begun)!r}, 'a').write('x')\n    return 0\n"
+    _versions(tmp_path, text, text)
+    (tmp_path / "recorded").touch()
+    calls = (("slow", _calls("slow", 0)),)
+    job = Compare(_WHERE, _WHERE, calls, 1.0, time.monotonic() + 12, roots=("slow",), later=("recorded",))
+    answers = [one for one in _answers(tmp_path, job) if isinstance(one, Compared)]
+    tried = sum(one.tried for one in answers if one.function == "slow")
+    assert 100 < tried < 1200 and len(begun.read_text()) >= 2 * tried
 
 
 def _write(path: Path, calls: list[Call]) -> None:

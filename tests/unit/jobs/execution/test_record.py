@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.jobs import ModuleLocation, Record
+from kodo.jobs.execution.worker.jobs import ModuleLocation, Record, RecordedCall, Watched
 from kodo.jobs.execution.worker.record import _ordered
 
 
@@ -35,7 +35,19 @@ def test_files_take_turns_and_tests_that_name_the_change_come_first():
     assert _ordered([*many, *rows], frozenset())[:13] == [*many[:12], rows[0]]
 
 
+def _job(
+    name: str, until: float, stop: str = "", longest: float = 0.0, touched: tuple[int, ...] = ()
+) -> Record:
+    """Run one file of tests, and watch the function ``price`` of the module ``shop``."""
+    watched = Watched(ModuleLocation("shop.py", ".", "shop", "", ("price",)), ("price",), touched)
+    return Record("v", (watched,), (name,), (name,), ("price",), until, stop, longest)
+
+
 def _recorded(root: Path, job: Record) -> list[Call]:
+    return [one.call for one in _lines(root, job)]
+
+
+def _lines(root: Path, job: Record) -> list[RecordedCall]:
     (root / "job.json").write_bytes(msgspec.json.encode(job))
     done = subprocess.run(
         [sys.executable, "-P", "-m", "kodo.jobs.execution.worker.record", str(root / "job.json")],
@@ -43,7 +55,7 @@ def _recorded(root: Path, job: Record) -> list[Call]:
         capture_output=True,
         check=True,
     )
-    return [msgspec.json.decode(line, type=Call) for line in done.stdout.splitlines()]
+    return [msgspec.json.decode(line, type=RecordedCall) for line in done.stdout.splitlines()]
 
 
 def test_no_test_is_begun_after_the_end(tmp_path):
@@ -54,9 +66,7 @@ def test_no_test_is_begun_after_the_end(tmp_path):
     (tmp_path / "v" / "test_shop.py").write_text(
         f"import shop\n\ndef test_a():\n    open({str(begun)!r}, 'w')\n    shop.price(1)\n"
     )
-    where = ModuleLocation("shop.py", ".", "shop", "", ("price",))
-    name = "test_shop.py"
-    job = Record("v", where, (name,), (name,), ("price",), ("price",), time.monotonic() + 0.01)
+    job = _job("test_shop.py", time.monotonic() + 0.01)
     assert _recorded(tmp_path, job) == [] and not begun.exists()
 
 
@@ -69,10 +79,8 @@ def test_a_run_gives_calls_also_where_tests_fail_do_not_end_or_end_the_process(t
         "\ndef test_b():\n    shop.price(2)\n    while True:\n        pass\n"
         "\ndef test_c():\n    shop.price(3)\n\ndef test_d():\n    os._exit(3)\n"
     )
-    where = ModuleLocation("shop.py", ".", "shop", "", ("price",))
     name = "tests/test_shop.py"
-    job = Record("v", where, (name,), (name,), ("price",), ("price",), time.monotonic() + 60)
-    calls = _recorded(tmp_path, job)
+    calls = _recorded(tmp_path, _job(name, time.monotonic() + 60))
     assert [(call.function, call.expression, call.args[0].source) for call in calls] == [
         (name, "shop.price(_0)", "1"),
         (name, "shop.price(_0)", "2"),
@@ -90,7 +98,55 @@ def test_tests_are_run_for_longer_where_they_had_hardly_begun(tmp_path, expressi
         "import pytest\nimport shop\n\n@pytest.mark.parametrize('x', range(60))\ndef test_a(x):\n"
         f"    {expression}\n    open({str(log)!r}, 'a').write('x')\n"
     )
-    where = ModuleLocation("shop.py", ".", "shop", "", ("price",))
-    name = "test_shop.py"
-    job = Record("v", where, (name,), (name,), ("price",), ("price",), 0.0, "", time.monotonic() + 60)
+    job = _job("test_shop.py", 0.0, "", time.monotonic() + 60)
     assert len(_recorded(tmp_path, job)) == count and len(log.read_text()) == ran
+
+
+_ROWS = (
+    "import pytest\nimport shop\n\n@pytest.mark.parametrize('x', range(300))\ndef test_a(x):\n"
+    "    open({log!r}, 'a').write('x')\n    shop.price(x)\n"
+)
+
+
+@pytest.mark.parametrize(("touched", "ran"), [((2,), 41), ((), 211), ((5,), 211), ((3,), 91)])
+def test_no_more_tests_are_run_when_they_do_nothing_else(tmp_path, touched, ran):
+    """They go one way through the changed function; where none ran what the change touches, they are run for longer."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "shop.py").write_text(
+        "def price(x):\n    if x == 50:\n        return 0\n    if x > 1000:\n        return 1\n    return x\n"
+    )
+    log = tmp_path / "log"
+    (tmp_path / "v" / "test_shop.py").write_text(_ROWS.format(log=str(log)))
+    end = time.monotonic() + 60
+    job = _job("test_shop.py", end, "", end, touched)
+    assert _recorded(tmp_path, job) and len(log.read_text()) == ran
+
+
+def test_tests_that_run_are_ended_when_nobody_waits_for_their_calls(tmp_path):
+    """Also one that takes long by itself, such as the import of a file of tests."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "shop.py").write_text("def price(x):\n    return x\n")
+    (tmp_path / "v" / "test_shop.py").write_text("import time\ntime.sleep(50)\n")
+    (tmp_path / "stop").touch()
+    end = time.monotonic() + 60
+    job = _job("test_shop.py", end, "stop", end)
+    assert _recorded(tmp_path, job) == [] and time.monotonic() < end - 30
+
+
+def test_one_run_gives_the_calls_through_the_functions_of_every_changed_module(tmp_path):
+    """Each call comes with the files of the functions that it went through, its own and those that these call."""
+    (tmp_path / "v").mkdir()
+    (tmp_path / "v" / "shop.py").write_text(
+        "import tax\n\ndef price(x):\n    return tax.rate(x)\n\ndef free(x):\n    return 0\n"
+    )
+    (tmp_path / "v" / "tax.py").write_text("def rate(x):\n    return x\n")
+    (tmp_path / "v" / "test_shop.py").write_text(
+        "import shop\nimport tax\n\ndef test_a():\n    shop.price(1)\n    tax.rate(2)\n    shop.free(3)\n"
+    )
+    job = _job("test_shop.py", time.monotonic() + 60)
+    tax = Watched(ModuleLocation("tax.py", ".", "tax", "", ("rate",)), ("rate",))
+    found = _lines(tmp_path, msgspec.structs.replace(job, watched=(*job.watched, tax)))
+    assert [(one.call.expression, one.reached) for one in found] == [
+        ("shop.price(_0)", ("shop.py", "tax.py")),
+        ("tax.rate(_0)", ("tax.py",)),
+    ]

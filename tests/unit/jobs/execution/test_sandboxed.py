@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,17 @@ class Says(Sandbox):
         self.result = ProcessResult(status, stdout, "", 0.1)
         self.limits: ResourceLimits | None = None
 
-    def run(self, *args: Any, limits: ResourceLimits | None = None, **more: Any) -> ProcessResult:
+    def run(
+        self,
+        *args: Any,
+        limits: ResourceLimits | None = None,
+        hear: Callable[[bytes], None] | None = None,
+        **more: Any,
+    ) -> ProcessResult:
         self.limits = limits
+        for at in range(0, len(self.result.stdout), 7):
+            if hear is not None:
+                hear(self.result.stdout[at : at + 7].encode())
         return self.result
 
 
@@ -48,6 +58,17 @@ def test_a_line_that_is_no_answer_is_an_error_of_the_worker(forged):
     """Tests of the project run beside the worker and can write what they like."""
     with pytest.raises(WorkerEnded, match="no valid answer"):
         _ask(Says(_line(Found(1)) + forged))
+
+
+def test_answers_are_heard_as_they_come_until_one_is_not_valid():
+    """The pieces of output do not end where lines do; what follows a forged line is as foreign as it is."""
+    heard: list[Found] = []
+    text = _line(Found(1)) + _line(Found(2)) + "no JSON\n" + _line(Found(3))
+    with pytest.raises(WorkerEnded, match="no valid answer"):
+        run_worker(
+            Says(text), Path("/nowhere"), "w", Failed("x"), Found | Failed, seconds=1.0, hear=heard.append
+        )
+    assert heard == [Found(1), Found(2)]
 
 
 def test_lines_end_with_a_line_feed_alone_and_a_cut_one_is_left_out():

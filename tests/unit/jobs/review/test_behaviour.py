@@ -13,6 +13,8 @@ from kodo.client.session import Session
 from kodo.client.testing import FakeResponses, Reply
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.compare import Compare, Compared, Exhausted, Finished, Group
+from kodo.jobs.execution.worker.handover import Incoming
+from kodo.jobs.execution.worker.jobs import RecordedCall
 from kodo.jobs.report.model import EvidenceKind, Severity, State
 from kodo.jobs.review.job import review
 from kodo.jobs.review.options import ReviewOptions
@@ -242,20 +244,20 @@ def workers(monkeypatch, answers, handed, made_up):
         given.append(job)
         if not isinstance(job, Compare):
             return []
-        for name in (job.rest, *job.later):
-            while not (project / name).exists():
-                time.sleep(0.01)
+        while not (project / job.rest).exists():
+            time.sleep(0.01)
         made_up.extend(
             call
             for _, calls in msgspec.json.decode((project / job.rest).read_bytes(), type=list[Group])
             for call in calls
         )
-        for name in job.later:
-            handed.extend(msgspec.json.decode((project / name).read_bytes(), type=list[Call]))
+        incoming = Incoming(project, job.later)
+        while not incoming.ended:
+            handed.extend(call for _, calls in incoming.read() for call in calls)
         return list(answers)
 
     monkeypatch.setattr("kodo.jobs.review.behaviour.run_worker", run)
-    monkeypatch.setattr("kodo.jobs.review.inputs_of_tests.run_worker", run)
+    monkeypatch.setattr("kodo.jobs.review.recording.run_worker", run)
     return given
 
 
@@ -311,7 +313,12 @@ def test_functions_that_a_killed_worker_has_no_answer_for_are_named(workers, ans
 def test_a_recorded_call_that_is_no_python_is_left_out(workers, handed, monkeypatch):
     """Tests can send what they like; the comparison gets the other calls."""
     sent = [recorded("import m"), recorded(expression="singularize("), recorded("import")]
-    monkeypatch.setattr("kodo.jobs.review.inputs_of_tests.run_worker", lambda *args, **more: sent)
+
+    def record(*args, hear, **more):
+        for call in sent:
+            hear(RecordedCall(call, ("m.py",)))
+
+    monkeypatch.setattr("kodo.jobs.review.recording.run_worker", record)
     before = {"m.py": SINGULAR, "test_m.py": "import m\n\ndef test_it():\n    m.singularize('as')\n"}
     after = {"m.py": SINGULAR.replace("ss", "us"), "test_m.py": before["test_m.py"] + "\n"}
     report = review(VersionsSource(before, after), OPTIONS, None)
@@ -334,9 +341,13 @@ def test_a_call_on_a_file_of_tests_that_the_change_touched_is_left_out(
     workers, handed, monkeypatch, line, kept
 ):
     """Each version would import its own helpers, and what differs in these would be laid on the code under test."""
-    monkeypatch.setattr("kodo.jobs.review.behaviour.recorded_calls", lambda *args: [recorded(line)])
-    before = {"m.py": SINGULAR, "tests/helpers.py": "make = 1\n"}
-    after = {"m.py": SINGULAR.replace("ss", "us"), "tests/helpers.py": "make = 2\n"}
+
+    def record(*args, hear, **more):
+        hear(RecordedCall(recorded(line), ("m.py",)))
+
+    monkeypatch.setattr("kodo.jobs.review.recording.run_worker", record)
+    before = {"m.py": SINGULAR, "tests/helpers.py": "make = 1\n", "tests/test_m.py": "import m\n"}
+    after = {path: text + "\n" for path, text in before.items()} | {"m.py": SINGULAR.replace("ss", "us")}
     review(VersionsSource(before, after), OPTIONS, None)
     assert len(workers) == 1 and bool(handed) == kept
 
@@ -344,22 +355,46 @@ def test_a_call_on_a_file_of_tests_that_the_change_touched_is_left_out(
 def test_no_more_tests_are_run_when_the_comparison_has_ended(workers, monkeypatch):
     """The tests that are run for their calls end with the comparison, and the review does not wait for their time."""
 
-    def record(made, file, affected, where, sandbox, until, longest, stop):
+    waited = []
+
+    def record(sandbox, project, worker, job, *args, **more):
         begun = time.monotonic()
-        while not (made.folder / stop).exists() and time.monotonic() < until:
+        while not (project / job.stop).exists() and time.monotonic() < job.until:
             time.sleep(0.01)
-        assert time.monotonic() - begun < 5
-        return []
+        waited.append(time.monotonic() - begun)
 
     def run(*args, **more):
         return [Compared("singularize", 3, 0, ()), Finished()]
 
-    monkeypatch.setattr("kodo.jobs.review.behaviour.recorded_calls", record)
+    monkeypatch.setattr("kodo.jobs.review.recording.run_worker", record)
     monkeypatch.setattr("kodo.jobs.review.behaviour.run_worker", run)
     options = ReviewOptions(run=True, fixes=False, run_seconds=100)
-    change = VersionsSource({"m.py": SINGULAR}, {"m.py": SINGULAR.replace("ss", "us")})
+    before = {"m.py": SINGULAR, "test_m.py": TEST}
+    after = {"m.py": SINGULAR.replace("ss", "us"), "test_m.py": TEST + "\n"}
+    change = VersionsSource(before, after)
     report = review(change, options, None)
-    assert report.executed.functions == ("m.py: singularize",)
+    assert report.executed.functions == ("m.py: singularize",) and len(waited) == 1 and waited[0] < 5
+
+
+def test_tests_are_run_once_for_all_changed_files(workers, handed, monkeypatch):
+    """Each comparison gets the calls that go through its own functions."""
+    jobs = []
+
+    def record(sandbox, project, worker, job, *args, hear, **more):
+        jobs.append(job)
+        hear(RecordedCall(recorded("import m", expression="m.singularize('as')"), ("m.py",)))
+        hear(RecordedCall(recorded("import n", expression="n.singularize('as')"), ("m.py", "n.py")))
+        hear(RecordedCall(recorded("import o"), ("o.py",)))
+
+    monkeypatch.setattr("kodo.jobs.review.recording.run_worker", record)
+    before = {"m.py": SINGULAR, "n.py": SINGULAR, "test_m.py": TEST, "test_n.py": TEST}
+    after = {path: text.replace("ss", "us") + "\n" for path, text in before.items()}
+    report = review(VersionsSource(before, after), OPTIONS, None)
+    (job,) = jobs
+    assert [one.where.path for one in job.watched] == ["m.py", "n.py"]
+    assert set(job.files) == {"test_m.py", "test_n.py"} and report.executed.recorded == 3
+    got = [call.expression for call in handed if call.setup[:1] in (("import m",), ("import n",))]
+    assert got == ["m.singularize('as')", "n.singularize('as')", "n.singularize('as')"]
 
 
 def test_every_changed_file_has_a_part_of_the_time(workers):

@@ -15,7 +15,7 @@ import inspect
 import sys
 import types
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -61,26 +61,31 @@ class Statement:
     before: tuple[str, ...] = ()
     variable: str = ""
     raised: bool = False
-    reached: bool = False
+    reached: set[str] = field(default_factory=set)
+    """The files with a changed function that it went through."""
 
 
 @dataclass
 class Recorder:
-    """Writes down the calls from code that ``is_test`` into the project of ``places``; watches the functions ``names`` of its module."""
+    """Writes down the calls from code that ``is_test`` into the project of ``places``; ``watched`` are the changed functions
+    by the file that they are in, relative to it.
+    """
 
     places: Places
-    names: Collection[str]
+    watched: Mapping[str, Collection[str]]
     is_test: Callable[[str], bool]
     _statements: list[Statement] = field(default_factory=list)
     _variables: Variables = field(default_factory=Variables)
     _places: dict[types.CodeType, Place] = field(default_factory=dict)
+    _changed: dict[types.CodeType, str] = field(default_factory=dict)
+    """The changed functions that ran, and the file of each."""
     _active: list[Statement] = field(default_factory=list)
     _suspended: dict[types.FrameType, Trace | None] = field(default_factory=dict)
     """Frames that are entered again, generators for every value and coroutines after every wait, and how they are watched."""
 
     def __post_init__(self) -> None:
         self._root = str(self.places.root)
-        self._file = str(self.places.root / self.places.path)
+        self._files = {str(self.places.root / path): path for path in self.watched}
         self._project = ProjectNames(self._root)
         self._definitions = LocalDefinitions(self._is_in_test)
 
@@ -89,7 +94,7 @@ class Recorder:
         place = self._place(frame)
         if place == "changed":
             for one in self._active:
-                one.reached = True
+                one.reached.add(self._changed[frame.f_code])
         elif place != "project":
             return None
         if frame in self._suspended:
@@ -98,7 +103,7 @@ class Recorder:
         if back is None or self._place(back) != "test":
             return None
         with contextlib.suppress(Exception):  # foreign objects may raise anything when they are looked at
-            return self._enter(frame, place == "changed")
+            return self._enter(frame)
         return None
 
     def forget(self) -> None:
@@ -107,11 +112,13 @@ class Recorder:
         self._suspended.clear()
         self._variables = Variables()
 
-    def carved(self, start: int) -> Iterator[Call]:
-        """The calls from the statement number ``start`` on that went through a changed function, without their numbers."""
+    def carved(self, start: int) -> Iterator[tuple[Call, tuple[str, ...]]]:
+        """The calls from the statement number ``start`` on that went through a changed function, without their numbers, and
+        the files of these functions.
+        """
         for at in range(start, len(self._statements)):
             if self._statements[at].reached and (call := self._program(at)) is not None:
-                yield call
+                yield call, tuple(sorted(self._statements[at].reached))
 
     def count(self) -> int:
         """How many statements there are."""
@@ -125,7 +132,9 @@ class Recorder:
 
     def _found(self, frame: types.FrameType) -> Place:
         code, path = frame.f_code, frame.f_code.co_filename
-        if path == self._file and code.co_qualname.partition(".<locals>")[0] in self.names:
+        changed = self._files.get(path)
+        if changed and code.co_qualname.partition(".<locals>")[0] in self.watched[changed]:
+            self._changed[code] = changed
             return "changed"
         if path.startswith("<"):  # a constructor or a wrapper that was made from text stands for its module
             path = getattr(sys.modules.get(frame.f_globals.get("__name__", "")), "__file__", None) or ""
@@ -136,7 +145,7 @@ class Recorder:
     def _is_in_test(self, path: str) -> bool:
         return path.startswith(self._root) and self.is_test(path.removeprefix(self._root).lstrip("/"))
 
-    def _enter(self, frame: types.FrameType, reached: bool) -> Trace | None:
+    def _enter(self, frame: types.FrameType) -> Trace | None:
         code = frame.f_code
         if code.co_flags & inspect.CO_ASYNC_GENERATOR or len(self._statements) >= _MAX_STATEMENTS:
             return None
@@ -159,7 +168,7 @@ class Recorder:
             frozenset(writing.uses),
             frozenset(writing.modules),
             tuple(writing.before),
-            reached=reached,
+            reached={self._changed[code]} if code in self._changed else set(),
         )
         self._statements.append(statement)
         self._active.append(statement)

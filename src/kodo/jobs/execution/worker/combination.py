@@ -8,8 +8,10 @@ from __future__ import annotations
 import ast
 import itertools
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +25,9 @@ _MAX_VAIN = 4
 _MAX_ARGS = 20
 _MAX_READ = 600
 _LONGEST_VALUE = 1000
+_PLACEHOLDER = re.compile(r"\b_\d+\b")
+Imported = Mapping[str, tuple[str, tuple[str, ...]]]
+"""Name that a setup imports -> what it is from the outermost module on, and the statements to import that."""
 Slot = int | str
 """A place of an argument: its position, or its keyword; "" stands for the function itself."""
 
@@ -32,30 +37,77 @@ class _Value(NamedTuple):
     imports: tuple[str, ...]
 
 
-class Combinations:
-    """The arguments in ``calls`` by function and place; :meth:`combined` puts one of them into another call."""
+class Arguments:
+    """The arguments in calls by function and place, and the functions by module.
 
-    def __init__(self, calls: Iterable[Call]) -> None:
-        self._given: dict[str, dict[Slot, dict[_Value, None]]] = {}
-        self._functions: dict[str, dict[_Value, None]] = {}
+    Many calls begin with the same statements; each statement is read once.
+    """
+
+    def __init__(self, calls: Iterable[Call] = ()) -> None:
+        self.given: dict[str, dict[Slot, dict[_Value, None]]] = {}
+        self.functions: dict[str, dict[_Value, None]] = {}
+        self._count = 0
+        self._known: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
+        self.read(calls)
+
+    def read(self, calls: Iterable[Call]) -> None:
+        """Take what is in more calls, up to a number of them altogether."""
+        for call in itertools.islice(calls, _MAX_READ - self._count):
+            self._count += 1
+            imports = tuple(line for line in call.setup if line.startswith(("import ", "from ")))
+            sources = {f"_{at}": arg.source for at, arg in enumerate(call.args)}
+            for line in _lines(call):
+                used = {name: sources[name] for name in _PLACEHOLDER.findall(line) if name in sources}
+                key = line, imports, tuple(used.values())
+                if key not in self._known:
+                    self._known.add(key)
+                    self._read(line, used, _imported(imports))
+
+    def _read(self, line: str, sources: Mapping[str, str], imported: Imported) -> None:
+        for node in _calls_in(ast.parse(line).body[0]):
+            callee = _callee(node, imported)
+            module = callee.rpartition(".")[0]
+            if module:
+                lines = imported[ast.unparse(node.func).partition(".")[0]][1]
+                self.functions.setdefault(module, {})[_Value(callee, lines)] = None
+            keywords: list[tuple[Slot, ast.expr]] = [
+                (word.arg, word.value) for word in node.keywords if word.arg
+            ]
+            for slot, given in [*enumerate(node.args), *keywords]:
+                value = _value(given, sources, imported)
+                if value is None:
+                    continue
+                for name in (callee, f"{module}.*") if isinstance(slot, str) and module else (callee,):
+                    pool = self.given.setdefault(name, {}).setdefault(slot, {})
+                    if len(pool) < _MAX_VALUES:
+                        pool[value] = None
+
+
+class Combinations:
+    """Puts one of ``arguments`` into another call, and learns which of these changes let it arrive where it is to go."""
+
+    def __init__(self, arguments: Arguments) -> None:
+        self._arguments = arguments
         self._vain: Counter[tuple[str, Slot]] = Counter()
         self._tried: dict[int, tuple[str, Slot]] = {}
-        for call in itertools.islice(calls, _MAX_READ):
-            self._read(call)
 
     def combined(self, call: Call, number: int, rng: random.Random) -> Call | None:
         """The call with an argument of another one, or to another function of the same module; None for neither."""
-        trees = _trees(call)
-        nodes = [node for tree in trees for node in _calls_in(tree)]
-        if not nodes:
+        statements = _lines(call)
+        places = [(at, number) for at, line in enumerate(statements) for number in range(_count_calls(line))]
+        if not places:
             return None
-        node = rng.choice(nodes)
-        callee = _callee(node, _imported(call))
+        at, place = rng.choice(places)
+        tree = ast.parse(statements[at]).body[0]
+        node = next(itertools.islice(_calls_in(tree), place, None))
+        imports = tuple(line for line in call.setup if line.startswith(("import ", "from ")))
+        callee = _callee(node, _imported(imports))
+        given_to, functions = self._arguments.given, self._arguments.functions
         module = callee.rpartition(".")[0]
         if rng.random() < _NEIGHBOUR:
             others = [
                 one
-                for one in self._functions.get(module, ())
+                for one in functions.get(module, ())
                 if one.source != callee and self._is_worth(one.source, "")
             ]
             if not others:
@@ -63,16 +115,16 @@ class Combinations:
             value = rng.choice(others)
             self._tried[number] = value.source, ""
             node.func = ast.parse(value.source, mode="eval").body
-            return _remade(call, number, trees, call.args, value.imports)
+            return _remade(call, number, at, tree, call.args, value.imports)
         slots = [
             slot
-            for slot in sorted({*self._given.get(callee, ()), *self._given.get(f"{module}.*", ())}, key=str)
+            for slot in sorted({*given_to.get(callee, ()), *given_to.get(f"{module}.*", ())}, key=str)
             if (isinstance(slot, str) or slot < len(node.args)) and self._is_worth(callee, slot)
         ]
         if not slots:
             return None
         slot = rng.choice(slots)
-        value = rng.choice([*(self._given.get(callee, {}).get(slot) or self._given[f"{module}.*"][slot])])
+        value = rng.choice([*(given_to.get(callee, {}).get(slot) or given_to[f"{module}.*"][slot])])
         self._tried[number] = callee, slot
         args, given = call.args, ast.parse(value.source, mode="eval").body
         if _is_literal(given) and len(args) < _MAX_ARGS:
@@ -81,7 +133,7 @@ class Combinations:
                 ast.Name(f"_{len(args)}", ast.Load()),
             )
         _put(node, slot, given)
-        return _remade(call, number, trees, args, value.imports)
+        return _remade(call, number, at, tree, args, value.imports)
 
     def learn(self, number: int, arrived: bool) -> None:
         """Do that less often which keeps calls from where they were to go."""
@@ -91,32 +143,15 @@ class Combinations:
     def _is_worth(self, callee: str, slot: Slot) -> bool:
         return self._vain[callee, slot] < _MAX_VAIN
 
-    def _read(self, call: Call) -> None:
-        imported = _imported(call)
-        sources = {f"_{at}": arg.source for at, arg in enumerate(call.args)}
-        for node in (node for tree in _trees(call) for node in _calls_in(tree)):
-            callee = _callee(node, imported)
-            module = callee.rpartition(".")[0]
-            if module:
-                lines = imported[ast.unparse(node.func).partition(".")[0]][1]
-                self._functions.setdefault(module, {})[_Value(callee, lines)] = None
-            keywords: list[tuple[Slot, ast.expr]] = [
-                (word.arg, word.value) for word in node.keywords if word.arg
-            ]
-            for slot, given in [*enumerate(node.args), *keywords]:
-                value = _value(given, sources, imported)
-                if value is None:
-                    continue
-                for name in (callee, f"{module}.*") if isinstance(slot, str) and module else (callee,):
-                    pool = self._given.setdefault(name, {}).setdefault(slot, {})
-                    if len(pool) < _MAX_VALUES:
-                        pool[value] = None
+
+def _lines(call: Call) -> list[str]:
+    """The call's statements but for imports and functions, its expression last."""
+    return [*(line for line in call.setup if _holds_calls(line)), call.expression]
 
 
-def _trees(call: Call) -> list[ast.stmt]:
-    """Fresh trees of the call's statements but for imports and functions, its expression last."""
-    lines = [line for line in call.setup if _holds_calls(line)]
-    return [ast.parse(line).body[0] for line in [*lines, call.expression]]
+@lru_cache(maxsize=4096)
+def _count_calls(line: str) -> int:
+    return sum(1 for _ in _calls_in(ast.parse(line).body[0]))
 
 
 def _holds_calls(line: str) -> bool:
@@ -130,12 +165,11 @@ def _calls_in(tree: ast.AST) -> Iterator[ast.Call]:
     return (node for one in plain for node in ast.walk(one) if isinstance(node, ast.Call))
 
 
-def _imported(call: Call) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """Name that the setup imports -> what it is from the outermost module on, and the statements to import that."""
+@lru_cache(maxsize=1024)
+def _imported(imports: tuple[str, ...]) -> Imported:
+    """What some statements import."""
     out: dict[str, tuple[str, tuple[str, ...]]] = {}
-    for line in call.setup:
-        if not line.startswith(("import ", "from ")):
-            continue
+    for line in imports:
         node = ast.parse(line).body[0]
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -151,7 +185,7 @@ def _imported(call: Call) -> dict[str, tuple[str, tuple[str, ...]]]:
     return out
 
 
-def _callee(node: ast.Call, imported: Mapping[str, tuple[str, object]]) -> str:
+def _callee(node: ast.Call, imported: Imported) -> str:
     """What a call calls: its dotted name where its root is imported, else the last name alone."""
     text = ast.unparse(node.func)
     root, dot, rest = text.partition(".")
@@ -160,9 +194,7 @@ def _callee(node: ast.Call, imported: Mapping[str, tuple[str, object]]) -> str:
     return text.rpartition(".")[2]
 
 
-def _value(
-    node: ast.expr, sources: Mapping[str, str], imported: Mapping[str, tuple[str, tuple[str, ...]]]
-) -> _Value | None:
+def _value(node: ast.expr, sources: Mapping[str, str], imported: Imported) -> _Value | None:
     """An argument that can be put elsewhere; None where it stands on a variable."""
     names = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} - sources.keys()
     if not names <= imported.keys():
@@ -189,10 +221,12 @@ def _put(node: ast.Call, slot: Slot, given: ast.expr) -> None:
 
 
 def _remade(
-    call: Call, number: int, trees: list[ast.stmt], args: tuple[Arg, ...], imports: tuple[str, ...]
+    call: Call, number: int, at: int, tree: ast.stmt, args: tuple[Arg, ...], imports: tuple[str, ...]
 ) -> Call:
-    """The call with changed statements in the places of its own."""
-    *lines, expression = (ast.unparse(ast.fix_missing_locations(tree)) for tree in trees)
+    """The call with a changed statement in the place of the one that is number ``at`` of those looked into."""
+    statements = _lines(call)
+    statements[at] = ast.unparse(ast.fix_missing_locations(tree))
+    *lines, expression = statements
     changed = iter(lines)
     setup = [next(changed) if _holds_calls(line) else line for line in call.setup]
     new = [line for line in dict.fromkeys(imports) if line not in setup]

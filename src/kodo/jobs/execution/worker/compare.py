@@ -7,15 +7,16 @@ import itertools
 import math
 import os
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.combination import Combinations
+from kodo.jobs.execution.worker.combination import Arguments, Combinations
 from kodo.jobs.execution.worker.difference import Difference, rank, tells
+from kodo.jobs.execution.worker.handover import Incoming
 from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.pair import Pair, SideFailed
@@ -33,13 +34,17 @@ _TRIAL = 40
 _FIRST_OF_A_FILE = 24
 _TOUCHES = 10
 """How much more it counts that a test's call runs touched lines than that it goes through a changed function."""
-_VALUES, _CHANGED, _TESTS, _CALLERS, _EXPLORE = 0.1, 0.3, 0.15, 0.1, 0.25
-"""The parts of the budget: for values, for the calls of changed functions, for those out of tests each time some come, for
+_VALUES, _CHANGED, _TESTS, _CALLERS, _EXPLORE = 0.1, 0.3, 0.12, 0.1, 0.15
+"""The parts of the budget: for values, for the calls of changed functions, for those of each file of calls out of tests, for
 callers, and for variations. What is left is for the start and for making sure.
 """
 _POLL_SECONDS = 0.02
+_GATHER_SECONDS = 0.2
+"""The calls out of tests that come in this time are made together, since a batch costs more than a call."""
 _MAX_VAIN = 6
-"""The times that variations find no new way before no more are made."""
+"""The times that variations find no new way before no more are made, until there are new calls to vary."""
+_GROWN = 1.5
+"""How many times as many calls out of tests there are when their parts go into variations again."""
 _MAX_INSIDE = 5
 _LOOKED_INSIDE = 30
 _INSIDE = 0.08
@@ -82,7 +87,7 @@ class Compare(msgspec.Struct, frozen=True, tag=True):
     values: tuple[Group, ...] = ()
     """Values of the module with what is asked of them, before all else."""
     later: tuple[str, ...] = ()
-    """Files beside the versions that come while the comparison runs: each holds more ``tests``, as a JSON list."""
+    """Files beside the versions that grow while the comparison runs: each is handed more ``tests`` (``Incoming``)."""
     rest: str = ""
     """A file beside the versions that comes while these are imported, with the rest of ``groups``; "" for none."""
 
@@ -126,14 +131,8 @@ def run_compare(job: Compare) -> Iterator[CompareAnswer]:
         callers = [group for group in groups if group not in changed]
         yield from work.compare_all(changed, _CHANGED)
         if not work.all_shown():
-            yield from work.compare_tests(job.tests, _TESTS)
-        for name in job.later:
-            while work.is_waited_for(name):
-                found = list(work.explore_once())
-                yield from found
-                if not found:
-                    time.sleep(_POLL_SECONDS)
-            yield from work.compare_tests(work.handed_over(name), _TESTS)
+            yield from work.compare_tests(job.tests, "")
+        yield from work.compare_incoming(Incoming(_folder(), job.later))
         if not work.all_shown():
             yield from work.compare_all(work.left_out(), _CHANGED)
             yield from work.compare_all(callers, _CALLERS, must_arrive=True)
@@ -158,9 +157,14 @@ class _Work:
         self._second: Pair | None = None
         self._shown: set[str] = set()
         self._tests: list[Call] = []
+        self._arguments = Arguments()
         self._left_out: list[Group] = []
+        self._tests_seconds: defaultdict[str, float] = defaultdict(float)
+        self._tests_of: Counter[str] = Counter()
+        self._hits: Counter[str] = Counter()
+        self._vain = 0
         self._seeds = {root: Seeds(root, job.touched.get(root, ((), ()))) for root in job.roots}
-        self._explorations: dict[str, Exploration] = {}
+        self._explorations: dict[str, tuple[int, Exploration]] = {}
         self._number = 1
 
     def groups(self) -> list[Group]:
@@ -257,22 +261,42 @@ class _Work:
         if gathered:
             yield gathered
 
-    def is_waited_for(self, name: str) -> bool:
-        """Whether a file of calls out of tests is still to come and would still be of use."""
-        return not (self.all_shown() or self._is_over() or (_folder() / name).exists())
+    def compare_incoming(self, incoming: Incoming) -> Iterator[Compared]:
+        """Make calls out of tests as they come, as long as they are of use; vary others while none has come."""
+        looked = -math.inf
+        exploring: Iterator[Compared] = iter(())
+        while not (incoming.ended or self.all_shown() or self._is_over()):
+            come: list[tuple[str, list[Call]]] = []
+            if time.monotonic() > looked + _GATHER_SECONDS:
+                looked = time.monotonic()
+                come = list(incoming.read())
+            for name, calls in come:
+                if not self.all_shown():
+                    yield from self.compare_tests(calls, name)
+            if come or incoming.ended:
+                continue
+            found = next(exploring, None)  # of one function, so that nothing that comes waits for all of them
+            if found is None:
+                exploring = self.explore_once()
+                found = next(exploring, None)
+            if found is not None:
+                yield found
+            else:
+                time.sleep(_POLL_SECONDS)
+        parts = len(self._tests)
+        self._explorations = {root: row for root, row in self._explorations.items() if row[0] == parts}
 
-    def handed_over(self, name: str) -> list[Call]:
-        """The calls of a file that has come; none where they are of no use any more."""
-        if self.all_shown() or not (_folder() / name).exists():
-            return []
-        return msgspec.json.decode((_folder() / name).read_bytes(), type=list[Call])
+    def compare_tests(self, calls: Sequence[Call], source: str) -> Iterator[Compared]:
+        """Make calls out of tests in the part of the budget that those from one source have together."""
+        start = time.monotonic()
+        limit = min(self._job.until, start + _TESTS * self._budget - self._tests_seconds[source])
+        yield from self._compare_tests(self._numbered(calls), limit)
+        self._tests_seconds[source] += time.monotonic() - start
 
-    def compare_tests(self, calls: Sequence[Call], part: float) -> Iterator[Compared]:
-        """Make calls out of tests in a part of the budget; each is judged under the changed functions that it goes
-        through, and one of each way is looked into.
+    def _compare_tests(self, calls: Sequence[Call], limit: float) -> Iterator[Compared]:
+        """Make calls out of tests; each is judged under the changed functions that it goes through, and one of each way is
+        looked into.
         """
-        calls = self._numbered(calls)
-        limit = self._limit(part)
         known = {root: len(seeds.calls) for root, seeds in self._seeds.items()}
         ran: dict[int, Two] = {}
         for seen in self._until_it_tells(self._batches_of_tests(calls, ran), limit, ran):
@@ -303,20 +327,19 @@ class _Work:
         ]
         self._number += len(numbered)
         self._tests += numbered
-        if numbered:
-            self._explorations.clear()
+        self._arguments.read(numbered)
+        self._vain = 0
         return numbered
 
     def _batches_of_tests(self, calls: Sequence[Call], ran: Mapping[int, Two]) -> Iterator[list[Call]]:
         """The calls out of tests: the first ones of every file, then the others, of files that reached most first."""
-        counts: Counter[str] = Counter()
         first: list[Call] = []
         later: list[Call] = []
         for call in calls:
-            counts[call.function] += 1
-            (first if counts[call.function] <= _FIRST_OF_A_FILE else later).append(call)
+            self._tests_of[call.function] += 1
+            (first if self._tests_of[call.function] <= _FIRST_OF_A_FILE else later).append(call)
         yield from _cut(first)
-        hits: Counter[str] = Counter()
+        hits = self._hits
         for call in first:
             if call.id in ran:
                 hits[call.function] += bool(through(ran[call.id])) + _TOUCHES * self._is_near(ran[call.id])
@@ -325,20 +348,26 @@ class _Work:
     def explore(self, part: float) -> Iterator[Compared]:
         """Vary the calls that go through changed functions while there is time, and they still find new ways."""
         limit = self._limit(part)
-        vain = 0
-        while time.monotonic() <= limit and not self.all_shown() and vain < _MAX_VAIN:
-            known = self._count_seeds()
+        while time.monotonic() <= limit and not self.all_shown():
             found = list(self.explore_once(limit))
             yield from found
             if not found:
                 return
-            vain = 0 if self._count_seeds() > known else vain + 1
 
-    def _count_seeds(self) -> int:
-        return sum(len(seeds.calls) for seeds in self._seeds.values())
+    def _count_ways(self) -> int:
+        return sum(len(seeds.lines) for seeds in self._seeds.values())
 
     def explore_once(self, limit: float = math.inf) -> Iterator[Compared]:
-        """Some variations of the calls through each changed function that is not shown; a call on a new way is looked into."""
+        """Some variations of the calls through each changed function that is not shown; a call on a new way is looked into.
+        None where they find nothing new any more.
+        """
+        if self._vain >= _MAX_VAIN:
+            return
+        ways = self._count_ways()
+        yield from self._explore_each(limit)
+        self._vain = 0 if self._count_ways() > ways else self._vain + 1
+
+    def _explore_each(self, limit: float) -> Iterator[Compared]:
         for root, seeds in self._seeds.items():
             if root in self._shown or not seeds.calls or self._is_over():
                 continue
@@ -360,13 +389,15 @@ class _Work:
         return self._inside_seconds <= _INSIDE_SHARE * (time.monotonic() - self._start)
 
     def _exploration(self, seeds: Seeds) -> Exploration:
-        """That of a function; a new one when more calls out of tests have come, whose parts go into variations."""
-        if seeds.function not in self._explorations:
+        """That of a function; a new one when many more calls out of tests have come, whose parts go into variations."""
+        known, exploration = self._explorations.get(seeds.function, (-1, None))
+        if exploration is None or len(self._tests) > _GROWN * known:
             job = self._job
             calls = [*self._tests, *seeds.calls]
-            vary = Variations(calls, job.words, Combinations(self._tests), job.errors, job.options)
-            self._explorations[seeds.function] = Exploration(seeds, vary)
-        return self._explorations[seeds.function]
+            vary = Variations(calls, job.words, Combinations(self._arguments), job.errors, job.options)
+            exploration = Exploration(seeds, vary)
+            self._explorations[seeds.function] = len(self._tests), exploration
+        return exploration
 
     def _is_over(self) -> bool:
         """Whether no call can be made any more, so that what was not seen again may still be there."""

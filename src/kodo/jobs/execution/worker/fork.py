@@ -18,6 +18,7 @@ from typing import Literal
 End = Literal["done", "silent", "died"]
 Send = Callable[[bytes], None]
 _HEADER = struct.Struct("=I")
+_ASKED_SECONDS = 0.1
 
 
 def cpu_seconds() -> float:
@@ -25,11 +26,18 @@ def cpu_seconds() -> float:
     return sum(os.times()[:4])
 
 
-def forked(work: Callable[[Send], None], silence: float, until: float = math.inf) -> tuple[list[bytes], End]:
+def forked(
+    work: Callable[[Send], None],
+    silence: float,
+    until: float = math.inf,
+    hear: Callable[[bytes], None] | None = None,
+    is_stopped: Callable[[], bool] = lambda: False,
+) -> tuple[list[bytes], End]:
     """Run ``work`` in a child with an empty working folder of its own.
 
     ``work`` gets a function that sends one message. A child that is silent for ``silence`` seconds is killed
     with all it started, and so is one that still works at the monotonic time ``until``. Returns the messages sent until then, and how it ended.
+    ``hear`` is given each message as it comes; the child is killed too when ``is_stopped`` says so, which is asked now and then.
     """
     folder = tempfile.mkdtemp(prefix="case-")
     read, write = os.pipe()
@@ -39,7 +47,7 @@ def forked(work: Callable[[Send], None], silence: float, until: float = math.inf
         _child(work, write, folder)
     os.close(write)
     try:
-        messages, end = _listen(read, silence, until)
+        messages, end = _listen(read, silence, until, hear, is_stopped)
     finally:
         os.close(read)
         _kill_group(pid)
@@ -70,14 +78,23 @@ def _child(work: Callable[[Send], None], write: int, folder: str) -> None:
         os._exit(status)
 
 
-def _listen(read: int, silence: float, until: float) -> tuple[list[bytes], End]:
+def _listen(
+    read: int,
+    silence: float,
+    until: float,
+    hear: Callable[[bytes], None] | None,
+    is_stopped: Callable[[], bool],
+) -> tuple[list[bytes], End]:
     messages: list[bytes] = []
     buffer = b""
     deadline = min(until, time.monotonic() + silence)
     while True:
-        ready, _, _ = select.select([read], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready or time.monotonic() > until:
+        left = max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select([read], [], [], min(left, _ASKED_SECONDS))
+        if time.monotonic() > (until if ready else deadline) or is_stopped():
             return messages, "silent"
+        if not ready:
+            continue
         chunk = os.read(read, 1 << 16)
         if not chunk:
             return messages, "done"
@@ -87,6 +104,8 @@ def _listen(read: int, silence: float, until: float) -> tuple[list[bytes], End]:
             if len(buffer) < _HEADER.size + length:
                 break
             messages.append(buffer[_HEADER.size : _HEADER.size + length])
+            if hear is not None:
+                hear(messages[-1])
             buffer = buffer[_HEADER.size + length :]
             deadline = min(until, time.monotonic() + silence)
 

@@ -33,23 +33,37 @@ class Observe(msgspec.Struct, frozen=True, tag=True):
     backwards: bool
 
 
+class Watched(msgspec.Struct, frozen=True):
+    """The changed functions ``names`` of a module, and those of their lines that the change ``touched``."""
+
+    where: ModuleLocation
+    names: tuple[str, ...]
+    touched: tuple[int, ...] = ()
+
+
 class Record(msgspec.Struct, frozen=True):
     """Run the tests in ``files``, nearest first, until the monotonic time ``until``, and where they had hardly begun by
-    then, until ``longest``; watch the functions ``names`` of a module.
+    then, until ``longest``; watch the changed functions of some modules.
 
     ``folder`` is that of the version below the project, ``tests`` are all files of tests; ``words`` are names that matter.
     No further test is begun when there is a file ``stop`` beside the version; "" for no such file.
     """
 
     folder: str
-    where: ModuleLocation
+    watched: tuple[Watched, ...]
     files: tuple[str, ...]
     tests: tuple[str, ...]
-    names: tuple[str, ...]
     words: tuple[str, ...]
     until: float
     stop: str = ""
     longest: float = 0.0
+
+
+class RecordedCall(msgspec.Struct, frozen=True):
+    """A call that a test made, and the files of the changed functions that it went through."""
+
+    call: Call
+    reached: tuple[str, ...]
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):

@@ -2,7 +2,7 @@
 
     python -m kodo.jobs.execution.worker.record JOB.json > calls
 
-Each line is a ``Call``. The tests run in a child, in the project's folder, with the plugins of the project's own
+Each line is a ``RecordedCall`` call, written as soon as it is known. The tests run in a child, in the project's folder, with the plugins of the project's own
 environment and no others. What they say does not matter here.
 """
 
@@ -27,8 +27,9 @@ import pytest
 from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.worker.carving import Recorder
 from kodo.jobs.execution.worker.fork import Send, forked
-from kodo.jobs.execution.worker.jobs import Record
+from kodo.jobs.execution.worker.jobs import Record, RecordedCall
 from kodo.jobs.execution.worker.load import forget, prepare_path, project, time_limit
+from kodo.jobs.execution.worker.marks import Marks
 from kodo.jobs.execution.worker.places import Places
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ _MAX_CALLS_A_TEST = 4
 _FEW_CALLS, _FEW_TESTS = 10, 40
 """With fewer calls than these out of fewer tests than these the tests are run for longer: they have hardly begun."""
 _MAX_ALIKE = 24
+_MAX_VAIN = 40
+"""The tests one after the other that take no new way through the changed functions before no more are run."""
+_PATIENCE = 4
+"""How many times as many they are as long as there are lines touched by the change that none of them ran, or none are known."""
+
+
+def is_stopped(job: Record) -> bool:
+    """Whether nobody waits for the calls any more. The folder of the version is the project's by then."""
+    return bool(job.stop) and (project().parent / job.stop).exists()
 
 
 class _Plugin:
@@ -61,15 +71,23 @@ class _Plugin:
 
     def __init__(self, recorder: Recorder, job: Record, send: Send) -> None:
         self._recorder, self._job, self._send = recorder, job, send
-        self._stop = project().parent / job.stop if job.stop else None
         self._alike: Counter[tuple[tuple[str, ...], str]] = Counter()
         self._sent: set[Call] = set()
         self._path: Path | None = None
         self._ran = 0
+        self._marks: dict[str, Marks] = {}
+        self._ways: set[tuple[tuple[int, ...], ...]] = set()
+        self._touched = {(one.where.path, line) for one in job.watched for line in one.touched}
+        self._knows_touched = bool(self._touched)
+        self._vain = 0
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Those that name what changed first, and of a test with rows one row after those of the others."""
+        for one in self._job.watched:
+            marks = Marks(str(project() / one.where.path), one.names)
+            if one.where.path not in self._marks and marks.put():
+                self._marks[one.where.path] = marks
         items[:] = _ordered(items, frozenset(self._job.words))
 
     @pytest.hookimpl(wrapper=True)
@@ -80,6 +98,8 @@ class _Plugin:
             self._path = item.path
         self._ran += 1
         start = self._recorder.count()
+        for marks in self._marks.values():
+            marks.clear()
         random.seed(0)
         sys.settrace(self._recorder.trace)
         try:
@@ -87,15 +107,29 @@ class _Plugin:
         finally:
             sys.settrace(None)
             self._tell(item, start)
+            self._learn()
             if self.is_enough():
                 item.session.shouldstop = "enough was seen"
 
     def is_enough(self) -> bool:
-        """Whether the time is over, nobody waits any more, or there are as many calls as anybody needs."""
-        is_stopped = self._stop is not None and self._stop.exists()
+        """Whether the time is over, nobody waits any more, there are as many calls as anybody needs, or no more come that do
+        anything else.
+        """
         has_begun = len(self._sent) >= _FEW_CALLS or self._ran >= _FEW_TESTS
         end = self._job.until if has_begun else max(self._job.until, self._job.longest)
-        return is_stopped or time.monotonic() > end or len(self._sent) >= _MAX_CALLS
+        is_near = self._knows_touched and not self._touched
+        patience = _MAX_VAIN * (1 if is_near else _PATIENCE)
+        is_vain = self._vain >= patience and len(self._sent) >= _FEW_CALLS
+        return is_stopped(self._job) or is_vain or time.monotonic() > end or len(self._sent) >= _MAX_CALLS
+
+    def _learn(self) -> None:
+        """Look at the way that a test took through the changed functions."""
+        way = tuple(marks.lines for marks in self._marks.values())
+        is_new = any(way) and way not in self._ways
+        self._vain = 0 if is_new else self._vain + 1
+        self._ways.add(way)
+        for (path, _), lines in zip(self._marks.items(), way, strict=True):
+            self._touched.difference_update((path, line) for line in lines)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Iterator[None]:
@@ -109,14 +143,16 @@ class _Plugin:
         except ValueError:
             return
         told = 0
-        for call in self._recorder.carved(start):
+        for call, reached in self._recorder.carved(start):
             shape = call.setup, call.expression
             if call in self._sent or self._alike[shape] >= _MAX_ALIKE or told >= _MAX_CALLS_A_TEST:
                 continue
             self._alike[shape] += 1
             self._sent.add(call)
             told += 1
-            self._send(msgspec.json.encode(msgspec.structs.replace(call, function=path)))
+            self._send(
+                msgspec.json.encode(RecordedCall(msgspec.structs.replace(call, function=path), reached))
+            )
 
 
 def _ordered(items: Sequence[pytest.Item], words: frozenset[str]) -> list[pytest.Item]:
@@ -150,23 +186,29 @@ def main() -> None:
     """Run the tests once, as long as there is time."""
     job = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=Record)
     os.environ["KODO_PROJECT"] = str(project() / job.folder)
-    prepare_path(job.where)
-    packages = [extra for extra in job.where.extra_paths if extra.startswith("/")]
+    first = job.watched[0].where
+    packages = [extra for extra in first.extra_paths if extra.startswith("/")]
     tests = frozenset(job.tests)
-    forget(job.where.module.partition(".")[0])
+    for one in reversed(job.watched):
+        prepare_path(one.where)
+        forget(one.where.module.partition(".")[0])
 
     def work(send: Send) -> None:
         root = project()
         os.environ["TMPDIR"] = tempfile.tempdir = str(Path.cwd())  # so that its paths are known from others
-        recorder = Recorder(Places(root, job.where.path, job.where.module), job.names, tests.__contains__)
+        names = {one.where.path: one.names for one in job.watched}
+        recorder = Recorder(Places(root, first.path, first.module), names, tests.__contains__)
         os.chdir(root)
         plugin = _Plugin(recorder, job, send)
         for start, stop in itertools.pairwise(_PORTIONS):
             if job.files[start:stop] and not plugin.is_enough():
                 pytest.main([*_OPTIONS, *_plugins(packages), *job.files[start:stop]], plugins=[plugin])
 
-    for line in forked(work, math.inf, max(job.until, job.longest))[0]:
+    def tell(line: bytes) -> None:
         sys.stdout.buffer.write(line + b"\n")
+        sys.stdout.buffer.flush()
+
+    forked(work, math.inf, max(job.until, job.longest), tell, lambda: is_stopped(job))
 
 
 if __name__ == "__main__":

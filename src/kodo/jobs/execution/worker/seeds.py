@@ -38,6 +38,8 @@ class Seeds:
         self.near: list[Call] = []
         self._touched = tuple(map(frozenset, touched))
         self._ways: set[tuple[tuple[tuple[str, ...], str], tuple[int, ...]]] = set()
+        self.lines: set[tuple[int, ...]] = set()
+        """The ways that were taken, whichever program took them."""
 
     def keep(self, calls: Iterable[Call], seen: Mapping[int, Two]) -> None:
         """Remember the calls that took a new way.
@@ -49,7 +51,9 @@ class Seeds:
             if pair is None or self.function not in through(pair) or not all(map(_is_whole, pair)):
                 continue
             program = (call.setup, call.expression) if call.origin == "test" else ((), "")
-            way = program, tuple(line for one in pair for line in (*one.lines, 0))
+            lines = tuple(line for one in pair for line in (*one.lines, 0))
+            self.lines.add(lines)
+            way = program, lines
             is_near = self.touches(pair)
             if way in self._ways or (len(self.calls) >= _MAX_SEEDS and not is_near):
                 continue

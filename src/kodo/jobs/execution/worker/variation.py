@@ -13,7 +13,7 @@ import msgspec
 
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.values import Values
-from kodo.jobs.execution.worker.combination import Combinations
+from kodo.jobs.execution.worker.combination import Arguments, Combinations
 from kodo.jobs.execution.worker.definition_variation import calling_back, is_plain_call, raising
 from kodo.jobs.execution.worker.option_variation import CommandLines
 
@@ -51,7 +51,7 @@ class Variations:
         self._words = list(words)
         self._errors = errors
         self._options = CommandLines(options, calls)
-        self._combinations = combinations or Combinations(calls)
+        self._combinations = combinations or Combinations(Arguments(calls))
         self._changed_at: dict[int, tuple[tuple[str, ...], str, tuple[int, ...]]] = {}
         self._vain: Counter[tuple[tuple[str, ...], str, int]] = Counter()
         known: tuple[object, ...] = (*words, *(text for text in self._texts if len(text) < _LONG))
