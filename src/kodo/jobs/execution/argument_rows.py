@@ -58,7 +58,7 @@ def random_rows(
             yield _changed_twice(values.rng.choice(rows), values), "near example"
             continue
         row = {name: values.random(type_) for name, type_ in types.items()}
-        if values.derives and values.rng.random() < _DERIVED:
+        if values.deep and values.rng.random() < _DERIVED:
             _derive(row, types, values)
         if values.compares and values.rng.random() < _ALIKE:
             _make_alike(row, types, values)

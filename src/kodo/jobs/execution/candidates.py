@@ -42,6 +42,7 @@ _BOUNDARIES, _MIN_BOUNDARIES = (
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _SET = 0.5  # of the calls of a property that can be set, those where it was set before
+_KNOWN_KEYS = 0.6  # of the dicts given to a method, those with a key out of what its instance was made of
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 
 
@@ -81,8 +82,7 @@ class CandidateGenerator:
             return []  # of a class inside another
         rng = random.Random(f"{self._seed}:{function.qualname}")  # noqa: S311 - test inputs
         module = self._module
-        words: tuple[object, ...] = reached_words(module, function) if self._deep else ()
-        shapes = reached_shapes(module, function) if self._deep else ()
+        words, shapes = self._asked(function) if self._deep else ((), ())
         values = Values(
             rng,
             module.constructible,
@@ -91,7 +91,7 @@ class CandidateGenerator:
             focus=self._focus,
             shapes=(*text_shapes(function.node), *regex_texts(module, function), *shapes),
             compares=self._compares,
-            derives=self._deep,
+            deep=self._deep,
         )
         if owner is not None and function.kind not in ("static", "class"):
             owner = values.concrete(owner.name)
@@ -110,6 +110,18 @@ class CandidateGenerator:
         self._next += len(out)
         return numbered
 
+    def _asked(self, function: Function) -> tuple[tuple[object, ...], tuple[str, ...]]:
+        """The words and texts that the functions ask for which a function, and the constructor of its class, call."""
+        module = self._module
+        made = (
+            module.every_function.get(f"{function.owner}.__init__", function) if function.owner else function
+        )
+        both = (function,) if made.qualname == function.qualname else (function, made)
+        words = [word for one in both for word in reached_words(module, one)]
+        words += [] if made is function else constants(module, made)
+        texts = [text for one in both for text in reached_shapes(module, one)]
+        return tuple(dict.fromkeys(words)), tuple(dict.fromkeys(texts))
+
     def constructors(self, count: int) -> list[Call]:
         """At most ``count`` ways to make an instance of each class that calls need; a call's function is the class."""
         module = self._module
@@ -120,7 +132,10 @@ class CandidateGenerator:
         out: list[Call] = []
         for name in sorted(needed & module.constructible.keys()):
             rng = random.Random(f"{self._seed}:{name}:new")  # noqa: S311 - test inputs
-            values = Values(rng, module.constructible, (), self._instances)
+            made = module.every_function.get(f"{name}.__init__") if self._deep else None
+            words, shapes = self._asked(made) if made is not None else ((), ())
+            words = (*constants(module, made), *words) if made is not None else ()
+            values = Values(rng, module.constructible, words, self._instances, shapes=shapes)
             sources = [*self._instances.get(name, ()), values.instance(name, 0, plain=True)]
             sources += [values.instance(name, 0, plain=False) for _ in range(count)]
             unique = [one for one in dict.fromkeys(sources) if one != "None"]
@@ -149,7 +164,7 @@ class CandidateGenerator:
         rng = random.Random(f"{self._seed}:{call.id}:near")  # noqa: S311 - test inputs
         own = constants(self._module, function) if function is not None else ()
         known = tuple(dict.fromkeys([*own, *_words(call), *words]))
-        values = Values(rng, self._module.constructible, known, self._instances)
+        values = Values(rng, self._module.constructible, known, self._instances, deep=self._deep)
         types = {param.name: param.type for param in function.params} if function is not None else {}
         out: dict[tuple[object, ...], Call] = {}
         for _ in range(count):
@@ -219,7 +234,7 @@ class CandidateGenerator:
         params = [param for param in function.params if not param.variadic]
         types = {param.name: _argument_type(param, rows) for param in params}
         if self._deep:
-            types = {param.name: _with_iterators(types[param.name], param) for param in params}
+            types = {param.name: self._widened(types[param.name], param) for param in params}
         plain = {name: values.plain(type_) for name, type_ in types.items()}
         needed = {param.name: plain[param.name] for param in params if param.default is None}
         if rows:
@@ -234,6 +249,14 @@ class CandidateGenerator:
         yield from islice(chain.from_iterable(tries), max(_MIN_BOUNDARIES, int(count * _BOUNDARIES)))
         if function.params or owner or self._effects(function).variables:
             yield from random_rows(types, needed, rows, values, count)
+
+    def _widened(self, type_: ParamType, param: Param) -> ParamType:
+        """A guessed type and what else fits: the other members of the enum that a default is of, an iterator for a list."""
+        owner = (param.default or "").partition(".")[0]
+        known = self._module.constructible.get(owner)
+        if known is not None and known.kind == "enum" and not param.typed:
+            return ParamType("class", text=owner)
+        return _with_iterators(type_, param)
 
     def _examples(self, function: Function) -> list[doc_contracts.Example]:
         """Examples of this function: in its own docstring, its class's and the module's."""
@@ -312,6 +335,8 @@ class CandidateGenerator:
             return Call(0, function.qualname, f"{callee}({inner})", tuple(args), outside, "", origin, expect)
         assert owner is not None  # noqa: S101 - only an instance's method has a receiver
         setup = (*outside, *self._prepare(owner, receiver, function, values, origin))
+        if self._deep and origin == "random":
+            args = [Arg(one.name, with_known_keys(one.source, setup, values.rng)) for one in args]
         if function.kind == "property":
             expression = f"{receiver}.{function.name}"
         elif function.name == "__call__":
@@ -426,6 +451,19 @@ def _class_names(type_: ParamType) -> Iterator[str]:
         yield type_.text
     for arg in type_.args:
         yield from _class_names(arg)
+
+
+def with_known_keys(source: str, setup: Iterable[str], rng: random.Random) -> str:
+    """A dict of texts with one key, now and then, that is a word of the setup: what an instance was made of is asked for."""
+    if not source.startswith("{'") or rng.random() > _KNOWN_KEYS:
+        return source
+    tree = ast.parse(source, mode="eval").body
+    found = _words(Call(0, "", "None", setup=tuple(setup)))
+    words = [word for word in found if re.fullmatch(r"\w+", word)]
+    if not words or not isinstance(tree, ast.Dict):
+        return source
+    tree.keys[rng.randrange(len(tree.keys))] = ast.Constant(rng.choice(words))
+    return ast.unparse(tree)
 
 
 def _near_receiver(line: str, receiver: str, values: Values) -> str:

@@ -4,6 +4,7 @@ Deterministic: the same random generator gives the same values. Knows nothing of
 """
 
 import ast
+import contextlib
 import random
 import types
 from collections.abc import Callable, Mapping, Sequence
@@ -49,6 +50,15 @@ _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 _FOCUSED = 0.6
 _SHAPED = 0.2  # of the random texts, those that meet what the function asks
 _SHOWN = 0.6  # of the random instances, where it is known how to make one
+_HOLDS_OTHERS, _DEEPEST = 0.5, 3  # of open values, those that hold others, and to what depth
+_HOLDERS = (
+    ParamType("list", (ANY,)),
+    ParamType("list", (ParamType("record", (ParamType("str"), ANY)),)),
+    ParamType("dict", (ParamType("str"), ANY)),
+    ParamType("tuple", (ANY,)),
+    ParamType("none"),
+)
+_KINDS = 4
 _LETTERS = "abcdeXYZ019 _-.,;:/@#\n\té=&?%[](){}\"'+*<>|\\~ßİ\u200b\u0301\u3000\U0001f600\U000f0001"
 
 
@@ -68,8 +78,8 @@ class Values:
     """Texts that meet what the function asks of a text."""
     compares: bool = False
     """Whether parameters of one type are now and then given values that are alike."""
-    derives: bool = False
-    """Whether one text is now and then what another one, as a form with holes, describes."""
+    deep: bool = False
+    """Whether one text is now and then what another one, as a form with holes, describes, and an open value may hold others."""
 
     def plain(self, type_: ParamType, depth: int = 0) -> str:
         """One ordinary value."""
@@ -273,6 +283,14 @@ class Values:
                 return change(self, value, depth)
         return []
 
+    def near_kinds(self) -> list[object]:
+        """A few open values of any kind; those whose source is no literal are left out."""
+        out: list[object] = []
+        for _ in range(_KINDS):
+            with contextlib.suppress(ValueError, SyntaxError):
+                out.append(ast.literal_eval(self.random(ANY, 1)))
+        return out
+
     def words(self, count: int) -> list[str]:
         """At most ``count`` of the texts among the constants."""
         known = [one for one in self.constants if isinstance(one, str) and 0 < len(one) < 30]
@@ -335,6 +353,9 @@ def _near_dict(values: Values, value: dict[object, object], depth: int) -> list[
         out += [value | {name: pairs[0][1] if pairs else 1}, value | {name: values.rng.choice(names)}]
     for key, item in pairs[:3]:
         out += [value | {key: one} for one in values.neighbours(item, depth + 1)[:3]]
+    if values.deep and pairs:
+        found = values.near_kinds()
+        out += [value | {values.rng.choice(pairs)[0]: one} for one in found]
     return out
 
 
@@ -424,6 +445,8 @@ def _date(values: Values, type_: ParamType, _: int) -> str:
 
 
 def _anything(values: Values, _: ParamType, depth: int) -> str:
+    if values.deep and depth < _DEEPEST and values.rng.random() < _HOLDS_OTHERS:
+        return values.random(values.rng.choice(_HOLDERS), depth + 1)
     return values.random(ParamType(values.rng.choice(("int", "str", "float"))), depth + 1)
 
 

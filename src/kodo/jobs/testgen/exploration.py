@@ -28,7 +28,7 @@ _MAX_CALLS = 2500
 """Calls of one round."""
 _FOLLOWED, _FOLLOW_UPS, _DEPTH = 6, 5, 2
 """Results of one function that are used, calls of each use, and how often the result of a use is used again."""
-_MAX_NEIGHBOURS = 60
+_MAX_NEIGHBOURS = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class CallExploration:
             for one in choose(sorted(trials.usable, key=size), arcs, {})
             if one.call.args or one.call.receiver
         ]
-        each = self.pipeline.options.inputs // 3
+        each = self.pipeline.options.inputs // 2
         shares: dict[int, int] = {}
         words: dict[int, list[object]] = {}
         for name, function in open_functions(self._functions, _arcs(trials)).items():

@@ -6,9 +6,10 @@ nothing that was not computed from the module, the options and the answers of th
 
 import ast
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 import msgspec
@@ -200,8 +201,9 @@ class Pipeline:
         own = [call for call in reaching or trials.usable if call.function == place.function]
         others = [call for call in reaching if call.function != place.function]
         ordered = [
-            *sorted(own, key=lambda call: (call.origin not in ("example", "claim"), size(call))),
-            *sorted(others, key=size)[: _MAX_CALLS_PER_MUTANT if not own else _MAX_OTHERS_PER_MUTANT],
+            *(call for call in own if call.origin in ("example", "claim")),
+            *spread([call for call in own if call.origin not in ("example", "claim")], trials.seen),
+            *spread(others, trials.seen)[: _MAX_CALLS_PER_MUTANT if not own else _MAX_OTHERS_PER_MUTANT],
         ]
         return tuple(call.id for call in ordered[:_MAX_CALLS_PER_MUTANT])
 
@@ -428,6 +430,24 @@ def _without_skipped(call: Call, seen: Observed | None) -> Call:
     return msgspec.structs.replace(
         call, setup=tuple(line for at, line in enumerate(call.setup) if at not in seen.skipped)
     )
+
+
+def spread(calls: Iterable[Call], seen: Mapping[int, Observed]) -> list[Call]:
+    """The calls in an order in which the first ones differ most: a short one of each path through the code in turn.
+
+    Of one path, those of different outcomes come first.
+    """
+    paths: dict[tuple[Arc, ...], dict[tuple[str, str], list[Call]]] = {}
+    for call in sorted(calls, key=size):
+        one = seen[call.id]
+        paths.setdefault(one.arcs, {}).setdefault((one.kind, one.text), []).append(call)
+    rows = [_in_turn(list(outcomes.values())) for outcomes in paths.values()]
+    return _in_turn(rows)
+
+
+def _in_turn(rows: list[list[Call]]) -> list[Call]:
+    """The first of each row, then the second of each, and so on."""
+    return [one for turn in zip_longest(*rows) for one in turn if one is not None]
 
 
 def size(call: Call) -> int:

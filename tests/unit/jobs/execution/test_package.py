@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import random
 from pathlib import Path
 
 import pytest
 
-from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.candidates import CandidateGenerator, with_known_keys
 from kodo.jobs.execution.package import PackageSurvey
+from kodo.jobs.execution.param_types import ANY
 from kodo.jobs.execution.reached_code import (
     dispatched_words,
     reached_functions,
@@ -15,6 +18,7 @@ from kodo.jobs.execution.reached_code import (
     reached_words,
 )
 from kodo.jobs.execution.target import TargetModule, load
+from kodo.jobs.execution.values import Values
 
 FILES = {
     "__init__.py": "from pkg.api import search",
@@ -149,3 +153,56 @@ def test_one_text_follows_from_another_that_is_a_form(tmp_path):
     assert any(
         form == "'no {word} here'" and text.startswith("'no ") and "{" not in text for form, text in pairs
     )
+
+
+CONFIG = """
+import enum
+class Mode(enum.Enum):
+    FAST = 1
+    SLOW = 2
+class Table:
+    def __init__(self, spec):
+        if spec[0] == "!":
+            spec = spec[1:]
+        self.names = spec.split(";")
+    def fill(self, values=None): return [values[name] for name in self.names]
+def run(text, mode=Mode.FAST): return mode
+"""
+
+
+def test_the_words_of_a_constructor_make_receivers(tmp_path):
+    """What ``__init__`` asks of its text is in the instances that methods are called on."""
+    path = tmp_path / "mod.py"
+    path.write_text(CONFIG)
+    module = load(path)
+    made = CandidateGenerator(module, 0, deep=True)
+    ways = str([call.expression for call in made.constructors(30) if call.function == "Table"])
+    assert "!" in ways and ";" in ways
+
+
+def test_a_dict_has_keys_out_of_what_the_instance_was_made_of(tmp_path):
+    """A method is asked for what its instance holds; without a setup nothing is known."""
+    rng = random.Random(1)
+    keyed = {with_known_keys("{'x': 1}", ("table = Table('left;right')",), rng) for _ in range(60)}
+    assert {"{'left': 1}", "{'right': 1}", "{'x': 1}"} <= keyed
+    assert with_known_keys("{'x': 1}", (), random.Random(1)) == "{'x': 1}"
+
+
+def test_a_default_of_an_enum_stands_for_its_members(tmp_path):
+    """``mode=Mode.FAST`` is also called with the others."""
+    path = tmp_path / "mod.py"
+    path.write_text(CONFIG)
+    module = load(path)
+    run = module.pick("run")[0]
+    deep = str(CandidateGenerator(module, 0, deep=True).calls(run, 100))
+    assert "Mode.SLOW" in deep
+
+
+def test_an_open_value_holds_others_only_where_inputs_are_deep():
+    """Lists, dicts, pairs and None, also in the place of a value of a dict."""
+    shallow, deep = (Values(random.Random(0), {}, deep=one) for one in (False, True))
+    assert not any(shallow.random(ANY).startswith("{'") for _ in range(300))
+    kinds = {type(ast.parse(deep.random(ANY), mode="eval").body) for _ in range(300)}
+    assert {ast.List, ast.Dict, ast.Tuple} <= kinds
+    near = {type(ast.literal_eval(one).get("x")) for _ in range(40) for one in deep.near("{'x': 1}")}
+    assert list in near and type(None) in near

@@ -14,8 +14,9 @@ from kodo.jobs.execution.target import load
 from kodo.jobs.execution.worker.observe import _is_direct
 from kodo.jobs.testgen import render, suspected_bugs
 from kodo.jobs.testgen.exploration import open_functions
+from kodo.jobs.testgen.model import Options
 from kodo.jobs.testgen.package_calls import PackageCalls
-from kodo.jobs.testgen.pipeline import Trials, is_accident
+from kodo.jobs.testgen.pipeline import Pipeline, Trials, is_accident, spread
 from kodo.jobs.testgen.tables import Case, lay_out
 
 SOURCE = '''"""Doc."""
@@ -145,3 +146,26 @@ def test_an_expected_value_is_shown_after_the_setup_with_its_arguments():
     call = Call(0, "f", "x.run(_0)", (Arg("a", "1"), Arg("b", "2")), ("x = f(_1)",))
     lines = render.documented(call, Expectation("value", "3", "example", ""), "pytest")
     assert lines == ["x = f(2)", "assert x.run(1) == 3"]
+
+
+def test_the_calls_tried_on_a_mutant_differ_before_they_are_alike():
+    """One of each path through the code in turn, those of different outcomes first, the short ones before the long."""
+    rows = [("a", 1, "1"), ("bb", 1, "1"), ("ccc", 1, "2"), ("dddd", 2, "1")]
+    calls = [Call(at, "f", name) for at, (name, _, _) in enumerate(rows)]
+    seen = {
+        at: Observed(at, "value", text, arcs=((path, path + 1),)) for at, (_, path, text) in enumerate(rows)
+    }
+    assert [call.expression for call in spread(calls, seen)] == ["a", "dddd", "ccc", "bb"]
+
+
+def test_calls_of_other_modules_are_kept_only_for_what_no_direct_call_adds():
+    """Though one call through the package would be enough for both."""
+    calls = (
+        Call(0, "f", "f(1)"),
+        Call(1, "pkg.g", "g(1)", origin="package"),
+        Call(2, "pkg.h", "h(1)", origin="package"),
+    )
+    arcs = {0: ((1, 2),), 1: ((1, 2), (2, 3)), 2: ((1, 2),)}
+    trials = Trials(calls, {at: Observed(at, "value", "1", arcs=one) for at, one in arcs.items()}, {}, 3, 3)
+    chosen = Pipeline(None, (), Options()).choose(trials, {})  # type: ignore[arg-type]
+    assert [one.call.id for one in chosen] == [0, 1]
