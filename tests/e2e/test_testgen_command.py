@@ -143,9 +143,9 @@ def refused(kodo: Kodo, repository: Path) -> bool:
 def run_pytest(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The written file under plain pytest, as the user would run it."""
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", *arguments],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments],
         cwd=repository,
-        env={**os.environ, "PYTHONPATH": str(repository / "src")},
+        env={**os.environ, "PYTHONPATH": str(repository / "src"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -1,5 +1,6 @@
 """Three jobs over test files: judge each test alone, measure coverage, score against mutants."""
 
+import gc
 import importlib
 import io
 import os
@@ -7,7 +8,8 @@ import shutil
 import time
 import types
 from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import msgspec
@@ -24,6 +26,7 @@ from kodo.jobs.testgen.worker.kill import install_or_none
 
 _PLAIN = ("-q", "-p", "no:cacheprovider", "-c", os.devnull, "--assert=plain", "--rootdir=.")
 _ROUNDS = 5
+_PLUGIN_SECONDS = 20.0
 _STALL_SECONDS = 5.0
 
 
@@ -167,7 +170,11 @@ def _copied(files: tuple[str, ...]) -> list[str]:
 
 
 def _arguments(files: list[str]) -> list[str]:
-    base = [
+    """The project's own tests run with the plugins that are installed, generated ones without any."""
+    if not any(Path(file).is_absolute() for file in files):
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+        return [*_PLAIN, "-x"]
+    return [
         "-q",
         "-x",
         "-p",
@@ -177,8 +184,17 @@ def _arguments(files: list[str]) -> list[str]:
         "--import-mode=importlib",
         "-p",
         "no:randomly",
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",  # of the plugins that were imported already
     ]
-    return base if any(Path(file).is_absolute() for file in files) else [*_PLAIN, "-x", "-p", "no:randomly"]
+
+
+def _import_plugins() -> None:
+    """Import the plugins once here, where each child would import them anew: that may take longer than its tests."""
+    for point in entry_points(group="pytest11"):
+        with suppress(Exception, TooLong), time_limit(_PLUGIN_SECONDS):  # pytest itself will say why
+            point.load()
+    gc.freeze()  # they live to the end: no child's garbage collection has to look at them
 
 
 def run_score(job: ScoreMutants) -> Iterator[Killed]:
@@ -191,6 +207,8 @@ def run_score(job: ScoreMutants) -> Iterator[Killed]:
         else []
     )
     patience = _patience(codes)
+    if not job.plain and any(file.startswith(OWN) for file in job.files):
+        _import_plugins()
     for mutant in mutants(job.where.source, frozenset(job.functions), job.limit, job.seed):
         if mutant.place.id not in wanted:
             continue
