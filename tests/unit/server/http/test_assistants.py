@@ -902,3 +902,20 @@ async def test_a_run_whose_time_is_over_expires_at_the_next_start(tmp_path: Path
         assistant = c.assistant_id
     async with client(tmp_path, assistant=assistant, run_seconds=0.01) as c:
         assert (await c.until(thread, run_id, "expired"))["required_action"] is None
+
+
+async def test_a_run_whose_beginning_is_gone_takes_nothing_for_its_own(tmp_path: Path) -> None:
+    """An older server deleted the message that it began at: the thread keeps all others. Else only what is the run's goes."""
+    async with client(tmp_path, said("x")) as c:
+        thread, store = await c.thread("one"), c.server.state.store
+        kept = (await store.all_items("default", thread))[-1].item.id
+        await store.append_items(
+            "default",
+            thread,
+            [new_row(c.server.state.ids, Item(role="user", content=(InputText(text="x"),)))],
+        )
+        run = wire.ThreadRun(id="run_1", created_at=0, thread_id=thread, assistant_id="asst_1", model=MODEL)
+        for began_at, left in (("gone", 2), (kept, 1)):
+            stored = assistants.StoredRun(run=run, last_item_at_start=began_at)
+            await assistants.delete_leftovers(store, "default", stored)
+            assert len(await store.all_items("default", thread)) == left

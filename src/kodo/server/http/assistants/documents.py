@@ -152,10 +152,14 @@ def index_after(items: Sequence[ContextItem], item_id: str | None) -> int:
 
 
 async def delete_leftovers(store: ThreadStore, owner: str, stored: StoredRun) -> None:
-    """Delete the items that an interrupted turn left in its thread."""
+    """Delete the items that an interrupted turn left in its thread; none, where the item that the run began at is gone: then its
+    own cannot be told from the thread's."""
     run = stored.run
     items = await store.all_items(owner, run.thread_id)
-    for context in items[index_after(items, stored.last_item_at_start) :]:
+    start = index_after(items, stored.last_item_at_start)
+    if start == 0 and stored.last_item_at_start is not None:
+        items = ()
+    for context in items[start:]:
         if context.item.id not in stored.items:
             await store.delete_item(owner, run.thread_id, context.item.id or "")
     messages, _ = await store.list_documents(MESSAGE, owner, Page(limit=_MAX_PER_RUN), parent=run.thread_id)
