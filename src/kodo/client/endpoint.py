@@ -84,9 +84,9 @@ def find_endpoint(
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL names this machine."""
-    host = urlsplit(url).hostname or ""
+    """Whether a URL names this machine; one that cannot be read does not."""
     try:
+        host = urlsplit(url).hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False  # a name: resolved by the network's own servers

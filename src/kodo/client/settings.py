@@ -15,8 +15,17 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -107,6 +116,20 @@ class ClientSettings(BaseSettings):
     """Seconds a started server may take to load its model."""
     lang: Literal["en", "ja"] | None = None
 
+    @field_validator("base_url")
+    @classmethod
+    def _is_url(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            parts = urlsplit(value)
+            sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # brackets without an end, a port that is none
+            sound = False
+        if not sound or not value.isprintable() or " " in value:
+            raise ValueError("must be http://HOST[:PORT]/… or https://…")
+        return value
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -123,16 +146,16 @@ class ClientSettings(BaseSettings):
         """The API key, or None.
 
         Raises:
-            SettingsError: ``api_key_env`` names a variable that is not set.
+            SettingsError: ``api_key_env`` names a variable that is not set, or no header can carry the key.
         """
         if self.api_key is not None:
-            return self.api_key.get_secret_value()
+            return _sendable("api_key", self.api_key.get_secret_value())
         if self.api_key_env is None:
             return None
         value = os.environ.get(self.api_key_env)
         if not value:
             raise SettingsError(f"api_key_env: {self.api_key_env} is not set")
-        return value
+        return _sendable(f"api_key_env: {self.api_key_env}", value)
 
     def price_book(self, *, limited: bool) -> PriceBook:
         """The price book these settings describe; ``limited`` where a limit on spending is in force."""
@@ -141,6 +164,14 @@ class ClientSettings(BaseSettings):
         }
         policy: UnknownPrice = self.unknown_price or ("refuse" if limited else "warn")
         return PriceBook(own, policy, self.list_price_model)
+
+
+def _sendable(name: str, key: str) -> str:
+    """A key without the end of line that a file may have. Raises SettingsError: no header can carry it."""
+    key = key.strip()
+    if not key.isascii() or not key.isprintable():
+        raise SettingsError(f"{name}: the key has characters that cannot be sent; it must be printable ASCII")
+    return key
 
 
 def load(profile: str | None = None, **arguments: object) -> ClientSettings:

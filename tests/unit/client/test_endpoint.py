@@ -63,7 +63,15 @@ def test_a_running_kodo_is_found_by_its_note(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"pid": 1}', '{"pid": 1, "url": "http://elsewhere.example/v1"}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"pid": 1}',
+        '{"pid": 1, "url": "http://elsewhere.example/v1"}',
+        '{"pid": 1, "url": "http://[::1/v1"}',
+    ],
 )
 def test_a_note_that_is_broken_or_points_elsewhere_is_ignored(home: Path, text: str) -> None:
     """A torn note, or one that names another machine, leads nowhere."""
@@ -140,6 +148,7 @@ def test_a_server_that_never_gets_ready_is_stopped() -> None:
         ("http://127.0.0.1.evil.example/v1", False),
         ("https://api.openai.com/v1", False),
         ("http://10.0.0.1/v1", False),
+        ("http://[::1/v1", False),
     ],
 )
 def test_this_machine_is_told_from_others(url: str, local: bool) -> None:

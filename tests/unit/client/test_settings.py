@@ -131,3 +131,27 @@ def test_a_key_is_not_shown() -> None:
     """Neither repr nor str of the settings holds the key."""
     settings = load(api_key="very-secret")
     assert "very-secret" not in repr(settings) + str(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["localhost:8000/v1", "http://", "ftp://x/v1", "http://h:99999/v1", "http://a b/v1", "http://[::1/v1"],
+)
+def test_a_base_url_that_is_none_is_named(url: str) -> None:
+    """Before anything is sent, and not as a connection that failed."""
+    with pytest.raises(SettingsError, match=r"^base_url: .*must be http://"):
+        load(base_url=url)
+
+
+@pytest.mark.parametrize(
+    ("key", "sent"), [("sk-a\n", "sk-a"), ("sk-a\nb", None), ("キー", None), ("a\0b", None)]
+)
+def test_a_key_is_one_that_can_be_sent(monkeypatch: pytest.MonkeyPatch, key: str, sent: str | None) -> None:
+    """The end of a file's line is left out; what no header can carry is refused, and not shown."""
+    found = load(base_url="http://h/v1", api_key=key)
+    if sent is not None:
+        assert found.key() == sent
+        return
+    with pytest.raises(SettingsError, match=r"^api_key: the key has characters") as refused:
+        found.key()
+    assert key not in str(refused.value)

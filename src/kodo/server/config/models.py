@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from kodo.server.config.tables import Frozen
+from kodo.server.config.tables import Frozen, SentHeaders, SentSecret, Url
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 """Name of the local model that ``make setup`` installs."""
@@ -18,15 +18,15 @@ DEFAULT_CONTEXT = 8192
 class TargetSettings(Frozen):
     """One of several servers behind a name. ``[[models."NAME".targets]]``. What is not set is the model's own."""
 
-    base_url: str
+    base_url: Url
     """The server's base URL, ending in ``/v1``."""
     name: str | None = None
     """How it is called in metadata, metrics and logs; default: ``target-1`` and so on."""
-    api_key: SecretStr | None = None
+    api_key: SentSecret | None = None
     target: str | None = None
     """The model's name there."""
     profile: str | None = None
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: SentHeaders = Field(default_factory=dict)
     query: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] = Field(default_factory=dict)
 
@@ -40,9 +40,9 @@ class ModelSettings(Frozen):
     scripted: a path to a script of answers, or empty for an echo."""
     projector: str | None = None
     """llama: a path to the GGUF that turns images into tokens; default: the one that was pulled with the model."""
-    base_url: str | None = None
+    base_url: Url | None = None
     """upstream: the server's base URL, ending in ``/v1``."""
-    api_key: SecretStr | None = None
+    api_key: SentSecret | None = None
     """upstream: its key."""
     targets: tuple[TargetSettings, ...] = ()
     """upstream: several servers in place of ``base_url``; see docs/guides/upstream.md."""
@@ -50,7 +50,7 @@ class ModelSettings(Frozen):
     """upstream: which kind of server it is; auto asks it."""
     api: Literal["chat", "responses"] = "chat"
     """upstream: the API that it is asked by."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: SentHeaders = Field(default_factory=dict)
     query: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] = Field(default_factory=dict)
     """upstream: sent with each request, besides what the client asks for."""

@@ -8,19 +8,19 @@ from typing import Any, Literal
 
 from pydantic import Field, SecretStr, model_validator
 
-from kodo.server.config.tables import Frozen
+from kodo.server.config.tables import Frozen, SentHeaders, SentSecret, Url
 
 
 class McpServerSettings(Frozen):
     """An MCP server. ``[tools.mcp.servers.NAME]``: ``url``, or ``command`` for one that is started here."""
 
-    url: str | None = None
+    url: Url | None = None
     """Where it is; a client reaches it by this URL, or by NAME as its ``server_label``."""
     transport: Literal["http", "sse"] = "http"
     """url: streamable HTTP, or the older transport over server-sent events."""
-    authorization: SecretStr | None = None
+    authorization: SentSecret | None = None
     """url: a bearer token, where the client sends none."""
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: SentHeaders = Field(default_factory=dict)
     """url: sent with each request."""
     command: tuple[str, ...] = ()
     """A program and its arguments, spoken to over its standard input and output. Started for each project that uses it."""
@@ -76,9 +76,9 @@ class WebSearchSettings(Frozen):
 
     backend: Literal["searxng", "brave", "tavily", "command"] | None = None
     """The service that is asked, or ``command``: an own program."""
-    url: str | None = None
+    url: Url | None = None
     """searxng: where it is, such as ``http://127.0.0.1:8888``; brave and tavily: another place than their own."""
-    api_key: SecretStr | None = None
+    api_key: SentSecret | None = None
     """brave and tavily: the key; searxng: a bearer token, where a proxy before it wants one."""
     command: tuple[str, ...] = ()
     """command: the program and its arguments. It reads the search as JSON and writes the results as JSON."""
