@@ -27,7 +27,7 @@ class Flows:
         self._scopes: dict[int, ast.AST] = {}
         self._values: dict[tuple[int, str], list[ast.expr]] = defaultdict(list)
         self._summed: set[tuple[int, str]] = set()
-        self._place(tree, tree)
+        self._place()
         self._find_functions()
         for node in ast.walk(tree):
             for target, value in (*_bound(node), *self._given(node)):
@@ -92,11 +92,14 @@ class Flows:
                     yield from results(function)
         yield from ast.iter_child_nodes(node)
 
-    def _place(self, node: ast.AST, scope: ast.AST) -> None:
-        self._scopes[id(node)] = scope
-        for inner in ast.iter_child_nodes(node):
-            opens = scope is self.tree and isinstance(inner, _DEFINITION | ast.Lambda)
-            self._place(inner, inner if opens else scope)
+    def _place(self) -> None:
+        pending: list[tuple[ast.AST, ast.AST]] = [(self.tree, self.tree)]
+        while pending:
+            node, scope = pending.pop()
+            self._scopes[id(node)] = scope
+            for inner in ast.iter_child_nodes(node):
+                opens = scope is self.tree and isinstance(inner, _DEFINITION | ast.Lambda)
+                pending.append((inner, inner if opens else scope))
 
     def _find_functions(self) -> None:
         for node in ast.walk(self.tree):

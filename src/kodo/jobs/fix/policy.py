@@ -1,89 +1,25 @@
-"""What a patch may touch and what it may not contain. Pure: paths and texts in, one line for the model or the report out.
+"""What a patch may not contain to be a proof. Pure: texts in, one line for the model or the report out.
 
-A patch is refused where it could make a test pass without a fix: tests, test settings and files that Python loads by
-itself stay as they are, and code that asks whether it is being tested, or that has the test's own values written into a
-condition, is no proof of anything.
+Code that asks whether it is being tested (``runner_signs``), that has the test's own values in a condition, or that decides by
+how values are written (``written_forms``) or by odd sums of them (``folded_values``) is no proof of anything.
 """
 
 from __future__ import annotations
 
 import ast
 import doctest
-import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 
 from kodo.jobs.fix.folded_values import folded_values
+from kodo.jobs.fix.runner_signs import runner_signs
 from kodo.jobs.fix.special_means import digests, special_means
 from kodo.jobs.fix.written_forms import written_forms
-from kodo.jobs.review.languages import is_test
-from kodo.jobs.review.pytest_settings import PARTS, WHOLE, shadows_library
+from kodo.jobs.review.pytest_settings import shadows_library
 
-FROZEN_FILES = WHOLE | PARTS | {"noxfile.py", "Makefile", ".coveragerc", "usercustomize.py"}
-_ENDS = (".pth", ".pyc", ".so", ".egg-link")
-_METADATA = (".dist-info", ".egg-info")
-_CODE = (".py", ".pyi")
-_WATCHED = frozenset(
-    {"PYTEST_CURRENT_TEST", "pytest", "_pytest", "unittest", "_getframe", "settrace", "setprofile",
-     "_current_frames", "f_back", "tb_frame", "gi_frame", "cr_frame", "environ", "environb", "getenv", "getcwd", "getppid",
-     "getitimer", "getpgrp", "getpgid", "getsid", "getrusage", "getstate",
-     "uname", "gethostname", "getuser", "__file__"}
-)  # fmt: skip  # a table reads better in rows
-_STREAMS = frozenset({"stdin", "stdout", "stderr"})
-_PROCESS = frozenset({"modules", "argv", "orig_argv", "meta_path", "path_hooks", "path", "flags"}) | _STREAMS
-"""What ``sys`` knows of the program that runs, and of what it imports."""
-_TAKEN = re.compile(
-    r"pytest_\w+|pytestmark|collect_ignore(?:_glob)?|load_tests|__test__"
-    r"|(?:setup|teardown)_(?:module|function|class|method)|setUpModule|tearDownModule"
-)
-"""Names that a test runner takes from a test's module, into which ``from cart import *`` brings them."""
-_WATCHING_CALLS = frozenset({"currentframe", "stack", "extract_stack", "get_objects"})
+Changes = Mapping[str, tuple[str | None, str | None]]
+"""Path to the text before and after."""
 _PLAIN: frozenset[object] = frozenset({0, 1, 2, -1, 10, 100, None, "", " ", ",", ".", "/", "\n"})
-
-
-def refused_path(path: str, allowed: Collection[str]) -> str | None:
-    """Why a patch may not touch a path; None where it may.
-
-    Args:
-        path: relative to the project, with forward slashes.
-        allowed: patterns, one of which must fit (``src/*``); empty allows every Python file.
-    """
-    pure = PurePosixPath(path)
-    if any(part.startswith(".") for part in pure.parts):
-        return f"{path}: hidden files and folders are not touched"
-    if is_test(path):
-        return f"{path}: tests are frozen"
-    if pure.name in FROZEN_FILES or pure.name.endswith(_ENDS) or pure.parts[0].endswith(_METADATA):
-        return f"{path}: decides what tests report; it is frozen"
-    if allowed:
-        if any(fnmatchcase(path, pattern) or path == pattern for pattern in allowed):
-            return None
-        return f"{path}: is not among the allowed paths ({', '.join(allowed)})"
-    if not path.endswith(_CODE):
-        return f"{path}: is no Python; a test may read what it expects there, so it is touched only if --allow-path names it"
-    return None
-
-
-def shadowed(path: str, files: Iterable[str]) -> str | None:
-    """The file of a project that is not imported any more where a patch adds a file at ``path``; None for none.
-
-    A package comes before a module of its name, and the project's root before ``src``.
-    """
-    if not path.endswith(".py"):
-        return None
-    name, own = _dotted(path), path.removesuffix("__init__.py")
-    for other in files:
-        if not other.endswith(".py") or other == path:
-            continue
-        theirs = _dotted(other)
-        if theirs == name or (theirs.startswith(f"{name}.") and not (own != path and other.startswith(own))):
-            return other
-    return None
-
-
-def _dotted(path: str) -> str:
-    return path.removeprefix("src/").removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def changed_doctests(before: str, after: str) -> list[str]:
@@ -117,30 +53,36 @@ def _examples(tree: ast.Module | None) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def suspicious(changes: Mapping[str, tuple[str | None, str | None]], test: str) -> list[str]:
+def suspicious(changes: Changes, test: str) -> list[str]:
     """Why a patch is no proof although the test passes: one line for each reason.
 
     Args:
         changes: path to the text before and after.
         test: the source of the frozen test.
     """
+    try:
+        return list(_reasons(changes, test))
+    except RecursionError:
+        return ["the patch is nested too deeply to be judged"]
+
+
+def _reasons(changes: Changes, test: str) -> Iterator[str]:
+    yield from _against_decisions(changes, test)
     parsed = _parsed(test)
-    reasons = [*_against_decisions(changes, test)]
     for path, (before, after) in changes.items():
         if not path.endswith(".py") or after is None:
             continue
         old, new = _parsed(before or ""), _parsed(after)
         if new is None:
-            reasons.append(f"{path}: does not parse")
+            yield f"{path}: does not parse"
             continue
         if before is None and _is_top(path) and shadows_library(path):
-            reasons.append(f"{path}: would be imported in the place of a library that tests use")
-        found = (*_against_runner(old, new), *_against_values(old, new, parsed), *_against_names(old, new))
-        reasons += [f"{path}: {why}" for why in found]
-    return reasons
+            yield f"{path}: would be imported in the place of a library that tests use"
+        found = (*runner_signs(old, new), *_against_values(old, new, parsed), *_against_names(old, new))
+        yield from (f"{path}: {why}" for why in found)
 
 
-def _against_decisions(changes: Mapping[str, tuple[str | None, str | None]], test: str) -> Iterator[str]:
+def _against_decisions(changes: Changes, test: str) -> Iterator[str]:
     """By what a change decides that makes one number or text of anything; all files together, as one may ask another."""
     paths = [path for path, (_, after) in changes.items() if path.endswith(".py") and after is not None]
     before, after, frozen = (
@@ -154,14 +96,6 @@ def _against_decisions(changes: Mapping[str, tuple[str | None, str | None]], tes
     unnamed = frozenset(special_means(before, after, frozen))
     if folded := folded_values(old, new, parsed, unnamed):
         yield f"{where}: decides by {', '.join(folded)}"
-
-
-def _against_runner(old: ast.Module | None, new: ast.Module) -> Iterator[str]:
-    """What a change does to see, or to be seen by, a test runner."""
-    if watching := _watching(new) - _watching(old):
-        yield f"asks where it runs or whether it is being tested ({', '.join(sorted(watching))})"
-    if taken := {name for name in _bound(new) - _bound(old) if _TAKEN.fullmatch(name)}:
-        yield f"defines {', '.join(sorted(taken))}, which a test runner looks for"
 
 
 def _against_values(old: ast.Module | None, new: ast.Module, test: ast.Module | None) -> Iterator[str]:
@@ -195,83 +129,6 @@ def _parsed(text: str) -> ast.Module | None:
         return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-
-
-def _watching(tree: ast.Module | None) -> set[str]:
-    """Names by which code can find out that a test runs it."""
-    found: set[str] = set()
-    known, used = _names_of_sys(tree), _used_streams(tree)
-    for node in ast.walk(tree) if tree is not None else ():
-        match node:
-            case ast.Attribute(attr=name) if name in _STREAMS and id(node) in used:
-                continue
-            case ast.Constant(value=str(text)) if text in _WATCHED:
-                found.add(text)
-            case ast.BinOp() if (text := _joined(node) or "") in _WATCHED:
-                found.add(text)
-            case ast.Attribute(value=ast.Name(id=module), attr=name) if name in _PROCESS and module in known:
-                found.add(f"sys.{name}")
-            case ast.Call(args=[ast.Name(id=module), *_]) if module in known:
-                found.add("sys")  # getattr, vars
-            case ast.ImportFrom(module="sys", names=names):
-                found |= {f"sys.{one.name}" for one in names if one.name in _PROCESS}
-            case ast.Name(id=name) | ast.Attribute(attr=name) if name in _WATCHED | _WATCHING_CALLS:
-                found.add(name)
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                found |= {one.name.partition(".")[0] for one in names} & _WATCHED
-                found |= {one.name for one in names} & _WATCHING_CALLS
-    return found
-
-
-def _names_of_sys(tree: ast.Module | None) -> set[str]:
-    return {
-        one.asname or one.name
-        for node in (ast.walk(tree) if tree is not None else ())
-        if isinstance(node, ast.Import)
-        for one in node.names
-        if one.name == "sys"
-    }
-
-
-def _used_streams(tree: ast.Module | None) -> set[int]:
-    """The identities of the nodes that only read or write a stream of ``sys``, as ``print(…, file=sys.stderr)`` does."""
-    found: set[int] = set()
-    for node in ast.walk(tree) if tree is not None else ():
-        match node:
-            case ast.keyword(arg="file", value=stream) | ast.For(iter=stream):
-                found.add(id(stream))
-            case ast.Attribute(value=stream, attr="write" | "writelines" | "flush" | "read" | "readline"):
-                found.add(id(stream))
-    return found
-
-
-def _joined(node: ast.expr) -> str | None:
-    """The text that a sum of constant texts is; None for anything else."""
-    match node:
-        case ast.Constant(value=str(text)):
-            return text
-        case ast.BinOp(left=left, op=ast.Add(), right=right):
-            first, second = _joined(left), _joined(right)
-            return None if first is None or second is None else first + second
-    return None
-
-
-def _bound(tree: ast.Module | None) -> set[str]:
-    """The names that a module binds at its top: functions, classes, variables, imports."""
-    found: set[str] = set()
-    for node in tree.body if tree is not None else ():
-        match node:
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                found.add(name)
-            case ast.Import(names=names) | ast.ImportFrom(names=names):
-                found |= {one.asname or one.name for one in names}
-            case _:
-                found |= {
-                    one.id
-                    for one in ast.walk(node)
-                    if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)
-                }
-    return found
 
 
 def _changed_values(old: ast.Module | None, new: ast.Module) -> set[str]:

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from kodo.jobs.fix import policy
+from kodo.jobs.fix.allowed_paths import refused_path, shadowed
 from kodo.jobs.fix.counter_tests import counter_tests
 from kodo.jobs.fix.cross_check import Recorded, cross_check
 from kodo.jobs.fix.findings import FindingCheck
@@ -28,8 +29,6 @@ from kodo.jobs.report.model import EvidenceKind, Finding
 from kodo.jobs.review import DiffSource, ReviewOptions, review
 from kodo.jobs.review.project_tests import ProjectTests, TestsError
 
-Changes = Mapping[str, tuple[str | None, str | None]]
-"""Path to the text before and after."""
 Results = Mapping[str, str]
 """Each test's name to "" if it passed, else to its output."""
 
@@ -108,7 +107,7 @@ class Prover:
             changes.pop(frozen.path, None)
         if not changes:
             return Proof(False, reasons=("nothing was changed",))
-        reasons = [why for path in changes if (why := policy.refused_path(path, allowed))]
+        reasons = [why for path in changes if (why := refused_path(path, allowed))]
         reasons += self._against_project(changes)
         reasons += (
             target.remaining(self.workspace)
@@ -134,14 +133,14 @@ class Prover:
             return Proof(True, suite, self._behaviour())
         return self._doubted(frozen, tuple(changes), after, Proof(True, suite), certain=certain)
 
-    def _against_project(self, changes: Changes) -> list[str]:
+    def _against_project(self, changes: policy.Changes) -> list[str]:
         """Why the project, as it is outside of the copy, would not be what was tested."""
         reasons = []
         names = [
             path.relative_to(self.workspace.base).as_posix() for path in self.workspace.base.rglob("*.py")
         ]
         for path, (before, after) in changes.items():
-            if before is None and (other := policy.shadowed(path, names)):
+            if before is None and (other := shadowed(path, names)):
                 reasons.append(f"{path}: would be imported in the place of {other}")
             if before is None and (there := self.workspace.kept_out(path)):
                 reasons.append(f"{path}: {there} is in the project, and git does not track it as a file")
@@ -153,7 +152,7 @@ class Prover:
                 ]
         return reasons
 
-    def _against_test(self, frozen: Reproduction, changes: Changes) -> list[str]:
+    def _against_test(self, frozen: Reproduction, changes: policy.Changes) -> list[str]:
         """Why the frozen test says nothing of this patch."""
         reasons = []
         if digest(self.workspace.text(frozen.path)) != frozen.digest:

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import distributions
 
 from kodo.jobs.agent import Tool, ToolError, tool
-from kodo.jobs.fix import patch_text, policy
+from kodo.jobs.fix import patch_text
+from kodo.jobs.fix.allowed_paths import refused_path
 from kodo.jobs.fix.workspace import Workspace, WorkspaceError
 from kodo.sandbox import PROJECT, PYTHON, ResourceLimits, Sandbox
 
@@ -33,7 +34,7 @@ class Toolbox:
     """The tools of one fix.
 
     Attributes:
-        allowed: patterns of paths that may be patched; empty allows every path that :mod:`policy` does not refuse.
+        allowed: patterns of paths that may be patched; empty allows every path that :mod:`allowed_paths` does not refuse.
         write_test: takes the text of a test that the agent proposes, freezes it and returns what the model is told;
             None where the test is given. Raises :class:`ToolError` for a test that shows nothing.
         refused: the refusals so far.
@@ -199,7 +200,7 @@ class Toolbox:
                 ]
                 paths = {name: self.workspace.path(name) for name in names}
                 for path in paths.values():
-                    if why := policy.refused_path(path, self.allowed):
+                    if why := refused_path(path, self.allowed):
                         raise self._refuse(why)
                 texts = {name: self.workspace.text(path) for name, path in paths.items()}
                 new = patch_text.apply(changes, texts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kodo.jobs.fix.policy import changed_doctests, refused_path, shadowed, suspicious
+from kodo.jobs.fix.allowed_paths import refused_path, shadowed
+from kodo.jobs.fix.policy import changed_doctests, suspicious
 from kodo.jobs.fix.reproduction import ReproductionError, check_failure, failing_cases, node_id, result_name
 
 TEST = "from cart import total\n\n\ndef test_it():\n    assert total('apple', 17) == 'ok'\n"
@@ -216,3 +217,12 @@ def test_values_may_be_written_and_hashed_where_nothing_depends_on_it() -> None:
         "def total(a):\n    if not a:\n        raise ValueError(repr(a))\n    return repr(a)\n"
     )
     assert suspicious({"cart.py": ("def total(a):\n    return a\n", after)}, TEST) == []
+
+
+def test_a_patch_that_is_nested_too_deeply_is_no_proof() -> None:
+    """It is refused with a reason; nothing else ends."""
+    deep = f"def total(a, b):\n    return {'+'.join(['a'] * 3000)} > 3\n"
+    assert suspicious({"cart.py": ("def total(a, b):\n    pass\n", deep)}, TEST) in (
+        ["the patch is nested too deeply to be judged"],
+        ["cart.py: does not parse"],
+    )
