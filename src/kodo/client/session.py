@@ -34,7 +34,7 @@ from kodo.client.ledger import Ledger
 from kodo.client.recording import RecordingTransport
 from kodo.client.request_plan import CallOptions, Input, Plan
 from kodo.client.retry import RetryEvent, RetryHook, RetryPolicy
-from kodo.client.settings import ClientSettings, load
+from kodo.client.settings import ClientSettings, changed, load
 from kodo.client.stream import AsyncTextStream, TextStream
 from kodo.client.transport import http_client
 
@@ -101,8 +101,7 @@ class SessionBase:
         elif profile is not None:
             raise ValueError("profile and settings are mutually exclusive: settings already have a profile")
         else:
-            changed = {name: value for name, value in given.items() if value is not None}
-            settings = ClientSettings(**{**settings.model_dump(), **changed})
+            settings = changed(settings, **given)
         self.settings = settings
         self._owns_ledger = ledger is None
         self.account = Account(

@@ -195,8 +195,19 @@ def load(profile: str | None = None, **arguments: object) -> ClientSettings:
     if "api_key" not in given and "api_key" not in environment:
         merged |= _openai_key(merged.get("base_url"), url_from_file)
     merged["profile"] = profile or default
+    return checked(merged)
+
+
+def changed(settings: ClientSettings, **values: object) -> ClientSettings:
+    """Settings with other values. Those that are None count as not given. Raises SettingsError: one is wrong."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return checked({**settings.model_dump(), **given})
+
+
+def checked(values: Mapping[str, Any]) -> ClientSettings:
+    """Settings of these values. Raises SettingsError: one has the wrong type or range."""
     try:
-        return ClientSettings(**merged)
+        return ClientSettings(**values)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from kodo.client.errors import SettingsError
-from kodo.client.settings import DEFAULT_MODEL, load
+from kodo.client.session import Session
+from kodo.client.settings import DEFAULT_MODEL, changed, load
 
 
 @pytest.fixture
@@ -155,3 +156,12 @@ def test_a_key_is_one_that_can_be_sent(monkeypatch: pytest.MonkeyPatch, key: str
     with pytest.raises(SettingsError, match=r"^api_key: the key has characters") as refused:
         found.key()
     assert key not in str(refused.value)
+
+
+def test_a_change_of_settings_is_checked_as_they_are() -> None:
+    """A session that is given settings and another address says what is wrong with it in the same words."""
+    settings = load(base_url="http://h/v1", api_key="sk-a")
+    other = changed(settings, base_url="http://other/v1", model=None)
+    assert (other.base_url, other.model, other.key()) == ("http://other/v1", settings.model, "sk-a")
+    with pytest.raises(SettingsError, match=r"^base_url: "):
+        Session(settings=settings, base_url="other")
