@@ -39,7 +39,7 @@ from kodo.jobs.review.inputs_of_tests import instances, is_alike, test_folders, 
 from kodo.jobs.review.javascript import behaviour as javascript
 from kodo.jobs.review.languages import is_test
 from kodo.jobs.review.reading import ReviewInput
-from kodo.jobs.review.recording import ChangedModule, recording
+from kodo.jobs.review.recording import ChangedModule, Recording, recording
 from kodo.jobs.review.snippets import GROUP, Proposer
 from kodo.jobs.review.trees import TreeError, Trees, trees
 from kodo.sandbox import Sandbox, SandboxError
@@ -64,6 +64,7 @@ _NAME = re.compile(r"[A-Za-z_]\w+")
 _REST, _WRITTEN = "rest", "written"
 """The files that the calls of functions and those that are written in tests are handed over in."""
 _WORKER = "kodo.jobs.execution.worker"
+_WAITED_SECONDS = 0.05
 
 
 @dataclass
@@ -121,13 +122,13 @@ def compare_behaviour(
             ]
             comparison = _Comparison(made, packages, sandbox, files, found)
             end = _share(started + budget, len(modules) + len(scripts))
-            with comparison.tests(modules, end) as names:
+            with comparison.tests(modules, end) as tests:
                 for at, module in enumerate(modules):
                     asked = time.monotonic()
                     snippets = tuple(proposer.propose(module.file, module.after.name)) if proposer else ()
                     started += time.monotonic() - asked
                     end = _share(started + budget, len(modules) - at + len(scripts))
-                    comparison.run(module, end, snippets, names.get(module.file.path))
+                    comparison.run(module, end, snippets, tests)
             for at, file in enumerate(scripts):
                 _compare_script(file, made, material.root, _share(started + budget, len(scripts) - at), found)
     except (SandboxError, TreeError) as error:
@@ -209,24 +210,21 @@ class _Comparison:
     found: Behaviour
 
     @contextmanager
-    def tests(self, modules: Sequence[_Module], end: float) -> Iterator[Mapping[str, str]]:
-        """Run tests for the calls they make, beside the block that compares the modules, the first of them until ``end``; the
-        files that the calls of each changed file come in.
-        """
+    def tests(self, modules: Sequence[_Module], end: float) -> Iterator[Recording]:
+        """A run of tests for the calls they make, beside the block that compares the modules, the first of them until ``end``."""
         start = time.monotonic()
         until, longest = (start + part * (end - start) for part in _FOR_RECORDING)
         watched = [self._watched(module) for module in modules]
         with recording(self.made, self.sandbox, watched, until, longest) as record:
-            yield record.names
+            yield record
         self.found.recorded += record.count
         if record.error:
             self.found.not_run.append(record.error)
 
-    def run(self, module: _Module, end: float, snippets: tuple[Call, ...], recorded: str | None) -> None:
+    def run(self, module: _Module, end: float, snippets: tuple[Call, ...], tests: Recording) -> None:
         """Add what one module's functions do to what was found, until the monotonic time ``end``.
 
-        Both versions are imported while calls are made up; those are compared first, then those out of tests as they come,
-        of running ones in the file ``recorded``.
+        Both versions are imported while calls are made up; those are compared first, then those out of ``tests`` as they come.
         """
         file, found = module.file, self.found
         if not _has_time(file, end, found):
@@ -242,20 +240,25 @@ class _Comparison:
             outgoing = Outgoing(
                 exchange / _WRITTEN, lambda call: is_alike(call, self.files, module.after.name)
             )
+            recorded = tests.names.get(file.path)
             later = (written,) if recorded is None else (written, recorded)
             job = self._job(module, end, snippets, rest, later)
             comparing: Future[list[CompareAnswer]] = threads.submit(
                 run_worker, self.sandbox, self.made.folder, _WORKER, job, CompareAnswer,
                 seconds=end - time.monotonic(), grace=GRACE,
             )  # fmt: skip
-            groups = self._inputs(module, end - _FOR_INPUTS * room)
+            tests.begin()
+            groups = self._inputs(module, end - _FOR_INPUTS * room, tests)
             _write(groups if _has_time(file, end, found) else (), exchange / _REST)
             calls = _until(
                 end - _FOR_RUNNING * room, written_calls(self.made, file, module.affected, module.after)
             )
             for call in _while(comparing, calls):
                 outgoing.add(call)
+                tests.hand_over()
             outgoing.end()
+            while not comparing.done():
+                tests.hand_over(_WAITED_SECONDS)
             answers: Sequence[CompareAnswer] = ()
             try:
                 answers = comparing.result()
@@ -270,13 +273,17 @@ class _Comparison:
             file, module.after, module.affected, compared, self.files, module.values
         )
 
-    def _inputs(self, module: _Module, end: float) -> tuple[Group, ...]:
-        """Each function with the calls to make, as many functions as there is time for."""
+    def _inputs(self, module: _Module, end: float, tests: Recording) -> tuple[Group, ...]:
+        """Each function with the calls to make, as many functions as there is time for; calls of ``tests`` are handed over."""
         known = instances(self.made, module.file, module.after)
         lines = _touched_lines(module.file)
-        return tuple(
-            _until(end, _groups(module.before, module.after, module.affected.values(), lines, known))
-        )
+        groups: list[Group] = []
+        for group in _until(
+            end, _groups(module.before, module.after, module.affected.values(), lines, known)
+        ):
+            groups.append(group)
+            tests.hand_over()
+        return tuple(groups)
 
     def _job(
         self, module: _Module, end: float, snippets: tuple[Call, ...], rest: str, later: Sequence[str]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
+from functools import lru_cache
 from pathlib import Path
 
 _FROM = re.compile(r"^[ \t]*from[ \t]+(\.*)([\w.]*)[ \t]+import[ \t]+(\([^)]*\)|[^\n#]+)", re.MULTILINE)
@@ -23,6 +24,20 @@ def import_distances(root: Path, names: Sequence[str], target: str) -> dict[str,
 
     ``names`` are the project's Python files, relative to ``root``, as is ``target``.
     """
+    importers = _importers(root, tuple(names))
+    distances = {target: 0}
+    todo = deque([target])
+    while todo:
+        name = todo.popleft()
+        for one in sorted(importers.get(name, frozenset()) - distances.keys()):
+            distances[one] = distances[name] + 1
+            todo.append(one)
+    return distances
+
+
+@lru_cache(maxsize=2)
+def _importers(root: Path, names: tuple[str, ...]) -> Mapping[str, Set[str]]:
+    """The files that import each file. Kept for all modules of a change, whose trees do not change."""
     by_module = {module: name for name in names for module in _modules(name)}
     importers: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
@@ -33,14 +48,7 @@ def import_distances(root: Path, names: Sequence[str], target: str) -> dict[str,
         for module in _imports(text, _package(name)):
             if (found := by_module.get(module)) is not None:
                 importers[found].add(name)
-    distances = {target: 0}
-    todo = deque([target])
-    while todo:
-        name = todo.popleft()
-        for one in sorted(importers[name] - distances.keys()):
-            distances[one] = distances[name] + 1
-            todo.append(one)
-    return distances
+    return importers
 
 
 def _modules(name: str) -> Iterator[str]:

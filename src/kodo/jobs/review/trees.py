@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
+from kodo.jobs.execution.worker.jobs import AFTER, BEFORE
 from kodo.jobs.review.built_files import add_built_files
 from kodo.jobs.review.changes import ChangedFile
 from kodo.jobs.review.git import GitError, Repository
@@ -30,19 +31,19 @@ class TreeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Trees:
-    """``folder`` holds ``before`` and ``after``."""
+    """``folder`` holds both versions."""
 
     folder: Path
 
     @property
     def before(self) -> Path:
         """The project before the change."""
-        return self.folder / "before"
+        return self.folder / BEFORE
 
     @property
     def after(self) -> Path:
         """The project after the change."""
-        return self.folder / "after"
+        return self.folder / AFTER
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pytest
 from kodo.jobs.execution.model import Arg, Call
 from kodo.jobs.execution.worker.compare import Compare, CompareAnswer, Compared, Exhausted
 from kodo.jobs.execution.worker.handover import Outgoing
-from kodo.jobs.execution.worker.jobs import ModuleLocation
+from kodo.jobs.execution.worker.jobs import AFTER, BEFORE, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.side import Batch, outcomes
 
@@ -73,7 +73,7 @@ def test_a_batch_gives_what_there_was_time_for() -> None:
 def test_slow_functions_do_not_outlast_the_budget(tmp_path: Path, result: str) -> None:
     """With a budget of two seconds: equal versions, and versions whose difference is repeated and made smaller."""
     begun = tmp_path / "begun"
-    for name, text in (("before", "x"), ("after", result)):
+    for name, text in ((BEFORE, "x"), (AFTER, result)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "m.py").write_text(_SLOW.format(begun=str(begun), result=text))
     until = time.monotonic() + 2.0
@@ -94,7 +94,7 @@ def test_slow_functions_do_not_outlast_the_budget(tmp_path: Path, result: str) -
 @pytest.mark.parametrize("folder", ["pathlib.Path.home()", "pathlib.Path(tempfile.gettempdir())"])
 def test_what_one_version_writes_the_other_does_not_read(tmp_path: Path, folder: str) -> None:
     """Both count the lines of a file that each call makes longer, in the same way."""
-    for name in ("before", "after"):
+    for name in (BEFORE, AFTER):
         (tmp_path / name).mkdir()
         (tmp_path / name / "m.py").write_text(
             "import pathlib\nimport tempfile\n\ndef slow(x):\n"
@@ -107,7 +107,7 @@ def test_what_one_version_writes_the_other_does_not_read(tmp_path: Path, folder:
 
 
 def _versions(folder: Path, before: str, after: str) -> None:
-    for name, text in (("before", before), ("after", after)):
+    for name, text in ((BEFORE, before), (AFTER, after)):
         (folder / name).mkdir()
         (folder / name / "m.py").write_text(text)
 
@@ -270,7 +270,7 @@ def test_calls_of_functions_may_come_while_the_versions_are_imported(tmp_path: P
 
 def test_a_module_that_a_call_imports_is_there_for_the_next_calls(tmp_path: Path) -> None:
     """Each batch is made in a child of its own; what one of them imported of the package, the others find imported."""
-    for name in ("before", "after"):
+    for name in (BEFORE, AFTER):
         package = tmp_path / name / "pack"
         package.mkdir(parents=True)
         (package / "__init__.py").write_text("")

@@ -1,8 +1,10 @@
 """Differential execution: both versions are run in the sandbox and what differs is said."""
 
+import ast
 import json
 import subprocess
 import sys
+import threading
 import time
 import types
 
@@ -81,6 +83,13 @@ def test_a_refactoring_is_silent():
     assert said(report) == []
     assert report.state is State.CLEAN
     assert report.executed is not None and report.executed.inputs and not report.executed.differences
+
+
+@pytest.mark.parametrize("made", ["len(__file__)", "'-' * len(__file__)"])
+def test_the_place_of_a_version_is_no_difference(made):
+    """The length of a page with paths in it, such as a traceback, hangs on how long the folder's name is."""
+    old = f"def page(title: str) -> object:\n    note = 1\n    return title, {made}\n"
+    assert said(compare(old, old.replace("note = 1", "note = 2"))) == []
 
 
 def test_a_difference_by_chance_is_not_reported():
@@ -405,6 +414,42 @@ def test_every_changed_file_has_a_part_of_the_time(workers):
     review(VersionsSource(before, after), ReviewOptions(run=True, fixes=False, run_seconds=90), None)
     ends = [job.until - begun for job in workers]
     assert 30 <= ends[0] < 45 <= ends[1] < 60 and ends[2] > 85
+
+
+def test_no_test_is_run_when_their_time_was_over_before_they_were_chosen(workers, monkeypatch):
+    """A large project takes long to look through; the comparison goes on without them."""
+
+    def late(*args):
+        time.sleep(1.5)
+        return [args[0].before / "test_m.py"]
+
+    monkeypatch.setattr("kodo.jobs.review.recording.nearest_tests", late)
+    before = {"m.py": SINGULAR, "test_m.py": TEST}
+    after = {"m.py": SINGULAR.replace("ss", "us"), "test_m.py": TEST + "\n"}
+    options = ReviewOptions(run=True, fixes=False, run_seconds=3)
+    report = review(VersionsSource(before, after), options, None)
+    assert [type(job) for job in workers] == [Compare] and report.state is not State.FAILED
+
+
+def test_one_thread_parses_python(workers, monkeypatch):
+    """Two that do so at the same time end in a SystemError of the interpreter, and the review with it."""
+    threads = set()
+    parse = ast.parse
+
+    def note(*args, **more):
+        threads.add(threading.current_thread())
+        return parse(*args, **more)
+
+    def record(*args, hear, **more):
+        for number in range(50):
+            hear(RecordedCall(recorded("import m", expression=f"m.singularize('a{number}s')"), ("m.py",)))
+
+    monkeypatch.setattr("kodo.jobs.review.recording.run_worker", record)
+    monkeypatch.setattr(ast, "parse", note)
+    before = {"m.py": SINGULAR, "test_m.py": TEST}
+    after = {"m.py": SINGULAR.replace("ss", "us"), "test_m.py": TEST + "\n"}
+    report = review(VersionsSource(before, after), OPTIONS, None)
+    assert report.executed.recorded == 50 and threads == {threading.current_thread()}
 
 
 PLAIN = "class Money:\n    def __init__(self, n: int):\n        self.n = n\n\n    def double(self):\n        return self.n * 2\n"

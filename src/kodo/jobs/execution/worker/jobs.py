@@ -7,6 +7,8 @@ from kodo.jobs.execution.model import Call, Expectation, Observed
 # Where a test file of a job is: before its name, one of these.
 GIVEN = "given:"
 OWN = "project:"
+BEFORE, AFTER = "older", "newer"
+"""The folders of the two versions. They are equally long, since what code does may hang on the length of its path."""
 
 
 class ModuleLocation(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from typing import IO
 import msgspec
 
 from kodo.jobs.execution.model import Call
-from kodo.jobs.execution.worker.jobs import Failed, ModuleLocation
+from kodo.jobs.execution.worker.jobs import AFTER, BEFORE, Failed, ModuleLocation
 from kodo.jobs.execution.worker.outcome import Outcome
 from kodo.jobs.execution.worker.side import Batch
 
@@ -93,7 +93,7 @@ class Pair:
         self._seconds = seconds
         self._until = until
         self._words = words
-        self.sides = (SideProcess("before", before, seed), SideProcess("after", after, seed))
+        self.sides = (SideProcess(BEFORE, before, seed), SideProcess(AFTER, after, seed))
 
     def wait(self) -> None:
         """Wait until both versions are imported. Raises SideFailed where one cannot be."""

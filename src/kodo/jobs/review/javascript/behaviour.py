@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 
 from kodo.jobs.execution.sandboxed import GRACE
+from kodo.jobs.execution.worker.jobs import AFTER, BEFORE
 from kodo.jobs.report.model import EvidenceKind, Severity
 from kodo.jobs.review.candidate import Candidate
 from kodo.jobs.review.changes import ChangedFile
@@ -150,12 +151,12 @@ class _Compare:
         for tree in (self.made.before, self.made.after):
             _write_plain(tree)
         if self.file.language == "javascript":
-            return f"before/{names[0]}", f"after/{names[1]}"
+            return f"{BEFORE}/{names[0]}", f"{AFTER}/{names[1]}"
         plain = [_plain_name(name) for name in names]
         for tree, name in zip((self.made.before, self.made.after), plain, strict=True):
             if not (tree / name).exists():
                 raise TypesError("its types cannot be taken out")
-        return f"before/{plain[0]}", f"after/{plain[1]}"
+        return f"{BEFORE}/{plain[0]}", f"{AFTER}/{plain[1]}"
 
     def _node(self, paths: tuple[str, str], calls: Sequence[JsCall]) -> tuple[_Sides, _Sides]:
         """The rows of all calls, made twice.
@@ -170,7 +171,7 @@ class _Compare:
         seconds = left if calls else min(left, START_SECONDS)
         job = {
             "modules": {"before": f"{PROJECT}/{paths[0]}", "after": f"{PROJECT}/{paths[1]}"},
-            "roots": {"before": f"{PROJECT}/before", "after": f"{PROJECT}/after"},
+            "roots": {"before": f"{PROJECT}/{BEFORE}", "after": f"{PROJECT}/{AFTER}"},
             "calls": calls,
             "until": (time.time() + seconds) * 1000,
             "seconds": CALL_SECONDS,
