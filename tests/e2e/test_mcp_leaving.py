@@ -60,7 +60,7 @@ def test_a_client_that_leaves_in_a_review_leaves_nothing(tmp_path: Path, leaves:
     while not sandboxed(process):
         assert server.poll() is None, server.stderr.read().decode()
         assert time.monotonic() < deadline, "the review does not run the change"
-        time.sleep(0.05)
+        time.sleep(0.5)  # to look for them takes a while itself
     time.sleep(1)  # until the change's own function runs, below the sandbox's first process
     below = process.children(recursive=True)
     assert below

@@ -7,6 +7,7 @@ same on each run; ``make fuzz`` a long one, with other requests each time (``KOD
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from datetime import timedelta
@@ -141,6 +142,7 @@ def _settings(examples: int) -> hypothesis.settings:
     )
 
 
+@functools.cache
 def _schema(mode: GenerationMode = GenerationMode.POSITIVE, *, chained: bool = False) -> Any:
     """The document; where requests are to fit, with what its types leave open said as well.
 
