@@ -195,7 +195,11 @@ class Values:
         rng = self.rng
         if depth > 3:
             return self.plain(type_, depth)
-        if type_.kind not in ("list", "dict", "record") and rng.random() < 0.33:
+        if type_.kind == "union" and any(arg.kind == "class" for arg in type_.args):
+            return self.random(
+                rng.choice(type_.args), depth
+            )  # all boundaries of classes that hold one another are too many
+        if type_.kind not in ("list", "dict", "record", "class") and rng.random() < 0.33:
             return rng.choice(self.edges(type_, depth) or [self.plain(type_)])
         make = RANDOM.get(type_.kind)
         return make(self, type_, depth) if make else rng.choice([self.plain(type_), *self.edges(type_)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,20 @@ def test_an_open_value_holds_others_only_where_inputs_are_deep():
     assert {ast.List, ast.Dict, ast.Tuple} <= kinds
     near = {type(ast.literal_eval(one).get("x")) for _ in range(40) for one in deep.near("{'x': 1}")}
     assert list in near and type(None) in near
+
+
+def test_classes_that_hold_one_another_are_made_in_time(tmp_path):
+    """A tree of many kinds of node: an instance is made by choosing, and not by making all to choose from."""
+    kinds = [f"N{at}" for at in range(12)]
+    nodes = "".join(
+        f"class {name}:\n    def __init__(self, left: Tree, right: Tree, more: Tree): ...\n" for name in kinds
+    )
+    path = tmp_path / "mod.py"
+    path.write_text(
+        f"from __future__ import annotations\n{nodes}Tree = {' | '.join(kinds)}\ndef f(tree: Tree): ...\n"
+    )
+    module = load(path)
+    made = CandidateGenerator(module, 0, deep=True)
+    started = time.process_time()
+    assert made.constructors(30) and made.calls(module.pick("f")[0], 200)
+    assert time.process_time() - started < 20
