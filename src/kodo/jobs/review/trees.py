@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kodo.jobs.execution.worker.jobs import AFTER, BEFORE
@@ -117,9 +117,10 @@ def _add_generated(root: Path, made: Trees) -> None:
     except GitError:
         return
     for name in names:
-        pure = PurePosixPath(name)
+        if not name.endswith((".py", ".so")) or not _NOT_PACKAGES.isdisjoint(name.split("/")):
+            continue  # by the text alone: an environment in the project has tens of thousands of files
         source = root / name
-        if pure.suffix not in (".py", ".so") or _NOT_PACKAGES.intersection(pure.parts) or source.is_symlink():
+        if source.is_symlink():
             continue
         target = made.after / name
         if target.parent.is_dir() and not target.exists() and source.stat().st_size <= _MAX_FILE_BYTES:
