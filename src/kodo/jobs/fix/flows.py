@@ -39,6 +39,10 @@ class Flows:
                     if isinstance(one, ast.AugAssign) and isinstance(one.target, ast.Name)
                 }
 
+    def nodes(self, functions: Collection[str]) -> Iterator[ast.AST]:
+        """The nodes of the module that are in some functions; "" is what is in none."""
+        return (node for node in ast.walk(self.tree) if getattr(self.scope(node), "name", "") in functions)
+
     def is_summed(self, name: ast.Name) -> bool:
         """Whether a loop adds to a variable."""
         return (id(self.scope(name)), name.id) in self._summed
@@ -152,6 +156,37 @@ class Flows:
 def function_names(tree: ast.AST) -> frozenset[str]:
     """The names of all functions and methods of a module."""
     return frozenset(node.name for node in ast.walk(tree) if isinstance(node, _DEFINITION))
+
+
+def touched(before: ast.Module, after: ast.Module) -> frozenset[str]:
+    """The functions that a patch changes or adds, and those that name one of these; "" is what is in none."""
+    old, new = _bodies(before), _bodies(after)
+    found = {name for name, bodies in new.items() if bodies != old.get(name)}
+    callers = {
+        name
+        for name, nodes in _outermost(after).items()
+        if any(
+            getattr(one, "id", getattr(one, "attr", "")) in found for node in nodes for one in ast.walk(node)
+        )
+    }
+    return frozenset({"", *found, *callers})
+
+
+def _outermost(tree: ast.Module) -> dict[str, list[ast.AST]]:
+    """The functions at the top of a module and the methods of its classes, by their names."""
+    found: dict[str, list[ast.AST]] = defaultdict(list)
+    pending: list[ast.AST] = [tree]
+    while pending:
+        for inner in ast.iter_child_nodes(pending.pop()):
+            if isinstance(inner, _DEFINITION):
+                found[inner.name].append(inner)
+            else:
+                pending.append(inner)
+    return found
+
+
+def _bodies(tree: ast.Module) -> dict[str, list[str]]:
+    return {name: [ast.dump(node) for node in nodes] for name, nodes in _outermost(tree).items()}
 
 
 def parameters(function: FunctionNode) -> list[ast.arg]:

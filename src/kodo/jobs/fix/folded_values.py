@@ -8,10 +8,10 @@ disguise. Texts only.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from kodo.jobs.fix.flows import Flows, FunctionNode, conditions, function_names, parameters
+from kodo.jobs.fix.flows import Flows, FunctionNode, conditions, function_names, parameters, touched
 
 _FOLDS = frozenset(
     {"sum", "len", "max", "min", "reduce", "prod", "fsum", "sumprod", "Counter", "sorted", "accumulate", "zip", "map", "enumerate", "set",
@@ -38,10 +38,10 @@ def folded_values(
     base = before or ast.Module([], [])
     functions = function_names(base)
     kinds = _kinds(test)
-    old = set(_Folds(Flows(base), kinds, unnamed).found())
-    return tuple(
-        sorted({what for _, _, what in set(_Folds(Flows(after, functions), kinds, unnamed).found()) - old})
-    )
+    where = touched(base, after)
+    old = set(_Folds(Flows(base), kinds, unnamed).found(where))
+    new = set(_Folds(Flows(after, functions), kinds, unnamed).found(where))
+    return tuple(sorted({what for _, _, what in new - old}))
 
 
 def _kinds(test: ast.Module | None) -> Kinds:
@@ -69,13 +69,13 @@ class _Folds:
     def __init__(self, flows: Flows, kinds: Kinds, unnamed: frozenset[str]) -> None:
         self.flows, self.kinds, self.unnamed = flows, kinds, unnamed
 
-    def found(self) -> Iterator[tuple[str, str, str]]:
-        """The function of each, the condition, and what the number is made of."""
-        for where, part in self._parts():
+    def found(self, functions: Collection[str]) -> Iterator[tuple[str, str, str]]:
+        """The function of each that is in one of ``functions``, the condition, and what the number is made of."""
+        for where, part in self._parts(functions):
             yield from ((where, ast.unparse(part), what) for what in self._made_of(part))
 
-    def _parts(self) -> Iterator[tuple[str, ast.expr]]:
-        for node in ast.walk(self.flows.tree):
+    def _parts(self, functions: Collection[str]) -> Iterator[tuple[str, ast.expr]]:
+        for node in self.flows.nodes(functions):
             for part in conditions(node):
                 # the body of a lambda is a condition where it is called; a part of a row is a value
                 if not isinstance(part, ast.Lambda | ast.Slice):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from kodo.jobs.fix.flows import Flows, FunctionNode, conditions, function_names, parameters
+from kodo.jobs.fix.flows import Flows, FunctionNode, conditions, function_names, parameters, touched
 from kodo.jobs.fix.folded_values import folds_among
 
 _DISPLAY = ast.Tuple | ast.List | ast.Dict
@@ -18,8 +18,9 @@ _DISPLAY = ast.Tuple | ast.List | ast.Dict
 
 def new_conditions(before: ast.Module, after: ast.Module) -> tuple[str, ...]:
     """The conditions, as sources, that the module after has and the one before has in no such form; the longest first."""
-    old = {(where, _shape(part)) for where, part in _Conditions(Flows(before)).found()}
-    new = _Conditions(Flows(after, function_names(before))).found()
+    functions = touched(before, after)
+    old = {(where, _shape(part)) for where, part in _Conditions(Flows(before)).found(functions)}
+    new = _Conditions(Flows(after, function_names(before))).found(functions)
     found = {ast.unparse(part) for where, part in new if (where, _shape(part)) not in old}
     return tuple(sorted(found, key=lambda source: (-len(source), source)))
 
@@ -38,9 +39,9 @@ class _Conditions:
             if isinstance(name, ast.Name)
         }
 
-    def found(self) -> Iterator[tuple[str, ast.expr]]:
-        """The function of each, and the condition."""
-        for node in ast.walk(self.flows.tree):
+    def found(self, functions: Collection[str]) -> Iterator[tuple[str, ast.expr]]:
+        """The function of each that is in one of ``functions``, and the condition."""
+        for node in self.flows.nodes(functions):
             if isinstance(node, ast.Subscript) and not isinstance(node.value, _DISPLAY):
                 continue  # an item or a part of a row is a value
             for part in conditions(node):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from kodo.jobs.fix.flows import Flows, function_names, parameters, results
+from kodo.jobs.fix.flows import Flows, function_names, parameters, results, touched
 
 _WRITERS = frozenset({"str", "repr", "ascii", "format", "bytes", "bytearray", "bin", "oct", "hex"})
 _WRITING_METHODS = frozenset(
@@ -74,13 +74,14 @@ def written_forms(before: ast.Module | None, after: ast.Module, test: ast.Module
         test: the frozen test; it says which parameters are texts themselves, and may speak of digits.
     """
     base = before or ast.Module([], [])
-    old = list(_Module(base, base, test).decisions())
+    where = touched(base, after)
+    old = list(_Module(base, base, test).decisions(where))
     known = {(one.where, one.asked): one.writers for one in old}
     of_digits = {one.where for one in old if one.single}
     if _OF_DIGITS.search(f"{_words(before)} {_words(test)}"):
         of_digits |= function_names(base)
     found: set[str] = set()
-    for one in _Module(after, base, test).decisions():
+    for one in _Module(after, base, test).decisions(where):
         is_work = one.single and one.where in of_digits
         if not is_work:
             found |= one.writers - known.get((one.where, one.asked), frozenset())
@@ -128,9 +129,9 @@ class _Module:
         self.tables = _constants(before) & _constants(tree)
         self.texts = frozenset(_text_parameters(tree, test))
 
-    def decisions(self) -> Iterator[_Decision]:
-        """The decisions on how a value is written."""
-        for node in ast.walk(self.flows.tree):
+    def decisions(self, functions: Collection[str]) -> Iterator[_Decision]:
+        """The decisions of some functions on how a value is written."""
+        for node in self.flows.nodes(functions):
             for part in self._asked(node):
                 writers = self._writers(part)
                 if writers and not self._is_shown(node, writers):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.unit.jobs.fix.two_versions import Project
 
+from kodo.jobs.fix.flows import touched
 from kodo.jobs.fix.new_conditions import new_conditions
 
 BEFORE = "def f(a, b):\n    if a > 3:\n        return 0\n    return a\n"
@@ -67,3 +68,11 @@ def test_a_natural_condition_is_believed(tmp_path: Path, old: str, new: str, che
         test = "import pytest\nfrom m import *\n\n\ndef test_fault():\n    with pytest.raises(ValueError):\n        f('ab', -1)\n"
     assert new_conditions(ast.parse(before), ast.parse(after))
     assert Project({"m.py": before}, {"m.py": after}, test).objection(tmp_path) == ""
+
+
+def test_only_what_a_patch_touches_is_read() -> None:
+    """A changed function and those that name it, so that a large module takes no longer."""
+    before = "def f(a):\n    return a\n\n\ndef g(a):\n    return f(a)\n\n\ndef h(a):\n    return a\n"
+    assert touched(
+        ast.parse(before), ast.parse(before.replace("return a\n\n\ndef g", "return 1\n\n\ndef g"))
+    ) == {"", "f", "g"}
