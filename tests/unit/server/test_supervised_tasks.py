@@ -74,6 +74,7 @@ OTHERS = {
     "lifecycle/supervised.py: supervise": "the helper itself",
     "tools/mcp/sessions.py: __init__": "ends with its session; the next call opens one",
     "tools/mcp/stdio.py: stdio_transport": "ends with its session's program",
+    "tools/web_search/backends/command.py: search": "ends with its search",
     "store/blobs/bucket.py: _send": "ends with its upload",
 }
 
