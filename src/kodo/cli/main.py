@@ -21,8 +21,10 @@ from typer.core import TyperGroup
 
 from kodo import __version__
 from kodo.cli import extras
+from kodo.cli import help as command_help
 from kodo.cli.exit_codes import CommandError, ExitCode
 from kodo.cli.registry import Command, LazyCommand, build_command
+from kodo.client.i18n import Lang
 
 COMMANDS: tuple[tuple[str, str, str], ...] = (
     # (name, module, help), in the order of a day's work: the server, then talking, then the jobs, then the money
@@ -135,12 +137,13 @@ def _root(
         raise typer.Exit(ExitCode.BAD_INPUT)
 
 
-def build() -> TyperGroup:
-    """The whole command line, every command still unloaded."""
+def build(lang: Lang = "en") -> TyperGroup:
+    """The whole command line, every command still unloaded; its help is in ``lang``."""
     group = build_command(root)
     assert isinstance(group, TyperGroup)  # noqa: S101 - a typer with a callback always builds a group
     for name, module, help_line in COMMANDS:
-        group.add_command(LazyCommand(name, module, help_line))
+        group.add_command(LazyCommand(name, module, help_line, lang))
+    command_help.speak(group, lang)
     return group
 
 
@@ -152,19 +155,20 @@ def run(argv: Sequence[str] | None = None, command: Command | None = None, prog_
         command: What parses and runs them; by default all of ``kodo``. Programs beside kodo pass their own.
         prog_name: What usage lines call the program.
     """
+    lang = command_help.language(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(argv, command or build(), prog_name)
+        return _run(argv, command or build(lang), prog_name, lang)
     except BrokenPipeError:  # the line of an error had no reader either
         if not _output_is_closed():
             raise
         return ExitCode.OUTPUT_CLOSED
 
 
-def _run(argv: Sequence[str] | None, command: Command, prog_name: str) -> int:
+def _run(argv: Sequence[str] | None, command: Command, prog_name: str, lang: Lang) -> int:
     try:
         return int(command.main(argv, prog_name=prog_name, standalone_mode=False) or ExitCode.DONE)
     except typer.TyperException as error:
-        typer.echo(f"kodo: {_describe_usage_error(error)}", err=True)
+        typer.echo(f"kodo: {_describe_usage_error(error, lang)}", err=True)
         return error.exit_code
     except CommandError as error:
         typer.echo(f"kodo: {error.message}", err=True)
@@ -185,11 +189,14 @@ def _run(argv: Sequence[str] | None, command: Command, prog_name: str) -> int:
         return ExitCode.INTERNAL
 
 
-def _describe_usage_error(error: typer.TyperException) -> str:
+def _describe_usage_error(error: typer.TyperException, lang: Lang) -> str:
     """The error as one line, with the command to ask for help where it is known."""
     context = getattr(error, "ctx", None)  # only errors about a command's own options have one
-    hint = f" (see {context.command_path} --help)" if context is not None else ""
-    return f"{error.format_message().removesuffix('.')}{hint}"
+    line = command_help.explain_usage_error(error.format_message(), lang)
+    if context is None:
+        return line
+    page = f"{context.command_path} --help"
+    return f"{line}（{page} を参照）" if lang == "ja" else f"{line} (see {page})"
 
 
 def _describe_bad_text(error: UnicodeError) -> str | None:

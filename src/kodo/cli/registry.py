@@ -18,6 +18,9 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from kodo.cli import help as command_help
+from kodo.client.i18n import Lang
+
 Command = TyperCommand | TyperGroup
 """What a typer app becomes: one command, or a group of them."""
 
@@ -32,12 +35,13 @@ def build_command(app: typer.Typer) -> Command:
 class LazyCommand(TyperCommand):
     """One line of the command table: what the user types, the module of its ``app``, what ``kodo --help`` says.
 
-    It stands in the root group for the real command, and becomes it when arguments are parsed.
+    It stands in the root group for the real command, and becomes it when arguments are parsed. ``lang`` is the language
+    of the command's own help.
     """
 
-    def __init__(self, name: str, module: str, help: str) -> None:
+    def __init__(self, name: str, module: str, help: str, lang: Lang = "en") -> None:
         super().__init__(name, help=help, short_help=help, rich_markup_mode=None)
-        self.module = module
+        self.module, self.lang = module, lang
 
     def load(self) -> Command:
         """Import the module and build its command.
@@ -48,6 +52,7 @@ class LazyCommand(TyperCommand):
         command = build_command(import_module(self.module).app)
         command.name = self.name
         command.help = command.help or self.help
+        command_help.speak(command, self.lang)
         return command
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:

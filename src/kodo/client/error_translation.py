@@ -60,8 +60,10 @@ def _by_exception() -> tuple[_ExceptionRow, ...]:
         (
             (openai.APIConnectionError, httpx2.HTTPError),
             UnreachableError,
-            "connection failed: {text}{cause}",
-            "接続できませんでした: {text}{cause}",
+            "connection failed: {text}{cause}; check that the server is running (`kodo serve` starts one on this "
+            "machine), and the address: --base-url, OPENAI_BASE_URL or the profile",
+            "接続できませんでした: {text}{cause}。サーバーが起動しているか（このマシンでは `kodo serve` で起動）、"
+            "接続先（--base-url、OPENAI_BASE_URL、プロファイル）が正しいかを確認してください",
         ),
         (
             (openai.APIError,),

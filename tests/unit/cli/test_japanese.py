@@ -80,6 +80,7 @@ def test_an_error_of_a_call_has_both_languages() -> None:
     found = translate(openai.APIConnectionError(request=request))
     assert isinstance(found, KodoError)
     assert str(found).startswith("connection failed")
+    assert "kodo serve" in str(found)
     assert words_of(found, "ja").startswith("接続できませんでした")
     assert words_of(found, "en") == str(found)
 
@@ -89,3 +90,30 @@ def test_an_error_without_japanese_words_is_english() -> None:
     assert words_of(ValueError("no"), "ja") == "no"
     assert words_of(KodoError("no"), "ja") == "no"
     assert words_of(LocalizedError("no", "いいえ"), "ja") == "いいえ"
+
+
+def test_a_base_url_without_a_scheme_is_refused_before_anything_is_sent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No retries for what only the user can change."""
+    monkeypatch.setattr("sys.stdin", None)
+    for lang, said in (("en", "must begin with http://"), ("ja", "http:// または https:// で始めてください")):
+        assert entry.run(["ask", "hi", "--base-url", "localhost:8000", "--lang", lang]) == 2
+        line = capsys.readouterr().err
+        assert said in line
+        assert line.count("\n") == 1
+
+
+def test_a_target_that_is_not_there_is_not_called_something_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing file and one that is not Python are two mistakes."""
+    text = tmp_path / "a.txt"
+    text.write_text("x")
+    for path, english, japanese in (
+        (tmp_path / "none.py", "there is no such file", "ファイルがありません"),
+        (text, "not a Python file", "Python ファイルではありません"),
+    ):
+        for lang, said in (("en", english), ("ja", japanese)):
+            assert entry.run(["tests", str(path), "--no-model", "--lang", lang]) == 2
+            assert said in capsys.readouterr().err

@@ -34,7 +34,9 @@ HEAVY = (
     "sqlite3",
 )
 OURS = (
-    "kodo.client",
+    "kodo.client.errors",
+    "kodo.client.session",
+    "kodo.client.settings",
     "kodo.jobs",
     "kodo.server.http",
     "kodo.server.engines",

@@ -261,7 +261,7 @@ def load(path: Path) -> TargetModule:
     """
     path = path.resolve()
     if not path.is_file() or path.suffix != ".py":
-        raise ExecutionError(f"{path}: not a Python file")
+        raise ExecutionError(f"{path}: {'not a Python file' if path.exists() else 'there is no such file'}")
     try:
         source = path.read_text(encoding="utf-8")
         tree = ast.parse(source)

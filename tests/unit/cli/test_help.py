@@ -1,0 +1,103 @@
+"""Help and errors of usage are in the language of the reader, and a page fits its terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from kodo.cli import help as command_help
+from kodo.cli import main as entry
+from kodo.cli.main import COMMANDS
+from kodo.cli.registry import LazyCommand
+
+JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+
+
+def paragraphs(command: Any) -> Iterator[str]:
+    """What a command and everything below it say of themselves, a paragraph at a time."""
+    command = command.load() if isinstance(command, LazyCommand) else command
+    texts = [command.help, *(getattr(one, "help", None) for one in command.params)]
+    for text in filter(None, texts):
+        yield from (" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip())
+    for child in getattr(command, "commands", {}).values():
+        yield from paragraphs(child)
+
+
+def test_every_paragraph_of_help_has_japanese_words_and_no_row_is_left_over() -> None:
+    """The table and the commands say the same: a new option without its row fails here."""
+    used = (
+        set(paragraphs(entry.build())) | {line for _, _, line in COMMANDS} | {"Show this message and exit."}
+    )
+    rows = command_help._table()
+    assert used == set(rows)
+    assert not [english for english, japanese in rows.items() if not JAPANESE.search(japanese)]
+
+
+@pytest.mark.parametrize("name", ["", *(name for name, _, _ in COMMANDS)])
+def test_a_page_in_japanese_has_no_english_sentence_and_no_line_that_is_too_wide(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also its headings; wide characters count two columns."""
+    monkeypatch.setenv("KODO_LANG", "ja")
+    monkeypatch.setenv("COLUMNS", "80")
+    assert entry.run([*name.split(), "--help"]) == 0
+    page = capsys.readouterr().out
+    assert page.startswith("使い方: kodo")
+    for english in ("Options:", "Commands:", "Arguments:", "default:", "required]", "Show this"):
+        assert english not in page
+    assert not [line for line in page.splitlines() if command_help.width(line) > 82]
+    sentences = re.findall(r"\b[a-z]+ [a-z]+ [a-z]+ [a-z]+\b", page)
+    assert not sentences
+
+
+def test_the_option_chooses_the_language_of_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """As it does that of messages."""
+    for argv in (["ask", "--lang", "ja", "--help"], ["ask", "--lang=ja", "--help"]):
+        assert entry.run(argv) == 0
+        assert "オプション:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["aks"],
+        ["ask", "--modle"],
+        ["ask", "-f"],
+        ["ask", "--quiet=3"],
+        ["batch"],
+        ["batch", "run"],
+        ["budget", "set", "week", "5"],
+        ["serve", "--port", "x"],
+        ["serve", "--port", "99999"],
+        ["usage", "a", "b"],
+    ],
+    ids=" ".join,
+)
+def test_an_error_of_usage_is_in_the_language_of_the_reader(
+    argv: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line in each; none has the name of a class of the parser in it."""
+    for lang in ("en", "ja"):
+        monkeypatch.setenv("KODO_LANG", lang)
+        assert entry.run(argv) == 2
+        said = capsys.readouterr().err
+        assert bool(JAPANESE.search(said)) is (lang == "ja"), said
+        assert "Value error" not in said
+
+
+def test_a_list_of_commands_cuts_no_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first sentence of each, whole."""
+    for name in ("model", "keys", "store", "ci", "batch", "budget"):
+        assert entry.run([name, "--help"]) == 0
+        assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_lines_are_folded_beside_wide_characters() -> None:
+    """No line begins with a closing mark or ends with an opening one, and words are whole."""
+    assert command_help.fold("これは長い文、です", 14) == ["これは長い文、", "です"]
+    assert command_help.fold("これは長い文字、です", 14) == ["これは長い文字、", "です"]
+    assert command_help.fold("値（temperature）", 6) == ["値", "（temperature）"]
+    assert command_help.fold("one two three", 7) == ["one two", "three"]
