@@ -15,6 +15,9 @@ _FILLING = frozenset(
     {"append", "extend", "insert", "add", "update", "write", "writelines", "appendleft", "setdefault"}
 )
 
+MAX_NODES = 800
+"""Of what flows into one expression: in a large class all attributes hang together, and what is that far away tells nothing."""
+
 
 class Flows:
     """The flows of one module."""
@@ -67,7 +70,7 @@ class Flows:
         """The nodes of an expression and of all that flows into it, but those to leave out and what flows into these."""
         seen: set[int] = set()
         pending = [node]
-        while pending:
+        while pending and len(seen) < MAX_NODES:
             one = pending.pop()
             if id(one) in seen or leave_out(one):
                 continue

@@ -68,6 +68,7 @@ class _Folds:
 
     def __init__(self, flows: Flows, kinds: Kinds, unnamed: frozenset[str]) -> None:
         self.flows, self.kinds, self.unnamed = flows, kinds, unnamed
+        self._known: dict[int, list[str]] = {}
 
     def found(self, functions: Collection[str]) -> Iterator[tuple[str, str, str]]:
         """The function of each that is in one of ``functions``, the condition, and what the number is made of."""
@@ -85,9 +86,7 @@ class _Folds:
         reached = list(self.flows.reaching(part))
         folds = folds_among(self.flows, reached)
         for fold in folds:
-            yield from (
-                f"a number of {ast.unparse(row)}" for row in self.flows.reaching(fold) if self._is_mixed(row)
-            )
+            yield from self._rows(fold)
         if folds or self._is_of_several(reached):
             for number in reached:
                 if (
@@ -96,6 +95,13 @@ class _Folds:
                     and repr(number.value) in self.unnamed
                 ):
                     yield f"a sum beside {number.value!r}, which neither the code nor the test names"
+
+    def _rows(self, fold: ast.AST) -> list[str]:
+        """The mixed rows that a fold makes a number of; asked once for each fold."""
+        if id(fold) not in self._known:
+            mixed = filter(self._is_mixed, self.flows.reaching(fold))
+            self._known[id(fold)] = [f"a number of {ast.unparse(row)}" for row in mixed]
+        return self._known[id(fold)]
 
     def _is_mixed(self, row: ast.AST) -> bool:
         """Whether a row is made of one argument, or of arguments of different kinds."""

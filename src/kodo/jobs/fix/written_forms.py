@@ -126,6 +126,7 @@ class _Module:
     def __init__(self, tree: ast.Module, before: ast.Module, test: ast.Module | None) -> None:
         self.old = function_names(before)
         self.flows = Flows(tree, self.old)
+        self._keys: dict[tuple[int, int], bool] = {}
         self.tables = _constants(before) & _constants(tree)
         self.texts = frozenset(_text_parameters(tree, test))
 
@@ -263,6 +264,12 @@ class _Module:
 
     def _is_key(self, key: ast.expr, table: ast.expr) -> bool:
         """Whether the whole text is looked up in what is given, or was there before."""
+        pair = id(key), id(table)
+        if pair not in self._keys:
+            self._keys[pair] = self._reads_key(key, table)
+        return self._keys[pair]
+
+    def _reads_key(self, key: ast.expr, table: ast.expr) -> bool:
         if not (self._writer(key) or isinstance(key, ast.Name)):
             return False
         tables = {name for name, _ in self.tables}
