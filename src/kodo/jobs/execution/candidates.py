@@ -42,6 +42,7 @@ _BOUNDARIES, _MIN_BOUNDARIES = (
 _NEARBY = 0.8  # of the changes to a call that was worth keeping; the others are new values
 _NEAR_RECEIVERS = 0.4  # of the changes to a call of a method, those that change how its instance is made
 _SET = 0.5  # of the calls of a property that can be set, those where it was set before
+_RECORDED = 0.3  # of the calls, those where functions that are given keep what they are called with
 _KNOWN_KEYS = 0.6  # of the dicts given to a method, those with a key out of what its instance was made of
 _EXISTING = 0.75  # of the calls that take a file, those where there is one
 
@@ -322,6 +323,8 @@ class CandidateGenerator:
         """One call of ``function`` with these arguments, on a fresh instance where it is a method."""
         outside, given = self._hold_still(function, given, values)
         args, passed = _pass(function.params, given, values)
+        if self._deep and expect is None and values.rng.random() < _RECORDED:
+            args, passed = _recorded(function.params, args, passed)
         inner = ", ".join(passed)
         receiver = ""
         if owner is None or function.kind in ("static", "class"):
@@ -432,6 +435,19 @@ def _pass(params: Iterable[Param], given: Mapping[str, str], values: Values) -> 
             passed.append(f"{param.name}=_{len(args)}" if named else f"_{len(args)}")
             args.append(Arg(param.name, source))
     return args, passed
+
+
+def _recorded(params: Iterable[Param], args: list[Arg], passed: list[str]) -> tuple[list[Arg], list[str]]:
+    """The arguments with a list in the place of each function, whose ``append`` is passed: it keeps what it was given."""
+    called = {one.name for one in params if not one.variadic and _is_called(one.type)}
+    return (
+        [Arg(one.name, "[]") if one.name in called else one for one in args],
+        [f"{text}.append" if one.name in called else text for one, text in zip(args, passed, strict=True)],
+    )
+
+
+def _is_called(type_: ParamType) -> bool:
+    return type_.kind == "callable" or (type_.kind == "union" and any(map(_is_called, type_.args)))
 
 
 def _words(call: Call) -> tuple[str, ...]:

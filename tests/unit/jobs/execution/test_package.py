@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from kodo.jobs.execution.candidates import CandidateGenerator, with_known_keys
+from kodo.jobs.execution.model import Call
 from kodo.jobs.execution.package import PackageSurvey
 from kodo.jobs.execution.param_types import ANY
 from kodo.jobs.execution.reached_code import (
@@ -20,6 +21,7 @@ from kodo.jobs.execution.reached_code import (
 )
 from kodo.jobs.execution.target import TargetModule, load
 from kodo.jobs.execution.values import Values
+from kodo.jobs.execution.worker.call import observe
 
 FILES = {
     "__init__.py": "from pkg.api import search",
@@ -224,3 +226,30 @@ def test_classes_that_hold_one_another_are_made_in_time(tmp_path):
     started = time.process_time()
     assert made.constructors(30) and made.calls(module.pick("f")[0], 200)
     assert time.process_time() - started < 20
+
+
+def test_what_a_callback_was_given_can_be_asserted(tmp_path, monkeypatch):
+    """A list in its place keeps it, and what becomes of a list is asserted; a review's inputs are as before."""
+    path = tmp_path / "mod.py"
+    path.write_text("def send(data: bytes, write):\n    write(data)\n    write(b'.')\n")
+    module = load(path)
+    deep, shallow = (
+        CandidateGenerator(module, 0, deep=deep).calls(module.functions[0], 100) for deep in (True, False)
+    )
+    recorded = [call for call in deep if call.expression == "send(_0, _1.append)"]
+    assert recorded and all(call.args[1].source == "[]" for call in recorded)
+    assert not [call for call in shallow if "append" in call.expression]
+    space: dict[str, object] = {}
+    exec(path.read_text(), space)
+    monkeypatch.chdir(tmp_path)
+    seen = observe(recorded[0], space, {}, (), 2.0, None)
+    assert "_1" in seen.after and seen.after["_1"].endswith("b'.']")
+
+
+def test_what_was_in_the_folder_before_a_call_stays(tmp_path, monkeypatch):
+    """Only what a call left behind is removed, wherever the worker runs."""
+    (tmp_path / "kept.txt").write_text("")
+    monkeypatch.chdir(tmp_path)
+    seen = observe(Call(0, "open", "open('left.txt', 'w').close()"), {}, {}, (), 2.0, None)
+    assert seen.kind == "unusable" and seen.text == "it leaves files behind"
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]

@@ -106,10 +106,11 @@ def _observe(
     arcs: Arcs | None,
 ) -> Observed:
     started = time.perf_counter()
+    before = set(Path.cwd().iterdir())
     try:
         ran = run_call(call, space, defined, seconds, arcs)
         spent = time.perf_counter() - started
-        left = list(Path.cwd().iterdir())
+        left = [path for path in Path.cwd().iterdir() if path not in before]
         if left:
             _clear(left)
             raise Unusable("it leaves files behind")
