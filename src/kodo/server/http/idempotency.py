@@ -1,6 +1,7 @@
 """``Idempotency-Key``: the status and body of the first response to a POST are stored for a day and sent again.
 
-The same key with a different body is answered with 409. Of two concurrent requests one runs, and both get its response.
+The same key with a different body is answered with 409; bodies are compared as they are decompressed, because gzip
+writes the time into what it makes. Of two concurrent requests one runs, and both get its response.
 Server errors (5xx), rate limits (429) and responses whose client disconnected early are not stored: the next attempt
 runs.
 """
@@ -17,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kodo.server.http.bodies import ClientDisconnect, read_raw_body
+from kodo.server.http.bodies import ClientDisconnect, read_body
 from kodo.server.http.errors import error_response
 from kodo.server.lifecycle.errors import Conflict, InvalidRequest, ServiceError, StoreFailed
 from kodo.server.lifecycle.records import ReplayRow
@@ -56,8 +57,8 @@ class Idempotency:
                 raise InvalidRequest(
                     f"Idempotency-Key must have 1 to {_MAX_KEY_LENGTH} characters.", param="Idempotency-Key"
                 )
-            body = await read_raw_body(Request(scope, receive), self._limit)
-            await self._run_once(key, body, scope, receive, send)
+            body = await read_body(Request(scope, receive), self._limit)
+            await self._run_once(key, body, _uncompressed(scope), receive, send)
         except ClientDisconnect:
             return
         except (ServiceError, BadBody) as error:
@@ -179,6 +180,12 @@ class _Recorder:
             body=b"".join(self._body),
             created_at=self._claim.created_at,
         )
+
+
+def _uncompressed(scope: Scope) -> Scope:
+    """The request as it is passed on: its body is decompressed."""
+    gone = (b"content-encoding", b"content-length")
+    return {**scope, "headers": [(name, value) for name, value in scope["headers"] if name not in gone]}
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
 from backports import zstd
 from tests.serving import MODEL, served, settings
@@ -40,6 +41,31 @@ async def test_compressed_bodies_are_read(tmp_path: Path, coding: str) -> None:
         answers = [await http.post("/v1/responses", content=body, headers=headers) for _ in range(2)]
         assert [answer.status_code for answer in answers] == [200, 200]
         assert answers[0].content == answers[1].content
+
+
+async def test_a_repeated_request_is_the_same_however_it_is_compressed(tmp_path: Path) -> None:
+    """gzip writes the second into its header, so a retry's bytes are others; another body is a 409 still."""
+    first, later, other = (
+        gzip.compress(BODY, mtime=1),
+        gzip.compress(BODY, mtime=2),
+        BODY.replace(b"hello", b"hi"),
+    )
+    assert first != later
+    async with served(settings(tmp_path)) as server, server.http() as http:
+
+        async def post(content: bytes, coding: str) -> httpx2.Response:
+            headers = {"content-type": "application/json", "content-encoding": coding, "idempotency-key": "k"}
+            return await http.post("/v1/responses", content=content, headers=headers)
+
+        answers = [
+            await post(first, "gzip"),
+            await post(later, "gzip"),
+            await post(zlib.compress(BODY), "deflate"),
+            await post(BODY, "identity"),
+        ]
+        assert [answer.status_code for answer in answers] == [200] * 4
+        assert len({answer.content for answer in answers}) == 1
+        assert (await post(gzip.compress(other), "gzip")).status_code == 409
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])

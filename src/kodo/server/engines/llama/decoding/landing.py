@@ -24,14 +24,27 @@ MAX_NUMBER = 24
 """Characters of a number; behind them a model writes digits without end."""
 MIN_STRING_LOOP = 40
 """Bytes of a loop inside a string."""
+MIN_SHORT_STRING_ROUNDS = 6
+"""Rounds of a loop of a few bytes inside a string: ``git-git-git-…``."""
 MAX_WORD = 120
 """Bytes of ASCII without a space inside a string, as of a URL; behind them a small model goes on without end."""
 MAX_PROSE = 300
 """Bytes of a string behind which a sentence's end is its end."""
+MAX_FIGURES = 80
+"""Bytes of a string's end that are digits and punctuation but for a letter here and there: years, versions, dates that go
+on and on."""
+MIN_LETTERS, MIN_WORD_LETTERS = 13, 30
+"""Letters that these bytes have where they say something, and where they are one word; an UUID or a date fits into fewer
+bytes."""
+MIN_EQUAL_SENTENCES = 2
+MIN_SENTENCES_LOOP = 48
+"""Bytes of a sentence that is said twice."""
 MIN_EQUAL_ITEMS = 2
 """Items or properties that are all the same: a second one says nothing."""
 _WORD = re.compile(rb"[!-~]{%d}\Z" % (MAX_WORD + 1))
 _SENTENCE = re.compile(r"(?:[.!?](?=\s|\\)|。|！|？)(?=.)".encode(), re.DOTALL)
+_FIGURE = re.compile(rb"[0-9]")
+_LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _MARKS = ",[{"
 """What every further item or property has, an empty one too."""
 
@@ -114,13 +127,24 @@ class Landing:
             return False
         if position.in_scalar:
             return len(position.content) > MAX_NUMBER
-        return _rambles(position.content) or (
-            loop_length(position.content.decode(errors="ignore"), min_loop=MIN_STRING_LOOP) > 0
-        )
+        return _rambles(position.content) or _goes_round(position.content.decode(errors="ignore"))
 
 
 def _rambles(content: bytes) -> bool:
-    """Whether a string has a word without end, or goes on behind a sentence although it is long already."""
+    """Whether a string has a word or figures without end, or goes on behind a sentence although it is long already."""
     if len(content) > MAX_WORD and _WORD.search(content, len(content) - MAX_WORD - 1):
         return True
+    end = content[-MAX_FIGURES:]
+    if len(end) == MAX_FIGURES and _FIGURE.search(end):
+        least = MIN_LETTERS if b" " in end else MIN_WORD_LETTERS
+        if len(_LETTER.findall(end)) < least:
+            return True
     return len(content) > MAX_PROSE and _SENTENCE.search(content, MAX_PROSE) is not None
+
+
+def _goes_round(text: str) -> bool:
+    """Whether a string repeats itself: a few words several times, or a sentence once."""
+    if loop_length(text, min_loop=MIN_STRING_LOOP, min_short_rounds=MIN_SHORT_STRING_ROUNDS):
+        return True
+    size = loop_length(text, min_loop=MIN_SENTENCES_LOOP, min_rounds=MIN_EQUAL_SENTENCES)
+    return size > 0 and _SENTENCE.search(text[-2 * size :].encode()) is not None

@@ -20,10 +20,18 @@ MIN_SHORT_ROUNDS = 12
 _SHORT = 8
 
 
-def loop_length(text: str, *, min_loop: int = MIN_LOOP, min_rounds: int = MIN_ROUNDS, marks: str = "") -> int:
+def loop_length(
+    text: str,
+    *,
+    min_loop: int = MIN_LOOP,
+    min_rounds: int = MIN_ROUNDS,
+    min_short_rounds: int = MIN_SHORT_ROUNDS,
+    marks: str = "",
+) -> int:
     """Characters of one round of the loop that a text ends with; 0 where it ends with none.
 
-    A round has a word, or one of the ``marks``: of others there may be any number.
+    A round has a word, or one of the ``marks``: of others there may be any number. ``min_loop``: bytes of all rounds;
+    ``min_short_rounds``: of rounds of fewer than eight bytes.
     """
     tail = text[-MAX_LOOP_TAIL:]
     for size in range(1, min(MAX_ROUND, len(tail) // min_rounds) + 1):
@@ -31,7 +39,7 @@ def loop_length(text: str, *, min_loop: int = MIN_LOOP, min_rounds: int = MIN_RO
             continue
         unit = tail[-size:]
         length = len(unit.encode(errors="replace"))
-        rounds = max(min_rounds if length >= _SHORT else MIN_SHORT_ROUNDS, -(-min_loop // length))
+        rounds = max(min_rounds if length >= _SHORT else min_short_rounds, -(-min_loop // length))
         if len(tail) < rounds * size:
             continue
         if not any(_is_word(character) or character in marks for character in unit):

@@ -16,6 +16,8 @@ from urllib.parse import unquote
 
 MAX_DEPTH = 8
 """Types inside of each other that are written out; deeper ones are ``any``, as are types that contain themselves."""
+MAX_LITERALS = 8
+"""Values of an enumeration that are written out; a call's grammar holds the model to all of them."""
 
 _NAME = re.compile(r"[A-Za-z_$][\w$-]*")
 _PLAIN = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "null": "null"}
@@ -70,7 +72,7 @@ class _Types:
         if "const" in schema:
             return _literal(schema["const"])
         if isinstance(schema.get("enum"), list):
-            return " | ".join(map(_literal, schema["enum"])) or "any"
+            return _enumeration(schema["enum"])
         for keyword, mark in (("anyOf", " | "), ("oneOf", " | "), ("allOf", " & ")):
             if isinstance(schema.get(keyword), list) and schema[keyword]:
                 return mark.join(dict.fromkeys(map(self.type, schema[keyword])))
@@ -108,6 +110,11 @@ def _key(name: str) -> str:
 
 def _literal(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+def _enumeration(values: list[object]) -> str:
+    shown = [*map(_literal, values[:MAX_LITERALS]), *(["..."] if len(values) > MAX_LITERALS else [])]
+    return " | ".join(shown) or "any"
 
 
 def _comment(schema: Any) -> str:

@@ -191,15 +191,12 @@ def tools_prompt(offers: Sequence[OfferedTool], *, has_to_call: bool) -> str:
     A line for each where it has to call one; else their schemas: a small model that may answer in words counts and lists
     without end behind such lines.
     """
-    lines = [
-        tool_signature(offer.qualified_name, offer.description, offer.schema)
-        if has_to_call
-        else _as_json(offer)
-        for offer in offers
-    ]
+    if has_to_call:
+        lines = [tool_signature(offer.qualified_name, offer.description, offer.schema) for offer in offers]
+        return "You call one of these tools:\n" + "\n".join(lines)
     return (
         "You can call these tools:\n<tools>\n"
-        + "\n".join(lines)
+        + "\n".join(map(_as_json, offers))
         + "\n</tools>\nTo call one, write nothing but:\n"
         + '<tool_call>\n{"name": <its name>, "arguments": <its arguments>}\n</tool_call>'
     )

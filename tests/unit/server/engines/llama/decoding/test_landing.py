@@ -109,6 +109,46 @@ async def test_a_string_without_end_ends_at_a_sentence_or_in_its_word(value: str
     assert json.loads(await _written(text, strings, notice_loops=False)) == [value]
 
 
+@pytest.mark.parametrize(
+    ("value", "most"),
+    [
+        ("Ada, " + ", ".join(str(year) for year in range(1808, 1900)), 90),
+        ("kodo-" + "-".join(f"v0.{at % 7}.{at % 3}" for at in range(60)), 90),
+        ("_".join(f"2026-{at:02}-24" for at in range(40)), 90),
+        ("https://github.com/aiko-" + "git-" * 40, 70),
+        ("https://github.com/kodo-" + ".".join(f"1.{at}.rc{at % 5}.v2" for at in range(30)), 100),
+        ("The module is not a module. " * 9, 60),
+        ("モジュールはモジュールではありません。" * 9, 40),
+    ],
+)
+async def test_figures_and_sentences_that_go_on_are_ended(value: str, most: int) -> None:
+    """Numbers, versions and dates in a row, a few letters, and a sentence that is said again."""
+    strings = {"type": "array", "items": {"type": "string"}}
+    text = json.dumps([value], ensure_ascii=False, separators=(",", ":"))
+    (written,) = json.loads(await _written(text, strings))
+    assert len(written) <= most
+    assert value.startswith(written)
+    assert json.loads(await _written(text, strings, notice_loops=False)) == [value]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "123e4567-e89b-12d3-a456-426614174000",
+        "https://example.com/customers/orders/items/123e4567-e89b-12d3-a456-426614174000/positions/12",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "Call +81 3-1234-5678 or +81 90-1234-5678 before 2026-12-24T10:00:00Z, 10 of 12 items are left.",
+        "def area(w, h):\n    return w * h\n\nprint(area(2, 3), area(4, 5), area(6, 7))\nprint(area(8, 9))",
+        "<tr><td>1</td><td>2</td></tr>\n<tr><td>3</td><td>4</td></tr>\n<tr><td>5</td><td>6</td></tr>\n",
+        "-" * 100,
+        "Yes. Yes. No. Go on. Go on.",
+    ],
+)
+async def test_strings_with_many_figures_that_say_something_are_left_alone(value: str) -> None:
+    text = json.dumps([value], separators=(",", ":"))
+    assert json.loads(await _written(text, {"type": "array", "items": {"type": "string"}})) == [value]
+
+
 async def test_a_long_word_that_the_schema_asks_for_is_whole() -> None:
     """What is written behind a refusal is what the schema leaves: the rest of its value."""
     assert json.loads(await _written(json.dumps(URL), {"enum": [URL, "none"]})) == URL

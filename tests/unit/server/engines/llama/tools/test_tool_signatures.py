@@ -53,6 +53,10 @@ SHAPES = Path(__file__).parents[6] / "bench/landing/schemas.jsonl"
             "f({id?: string} & {a?: null} & {b?: any}) - Does it.",
         ),
         (
+            {"properties": {"n": {"enum": [*range(9)]}, "m": {"enum": [*range(8)]}, "x": {"enum": []}}},
+            f"f(n?: {' | '.join(map(str, range(8)))} | ..., m?: {' | '.join(map(str, range(8)))}, x?: any) - Does it.",
+        ),
+        (
             {"properties": {"x": {"$ref": "#/$defs/gone"}, "y": {"type": "odd"}}},
             "f(x?: any, y?: any) - Does it.",
         ),
@@ -76,7 +80,7 @@ def test_every_property_of_a_real_tool_is_in_its_line_which_is_short() -> None:
 def test_a_tool_that_need_not_be_called_is_shown_with_its_schema() -> None:
     """Behind the lines a small model that may answer in words writes lists without end."""
     offer = OfferedTool(kind="function", name="f", schema={"properties": {"x": {"type": "string"}}})
-    assert "\nf(x?: string)\n" in tools_prompt([offer], has_to_call=True)
+    assert "\nf(x?: string)" in tools_prompt([offer], has_to_call=True)
     assert '"parameters": {"properties"' in tools_prompt([offer], has_to_call=False)
 
 
