@@ -132,10 +132,10 @@ def test_the_base_is_the_client_and_the_command_line(install: Installed, tmp_pat
         done = install.run(*arguments)
         assert done.returncode == 2, (arguments, done)
         assert "Traceback" not in done.stderr
-        assert f"pip install 'kodo[{extra}]'" in done.stderr.splitlines()[-1], (arguments, done.stderr)
+        assert f"pip install '.[{extra}]'" in done.stderr.splitlines()[-1], (arguments, done.stderr)
     asked = install.run("ask", "hello")
     assert asked.returncode == 5, asked
-    assert "kodo[server]" in asked.stderr
+    assert "'.[server]'" in asked.stderr
     assert install.run("doctor").returncode in (0, 3, 5)
     assert install.run("usage").returncode == 0
 
@@ -155,7 +155,7 @@ def test_the_base_talks_to_any_server(install: Installed, wheel: Path, tmp_path:
         assert json.loads((tmp_path / "work" / "out.jsonl").read_text())["custom_id"] == "a"
     assert server.run("keys", "list").returncode == 0
     assert server.run("model", "list").returncode == 0
-    assert "kodo[review]" in server.run("review", str(server.home / "config.toml")).stderr
+    assert "'.[review]'" in server.run("review", str(server.home / "config.toml")).stderr
 
 
 def check_dashboard(url: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,14 @@ def test_a_manifest_names_settings_and_commands_that_there_are(name: str) -> Non
     assert settings.models["codex-mini-latest"].engine == "upstream"
     assert (settings.shared_folder is None, str(settings.files).startswith("s3://")) == (".s3." in name,) * 2
     assert {"serve", "worker"} <= set(commands) <= {name for name, _, _ in COMMANDS}
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in DEPLOY.glob("*.yaml")))
+def test_a_manifest_installs_the_package_that_it_is_given(name: str) -> None:
+    """By its address: on a public index another project has the name."""
+    text = (DEPLOY / name).read_text()
+    installs = re.findall(r'pip install --quiet "kodo\[[a-z0-9,]+\]( @ \$\$?KODO_PACKAGE)?"', text)
+    assert installs
+    assert all(installs)
+    given = re.findall(r"KODO_PACKAGE: |name: KODO_PACKAGE,", text)
+    assert len(given) == len(installs)

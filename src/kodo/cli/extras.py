@@ -58,4 +58,4 @@ def explain(error: ModuleNotFoundError) -> str | None:
     extra = MODULES.get(name)
     if extra is None:
         return None
-    return f"this command needs kodo's {extra!r} extra ({name} is not installed): pip install 'kodo[{extra}]'"
+    return f"this command needs kodo's {extra!r} extra ({name} is not installed): pip install '.[{extra}]' in kodo's repository"

@@ -60,7 +60,7 @@ def _needing_postgres() -> Iterator[None]:
         if (error.name or "").partition(".")[0] not in ("psycopg", "psycopg_pool", "psycopg_binary"):
             raise
         raise StoreFailed(
-            "The setting database names PostgreSQL, which needs kodo's 'postgres' extra: pip install 'kodo[postgres]'."
+            "The setting database names PostgreSQL, which needs kodo's 'postgres' extra: pip install '.[postgres]' in kodo's repository."
         ) from error
 
 

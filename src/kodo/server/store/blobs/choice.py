@@ -132,5 +132,5 @@ def _needing_s3() -> Iterator[None]:
         if (error.name or "").partition(".")[0] != "obstore":
             raise
         raise StoreFailed(
-            "The setting files names a bucket, which needs kodo's 's3' extra: pip install 'kodo[s3]'."
+            "The setting files names a bucket, which needs kodo's 's3' extra: pip install '.[s3]' in kodo's repository."
         ) from error
