@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import httpx2
 from filelock import FileLock, Timeout
 
-from kodo.client.errors import EndpointError, SettingsError
+from kodo.client.errors import EndpointError
 from kodo.client.settings import ClientSettings
 from kodo.home import kodo_home
 
@@ -67,12 +67,9 @@ def find_endpoint(
 
     Raises:
         EndpointError: nothing is configured or running and none could be started.
-        SettingsError: the base URL does not begin with http:// or https://.
     """
     if settings.base_url:
         url = settings.base_url.rstrip("/")
-        if not url.startswith(("http://", "https://")):
-            raise _no_url(settings.base_url)
         return Endpoint(url, settings.key(), "configured", is_loopback(url)), None
     running = find_running()
     if running:
@@ -84,14 +81,6 @@ def find_endpoint(
     on_start()
     server = StartedServer.start(settings.start_timeout)
     return Endpoint(server.base_url, settings.key(), "started", local=True), server
-
-
-def _no_url(given: str) -> SettingsError:
-    error = SettingsError(
-        f"base URL {given!r}: must begin with http:// or https://, such as http://127.0.0.1:8000/v1"
-    )
-    error.ja = f"base URL {given!r}: http:// または https:// で始めてください（例: http://127.0.0.1:8000/v1）"
-    return error
 
 
 def is_loopback(url: str) -> bool:

@@ -41,6 +41,10 @@ DEFAULT_MODEL = "codex-mini-latest"
 """Asked for where no model is named; a kodo server answers to it from the start."""
 
 
+_ADDRESS = "must begin with http:// or https:// and name a host, such as http://127.0.0.1:8000/v1"
+_ADDRESS_JA = "http:// または https:// で始めてください（例: http://127.0.0.1:8000/v1）"
+
+
 class PriceSettings(BaseModel):
     """``[client.prices."NAME"]``: US dollars a million tokens."""
 
@@ -127,7 +131,7 @@ class ClientSettings(BaseSettings):
         except ValueError:  # brackets without an end, a port that is none
             sound = False
         if not sound or not value.isprintable() or " " in value:
-            raise ValueError("must be http://HOST[:PORT]/… or https://…")
+            raise ValueError(_ADDRESS)
         return value
 
     @classmethod
@@ -211,7 +215,11 @@ def checked(values: Mapping[str, Any]) -> ClientSettings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{where}: {first['msg']}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        wrong = SettingsError(f"{where}: {message}")
+        if message == _ADDRESS:
+            wrong.ja = f"{where}: {_ADDRESS_JA}"
+        raise wrong from error
 
 
 def _read_environment() -> dict[str, Any]:

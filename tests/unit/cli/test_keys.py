@@ -128,7 +128,7 @@ def test_stats_prune_and_export(home: Path, capfd: pytest.CaptureFixture[str]) -
     assert run(["store", "stats"]) == 0
     assert re.search(r"^responses +2$", capfd.readouterr().out, re.MULTILINE)
     assert run(["store", "prune"]) == 0
-    assert capfd.readouterr().out == "responses: 1, chat.completion: 0, batch: 0, replays: 0\n"
+    assert capfd.readouterr().out == "responses: 1, chat.completion: 0, batch: 0, upload: 0, replays: 0\n"
     assert run(["store", "export"]) == 0
     assert [json.loads(line)["id"] for line in capfd.readouterr().out.splitlines()] == ["new", "c"]
     assert run(["store", "export", "--project", "bob"]) == 0
@@ -140,7 +140,7 @@ def test_prune_takes_its_own_age(home: Path, capfd: pytest.CaptureFixture[str]) 
     filled(home)
     assert run(["store", "prune", "--days", "-1"]) == 2
     assert run(["store", "prune", "--days", "1e6"]) == 0
-    assert capfd.readouterr().out == "responses: 0, chat.completion: 0, batch: 0, replays: 0\n"
+    assert capfd.readouterr().out == "responses: 0, chat.completion: 0, batch: 0, upload: 0, replays: 0\n"
 
 
 def test_a_damaged_database_is_one_line(home: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -140,7 +140,7 @@ def test_a_key_is_not_shown() -> None:
 )
 def test_a_base_url_that_is_none_is_named(url: str) -> None:
     """Before anything is sent, and not as a connection that failed."""
-    with pytest.raises(SettingsError, match=r"^base_url: .*must be http://"):
+    with pytest.raises(SettingsError, match=r"^base_url: .*must begin with http://"):
         load(base_url=url)
 
 

@@ -31,7 +31,7 @@ def load_tools(path: Path) -> list[Tool]:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # type hints are looked up there
     try:
-        spec.loader.exec_module(module)
+        exec(compile(path.read_bytes(), path, "exec"), vars(module))  # noqa: S102 - bytecode of a file changed this second is old
         found = [
             value if isinstance(value, Tool) else tool(effect="write")(value)
             for label, value in vars(module).items()

@@ -52,7 +52,9 @@ def open_provider() -> TracerProvider | None:
     if not is_wanted():
         return None
     if find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-        logger.warning("traces are asked for, but OpenTelemetry is missing: pip install '.[otel]' in kodo's repository")
+        logger.warning(
+            "traces are asked for, but OpenTelemetry is missing: pip install '.[otel]' in kodo's repository"
+        )
         return None
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource

@@ -280,4 +280,4 @@ def test_a_module_that_a_call_imports_is_there_for_the_next_calls(tmp_path: Path
     calls = tuple(msgspec.structs.replace(one, id=at) for at, one in enumerate(_calls("slow", 0) * 5))
     answers = _answers(tmp_path, Compare(where, where, (("slow", calls),), 1.0, time.monotonic() + 60))
     assert sum(one.tried for one in answers if isinstance(one, Compared)) == 500
-    assert (tmp_path / "before.log").read_text() == "xx"  # once in the first child, once for the others
+    assert (tmp_path / f"{BEFORE}.log").read_text() == "xx"  # once in the first child, once for the others
