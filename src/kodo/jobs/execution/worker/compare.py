@@ -41,7 +41,7 @@ callers, and for variations. What is left is for the start and for making sure.
 _POLL_SECONDS = 0.02
 _GATHER_SECONDS = 0.2
 """The calls out of tests that come in this time are made together, since a batch costs more than a call."""
-_MAX_VAIN = 6
+_MAX_VAIN = 40
 """The times that variations find no new way before no more are made, until there are new calls to vary."""
 _GROWN = 1.5
 """How many times as many calls out of tests there are when their parts go into variations again."""
