@@ -397,5 +397,5 @@ def test_without_the_package_the_extra_is_named(tmp_path: Path, monkeypatch: pyt
     """At the start of a server, and by kodo doctor."""
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.delitem(sys.modules, "kodo.server.store.blobs.s3")
-    with pytest.raises(StoreFailed, match=r"pip install 'kodo\[s3\]'"):
+    with pytest.raises(StoreFailed, match=r"pip install '\.\[s3\]'"):
         asyncio.run(open_place(settings(tmp_path, files="s3://bucket")))
