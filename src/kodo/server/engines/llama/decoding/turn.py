@@ -272,12 +272,7 @@ class TurnDecoder:
                 logger.warning("the engine lost the grammar of an answer")
             if begun or not landing.is_broken:
                 break
-        if answer.ended == "eos" and landing.ending:  # the engine lost the grammar at the end of a piece
-            logger.warning("the engine ended an answer before its grammar did")
-            answer.ended = "refused"
-        if (
-            hopeless and answer.ended == "refused"
-        ):  # pieces of a character that the limit cuts: no ending fits behind it
+        if hopeless and answer.ended == "refused":  # pieces of a character that the limit cuts
             answer.ended = "limit"
         if hopeless or answer.ended not in ("refused", "limit"):
             return
