@@ -44,7 +44,8 @@ def load(**overrides: object) -> Settings:
         if first["type"] == "extra_forbidden":
             *outer, name = (str(part) for part in first["loc"])
             _check_known((name,), _names_at(outer), "".join(f"{part}." for part in outer))
-        raise InvalidSettings(f"Setting {place}: {first['msg']}") from None
+        message = first["msg"].removeprefix("Value error, ")  # the parser's word
+        raise InvalidSettings(f"Setting {place}: {message}") from None
 
 
 def _read_file(path: Path) -> dict[str, Any]:

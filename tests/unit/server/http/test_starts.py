@@ -41,25 +41,25 @@ from kodo.server.lifecycle.sealing import Sealer
         (b"[limits]\nqueue = 'x'", "Setting limits.queue: "),
         (
             b'[tools.mcp.servers.a]\ncommand = ["run", "a\\u0000b"]',
-            "Setting tools.mcp.servers.a.command: Value error, must not contain a NUL character",
+            "Setting tools.mcp.servers.a.command: must not contain a NUL character",
         ),
         (
             b'shared_folder = "a\\u0000b"',
-            "Setting shared_folder: Value error, must not contain a NUL character",
+            "Setting shared_folder: must not contain a NUL character",
         ),
         (
             b'[models.up]\nbase_url = "localhost:9/v1"',
-            "Setting models.up.base_url: Value error, must be http://",
+            "Setting models.up.base_url: must be http://",
         ),
         (
             b'[models.up]\n[[models.up.targets]]\nbase_url = "http://[::1"',
-            "Setting models.up.targets.0.base_url: Value error, must be http://",
+            "Setting models.up.targets.0.base_url: must be http://",
         ),
-        ("[models.up]\napi_key = 'キー'".encode(), "Setting models.up.api_key: Value error, has characters"),
+        ("[models.up]\napi_key = 'キー'".encode(), "Setting models.up.api_key: has characters"),
         (b'[models.up.headers]\n"a b" = "x"', "is no name of a header"),
         (
             b'[tools.mcp.servers.a]\nurl = "mcp.example"',
-            "Setting tools.mcp.servers.a.url: Value error, must be",
+            "Setting tools.mcp.servers.a.url: must be",
         ),
         (b"queue = [", "is not valid TOML"),
         (b"host = '\xff'", "is not UTF-8 text"),
