@@ -43,9 +43,9 @@ class Mutant:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """Replace the node at ``at`` (its number in the walk of the tree) by ``node``; ``words`` describes it."""
+    """Replace the node at the end of ``path`` (fields and places from the root) by ``node``; ``words`` describes it."""
 
-    at: int
+    path: "_Path"
     node: ast.AST
     function: str
     line: int
@@ -63,30 +63,50 @@ def mutants(source: str, functions: frozenset[str], limit: int, seed: int) -> It
         yield Mutant(MutantPlace(number, change.function, change.line, change.words), _apply(tree, change))
 
 
+_Path = tuple[tuple[str, int | None], ...]
+
+
 def _apply(tree: ast.Module, change: _Change) -> ast.Module:
-    fresh = copy.deepcopy(tree)
-    for at, (node, parent, name, index) in enumerate(_walk(fresh)):
-        if at == change.at:
-            new = ast.copy_location(copy.deepcopy(change.node), node)
-            if index is None:
-                setattr(parent, name, new)
-            else:
-                getattr(parent, name)[index] = new
-            break
-    return ast.fix_missing_locations(fresh)
+    """The changed tree, of which the nodes on the way to the change alone are new: a copy of all takes as long as a test."""
+    fresh = copy.copy(tree)
+    here: ast.AST = fresh
+    for name, index in change.path[:-1]:
+        here = _replace(here, name, index, copy.copy(_child(here, name, index)))
+    name, index = change.path[-1]
+    new = ast.copy_location(copy.copy(change.node), _child(here, name, index))
+    _replace(here, name, index, ast.fix_missing_locations(new))
+    return fresh
 
 
-def _walk(tree: ast.AST) -> Iterator[tuple[ast.AST, ast.AST, str, int | None]]:
-    """Every node with its parent, the parent's field and the place in it; parents first, in source order."""
+def _child(node: ast.AST, name: str, index: int | None) -> ast.AST:
+    value: Any = getattr(node, name)
+    found = value if index is None else value[index]
+    assert isinstance(found, ast.AST)  # noqa: S101 - a path leads through nodes
+    return found
+
+
+def _replace(node: ast.AST, name: str, index: int | None, new: ast.AST) -> ast.AST:
+    """Put ``new`` in a place of a node that is a copy, without a change to the lists of what it was copied from."""
+    if index is None:
+        setattr(node, name, new)
+    else:
+        items = list(getattr(node, name))
+        items[index] = new
+        setattr(node, name, items)
+    return new
+
+
+def _walk(tree: ast.AST, path: _Path = ()) -> Iterator[tuple[ast.AST, ast.AST, _Path]]:
+    """Every node with its parent and the way to it from the root; parents first, in source order."""
     for name, value in ast.iter_fields(tree):
         if isinstance(value, list):
             for index, item in enumerate(value):
                 if isinstance(item, ast.AST):
-                    yield item, tree, name, index
-                    yield from _walk(item)
+                    yield item, tree, (*path, (name, index))
+                    yield from _walk(item, (*path, (name, index)))
         elif isinstance(value, ast.AST):
-            yield value, tree, name, None
-            yield from _walk(value)
+            yield value, tree, (*path, (name, None))
+            yield from _walk(value, (*path, (name, None)))
 
 
 def _changes(tree: ast.Module, functions: frozenset[str]) -> Iterator[_Change]:
@@ -97,7 +117,8 @@ def _changes(tree: ast.Module, functions: frozenset[str]) -> Iterator[_Change]:
         if isinstance(node, ast.Raise) and node.exc
         for part in ast.walk(node.exc)
     }
-    for at, (node, parent, name, _) in enumerate(_walk(tree)):
+    for node, parent, path in _walk(tree):
+        name = path[-1][0]
         owner = owners.get(id(node), "")
         if (
             owner not in functions
@@ -113,7 +134,7 @@ def _changes(tree: ast.Module, functions: frozenset[str]) -> Iterator[_Change]:
         for new in _variants(node, parent):
             before, after = ast.unparse(node), ast.unparse(new)
             if before != after:
-                yield _Change(at, new, owner, line, f"{_short(before)} -> {_short(after)}")
+                yield _Change(path, new, owner, line, f"{_short(before)} -> {_short(after)}")
 
 
 def _owners(tree: ast.Module) -> dict[int, str]:

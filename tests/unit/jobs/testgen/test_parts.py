@@ -50,6 +50,17 @@ def test_mutants_change_one_place_of_the_named_functions_only():
         assert ast.unparse(one.tree.body[0]) == "LIMIT = 3"
 
 
+def test_a_mutant_copies_only_the_way_to_its_change():
+    """Everything beside it is shared by all mutants, and none of them changes the tree of another."""
+    first, *others = mutants(SOURCE, frozenset({"f"}), 1000, 0)
+    whole = ast.unparse(first.tree)
+    for one in others:
+        shared = [a is b for a, b in zip(first.tree.body, one.tree.body, strict=True)]
+        assert shared == [not isinstance(a, ast.FunctionDef) or a.name != "f" for a in one.tree.body]
+        compile(one.tree, "mutant", "exec")
+    assert ast.unparse(first.tree) == whole
+
+
 def test_mutants_spare_docstrings_annotations_and_error_messages():
     """Changes that no fair test could notice are not made."""
     changes = [one.place.change for one in mutants(SOURCE, frozenset({"f"}), 1000, 0)]
