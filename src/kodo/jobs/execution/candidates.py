@@ -8,10 +8,12 @@ import ast
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from itertools import chain, islice
 
 from kodo.jobs.execution import doc_contracts
 from kodo.jobs.execution.argument_rows import boundary_rows, near_rows, random_rows
+from kodo.jobs.execution.asked_types import asked_types
 from kodo.jobs.execution.effects import Effects, read_effects
 from kodo.jobs.execution.model import INDIRECT, Arg, Call, Expectation, Origin
 from kodo.jobs.execution.param_types import ANY, ParamType, from_value
@@ -91,6 +93,7 @@ class CandidateGenerator:
             self._instances,
             focus=self._focus,
             shapes=(*text_shapes(function.node), *regex_texts(module, function), *shapes),
+            asked=asked_types(function.node.body, frozenset(module.constructible)) if self._deep else (),
             compares=self._compares,
             deep=self._deep,
         )
@@ -167,6 +170,9 @@ class CandidateGenerator:
         known = tuple(dict.fromkeys([*own, *_words(call), *words]))
         values = Values(rng, self._module.constructible, known, self._instances, deep=self._deep)
         types = {param.name: param.type for param in function.params} if function is not None else {}
+        if function is not None and self._deep:
+            asked = asked_types(function.node.body, frozenset(self._module.constructible))
+            values = replace(values, asked=asked)
         out: dict[tuple[object, ...], Call] = {}
         for _ in range(count):
             args, setup = list(call.args), call.setup
@@ -219,7 +225,9 @@ class CandidateGenerator:
         for one in examples:
             yield Call(0, function.qualname, one.expression, (), one.setup, "", "example", one.expect)
         yield from self._contract_calls(function, owner, values)
-        rows = [row for row in (_arguments(one.expression, function) for one in examples) if row]
+        shown = [one.expression for one in examples]
+        shown += doc_contracts.skipped(function.doc) if self._deep else []
+        rows = [row for row in (_arguments(one, function) for one in shown) if row]
         for row, origin in self._rows(function, owner, values, rows, count):
             yield self._call(function, owner, values, row, origin)
 

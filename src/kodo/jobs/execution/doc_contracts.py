@@ -66,6 +66,16 @@ def examples(doc: str, names: frozenset[str]) -> list[Example]:
     return [*out, *_inline(doc, names)]
 
 
+def skipped(doc: str) -> list[str]:
+    """The expressions that a docstring shows and tells doctest not to run: what is given in them is meant all the same."""
+    try:
+        parsed = doctest.DocTestParser().get_examples(doc)
+    except ValueError:  # a malformed block is the author's slip, not a claim
+        return []
+    sources = [one.source.strip() for one in parsed if one.options.get(doctest.SKIP)]
+    return [source for source in sources if _is_expression(source)]
+
+
 def _shown(setup: tuple[str, ...], source: str, one: doctest.Example) -> Example:
     """A documented expression; of ``print(x)`` it is x, and the text is what print makes of it."""
     expect = _wanted(one, f">>> {source}")

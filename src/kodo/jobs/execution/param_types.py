@@ -323,7 +323,25 @@ def _used_in_call(name: str, node: ast.Call) -> ParamType | None:
 def _iterated(name: str, node: ast.For | ast.comprehension) -> ParamType | None:
     if not _is_name(name, node.iter):
         return None
+    found = _item_type(node)
+    if found is not None:
+        return ParamType("list", (found,))
     return ParamType("str") if _likely_text(name) else _INTEGERS
+
+
+def _item_type(node: ast.For | ast.comprehension) -> ParamType | None:
+    """What the items of a loop must be: tuples that are taken apart, or what the loop's body says of its variable."""
+    match node.target:
+        case ast.Tuple(elts=parts) if not any(isinstance(one, ast.Starred) for one in parts):
+            return ParamType("record", tuple(_part_type(part, node) for part in parts))
+        case ast.Name(id=item) if isinstance(node, ast.For):
+            return from_use(item, node.body)
+    return None
+
+
+def _part_type(part: ast.expr, node: ast.For | ast.comprehension) -> ParamType:
+    found = from_use(part.id, node.body) if isinstance(part, ast.Name) and isinstance(node, ast.For) else None
+    return found or ParamType("union", (ParamType("str"), ParamType("int")))
 
 
 def _compared(name: str, node: ast.Compare) -> ParamType | None:

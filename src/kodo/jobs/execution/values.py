@@ -50,6 +50,9 @@ _OPTIONAL = (0, 1, 1, 1, 2, 2, 4)
 _FOCUSED = 0.6
 _SHAPED = 0.2  # of the random texts, those that meet what the function asks
 _SHOWN = 0.6  # of the random instances, where it is known how to make one
+_WORDED = 0.6  # of the random bytes, those of the words of the code and of plain ones
+_PIECES = (b"a", b"b", b"abc", b"X", b"7", b" ", b"\n", b"\r\n", b": ", b"a b")
+_ASKED = 0.5  # of the open values, those of a type that the code asks for
 _HOLDS_OTHERS, _DEEPEST = 0.5, 3  # of open values, those that hold others, and to what depth
 _HOLDERS = (
     ParamType("list", (ANY,)),
@@ -78,6 +81,8 @@ class Values:
     """Texts that meet what the function asks of a text."""
     compares: bool = False
     """Whether parameters of one type are now and then given values that are alike."""
+    asked: tuple[ParamType, ...] = ()
+    """The types that the code asks values for, as ``isinstance(value, bytes)``: open values are now and then of one of them."""
     deep: bool = False
     """Whether one text is now and then what another one, as a form with holes, describes, and an open value may hold others."""
 
@@ -102,6 +107,8 @@ class Values:
             case "dict":
                 key, value = (*type_.args, ANY, ANY)[:2]
                 return "{" + f"{self.plain(key, depth + 1)}: {self.plain(value, depth + 1)}" + "}"
+            case "any" if self.asked and depth < _DEEPEST:
+                return self.plain(self.asked[0], depth + 1)
             case _:
                 return _PLAIN.get(type_.kind, "1")
 
@@ -142,6 +149,8 @@ class Values:
 
     def _plain_edges(self, kind: str, depth: int) -> list[str]:
         shapes = [repr(shape) for shape in self.shapes] if kind == "str" and depth == 0 else []
+        if kind == "any" and depth < _DEEPEST:
+            shapes = [self.plain(one, depth + 1) for one in self.asked]
         return [*shapes, *self._from_constants(kind), *_EDGES.get(kind, ())]
 
     def _container_edges(self, type_: ParamType, depth: int) -> list[str]:
@@ -186,8 +195,8 @@ class Values:
                     out += [repr(float(one) if kind == "float" else int(one)) for one in near]
             elif kind == "str" and isinstance(value, str) and len(value) < 80:
                 out += [repr(value), repr(value.upper()), repr("a" + value + "b"), repr(value + value)]
-            elif kind == "bytes" and isinstance(value, bytes):
-                out.append(repr(value))
+            elif kind == "bytes" and isinstance(value, bytes) and len(value) < 80:
+                out += [repr(value), repr(b"a" + value + b"b"), repr(value + value)]
         return out[:40]
 
     def random(self, type_: ParamType, depth: int = 0) -> str:
@@ -420,6 +429,10 @@ def _float(values: Values, _: ParamType, __: int) -> str:
 
 
 def _bytes(values: Values, _: ParamType, __: int) -> str:
+    if values.rng.random() < _WORDED:
+        known = [one for one in values.constants if isinstance(one, bytes) and 0 < len(one) < 30]
+        parts = [values.rng.choice([*known, *_PIECES]) for _ in range(values.rng.choice((1, 2, 3, 4, 6)))]
+        return repr(b"".join(parts))
     return repr(bytes(values.rng.randrange(256) for _ in range(values.rng.randint(0, 6))))
 
 
@@ -449,6 +462,8 @@ def _date(values: Values, type_: ParamType, _: int) -> str:
 
 
 def _anything(values: Values, _: ParamType, depth: int) -> str:
+    if values.asked and depth <= _DEEPEST and values.rng.random() < _ASKED:
+        return values.random(values.rng.choice(values.asked), depth + 1)
     if values.deep and depth < _DEEPEST and values.rng.random() < _HOLDS_OTHERS:
         return values.random(values.rng.choice(_HOLDERS), depth + 1)
     return values.random(ParamType(values.rng.choice(("int", "str", "float"))), depth + 1)

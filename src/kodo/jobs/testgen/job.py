@@ -1,6 +1,6 @@
 """The job: from a path to a report. The only module here that wires the steps together.
 
-load -> candidates -> attempt -> suspects -> kills -> choose -> (model top-up) -> write -> judge -> measure
+load -> candidates -> attempt -> suspects -> kills -> more for survivors -> choose -> (model top-up) -> write -> judge -> measure
 """
 
 import tempfile
@@ -36,6 +36,7 @@ from kodo.jobs.testgen.package_calls import PackageCalls
 from kodo.jobs.testgen.pipeline import Pipeline, Test, Trials, funnel, kept_tests, rejections
 from kodo.jobs.testgen.sandboxed import Worker
 from kodo.jobs.testgen.select import Chosen
+from kodo.jobs.testgen.survivors import SurvivorSearch
 from kodo.sandbox import Sandbox
 
 
@@ -174,7 +175,7 @@ def _generate(pipeline: Pipeline, names: CallNames, session: Session | None) -> 
     trials = CallExploration(pipeline, generator, package, shown).run()
     found = suspected_bugs.find(pipeline, trials)
     trials = trials.without(suspected_bugs.find_pinned(pipeline, trials))
-    kills = pipeline.kills(trials)
+    trials, kills = SurvivorSearch(pipeline, generator).run(trials, pipeline.kills(trials))
     chosen = pipeline.choose(trials, kills)
     taken: set[str] = set()
     tests = pipeline.write(chosen, trials, taken)

@@ -15,6 +15,7 @@ from types import MappingProxyType
 
 from kodo.jobs.execution.calls import substitute
 from kodo.jobs.execution.model import Basis, Call, Expectation, Observed
+from kodo.jobs.execution.worker.call import FIRST_ITEMS
 from kodo.jobs.execution.worker.fixtures import FIXTURES
 from kodo.jobs.execution.worker.load import LIBRARY, module_names
 from kodo.jobs.testgen.model import Framework
@@ -62,15 +63,27 @@ def body(call: Call, seen: Observed, framework: Framework) -> list[str]:
     kept = [name for name in sorted(seen.after) if re.fullmatch(r"_\d+", name)]
     lines = [f"{variable(name, call)} = {call.args[int(name[1:])].source}" for name in kept]
     lines += setup(call, {name: variable(name, call) for name in kept})
-    wrap = seen.wrap.partition("isinstance:")[0].removesuffix("facts").strip()
     expression = fill(call.expression, call, kept)
-    expression = f"{wrap}({expression})" if wrap else expression
+    expression = wrapped(seen.wrap, expression)
     names = dict(zip(kept, (variable(name, call) for name in kept), strict=True))
     after = [_equals(names.get(name, name), text, framework) for name, text in sorted(seen.after.items())]
     if seen.kind == "raises":
         manager = "pytest.raises" if framework == "pytest" else "self.assertRaises"
         return [*lines, f"with {manager}({seen.text}):", f"{_INDENT}{expression}", *after]
     return [*lines, *_returning(expression, seen, after, framework)]
+
+
+def wrapped(wrap: str, expression: str) -> str:
+    """A call as it is read: an iterator as a list, a coroutine to its end."""
+    how = wrap.partition("isinstance:")[0].removesuffix("facts").strip()
+    match how:
+        case "":
+            return expression
+        case "each list":
+            return f"[list(part) for part in {expression}]"
+        case "first":
+            return f"list(itertools.islice({expression}, {FIRST_ITEMS}))"
+    return f"{how}({expression})"
 
 
 def _returning(expression: str, seen: Observed, after: Sequence[str], framework: Framework) -> list[str]:

@@ -19,6 +19,8 @@ from kodo.jobs.testgen.render import RenderedTest
 _RESERVED = frozenset({"request", "expected", "pytest", "math", "self", "cls"})
 _PRECISE = re.compile(r"-?\d+\.\d{6,}(e[-+]?\d+)?")
 _MAX_SENTENCE = 110
+_TABLED = ("", "list", "each list", "first", "asyncio.run")
+"""How a result may be read in a row of a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _is_literal(node: ast.expr) -> bool:
 def _key(case: Case) -> tuple[object, ...] | None:
     """What the rows of one table have in common; None for a case that no table holds."""
     call, seen = case.call, case.seen
-    if seen.after or seen.output or seen.wrap not in ("", "list", "asyncio.run") or not call.args:
+    if seen.after or seen.output or seen.wrap not in _TABLED or not call.args:
         return None
     sources = " ".join(arg.source for arg in call.args)
     if seen.text == "float('nan')" or re.search(r"\b(lambda|tmp_path)\b", sources):
@@ -135,8 +137,7 @@ def _table(members: Sequence[Case], taken: set[str]) -> RenderedTest:
     fixed = {f"_{at}": arg.source for at, arg in enumerate(call.args) if at not in names}
     by = fixed | {f"_{at}": name for at, name in names.items()}
     expression = substitute(call.expression, by)
-    if first.seen.wrap:
-        expression = f"{first.seen.wrap}({expression})"
+    expression = render.wrapped(first.seen.wrap, expression)
     rows = [[one.call.args[at].source for at in columns] for one in members]
     if not raises:
         rows = [[*row, _expected(one.seen.text)] for row, one in zip(rows, members, strict=True)]

@@ -20,7 +20,7 @@ import types
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from kodo.jobs.execution.model import Call, Expectation, Observed
 from kodo.jobs.execution.worker import literal
@@ -32,6 +32,8 @@ from kodo.jobs.execution.worker.load import TooLong, time_limit
 from kodo.jobs.execution.worker.uses import uses
 
 _LONGEST_ITERATOR = 50
+FIRST_ITEMS = 5
+"""Of an iterator that yields more than can be written down, the items that a test asks for."""
 _UNASSERTABLE = (MemoryError, RecursionError, KeyboardInterrupt, GeneratorExit)
 _DOCTEST_FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 # What sys.settrace takes, which refers to itself; typeshed has it under a private name.
@@ -169,6 +171,9 @@ def run_call(
             elif isinstance(result, Iterator):
                 ran.wrap = "list"
                 result = list(itertools.islice(result, _LONGEST_ITERATOR + 1))
+            elif originals and _holds_iterators(result):
+                ran.wrap = "each list"
+                result = [list(itertools.islice(one, _LONGEST_ITERATOR + 1)) for one in result]
             ran.result = result
         except TooLong:
             raise
@@ -178,6 +183,11 @@ def run_call(
             sys.settrace(previous)
     ran.output = output.getvalue()
     return ran
+
+
+def _holds_iterators(result: object) -> TypeGuard[tuple[Iterator[object], ...]]:
+    """Whether a result is a tuple of iterators, which show what they are only where each is read."""
+    return type(result) is tuple and bool(result) and all(isinstance(one, Iterator) for one in result)
 
 
 async def _first_items(items: AsyncIterator[object]) -> list[object]:
@@ -239,7 +249,7 @@ def _write_down(
     after = state(call, space, defined)
     changed = {name: text for name, text in after.items() if ran.before.get(name) != text}
     seen = tuple(sorted(arcs.seen)) if arcs else ()
-    meets = _meets(call.expect, ran, changed, space, arcs) if call.expect else None
+    meets = _meets(call.expect, call.expression, ran, changed, space, arcs) if call.expect else None
     if ran.error is not None:
         if isinstance(ran.error, _UNASSERTABLE):
             raise Unusable(f"it ends in {type(ran.error).__name__}")
@@ -256,13 +266,16 @@ def _write_down(
             arcs=seen,
             seconds=spent,
         )
-    broken = tuple(at for at, one in enumerate(invariants) if _meets(one, ran, changed, space, arcs) is False)
+    broken = tuple(
+        at
+        for at, one in enumerate(invariants)
+        if _meets(one, call.expression, ran, changed, space, arcs) is False
+    )
     if ran.wrap == "async list":
         raise Unusable("it is an asynchronous generator")
     if any(_hidden_nan(value) for value in changed.values()):
         raise Unusable("a value holds a NaN, which equals nothing")
-    if isinstance(ran.result, list) and ran.wrap == "list" and len(ran.result) > _LONGEST_ITERATOR:
-        raise Unusable(f"it yields more than {_LONGEST_ITERATOR} values")
+    _shorten(ran)
     text, wrap, found, ways = _result(ran, space, defined)
     return Observed(
         call.id,
@@ -278,6 +291,22 @@ def _write_down(
         seconds=spent,
         uses=ways,
     )
+
+
+def _shorten(ran: Ran) -> None:
+    """Leave the first items of an iterator that yields more than can be written down, which may be without an end.
+
+    Raises:
+        Unusable: it is one of several iterators in the result.
+    """
+    if ran.wrap == "list" and isinstance(ran.result, list) and len(ran.result) > _LONGEST_ITERATOR:
+        ran.result, ran.wrap = ran.result[:FIRST_ITEMS], "first"
+    if (
+        ran.wrap == "each list"
+        and isinstance(ran.result, list)
+        and max(map(len, ran.result)) > _LONGEST_ITERATOR
+    ):
+        raise Unusable(f"it yields more than {_LONGEST_ITERATOR} values")
 
 
 def _result(
@@ -326,6 +355,7 @@ def _source(value: object, space: dict[str, object], defined: dict[str, object])
 
 def _meets(
     expect: Expectation,
+    expression: str,
     ran: Ran,
     changed: dict[str, str],
     space: dict[str, object],
@@ -338,13 +368,16 @@ def _meets(
         return False
     if expect.kind == "returns":
         return conforms(ran.result, expect.text, space) if not ran.wrap or ran.wrap == "asyncio.run" else None
+    recorders = {
+        f"_{at}" for at in re.findall(r"\b_(\d+)\.append\b", expression)
+    }  # what a given function keeps
     shown = ran.output if ran.result is None else f"{ran.output}{ran.result!r}\n"
     if expect.kind == "shows":
         return _shows(expect.text, shown)
     if expect.kind == "prints":
         return _shows(expect.text, f"{ran.output}{ran.result}\n")
     if expect.text == "unchanged":
-        return not any(name.startswith("_") for name in changed)
+        return not any(name.startswith("_") and name not in recorders for name in changed)
     try:
         if expect.kind == "value":
             equal = _equal(eval(expect.text, dict(space)), ran.result)  # noqa: S307 - in the sandbox

@@ -1,0 +1,54 @@
+"""The types that a body asks its values for: ``isinstance(value, bytes)``, ``type(value) is list``.
+
+What a value of an open type may be stands in such questions. Reads source only.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+from kodo.jobs.execution.param_types import ParamType, from_annotation
+
+_MAX_TYPES = 8
+
+
+def asked_types(
+    body: Iterable[ast.AST], classes: frozenset[str], name: str | None = None
+) -> tuple[ParamType, ...]:
+    """The types in the order of the body, without repeats; of the variable ``name`` alone where it is given."""
+    found = [
+        type_
+        for statement in body
+        for node in ast.walk(statement)
+        for value, kinds in _questions(node)
+        if name is None or (isinstance(value, ast.Name) and value.id == name)
+        for kind in _each(kinds)
+        if (type_ := from_annotation(kind, classes)) is not None and type_.kind not in ("any", "none")
+    ]
+    return tuple(dict.fromkeys(found))[:_MAX_TYPES]
+
+
+def _questions(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """The value and the type, or the tuple of types, that a node asks it for."""
+    match node:
+        case ast.Call(func=ast.Name(id="isinstance"), args=[value, kinds]):
+            yield value, kinds
+        case ast.Compare(
+            left=ast.Call(func=ast.Name(id="type"), args=[value]),
+            ops=[ast.Is() | ast.Eq() | ast.IsNot() | ast.NotEq() | ast.In() | ast.NotIn()],
+            comparators=[kinds],
+        ):
+            yield value, kinds
+
+
+def _each(kinds: ast.expr) -> Iterator[ast.expr]:
+    match kinds:
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+            for part in parts:
+                yield from _each(part)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            yield from _each(left)
+            yield from _each(right)
+        case _:
+            yield kinds

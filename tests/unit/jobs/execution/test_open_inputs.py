@@ -1,0 +1,96 @@
+"""Inputs of an open type: what the body asks them for, what it takes apart, and what documents show without running it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from kodo.jobs.execution import doc_contracts
+from kodo.jobs.execution.asked_types import asked_types
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.param_types import from_use
+from kodo.jobs.execution.target import load
+
+HEADERS = '''
+def joined(headers: dict[bytes, object]) -> bytes:
+    """Doc."""
+    parts = bytearray()
+    for key, value in headers.items():
+        if isinstance(value, bytes):
+            parts += key + b": " + value
+        elif type(value) in (list, tuple):
+            for one in value:
+                parts += key + b": " + one
+    return bytes(parts)
+'''
+
+
+def sources(folder: Path, code: str, count: int = 200) -> list[tuple[str, ...]]:
+    """The arguments of the calls that are made for the first function of a module."""
+    path = folder / "mod.py"
+    path.write_text(code, encoding="utf-8")
+    module = load(path)
+    calls = CandidateGenerator(module, 0, deep=True).calls(module.functions[0], count)
+    return [tuple(arg.source for arg in call.args) for call in calls]
+
+
+def test_the_types_asked_for_are_read_in_order():
+    """One type, a tuple of types, a union, and ``type() is``; of one variable where it is named."""
+    body = ast.parse(
+        "isinstance(a, bytes)\nisinstance(b, (list, tuple))\ntype(a) is str\nisinstance(c, int | float)"
+    ).body
+    kinds = [one.kind for one in asked_types(body, frozenset())]
+    assert kinds == ["bytes", "list", "tuple", "str", "int", "float"]
+    assert [one.kind for one in asked_types(body, frozenset(), "a")] == ["bytes", "str"]
+
+
+def test_an_open_value_is_of_a_type_that_the_body_asks_for(tmp_path):
+    """Values of a dict whose values may be anything are bytes, and lists of bytes, among others."""
+    made = [eval(row[0]) for row in sources(tmp_path, HEADERS) if row and row[0].startswith("{")]
+    values = [value for one in made for value in one.values()]
+    assert any(isinstance(one, bytes) for one in values)
+    assert any(
+        isinstance(one, list) and one and all(isinstance(part, bytes) for part in one) for one in values
+    )
+
+
+def test_bytes_are_made_of_the_words_of_the_code(tmp_path):
+    """Random codes would hardly ever hold a separator with something before and after it."""
+    code = "def parsed(raw: bytes) -> bytes:\n    key, _, value = raw.partition(b'=>')\n    return value\n"
+    texts = [ast.literal_eval(row[0]) for row in sources(tmp_path, code) if row and row[0].startswith("b")]
+    assert len({text for text in texts if b"=>" in text[1:-1]}) > 8
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("for key, value in pairs:\n    out[key] = value.upper()", "record"),
+        ("for one in pairs:\n    out += one.items()", "dict"),
+        ("return {key: value for key, value in pairs}", "record"),
+        ("for one in pairs:\n    out += one", "int"),
+    ],
+)
+def test_the_items_of_a_loop_are_what_its_body_takes_them_for(body, kind):
+    """Pairs where they are taken apart, dicts where their items are asked for, else numbers."""
+    found = from_use("pairs", ast.parse(body).body)
+    assert found is not None
+    assert found.kind == "list"
+    assert found.args[0].kind == kind
+
+
+def test_values_of_variable_arguments_are_what_the_loop_over_them_takes(tmp_path):
+    """``*dicts`` of which each is asked for its items is given dicts."""
+    code = "def merged(*dicts):\n    out = {}\n    for one in dicts:\n        out |= dict(one.items())\n    return out\n"
+    rows = [row for row in sources(tmp_path, code) if len(row) > 1]
+    assert rows
+    assert all(source.startswith("{") for row in rows for source in row)
+
+
+def test_an_example_that_is_not_run_still_shows_arguments(tmp_path):
+    """``doctest: +SKIP`` says that the result may differ, and not that the input is wrong."""
+    doc = ">>> joined({b'Name': b'text/html'})  # doctest: +SKIP\nb''\n>>> joined({})\nb''\n"
+    assert doc_contracts.skipped(doc) == ["joined({b'Name': b'text/html'})  # doctest: +SKIP"]
+    code = HEADERS.replace("Doc.", f"Doc.\n\n    {doc.replace(chr(10), chr(10) + '    ')}")
+    assert ("{b'Name': b'text/html'}",) in sources(tmp_path, code)

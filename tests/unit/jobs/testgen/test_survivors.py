@@ -1,0 +1,138 @@
+"""What kills mutants that are left: neighbours of calls, items of iterators, and what is no change of an argument."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kodo.jobs.execution.candidates import CandidateGenerator
+from kodo.jobs.execution.model import Arg, Call, Expectation, Observed
+from kodo.jobs.execution.target import load
+from kodo.jobs.execution.worker.call import Arcs, observe
+from kodo.jobs.testgen import render
+from kodo.jobs.testgen.model import MutantPlace
+from kodo.jobs.testgen.pipeline import Trials
+from kodo.jobs.testgen.survivors import SurvivorSearch
+
+SOURCE = '''def grade(points: int) -> str:
+    """Doc."""
+    if points > 73:
+        return "pass"
+    return "fail"
+'''
+
+
+class ScriptedPipeline:
+    """Stands in for a pipeline: a call with 74 kills mutant 1, one of any other number nothing; mutant 0 is killed."""
+
+    def __init__(self, path: Path) -> None:
+        self.worker = type("Worker", (), {"module": load(path)})
+        self.places = (
+            MutantPlace(0, "grade", 3, "if points > 73: ... -> if False: ..."),
+            MutantPlace(1, "grade", 3, "points > 73 -> points > 74"),
+        )
+        self.asked: list[tuple[int, frozenset[int]]] = []
+
+    def attempt(self, calls):
+        return trials(calls)
+
+    def kills(self, found, only):
+        self.asked.append((len(found.calls), only))
+        return {call.id: frozenset({1}) for call in found.calls if call.args[0].source == "74"}
+
+
+def trials(calls):
+    """Trials of calls that all run the lines of the function."""
+    seen = {call.id: Observed(call.id, "value", "'fail'", arcs=((-1, 3), (3, 5))) for call in calls}
+    return Trials(tuple(calls), seen, {}, len(calls), len(calls))
+
+
+def search(tmp_path):
+    """A search over the function, and the trials and kills that it starts with."""
+    path = tmp_path / "mod.py"
+    path.write_text(SOURCE)
+    pipeline = ScriptedPipeline(path)
+    generator = CandidateGenerator(load(path), 0, deep=True)
+    first = trials(generator.from_cases([Call(0, "grade", "grade(_0)", (Arg("points", "73"),))]))
+    return pipeline, SurvivorSearch(pipeline, generator), first
+
+
+def test_a_neighbour_of_a_call_that_ran_the_line_kills_what_was_left(tmp_path):
+    """The numbers on both sides of the one compared with are tried, against the mutants left alone."""
+    pipeline, survivors, first = search(tmp_path)
+    found, kills = survivors.run(first, {0: frozenset({0})})
+    assert {mutant for killed in kills.values() for mutant in killed} == {0, 1}
+    assert pipeline.asked[0][1] == {1}
+    assert len(pipeline.asked) == 1, "nothing is left, so nothing more is tried"
+    assert len({call.id for call in found.calls}) == len(found.calls) > 1
+
+
+def test_a_search_that_kills_nothing_ends(tmp_path):
+    """One round without a kill is the last."""
+    pipeline, survivors, first = search(tmp_path)
+    pipeline.kills = lambda found, only: pipeline.asked.append((len(found.calls), only)) or {}
+    _, kills = survivors.run(first, {0: frozenset({0})})
+    assert len(pipeline.asked) == 1
+    assert kills == {0: frozenset({0})}
+
+
+def test_where_no_call_runs_the_line_nothing_is_tried(tmp_path):
+    """There is nothing to vary."""
+    pipeline, survivors, _ = search(tmp_path)
+    nothing = Trials((), {}, {}, 0, 0)
+    assert survivors.run(nothing, {}) == (nothing, {})
+    assert pipeline.asked == []
+
+
+def seen(tmp_path, monkeypatch, body, call):
+    """What a call of a module does, as the worker sees it."""
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    path = tmp_path / "target.py"
+    path.write_text(body, encoding="utf-8")
+    space: dict[str, object] = {"__name__": "target"}
+    exec(compile(body, str(path), "exec"), space)
+    return observe(call, space, {}, (), 2.0, Arcs(str(path)))
+
+
+@pytest.mark.parametrize(
+    ("body", "text", "assertion"),
+    [
+        (
+            "def f(x):\n    while True:\n        yield x\n        x += 1\n",
+            "[3, 4, 5, 6, 7]",
+            "assert list(itertools.islice(f(3), 5)) == [3, 4, 5, 6, 7]",
+        ),
+        (
+            "def f(x):\n    return iter([x]), (one for one in (x, 2))\n",
+            "[[3], [3, 2]]",
+            "assert [list(part) for part in f(3)] == [[3], [3, 2]]",
+        ),
+    ],
+)
+def test_iterators_are_read_as_far_as_a_test_can(tmp_path, monkeypatch, body, text, assertion):
+    """An iterator without an end by its first items, several iterators each as a list; the assertion holds."""
+    call = Call(0, "f", "f(_0)", (Arg("x", "3"),))
+    one = seen(tmp_path, monkeypatch, body, call)
+    assert (one.kind, one.text) == ("value", text)
+    assert render.body(call, one, "pytest") == [assertion]
+    space: dict[str, object] = {}
+    exec(f"import itertools\n{body}\n{assertion}", space)
+
+
+def test_one_of_several_iterators_without_an_end_is_no_test(tmp_path, monkeypatch):
+    """What it yields cannot be written down."""
+    body = "import itertools\ndef f(x):\n    return iter([x]), itertools.count()\n"
+    one = seen(tmp_path, monkeypatch, body, Call(0, "f", "f(_0)", (Arg("x", "3"),)))
+    assert (one.kind, one.text) == ("unusable", "it yields more than 50 values")
+
+
+@pytest.mark.parametrize(("argument", "meets"), [("func", True), ("d", False)])
+def test_what_a_given_function_keeps_is_no_change_of_an_argument(tmp_path, monkeypatch, argument, meets):
+    """ "Does not change its arguments" says nothing of the list that a callback of a test appends to."""
+    changed = {"func": "func(1)", "d": "d.append(1)"}[argument]
+    body = f"def f(d, func):\n    {changed}\n    return d\n"
+    expect = Expectation("property", "unchanged", "docstring", "does not change d")
+    call = Call(0, "f", "f(_0, _1.append)", (Arg("d", "[]"), Arg("func", "[]")), expect=expect)
+    assert seen(tmp_path, monkeypatch, body, call).meets is meets
