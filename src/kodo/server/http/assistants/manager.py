@@ -30,6 +30,8 @@ CANCEL = "run.cancel"
 """The request to a run's owner that it end as cancelled."""
 _CANCEL_POLL_SECONDS = 0.5
 _CANCEL_TRIES = 120
+_OVERDUE_SECONDS = 5.0
+"""How long a start waits for the ends of runs that are overdue: a store that takes none must not stop it."""
 
 
 class RunManager:
@@ -45,8 +47,14 @@ class RunManager:
         self._locks: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def open(self) -> None:
-        """Resume the unfinished runs; an interrupted turn is repeated."""
+        """Resume the unfinished runs; an interrupted turn is repeated.
+
+        A run whose time ran out while the server was down has expired before anybody can read it.
+        """
         await self.adopt()
+        overdue = [self._tasks[run_id] for run_id, worker in self._workers.items() if worker.overdue]
+        if overdue:
+            await asyncio.wait(overdue, timeout=_OVERDUE_SECONDS)
 
     async def adopt(self) -> None:
         """Take up the runs that a server which is gone has left, and this one's that nothing drives."""

@@ -125,6 +125,11 @@ class RunWorker:
         return self._stored.run
 
     @property
+    def overdue(self) -> bool:
+        """Whether the run's time is up."""
+        return self._seconds_left() <= 0
+
+    @property
     def position(self) -> int:
         """The number of events published so far."""
         return len(self._broadcast)
@@ -431,10 +436,13 @@ class RunWorker:
             return
 
     async def _expire_at_deadline(self) -> None:
-        await asyncio.sleep(self._document.created_at + self._context.run_seconds - self._now())
+        await asyncio.sleep(self._seconds_left())
         if self._requested_end is None:
             self._requested_end = "expired"
             await self._interrupt()
+
+    def _seconds_left(self) -> float:
+        return self._document.created_at + self._context.run_seconds - self._now()
 
     async def _interrupt(self) -> None:
         """Tell the turn that it must end."""
