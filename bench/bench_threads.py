@@ -1,8 +1,8 @@
 """What the engine's own endpoint gives by how its threads wait, how many slots it has, and what else the machine does.
 
-    python -m bench.bench_threads [--spins 0,100,200,1000] [--slots 8] [--hogs 0] [--streams 1,8] [--rounds 4]
+    python -m bench.bench_threads [--spins 0,100,200,1000] [--slots 8] [--decode 1,2] [--hogs 0] [--streams 1,8] [--rounds 4]
 
-One engine for each number of spins (`GOMP_SPINCOUNT`) and of slots, asked in turn; a hog is a process that computes all the
+One engine for each number of spins (`GOMP_SPINCOUNT`), of slots and of threads for a step of one token, asked in turn; a hog is a process that computes all the
 time. Prints the medians in tokens a second, all streams together. No server of kodo's is between.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import statistics
 import sys
@@ -53,6 +54,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spins", type=_numbers, default=[0, 100, 200, 1000])
     parser.add_argument("--slots", type=_numbers, default=[8])
+    parser.add_argument("--decode", type=_numbers, default=[2])
     parser.add_argument("--streams", type=_numbers, default=[1, 8])
     parser.add_argument("--hogs", type=int, default=0)
     parser.add_argument("--rounds", type=int, default=4)
@@ -62,24 +64,24 @@ async def main() -> None:
         for _ in range(given.hogs):
             hog = await asyncio.create_subprocess_exec(sys.executable, "-c", "while True: pass")
             stack.callback(hog.kill)
-        engines: dict[tuple[int, int], Supervisor] = {}
-        for spins in given.spins:
-            for slots in given.slots:
-                os.environ["GOMP_SPINCOUNT"] = str(spins)
-                engine = Supervisor(
-                    ChildConfig(model=model, threads=2, parallel=slots, batch=128, context=2048)
-                )
-                stack.push_async_callback(engine.stop)
-                await engine.start()
-                engines[spins, slots] = engine
-        print("| spins | slots | streams | tokens/s |\n| --- | --- | --- | --- |")
+        engines: dict[tuple[int, int, int], Supervisor] = {}
+        for spins, slots, decode in itertools.product(given.spins, given.slots, given.decode):
+            os.environ["GOMP_SPINCOUNT"] = str(spins)
+            config = ChildConfig(
+                model=model, threads=2, decode_threads=decode, parallel=slots, batch=128, context=2048
+            )
+            engine = Supervisor(config)
+            stack.push_async_callback(engine.stop)
+            await engine.start()
+            engines[spins, slots, decode] = engine
+        print("| spins | slots | threads | streams | tokens/s |\n| --- | --- | --- | --- | --- |")
         for streams in given.streams:
-            speeds: dict[tuple[int, int], list[float]] = {key: [] for key in engines}
+            speeds: dict[tuple[int, int, int], list[float]] = {key: [] for key in engines}
             for number in range(given.rounds):
                 for key, engine in engines.items():
                     speeds[key].append(await _round(engine, number, streams))
-            for (spins, slots), values in speeds.items():
-                print(f"| {spins} | {slots} | {streams} | {statistics.median(values):.1f} |")
+            for (spins, slots, decode), values in speeds.items():
+                print(f"| {spins} | {slots} | {decode} | {streams} | {statistics.median(values):.1f} |")
 
 
 if __name__ == "__main__":

@@ -92,6 +92,9 @@ class LlamaSettings(Frozen):
     """The embedded engine. ``[llama]``."""
 
     threads: int = Field(default_factory=lambda: min(os.cpu_count() or 2, 16), ge=1)
+    decode_threads: int | None = Field(default=None, ge=1)
+    """Threads for a step that computes one token, as a single answer's do.
+    Default: all of ``threads``, one fewer for a model below 500 MB."""
     parallel: int | None = Field(default=None, ge=1, le=64)
     """Slots: requests that are decoded together. Default: 4 to 8, by the
     machine's memory and what a slot of the model takes of it."""

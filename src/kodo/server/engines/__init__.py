@@ -56,6 +56,7 @@ async def build(name: str, model: ModelSettings, settings: Settings, files: Mode
     options = LlamaOptions(
         name=path.name if "/" in model.target else model.target,
         threads=settings.llama.threads,
+        decode_threads=settings.llama.decode_threads,
         parallel=settings.llama.parallel or fit.slots,
         batch=settings.llama.batch,
         context=fit.context,

@@ -7,6 +7,10 @@ from pathlib import Path
 
 from kodo.server.engines.llama.process.supervisor import ChildConfig
 
+SMALL_FILE = 500 * 10**6
+"""Bytes of a model below which a step of one token is shorter than what its threads wait for each other where a core is
+not free: such a step leaves one core to the rest (docs/decisions/waiting-threads.md)."""
+
 
 @dataclass(frozen=True)
 class LlamaOptions:
@@ -14,6 +18,8 @@ class LlamaOptions:
 
     name: str
     threads: int = 2
+    decode_threads: int | None = None
+    """Threads for a step that computes one token. None: all, but one fewer for a small file (``SMALL_FILE``)."""
     parallel: int = 4
     batch: int = 128
     context: int = 8192
@@ -35,6 +41,7 @@ class LlamaOptions:
         return ChildConfig(
             model=model,
             threads=self.threads,
+            decode_threads=self.decode_threads or _decode_threads(model, self.threads),
             parallel=self.parallel,
             batch=self.batch,
             context=self.context,
@@ -42,3 +49,9 @@ class LlamaOptions:
             runtime_dir=self.runtime_dir,
             projector=self.projector,
         )
+
+
+def _decode_threads(model: Path, threads: int) -> int:
+    """Threads for a step of one token, by the size of the model's file."""
+    small = model.is_file() and model.stat().st_size < SMALL_FILE
+    return max(threads - 1, 1) if small else threads

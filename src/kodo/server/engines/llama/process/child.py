@@ -4,7 +4,7 @@ Knows nothing of kodo: it imports xllamacpp and the standard library, reads one 
 in one line of JSON whether the model is loaded, and lives until its stdin ends, that is, until its parent lets go of it
 or dies. Bad input can bring the C++ inside down; that is why it is a process, and why nothing else lives in it.
 
-The line on stdin: ``model`` (path), ``socket`` (path in a private folder), ``key``, ``threads``, ``parallel``,
+The line on stdin: ``model`` (path), ``socket`` (path in a private folder), ``key``, ``threads``, ``decode_threads``, ``parallel``,
 ``batch``, ``context`` (tokens a slot), ``kv_cache_dir`` (folder for saved slots, ends in ``/``; or null), ``embedding`` (bool),
 ``projector`` (path of the GGUF that turns images into tokens, or null).
 """
@@ -63,7 +63,8 @@ def _load(config: dict[str, Any]) -> Any:
     params.model.path = str(model)
     params.hostnames = [config["socket"]]
     params.api_keys = [config["key"]]
-    params.cpuparams.n_threads = config["threads"]
+    params.cpuparams.n_threads = config["decode_threads"]
+    params.cpuparams_batch.n_threads = config["threads"]
     params.n_parallel = config["parallel"]
     params.n_ctx = config["context"] * config["parallel"]
     params.kv_unified = False

@@ -61,6 +61,8 @@ class ChildConfig:
     parallel: int
     batch: int
     context: int
+    decode_threads: int | None = None
+    """Threads for a step that computes one token; None: all ``threads``."""
     kv_cache_dir: Path | None = None
     embedding: bool = False
     projector: Path | None = None
@@ -217,6 +219,7 @@ class Supervisor:
             "socket": str(socket),
             "key": self._key,
             "threads": config.threads,
+            "decode_threads": config.decode_threads or config.threads,
             "parallel": config.parallel,
             "batch": config.batch,
             "context": config.context,
